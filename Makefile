@@ -1,0 +1,28 @@
+.PHONY: demo test test-all check format
+
+PY := .venv/bin/python
+
+demo: .venv/ready
+	$(PY) -m foveal.tools demo --out demo
+
+test: .venv/ready
+	$(PY) -m pytest -m "not slow"
+
+test-all: .venv/ready
+	$(PY) -m pytest
+
+check: .venv/ready
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+format: .venv/ready
+	.venv/bin/ruff check --fix-only .
+	.venv/bin/ruff format .
+
+# torch first and alone: an open requirement would fetch another build of it than the one pinned here.
+.venv/ready: pyproject.toml
+	python3 -m venv .venv
+	$(PY) -m pip install --quiet torch==2.13.0
+	$(PY) -m pip install --quiet --editable '.[dev]'
+	touch $@
