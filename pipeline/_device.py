@@ -1,0 +1,30 @@
+"""Where a loader works: the one place that chooses."""
+
+import itertools
+
+import torch
+from torch import nn
+
+
+def choose_device(device: torch.device | str | None, zoom: nn.Module) -> torch.device:
+    """Return the device on which images are decoded and zoomed.
+
+    Args:
+        device: What the user asked for, if anything.
+        zoom: The sampler; its parameters and buffers, if it has any, decide.
+
+    Raises:
+        ValueError: The device is not that of the zoom.
+    """
+    tensors = itertools.chain(zoom.parameters(), zoom.buffers())
+    home = next((tensor.device for tensor in tensors), None)
+    if device is None:
+        return home or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    wanted = torch.device(device)
+    if wanted.type == "cuda" and wanted.index is None and torch.cuda.is_available():
+        wanted = torch.device("cuda", torch.cuda.current_device())
+    if home is not None and wanted != home:
+        raise ValueError(
+            f"device must be {str(home)!r}, where the zoom is, got {str(wanted)!r} – move it with zoom.to()."
+        )
+    return wanted

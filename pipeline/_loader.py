@@ -1,0 +1,202 @@
+"""The loader: shards in, zoomed batches out."""
+
+import os
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch import nn
+
+from foveal.pipeline._background import Background
+from foveal.pipeline._decode import Decoder
+from foveal.pipeline._device import choose_device
+from foveal.pipeline._fields import parse_fields
+from foveal.pipeline._plan import BatchPlan, LastBatch
+from foveal.pipeline._stages import Batch, Stage, decode_micro_batches, read_micro_batches, zoom_batches
+from foveal.pipeline._stats import LoaderStats
+from foveal.shards import EpochOrder, Shards
+
+# Full-resolution images that are decoded, zoomed and released together. Fewer leave DALI's threads idle
+# at the end of each micro-batch, more cost memory.
+MICRO_BATCH = 8
+
+
+class ZoomLoader:
+    """Batches of zoomed images out of WebDataset shards.
+
+    Reads, decodes (DALI), looks (the zoom's saliency at low resolution) and samples in the background,
+    and delivers tuples in the order of ``fields``. Iterate it as often as you like; each pass is an
+    epoch. When gradients are enabled and the zoom has parameters that require them as an epoch begins,
+    zooming runs in the foreground with the current weights, and the batch carries the graph:
+    ``loss.backward()`` reaches the saliency network. Otherwise zooming runs ahead as well.
+
+    Args:
+        urls: Shards, as :func:`foveal.shards.expand_urls` takes them.
+        zoom: A sampler, such as :class:`foveal.sampler.SaliencySampler`. It stays yours: the loader
+            neither moves it nor changes its mode.
+        batch_size: Images of a batch, on this rank.
+        fields: What a batch consists of: ``"image"``, member extensions (``"cls"``, ``"json"``, ``"txt"``,
+            ``"npy"``; others arrive as bytes), alternatives (``"cls;txt"``), ``"__key__"``, ``"__url__"``,
+            ``"__size__"`` (height and width in pixels of the upright original), ``"__grid__"``, ``"__saliency__"``.
+        shuffle: Whether each epoch visits the samples in another order.
+        seed: What the orders depend on, together with the epoch.
+        last_batch: ``"partial"`` delivers what is left at the end as a smaller batch, ``"drop"`` does not.
+        device: Where images are decoded and zoomed. By default where the zoom's parameters and buffers
+            are; for a zoom without any, a CUDA device if there is one.
+        num_threads: Threads that decode. By default the processors this process may use, shared with the
+            other ranks of this machine.
+        prefetch_factor: Batches that are ready ahead, or decoded micro-batches while the zoom trains.
+        rank: This process among those that share an epoch; by default that of ``torch.distributed``.
+        world_size: How many processes share an epoch; by default that of ``torch.distributed``.
+        cache_dir: Where indexes of shards are kept that have none beside them.
+
+    Raises:
+        ValueError: An argument that makes no sense, with its value.
+        TypeError: A zoom that is no module.
+        ShardError: While iterating: a sample that cannot be read, parsed or decoded, with shard and key.
+            The loader stays usable.
+
+    Example:
+        >>> loader = ZoomLoader("train-{000000..000146}.tar", SaliencySampler(224), batch_size=64, shuffle=True)
+        >>> for images, labels in loader:  # (64, 3, 224, 224) float32 in [0, 1], (64,) int64
+        ...     loss(model(images), labels).backward()
+    """
+
+    def __init__(
+        self,
+        urls: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        zoom: nn.Module,
+        *,
+        batch_size: int,
+        fields: Sequence[str] = ("image", "cls"),
+        shuffle: bool = False,
+        seed: int = 0,
+        last_batch: LastBatch = "partial",
+        device: torch.device | str | None = None,
+        num_threads: int | None = None,
+        prefetch_factor: int = 2,
+        rank: int | None = None,
+        world_size: int | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if not isinstance(zoom, nn.Module):
+            raise TypeError(
+                f"zoom must be a sampler module, got {zoom!r} – for example SaliencySampler(224)."
+            )
+        for name, value in (("num_threads", num_threads), ("prefetch_factor", prefetch_factor)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value!r}.")
+        self.zoom = zoom
+        self.device = choose_device(device, zoom)
+        self.fields = parse_fields(fields)
+        self.stats = LoaderStats()
+        self._num_threads = num_threads
+        self._prefetch_factor = prefetch_factor
+        self._shuffle = shuffle
+        self._seed = seed
+        self._epoch = 0
+        self._running: weakref.ref[_Epoch] | None = None
+        group = torch.distributed.is_available() and torch.distributed.is_initialized()
+        plan_rank = rank if rank is not None else torch.distributed.get_rank() if group else 0
+        plan_size = (
+            world_size if world_size is not None else torch.distributed.get_world_size() if group else 1
+        )
+        BatchPlan(
+            0, batch_size, plan_rank, plan_size, last_batch
+        )  # refuse bad arguments before shards are opened
+        self._shards = Shards(urls, cache_dir=cache_dir)
+        self._plan = BatchPlan(len(self._shards), batch_size, plan_rank, plan_size, last_batch)
+
+    def __len__(self) -> int:
+        """Return the batches of an epoch on this rank; every rank has as many."""
+        return len(self._plan)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Begin the epoch. One that is still being iterated ends."""
+        self._stop()
+        epoch = _Epoch(self)
+        self._running = weakref.ref(epoch)
+        return epoch
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that iterating begins; a complete pass moves on to the next."""
+        return self._epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, and with it the order, that iterating begins."""
+        if epoch < 0:
+            raise ValueError(f"epoch must be at least 0, got {epoch!r}.")
+        self._epoch = epoch
+
+    def close(self) -> None:
+        """End what runs in the background and close the shards. May be called again."""
+        self._stop()
+        self._shards.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _stop(self) -> None:
+        running = self._running and self._running()
+        if running:
+            running.close()
+
+    def _trains(self) -> bool:
+        return torch.is_grad_enabled() and any(p.requires_grad for p in self.zoom.parameters())
+
+    def _micro_batch(self) -> int:
+        """Statistics over the batch, as batch norm takes them in training, need the batch whole."""
+        norms = (m for m in self.zoom.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))  # noqa: SLF001
+        return self._plan.batch_size if any(norm.training for norm in norms) else MICRO_BATCH
+
+    def _chain(self) -> Stage[Batch]:
+        """The epoch's batches: one generator for each stage, each running beside the next."""
+        order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
+        members = self.fields.members
+        read = read_micro_batches(
+            ([order[position] for position in positions] for positions in self._plan),
+            lambda ordinal: self._shards.read(ordinal, members),
+            self.fields,
+            self._micro_batch(),
+            self.stats,
+        )
+        decoded = decode_micro_batches(
+            Background(read, ahead=2, name="foveal-read"),
+            Decoder(self.device, num_threads=self._num_threads),
+            getattr(self.zoom, "lowres_size", None),
+            self.stats,
+        )
+        train = self._trains()
+        ahead = Background(decoded, ahead=self._prefetch_factor if train else 1, name="foveal-decode")
+        batches = zoom_batches(ahead, self.zoom, self.fields, self.stats, train=train)
+        return batches if train else Background(batches, ahead=self._prefetch_factor, name="foveal-zoom")
+
+
+class _Epoch(Iterator[Batch]):
+    """One pass over a loader's batches. What runs for it in the background ends with it."""
+
+    def __init__(self, loader: ZoomLoader) -> None:
+        self._loader = loader
+        self._number = loader.epoch
+        self._batches = loader._chain()  # noqa: SLF001 - the loader's other half
+
+    def __next__(self) -> Batch:
+        with self._loader.stats.timed("wait"):
+            batch = next(self._batches, None)
+        if batch is not None:
+            self._loader.stats.batches += 1
+            return batch
+        if self._loader.epoch == self._number:
+            self._loader.set_epoch(self._number + 1)
+        raise StopIteration
+
+    def close(self) -> None:
+        self._batches.close()

@@ -1,0 +1,68 @@
+"""Which positions of an epoch's one order each rank takes, batch after batch.
+
+All ranks together walk the order once, a global batch of ``world_size * batch_size`` positions
+at a time; within it every rank takes its own consecutive part::
+
+    world_size=2, batch_size=2, 10 samples      rank 0    rank 1
+    global batch 0                              0 1       2 3
+    global batch 1                              4 5       6 7
+    global batch 2 ("partial")                  8         9
+
+So the order is the same for any number of ranks, and a place in it is one number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+LastBatch = Literal["partial", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan(Sequence[range]):
+    """The batches of one rank in one epoch, as ranges of positions.
+
+    ``len`` is the same on every rank.
+
+    Attributes:
+        samples: Samples of the epoch, over all ranks.
+        batch_size: Samples of one rank's batch.
+        rank: This rank, in [0, world_size).
+        world_size: How many ranks share the epoch.
+        last_batch: What becomes of samples that do not fill a global batch: ``"partial"`` splits them as
+            evenly as possible (a rank's last batch is empty when fewer samples than ranks are left),
+            ``"drop"`` leaves them out.
+    """
+
+    samples: int
+    batch_size: int
+    rank: int = 0
+    world_size: int = 1
+    last_batch: LastBatch = "partial"
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size!r}.")
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(f"rank must be in [0, {self.world_size}), the world size, got {self.rank!r}.")
+        if self.last_batch not in get_args(LastBatch):
+            raise ValueError(
+                f"last_batch must be one of {', '.join(get_args(LastBatch))}, got {self.last_batch!r}."
+            )
+
+    def __len__(self) -> int:
+        full, rest = divmod(self.samples, self._global_size)
+        return full + (rest > 0 and self.last_batch == "partial")
+
+    def __getitem__(self, index: int) -> range:  # type: ignore[override]  # batches are taken one at a time
+        if not 0 <= index < len(self):
+            raise IndexError(f"index must be in [0, {len(self)}), got {index!r}.")
+        start = index * self._global_size
+        size = min(self._global_size, self.samples - start)
+        share, more = divmod(size, self.world_size)  # the first `more` ranks take one more than the others
+        first = start + self.rank * share + min(self.rank, more)
+        return range(first, first + share + (self.rank < more))
+
+    @property
+    def _global_size(self) -> int:
+        return self.batch_size * self.world_size

@@ -1,0 +1,41 @@
+"""What a loader has done, and where its time went."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+STAGES = ("read", "decode", "lowres", "zoom", "wait")
+
+
+@dataclass(slots=True)
+class LoaderStats:
+    """Counts and seconds since the loader was made.
+
+    The stages run side by side, so their seconds add up to more than the time that passed. The one
+    with the most is the one that limits, as long as ``wait`` is large; where ``wait`` is small, the
+    training script is what limits.
+
+    Attributes:
+        batches: Batches delivered.
+        images: Images zoomed.
+        pixels: Pixels decoded at full resolution.
+        bytes: Bytes of encoded images and labels read.
+        seconds: By stage: ``read``, ``decode`` (waiting for DALI), ``lowres``, ``zoom`` (saliency, grid and
+            sampling), and ``wait``, which the training script spent waiting for a batch.
+    """
+
+    batches: int = 0
+    images: int = 0
+    pixels: int = 0
+    bytes: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes to a stage. Each stage runs in one thread at a time."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start

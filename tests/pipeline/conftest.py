@@ -1,0 +1,49 @@
+"""Small shards of real JPEG files, made on the spot."""
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foveal.shards import ShardWriter
+
+
+def encode(pixels: np.ndarray[Any, Any] | Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    """An image file as Pillow writes it."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def picture(seed: int, height: int, width: int) -> np.ndarray[Any, Any]:
+    """A smooth random picture, so that JPEG keeps it."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+@pytest.fixture
+def write_shard(tmp_path: Path) -> Callable[..., str]:
+    """Write samples to a shard and return its path."""
+
+    def write(samples: list[Mapping[str, Any]], name: str = "s.tar") -> str:
+        with ShardWriter(tmp_path / name) as writer:
+            for sample in samples:
+                writer.write(sample)
+        return str(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture
+def small_shards(write_shard: Callable[..., str]) -> list[str]:
+    """Two shards of 7 and 6 pictures of different sizes, labelled 0 to 12."""
+    samples = [
+        {"__key__": f"{k:03d}", "jpg": encode(picture(k, 60 + 7 * k, 90 + 5 * k)), "cls": k, "json": {"k": k}}
+        for k in range(13)
+    ]
+    return [write_shard(samples[:7], "a.tar"), write_shard(samples[7:], "b.tar")]

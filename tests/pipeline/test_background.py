@@ -1,0 +1,103 @@
+"""An iterator in a thread of its own."""
+
+import gc
+import threading
+import time
+from collections.abc import Generator
+
+import pytest
+
+from foveal.pipeline._background import Background
+
+
+def count(log: list[str], *, upto: int = 10**9) -> Generator[int]:
+    """0, 1, 2, ... and a note of the thread in which the generator was closed."""
+    try:
+        yield from range(upto)
+    finally:
+        log.append(threading.current_thread().name)
+
+
+def test_items_arrive_in_order_and_end():
+    """All items, once, in their order; then StopIteration for ever."""
+    items = Background(count([], upto=100), ahead=3, name="t")
+
+    assert list(range(100)) == list(items)
+    assert list(items) == []
+
+
+def test_runs_no_further_ahead_than_asked():
+    """A slow consumer finds `ahead` items waiting, and at most one more is made."""
+    made: list[int] = []
+    items = Background((made.append(k) or k for k in range(100)), ahead=2, name="t")
+    time.sleep(0.1)
+
+    assert 3 >= len(made) >= 2
+    items.close()
+
+
+def test_an_error_arrives_after_what_came_before_it():
+    """The producer's exception is raised where the consumer asks for the item."""
+
+    def broken() -> Generator[int]:
+        yield 1
+        raise KeyError("two")
+
+    items = Background(broken(), ahead=5, name="t")
+
+    assert next(items) == 1
+    with pytest.raises(KeyError, match="two"):
+        next(items)
+    with pytest.raises(StopIteration):
+        next(items)
+
+
+def test_close_ends_the_generator_in_its_own_thread():
+    """What the generator has in flight is drained where it was started."""
+    log: list[str] = []
+    items = Background(count(log), ahead=1, name="mine")
+    next(items)
+    items.close()
+    items.close()
+
+    assert log == ["mine"]
+    assert "mine" not in {thread.name for thread in threading.enumerate()}
+    with pytest.raises(StopIteration):
+        next(items)
+
+
+def test_forgetting_it_ends_the_thread():
+    """No thread outlives the last reference, with no help from the cycle collector."""
+    log: list[str] = []
+    items = Background(count(log), ahead=1, name="mine")
+    next(items)
+    gc.disable()
+    try:
+        del items
+    finally:
+        gc.enable()
+
+    assert log == ["mine"]
+
+
+def test_keeps_no_item_that_was_handed_over():
+    """A delivered item is the consumer's alone: decoded images must not linger."""
+
+    class Item:
+        alive = 0
+
+        def __init__(self) -> None:
+            Item.alive += 1
+
+        def __del__(self) -> None:
+            Item.alive -= 1
+
+    items = Background((Item() for _ in range(3)), ahead=3, name="t")
+    time.sleep(0.05)
+    item = next(items)
+    assert Item.alive == 3
+    del item
+
+    assert Item.alive == 2
+    items.close()
+    assert Item.alive == 0
