@@ -99,6 +99,6 @@ def test_collate():
     )
     assert collate("cls", []).dtype == torch.int64
     assert collate("npy", [np.zeros((2, 3))] * 4).shape == (4, 2, 3)
-    assert [(2,), (3,)] == [tuple(t.shape) for t in collate("npy", [np.zeros(2), np.zeros(3)])]
+    assert [tuple(t.shape) for t in collate("npy", [np.zeros(2), np.zeros(3)])] == [(2,), (3,)]
     assert collate("json", [1, 2]) == [1, 2]
     assert collate("txt", []) == []

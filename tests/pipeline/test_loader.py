@@ -1,0 +1,300 @@
+"""The loader, from shards on disk to batches."""
+
+import itertools
+import re
+import threading
+import weakref
+
+import pytest
+import torch
+import webdataset
+from torch import nn
+
+from foveal.pipeline import ZoomLoader, decode
+from foveal.sampler import SaliencySampler, UniformSampler, sample
+from foveal.shards import ShardError, Shards
+from tests.pipeline.conftest import encode, picture
+
+
+class Watched(UniformSampler):
+    """Notes what it is given, without keeping it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.lowres_size = (16, 16)
+        self.seen: list[weakref.ref] = []
+        self.micro_batches: list[int] = []
+        self.threads: set[str] = set()
+
+    def forward(self, images, lowres=None):
+        self.seen += [weakref.ref(image) for image in images]
+        self.micro_batches.append(len(images))
+        self.threads.add(threading.current_thread().name)
+        assert lowres.shape == (len(images), 3, 16, 16)
+        return super().forward(images, lowres)
+
+
+def foveal_threads() -> list[str]:
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith("foveal-") and "sampler" not in thread.name
+    ]
+
+
+def keys(loader: ZoomLoader) -> list[list[str]]:
+    place = loader.fields.names.index("__key__")
+    return [batch[place] for batch in loader]
+
+
+def test_a_batch(small_shards):
+    """Every field in its place, with the shape and type it promises."""
+    names = ("image", "cls", "json", "__key__", "__url__", "__size__", "__grid__", "__saliency__")
+    with ZoomLoader(small_shards, SaliencySampler((24, 32)), batch_size=4, fields=names) as loader:
+        image, cls, json, key, url, size, grid, saliency = next(iter(loader))
+
+    assert image.shape == (4, 3, 24, 32)
+    assert image.dtype == torch.float32
+    assert image.min() >= 0
+    assert image.max() <= 1
+    assert cls.tolist() == [0, 1, 2, 3]
+    assert cls.dtype == torch.int64
+    assert json == [{"k": k} for k in range(4)]
+    assert key == ["000", "001", "002", "003"]
+    assert url == [small_shards[0]] * 4
+    assert size.tolist() == [[60 + 7 * k, 90 + 5 * k] for k in range(4)]
+    assert grid.shape == (4, 24, 32, 2)
+    assert torch.allclose(saliency.sum((1, 2, 3)), torch.ones(4))
+
+
+def test_keys_labels_and_order_are_webdatasets(small_shards):
+    """Without shuffling, what webdataset reads one by one."""
+    theirs = [(s["__key__"], int(s["cls"])) for s in webdataset.WebDataset(small_shards, shardshuffle=False)]
+    with ZoomLoader(
+        small_shards, UniformSampler(8), batch_size=5, fields=("image", "cls", "__key__")
+    ) as loader:
+        ours = [pair for _, cls, key in loader for pair in zip(key, cls.tolist(), strict=True)]
+
+    assert theirs == ours
+
+
+def test_images_are_the_decoded_pixels_sampled_by_the_grid(small_shards):
+    """The loader adds nothing of its own: decode, then sample by the grid that it delivers."""
+    with Shards(small_shards) as shards:
+        pixels = decode([shards[k].members["jpg"] for k in range(13)])
+    with ZoomLoader(small_shards, SaliencySampler(16), batch_size=13, fields=("image", "__grid__")) as loader:
+        ((image, grid),) = list(loader)
+
+    assert torch.equal(sample(pixels, grid), image)
+
+
+def test_len_and_last_batch(small_shards):
+    """13 samples by 5: three batches, or two full ones."""
+    with ZoomLoader(small_shards, UniformSampler(8), batch_size=5) as loader:
+        assert len(loader) == 3
+        assert [len(labels) for _, labels in loader] == [5, 5, 3]
+    with ZoomLoader(small_shards, UniformSampler(8), batch_size=5, last_batch="drop") as loader:
+        assert len(loader) == 2
+        assert [len(labels) for _, labels in loader] == [5, 5]
+
+
+def test_ranks_share_an_epoch(small_shards):
+    """Three ranks: every sample once, as many batches each, even where the last has nothing left for one of them."""
+    fields = ("image", "cls", "__key__", "__grid__")
+    loaders = [
+        ZoomLoader(
+            small_shards, SaliencySampler(8), batch_size=4, fields=fields, shuffle=True, rank=r, world_size=3
+        )
+        for r in range(3)
+    ]
+    batches = [list(loader) for loader in loaders]
+
+    assert {len(loader) for loader in loaders} == {2} == {len(b) for b in batches}
+    assert sorted(key for part in batches for batch in part for key in batch[2]) == [
+        f"{k:03d}" for k in range(13)
+    ]
+    assert batches[2][1][0].shape == (0, 3, 8, 8)
+    assert batches[2][1][1].dtype == torch.int64
+    for loader in loaders:
+        loader.close()
+
+
+def test_shuffle_depends_on_seed_and_epoch_alone(small_shards):
+    """The same pair gives the same order, another pair another; a complete pass moves on to the next epoch."""
+
+    def orders(seed: int) -> list[list[str]]:
+        with ZoomLoader(small_shards, UniformSampler(8), batch_size=13, fields=("image", "__key__"), shuffle=True, seed=seed) as loader:  # fmt: skip
+            first, second = keys(loader), keys(loader)
+            assert loader.epoch == 2
+            loader.set_epoch(0)
+            assert first == keys(loader)
+            return first + second
+
+    assert orders(1) == orders(1)
+    assert len({tuple(order) for order in orders(1) + orders(2)}) == 4
+    assert sorted(orders(1)[0]) == [f"{k:03d}" for k in range(13)]
+
+
+def test_early_break_and_second_iterator(small_shards):
+    """Leaving a loop ends its threads; a second pass begins anew, and the first one, if still held, ends."""
+    with ZoomLoader(small_shards, UniformSampler(8), batch_size=2, fields=("image", "__key__")) as loader:
+        for _ in loader:
+            break
+        assert foveal_threads() == []
+
+        held = iter(loader)
+        next(held)
+        again = iter(loader)
+        assert next(again)[1] == ["000", "001"]
+        assert next(held, None) is None
+        assert loader.epoch == 0
+        assert len(list(again)) == 6
+    assert foveal_threads() == []
+
+
+def test_an_error_in_the_loop_leaves_the_loader_usable(small_shards):
+    """The next pass is whole."""
+    with ZoomLoader(small_shards, UniformSampler(8), batch_size=2) as loader:
+        with pytest.raises(ZeroDivisionError):
+            for _ in loader:
+                raise ZeroDivisionError
+        assert sum(len(labels) for _, labels in loader) == 13
+
+
+def test_large_batches_travel_in_micro_batches(small_shards):
+    """No more than a few images are alive at full resolution, and none once its batch is out."""
+    zoom = Watched(8)
+    with ZoomLoader(small_shards, zoom, batch_size=13) as loader:
+        batches = list(loader)
+
+    assert zoom.micro_batches == [8, 5]
+    assert [ref() for ref in zoom.seen] == [None] * 13
+    assert batches[0][0].shape == (13, 3, 8, 8)
+    assert zoom.threads == {"foveal-zoom"}
+
+
+def test_batch_norm_in_training_sees_the_batch_whole(small_shards):
+    """Its statistics are those of the batch, not of a micro-batch; at evaluation it makes no difference."""
+    zoom = Watched(8)
+    zoom.norm = nn.BatchNorm2d(3)
+    with ZoomLoader(small_shards, zoom, batch_size=13) as loader:
+        list(loader)
+        assert zoom.micro_batches == [13]
+        zoom.eval()
+        list(loader)
+        assert zoom.micro_batches == [13, 8, 5]
+
+
+class KeepsNothing(SaliencySampler):
+    """A saliency sampler that notes its images by weak references."""
+
+    def forward(self, images, lowres=None):
+        self.seen = [*getattr(self, "seen", []), *(weakref.ref(image) for image in images)]
+        return super().forward(images, lowres)
+
+
+def test_the_saliency_network_trains_through_the_loader(small_shards):
+    """Parameters move, the loss falls, and full-resolution images are gone before backward."""
+    torch.manual_seed(0)
+    zoom = KeepsNothing(16)
+    before = [p.detach().clone() for p in zoom.parameters()]
+    optimizer = torch.optim.Adam(zoom.parameters(), lr=3e-3)
+    losses = []
+    with ZoomLoader(small_shards, zoom, batch_size=13) as loader:
+        for images, _ in itertools.chain.from_iterable(loader for _ in range(15)):
+            assert images.requires_grad
+            assert [ref() for ref in zoom.seen] == [None] * 13
+            zoom.seen = []
+            loss = images.mean()  # look where it is dark
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    assert all((p != q).any() for p, q in zip(zoom.parameters(), before, strict=True))
+    assert losses[-1] < losses[0] - 0.01
+
+
+def test_frozen_and_training_zoom_alike(small_shards):
+    """With gradients or without, the same pixels; without, they carry no graph."""
+    zoom = SaliencySampler(16)
+    with ZoomLoader(small_shards, zoom, batch_size=5) as loader:
+        trained = [images for images, _ in loader]
+        with torch.no_grad():
+            frozen = [images for images, _ in loader]
+        zoom.requires_grad_(False)
+        also_frozen = [images for images, _ in loader]
+
+    assert all(images.requires_grad for images in trained)
+    assert not any(images.requires_grad for images in frozen + also_frozen)
+    assert all(
+        torch.equal(a, b) and torch.equal(b, c) for a, b, c in zip(trained, frozen, also_frozen, strict=True)
+    )
+
+
+def test_stats_count_what_was_done(small_shards):
+    """Batches, images, pixels and bytes are exact; every stage took time."""
+    with ZoomLoader(small_shards, SaliencySampler(8), batch_size=5, fields=("image",)) as loader:
+        list(loader)
+        stats = loader.stats
+    with Shards(small_shards) as shards:
+        size = sum(len(shards[k].members["jpg"]) for k in range(13))
+
+    assert (3, 13, size) == (stats.batches, stats.images, stats.bytes)
+    assert stats.pixels == sum((60 + 7 * k) * (90 + 5 * k) for k in range(13))
+    assert all(seconds > 0 for seconds in stats.seconds.values())
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"cls": 1}, "it has no member jpg or jpeg or png or webp"),
+        ({"jpg": b"x"}, "it has no member cls"),
+        ({"jpg": b"junk", "cls": 1}, "its image cannot be decoded: DALI says"),
+        ({"jpg": b"", "cls": 1}, "its image cannot be decoded: it is empty (0 bytes)"),
+        ({"jpg": encode(picture(0, 9, 9)), "cls": b"dog"}, "cls must be an integer, got b'dog'"),
+    ],
+)
+def test_a_bad_sample_is_named_with_shard_and_key(write_shard, bad, message):
+    """One line: url, key, reason. The batches before it are delivered; the loader stays usable."""
+    good = {"jpg": encode(picture(0, 20, 30)), "cls": 0}
+    url = write_shard([{"__key__": f"{k}", **(bad if k == 20 else good)} for k in range(30)])
+    with ZoomLoader(url, UniformSampler(8), batch_size=4) as loader:
+        for _ in range(2):
+            batches = iter(loader)
+            with pytest.raises(ShardError, match=re.escape(f"{url}: 20: {message}")):
+                for _ in range(9):
+                    assert len(next(batches)[0]) == 4
+            assert foveal_threads() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0."),
+        ({"prefetch_factor": 0}, ValueError, "prefetch_factor must be at least 1, got 0."),
+        ({"num_threads": -1}, ValueError, "num_threads must be at least 1, got -1."),
+        ({"fields": ("image", "__what__")}, ValueError, "got '__what__'."),
+        ({"rank": 2, "world_size": 2}, ValueError, "rank must be in [0, 2), the world size, got 2."),
+        ({"last_batch": "all"}, ValueError, "last_batch must be one of partial, drop, got 'all'."),
+        (
+            {"zoom": "uniform"},
+            TypeError,
+            "zoom must be a sampler module, got 'uniform' – for example SaliencySampler(224).",
+        ),
+    ],
+)
+def test_arguments_that_make_no_sense(small_shards, arguments, error, message):
+    """Each is named with its value."""
+    arguments = {"zoom": UniformSampler(8), "batch_size": 2, **arguments}
+    with pytest.raises(error, match=re.escape(message)):
+        ZoomLoader(small_shards, **arguments)
+
+
+def test_a_negative_epoch(small_shards):
+    """Named with its value."""
+    with (
+        ZoomLoader(small_shards, UniformSampler(8), batch_size=2) as loader,
+        pytest.raises(ValueError, match=re.escape("epoch must be at least 0, got -1.")),
+    ):
+        loader.set_epoch(-1)
