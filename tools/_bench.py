@@ -1,0 +1,141 @@
+"""What every benchmark shares: alternating repeats, medians of ratios, a table, and a JSON file.
+
+Machines are noisy and drift. So the cases take turns, each round times every case once, and what is compared is the
+median over the rounds of the ratio within a round.
+"""
+
+import json
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long one case took.
+
+    Attributes:
+        seconds: Of each round.
+        peak_mb: The most memory this process held in any of them, in 2^20 bytes; 0 where that is unknown.
+    """
+
+    seconds: list[float]
+    peak_mb: int
+
+    @property
+    def median(self) -> float:
+        """The median of the rounds, in seconds."""
+        return statistics.median(self.seconds)
+
+    def times_faster_than(self, other: "Timing") -> float:
+        """Return the median over the rounds of how many times as fast this was as the other."""
+        return statistics.median(b / a for a, b in zip(self.seconds, other.seconds, strict=True))
+
+
+def alternate(
+    cases: Mapping[str, Callable[[], object]], repeats: int, *, console: Console | None = None
+) -> dict[str, Timing]:
+    """Time each case once a round, after a first round that does not count.
+
+    Args:
+        cases: What to time, by name.
+        repeats: Rounds that count.
+        console: Where the progress shows.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    peaks = dict.fromkeys(cases, 0)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("", total=(repeats + 1) * len(cases))
+        for _ in range(repeats + 1):
+            for name, case in cases.items():
+                progress.update(task, description=name)
+                _restart_peak_memory()
+                start = time.perf_counter()
+                case()
+                seconds[name].append(time.perf_counter() - start)
+                peaks[name] = max(peaks[name], _peak_memory_mb())
+                progress.advance(task)
+    return {name: Timing(seconds[name][1:], peaks[name]) for name in cases}
+
+
+def print_table(console: Console, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table whose first column is a name and whose others are numbers."""
+    table = Table(box=None, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def write_json(path: Path, benchmark: str, timings: Mapping[str, Timing], **facts: Any) -> None:
+    """Write what was measured, on what and with which versions."""
+    cases = {
+        name: {"seconds": timing.seconds, "median_s": timing.median, "peak_mb": timing.peak_mb}
+        for name, timing in timings.items()
+    }
+    report = {"benchmark": benchmark, "cases": cases, **facts, "environment": environment()}
+    path.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def environment() -> dict[str, Any]:
+    """Return the versions and the hardware that decide what a benchmark says."""
+    packages = ("foveal", "torch", "numpy", "numba", "pillow", "nvidia-dali-cuda130", "nvidia-dali-cuda120")
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version for name in packages if (version := _version(name))},
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)),
+        "gpu": gpu,
+    }
+
+
+def describe_machine() -> str:
+    """Return the machine in one line."""
+    facts = environment()
+    return f"{facts['cores']} cores of {facts['cpu']}" + (f", {facts['gpu']}" if facts["gpu"] else "")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_name() -> str:
+    found = re.search(r"^model name\s*: (.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def _restart_peak_memory() -> None:
+    """Let the kernel count the peak from here on; where it will not, the peak is that of the whole run."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def _peak_memory_mb() -> int:
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", _read("/proc/self/status"), re.MULTILINE)
+    return int(found[1]) // 1024 if found else 0
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

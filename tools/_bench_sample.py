@@ -1,0 +1,135 @@
+"""``foveal bench sample``: what does it cost to bring 224x224 pixels back from 12 megapixels, on the CPU?
+
+Both sides start from the decoded image, uint8 and ``(height, width, 3)``, and a grid, and end with the gradient to
+the grid, which is all that a saliency network learns from; neither computes a gradient to the image. By hand:
+``float()``, channels first, ``F.grid_sample``, and its backward. Here: ``sample``, and its backward.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own custom
+from jaxtyping import Float, UInt8
+from rich.console import Console
+from torch import Tensor
+
+from foveal.sampler import sample, zoom_grid
+from foveal.tools._bench import alternate, describe_machine, print_table, write_json
+
+IMAGE_SIZE = (3000, 4000)
+TOLERANCE = 1e-4
+
+Sampling = Callable[[Tensor, Tensor], Tensor]
+
+
+def bench_sample(
+    *,
+    repeats: int = 7,
+    size: int = 224,
+    image_size: tuple[int, int] = IMAGE_SIZE,
+    json_path: Path | None = None,
+) -> float:
+    """Time both after checking that they agree, print a table, and return how many times as fast `sample` was.
+
+    Args:
+        repeats: Rounds.
+        size: Height and width of the output, in pixels.
+        image_size: (height, width) of the image, in pixels.
+        json_path: Where the numbers go too.
+
+    Raises:
+        ValueError: Outputs or gradients differ.
+    """
+    console = Console()
+    torch.manual_seed(0)
+    image = torch.randint(256, (*image_size, 3), dtype=torch.uint8)
+    grid = off_the_lattice(example_grid(size), image_size)
+    weights = torch.randn(1, 3, size, size)
+    outputs, gradients = check_agreement(sample_foveal, sample_by_hand, image, grid, weights)
+    console.print(
+        f"{image_size[0] * image_size[1] / 1e6:.1f} MP to {size} × {size}, forward and backward to the grid, "
+        f"{describe_machine()}; differ by {outputs:.0e} (outputs) and {gradients:.0e} (gradients)",
+        soft_wrap=True,
+    )
+    cases = {
+        "float() and F.grid_sample": lambda: forward_backward(sample_by_hand, image, grid, weights),
+        "foveal.sampler.sample": lambda: forward_backward(sample_foveal, image, grid, weights),
+    }
+    timings = alternate(cases, repeats, console=console)
+    by_hand, ours = timings.values()
+    ratio = ours.times_faster_than(by_hand)
+    rows = [
+        [name, f"{1000 * t.median:.2f}", f"{t.times_faster_than(by_hand):.1f}"] for name, t in timings.items()
+    ]
+    print_table(console, ["", "ms", "times as fast"], rows)
+    if json_path:
+        facts = {"image_size": image_size, "size": size, "times_as_fast": ratio}
+        write_json(json_path, "sample", timings, **facts)
+    return ratio
+
+
+def sample_by_hand(
+    image: UInt8[Tensor, "height width 3"], grid: Float[Tensor, "1 rows cols 2"]
+) -> Float[Tensor, "1 3 rows cols"]:
+    """Return what a user of PyTorch would write."""
+    dense = image.permute(2, 0, 1)[None].float() / 255
+    return F.grid_sample(dense, grid, padding_mode="border", align_corners=False)
+
+
+def sample_foveal(
+    image: UInt8[Tensor, "height width 3"], grid: Float[Tensor, "1 rows cols 2"]
+) -> Float[Tensor, "1 3 rows cols"]:
+    """Return the same from the operator."""
+    return sample([image], grid)
+
+
+def forward_backward(
+    sampling: Sampling, image: Tensor, grid: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the sampled pixels, and the gradient to the grid of their weighted sum."""
+    leaf = grid.detach().requires_grad_()
+    output = sampling(image, leaf)
+    (gradient,) = torch.autograd.grad(output, leaf, weights)
+    return output.detach(), gradient
+
+
+def check_agreement(
+    ours: Sampling, reference: Sampling, image: Tensor, grid: Tensor, weights: Tensor
+) -> tuple[float, float]:
+    """Return by how much outputs and gradients differ, each as a part of its largest value.
+
+    Raises:
+        ValueError: By more than ``TOLERANCE``.
+    """
+    pairs = zip(
+        forward_backward(ours, image, grid, weights),
+        forward_backward(reference, image, grid, weights),
+        strict=True,
+    )
+    outputs, gradients = (float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
+    for name, difference in (("outputs", outputs), ("gradients", gradients)):
+        if not difference <= TOLERANCE:
+            raise ValueError(f"{name} must agree to {TOLERANCE}, got a difference of {difference!r}.")
+    return outputs, gradients
+
+
+def example_grid(size: int) -> Float[Tensor, "1 size size 2"]:
+    """Return a grid that zooms to a spot left of the middle."""
+    rows, cols = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
+    saliency = 0.1 + torch.exp(-((rows - 18) ** 2 + (cols - 10) ** 2) / 20)
+    return zoom_grid(saliency[None, None], (size, size))
+
+
+def off_the_lattice(
+    grid: Float[Tensor, "1 rows cols 2"], image_size: tuple[int, int]
+) -> Float[Tensor, "1 rows cols 2"]:
+    """Return the grid with no point within 0.05 pixels of a row or column of pixel centres.
+
+    There the slope of bilinear interpolation jumps, and rounding would decide which of two right gradients one gets.
+    """
+    height, width = image_size
+    scale = torch.tensor([width, height]) / 2
+    position = (grid + 1) * scale - 0.5
+    cell = position.floor()
+    return (cell + 0.05 + 0.9 * (position - cell) + 0.5) / scale - 1

@@ -1,0 +1,129 @@
+"""The verbs of ``foveal``, their options, and how they end.
+
+Nothing heavy is imported before a verb runs: ``foveal --help`` answers at once. Exit codes: 0 good, 1 failed (one
+line on standard error says why), 2 bad usage, 130 interrupted.
+"""
+
+# ruff: noqa: PLC0415 - each verb imports what it needs when it runs
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foveal import __version__
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bench = typer.Typer(help="Measure Foveal beside its ceilings and what it replaces.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+_URLS = "Shards: paths or patterns, such as 'train-{000000..000146}.tar' or 'photos/*.tar'."
+Urls = Annotated[list[str], typer.Argument(help=_URLS, show_default=False)]
+MaybeUrls = Annotated[
+    list[str] | None,
+    typer.Argument(help=_URLS + " Default: generated scenes.", show_default=False),
+]
+Size = Annotated[int, typer.Option(min=8, help="Height and width of the zoomed images, in pixels.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
+Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each round times every case once.")]
+Json = Annotated[
+    Path | None, typer.Option("--json", dir_okay=False, help="Also write the numbers to this file.")
+]
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        print(f"foveal {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def foveal(
+    *,
+    version: Annotated[  # noqa: ARG001 - the callback answers
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which this is.")
+    ] = False,
+) -> None:
+    """Full-resolution images in, compact batches out, with more pixels where it matters."""
+
+
+@app.command()
+def demo(
+    *,
+    urls: Annotated[list[str] | None, typer.Option(help=_URLS + " Default: generated scenes.")] = None,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Where the picture goes.")] = Path("demo"),
+    size: Size = 224,
+    batch_size: BatchSize = 8,
+    scenes: Annotated[int, typer.Option(min=1, help="How many scenes to generate without --urls.")] = 64,
+) -> None:
+    """Run the whole path on this machine, with a picture to look at."""
+    from foveal.tools._demo import run_demo
+
+    run_demo(urls or [], out=out, size=size, batch_size=batch_size, scenes=scenes)
+
+
+@app.command()
+def index(
+    urls: Urls,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Also where an index is there and fresh.")] = False,
+) -> None:
+    """Write an index beside each shard: what is where in the tar."""
+    from foveal.tools._index import index_shards
+
+    index_shards(urls, force=force)
+
+
+@bench.command()
+def loader(
+    urls: MaybeUrls = None,
+    *,
+    batch_size: BatchSize = 8,
+    repeats: Repeats = 5,
+    size: Size = 224,
+    json: Json = None,
+) -> None:
+    """Time the loader beside reading, decoding, and a loader written by hand."""
+    from foveal.tools._bench_loader import bench_loader
+
+    bench_loader(urls or [], batch_size=batch_size, repeats=repeats, size=size, json_path=json)
+
+
+@bench.command()
+def sample(*, repeats: Repeats = 7, size: Size = 224, json: Json = None) -> None:
+    """Time sampling a 12-megapixel image, forward and backward, beside float() and grid_sample."""
+    from foveal.tools._bench_sample import bench_sample
+
+    bench_sample(repeats=repeats, size=size, json_path=json)
+
+
+def main() -> None:
+    """Run ``foveal``: the entry point of the command line."""
+    try:
+        app(prog_name="foveal")
+    except ModuleNotFoundError as error:
+        if error.name not in {"matplotlib", "PIL"}:
+            raise
+        _fail(f"this needs {error.name}, which is not installed – run pip install 'foveal[plots]'")
+    except (ValueError, OSError) as error:
+        _fail(error)
+    except Exception as error:
+        if not _is_about_data(error):
+            raise
+        _fail(error)
+
+
+def _is_about_data(error: Exception) -> bool:
+    from foveal.shards import ShardError
+
+    return isinstance(error, ShardError)
+
+
+def _fail(reason: object) -> None:
+    print(f"foveal: {' '.join(str(reason).split())}", file=sys.stderr)
+    sys.exit(1)
