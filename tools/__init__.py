@@ -1,1 +1,5 @@
-"""Being built."""
+"""The command line: ``foveal --help``."""
+
+from foveal.tools._cli import main
+
+__all__ = ["main"]

@@ -45,7 +45,7 @@ def _print_version(*, wanted: bool) -> None:
 @app.callback()
 def foveal(
     *,
-    version: Annotated[  # noqa: ARG001 - the callback answers
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which this is.")
     ] = False,
 ) -> None:

@@ -1,0 +1,113 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from foveal import __version__
+
+
+def foveal(*arguments, cwd=None):
+    command = [sys.executable, "-m", "foveal.tools", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=cwd)
+
+
+@pytest.mark.parametrize(
+    "verb", [[], ["demo"], ["index"], ["bench"], ["bench", "loader"], ["bench", "sample"]]
+)
+def test_help_of_every_verb(verb):
+    """Every verb explains itself."""
+    run = foveal(*verb, "--help")
+
+    assert run.returncode == 0
+    assert "Usage: foveal" in run.stdout
+
+
+def test_help_is_light():
+    """--help imports nothing heavy, and answers at once."""
+    code = """
+import sys
+from foveal.tools import main
+sys.argv = ["foveal", "--help"]
+try:
+    main()
+except SystemExit as end:
+    print("code", end.code)
+print("heavy", {"torch", "numpy", "nvidia", "matplotlib", "PIL", "numba"} & set(sys.modules))
+"""
+    start = time.perf_counter()
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert time.perf_counter() - start < 2  # a quarter of a second on an idle machine
+    assert "code 0" in run.stdout
+    assert "heavy set()" in run.stdout
+
+
+def test_version():
+    """--version says which."""
+    assert foveal("--version").stdout == f"foveal {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["index"],
+        ["nonsense"],
+        ["demo", "--size", "many"],
+        ["demo", "--batch-size", "0"],
+        ["bench", "sample", "x"],
+    ],
+)
+def test_bad_usage(arguments):
+    """What is no command ends with 2."""
+    run = foveal(*arguments)
+
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("arguments", [["index", "none-{0..2}.tar"], ["demo", "--urls", "none-*.tar"]])
+def test_no_such_shard(tmp_path, arguments):
+    """What fails ends with 1 and one line that names the shard."""
+    run = foveal(*arguments, cwd=tmp_path)
+
+    assert run.returncode == 1
+    assert run.stderr.startswith("foveal: ")
+    assert run.stderr.count("\n") == 1
+    assert "none-" in run.stderr
+
+
+def test_interrupted(monkeypatch):
+    """Ctrl-C ends with 130, as shells have it."""
+    import foveal.tools._index
+    from foveal.tools import main
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(foveal.tools._index, "index_shards", interrupted)
+    monkeypatch.setattr(sys, "argv", ["foveal", "index", "a.tar"])
+    with pytest.raises(SystemExit, match="130"):
+        main()
+
+
+def test_missing_extra(monkeypatch, capsys):
+    """What is not installed is named, with the way to install it; other import errors are no such case."""
+    import foveal.tools._index
+    from foveal.tools import main
+
+    def without(name):
+        def index_shards(*arguments, **options):
+            raise ModuleNotFoundError(name=name)
+
+        return index_shards
+
+    monkeypatch.setattr(sys, "argv", ["foveal", "index", "a.tar"])
+    monkeypatch.setattr(foveal.tools._index, "index_shards", without("matplotlib"))
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert "run pip install 'foveal[plots]'" in capsys.readouterr().err
+
+    monkeypatch.setattr(foveal.tools._index, "index_shards", without("foveal.nothing"))
+    with pytest.raises(ModuleNotFoundError):
+        main()

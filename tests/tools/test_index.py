@@ -1,0 +1,45 @@
+import re
+
+import pytest
+
+from foveal.shards import Shards, ShardWriter
+from foveal.tools._index import index_shards
+
+
+@pytest.fixture
+def two_shards(tmp_path):
+    for number, count in enumerate((3, 2)):
+        with ShardWriter(tmp_path / f"some-{number}.tar") as writer:
+            for sample in range(count):
+                writer.write({"__key__": f"{sample:03d}", "cls": sample})
+    return str(tmp_path / "some-{0..1}.tar")
+
+
+def test_writes_an_index_beside_each(tmp_path, two_shards, capsys):
+    """Each tar gets its index, and the counts are printed."""
+    index_shards([two_shards])
+
+    assert sorted(path.name for path in tmp_path.glob("*.idx")) == ["some-0.idx", "some-1.idx"]
+    assert len(Shards(two_shards)) == 5
+    assert "5 samples in 2 shards" in " ".join(capsys.readouterr().out.split())
+
+
+def test_keeps_fresh_ones_unless_forced(tmp_path, two_shards):
+    """A fresh index is left alone; --force writes it again."""
+    index_shards([two_shards])
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.idx")}
+
+    index_shards([two_shards])
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+
+    index_shards([two_shards], force=True)
+    assert all(path.stat().st_mtime_ns > before for path, before in times.items())
+
+
+def test_names_the_shard_that_is_no_tar(tmp_path):
+    """A file that is no tar is an error that names it."""
+    from foveal.shards import ShardError
+
+    (tmp_path / "text.tar").write_text("no tar at all, but long enough to be looked at. " * 30)
+    with pytest.raises(ShardError, match=re.escape("text.tar")):
+        index_shards([str(tmp_path / "text.tar")])
