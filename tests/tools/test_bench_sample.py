@@ -1,0 +1,63 @@
+import json
+
+import pytest
+import torch
+
+from foveal.tools._bench_sample import (
+    bench_sample,
+    check_agreement,
+    example_grid,
+    off_the_lattice,
+    sample_by_hand,
+    sample_foveal,
+)
+
+SIZE = (30, 40)
+
+
+@pytest.fixture
+def inputs():
+    torch.manual_seed(0)
+    image = torch.randint(256, (*SIZE, 3), dtype=torch.uint8)
+    return image, off_the_lattice(example_grid(9), SIZE), torch.randn(1, 3, 9, 9)
+
+
+def test_small_run(tmp_path, capsys):
+    """A small run prints its table and writes its file."""
+    ratio = bench_sample(repeats=1, size=16, image_size=(60, 80), json_path=tmp_path / "sample.json")
+
+    assert json.loads((tmp_path / "sample.json").read_text())["times_as_fast"] == ratio
+    assert "foveal.sampler.sample" in capsys.readouterr().out
+
+
+def test_agreement(inputs):
+    """The operator agrees with grid_sample in outputs and gradients."""
+    assert max(check_agreement(sample_foveal, sample_by_hand, *inputs)) < 1e-5
+
+
+def test_wrong_outputs_are_noticed(inputs):
+    """A sampling that is a little off does not get timed."""
+    with pytest.raises(ValueError, match=r"outputs must agree to 0.0001, got a difference of 0\.0"):
+        check_agreement(lambda image, grid: 1.001 * sample_foveal(image, grid), sample_by_hand, *inputs)
+
+
+def test_wrong_gradients_are_noticed(inputs):
+    """Nor does one whose outputs are right and whose gradients are not."""
+
+    def skewed(image, grid):
+        output = sample_foveal(image, grid)
+        return output.detach() + 1.01 * (output - output.detach())
+
+    with pytest.raises(ValueError, match=r"gradients must agree to 0.0001, got a difference of 0\.0"):
+        check_agreement(skewed, sample_by_hand, *inputs)
+
+
+def test_off_the_lattice():
+    """No point is near a pixel centre's row or column, and none moved by more than 0.05 pixels."""
+    grid = example_grid(224)
+    moved = off_the_lattice(grid, SIZE)
+    scale = torch.tensor([SIZE[1], SIZE[0]]) / 2
+    position = ((moved + 1) * scale - 0.5).double()
+
+    assert ((moved - grid) * scale).abs().max() < 0.0501
+    assert (position - position.round()).abs().min() > 0.0499

@@ -1,0 +1,39 @@
+import pytest
+from PIL import Image
+
+from foveal.shards import ShardWriter
+from foveal.tools._demo import run_demo
+from foveal.tools._scenes import _as_sample, draw_scene
+
+
+def test_demo_on_its_own_scenes(tmp_path, capsys):
+    """Without shards it draws some, zooms all of them, says how fast, and leaves a picture."""
+    path = run_demo([], out=tmp_path, size=32, batch_size=2, scenes=3, rows=2)
+
+    printed = capsys.readouterr().out
+    assert path == tmp_path / "sheet.png"
+    assert Image.open(path).size == (1600, 52 + 2 * 342)
+    assert "3 samples in 1 shards" in printed
+    assert "(2, 3, 32, 32) float32, (2,) int64" in printed
+    assert "images/s" in printed
+    assert (tmp_path / "shards" / "scenes-000000.tar").exists()
+
+
+def test_demo_on_shards_without_labels(tmp_path, capsys):
+    """A user's shards need images and nothing else; fewer samples make a shorter sheet."""
+    with ShardWriter(tmp_path / "own.tar") as writer:
+        writer.write({"__key__": "only", "jpg": _as_sample(0, draw_scene(0, size=(90, 60)))["jpg"]})
+
+    path = run_demo([str(tmp_path / "own.tar")], out=tmp_path / "out", size=32)
+
+    printed = capsys.readouterr().out
+    assert Image.open(path).size == (1600, 52 + 342)
+    assert "(1, 3, 32, 32) float32, 1 str" in printed
+
+
+@pytest.mark.slow
+def test_demo_on_photographs(tmp_path, data_dir):
+    """Real photographs, some of them upright by EXIF alone, make a sheet."""
+    path = run_demo([str(data_dir / "coins" / "coins-*.tar")], out=tmp_path)
+
+    assert path.stat().st_size > 100_000

@@ -1,0 +1,160 @@
+"""``foveal demo``: the whole path on this machine, from shards to zoomed batches, with a picture to look at."""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from foveal.pipeline import LoaderStats, ZoomLoader
+from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler
+from foveal.shards import Shards
+from foveal.tools._bench import describe_machine, print_table
+from foveal.tools._originals import read_originals
+from foveal.tools._scenes import write_shards
+from foveal.tools._sheet import SheetRow, draw_sheet, magnification
+
+_STAGES = {
+    "read": "reading",
+    "decode": "waiting for DALI to decode",
+    "lowres": "low-resolution copy",
+    "zoom": "saliency, grid and sampling",
+    "wait": "this loop, waiting for a batch",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """A sample of the epoch that goes on the sheet: its number, and what the loader delivered."""
+
+    ordinal: int
+    key: str
+    image: Float[Tensor, "3 out_height out_width"]
+    grid: Float[Tensor, "out_height out_width 2"]
+    saliency: Float[Tensor, "1 rows cols"]
+
+
+def run_demo(
+    urls: Sequence[str],
+    *,
+    out: Path,
+    size: int = 224,
+    batch_size: int = 8,
+    scenes: int = 64,
+    rows: int = 5,
+) -> Path:
+    """Zoom every image of some shards, say how fast that was, and draw a contact sheet.
+
+    Args:
+        urls: Shards; none for generated scenes, which are kept in ``out / "shards"``.
+        out: The folder of the contact sheet, ``sheet.png``.
+        size: Height and width of the zoomed images, in pixels.
+        batch_size: Images in a batch.
+        scenes: How many scenes to generate.
+        rows: How many samples the contact sheet shows, spread evenly over all.
+
+    Returns:
+        The path of the contact sheet.
+    """
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    shards = Shards(urls or write_shards(out / "shards", scenes, console=console))
+    console.print(f"{len(shards):,} samples in {len(shards.urls):,} shards, on {describe_machine()}\n")
+    zoom = SaliencySampler(size, saliency=SpectralSaliency())
+    show_loop(console, shards, zoom, size=size, batch_size=batch_size)
+    picks = np.linspace(0, len(shards) - 1, min(rows, len(shards))).round().astype(int).tolist()
+    picked = time_epoch(console, shards, zoom, picks, batch_size=batch_size)
+    path = out / "sheet.png"
+    draw_sheet([sheet_row(shards, sample, size=size) for sample in picked], path)
+    console.print(f"\nThe picture: {path}")
+    return path
+
+
+def show_loop(console: Console, shards: Shards, zoom: SaliencySampler, *, size: int, batch_size: int) -> None:
+    """Print the loop that one writes, and what its first batch looks like; kernels are compiled on the way."""
+    fields = ("image", "cls") if "cls" in shards[0].members else ("image", "__key__")
+    start = time.perf_counter()
+    with ZoomLoader(shards.urls, zoom, batch_size=batch_size, fields=fields) as loader:
+        batch = next(iter(loader))
+    seconds = time.perf_counter() - start
+    console.print(
+        "    from foveal.pipeline import ZoomLoader\n"
+        "    from foveal.sampler import SaliencySampler, SpectralSaliency\n\n"
+        f"    zoom = SaliencySampler({size}, saliency=SpectralSaliency())\n"
+        f"    loader = ZoomLoader(urls, zoom, batch_size={batch_size}, fields={fields})\n"
+        f"    for images, {'labels' if 'cls' in fields else 'keys'} in loader:\n"
+        f"        ...  # {describe(batch[0])}, {describe(batch[1])}\n\n"
+        f"The first batch took {seconds:.1f} s, with what is compiled once.\n"
+    )
+
+
+def describe(value: Any) -> str:
+    """Return the shape and type of one field of a batch."""
+    if isinstance(value, Tensor):
+        return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+    return f"{len(value)} {type(value[0]).__name__}"
+
+
+def time_epoch(
+    console: Console, shards: Shards, zoom: SaliencySampler, picks: Collection[int], *, batch_size: int
+) -> list[Picked]:
+    """Run through all samples once, print how fast that was, and return what became of those picked."""
+    fields = ("image", "__key__", "__grid__", "__saliency__")
+    picked: list[Picked] = []
+    start = time.perf_counter()
+    with (
+        ZoomLoader(shards.urls, zoom, batch_size=batch_size, fields=fields) as loader,
+        Progress(console=console, transient=True) as progress,
+    ):
+        task = progress.add_task("Zooming", total=len(shards))
+        for batch in loader:
+            seen = int(progress.tasks[task].completed)
+            numbered = (Picked(seen + k, *sample) for k, sample in enumerate(zip(*batch, strict=True)))
+            picked += [sample for sample in numbered if sample.ordinal in picks]
+            progress.advance(task, len(batch[0]))
+    print_speed(console, loader.stats, time.perf_counter() - start)
+    return picked
+
+
+def print_speed(console: Console, stats: LoaderStats, seconds: float) -> None:
+    """Print how fast a pass was, and where its time went."""
+    console.print(
+        f"{stats.images:,} images, {stats.pixels / 1e6:,.0f} MP, {stats.bytes / 1e6:,.0f} MB in {seconds:.1f} s: "
+        f"{stats.images / seconds:.1f} images/s, {stats.pixels / seconds / 1e6:.0f} MP/s\n"
+    )
+    rows = [
+        [name, f"{stats.seconds[stage]:.2f}", f"{1000 * stats.seconds[stage] / stats.images:.1f}"]
+        for stage, name in _STAGES.items()
+    ]
+    print_table(console, ["stage (side by side)", "s", "ms/image"], rows)
+
+
+def sheet_row(shards: Shards, sample: Picked, *, size: int) -> SheetRow:
+    """Return a row of the contact sheet: what the loader made of a sample, beside its original."""
+    [original] = read_originals(shards, [sample.ordinal])
+    grid = sample.grid.numpy(force=True)
+    height, width, _ = original.shape
+    label = shards[sample.ordinal].members.get("cls")
+    facts = [
+        sample.key,
+        *([f"label {label.decode()}"] if label else []),
+        f"{width} × {height} → {size} × {size}",
+        f"zooms in up to {magnification(grid):.1f}×",
+    ]
+    return SheetRow(
+        original=original.numpy(),
+        grid=grid,
+        saliency=sample.saliency[0].numpy(force=True),
+        uniform=_as_picture(UniformSampler(size)([original]).images[0]),
+        zoomed=_as_picture(sample.image),
+        caption="   ".join(facts),
+    )
+
+
+def _as_picture(image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, "height width 3"]:
+    return image.permute(1, 2, 0).numpy(force=True)
