@@ -18,8 +18,9 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
+
+from foveal.tools._progress import progress_bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Timing:
 
 
 def alternate(
-    cases: Mapping[str, Callable[[], object]], repeats: int, *, console: Console | None = None
+    cases: Mapping[str, Callable[[], object]], repeats: int, *, console: Console
 ) -> dict[str, Timing]:
     """Time each case once a round, after a first round that does not count.
 
@@ -56,7 +57,7 @@ def alternate(
     """
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     peaks = dict.fromkeys(cases, 0)
-    with Progress(console=console, transient=True) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("", total=(repeats + 1) * len(cases))
         for _ in range(repeats + 1):
             for name, case in cases.items():

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 
 from foveal.pipeline import LoaderStats, ZoomLoader
@@ -17,9 +16,12 @@ from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler
 from foveal.shards import Shards
 from foveal.tools._bench import describe_machine, print_table
 from foveal.tools._originals import read_originals
+from foveal.tools._progress import progress_bar
 from foveal.tools._scenes import write_shards
 from foveal.tools._sheet import SheetRow, draw_sheet, magnification
 
+# Sharper than the default, so that the picture shows at a glance what the zoom does.
+_TEMPERATURE = 0.5
 _STAGES = {
     "read": "reading",
     "decode": "waiting for DALI to decode",
@@ -65,7 +67,7 @@ def run_demo(
     console = Console(soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls or write_shards(out / "shards", scenes, console=console))
     console.print(f"{len(shards):,} samples in {len(shards.urls):,} shards, on {describe_machine()}\n")
-    zoom = SaliencySampler(size, saliency=SpectralSaliency())
+    zoom = SaliencySampler(size, saliency=SpectralSaliency(), temperature=_TEMPERATURE)
     show_loop(console, shards, zoom, size=size, batch_size=batch_size)
     picks = np.linspace(0, len(shards) - 1, min(rows, len(shards))).round().astype(int).tolist()
     picked = time_epoch(console, shards, zoom, picks, batch_size=batch_size)
@@ -78,6 +80,7 @@ def run_demo(
 def show_loop(console: Console, shards: Shards, zoom: SaliencySampler, *, size: int, batch_size: int) -> None:
     """Print the loop that one writes, and what its first batch looks like; kernels are compiled on the way."""
     fields = ("image", "cls") if "cls" in shards[0].members else ("image", "__key__")
+    names = ("labels", "") if "cls" in fields else ("keys", f", fields={fields}")
     start = time.perf_counter()
     with ZoomLoader(shards.urls, zoom, batch_size=batch_size, fields=fields) as loader:
         batch = next(iter(loader))
@@ -85,9 +88,9 @@ def show_loop(console: Console, shards: Shards, zoom: SaliencySampler, *, size: 
     console.print(
         "    from foveal.pipeline import ZoomLoader\n"
         "    from foveal.sampler import SaliencySampler, SpectralSaliency\n\n"
-        f"    zoom = SaliencySampler({size}, saliency=SpectralSaliency())\n"
-        f"    loader = ZoomLoader(urls, zoom, batch_size={batch_size}, fields={fields})\n"
-        f"    for images, {'labels' if 'cls' in fields else 'keys'} in loader:\n"
+        f"    zoom = SaliencySampler({size}, saliency=SpectralSaliency(), temperature={_TEMPERATURE})\n"
+        f"    loader = ZoomLoader(urls, zoom, batch_size={batch_size}{names[1]})\n"
+        f"    for images, {names[0]} in loader:\n"
         f"        ...  # {describe(batch[0])}, {describe(batch[1])}\n\n"
         f"The first batch took {seconds:.1f} s, with what is compiled once.\n"
     )
@@ -104,12 +107,12 @@ def time_epoch(
     console: Console, shards: Shards, zoom: SaliencySampler, picks: Collection[int], *, batch_size: int
 ) -> list[Picked]:
     """Run through all samples once, print how fast that was, and return what became of those picked."""
-    fields = ("image", "__key__", "__grid__", "__saliency__")
+    fields = ("__key__", "image", "__grid__", "__saliency__")
     picked: list[Picked] = []
     start = time.perf_counter()
     with (
         ZoomLoader(shards.urls, zoom, batch_size=batch_size, fields=fields) as loader,
-        Progress(console=console, transient=True) as progress,
+        progress_bar(console) as progress,
     ):
         task = progress.add_task("Zooming", total=len(shards))
         for batch in loader:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from foveal.shards import Shards, expand_urls, write_index
+from foveal.tools._progress import progress_bar
 
 _LONGEST_TABLE = 40
 
@@ -23,7 +23,7 @@ def index_shards(urls: Sequence[str], *, force: bool = False) -> None:
     """
     console = Console()
     paths = expand_urls(urls)
-    with Progress(console=console, transient=True) as progress:
+    with progress_bar(console) as progress:
         for path in progress.track(paths, description="Indexing"):
             write_index(path, force=force)
     shards = Shards(paths)

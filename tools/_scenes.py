@@ -10,7 +10,7 @@ a coloured dot, and which digit it shows is only to be read where the pixels are
 import colorsys
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,9 @@ from jaxtyping import Float32, Float64, Int32, UInt8
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from rich.console import Console
-from rich.progress import track
 
 from foveal.shards import ShardWriter
+from foveal.tools._progress import progress_bar
 
 SIZES = ((1920, 1280), (1280, 1920), (2048, 1152), (1600, 1600), (2400, 1200), (1440, 1920))
 """(width, height) in pixels, one after the other: 2.4 to 2.9 megapixels each."""
@@ -72,36 +72,42 @@ def draw_scene(index: int, *, seed: int = 0, size: tuple[int, int] | None = None
     return Scene(_photograph(rng, surface), label, box)
 
 
-def write_scenes(path: Path, indices: Iterable[int], *, seed: int = 0) -> None:
+def write_scenes(
+    path: Path, indices: Iterable[int], *, seed: int = 0, on_written: Callable[[], object] = lambda: None
+) -> None:
     """Write these scenes as a shard, drawing as many at a time as there are cores.
 
     Each sample has ``jpg``, ``cls`` (the digit) and ``json`` (``boxes`` in pixels and their ``labels``).
 
     Args:
         path: The tar to write.
-        indices: Which scenes, in order; an iterable that reports progress reports each as it is handed out.
+        indices: Which scenes, in order.
         seed: Which series of scenes.
+        on_written: Called after each.
     """
     with ShardWriter(path) as writer, ThreadPoolExecutor(os.cpu_count()) as artists:
         for sample in artists.map(lambda index: _as_sample(index, draw_scene(index, seed=seed)), indices):
             writer.write(sample)
+            on_written()
 
 
-def write_shards(
-    folder: Path, count: int, *, per_shard: int = 16, console: Console | None = None
-) -> list[str]:
+def write_shards(folder: Path, count: int, *, console: Console, per_shard: int = 16) -> list[str]:
     """Write the first ``count`` scenes as shards, with a progress bar; what is already there is kept.
 
     Returns:
         The paths of the tars.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for first in track(range(0, count, per_shard), "Drawing scenes", console=console, transient=True):
-        paths.append(folder / f"scenes-{first // per_shard:06d}.tar")
-        if not paths[-1].exists():  # a shard appears when it is complete
-            write_scenes(paths[-1], range(first, min(first + per_shard, count)))
-    return [str(path) for path in paths]
+    parts = [range(first, min(first + per_shard, count)) for first in range(0, count, per_shard)]
+    shards = {folder / f"scenes-{number:06d}.tar": part for number, part in enumerate(parts)}
+    missing = {path: part for path, part in shards.items() if not path.exists()}  # a shard appears complete
+    if missing:
+        console.print(f"Drawing {sum(map(len, missing.values()))} scenes into {folder}")
+    with progress_bar(console) as progress:
+        task = progress.add_task("Drawing scenes", total=sum(map(len, missing.values())))
+        for path, part in missing.items():
+            write_scenes(path, part, on_written=lambda: progress.advance(task))
+    return [str(path) for path in shards]
 
 
 def _as_sample(index: int, scene: Scene) -> dict[str, Any]:

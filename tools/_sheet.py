@@ -97,6 +97,7 @@ def _draw_row(row: SheetRow, cells: Sequence[Axes]) -> None:
     original, saliency, uniform, zoomed = cells
     for cell in cells:
         cell.set_axis_off()
+        cell.set_anchor("N")  # right below its caption
     original.imshow(row.original)
     _draw_grid(original, row)
     _draw_saliency(saliency, row)

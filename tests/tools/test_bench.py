@@ -2,6 +2,7 @@ import json
 import time
 
 import pytest
+from rich.console import Console
 
 from foveal.tools._bench import Timing, alternate, environment, write_json
 
@@ -9,7 +10,9 @@ from foveal.tools._bench import Timing, alternate, environment, write_json
 def test_cases_take_turns():
     """Each round runs every case once, and the first round does not count."""
     calls = []
-    timings = alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3)
+    timings = alternate(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3, console=Console()
+    )
 
     assert calls == ["a", "b"] * 4
     assert [len(timing.seconds) for timing in timings.values()] == [3, 3]
@@ -17,7 +20,7 @@ def test_cases_take_turns():
 
 def test_slow_is_slower():
     """What sleeps takes its time."""
-    timings = alternate({"quick": lambda: None, "slow": lambda: time.sleep(0.02)}, 3)
+    timings = alternate({"quick": lambda: None, "slow": lambda: time.sleep(0.02)}, 3, console=Console())
 
     assert timings["slow"].median >= 0.02
     assert timings["quick"].times_faster_than(timings["slow"]) > 5
@@ -25,7 +28,9 @@ def test_slow_is_slower():
 
 def test_peak_memory_is_that_of_the_case():
     """The peak counts what a case held and gave back."""
-    timings = alternate({"small": lambda: bytes(1), "large": lambda: b"\1" * (200 << 20)}, 2)
+    timings = alternate(
+        {"small": lambda: bytes(1), "large": lambda: b"\1" * (200 << 20)}, 2, console=Console()
+    )
 
     assert timings["large"].peak_mb > timings["small"].peak_mb + 150
 
@@ -54,4 +59,4 @@ def test_json_has_numbers_and_circumstances(tmp_path):
 @pytest.mark.parametrize("repeats", [1, 2])
 def test_repeats(repeats):
     """As many rounds as asked for."""
-    assert len(alternate({"a": lambda: None}, repeats)["a"].seconds) == repeats
+    assert len(alternate({"a": lambda: None}, repeats, console=Console())["a"].seconds) == repeats

@@ -3,6 +3,7 @@ import re
 
 import pytest
 import torch
+from rich.console import Console
 
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import SaliencySampler
@@ -13,7 +14,7 @@ from foveal.tools._scenes import write_shards
 
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory):
-    return write_shards(tmp_path_factory.mktemp("scenes"), 3, per_shard=2)
+    return write_shards(tmp_path_factory.mktemp("scenes"), 3, console=Console(), per_shard=2)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from foveal.shards import Shards
 from foveal.tools._scenes import SIZES, draw_scene, write_scenes, write_shards
@@ -20,10 +21,7 @@ def spectral_slope(grey):
     power = np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2
     cycles = np.hypot(*np.meshgrid(*(np.fft.fftfreq(side, 1 / side) for side in grey.shape), indexing="ij"))
     edges = np.geomspace(4, 100, 12)
-    means = [
-        power[(cycles >= low) & (cycles < high)].mean()
-        for low, high in itertools.pairwise(edges)
-    ]
+    means = [power[(cycles >= low) & (cycles < high)].mean() for low, high in itertools.pairwise(edges)]
     return np.polyfit(np.log(np.sqrt(edges[:-1] * edges[1:])), np.log(means), 1)[0]
 
 
@@ -98,12 +96,12 @@ def test_shard_holds_what_was_drawn(tmp_path):
 
 def test_shards_that_are_there_stay(tmp_path):
     """A second call writes only what is missing, and a scene is the same in whichever run it was drawn."""
-    paths = write_shards(tmp_path, 3, per_shard=2)
+    paths = write_shards(tmp_path, 3, console=Console(), per_shard=2)
     first, second = (path.read_bytes() for path in sorted(tmp_path.glob("*.tar")))
     (tmp_path / "scenes-000000.tar").write_bytes(b"kept")
     (tmp_path / "scenes-000001.tar").unlink()
 
-    assert write_shards(tmp_path, 3, per_shard=2) == paths
+    assert write_shards(tmp_path, 3, console=Console(), per_shard=2) == paths
     assert len(paths) == 2
     assert (tmp_path / "scenes-000000.tar").read_bytes() == b"kept" != first
     assert (tmp_path / "scenes-000001.tar").read_bytes() == second
