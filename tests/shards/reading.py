@@ -3,6 +3,7 @@
 import io
 import tarfile
 import warnings
+from pathlib import Path
 
 from foveal.shards import Shards
 
@@ -44,7 +45,7 @@ def stream_by_webdataset(stream):
     """[(key, [(member, content), ...]), ...] as webdataset groups an open tar."""
     files = tar_file_expander([{"url": "", "stream": stream}])
     return [
-        (sample["__key__"], [(name, data) for name, data in sample.items() if not name.startswith("__")])
+        (sample["__key__"], [(name, data) for name, data in sample.items() if name not in ("__key__", "__url__")])
         for sample in group_by_keys(files)
     ]
 
@@ -52,6 +53,11 @@ def stream_by_webdataset(stream):
 def by_webdataset(path):
     with path.open("rb") as stream:
         return stream_by_webdataset(stream)
+
+
+def open_files():
+    """How many descriptors this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def by_foveal(path, **options):
