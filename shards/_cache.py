@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import os
-import shutil
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -95,7 +94,8 @@ def is_gzip(file: BinaryIO) -> bool:
 def _unpack(packed: BinaryIO, tar: BinaryIO) -> None:
     """Unpack what there is: of a file that was cut, the tar is cut too, and is read as such."""
     with gzip.open(packed) as unpacked, suppress(EOFError):
-        shutil.copyfileobj(unpacked, tar, 1 << 20)
+        while chunk := unpacked.read1(1 << 20):  # read() would lose what it has when the file ends early
+            tar.write(chunk)
 
 
 def _remove_older(path: Path, name: str) -> None:

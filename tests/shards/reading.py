@@ -45,7 +45,10 @@ def stream_by_webdataset(stream):
     """[(key, [(member, content), ...]), ...] as webdataset groups an open tar."""
     files = tar_file_expander([{"url": "", "stream": stream}])
     return [
-        (sample["__key__"], [(name, data) for name, data in sample.items() if name not in ("__key__", "__url__")])
+        (
+            sample["__key__"],
+            [(name, data) for name, data in sample.items() if name not in ("__key__", "__url__")],
+        )
         for sample in group_by_keys(files)
     ]
 
