@@ -201,13 +201,14 @@ def _light(rng: Generator, leaves: Int32[np.ndarray, "height width"]) -> Float32
     rows, cols = (np.linspace(-1, 1, side, dtype=np.float32) for side in near.shape)
     x, y = rng.uniform(-0.6, 0.6, 2)
     pool = np.exp(-((cols - x) ** 2 + (rows[:, None] - y) ** 2) / rng.uniform(1, 2.5))
-    return ((0.75 + 0.5 * pool) * (1 - 0.14 * shadow)).astype(np.float32)
+    light: np.ndarray = (0.75 + 0.5 * pool) * (1 - 0.14 * shadow)
+    return light.astype(np.float32)
 
 
 def _photograph(rng: Generator, surface: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     """Return the surface as a camera sees it: a soft lens and a noisy sensor."""
     noise = 2.5 * rng.standard_normal((surface.height, surface.width, 1), np.float32)
-    seen = np.asarray(surface.filter(ImageFilter.BoxBlur(0.5))) + noise
+    seen: np.ndarray = np.asarray(surface.filter(ImageFilter.BoxBlur(0.5))) + noise
     return np.clip(seen, 0, 255, out=seen).astype(np.uint8)
 
 

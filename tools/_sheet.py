@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
@@ -85,12 +85,12 @@ class _Sheet:
             for left, width in zip(self.lefts, _WIDTHS_PX, strict=True)
         ]
 
-    def _write(self, x: float, y: float, text: str, **style: object) -> None:
+    def _write(self, x: float, y: float, text: str, **style: Any) -> None:
         self.figure.text(x / self.width, 1 - y / self.height, text, **style)
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        FigureCanvasAgg(self.figure).print_png(path)
+        self.figure.savefig(path, dpi=_DPI, format="png")
 
 
 def _draw_row(row: SheetRow, cells: Sequence[Axes]) -> None:
