@@ -7,9 +7,9 @@ import pytest
 from foveal import __version__
 
 
-def foveal(*arguments, cwd=None):
+def foveal(*arguments):
     command = [sys.executable, "-m", "foveal.tools", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=cwd)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,13 @@ def test_bad_usage(arguments):
     assert "Traceback" not in run.stderr
 
 
-@pytest.mark.parametrize("arguments", [["index", "none-{0..2}.tar"], ["demo", "--urls", "none-*.tar"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["index", "none-{0..2}.tar"], ["demo", "--urls", "none-*.tar"], ["bench", "loader", "none-0.tar"]],
+)
 def test_no_such_shard(tmp_path, arguments):
     """What fails ends with 1 and one line that names the shard."""
-    run = foveal(*arguments, cwd=tmp_path)
+    run = foveal(*arguments[:-1], tmp_path / arguments[-1])
 
     assert run.returncode == 1
     assert run.stderr.startswith("foveal: ")

@@ -6,13 +6,18 @@ from foveal.tools._demo import run_demo
 from foveal.tools._scenes import _as_sample, draw_scene
 
 
+def picture_size(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
 def test_demo_on_its_own_scenes(tmp_path, capsys):
     """Without shards it draws some, zooms all of them, says how fast, and leaves a picture."""
     path = run_demo([], out=tmp_path, size=32, batch_size=2, scenes=3, rows=2)
 
     printed = capsys.readouterr().out
     assert path == tmp_path / "sheet.png"
-    assert Image.open(path).size == (1600, 52 + 2 * 342)
+    assert picture_size(path) == (1600, 52 + 2 * 342)
     assert "3 samples in 1 shards" in printed
     assert "(2, 3, 32, 32) float32, (2,) int64" in printed
     assert "images/s" in printed
@@ -27,7 +32,7 @@ def test_demo_on_shards_without_labels(tmp_path, capsys):
     path = run_demo([str(tmp_path / "own.tar")], out=tmp_path / "out", size=32)
 
     printed = capsys.readouterr().out
-    assert Image.open(path).size == (1600, 52 + 342)
+    assert picture_size(path) == (1600, 52 + 342)
     assert "(1, 3, 32, 32) float32, 1 str" in printed
 
 

