@@ -60,13 +60,14 @@ class EpochOrder:
         self._key = np.array([_checked("seed", seed), _checked("epoch", epoch)], dtype=np.uint64)
         self._window = _checked("window", window, at_least=1)
         self._shuffle = shuffle
+        self._total = int(self._counts.sum())
         self._starts = np.cumsum(self._counts) - self._counts
         self._shards = np.argsort(self._random(0, len(self._counts)), kind="stable")
         self._ends = np.cumsum(self._counts[self._shards])[self._window - 1 :: self._window]
         self._recent: tuple[tuple[int, Int64[np.ndarray, " samples"]], ...] = ()
 
     def __len__(self) -> int:
-        return int(self._counts.sum())
+        return self._total
 
     def __getitem__(self, position: SupportsIndex) -> int:
         """Return the number of the sample to visit at a position; negative ones count from the end."""

@@ -39,17 +39,12 @@ def expand_urls(urls: str | os.PathLike[str] | Iterable[str | os.PathLike[str]])
         ['train-08.tar', 'train-09.tar', 'train-10.tar', 'extra.tar']
     """
     patterns = [urls] if isinstance(urls, str | os.PathLike) else list(urls)
-    expanded = [url for pattern in patterns for part in _text(pattern).split("::") for url in _expand(part)]
+    expanded = [
+        url for pattern in patterns for part in os.fspath(pattern).split("::") for url in _expand(part)
+    ]
     if not expanded:
         raise ValueError(f"urls must name at least one shard, got {urls!r}")
     return expanded
-
-
-def _text(pattern: str | os.PathLike[str]) -> str:
-    text = os.fspath(pattern)
-    if not isinstance(text, str):
-        raise TypeError(f"urls must be text or paths, got {pattern!r}")
-    return text
 
 
 def _expand(pattern: str) -> Iterator[str]:
