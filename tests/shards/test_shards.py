@@ -1,0 +1,245 @@
+import gzip
+import multiprocessing
+import os
+import pickle
+import re
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+from foveal.shards import Sample, ShardError, Shards, ShardWarning, write_index
+from tests.shards.reading import by_foveal, by_webdataset, make_tar, open_files, samples, tar_bytes
+
+
+@pytest.fixture
+def tars(tmp_path):
+    """Three shards of 2, 0 and 3 samples."""
+    return [make_tar(tmp_path / f"{k}.tar", samples(keys)) for k, keys in enumerate(["ab", "", "cde"])]
+
+
+def test_numbers_samples_through_all_shards(tars):
+    """Samples are counted on from shard to shard, empty ones included, and from the end."""
+    shards = Shards(tars)
+    read = [shards[k] for k in range(5)]
+
+    assert len(shards) == 5
+    assert shards.counts.tolist() == [2, 0, 3]
+    assert shards.counts.dtype == np.int64
+    assert [sample.key for sample in read] == list("abcde")
+    assert [sample.url for sample in read] == [str(tars[0])] * 2 + [str(tars[2])] * 3
+    assert [shards[k] for k in range(-5, 0)] == list(shards) == read
+    assert shards[np.int64(4)] == read[4]
+
+
+@pytest.mark.parametrize("index", [5, -6])
+def test_there_is_no_sample_beyond(tars, index):
+    """A number outside is an error that says what is inside."""
+    with pytest.raises(IndexError, match=re.escape(f"index must be in [-5, 5), got {index}")):
+        Shards(tars)[index]
+
+
+def test_reads_some_members(tmp_path):
+    """Members are asked for in lower case; those not there are left out."""
+    tar = make_tar(tmp_path / "t.tar", [("a.JPG", b"1"), ("a.seg.png", b"2"), ("a.cls", b"3")])
+
+    assert Shards(tar).read(0, ["cls", "jpg", "txt"]) == Sample("a", str(tar), {"jpg": b"1", "cls": b"3"})
+
+
+def test_describes_itself(tars):
+    """The representation says how much there is, not all of it."""
+    assert repr(Shards(tars)) == f"Shards(5 samples in 3 shards, the first is {str(tars[0])!r})"
+
+
+def test_every_real_shard_reads_as_webdataset_reads_it(data_dir):
+    """Tars in place and compressed ones from the cache equal webdataset's, cold and with an index in the cache."""
+    paths = sorted(path for path in data_dir.glob("*/*") if path.name.endswith((".tar", ".tgz", ".tar.gz")))
+    assert len([path for path in paths if path.suffix != ".tar"]) >= 2
+    for path in paths:
+        expected = by_webdataset(path)
+        assert by_foveal(path) == expected, path
+        assert by_foveal(path) == expected, path
+
+
+def test_a_packed_shard_is_unpacked_once(tmp_path, monkeypatch):
+    """A gzip tar is known by its first bytes and unpacked into the cache until it changes."""
+    tar, cache = tmp_path / "t.tar", tmp_path / "cache"
+    tar.write_bytes(gzip.compress(tar_bytes(samples("ab"))))
+    assert by_foveal(tar, cache_dir=cache) == by_webdataset(tar)
+    with monkeypatch.context() as patch:
+        patch.setattr("foveal.shards._cache.gzip.open", lambda *_: pytest.fail("unpacked again"))
+        assert by_foveal(tar, cache_dir=cache) == by_webdataset(tar)
+
+    tar.write_bytes(gzip.compress(tar_bytes(samples("cde"))))
+    assert by_foveal(tar, cache_dir=cache) == by_webdataset(tar)
+    assert len(list(cache.glob("*.tar"))) == 1
+
+
+def test_a_packed_shard_needs_a_cache(tmp_path):
+    """Without a place to unpack to, the error names the folder and what to do."""
+    tar = tmp_path / "t.tgz"
+    tar.write_bytes(gzip.compress(tar_bytes(samples("ab"))))
+    (tmp_path / "file").touch()
+    cache = str(tmp_path / "file" / "cache")
+    message = f"{tar}: cannot be unpacked into {cache!r}: Not a directory: unpack it, or set cache_dir"
+
+    with pytest.raises(ShardError, match=f"^{re.escape(message)}$"):
+        Shards(tar, cache_dir=cache)
+
+
+def test_a_packed_shard_that_was_cut_yields_what_there_is(tmp_path):
+    """A gzip file cut in the middle is a tar cut in the middle."""
+    whole = tar_bytes([(name, os.urandom(600)) for name, _ in samples("abcd")])
+    tar = tmp_path / "t.tgz"
+    tar.write_bytes(gzip.compress(whole)[:3000])
+
+    with pytest.warns(ShardWarning, match="was cut at byte"):
+        assert [key for key, _ in by_foveal(tar)] == ["a", "b"]
+
+
+def test_a_packed_shard_that_is_damaged_is_refused(tmp_path):
+    """Content that fails gzip's own check is no content."""
+    packed = bytearray(gzip.compress(tar_bytes(samples("ab"))))
+    packed[-6] ^= 1
+    tar = tmp_path / "t.tgz"
+    tar.write_bytes(packed)
+
+    with pytest.raises(ShardError, match=r"t\.tgz: is a damaged gzip file: CRC check failed"):
+        Shards(tar)
+
+
+def test_a_cut_shard_is_told_of_every_time(tmp_path):
+    """A warning names the shard, the place and the last whole sample; the samples before the cut are there."""
+    tar = tmp_path / "t.tar"
+    tar.write_bytes(tar_bytes(samples("abc"))[:7000])
+    message = f"{tar}: was cut at byte 7000: 256 of 600 bytes of 'c.jpg' are missing; of its samples, the last whole one is 'b'"
+
+    for _ in range(2):
+        with pytest.warns(ShardWarning, match=f"^{re.escape(message)}$"):
+            assert [key for key, _ in by_foveal(tar)] == ["a", "b"]
+
+
+def test_a_shard_cut_at_once_has_no_samples(tmp_path):
+    """Where nothing is whole the warning says so."""
+    tar = tmp_path / "t.tar"
+    tar.write_bytes(tar_bytes(samples("a"))[:700])
+
+    with pytest.warns(ShardWarning, match="of its samples, none is whole$"):
+        assert len(Shards(tar)) == 0
+
+
+def test_a_duplicate_is_named(tmp_path):
+    """Two members of one name are an error that names shard, sample and member."""
+    tar = make_tar(tmp_path / "t.tar", [("a.jpg", b""), ("a.jpg", b"")])
+
+    with pytest.raises(ShardError, match=f"^{re.escape(str(tar))}: a: has two members 'jpg'$"):
+        Shards(tar)
+
+
+def test_a_folder_is_no_shard(tmp_path):
+    """A folder is refused like a missing file."""
+    with pytest.raises(ShardError, match=r"cannot be opened: Is a directory$"):
+        Shards(tmp_path)
+
+
+def test_notices_a_tar_that_changes(tars):
+    """A shard replaced after it was opened is not read by the old offsets."""
+    shards = Shards(tars)
+    make_tar(tars[0], samples("xyz"))
+
+    with pytest.raises(ShardError, match=r"0\.tar: has changed since it was opened: open it again$"):
+        shards[0]
+
+
+def test_notices_a_tar_that_shrinks(tars):
+    """A member that is not there any more in full is named with how much there is."""
+    shards = Shards(tars)
+    first = shards[0]
+    os.truncate(tars[0], 800)
+
+    assert first.members["jpg"]
+    with pytest.raises(ShardError, match=r"0\.tar: a: jpg member is truncated: 288 of 600 bytes$"):
+        shards[0]
+
+
+def test_outlives_its_cache(tars, tmp_path):
+    """When the cache is emptied while shards are open, the index is worked out again."""
+    shards = Shards(tars, cache_dir=tmp_path / "cache")
+    shutil.rmtree(tmp_path / "cache")
+
+    assert [sample.key for sample in shards] == list("abcde")
+
+
+def test_threads_share_one(tmp_path):
+    """Many threads read right bytes while descriptors come and go under them."""
+    tars = [make_tar(tmp_path / f"{k}.tar", samples([f"{k}a", f"{k}b"], size=50)) for k in range(150)]
+    shards, wrong = Shards(tars), []
+    expected = list(shards)
+
+    def read(step):
+        wrong.extend(k for n in range(300) if shards[k := n * step % 300] != expected[k])
+
+    threads = [threading.Thread(target=read, args=(step,)) for step in (1, 7, 119, 299)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_descriptors_are_few_and_do_not_leak(tmp_path):
+    """At most 64 files are open, none after close, none after the last reference is gone."""
+    tars = [make_tar(tmp_path / f"{k}.tar", samples("a", size=1)) for k in range(100)]
+    before = open_files()
+
+    with Shards(tars) as shards:
+        assert len(list(shards)) == 100
+        assert open_files() == before + 64
+    assert open_files() == before
+    assert shards[0].key == "a"
+    del shards
+    assert open_files() == before
+
+
+def test_pickles_without_descriptors(tars):
+    """A copy in another process reads the same, and takes no open file along."""
+    shards = Shards(tars)
+    expected = list(shards)
+    before = open_files()
+    copy = pickle.loads(pickle.dumps(shards))
+
+    assert open_files() == before
+    assert list(copy) == expected
+
+
+def test_survives_a_fork(tars):
+    """Parent and children read through inherited descriptors at the same time."""
+    shards = Shards(tars)
+    expected = list(shards)
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=_read_often, args=(shards, expected)) for _ in range(2)]
+    for child in children:
+        child.start()
+    _read_often(shards, expected)
+    for child in children:
+        child.join()
+
+    assert [child.exitcode for child in children] == [0, 0]
+
+
+def _read_often(shards, expected):
+    for _ in range(200):
+        if list(shards) != expected:
+            os._exit(1)
+
+
+def test_many_stale_indexes_make_one_warning(tars):
+    """A copied data set whose indexes are all stale is complained of once."""
+    for tar in tars:
+        write_index(tar)
+        os.utime(tar, ns=(1, 1))
+
+    with pytest.warns(ShardWarning) as caught:
+        Shards(tars)
+    assert [str(warning.message)[:15] for warning in caught] == ["3 index file(s)"]

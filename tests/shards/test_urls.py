@@ -1,0 +1,92 @@
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+from foveal.shards import ShardError, Shards, expand_urls
+
+with warnings.catch_warnings():  # what webdataset imports is old in places
+    warnings.simplefilter("ignore")
+    from webdataset import shardlists
+
+
+@pytest.mark.parametrize(
+    "urls",
+    ["a.tar", "train-{000000..000012}.tar", "{a,b}-{8..11}.tar::c.tar", "s3://bucket/{a..c}.tar", "x{}y.tar"],
+)
+def test_expands_as_webdataset_does(urls):
+    """Braces and "::" mean what they mean to webdataset."""
+    assert expand_urls(urls) == shardlists.expand_urls(urls)
+
+
+def test_takes_paths_and_lists():
+    """Lists may hold paths and patterns; order and repeats are kept."""
+    assert expand_urls([Path("b.tar"), "a-{0..1}.tar", "b.tar"]) == ["b.tar", "a-0.tar", "a-1.tar", "b.tar"]
+
+
+def test_globs_are_sorted(tmp_path):
+    """What a glob matches comes sorted, also behind file: and braces."""
+    for name in ("b-10.tar", "b-2.tar", "a.tar", "c.txt"):
+        (tmp_path / name).touch()
+    names = [str(tmp_path / name) for name in ("a.tar", "b-10.tar", "b-2.tar")]
+
+    assert expand_urls(f"{tmp_path}/*.tar") == names
+    assert expand_urls(f"file:{tmp_path}/*.tar") == [f"file:{name}" for name in names]
+    assert expand_urls(f"{tmp_path}/{{b,a}}*.tar") == [*names[1:], names[0]]
+
+
+def test_a_file_with_brackets_in_its_name_is_itself(tmp_path):
+    """A name that looks like a glob but exists is taken as it stands."""
+    file = tmp_path / "run[1].tar"
+    file.touch()
+
+    assert expand_urls(file) == [str(file)]
+
+
+@pytest.mark.parametrize(
+    ("urls", "message"),
+    [
+        ([], "urls must name at least one shard, got []"),
+        ("", "urls must not be empty, got ''; name a shard, such as 'train-{000000..000146}.tar'"),
+        ("a.tar::", "urls must not be empty, got ''; name a shard, such as 'train-{000000..000146}.tar'"),
+        ("a-{0..1.tar", "urls must have matching braces, got 'a-{0..1.tar'"),
+        (
+            "pipe:cat a.tar",
+            "urls must be local paths or start with file:, s3://, gs://, http:// or https://, got 'pipe:cat a.tar'",
+        ),
+        (
+            "ftp://h/a.tar",
+            "urls must be local paths or start with file:, s3://, gs://, http:// or https://, got 'ftp://h/a.tar'",
+        ),
+    ],
+)
+def test_refuses_what_names_no_shard(urls, message):
+    """What cannot be expanded is refused with the value it had."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        expand_urls(urls)
+
+
+def test_a_glob_must_match(tmp_path, monkeypatch):
+    """A glob without a match is an error that says where it was looked up."""
+    monkeypatch.chdir(tmp_path)
+    message = f"urls must match at least one file, got 'no-*.tar'; check the path, seen from the folder '{tmp_path}'"
+
+    with pytest.raises(FileNotFoundError, match=f"^{re.escape(message)}$"):
+        expand_urls("no-*.tar")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("missing-0.tar", "cannot be opened: No such file or directory"),
+        ("s3://bucket/a.tar", "remote shards are not supported yet: copy the shard to a local disk"),
+        ("file://host/a.tar", "a file: URL names this machine, not 'host': write file:///path"),
+    ],
+)
+def test_a_url_that_cannot_be_opened_is_named(url, reason):
+    """A shard that is not there is an error that names it."""
+    with pytest.raises(ShardError) as caught:
+        Shards(url)
+
+    assert (caught.value.url, caught.value.key, caught.value.reason) == (url, None, reason)

@@ -1,0 +1,220 @@
+import contextlib
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foveal.shards import ShardWriter
+from tests.shards.reading import by_foveal, by_webdataset
+
+names = st.text(st.characters(codec="utf-8", exclude_characters="./\0\n"), min_size=1, max_size=40)
+keys = st.lists(names, min_size=1, max_size=3).map("/".join)
+exts = st.lists(names, min_size=1, max_size=2).map(".".join)
+members = st.dictionaries(exts, st.binary(max_size=600), min_size=1, max_size=4)
+
+
+def write(path, *written):
+    with ShardWriter(path) as writer:
+        for sample in written:
+            writer.write(sample)
+    return path
+
+
+@given(st.lists(st.tuples(keys, members), max_size=4))
+def test_is_read_by_webdataset_and_by_us(tmp_path_factory, written):
+    """What the writer takes, both readers give back, whatever the names."""
+    path = tmp_path_factory.getbasetemp() / "written.tar"
+    expected = []
+    with ShardWriter(path) as writer:
+        for key, content in written:
+            with contextlib.suppress(ValueError):  # names that do not survive are refused, and leave no trace
+                writer.write({"__key__": key, **content})
+                expected.append((key, [(ext.lower(), content[ext]) for ext in sorted(content)]))
+
+    assert by_webdataset(path) == by_foveal(path) == expected
+
+
+def test_values_follow_webdatasets_conventions(tmp_path):
+    """Bytes as they are, text as UTF-8, numbers in decimal, JSON with sorted keys; other dunder names are passed over."""
+    sample = {
+        "__key__": "d/a",
+        "__url__": "elsewhere.tar",
+        "jpg": b"\xff\xd8",
+        "txt": "é",
+        "cls": np.int64(-7),
+        "left.cls": 3,
+        "json": {"b": [1, 2], "a": None},
+        "npy": memoryview(b"12"),
+    }
+
+    assert by_webdataset(write(tmp_path / "t.tar", sample)) == [
+        (
+            "d/a",
+            [
+                ("cls", b"-7"),
+                ("jpg", b"\xff\xd8"),
+                ("json", b'{"a": null, "b": [1, 2]}'),
+                ("left.cls", b"3"),
+                ("npy", b"12"),
+                ("txt", "é".encode()),
+            ],
+        )
+    ]
+
+
+def test_is_deterministic(tmp_path):
+    """The same samples give the same bytes, in whichever order a sample names its members."""
+    first = write(tmp_path / "1.tar", {"__key__": "é" * 80, "jpg": b"1", "cls": 2})
+    second = write(tmp_path / "2.tar", {"cls": 2, "jpg": b"1", "__key__": "é" * 80})
+
+    assert first.read_bytes() == second.read_bytes()
+    with tarfile.open(first) as tar:
+        assert {(m.mtime, m.uid, m.gid, m.uname, m.mode) for m in tar} == {(0, 0, 0, "", 0o644)}
+
+
+def test_an_exception_leaves_the_old_file(tmp_path):
+    """When the block fails nothing new is left, and what was there is."""
+    path = write(tmp_path / "t.tar", {"__key__": "a", "txt": "old"})
+    before = path.read_bytes()
+
+    with pytest.raises(RuntimeError, match="stop"), ShardWriter(path) as writer:  # noqa: PT012 - two steps matter
+        writer.write({"__key__": "b", "txt": "new"})
+        raise RuntimeError("stop")
+
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_killed_process_leaves_no_file(tmp_path):
+    """The name appears when the content is whole, whatever happens before."""
+    path = tmp_path / "t.tar"
+    script = (
+        "import os, signal, sys\n"
+        "from foveal.shards import ShardWriter\n"
+        "with ShardWriter(sys.argv[1]) as writer:\n"
+        "    writer.write({'__key__': 'a', 'bin': bytes(1 << 20)})\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", script, path], check=False, env={**os.environ, "PYTHONPATH": "src"}
+    )
+
+    assert ended.returncode == -signal.SIGKILL
+    assert not path.exists()
+
+
+def test_the_file_may_be_read_by_others(tmp_path):
+    """Permissions are those of any new file, not those of a temporary one."""
+    path = write(tmp_path / "t.tar", {"__key__": "a", "txt": ""})
+    (tmp_path / "other").touch()
+
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("sample", "message"),
+    [
+        (
+            {"jpg": b""},
+            "__key__ must be a path that webdataset reads back, its last part not empty and without a dot, got None",
+        ),
+        (
+            {"__key__": "", "jpg": b""},
+            "__key__ must be a path that webdataset reads back, its last part not empty and without a dot, got ''",
+        ),
+        (
+            {"__key__": "a.b", "jpg": b""},
+            "__key__ must be a path that webdataset reads back, its last part not empty and without a dot, got 'a.b'",
+        ),
+        (
+            {"__key__": "a/", "jpg": b""},
+            "__key__ must be a path that webdataset reads back, its last part not empty and without a dot, got 'a/'",
+        ),
+        (
+            {"__key__": "__m__/a", "jpg": b""},
+            "__key__ must be a path that webdataset reads back, its last part not empty and without a dot, got '__m",
+        ),
+        (
+            {"__key__": "\ud800", "jpg": b""},
+            "__key__ must be a path that webdataset reads back, its last part not empty and without a dot, got '\\u",
+        ),
+        (
+            {"__key__": "old", "jpg": b""},
+            "__key__ must differ from the sample before, got 'old'; readers would join",
+        ),
+        (
+            {"__key__": "a", "__url__": ""},
+            "sample must have at least one member, got only 'a' for its __key__",
+        ),
+        (
+            {"__key__": "a", "jpg": b"", "JPG": b""},
+            "members must be named by extensions without a slash, different when in lower case, got 'jpg'",
+        ),
+        (
+            {"__key__": "a", "b/c": b""},
+            "members must be named by extensions without a slash, different when in lower case, got 'b/c'",
+        ),
+        (
+            {"__key__": "a", "": b""},
+            "members must be named by extensions without a slash, different when in lower case, got ''",
+        ),
+    ],
+)
+def test_refuses_names_that_would_be_read_as_others(tmp_path, sample, message):
+    """A sample that would come back under another name is refused, and the tar goes on."""
+    path = tmp_path / "t.tar"
+    with ShardWriter(path) as writer:
+        writer.write({"__key__": "old", "txt": "1"})
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+            writer.write(sample)
+        writer.write({"__key__": "new", "txt": "2"})
+
+    assert by_webdataset(path) == [("old", [("txt", b"1")]), ("new", [("txt", b"2")])]
+
+
+@pytest.mark.parametrize(
+    ("ext", "value", "got"),
+    [
+        ("jpg", io.BytesIO(), "BytesIO"),
+        ("cls", True, "bool"),
+        ("cls", 1.0, "float"),
+        ("txt", 3, "int"),
+        ("npy", {}, "dict"),
+    ],
+)
+def test_refuses_what_has_no_bytes(tmp_path, ext, value, got):
+    """A value that has no one way to be written is refused by member and type, and leaves no half of the sample."""
+    message = (
+        f"member {ext!r} must be bytes or text, a whole number for cls, a dict or list for json, got {got}"
+    )
+    path = tmp_path / "t.tar"
+    with ShardWriter(path) as writer, pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        writer.write({"__key__": "a", "a": b"1", ext: value})
+
+    assert by_webdataset(path) == []
+
+
+def test_must_be_open(tmp_path):
+    """Outside of its block a writer writes nothing."""
+    message = "a ShardWriter must be open to write, got a closed one; use it in a with statement"
+    with pytest.raises(ValueError, match=message):
+        ShardWriter(tmp_path / "t.tar").write({"__key__": "a", "txt": ""})
+
+
+def test_the_folder_must_exist(tmp_path):
+    """A folder that is not there is named at once, not after the work."""
+    path = str(tmp_path / "no" / "t.tar")
+
+    with pytest.raises(
+        FileNotFoundError, match=re.escape(f"path must be in a folder that exists, got {path!r}")
+    ):
+        ShardWriter(path)
