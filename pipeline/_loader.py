@@ -14,7 +14,14 @@ from foveal.pipeline._decode import Decoder
 from foveal.pipeline._device import choose_device
 from foveal.pipeline._fields import parse_fields
 from foveal.pipeline._plan import BatchPlan, LastBatch
-from foveal.pipeline._stages import Batch, Stage, decode_micro_batches, read_micro_batches, zoom_batches
+from foveal.pipeline._stages import (
+    Batch,
+    Decoded,
+    Stage,
+    decode_micro_batches,
+    read_micro_batches,
+    zoom_batches,
+)
 from foveal.pipeline._stats import LoaderStats
 from foveal.shards import EpochOrder, Shards
 
@@ -158,7 +165,11 @@ class ZoomLoader:
         return self._plan.batch_size if any(norm.training for norm in norms) else MICRO_BATCH
 
     def _chain(self) -> Stage[Batch]:
-        """The epoch's batches: one generator for each stage, each running beside the next."""
+        """The epoch's batches: a chain of generators, some of them in threads of their own.
+
+        DALI decodes a micro-batch in the background while the one before it is zoomed, so the two stages can
+        share a thread, and then no more than two micro-batches are alive at full resolution.
+        """
         order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
         members = self.fields.members
         read = read_micro_batches(
@@ -168,15 +179,16 @@ class ZoomLoader:
             self._micro_batch(),
             self.stats,
         )
-        decoded = decode_micro_batches(
+        decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
             Background(read, ahead=2, name="foveal-read"),
             Decoder(self.device, num_threads=self._num_threads),
             getattr(self.zoom, "lowres_size", None),
             self.stats,
         )
         train = self._trains()
-        ahead = Background(decoded, ahead=self._prefetch_factor if train else 1, name="foveal-decode")
-        batches = zoom_batches(ahead, self.zoom, self.fields, self.stats, train=train)
+        if train:  # zooming waits for the training step; decoding need not
+            decoded = Background(decoded, ahead=self._prefetch_factor, name="foveal-decode")
+        batches = zoom_batches(decoded, self.zoom, self.fields, self.stats, train=train)
         return batches if train else Background(batches, ahead=self._prefetch_factor, name="foveal-zoom")
 
 
@@ -187,16 +199,23 @@ class _Epoch(Iterator[Batch]):
         self._loader = loader
         self._number = loader.epoch
         self._batches = loader._chain()  # noqa: SLF001 - the loader's other half
+        self._closed = False
 
     def __next__(self) -> Batch:
         with self._loader.stats.timed("wait"):
             batch = next(self._batches, None)
-        if batch is not None:
-            self._loader.stats.batches += 1
-            return batch
-        if self._loader.epoch == self._number:
-            self._loader.set_epoch(self._number + 1)
-        raise StopIteration
+        if batch is None:
+            self._finish()
+            raise StopIteration
+        self._loader.stats.batches += 1
+        return batch
 
     def close(self) -> None:
+        """End before the end: the loader stays at this epoch."""
+        self._closed = True
         self._batches.close()
+
+    def _finish(self) -> None:
+        if not self._closed and self._loader.epoch == self._number:
+            self._loader.set_epoch(self._number + 1)
+        self._closed = True
