@@ -27,7 +27,7 @@ class SpectralSaliency(nn.Module):
     one would be the most salient thing in most photographs.
 
     A share of each map is spread evenly, so that the grid keeps looking at everything, and the logarithm of the sum
-    is returned: a sampler's ``temperature`` of 0.5 squares the map.
+    is returned: a sampler's ``temperature`` of 1 zooms mildly, one of 0.5 squares the map and zooms hard.
 
     Args:
         map_size: (rows, cols) of the map.

@@ -356,6 +356,12 @@ GRID = torch.zeros(1, 2, 2, 2)
             ValueError,
             "grid must be one per image, got 1 for 3 images: repeat or cut it.",
         ),
+        (
+            [noise(4, 4)],
+            GRID.to("meta"),
+            ValueError,
+            "grid must be on the images' device cpu, got meta: call grid.to(...).",
+        ),
     ],
 )
 def test_messages(images, grid, error, message):
