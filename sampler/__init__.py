@@ -1,1 +1,32 @@
-"""Being built."""
+"""Where to look and what to bring back: saliency, grids and sampling; tensors in, tensors out.
+
+* :class:`SaliencySampler` zooms each image to what its saliency says matters; :class:`UniformSampler` does not
+* :class:`SaliencyNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned small, learned as
+  published, and without any training. Each returns *logits* over a lattice; the sampler's softmax makes a map of them
+* :func:`lowres`, :func:`zoom_grid`, :func:`sample` -- the steps, usable alone
+
+Images are one (batch, channel, height, width) tensor, or (height, width, 3) uint8 tensors of different sizes. Grids are
+(x, y) in [-1, 1] of the source with ``align_corners=False``; points beyond the border read the border.
+"""
+
+from foveal.sampler._grid import zoom_grid
+from foveal.sampler._lowres import lowres
+from foveal.sampler._resnet import ResNet18Saliency
+from foveal.sampler._saliency_net import SaliencyNet
+from foveal.sampler._saliency_sampler import SaliencySampler
+from foveal.sampler._sample import sample
+from foveal.sampler._spectral import SpectralSaliency
+from foveal.sampler._uniform import UniformSampler
+from foveal.sampler._zoomed import Zoomed
+
+__all__ = [
+    "ResNet18Saliency",
+    "SaliencyNet",
+    "SaliencySampler",
+    "SpectralSaliency",
+    "UniformSampler",
+    "Zoomed",
+    "lowres",
+    "sample",
+    "zoom_grid",
+]

@@ -1,0 +1,66 @@
+"""The two forms in which images arrive: one dense tensor, or many tensors of different sizes."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+Ragged = Sequence[UInt8[Tensor, "_height _width 3"]]
+Dense = Float[Tensor, "batch channel _height _width"] | UInt8[Tensor, "batch 3 _height _width"]
+Images = Dense | Ragged
+
+
+def check_images(images: Images) -> None:
+    """Refuse what no sampler can read, with a message that says which image it was.
+
+    Raises:
+        TypeError: An image is neither uint8 nor, in a dense tensor, floating point.
+        ValueError: An image has the wrong number of dimensions or channels, or no pixels.
+    """
+    if isinstance(images, Tensor):
+        _check_dense(images)
+        return
+    for position, image in enumerate(images):
+        _check_one(image, f"images[{position}]")
+
+
+def as_ragged(images: Images) -> list[UInt8[Tensor, "_height _width 3"]]:
+    """See uint8 images one by one as height, width, channel: views, nothing is copied."""
+    if isinstance(images, Tensor):
+        return list(images.permute(0, 2, 3, 1).unbind(0))
+    return list(images)
+
+
+def is_dense_float(images: Images) -> bool:
+    """Whether these are the paper's input: one floating-point tensor that may want a gradient."""
+    return isinstance(images, Tensor) and images.is_floating_point()
+
+
+def _check_dense(images: Dense) -> None:
+    if images.ndim != 4:
+        raise ValueError(
+            f"images must be (batch, channel, height, width), got shape {tuple(images.shape)!r}: "
+            "pass single images as a list of (height, width, 3) uint8 tensors."
+        )
+    if not images.is_floating_point() and images.dtype != torch.uint8:
+        raise TypeError(f"images must be uint8 or floating point, got {images.dtype!r}: convert it first.")
+    if images.dtype == torch.uint8 and images.shape[1] != 3:
+        raise ValueError(
+            f"images must have 3 channels as uint8, got {images.shape[1]!r}: convert to RGB or float."
+        )
+    if 0 in images.shape[1:]:
+        raise ValueError(f"images must have pixels, got shape {tuple(images.shape)!r}: leave the batch out.")
+
+
+def _check_one(image: UInt8[Tensor, "_height _width 3"], name: str) -> None:
+    if image.dtype != torch.uint8:
+        raise TypeError(
+            f"{name} must be uint8, got {image.dtype!r}: floating-point images go in as one (batch, channel, height, width) tensor."
+        )
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            f"{name} must be (height, width, 3), got shape {tuple(image.shape)!r}: permute to channels-last RGB."
+        )
+    if image.numel() == 0:
+        raise ValueError(f"{name} must have pixels, got shape {tuple(image.shape)!r}: drop the image.")

@@ -1,0 +1,115 @@
+"""The paper's layer: look at a small copy, decide where to look closely, sample the full resolution there."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from foveal.sampler._grid import check_zoom, unchecked_grid
+from foveal.sampler._images import Images
+from foveal.sampler._kernel_grid import Padding
+from foveal.sampler._lowres import lowres as lowres_of
+from foveal.sampler._saliency_net import SaliencyNet
+from foveal.sampler._sample import sample
+from foveal.sampler._zoomed import Zoomed
+
+
+class SaliencySampler(nn.Module):
+    """Zooms each image to what its saliency says matters (Recasens et al. 2018).
+
+    images -> :func:`lowres` -> saliency logits -> softmax -> :func:`zoom_grid` -> :func:`sample`. Gradients reach the
+    saliency network through the pixels, and the images themselves where they are a floating-point tensor. Softmax and
+    grid run in float32 (float64 if the logits are) also under autocast.
+
+    Args:
+        out_size: Height and width of the output in pixels, or one number for both.
+        saliency: A module from (batch, 3, height, width) in [0, 1] to logits (batch, 1, rows, cols) of any rows and
+            cols. A map that is non-negative already goes in as its logarithm. :class:`SaliencyNet` if None.
+        lowres_size: Height and width in pixels of the copy that the saliency module looks at.
+        fwhm_cells: Width of the attraction, as in :func:`zoom_grid`.
+        padding: As in :func:`zoom_grid`.
+        temperature: Divides the logits. Below 1 the saliency is sharper and the zoom stronger: 0.25 is the fourth
+            power of the map.
+        max_zoom: As in :func:`zoom_grid`. It also bounds ``source_px``, the height and width beyond which a larger
+            source could not show more.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> zoom = SaliencySampler(224)
+        >>> images, grid, saliency = zoom([torch.zeros(3000, 4000, 3, dtype=torch.uint8)])
+        >>> images.shape, saliency.shape
+        (torch.Size([1, 3, 224, 224]), torch.Size([1, 1, 31, 31]))
+    """
+
+    def __init__(
+        self,
+        out_size: int | tuple[int, int],
+        *,
+        saliency: nn.Module | None = None,
+        lowres_size: tuple[int, int] = (128, 128),
+        fwhm_cells: float = 8.0,
+        padding: Padding = "reflect",
+        temperature: float = 1.0,
+        max_zoom: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.out_size = height_and_width(out_size, "out_size")
+        self.lowres_size = height_and_width(lowres_size, "lowres_size")
+        check_zoom(self.out_size, fwhm_cells, padding, max_zoom)
+        if not temperature > 0:
+            raise ValueError(f"temperature must be positive, got {temperature!r}.")
+        self.saliency = SaliencyNet() if saliency is None else saliency
+        self.fwhm_cells = float(fwhm_cells)
+        self.padding = padding
+        self.temperature = float(temperature)
+        self.max_zoom = None if max_zoom is None else float(max_zoom)
+
+    @property
+    def source_px(self) -> tuple[int, int] | None:
+        """Height and width in pixels beyond which a larger source shows no more; None without a ``max_zoom``."""
+        if self.max_zoom is None:
+            return None
+        height, width = self.out_size
+        return math.ceil(height * self.max_zoom), math.ceil(width * self.max_zoom)
+
+    def forward(
+        self, images: Images, lowres: Float[Tensor, "batch channel rows cols"] | None = None
+    ) -> Zoomed:
+        """Zoom a batch.
+
+        Args:
+            images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
+            lowres: What ``lowres(images, self.lowres_size)`` gives, if it is there already.
+        """
+        small = lowres_of(images, self.lowres_size) if lowres is None else lowres
+        weights = self._weights(self.saliency(small))
+        grid = unchecked_grid(
+            weights,
+            self.out_size,
+            fwhm_cells=self.fwhm_cells,
+            padding=self.padding,
+            max_zoom=self.max_zoom,
+        )
+        return Zoomed(sample(images, grid), grid, weights)
+
+    def extra_repr(self) -> str:
+        """Say what is not a submodule."""
+        return (
+            f"out_size={self.out_size}, lowres_size={self.lowres_size}, fwhm_cells={self.fwhm_cells}, "
+            f"padding={self.padding!r}, temperature={self.temperature}, max_zoom={self.max_zoom}"
+        )
+
+    def _weights(self, logits: Float[Tensor, "batch 1 rows cols"]) -> Float[Tensor, "batch 1 rows cols"]:
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return (wide / self.temperature).flatten(1).softmax(dim=1).view_as(logits)
+
+
+def height_and_width(size: int | tuple[int, int], name: str) -> tuple[int, int]:
+    """Read a size as users give it: one number for a square, or (height, width)."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise ValueError(f"{name} must be at least 1 pixel, got {size!r}.")
+    return height, width

@@ -1,0 +1,181 @@
+"""Read images at the points of a grid: an operator of torch over a ragged batch of uint8 images.
+
+Forward may also write the derivative of each output by x and y. Backward is then a multiply and a sum over those, and
+the full-resolution pixels are free as soon as forward is done.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from foveal.sampler._images import Images, as_ragged, check_images, is_dense_float
+from foveal.sampler._sample_reference import sample_reference
+from foveal.sampler._spread import spread_rows
+
+
+def sample(
+    images: Images, grid: Float[Tensor, "batch height width 2"]
+) -> Float[Tensor, "batch channel height width"]:
+    """Return each image's values at its grid points, bilinearly; beyond the border the border's value.
+
+    One point per output pixel: equal to ``torch.nn.functional.grid_sample(mode="bilinear", padding_mode="border",
+    align_corners=False)``, which also takes over where ``images`` is one floating-point tensor. Gradients reach the
+    grid, and dense floating-point images.
+
+    Args:
+        images: (height, width, 3) uint8 tensors of any sizes and strides, or one (batch, channel, height, width)
+            tensor. uint8 comes out in [0, 1]; floating point stays on its own scale.
+        grid: (x, y) in [-1, 1], where -1 and 1 are the outer edges of the border pixels. float32 or float64, on the
+            images' device; the result has its dtype. A NaN reads pixel 0.
+
+    Raises:
+        TypeError: A dtype that is not supported.
+        ValueError: A shape that is not supported, an image without pixels, not one grid per image, or another device.
+
+    Example:
+        >>> grid = torch.zeros(1, 5, 7, 2)
+        >>> sample([torch.full((480, 640, 3), 255, dtype=torch.uint8)], grid).shape
+        torch.Size([1, 3, 5, 7])
+    """
+    check_images(images)
+    _check_grid(grid, images)
+    if is_dense_float(images):
+        dense = images.to(grid.dtype)  # type: ignore[union-attr]
+        read: Tensor = grid_sample(dense, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        return read
+    ragged = as_ragged(images)
+    if torch.is_grad_enabled() and grid.requires_grad:
+        pixels: Tensor = _sample_with_slope(ragged, grid)[0]
+    else:
+        pixels = _sample(ragged, grid)
+    return pixels
+
+
+def _check_grid(grid: Float[Tensor, "batch height width 2"], images: Images) -> None:
+    if grid.dtype not in (torch.float32, torch.float64):
+        raise TypeError(
+            f"grid must be float32 or float64, got {grid.dtype!r}: half precision misses by whole pixels; call .float()."
+        )
+    if grid.ndim != 4 or grid.shape[-1] != 2:
+        raise ValueError(
+            f"grid must be (batch, height, width, 2), got shape {tuple(grid.shape)!r}: (x, y) come last."
+        )
+    if grid.shape[0] != len(images):
+        raise ValueError(
+            f"grid must be one per image, got {grid.shape[0]!r} for {len(images)!r} images: repeat or cut it."
+        )
+    if len(images) > 0 and images[0].device != grid.device:
+        raise ValueError(
+            f"grid must be on the images' device {images[0].device}, got {grid.device}: call grid.to(...)."
+        )
+
+
+@torch.library.custom_op("foveal::sample", mutates_args=(), schema="(Tensor[] images, Tensor grid) -> Tensor")
+def _sample(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]], grid: Float[Tensor, "batch height width 2"]
+) -> Float[Tensor, "batch 3 height width"]:
+    pixels = _empty_pixels(grid)
+    for image, points, values in zip(images, grid, pixels, strict=True):
+        values.copy_(sample_reference(image, points)[0])
+    return pixels
+
+
+@torch.library.custom_op(
+    "foveal::sample_with_slope", mutates_args=(), schema="(Tensor[] images, Tensor grid) -> (Tensor, Tensor)"
+)
+def _sample_with_slope(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]], grid: Float[Tensor, "batch height width 2"]
+) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch 2 3 height width"]]:
+    pixels, slope = _empty_pixels(grid), _empty_slope(grid)
+    for image, points, values, steps in zip(images, grid, pixels, slope, strict=True):
+        for target, source in zip((values, steps), sample_reference(image, points), strict=True):
+            target.copy_(source)
+    return pixels, slope
+
+
+@_sample.register_kernel("cpu")
+def _(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]], grid: Float[Tensor, "batch height width 2"]
+) -> Float[Tensor, "batch 3 height width"]:
+    from foveal.sampler._sample_numba import sample_into  # noqa: PLC0415 - numba is loaded by the first call
+
+    pixels = _empty_pixels(grid)
+    points = grid.detach().contiguous()
+
+    def work(k: int, band: tuple[int, int]) -> None:
+        sample_into(images[k].numpy(), points[k].numpy(), pixels[k].numpy(), band)
+
+    spread_rows(work, len(images), grid.shape[1])
+    return pixels
+
+
+@_sample_with_slope.register_kernel("cpu")
+def _(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]], grid: Float[Tensor, "batch height width 2"]
+) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch 2 3 height width"]]:
+    from foveal.sampler._sample_numba import sample_with_slope_into  # noqa: PLC0415 - as above
+
+    pixels, slope = _empty_pixels(grid), _empty_slope(grid)
+    points = grid.detach().contiguous()
+
+    def work(k: int, band: tuple[int, int]) -> None:
+        sample_with_slope_into(
+            images[k].numpy(), points[k].numpy(), pixels[k].numpy(), slope[k].numpy(), band
+        )
+
+    spread_rows(work, len(images), grid.shape[1])
+    return pixels, slope
+
+
+@_sample.register_fake
+def _(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]], grid: Float[Tensor, "batch height width 2"]
+) -> Float[Tensor, "batch 3 height width"]:
+    del images
+    return _empty_pixels(grid)
+
+
+@_sample_with_slope.register_fake
+def _(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]], grid: Float[Tensor, "batch height width 2"]
+) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch 2 3 height width"]]:
+    del images
+    return _empty_pixels(grid), _empty_slope(grid)
+
+
+def _empty_pixels(grid: Float[Tensor, "batch height width 2"]) -> Float[Tensor, "batch 3 height width"]:
+    batch, height, width, _ = grid.shape
+    return grid.new_empty(batch, 3, height, width)
+
+
+def _empty_slope(grid: Float[Tensor, "batch height width 2"]) -> Float[Tensor, "batch 2 3 height width"]:
+    batch, height, width, _ = grid.shape
+    return grid.new_empty(batch, 2, 3, height, width)
+
+
+def _keep_slope(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    """Keep the derivatives and nothing of the images: their pixels may go before backward comes."""
+    ctx.images = len(inputs[0])
+    ctx.save_for_backward(output[1])
+    ctx.set_materialize_grads(False)
+
+
+def _to_grid(
+    ctx: Any,
+    by_pixels: Float[Tensor, "batch 3 height width"] | None,
+    by_slope: Float[Tensor, "batch 2 3 height width"] | None,
+) -> tuple[list[None], Float[Tensor, "batch height width 2"] | None]:
+    if by_slope is not None:
+        raise NotImplementedError(
+            "sample has no second derivative by the grid, as torch's grid_sample has none."
+        )
+    (slope,) = ctx.saved_tensors
+    nothing: list[None] = [None] * ctx.images
+    return nothing, None if by_pixels is None else (by_pixels[:, None] * slope).sum(dim=2).permute(0, 2, 3, 1)
+
+
+_sample_with_slope.register_autograd(_to_grid, setup_context=_keep_slope)
