@@ -18,9 +18,8 @@ def constant(build: Callable[[*Ts], Tensor]) -> Callable[[*Ts], Tensor]:
 
     @functools.lru_cache(maxsize=64)
     def kept(*args: *Ts) -> Tensor:
-        with torch.inference_mode(
-            mode=False
-        ):  # a tensor born in inference mode could never be trained through
+        # A tensor born in inference mode could never be trained through.
+        with torch.inference_mode(mode=False):
             return build(*args)
 
     @functools.wraps(build)

@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 Ragged = Sequence[UInt8[Tensor, "_height _width 3"]]
-Dense = Float[Tensor, "batch channel height width"] | UInt8[Tensor, "batch 3 height width"]
+Dense = Float[Tensor, "batch channel _height _width"] | UInt8[Tensor, "batch 3 _height _width"]
 Images = Dense | Ragged
 
 

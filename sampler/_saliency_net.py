@@ -24,7 +24,9 @@ class SaliencyNet(nn.Module):
             _conv(3, 24, size=5, stride=4), _conv(24, 24, groups=24), _conv(24, 32, size=1)
         )
         self.context = nn.Sequential(_conv(32, 32, stride=2, groups=32), _conv(32, 64, size=1))
-        self.detail = nn.Conv2d(32, 1, kernel_size=1)
+        self.detail = nn.Conv2d(
+            32, 1, kernel_size=1, bias=False
+        )  # a softmax follows: it would not see a bias
         self.surroundings = nn.Conv2d(64, 1, kernel_size=1, bias=False)
         for head in (self.detail, self.surroundings):
             nn.init.normal_(head.weight, std=0.01)

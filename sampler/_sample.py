@@ -34,7 +34,7 @@ def sample(
 
     Raises:
         TypeError: A dtype that is not supported.
-        ValueError: A shape that is not supported, an image without pixels, or not one grid per image.
+        ValueError: A shape that is not supported, an image without pixels, not one grid per image, or another device.
 
     Example:
         >>> grid = torch.zeros(1, 5, 7, 2)
@@ -42,7 +42,7 @@ def sample(
         torch.Size([1, 3, 5, 7])
     """
     check_images(images)
-    _check_grid(grid, len(images))
+    _check_grid(grid, images)
     if is_dense_float(images):
         dense = images.to(grid.dtype)  # type: ignore[union-attr]
         read: Tensor = grid_sample(dense, grid, mode="bilinear", padding_mode="border", align_corners=False)
@@ -55,7 +55,7 @@ def sample(
     return pixels
 
 
-def _check_grid(grid: Float[Tensor, "batch height width 2"], images: int) -> None:
+def _check_grid(grid: Float[Tensor, "batch height width 2"], images: Images) -> None:
     if grid.dtype not in (torch.float32, torch.float64):
         raise TypeError(
             f"grid must be float32 or float64, got {grid.dtype!r}: half precision misses by whole pixels; call .float()."
@@ -64,9 +64,13 @@ def _check_grid(grid: Float[Tensor, "batch height width 2"], images: int) -> Non
         raise ValueError(
             f"grid must be (batch, height, width, 2), got shape {tuple(grid.shape)!r}: (x, y) come last."
         )
-    if grid.shape[0] != images:
+    if grid.shape[0] != len(images):
         raise ValueError(
-            f"grid must be one per image, got {grid.shape[0]!r} for {images!r} images: repeat or cut it."
+            f"grid must be one per image, got {grid.shape[0]!r} for {len(images)!r} images: repeat or cut it."
+        )
+    if len(images) > 0 and images[0].device != grid.device:
+        raise ValueError(
+            f"grid must be on the images' device {images[0].device}, got {grid.device}: call grid.to(...)."
         )
 
 

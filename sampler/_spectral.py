@@ -13,6 +13,8 @@ from foveal.sampler._constant import constant
 
 # Amplitudes below this are noise: white noise of 1/1000 of full scale has it. A flat image is nothing else.
 _NOISE = 0.1
+# Far below the energy that any texture has.
+_NOTHING = 1e-12
 
 
 class SpectralSaliency(nn.Module):
@@ -25,7 +27,7 @@ class SpectralSaliency(nn.Module):
     one would be the most salient thing in most photographs.
 
     A share of each map is spread evenly, so that the grid keeps looking at everything, and the logarithm of the sum
-    is returned: a sampler's ``temperature`` of 0.5 squares the map.
+    is returned: a sampler's ``temperature`` of 1 zooms mildly, one of 0.5 squares the map and zooms hard.
 
     Args:
         map_size: (rows, cols) of the map.
@@ -67,6 +69,7 @@ class SpectralSaliency(nn.Module):
             found = interpolate(
                 blur @ energy @ blur.T, self.map_size, mode="bilinear", align_corners=False, antialias=True
             )
+            found = found + _NOTHING  # black has no spectrum at all
             share = found / found.sum(dim=(2, 3), keepdim=True)
             rows, cols = self.map_size
             logits: Tensor = ((1 - self.uniform_share) * share + self.uniform_share / (rows * cols)).log()

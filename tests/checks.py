@@ -1,0 +1,49 @@
+"""Checks that many tests share. Each is itself tested with something wrong that it must refuse (test_checks.py)."""
+
+import contextlib
+
+import jaxtyping
+import numpy as np
+import torch
+
+
+def check_close(actual, expected, tolerance):
+    """Same shape, and no value further off than the tolerance; NaN is never close."""
+    actual, expected = (
+        np.asarray(v.detach().cpu() if isinstance(v, torch.Tensor) else v, dtype=np.float64)
+        for v in (actual, expected)
+    )
+
+    assert actual.shape == expected.shape, f"shape {actual.shape}, expected {expected.shape}"
+    worst = np.abs(actual - expected).max(initial=0)
+    assert worst <= tolerance, f"off by {worst}, allowed {tolerance}"
+
+
+def check_grid(grid):
+    """Finite, inside [-1, 1], and never folding back: x grows along the width and y along the height."""
+    assert bool(grid.isfinite().all()), "not finite"
+    assert grid.abs().max() <= 1, f"outside the image: {grid.abs().max()}"
+    slack = -2 * torch.finfo(grid.dtype).eps  # two equal points may come out one rounding apart
+    assert bool((grid[..., 0].diff(dim=2) >= slack).all()), "x folds back"
+    assert bool((grid[..., 1].diff(dim=1) >= slack).all()), "y folds back"
+
+
+def check_operator(function, *tensors):
+    """The same answer twice, no write to an input, the same answer for other strides."""
+    before = [t.clone() for t in tensors]
+    first = function(*tensors)
+
+    assert torch.equal(first, function(*tensors)), "two calls differ"
+    assert all(torch.equal(a, b) for a, b in zip(before, tensors, strict=True)), "an input was written to"
+    strided = [torch.stack([t, t], dim=-1)[..., 0] for t in tensors]
+    assert torch.equal(first, function(*strided)), "strides change the answer"
+
+
+@contextlib.contextmanager
+def unhooked():
+    """As users run it: the tests' own shape checks would refuse bad input before its messages can."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)

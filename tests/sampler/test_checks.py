@@ -1,0 +1,61 @@
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+
+from foveal.sampler import sample
+from tests.checks import check_close, check_grid, check_operator, unhooked
+
+
+@pytest.mark.parametrize("wrong", [np.ones((2, 2)) + 1e-3, np.full((2, 2), np.nan), np.ones((2, 1))])
+def test_check_close_refuses(wrong):
+    """A value, a NaN and a shape that are off are noticed."""
+    check_close(np.ones((2, 2)) + 1e-5, np.ones((2, 2)), 1e-4)
+
+    with pytest.raises(AssertionError):
+        check_close(wrong, np.ones((2, 2)), 1e-4)
+
+
+@pytest.mark.parametrize("wrong", ["fold", "outside", "nan", "mirrored"])
+def test_check_grid_refuses(wrong):
+    """Folds, points outside, NaN and a mirror image are noticed."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 5), torch.linspace(-1, 1, 7), indexing="ij")
+    grid = torch.stack([x, y], dim=-1)[None]
+    check_grid(grid)
+    if wrong == "fold":
+        grid[0, 2, 3, 0] = grid[0, 2, 5, 0]
+    elif wrong == "outside":
+        grid[0, 4, 6] = 1.01
+    elif wrong == "nan":
+        grid[0, 1, 1] = torch.nan
+    else:
+        grid = grid.flip(2)
+
+    with pytest.raises(AssertionError):
+        check_grid(grid)
+
+
+@pytest.mark.parametrize(
+    ("fault", "operator"),
+    [
+        ("an input was written to", lambda t: t.mul_(1).add_(1) - t + 1),
+        ("two calls differ", lambda t: t + torch.rand(3, 4)),
+        ("strides change", lambda t: t + t.stride(0)),
+    ],
+)
+def test_check_operator_refuses(fault, operator):
+    """An operator that writes to its input, is random, or depends on strides is noticed."""
+    check_operator(lambda t: 2 * t, torch.rand(3, 4))
+
+    with pytest.raises(AssertionError, match=fault):
+        check_operator(operator, torch.rand(3, 4))
+
+
+def test_unhooked_takes_the_shape_checks_away_and_brings_them_back():
+    """A wrong shape meets the package's own message inside, and the tests' checker outside."""
+    images, grid = [torch.zeros(2, 2, 3, dtype=torch.uint8)], torch.zeros(1, 2, 2, 3)
+
+    with unhooked(), pytest.raises(ValueError, match="grid must be"):
+        sample(images, grid)
+    with pytest.raises(jaxtyping.TypeCheckError):
+        sample(images, grid)

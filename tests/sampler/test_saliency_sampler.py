@@ -1,0 +1,236 @@
+import copy
+import gc
+import pickle
+import re
+import weakref
+
+import pytest
+import torch
+
+from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, lowres, sample, zoom_grid
+from tests.checks import check_close, check_grid, unhooked
+
+
+def noise(height, width, seed=0):
+    return torch.randint(
+        0, 256, (height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
+
+
+class Fixed(torch.nn.Module):
+    """Answers with one map of logits, whatever it sees."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = torch.nn.Parameter(logits)
+
+    def forward(self, small):
+        return self.logits.expand(len(small), -1, -1, -1)
+
+
+@pytest.fixture
+def images():
+    return [noise(300, 280), noise(40, 50, 1), noise(1, 1, 2)]
+
+
+def test_is_its_three_steps(images):
+    """The answer is that of softmax, zoom_grid and sample."""
+    zoom = SaliencySampler(
+        (20, 30), saliency=Fixed(torch.randn(1, 1, 9, 14)), temperature=0.5, max_zoom=3.0, fwhm_cells=5.0
+    )
+    zoomed, grid, saliency = zoom(images)
+    weights = (zoom.saliency.logits / 0.5).flatten(1).softmax(dim=1).view(1, 1, 9, 14).expand(3, -1, -1, -1)
+
+    check_close(saliency, weights, 1e-7)
+    check_close(grid, zoom_grid(weights, (20, 30), fwhm_cells=5.0, max_zoom=3.0), 1e-6)
+    check_close(zoomed, sample(images, grid), 1e-6)
+    check_grid(grid.detach())
+
+
+def test_lowres_may_be_passed_in(images):
+    """The copy that the loader has made already is taken as it is."""
+    zoom = SaliencySampler(16, lowres_size=(48, 64))
+    small = lowres(images, zoom.lowres_size)
+
+    for alone, given in zip(zoom(images), zoom(images, small), strict=True):
+        assert torch.equal(alone, given)
+
+
+def test_attributes():
+    """What a loader asks a sampler for."""
+    zoom, uniform = SaliencySampler((100, 151), max_zoom=2.5), UniformSampler(64)
+
+    assert zoom.out_size == (100, 151)
+    assert zoom.lowres_size == (128, 128)
+    assert zoom.source_px == (250, 378)
+    assert SaliencySampler(224).source_px is None
+    assert (uniform.out_size, uniform.lowres_size, uniform.source_px) == ((64, 64), None, None)
+
+
+def test_uniform_sampler(images):
+    """The baseline reads the pixel centres of its output, and says that it preferred nothing."""
+    zoomed, grid, saliency = UniformSampler((8, 12))(images)
+    identity = torch.nn.functional.affine_grid(
+        torch.eye(2, 3).expand(3, 2, 3), [3, 3, 8, 12], align_corners=False
+    )
+
+    check_close(grid, identity, 1e-6)
+    check_close(zoomed, sample(images, identity), 1e-4)
+    assert torch.equal(saliency, torch.ones(3, 1, 1, 1))
+
+
+@pytest.mark.parametrize("sampler", [SaliencySampler, UniformSampler])
+def test_empty_batch(sampler):
+    """No image in, no image out."""
+    assert sampler(8)([]).images.shape == (0, 3, 8, 8)
+
+
+def test_plugs_into_a_network_on_dense_floats():
+    """As the paper's layer: gradients to the image and to every weight."""
+    torch.manual_seed(0)
+    zoom = SaliencySampler(12, lowres_size=(32, 32))
+    image = torch.randn(2, 3, 40, 50, requires_grad=True)
+    zoom(image).images.square().sum().backward()
+
+    assert image.grad.abs().sum() > 0
+    assert all(p.grad.abs().sum() > 0 for p in zoom.parameters())
+
+
+def test_gradcheck():
+    """The whole layer in float64: derivatives by the logits and by the image."""
+    zoom = SaliencySampler(
+        (4, 5), saliency=Fixed(torch.randn(1, 1, 3, 4, dtype=torch.float64)), lowres_size=(4, 4)
+    )
+    image = torch.randn(1, 3, 6, 7, dtype=torch.float64, requires_grad=True)
+
+    assert torch.autograd.gradcheck(lambda i, _: zoom(i).images, (image, zoom.saliency.logits))
+
+
+def test_training_finds_the_spot():
+    """A few steps on the pixels alone move the zoom into a bright spot, and every weight moves with it."""
+    torch.manual_seed(0)
+    y, x = torch.meshgrid(torch.arange(200), torch.arange(240), indexing="ij")
+    spot = 255 * torch.exp(-((y - 55) ** 2 + (x - 165) ** 2) / (2 * 15**2))
+    image = spot[..., None].expand(200, 240, 3).byte()
+    zoom = SaliencySampler(32, lowres_size=(64, 64))
+    before = copy.deepcopy(zoom.state_dict())
+    optimizer, brightness = torch.optim.Adam(zoom.parameters(), lr=0.01), []
+    for _ in range(20):
+        mean = zoom([image, image.flip(0)]).images.mean()
+        optimizer.zero_grad()
+        (-mean).backward()
+        optimizer.step()
+        brightness.append(mean.item())
+
+    assert brightness[-1] > 5 * brightness[0] > 0
+    assert not any(torch.equal(before[name], value) for name, value in zoom.state_dict().items())
+
+
+def test_images_are_free_before_backward():
+    """Training through ragged images holds none of their pixels."""
+    zoom, image = SaliencySampler(8), noise(500, 400)
+    zoomed, gone = zoom([image]), weakref.ref(image)
+    gc.disable()
+    try:
+        del image
+        assert gone() is None
+    finally:
+        gc.enable()
+    zoomed.images.sum().backward()
+
+
+def test_autocast_leaves_the_grid_alone(images):
+    """Under bf16 autocast the network runs in bf16; softmax and grid stay in float32 and close by."""
+    torch.manual_seed(0)
+    zoom = SaliencySampler(32)
+    plain = zoom(images)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = zoom(images)
+
+    assert {value.dtype for value in mixed} == {torch.float32}
+    check_close(mixed.grid, plain.grid, 2e-3)
+    check_close(mixed.saliency.sum(dim=(1, 2, 3)), torch.ones(3), 1e-5)
+
+
+def test_deterministic_and_portable(images):
+    """Two calls are equal, and so is a pickled copy's."""
+    zoom = SaliencySampler(16, max_zoom=4.0)
+
+    for first, again in zip(zoom(images), pickle.loads(pickle.dumps(zoom))(images), strict=True):
+        assert torch.equal(first, again)
+
+
+def test_a_small_object_in_clutter_is_enlarged():
+    """With the parameter-free saliency, squared, a disc of a twentieth of the width covers more than twice as much."""
+    texture = (
+        0.5
+        + 0.1
+        * torch.nn.functional.interpolate(
+            torch.randn(1, 3, 60, 80, generator=torch.Generator().manual_seed(3)),
+            (900, 1200),
+            mode="bilinear",
+        )[0]
+    )
+    y, x = torch.meshgrid(torch.arange(900), torch.arange(1200), indexing="ij")
+    disc = (y - 300) ** 2 + (x - 800) ** 2 < 30**2
+    image = (
+        (torch.where(disc, torch.tensor([1.0, 1.0, 0.0])[:, None, None], texture).clamp(0, 1) * 255)
+        .byte()
+        .permute(1, 2, 0)
+    )
+
+    def covered(sampler):
+        red, _, blue = sampler([image.contiguous()]).images[0]
+        return ((red > 0.9) & (blue < 0.1)).float().mean()
+
+    assert covered(SaliencySampler(224, saliency=SpectralSaliency(), temperature=0.5)) > 2 * covered(
+        UniformSampler(224)
+    )
+
+
+def test_repr(images):
+    """Settings and shapes, no pixels."""
+    assert (
+        "out_size=(8, 8), lowres_size=(128, 128), fwhm_cells=8.0, padding='reflect', temperature=1.0, max_zoom=2.0"
+        in repr(SaliencySampler(8, max_zoom=2.0))
+    )
+    assert (
+        repr(UniformSampler((4, 5))(images))
+        == "Zoomed(images=(3, 3, 4, 5), grid=(3, 4, 5, 2), saliency=(3, 1, 1, 1))"
+    )
+
+
+def test_compiles(run_plain):
+    """torch.compile takes the whole layer over a ragged batch, trainable or parameter-free."""
+    run_plain("""
+        import torch
+        from foveal.sampler import SaliencySampler, SpectralSaliency
+        torch.manual_seed(0)
+        images = [torch.randint(0, 256, (h, w, 3), dtype=torch.uint8) for h, w in ((300, 280), (40, 50), (1, 1))]
+        zoom = SaliencySampler((24, 32), lowres_size=(64, 64), max_zoom=3.0)
+        plain, compiled = zoom(images), torch.compile(zoom, fullgraph=True, backend="aot_eager")(images)
+        for a, b in zip(plain, compiled):
+            torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
+        compiled.images.square().sum().backward()
+        assert all(p.grad is not None for p in zoom.parameters())
+        free = SaliencySampler(24, saliency=SpectralSaliency())
+        traced = torch.compile(free, fullgraph=True, backend="aot_eager")(images)
+        torch.testing.assert_close(traced.images, free(images).images, atol=1e-3, rtol=0)
+    """)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"out_size": 0}, "out_size must be at least 1 pixel, got 0."),
+        ({"lowres_size": (0, 5)}, "lowres_size must be at least 1 pixel, got (0, 5)."),
+        ({"temperature": 0.0}, "temperature must be positive, got 0.0."),
+        ({"max_zoom": 0.9}, "max_zoom must be at least 1, got 0.9: pass None for no bound."),
+        ({"padding": "zero"}, "padding must be one of ('reflect', 'replicate'), got 'zero'."),
+        ({"fwhm_cells": -1.0}, "fwhm_cells must be positive, got -1.0."),
+    ],
+)
+def test_messages(arguments, message):
+    """Each refusal names the argument and its value."""
+    with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
+        SaliencySampler(**{"out_size": 8, **arguments})
