@@ -20,11 +20,12 @@ _NOTHING = 1e-12
 class SpectralSaliency(nn.Module):
     """Logits of the spectral residual, for zooming without a trained network.
 
-    Per colour channel: log amplitude of the FFT, minus its 3 x 3 mean, back through the FFT with the phase, squared.
-    The channels are added, smoothed by a Gaussian, and resized to the map. The published method takes grey images;
-    channel by channel it also finds an object that differs in colour alone. The image is mirrored at its right and
-    lower edges first: the FFT takes it for periodic, and without this the jump from one edge to the opposite
-    one would be the most salient thing in most photographs.
+    For brightness, red against green, and blue against yellow: log amplitude of the FFT, minus its 3 x 3 mean, back
+    through the FFT with the phase, squared. The three are added, smoothed by a Gaussian, and resized to the map. The
+    published method takes grey images; opponent colours, as in eyes, let an object that differs in colour alone
+    stand out, where in red, green and blue the clutter of brightness would drown it three times. The image is mirrored
+    at its right and lower edges first: the FFT takes it for periodic, and without this the jump from one edge to the
+    opposite one would be the most salient thing in most photographs.
 
     A share of each map is spread evenly, so that the grid keeps looking at everything, and the logarithm of the sum
     is returned: a sampler's ``temperature`` of 1 zooms mildly, one of 0.5 squares the map and zooms hard.
@@ -64,7 +65,7 @@ class SpectralSaliency(nn.Module):
         with torch.autocast(small.device.type, enabled=False):
             side = (self.analysis_px, self.analysis_px)
             square = interpolate(small.float(), side, mode="bilinear", align_corners=False, antialias=True)
-            energy = _spectral_residual(square).square().sum(dim=1, keepdim=True)
+            energy = _spectral_residual(_opponent_colours(square)).square().sum(dim=1, keepdim=True)
             blur = _mirrored_gaussian(self.analysis_px, self.smoothing, small.device)
             found = interpolate(
                 blur @ energy @ blur.T, self.map_size, mode="bilinear", align_corners=False, antialias=True
@@ -74,6 +75,12 @@ class SpectralSaliency(nn.Module):
             rows, cols = self.map_size
             logits: Tensor = ((1 - self.uniform_share) * share + self.uniform_share / (rows * cols)).log()
             return logits
+
+
+def _opponent_colours(rgb: Float[Tensor, "batch 3 side side"]) -> Float[Tensor, "batch 3 side side"]:
+    """Return brightness, red against green, and blue against yellow."""
+    red, green, blue = rgb.unbind(1)
+    return torch.stack([(red + green + blue) / 3, red - green, blue - (red + green) / 2], dim=1)
 
 
 def _spectral_residual(

@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from foveal.sampler import SaliencySampler, SpectralSaliency
 from foveal.shards import ShardWriter
 from foveal.tools._demo import run_demo
 from foveal.tools._scenes import _as_sample, draw_scene
@@ -42,3 +45,14 @@ def test_demo_on_photographs(tmp_path, data_dir):
     path = run_demo([str(data_dir / "coins" / "coins-*.tar")], out=tmp_path)
 
     assert path.stat().st_size > 100_000
+
+
+def test_the_demo_finds_the_sign():
+    """The most salient cell of the parameter-free map is at the sign, in every scene."""
+    zoom = SaliencySampler(224, saliency=SpectralSaliency())
+    for scene in map(draw_scene, range(6)):
+        [saliency] = zoom([torch.from_numpy(scene.image)]).saliency[:, 0]
+        found = np.array(np.unravel_index(int(saliency.argmax()), saliency.shape))[::-1]
+        middle = (np.array(scene.box[:2]) + scene.box[2:]) / 2
+
+        assert np.abs(found + 0.5 - middle / scene.image.shape[1::-1] * saliency.shape[::-1]).max() < 1.5
