@@ -17,6 +17,7 @@ import nvidia.dali.experimental.dynamic as ndd
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 # The last part of a member's extension, by which it is known for an image.
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "jp2", "pgm", "pnm", "ppm", "tif", "tiff")
@@ -60,7 +61,7 @@ class Decoding:
         try:
             return self._take()
         except RuntimeError as error:
-            self._raise_culprit(error)
+            raise self._culprit(error) from error
 
     def drain(self) -> None:
         """Wait, and drop what comes of it: an operation in flight must not outlive its thread."""
@@ -72,18 +73,18 @@ class Decoding:
             raise RuntimeError("an image is empty")
         batch, self._batch = self._batch, None
         tensors = batch.evaluate()._storage  # noqa: SLF001 - see the module's docstring
-        return [torch.from_dlpack(tensors[k]) for k in range(len(tensors))]
+        return [from_dlpack(tensors[k]) for k in range(len(tensors))]
 
-    def _raise_culprit(self, batch_error: RuntimeError) -> None:
-        """DALI names a status code more often than the sample, so each image is tried alone."""
+    def _culprit(self, batch_error: RuntimeError) -> Exception:
+        """Find the first bad image: DALI names a status code more often than the sample, so each is tried alone."""
         for index, encoded in enumerate(self._encoded):
             if not encoded:
-                raise DecodeError(index, "it is empty (0 bytes)") from None
+                return DecodeError(index, "it is empty (0 bytes)")
             try:
                 Decoding(self._decoder, [encoded])._take()  # noqa: SLF001 - another of its kind
             except RuntimeError as error:
-                raise DecodeError(index, _reason(error)) from error
-        raise batch_error
+                return DecodeError(index, _reason(error))
+        return batch_error
 
 
 class Decoder:
@@ -109,7 +110,8 @@ class Decoder:
 
     def __enter__(self) -> Self:
         device_id = (self.device.index or 0) if self.device.type == "cuda" else None
-        self._context = ndd.EvalContext(num_threads=self.num_threads, device_id=device_id)
+        context: Any = ndd.EvalContext
+        self._context = context(num_threads=self.num_threads, device_id=device_id)
         self._context.__enter__()
         return self
 

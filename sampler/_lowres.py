@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from foveal.sampler._images import Images, as_ragged, check_images, is_dense_float
-from foveal.sampler._spread import spread_rows
+from foveal.sampler._spread import spread
 
 # Below four source pixels per cell and side, whole pixels are too coarse a measure, and the exact way costs little.
 _BOX_FROM = 4
@@ -77,13 +77,13 @@ def _(
     small = _empty(images, height, width)
     whole = [image.contiguous() for image in images]
 
-    def work(k: int, band: tuple[int, int]) -> None:
+    def work(k: int) -> None:
         if whole[k].shape[0] >= _BOX_FROM * height and whole[k].shape[1] >= _BOX_FROM * width:
-            box_mean_into(whole[k].numpy(), small[k].numpy(), band)
-        elif band[0] == 0:
+            box_mean_into(whole[k].numpy(), small[k].numpy())
+        else:
             _exact_into(whole[k], small[k])
 
-    spread_rows(work, len(images), height)
+    spread(work, len(images))
     return small
 
 

@@ -15,8 +15,8 @@ Reals = NDArray[np.float32]
 
 @compiled
 @no_type_check
-def box_mean_into(image: Pixels, small: Reals, band: tuple[int, int]) -> None:
-    """Write the rows [first, last) of ``band`` in ``small`` (3, h, w) in [0, 1] from ``image`` (H, W, 3), contiguous.
+def box_mean_into(image: Pixels, small: Reals) -> None:
+    """Write ``small`` (3, h, w) in [0, 1] from ``image`` (H, W, 3), contiguous.
 
     Eight rows are summed over the whole width before anything is divided among the columns: that sum runs in vector
     registers at the speed of memory, where adding up cell by cell is four times slower.
@@ -25,7 +25,7 @@ def box_mean_into(image: Pixels, small: Reals, band: tuple[int, int]) -> None:
     rows, cols = small.shape[1], small.shape[2]
     flat = image.reshape(height, width * 3)
     total = np.empty(width * 3, np.uint16)
-    for i in range(band[0], band[1]):
+    for i in range(rows):
         _sum_eight_rows(flat, i * height // rows, (i + 1) * height // rows, total)
         for j in range(cols):
             left, right = j * width // cols, (j + 1) * width // cols

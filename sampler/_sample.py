@@ -101,15 +101,8 @@ def _sample_with_slope(
 def _(
     images: Sequence[UInt8[Tensor, "_height _width 3"]], grid: Float[Tensor, "batch height width 2"]
 ) -> Float[Tensor, "batch 3 height width"]:
-    from foveal.sampler._sample_numba import sample_into  # noqa: PLC0415 - numba is loaded by the first call
-
     pixels = _empty_pixels(grid)
-    points = grid.detach().contiguous()
-
-    def work(k: int, band: tuple[int, int]) -> None:
-        sample_into(images[k].numpy(), points[k].numpy(), pixels[k].numpy(), band)
-
-    spread_rows(work, len(images), grid.shape[1])
+    _sample_on_cpu(images, grid, pixels, grid.new_empty(len(images), 2, 3, 0, 0))
     return pixels
 
 
@@ -117,18 +110,52 @@ def _(
 def _(
     images: Sequence[UInt8[Tensor, "_height _width 3"]], grid: Float[Tensor, "batch height width 2"]
 ) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch 2 3 height width"]]:
-    from foveal.sampler._sample_numba import sample_with_slope_into  # noqa: PLC0415 - as above
-
     pixels, slope = _empty_pixels(grid), _empty_slope(grid)
-    points = grid.detach().contiguous()
+    _sample_on_cpu(images, grid, pixels, slope)
+    return pixels, slope
 
-    def work(k: int, band: tuple[int, int]) -> None:
-        sample_with_slope_into(
-            images[k].numpy(), points[k].numpy(), pixels[k].numpy(), slope[k].numpy(), band
-        )
+
+def _sample_on_cpu(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]],
+    grid: Float[Tensor, "batch height width 2"],
+    pixels: Float[Tensor, "batch 3 height width"],
+    slope: Float[Tensor, "batch 2 3 _height _width"],
+) -> None:
+    from foveal.sampler._sample_numba import sample_into  # noqa: PLC0415 - numba is loaded by the first call
+
+    points, into, steps = grid.detach().contiguous().numpy(), pixels.numpy(), slope.numpy()
+
+    whole = [image.contiguous().numpy() for image in images]
+
+    def work(k: int, rows: tuple[int, int]) -> None:
+        sample_into(whole[k], points[k], into[k], steps[k], rows)
 
     spread_rows(work, len(images), grid.shape[1])
-    return pixels, slope
+
+
+@torch.library.custom_op(
+    "foveal::sample_pull_back", mutates_args=(), schema="(Tensor by_pixels, Tensor slope) -> Tensor"
+)
+def _pull_back(
+    by_pixels: Float[Tensor, "batch 3 height width"], slope: Float[Tensor, "batch 2 3 height width"]
+) -> Float[Tensor, "batch height width 2"]:
+    return (by_pixels[:, None] * slope).sum(dim=2).permute(0, 2, 3, 1).contiguous()
+
+
+@_pull_back.register_kernel("cpu")
+def _(
+    by_pixels: Float[Tensor, "batch 3 height width"], slope: Float[Tensor, "batch 2 3 height width"]
+) -> Float[Tensor, "batch height width 2"]:
+    from foveal.sampler._sample_numba import pull_back_into  # noqa: PLC0415 - as above
+
+    by_grid = _empty_pull_back(slope)
+    weights, steps, into = by_pixels.contiguous().numpy(), slope.numpy(), by_grid.numpy()
+
+    def work(k: int, rows: tuple[int, int]) -> None:
+        pull_back_into(weights[k], steps[k], into[k], rows)
+
+    spread_rows(work, len(slope), slope.shape[3])
+    return by_grid
 
 
 @_sample.register_fake
@@ -147,6 +174,14 @@ def _(
     return _empty_pixels(grid), _empty_slope(grid)
 
 
+@_pull_back.register_fake
+def _(
+    by_pixels: Float[Tensor, "batch 3 height width"], slope: Float[Tensor, "batch 2 3 height width"]
+) -> Float[Tensor, "batch height width 2"]:
+    del by_pixels
+    return _empty_pull_back(slope)
+
+
 def _empty_pixels(grid: Float[Tensor, "batch height width 2"]) -> Float[Tensor, "batch 3 height width"]:
     batch, height, width, _ = grid.shape
     return grid.new_empty(batch, 3, height, width)
@@ -155,6 +190,11 @@ def _empty_pixels(grid: Float[Tensor, "batch height width 2"]) -> Float[Tensor, 
 def _empty_slope(grid: Float[Tensor, "batch height width 2"]) -> Float[Tensor, "batch 2 3 height width"]:
     batch, height, width, _ = grid.shape
     return grid.new_empty(batch, 2, 3, height, width)
+
+
+def _empty_pull_back(slope: Float[Tensor, "batch 2 3 height width"]) -> Float[Tensor, "batch height width 2"]:
+    batch, _, _, height, width = slope.shape
+    return slope.new_empty(batch, height, width, 2)
 
 
 def _keep_slope(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -175,7 +215,7 @@ def _to_grid(
         )
     (slope,) = ctx.saved_tensors
     nothing: list[None] = [None] * ctx.images
-    return nothing, None if by_pixels is None else (by_pixels[:, None] * slope).sum(dim=2).permute(0, 2, 3, 1)
+    return nothing, None if by_pixels is None else _pull_back(by_pixels, slope)
 
 
 _sample_with_slope.register_autograd(_to_grid, setup_context=_keep_slope)

@@ -1,8 +1,9 @@
 """The CPU kernels of `sample`: one pass over the output, reading only the four source pixels around each point.
 
 Neither the image nor a copy of it is ever held as float, so the time goes with the output and not with the source.
-Each output row is done in two steps: fetch the pixels, which is all waiting for memory, then blend them, which the
-compiler turns into vector instructions because it is free of the addresses.
+It goes mostly with waiting for memory: neighbouring points of a zoom lie on other pages of the source. So each output
+row's addresses are worked out, and asked for, while the row before is read; and reading is apart from blending, which
+the compiler turns into vector instructions because it is free of the addresses.
 """
 
 # no_type_check keeps typing tools off functions that the compiler reads: numba has its own types.
@@ -12,60 +13,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.sampler._compiled import compiled
+from foveal.sampler._prefetch import prefetch
 
 Pixels = NDArray[np.uint8]
 Reals = NDArray[np.floating]
+Offsets = NDArray[np.int64]
+Band = tuple[int, int]  # rows of the output, [first, last)
 
 
 @compiled
 @no_type_check
-def sample_into(image: Pixels, grid: Reals, pixels: Reals, band: tuple[int, int]) -> None:
-    """Write the rows [first, last) of ``band`` in ``pixels`` (3, H, W) from ``image`` (h, w, 3) at ``grid`` (H, W, 2)."""
-    real = pixels.dtype.type
-    taps = np.empty((4, 3, grid.shape[1]), np.uint8)
-    place = np.empty((4, grid.shape[1]), pixels.dtype)
-    for i in range(band[0], band[1]):
-        _fetch(image, grid[i], taps, place)
-        for c in range(3):
-            for j in range(grid.shape[1]):
-                top, bottom = real(taps[0, c, j]), real(taps[2, c, j])
-                top += place[0, j] * (real(taps[1, c, j]) - top)
-                bottom += place[0, j] * (real(taps[3, c, j]) - bottom)
-                pixels[c, i, j] = (top + place[1, j] * (bottom - top)) * real(1 / 255)
+def sample_into(image: Pixels, grid: Reals, pixels: Reals, slope: Reals, rows: Band) -> None:
+    """Write some rows of ``pixels`` (3, H, W) from ``image`` (h, w, 3), contiguous, at ``grid`` (H, W, 2).
 
-
-@compiled
-@no_type_check
-def sample_with_slope_into(
-    image: Pixels, grid: Reals, pixels: Reals, slope: Reals, band: tuple[int, int]
-) -> None:
-    """The same, and ``slope`` (2, 3, H, W): the derivative of each pixel by its grid point's x, and by its y."""
+    ``slope`` (2, 3, H, W), unless it is empty: the derivative of each pixel by its grid point's x, and by its y.
+    """
     real = pixels.dtype.type
-    taps = np.empty((4, 3, grid.shape[1]), np.uint8)
-    place = np.empty((4, grid.shape[1]), pixels.dtype)
-    for i in range(band[0], band[1]):
-        _fetch(image, grid[i], taps, place)
+    (first, last), cols = rows, grid.shape[1]
+    source = image.reshape(image.size)
+    offsets, places = np.empty((2, 4, cols), np.int64), np.empty((2, 4, cols), pixels.dtype)
+    taps = np.empty((4, 3, cols), np.uint8)
+    for ahead in range(first, last + 1):
+        if ahead < last:
+            _locate(source, image.shape, grid[ahead], offsets[ahead % 2], places[ahead % 2])
+        if ahead == first:
+            continue
+        i = ahead - 1
+        place = places[i % 2]
+        _read(source, offsets[i % 2], taps)
         for c in range(3):
-            for j in range(grid.shape[1]):
+            for j in range(cols):
                 top, bottom = real(taps[0, c, j]), real(taps[2, c, j])
                 top_step, bottom_step = real(taps[1, c, j]) - top, real(taps[3, c, j]) - bottom
                 top += place[0, j] * top_step
                 bottom += place[0, j] * bottom_step
                 pixels[c, i, j] = (top + place[1, j] * (bottom - top)) * real(1 / 255)
-                slope[0, c, i, j] = (top_step + place[1, j] * (bottom_step - top_step)) * place[2, j]
-                slope[1, c, i, j] = (bottom - top) * place[3, j]
+                if slope.size:
+                    slope[0, c, i, j] = (top_step + place[1, j] * (bottom_step - top_step)) * place[2, j]
+                    slope[1, c, i, j] = (bottom - top) * place[3, j]
 
 
 @compiled
 @no_type_check
-def _fetch(image: Pixels, points: Reals, taps: Pixels, place: Reals) -> None:
-    """Fetch the pixels around each point, and where between them it lies.
+def pull_back_into(by_pixels: Reals, slope: Reals, by_grid: Reals, rows: Band) -> None:
+    """Write some rows of ``by_grid`` (H, W, 2): the sum over the channels of ``by_pixels`` (3, H, W) times ``slope`` (2, 3, H, W)."""
+    for i in range(rows[0], rows[1]):
+        for j in range(by_grid.shape[1]):
+            for axis in range(2):
+                by_grid[i, j, axis] = (
+                    by_pixels[0, i, j] * slope[axis, 0, i, j]
+                    + by_pixels[1, i, j] * slope[axis, 1, i, j]
+                    + by_pixels[2, i, j] * slope[axis, 2, i, j]
+                )
 
-    ``taps`` (4, 3, W): upper left, upper right, lower left, lower right. ``place`` (4, W): fraction of the way to
+
+@compiled
+@no_type_check
+def _locate(
+    source: Pixels, shape: tuple[int, int, int], points: Reals, offsets: Offsets, place: Reals
+) -> None:
+    """Work out where a row's pixels lie in the source, and ask for them.
+
+    ``offsets`` (4, W): upper left, upper right, lower left, lower right. ``place`` (4, W): fraction of the way to
     the right and down, then values per unit of x and of y, which are zero where the point was clamped.
     """
     real = place.dtype.type
-    height, width = image.shape[0], image.shape[1]
+    height, width = shape[0], shape[1]
     half, one, zero = real(0.5), real(1), real(0)
     for j in range(points.shape[0]):
         x = ((points[j, 0] + one) * real(width) - one) * half
@@ -74,12 +87,23 @@ def _fetch(image: Pixels, points: Reals, taps: Pixels, place: Reals) -> None:
         place[3, j] = real(height) * half * real(1 / 255) if zero < y < real(height - 1) else zero
         x = min(x, real(width - 1)) if x > zero else zero  # NaN is not above zero either
         y = min(y, real(height - 1)) if y > zero else zero
-        x0, y0 = (
-            np.uint64(x),
-            np.uint64(y),
-        )  # unsigned: numba then leaves out its test for indices from the end
-        x1, y1 = np.uint64(min(x0 + 1, width - 1)), np.uint64(min(y0 + 1, height - 1))
+        x0, y0 = np.int64(x), np.int64(y)
         place[0, j], place[1, j] = x - real(x0), y - real(y0)
-        for c in range(3):
-            taps[0, c, j], taps[1, c, j] = image[y0, x0, c], image[y0, x1, c]
-            taps[2, c, j], taps[3, c, j] = image[y1, x0, c], image[y1, x1, c]
+        right = 3 if x0 < width - 1 else 0
+        down = 3 * width if y0 < height - 1 else 0
+        first = 3 * (y0 * width + x0)
+        offsets[0, j], offsets[1, j] = first, first + right
+        offsets[2, j], offsets[3, j] = first + down, first + down + right
+        prefetch(source, first)
+        prefetch(source, first + down)
+
+
+@compiled
+@no_type_check
+def _read(source: Pixels, offsets: Offsets, taps: Pixels) -> None:
+    """Read the three channels of a row's four pixels around each point: ``taps`` (4, 3, W)."""
+    for tap in range(4):
+        for j in range(offsets.shape[1]):
+            first = np.uint64(offsets[tap, j])  # unsigned: numba leaves out its test for indices from the end
+            for c in range(3):
+                taps[tap, c, j] = source[first + np.uint64(c)]

@@ -1,7 +1,8 @@
 """Work on several images at once, in threads of our own.
 
 The kernels give up the interpreter's lock, so plain threads suffice. numba's own parallel loops would not do: their
-portable threading layer aborts the process when two Python threads enter it at the same time.
+portable threading layer aborts the process when two Python threads enter it at the same time. torch's OpenMP threads
+would not do either: beside threads that decode, they wait for each other at every barrier.
 """
 
 import os
@@ -17,19 +18,29 @@ _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 def spread(work: Callable[[int], None], count: int) -> None:
     """Call ``work`` with 0 .. count - 1, on at most ``torch.get_num_threads()`` threads, and wait.
 
-    May be called from many threads at once: they share the workers.
+    The calling thread takes its share, and all of it where no other gets a processor: that is never slower than a
+    loop. May be called from many threads at once: they share the helpers.
     """
-    workers = torch.get_num_threads()
-    if min(workers, count) < 2:
-        for position in range(count):
+    positions = iter(range(count))  # shared: each position goes to the thread that asks first
+
+    def take_turns() -> None:
+        for position in positions:
             work(position)
-        return
-    for _ in _pool(workers).map(work, range(count)):  # the loop raises what a worker raised
-        pass
+
+    threads = min(torch.get_num_threads(), count)
+    helpers = [_pool(threads - 1).submit(take_turns) for _ in range(threads - 1)]
+    try:
+        take_turns()
+    finally:
+        late = [helper for helper in helpers if not helper.cancel()]
+        for helper in late:
+            helper.exception()  # waits
+    for helper in late:
+        helper.result()  # raises what a helper raised
 
 
 def spread_rows(work: Callable[[int, tuple[int, int]], None], count: int, rows: int) -> None:
-    """Call ``work(position, (first, last))`` so that every row of every image is in exactly one [first, last).
+    """Call ``work(position, (first, last))`` so that each row of each image is in one [first, last), and wait.
 
     Fewer images than threads are cut into bands: one image of 224 rows on two threads is rows [0, 112) and [112, 224).
     """
@@ -42,9 +53,9 @@ def spread_rows(work: Callable[[int, tuple[int, int]], None], count: int, rows: 
     spread(one, count * bands)
 
 
-def _pool(workers: int) -> ThreadPoolExecutor:
-    key = os.getpid(), workers
+def _pool(helpers: int) -> ThreadPoolExecutor:
+    key = os.getpid(), helpers
     if key not in _pools:
         # Two threads may both get here: one executor is kept, the other has started no thread yet.
-        _pools.setdefault(key, ThreadPoolExecutor(workers, thread_name_prefix="foveal-sampler"))
+        _pools.setdefault(key, ThreadPoolExecutor(helpers, thread_name_prefix="foveal-sampler"))
     return _pools[key]

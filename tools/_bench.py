@@ -31,7 +31,7 @@ class Timing:
 
     Attributes:
         seconds: Of each round.
-        peak_mb: The most memory this process held in any of them, in 2^20 bytes; 0 where that is unknown.
+        peak_mb: The most memory this process held in any of them, in 2^20 bytes; 0 where nobody looked.
     """
 
     seconds: list[float]
@@ -42,13 +42,17 @@ class Timing:
         """The median of the rounds, in seconds."""
         return statistics.median(self.seconds)
 
+    def shared_by(self, images: int) -> "Timing":
+        """Return what each of some images took that were timed together."""
+        return Timing([seconds / images for seconds in self.seconds], self.peak_mb)
+
     def times_faster_than(self, other: "Timing") -> float:
         """Return the median over the rounds of how many times as fast this was as the other."""
         return statistics.median(b / a for a, b in zip(self.seconds, other.seconds, strict=True))
 
 
 def alternate(
-    cases: Mapping[str, Callable[[], object]], repeats: int, *, console: Console
+    cases: Mapping[str, Callable[[], object]], repeats: int, *, console: Console, peaks: bool = False
 ) -> dict[str, Timing]:
     """Time each case once a round, after a first round that does not count.
 
@@ -56,21 +60,24 @@ def alternate(
         cases: What to time, by name.
         repeats: Rounds that count.
         console: Where the progress shows.
+        peaks: Whether to look at memory too. Each case then begins without the memory that earlier ones freed, which
+            it has to fetch anew: for cases of seconds, not of milliseconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in cases}
-    peaks = dict.fromkeys(cases, 0)
+    most = dict.fromkeys(cases, 0)
     with progress_bar(console) as progress:
         task = progress.add_task("", total=(repeats + 1) * len(cases))
         for _ in range(repeats + 1):
             for name, case in cases.items():
                 progress.update(task, description=name)
-                _restart_peak_memory()
+                if peaks:
+                    _restart_peak_memory()
                 start = time.perf_counter()
                 case()
                 seconds[name].append(time.perf_counter() - start)
-                peaks[name] = max(peaks[name], _peak_memory_mb())
+                most[name] = max(most[name], _peak_memory_mb() if peaks else 0)
                 progress.advance(task)
-    return {name: Timing(seconds[name][1:], peaks[name]) for name in cases}
+    return {name: Timing(seconds[name][1:], most[name]) for name in cases}
 
 
 def print_table(console: Console, columns: list[str], rows: list[list[str]]) -> None:

@@ -64,7 +64,7 @@ def bench_loader(
                 soft_wrap=True,
             )
             by_hand = HandWrittenLoader(shards.urls, zoom, (size, size), batch_size=batch_size)
-            timings = alternate(_cases(shards, loader, by_hand), repeats, console=console)
+            timings = alternate(_cases(shards, loader, by_hand), repeats, console=console, peaks=True)
     print_report(console, timings, images=len(shards), pixels=pixels)
     if json_path:
         facts = {"images": len(shards), "pixels": pixels, "batch_size": batch_size, "size": size}

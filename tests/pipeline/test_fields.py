@@ -94,9 +94,7 @@ def test_a_missing_image():
 
 def test_collate():
     """Integers become int64, arrays of one shape are stacked, the rest stays a list."""
-    assert torch.equal(
-        torch.tensor([1, 2]), collate("cls", [np.asarray(1), np.asarray(2)])
-    )
+    assert torch.equal(torch.tensor([1, 2]), collate("cls", [np.asarray(1), np.asarray(2)]))
     assert collate("cls", []).dtype == torch.int64
     assert collate("npy", [np.zeros((2, 3))] * 4).shape == (4, 2, 3)
     assert [tuple(t.shape) for t in collate("npy", [np.zeros(2), np.zeros(3)])] == [(2,), (3,)]

@@ -29,7 +29,7 @@ def test_slow_is_slower():
 def test_peak_memory_is_that_of_the_case():
     """The peak counts what a case held and gave back."""
     timings = alternate(
-        {"small": lambda: bytes(1), "large": lambda: b"\1" * (200 << 20)}, 2, console=Console()
+        {"small": lambda: bytes(1), "large": lambda: b"\1" * (200 << 20)}, 2, console=Console(), peaks=True
     )
 
     assert timings["large"].peak_mb > timings["small"].peak_mb + 150

@@ -18,8 +18,8 @@ SIZE = (30, 40)
 @pytest.fixture
 def inputs():
     torch.manual_seed(0)
-    image = torch.randint(256, (*SIZE, 3), dtype=torch.uint8)
-    return image, off_the_lattice(example_grid(9), SIZE), torch.randn(1, 3, 9, 9)
+    images = [torch.randint(256, (*SIZE, 3), dtype=torch.uint8) for _ in range(3)]
+    return images, off_the_lattice(example_grid(9), SIZE).repeat(3, 1, 1, 1), torch.randn(3, 3, 9, 9)
 
 
 def test_small_run(tmp_path, capsys):
@@ -27,7 +27,7 @@ def test_small_run(tmp_path, capsys):
     ratio = bench_sample(repeats=1, size=16, image_size=(60, 80), json_path=tmp_path / "sample.json")
 
     assert json.loads((tmp_path / "sample.json").read_text())["times_as_fast"] == ratio
-    assert "foveal.sampler.sample" in capsys.readouterr().out
+    assert "sample, batch of 8" in capsys.readouterr().out
 
 
 def test_agreement(inputs):
@@ -38,14 +38,14 @@ def test_agreement(inputs):
 def test_wrong_outputs_are_noticed(inputs):
     """A sampling that is a little off does not get timed."""
     with pytest.raises(ValueError, match=r"outputs must agree to 0.0001, got a difference of 0\.0"):
-        check_agreement(lambda image, grid: 1.001 * sample_foveal(image, grid), sample_by_hand, *inputs)
+        check_agreement(lambda images, grid: 1.001 * sample_foveal(images, grid), sample_by_hand, *inputs)
 
 
 def test_wrong_gradients_are_noticed(inputs):
     """Nor does one whose outputs are right and whose gradients are not."""
 
-    def skewed(image, grid):
-        output = sample_foveal(image, grid)
+    def skewed(images, grid):
+        output = sample_foveal(images, grid)
         return output.detach() + 1.01 * (output - output.detach())
 
     with pytest.raises(ValueError, match=r"gradients must agree to 0.0001, got a difference of 0\.0"):
