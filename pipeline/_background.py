@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
+from foveal.pipeline._one_thread import use_one_torch_thread
+
 T = TypeVar("T")
 
 
@@ -64,6 +66,7 @@ class Background(Iterator[T], Generic[T]):
 def _produce(items: Iterator[T], out: "queue.Queue[T | _End]", stop: threading.Event) -> None:
     error: BaseException | None = None
     try:
+        use_one_torch_thread()
         for item in items:
             out.put(item)
             del item  # what was handed over belongs to the consumer: a decoded image must not linger here
