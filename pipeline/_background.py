@@ -6,12 +6,14 @@ an end, an error, a ``break``, garbage collection or the end of the process, the
 closed in the thread that ran it, so that work in flight is drained there.
 """
 
+import atexit
+import functools
 import queue
 import threading
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from foveal.pipeline._one_thread import use_one_torch_thread
 
@@ -40,8 +42,10 @@ class Background(Iterator[T], Generic[T]):
         thread = threading.Thread(
             target=_produce, args=(items, self._queue, self._stop), name=name, daemon=True
         )
-        # Also runs at the end of the process, before daemon threads are cut off.
         self._close = weakref.finalize(self, _shut_down, thread, self._queue, self._stop)
+        self._close.atexit = False  # those of the libraries that the generator uses would come first
+        _close_all_at_exit()
+        _running.add(self)
         thread.start()
 
     def __iter__(self) -> Self:
@@ -61,6 +65,23 @@ class Background(Iterator[T], Generic[T]):
     def close(self) -> None:
         """Stop producing, drain what is in flight and end the thread. May be called again."""
         self._close()
+
+
+_running: "weakref.WeakSet[Background[Any]]" = weakref.WeakSet()
+
+
+@functools.cache
+def _close_all_at_exit() -> None:
+    """Have what still runs at the end of the process drained, before the libraries that it uses end their threads.
+
+    Called after the first finalizer was made, because what is registered last runs first.
+    """
+    atexit.register(_close_all)
+
+
+def _close_all() -> None:
+    for background in list(_running):
+        background.close()
 
 
 def _produce(items: Iterator[T], out: "queue.Queue[T | _End]", stop: threading.Event) -> None:
@@ -93,6 +114,7 @@ def _shut_down(thread: threading.Thread, out: "queue.Queue[T | _End]", stop: thr
         _drain(out)
         thread.join(timeout=0.01)
     _drain(out)
+    out.put(_End(None))  # for a consumer that is waiting in another thread
 
 
 def _drain(out: "queue.Queue[T | _End]") -> None:

@@ -210,12 +210,15 @@ def _to_grid(
     by_slope: Float[Tensor, "batch 2 3 height width"] | None,
 ) -> tuple[list[None], Float[Tensor, "batch height width 2"] | None]:
     if by_slope is not None:
-        raise NotImplementedError(
-            "sample has no second derivative by the grid, as torch's grid_sample has none."
-        )
+        _refuse()
     (slope,) = ctx.saved_tensors
     nothing: list[None] = [None] * ctx.images
     return nothing, None if by_pixels is None else _pull_back(by_pixels, slope)
 
 
+def _refuse(*_: Any) -> None:
+    raise NotImplementedError("sample has no second derivative by the grid, as torch's grid_sample has none.")
+
+
 _sample_with_slope.register_autograd(_to_grid, setup_context=_keep_slope)
+_pull_back.register_autograd(_refuse)

@@ -21,7 +21,8 @@ class SpectralSaliency(nn.Module):
     """Logits of the spectral residual, for zooming without a trained network.
 
     For brightness, red against green, and blue against yellow: log amplitude of the FFT, minus its 3 x 3 mean, back
-    through the FFT with the phase, squared. The three are added, smoothed by a Gaussian, and resized to the map. The
+    through the FFT with the phase, squared. The three, each as a multiple of its mean, are added, smoothed by a Gaussian,
+    and resized to the map. The
     published method takes grey images; opponent colours, as in eyes, let an object that differs in colour alone
     stand out, where in red, green and blue the clutter of brightness would drown it three times. The image is mirrored
     at its right and lower edges first: the FFT takes it for periodic, and without this the jump from one edge to the
@@ -65,12 +66,14 @@ class SpectralSaliency(nn.Module):
         with torch.autocast(small.device.type, enabled=False):
             side = (self.analysis_px, self.analysis_px)
             square = interpolate(small.float(), side, mode="bilinear", align_corners=False, antialias=True)
-            energy = _spectral_residual(_opponent_colours(square)).square().sum(dim=1, keepdim=True)
+            each = (
+                _spectral_residual(_opponent_colours(square)).square() + _NOTHING
+            )  # black has no spectrum at all
+            energy = (each / each.mean(dim=(2, 3), keepdim=True)).sum(dim=1, keepdim=True)
             blur = _mirrored_gaussian(self.analysis_px, self.smoothing, small.device)
             found = interpolate(
                 blur @ energy @ blur.T, self.map_size, mode="bilinear", align_corners=False, antialias=True
             )
-            found = found + _NOTHING  # black has no spectrum at all
             share = found / found.sum(dim=(2, 3), keepdim=True)
             rows, cols = self.map_size
             logits: Tensor = ((1 - self.uniform_share) * share + self.uniform_share / (rows * cols)).log()

@@ -101,3 +101,18 @@ def test_keeps_no_item_that_was_handed_over():
     assert Item.alive == 2
     items.close()
     assert Item.alive == 0
+
+
+def test_a_consumer_that_waits_elsewhere_is_let_go():
+    """Closing ends the wait of another thread for an item that will not come."""
+    slow = threading.Event()
+    items = Background(iter(lambda: slow.wait(0.2), None), ahead=1, name="t")
+    next(items)
+    seen: list[object] = []
+    consumer = threading.Thread(target=lambda: seen.extend(items))
+    consumer.start()
+    time.sleep(0.05)
+    items.close()
+    consumer.join(timeout=10)
+
+    assert not consumer.is_alive()
