@@ -88,7 +88,8 @@ def decode_micro_batches(
     with decoder, closing(micro_batches):
         try:
             for samples, ends_batch in micro_batches:
-                decoding = decoder.start([sample.image for sample in samples]) if samples else None
+                with stats.timed("decode"):
+                    decoding = decoder.start([sample.image for sample in samples]) if samples else None
                 ahead.append(_InFlight(samples, ends_batch, decoding))
                 if len(ahead) > 1:
                     yield ahead.popleft().look(lowres_size, decoder.device, stats)

@@ -1,0 +1,78 @@
+"""What the README shows is what happens."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from foveal.sampler import SaliencySampler, SpectralSaliency
+from foveal.shards import ShardWriter
+from tests.pipeline.conftest import encode, picture
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def shards(tmp_path) -> str:
+    """A shard of 64 labelled pictures."""
+    with ShardWriter(tmp_path / "train.tar") as writer:
+        for k in range(64):
+            writer.write({"__key__": f"{k:04d}", "jpg": encode(picture(k, 40 + k, 60)), "cls": k % 3})
+    return str(tmp_path / "train.tar")
+
+
+def test_the_training_loop(shards):
+    """The loop of the first screen runs as it stands, and its comments tell the truth."""
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 3))
+    code = BLOCKS[0].replace("train-{000000..000146}.tar", shards)
+    names = {"torch": torch, "F": nn.functional, "model": model}
+    exec(compile(code, "README.md", "exec"), names)
+
+    assert names["images"].shape == (64, 3, 224, 224)
+    assert names["images"].dtype == torch.float32
+    assert names["labels"].shape == (64,)
+    assert names["labels"].dtype == torch.int64
+
+
+def test_the_sampler_alone():
+    """The second block runs, too."""
+    names = {"SaliencySampler": SaliencySampler, "SpectralSaliency": SpectralSaliency}
+    names["image"] = torch.from_numpy(np.array(picture(0, 300, 400)))
+    exec(compile(BLOCKS[1], "README.md", "exec"), names)
+
+    assert names["images"].shape == (1, 3, 224, 224)
+    assert len(BLOCKS) == 2
+
+
+def test_links_and_pictures_are_there():
+    """Every relative link leads to a file, and the picture is one."""
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+
+    assert links
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+    with Image.open(ROOT / "docs" / "demo.png") as shown:
+        assert shown.width > 1000
+
+
+def test_its_commands_exist():
+    """Each verb that it names is one of the command line's."""
+    from typer.main import get_command
+
+    from foveal.tools._cli import app
+
+    verbs = get_command(app).commands
+    named = set(re.findall(r"foveal (demo|index|bench|verify|zoom|view|train|doctor)\b", README))
+
+    assert named
+    assert named <= set(verbs)
+
+
+def test_it_is_short():
+    """Short and true: what does not fit belongs elsewhere."""
+    assert len(README.splitlines()) <= 150
