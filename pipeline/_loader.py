@@ -107,16 +107,10 @@ class ZoomLoader:
         self._seed = seed
         self._epoch = 0
         self._running: weakref.ref[_Epoch] | None = None
-        group = torch.distributed.is_available() and torch.distributed.is_initialized()
-        plan_rank = rank if rank is not None else torch.distributed.get_rank() if group else 0
-        plan_size = (
-            world_size if world_size is not None else torch.distributed.get_world_size() if group else 1
-        )
-        BatchPlan(
-            0, batch_size, plan_rank, plan_size, last_batch
-        )  # refuse bad arguments before shards are opened
+        place = _place(rank, world_size)
+        BatchPlan(0, batch_size, *place, last_batch)  # refuses bad arguments before shards are opened
         self._shards = Shards(urls, cache_dir=cache_dir)
-        self._plan = BatchPlan(len(self._shards), batch_size, plan_rank, plan_size, last_batch)
+        self._plan = BatchPlan(len(self._shards), batch_size, *place, last_batch)
 
     def __len__(self) -> int:
         """Return the batches of an epoch on this rank; every rank has as many."""
@@ -222,6 +216,16 @@ class _Epoch(Iterator[Batch]):
             self._loader.set_epoch(self._number + 1)
         self._closed = True
         _give_memory_back()
+
+
+def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    """Return this process's rank and how many there are, by ``torch.distributed`` where nobody said."""
+    group = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if rank is None:
+        rank = torch.distributed.get_rank() if group else 0
+    if world_size is None:
+        world_size = torch.distributed.get_world_size() if group else 1
+    return rank, world_size
 
 
 def _give_memory_back() -> None:

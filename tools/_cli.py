@@ -7,6 +7,7 @@ line on standard error says why), 2 bad usage, 130 interrupted.
 # ruff: noqa: PLC0415 - each verb imports what it needs when it runs
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -104,6 +105,7 @@ def sample(*, repeats: Repeats = 7, size: Size = 224, json: Json = None) -> None
 
 def main() -> None:
     """Run ``foveal``: the entry point of the command line."""
+    warnings.formatwarning = _one_line
     try:
         app(prog_name="foveal")
     except ModuleNotFoundError as error:
@@ -122,6 +124,10 @@ def _is_about_data(error: Exception) -> bool:
     from foveal.shards import ShardError
 
     return isinstance(error, ShardError)
+
+
+def _one_line(message: Warning | str, *_where: object, **_what: object) -> str:
+    return f"foveal: {message}\n"
 
 
 def _fail(reason: object) -> None:
