@@ -4,9 +4,10 @@ import contextlib
 import ctypes
 import os
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -24,6 +25,7 @@ from foveal.pipeline._stages import (
     read_micro_batches,
     zoom_batches,
 )
+from foveal.pipeline._state import make_state, read_state
 from foveal.pipeline._stats import LoaderStats
 from foveal.shards import EpochOrder, Shards
 
@@ -106,6 +108,8 @@ class ZoomLoader:
         self._shuffle = shuffle
         self._seed = seed
         self._epoch = 0
+        self._position = 0  # in this epoch, what all ranks together have had
+        self._resume_at = 0  # where the next iterator begins
         self._running: weakref.ref[_Epoch] | None = None
         place = _place(rank, world_size)
         BatchPlan(0, batch_size, *place, last_batch)  # refuses bad arguments before shards are opened
@@ -117,9 +121,10 @@ class ZoomLoader:
         return len(self._plan)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Begin the epoch. One that is still being iterated ends."""
+        """Begin the epoch, or go on in it after ``load_state_dict``. One that is still being iterated ends."""
         self._stop()
-        epoch = _Epoch(self)
+        self._position, self._resume_at = self._resume_at, 0
+        epoch = _Epoch(self, replace(self._plan, start=self._position))
         self._running = weakref.ref(epoch)
         return epoch
 
@@ -129,10 +134,44 @@ class ZoomLoader:
         return self._epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, and with it the order, that iterating begins."""
+        """Choose the epoch, and with it the order, that iterating begins; the present one leaves all as it is."""
         if epoch < 0:
             raise ValueError(f"epoch must be at least 0, got {epoch!r}.")
-        self._epoch = epoch
+        if epoch != self._epoch:
+            self._epoch, self._position, self._resume_at = epoch, 0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place after the last batch that was delivered, as plain JSON.
+
+        Batches that are ready ahead do not count. After an epoch's last batch it is the beginning of the next epoch.
+        The same on every rank that has had as many batches.
+        """
+        return make_state(
+            **self._normal(self._epoch, self._position),
+            seed=self._seed,
+            shuffle=self._shuffle,
+            shards=self._shards,
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved place: the next iterator begins with the sample that would have come.
+
+        The number of ranks and the batch size may differ from those of the loader that was saved: the order of the
+        samples is the same. ``len`` remains that of a whole epoch.
+
+        Raises:
+            ValueError: The state is of other shards, another seed or order, or a newer version.
+        """
+        place = read_state(state, seed=self._seed, shuffle=self._shuffle, shards=self._shards)
+        self._stop()
+        normal = self._normal(*place)
+        self._epoch = normal["epoch"]
+        self._position = self._resume_at = normal["position"]
+
+    def _normal(self, epoch: int, position: int) -> dict[str, int]:
+        """Where no batch is left, the next epoch begins."""
+        left = len(replace(self._plan, start=position))
+        return {"epoch": epoch, "position": position} if left else {"epoch": epoch + 1, "position": 0}
 
     def close(self) -> None:
         """End what runs in the background and close the shards. May be called again."""
@@ -160,7 +199,7 @@ class ZoomLoader:
         norms = (m for m in self.zoom.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))  # noqa: SLF001
         return self._plan.batch_size if any(norm.training for norm in norms) else MICRO_BATCH
 
-    def _chain(self) -> Stage[Batch]:
+    def _chain(self, plan: BatchPlan) -> Stage[Batch]:
         """The epoch's batches: a chain of generators, some of them in threads of their own.
 
         DALI decodes a micro-batch in the background while the one before it is zoomed, so the two stages can
@@ -169,7 +208,7 @@ class ZoomLoader:
         order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
         members = self.fields.members
         read = read_micro_batches(
-            ([order[position] for position in positions] for positions in self._plan),
+            ([order[position] for position in positions] for positions in plan),
             lambda ordinal: self._shards.read(ordinal, members),
             self.fields,
             self._micro_batch(),
@@ -191,10 +230,12 @@ class ZoomLoader:
 class _Epoch(Iterator[Batch]):
     """One pass over a loader's batches. What runs for it in the background ends with it."""
 
-    def __init__(self, loader: ZoomLoader) -> None:
+    def __init__(self, loader: ZoomLoader, plan: BatchPlan) -> None:
         self._loader = loader
         self._number = loader.epoch
-        self._batches = loader._chain()  # noqa: SLF001 - the loader's other half
+        self._plan = plan
+        self._delivered = 0
+        self._batches = loader._chain(plan)  # noqa: SLF001 - the loader's other half
         self._closed = False
 
     def __next__(self) -> Batch:
@@ -203,6 +244,9 @@ class _Epoch(Iterator[Batch]):
         if batch is None:
             self._finish()
             raise StopIteration
+        self._delivered += 1
+        if self._loader.epoch == self._number:
+            self._loader._position = self._plan.place_after(self._delivered)  # noqa: SLF001 - as above
         self._loader.stats.batches += 1
         return batch
 

@@ -32,6 +32,7 @@ class BatchPlan(Sequence[range]):
         last_batch: What becomes of samples that do not fill a global batch: ``"partial"`` splits them as
             evenly as possible (a rank's last batch is empty when fewer samples than ranks are left),
             ``"drop"`` leaves them out.
+        start: The position that the first batch begins with.
     """
 
     samples: int
@@ -39,6 +40,7 @@ class BatchPlan(Sequence[range]):
     rank: int = 0
     world_size: int = 1
     last_batch: LastBatch = "partial"
+    start: int = 0
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -51,17 +53,21 @@ class BatchPlan(Sequence[range]):
             )
 
     def __len__(self) -> int:
-        full, rest = divmod(self.samples, self._global_size)
+        full, rest = divmod(self.samples - self.start, self._global_size)
         return full + (rest > 0 and self.last_batch == "partial")
 
     def __getitem__(self, index: int) -> range:  # type: ignore[override]  # batches are taken one at a time
         if not 0 <= index < len(self):
             raise IndexError(f"index must be in [0, {len(self)}), got {index!r}.")
-        start = index * self._global_size
-        size = min(self._global_size, self.samples - start)
+        start = self.place_after(index)
+        size = self.place_after(index + 1) - start
         share, more = divmod(size, self.world_size)  # the first `more` ranks take one more than the others
         first = start + self.rank * share + min(self.rank, more)
         return range(first, first + share + (self.rank < more))
+
+    def place_after(self, batches: int) -> int:
+        """Return the position that follows the first ``batches`` batches of all ranks."""
+        return min(self.start + batches * self._global_size, self.samples)
 
     @property
     def _global_size(self) -> int:

@@ -1,0 +1,65 @@
+"""A place in an epoch as plain JSON, and what has to hold for a loader to go on from there.
+
+The order of an epoch is a function of seed and epoch, and all ranks together walk it once. So a place is two numbers,
+the epoch and the position, for any number of ranks and any batch size.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from foveal.shards import Shards
+
+VERSION = 1
+_NUMBERS = ("version", "epoch", "position", "seed")
+
+
+def fingerprint(shards: Shards) -> str:
+    """Return what tells these shards from others: their names without folders, and how many samples each has.
+
+    Shards may move to another folder or store between a run and the next.
+    """
+    digest = hashlib.sha256()
+    for url, count in zip(shards.urls, shards.counts.tolist(), strict=True):
+        digest.update(f"{url.rpartition('/')[2]}\0{count}\0".encode())
+    return digest.hexdigest()
+
+
+def make_state(*, epoch: int, position: int, seed: int, shuffle: bool, shards: Shards) -> dict[str, Any]:
+    """Return a state: plain JSON, a few hundred bytes."""
+    return {
+        "version": VERSION,
+        "epoch": epoch,
+        "position": position,
+        "seed": seed,
+        "shuffle": shuffle,
+        "samples": len(shards),
+        "shards": fingerprint(shards),
+    }
+
+
+def read_state(state: Mapping[str, Any], *, seed: int, shuffle: bool, shards: Shards) -> tuple[int, int]:
+    """Check a state against the loader that shall go on from it.
+
+    Returns:
+        The epoch, and the samples that all ranks together have had of it.
+
+    Raises:
+        ValueError: The state is of a newer version, of other shards, of another order, or no state at all.
+    """
+    if not isinstance(state, Mapping) or not all(type(state.get(name)) is int for name in _NUMBERS):
+        raise ValueError(f"state must be what state_dict() returned, got {state!r}.")
+    if state["version"] > VERSION:
+        raise ValueError(
+            f"state must be of version {VERSION} or older, got {state['version']!r} – update foveal."
+        )
+    ours = {"samples": len(shards), "shards": fingerprint(shards), "seed": seed, "shuffle": shuffle}
+    for name, value in ours.items():
+        if state.get(name) != value:
+            raise ValueError(
+                f"state must be of a loader with {name} {value!r}, got {state.get(name)!r} – make the loader with "
+                "the same shards, seed and shuffle as the one that was saved."
+            )
+    if not 0 <= state["position"] <= len(shards) or state["epoch"] < 0:
+        raise ValueError(f"state must lie within an epoch of {len(shards)} samples, got {dict(state)!r}.")
+    return state["epoch"], state["position"]
