@@ -14,7 +14,7 @@ from foveal.pipeline._decode import IMAGE_EXTENSIONS
 IMAGE = "jpg;jpeg;png;webp"
 
 # What the loader knows about a sample besides its members.
-OWN_FIELDS = ("__key__", "__url__", "__size__", "__grid__", "__saliency__")
+OWN_FIELDS = ("__key__", "__url__", "__size__", "__valid__", "__grid__", "__saliency__")
 
 
 class MemberError(Exception):
@@ -58,8 +58,8 @@ def parse_fields(fields: Sequence[str]) -> Fields:
 
     Args:
         fields: ``"image"``, member extensions such as ``"cls"`` or ``"json"``, alternatives such as
-            ``"cls;txt"``, and the loader's own: ``__key__``, ``__url__``, ``__size__``, ``__grid__``,
-            ``__saliency__``.
+            ``"cls;txt"``, and the loader's own: ``__key__``, ``__url__``, ``__size__``,
+            ``__valid__``, ``__grid__``, ``__saliency__``.
 
     Raises:
         ValueError: A field that is unknown or named twice, or not exactly one image.

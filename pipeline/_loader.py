@@ -50,10 +50,13 @@ class ZoomLoader:
         batch_size: Images of a batch, on this rank.
         fields: What a batch consists of: ``"image"``, member extensions (``"cls"``, ``"json"``, ``"txt"``,
             ``"npy"``; others arrive as bytes), alternatives (``"cls;txt"``), ``"__key__"``, ``"__url__"``,
-            ``"__size__"`` (height and width in pixels of the upright original), ``"__grid__"``, ``"__saliency__"``.
+            ``"__size__"`` (height and width in pixels of the upright original), ``"__valid__"``, ``"__grid__"``,
+            ``"__saliency__"``.
         shuffle: Whether each epoch visits the samples in another order.
         seed: What the orders depend on, together with the epoch.
-        last_batch: ``"partial"`` delivers what is left at the end as a smaller batch, ``"drop"`` does not.
+        last_batch: ``"partial"`` delivers what is left at the end as a smaller batch (an empty one where fewer samples
+            than ranks are left), ``"drop"`` does not, ``"pad"`` fills it with the epoch's first samples, for which
+            ``"__valid__"`` is False: so an evaluation counts every sample once.
         device: Where images are decoded and zoomed. By default where the zoom's parameters and buffers
             are; for a zoom without any, a CUDA device if there is one.
         num_threads: Threads that decode. By default the processors this process may use, shared with the
@@ -208,7 +211,7 @@ class ZoomLoader:
         order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
         members = self.fields.members
         read = read_micro_batches(
-            ([order[position] for position in positions] for positions in plan),
+            ([(order[p % len(order)], p < len(order)) for p in positions] for positions in plan),
             lambda ordinal: self._shards.read(ordinal, members),
             self.fields,
             self._micro_batch(),
@@ -217,7 +220,7 @@ class ZoomLoader:
         decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
             Background(read, ahead=2, name="foveal-read"),
             Decoder(self.device, num_threads=self._num_threads),
-            getattr(self.zoom, "lowres_size", None),
+            getattr(_unwrapped(self.zoom), "lowres_size", None),
             self.stats,
         )
         train = self._trains()
@@ -260,6 +263,11 @@ class _Epoch(Iterator[Batch]):
             self._loader.set_epoch(self._number + 1)
         self._closed = True
         _give_memory_back()
+
+
+def _unwrapped(zoom: nn.Module) -> nn.Module:
+    """DistributedDataParallel has the sampler's attributes one level down."""
+    return zoom.module if isinstance(zoom, nn.parallel.DistributedDataParallel) else zoom
 
 
 def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-LastBatch = Literal["partial", "drop"]
+LastBatch = Literal["partial", "drop", "pad"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class BatchPlan(Sequence[range]):
         world_size: How many ranks share the epoch.
         last_batch: What becomes of samples that do not fill a global batch: ``"partial"`` splits them as
             evenly as possible (a rank's last batch is empty when fewer samples than ranks are left),
-            ``"drop"`` leaves them out.
+            ``"drop"`` leaves them out, ``"pad"`` fills the batch with positions beyond the last sample.
         start: The position that the first batch begins with.
     """
 
@@ -54,13 +54,13 @@ class BatchPlan(Sequence[range]):
 
     def __len__(self) -> int:
         full, rest = divmod(self.samples - self.start, self._global_size)
-        return full + (rest > 0 and self.last_batch == "partial")
+        return full + (rest > 0 and self.last_batch != "drop")
 
     def __getitem__(self, index: int) -> range:  # type: ignore[override]  # batches are taken one at a time
         if not 0 <= index < len(self):
             raise IndexError(f"index must be in [0, {len(self)}), got {index!r}.")
         start = self.place_after(index)
-        size = self.place_after(index + 1) - start
+        size = self.place_after(index + 1) - start if self.last_batch == "partial" else self._global_size
         share, more = divmod(size, self.world_size)  # the first `more` ranks take one more than the others
         first = start + self.rank * share + min(self.rank, more)
         return range(first, first + share + (self.rank < more))

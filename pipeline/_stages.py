@@ -33,6 +33,7 @@ class Encoded:
     url: str
     image: bytes
     labels: dict[str, Any]
+    valid: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Decoded:
 
 
 def read_micro_batches(
-    batches: Iterable[Sequence[int]],
+    batches: Iterable[Sequence[tuple[int, bool]]],
     read: Callable[[int], Sample],
     fields: Fields,
     size: int,
@@ -54,7 +55,7 @@ def read_micro_batches(
     """Read the samples of each batch, at most ``size`` at a time.
 
     Args:
-        batches: The sample numbers of each batch.
+        batches: The sample numbers of each batch, and whether each counts or only fills the batch.
         read: Reads a sample.
         fields: What of each sample is wanted.
         size: Samples of a micro-batch.
@@ -69,7 +70,8 @@ def read_micro_batches(
     for batch in batches:
         for start in range(0, max(1, len(batch)), size):
             with stats.timed("read"):
-                samples = [_encoded(read(ordinal), fields, stats) for ordinal in batch[start : start + size]]
+                part = batch[start : start + size]
+                samples = [_encoded(read(ordinal), valid, fields, stats) for ordinal, valid in part]
             yield samples, start + size >= len(batch)
 
 
@@ -134,14 +136,13 @@ def zoom_batches(
                 samples, sizes, parts = [], [], []
 
 
-def _encoded(sample: Sample, fields: Fields, stats: LoaderStats) -> Encoded:
+def _encoded(sample: Sample, valid: bool, fields: Fields, stats: LoaderStats) -> Encoded:
     stats.bytes += sum(map(len, sample.members.values()))
     try:
-        return Encoded(
-            sample.key, sample.url, fields.encoded_image(sample.members), fields.labels(sample.members)
-        )
+        image, labels = fields.encoded_image(sample.members), fields.labels(sample.members)
     except MemberError as error:
         raise ShardError(sample.url, sample.key, str(error)) from error
+    return Encoded(sample.key, sample.url, image, labels, valid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,7 @@ def _join(samples: list[Encoded], sizes: list[tuple[int, int]], parts: list[Zoom
         "__key__": lambda: [sample.key for sample in samples],
         "__url__": lambda: [sample.url for sample in samples],
         "__size__": lambda: torch.tensor(sizes, dtype=torch.int64).reshape(-1, 2),
+        "__valid__": lambda: torch.tensor([sample.valid for sample in samples], dtype=torch.bool),
         "__grid__": lambda: torch.cat([part.grid for part in parts]),
         "__saliency__": lambda: torch.cat([part.saliency for part in parts]),
     }

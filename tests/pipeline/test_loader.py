@@ -106,6 +106,40 @@ def test_len_and_last_batch(small_shards):
         assert [len(labels) for _, labels in loader] == [5, 5]
 
 
+def test_padding_is_marked(small_shards):
+    """13 samples over 3 ranks of 2: full batches everywhere, each sample valid once, the rest marked."""
+    fields = ("image", "__key__", "__valid__")
+    seen: list[str] = []
+    for rank in range(3):
+        options = {"batch_size": 2, "fields": fields, "last_batch": "pad", "rank": rank, "world_size": 3}
+        with ZoomLoader(small_shards, UniformSampler(8), **options) as loader:
+            batches = list(loader)
+        assert [image.shape for image, _, _ in batches] == [(2, 3, 8, 8)] * 3 == [(2, 3, 8, 8)] * len(loader)
+        assert all(valid.dtype == torch.bool for _, _, valid in batches)
+        seen += [
+            key for _, names, valid in batches for key, counts in zip(names, valid, strict=True) if counts
+        ]
+
+    assert sorted(seen) == [f"{k:03d}" for k in range(13)]
+
+
+def test_fewer_samples_than_ranks(write_shard):
+    """Two samples on five ranks: one batch each; what is empty or padding says so."""
+    url = write_shard([{"__key__": f"{k}", "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(2)])
+    for last_batch, sizes in (("partial", [1, 1, 0, 0, 0]), ("pad", [1, 1, 1, 1, 1])):
+        found, valid_keys = [], []
+        for rank in range(5):
+            options = {"batch_size": 1, "last_batch": last_batch, "rank": rank, "world_size": 5}
+            with ZoomLoader(
+                url, SaliencySampler(8), fields=("image", "__key__", "__valid__"), **options
+            ) as loader:
+                ((image, key, valid),) = list(loader)
+            found.append(len(image))
+            valid_keys += [name for name, counts in zip(key, valid, strict=True) if counts]
+        assert found == sizes
+        assert valid_keys == ["0", "1"]
+
+
 def test_ranks_share_an_epoch(small_shards):
     """Three ranks: every sample once, as many batches each, even where the last has nothing left for one of them."""
     fields = ("image", "cls", "__key__", "__grid__")
@@ -283,7 +317,7 @@ def test_a_bad_sample_is_named_with_shard_and_key(write_shard, bad, message):
         ({"num_threads": -1}, ValueError, "num_threads must be at least 1, got -1."),
         ({"fields": ("image", "__what__")}, ValueError, "got '__what__'."),
         ({"rank": 2, "world_size": 2}, ValueError, "rank must be in [0, 2), the world size, got 2."),
-        ({"last_batch": "all"}, ValueError, "last_batch must be one of partial, drop, got 'all'."),
+        ({"last_batch": "all"}, ValueError, "last_batch must be one of partial, drop, pad, got 'all'."),
         (
             {"zoom": "uniform"},
             TypeError,

@@ -41,6 +41,17 @@ def test_drop_keeps_full_batches_only(samples, batch_size, world_size):
     assert 0 <= samples - sum(len(batch) for plan in plans for batch in plan) < batch_size * world_size
 
 
+@given(samples=st.integers(0, 200), batch_size=sizes, world_size=sizes)
+def test_pad_fills_every_batch(samples, batch_size, world_size):
+    """With "pad" every batch is full, all samples come once, and what fills lies beyond the last of them."""
+    plans = [BatchPlan(samples, batch_size, rank, world_size, "pad") for rank in range(world_size)]
+    positions = [position for plan in plans for batch in plan for position in batch]
+
+    assert {len(batch) for plan in plans for batch in plan} <= {batch_size}
+    assert sorted(position for position in positions if position < samples) == list(range(samples))
+    assert len(positions) - samples < batch_size * world_size
+
+
 @given(samples=st.integers(1, 200), batch_size=sizes, world_size=sizes)
 def test_shares_of_a_partial_batch_differ_by_one_at_most(samples, batch_size, world_size):
     """No rank works much longer than another at the end."""
@@ -62,7 +73,7 @@ def test_shares_of_a_partial_batch_differ_by_one_at_most(samples, batch_size, wo
         ((10, 0), "batch_size must be at least 1, got 0."),
         ((10, 2, 2, 2), "rank must be in [0, 2), the world size, got 2."),
         ((10, 2, -1, 2), "rank must be in [0, 2), the world size, got -1."),
-        ((10, 2, 0, 1, "maybe"), "last_batch must be one of partial, drop, got 'maybe'."),
+        ((10, 2, 0, 1, "maybe"), "last_batch must be one of partial, drop, pad, got 'maybe'."),
     ],
 )
 def test_arguments_that_make_no_sense(arguments, message):
