@@ -18,6 +18,13 @@ def count(log: list[str], *, upto: int = 10**9) -> Generator[int]:
         log.append(threading.current_thread().name)
 
 
+def wait_until(condition) -> None:
+    """Wait for what another thread does in its own time."""
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
 def test_items_arrive_in_order_and_end():
     """All items, once, in their order; then StopIteration for ever."""
     items = Background(count([], upto=100), ahead=3, name="t")
@@ -30,9 +37,10 @@ def test_runs_no_further_ahead_than_asked():
     """A slow consumer finds `ahead` items waiting, and at most one more is made."""
     made: list[int] = []
     items = Background((made.append(k) or k for k in range(100)), ahead=2, name="t")
-    time.sleep(0.1)
+    wait_until(lambda: len(made) == 3)
+    time.sleep(0.05)
 
-    assert 3 >= len(made) >= 2
+    assert len(made) == 3
     items.close()
 
 
@@ -92,8 +100,8 @@ def test_keeps_no_item_that_was_handed_over():
         def __del__(self) -> None:
             Item.alive -= 1
 
-    items = Background((Item() for _ in range(3)), ahead=3, name="t")
-    time.sleep(0.05)
+    items = Background((Item() for _ in range(3)), ahead=4, name="t")
+    wait_until(items._queue.full)
     item = next(items)
     assert Item.alive == 3
     del item
