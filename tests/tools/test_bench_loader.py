@@ -11,6 +11,9 @@ from foveal.shards import Shards
 from foveal.tools._bench_loader import bench_loader, check_loader
 from foveal.tools._scenes import write_shards
 
+# The loader by hand has two workers wherever it runs; on a machine with one processor torch advises against that.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes:UserWarning")
+
 
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory):
