@@ -19,9 +19,6 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-# The last part of a member's extension, by which it is known for an image.
-IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "jp2", "pgm", "pnm", "ppm", "tif", "tiff")
-
 
 class DecodeError(Exception):
     """An image that could not be decoded.

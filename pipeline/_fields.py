@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from foveal.pipeline._decode import IMAGE_EXTENSIONS
+from foveal.shards._extensions import INTEGERS, JSON
 
+# Extensions by which a field is known for the image.
+_IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "jp2", "pgm", "pnm", "ppm", "tif", "tiff")
 IMAGE = "jpg;jpeg;png;webp"
 
 # What the loader knows about a sample besides its members.
@@ -78,7 +80,7 @@ def parse_fields(fields: Sequence[str]) -> Fields:
 
 def collate(name: str, values: list[Any]) -> Any:
     """Join one field of a batch: numbers and arrays of one shape to a tensor, all else to a list."""
-    if not values and _kind(name) in _INTEGERS:
+    if not values and _kind(name) in INTEGERS:
         return torch.empty(0, dtype=torch.int64)
     if not values or not all(isinstance(value, np.ndarray) for value in values):
         return values
@@ -92,7 +94,7 @@ def _alternatives(name: str) -> tuple[str, ...]:
 
 
 def _is_image(name: str) -> bool:
-    return all(extension in IMAGE_EXTENSIONS for extension in _alternatives(name))
+    return all(extension in _IMAGE_EXTENSIONS for extension in _alternatives(name))
 
 
 def _find(extensions: Iterable[str], members: Mapping[str, bytes]) -> str:
@@ -134,10 +136,9 @@ def _array(content: bytes) -> Any:
 
 
 # By the last part of the extension, as webdataset's own decoders do it.
-_INTEGERS = ("cls", "cls2", "class", "count", "index", "inx", "id")
 _PARSERS: dict[str, tuple[Callable[[bytes], Any], str]] = {
-    **dict.fromkeys(_INTEGERS, (_integer, "an integer")),
-    **dict.fromkeys(("json", "jsn"), (json.loads, "JSON")),
+    **dict.fromkeys(INTEGERS, (_integer, "an integer")),
+    **dict.fromkeys(JSON, (json.loads, "JSON")),
     **dict.fromkeys(("txt", "text", "transcript"), (_text, "UTF-8 text")),
     "npy": (_array, "a NumPy array of numbers"),
 }

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from foveal.pipeline._stages import (
     read_micro_batches,
     zoom_batches,
 )
-from foveal.pipeline._state import make_state, read_state
+from foveal.pipeline._state import identity, make_state, read_state
 from foveal.pipeline._stats import LoaderStats
 from foveal.shards import EpochOrder, Shards
 
@@ -149,12 +150,7 @@ class ZoomLoader:
         Batches that are ready ahead do not count. After an epoch's last batch it is the beginning of the next epoch.
         The same on every rank that has had as many batches.
         """
-        return make_state(
-            **self._normal(self._epoch, self._position),
-            seed=self._seed,
-            shuffle=self._shuffle,
-            shards=self._shards,
-        )
+        return make_state(**self._normal(self._epoch, self._position), of=self._identity)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved place: the next iterator begins with the sample that would have come.
@@ -165,11 +161,16 @@ class ZoomLoader:
         Raises:
             ValueError: The state is of other shards, another seed or order, or a newer version.
         """
-        place = read_state(state, seed=self._seed, shuffle=self._shuffle, shards=self._shards)
+        place = read_state(state, of=self._identity)
         self._stop()
         normal = self._normal(*place)
         self._epoch = normal["epoch"]
         self._position = self._resume_at = normal["position"]
+
+    @functools.cached_property
+    def _identity(self) -> dict[str, Any]:
+        """Hashed once: a state may be taken after every batch."""
+        return identity(self._shards, seed=self._seed, shuffle=self._shuffle)
 
     def _normal(self, epoch: int, position: int) -> dict[str, int]:
         """Where no batch is left, the next epoch begins."""
@@ -211,7 +212,7 @@ class ZoomLoader:
         order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
         members = self.fields.members
         read = read_micro_batches(
-            ([(order[p % len(order)], p < len(order)) for p in positions] for positions in plan),
+            ([(order[p % plan.samples], p < plan.samples) for p in positions] for positions in plan),
             lambda ordinal: self._shards.read(ordinal, members),
             self.fields,
             self._micro_batch(),

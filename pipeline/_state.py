@@ -14,32 +14,25 @@ VERSION = 1
 _NUMBERS = ("version", "epoch", "position", "seed")
 
 
-def fingerprint(shards: Shards) -> str:
-    """Return what tells these shards from others: their names without folders, and how many samples each has.
+def identity(shards: Shards, *, seed: int, shuffle: bool) -> dict[str, Any]:
+    """Return what decides the order of every epoch, and so whose state a state is.
 
-    Shards may move to another folder or store between a run and the next.
+    Shards are told from others by their names without folders, and how many samples each has: they may move to
+    another folder or store between a run and the next.
     """
     digest = hashlib.sha256()
     for url, count in zip(shards.urls, shards.counts.tolist(), strict=True):
         digest.update(f"{url.rpartition('/')[2]}\0{count}\0".encode())
-    return digest.hexdigest()
+    return {"seed": seed, "shuffle": shuffle, "samples": len(shards), "shards": digest.hexdigest()}
 
 
-def make_state(*, epoch: int, position: int, seed: int, shuffle: bool, shards: Shards) -> dict[str, Any]:
-    """Return a state: plain JSON, a few hundred bytes."""
-    return {
-        "version": VERSION,
-        "epoch": epoch,
-        "position": position,
-        "seed": seed,
-        "shuffle": shuffle,
-        "samples": len(shards),
-        "shards": fingerprint(shards),
-    }
+def make_state(*, epoch: int, position: int, of: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state: plain JSON, a few hundred bytes. ``of`` is the loader's :func:`identity`."""
+    return {"version": VERSION, "epoch": epoch, "position": position, **of}
 
 
-def read_state(state: Mapping[str, Any], *, seed: int, shuffle: bool, shards: Shards) -> tuple[int, int]:
-    """Check a state against the loader that shall go on from it.
+def read_state(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> tuple[int, int]:
+    """Check a state against the :func:`identity` of the loader that shall go on from it.
 
     Returns:
         The epoch, and the samples that all ranks together have had of it.
@@ -53,13 +46,13 @@ def read_state(state: Mapping[str, Any], *, seed: int, shuffle: bool, shards: Sh
         raise ValueError(
             f"state must be of version {VERSION} or older, got {state['version']!r} – update foveal."
         )
-    ours = {"samples": len(shards), "shards": fingerprint(shards), "seed": seed, "shuffle": shuffle}
-    for name, value in ours.items():
+    for name, value in of.items():
         if state.get(name) != value:
             raise ValueError(
                 f"state must be of a loader with {name} {value!r}, got {state.get(name)!r} – make the loader with "
                 "the same shards, seed and shuffle as the one that was saved."
             )
-    if not 0 <= state["position"] <= len(shards) or state["epoch"] < 0:
-        raise ValueError(f"state must lie within an epoch of {len(shards)} samples, got {dict(state)!r}.")
+    samples = of["samples"]
+    if not 0 <= state["position"] <= samples or state["epoch"] < 0:
+        raise ValueError(f"state must lie within an epoch of {samples} samples, got {dict(state)!r}.")
     return state["epoch"], state["position"]

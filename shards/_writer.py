@@ -8,15 +8,12 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
+from foveal.shards._extensions import INTEGERS, JSON
 from foveal.shards._replace import replacing
 from foveal.shards._tar import split_name
 from foveal.shards._urls import local_path
-
-# webdataset's: the last part of the extension decides
-_NUMBERS = frozenset({"cls", "cls2", "class", "count", "index", "inx", "id"})
-_JSON = frozenset({"json", "jsn"})
 
 
 class ShardWriter:
@@ -44,7 +41,7 @@ class ShardWriter:
         self._tar: tarfile.TarFile | None = None
         self._last_key: str | None = None
 
-    def __enter__(self) -> "ShardWriter":  # noqa: PYI034 - the tests' type checker takes no Self in a method
+    def __enter__(self) -> Self:
         with ExitStack() as block:
             file = block.enter_context(replacing(self._path, sync=True))
             self._tar = block.enter_context(
@@ -132,9 +129,9 @@ def _encode(ext: str, value: Any) -> bytes:
         return bytes(value)
     if isinstance(value, str):
         return value.encode()
-    if kind in _NUMBERS and not isinstance(value, bool) and hasattr(value, "__index__"):
+    if kind in INTEGERS and not isinstance(value, bool) and hasattr(value, "__index__"):
         return str(value.__index__()).encode()
-    if kind in _JSON and isinstance(value, dict | list):
+    if kind in JSON and isinstance(value, dict | list):
         return json.dumps(value, sort_keys=True).encode()
     raise TypeError(
         f"member {ext!r} must be bytes or text, a whole number for cls, a dict or list for json, "

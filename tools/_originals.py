@@ -6,9 +6,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from foveal.pipeline import decode
+from foveal.pipeline._fields import MemberError, parse_fields
 from foveal.shards import Sample, ShardError, Shards
 
-_IMAGES = ("jpg", "jpeg", "png", "webp")
+_FIELDS = parse_fields(["image"])
 
 
 def encoded_image(sample: Sample) -> bytes:
@@ -17,10 +18,10 @@ def encoded_image(sample: Sample) -> bytes:
     Raises:
         ShardError: There is none.
     """
-    for extension in _IMAGES:
-        if extension in sample.members:
-            return sample.members[extension]
-    raise ShardError(sample.url, sample.key, f"it has no member {' or '.join(_IMAGES)}")
+    try:
+        return _FIELDS.encoded_image(sample.members)
+    except MemberError as error:
+        raise ShardError(sample.url, sample.key, str(error)) from error
 
 
 def read_originals(shards: Shards, ordinals: Sequence[int]) -> list[UInt8[Tensor, "_height _width 3"]]:
