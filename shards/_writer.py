@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,6 +15,9 @@ from foveal.shards._extensions import INTEGERS, JSON
 from foveal.shards._replace import replacing
 from foveal.shards._tar import split_name
 from foveal.shards._urls import local_path
+
+# "__key__", "__url__" and their like are no members; an extension of underscores alone is one.
+_PASSED_OVER = re.compile(r"__.*[^_].*__", re.DOTALL)
 
 
 class ShardWriter:
@@ -80,9 +84,7 @@ class ShardWriter:
                 "a ShardWriter must be open to write, got a closed one; use it in a with statement"
             )
         key = sample.get("__key__")
-        members = {
-            ext: value for ext, value in sample.items() if not (ext.startswith("__") and ext.endswith("__"))
-        }
+        members = {ext: value for ext, value in sample.items() if not _PASSED_OVER.fullmatch(ext)}
         self._check(key, members)
         encoded = [(f"{key}.{ext}", _encode(ext, value)) for ext, value in sorted(members.items())]
         for name, content in encoded:

@@ -18,6 +18,7 @@ from tests.shards.reading import by_foveal, by_webdataset
 names = st.text(st.characters(codec="utf-8", exclude_characters="./\0\n"), min_size=1, max_size=40)
 keys = st.lists(names, min_size=1, max_size=3).map("/".join)
 exts = st.lists(names, min_size=1, max_size=2).map(".".join)
+exts = exts.filter(lambda ext: not ext.strip("_") or not (ext.startswith("__") and ext.endswith("__")))
 members = st.dictionaries(exts, st.binary(max_size=600), min_size=1, max_size=4)
 
 
@@ -40,6 +41,14 @@ def test_is_read_by_webdataset_and_by_us(tmp_path_factory, written):
                 expected.append((key, [(ext.lower(), content[ext]) for ext in sorted(content)]))
 
     assert by_webdataset(path) == by_foveal(path) == expected
+
+
+@pytest.mark.parametrize("ext", ["_", "__", "___", "____", "__x", "x__"])
+def test_underscores_alone_are_an_extension(tmp_path, ext):
+    """Only names such as __url__ are passed over: no member is lost for its underscores."""
+    path = write(tmp_path / "a.tar", {"__key__": "a", "__url__": "u", "txt": b"t", ext: b"u"})
+
+    assert by_webdataset(path) == by_foveal(path) == [("a", sorted([("txt", b"t"), (ext, b"u")]))]
 
 
 def test_values_follow_webdatasets_conventions(tmp_path):
