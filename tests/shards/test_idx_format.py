@@ -17,8 +17,9 @@ from foveal.shards._idx_format import (
 )
 from foveal.shards._tar import Member
 
-text = st.text(st.characters(codec="utf-8", exclude_characters="."), max_size=8)
-members = st.builds(Member, text.filter(bool), text, st.integers(0, 2**60), st.integers(0, 2**60))
+letters = st.characters(codec="utf-8", exclude_characters=".")
+text, keys = st.text(letters, max_size=8), st.text(letters, min_size=1, max_size=8)
+members = st.builds(Member, keys, text, st.integers(0, 2**60), st.integers(0, 2**60))
 
 
 @given(st.lists(members, min_size=1, max_size=4))
