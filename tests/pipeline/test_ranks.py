@@ -68,6 +68,7 @@ def under_torchrun(small_shards, tmp_path):
     return torch.load(out, weights_only=True)
 
 
+@pytest.mark.slow
 def test_two_ranks_are_one_loader(small_shards, under_torchrun):
     """Every sample once, in the one order; and the saliency network's gradients are those of one process."""
     torch.manual_seed(0)
