@@ -1,9 +1,21 @@
 """The loader: encoded images out of shards, decoded by DALI, looked at, zoomed and collated."""
 
-from foveal.pipeline._decode import DecodeError as DecodeError
-from foveal.pipeline._decode import Decoder as Decoder
-from foveal.pipeline._decode import decode as decode
-from foveal.pipeline._loader import ZoomLoader as ZoomLoader
-from foveal.pipeline._stats import LoaderStats as LoaderStats
+from foveal.pipeline._bad_sample import BadSample
+from foveal.pipeline._decode import Decoder, decode
+from foveal.pipeline._decode_error import DecodeError
+from foveal.pipeline._loader import ZoomLoader
+from foveal.pipeline._peek import EncodedImage, peek
+from foveal.pipeline._quarantine import Quarantine
+from foveal.pipeline._stats import LoaderStats
 
-__all__ = ["DecodeError", "Decoder", "LoaderStats", "ZoomLoader", "decode"]
+__all__ = [
+    "BadSample",
+    "DecodeError",
+    "Decoder",
+    "EncodedImage",
+    "LoaderStats",
+    "Quarantine",
+    "ZoomLoader",
+    "decode",
+    "peek",
+]

@@ -8,9 +8,10 @@ underlying tensor list do not, and are freed with the last tensor that looks at 
 
 import contextlib
 import os
+import re
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import nvidia.dali.experimental.dynamic as ndd
@@ -19,69 +20,88 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-
-class DecodeError(Exception):
-    """An image that could not be decoded.
-
-    Attributes:
-        index: Which one of the images given to the decoder.
-        reason: What the decoder said.
-    """
-
-    def __init__(self, index: int, reason: str) -> None:
-        super().__init__(index, reason)
-        self.index = index
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"image {self.index} cannot be decoded: {self.reason}"
+from foveal.pipeline._decode_error import DecodeError
+from foveal.pipeline._peek import EncodedImage, peek
+from foveal.pipeline._pillow import decode_with_pillow
 
 
 class Decoding:
     """A batch that is being decoded."""
 
-    def __init__(self, decoder: "Decoder", encoded: Sequence[bytes]) -> None:
-        self._encoded = encoded
+    def __init__(self, decoder: "Decoder", images: Sequence[EncodedImage]) -> None:
         self._decoder = decoder
-        self._batch = decoder._launch(encoded) if all(encoded) else None  # noqa: SLF001 - two halves of one thing
+        self._images = images
+        by_dali = [k for k, image in enumerate(images) if image.by == "dali"]
+        # DALI delivers a batch or nothing of it, so what may fail goes by itself.
+        parts = ([k for k in by_dali if images[k].whole is whole] for whole in (True, False))
+        self._flights = [(part, self._launch(part)) for part in parts if part]
+        self.by_pillow = 0
 
-    def result(self) -> list[UInt8[Tensor, "_height _width 3"]]:
+    def result(self) -> list[UInt8[Tensor, "_height _width 3"] | DecodeError]:
         """Wait for the pixels.
 
         Returns:
-            An RGB image ``(height, width, 3)``, uint8, upright by its EXIF orientation, for each of
-            the encoded ones, on the decoder's device. Each may be freed by itself.
+            For each image an RGB image ``(height, width, 3)``, uint8, upright by its EXIF orientation, on the
+            decoder's device, or what is wrong with it. Each may be freed by itself. ``by_pillow`` then says how
+            many of them DALI refused and Pillow decoded.
+        """
+        decoded: dict[int, Tensor] = {}
+        while self._flights:
+            part, batch = self._flights.pop(0)
+            try:
+                decoded.update(zip(part, _pixels(batch), strict=True))
+            except RuntimeError as error:
+                self._flights += [(rest, self._launch(rest)) for rest in _without_culprit(part, error)]
+        return [
+            decoded[k] if k in decoded else self._last_resort(image) for k, image in enumerate(self._images)
+        ]
+
+    def pixels(self) -> list[UInt8[Tensor, "_height _width 3"]]:
+        """Return the same where all images are good.
 
         Raises:
-            DecodeError: The first image that could not be decoded. The decoder stays usable.
+            DecodeError: The first that is not. The decoder stays usable.
         """
-        try:
-            return self._take()
-        except RuntimeError as error:
-            raise self._culprit(error) from error
+        images = self.result()
+        for index, image in enumerate(images):
+            if isinstance(image, DecodeError):
+                raise DecodeError(image.reason, index)
+        return cast("list[Tensor]", images)
 
     def drain(self) -> None:
         """Wait, and drop what comes of it: an operation in flight must not outlive its thread."""
-        with contextlib.suppress(RuntimeError):
-            self._take()
+        while self._flights:
+            with contextlib.suppress(RuntimeError):
+                self._flights.pop()[1].evaluate()
 
-    def _take(self) -> list[Tensor]:
-        if self._batch is None:
-            raise RuntimeError("an image is empty")
-        batch, self._batch = self._batch, None
-        tensors = batch.evaluate()._storage  # noqa: SLF001 - see the module's docstring
-        return [from_dlpack(tensors[k]) for k in range(len(tensors))]
+    def _launch(self, part: list[int]) -> Any:
+        return self._decoder._launch([self._images[k].file for k in part])  # noqa: SLF001 - two halves of one thing
 
-    def _culprit(self, batch_error: RuntimeError) -> Exception:
-        """Find the first bad image: DALI names a status code more often than the sample, so each is tried alone."""
-        for index, encoded in enumerate(self._encoded):
-            if not encoded:
-                return DecodeError(index, "it is empty (0 bytes)")
-            try:
-                Decoding(self._decoder, [encoded])._take()  # noqa: SLF001 - another of its kind
-            except RuntimeError as error:
-                return DecodeError(index, _reason(error))
-        return batch_error
+    def _last_resort(self, image: EncodedImage) -> Tensor | DecodeError:
+        if not image.whole:
+            return DecodeError(f"is cut: after {len(image.file)} bytes there is no end mark")
+        try:
+            pixels = decode_with_pillow(image.file)
+        except DecodeError as error:
+            return error
+        self.by_pillow += 1
+        return pixels.to(self._decoder.device)
+
+
+def _pixels(batch: Any) -> list[Tensor]:
+    tensors = batch.evaluate()._storage  # noqa: SLF001 - see the module's docstring
+    return [from_dlpack(tensors[k]) for k in range(len(tensors))]
+
+
+def _without_culprit(part: list[int], error: RuntimeError) -> list[list[int]]:
+    """Return what to try again of a batch that failed: all but the one that DALI names, else each half."""
+    named = re.search(r"sample #(\d+)", str(error.__cause__ or error))
+    if named:
+        culprit = int(named[1])
+        parts = [part[:culprit] + part[culprit + 1 :]]
+    else:
+        parts = [part[: len(part) // 2], part[len(part) // 2 :]] if len(part) > 1 else []
+    return [rest for rest in parts if rest]
 
 
 class Decoder:
@@ -96,7 +116,7 @@ class Decoder:
 
     Example:
         >>> with Decoder() as decoder:
-        ...     ahead = decoder.start(next_batch)  # decodes while the last batch is worked on
+        ...     ahead = decoder.start([peek(file) for file in files])  # decodes while the last batch is worked on
         ...     images = ahead.result()
     """
 
@@ -119,29 +139,23 @@ class Decoder:
         with contextlib.suppress(RuntimeError):  # what was still in flight and failed is nobody's any more
             context.__exit__(kind, error, trace)
 
-    def start(self, encoded: Sequence[bytes]) -> Decoding:
+    def start(self, images: Sequence[EncodedImage]) -> Decoding:
         """Begin to decode a batch, without waiting for it.
 
         Args:
-            encoded: Whole files (JPEG, PNG, WebP, TIFF, BMP, JPEG 2000, PNM), at least one.
+            images: Files (JPEG, PNG, WebP, TIFF, BMP, JPEG 2000, PNM, GIF) that :func:`peek` knows.
         """
-        return Decoding(self, encoded)
+        return Decoding(self, images)
 
-    def _launch(self, encoded: Sequence[bytes]) -> Any:
+    def _launch(self, files: Sequence[bytes]) -> Any:
         if self._context is None:
             raise ValueError(
                 "decoder must be entered before use, got a closed one – write `with Decoder() as decoder:`"
             )
         # A copy of the files, a thousandth of the work of decoding them: on memory of others DALI would run
         # at once and keep the caller waiting; on its own it runs in the background.
-        files = ndd.batch([np.frombuffer(file, np.uint8) for file in encoded])
-        return ndd.decoders.image(files, device="gpu" if self.device.type == "cuda" else "cpu")
-
-
-def _reason(error: BaseException) -> str:
-    """Return DALI's own words in one line; asynchronous errors carry them as their cause."""
-    words = " ".join(str(error.__cause__ or error).split())
-    return f"DALI says {words.rstrip(' :')!r}"
+        copy = ndd.batch([np.frombuffer(file, np.uint8) for file in files])
+        return ndd.decoders.image(copy, device="gpu" if self.device.type == "cuda" else "cpu")
 
 
 def default_num_threads() -> int:
@@ -169,4 +183,11 @@ def decode(
     if not encoded:
         return []
     with Decoder(device, num_threads=num_threads) as decoder:
-        return decoder.start(encoded).result()
+        return decoder.start([_peeked(file, index) for index, file in enumerate(encoded)]).pixels()
+
+
+def _peeked(file: bytes, index: int) -> EncodedImage:
+    try:
+        return peek(file)
+    except DecodeError as error:
+        raise DecodeError(error.reason, index) from error

@@ -101,7 +101,7 @@ def _find(extensions: Iterable[str], members: Mapping[str, bytes]) -> str:
     for extension in extensions:
         if extension in members:
             return extension
-    raise MemberError(f"it has no member {' or '.join(extensions)}")
+    raise MemberError(f"member is missing: there is no {' or '.join(extensions)}")
 
 
 def _kind(extension: str) -> str:
@@ -116,7 +116,7 @@ def _parse_member(name: str, members: Mapping[str, bytes]) -> Any:
         return parse(content)
     except (ValueError, OverflowError, EOFError) as error:
         shown = repr(content[:40]) + ("..." if len(content) > 40 else "")
-        raise MemberError(f"{extension} must be {expected}, got {shown}") from error
+        raise MemberError(f"{extension} is not {expected}: {shown}") from error
 
 
 def _integer(content: bytes) -> Any:

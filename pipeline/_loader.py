@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import functools
 import os
+import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,10 +15,14 @@ import torch
 from torch import nn
 
 from foveal.pipeline._background import Background
+from foveal.pipeline._bad_sample import BadSample
+from foveal.pipeline._bad_samples import BadSamples, OnBad
 from foveal.pipeline._decode import Decoder
 from foveal.pipeline._device import choose_device
 from foveal.pipeline._fields import parse_fields
+from foveal.pipeline._peek import MAX_PIXELS
 from foveal.pipeline._plan import BatchPlan, LastBatch
+from foveal.pipeline._reader import SampleReader
 from foveal.pipeline._stages import (
     Batch,
     Decoded,
@@ -28,7 +33,7 @@ from foveal.pipeline._stages import (
 )
 from foveal.pipeline._state import identity, make_state, read_state
 from foveal.pipeline._stats import LoaderStats
-from foveal.shards import EpochOrder, Shards
+from foveal.shards import EpochOrder, Shards, ShardWarning
 
 # Full-resolution images that are decoded, zoomed and released together. Fewer leave DALI's threads idle
 # at the end of each micro-batch, more cost memory.
@@ -66,12 +71,23 @@ class ZoomLoader:
         rank: This process among those that share an epoch; by default that of ``torch.distributed``.
         world_size: How many processes share an epoch; by default that of ``torch.distributed``.
         cache_dir: Where indexes of shards are kept that have none beside them.
+        on_bad: What becomes of a sample that cannot be read, parsed or decoded, or is too large. ``"substitute"`` puts
+            another in its place, chosen by the seed, for which ``"__valid__"`` is False; ``"drop"`` makes the batch
+            smaller; ``"raise"`` raises. Either way it is listed in ``bad_samples``.
+        max_bad_fraction: Of an epoch's samples on this rank, more than this share may not turn out bad.
+        quarantine: A JSON-lines file in which bad samples are kept, and from which later epochs, runs and other ranks
+            learn of them: those are replaced or dropped without being tried (replaced for ``"raise"``, too).
+        max_pixels: The most that an image may have by its header, None for no limit.
 
     Raises:
         ValueError: An argument that makes no sense, with its value.
         TypeError: A zoom that is no module.
-        ShardError: While iterating: a sample that cannot be read, parsed or decoded, with shard and key.
-            The loader stays usable.
+        ShardError: While iterating, with ``on_bad="raise"``: a bad sample, with shard, key and reason. The loader
+            stays usable.
+        RuntimeError: While iterating: more samples are bad than ``max_bad_fraction`` allows.
+
+    Warns:
+        ShardWarning: At the end of an epoch in which samples turned out bad.
 
     Example:
         >>> loader = ZoomLoader("train-{000000..000146}.tar", SaliencySampler(224), batch_size=64, shuffle=True)
@@ -95,18 +111,28 @@ class ZoomLoader:
         rank: int | None = None,
         world_size: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
+        on_bad: OnBad = "substitute",
+        max_bad_fraction: float = 0.1,
+        quarantine: str | os.PathLike[str] | None = None,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         if not isinstance(zoom, nn.Module):
             raise TypeError(
                 f"zoom must be a sampler module, got {zoom!r} – for example SaliencySampler(224)."
             )
-        for name, value in (("num_threads", num_threads), ("prefetch_factor", prefetch_factor)):
+        for name, value in (
+            ("num_threads", num_threads),
+            ("prefetch_factor", prefetch_factor),
+            ("max_pixels", max_pixels),
+        ):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value!r}.")
         self.zoom = zoom
         self.device = choose_device(device, zoom)
         self.fields = parse_fields(fields)
         self.stats = LoaderStats()
+        self._bad = BadSamples(on_bad, max_bad_fraction, quarantine)
+        self._max_pixels = max_pixels
         self._num_threads = num_threads
         self._prefetch_factor = prefetch_factor
         self._shuffle = shuffle
@@ -131,6 +157,11 @@ class ZoomLoader:
         epoch = _Epoch(self, replace(self._plan, start=self._position))
         self._running = weakref.ref(epoch)
         return epoch
+
+    @property
+    def bad_samples(self) -> list[BadSample]:
+        """The bad samples that this loader has met, each once: ``(url, key, reason)``."""
+        return self._bad.all()
 
     @property
     def epoch(self) -> int:
@@ -211,16 +242,19 @@ class ZoomLoader:
         """
         order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
         members = self.fields.members
-        read = read_micro_batches(
-            ([(order[p % plan.samples], p < plan.samples) for p in positions] for positions in plan),
+        reader = SampleReader(
             lambda ordinal: self._shards.read(ordinal, members),
+            order,
             self.fields,
-            self._micro_batch(),
-            self.stats,
+            self._bad,
+            max_pixels=self._max_pixels,
+            seed=(self._seed, self._epoch),
         )
+        read = read_micro_batches(plan, reader, self._micro_batch(), self.stats)
         decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
             Background(read, ahead=2, name="foveal-read"),
             Decoder(self.device, num_threads=self._num_threads),
+            reader.instead_of,
             getattr(_unwrapped(self.zoom), "lowres_size", None),
             self.stats,
         )
@@ -239,6 +273,7 @@ class _Epoch(Iterator[Batch]):
         self._number = loader.epoch
         self._plan = plan
         self._delivered = 0
+        loader._bad.begin_epoch(sum(map(len, plan)))  # noqa: SLF001 - the loader's other half
         self._batches = loader._chain(plan)  # noqa: SLF001 - the loader's other half
         self._closed = False
 
@@ -264,6 +299,7 @@ class _Epoch(Iterator[Batch]):
             self._loader.set_epoch(self._number + 1)
         self._closed = True
         _give_memory_back()
+        _warn_of(self._loader._bad.of_epoch())  # noqa: SLF001 - as above
 
 
 def _unwrapped(zoom: nn.Module) -> nn.Module:
@@ -279,6 +315,15 @@ def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
     if world_size is None:
         world_size = torch.distributed.get_world_size() if group else 1
     return rank, world_size
+
+
+def _warn_of(bad: list[BadSample]) -> None:
+    if bad:
+        warnings.warn(
+            f"{len(bad)} bad sample(s) in this epoch, the first: {bad[0]}; all are in the loader's bad_samples",
+            ShardWarning,
+            stacklevel=4,  # the loop over the loader
+        )
 
 
 def _give_memory_back() -> None:

@@ -14,26 +14,15 @@ import torch
 from torch import Tensor
 
 from foveal.pipeline._background import Background
-from foveal.pipeline._decode import DecodeError, Decoder, Decoding
-from foveal.pipeline._fields import Fields, MemberError, collate
+from foveal.pipeline._decode import Decoder, Decoding
+from foveal.pipeline._fields import Fields, collate
+from foveal.pipeline._reader import Encoded, Place, SampleReader
 from foveal.pipeline._stats import LoaderStats
 from foveal.sampler import Zoomed, lowres
-from foveal.shards import Sample, ShardError
 
 T = TypeVar("T")
 Batch = tuple[Any, ...]
 Stage = Generator[T] | Background[T]  # what a stage is fed by, and closes when it ends
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A sample on its way to the decoder."""
-
-    key: str
-    url: str
-    image: bytes
-    labels: dict[str, Any]
-    valid: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,60 +35,62 @@ class Decoded:
 
 
 def read_micro_batches(
-    batches: Iterable[Sequence[tuple[int, bool]]],
-    read: Callable[[int], Sample],
-    fields: Fields,
-    size: int,
-    stats: LoaderStats,
+    batches: Iterable[Sequence[int]], reader: SampleReader, size: int, stats: LoaderStats
 ) -> Generator[tuple[list[Encoded], bool]]:
     """Read the samples of each batch, at most ``size`` at a time.
 
     Args:
-        batches: The sample numbers of each batch, and whether each counts or only fills the batch.
-        read: Reads a sample.
-        fields: What of each sample is wanted.
+        batches: The positions of each batch in the order of the epoch.
+        reader: Reads what belongs there.
         size: Samples of a micro-batch.
-        stats: Where bytes and time are counted.
+        stats: Where time is counted.
 
     Yields:
-        A micro-batch (empty only for an empty batch), and whether it is the last of its batch.
-
-    Raises:
-        ShardError: A sample that lacks a member, or holds one that is not what its name says.
+        A micro-batch (empty only where there is nothing to deliver), and whether it is the last of its batch.
     """
     for batch in batches:
         for start in range(0, max(1, len(batch)), size):
             with stats.timed("read"):
-                part = batch[start : start + size]
-                samples = [_encoded(read(ordinal), valid, fields, stats) for ordinal, valid in part]
-            yield samples, start + size >= len(batch)
+                taken = [reader.take(Place(position)) for position in batch[start : start + size]]
+            yield [sample for sample in taken if sample is not None], start + size >= len(batch)
 
 
 def decode_micro_batches(
     micro_batches: Stage[tuple[list[Encoded], bool]],
     decoder: Decoder,
+    instead_of: Callable[[Encoded, str], Encoded | None],
     lowres_size: tuple[int, int] | None,
     stats: LoaderStats,
 ) -> Generator[tuple[Decoded, bool]]:
     """Decode each micro-batch while the one before it is looked at and handed on.
 
-    Raises:
-        ShardError: An image that cannot be decoded.
+    Args:
+        micro_batches: What was read.
+        decoder: Decodes; entered and left here, in the thread that runs this.
+        instead_of: Gives the sample to put in the place of one whose image is bad, or None to leave it out.
+        lowres_size: Height and width of the copy that the zoom looks at, None where it wants none.
+        stats: Where images that Pillow decoded and time are counted.
     """
     ahead: deque[_InFlight] = deque()
     with decoder, closing(micro_batches):
+
+        def finish(flight: _InFlight) -> tuple[Decoded, bool]:
+            with stats.timed("decode"):
+                samples, images = _settle(flight.samples, flight.decoding, decoder, instead_of, stats)
+            with stats.timed("lowres"):
+                return Decoded(samples, images, _look(images, lowres_size, decoder.device)), flight.ends_batch
+
         try:
             for samples, ends_batch in micro_batches:
                 with stats.timed("decode"):
-                    decoding = decoder.start([sample.image for sample in samples]) if samples else None
-                ahead.append(_InFlight(samples, ends_batch, decoding))
+                    ahead.append(_InFlight(samples, ends_batch, decoder.start([s.image for s in samples])))
                 if len(ahead) > 1:
-                    yield ahead.popleft().look(lowres_size, decoder.device, stats)
+                    yield finish(ahead.popleft())
             while ahead:
-                yield ahead.popleft().look(lowres_size, decoder.device, stats)
+                yield finish(ahead.popleft())
         finally:
             for left in ahead:
-                left.drain()
+                left.decoding.drain()
 
 
 def zoom_batches(
@@ -131,55 +122,46 @@ def zoom_batches(
             del decoded  # the full-resolution images end here
             if ends_batch:
                 stats.images += len(samples)
+                stats.substituted += sum(sample.place.tries > 0 for sample in samples)
+                stats.bytes += sum(sample.size for sample in samples)
                 stats.pixels += sum(height * width for height, width in sizes)
                 yield _join(samples, sizes, parts, fields)
                 samples, sizes, parts = [], [], []
 
 
-def _encoded(sample: Sample, valid: bool, fields: Fields, stats: LoaderStats) -> Encoded:
-    stats.bytes += sum(map(len, sample.members.values()))
-    try:
-        image, labels = fields.encoded_image(sample.members), fields.labels(sample.members)
-    except MemberError as error:
-        raise ShardError(sample.url, sample.key, str(error)) from error
-    return Encoded(sample.key, sample.url, image, labels, valid)
-
-
 @dataclass(frozen=True, slots=True)
 class _InFlight:
-    """A micro-batch that is being decoded; an empty one has nothing to decode."""
+    """A micro-batch that is being decoded."""
 
     samples: list[Encoded]
     ends_batch: bool
-    decoding: Decoding | None
+    decoding: Decoding
 
-    def look(
-        self, lowres_size: tuple[int, int] | None, device: torch.device, stats: LoaderStats
-    ) -> tuple[Decoded, bool]:
-        """Wait for the pixels and make the low-resolution copy."""
-        with stats.timed("decode"):
-            images = self._pixels()
-        small = None
-        if lowres_size is not None:
-            with stats.timed("lowres"):
-                small = (
-                    lowres(images, lowres_size) if images else torch.empty(0, 3, *lowres_size, device=device)
-                )
-        return Decoded(self.samples, images, small), self.ends_batch
 
-    def drain(self) -> None:
-        """Wait for what is in flight, for nobody."""
-        if self.decoding is not None:
-            self.decoding.drain()
+def _settle(
+    samples: list[Encoded],
+    decoding: Decoding,
+    decoder: Decoder,
+    instead_of: Callable[[Encoded, str], Encoded | None],
+    stats: LoaderStats,
+) -> tuple[list[Encoded], list[Tensor]]:
+    """Wait for the pixels; what cannot be decoded makes room for what can, or for nothing."""
+    good: list[tuple[Encoded, Tensor]] = []
+    for sample, image in zip(samples, decoding.result(), strict=True):
+        if isinstance(image, Tensor):
+            good.append((sample, image))
+        elif (spare := instead_of(sample, str(image))) is not None:
+            good += zip(
+                *_settle([spare], decoder.start([spare.image]), decoder, instead_of, stats), strict=True
+            )
+    stats.pillow += decoding.by_pillow
+    return [sample for sample, _ in good], [image for _, image in good]
 
-    def _pixels(self) -> list[Tensor]:
-        if self.decoding is None:
-            return []
-        try:
-            return self.decoding.result()
-        except DecodeError as error:
-            bad = self.samples[error.index]
-            raise ShardError(bad.url, bad.key, f"its image cannot be decoded: {error.reason}") from error
+
+def _look(images: list[Tensor], size: tuple[int, int] | None, device: torch.device) -> Tensor | None:
+    if size is None:
+        return None
+    return lowres(images, size) if images else torch.empty(0, 3, *size, device=device)
 
 
 def _join(samples: list[Encoded], sizes: list[tuple[int, int]], parts: list[Zoomed], fields: Fields) -> Batch:

@@ -20,7 +20,9 @@ class LoaderStats:
         batches: Batches delivered.
         images: Images zoomed.
         pixels: Pixels decoded at full resolution.
-        bytes: Bytes of encoded images and labels read.
+        bytes: Bytes of encoded images and labels that went into them.
+        substituted: Images that stand in for bad ones.
+        pillow: Images that DALI refused and Pillow decoded.
         seconds: By stage: ``read``, ``decode`` (waiting for DALI), ``lowres``, ``zoom`` (saliency, grid and
             sampling), and ``wait``, which the training script spent waiting for a batch.
     """
@@ -29,6 +31,8 @@ class LoaderStats:
     images: int = 0
     pixels: int = 0
     bytes: int = 0
+    substituted: int = 0
+    pillow: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
 
     @contextmanager

@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from rich.console import Console
 from torch import Tensor
 
-from foveal.pipeline import Decoder, ZoomLoader
+from foveal.pipeline import Decoder, ZoomLoader, peek
 from foveal.sampler import SaliencySampler, lowres
 from foveal.shards import Shards
 from foveal.tools._bench import Timing, alternate, describe_machine, print_table, write_json
@@ -143,11 +143,11 @@ def decoded_batches(shards: Shards, batch_size: int) -> Iterator[list[UInt8[Tens
     with Decoder() as decoder:
         ahead = None
         for encoded in encoded_batches(shards, batch_size):
-            now, ahead = ahead, decoder.start(encoded)
+            now, ahead = ahead, decoder.start([peek(file) for file in encoded])
             if now:
-                yield now.result()
+                yield now.pixels()
         if ahead:
-            yield ahead.result()
+            yield ahead.pixels()
 
 
 def print_report(console: Console, timings: dict[str, Timing], *, images: int, pixels: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from foveal.pipeline import DecodeError, Decoder, decode
+from foveal.pipeline import DecodeError, Decoder, decode, peek
 from foveal.shards import Shards
 from tests.pipeline.conftest import encode, picture
 
@@ -64,30 +64,89 @@ def test_nothing_to_decode():
     assert decode([]) == []
 
 
-@pytest.mark.parametrize(
-    ("bad", "reason"),
-    [
-        (b"", "it is empty (0 bytes)"),
-        (b"no image at all", "DALI says \"nvImageCodec failure: '#4'\""),
-        (encode(picture(0, 400, 600), quality=95)[:9000], "DALI says 'Failed to decode sample #0'"),
-    ],
-    ids=["empty", "junk", "truncated"],
-)
-def test_a_bad_image_is_named(bad, reason):
-    """The first bad one of a batch is named by its place, and the decoder goes on working."""
-    good = encode(picture(0, 43, 61))
-    with Decoder() as decoder:
-        with pytest.raises(DecodeError, match=re.escape(f"image 1 cannot be decoded: {reason}")):
-            decoder.start([good, bad, good]).result()
+CUT = encode(picture(0, 400, 600), quality=95)[:9000]
+DAMAGED = bytearray(encode(picture(0, 40, 60), "PNG"))
+DAMAGED[-40] ^= 255  # in the compressed pixels
+BAD = {
+    "empty": (b"", "is empty: 0 bytes"),
+    "junk": (b"no image at all", "is nothing that DALI or Pillow knows: it begins with b'no image at all'"),
+    "cut": (CUT, "is cut: after 9000 bytes there is no end mark"),
+    "damaged": (bytes(DAMAGED), "is broken: Pillow says"),
+}
 
-        assert np.array_equal(pillow(good), decoder.start([good]).result()[0].numpy())
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_image_is_named(kind):
+    """The first bad one is named by its place."""
+    good, (bad, reason) = encode(picture(0, 43, 61)), BAD[kind]
+
+    with pytest.raises(DecodeError, match=re.escape(f"image 1 {reason}")):
+        decode([good, bad, good])
+
+
+@pytest.mark.parametrize("kinds", [("cut",), ("damaged",), ("damaged", "cut", "damaged"), ("damaged",) * 5])
+def test_neighbours_of_a_bad_image_are_delivered(kinds):
+    """Each good image has its pixels, each bad one its reason, and the decoder goes on working."""
+    files = [encode(picture(k, 43, 61)) for k in range(4)]
+    for place, kind in enumerate(kinds):
+        files.insert(2 * place, BAD[kind][0])
+    with Decoder() as decoder:
+        for _ in range(2):
+            images = decoder.start([peek(file) for file in files]).result()
+
+            assert sum(isinstance(image, DecodeError) for image in images) == len(kinds)
+            for place, (file, image) in enumerate(zip(files, images, strict=True)):
+                if isinstance(image, DecodeError):
+                    assert image.reason.startswith(BAD[kinds[place // 2]][1])
+                else:
+                    assert np.array_equal(pillow(file), image.numpy())
+
+
+def test_neighbours_are_not_decoded_one_by_one(monkeypatch):
+    """One bad image of eight costs one more batch; one that looks cut costs none."""
+    launched = []
+    launch = Decoder._launch
+    monkeypatch.setattr(
+        Decoder, "_launch", lambda self, files: launched.append(len(files)) or launch(self, files)
+    )
+    good = [peek(encode(picture(k, 43, 61))) for k in range(7)]
+    with Decoder() as decoder:
+        decoder.start([*good, peek(BAD["damaged"][0])]).result()
+        assert launched == [8, 7]
+        launched.clear()
+        decoder.start([*good, peek(CUT)]).result()
+        assert launched == [7, 1]
+
+
+def test_an_error_without_a_name(monkeypatch):
+    """Where DALI does not say which, halves are tried."""
+    from foveal.pipeline import _decode
+
+    assert _decode._without_culprit([3, 5, 7], RuntimeError("no idea")) == [[3], [5, 7]]
+    assert _decode._without_culprit([3], RuntimeError("no idea")) == []
+    assert _decode._without_culprit([3, 5, 7], RuntimeError("sample #1 : ")) == [[3, 7]]
+
+
+def test_pillow_takes_over():
+    """What DALI does not read and Pillow does arrives as well, and is counted."""
+    files = [
+        encode(picture(0, 43, 61)),
+        encode(picture(1, 30, 20), "GIF"),
+        encode(alpha_picture().convert("LA"), "TIFF"),
+    ]
+    with Decoder() as decoder:
+        decoding = decoder.start([peek(file) for file in files])
+        images = decoding.result()
+
+    assert decoding.by_pillow == 2
+    assert all(np.array_equal(pillow(f), image.numpy()) for f, image in zip(files, images, strict=True))
 
 
 def test_an_error_that_nobody_waits_for():
     """A bad image in flight when the decoder closes harms nothing."""
     with Decoder() as decoder:
-        decoder.start([b"no image at all"])
-        decoder.start([b"neither"]).drain()
+        decoder.start([peek(CUT)])
+        decoder.start([peek(CUT), peek(bytes(DAMAGED))]).drain()
 
 
 def test_a_decoder_is_entered_first():
@@ -98,7 +157,7 @@ def test_a_decoder_is_entered_first():
             "decoder must be entered before use, got a closed one – write `with Decoder() as decoder:`"
         ),
     ):
-        Decoder().start([b"x"])
+        Decoder().start([peek(CUT)])
 
 
 def dali_leftovers(use) -> int:
@@ -110,7 +169,7 @@ def dali_leftovers(use) -> int:
             type(o).__name__ in kinds and type(o).__module__.startswith("nvidia") for o in gc.get_objects()
         )
 
-    files = [encode(picture(k, 50, 60)) for k in range(3)]
+    files = [peek(encode(picture(k, 50, 60))) for k in range(3)]
     with Decoder() as decoder:
         decoder.start(files).result()  # what DALI keeps for good, it makes now
         gc.collect()
@@ -134,7 +193,7 @@ def test_the_check_for_cycles_finds_them():
 
     def take_apart(decoder, files):
         with ndd.EvalMode.deferred:
-            for tensor in decoder._launch(files).tensors:
+            for tensor in decoder._launch([image.file for image in files]).tensors:
                 tensor.evaluate()
 
     assert dali_leftovers(take_apart) > 0
@@ -155,10 +214,8 @@ def test_equal_to_a_plain_dali_pipeline(data_dir):
 
     pipe = plain()
     pipe.build()
-    with Decoder() as decoder:
-        for file in files:
-            expected = np.asarray(pipe.run()[0].at(0))
-            assert np.array_equal(expected, decoder.start([file]).result()[0].numpy())
+    for file in files:
+        assert np.array_equal(np.asarray(pipe.run()[0].at(0)), decode([file])[0].numpy())
 
 
 @pytest.mark.gpu

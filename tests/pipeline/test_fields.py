@@ -69,15 +69,15 @@ def test_alternatives_are_tried_in_their_order():
 @pytest.mark.parametrize(
     ("field", "members", "message"),
     [
-        ("cls", {"jpg": b""}, "it has no member cls"),
-        ("cls;txt", {"jpg": b""}, "it has no member cls or txt"),
-        ("cls", {"cls": b"dog"}, "cls must be an integer, got b'dog'"),
-        ("cls", {"cls": b"1" * 50}, "cls must be an integer, got b'" + "1" * 40 + "'..."),
-        ("json", {"json": b"{"}, "json must be JSON, got b'{'"),
-        ("txt", {"txt": b"\xff"}, r"txt must be UTF-8 text, got b'\xff'"),
-        ("npy", {"npy": b"x"}, "npy must be a NumPy array of numbers, got b'x'"),
-        ("npy", {"npy": npy(np.array([{}], dtype=object))}, "npy must be a NumPy array of numbers, got"),
-        ("npy", {"npy": npy(np.array(["a"]))}, "npy must be a NumPy array of numbers, got"),
+        ("cls", {"jpg": b""}, "member is missing: there is no cls"),
+        ("cls;txt", {"jpg": b""}, "member is missing: there is no cls or txt"),
+        ("cls", {"cls": b"dog"}, "cls is not an integer: b'dog'"),
+        ("cls", {"cls": b"1" * 50}, "cls is not an integer: b'" + "1" * 40 + "'..."),
+        ("json", {"json": b"{"}, "json is not JSON: b'{'"),
+        ("txt", {"txt": b"\xff"}, r"txt is not UTF-8 text: b'\xff'"),
+        ("npy", {"npy": b"x"}, "npy is not a NumPy array of numbers: b'x'"),
+        ("npy", {"npy": npy(np.array([{}], dtype=object))}, "npy is not a NumPy array of numbers: "),
+        ("npy", {"npy": npy(np.array(["a"]))}, "npy is not a NumPy array of numbers: "),
     ],
 )
 def test_members_that_are_missing_or_wrong(field, members, message):
@@ -88,7 +88,7 @@ def test_members_that_are_missing_or_wrong(field, members, message):
 
 def test_a_missing_image():
     """All the names that were tried are named."""
-    with pytest.raises(MemberError, match="it has no member jpg or jpeg or png or webp"):
+    with pytest.raises(MemberError, match="member is missing: there is no jpg or jpeg or png or webp"):
         parse_fields(("image",)).encoded_image({"cls": b"1"})
 
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from foveal.pipeline import ZoomLoader, decode
 from foveal.sampler import SaliencySampler, UniformSampler, sample
-from foveal.shards import ShardError, Shards
+from foveal.shards import Shards
 from tests.pipeline.conftest import encode, picture
 
 
@@ -289,27 +289,6 @@ def test_stats_count_what_was_done(small_shards):
 
 
 @pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        ({"cls": 1}, "it has no member jpg or jpeg or png or webp"),
-        ({"jpg": b"x"}, "it has no member cls"),
-        ({"jpg": b"junk", "cls": 1}, "its image cannot be decoded: DALI says"),
-        ({"jpg": b"", "cls": 1}, "its image cannot be decoded: it is empty (0 bytes)"),
-        ({"jpg": encode(picture(0, 9, 9)), "cls": b"dog"}, "cls must be an integer, got b'dog'"),
-    ],
-)
-def test_a_bad_sample_is_named_with_shard_and_key(write_shard, bad, message):
-    """One line: url, key, reason; and the loader stays usable."""
-    good = {"jpg": encode(picture(0, 20, 30)), "cls": 0}
-    url = write_shard([{"__key__": f"{k}", **(bad if k == 20 else good)} for k in range(30)])
-    with ZoomLoader(url, UniformSampler(8), batch_size=4) as loader:
-        for _ in range(2):
-            with pytest.raises(ShardError, match=re.escape(f"{url}: 20: {message}")):
-                list(loader)
-            assert foveal_threads() == []
-
-
-@pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0."),
@@ -317,6 +296,14 @@ def test_a_bad_sample_is_named_with_shard_and_key(write_shard, bad, message):
         ({"num_threads": -1}, ValueError, "num_threads must be at least 1, got -1."),
         ({"fields": ("image", "__what__")}, ValueError, "got '__what__'."),
         ({"rank": 2, "world_size": 2}, ValueError, "rank must be in [0, 2), the world size, got 2."),
+        ({"max_pixels": 0}, ValueError, "max_pixels must be at least 1, got 0."),
+        ({"on_bad": "skip"}, ValueError, "on_bad must be one of substitute, drop, raise, got 'skip'."),
+        ({"max_bad_fraction": 1.5}, ValueError, "max_bad_fraction must be in [0, 1], got 1.5."),
+        (
+            {"quarantine": "/nowhere/bad.jsonl"},
+            ValueError,
+            "quarantine must be a file in a folder that exists, got '/nowhere/bad.jsonl'.",
+        ),
         ({"last_batch": "all"}, ValueError, "last_batch must be one of partial, drop, pad, got 'all'."),
         (
             {"zoom": "uniform"},

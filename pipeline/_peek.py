@@ -1,0 +1,78 @@
+"""What the header of an encoded image says: who can decode it, and how large it will be.
+
+Nothing is decoded, nothing is allocated. What DALI's parser refuses would fail with all of its batch, so it is kept
+out of DALI's way; what claims to be too large is refused before anybody makes room for it.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from foveal.pipeline._decode_error import DecodeError
+from foveal.pipeline._pillow import peek_with_pillow
+
+# Read when the library is loaded; it would write to stderr about every odd image, which the loader reports once.
+os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")
+from nvidia.nvimgcodec import CodeStream
+
+# Where Pillow, too, takes a file for an attack on the memory.
+MAX_PIXELS = 178_956_970
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedImage:
+    """An image file and what its header says.
+
+    Attributes:
+        file: The whole file.
+        height: Pixels, before EXIF orientation.
+        width: Pixels, before EXIF orientation.
+        by: Who decodes it: DALI, or Pillow where DALI does not.
+        whole: Whether it ends as files of its kind do. One that does not may have been cut, or something follows it.
+    """
+
+    file: bytes
+    height: int
+    width: int
+    by: Literal["dali", "pillow"]
+    whole: bool
+
+
+def peek(file: bytes, *, max_pixels: int | None = None) -> EncodedImage:
+    """Read an image's header, in a few microseconds.
+
+    Args:
+        file: A whole file, of any content.
+        max_pixels: The most pixels it may have, None for no limit.
+
+    Raises:
+        DecodeError: It is empty, too large, or nothing that DALI or Pillow knows.
+    """
+    if not file:
+        raise DecodeError("is empty: 0 bytes")
+    image = _as_dali_reads(file) or EncodedImage(file, *peek_with_pillow(file), by="pillow", whole=True)
+    if max_pixels is not None and image.height * image.width > max_pixels:
+        size = f"{image.height} × {image.width} pixels (height × width)"
+        raise DecodeError(f"has more pixels than max_pixels={max_pixels}: {size}")
+    return image
+
+
+def _as_dali_reads(file: bytes) -> EncodedImage | None:
+    try:
+        header = CodeStream(file)
+        codec, height, width = header.codec_name, header.height, header.width
+        grey_alpha_tiff = codec == "tiff" and header.num_channels == 2  # DALI makes noise of it
+    except RuntimeError:
+        return None
+    return None if grey_alpha_tiff else EncodedImage(file, height, width, "dali", _is_whole(file, codec))
+
+
+def _is_whole(file: bytes, codec: str) -> bool:
+    """What DALI's parser has not looked at: a PNG, for one, it reads to its end."""
+    match codec:
+        case "jpeg":
+            return file[-64:].rstrip(b"\0\r\n").endswith(b"\xff\xd9")
+        case "webp":
+            return int.from_bytes(file[4:8], "little") + 8 <= len(file)
+        case _:
+            return True

@@ -1,0 +1,138 @@
+"""From a place in a batch to the encoded sample that fills it: the one that belongs there, or one in its stead."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from foveal.pipeline._bad_sample import BadSample
+from foveal.pipeline._bad_samples import BadSamples
+from foveal.pipeline._decode_error import DecodeError
+from foveal.pipeline._fields import Fields, MemberError
+from foveal.pipeline._peek import EncodedImage, peek
+from foveal.shards import EpochOrder, Sample, ShardError
+
+# A data set of which so many samples in a row are bad has nothing to stand in for them.
+_TRIES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in an epoch.
+
+    Attributes:
+        position: In the order of the epoch, which samples that fill the last batch lie beyond.
+        tries: How many samples were already found bad for this place.
+    """
+
+    position: int
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A sample on its way to the decoder.
+
+    Attributes:
+        key: Its key.
+        url: Its shard.
+        image: Its image, still encoded.
+        labels: Its other fields.
+        size: Bytes that were read.
+        valid: Whether it counts, or only fills its place.
+        place: Where it goes.
+    """
+
+    key: str
+    url: str
+    image: EncodedImage
+    labels: dict[str, Any]
+    size: int
+    valid: bool
+    place: Place
+
+
+class SampleReader:
+    """Reads the samples of an epoch. Any number of threads may.
+
+    Args:
+        read: Reads a sample by its number.
+        order: Which sample comes at which position.
+        fields: What of each sample is wanted.
+        bad: Where bad samples are recorded, and what is done about them.
+        max_pixels: The most that an image may have, None for no limit.
+        seed: Which samples stand in for bad ones: equal seeds (epoch included), equal choices.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], Sample],
+        order: EpochOrder,
+        fields: Fields,
+        bad: BadSamples,
+        *,
+        max_pixels: int | None,
+        seed: tuple[int, int],
+    ) -> None:
+        self._read = read
+        self._order = order
+        self._fields = fields
+        self._bad = bad
+        self._max_pixels = max_pixels
+        self._seed = seed
+
+    def take(self, place: Place) -> Encoded | None:
+        """Return the sample of a place, one that stands in for it, or None where it is left out.
+
+        Raises:
+            ShardError: The sample is bad, and that shall be raised.
+            RuntimeError: Too many are bad.
+        """
+        for tries in range(place.tries, _TRIES + 1):
+            encoded = self._try(Place(place.position, tries))
+            if encoded is not None or self._bad.on_bad == "drop":
+                return encoded
+        raise RuntimeError(
+            f"{_TRIES} samples in a row are bad, there is none to put in their place: see loader.bad_samples."
+        )
+
+    def instead_of(self, encoded: Encoded, reason: str) -> Encoded | None:
+        """The same for a place whose sample turned out bad later on."""
+        self._bad.add(BadSample(encoded.url, encoded.key, reason), lasting=True)
+        if self._bad.on_bad == "drop":
+            return None
+        return self.take(Place(encoded.place.position, encoded.place.tries + 1))
+
+    def _try(self, place: Place) -> Encoded | None:
+        try:
+            sample = self._read(self._ordinal(place))
+        except ShardError as error:
+            self._bad.add(
+                BadSample(error.url, error.key or "", f"cannot be read: {error.reason}"), lasting=False
+            )
+            return None
+        if self._bad.is_known(sample.url, sample.key):
+            return None
+        try:
+            return self._encoded(sample, place)
+        except (MemberError, DecodeError) as error:
+            self._bad.add(BadSample(sample.url, sample.key, str(error)), lasting=True)
+            return None
+
+    def _encoded(self, sample: Sample, place: Place) -> Encoded:
+        return Encoded(
+            sample.key,
+            sample.url,
+            peek(self._fields.encoded_image(sample.members), max_pixels=self._max_pixels),
+            self._fields.labels(sample.members),
+            sum(map(len, sample.members.values())),
+            valid=place.tries == 0 and place.position < len(self._order),
+            place=place,
+        )
+
+    def _ordinal(self, place: Place) -> int:
+        """Return which sample is tried at a place: its own first, then others, the same on every run."""
+        if place.tries == 0:
+            return self._order[place.position % len(self._order)]
+        choice = random.Random(f"{self._seed} {place.position} {place.tries}")  # noqa: S311 - no secret
+        return choice.randrange(len(self._order))
