@@ -1,6 +1,7 @@
 """The loader: encoded images out of shards, decoded by DALI, looked at, zoomed and collated."""
 
 from foveal.pipeline._bad_sample import BadSample
+from foveal.pipeline._bad_samples import TooManyBadSamplesError
 from foveal.pipeline._decode import Decoder, decode
 from foveal.pipeline._decode_error import DecodeError
 from foveal.pipeline._loader import ZoomLoader
@@ -15,6 +16,7 @@ __all__ = [
     "EncodedImage",
     "LoaderStats",
     "Quarantine",
+    "TooManyBadSamplesError",
     "ZoomLoader",
     "decode",
     "peek",

@@ -12,6 +12,10 @@ from foveal.shards import ShardError
 OnBad = Literal["substitute", "drop", "raise"]
 
 
+class TooManyBadSamplesError(RuntimeError):
+    """More samples are bad than ``max_bad_fraction`` allows, or none is left to stand in for them."""
+
+
 class BadSamples:
     """The bad samples that a loader met. Any of its threads may add to them.
 
@@ -68,7 +72,7 @@ class BadSamples:
 
         Raises:
             ShardError: ``on_bad="raise"``.
-            RuntimeError: It is one too many.
+            TooManyBadSamplesError: It is one too many.
         """
         with self._lock:
             self._new.append(bad)
@@ -81,7 +85,7 @@ class BadSamples:
             if self.on_bad == "raise":
                 raise ShardError(*bad)
             if len(self._new) > self._max_fraction * self._epoch_samples:
-                raise RuntimeError(self._too_many())
+                raise TooManyBadSamplesError(self._too_many())
 
     def _too_many(self) -> str:
         counts = Counter(bad.fault for bad in self._new)

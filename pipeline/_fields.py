@@ -11,7 +11,7 @@ import torch
 
 from foveal.shards._extensions import INTEGERS, JSON
 
-# Extensions by which a field is known for the image.
+# Extensions of which one among its alternatives makes a field the image.
 _IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "jp2", "pgm", "pnm", "ppm", "tif", "tiff")
 IMAGE = "jpg;jpeg;png;webp"
 
@@ -94,7 +94,7 @@ def _alternatives(name: str) -> tuple[str, ...]:
 
 
 def _is_image(name: str) -> bool:
-    return all(extension in _IMAGE_EXTENSIONS for extension in _alternatives(name))
+    return any(extension in _IMAGE_EXTENSIONS for extension in _alternatives(name))
 
 
 def _find(extensions: Iterable[str], members: Mapping[str, bytes]) -> str:

@@ -84,7 +84,7 @@ class ZoomLoader:
         TypeError: A zoom that is no module.
         ShardError: While iterating, with ``on_bad="raise"``: a bad sample, with shard, key and reason. The loader
             stays usable.
-        RuntimeError: While iterating: more samples are bad than ``max_bad_fraction`` allows.
+        TooManyBadSamplesError: While iterating: more samples are bad than ``max_bad_fraction`` allows.
 
     Warns:
         ShardWarning: At the end of an epoch in which samples turned out bad.

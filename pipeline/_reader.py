@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from foveal.pipeline._bad_sample import BadSample
-from foveal.pipeline._bad_samples import BadSamples
+from foveal.pipeline._bad_samples import BadSamples, TooManyBadSamplesError
 from foveal.pipeline._decode_error import DecodeError
 from foveal.pipeline._fields import Fields, MemberError
 from foveal.pipeline._peek import EncodedImage, peek
@@ -86,13 +86,13 @@ class SampleReader:
 
         Raises:
             ShardError: The sample is bad, and that shall be raised.
-            RuntimeError: Too many are bad.
+            TooManyBadSamplesError: So they are, or there is none to stand in.
         """
         for tries in range(place.tries, _TRIES + 1):
             encoded = self._try(Place(place.position, tries))
             if encoded is not None or self._bad.on_bad == "drop":
                 return encoded
-        raise RuntimeError(
+        raise TooManyBadSamplesError(
             f"{_TRIES} samples in a row are bad, there is none to put in their place: see loader.bad_samples."
         )
 

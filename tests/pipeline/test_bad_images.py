@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from foveal.pipeline import BadSample, ZoomLoader
+from foveal.pipeline import BadSample, TooManyBadSamplesError, ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardError, ShardWarning
 from tests.pipeline.conftest import encode, picture
@@ -153,7 +153,7 @@ def test_too_many(write_shard):
     )
     with (
         loader(url, max_bad_fraction=0.1) as one,
-        pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"),
+        pytest.raises(TooManyBadSamplesError, match=f"^{re.escape(message)}$"),
     ):
         epoch(one)
 
@@ -169,7 +169,10 @@ def test_nothing_to_put_in_the_place(write_shard):
     """A data set without a good sample is no endless search."""
     url = write_shard([{"__key__": "0", "cls": 1}, {"__key__": "1", "cls": 1}])
     message = "100 samples in a row are bad, there is none to put in their place: see loader.bad_samples."
-    with loader(url, max_bad_fraction=1.0) as one, pytest.raises(RuntimeError, match=re.escape(message)):
+    with (
+        loader(url, max_bad_fraction=1.0) as one,
+        pytest.raises(TooManyBadSamplesError, match=re.escape(message)),
+    ):
         epoch(one)
 
 

@@ -88,7 +88,7 @@ def test_a_warning_is_one_line(tmp_path):
     run = foveal("bench", "loader", tmp_path / "cut.tar")
 
     assert run.returncode == 1
-    assert re.match(r"foveal: \S+cut.tar: was cut at byte 2500.*\nfoveal: \S+cut.tar: 0: ", run.stderr), (
+    assert re.match(r"foveal: \S+cut.tar: was cut at byte 2500.*\nfoveal: 1 of this epoch", run.stderr), (
         run.stderr
     )
 

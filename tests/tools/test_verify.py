@@ -1,0 +1,129 @@
+"""``foveal verify``."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from foveal.pipeline import Quarantine, ZoomLoader
+from foveal.sampler import UniformSampler
+from foveal.shards import ShardWriter
+from foveal.tools._quiet_codecs import quiet_codecs
+from foveal.tools._verify import verify_shards
+from tests.pipeline.conftest import encode, picture
+
+CUT = encode(picture(0, 400, 600), quality=95)[:9000]
+
+
+def verify(*arguments) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "foveal.tools", "verify", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+
+
+def words(text: str) -> str:
+    """Without the line breaks of a table."""
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def shard(tmp_path) -> Path:
+    """Ten samples: two cut, one empty, one of another kind than it says, one without a label."""
+    bad = {2: CUT, 3: CUT, 5: b"", 7: b"<html>503 Slow Down</html>"}
+    damaged_png = bytearray(encode(picture(0, 40, 60), "PNG"))
+    damaged_png[-40] ^= 255  # libpng complains of it on stderr
+    bad[8] = bytes(damaged_png)
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        for k in range(10):
+            label = {} if k == 9 else {"cls": k}
+            writer.write({"__key__": str(k), "jpg": bad.get(k, encode(picture(k, 20, 30))), **label})
+    return tmp_path / "s.tar"
+
+
+def test_findings(shard, tmp_path):
+    """Counted by reason, the most frequent first, each with an example; exit 1; and the file to skip them by."""
+    file = tmp_path / "bad.jsonl"
+    run = verify(shard, "--quarantine", file)
+    found = [json.loads(line) for line in file.read_text().splitlines()]
+
+    assert (run.returncode, run.stderr) == (1, "")
+    assert "2 image is cut s.tar: 2: after 9000 bytes there is no end mark" in words(run.stdout)
+    assert "1 image is empty s.tar: 5: 0 bytes" in words(run.stdout)
+    assert run.stdout.index("is cut") < run.stdout.index("is empty")
+    assert "5 images decoded; 5 bad, listed in" in words(run.stdout)
+    assert [entry["key"] for entry in found] == ["2", "3", "5", "7", "8"]
+    assert {entry["url"] for entry in found} == {str(shard)}
+    fields = ("image",)
+    with ZoomLoader(
+        shard, UniformSampler(4), batch_size=5, fields=fields, on_bad="raise", quarantine=file
+    ) as one:
+        assert sum(len(images) for (images,) in one) == 10
+
+
+def test_again(shard, tmp_path):
+    """The file does not grow by what it holds already."""
+    for _ in range(2):
+        assert verify_shards([str(shard)], quarantine=tmp_path / "bad.jsonl")
+
+    assert len((tmp_path / "bad.jsonl").read_text().splitlines()) == 5
+
+
+def test_nothing_bad(tmp_path, capsys):
+    """No file is made; what only Pillow reads is said."""
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        writer.write({"__key__": "0", "jpg": encode(picture(0, 20, 30), "GIF")})
+        writer.write({"__key__": "1", "jpg": encode(picture(0, 20, 30))})
+
+    assert not verify_shards([str(tmp_path / "s.tar")], quarantine=tmp_path / "bad.jsonl")
+    assert not (tmp_path / "bad.jsonl").exists()
+    assert re.match(
+        r"2 images decoded, 1 of them by Pillow, as DALI refuses them; none bad. 0 megapixels in \S+ s.",
+        words(capsys.readouterr().out),
+    )
+
+
+def test_fields_and_limit(shard, tmp_path):
+    """Labels can be asked for, and a limit set."""
+    file = tmp_path / "q"
+    assert verify_shards([str(shard)], quarantine=file, fields=("cls", "image"), max_pixels=2399)
+
+    reasons = {bad.key: bad.fault for bad in Quarantine(file).read()}
+    assert reasons["9"] == "member is missing"
+    assert reasons["2"] == reasons["8"] == "image has more pixels than max_pixels=2399"
+
+
+def test_a_cut_shard_is_a_finding(tmp_path, capsys):
+    """Its whole samples are looked at, and it is said."""
+    with ShardWriter(tmp_path / "t.tar") as writer:
+        for k in range(3):
+            writer.write({"__key__": str(k), "jpg": encode(picture(k, 20, 30))})
+    (tmp_path / "t.tar").write_bytes((tmp_path / "t.tar").read_bytes()[:4000])
+
+    assert verify_shards([str(tmp_path / "t.tar")], quarantine=tmp_path / "q")
+    printed = words(capsys.readouterr().out)
+    assert "t.tar: was cut at byte 4000" in printed
+    assert "none bad" in printed
+
+
+def test_another_file_as_quarantine(shard):
+    """Refused before anything is decoded or written."""
+    with pytest.raises(ValueError, match="quarantine must be a JSON-lines file of bad samples"):
+        verify_shards([str(shard)], quarantine=shard)
+
+
+def test_codecs_are_quiet(capfd):
+    """What C writes to stderr is dropped, what Python writes is not; afterwards all is as before."""
+    with quiet_codecs():
+        os.write(2, b"libpng error\n")
+        sys.stderr.write("from Python\n")
+    os.write(2, b"afterwards\n")
+
+    assert capfd.readouterr().err == "from Python\nafterwards\n"

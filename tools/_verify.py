@@ -1,0 +1,108 @@
+"""``foveal verify``: decode every image as the loader would, and say what is bad."""
+
+import os
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from foveal.pipeline import BadSample, LoaderStats, Quarantine, ZoomLoader
+from foveal.pipeline._peek import MAX_PIXELS
+from foveal.sampler import Zoomed
+from foveal.shards import ShardWarning
+from foveal.tools._progress import progress_bar
+from foveal.tools._quiet_codecs import quiet_codecs
+
+_BATCH_SIZE = 16
+
+
+class _Glance(nn.Module):
+    """A zoom that shows nothing: what counts here is that there was something to show."""
+
+    def forward(self, images: Sequence[Tensor], lowres: None = None) -> Zoomed:  # noqa: ARG002 - as any zoom
+        count = len(images)
+        return Zoomed(torch.empty(count, 3, 0, 0), torch.empty(count, 0, 0, 2), torch.empty(count, 1, 0, 0))
+
+
+def verify_shards(
+    urls: Sequence[str],
+    *,
+    quarantine: str | os.PathLike[str],
+    fields: Sequence[str] = ("image",),
+    max_pixels: int | None = None,
+) -> bool:
+    """Decode everything on all processors, print what is bad by reason, and add it to a quarantine file.
+
+    Args:
+        urls: Shards, as ``expand_urls`` understands them.
+        quarantine: The file; made only if something is bad.
+        fields: What each sample must have, as ``ZoomLoader`` takes them.
+        max_pixels: The most that an image may have, None for the loader's own limit.
+
+    Returns:
+        Whether anything is bad, samples or shards.
+
+    Raises:
+        ShardError: A shard cannot be read at all.
+        ValueError: The quarantine file is something else.
+    """
+    console, file = Console(), Quarantine(quarantine)
+    known = set(file.read())
+    started = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", ShardWarning)
+        loader = ZoomLoader(
+            urls,
+            _Glance(),
+            batch_size=_BATCH_SIZE,
+            fields=fields,
+            on_bad="drop",
+            max_bad_fraction=1.0,
+            max_pixels=max_pixels or MAX_PIXELS,
+            device="cpu",
+            rank=0,
+            world_size=1,
+        )
+        damaged = [str(warning.message) for warning in caught]
+        with loader, quiet_codecs(), progress_bar(console) as progress:
+            for _ in progress.track(loader, description="Decoding"):
+                pass
+    bad, seconds = sorted(loader.bad_samples), time.perf_counter() - started
+    file.add(sample for sample in bad if sample not in known)
+    _report(console, bad, damaged)
+    console.print(_summary(loader.stats, len(bad), seconds, file.path), soft_wrap=True)
+    return bool(bad or damaged)
+
+
+def _report(console: Console, bad: Sequence[BadSample], damaged: Sequence[str]) -> None:
+    for message in damaged:
+        console.print(message, soft_wrap=True, markup=False, highlight=False)
+    by_fault: defaultdict[str, list[BadSample]] = defaultdict(list)
+    for sample in bad:
+        by_fault[sample.fault].append(sample)
+    if not bad:
+        return
+    table = Table("samples", "what is wrong", "the first", box=None, pad_edge=False)
+    table.columns[0].justify = "right"
+    for fault, samples in sorted(by_fault.items(), key=lambda item: -len(item[1])):
+        first = samples[0]
+        detail = first.reason.partition(": ")[2]
+        where = f"{Path(first.url).name}: {first.key}"
+        table.add_row(f"{len(samples):,}", fault, f"{where}: {detail}" if detail else where)
+    console.print(table, markup=False)
+
+
+def _summary(stats: LoaderStats, bad: int, seconds: float, path: Path) -> str:
+    found = f"{bad:,} bad, listed in {path}" if bad else "none bad"
+    by_pillow = f", {stats.pillow:,} of them by Pillow, as DALI refuses them" if stats.pillow else ""
+    return (
+        f"{stats.images:,} images decoded{by_pillow}; {found}. "
+        f"{stats.pixels / 1e6:,.0f} megapixels in {seconds:.1f} s."
+    )
