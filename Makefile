@@ -1,4 +1,4 @@
-.PHONY: demo test test-all check format
+.PHONY: demo test test-all fuzz check format
 
 PY := .venv/bin/python
 
@@ -10,6 +10,11 @@ test: .venv/ready
 
 test-all: .venv/ready
 	$(PY) -m pytest
+
+# A million damaged images, a quarter of an hour; SEED=... for others.
+SEED ?= 0
+fuzz: .venv/ready
+	$(PY) -m tests.pipeline.fuzz 1000000 $(SEED)
 
 check: .venv/ready
 	.venv/bin/ruff format --check .

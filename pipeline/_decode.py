@@ -50,7 +50,7 @@ class Decoding:
             part, batch = self._flights.pop(0)
             try:
                 decoded.update(zip(part, _pixels(batch), strict=True))
-            except RuntimeError as error:
+            except Exception as error:  # noqa: BLE001 - of any kind: a broken file may ask for all memory there is
                 self._flights += [(rest, self._launch(rest)) for rest in _without_culprit(part, error)]
         return [
             decoded[k] if k in decoded else self._last_resort(image) for k, image in enumerate(self._images)
@@ -71,7 +71,7 @@ class Decoding:
     def drain(self) -> None:
         """Wait, and drop what comes of it: an operation in flight must not outlive its thread."""
         while self._flights:
-            with contextlib.suppress(RuntimeError):
+            with contextlib.suppress(Exception):
                 self._flights.pop()[1].evaluate()
 
     def _launch(self, part: list[int]) -> Any:
@@ -93,7 +93,7 @@ def _pixels(batch: Any) -> list[Tensor]:
     return [from_dlpack(tensors[k]) for k in range(len(tensors))]
 
 
-def _without_culprit(part: list[int], error: RuntimeError) -> list[list[int]]:
+def _without_culprit(part: list[int], error: Exception) -> list[list[int]]:
     """Return what to try again of a batch that failed: all but the one that DALI names, else each half."""
     named = re.search(r"sample #(\d+)", str(error.__cause__ or error))
     if named:
@@ -136,7 +136,7 @@ class Decoder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         context, self._context = self._context, None
-        with contextlib.suppress(RuntimeError):  # what was still in flight and failed is nobody's any more
+        with contextlib.suppress(Exception):  # what was still in flight and failed is nobody's any more
             context.__exit__(kind, error, trace)
 
     def start(self, images: Sequence[EncodedImage]) -> Decoding:

@@ -15,6 +15,10 @@ from foveal.pipeline._pillow import peek_with_pillow
 os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")
 from nvidia.nvimgcodec import CodeStream
 
+# DALI's parser and decoder of these can end the process on a damaged one (a fuzzer found it); Pillow's cannot.
+_JPEG_2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 # Where Pillow, too, takes a file for an attack on the memory.
 MAX_PIXELS = 178_956_970
 
@@ -58,6 +62,10 @@ def peek(file: bytes, *, max_pixels: int | None = None) -> EncodedImage:
 
 
 def _as_dali_reads(file: bytes) -> EncodedImage | None:
+    if file.startswith(_JPEG_2000):
+        return None
+    if file.startswith(_PNG):
+        file = _still(file)
     try:
         header = CodeStream(file)
         codec, height, width = header.codec_name, header.height, header.width
@@ -65,6 +73,23 @@ def _as_dali_reads(file: bytes) -> EncodedImage | None:
     except RuntimeError:
         return None
     return None if grey_alpha_tiff else EncodedImage(file, height, width, "dali", _is_whole(file, codec))
+
+
+def _still(png: bytes) -> bytes:
+    """Return a PNG without what makes it move, and nothing where a chunk does not lie within the file.
+
+    Of a damaged animation DALI's decoder can end the process, and it allocates what a chunk's length claims, up to
+    2 GB for a small image.
+    """
+    chunks, place = [png[: len(_PNG)]], len(_PNG)
+    while (end := place + 12 + int.from_bytes(png[place : place + 4])) <= len(png):
+        kind = png[place + 4 : place + 8]
+        if kind not in _ANIMATION:
+            chunks.append(png[place:end])
+        if kind == b"IEND":
+            return png if sum(map(len, chunks)) == end else b"".join(chunks)
+        place = end
+    return b""
 
 
 def _is_whole(file: bytes, codec: str) -> bool:

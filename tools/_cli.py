@@ -123,6 +123,31 @@ def sample(*, repeats: Repeats = 7, size: Size = 224, json: Json = None) -> None
     bench_sample(repeats=repeats, size=size, json_path=json)
 
 
+@bench.command()
+def faults(
+    urls: MaybeUrls = None,
+    *,
+    images: Annotated[int, typer.Option(min=1, help="Images of an epoch; those of the shards repeat.")] = 400,
+    percent: Annotated[float, typer.Option(min=0, max=100, help="How many of a hundred are bad.")] = 1.0,
+    batch_size: BatchSize = 32,
+    repeats: Repeats = 5,
+    size: Size = 224,
+    json: Json = None,
+) -> None:
+    """Time an epoch with bad images beside one without."""
+    from foveal.tools._bench_faults import bench_faults
+
+    bench_faults(
+        urls or [],
+        images=images,
+        percent=percent,
+        batch_size=batch_size,
+        repeats=repeats,
+        size=size,
+        json_path=json,
+    )
+
+
 def main() -> None:
     """Run ``foveal``: the entry point of the command line."""
     warnings.formatwarning = _one_line

@@ -5,13 +5,15 @@ import re
 import struct
 
 import pytest
+import torch
 from PIL import Image
 
 from foveal.pipeline import DecodeError, decode, peek
+from foveal.pipeline._peek import _as_dali_reads
 from tests.pipeline.conftest import encode, picture
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM"])
 def test_what_dali_reads(kind):
     """Size as stored, and that the file is whole."""
     image = peek(encode(picture(0, 43, 61), kind))
@@ -19,7 +21,7 @@ def test_what_dali_reads(kind):
     assert (image.height, image.width, image.by, image.whole) == (43, 61, "dali", True)
 
 
-@pytest.mark.parametrize(("kind", "mode"), [("GIF", "P"), ("TIFF", "LA"), ("TIFF", "1")])
+@pytest.mark.parametrize(("kind", "mode"), [("GIF", "P"), ("TIFF", "LA"), ("TIFF", "1"), ("JPEG2000", "RGB")])
 def test_what_is_left_to_pillow(kind, mode):
     """DALI refuses it, or makes noise of it; its pixels are right all the same."""
     file = encode(Image.fromarray(picture(0, 43, 61)).convert(mode), kind)
@@ -82,3 +84,25 @@ def test_an_error_pickles():
     error = pickle.loads(pickle.dumps(DecodeError("is cut: here", 3)))
 
     assert (error.reason, error.index, str(error)) == ("is cut: here", 3, "image 3 is cut: here")
+
+
+def test_an_animation_stands_still():
+    """DALI gets the picture that a viewer without animation shows, and nothing of the rest."""
+    frames = [Image.fromarray(picture(k, 20, 30)) for k in range(3)]
+    moving = encode(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    assert b"acTL" in moving
+    image = peek(moving)
+
+    assert (image.by, image.height, image.width) == ("dali", 20, 30)
+    assert b"acTL" not in image.file
+    assert torch.equal(decode([moving])[0], torch.from_numpy(picture(0, 20, 30).copy()))
+
+
+@pytest.mark.parametrize("place", [8, -12])
+def test_a_png_that_claims_more_than_there_is(place):
+    """A length of 2 GB in a small file is kept out of DALI's way."""
+    file = bytearray(encode(picture(0, 20, 30), "PNG"))
+    start = place % len(file)
+    file[start : start + 4] = b"\x7f\xff\xff\xff"
+
+    assert _as_dali_reads(bytes(file)) is None
