@@ -23,6 +23,7 @@ async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answ
         LastingError: It is not.
     """
     session = await fs.set_session()
+    session._retry_connection = False  # noqa: SLF001 - each attempt is one request: whether to ask again is not its business
     options = {"timeout": _NO_LIMIT, **fs.kwargs}
     headers = {**options.pop("headers", {}), **asked_for(start, size, tag)}
     return await receive(session.get(fs.encode_url(url), headers=headers, **options), start, size)
