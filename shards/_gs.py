@@ -4,6 +4,7 @@ from typing import Any
 
 from foveal.shards._answer import Answer, asked_for
 from foveal.shards._http import receive
+from foveal.shards._retry import RefusedError
 
 OPTIONS: dict[str, Any] = {}
 
@@ -15,3 +16,11 @@ async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answ
     headers = fs._get_headers(asked_for(start, size, None))  # noqa: SLF001
     request = fs.session.get(fs.url(url), headers=headers, params=fs._get_params({}))  # noqa: SLF001
     return await receive(request, start, size)
+
+
+async def find(fs: Any, pattern: str) -> list[str]:
+    """Return the names that a pattern matches, with their bucket; gcsfs asks again by itself."""
+    try:
+        return list(await fs._glob(pattern))  # noqa: SLF001 - the public one waits by itself
+    except OSError as error:
+        raise RefusedError(f"cannot be listed: {error}") from error

@@ -32,7 +32,7 @@ def identity_of(url: str) -> str:
 
 def index_url(url: str) -> str:
     """Return where the index of a remote shard lies: ``s3://bucket/a.idx`` beside ``s3://bucket/a.tar``."""
-    path, mark, query = url.partition("?")
+    path, mark, query = url.partition("?") if url.startswith("http") else (url, "", "")
     return path.removesuffix(".tar") + ".idx" + mark + query
 
 

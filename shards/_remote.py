@@ -21,6 +21,7 @@ ROUND_TRIP = (
 PIECE = 1 << 24  # bytes of one request of a download
 TIMEOUT = 30.0  # seconds until a request is given up, and one more for each of
 SLOWEST = 1 << 20  # bytes
+LISTING_TIMEOUT = 600.0  # seconds: a thousand names come with each of many requests
 _LARGEST_INDEX = 1 << 28
 
 # File systems are never let go: to close one that a fork has copied would disturb the process it was copied from.
@@ -105,10 +106,10 @@ class Remote:
         Raises:
             ShardError: The server cannot be asked.
         """
-        fs, _ = self._connect(url)
+        fs, protocol = self._connect(url)
         fs.invalidate_cache()
         try:
-            found = persistently(lambda: _list(fs, url))
+            found = persistently(lambda: _wait(fs.loop, protocol.find(fs, url), LISTING_TIMEOUT))
         except LastingError as error:
             raise RemoteError(url, None, str(error)) from error
         return [f"{scheme_of(url)}://{path}" for path in sorted(found)]
@@ -145,15 +146,6 @@ def _open(family: str, ours: Mapping[str, Any], options: Mapping[str, Any]) -> A
     fs.retries = 1  # it has its own
     _KEPT.append(fs)
     return fs
-
-
-def _list(fs: Any, pattern: str) -> list[str]:
-    try:
-        return list(fs.glob(pattern))
-    except (FileNotFoundError, PermissionError) as error:
-        raise RefusedError(f"cannot be listed: {error}") from error
-    except OSError as error:
-        raise PassingError(f"cannot be listed: {error}") from error
 
 
 def _wait(loop: asyncio.AbstractEventLoop, asked: Any, limit: float) -> Any:

@@ -1,5 +1,7 @@
 """Ranges of bytes from S3, through the client of s3fs and past its retries."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
@@ -8,7 +10,7 @@ from botocore.parsers import ResponseParserError
 from s3fs.core import version_id_kw
 
 from foveal.shards._answer import Answer, asked_for, check_length, is_wanted, tell_extent, tell_stamp
-from foveal.shards._retry import LastingError, PassingError, failure
+from foveal.shards._retry import LastingError, PassingError, RefusedError, failure
 
 OPTIONS: dict[str, Any] = {
     "config_kwargs": {"retries": {"total_max_attempts": 1}, "max_pool_connections": 64}
@@ -18,10 +20,25 @@ _PASSING = frozenset({"SlowDown", "InternalError", "RequestTimeout", "ServiceUna
 
 async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answer:
     """Ask as :func:`foveal.shards._http.ask` does."""
-    try:
+    with _judging():
         return await _ask(fs, url, start, size, tag)
+
+
+async def find(fs: Any, pattern: str) -> list[str]:
+    """Return the keys that a pattern matches, with their bucket; raise as :func:`ask` does."""
+    with _judging():
+        return list(await fs._glob(pattern))  # noqa: SLF001 - the public one waits by itself
+
+
+@contextmanager
+def _judging() -> Iterator[None]:
+    """Tell what passes from what lasts."""
+    try:
+        yield
     except ClientError as error:
         raise _failure(error) from error
+    except (FileNotFoundError, PermissionError) as error:  # as s3fs says it
+        raise RefusedError(f"cannot be listed: {error}") from error
     except (HTTPClientError, ResponseParserError, aiohttp.ClientError, OSError) as error:
         raise PassingError(type(error).__name__) from error
     except BotoCoreError as error:

@@ -23,6 +23,7 @@ def test_identity_has_nothing_secret_and_nothing_that_changes(url, identity):
     ("url", "index"),
     [
         ("s3://b/a.tar", "s3://b/a.idx"),
+        ("s3://b/a?.tar", "s3://b/a?.idx"),
         ("https://h/a.tar?id=7", "https://h/a.idx?id=7"),
         ("https://h/a.tgz", "https://h/a.tgz.idx"),
     ],
@@ -35,6 +36,7 @@ def test_an_index_lies_beside_its_shard(url, index):
 def test_an_index_is_not_written_to_a_server():
     """What needs a file here says so."""
     with pytest.raises(
-        ShardError, match=r"^s3://b/a\.tar: is remote, and what is to be done needs a local file: copy it to a"
+        ShardError,
+        match=r"^s3://b/a\.tar: is remote, and what is to be done needs a local file: copy it to a",
     ):
         write_index("s3://b/a.tar")

@@ -5,6 +5,7 @@ import pickle
 import re
 import threading
 import time
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -34,7 +35,9 @@ def expected(tmp_path):
 
 def large_tar(count=6, size=3_000_000):
     """Members much larger than what is read over."""
-    return tar_bytes([(f"{k}.{ext}", os.urandom(n)) for k in range(count) for ext, n in (("bin", size), ("cls", 2))])
+    return tar_bytes(
+        [(f"{k}.{ext}", os.urandom(n)) for k in range(count) for ext, n in (("bin", size), ("cls", 2))]
+    )
 
 
 def test_reads_as_the_local_shard(server, expected):
@@ -47,7 +50,7 @@ def test_every_real_shard_reads_the_same(data_dir, hasty):
     """Plain and packed shards of other makers, with the indexes beside them, equal webdataset's view of the files."""
     paths = [path for path in data_dir.glob("*/*") if path.name.endswith((".tar", ".tgz", ".tar.gz"))]
     paths = [path for path in paths if path.stat().st_size < 2_000_000]
-    beside = [path for path in data_dir.glob("*/*.idx")]
+    beside = data_dir.glob("*/*.idx")
     with serving(Files({f"/{path.name}": path.read_bytes() for path in [*paths, *beside]})) as server:
         for path in paths:
             assert by_foveal(f"{server.url}/{path.name}") == by_webdataset(path), path
@@ -69,7 +72,9 @@ def test_requests_are_few_and_short(hasty, tmp_path):
         server.requests.clear()
         sample = shards[3]
         assert [r.status for r in server.requests] == [206]
-        assert server.sent == 3_000_000 + (-3_000_000 % 512) + 512 + 2  # one member, its padding, a header, the other
+        assert (
+            server.sent == 3_000_000 + (-3_000_000 % 512) + 512 + 2
+        )  # one member, its padding, a header, the other
         server.requests.clear()
         assert shards.read(3, ["cls"]).members == {"cls": sample.members["cls"]}
         assert server.sent == 2
@@ -119,13 +124,13 @@ def test_what_passes_is_asked_for_again(server, expected, fault, monkeypatch):
     st.sampled_from(["strong", "weak", "modified", "nothing"]),
     st.sampled_from([None, "1MB", 5000]),
 )
-def test_any_schedule_of_failures_gives_the_same_bytes(tmp_path_factory, hasty, expected, schedule, tag, size):
+def test_any_schedule_of_failures_gives_the_same_bytes(hasty, expected, schedule, tag, size):
     """Up to five failures in a row before each answer change nothing, however states are told apart."""
     with serving(Files({"/t.tar": TAR})) as server:
         server.site.tag = tag
         server.faults = [fault for run in schedule for fault in [*run, None]]
-
-        assert by_foveal(f"{server.url}/t.tar", cache_dir=tmp_path_factory.mktemp("c"), cache_size=size) == expected
+        with TemporaryDirectory() as cache:
+            assert by_foveal(f"{server.url}/t.tar", cache_dir=cache, cache_size=size) == expected
 
 
 def test_says_what_was_tried(server):
@@ -151,7 +156,9 @@ def test_a_server_that_stays_ill_is_given_up(server, fault, monkeypatch):
     shards = Shards(f"{server.url}/t.tar")
     server.faults = [fault] * 7
 
-    with pytest.raises(ShardError, match=r"t\.tar: a: cannot be read in 6 attempts: .* \(6 times\): try again"):
+    with pytest.raises(
+        ShardError, match=r"t\.tar: a: cannot be read in 6 attempts: .* \(6 times\): try again"
+    ):
         shards[0]
     assert len(server.faults) == 1
 
@@ -176,7 +183,11 @@ def test_what_does_not_pass_is_said_at_once(hasty, path, reason):
     with serving(site) as server:
         with pytest.raises(ShardError) as caught:
             Shards(f"{server.url}{path}")
-        assert (caught.value.url, caught.value.key, caught.value.reason) == (f"{server.url}{path}", None, reason)
+        assert (caught.value.url, caught.value.key, caught.value.reason) == (
+            f"{server.url}{path}",
+            None,
+            reason,
+        )
         assert len(server.requests) == 1
 
 
@@ -185,12 +196,14 @@ def test_nobody_there_is_told(hasty):
     with serving(Files({})) as server:
         url = f"{server.url}/t.tar"
 
-    with pytest.raises(ShardError, match="in 6 attempts: ClientConnectorError: .* \\(6 times\\): try again"):
+    with pytest.raises(ShardError, match=r"in 6 attempts: ClientConnectorError: .* \(6 times\): try again"):
         Shards(url)
 
 
 @pytest.mark.parametrize("tag", ["strong", "weak", "modified"])
-@pytest.mark.parametrize("content", [tar_bytes(samples("abxde", exts=("jpg", "cls", "json"))), TAR[:4000], TAR * 2])
+@pytest.mark.parametrize(
+    "content", [tar_bytes(samples("abxde", exts=("jpg", "cls", "json"))), TAR[:4000], TAR * 2]
+)
 def test_a_shard_that_changes_is_never_mixed(server, tag, content):
     """Bytes of another state are an error, whether the server compares or not; opened anew, it is read anew."""
     server.site.tag = tag
@@ -200,7 +213,9 @@ def test_a_shard_that_changes_is_never_mixed(server, tag, content):
     server.site.replace("/t.tar", content)
 
     for number in (0, 4):
-        with pytest.raises(ShardError, match=r"/t\.tar: .: has changed since its index was read: open it again$"):
+        with pytest.raises(
+            ShardError, match=r"/t\.tar: .: has changed since its index was read: open it again$"
+        ):
             shards[number]
     if len(content) == len(TAR):
         assert [sample.key for sample in Shards(url)] == list("abxde")
@@ -218,7 +233,7 @@ def test_a_shard_that_changes_while_it_is_indexed(server):
         return state(method, path, headers)
 
     server.site = site
-    with pytest.raises(ShardError, match="has changed since its index was read: open it again$"):
+    with pytest.raises(ShardError, match=r"has changed since its index was read: open it again$"):
         Shards(f"{server.url}/t.tar")
 
 
@@ -235,7 +250,7 @@ def test_a_server_without_ranges_needs_copies(hasty, tmp_path):
         assert by_foveal(url, cache_size="1MB") == by_webdataset(tar)
 
 
-@pytest.mark.parametrize("write", [write_index, lambda tar: dali_index(tar), lambda tar: dali_index(tar, "v1.1")])
+@pytest.mark.parametrize("write", [write_index, dali_index, lambda tar: dali_index(tar, "v1.1")])
 def test_takes_the_index_beside_the_shard(hasty, tmp_path, write):
     """Ours, DALI's v1.2 and v1.1 are read from the server; the cache then holds ours."""
     tar = make_tar(tmp_path / "t.tar", samples("abc", size=2_000_000))
@@ -259,12 +274,16 @@ def test_an_index_saves_requests(hasty, tmp_path):
     assert len(server.requests) - with_index > 12
 
 
-@pytest.mark.parametrize("index", [b"<html>", b"v1.2 1\njpg 512 1 x.jpg\n", b"v1.2 0\n# foveal size=5 mtime_ns=3\n"])
+@pytest.mark.parametrize(
+    "index", [b"<html>", b"v1.2 1\njpg 512 1 x.jpg\n", b"v1.2 0\n# foveal size=5 mtime_ns=3\n"]
+)
 def test_an_index_that_does_not_fit_is_put_aside(server, expected, index):
     """What lies beside a shard and is no index of it is complained of, without the URL's signature."""
     server.site.files["/t.idx"] = index
 
-    with pytest.warns(ShardWarning, match=r"^1 index file.*/t\.idx' (is unreadable|does not agree|was written)"):
+    with pytest.warns(
+        ShardWarning, match=r"^1 index file.*/t\.idx' (is unreadable|does not agree|was written)"
+    ):
         assert by_foveal(f"{server.url}/t.tar?X-Amz-Signature=abc") == expected
 
 
@@ -313,7 +332,7 @@ def test_storage_options_reach_the_server(hasty):
     with serving(site) as server:
         options = {"headers": {"Authorization": "Bearer 1"}}
         assert len(list(Shards(f"{server.url}/t.tar", storage_options=options))) == 5
-        with pytest.raises(ShardError, match="access is refused: HTTP 401 Unauthorized$"):
+        with pytest.raises(ShardError, match=r"access is refused: HTTP 401 Unauthorized$"):
             Shards(f"{server.url}/t.tar")
 
 

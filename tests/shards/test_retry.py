@@ -42,7 +42,9 @@ def test_a_server_may_ask_for_more_time_but_not_for_ever():
 def test_gives_up_with_a_tally():
     """After six attempts the error counts what came."""
     ask = asking(*[PassingError("HTTP 503")] * 4, *[PassingError("lost")] * 3)
-    message = "cannot be read in 6 attempts: HTTP 503 (4 times), lost (2 times): try again when the server is well"
+    message = (
+        "cannot be read in 6 attempts: HTTP 503 (4 times), lost (2 times): try again when the server is well"
+    )
 
     with pytest.raises(LastingError, match=f"^{re.escape(message)}$"):
         persistently(ask, lambda _: None)

@@ -28,7 +28,8 @@ def test_sizes(value, size):
 
 
 @pytest.mark.parametrize(
-    "value", [0, -5, True, "0GB", "200", "200G", "200gb", "200 gigs", "GB", "-1GB", "1iB", "1e3MB", "", 1.5, None]
+    "value",
+    [0, -5, True, "0GB", "200", "200G", "200gb", "200 gigs", "GB", "-1GB", "1iB", "1e3MB", "", 1.5, None],
 )
 def test_refuses_what_is_no_size(value):
     """What could be meant otherwise is refused with the value it had."""
@@ -40,5 +41,5 @@ def test_refuses_what_is_no_size(value):
 
 def test_is_refused_before_anything_is_read():
     """A loader that cannot be meant does not look at its shards."""
-    with pytest.raises(ValueError, match="^cache_size must be"):
+    with pytest.raises(ValueError, match=r"^cache_size must be"):
         Shards("missing.tar", cache_size="200 gigs")
