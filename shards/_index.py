@@ -32,20 +32,20 @@ from foveal.shards._tar import Cut, Member
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShardIndex:
-    """The samples of one shard: the text of its index, and where each line starts. Lines are parsed when asked for."""
+    """The samples of one shard: the text of its index, and where each line starts. Lines are parsed when asked for.
+
+    ``stamp`` is the state of the tar that this was written for.
+    """
 
     text: bytes
     starts: Int64[np.ndarray, " lines"]
+    stamp: Stamp | None
 
     @classmethod
     def of(cls, text: bytes) -> "ShardIndex":
         """Return the index that an index file of ours holds."""
-        return cls(text, np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1)
-
-    @property
-    def stamp(self) -> Stamp | None:
-        """The state of the tar that this was written for."""
-        return parse_stamp(self.text[-TAIL:])
+        starts = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
+        return cls(text, starts, parse_stamp(text[-TAIL:]))
 
     def __len__(self) -> int:
         return parse_count(self.text[:64]) or 0

@@ -25,7 +25,7 @@ LISTING_TIMEOUT = 600.0  # seconds: a thousand names come with each of many requ
 _LARGEST_INDEX = 1 << 28
 
 # File systems are never let go: to close one that a fork has copied would disturb the process it was copied from.
-_KEPT: list[Any] = []
+_KEPT: dict[int, Any] = {}
 
 
 class NoRangesError(RemoteError):
@@ -144,7 +144,7 @@ def _open(family: str, ours: Mapping[str, Any], options: Mapping[str, Any]) -> A
     nested = {name: {**options.get(name, {}), **value} for name, value in ours.items()}
     fs = fsspec.filesystem(family, **{**options, **nested})
     fs.retries = 1  # it has its own
-    _KEPT.append(fs)
+    _KEPT[id(fs)] = fs
     return fs
 
 

@@ -5,7 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+)
 from botocore.parsers import ResponseParserError
 from s3fs.core import version_id_kw
 
@@ -15,6 +21,7 @@ from foveal.shards._retry import LastingError, PassingError, RefusedError, failu
 OPTIONS: dict[str, Any] = {
     "config_kwargs": {"retries": {"total_max_attempts": 1}, "max_pool_connections": 64}
 }
+_LOST = (HTTPClientError, FlexibleChecksumError, IncompleteReadError, ResponseParserError)
 _PASSING = frozenset({"SlowDown", "InternalError", "RequestTimeout", "ServiceUnavailable", "Throttling"})
 
 
@@ -39,7 +46,7 @@ def _judging() -> Iterator[None]:
         raise _failure(error) from error
     except (FileNotFoundError, PermissionError) as error:  # as s3fs says it
         raise RefusedError(f"cannot be listed: {error}") from error
-    except (HTTPClientError, ResponseParserError, aiohttp.ClientError, OSError) as error:
+    except (*_LOST, aiohttp.ClientError, OSError) as error:
         raise PassingError(type(error).__name__) from error
     except BotoCoreError as error:
         raise LastingError(f"cannot be read: {error}: see storage_options") from error
@@ -58,7 +65,7 @@ async def _ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Ans
         extent = tell_extent(
             response["ResponseMetadata"]["HTTPStatusCode"],
             response.get("ContentRange"),
-            response["ContentLength"],
+            response.get("ContentLength"),
         )
         stamp = tell_stamp({"ETag": response.get("ETag", "")}, extent)
         if not is_wanted(extent, start, size):

@@ -14,16 +14,16 @@ from jaxtyping import Int64
 
 from foveal.shards._cache import Cache
 from foveal.shards._descriptor import Descriptor
-from foveal.shards._error import RemoteError, ShardError, ShardWarning
+from foveal.shards._error import ShardError, ShardWarning
 from foveal.shards._idx_format import Stamp
 from foveal.shards._index import Found, ShardIndex, find_index, read_index, tar_stamp
 from foveal.shards._location import is_remote
+from foveal.shards._members import read_members
 from foveal.shards._ranged import Ranged
 from foveal.shards._remote_shards import RemoteShards
-from foveal.shards._tar import Member
 from foveal.shards._urls import expand_urls
 
-_ASKING = 32  # remote shards looked up at a time
+_ASKING = 64  # remote shards looked up at a time
 _OPEN_SHARDS = 64  # indexes and descriptors kept at hand: more than two windows of an EpochOrder
 
 
@@ -155,7 +155,7 @@ class Shards:
         entries = lines[place]
         wanted = [member for member in entries if members is None or member.ext.lower() in members]
         # by its state, too: an index that was read again is of the state that is there by now
-        content = _read_members(url, self._tar(shard, lines.stamp), wanted)
+        content = read_members(url, self._tar(shard, lines.stamp), wanted)
         return Sample(entries[0].key, url, content)
 
     def _locate(self, index: SupportsIndex) -> tuple[int, int]:
@@ -209,45 +209,6 @@ def _open_shard(
         return remote.open(urls[shard], stamp)
     with cache.open_tar(urls[shard]) as file:
         return Descriptor(file)
-
-
-def _read_members(url: str, tar: Descriptor | Ranged, members: Sequence[Member]) -> dict[str, bytes]:
-    content: dict[str, bytes] = {}
-    for run in _runs(members, tar.gap):
-        start, end = run[0].offset, run[-1].offset + run[-1].size
-        data = _read(url, tar, run[0], end - start)
-        for member in run:
-            content[member.ext.lower()] = _cut_out(url, data, member, start)
-    return content
-
-
-def _runs(members: Sequence[Member], gap: int) -> Iterator[list[Member]]:
-    """Yield the members in runs, within which there is no gap longer than ``gap``."""
-    run: list[Member] = []
-    for member in members:
-        if run and member.offset - (run[-1].offset + run[-1].size) > gap:
-            yield run
-            run = []
-        run.append(member)
-    if run:
-        yield run
-
-
-def _read(url: str, tar: Descriptor | Ranged, first: Member, size: int) -> bytes:
-    try:
-        return tar.read(first.offset, size)
-    except RemoteError as error:
-        raise type(error)(url, first.key, error.reason) from error
-    except OSError as error:
-        raise ShardError(url, first.key, f"{first.ext} member cannot be read: {error.strerror}") from error
-
-
-def _cut_out(url: str, data: bytes, member: Member, start: int) -> bytes:
-    part = data[member.offset - start :][: member.size] if len(data) != member.size else data
-    if len(part) < member.size:
-        reason = f"{member.ext} member is truncated: {len(part)} of {member.size} bytes"
-        raise ShardError(url, member.key, reason)
-    return part
 
 
 def _warn_of_cuts(found: list[Found]) -> None:

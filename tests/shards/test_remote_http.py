@@ -112,8 +112,9 @@ def test_what_passes_is_asked_for_again(server, expected, fault, monkeypatch):
         server.faults = [fault, None] * 12
 
     assert by_foveal(f"{server.url}/t.tar") == expected
-    if fault != "slow":
-        assert server.faults == server.faults[: 24 - len(server.requests)]
+    assert len(server.requests) >= (
+        10 if fault == "slow" else 14
+    )  # eight were enough for a server that is well
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -93,7 +93,7 @@ def test_what_passes_is_asked_for_again(server, options, expected, fault, monkey
     assert by_foveal("s3://shards/t.tar", **options) == expected
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.lists(st.sampled_from([fault for fault in FAULTS if fault not in ("slow", "close")]), max_size=5),
@@ -230,7 +230,8 @@ def _read_often(shards, expected):
 
 
 @pytest.mark.parametrize(
-    ("url", "module", "extra"), [("gs://b/a.tar", "gcsfs", "gs"), ("s3://shards/a.tar", "s3fs", "s3")]
+    ("url", "module", "extra"),
+    [("gs://b/a.tar", "gcsfs", "gs"), ("s3://b/a.tar", "s3fs", "s3"), ("https://h/a.tar", "aiohttp", "http")],
 )
 def test_a_missing_package_is_named(monkeypatch, url, module, extra):
     """Where fsspec has no way to a server, the error says what to install."""
