@@ -45,7 +45,8 @@ def _read(url: str, tar: Descriptor | Ranged, first: Member, size: int) -> bytes
 
 
 def _cut_out(url: str, data: bytes, member: Member, start: int) -> bytes:
-    part = data[member.offset - start :][: member.size] if len(data) != member.size else data
+    begin = member.offset - start
+    part = data if len(data) == member.size else data[begin : begin + member.size]
     if len(part) < member.size:
         reason = f"{member.ext} member is truncated: {len(part)} of {member.size} bytes"
         raise ShardError(url, member.key, reason)

@@ -22,7 +22,7 @@ PIECE = 1 << 24  # bytes of one request of a download
 TIMEOUT = 30.0  # seconds until a request is given up, and one more for each of
 SLOWEST = 1 << 20  # bytes
 LISTING_TIMEOUT = 600.0  # seconds: a thousand names come with each of many requests
-_LARGEST_INDEX = 1 << 28
+_LARGEST_INDEX = 1 << 26
 
 # File systems are never let go: to close one that a fork has copied would disturb the process it was copied from.
 _KEPT: dict[int, Any] = {}

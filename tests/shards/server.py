@@ -146,11 +146,11 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "elsewhere" and "Content-Range" in headers:
             first, last, total = map(int, re.findall(r"\d+", headers["Content-Range"]))
             headers["Content-Range"] = f"bytes {first + 1}-{last + 1}/{total + 1}"
-        if fault == "slow":
-            time.sleep(SLOW)
         self.server.requests.append(
             Request(self.command, self.path, self.headers.get("Range"), status, len(body))
         )
+        if fault == "slow":
+            time.sleep(SLOW)
         if fault != "close":
             self._send(status, headers, body, fault)
         if fault in ("close", "reset"):

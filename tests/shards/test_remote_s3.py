@@ -86,7 +86,7 @@ def test_what_passes_is_asked_for_again(server, options, expected, fault, monkey
     """After any single failure of each request the bytes are right."""
     if fault == "slow":
         monkeypatch.setattr(_remote, "TIMEOUT", SLOW / 2)
-        server.faults = [None, "slow", None, None, None, "slow"]
+        server.faults = ["slow", None, None, None, "slow"]
     else:
         server.faults = [fault, None] * 12
 
