@@ -17,12 +17,12 @@ from foveal.shards._retry import ChangedError, LastingError, PassingError, Refus
 
 ROUND_TRIP = (
     1 << 20
-)  # bytes that arrive in about the time a request takes: fewer are not worth another request
+)  # bytes: about what arrives in the time of a request, so that fewer are not worth another
 PIECE = 1 << 24  # bytes of one request of a download
 TIMEOUT = 30.0  # seconds until a request is given up, and one more for each of
 SLOWEST = 1 << 20  # bytes
 LISTING_TIMEOUT = 600.0  # seconds: a thousand names come with each of many requests
-_LARGEST_INDEX = 1 << 26
+_LARGEST_INDEX = 1 << 26  # bytes: half a million samples
 
 # File systems are never let go: to close one that a fork has copied would disturb the process it was copied from.
 _KEPT: dict[int, Any] = {}

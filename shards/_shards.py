@@ -55,10 +55,11 @@ class Shards:
     how much room copies of whole shards may take: a shard is then downloaded when the first of its samples is read,
     once for all processes that share the folder, which wait for it, and the copies longest unused make room.
     A copy that is open is read on when it is removed, so up to 64 shards more may be on the disk. One that would not
-    fit is read by ranges. Give it room for 128 shards per process at least when shuffling. What may pass (lost
-    connections, short bodies, no answer for 30 s, HTTP 408, 429, 500, 502, 503, 504) is asked for again, six times
-    within about half a minute. Every answer is of the state that the index was read for, by size and ETag (or
-    Last-Modified, where there is no ETag).
+    fit is read by ranges. Give it room for the 64 shards that a process keeps open, at least, when shuffling.
+
+    What may pass (lost connections, short bodies, no answer for 30 s, HTTP 408, 429, 500, 502, 503, 504) is asked for
+    six times in all, after pauses that grow from half a second to eight. Every answer is of the state that the index
+    was read for, by size and ETag, or Last-Modified where there is no ETag.
 
     Any number of threads may read. Instances pickle, and survive a fork. They hold at most 64 open files; those
     close with the instance, or by ``close()``, after which reading opens them again.
@@ -214,7 +215,7 @@ def _open_shard(
 def _warn_of_cuts(found: list[Found]) -> None:
     for shard in found:
         if shard.cut is not None:
-            warnings.warn(shard.cut, ShardWarning, stacklevel=3)
+            warnings.warn(shard.cut, ShardWarning, stacklevel=2)  # from one place, so that it is shown once
 
 
 def _warn_of_complaints(found: list[Found]) -> None:
