@@ -386,7 +386,7 @@ def test_pickles_without_connections(server):
     assert list(pickle.loads(pickle.dumps(shards))) == expected
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_reads_in_other_processes(server, method):
     """Children, forked with connections open or started anew, and the parent read at the same time."""
     shards = Shards(f"{server.url}/t.tar")
