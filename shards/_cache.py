@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,16 @@ from typing import BinaryIO
 
 from foveal.shards._error import ShardError
 from foveal.shards._idx_format import Stamp
+from foveal.shards._location import identity_of, is_remote, local_path
 from foveal.shards._replace import replacing
-from foveal.shards._urls import local_path
 
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """A folder that may be emptied at any time; files are named by a hash of the tar's absolute path, links followed."""
+    """A folder that may be emptied at any time; files are named by a hash of what names the tar.
+
+    That is its absolute path, links followed, or its URL without what is secret in it.
+    """
 
     folder: Path
 
@@ -30,7 +34,7 @@ class Cache:
 
     def index_path(self, url: str) -> Path:
         """Return where the index of a shard is kept."""
-        return self.folder / f"{_name(url)}.idx"
+        return self.folder / f"{name_of(url)}.idx"
 
     def store(self, path: Path, content: bytes) -> bool:
         """Write a file of the cache; return False where the folder cannot be written."""
@@ -52,18 +56,22 @@ class Cache:
         if not is_gzip(file):
             return file
         with file:
-            return self._unpacked(url, file)
+            return self.unpacked(url, Stamp.of(os.fstat(file.fileno())), lambda: file)
 
-    def _unpacked(self, url: str, packed: BinaryIO) -> BinaryIO:
-        stamp = Stamp.of(os.fstat(packed.fileno()))
-        path = self.folder / f"{_name(url)}-{stamp.size}-{stamp.mtime_ns}.tar"
+    def unpacked(self, url: str, stamp: Stamp, open_packed: Callable[[], BinaryIO]) -> BinaryIO:
+        """Open a gzip-compressed shard, unpacked; ``open_packed`` is called where it is not kept in this state yet.
+
+        Raises:
+            ShardError: It cannot be unpacked, or as ``open_packed`` raises it.
+        """
+        path = self.folder / f"{name_of(url)}-{stamp.digest}.tar"
         with suppress(FileNotFoundError, NotADirectoryError):
             return path.open("rb", buffering=0)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as tar:
+            with open_packed() as packed, replacing(path) as tar:
                 _unpack(packed, tar)
-            _remove_older(path, _name(url))
+            _remove_older(path, name_of(url))
             return path.open("rb", buffering=0)
         except (zlib.error, gzip.BadGzipFile) as error:
             raise ShardError(url, None, f"is a damaged gzip file: {error}") from error
@@ -104,6 +112,7 @@ def _remove_older(path: Path, name: str) -> None:
             other.unlink(missing_ok=True)
 
 
-def _name(url: str) -> str:
-    path = Path(local_path(url)).resolve()
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+def name_of(url: str) -> str:
+    """Return the name of a shard in the cache."""
+    what = identity_of(url) if is_remote(url) else Path(local_path(url)).resolve()
+    return hashlib.sha256(os.fsencode(what)).hexdigest()[:32]

@@ -8,6 +8,7 @@ class Descriptor:
     """A descriptor of its own for an open file, read by position: threads and forked processes share no offset."""
 
     __slots__ = ("_number",)
+    gap = 0  # bytes between two members that are cheaper to read along than to ask again
 
     def __init__(self, file: BinaryIO) -> None:
         self._number = -1

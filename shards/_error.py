@@ -1,4 +1,4 @@
-"""What can be wrong with data on disk: an error where nothing can be read, a warning where the rest can."""
+"""What can be wrong with data at rest: an error where nothing can be read, a warning where the rest can."""
 
 
 class ShardError(Exception):
@@ -24,6 +24,10 @@ class ShardError(Exception):
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.url, self.key, self.reason) if part is not None)
+
+
+class RemoteError(ShardError):
+    """A server did not deliver."""
 
 
 class ShardWarning(UserWarning):

@@ -5,15 +5,17 @@
     ...
     # foveal size=12154880 mtime_ns=1763717000000     the state of the tar this was written for
 
-DALI reads as many lines as the first one says, so the last line, which is ours, does not disturb it. v1.1 has no
+Of a remote tar the state is ``size=12154880 tag=%22b1946ac9%22``, its ETag or else its Last-Modified. DALI reads as many lines as the first one says, so the last line, which is ours, does not disturb it. v1.1 has no
 names. Fields are separated by white space, so a name that has some cannot be told to DALI. In lines that
 only we read (in memory, in the cache) such a byte, and an empty field, is written as a NUL and a letter.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 from foveal.shards._tar import Member
 
@@ -29,7 +31,9 @@ _SPECIAL = {
 }
 _PLAIN = {escape: byte for byte, escape in _SPECIAL.items()}
 _HEADER = re.compile(rb"v1\.([12]) (\d+)\s*$")
-_STAMP = re.compile(rb"(?:^|\n)# foveal size=(\d+) mtime_ns=(-?\d+)\n$")
+TAIL = 1024  # bytes at the end of an index file, more than its last line has
+LONGEST_TAG = 256  # characters, up to three bytes each when quoted
+_STAMP = re.compile(rb"(?:^|\n)# foveal size=(\d+) (?:mtime_ns=(-?\d+)|tag=(\S*))\n$")
 _FIELDS = {
     b"1": re.compile(rb"(\S+) (\d+) (\d+)(?: |$)"),
     # DALI's own tool writes names with spaces as they are. A name ends with its extension, that tells where.
@@ -38,15 +42,31 @@ _FIELDS = {
 
 
 class Stamp(NamedTuple):
-    """The state of a tar that an index was written for: size in bytes, time of its last change in ns."""
+    """The state of a tar that an index was written for.
+
+    Attributes:
+        size: In bytes.
+        mtime_ns: Time of its last change, None where it is remote.
+        tag: What its server tells states of it apart by, as sent: the ETag, else the Last-Modified, else nothing.
+    """
 
     size: int
-    mtime_ns: int
+    mtime_ns: int | None
+    tag: str | None = None
 
     @classmethod
     def of(cls, status: os.stat_result) -> "Stamp":
         """Return the stamp of a file, from its ``os.stat``."""
         return cls(status.st_size, status.st_mtime_ns)
+
+    def __str__(self) -> str:
+        state = f"mtime_ns={self.mtime_ns}" if self.tag is None else f"tag={quote(self.tag, safe='')}"
+        return f"size={self.size} {state}"
+
+    @property
+    def digest(self) -> str:
+        """A name for the state that fits into a file's name."""
+        return hashlib.sha256(str(self).encode()).hexdigest()[:16]
 
 
 class Entry(NamedTuple):
@@ -60,7 +80,7 @@ class Entry(NamedTuple):
 
 def format_index(lines: Sequence[bytes], stamp: Stamp) -> bytes:
     """Return the whole text of an index file."""
-    last = f"# foveal size={stamp.size} mtime_ns={stamp.mtime_ns}\n".encode()
+    last = f"# foveal {stamp}\n".encode()
     return b"\n".join((b"v1.2 %d" % len(lines), *lines, last))
 
 
@@ -97,7 +117,11 @@ def parse_count(head: bytes) -> int | None:
 def parse_stamp(tail: bytes) -> Stamp | None:
     """Return our stamp from the end of an index file, None where it has none."""
     match = _STAMP.search(tail)
-    return None if match is None else Stamp(int(match[1]), int(match[2]))
+    if match is None:
+        return None
+    if match[3] is not None:
+        return Stamp(int(match[1]), None, unquote(match[3].decode()))
+    return Stamp(int(match[1]), int(match[2]))
 
 
 def parse_entries(text: bytes) -> list[list[Entry]]:

@@ -6,7 +6,6 @@ DALI's tool wrote has none: it is taken over when it is no older than the tar an
 """
 
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,39 +14,38 @@ import numpy as np
 from jaxtyping import Int64
 
 from foveal.shards._cache import Cache, is_gzip, open_local
-from foveal.shards._error import ShardError, ShardWarning
+from foveal.shards._error import ShardError
 from foveal.shards._idx_format import (
-    Entry,
+    TAIL,
     Stamp,
     format_index,
-    format_line,
     is_quoted,
     parse_count,
-    parse_entries,
     parse_line,
     parse_stamp,
 )
+from foveal.shards._location import local_path
 from foveal.shards._replace import replacing
-from foveal.shards._tar import BLOCK, Cut, Member, group, split_name, walk
-from foveal.shards._urls import local_path
+from foveal.shards._scan import UnusableError, agreed, scan
+from foveal.shards._tar import Cut, Member
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShardIndex:
-    """The samples of one shard: the text of its index, and where each line starts. Lines are parsed when asked for."""
+    """The samples of one shard: the text of its index, and where each line starts. Lines are parsed when asked for.
+
+    ``stamp`` is the state of the tar that this was written for.
+    """
 
     text: bytes
     starts: Int64[np.ndarray, " lines"]
+    stamp: Stamp | None
 
     @classmethod
     def of(cls, text: bytes) -> "ShardIndex":
         """Return the index that an index file of ours holds."""
-        return cls(text, np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1)
-
-    @property
-    def stamp(self) -> Stamp | None:
-        """The state of the tar that this was written for."""
-        return parse_stamp(self.text[-128:])
+        starts = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
+        return cls(text, starts, parse_stamp(text[-TAIL:]))
 
     def __len__(self) -> int:
         return parse_count(self.text[:64]) or 0
@@ -60,16 +58,14 @@ class ShardIndex:
 class Found:
     """One shard's number of samples and its index: a file, or the index itself where it could not be kept.
 
-    ``complaint`` says what is wrong with the index file beside the tar when it had to be put aside.
+    ``complaint`` says what is wrong with the index file beside the tar when it had to be put aside, ``cut`` where the
+    tar ends too early.
     """
 
     count: int
     index: Path | ShardIndex
     complaint: str | None = None
-
-
-class _UnusableError(Exception):
-    """An index file does not fit its tar; the message says why."""
+    cut: str | None = None
 
 
 def index_path(url: str) -> Path:
@@ -86,7 +82,7 @@ def find_index(url: str, cache: Cache) -> Found:
     """
     stamp = tar_stamp(url)
     for path in (index_path(url), cache.index_path(url)):
-        count = _fresh_count(path, stamp)
+        count = fresh_count(path, stamp)
         if count is not None:
             return Found(count, path)
     return _work_out(url, cache, stamp)
@@ -126,7 +122,7 @@ def write_index(url: str | os.PathLike[str], *, force: bool = False) -> Path:
             raise ShardError(url, None, "is gzip-compressed, and an index is of plain tars: unpack it first")
         if not force and _is_fresh(url, path, tar, stamp):
             return path
-        lines, cut = _scan(url, tar)
+        lines, cut = scan(url, tar)
     _check_representable(url, lines, cut)
     try:
         with replacing(path) as file:
@@ -148,20 +144,20 @@ def _check_representable(url: str, lines: list[bytes], cut: Cut | None) -> None:
 
 
 def _is_fresh(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> bool:
-    if _fresh_count(path, stamp) is not None:
+    if fresh_count(path, stamp) is not None:
         return True
     try:
         return _adopt(url, path, tar, stamp) is not None
-    except _UnusableError:
+    except UnusableError:
         return False
 
 
-def _fresh_count(path: Path, stamp: Stamp) -> int | None:
+def fresh_count(path: Path, stamp: Stamp) -> int | None:
     """Return the number of samples from an index file of ours, None where there is none for this state of the tar."""
     try:
         with path.open("rb", buffering=0) as file:
             head = file.read(64)
-            file.seek(-min(128, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            file.seek(-min(TAIL, os.fstat(file.fileno()).st_size), os.SEEK_END)
             tail = file.read()
     except OSError:
         return None
@@ -173,33 +169,28 @@ def _work_out(url: str, cache: Cache, stamp: Stamp) -> Found:
     with cache.open_tar(url) as tar:
         try:
             lines = _adopt(url, index_path(url), tar, stamp)
-        except _UnusableError as error:
+        except UnusableError as error:
             complaint = f"{str(index_path(url))!r} {error}"
         if lines is None:
-            lines, cut = _scan(url, tar)
+            lines, cut = scan(url, tar)
+    return kept(url, cache, stamp, lines, complaint=complaint, cut=cut)
+
+
+def kept(
+    url: str, cache: Cache, stamp: Stamp, lines: list[bytes], *, complaint: str | None, cut: Cut | None
+) -> Found:
+    """Keep what was worked out in the cache, but for an index of a tar that was cut: that is said every time."""
     text = format_index(lines, stamp)
-    if cut is not None:  # not kept, so that it is said every time
-        _warn_of_cut(url, lines, cut)
-    elif cache.store(cache.index_path(url), text):
+    if cut is None and cache.store(cache.index_path(url), text):
         return Found(len(lines), cache.index_path(url), complaint)
-    return Found(len(lines), ShardIndex.of(text), complaint)
+    return Found(len(lines), ShardIndex.of(text), complaint, _tell_cut(url, lines, cut))
 
 
-def _scan(url: str, tar: BinaryIO) -> tuple[list[bytes], Cut | None]:
-    """Return the line of each sample, read from the tar's headers, and where the tar was cut if it was."""
-    lines: list[bytes] = []
-    try:
-        lines.extend(format_line(sample) for sample in group(url, walk(url, tar)))
-    except Cut as cut:
-        return lines, cut
-    except OSError as error:
-        raise ShardError(url, None, f"cannot be read: {error.strerror}") from error
-    return lines, None
-
-
-def _warn_of_cut(url: str, lines: list[bytes], cut: Cut) -> None:
+def _tell_cut(url: str, lines: list[bytes], cut: Cut | None) -> str | None:
+    if cut is None:
+        return None
     last = f"the last whole one is {parse_line(lines[-1])[-1].key!r}" if lines else "none is whole"
-    warnings.warn(f"{url}: {cut.reason}; of its samples, {last}", ShardWarning, stacklevel=2)
+    return f"{url}: {cut.reason}; of its samples, {last}"
 
 
 def _adopt(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> list[bytes] | None:
@@ -212,49 +203,7 @@ def _adopt(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> list[bytes] | N
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise _UnusableError(f"cannot be read: {error.strerror}") from error
-    if parse_stamp(text[-128:]) is not None or written.st_mtime_ns < stamp.mtime_ns:
-        raise _UnusableError("was written for another state of its tar")
-    try:
-        entries = [entry for line in parse_entries(text) for entry in line]
-    except ValueError as error:
-        raise _UnusableError(f"is unreadable: {error}") from error
-    return _agreed(url, entries, tar)
-
-
-def _agreed(url: str, entries: list[Entry], tar: BinaryIO) -> list[bytes]:
-    members = _members(entries)
-    if members:
-        _check_ends(url, members, tar)
-        return [format_line(sample) for sample in group(url, members)]
-    lines, cut = _scan(url, tar)
-    if cut is not None or [m[1:] for line in lines for m in parse_line(line)] != [e[:3] for e in entries]:
-        raise _UnusableError("does not agree with its tar")
-    return lines
-
-
-def _members(entries: list[Entry]) -> list[Member] | None:
-    r"""Return the members of the tar where the entries alone tell: each has a name, and they lie end to end.
-
-    In a gap may be what DALI's tool skips and webdataset does not. A backslash is its way to write a byte that is
-    not ASCII, as ``tar --list`` does: \303\244.
-    """
-    members, end = [], 0
-    for entry in entries:
-        split = None if entry.name is None or "\\" in entry.name else split_name(entry.name)
-        if split is None or entry.offset != end + BLOCK:
-            return None
-        members.append(Member(*split, entry.offset, entry.size))
-        end = entry.offset + -(-entry.size // BLOCK) * BLOCK
-    return members
-
-
-def _check_ends(url: str, members: list[Member], tar: BinaryIO) -> None:
-    """Compare with the tar where a change shows: at the first member, at the last, and in what follows it."""
-    first, last = members[0], members[-1]
-    try:
-        agrees = next(walk(url, tar), None) == first and list(walk(url, tar, last.offset - BLOCK)) == [last]
-    except (Cut, ShardError):
-        agrees = False
-    if not agrees:
-        raise _UnusableError("does not agree with its tar")
+        raise UnusableError(f"cannot be read: {error.strerror}") from error
+    if parse_stamp(text[-TAIL:]) is not None or written.st_mtime_ns < (stamp.mtime_ns or 0):
+        raise UnusableError("was written for another state of its tar")
+    return agreed(url, text, tar)

@@ -3,7 +3,8 @@
 import operator
 import os
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, SupportsIndex
@@ -14,10 +15,15 @@ from jaxtyping import Int64
 from foveal.shards._cache import Cache
 from foveal.shards._descriptor import Descriptor
 from foveal.shards._error import ShardError, ShardWarning
+from foveal.shards._idx_format import Stamp
 from foveal.shards._index import Found, ShardIndex, find_index, read_index, tar_stamp
-from foveal.shards._tar import Member
+from foveal.shards._location import is_remote
+from foveal.shards._members import read_members
+from foveal.shards._ranged import Ranged
+from foveal.shards._remote_shards import RemoteShards
 from foveal.shards._urls import expand_urls
 
+_ASKING = 64  # remote shards looked up at a time
 _OPEN_SHARDS = 64  # indexes and descriptors kept at hand: more than two windows of an EpochOrder
 
 
@@ -44,6 +50,17 @@ class Shards:
     folder, else it is worked out from the tar's headers and kept in the cache folder. With indexes at hand, opening
     reads a few bytes per shard; a shard's own index is read when the first of its samples is.
 
+    Remote shards (``s3://``, ``gs://``, ``http(s)://``; a gzip-compressed one must be named ``.tar.gz`` or ``.tgz``)
+    are read by ranges, one request for the members of a sample that lie close together, unless ``cache_size`` says
+    how much room copies of whole shards may take: a shard is then downloaded when the first of its samples is read,
+    once for all processes that share the folder, which wait for it, and the copies longest unused make room.
+    A copy that is open is read on when it is removed, so up to 64 shards more may be on the disk. One that would not
+    fit is read by ranges. Give it room for the 64 shards that a process keeps open, at least, when shuffling.
+
+    What may pass (lost connections, short bodies, no answer for 30 s, HTTP 408, 429, 500, 502, 503, 504) is asked for
+    six times in all, after pauses that grow from half a second to eight. Every answer is of the state that the index
+    was read for, by size and ETag, or Last-Modified where there is no ETag.
+
     Any number of threads may read. Instances pickle, and survive a fork. They hold at most 64 open files; those
     close with the instance, or by ``close()``, after which reading opens them again.
 
@@ -51,13 +68,18 @@ class Shards:
         urls: As :func:`expand_urls` takes them.
         cache_dir: The cache folder, None for ``$XDG_CACHE_HOME/foveal`` or ``~/.cache/foveal``. Where it cannot be
             written, indexes stay in memory.
+        cache_size: Room for copies of remote shards, in bytes or as ``"200GB"`` or ``"186GiB"``; unpacked shards and
+            indexes come on top. None for no copies.
+        storage_options: Handed to fsspec's file system for remote shards, as pandas does:
+            ``{"anon": True}``, ``{"endpoint_url": ...}``, ``{"headers": {...}}``.
 
     Attributes:
         urls: One per shard.
         counts: Samples in each shard.
 
     Raises:
-        ShardError: A shard is missing, is no tar, or has a sample with two members of one name.
+        ShardError: A shard is missing, is no tar, cannot be reached, or has a sample with two members of one name.
+        ValueError: ``cache_size`` is no size.
 
     Warns:
         ShardWarning: A tar was cut: its whole samples before the cut are there. An index beside a tar does not fit
@@ -77,10 +99,14 @@ class Shards:
         urls: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         cache_dir: str | os.PathLike[str] | None = None,
+        cache_size: int | str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.urls = expand_urls(urls)
         self._cache = Cache.at(cache_dir)
-        found = [find_index(url, self._cache) for url in self.urls]
+        self._remote = RemoteShards(self._cache, cache_size, storage_options)
+        self.urls = expand_urls(urls, storage_options=storage_options)
+        found = _find_all(self.urls, self._cache, self._remote)
+        _warn_of_cuts(found)
         _warn_of_complaints(found)
         self.counts = np.array([shard.count for shard in found], dtype=np.int64)
         self._ends = np.cumsum(self.counts)
@@ -90,11 +116,12 @@ class Shards:
     def _remember(self) -> None:
         # lru_cache locks within the interpreter, so that a fork never finds it locked. What it calls must not
         # refer back to self, or the descriptors would wait for the cycle collector.
-        self._index = lru_cache(_OPEN_SHARDS)(partial(_load_index, self.urls, self._found, self._cache))
-        self._descriptor = lru_cache(_OPEN_SHARDS)(partial(_open_shard, self.urls, self._cache))
+        places = self._cache, self._remote
+        self._index = lru_cache(_OPEN_SHARDS)(partial(_load_index, self.urls, self._found, *places))
+        self._tar = lru_cache(_OPEN_SHARDS)(partial(_open_shard, self.urls, *places))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_index", "_descriptor")}
+        return {name: value for name, value in vars(self).items() if name not in ("_index", "_tar")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -125,12 +152,11 @@ class Shards:
             ShardError: The tar or its index changed, went away, or cannot be read.
         """
         shard, place = self._locate(index)
-        url, entries = self.urls[shard], self._index(shard)[place]
-        tar, content = self._descriptor(shard), {}
-        for member in entries:
-            ext = member.ext.lower()
-            if members is None or ext in members:
-                content[ext] = _read_member(url, tar, member)
+        url, lines = self.urls[shard], self._index(shard)
+        entries = lines[place]
+        wanted = [member for member in entries if members is None or member.ext.lower() in members]
+        # by its state, too: an index that was read again is of the state that is there by now
+        content = read_members(url, self._tar(shard, lines.stamp), wanted)
         return Sample(entries[0].key, url, content)
 
     def _locate(self, index: SupportsIndex) -> tuple[int, int]:
@@ -143,7 +169,7 @@ class Shards:
 
     def close(self) -> None:
         """Close the open files, each as soon as no thread reads from it any more."""
-        self._descriptor.cache_clear()
+        self._tar.cache_clear()
 
     def __enter__(self) -> "Shards":  # noqa: PYI034 - the tests' type checker takes no Self in a method
         return self
@@ -152,34 +178,44 @@ class Shards:
         self.close()
 
 
-def _load_index(urls: list[str], found: list[Found], cache: Cache, shard: int) -> ShardIndex:
+def _find_all(urls: Sequence[str], cache: Cache, remote: RemoteShards) -> list[Found]:
+    """Find all indexes: local ones in turn, remote ones many at a time, as each waits for a server."""
+    far = [url for url in urls if is_remote(url)]
+    with ThreadPoolExecutor(min(_ASKING, len(far)) or 1) as pool:
+        answers = pool.map(remote.find, far)
+        return [next(answers) if is_remote(url) else find_index(url, cache) for url in urls]
+
+
+def _load_index(
+    urls: list[str], found: list[Found], cache: Cache, remote: RemoteShards, shard: int
+) -> ShardIndex:
     url, index = urls[shard], found[shard].index
     if isinstance(index, ShardIndex):
         return index
     try:
         loaded = read_index(index)
     except OSError:  # the cache was emptied, or the file beside the tar removed
-        again = find_index(url, cache).index
+        again = (remote.find(url) if is_remote(url) else find_index(url, cache)).index
         loaded = again if isinstance(again, ShardIndex) else read_index(again)
-    if loaded.stamp != tar_stamp(url) or len(loaded) != found[shard].count:
+    # of a remote shard, each answer is compared with the stamp
+    if len(loaded) != found[shard].count or (not is_remote(url) and loaded.stamp != tar_stamp(url)):
         raise ShardError(url, None, "has changed since it was opened: open it again")
     return loaded
 
 
-def _open_shard(urls: list[str], cache: Cache, shard: int) -> Descriptor:
+def _open_shard(
+    urls: list[str], cache: Cache, remote: RemoteShards, shard: int, stamp: Stamp
+) -> Descriptor | Ranged:
+    if is_remote(urls[shard]):
+        return remote.open(urls[shard], stamp)
     with cache.open_tar(urls[shard]) as file:
         return Descriptor(file)
 
 
-def _read_member(url: str, tar: Descriptor, member: Member) -> bytes:
-    try:
-        data = tar.read(member.offset, member.size)
-    except OSError as error:
-        raise ShardError(url, member.key, f"{member.ext} member cannot be read: {error.strerror}") from error
-    if len(data) < member.size:
-        reason = f"{member.ext} member is truncated: {len(data)} of {member.size} bytes"
-        raise ShardError(url, member.key, reason)
-    return data
+def _warn_of_cuts(found: list[Found]) -> None:
+    for shard in found:
+        if shard.cut is not None:
+            warnings.warn(shard.cut, ShardWarning, stacklevel=2)  # from one place, so that it is shown once
 
 
 def _warn_of_complaints(found: list[Found]) -> None:

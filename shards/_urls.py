@@ -3,19 +3,25 @@
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from braceexpand import braceexpand
 
-from foveal.shards._error import ShardError
+from foveal.shards._location import is_remote, local_path, scheme_of
+from foveal.shards._remote import Remote
 
-_REMOTE = re.compile(r"(s3|gs|https?)://")
 _OTHER_SCHEME = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://|pipe:")
 _GLOB = re.compile(r"[*?\[]")
+_REMOTE_GLOB = re.compile(r"[*\[]|\?(?!versionId=)")
 
 
-def expand_urls(urls: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+def expand_urls(
+    urls: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+) -> list[str]:
     """Return one URL per shard, in the order given; what a glob matches is sorted.
 
     Args:
@@ -25,14 +31,18 @@ def expand_urls(urls: str | os.PathLike[str] | Iterable[str | os.PathLike[str]])
             ``"data/train-*.tar"``               a glob over local files
             ``"a.tar::b-{0..3}.tar"``            several, joined by "::"
             ``Path("a.tar")``, ``"file:///data/a.tar"``
-            ``"s3://bucket/a-{0..9}.tar"``       also gs://, http://, https://; no globs
+            ``"s3://bucket/a-{0..9}.tar"``       also gs://, http://, https://
+            ``"s3://bucket/train-*.tar"``        also gs://; a web server cannot be listed
+        storage_options: For fsspec's file system, where a remote glob has to be listed.
 
     Returns:
         Paths and URLs, repeated ones kept. Only globs are compared with what exists.
 
     Raises:
-        ValueError: There is nothing to expand, braces do not match, or the scheme is unknown.
+        ValueError: There is nothing to expand, braces do not match, the scheme is unknown, or a web server would have
+            to be listed.
         FileNotFoundError: A glob matches no file.
+        ShardError: A remote glob cannot be listed.
 
     Example:
         >>> expand_urls("train-{08..10}.tar::extra.tar")
@@ -40,17 +50,20 @@ def expand_urls(urls: str | os.PathLike[str] | Iterable[str | os.PathLike[str]])
     """
     patterns = [urls] if isinstance(urls, str | os.PathLike) else list(urls)
     expanded = [
-        url for pattern in patterns for part in os.fspath(pattern).split("::") for url in _expand(part)
+        url
+        for pattern in patterns
+        for part in os.fspath(pattern).split("::")
+        for url in _expand(part, storage_options)
     ]
     if not expanded:
         raise ValueError(f"urls must name at least one shard, got {urls!r}")
     return expanded
 
 
-def _expand(pattern: str) -> Iterator[str]:
+def _expand(pattern: str, storage_options: Mapping[str, Any] | None) -> Iterator[str]:
     if not pattern:
         raise ValueError("urls must not be empty, got ''; name a shard, such as 'train-{000000..000146}.tar'")
-    if _OTHER_SCHEME.match(pattern) and not _REMOTE.match(pattern):
+    if _OTHER_SCHEME.match(pattern) and not is_remote(pattern):
         raise ValueError(
             f"urls must be local paths or start with file:, s3://, gs://, http:// or https://, got {pattern!r}"
         )
@@ -59,11 +72,11 @@ def _expand(pattern: str) -> Iterator[str]:
     except ValueError:
         raise ValueError(f"urls must have matching braces, got {pattern!r}") from None
     for url in alternatives:
-        yield from _matches(url)
+        yield from _remote_matches(url, storage_options) if is_remote(url) else _matches(url)
 
 
 def _matches(url: str) -> list[str]:
-    if _REMOTE.match(url) or not _GLOB.search(url) or Path(local_path(url)).exists():
+    if not _GLOB.search(url) or Path(local_path(url)).exists():
         return [url]
     prefix = "file:" if url.startswith("file:") else ""
     paths = glob.glob(local_path(url), recursive=True)  # noqa: PTH207 - keeps the spelling: "./a" stays "./a"
@@ -76,20 +89,17 @@ def _matches(url: str) -> list[str]:
     return matches
 
 
-def local_path(url: str) -> str:
-    """Return the path that a local path or ``file:`` URL names; nothing is percent-decoded.
-
-    Raises:
-        ShardError: The URL is remote, or names another host.
-    """
-    if _REMOTE.match(url):
-        raise ShardError(url, None, "remote shards are not supported yet: copy the shard to a local disk")
-    if not url.startswith("file:"):
-        return url
-    rest = url.removeprefix("file:")
-    if not rest.startswith("//"):
-        return rest
-    host, slash, path = rest[2:].partition("/")
-    if host not in ("", "localhost"):
-        raise ShardError(url, None, f"a file: URL names this machine, not {host!r}: write file:///path")
-    return slash + path
+def _remote_matches(url: str, storage_options: Mapping[str, Any] | None) -> list[str]:
+    if scheme_of(url) in ("http", "https"):
+        if "*" in url.partition("?")[0]:
+            raise ValueError(
+                f"urls must not have * on a web server, which cannot be listed, got {url!r} – "
+                "name the shards with braces, such as 'train-{000000..000146}.tar'"
+            )
+        return [url]
+    if not _REMOTE_GLOB.search(url):
+        return [url]
+    matches = Remote(storage_options).glob(url)
+    if not matches:
+        raise FileNotFoundError(f"urls must match at least one object, got {url!r}; check bucket and prefix")
+    return matches

@@ -68,7 +68,7 @@ def test_reads_by_dalis_own_index(data_dir, tmp_path, name):
 def test_writes_beside_the_tar_and_reads_by_it(tar, tmp_path, monkeypatch):
     """A written index is used: the tar is not walked again, nor the cache filled."""
     path = write_index(tar)
-    monkeypatch.setattr("foveal.shards._index.walk", lambda *_: pytest.fail("walked again"))
+    monkeypatch.setattr("foveal.shards._scan.walk", lambda *_: pytest.fail("walked again"))
     cache = tmp_path / "cache"
 
     assert path == tmp_path / "t.idx"
@@ -97,7 +97,7 @@ def test_a_fresh_index_of_dali_is_taken_over(tar, monkeypatch):
     """The names and offsets of DALI's file are used; only its ends are compared with the tar."""
     dali_index(tar)
     scans = []
-    monkeypatch.setattr("foveal.shards._index._scan", lambda *args: scans.append(args))
+    monkeypatch.setattr("foveal.shards._scan.scan", lambda *args: scans.append(args))
 
     assert by_foveal(tar) == by_webdataset(tar)
     assert scans == []
@@ -126,7 +126,7 @@ def test_the_cache_keeps_what_was_worked_out(tar, tmp_path, monkeypatch):
     """Without an index the tar is walked once, and nothing is written beside it."""
     expected = by_webdataset(tar)
     assert by_foveal(tar, cache_dir=tmp_path / "cache") == expected
-    monkeypatch.setattr("foveal.shards._index.walk", lambda *_: pytest.fail("walked again"))
+    monkeypatch.setattr("foveal.shards._scan.walk", lambda *_: pytest.fail("walked again"))
 
     assert by_foveal(tar, cache_dir=tmp_path / "cache") == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "t.tar"]
@@ -266,8 +266,8 @@ def test_a_warm_start_reads_heads_only(tmp_path, monkeypatch):
         tar.hardlink_to(tars[0])
         tar.with_suffix(".idx").hardlink_to(index)
     opened = open_files()
-    for name in ("walk", "read_index", "parse_entries"):
-        monkeypatch.setattr(f"foveal.shards._index.{name}", lambda *_, name=name: pytest.fail(name))
+    for name in ("_scan.walk", "_index.read_index", "_scan.parse_entries"):
+        monkeypatch.setattr(f"foveal.shards.{name}", lambda *_, name=name: pytest.fail(name))
 
     shards = Shards(tars)
 

@@ -80,7 +80,6 @@ def test_a_glob_must_match(tmp_path, monkeypatch):
     ("url", "reason"),
     [
         ("missing-0.tar", "cannot be opened: No such file or directory"),
-        ("s3://bucket/a.tar", "remote shards are not supported yet: copy the shard to a local disk"),
         ("file://host/a.tar", "a file: URL names this machine, not 'host': write file:///path"),
     ],
 )

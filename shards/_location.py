@@ -1,0 +1,57 @@
+"""What a URL names: a file here, or one on another machine."""
+
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+from foveal.shards._error import ShardError
+
+_REMOTE = re.compile(r"(s3|gs|https?)://")
+_SIGNATURE = re.compile(  # of S3, Google Cloud Storage, CloudFront
+    r"(?i)x-(amz|goog)-.*|awsaccesskeyid|googleaccessid|signature|expires|policy|key-pair-id"
+)
+
+
+def is_remote(url: str) -> bool:
+    """Return whether a URL names something on another machine."""
+    return _REMOTE.match(url) is not None
+
+
+def scheme_of(url: str) -> str:
+    """Return ``s3`` of ``s3://bucket/a.tar``."""
+    return url.partition("://")[0]
+
+
+def identity_of(url: str) -> str:
+    """Return what names a remote file from one day to the next: the URL without user, password and signature."""
+    parts = urlsplit(url)
+    if scheme_of(url) not in ("http", "https"):
+        return url
+    query = [field for field in parts.query.split("&") if not _SIGNATURE.fullmatch(field.partition("=")[0])]
+    return urlunsplit((*parts[:1], parts.netloc.rpartition("@")[2], parts.path, "&".join(query), ""))
+
+
+def index_url(url: str) -> str:
+    """Return where the index of a remote shard lies: ``s3://bucket/a.idx`` beside ``s3://bucket/a.tar``."""
+    path, mark, query = url.partition("?") if url.startswith("http") else (url, "", "")
+    return path.removesuffix(".tar") + ".idx" + mark + query
+
+
+def local_path(url: str) -> str:
+    """Return the path that a local path or ``file:`` URL names; nothing is percent-decoded.
+
+    Raises:
+        ShardError: The URL is remote, or names another host.
+    """
+    if _REMOTE.match(url):
+        raise ShardError(
+            url, None, "is remote, and what is to be done needs a local file: copy it to a local disk"
+        )
+    if not url.startswith("file:"):
+        return url
+    rest = url.removeprefix("file:")
+    if not rest.startswith("//"):
+        return rest
+    host, slash, path = rest[2:].partition("/")
+    if host not in ("", "localhost"):
+        raise ShardError(url, None, f"a file: URL names this machine, not {host!r}: write file:///path")
+    return slash + path
