@@ -63,12 +63,8 @@ class BadSamples:
         """Say whether a sample need not be tried any more."""
         return (url, key) in self._known
 
-    def add(self, bad: BadSample, *, lasting: bool) -> None:
+    def add(self, bad: BadSample) -> None:
         """Record a sample.
-
-        Args:
-            bad: The sample.
-            lasting: Whether it will be as bad next time, unlike one that could not be read just now.
 
         Raises:
             ShardError: ``on_bad="raise"``.
@@ -78,9 +74,9 @@ class BadSamples:
             self._new.append(bad)
             self._met.setdefault((bad.url, bad.key), bad)
             # Without a file to remove it from, a sample that was raised is raised again.
-            if lasting and (self._quarantine is not None or self.on_bad != "raise"):
+            if self._quarantine is not None or self.on_bad != "raise":
                 self._known.add((bad.url, bad.key))
-            if lasting and self._quarantine is not None:
+            if self._quarantine is not None:
                 self._quarantine.add([bad])
             if self.on_bad == "raise":
                 raise ShardError(*bad)

@@ -34,10 +34,13 @@ from foveal.pipeline._stages import (
 from foveal.pipeline._state import identity, make_state, read_state
 from foveal.pipeline._stats import LoaderStats
 from foveal.shards import EpochOrder, Shards, ShardWarning
+from foveal.shards._location import is_remote
 
 # Full-resolution images that are decoded, zoomed and released together. Fewer leave DALI's threads idle
 # at the end of each micro-batch, more cost memory.
 MICRO_BATCH = 8
+# Samples that are asked for side by side where each waits for a server.
+_REMOTE_READS = 32
 
 
 class ZoomLoader:
@@ -70,7 +73,9 @@ class ZoomLoader:
         prefetch_factor: Batches that are ready ahead, or decoded micro-batches while the zoom trains.
         rank: This process among those that share an epoch; by default that of ``torch.distributed``.
         world_size: How many processes share an epoch; by default that of ``torch.distributed``.
-        cache_dir: Where indexes of shards are kept that have none beside them.
+        cache_dir: Where indexes of shards are kept that have none beside them, and copies of remote shards.
+        cache_size: Room for copies of remote shards, such as ``"200GB"``; None to read remote samples by ranges.
+        storage_options: For remote shards, as :class:`foveal.shards.Shards` takes them.
         on_bad: What becomes of a sample that cannot be read, parsed or decoded, or is too large. ``"substitute"`` puts
             another in its place, chosen by the seed, for which ``"__valid__"`` is False; ``"drop"`` makes the batch
             smaller; ``"raise"`` raises. Either way it is listed in ``bad_samples``.
@@ -82,8 +87,8 @@ class ZoomLoader:
     Raises:
         ValueError: An argument that makes no sense, with its value.
         TypeError: A zoom that is no module.
-        ShardError: While iterating, with ``on_bad="raise"``: a bad sample, with shard, key and reason. The loader
-            stays usable.
+        ShardError: While iterating: a shard that cannot be read (any more), or, with ``on_bad="raise"``, a bad
+            sample, with shard, key and reason. The loader stays usable.
         TooManyBadSamplesError: While iterating: more samples are bad than ``max_bad_fraction`` allows.
 
     Warns:
@@ -111,6 +116,8 @@ class ZoomLoader:
         rank: int | None = None,
         world_size: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
+        cache_size: int | str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
         on_bad: OnBad = "substitute",
         max_bad_fraction: float = 0.1,
         quarantine: str | os.PathLike[str] | None = None,
@@ -143,7 +150,9 @@ class ZoomLoader:
         self._running: weakref.ref[_Epoch] | None = None
         place = _place(rank, world_size)
         BatchPlan(0, batch_size, *place, last_batch)  # refuses bad arguments before shards are opened
-        self._shards = Shards(urls, cache_dir=cache_dir)
+        self._shards = Shards(
+            urls, cache_dir=cache_dir, cache_size=cache_size, storage_options=storage_options
+        )
         self._plan = BatchPlan(len(self._shards), batch_size, *place, last_batch)
 
     def __len__(self) -> int:
@@ -250,7 +259,8 @@ class ZoomLoader:
             max_pixels=self._max_pixels,
             seed=(self._seed, self._epoch),
         )
-        read = read_micro_batches(plan, reader, self._micro_batch(), self.stats)
+        at_once = _REMOTE_READS if any(map(is_remote, self._shards.urls)) else 1
+        read = read_micro_batches(plan, reader.take, self._micro_batch(), self.stats, at_once=at_once)
         decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
             Background(read, ahead=2, name="foveal-read"),
             Decoder(self.device, num_threads=self._num_threads),

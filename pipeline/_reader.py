@@ -10,7 +10,7 @@ from foveal.pipeline._bad_samples import BadSamples, TooManyBadSamplesError
 from foveal.pipeline._decode_error import DecodeError
 from foveal.pipeline._fields import Fields, MemberError
 from foveal.pipeline._peek import EncodedImage, peek
-from foveal.shards import EpochOrder, Sample, ShardError
+from foveal.shards import EpochOrder, Sample
 
 # A data set of which so many samples in a row are bad has nothing to stand in for them.
 _TRIES = 100
@@ -81,15 +81,15 @@ class SampleReader:
         self._max_pixels = max_pixels
         self._seed = seed
 
-    def take(self, place: Place) -> Encoded | None:
-        """Return the sample of a place, one that stands in for it, or None where it is left out.
+    def take(self, position: int, tries: int = 0) -> Encoded | None:
+        """Return the sample of a position, one that stands in for it, or None where it is left out.
 
         Raises:
-            ShardError: The sample is bad, and that shall be raised.
+            ShardError: The sample is bad, and that shall be raised; or its shard cannot be read.
             TooManyBadSamplesError: So they are, or there is none to stand in.
         """
-        for tries in range(place.tries, _TRIES + 1):
-            encoded = self._try(Place(place.position, tries))
+        for attempt in range(tries, _TRIES + 1):
+            encoded = self._try(Place(position, attempt))
             if encoded is not None or self._bad.on_bad == "drop":
                 return encoded
         raise TooManyBadSamplesError(
@@ -98,25 +98,19 @@ class SampleReader:
 
     def instead_of(self, encoded: Encoded, reason: str) -> Encoded | None:
         """The same for a place whose sample turned out bad later on."""
-        self._bad.add(BadSample(encoded.url, encoded.key, reason), lasting=True)
+        self._bad.add(BadSample(encoded.url, encoded.key, reason))
         if self._bad.on_bad == "drop":
             return None
-        return self.take(Place(encoded.place.position, encoded.place.tries + 1))
+        return self.take(encoded.place.position, encoded.place.tries + 1)
 
     def _try(self, place: Place) -> Encoded | None:
-        try:
-            sample = self._read(self._ordinal(place))
-        except ShardError as error:
-            self._bad.add(
-                BadSample(error.url, error.key or "", f"cannot be read: {error.reason}"), lasting=False
-            )
-            return None
+        sample = self._read(self._ordinal(place))  # storage that fails is no bad sample: it raises
         if self._bad.is_known(sample.url, sample.key):
             return None
         try:
             return self._encoded(sample, place)
         except (MemberError, DecodeError) as error:
-            self._bad.add(BadSample(sample.url, sample.key, str(error)), lasting=True)
+            self._bad.add(BadSample(sample.url, sample.key, str(error)))
             return None
 
     def _encoded(self, sample: Sample, place: Place) -> Encoded:

@@ -4,6 +4,7 @@ A batch travels in micro-batches: a few images are decoded, looked at, zoomed an
 the next few, so that memory holds a handful of full-resolution images however large the batch is.
 """
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
@@ -16,7 +17,8 @@ from torch import Tensor
 from foveal.pipeline._background import Background
 from foveal.pipeline._decode import Decoder, Decoding
 from foveal.pipeline._fields import Fields, collate
-from foveal.pipeline._reader import Encoded, Place, SampleReader
+from foveal.pipeline._in_threads import in_threads
+from foveal.pipeline._reader import Encoded
 from foveal.pipeline._stats import LoaderStats
 from foveal.sampler import Zoomed, lowres
 
@@ -35,24 +37,32 @@ class Decoded:
 
 
 def read_micro_batches(
-    batches: Iterable[Sequence[int]], reader: SampleReader, size: int, stats: LoaderStats
+    batches: Sequence[Sequence[int]],
+    take: Callable[[int], Encoded | None],
+    size: int,
+    stats: LoaderStats,
+    *,
+    at_once: int = 1,
 ) -> Generator[tuple[list[Encoded], bool]]:
     """Read the samples of each batch, at most ``size`` at a time.
 
     Args:
         batches: The positions of each batch in the order of the epoch.
-        reader: Reads what belongs there.
+        take: Gives what belongs at a position, or None for nothing.
         size: Samples of a micro-batch.
         stats: Where time is counted.
+        at_once: How many to read side by side, each in a thread, for storage that makes one wait.
 
     Yields:
         A micro-batch (empty only where there is nothing to deliver), and whether it is the last of its batch.
     """
-    for batch in batches:
-        for start in range(0, max(1, len(batch)), size):
-            with stats.timed("read"):
-                taken = [reader.take(Place(position)) for position in batch[start : start + size]]
-            yield [sample for sample in taken if sample is not None], start + size >= len(batch)
+    taken = in_threads(take, itertools.chain.from_iterable(batches), at_once)
+    with closing(taken):
+        for batch in batches:
+            for start in range(0, max(1, len(batch)), size):
+                with stats.timed("read"):
+                    part = list(itertools.islice(taken, len(batch[start : start + size])))
+                yield [sample for sample in part if sample is not None], start + size >= len(batch)
 
 
 def decode_micro_batches(
@@ -80,14 +90,17 @@ def decode_micro_batches(
             with stats.timed("lowres"):
                 return Decoded(samples, images, _look(images, lowres_size, decoder.device)), flight.ends_batch
 
+        fault: list[Exception] = []
         try:
-            for samples, ends_batch in micro_batches:
+            for samples, ends_batch in _until_fault(micro_batches, fault):
                 with stats.timed("decode"):
                     ahead.append(_InFlight(samples, ends_batch, decoder.start([s.image for s in samples])))
                 if len(ahead) > 1:
                     yield finish(ahead.popleft())
             while ahead:
                 yield finish(ahead.popleft())
+            if fault:
+                raise fault[0]
         finally:
             for left in ahead:
                 left.decoding.drain()
@@ -127,6 +140,14 @@ def zoom_batches(
                 stats.pixels += sum(height * width for height, width in sizes)
                 yield _join(samples, sizes, parts, fields)
                 samples, sizes, parts = [], [], []
+
+
+def _until_fault(items: Iterable[T], fault: list[Exception]) -> Generator[T]:
+    """Yield what comes before a fault, and note the fault: what was read before it is delivered before it."""
+    try:
+        yield from items
+    except Exception as error:  # noqa: BLE001 - raised by the caller, in its place
+        fault.append(error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foveal.shards import Shards
+from foveal.shards._location import identity_of
 
 VERSION = 1
 _NUMBERS = ("version", "epoch", "position", "seed")
@@ -17,12 +18,12 @@ _NUMBERS = ("version", "epoch", "position", "seed")
 def identity(shards: Shards, *, seed: int, shuffle: bool) -> dict[str, Any]:
     """Return what decides the order of every epoch, and so whose state a state is.
 
-    Shards are told from others by their names without folders, and how many samples each has: they may move to
+    Shards are told from others by their names without folders (and signatures), and how many samples each has: they may move to
     another folder or store between a run and the next.
     """
     digest = hashlib.sha256()
     for url, count in zip(shards.urls, shards.counts.tolist(), strict=True):
-        digest.update(f"{url.rpartition('/')[2]}\0{count}\0".encode())
+        digest.update(f"{identity_of(url).rpartition('/')[2]}\0{count}\0".encode())
     return {"seed": seed, "shuffle": shuffle, "samples": len(shards), "shards": digest.hexdigest()}
 
 
