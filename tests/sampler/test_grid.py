@@ -302,7 +302,7 @@ def test_first_use_in_inference_mode_spoils_nothing():
             "saliency must be (batch, 1, rows, cols), got shape (2, 3, 4, 4).",
         ),
         ({"size": (0, 5)}, "size must be at least (1, 1), got (0, 5)."),
-        ({"family": "spline"}, "family must be one of ('kernel',), got 'spline'."),
+        ({"family": "spline"}, "family must be one of ('kernel', 'separable', 'cdf'), got 'spline'."),
         ({"fwhm_cells": 0.0}, "fwhm_cells must be positive, got 0.0."),
         ({"padding": "zeros"}, "padding must be one of ('reflect', 'replicate'), got 'zeros'."),
         ({"max_zoom": 0.5}, "max_zoom must be at least 1, got 0.5: pass None for no bound."),
