@@ -78,7 +78,14 @@ def zoom_grid(
         raise ValueError(f"compat must be one of {COMPATS!r}, got {compat!r}.")
     if compat != "exact":
         _check_published(compat, family, max_zoom, min_zoom)
-    check_zoom(size, family, fwhm_cells, padding, max_zoom, min_zoom)
+    check_zoom(
+        size,
+        family=family,
+        fwhm_cells=fwhm_cells,
+        padding=padding,
+        max_zoom=max_zoom,
+        min_zoom=min_zoom,
+    )
     _check_saliency(saliency)
     wide = saliency.to(torch.promote_types(saliency.dtype, torch.float32))
     weights = wide / wide.sum(dim=(2, 3), keepdim=True)
@@ -123,6 +130,7 @@ def unchecked_grid(
 
 def check_zoom(
     size: tuple[int, int],
+    *,
     family: Family,
     fwhm_cells: float,
     padding: Padding,

@@ -62,7 +62,14 @@ class SaliencySampler(nn.Module):
         super().__init__()
         self.out_size = height_and_width(out_size, "out_size")
         self.lowres_size = height_and_width(lowres_size, "lowres_size")
-        check_zoom(self.out_size, family, fwhm_cells, padding, max_zoom, min_zoom)
+        check_zoom(
+            self.out_size,
+            family=family,
+            fwhm_cells=fwhm_cells,
+            padding=padding,
+            max_zoom=max_zoom,
+            min_zoom=min_zoom,
+        )
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature!r}.")
         self.saliency = SaliencyNet() if saliency is None else saliency
