@@ -44,7 +44,7 @@ def _axis(marginal: Float[Tensor, "batch nodes"], pixels: int) -> Float[Tensor, 
     start, end = density[:, :-1].gather(1, piece), density[:, 1:].gather(1, piece)
     rest = wanted - before
     local = (start.square() + 2 * rest * (end - start) / h).clamp(min=(_FLOOR / 2) ** 2).sqrt()
-    return 2 * (piece * h + (2 * rest / (start + local)).clamp(0, h)) - 1
+    return 2 * (piece.double() * h + (2 * rest / (start + local)).clamp(0, h)) - 1
 
 
 @constant
