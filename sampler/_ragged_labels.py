@@ -20,7 +20,8 @@ def each_size(source_size: SourceSize, batch: int) -> list[tuple[int, int]]:
     """
     given = source_size.tolist() if isinstance(source_size, Tensor) else source_size
     one = len(given) == 2 and isinstance(given[0], int)
-    sizes = [cast("tuple[int, int]", size) for size in ([given] * batch if one else given)]
+    pairs = cast("list[Sequence[int]]", [given] * batch if one else given)
+    sizes = [(int(height), int(width)) for height, width in pairs]
     if len(sizes) != batch:
         raise ValueError(f"source_size must be one (height, width) or {batch} of them, got {len(sizes)}.")
     for height, width in sizes:

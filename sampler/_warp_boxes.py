@@ -43,9 +43,8 @@ def warp_boxes(
         >>> warp_boxes([torch.tensor([[300.0, 30.0, 360.0, 80.0]])], grid, (400, 600))
         ([tensor([[50., 15., 60., 40.]])], [tensor([0])])
     """
-    _check_boxes(boxes)
     nodes, size = warp_nodes(grid), widths_and_heights(source_size, grid)
-    sides = 2 * padded(boxes, grid, columns=4, name="boxes") / size.repeat(1, 1, 2) - 1
+    sides = 2 * _padded_boxes(boxes, grid) / size.repeat(1, 1, 2) - 1
     x0, y0, x1, y1 = sides.unbind(dim=-1)
     turned = nodes.transpose(1, 2).flip(-1)
     found = torch.stack(
@@ -72,9 +71,8 @@ def unwarp_boxes(
     As :func:`warp_boxes` with the frames exchanged, but all boxes are kept: those that reach beyond the source are clipped
     to it, down to nothing if need be. Gradients flow into the boxes.
     """
-    _check_boxes(boxes)
     nodes, size = warp_nodes(grid), widths_and_heights(source_size, grid)
-    x0, y0, x1, y1 = padded(boxes, grid, columns=4, name="boxes").unbind(dim=-1)
+    x0, y0, x1, y1 = _padded_boxes(boxes, grid).unbind(dim=-1)
     left, right = (_side(nodes, x, (y0, y1))[..., 0] for x in (x0, x1))
     turned = nodes.transpose(1, 2).flip(-1)
     top, bottom = (_side(turned, y, (x0, x1))[..., 0] for y in (y0, y1))
@@ -111,11 +109,15 @@ def _clip(
     return boxes.clamp(min=0).minimum(torch.cat([size, size], dim=-1).to(boxes.dtype))
 
 
-def _check_boxes(boxes: Sequence[Real[Tensor, "_count 4"]]) -> None:
+def _padded_boxes(
+    boxes: Sequence[Real[Tensor, "_count 4"]], grid: Float[Tensor, "batch height width 2"]
+) -> Float[Tensor, "batch most 4"]:
+    filled = padded(boxes, grid, columns=4, name="boxes")
     for position, each in enumerate(boxes):
-        wrong = ~((each[..., :2] <= each[..., 2:]).all(dim=-1))
+        wrong = ~(each[:, :2] <= each[:, 2:]).all(dim=1)
         if bool(wrong.any()):
             raise ValueError(
                 f"boxes[{position}] must be (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, got "
                 f"{each[wrong][0].tolist()!r}: convert from (x, y, width, height) first."
             )
+    return filled

@@ -108,9 +108,10 @@ def roads(data_dir):
     shards = Shards(str(data_dir / "roads" / "roads-000000.tar"))
     samples = []
     for position in range(10):
-        read = {k: np.array(Image.open(io.BytesIO(v))) for k, v in shards[position].members.items()}
-        ids = np.where(read["pothole.png"] > 0, 2, read["crack.png"] > 0).astype(np.uint8)
-        samples.append((torch.from_numpy(read["jpg"]), torch.from_numpy(ids)))
+        read = {k: Image.open(io.BytesIO(v)) for k, v in shards[position].members.items()}
+        crack, pothole = (np.array(read[k].convert("L")) > 0 for k in ("crack.png", "pothole.png"))
+        ids = np.where(pothole, 2, crack).astype(np.uint8)
+        samples.append((torch.from_numpy(np.array(read["jpg"])), torch.from_numpy(ids)))
     return samples
 
 

@@ -24,7 +24,7 @@ def random_points(count, batch=2, seed=0, reach=1.0):
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(any_grid(), st.integers(0, 99))
 def test_the_map_is_the_one_described(grid, seed):
     """Bilinear between the grid's points, each coordinate straight on along its own axis beyond the outermost."""
@@ -37,7 +37,7 @@ def test_the_map_is_the_one_described(grid, seed):
         check_close(one, reference.source_of(expected_grid, at[:, 0], at[:, 1]), 1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(any_grid())
 def test_pixel_centres_are_the_grid(grid):
     """At j + 0.5, i + 0.5 the map is the grid itself."""
@@ -49,7 +49,7 @@ def test_pixel_centres_are_the_grid(grid):
 
 
 @pytest.mark.parametrize(("dtype", "pixels"), [(torch.float64, 1e-3), (torch.float32, 0.05)])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_there_and_back(dtype, pixels, data):
     """Any point of a 12 MP source comes back to where it was, whatever the grid: folded cells and all."""
@@ -81,7 +81,7 @@ def test_there_and_back_at_full_size(family, dtype, pixels):
         check_close(one, expected, pixels)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(any_grid(), st.tuples(st.integers(1, 30), st.integers(1, 30)))
 def test_inverse_grid_lands_on_the_lattice(grid, size):
     """Each entry, sent through the map by the oracle, is its own pixel's centre."""
