@@ -31,7 +31,9 @@ def zoom_grid(
     """Return where each output pixel looks in the input: denser where the saliency is higher.
 
     Attracts sampling points towards mass in ``saliency`` (Recasens et al. 2018, section 3.2, equations 3 and 4), or
-    distributes them in proportion to it. No grid ever folds. A uniform map gives the identity grid. Differentiable in the saliency; always at least float32, also under autocast.
+    distributes them in proportion to it. A uniform map gives the identity grid, and whatever the map, x never falls
+    along a row of the grid, nor y along a column. Differentiable in the saliency; always at least float32, also under
+    autocast.
 
     Args:
         saliency: Non-negative weights on a coarse lattice, of any scale; each map must have a positive sum. Its first
@@ -42,7 +44,7 @@ def zoom_grid(
             "separable" is the same along each axis alone, from the map's sums over rows and over columns (FOVEA, LZU):
             boxes stay boxes.
             "cdf" inverts each axis' cumulative distribution: the density of columns is exactly the saliency at their
-            x, likewise for rows. It zooms hardest, and never crops.
+            x, likewise for rows. It never crops.
         fwhm_cells: Full width at half maximum of the Gaussian, in lattice cells along either axis (so on a 31 x 31 map
             of a 3:2 image it is wider in x by half). The paper's code has 13 on 31 x 31; its text has sigma = a third
             of the map's width, which is 24.3. A narrower one zooms in more sharply. Without meaning for "cdf".

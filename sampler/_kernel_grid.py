@@ -13,6 +13,10 @@ U = diag(positions), the constants M = K R and N = K U R hold all of it:
 The step in x from one column to the next is the entry u_x of the Jacobian, and the step in y between rows v_y. The
 Jacobian is not diagonal (it is the covariance), so between these two directions a ridge of saliency that runs
 diagonally is magnified more across than either step tells.
+
+The continuous map never folds. Read at pixels, x still never falls along a row nor y along a column, but a cell of four
+neighbours may turn over: under "replicate" next to where positions are clamped to the image (up to half a percent of
+cells), under "reflect" only where the saliency is all but a few points. With a bound on the zoom neither was seen.
 """
 
 import math

@@ -107,6 +107,34 @@ def test_never_folds_never_leaves(family, padding, saliency, size, fwhm):
     check_grid(zoom_grid(saliency, size, family=family, padding=padding, fwhm_cells=fwhm))
 
 
+@pytest.mark.parametrize(("family", "contrast"), [("kernel", 4), ("separable", 60), ("cdf", 60)])
+@settings(max_examples=15, deadline=None)
+@given(st.floats(0, 1), st.integers(0, 99), st.sampled_from([(64, 64), (224, 96)]))
+def test_cells_keep_their_orientation(family, contrast, share, seed, size):
+    """No cell of four neighbours turns over: in separable grids whatever the map, in the kernel's up to strong contrast."""
+    logits = torch.randn(1, 961, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    saliency = (share * contrast * logits).softmax(dim=1).view(1, 1, 31, 31)
+
+    assert cell_areas(zoom_grid(saliency, size, family=family)).min() > -1e-12
+
+
+def test_clamping_turns_cells_over():
+    """The published padding does that to a few cells at the border, and the check above would see it."""
+    logits = torch.randn(8, 961, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    saliency = (2 * logits).softmax(dim=1).view(8, 1, 31, 31)
+    areas = cell_areas(zoom_grid(saliency, (224, 224), padding="replicate", fwhm_cells=13.0))
+
+    assert 0 < (areas < -1e-12).double().mean() < 0.01
+
+
+def cell_areas(grid):
+    """Twice the signed area of the triangle at each corner of each cell, in that of a uniform cell."""
+    across, down = grid.diff(dim=2), grid.diff(dim=1)
+    corners = [(a, d) for a in (across[:, :-1], across[:, 1:]) for d in (down[:, :, :-1], down[:, :, 1:])]
+    crossed = torch.stack([a[..., 0] * d[..., 1] - a[..., 1] * d[..., 0] for a, d in corners])
+    return crossed * grid.shape[1] * grid.shape[2] / 4
+
+
 @pytest.mark.parametrize("family", ["separable", "cdf"])
 @pytest.mark.parametrize("cells", [[(0, 0)], [(0, 30)], [(15, 15)], [(4, 4), (26, 26)], [(0, 0), (30, 30)]])
 def test_zeros_leave_grid_and_gradient_finite(family, cells):
