@@ -41,7 +41,7 @@ def warp_boxes(
     Example:
         >>> grid = zoom_grid(torch.ones(1, 1, 31, 31), (200, 100))
         >>> warp_boxes([torch.tensor([[300.0, 30.0, 360.0, 80.0]])], grid, (400, 600))
-        ([tensor([[50., 15., 60., 40.]])], [tensor([0])])
+        ([tensor([[50.0000, 15.0000, 60.0000, 40.0000]])], [tensor([0])])
     """
     nodes, size = warp_nodes(grid), widths_and_heights(source_size, grid)
     sides = 2 * _padded_boxes(boxes, grid) / size.repeat(1, 1, 2) - 1

@@ -2,7 +2,8 @@
 
 Coordinates of the zoomed image are in its pixels, with centres at 0.5, 1.5, ...: (0, 0, width, height) is all of it.
 Between the centres the map is bilinear in each cell of four. From the outermost centres on, each coordinate runs on with
-its last step along its own axis, and stays as it is along the other: straight, and without a fold at the corners.
+its last step along its own axis (a millionth of a uniform one at least), and stays as it is along the other: straight,
+and without a fold at the corners.
 
 So one more node on every side says it all. Node (i, j) of :func:`warp_nodes` belongs to (j - 0.5, i - 0.5).
 """

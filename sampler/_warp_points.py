@@ -34,7 +34,7 @@ def warp_points(
     Example:
         >>> grid = zoom_grid(torch.ones(1, 1, 31, 31), (200, 100))
         >>> warp_points([torch.tensor([[300.0, 30.0]])], grid, (400, 600))
-        [tensor([[50., 15.]])]
+        [tensor([[50.0000, 15.0000]])]
     """
     nodes, size = warp_nodes(grid), widths_and_heights(source_size, grid)
     x, y = (2 * padded(points, grid, columns=2, name="points") / size - 1).unbind(dim=-1)

@@ -1,6 +1,7 @@
 """The formulas once more, in float64 NumPy and as slowly as they read: what the tests hold the package against."""
 
 import numpy as np
+import scipy.integrate
 import scipy.interpolate
 import scipy.optimize
 
@@ -46,7 +47,7 @@ def distribution(marginal):
 
 def marginals(saliency):
     """What a bilinear map integrates to along y, and along x."""
-    return np.trapezoid(saliency, axis=0), np.trapezoid(saliency, axis=1)
+    return scipy.integrate.trapezoid(saliency, axis=0), scipy.integrate.trapezoid(saliency, axis=1)
 
 
 def quantiles(marginal, pixels):
@@ -58,7 +59,8 @@ def quantiles(marginal, pixels):
 
 def source_of(grid, x, y):
     """Where (x, y), in pixels of the zoomed image, lies in the source: bilinear between the (H, W, 2) grid's points at
-    pixel centres; beyond the outermost, each coordinate runs on with its last step along its own axis."""
+    pixel centres; beyond the outermost, each coordinate runs on with its last step along its own axis, at least a millionth of a
+    uniform one."""
     height, width, _ = grid.shape
     rows, cols = np.arange(height) + 0.5, np.arange(width) + 0.5
     inner_x, inner_y = np.clip(x, cols[0], cols[-1]), np.clip(y, rows[0], rows[-1])
@@ -70,9 +72,8 @@ def source_of(grid, x, y):
     def run_on(plane, centres, axis, off):
         if len(centres) == 1:
             return off * 2
-        first, last = (
-            read(np.broadcast_to(np.diff(plane, axis=axis).take([k], axis), plane.shape)) for k in (0, -1)
-        )
+        steps = np.maximum(np.diff(plane, axis=axis), 1e-6 * 2 / len(centres))
+        first, last = (read(np.broadcast_to(steps.take([k], axis), plane.shape)) for k in (0, -1))
         return off * np.where(off < 0, first, last)
 
     return np.stack(

@@ -251,3 +251,22 @@ def test_messages(call, error, message):
     """Each refusal names the argument and its value."""
     with unhooked(), pytest.raises(error, match=re.escape(message)):
         call(a_grid())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cuda_equals_cpu(family):
+    """Labels stay where they are while the grid is on a GPU, and come out the same."""
+    grid, boxes = a_grid(family), [torch.tensor([[3.0, 4, 25, 17], [9, 9, 20, 40]])] * 2
+    points = [box[:, :2] for box in boxes]
+    masks = [torch.arange(h * w).view(h, w) for h, w in SIZES]
+    warped, kept = warp_boxes(boxes, grid.cuda(), SIZES)
+
+    check_close(torch.stack(warped), torch.stack(warp_boxes(boxes, grid, SIZES)[0]), 1e-4)
+    check_close(
+        torch.stack(warp_points(points, grid.cuda(), SIZES)),
+        torch.stack(warp_points(points, grid, SIZES)),
+        1e-4,
+    )
+    assert torch.equal(warp_masks(masks, grid.cuda()), warp_masks(masks, grid))
+    assert {t.device.type for t in [*warped, *kept, warp_masks(masks, grid.cuda())]} == {"cpu"}
