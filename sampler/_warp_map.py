@@ -26,7 +26,8 @@ def warp_nodes(grid: Float[Tensor, "batch height width 2"]) -> Nodes:
     Raises:
         ValueError: The grid has another shape, no points, or points that are not finite; or it folds back.
     """
-    _check_grid(grid)
+    check_grid(grid)
+    _check_order(grid)
     x, y = grid.detach().double().unbind(dim=-1)
     x, y = x.cummax(dim=2).values, y.cummax(dim=1).values
     # Across the axis the border is repeated, along it the last step is.
@@ -78,11 +79,19 @@ def _run_on(lines: Float[Tensor, "batch lines points"]) -> Float[Tensor, "batch 
     return torch.cat([lines[..., :1] - steps[..., :1], lines, lines[..., -1:] + steps[..., -1:]], dim=2)
 
 
-def _check_grid(grid: Float[Tensor, "batch height width 2"]) -> None:
+def check_grid(grid: Float[Tensor, "batch height width 2"]) -> None:
+    """Refuse what is no grid.
+
+    Raises:
+        ValueError: The grid has another shape, no points, or points that are not finite.
+    """
     if grid.ndim != 4 or grid.shape[3] != 2 or 0 in grid.shape[1:]:
         raise ValueError(f"grid must be (batch, height, width, 2), got shape {tuple(grid.shape)!r}.")
     if not bool(grid.isfinite().all()):
         raise ValueError(f"grid must be finite, got {grid[~grid.isfinite()][0].item()!r}.")
+
+
+def _check_order(grid: Float[Tensor, "batch height width 2"]) -> None:
     for axis, dim in (("x", 2), ("y", 1)):
         steps = grid[..., 2 - dim].diff(dim=dim)
         if bool((steps < -_ROUNDING).any()):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from foveal.sampler._invert_grid import invert_grid
 from foveal.sampler._ragged_labels import SourceSize, each_size
+from foveal.sampler._warp_map import check_grid
 
 Mask = Integer[Tensor, "_height _width"] | Bool[Tensor, "_height _width"]
 Masks = Integer[Tensor, "batch _rows _cols"] | Bool[Tensor, "batch _rows _cols"]
@@ -27,9 +28,11 @@ def warp_masks(
         The id of the pixel that each point of the grid lies in, on the masks' device; beyond the border, of the border's.
 
     Raises:
-        ValueError: A mask is not two-dimensional or has no pixels, or there are not as many as grids.
+        ValueError: A mask is not two-dimensional or has no pixels, or there are not as many as grids; or the grid is not
+            finite or has another shape.
         TypeError: The masks are of different types, or of a floating-point type.
     """
+    check_grid(grid)
     _check_masks(masks, len(grid))
     found = [_look_up(mask, points) for mask, points in zip(masks, grid, strict=True)]
     empty = torch.zeros(0, *grid.shape[1:3], dtype=torch.int64, device=grid.device)
@@ -55,6 +58,7 @@ def unwarp_masks(
         ValueError: As :func:`warp_masks` and :func:`invert_grid`, or a size is below one pixel.
         TypeError: The masks are of a floating-point type.
     """
+    check_grid(grid)
     _check_masks(masks, len(grid))
     sizes = each_size(source_size, len(grid))
     return [

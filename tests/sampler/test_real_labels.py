@@ -50,7 +50,7 @@ def test_warped_boxes_hold_the_same_coins(coins, family):
     """The pixels of the zoomed image that show a coin's box fill its warped box, and none lies outside."""
     images, boxes, _ = zip(*coins, strict=True)
     sizes = [image.shape[:2] for image in images]
-    grids = grids_of(images, (448, 448), family)
+    grids = grids_of(images, (224, 224), family)
     warped, kept = warp_boxes(boxes, grids, sizes)
     looked = (grids.double() + 1) / 2 * torch.tensor([[w, h] for h, w in sizes])[:, None, None]
 
@@ -69,10 +69,10 @@ def test_a_coin_stays_in_its_box_there_and_back(coins, family):
     """The coin's own disc lies in the warped box and touches its sides, and unwarping gives the box again, or more."""
     images, boxes, _ = zip(*coins, strict=True)
     sizes = [image.shape[:2] for image in images]
-    grids = grids_of(images, (448, 448), family)
+    grids = grids_of(images, (224, 224), family)
     warped, _ = warp_boxes(boxes, grids, sizes)
     back = unwarp_boxes(warped, grids, sizes)
-    turn = torch.linspace(0, 2 * torch.pi, 361, dtype=torch.float64)
+    turn = torch.linspace(0, 2 * torch.pi, 37, dtype=torch.float64)
     circle = torch.stack([turn.cos(), turn.sin()], dim=-1)
     rims = [
         ((b[:, None, :2] + b[:, None, 2:] + (b[:, None, 2:] - b[:, None, :2]) * circle) / 2) for b in boxes
@@ -104,10 +104,10 @@ def test_boxes_belong_to_the_upright_photograph(coins):
 
 @pytest.fixture(scope="module")
 def roads(data_dir):
-    """Ten road photographs with their masks: 0 road, 1 crack, 2 pothole."""
+    """Four road photographs with their masks: 0 road, 1 crack, 2 pothole."""
     shards = Shards(str(data_dir / "roads" / "roads-000000.tar"))
     samples = []
-    for position in range(10):
+    for position in range(4):
         read = {k: Image.open(io.BytesIO(v)) for k, v in shards[position].members.items()}
         crack, pothole = (np.array(read[k].convert("L")) > 0 for k in ("crack.png", "pothole.png"))
         ids = np.where(pothole, 2, crack).astype(np.uint8)
@@ -132,13 +132,13 @@ def test_area_of_each_class_is_what_the_jacobian_predicts(roads, family):
 
         assert set(seen.unique().tolist()) <= set(mask.unique().tolist())
 
-    check_close(measured / predicted, torch.ones(3), 0.02)
+    check_close(measured / predicted, torch.ones(3), 0.01)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_masks_come_back(roads, family):
     """There and back, at an output of the mask's size and little zoom, nearly every pixel has its id again."""
-    images, masks = zip(*roads[:3], strict=True)
+    images, masks = zip(*roads[:2], strict=True)
     grids = grids_of(images, (640, 1024), family, min_zoom=0.8)
     back = unwarp_masks(warp_masks(masks, grids), grids, (640, 1024))
     for mask, again in zip(masks, back, strict=True):
@@ -150,7 +150,7 @@ def test_masks_come_back(roads, family):
 
 def test_the_centre_of_each_crack_pixel_comes_back(roads):
     """Damage found in the zoomed photograph is found where it is in the road: within a hundredth of a pixel."""
-    images, masks = zip(*roads[:3], strict=True)
+    images, masks = zip(*roads[:2], strict=True)
     grids = grids_of(images, (224, 224), "kernel").double()
     pixels = [mask.nonzero().flip(-1)[::20].double() + 0.5 for mask in masks]
     back = unwarp_points(warp_points(pixels, grids, (640, 1024)), grids, (640, 1024))

@@ -224,6 +224,7 @@ MASKS = [torch.zeros(4, 5, dtype=torch.int64)] * 2
             ValueError,
             "boxes[1] must be (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, got [5, 0, 3, 9]: convert from",
         ),
+        (lambda g: warp_masks(MASKS, g / 0), ValueError, "grid must be finite, got "),
         (lambda g: warp_masks(MASKS[:1], g), ValueError, "masks must be 2, one for each grid, got 1."),
         (
             lambda g: warp_masks([MASKS[0], torch.zeros(1, 4, 5, dtype=torch.int64)], g),
