@@ -71,7 +71,6 @@ def test_a_large_lattice_is_done_in_parts():
     grid = a_grid(batch=1)
     large = invert_grid(grid, (1000, 300))
 
-    check_close(large[:, ::10, ::10], invert_grid(grid, (1000, 300))[:, ::10, ::10], 0)
     check_close(large[:, 499:501].mean(dim=1), invert_grid(grid, (500, 300))[:, 249:251].mean(dim=1), 1e-3)
 
 

@@ -32,10 +32,10 @@ def grids_of(images, size, family, **settings):
 
 @pytest.fixture(scope="module")
 def coins(data_dir):
-    """Two photographs of coins in each of three EXIF orientations: upright pixels, boxes, size as stored."""
+    """A photograph of coins in each of three EXIF orientations: upright pixels, boxes, size as stored."""
     shards = Shards(str(data_dir / "coins" / "coins-00000{0..1}.tar"))
     samples = []
-    for position in (0, 1, 2, 3, 6, 7):
+    for position in (0, 2, 6):
         members = shards[position].members
         with Image.open(io.BytesIO(members["jpg"])) as image:
             upright = np.array(ImageOps.exif_transpose(image).convert("RGB"))
@@ -104,10 +104,10 @@ def test_boxes_belong_to_the_upright_photograph(coins):
 
 @pytest.fixture(scope="module")
 def roads(data_dir):
-    """Four road photographs with their masks: 0 road, 1 crack, 2 pothole."""
+    """Two road photographs with their masks: 0 road, 1 crack, 2 pothole."""
     shards = Shards(str(data_dir / "roads" / "roads-000000.tar"))
     samples = []
-    for position in range(4):
+    for position in range(2):
         read = {k: Image.open(io.BytesIO(v)) for k, v in shards[position].members.items()}
         crack, pothole = (np.array(read[k].convert("L")) > 0 for k in ("crack.png", "pothole.png"))
         ids = np.where(pothole, 2, crack).astype(np.uint8)
@@ -138,7 +138,7 @@ def test_area_of_each_class_is_what_the_jacobian_predicts(roads, family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_masks_come_back(roads, family):
     """There and back, at an output of the mask's size and little zoom, nearly every pixel has its id again."""
-    images, masks = zip(*roads[:2], strict=True)
+    images, masks = zip(*roads, strict=True)
     grids = grids_of(images, (640, 1024), family, min_zoom=0.8)
     back = unwarp_masks(warp_masks(masks, grids), grids, (640, 1024))
     for mask, again in zip(masks, back, strict=True):
@@ -150,7 +150,7 @@ def test_masks_come_back(roads, family):
 
 def test_the_centre_of_each_crack_pixel_comes_back(roads):
     """Damage found in the zoomed photograph is found where it is in the road: within a hundredth of a pixel."""
-    images, masks = zip(*roads[:2], strict=True)
+    images, masks = zip(*roads, strict=True)
     grids = grids_of(images, (224, 224), "kernel").double()
     pixels = [mask.nonzero().flip(-1)[::20].double() + 0.5 for mask in masks]
     back = unwarp_points(warp_points(pixels, grids, (640, 1024)), grids, (640, 1024))
