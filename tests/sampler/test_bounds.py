@@ -9,6 +9,8 @@ from foveal.sampler import zoom_grid
 from tests.checks import border_gaps, check_bounds, check_close, check_grid, uniform_steps
 from tests.strategies import FAMILIES, PADDINGS, any_saliency, bump, softmax_map
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=40, deadline=None)

@@ -12,6 +12,9 @@ from tests import reference
 from tests.checks import check_close, check_grid, check_operator
 from tests.strategies import FAMILIES, PADDINGS, any_saliency, softmax_map
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 SIZES = [((31, 31), (224, 224)), ((9, 14), (17, 11)), ((7, 5), (1, 40)), ((2, 5), (12, 9))]
 
 

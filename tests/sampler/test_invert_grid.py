@@ -9,6 +9,8 @@ from foveal.sampler import invert_grid, unzoom, zoom_grid
 from tests.checks import check_close, check_operator, unhooked
 from tests.strategies import FAMILIES, softmax_map
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def a_grid(family="kernel", dtype=torch.float64, size=(24, 32), batch=2):
     return zoom_grid(softmax_map(9, 14, batch=batch).to(dtype), size, family=family)

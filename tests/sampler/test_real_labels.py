@@ -24,6 +24,8 @@ from foveal.shards import Shards
 from tests.checks import check_close
 from tests.strategies import FAMILIES
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def grids_of(images, size, family, **settings):
     logits = SpectralSaliency()(lowres(images, (128, 128)))

@@ -19,6 +19,9 @@ from foveal.sampler import (
 from tests.checks import check_close, unhooked
 from tests.strategies import FAMILIES, any_grid, softmax_map
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 SIZES = [(300, 400), (50, 30)]
 
 

@@ -13,6 +13,9 @@ from tests import reference
 from tests.checks import check_close
 from tests.strategies import any_grid, softmax_map
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 SOURCE = (3000, 4000)
 
 
