@@ -4,12 +4,15 @@
 * :class:`SaliencyNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned small, learned as
   published, and without any training. Each returns *logits* over a lattice; the sampler's softmax makes a map of them
 * :func:`lowres`, :func:`zoom_grid`, :func:`sample` -- the steps, usable alone
+* :func:`warp_points`, :func:`warp_boxes`, :func:`warp_masks` -- labels into the zoomed image, and ``unwarp_...`` back;
+  :func:`unzoom` brings feature maps back, :func:`invert_grid` says where from
 
 Images are one (batch, channel, height, width) tensor, or (height, width, 3) uint8 tensors of different sizes. Grids are
 (x, y) in [-1, 1] of the source with ``align_corners=False``; points beyond the border read the border.
 """
 
 from foveal.sampler._grid import zoom_grid
+from foveal.sampler._invert_grid import invert_grid, unzoom
 from foveal.sampler._lowres import lowres
 from foveal.sampler._resnet import ResNet18Saliency
 from foveal.sampler._saliency_net import SaliencyNet
@@ -17,6 +20,9 @@ from foveal.sampler._saliency_sampler import SaliencySampler
 from foveal.sampler._sample import sample
 from foveal.sampler._spectral import SpectralSaliency
 from foveal.sampler._uniform import UniformSampler
+from foveal.sampler._warp_boxes import unwarp_boxes, warp_boxes
+from foveal.sampler._warp_masks import unwarp_masks, warp_masks
+from foveal.sampler._warp_points import unwarp_points, warp_points
 from foveal.sampler._zoomed import Zoomed
 
 __all__ = [
@@ -26,7 +32,15 @@ __all__ = [
     "SpectralSaliency",
     "UniformSampler",
     "Zoomed",
+    "invert_grid",
     "lowres",
     "sample",
+    "unwarp_boxes",
+    "unwarp_masks",
+    "unwarp_points",
+    "unzoom",
+    "warp_boxes",
+    "warp_masks",
+    "warp_points",
     "zoom_grid",
 ]

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler._grid import check_zoom, unchecked_grid
+from foveal.sampler._grid import Family, check_zoom, unchecked_grid
 from foveal.sampler._images import Images
 from foveal.sampler._kernel_grid import Padding
 from foveal.sampler._lowres import lowres as lowres_of
@@ -27,12 +27,14 @@ class SaliencySampler(nn.Module):
         saliency: A module from (batch, 3, height, width) in [0, 1] to logits (batch, 1, rows, cols) of any rows and
             cols. A map that is non-negative already goes in as its logarithm. :class:`SaliencyNet` if None.
         lowres_size: Height and width in pixels of the copy that the saliency module looks at.
+        family: How points are attracted, as in :func:`zoom_grid`.
         fwhm_cells: Width of the attraction, as in :func:`zoom_grid`.
         padding: As in :func:`zoom_grid`.
         temperature: Divides the logits. Below 1 the saliency is sharper and the zoom stronger: 0.25 is the fourth
             power of the map.
         max_zoom: As in :func:`zoom_grid`. It also bounds ``source_px``, the height and width beyond which a larger
             source could not show more.
+        min_zoom: As in :func:`zoom_grid`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -50,22 +52,33 @@ class SaliencySampler(nn.Module):
         *,
         saliency: nn.Module | None = None,
         lowres_size: tuple[int, int] = (128, 128),
+        family: Family = "kernel",
         fwhm_cells: float = 8.0,
         padding: Padding = "reflect",
         temperature: float = 1.0,
         max_zoom: float | None = None,
+        min_zoom: float | None = None,
     ) -> None:
         super().__init__()
         self.out_size = height_and_width(out_size, "out_size")
         self.lowres_size = height_and_width(lowres_size, "lowres_size")
-        check_zoom(self.out_size, fwhm_cells, padding, max_zoom)
+        check_zoom(
+            self.out_size,
+            family=family,
+            fwhm_cells=fwhm_cells,
+            padding=padding,
+            max_zoom=max_zoom,
+            min_zoom=min_zoom,
+        )
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature!r}.")
         self.saliency = SaliencyNet() if saliency is None else saliency
+        self.family = family
         self.fwhm_cells = float(fwhm_cells)
         self.padding = padding
         self.temperature = float(temperature)
         self.max_zoom = None if max_zoom is None else float(max_zoom)
+        self.min_zoom = None if min_zoom is None else float(min_zoom)
 
     @property
     def source_px(self) -> tuple[int, int] | None:
@@ -89,17 +102,20 @@ class SaliencySampler(nn.Module):
         grid = unchecked_grid(
             weights,
             self.out_size,
+            family=self.family,
             fwhm_cells=self.fwhm_cells,
             padding=self.padding,
             max_zoom=self.max_zoom,
+            min_zoom=self.min_zoom,
         )
         return Zoomed(sample(images, grid), grid, weights)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
         return (
-            f"out_size={self.out_size}, lowres_size={self.lowres_size}, fwhm_cells={self.fwhm_cells}, "
-            f"padding={self.padding!r}, temperature={self.temperature}, max_zoom={self.max_zoom}"
+            f"out_size={self.out_size}, lowres_size={self.lowres_size}, family={self.family!r}, "
+            f"fwhm_cells={self.fwhm_cells}, padding={self.padding!r}, temperature={self.temperature}, "
+            f"max_zoom={self.max_zoom}, min_zoom={self.min_zoom}"
         )
 
     def _weights(self, logits: Float[Tensor, "batch 1 rows cols"]) -> Float[Tensor, "batch 1 rows cols"]:

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler._grid import identity_grid
+from foveal.sampler._frame import identity_grid
 from foveal.sampler._images import Images
 from foveal.sampler._saliency_sampler import height_and_width
 from foveal.sampler._sample import sample

@@ -28,6 +28,44 @@ def check_grid(grid):
     assert bool((grid[..., 1].diff(dim=1) >= slack).all()), "y folds back"
 
 
+def uniform_steps(grid):
+    """Per sample, all steps between neighbouring points along their own axis, in uniform steps: each (batch, n)."""
+    height, width = grid.shape[1:3]
+    return torch.cat(
+        [
+            grid[..., 0].diff(dim=2).flatten(1) * width / 2,
+            grid[..., 1].diff(dim=1).flatten(1) * height / 2,
+        ],
+        dim=1,
+    )
+
+
+def border_gaps(grid):
+    """Per sample, the ways from the image's edges to the outermost points, in those of the identity."""
+    height, width = grid.shape[1:3]
+    x, y = grid.unbind(dim=-1)
+    return torch.cat(
+        [
+            (1 + x[:, :, 0]) * width,
+            (1 - x[:, :, -1]) * width,
+            (1 + y[:, 0]) * height,
+            (1 - y[:, -1]) * height,
+        ],
+        dim=1,
+    )
+
+
+def check_bounds(grid, max_zoom, min_zoom, slack):
+    """No step shorter than 1 / max_zoom of a uniform one; none, nor a gap at the border, longer than 1 / min_zoom."""
+    steps, gaps = uniform_steps(grid), border_gaps(grid)
+
+    if max_zoom is not None:
+        assert bool((steps >= 1 / max_zoom - slack).all()), f"magnified {1 / steps.min()} times"
+    if min_zoom is not None:
+        assert bool((steps <= 1 / min_zoom + slack).all()), f"shrunk to {1 / steps.max()}"
+        assert bool((gaps <= 1 / min_zoom + slack).all()), f"border shrunk to {1 / gaps.max()}"
+
+
 def check_operator(function, *tensors):
     """The same answer twice, no write to an input, the same answer for other strides."""
     before = [t.clone() for t in tensors]

@@ -1,6 +1,9 @@
 """The formulas once more, in float64 NumPy and as slowly as they read: what the tests hold the package against."""
 
 import numpy as np
+import scipy.integrate
+import scipy.interpolate
+import scipy.optimize
 
 
 def kernel_nodes(saliency, fwhm_cells, padding):
@@ -23,6 +26,63 @@ def kernel_nodes(saliency, fwhm_cells, padding):
             nodes[0, i, j] = (weight * x[j : j + 2 * right + 1]).sum() / weight.sum()
             nodes[1, i, j] = (weight * y[i : i + 2 * below + 1, None]).sum() / weight.sum()
     return nodes
+
+
+def kernel_line(marginal, fwhm_cells, padding):
+    """The same along one axis: each node at the Gaussian-weighted mean position of what lies around it."""
+    last = len(marginal) - 1
+    padded = np.pad(marginal.astype(np.float64), last, {"replicate": "edge"}.get(padding, padding))
+    x = 2 * (np.arange(len(padded)) - last) / last - 1
+    near = np.exp(-4 * np.log(2) * np.arange(-last, last + 1) ** 2 / fwhm_cells**2)
+    window = [slice(i, i + 2 * last + 1) for i in range(last + 1)]
+    return np.array([(near * padded[w] * x[w]).sum() / (near * padded[w]).sum() for w in window])
+
+
+def distribution(marginal):
+    """The cumulative distribution on [-1, 1] of a density that is linear between evenly spaced nodes."""
+    density = scipy.interpolate.make_interp_spline(np.linspace(-1, 1, len(marginal)), marginal, k=1)
+    below = density.antiderivative()
+    return lambda x: (below(x) - below(-1)) / (below(1) - below(-1))
+
+
+def marginals(saliency):
+    """What a bilinear map integrates to along y, and along x."""
+    return scipy.integrate.trapezoid(saliency, axis=0), scipy.integrate.trapezoid(saliency, axis=1)
+
+
+def quantiles(marginal, pixels):
+    """Where the distribution reaches (j + 1/2) / pixels, found by bracketing."""
+    below = distribution(marginal)
+    wanted = (np.arange(pixels) + 0.5) / pixels
+    return np.array([scipy.optimize.brentq(lambda x, t=t: below(x) - t, -1, 1, xtol=1e-15) for t in wanted])
+
+
+def source_of(grid, x, y):
+    """Where (x, y), in pixels of the zoomed image, lies in the source: bilinear between the (H, W, 2) grid's points at
+    pixel centres; beyond the outermost, each coordinate runs on with its last step along its own axis, at least a millionth of a
+    uniform one."""
+    height, width, _ = grid.shape
+    rows, cols = np.arange(height) + 0.5, np.arange(width) + 0.5
+    inner_x, inner_y = np.clip(x, cols[0], cols[-1]), np.clip(y, rows[0], rows[-1])
+
+    def read(plane):
+        along = np.stack([np.interp(inner_x, cols, row) for row in plane])
+        return np.array([np.interp(yy, rows, along[:, k]) for k, yy in enumerate(inner_y)])
+
+    def run_on(plane, centres, axis, off):
+        if len(centres) == 1:
+            return off * 2
+        steps = np.maximum(np.diff(plane, axis=axis), 1e-6 * 2 / len(centres))
+        first, last = (read(np.broadcast_to(steps.take([k], axis), plane.shape)) for k in (0, -1))
+        return off * np.where(off < 0, first, last)
+
+    return np.stack(
+        [
+            read(grid[..., 0]) + run_on(grid[..., 0], cols, 1, x - inner_x),
+            read(grid[..., 1]) + run_on(grid[..., 1], rows, 0, y - inner_y),
+        ],
+        axis=-1,
+    )
 
 
 def grid_at_pixels(nodes, size):

@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 
 
 @pytest.fixture
@@ -26,3 +27,12 @@ def run_plain(tmp_path):
         assert done.returncode == 0, done.stderr
 
     return run
+
+
+@pytest.fixture
+def one_thread():
+    """For many operations on small tensors: beside other work, threads would mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

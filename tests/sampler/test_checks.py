@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from foveal.sampler import sample
-from tests.checks import check_close, check_grid, check_operator, unhooked
+from tests.checks import check_bounds, check_close, check_grid, check_operator, unhooked
 
 
 @pytest.mark.parametrize("wrong", [np.ones((2, 2)) + 1e-3, np.full((2, 2), np.nan), np.ones((2, 1))])
@@ -59,3 +59,20 @@ def test_unhooked_takes_the_shape_checks_away_and_brings_them_back():
         sample(images, grid)
     with pytest.raises(jaxtyping.TypeCheckError):
         sample(images, grid)
+
+
+@pytest.mark.parametrize("wrong", ["short", "long", "border"])
+def test_check_bounds_refuses(wrong):
+    """A step that is too short, one that is too long, and a border that is cut off are noticed."""
+    y, x = torch.meshgrid((torch.arange(5) - 2) / 2.5, (torch.arange(7) - 3) / 3.5, indexing="ij")
+    grid = torch.stack([x, y], dim=-1)[None]
+    check_bounds(grid, 1.2, 0.9, 1e-6)
+    if wrong == "short":
+        grid[0, 2, 3, 0] -= 0.2 / 3.5
+    elif wrong == "long":
+        grid[0, 2, 4, 1] += 0.2 / 2.5
+    else:
+        grid = grid * 0.95
+
+    with pytest.raises(AssertionError):
+        check_bounds(grid, 1.2 if wrong == "short" else None, None if wrong == "short" else 0.9, 1e-6)

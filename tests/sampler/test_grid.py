@@ -4,28 +4,14 @@ import re
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from foveal.sampler import zoom_grid
 from foveal.sampler._kernel_grid import kernel_nodes
 from tests import reference
 from tests.checks import check_close, check_grid, check_operator, unhooked
+from tests.strategies import FAMILIES, PADDINGS, bump, softmax_map
 
-PADDINGS = ["reflect", "replicate"]
 MAPS = [(31, 31), (9, 14), (2, 5)]
-
-
-def softmax_map(rows, cols, batch=1, contrast=2.0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(rows * 100 + cols)
-    logits = contrast * torch.randn(batch, rows * cols, generator=generator, dtype=dtype)
-    return logits.softmax(dim=1).view(batch, 1, rows, cols)
-
-
-def bump(amplitude, row=15, col=15, cells=2.0):
-    i, j = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
-    logits = amplitude * torch.exp(-((i - row) ** 2 + (j - col) ** 2) / (2 * cells**2))
-    return logits.flatten().softmax(dim=0).view(1, 1, 31, 31)
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
@@ -76,17 +62,6 @@ def test_a_single_line_leaves_its_own_axis_alone(padding):
     )
 
 
-def test_gradcheck():
-    """T3: analytic and numeric derivatives agree, bound and all."""
-    saliency = softmax_map(4, 5, batch=2).requires_grad_()
-
-    assert torch.autograd.gradcheck(lambda s: zoom_grid(s, (6, 7), fwhm_cells=3.0), saliency)
-    assert torch.autograd.gradcheck(
-        lambda s: zoom_grid(s, (6, 7), fwhm_cells=3.0, padding="replicate"), saliency
-    )
-    assert torch.autograd.gradcheck(lambda s: zoom_grid(s, (6, 7), fwhm_cells=3.0, max_zoom=1.05), saliency)
-
-
 @pytest.mark.parametrize("scale", [1e-20, 3.0, 1e20])
 def test_scale_does_not_matter(scale):
     """T4: saliency has no unit."""
@@ -129,23 +104,6 @@ def test_jacobian_is_the_covariance():
     check_close((node + 1) * 5, mean(4, 6), 1e-6)  # the window ends at p cells here, and runs on there
 
 
-@st.composite
-def any_saliency(draw):
-    """Two maps of one size, from uniform to almost one-hot."""
-    rows, cols = draw(st.integers(1, 12)), draw(st.integers(1, 12))
-    generator = torch.Generator().manual_seed(draw(st.integers(0, 99)))
-    logits = draw(st.floats(0, 60)) * torch.randn(2, rows * cols, generator=generator)
-    return logits.softmax(dim=1).view(2, 1, rows, cols)
-
-
-@pytest.mark.parametrize("padding", PADDINGS)
-@settings(max_examples=25, deadline=None)
-@given(any_saliency(), st.tuples(st.integers(1, 9), st.integers(1, 9)), st.floats(0.5, 20))
-def test_never_folds_never_leaves(padding, saliency, size, fwhm):
-    """T6: monotone along each axis and inside the image, however extreme the saliency."""
-    check_grid(zoom_grid(saliency, size, padding=padding, fwhm_cells=fwhm))
-
-
 @pytest.mark.parametrize("fwhm", [0.5, 4.0, 8.0, 13.0])
 @pytest.mark.parametrize("cell", [(0, 0), (0, 30), (15, 15), (30, 7)])
 def test_one_hot_is_finite(cell, fwhm):
@@ -169,6 +127,17 @@ def test_replicate_crops_reflect_does_not(amplitude, covered):
         row = kernel_nodes(bump(amplitude), 13.0, padding)[0, 0, 15]
 
         assert (row[-1] - row[0]).item() / 2 == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("padding", "place", "peak"),
+    [("replicate", 15, 24.3), ("reflect", 15, 24.3), ("replicate", 27, 17.0), ("reflect", 27, 4.8)],
+)
+def test_the_price_of_reflect_is_magnification_near_the_border(padding, place, peak):
+    """At the centre both paddings magnify alike; three cells from a corner reflect holds back."""
+    y = kernel_nodes(bump(8, place, place).double(), 13.0, padding)[0, 1]
+
+    assert 1 / (y.diff(dim=0)[:, place].min().item() * 15) == pytest.approx(peak, rel=0.15)
 
 
 def test_published_upsampling():
@@ -215,34 +184,6 @@ def test_the_grid_is_denser_at_the_target():
     near = (x - (22 / 15 - 1)).hypot(y - (7 / 15 - 1)) < 0.2
 
     assert near.float().mean() > 3 * math.pi * 0.2**2 / 4
-
-
-@pytest.mark.parametrize("max_zoom", [1.0, 1.5, 3.0, 8.0])
-def test_max_zoom_holds_and_no_more(max_zoom):
-    """The shortest step is 1 / max_zoom of a uniform one where the bound acts; elsewhere the grid stays as it was."""
-    saliency = torch.cat([bump(20, cells=1.0), torch.ones(1, 1, 31, 31)])
-    size = (48, 64)
-    grid = zoom_grid(saliency, size, max_zoom=max_zoom)
-    steps = torch.minimum(
-        grid[..., 0].diff(dim=2).amin(dim=(1, 2)) * 32, grid[..., 1].diff(dim=1).amin(dim=(1, 2)) * 24
-    )
-
-    check_close(steps, [1 / max_zoom, 1], 1e-4)
-    check_close(grid[1:], zoom_grid(saliency[1:], size), 1e-6)
-    check_grid(grid)
-
-
-def test_a_bound_that_does_not_act_changes_nothing():
-    """Zoom far below the bound comes out bit for bit."""
-    saliency = softmax_map(31, 31, contrast=0.2)
-
-    assert torch.equal(zoom_grid(saliency, (20, 30), max_zoom=50.0), zoom_grid(saliency, (20, 30)))
-
-
-def test_one_pixel_of_output():
-    """Outputs of a single row, column or pixel have no step to bound."""
-    for size in ((1, 1), (1, 9), (9, 1)):
-        check_grid(zoom_grid(softmax_map(31, 31), size, max_zoom=2.0))
 
 
 def test_operator_manners():
@@ -302,11 +243,21 @@ def test_first_use_in_inference_mode_spoils_nothing():
             "saliency must be (batch, 1, rows, cols), got shape (2, 3, 4, 4).",
         ),
         ({"size": (0, 5)}, "size must be at least (1, 1), got (0, 5)."),
-        ({"family": "spline"}, "family must be one of ('kernel',), got 'spline'."),
+        ({"family": "spline"}, "family must be one of ('kernel', 'separable', 'cdf'), got 'spline'."),
         ({"fwhm_cells": 0.0}, "fwhm_cells must be positive, got 0.0."),
         ({"padding": "zeros"}, "padding must be one of ('reflect', 'replicate'), got 'zeros'."),
         ({"max_zoom": 0.5}, "max_zoom must be at least 1, got 0.5: pass None for no bound."),
         ({"compat": "old"}, "compat must be one of ('exact', 'torch04', 'torch13plus'), got 'old'."),
+        ({"min_zoom": 0.0}, "min_zoom must be in (0, 1], got 0.0: pass None for no bound."),
+        ({"min_zoom": 1.1}, "min_zoom must be in (0, 1], got 1.1: pass None for no bound."),
+        (
+            {"compat": "torch13plus", "family": "cdf"},
+            "family must be 'kernel' with compat='torch13plus', got 'cdf'.",
+        ),
+        (
+            {"compat": "torch04", "min_zoom": 0.5},
+            "min_zoom must be None with compat='torch04', got 0.5: the published code has no bound.",
+        ),
         (
             {"compat": "torch04", "max_zoom": 2.0},
             "max_zoom must be None with compat='torch04', got 2.0: the published code has no bound.",
@@ -322,15 +273,15 @@ def test_messages(changed, message):
 
 
 @pytest.mark.gpu
-def test_cuda_equals_cpu():
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cuda_equals_cpu(family):
     """The device does not matter, nor does permission to multiply in TF32."""
     saliency = softmax_map(31, 31, batch=4, dtype=torch.float32)
+    settings = {"family": family, "max_zoom": 2.0, "min_zoom": 0.6}
     torch.set_float32_matmul_precision("high")
     try:
         check_close(
-            zoom_grid(saliency.cuda(), (64, 48), max_zoom=2.0),
-            zoom_grid(saliency, (64, 48), max_zoom=2.0),
-            1e-5,
+            zoom_grid(saliency.cuda(), (64, 48), **settings), zoom_grid(saliency, (64, 48), **settings), 1e-5
         )
     finally:
         torch.set_float32_matmul_precision("highest")

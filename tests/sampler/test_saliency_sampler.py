@@ -33,16 +33,16 @@ def images():
     return [noise(300, 280), noise(40, 50, 1), noise(1, 1, 2)]
 
 
-def test_is_its_three_steps(images):
+@pytest.mark.parametrize("family", ["kernel", "separable", "cdf"])
+def test_is_its_three_steps(images, family):
     """The answer is that of softmax, zoom_grid and sample."""
-    zoom = SaliencySampler(
-        (20, 30), saliency=Fixed(torch.randn(1, 1, 9, 14)), temperature=0.5, max_zoom=3.0, fwhm_cells=5.0
-    )
+    how = {"family": family, "fwhm_cells": 5.0, "max_zoom": 3.0, "min_zoom": 0.6}
+    zoom = SaliencySampler((20, 30), saliency=Fixed(torch.randn(1, 1, 9, 14)), temperature=0.5, **how)
     zoomed, grid, saliency = zoom(images)
     weights = (zoom.saliency.logits / 0.5).flatten(1).softmax(dim=1).view(1, 1, 9, 14).expand(3, -1, -1, -1)
 
     check_close(saliency, weights, 1e-7)
-    check_close(grid, zoom_grid(weights, (20, 30), fwhm_cells=5.0, max_zoom=3.0), 1e-6)
+    check_close(grid, zoom_grid(weights, (20, 30), **how), 1e-6)
     check_close(zoomed, sample(images, grid), 1e-6)
     check_grid(grid.detach())
 
@@ -191,8 +191,8 @@ def test_a_small_object_in_clutter_is_enlarged():
 def test_repr(images):
     """Settings and shapes, no pixels."""
     assert (
-        "out_size=(8, 8), lowres_size=(128, 128), fwhm_cells=8.0, padding='reflect', temperature=1.0, max_zoom=2.0"
-        in repr(SaliencySampler(8, max_zoom=2.0))
+        "out_size=(8, 8), lowres_size=(128, 128), family='kernel', fwhm_cells=8.0, padding='reflect', "
+        "temperature=1.0, max_zoom=2.0, min_zoom=None" in repr(SaliencySampler(8, max_zoom=2.0))
     )
     assert (
         repr(UniformSampler((4, 5))(images))
@@ -226,6 +226,8 @@ def test_compiles(run_plain):
         ({"lowres_size": (0, 5)}, "lowres_size must be at least 1 pixel, got (0, 5)."),
         ({"temperature": 0.0}, "temperature must be positive, got 0.0."),
         ({"max_zoom": 0.9}, "max_zoom must be at least 1, got 0.9: pass None for no bound."),
+        ({"min_zoom": 2.0}, "min_zoom must be in (0, 1], got 2.0: pass None for no bound."),
+        ({"family": "tps"}, "family must be one of ('kernel', 'separable', 'cdf'), got 'tps'."),
         ({"padding": "zero"}, "padding must be one of ('reflect', 'replicate'), got 'zero'."),
         ({"fwhm_cells": -1.0}, "fwhm_cells must be positive, got -1.0."),
     ],

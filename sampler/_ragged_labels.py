@@ -1,0 +1,72 @@
+"""Labels of a batch whose images have different sizes: lists with one entry for each image."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from jaxtyping import Float, Integer, Real
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+SourceSize = tuple[int, int] | Sequence[tuple[int, int]] | Integer[Tensor, "_batch 2"]
+"""(height, width) in pixels: one for all images, or one for each, also as a loader's ``__size__`` has them."""
+
+
+def each_size(source_size: SourceSize, batch: int) -> list[tuple[int, int]]:
+    """One (height, width) for each image.
+
+    Raises:
+        ValueError: There are not as many sizes as images, or one of them is below a pixel.
+    """
+    given = source_size.tolist() if isinstance(source_size, Tensor) else source_size
+    one = len(given) == 2 and isinstance(given[0], int)
+    pairs = cast("list[Sequence[int]]", [given] * batch if one else given)
+    sizes = [(int(height), int(width)) for height, width in pairs]
+    if len(sizes) != batch:
+        raise ValueError(f"source_size must be one (height, width) or {batch} of them, got {len(sizes)}.")
+    for height, width in sizes:
+        if min(height, width) < 1:
+            raise ValueError(f"source_size must be at least (1, 1), got {(height, width)!r}.")
+    return sizes
+
+
+def padded(
+    labels: Sequence[Real[Tensor, "_count _columns"]],
+    grid: Float[Tensor, "batch height width 2"],
+    *,
+    columns: int,
+    name: str,
+) -> Float[Tensor, "batch most columns"]:
+    """All images' labels in one float64 tensor on the grid's device, filled up with zeros.
+
+    Raises:
+        ValueError: There are not as many lists as grids, or one has not this many columns.
+    """
+    if len(labels) != len(grid):
+        raise ValueError(
+            f"{name} must be a list of {len(grid)} tensors, one for each grid, got {len(labels)}."
+        )
+    for position, each in enumerate(labels):
+        if each.ndim != 2 or each.shape[1] != columns:
+            raise ValueError(f"{name}[{position}] must be (n, {columns}), got shape {tuple(each.shape)!r}.")
+    if not len(labels):
+        return grid.new_zeros(0, 0, columns, dtype=torch.float64)
+    return pad_sequence([each.to(grid.device, torch.float64) for each in labels], batch_first=True)
+
+
+def as_given(
+    values: Float[Tensor, "batch most columns"], labels: Sequence[Real[Tensor, "_count _columns"]]
+) -> list[Float[Tensor, "_count columns"]]:
+    """Undo :func:`padded`: each image's own rows, where its labels were; float64 if they were, else float32."""
+    return [
+        each[: len(label)].to(label.device, torch.promote_types(label.dtype, torch.float32))
+        for each, label in zip(values, labels, strict=True)
+    ]
+
+
+def widths_and_heights(
+    source_size: SourceSize, grid: Float[Tensor, "batch height width 2"]
+) -> Float[Tensor, "batch 1 2"]:
+    """(width, height) of each source, to go with points (x, y)."""
+    sizes = [(width, height) for height, width in each_size(source_size, len(grid))]
+    return torch.tensor(sizes, dtype=torch.float64, device=grid.device).view(-1, 1, 2)

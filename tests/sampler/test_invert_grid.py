@@ -1,0 +1,153 @@
+"""Inverse grids and feature maps on the way back."""
+
+import re
+
+import pytest
+import torch
+
+from foveal.sampler import invert_grid, unzoom, zoom_grid
+from tests.checks import check_close, check_operator, unhooked
+from tests.strategies import FAMILIES, softmax_map
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def a_grid(family="kernel", dtype=torch.float64, size=(24, 32), batch=2):
+    return zoom_grid(softmax_map(9, 14, batch=batch).to(dtype), size, family=family)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_unzoomed_coordinates_are_those_of_the_source(family):
+    """The grid's own x and y, taken as features, come back as each pixel's place; at the border, as the nearest shown."""
+    grid = a_grid(family)
+    size = (33, 47)
+    identity = zoom_grid(torch.ones(2, 1, 3, 3, dtype=torch.float64), size)
+    inside = (invert_grid(grid, size) + 1) / 2 * torch.tensor([32, 24])
+    inside = ((inside > 0.5) & (inside < torch.tensor([31.5, 23.5]))).all(dim=-1)
+    back = unzoom(grid.permute(0, 3, 1, 2), grid, size).permute(0, 2, 3, 1)
+
+    assert inside.float().mean() > 0.7
+    check_close(back[inside], identity[inside], 1e-12)
+    assert bool((back.abs() <= identity.abs() + 0.2).all())
+
+
+@pytest.mark.parametrize("padding", ["reflect", "replicate"])
+def test_no_pixel_is_left_unfilled(padding):
+    """Ones come back as ones, also where the zoomed image shows nothing."""
+    grid = zoom_grid(softmax_map(31, 31, contrast=8.0), (20, 30), fwhm_cells=13.0, padding=padding)
+
+    check_close(unzoom(torch.ones(1, 2, 5, 6), grid, (70, 90)), torch.ones(1, 2, 70, 90), 1e-6)
+
+
+def test_features_of_any_resolution():
+    """A ramp over the zoomed image, at a quarter of its resolution, reads as the inverse grid says."""
+    grid = a_grid()
+    x = (torch.arange(8, dtype=torch.float64) + 0.5) / 4 - 1
+    ramp = x.expand(2, 1, 6, 8)
+    expected = invert_grid(grid, (40, 50))[..., 0].clamp(x[0], x[-1])
+
+    check_close(unzoom(ramp, grid, (40, 50))[:, 0], expected, 1e-12)
+
+
+def test_gradcheck():
+    """Derivatives by the features."""
+    features = torch.randn(2, 1, 2, 3, dtype=torch.float64, requires_grad=True)
+
+    assert torch.autograd.gradcheck(lambda f: unzoom(f, a_grid(), (7, 6)), features)
+
+
+def test_manners():
+    """Nothing is written, strides do not matter, samples do not see each other, none at all is fine."""
+    features, grid = torch.randn(2, 3, 6, 8, dtype=torch.float64), a_grid()
+    check_operator(lambda f, g: unzoom(f, g, (9, 11)), features, grid)
+    check_operator(lambda g: invert_grid(g, (9, 11)), grid)
+    single = torch.cat([invert_grid(g[None], (9, 11)) for g in grid])
+
+    check_close(invert_grid(grid, (9, 11)), single, 1e-14)
+    assert invert_grid(grid[:0], (9, 11)).shape == (0, 9, 11, 2)
+    assert unzoom(features[:0], grid[:0], (9, 11)).shape == (0, 3, 9, 11)
+
+
+def test_a_large_lattice_is_done_in_parts():
+    """Every line of a lattice too large for one part is there, in its place."""
+    grid = a_grid(batch=1)
+    large = invert_grid(grid, (1000, 300))
+
+    check_close(large[:, 499:501].mean(dim=1), invert_grid(grid, (500, 300))[:, 249:251].mean(dim=1), 1e-3)
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_dtype_and_autocast(half):
+    """Half precision comes back as float32, autocast changes no bit, and float64 stays."""
+    features, grid = torch.randn(2, 3, 6, 8), a_grid(dtype=torch.float32)
+    plain = unzoom(features, grid, (9, 11))
+    with torch.autocast("cpu", half):
+        inside = unzoom(features, grid, (9, 11))
+        inverse = invert_grid(grid, (9, 11))
+
+    assert torch.equal(inside, plain)
+    assert torch.equal(inverse, invert_grid(grid, (9, 11)))
+    assert unzoom(features.to(half), grid, (9, 11)).dtype == torch.float32
+    assert invert_grid(grid.double(), (9, 11)).dtype == torch.float64
+    assert unzoom(features.double(), grid, (9, 11)).dtype == torch.float64
+
+
+def broken():
+    grid = a_grid()
+    grid[0, 3, 4, 0] = torch.nan
+    return grid
+
+
+@pytest.mark.parametrize(
+    ("grid", "size", "message"),
+    [
+        (a_grid()[..., :1], (3, 3), "grid must be (batch, height, width, 2), got shape (2, 24, 32, 1)."),
+        (a_grid()[:, :0], (3, 3), "grid must be (batch, height, width, 2), got shape (2, 0, 32, 2)."),
+        (broken(), (3, 3), "grid must be finite, got nan."),
+        (a_grid(), (3, 0), "size must be at least (1, 1), got (3, 0)."),
+        (
+            a_grid().flip(2),
+            (3, 3),
+            "in x: x has to grow along the width, and y along the height.",
+        ),
+        (a_grid().flip(1), (3, 3), "in y: x has to grow along the width, and y along the height."),
+    ],
+)
+def test_messages(grid, size, message):
+    """Each refusal names the argument and its value."""
+    with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
+        invert_grid(grid, size)
+
+
+def test_fold_is_measured():
+    """The message says how far back the grid goes."""
+    grid = torch.tensor([[[-0.5, 0.0], [-0.75, 0.0], [0.5, 0.0]]])[None]
+
+    with pytest.raises(ValueError, match=re.escape("grid must not fold, got a step of -0.25 in x")):
+        invert_grid(grid, (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("features", "error", "message"),
+    [
+        (
+            torch.ones(2, 3, 4),
+            ValueError,
+            "features must be (2, channel, height, width) for as many grids, got shape (2, 3, 4).",
+        ),
+        (
+            torch.ones(3, 1, 4, 4),
+            ValueError,
+            "features must be (2, channel, height, width) for as many grids, got shape (3, 1, 4, 4).",
+        ),
+        (
+            torch.ones(2, 1, 4, 4, dtype=torch.int64),
+            TypeError,
+            "features must be floating point, got torch.int64: use unwarp_masks for labels.",
+        ),
+    ],
+)
+def test_messages_of_unzoom(features, error, message):
+    """Each refusal names the argument and its value."""
+    with unhooked(), pytest.raises(error, match=re.escape(message)):
+        unzoom(features, a_grid(), (3, 3))
