@@ -33,6 +33,7 @@ class SaliencySampler(nn.Module):
             power of the map.
         max_zoom: As in :func:`zoom_grid`. It also bounds ``source_px``, the height and width beyond which a larger
             source could not show more.
+        antialias: As in :func:`sample`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -54,6 +55,7 @@ class SaliencySampler(nn.Module):
         padding: Padding = "reflect",
         temperature: float = 1.0,
         max_zoom: float | None = None,
+        antialias: bool = True,
     ) -> None:
         super().__init__()
         self.out_size = height_and_width(out_size, "out_size")
@@ -66,6 +68,7 @@ class SaliencySampler(nn.Module):
         self.padding = padding
         self.temperature = float(temperature)
         self.max_zoom = None if max_zoom is None else float(max_zoom)
+        self.antialias = antialias
 
     @property
     def source_px(self) -> tuple[int, int] | None:
@@ -93,13 +96,14 @@ class SaliencySampler(nn.Module):
             padding=self.padding,
             max_zoom=self.max_zoom,
         )
-        return Zoomed(sample(images, grid), grid, weights)
+        return Zoomed(sample(images, grid, antialias=self.antialias), grid, weights)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
         return (
             f"out_size={self.out_size}, lowres_size={self.lowres_size}, fwhm_cells={self.fwhm_cells}, "
-            f"padding={self.padding!r}, temperature={self.temperature}, max_zoom={self.max_zoom}"
+            f"padding={self.padding!r}, temperature={self.temperature}, max_zoom={self.max_zoom}, "
+            f"antialias={self.antialias}"
         )
 
     def _weights(self, logits: Float[Tensor, "batch 1 rows cols"]) -> Float[Tensor, "batch 1 rows cols"]:
