@@ -78,8 +78,8 @@ def _read(
 
 
 def _share(
-    start: Float[Tensor, "*footprints"], long: Float[Tensor, "*footprints"], k: Int[Tensor, "*#footprints"]
-) -> tuple[Float[Tensor, "*footprints"], Float[Tensor, "*footprints"]]:
+    start: Float[Tensor, "..."], long: Float[Tensor, "..."], k: Int[Tensor, "..."]
+) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
     """How much of a footprint's cell k lies in [start, start + long), in cells, and how that changes with the start.
 
     Cell 0 is the one that the footprint starts in.
