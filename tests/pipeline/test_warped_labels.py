@@ -201,7 +201,7 @@ def test_a_batch_of_which_all_is_dropped(write_shard):
 
 
 def test_masks_of_full_resolution_are_released(labelled_shard, monkeypatch):
-    """Once a batch is out, none of them is alive, though the batch's other labels wait to be joined."""
+    """When a batch comes out, none of them is alive any more, though the stage that made it still is."""
     seen: list[weakref.ref] = []
 
     def watched(file, *, max_pixels):
@@ -212,10 +212,11 @@ def test_masks_of_full_resolution_are_released(labelled_shard, monkeypatch):
     decode = _mask.class_ids_with_pillow
     monkeypatch.setattr(_mask, "class_ids_with_pillow", watched)
     with ZoomLoader(labelled_shard, SaliencySampler(16), batch_size=13, fields=("image", MASK)) as loader:
-        batch = next(iter(loader))
+        epoch = iter(loader)
+        batch = next(epoch)
 
-    assert batch[1].shape == (13, 16, 16)
-    assert [ref() for ref in seen] == [None] * 13
+        assert batch[1].shape == (13, 16, 16)
+        assert [ref() for ref in seen] == [None] * 13
 
 
 def test_boxes_and_points_from_far_outside(write_shard):
