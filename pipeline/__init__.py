@@ -11,6 +11,7 @@ from foveal.pipeline._peek import EncodedImage, peek
 from foveal.pipeline._points import Points
 from foveal.pipeline._quarantine import Quarantine
 from foveal.pipeline._stats import LoaderStats
+from foveal.pipeline._zoom_collate import ZoomCollate
 
 __all__ = [
     "BadSample",
@@ -24,6 +25,7 @@ __all__ = [
     "Quarantine",
     "TooManyBadSamplesError",
     "WarpedBoxes",
+    "ZoomCollate",
     "ZoomLoader",
     "decode",
     "peek",
