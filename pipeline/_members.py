@@ -2,12 +2,16 @@
 
 import io
 import json
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from foveal.shards._extensions import INTEGERS, JSON
+
+_short = reprlib.Repr()  # a label may be long
+_short.maxlevel = 3
 
 
 class MemberError(Exception):
@@ -55,7 +59,7 @@ def shown(value: Any) -> str:
     """Return the beginning of a value, as a message shows it."""
     if isinstance(value, bytes):
         return repr(value[:40]) + ("..." if len(value) > 40 else "")
-    text = repr(value)
+    text = _short.repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 

@@ -91,6 +91,11 @@ def test_formats_are_each_others(rows):
     [
         (Boxes("json:boxes"), js({"bbox": []}), "json has no boxes: {'bbox': []}"),
         (Boxes("json:a.boxes"), js({"a": BOX}), "json has no a.boxes: {'a': [[1, 2, 3.5, 8]]}"),
+        (
+            Boxes("json:boxes"),
+            js({"b": [{"name": "x" * 99}] * 99}),
+            "json has no boxes: {'b': [{'name': 'xxxxxxxxxxxx...xxxxxxxxxxxxx'}, {'name': 'x...",
+        ),
         (Boxes("json:boxes"), js([1]), "json has no boxes: [1]"),
         (Boxes("json:boxes"), b"{", "json is not JSON: b'{'"),
         (Boxes("json:boxes"), b"[" * 10**5, f"json is not JSON: b'{'[' * 40}'..."),
@@ -113,7 +118,7 @@ def test_formats_are_each_others(rows):
         (
             Boxes("json:b"),
             js({"b": [[10**999, 2, 3, 4.5]]}),
-            f"json b is not (n, 4) numbers: [[1{'0' * 57}...",
+            f"json b is not (n, 4) numbers: [[1{'0' * 17}...{'0' * 19}, 2, 3, 4.5]]",
         ),
         (
             Boxes("json:b"),
