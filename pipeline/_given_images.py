@@ -64,7 +64,7 @@ def _unreadable(place: int, error: DecodeError) -> ValueError:
 
 def _pixels(image: Any, name: str) -> Tensor:
     if isinstance(image, Image.Image):
-        image = np.array(image.convert("RGB"))
+        image = _loaded(image, name)
     if not isinstance(image, Tensor | np.ndarray):
         raise TypeError(
             f"{name} must be a uint8 tensor or array, a PIL image or an encoded file, got {type(image).__name__}."
@@ -76,6 +76,15 @@ def _pixels(image: Any, name: str) -> Tensor:
     ):  # torch refuses negative strides, and warns of what cannot be written to
         image = torch.from_numpy(np.require(image, requirements=("C", "W")))
     return _channels_last(image, name)
+
+
+def _loaded(image: Image.Image, name: str) -> Any:
+    try:
+        return np.array(image.convert("RGB"))  # an image that was opened is read only now
+    except Exception as error:  # whatever Pillow's plugins run into
+        raise ValueError(
+            f"{name} must be a readable image, got one of which Pillow says {str(error)!r}."
+        ) from error
 
 
 def _channels_last(image: Tensor, name: str) -> Tensor:
