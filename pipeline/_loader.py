@@ -17,9 +17,11 @@ from torch import nn
 from foveal.pipeline._background import Background
 from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import BadSamples, OnBad
-from foveal.pipeline._decode import Decoder
+from foveal.pipeline._decode import Decoder, default_num_threads
 from foveal.pipeline._device import choose_device
-from foveal.pipeline._fields import parse_fields
+from foveal.pipeline._fields import Field, parse_fields
+from foveal.pipeline._mask import Mask
+from foveal.pipeline._micro_batch import micro_batch_size
 from foveal.pipeline._peek import MAX_PIXELS
 from foveal.pipeline._plan import BatchPlan, LastBatch
 from foveal.pipeline._reader import SampleReader
@@ -36,9 +38,6 @@ from foveal.pipeline._stats import LoaderStats
 from foveal.shards import EpochOrder, Shards, ShardWarning
 from foveal.shards._location import is_remote
 
-# Full-resolution images that are decoded, zoomed and released together. Fewer leave DALI's threads idle
-# at the end of each micro-batch, more cost memory.
-MICRO_BATCH = 8
 # Samples that are asked for side by side where each waits for a server.
 _REMOTE_READS = 32
 
@@ -60,7 +59,7 @@ class ZoomLoader:
         fields: What a batch consists of: ``"image"``, member extensions (``"cls"``, ``"json"``, ``"txt"``,
             ``"npy"``; others arrive as bytes), alternatives (``"cls;txt"``), ``"__key__"``, ``"__url__"``,
             ``"__size__"`` (height and width in pixels of the upright original), ``"__valid__"``, ``"__grid__"``,
-            ``"__saliency__"``.
+            ``"__saliency__"``; and labels that follow the zoom: :class:`Boxes`, :class:`Points`, :class:`Mask`.
         shuffle: Whether each epoch visits the samples in another order.
         seed: What the orders depend on, together with the epoch.
         last_batch: ``"partial"`` delivers what is left at the end as a smaller batch (an empty one where fewer samples
@@ -106,7 +105,7 @@ class ZoomLoader:
         zoom: nn.Module,
         *,
         batch_size: int,
-        fields: Sequence[str] = ("image", "cls"),
+        fields: Sequence[Field] = ("image", "cls"),
         shuffle: bool = False,
         seed: int = 0,
         last_batch: LastBatch = "partial",
@@ -238,10 +237,12 @@ class ZoomLoader:
     def _trains(self) -> bool:
         return torch.is_grad_enabled() and any(p.requires_grad for p in self.zoom.parameters())
 
-    def _micro_batch(self) -> int:
-        """Statistics over the batch, as batch norm takes them in training, need the batch whole."""
-        norms = (m for m in self.zoom.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))  # noqa: SLF001
-        return self._plan.batch_size if any(norm.training for norm in norms) else MICRO_BATCH
+    def _reads_at_once(self) -> int:
+        """Remote samples wait for a server, and masks are decoded as they are read."""
+        if any(map(is_remote, self._shards.urls)):
+            return _REMOTE_READS
+        masks = any(isinstance(field, Mask) for field in self.fields.spatial)
+        return (self._num_threads or default_num_threads()) if masks else 1
 
     def _chain(self, plan: BatchPlan) -> Stage[Batch]:
         """The epoch's batches: a chain of generators, some of them in threads of their own.
@@ -259,8 +260,8 @@ class ZoomLoader:
             max_pixels=self._max_pixels,
             seed=(self._seed, self._epoch),
         )
-        at_once = _REMOTE_READS if any(map(is_remote, self._shards.urls)) else 1
-        read = read_micro_batches(plan, reader.take, self._micro_batch(), self.stats, at_once=at_once)
+        size = micro_batch_size(self.zoom, plan.batch_size)
+        read = read_micro_batches(plan, reader.take, size, self.stats, at_once=self._reads_at_once())
         decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
             Background(read, ahead=2, name="foveal-read"),
             Decoder(self.device, num_threads=self._num_threads),

@@ -8,17 +8,19 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from foveal.pipeline._background import Background
 from foveal.pipeline._decode import Decoder, Decoding
-from foveal.pipeline._fields import Fields, collate
+from foveal.pipeline._decode_error import DecodeError
+from foveal.pipeline._fields import Field, Fields, collate
 from foveal.pipeline._in_threads import in_threads
 from foveal.pipeline._reader import Encoded
+from foveal.pipeline._spatial_field import SpatialField, first_misfit, warp_labels
 from foveal.pipeline._stats import LoaderStats
 from foveal.sampler import Zoomed, lowres
 
@@ -114,7 +116,7 @@ def zoom_batches(
     *,
     train: bool,
 ) -> Generator[Batch]:
-    """Zoom each micro-batch, release its full-resolution images, and join a batch's fields.
+    """Zoom each micro-batch and its labels, release what has full resolution, and join a batch's fields.
 
     Args:
         micro_batches: What was decoded.
@@ -126,20 +128,24 @@ def zoom_batches(
     samples: list[Encoded] = []
     sizes: list[tuple[int, int]] = []
     parts: list[Zoomed] = []
+    warped: list[dict[SpatialField, Any]] = []
     with closing(micro_batches):
         for decoded, ends_batch in micro_batches:
+            own_sizes = [(image.shape[0], image.shape[1]) for image in decoded.images]
             with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
                 parts.append(zoom(decoded.images, decoded.lowres))
-            samples += decoded.samples
-            sizes += [(image.shape[0], image.shape[1]) for image in decoded.images]
-            del decoded  # the full-resolution images end here
+                located = [sample.located for sample in decoded.samples]
+                warped.append(warp_labels(fields.spatial, located, parts[-1].grid, own_sizes))
+            samples += [replace(sample, located={}) for sample in decoded.samples]
+            sizes += own_sizes
+            del decoded, located  # the full-resolution images and masks end here
             if ends_batch:
                 stats.images += len(samples)
                 stats.substituted += sum(sample.place.tries > 0 for sample in samples)
                 stats.bytes += sum(sample.size for sample in samples)
                 stats.pixels += sum(height * width for height, width in sizes)
-                yield _join(samples, sizes, parts, fields)
-                samples, sizes, parts = [], [], []
+                yield _join(samples, sizes, parts, warped, fields)
+                samples, sizes, parts, warped = [], [], [], []
 
 
 def _until_fault(items: Iterable[T], fault: list[Exception]) -> Generator[T]:
@@ -169,14 +175,20 @@ def _settle(
     """Wait for the pixels; what cannot be decoded makes room for what can, or for nothing."""
     good: list[tuple[Encoded, Tensor]] = []
     for sample, image in zip(samples, decoding.result(), strict=True):
-        if isinstance(image, Tensor):
-            good.append((sample, image))
-        elif (spare := instead_of(sample, str(image))) is not None:
+        if (fault := _fault(sample, image)) is None:
+            good.append((sample, cast("Tensor", image)))
+        elif (spare := instead_of(sample, fault)) is not None:
             good += zip(
                 *_settle([spare], decoder.start([spare.image]), decoder, instead_of, stats), strict=True
             )
     stats.pillow += decoding.by_pillow
     return [sample for sample, _ in good], [image for _, image in good]
+
+
+def _fault(sample: Encoded, image: Tensor | DecodeError) -> str | None:
+    if isinstance(image, DecodeError):
+        return str(image)
+    return first_misfit(sample.located, (image.shape[0], image.shape[1]))
 
 
 def _look(images: list[Tensor], size: tuple[int, int] | None, device: torch.device) -> Tensor | None:
@@ -185,7 +197,13 @@ def _look(images: list[Tensor], size: tuple[int, int] | None, device: torch.devi
     return lowres(images, size) if images else torch.empty(0, 3, *size, device=device)
 
 
-def _join(samples: list[Encoded], sizes: list[tuple[int, int]], parts: list[Zoomed], fields: Fields) -> Batch:
+def _join(
+    samples: list[Encoded],
+    sizes: list[tuple[int, int]],
+    parts: list[Zoomed],
+    warped: list[dict[SpatialField, Any]],
+    fields: Fields,
+) -> Batch:
     images = torch.cat([part.images for part in parts])
     own: dict[str, Callable[[], Any]] = {
         "__key__": lambda: [sample.key for sample in samples],
@@ -196,7 +214,9 @@ def _join(samples: list[Encoded], sizes: list[tuple[int, int]], parts: list[Zoom
         "__saliency__": lambda: torch.cat([part.saliency for part in parts]),
     }
 
-    def field(name: str) -> Any:
+    def field(name: Field) -> Any:
+        if isinstance(name, SpatialField):
+            return name.join([part[name] for part in warped])
         if fields.is_image(name):
             return images
         value = own[name]() if name in own else collate(name, [sample.labels[name] for sample in samples])
