@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import torch
 from torch import nn
@@ -221,6 +221,12 @@ class ZoomLoader:
         self._stop()
         self._shards.close()
 
+    def __getstate__(self) -> NoReturn:
+        raise TypeError(
+            "a ZoomLoader must be made in the process that uses it, got one to copy or pickle – hand over its arguments, "
+            "and its state_dict() for its place."
+        )
+
     def __enter__(self) -> Self:
         return self
 
@@ -250,6 +256,7 @@ class ZoomLoader:
         DALI decodes a micro-batch in the background while the one before it is zoomed, so the two stages can
         share a thread, and then no more than two micro-batches are alive at full resolution.
         """
+        self._shards.resume()
         order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
         members = self.fields.members
         reader = SampleReader(
@@ -269,11 +276,14 @@ class ZoomLoader:
             getattr(_unwrapped(self.zoom), "lowres_size", None),
             self.stats,
         )
-        train = self._trains()
-        if train:  # zooming waits for the training step; decoding need not
-            decoded = Background(decoded, ahead=self._prefetch_factor, name="foveal-decode")
-        batches = zoom_batches(decoded, self.zoom, self.fields, self.stats, train=train)
-        return batches if train else Background(batches, ahead=self._prefetch_factor, name="foveal-zoom")
+        # Closing begins with the last thread: what the first one waits for must not hold it up.
+        last = functools.partial(Background, ahead=self._prefetch_factor, hurry=self._shards.interrupt)
+        if self._trains():  # zooming waits for the training step; decoding need not
+            decoded = last(decoded, name="foveal-decode")
+            return zoom_batches(decoded, self.zoom, self.fields, self.stats, train=True)
+        return last(
+            zoom_batches(decoded, self.zoom, self.fields, self.stats, train=False), name="foveal-zoom"
+        )
 
 
 class _Epoch(Iterator[Batch]):
@@ -284,15 +294,20 @@ class _Epoch(Iterator[Batch]):
         self._number = loader.epoch
         self._plan = plan
         self._delivered = 0
-        loader._bad.begin_epoch(sum(map(len, plan)))  # noqa: SLF001 - the loader's other half
+        loader._bad.begin_epoch(sum(map(len, loader._plan)))  # noqa: SLF001 - the loader's other half
         self._batches = loader._chain(plan)  # noqa: SLF001 - the loader's other half
         self._closed = False
 
     def __next__(self) -> Batch:
-        with self._loader.stats.timed("wait"):
-            batch = next(self._batches, None)
+        try:
+            with self._loader.stats.timed("wait"):
+                batch = next(self._batches, None)
+        except BaseException:  # Ctrl-C, too: a batch may be lost, and none must be delivered after it
+            self.close()
+            raise
         if batch is None:
-            self._finish()
+            if not self._closed:
+                self._finish()
             raise StopIteration
         self._delivered += 1
         if self._loader.epoch == self._number:
@@ -306,9 +321,9 @@ class _Epoch(Iterator[Batch]):
         self._batches.close()
 
     def _finish(self) -> None:
-        if not self._closed and self._loader.epoch == self._number:
-            self._loader.set_epoch(self._number + 1)
         self._closed = True
+        if self._loader.epoch == self._number:
+            self._loader.set_epoch(self._number + 1)
         _give_memory_back()
         _warn_of(self._loader._bad.of_epoch())  # noqa: SLF001 - as above
 
