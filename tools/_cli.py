@@ -9,7 +9,7 @@ line on standard error says why), 2 bad usage, 130 interrupted.
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,6 +32,8 @@ MaybeUrls = Annotated[
 Size = Annotated[int, typer.Option(min=8, help="Height and width of the zoomed images, in pixels.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each round times every case once.")]
+Grid = Literal["kernel", "separable", "cdf"]
+BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 Json = Annotated[
     Path | None, typer.Option("--json", dir_okay=False, help="Also write the numbers to this file.")
 ]
@@ -98,6 +100,35 @@ def verify(
 
     if verify_shards(urls, quarantine=quarantine, fields=fields.split(","), max_pixels=max_pixels):
         raise typer.Exit(1)
+
+
+@app.command()
+def view(
+    urls: Urls,
+    *,
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The picture, a PNG.")] = Path("sheet.png"),
+    saliency: Annotated[str, typer.Option(help="spectral, or a file of trained weights.")] = "spectral",
+    grid: Annotated[Grid, typer.Option(help="How points are drawn to what matters.")] = "kernel",
+    temperature: Annotated[float, typer.Option(help="Below 1 zooms harder.")] = 0.5,
+    max_zoom: Annotated[
+        float | None, typer.Option(help="No step finer than this.  [default: no bound]")
+    ] = None,
+    min_zoom: Annotated[
+        float | None, typer.Option(help="No step coarser than this.  [default: no bound]")
+    ] = None,
+    boxes: Annotated[str | None, typer.Option(help="Draw these boxes, such as json:boxes.")] = None,
+    box_format: Annotated[BoxFormat, typer.Option(help="What four numbers of a box are.")] = "xyxy",
+    size: Size = 224,
+    rows: Annotated[int, typer.Option(min=1, help="How many samples, spread evenly over all.")] = 5,
+) -> None:
+    """Draw some images as a zoom shows them: original with the grid, saliency, uniform, zoomed."""
+    from foveal.pipeline import Boxes
+    from foveal.tools._choose_zoom import choose_zoom
+    from foveal.tools._view import view_shards
+
+    options = {"family": grid, "temperature": temperature, "max_zoom": max_zoom, "min_zoom": min_zoom}
+    field = Boxes(boxes, format=box_format) if boxes else None
+    view_shards(urls, choose_zoom(size, saliency, **options), out=out, rows=rows, boxes=field)
 
 
 @bench.command()

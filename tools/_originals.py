@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from foveal.pipeline import decode
+from foveal.pipeline import Boxes, decode
 from foveal.pipeline._fields import parse_fields
 from foveal.pipeline._members import MemberError
 from foveal.shards import Sample, ShardError, Shards
@@ -28,3 +28,15 @@ def encoded_image(sample: Sample) -> bytes:
 def read_originals(shards: Shards, ordinals: Sequence[int]) -> list[UInt8[Tensor, "_height _width 3"]]:
     """Return these samples' images, decoded as the loader decodes them, on the CPU."""
     return decode([encoded_image(shards[ordinal]) for ordinal in ordinals])
+
+
+def read_boxes(sample: Sample, boxes: Boxes) -> Float[Tensor, "count 4"]:
+    """Return a sample's boxes as (x0, y0, x1, y1) in pixels of the upright original.
+
+    Raises:
+        ShardError: It has none, or they are something else.
+    """
+    try:
+        return boxes.read(sample.members, max_pixels=None)
+    except MemberError as error:
+        raise ShardError(sample.url, sample.key, str(error)) from error

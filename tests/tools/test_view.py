@@ -1,0 +1,106 @@
+"""``foveal view`` and the zoom that a command line describes."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from foveal.pipeline import Boxes
+from foveal.sampler import SaliencyNet, SaliencySampler, SpectralSaliency, warp_boxes
+from foveal.shards import ShardError, Shards, ShardWriter
+from foveal.tools._choose_zoom import choose_zoom
+from foveal.tools._view import view_row, view_shards
+from tests.pipeline.conftest import encode, picture
+
+BOXES = [[10, 20, 40, 60], [70, 5, 95, 30]]
+
+
+@pytest.fixture
+def shard(tmp_path) -> str:
+    """Seven pictures with two boxes each."""
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        for k in range(7):
+            writer.write({"__key__": str(k), "jpg": encode(picture(k, 80, 100)), "json": {"boxes": BOXES}})
+    return str(tmp_path / "s.tar")
+
+
+def test_a_sheet(shard, tmp_path, capsys):
+    """One row for each of the samples, spread evenly, and a word on where it is."""
+    view_shards(
+        [shard], choose_zoom(32, "spectral"), out=tmp_path / "sheet.png", rows=3, boxes=Boxes("json:boxes")
+    )
+
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (1600, 52 + 342 * 3)
+    assert "3 of 7 samples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("family", ["kernel", "separable", "cdf"])
+def test_a_row(shard, family):
+    """What is drawn is the sampler's own answer, and the boxes are the warped ones."""
+    zoom = choose_zoom(32, "spectral", family=family, temperature=0.5, max_zoom=3.0)
+    row = view_row(Shards(shard), 2, zoom, Boxes("json:boxes"))
+    images, grid, saliency = zoom([torch.from_numpy(row.original)])
+    [boxes], [kept] = warp_boxes([torch.tensor(BOXES).float()], grid, (80, 100))
+
+    assert np.array_equal(row.grid, grid[0])
+    assert np.array_equal(row.saliency, saliency[0, 0])
+    assert np.array_equal(row.zoomed, images[0].permute(1, 2, 0))
+    assert np.array_equal(row.boxes, BOXES)
+    assert np.array_equal(row.zoomed_boxes, boxes)
+    assert row.kept == kept.tolist() == [0, 1]
+    assert row.caption.startswith("2   100 × 80 → 32 × 32   zooms in up to ")
+    assert row.caption.endswith("2 of 2 boxes")
+
+
+def test_without_boxes(shard):
+    """None are drawn, and none are spoken of."""
+    row = view_row(Shards(shard), 0, choose_zoom(32, "spectral"), None)
+
+    assert len(row.boxes) == len(row.zoomed_boxes) == 0
+    assert "boxes" not in row.caption
+
+
+def test_boxes_that_are_not_there(shard):
+    """The sample is named."""
+    with pytest.raises(ShardError, match=re.escape(f"{shard}: 0: json has no detections")):
+        view_row(Shards(shard), 0, choose_zoom(32, "spectral"), Boxes("json:detections"))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_trained_weights(tmp_path, whole):
+    """Of a saliency network, or of the sampler around it; frozen either way."""
+    trained = SaliencySampler(16)
+    torch.save((trained if whole else trained.saliency).state_dict(), tmp_path / "net.pt")
+    zoom = choose_zoom(32, str(tmp_path / "net.pt"))
+
+    assert isinstance(zoom.saliency, SaliencyNet)
+    assert all(torch.equal(a, b) for a, b in zip(zoom.parameters(), trained.parameters(), strict=True))
+    assert not any(p.requires_grad for p in zoom.parameters())
+
+
+def test_spectral():
+    """It has no parameters to load."""
+    assert isinstance(choose_zoom(32, "spectral").saliency, SpectralSaliency)
+
+
+@pytest.mark.parametrize("content", [b"not a file of torch", None])
+def test_other_files(tmp_path, content):
+    """Said in one line with the file's name, and nothing in it is run."""
+    path = tmp_path / "net.pt"
+    if content is None:
+        torch.save({"a": torch.zeros(1)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(f"got {str(path)!r}")) as caught:
+        choose_zoom(32, str(path))
+    assert "\n" not in str(caught.value)
+
+    message = (
+        f"saliency must be 'spectral' or a file of weights that exists, got {str(tmp_path / 'none.pt')!r} – write one "
+        "with torch.save(zoom.state_dict(), path)."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        choose_zoom(32, str(tmp_path / "none.pt"))

@@ -1,0 +1,75 @@
+"""``foveal view``: some images of a data set as a zoom shows them, with their boxes, on one sheet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from torch import Tensor
+
+from foveal.pipeline import Boxes
+from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, warp_boxes
+from foveal.shards import Shards
+from foveal.tools._originals import read_boxes, read_originals
+from foveal.tools._progress import progress_bar
+from foveal.tools._sheet import SheetRow, draw_sheet, magnification
+
+
+def view_shards(
+    urls: Sequence[str], zoom: SaliencySampler, *, out: Path, rows: int = 5, boxes: Boxes | None = None
+) -> None:
+    """Draw a sheet: original with grid and boxes over it, saliency, uniform resize, zoomed with its boxes.
+
+    Args:
+        urls: Shards, as ``expand_urls`` understands them.
+        zoom: What is looked at.
+        out: The picture, a PNG.
+        rows: How many samples, spread evenly over all.
+        boxes: Where each sample's boxes are; None for none.
+
+    Raises:
+        ShardError: A shard or one of these samples cannot be read, or its boxes are none.
+    """
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    shards = Shards(urls)
+    picks = np.linspace(0, len(shards) - 1, min(rows, len(shards))).round().astype(int).tolist()
+    with progress_bar(console) as progress:
+        drawn = [view_row(shards, pick, zoom, boxes) for pick in progress.track(picks, description="Zooming")]
+    draw_sheet(drawn, out)
+    console.print(f"{len(drawn)} of {len(shards):,} samples\n{zoom.extra_repr()}\nThe picture: {out}")
+
+
+def view_row(shards: Shards, ordinal: int, zoom: SaliencySampler, boxes: Boxes | None) -> SheetRow:
+    """Return a row of the sheet: a sample as the zoom shows it, beside its original."""
+    [original] = read_originals(shards, [ordinal])
+    found = torch.zeros(0, 4) if boxes is None else read_boxes(shards[ordinal], boxes)
+    height, width, _ = original.shape
+    with torch.no_grad():
+        zoomed: Zoomed = zoom([original])
+        uniform = UniformSampler(zoom.out_size)([original]).images[0]
+    [seen], [kept] = warp_boxes([found], zoomed.grid, (height, width))
+    grid = zoomed.grid[0].numpy()
+    shown = f"{len(kept)} of {len(found)} boxes" if boxes else ""
+    facts = (
+        shards[ordinal].key,
+        f"{width} × {height} → {grid.shape[1]} × {grid.shape[0]}",
+        f"zooms in up to {magnification(grid):.1f}×",
+        shown,
+    )
+    return SheetRow(
+        original=original.numpy(),
+        grid=grid,
+        saliency=zoomed.saliency[0, 0].numpy(),
+        uniform=_as_picture(uniform),
+        zoomed=_as_picture(zoomed.images[0]),
+        caption="   ".join(filter(None, facts)),
+        boxes=found.numpy(),
+        zoomed_boxes=seen.numpy(),
+        kept=kept.tolist(),
+    )
+
+
+def _as_picture(image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, "height width 3"]:
+    return image.permute(1, 2, 0).numpy(force=True)
