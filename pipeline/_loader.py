@@ -51,6 +51,13 @@ class ZoomLoader:
     zooming runs in the foreground with the current weights, and the batch carries the graph:
     ``loss.backward()`` reaches the saliency network. Otherwise zooming runs ahead as well.
 
+    Equal arguments give equal batches, bit for bit on one device, whatever ``num_threads`` and ``prefetch_factor``
+    are. With another batch size images may differ by rounding, where torch's convolutions compute a lone image another
+    way than one among others; while the zoom trains also with another ``torch.get_num_threads()``.
+
+    A loader goes with a fork of its process, an epoch does not. Where the zoom trains in a fork,
+    ``torch.set_num_threads(1)`` comes first, as for anything of torch's there. Loaders do not pickle.
+
     Args:
         urls: Shards, as :func:`foveal.shards.expand_urls` takes them.
         zoom: A sampler, such as :class:`foveal.sampler.SaliencySampler`. It stays yours: the loader
@@ -87,7 +94,8 @@ class ZoomLoader:
         ValueError: An argument that makes no sense, with its value.
         TypeError: A zoom that is no module.
         ShardError: While iterating: a shard that cannot be read (any more), or, with ``on_bad="raise"``, a bad
-            sample, with shard, key and reason. The loader stays usable.
+            sample, with shard, key and reason. It ends the epoch where it is; ``load_state_dict(state_dict())`` goes
+            on from there.
         TooManyBadSamplesError: While iterating: more samples are bad than ``max_bad_fraction`` allows.
 
     Warns:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from foveal.pipeline import BadSample, Quarantine, TooManyBadSamplesError, ZoomLoader
+from foveal.pipeline._bad_samples import BadSamples
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardError, ShardWarning
 from tests.pipeline.conftest import encode, picture
@@ -163,6 +164,25 @@ def test_as_many_as_allowed(write_shard):
     url = write_shard([{"__key__": f"{k:02d}", **(good(k) if k > 2 else {"cls": 1})} for k in range(30)])
     with loader(url, max_bad_fraction=0.1) as one:
         assert len(quiet_epoch(one)) == 30
+
+
+def test_the_limit_is_of_the_whole_epoch(write_shard):
+    """Going on shortly before the end makes nothing too many."""
+    url = write_shard([{"__key__": f"{k:02d}", **(good(k) if k < 29 else {"cls": 1})} for k in range(30)])
+    with loader(url, max_bad_fraction=0.1) as one:
+        one.load_state_dict({**one.state_dict(), "position": 28})
+        assert next(key for key, *_ in quiet_epoch(one)) == "28"
+
+
+def test_a_sample_that_is_found_twice_counts_once():
+    """In its own place and as a stand-in, by two threads at the same time."""
+    bad = BadSamples("substitute", 0.1, None)
+    bad.begin_epoch(10)
+    for _ in range(2):
+        bad.add(BadSample("a.tar", "1", "image is empty"))
+    assert len(bad.of_epoch()) == 1
+    with pytest.raises(TooManyBadSamplesError, match=r"^2 of this epoch's 10 samples are bad"):
+        bad.add(BadSample("a.tar", "2", "image is empty"))
 
 
 def test_nothing_to_put_in_the_place(write_shard):

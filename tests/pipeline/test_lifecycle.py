@@ -1,5 +1,8 @@
 """Whole processes: memory over many epochs, and every way out."""
 
+import copy
+import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -7,6 +10,9 @@ import textwrap
 import time
 
 import pytest
+
+from foveal.pipeline import ZoomLoader
+from foveal.sampler import SaliencySampler, UniformSampler
 
 HEAD = """
 import gc, itertools, os, signal, sys, time
@@ -91,3 +97,155 @@ def test_interrupt(small_shards):
 
     assert process.returncode == 0, err
     assert out.splitlines()[-1] == "whole 13"
+
+
+CYCLES = """
+import contextlib, threading, warnings
+zoom = SaliencySampler(8).requires_grad_(TRAINS)
+
+def leave_early(loader):
+    for _ in loader:
+        break
+
+def begin_twice(loader):
+    held = iter(loader)
+    next(held)
+    assert next(iter(loader)) and next(held, None) is None
+
+def fail(loader):
+    with contextlib.suppress(ZeroDivisionError):
+        for _ in loader:
+            1 / 0
+
+def interrupt(loader):
+    with contextlib.suppress(KeyboardInterrupt):
+        for _ in loader:
+            signal.raise_signal(signal.SIGINT)
+
+def forget(loader):
+    other = ZoomLoader(urls, zoom, batch_size=2)
+    batches = iter(other)
+    next(batches)
+    del other
+    next(batches)
+
+def close(loader):
+    batches = iter(loader)
+    next(batches)
+    loader.close()
+    assert next(batches, None) is None
+
+def go_to_the_end(loader):
+    assert sum(len(labels) for _, labels in loader) == 13
+
+WAYS = (leave_early, begin_twice, fail, interrupt, forget, close, go_to_the_end)
+loader = ZoomLoader(urls, zoom, batch_size=2)
+
+def left():
+    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), threading.active_count()
+
+def cycle():
+    for way in WAYS:
+        way(loader)
+
+cycle()
+cycle()
+before = left()
+for _ in range(20):
+    cycle()
+loader.set_epoch(0)
+assert sum(len(labels) for _, labels in loader) == 13
+# The system may take a moment to let go of the threads of DALI's that have ended.
+for _ in range(100):
+    if left() <= before:
+        break
+    time.sleep(0.05)
+print(*before, *left())
+"""
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_twenty_times_every_way_out_leave_nothing(small_shards, trains):
+    """No thread, of ours or DALI's, and no file stays open, with the cycle collector off."""
+    run = python("gc.disable()\n" + CYCLES.replace("TRAINS", str(trains)), *small_shards)
+    assert run.returncode == 0, run.stderr
+    files, tasks, threads, *left = map(int, run.stdout.split())
+
+    assert left[0] <= files
+    assert left[1] <= tasks
+    assert left[2] <= threads
+
+
+FORK = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: forks and threads
+loader = ZoomLoader(urls, UniformSampler(8), batch_size=2)
+if WHEN == "after an epoch":
+    assert len(list(loader)) == 7
+batches = iter(loader)
+if WHEN == "in an epoch":
+    next(batches)
+child = os.fork()
+if child == 0 and WHEN == "in an epoch":
+    try:
+        next(batches)
+    except RuntimeError as error:
+        print(error, flush=True)
+if child == 0:
+    assert sum(len(labels) for _, labels in loader) == 13
+    sys.exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+assert len(list(batches)) == (6 if WHEN == "in an epoch" else 7)
+"""
+
+
+@pytest.mark.parametrize("when", ["fresh", "after an epoch", "in an epoch"])
+def test_forks(small_shards, when):
+    """A loader goes with a fork and an epoch stays with its process; neither disturbs the other."""
+    run = python(FORK.replace("WHEN", repr(when)), *small_shards)
+
+    assert run.returncode == 0, run.stderr
+    message = (
+        "an epoch must be iterated in the process that began it, got a fork of it – begin another one here.\n"
+    )
+    assert run.stdout == (message if when == "in an epoch" else "")
+    assert run.stderr == ""
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_loader_is_not_copied(small_shards, copied):
+    """Nor pickled for a process that is spawned: it says what to hand over."""
+    message = (
+        "a ZoomLoader must be made in the process that uses it, got one to copy or pickle – hand over its arguments, "
+        "and its state_dict() for its place."
+    )
+    with (
+        ZoomLoader(small_shards, UniformSampler(8), batch_size=2) as loader,
+        pytest.raises(TypeError, match=f"^{re.escape(message)}$"),
+    ):
+        copied(loader)
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_an_error_ends_the_epoch_where_it_was(small_shards, monkeypatch, trains):
+    """Who asks on after it gets no batch that another one is missing before, and the loader keeps its place."""
+    zoom = SaliencySampler(8).requires_grad_(trains)
+    with ZoomLoader(small_shards, zoom, batch_size=2, fields=("image", "__key__")) as loader:
+        batches = iter(loader)
+        next(batches)
+        next(batches)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(loader.stats), "timed", _interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                next(batches)
+        assert next(batches, None) is None
+        assert loader.epoch == 0
+        assert loader.state_dict()["position"] == 4
+
+        loader.load_state_dict(loader.state_dict())
+        assert [key for _, keys in loader for key in keys] == [f"{k:03d}" for k in range(4, 13)]
+        assert loader.epoch == 1
+
+
+def _interrupted(*_):
+    raise KeyboardInterrupt

@@ -2,12 +2,14 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 import torch.distributed.checkpoint as dcp
@@ -172,37 +174,52 @@ def test_inside_a_distributed_checkpoint(small_shards, tmp_path):
 
 
 RUN = """
-import itertools, json, os, sys
+import json, os, sys
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import UniformSampler
 place, *urls = sys.argv[1:]
-with ZoomLoader(urls, UniformSampler(4), batch_size=1, fields=("image", "__key__"), shuffle=True, seed=5) as loader:
-    if os.path.exists(place):
-        loader.load_state_dict(json.load(open(place)))
-    while loader.epoch < 200:
-        for _, [key] in loader:
-            with open(place + ".tmp", "w") as file:
-                json.dump(loader.state_dict(), file)
-            print(key, flush=True)
-            os.replace(place + ".tmp", place)
+options = {"batch_size": 1, "fields": ("image", "__key__"), "shuffle": True, "seed": 5}
+with ZoomLoader(urls, UniformSampler(4), **options) as loader:
+    list(loader)  # libraries are loaded, code is compiled
+for _ in sys.stdin:  # a life: each is a fork, which starts in no time
+    if os.fork() == 0:
+        with ZoomLoader(urls, UniformSampler(4), **options) as loader:
+            if os.path.exists(place):
+                loader.load_state_dict(json.load(open(place)))
+            print(os.getpid(), flush=True)
+            while True:
+                for _, [key] in loader:
+                    with open(place + ".tmp", "w") as file:
+                        json.dump(loader.state_dict(), file)
+                    print(key, flush=True)
+                    os.replace(place + ".tmp", place)
+    os.wait()
+    print("dead", flush=True)
 """
 
 
-def test_killed_and_resumed(small_shards, tmp_path):
+@pytest.mark.parametrize("lives", [4, pytest.param(50, marks=pytest.mark.slow)])
+def test_killed_and_resumed(small_shards, tmp_path, lives):
     """kill -9 at random moments: what came since the last saved state comes again, and nothing else is missing or twice."""
-    place = tmp_path / "state.json"
+    place, chance = tmp_path / "state.json", random.Random(lives)
     seen: list[str] = []
-    for _ in range(4):
-        command = [sys.executable, "-c", textwrap.dedent(RUN), str(place), *small_shards]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            lines = [process.stdout.readline().strip() for _ in range(20)]
-            os.kill(process.pid, signal.SIGKILL)
-            lines += process.stdout.read().split()
-        state = json.loads(place.read_text())
-        total = 13 * state["epoch"] + state["position"]
-        seen = (seen + lines)[:total]  # a line may be printed whose state was not saved any more
-        assert len(seen) == total
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(RUN), str(place), *small_shards]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(lives):
+            process.stdin.write("live\n")
+            process.stdin.flush()
+            child = int(process.stdout.readline())
+            lines = [process.stdout.readline().strip() for _ in range(chance.randrange(1, 30))]
+            time.sleep(chance.random() / 100)
+            os.kill(child, signal.SIGKILL)
+            lines += iter(lambda: process.stdout.readline().strip(), "dead")
+            state = json.loads(place.read_text())
+            total = 13 * state["epoch"] + state["position"]
+            seen = (seen + lines)[:total]  # a line may be printed whose state was not saved any more
+            assert len(seen) == total
+        process.stdin.close()
 
     with loader(small_shards, 13, seed=5) as plain:
         expected = [key for _ in range(len(seen) // 13 + 1) for key in keys(plain)]
     assert seen == expected[: len(seen)]
+    assert len(seen) > 4 * lives
