@@ -35,6 +35,7 @@ class SaliencySampler(nn.Module):
         max_zoom: As in :func:`zoom_grid`. It also bounds ``source_px``, the height and width beyond which a larger
             source could not show more.
         min_zoom: As in :func:`zoom_grid`.
+        antialias: As in :func:`sample`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -58,6 +59,7 @@ class SaliencySampler(nn.Module):
         temperature: float = 1.0,
         max_zoom: float | None = None,
         min_zoom: float | None = None,
+        antialias: bool = True,
     ) -> None:
         super().__init__()
         self.out_size = height_and_width(out_size, "out_size")
@@ -79,6 +81,7 @@ class SaliencySampler(nn.Module):
         self.temperature = float(temperature)
         self.max_zoom = None if max_zoom is None else float(max_zoom)
         self.min_zoom = None if min_zoom is None else float(min_zoom)
+        self.antialias = antialias
 
     @property
     def source_px(self) -> tuple[int, int] | None:
@@ -108,14 +111,14 @@ class SaliencySampler(nn.Module):
             max_zoom=self.max_zoom,
             min_zoom=self.min_zoom,
         )
-        return Zoomed(sample(images, grid), grid, weights)
+        return Zoomed(sample(images, grid, antialias=self.antialias), grid, weights)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
         return (
             f"out_size={self.out_size}, lowres_size={self.lowres_size}, family={self.family!r}, "
             f"fwhm_cells={self.fwhm_cells}, padding={self.padding!r}, temperature={self.temperature}, "
-            f"max_zoom={self.max_zoom}, min_zoom={self.min_zoom}"
+            f"max_zoom={self.max_zoom}, min_zoom={self.min_zoom}, antialias={self.antialias}"
         )
 
     def _weights(self, logits: Float[Tensor, "batch 1 rows cols"]) -> Float[Tensor, "batch 1 rows cols"]:

@@ -19,14 +19,16 @@ class UniformSampler(nn.Module):
 
     Args:
         out_size: Height and width of the output in pixels, or one number for both.
+        antialias: As in :func:`sample`: False reads one point to an output pixel.
     """
 
     lowres_size: None = None
     source_px: None = None
 
-    def __init__(self, out_size: int | tuple[int, int]) -> None:
+    def __init__(self, out_size: int | tuple[int, int], *, antialias: bool = True) -> None:
         super().__init__()
         self.out_size = height_and_width(out_size, "out_size")
+        self.antialias = antialias
 
     def forward(
         self, images: Images, lowres: Float[Tensor, "batch channel rows cols"] | None = None
@@ -37,4 +39,5 @@ class UniformSampler(nn.Module):
         device = images[0].device if batch else torch.device("cpu")
         dtype = torch.float64 if batch and images[0].dtype == torch.float64 else torch.float32
         grid = identity_grid(self.out_size, dtype, device).expand(batch, -1, -1, -1)
-        return Zoomed(sample(images, grid), grid, torch.ones(batch, 1, 1, 1, dtype=dtype, device=device))
+        even = torch.ones(batch, 1, 1, 1, dtype=dtype, device=device)
+        return Zoomed(sample(images, grid, antialias=self.antialias), grid, even)

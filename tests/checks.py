@@ -6,6 +6,8 @@ import jaxtyping
 import numpy as np
 import torch
 
+from tests import reference
+
 
 def check_close(actual, expected, tolerance):
     """Same shape, and no value further off than the tolerance; NaN is never close."""
@@ -17,6 +19,13 @@ def check_close(actual, expected, tolerance):
     assert actual.shape == expected.shape, f"shape {actual.shape}, expected {expected.shape}"
     worst = np.abs(actual - expected).max(initial=0)
     assert worst <= tolerance, f"off by {worst}, allowed {tolerance}"
+
+
+def check_psnr(actual, expected, least):
+    """Values in [0, 1] that are near the expected ones: a peak signal-to-noise ratio of at least so many decibels."""
+    found = reference.psnr(actual, expected)
+
+    assert found >= least, f"{found:.1f} dB, at least {least} asked for"
 
 
 def check_grid(grid):

@@ -116,16 +116,55 @@ def bilinear(image, grid):
     x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
     x1, y1 = np.minimum(x0 + 1, width - 1), np.minimum(y0 + 1, height - 1)
     fx, fy = (x - x0)[..., None], (y - y0)[..., None]
-    source = image.astype(np.float64)
+    source = np.asarray(image, np.float64)
     top = (1 - fx) * source[y0, x0] + fx * source[y0, x1]
     bottom = (1 - fx) * source[y1, x0] + fx * source[y1, x1]
     return np.moveaxis((1 - fy) * top + fy * bottom, -1, 0)
+
+
+def supersampled(image, grid, points=16):
+    """Means over points x points bilinear values to an output pixel; the grid is bilinear between its points, and on beyond."""
+    source, bands = image.astype(np.float64), []
+    across = _between(grid.shape[1], points)
+    for row in _between(grid.shape[0], points).reshape(grid.shape[0], points, grid.shape[0]):
+        fine = np.einsum("ai,bj,ijc->abc", row, across, grid.astype(np.float64), optimize=True)
+        values = bilinear(source, fine)
+        bands.append(values.reshape(len(values), points, -1, points).mean(axis=(1, 3)))
+    return np.stack(bands, axis=1)
+
+
+def footprint_mean(image, grid):
+    """What anti-aliased sampling is defined as, a cell at a time: (c, H, W), and its derivatives by x and y: (2, c, H, W)."""
+    height, width, channels = image.shape
+    step = np.stack([_step(grid, 1), _step(grid, 0)], axis=-1) * [[width / 2], [height / 2]]
+    mean, slope = np.zeros((channels, *grid.shape[:2])), np.zeros((2, channels, *grid.shape[:2]))
+    for i, j in np.ndindex(*grid.shape[:2]):
+        values, vectors = np.linalg.eigh(step[i, j] @ step[i, j].T)
+        (xx, xy), (_, yy) = vectors @ np.diag(np.maximum(values, 1)) @ vectors.T
+        down, lean = np.sqrt(yy), xy / yy
+        across = np.sqrt(xx - xy**2 / yy)
+        x, y = (grid[i, j] + 1) * [width / 2, height / 2]
+        for row, inside, change in _lattice(y, down, 1):
+            source = image[np.clip(int(row), 0, height - 1)].astype(np.float64)
+            for column, part, part_change in _lattice(x + lean * (row - y), across, 2):
+                pair = np.clip(np.floor([column - 0.25, column + 0.25]).astype(int), 0, width - 1)
+                cell = source[pair].mean(axis=0)
+                mean[:, i, j] += inside * part * cell
+                slope[0, :, i, j] += inside * part_change * cell * width / 2
+                slope[1, :, i, j] += (change * part - lean * inside * part_change) * cell * height / 2
+    return mean, slope
 
 
 def area_mean(image, size):
     """The mean of an (h, w, c) image over each of size's cells, pixels counted by the part inside: (c, rows, cols)."""
     down, across = (_overlap(n, cells) for n, cells in zip(image.shape[:2], size, strict=True))
     return np.einsum("ih,jw,hwc->cij", down, across, image.astype(np.float64), optimize=True)
+
+
+def psnr(actual, expected):
+    """Peak signal-to-noise ratio in decibels, of values in [0, 1]."""
+    error = np.asarray(actual, np.float64) - np.asarray(expected, np.float64)
+    return float(-10 * np.log10(np.mean(error**2)))
 
 
 def spectral_residual(image):
@@ -152,3 +191,36 @@ def _overlap(pixels, cells):
         edge[:-1, None], np.arange(pixels)
     )
     return np.clip(inside, 0, None) * cells / pixels
+
+
+def _lattice(place, length, most_pixels):
+    """Cells under [place - length / 2, place + length / 2): the middle of their pixels, share, and the share's derivative."""
+    stride = 1 + int(length / 5.9)
+    pixels = min(stride, most_pixels)
+    shift = (stride - pixels) // 2 + pixels / 2 - stride / 2
+    low, high = place - shift - length / 2, place - shift + length / 2
+    first, last = int(np.floor(low / stride)), int(np.floor(high / stride))
+    for cell in range(first, last + 1):
+        inside = min(high, (cell + 1) * stride) - max(low, cell * stride)
+        yield (
+            (cell + 0.5) * stride + shift,
+            inside / length,
+            (int(cell == last) - int(cell == first)) / length,
+        )
+
+
+def _step(grid, axis):
+    """Central differences, one-sided at the ends; of one point alone, the whole length."""
+    if grid.shape[axis] == 1:
+        return np.zeros_like(grid) + [[0.0, 2.0], [2.0, 0.0]][axis]
+    return np.gradient(grid, axis=axis)
+
+
+def _between(length, points):
+    """Row k: weights of pixel centres at the k-th of length x points places, linear between them and on beyond."""
+    place = (np.arange(length * points) + 0.5) / points - 0.5
+    below = np.clip(np.floor(place), 0, max(length - 2, 0)).astype(int)
+    weights = np.zeros((len(place), length))
+    weights[np.arange(len(place)), below] = 1 - (place - below) * (length > 1)
+    weights[np.arange(len(place)), np.minimum(below + 1, length - 1)] += (place - below) * (length > 1)
+    return weights

@@ -148,6 +148,14 @@ def faults(
     )
 
 
+@bench.command()
+def quality(urls: MaybeUrls = None, *, size: Size = 224, json: Json = None) -> None:
+    """Measure how near zoomed images come to 256 points to a pixel: by one point, resized first, anti-aliased."""
+    from foveal.tools._bench_quality import bench_quality
+
+    bench_quality(urls or [], size=size, json_path=json)
+
+
 def main() -> None:
     """Run ``foveal``: the entry point of the command line."""
     warnings.formatwarning = _one_line

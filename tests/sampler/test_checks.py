@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from foveal.sampler import sample
-from tests.checks import check_bounds, check_close, check_grid, check_operator, unhooked
+from tests.checks import check_bounds, check_close, check_grid, check_operator, check_psnr, unhooked
 
 
 @pytest.mark.parametrize("wrong", [np.ones((2, 2)) + 1e-3, np.full((2, 2), np.nan), np.ones((2, 1))])
@@ -14,6 +14,17 @@ def test_check_close_refuses(wrong):
 
     with pytest.raises(AssertionError):
         check_close(wrong, np.ones((2, 2)), 1e-4)
+
+
+def test_check_psnr_refuses():
+    """An error of 0.01 everywhere is 40 dB, and no more."""
+    expected = np.full((3, 4, 5), 0.5)
+    check_psnr(expected + 0.01, expected, 39.9)
+
+    with pytest.raises(AssertionError, match=r"40\.0 dB, at least 40\.1 asked for"):
+        check_psnr(expected + 0.01, expected, 40.1)
+    with pytest.raises(AssertionError):
+        check_psnr(expected * np.nan, expected, 0)
 
 
 @pytest.mark.parametrize("wrong", ["fold", "outside", "nan", "mirrored"])

@@ -80,6 +80,19 @@ def test_uniform_sampler(images):
 
 
 @pytest.mark.parametrize("sampler", [SaliencySampler, UniformSampler])
+def test_antialias_is_the_default_and_may_be_left_out(sampler, images):
+    """The same grid, read anti-aliased or by points."""
+    torch.manual_seed(0)
+    zoom, points = sampler(16), sampler(16, antialias=False)
+    points.load_state_dict(zoom.state_dict())
+    zoomed, grid, _ = zoom(images)
+
+    assert torch.equal(zoomed, sample(images, grid))
+    assert torch.equal(points(images).images, sample(images, grid, antialias=False))
+    assert not torch.equal(zoomed, points(images).images)
+
+
+@pytest.mark.parametrize("sampler", [SaliencySampler, UniformSampler])
 def test_empty_batch(sampler):
     """No image in, no image out."""
     assert sampler(8)([]).images.shape == (0, 3, 8, 8)
@@ -97,9 +110,12 @@ def test_plugs_into_a_network_on_dense_floats():
 
 
 def test_gradcheck():
-    """The whole layer in float64: derivatives by the logits and by the image."""
+    """The whole layer in float64: derivatives by the logits and by the image, of points: footprints keep their shape."""
     zoom = SaliencySampler(
-        (4, 5), saliency=Fixed(torch.randn(1, 1, 3, 4, dtype=torch.float64)), lowres_size=(4, 4)
+        (4, 5),
+        saliency=Fixed(torch.randn(1, 1, 3, 4, dtype=torch.float64)),
+        lowres_size=(4, 4),
+        antialias=False,
     )
     image = torch.randn(1, 3, 6, 7, dtype=torch.float64, requires_grad=True)
 

@@ -35,6 +35,9 @@ def torch_sample(image, grid):
     return torch.nn.functional.grid_sample(dense, grid[None], padding_mode="border", align_corners=False)[0]
 
 
+either = pytest.mark.parametrize("antialias", [False, True])
+
+
 def strided(image, kind):
     """The same pixels in other memory: planar, cut out of a larger image, or one stretched pixel."""
     if kind == "planar":
@@ -60,7 +63,7 @@ def test_equals_grid_sample(sizes, kind, dtype, height, width):
     """Values and gradients are torch's own, for images of any size and strides, from 1 x 1 up."""
     images = [strided(noise(*size), kind) for size in sizes]
     grid, plain = (wild_grid(len(sizes), height, width, dtype).requires_grad_() for _ in range(2))
-    ours = sample(images, grid)
+    ours = sample(images, grid, antialias=False)
     theirs = torch.stack([torch_sample(image, points) for image, points in zip(images, plain, strict=True)])
     weight = torch.randn(theirs.shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
     ours.backward(weight)
@@ -68,7 +71,7 @@ def test_equals_grid_sample(sizes, kind, dtype, height, width):
 
     assert ours.dtype == dtype
     check_close(ours, theirs, 1e-5)
-    check_close(sample(images, grid.detach()), theirs, 1e-5)
+    check_close(sample(images, grid.detach(), antialias=False), theirs, 1e-5)
     if (
         dtype == torch.float64
     ):  # in float32 a point may fall on the other side of a pixel, where the slope is another
@@ -81,7 +84,7 @@ def test_equals_the_formula(size):
     image, grid = noise(*size), wild_grid(1, 6, 7)
     expected = reference.bilinear(image.numpy(), grid[0].numpy()) / 255
 
-    check_close(sample([image], grid)[0], expected, 1e-12)
+    check_close(sample([image], grid, antialias=False)[0], expected, 1e-12)
     check_close(sample_reference(image, grid[0])[0], expected, 1e-12)
 
 
@@ -92,18 +95,19 @@ def test_reference_and_kernel_agree(dtype):
     grid[0, 0, :4] = torch.tensor(
         [[torch.nan, 0], [0, torch.nan], [torch.inf, -torch.inf], [1e30, -1e30]], dtype=dtype
     )
-    pixels, slope = _sample_with_slope([image], grid)
+    pixels, slope = _sample_with_slope([image], grid, False)
     plain_pixels, plain_slope = sample_reference(image, grid[0])
 
     check_close(pixels[0], plain_pixels, 1e-6)
     check_close(slope[0], plain_slope, 1e-4)
-    assert torch.equal(_sample([image], grid), pixels)
+    assert torch.equal(_sample([image], grid, False), pixels)
 
 
-def test_nan_reads_the_first_pixel():
+@either
+def test_nan_reads_the_first_pixel(antialias):
     """A grid of NaN reads the upper left pixel and not some other memory."""
     image = noise(5, 6)
-    pixels = sample([image], torch.full((1, 2, 2, 2), torch.nan))
+    pixels = sample([image], torch.full((1, 2, 2, 2), torch.nan), antialias=antialias)
 
     check_close(pixels[0, :, 0, 0], image[0, 0] / 255, 1e-6)
 
@@ -112,48 +116,55 @@ def test_gradcheck():
     """Numeric and analytic derivatives agree in float64."""
     images, grid = [noise(7, 5), noise(3, 9, seed=1)], wild_grid(2, 4, 3, reach=0.9).requires_grad_()
 
-    assert torch.autograd.gradcheck(lambda g: sample(images, g), grid)
+    assert torch.autograd.gradcheck(lambda g: sample(images, g, antialias=False), grid)
 
 
-def test_clamped_points_have_no_gradient():
+@either
+def test_clamped_points_have_no_gradient(antialias):
     """Beyond the border nothing changes with the point."""
     grid = torch.full((1, 2, 2, 2), 1.5, requires_grad=True)
-    sample([noise(5, 5)], grid).sum().backward()
+    sample([noise(5, 5)], grid, antialias=antialias).sum().backward()
 
     check_close(grid.grad, torch.zeros(1, 2, 2, 2), 0)
 
 
-def test_second_derivative_is_refused():
+@either
+def test_second_derivative_is_refused(antialias):
     """There is none, and silence would be wrong."""
     grid = wild_grid(1, 2, 2, reach=0.9).requires_grad_()
-    (first,) = torch.autograd.grad(sample([noise(5, 5)], grid).sum(), grid, create_graph=True)
+    (first,) = torch.autograd.grad(
+        sample([noise(5, 5)], grid, antialias=antialias).sum(), grid, create_graph=True
+    )
 
     with pytest.raises(NotImplementedError, match="no second derivative"):
         first.sum().backward()
 
 
+@either
 @pytest.mark.parametrize("operator", [_sample, _sample_with_slope])
-def test_opcheck(operator):
+def test_opcheck(operator, antialias):
     """torch's own checks of custom operators, for ragged batches and empty ones."""
-    torch.library.opcheck(operator, ([noise(7, 5), noise(1, 1)], wild_grid(2, 4, 3)))
-    torch.library.opcheck(operator, ([], torch.zeros(0, 4, 3, 2)))
+    torch.library.opcheck(operator, ([noise(7, 5), noise(1, 1)], wild_grid(2, 4, 3), antialias))
+    torch.library.opcheck(operator, ([], torch.zeros(0, 4, 3, 2), antialias))
 
 
-def test_opcheck_autograd():
+@either
+def test_opcheck_autograd(antialias):
     """The gradient is registered as torch wants it."""
     grid = wild_grid(2, 4, 3).requires_grad_()
 
     torch.library.opcheck(
         _sample_with_slope,
-        ([noise(7, 5), noise(1, 1)], grid),
+        ([noise(7, 5), noise(1, 1)], grid, antialias),
         test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
     )
 
 
-def test_images_are_free_before_backward():
+@either
+def test_images_are_free_before_backward(antialias):
     """Between forward and backward nothing holds the full-resolution pixels."""
     image, grid = noise(300, 400), torch.zeros(1, 4, 4, 2, requires_grad=True)
-    pixels, gone = sample([image], grid), weakref.ref(image)
+    pixels, gone = sample([image], grid, antialias=antialias), weakref.ref(image)
     gc.disable()
     try:
         del image
@@ -165,12 +176,15 @@ def test_images_are_free_before_backward():
     assert grid.grad.shape == (1, 4, 4, 2)
 
 
-def test_dense_uint8_equals_ragged():
+@either
+def test_dense_uint8_equals_ragged(antialias):
     """A dense uint8 tensor is read as its images one by one."""
     images = [noise(9, 7, seed) for seed in range(3)]
     grid = wild_grid(3, 4, 5)
 
-    assert torch.equal(sample(torch.stack(images).permute(0, 3, 1, 2), grid), sample(images, grid))
+    dense = sample(torch.stack(images).permute(0, 3, 1, 2), grid, antialias=antialias)
+
+    assert torch.equal(dense, sample(images, grid, antialias=antialias))
 
 
 def test_dense_float_has_gradients_to_image_and_grid():
@@ -178,33 +192,41 @@ def test_dense_float_has_gradients_to_image_and_grid():
     image = (5 * torch.randn(2, 4, 6, 7, dtype=torch.float64)).requires_grad_()
     grid = wild_grid(2, 3, 3, reach=0.9).requires_grad_()
 
-    assert torch.autograd.gradcheck(sample, (image, grid))
+    assert torch.autograd.gradcheck(lambda i, g: sample(i, g, antialias=False), (image, grid))
     assert sample(image.bfloat16(), grid.float()).dtype == torch.float32
 
 
-def test_manners():
+@either
+def test_manners(antialias):
     """No input is written to, two calls are equal, and the grid's strides do not matter."""
     image = noise(9, 7)
-    check_operator(lambda grid: sample([image, image], grid), wild_grid(2, 4, 5))
+    check_operator(lambda grid: sample([image, image], grid, antialias=antialias), wild_grid(2, 4, 5))
     before = image.clone()
-    sample([image], wild_grid(1, 4, 5))
+    sample([image], wild_grid(1, 4, 5), antialias=antialias)
 
     assert torch.equal(image, before)
 
 
-def test_batch_equals_single():
+@either
+def test_batch_equals_single(antialias):
     """What is sampled beside an image does not change it, on one thread or several."""
     images = [noise(9 + k, 7, seed=k) for k in range(5)]
     grid = wild_grid(5, 4, 5)
-    single = torch.cat([sample([image], points[None]) for image, points in zip(images, grid, strict=True)])
+    single = torch.cat(
+        [
+            sample([image], points[None], antialias=antialias)
+            for image, points in zip(images, grid, strict=True)
+        ]
+    )
 
-    assert torch.equal(sample(images, grid), single)
+    assert torch.equal(sample(images, grid, antialias=antialias), single)
 
 
-def test_empty_batch():
+@either
+def test_empty_batch(antialias):
     """No image in, no image out, with the right shape."""
-    assert sample([], torch.zeros(0, 5, 7, 2)).shape == (0, 3, 5, 7)
-    assert sample(torch.zeros(0, 3, 9, 9), torch.zeros(0, 5, 7, 2)).shape == (0, 3, 5, 7)
+    assert sample([], torch.zeros(0, 5, 7, 2), antialias=antialias).shape == (0, 3, 5, 7)
+    assert sample(torch.zeros(0, 3, 9, 9), torch.zeros(0, 5, 7, 2), antialias=antialias).shape == (0, 3, 5, 7)
 
 
 def test_docstring_example():
@@ -217,14 +239,17 @@ def test_docstring_example():
     )
 
 
-def test_many_threads_at_once():
+@either
+def test_many_threads_at_once(antialias):
     """Eight threads share the workers and each gets its own answer."""
     grid, wrong = wild_grid(3, 16, 16), []
     jobs = [[noise(40 + k, 50, seed=10 * k + i) for i in range(3)] for k in range(8)]
-    expected = [sample(images, grid) for images in jobs]
+    expected = [sample(images, grid, antialias=antialias) for images in jobs]
 
     def hammer(k):
-        wrong.extend(k for _ in range(50) if not torch.equal(sample(jobs[k], grid), expected[k]))
+        wrong.extend(
+            k for _ in range(50) if not torch.equal(sample(jobs[k], grid, antialias=antialias), expected[k])
+        )
 
     threads = [threading.Thread(target=hammer, args=(k,)) for k in range(8)]
     for thread in threads:
@@ -275,11 +300,13 @@ def test_compiles(run_plain):
         from foveal.sampler import sample
         images = [torch.randint(0, 256, (h, w, 3), dtype=torch.uint8) for h, w in ((9, 7), (1, 1), (20, 30))]
         grid = (torch.rand(3, 4, 5, 2, dtype=torch.float64) - 0.5).requires_grad_()
-        loss = lambda g: sample(images, g).square().sum()
-        torch.compile(loss, fullgraph=True)(grid).backward()
-        compiled, grid.grad = grid.grad, None
-        loss(grid).backward()
-        torch.testing.assert_close(compiled, grid.grad)
+        for antialias in (False, True):
+            loss = lambda g: sample(images, g, antialias=antialias).square().sum()
+            grid.grad = None
+            torch.compile(loss, fullgraph=True)(grid).backward()
+            compiled, grid.grad = grid.grad, None
+            loss(grid).backward()
+            torch.testing.assert_close(compiled, grid.grad)
     """)
 
 
@@ -371,14 +398,15 @@ def test_messages(images, grid, error, message):
 
 
 @pytest.mark.gpu
-def test_cuda_equals_cpu():
+@either
+def test_cuda_equals_cpu(antialias):
     """The plain implementation on the device gives what the kernel gives, gradient included."""
     images = [noise(9, 7), noise(1, 1), noise(30, 20)]
     here = wild_grid(3, 4, 5, reach=0.9).requires_grad_()
     there = here.detach().cuda().requires_grad_()
-    sample(images, here).square().sum().backward()
-    pixels = sample([image.cuda() for image in images], there)
+    sample(images, here, antialias=antialias).square().sum().backward()
+    pixels = sample([image.cuda() for image in images], there, antialias=antialias)
     pixels.square().sum().backward()
 
-    check_close(pixels, sample(images, here), 1e-10)
+    check_close(pixels, sample(images, here, antialias=antialias), 1e-10)
     check_close(there.grad, here.grad, 1e-10)

@@ -3,13 +3,15 @@ import json
 import pytest
 import torch
 
+from foveal.sampler import sample
 from foveal.tools._bench_sample import (
     bench_sample,
     check_agreement,
     example_grid,
     off_the_lattice,
     sample_by_hand,
-    sample_foveal,
+    sample_dense,
+    sample_points,
 )
 
 SIZE = (30, 40)
@@ -27,25 +29,34 @@ def test_small_run(tmp_path, capsys):
     ratio = bench_sample(repeats=1, size=16, image_size=(60, 80), json_path=tmp_path / "sample.json")
 
     assert json.loads((tmp_path / "sample.json").read_text())["times_as_fast"] == ratio
-    assert "sample, batch of 8" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "points, batch of 8" in printed
+    assert "Anti-aliased takes" in printed
 
 
 def test_agreement(inputs):
     """The operator agrees with grid_sample in outputs and gradients."""
-    assert max(check_agreement(sample_foveal, sample_by_hand, *inputs)) < 1e-5
+    assert max(check_agreement(sample_points, sample_by_hand, *inputs)) < 1e-5
+
+
+def test_agreement_of_the_anti_aliased(inputs):
+    """So do the kernel and plain torch, in float64."""
+    images, grid, weights = inputs
+
+    assert max(check_agreement(sample, sample_dense, images, grid.double(), weights.double())) < 1e-9
 
 
 def test_wrong_outputs_are_noticed(inputs):
     """A sampling that is a little off does not get timed."""
     with pytest.raises(ValueError, match=r"outputs must agree to 0.0001, got a difference of 0\.0"):
-        check_agreement(lambda images, grid: 1.001 * sample_foveal(images, grid), sample_by_hand, *inputs)
+        check_agreement(lambda images, grid: 1.001 * sample_points(images, grid), sample_by_hand, *inputs)
 
 
 def test_wrong_gradients_are_noticed(inputs):
     """Nor does one whose outputs are right and whose gradients are not."""
 
     def skewed(images, grid):
-        output = sample_foveal(images, grid)
+        output = sample_points(images, grid)
         return output.detach() + 1.01 * (output - output.detach())
 
     with pytest.raises(ValueError, match=r"gradients must agree to 0.0001, got a difference of 0\.0"):

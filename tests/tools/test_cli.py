@@ -14,7 +14,8 @@ def foveal(*arguments):
 
 
 @pytest.mark.parametrize(
-    "verb", [[], ["demo"], ["index"], ["bench"], ["bench", "loader"], ["bench", "sample"]]
+    "verb",
+    [[], ["demo"], ["index"], ["bench"], ["bench", "loader"], ["bench", "sample"], ["bench", "quality"]],
 )
 def test_help_of_every_verb(verb):
     """Every verb explains itself."""
