@@ -1,5 +1,6 @@
 """The loader: encoded images out of shards, decoded by DALI, looked at, zoomed and collated."""
 
+from foveal.pipeline._augment import Augment
 from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import TooManyBadSamplesError
 from foveal.pipeline._decode import Decoder, decode
@@ -10,6 +11,7 @@ from foveal.pipeline._quarantine import Quarantine
 from foveal.pipeline._stats import LoaderStats
 
 __all__ = [
+    "Augment",
     "BadSample",
     "DecodeError",
     "Decoder",

@@ -16,7 +16,7 @@ _IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "jp2", "pgm", "
 IMAGE = "jpg;jpeg;png;webp"
 
 # What the loader knows about a sample besides its members.
-OWN_FIELDS = ("__key__", "__url__", "__size__", "__valid__", "__grid__", "__saliency__")
+OWN_FIELDS = ("__key__", "__url__", "__size__", "__valid__", "__grid__", "__saliency__", "__view__")
 
 
 class MemberError(Exception):
@@ -61,7 +61,7 @@ def parse_fields(fields: Sequence[str]) -> Fields:
     Args:
         fields: ``"image"``, member extensions such as ``"cls"`` or ``"json"``, alternatives such as
             ``"cls;txt"``, and the loader's own: ``__key__``, ``__url__``, ``__size__``,
-            ``__valid__``, ``__grid__``, ``__saliency__``.
+            ``__valid__``, ``__grid__``, ``__saliency__``, ``__view__``.
 
     Raises:
         ValueError: A field that is unknown or named twice, or not exactly one image.

@@ -6,7 +6,7 @@ import functools
 import os
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +14,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from foveal.pipeline._augment import Augment, check_augment
 from foveal.pipeline._background import Background
 from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import BadSamples, OnBad
@@ -60,7 +61,7 @@ class ZoomLoader:
         fields: What a batch consists of: ``"image"``, member extensions (``"cls"``, ``"json"``, ``"txt"``,
             ``"npy"``; others arrive as bytes), alternatives (``"cls;txt"``), ``"__key__"``, ``"__url__"``,
             ``"__size__"`` (height and width in pixels of the upright original), ``"__valid__"``, ``"__grid__"``,
-            ``"__saliency__"``.
+            ``"__saliency__"``, ``"__view__"`` (what ``augment`` drew, (2, 3) for each image).
         shuffle: Whether each epoch visits the samples in another order.
         seed: What the orders depend on, together with the epoch.
         last_batch: ``"partial"`` delivers what is left at the end as a smaller batch (an empty one where fewer samples
@@ -83,10 +84,12 @@ class ZoomLoader:
         quarantine: A JSON-lines file in which bad samples are kept, and from which later epochs, runs and other ranks
             learn of them: those are replaced or dropped without being tried (replaced for ``"raise"``, too).
         max_pixels: The most that an image may have by its header, None for no limit.
+        augment: Random flips, crops and turns, as part of the zoom; None for none. The zoom's ``forward`` must take
+            ``views``.
 
     Raises:
         ValueError: An argument that makes no sense, with its value.
-        TypeError: A zoom that is no module.
+        TypeError: A zoom that is no module, or takes no views where there are some.
         ShardError: While iterating: a shard that cannot be read (any more), or, with ``on_bad="raise"``, a bad
             sample, with shard, key and reason. The loader stays usable.
         TooManyBadSamplesError: While iterating: more samples are bad than ``max_bad_fraction`` allows.
@@ -122,11 +125,14 @@ class ZoomLoader:
         max_bad_fraction: float = 0.1,
         quarantine: str | os.PathLike[str] | None = None,
         max_pixels: int | None = MAX_PIXELS,
+        augment: Augment | None = None,
     ) -> None:
         if not isinstance(zoom, nn.Module):
             raise TypeError(
                 f"zoom must be a sampler module, got {zoom!r} – for example SaliencySampler(224)."
             )
+        if augment is not None:
+            check_augment(augment, _unwrapped(zoom))
         for name, value in (
             ("num_threads", num_threads),
             ("prefetch_factor", prefetch_factor),
@@ -140,6 +146,7 @@ class ZoomLoader:
         self.stats = LoaderStats()
         self._bad = BadSamples(on_bad, max_bad_fraction, quarantine)
         self._max_pixels = max_pixels
+        self._augment = augment
         self._num_threads = num_threads
         self._prefetch_factor = prefetch_factor
         self._shuffle = shuffle
@@ -267,12 +274,20 @@ class ZoomLoader:
             reader.instead_of,
             getattr(_unwrapped(self.zoom), "lowres_size", None),
             self.stats,
+            view=self._view(),
         )
         train = self._trains()
         if train:  # zooming waits for the training step; decoding need not
             decoded = Background(decoded, ahead=self._prefetch_factor, name="foveal-decode")
         batches = zoom_batches(decoded, self.zoom, self.fields, self.stats, train=train)
         return batches if train else Background(batches, ahead=self._prefetch_factor, name="foveal-zoom")
+
+    def _view(self) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
+        """What gives this epoch's view of a sample, by its number and its size."""
+        if self._augment is None:
+            return None
+        augment, seed, epoch = self._augment, self._seed, self._epoch
+        return lambda ordinal, size: augment.view(size, (seed, epoch, ordinal))
 
 
 class _Epoch(Iterator[Batch]):

@@ -33,6 +33,7 @@ class Decoded:
 
     samples: list[Encoded]
     images: list[Tensor]
+    views: Tensor | None
     lowres: Tensor | None
 
 
@@ -71,6 +72,8 @@ def decode_micro_batches(
     instead_of: Callable[[Encoded, str], Encoded | None],
     lowres_size: tuple[int, int] | None,
     stats: LoaderStats,
+    *,
+    view: Callable[[int, tuple[int, int]], Tensor] | None = None,
 ) -> Generator[tuple[Decoded, bool]]:
     """Decode each micro-batch while the one before it is looked at and handed on.
 
@@ -80,6 +83,7 @@ def decode_micro_batches(
         instead_of: Gives the sample to put in the place of one whose image is bad, or None to leave it out.
         lowres_size: Height and width of the copy that the zoom looks at, None where it wants none.
         stats: Where images that Pillow decoded and time are counted.
+        view: Gives the view of a sample, by its number and its size, that the zoom is to be given; None for none.
     """
     ahead: deque[_InFlight] = deque()
     with decoder, closing(micro_batches):
@@ -88,7 +92,9 @@ def decode_micro_batches(
             with stats.timed("decode"):
                 samples, images = _settle(flight.samples, flight.decoding, decoder, instead_of, stats)
             with stats.timed("lowres"):
-                return Decoded(samples, images, _look(images, lowres_size, decoder.device)), flight.ends_batch
+                views = _views(samples, images, view, decoder.device)
+                small = _look(images, views, lowres_size, decoder.device)
+            return Decoded(samples, images, views, small), flight.ends_batch
 
         fault: list[Exception] = []
         try:
@@ -126,10 +132,13 @@ def zoom_batches(
     samples: list[Encoded] = []
     sizes: list[tuple[int, int]] = []
     parts: list[Zoomed] = []
+    views: list[Tensor] = []
     with closing(micro_batches):
         for decoded, ends_batch in micro_batches:
             with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
-                parts.append(zoom(decoded.images, decoded.lowres))
+                seen = {} if decoded.views is None else {"views": decoded.views}
+                parts.append(zoom(decoded.images, decoded.lowres, **seen))
+            views += seen.values()
             samples += decoded.samples
             sizes += [(image.shape[0], image.shape[1]) for image in decoded.images]
             del decoded  # the full-resolution images end here
@@ -138,8 +147,8 @@ def zoom_batches(
                 stats.substituted += sum(sample.place.tries > 0 for sample in samples)
                 stats.bytes += sum(sample.size for sample in samples)
                 stats.pixels += sum(height * width for height, width in sizes)
-                yield _join(samples, sizes, parts, fields)
-                samples, sizes, parts = [], [], []
+                yield _join(samples, sizes, parts, views, fields)
+                samples, sizes, parts, views = [], [], [], []
 
 
 def _until_fault(items: Iterable[T], fault: list[Exception]) -> Generator[T]:
@@ -179,13 +188,34 @@ def _settle(
     return [sample for sample, _ in good], [image for _, image in good]
 
 
-def _look(images: list[Tensor], size: tuple[int, int] | None, device: torch.device) -> Tensor | None:
+def _views(
+    samples: list[Encoded],
+    images: list[Tensor],
+    view: Callable[[int, tuple[int, int]], Tensor] | None,
+    device: torch.device,
+) -> Tensor | None:
+    if view is None:
+        return None
+    pairs = zip(samples, images, strict=True)
+    views = [view(sample.ordinal, (image.shape[0], image.shape[1])) for sample, image in pairs]
+    return torch.stack(views).to(device) if views else torch.empty(0, 2, 3, device=device)
+
+
+def _look(
+    images: list[Tensor], views: Tensor | None, size: tuple[int, int] | None, device: torch.device
+) -> Tensor | None:
     if size is None:
         return None
-    return lowres(images, size) if images else torch.empty(0, 3, *size, device=device)
+    return lowres(images, size, views) if images else torch.empty(0, 3, *size, device=device)
 
 
-def _join(samples: list[Encoded], sizes: list[tuple[int, int]], parts: list[Zoomed], fields: Fields) -> Batch:
+def _join(
+    samples: list[Encoded],
+    sizes: list[tuple[int, int]],
+    parts: list[Zoomed],
+    views: list[Tensor],
+    fields: Fields,
+) -> Batch:
     images = torch.cat([part.images for part in parts])
     own: dict[str, Callable[[], Any]] = {
         "__key__": lambda: [sample.key for sample in samples],
@@ -194,6 +224,7 @@ def _join(samples: list[Encoded], sizes: list[tuple[int, int]], parts: list[Zoom
         "__valid__": lambda: torch.tensor([sample.valid for sample in samples], dtype=torch.bool),
         "__grid__": lambda: torch.cat([part.grid for part in parts]),
         "__saliency__": lambda: torch.cat([part.saliency for part in parts]),
+        "__view__": lambda: torch.cat(views) if views else torch.eye(2, 3).repeat(len(samples), 1, 1),
     }
 
     def field(name: str) -> Any:
