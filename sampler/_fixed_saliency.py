@@ -1,7 +1,7 @@
 """Saliency that is known for a whole data set: where its objects mostly are."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor, nn
 
 
@@ -24,7 +24,7 @@ class FixedSaliency(nn.Module):
 
     saliency: Tensor
 
-    def __init__(self, saliency: Float[Tensor, "rows cols"]) -> None:
+    def __init__(self, saliency: Real[Tensor, "rows cols"]) -> None:
         super().__init__()
         if saliency.ndim != 2:
             raise ValueError(f"saliency must be (rows, cols), got shape {tuple(saliency.shape)!r}.")
