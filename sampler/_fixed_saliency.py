@@ -41,4 +41,4 @@ class FixedSaliency(nn.Module):
         self, small: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch 1 rows cols"]:
         """Return the map's logarithm for each image; minus infinity where the map is zero."""
-        return self.saliency.log().expand(len(small), 1, -1, -1)
+        return self.saliency.log().expand(small.shape[0], 1, -1, -1)

@@ -155,7 +155,7 @@ class SaliencySampler(nn.Module):
         if boxes is None:
             logits = self.saliency(small)
         elif hasattr(self.saliency, "boxes_from"):
-            logits = self.saliency(small, boxes_in_views(boxes, views, len(small)))
+            logits = self.saliency(small, boxes_in_views(boxes, views, small.shape[0]))
         else:
             raise ValueError(
                 f"boxes must be None for {type(self.saliency).__name__}, got {len(boxes)} – use BoxSaliency, or a module of "

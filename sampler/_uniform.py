@@ -38,5 +38,5 @@ class UniformSampler(nn.Module):
         """Sample the images, or views of them as :func:`compose` has them; ``lowres`` is accepted and not looked at."""
         del lowres
         grid = even_grid(images, self.out_size, views)
-        even = grid.new_ones(len(grid), 1, 1, 1)
+        even = grid.new_ones(grid.shape[0], 1, 1, 1)
         return Zoomed(sample(images, grid, antialias=self.antialias), grid, even)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler._frame import identity_grid
-from foveal.sampler._images import Images
+from foveal.sampler._images import Images, count
 
 Views = Float[Tensor, "batch 2 3"]
 
@@ -39,9 +39,9 @@ def compose(views: Views, grid: Float[Tensor, "batch *places 2"]) -> Float[Tenso
         >>> compose(flip, torch.tensor([[[0.5, 0.25]]]))
         tensor([[[-0.5000,  0.2500]]])
     """
-    check_views(views, len(grid))
+    check_views(views, grid.shape[0])
     # No matrix product: that would be cut to half precision by autocast, and to ten bits by TF32.
-    matrix = views.to(grid.dtype).view(len(views), *[1] * (grid.ndim - 2), 2, 3)
+    matrix = views.to(grid.dtype).view(views.shape[0], *[1] * (grid.ndim - 2), 2, 3)
     return matrix[..., 0] * grid[..., :1] + matrix[..., 1] * grid[..., 1:] + matrix[..., 2]
 
 
@@ -105,7 +105,7 @@ def even_grid(
     images: Images, size: tuple[int, int], views: Views | None
 ) -> Float[Tensor, "batch height width 2"]:
     """The grid that samples each image, or its view, evenly: float64 for float64 images, else float32."""
-    batch = len(images)
+    batch = count(images)
     device = images[0].device if batch else torch.device("cpu")
     dtype = torch.float64 if batch and images[0].dtype == torch.float64 else torch.float32
     return out_of_views(identity_grid(size, dtype, device).expand(batch, -1, -1, -1), views)
