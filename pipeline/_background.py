@@ -7,12 +7,14 @@ closed in the thread that ran it, so that work in flight is drained there.
 """
 
 import atexit
+import contextlib
 import functools
-import queue
+import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, Self, TypeVar
 
 from foveal.pipeline._one_thread import use_one_torch_thread
@@ -22,9 +24,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """The last item in the queue: the iterator ended, with an error or without."""
+    """The last thing handed over: the iterator ended, with an error or without."""
 
-    error: BaseException | None
+    error: BaseException | None = None
 
 
 class Background(Iterator[T], Generic[T]):
@@ -34,37 +36,50 @@ class Background(Iterator[T], Generic[T]):
         items: What to run. A generator is closed when this object is.
         ahead: How many items may be ready and waiting, at least 1.
         name: The thread's name, for debuggers and profilers.
+        hurry: Called when this is closed, to end what the iterator may be waiting for.
     """
 
-    def __init__(self, items: Iterator[T], *, ahead: int, name: str) -> None:
-        self._queue: queue.Queue[T | _End] = queue.Queue(ahead)
-        self._stop = threading.Event()
-        thread = threading.Thread(
-            target=_produce, args=(items, self._queue, self._stop), name=name, daemon=True
-        )
-        self._close = weakref.finalize(self, _shut_down, thread, self._queue, self._stop)
-        self._close.atexit = False  # those of the libraries that the generator uses would come first
+    def __init__(
+        self, items: Iterator[T], *, ahead: int, name: str, hurry: Callable[[], object] | None = None
+    ) -> None:
+        self._process = os.getpid()
+        self._hurry = hurry
+        self._belt: _Belt[T] = _Belt(ahead)
+        self._thread = threading.Thread(target=_produce, args=(items, self._belt), name=name, daemon=True)
+        self._thread.start()
         _close_all_at_exit()
         _running.add(self)
-        thread.start()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
-        if not self._close.alive:
-            raise StopIteration
-        item = self._queue.get()
+        if self._process != os.getpid():
+            raise RuntimeError(
+                "an epoch must be iterated in the process that began it, got a fork of it – begin another one here."
+            )
+        item = self._belt.take()
         if not isinstance(item, _End):
             return item
-        self._close()
+        self.close()
         if item.error is not None:
             raise item.error
         raise StopIteration
 
     def close(self) -> None:
-        """Stop producing, drain what is in flight and end the thread. May be called again."""
-        self._close()
+        """Stop producing, drain what is in flight and end the thread. May be called again, and interrupted."""
+        if self._process != os.getpid():  # the thread is not here, and the lock may be held for ever
+            return
+        self._belt.stop()
+        if self._hurry is not None and self._thread.is_alive():
+            self._hurry()
+        if self._thread is not threading.current_thread():  # collected as garbage there: it ends by itself
+            self._thread.join()
+            self._belt.stop()  # what was put there in the meantime
+
+    def __del__(self) -> None:
+        if hasattr(self, "_thread"):
+            self.close()
 
 
 _running: "weakref.WeakSet[Background[Any]]" = weakref.WeakSet()
@@ -74,7 +89,7 @@ _running: "weakref.WeakSet[Background[Any]]" = weakref.WeakSet()
 def _close_all_at_exit() -> None:
     """Have what still runs at the end of the process drained, before the libraries that it uses end their threads.
 
-    Called after the first finalizer was made, because what is registered last runs first.
+    Called after the first thread has begun, because what is registered last runs first.
     """
     atexit.register(_close_all)
 
@@ -84,14 +99,58 @@ def _close_all() -> None:
         background.close()
 
 
-def _produce(items: Iterator[T], out: "queue.Queue[T | _End]", stop: threading.Event) -> None:
+class _Belt(Generic[T]):
+    """Hands items from a thread to another, a bounded number of them on the way; stopping it lets both go.
+
+    Of simple queues, which take an item or raise KeyboardInterrupt and leave nothing half done: a lock of Python's own
+    that Ctrl-C catches at the wrong moment is never released.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room: SimpleQueue[None] = SimpleQueue()
+        self._items: SimpleQueue[T | _End] = SimpleQueue()
+        self._stopped = False
+        for _ in range(room):
+            self._room.put(None)
+
+    def put(self, item: T) -> bool:
+        """Wait for room and put an item there; return False where nobody wants it any more."""
+        self._room.get()
+        if not self._stopped:
+            self._items.put(item)
+        return not self._stopped
+
+    def end(self, error: BaseException | None) -> None:
+        """Put the end there, for which there is always room."""
+        self._items.put(_End(error))
+
+    def take(self) -> T | _End:
+        """Wait for an item, or the end."""
+        item = self._items.get()
+        if self._stopped:
+            self._items.put(_End())  # for who asks next
+            return _End()
+        self._room.put(None)
+        return item
+
+    def stop(self) -> None:
+        """Let go of what is there, and of both threads."""
+        self._stopped = True
+        with contextlib.suppress(Empty):
+            while True:
+                self._items.get_nowait()
+        self._items.put(_End())
+        self._room.put(None)
+
+
+def _produce(items: Iterator[T], belt: _Belt[T]) -> None:
     error: BaseException | None = None
     try:
         use_one_torch_thread()
         for item in items:
-            out.put(item)
+            wanted = belt.put(item)
             del item  # what was handed over belongs to the consumer: a decoded image must not linger here
-            if stop.is_set():
+            if not wanted:
                 break
     except BaseException as caught:  # noqa: BLE001 - handed to the consumer, whatever it is
         error = caught
@@ -102,24 +161,4 @@ def _produce(items: Iterator[T], out: "queue.Queue[T | _End]", stop: threading.E
                 close()
         except BaseException as caught:  # noqa: BLE001 - likewise
             error = error or caught
-        out.put(_End(error))
-
-
-def _shut_down(thread: threading.Thread, out: "queue.Queue[T | _End]", stop: threading.Event) -> None:
-    stop.set()
-    if thread is threading.current_thread():  # collected as garbage there: it ends by itself
-        _drain(out)
-        return
-    while thread.is_alive():  # a producer that waits for room gets it, sees the stop and ends
-        _drain(out)
-        thread.join(timeout=0.01)
-    _drain(out)
-    out.put(_End(None))  # for a consumer that is waiting in another thread
-
-
-def _drain(out: "queue.Queue[T | _End]") -> None:
-    while True:
-        try:
-            out.get_nowait()
-        except queue.Empty:
-            return
+        belt.end(error)

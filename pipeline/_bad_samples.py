@@ -71,6 +71,8 @@ class BadSamples:
             TooManyBadSamplesError: It is one too many.
         """
         with self._lock:
+            if self.is_known(bad.url, bad.key):  # found in two places at once, as itself and standing in
+                return
             self._new.append(bad)
             self._met.setdefault((bad.url, bad.key), bad)
             # Without a file to remove it from, a sample that was raised is raised again.

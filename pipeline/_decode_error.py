@@ -16,3 +16,14 @@ class DecodeError(Exception):
 
     def __str__(self) -> str:
         return f"image {self.reason}" if self.index is None else f"image {self.index} {self.reason}"
+
+
+def check_pixels(height: int, width: int, max_pixels: int | None) -> None:
+    """Refuse an image that is too large by its header.
+
+    Raises:
+        DecodeError: It has more than ``max_pixels`` pixels.
+    """
+    if max_pixels is not None and height * width > max_pixels:
+        size = f"{height} × {width} pixels (height × width)"
+        raise DecodeError(f"has more pixels than max_pixels={max_pixels}: {size}")

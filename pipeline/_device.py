@@ -1,4 +1,4 @@
-"""Where a loader works: the one place that chooses."""
+"""Where work is done: the one place that chooses."""
 
 import itertools
 
@@ -16,8 +16,7 @@ def choose_device(device: torch.device | str | None, zoom: nn.Module) -> torch.d
     Raises:
         ValueError: The device is not that of the zoom.
     """
-    tensors = itertools.chain(zoom.parameters(), zoom.buffers())
-    home = next((tensor.device for tensor in tensors), None)
+    home = home_of(zoom)
     if device is None:
         return home or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     wanted = torch.device(device)
@@ -28,3 +27,9 @@ def choose_device(device: torch.device | str | None, zoom: nn.Module) -> torch.d
             f"device must be {str(home)!r}, where the zoom is, got {str(wanted)!r} – move it with zoom.to()."
         )
     return wanted
+
+
+def home_of(zoom: nn.Module) -> torch.device | None:
+    """Return the device of a zoom's parameters and buffers, None where it has none."""
+    tensors = itertools.chain(zoom.parameters(), zoom.buffers())
+    return next((tensor.device for tensor in tensors), None)

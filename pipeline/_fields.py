@@ -1,15 +1,16 @@
-"""What a batch is made of: webdataset's member names, and the loader's own double-underscore fields."""
+"""What a batch is made of: webdataset's member names, labels that follow the zoom, and the loader's own fields."""
 
-import io
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from foveal.shards._extensions import INTEGERS, JSON
+from foveal.pipeline._members import alternatives, find_member, kind_of, parse_member
+from foveal.pipeline._spatial_field import SpatialField
+from foveal.shards._extensions import INTEGERS
 
 # Extensions of which one among its alternatives makes a field the image.
 _IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "jp2", "pgm", "pnm", "ppm", "tif", "tiff")
@@ -19,8 +20,7 @@ IMAGE = "jpg;jpeg;png;webp"
 OWN_FIELDS = ("__key__", "__url__", "__size__", "__valid__", "__grid__", "__saliency__", "__view__")
 
 
-class MemberError(Exception):
-    """A member that is missing or does not hold what its name says. The reader adds shard and key."""
+Field = str | SpatialField
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,57 +30,77 @@ class Fields:
     Attributes:
         names: As the user wrote them.
         image: Member extensions that may hold the image, the first that is there counts.
+        guide: Boxes that the zoom is to be told; read with the others, and delivered only where ``names`` has them.
     """
 
-    names: tuple[str, ...]
+    names: tuple[Field, ...]
     image: tuple[str, ...]
+    guide: SpatialField | None = None
 
     @property
     def members(self) -> frozenset[str]:
         """Every member that may be needed of a sample."""
-        named = (_alternatives(name) for name in self.names if name not in OWN_FIELDS)
+        named = (_extensions(name) for name in self._read if name not in OWN_FIELDS)
         return frozenset(extension for names in named for extension in names)
+
+    @property
+    def spatial(self) -> tuple[SpatialField, ...]:
+        """Those that follow the zoom."""
+        return tuple(name for name in self.names if isinstance(name, SpatialField))
 
     def encoded_image(self, members: Mapping[str, bytes]) -> bytes:
         """Return the member that holds the image, still encoded."""
-        return members[_find(self.image, members)]
+        return members[find_member(self.image, members)]
 
     def labels(self, members: Mapping[str, bytes]) -> dict[str, Any]:
-        """Return what the members hold that are fields and no image, parsed by their extension."""
-        names = (name for name in self.names if name not in OWN_FIELDS and not self.is_image(name))
-        return {name: _parse_member(name, members) for name in names}
+        """Return what the members hold that are plain fields and no image, parsed by their extension."""
+        names = (name for name in self.names if isinstance(name, str) and name not in OWN_FIELDS)
+        return {name: parse_member(name, members) for name in names if not self.is_image(name)}
 
-    def is_image(self, name: str) -> bool:
+    def located(
+        self, members: Mapping[str, bytes], *, max_pixels: int | None = None
+    ) -> dict[SpatialField, Tensor]:
+        """Return the labels that follow the zoom, as they lie in the original; masks of at most so many pixels."""
+        fields = (field for field in self._read if isinstance(field, SpatialField))
+        return {field: field.read(members, max_pixels=max_pixels) for field in fields}
+
+    @property
+    def _read(self) -> tuple[Field, ...]:
+        return self.names if self.guide is None or self.guide in self.names else (*self.names, self.guide)
+
+    def is_image(self, name: Field) -> bool:
         """Say whether this field is the image that is zoomed."""
-        return name not in OWN_FIELDS and _alternatives(name) == self.image
+        return isinstance(name, str) and name not in OWN_FIELDS and _extensions(name) == self.image
 
 
-def parse_fields(fields: Sequence[str]) -> Fields:
+def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) -> Fields:
     """Check the fields that a user asks for.
 
     Args:
         fields: ``"image"``, member extensions such as ``"cls"`` or ``"json"``, alternatives such as
-            ``"cls;txt"``, and the loader's own: ``__key__``, ``__url__``, ``__size__``,
-            ``__valid__``, ``__grid__``, ``__saliency__``, ``__view__``.
+            ``"cls;txt"``, labels that follow the zoom (``Boxes``, ``Points``, ``Mask``), and the loader's own:
+            ``__key__``, ``__url__``, ``__size__``, ``__valid__``, ``__grid__``, ``__saliency__``, ``__view__``.
+        guide: Boxes that the zoom itself asks for.
 
     Raises:
         ValueError: A field that is unknown or named twice, or not exactly one image.
     """
-    names = (fields,) if isinstance(fields, str) else tuple(fields)
+    names = (fields,) if isinstance(fields, str | SpatialField) else tuple(fields)
     for name in names:
-        if not isinstance(name, str) or not name or (name.startswith("__") and name not in OWN_FIELDS):
+        if not _is_known(name):
             raise ValueError(
-                f"fields must be member extensions or one of image, {', '.join(OWN_FIELDS)}, got {name!r}."
+                "fields must be member extensions, Boxes, Points, Mask or one of image, "
+                f"{', '.join(OWN_FIELDS)}, got {name!r}."
             )
     images = [name for name in names if _is_image(name)]
     if len(images) != 1 or len(set(names)) != len(names):
         raise ValueError(f"fields must name exactly one image and nothing twice, got {names!r}.")
-    return Fields(names=names, image=_alternatives(images[0]))
+    return Fields(names=names, image=_extensions(images[0]), guide=guide)
 
 
 def collate(name: str, values: list[Any]) -> Any:
     """Join one field of a batch: numbers and arrays of one shape to a tensor, all else to a list."""
-    if not values and _kind(name) in INTEGERS:
+    if not values and kind_of(name) in INTEGERS:
         return torch.empty(0, dtype=torch.int64)
     if not values or not all(isinstance(value, np.ndarray) for value in values):
         return values
@@ -89,56 +109,17 @@ def collate(name: str, values: list[Any]) -> Any:
     return torch.from_numpy(np.stack(values))
 
 
-def _alternatives(name: str) -> tuple[str, ...]:
-    return tuple((IMAGE if name == "image" else name).lower().split(";"))
+def _is_known(name: Field) -> bool:
+    if not isinstance(name, str):
+        return isinstance(name, SpatialField)
+    return bool(name) and (not name.startswith("__") or name in OWN_FIELDS)
 
 
-def _is_image(name: str) -> bool:
-    return any(extension in _IMAGE_EXTENSIONS for extension in _alternatives(name))
+def _is_image(name: Field) -> bool:
+    return isinstance(name, str) and any(extension in _IMAGE_EXTENSIONS for extension in _extensions(name))
 
 
-def _find(extensions: Iterable[str], members: Mapping[str, bytes]) -> str:
-    for extension in extensions:
-        if extension in members:
-            return extension
-    raise MemberError(f"member is missing: there is no {' or '.join(extensions)}")
-
-
-def _kind(extension: str) -> str:
-    return extension.rpartition(".")[2]
-
-
-def _parse_member(name: str, members: Mapping[str, bytes]) -> Any:
-    extension = _find(_alternatives(name), members)
-    content = members[extension]
-    parse, expected = _PARSERS.get(_kind(extension), (bytes, "bytes"))
-    try:
-        return parse(content)
-    except (ValueError, OverflowError, EOFError) as error:
-        shown = repr(content[:40]) + ("..." if len(content) > 40 else "")
-        raise MemberError(f"{extension} is not {expected}: {shown}") from error
-
-
-def _integer(content: bytes) -> Any:
-    return np.asarray(int(content), dtype=np.int64)
-
-
-def _text(content: bytes) -> str:
-    return content.decode()
-
-
-def _array(content: bytes) -> Any:
-    # Nothing in a shard is ever unpickled.
-    array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    if array.dtype.kind not in "biufc":
-        raise ValueError(array.dtype)
-    return array
-
-
-# By the last part of the extension, as webdataset's own decoders do it.
-_PARSERS: dict[str, tuple[Callable[[bytes], Any], str]] = {
-    **dict.fromkeys(INTEGERS, (_integer, "an integer")),
-    **dict.fromkeys(JSON, (json.loads, "JSON")),
-    **dict.fromkeys(("txt", "text", "transcript"), (_text, "UTF-8 text")),
-    "npy": (_array, "a NumPy array of numbers"),
-}
+def _extensions(name: Field) -> tuple[str, ...]:
+    if isinstance(name, SpatialField):
+        return name.extensions
+    return alternatives(IMAGE if name == "image" else name)

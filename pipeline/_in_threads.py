@@ -1,8 +1,10 @@
 """Apply a function to items in several threads, in their order."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,14 +19,38 @@ def in_threads(function: Callable[[T], R], items: Iterable[T], at_once: int) -> 
     if at_once == 1:
         yield from map(function, items)
         return
-    pool = ThreadPoolExecutor(at_once, thread_name_prefix="foveal-read")
+    tasks: SimpleQueue[tuple[T, Future[R]] | None] = SimpleQueue()
+    # Not an executor's threads: the end of the process would wait for those before it closed anything.
+    threads = [
+        threading.Thread(target=_work, args=(function, tasks), name="foveal-read", daemon=True)
+        for _ in range(at_once)
+    ]
+    for thread in threads:
+        thread.start()
     ahead: deque[Future[R]] = deque()
     try:
         for item in items:
-            ahead.append(pool.submit(function, item))
+            ahead.append(Future())
+            tasks.put((item, ahead[-1]))
             if len(ahead) == at_once:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        for future in ahead:
+            future.cancel()
+        for _ in threads:
+            tasks.put(None)
+        for thread in threads:
+            thread.join()
+
+
+def _work(function: Callable[[T], R], tasks: "SimpleQueue[tuple[T, Future[R]] | None]") -> None:
+    while (task := tasks.get()) is not None:
+        item, future = task
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(function(item))
+            except BaseException as error:  # noqa: BLE001 - raised where the answer is asked for
+                future.set_exception(error)
+        del task, item, future  # not kept while waiting for the next

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import torch
 from torch import nn
@@ -18,9 +18,12 @@ from foveal.pipeline._augment import Augment, check_augment
 from foveal.pipeline._background import Background
 from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import BadSamples, OnBad
-from foveal.pipeline._decode import Decoder
+from foveal.pipeline._boxes import Boxes
+from foveal.pipeline._decode import Decoder, default_num_threads
 from foveal.pipeline._device import choose_device
-from foveal.pipeline._fields import parse_fields
+from foveal.pipeline._fields import Field, parse_fields
+from foveal.pipeline._mask import Mask
+from foveal.pipeline._micro_batch import micro_batch_size
 from foveal.pipeline._peek import MAX_PIXELS
 from foveal.pipeline._plan import BatchPlan, LastBatch
 from foveal.pipeline._reader import SampleReader
@@ -37,9 +40,6 @@ from foveal.pipeline._stats import LoaderStats
 from foveal.shards import EpochOrder, Shards, ShardWarning
 from foveal.shards._location import is_remote
 
-# Full-resolution images that are decoded, zoomed and released together. Fewer leave DALI's threads idle
-# at the end of each micro-batch, more cost memory.
-MICRO_BATCH = 8
 # Samples that are asked for side by side where each waits for a server.
 _REMOTE_READS = 32
 
@@ -56,12 +56,14 @@ class ZoomLoader:
     Args:
         urls: Shards, as :func:`foveal.shards.expand_urls` takes them.
         zoom: A sampler, such as :class:`foveal.sampler.SaliencySampler`. It stays yours: the loader
-            neither moves it nor changes its mode.
+            neither moves it nor changes its mode. One with an attribute ``boxes_from``, such as ``"json:boxes"``, is given
+            that field's ``boxes``, as fractions of each original.
         batch_size: Images of a batch, on this rank.
         fields: What a batch consists of: ``"image"``, member extensions (``"cls"``, ``"json"``, ``"txt"``,
             ``"npy"``; others arrive as bytes), alternatives (``"cls;txt"``), ``"__key__"``, ``"__url__"``,
             ``"__size__"`` (height and width in pixels of the upright original), ``"__valid__"``, ``"__grid__"``,
-            ``"__saliency__"``, ``"__view__"`` (what ``augment`` drew, (2, 3) for each image).
+            ``"__saliency__"``, ``"__view__"`` (what ``augment`` drew, (2, 3) for each image); and labels that follow the
+            zoom: :class:`Boxes`, :class:`Points`, :class:`Mask`.
         shuffle: Whether each epoch visits the samples in another order.
         seed: What the orders depend on, together with the epoch.
         last_batch: ``"partial"`` delivers what is left at the end as a smaller batch (an empty one where fewer samples
@@ -109,7 +111,7 @@ class ZoomLoader:
         zoom: nn.Module,
         *,
         batch_size: int,
-        fields: Sequence[str] = ("image", "cls"),
+        fields: Sequence[Field] = ("image", "cls"),
         shuffle: bool = False,
         seed: int = 0,
         last_batch: LastBatch = "partial",
@@ -142,7 +144,7 @@ class ZoomLoader:
                 raise ValueError(f"{name} must be at least 1, got {value!r}.")
         self.zoom = zoom
         self.device = choose_device(device, zoom)
-        self.fields = parse_fields(fields)
+        self.fields = parse_fields(fields, guide=_guide(_unwrapped(zoom)))
         self.stats = LoaderStats()
         self._bad = BadSamples(on_bad, max_bad_fraction, quarantine)
         self._max_pixels = max_pixels
@@ -229,6 +231,12 @@ class ZoomLoader:
         self._stop()
         self._shards.close()
 
+    def __getstate__(self) -> NoReturn:
+        raise TypeError(
+            "a ZoomLoader must be made in the process that uses it, got one to copy or pickle – hand over its arguments, "
+            "and its state_dict() for its place."
+        )
+
     def __enter__(self) -> Self:
         return self
 
@@ -245,10 +253,12 @@ class ZoomLoader:
     def _trains(self) -> bool:
         return torch.is_grad_enabled() and any(p.requires_grad for p in self.zoom.parameters())
 
-    def _micro_batch(self) -> int:
-        """Statistics over the batch, as batch norm takes them in training, need the batch whole."""
-        norms = (m for m in self.zoom.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))  # noqa: SLF001
-        return self._plan.batch_size if any(norm.training for norm in norms) else MICRO_BATCH
+    def _reads_at_once(self) -> int:
+        """Remote samples wait for a server, and masks are decoded as they are read."""
+        if any(map(is_remote, self._shards.urls)):
+            return _REMOTE_READS
+        masks = any(isinstance(field, Mask) for field in self.fields.spatial)
+        return (self._num_threads or default_num_threads()) if masks else 1
 
     def _chain(self, plan: BatchPlan) -> Stage[Batch]:
         """The epoch's batches: a chain of generators, some of them in threads of their own.
@@ -256,6 +266,7 @@ class ZoomLoader:
         DALI decodes a micro-batch in the background while the one before it is zoomed, so the two stages can
         share a thread, and then no more than two micro-batches are alive at full resolution.
         """
+        self._shards.resume()
         order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
         members = self.fields.members
         reader = SampleReader(
@@ -266,8 +277,8 @@ class ZoomLoader:
             max_pixels=self._max_pixels,
             seed=(self._seed, self._epoch),
         )
-        at_once = _REMOTE_READS if any(map(is_remote, self._shards.urls)) else 1
-        read = read_micro_batches(plan, reader.take, self._micro_batch(), self.stats, at_once=at_once)
+        size = micro_batch_size(self.zoom, plan.batch_size)
+        read = read_micro_batches(plan, reader.take, size, self.stats, at_once=self._reads_at_once())
         decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
             Background(read, ahead=2, name="foveal-read"),
             Decoder(self.device, num_threads=self._num_threads),
@@ -276,11 +287,14 @@ class ZoomLoader:
             self.stats,
             view=self._view(),
         )
-        train = self._trains()
-        if train:  # zooming waits for the training step; decoding need not
-            decoded = Background(decoded, ahead=self._prefetch_factor, name="foveal-decode")
-        batches = zoom_batches(decoded, self.zoom, self.fields, self.stats, train=train)
-        return batches if train else Background(batches, ahead=self._prefetch_factor, name="foveal-zoom")
+        # Closing begins with the last thread: what the first one waits for must not hold it up.
+        last = functools.partial(Background, ahead=self._prefetch_factor, hurry=self._shards.interrupt)
+        if self._trains():  # zooming waits for the training step; decoding need not
+            decoded = last(decoded, name="foveal-decode")
+            return zoom_batches(decoded, self.zoom, self.fields, self.stats, train=True)
+        return last(
+            zoom_batches(decoded, self.zoom, self.fields, self.stats, train=False), name="foveal-zoom"
+        )
 
     def _view(self) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
         """What gives this epoch's view of a sample, by its number and its size."""
@@ -298,15 +312,20 @@ class _Epoch(Iterator[Batch]):
         self._number = loader.epoch
         self._plan = plan
         self._delivered = 0
-        loader._bad.begin_epoch(sum(map(len, plan)))  # noqa: SLF001 - the loader's other half
+        loader._bad.begin_epoch(sum(map(len, loader._plan)))  # noqa: SLF001 - the loader's other half
         self._batches = loader._chain(plan)  # noqa: SLF001 - the loader's other half
         self._closed = False
 
     def __next__(self) -> Batch:
-        with self._loader.stats.timed("wait"):
-            batch = next(self._batches, None)
+        try:
+            with self._loader.stats.timed("wait"):
+                batch = next(self._batches, None)
+        except BaseException:  # Ctrl-C, too: a batch may be lost, and none must be delivered after it
+            self.close()
+            raise
         if batch is None:
-            self._finish()
+            if not self._closed:
+                self._finish()
             raise StopIteration
         self._delivered += 1
         if self._loader.epoch == self._number:
@@ -320,9 +339,9 @@ class _Epoch(Iterator[Batch]):
         self._batches.close()
 
     def _finish(self) -> None:
-        if not self._closed and self._loader.epoch == self._number:
-            self._loader.set_epoch(self._number + 1)
         self._closed = True
+        if self._loader.epoch == self._number:
+            self._loader.set_epoch(self._number + 1)
         _give_memory_back()
         _warn_of(self._loader._bad.of_epoch())  # noqa: SLF001 - as above
 
@@ -330,6 +349,12 @@ class _Epoch(Iterator[Batch]):
 def _unwrapped(zoom: nn.Module) -> nn.Module:
     """DistributedDataParallel has the sampler's attributes one level down."""
     return zoom.module if isinstance(zoom, nn.parallel.DistributedDataParallel) else zoom
+
+
+def _guide(zoom: nn.Module) -> Boxes | None:
+    """The boxes of each sample that the zoom asks for, as one with ``BoxSaliency("json:boxes")`` does."""
+    source: str | None = getattr(zoom, "boxes_from", None)
+    return None if source is None else Boxes(source)
 
 
 def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-from foveal.pipeline._decode_error import DecodeError
+from foveal.pipeline._decode_error import DecodeError, check_pixels
 from foveal.pipeline._pillow import peek_with_pillow
 
 # Read when the library is loaded; it would write to stderr about every odd image, which the loader reports once.
@@ -55,9 +55,7 @@ def peek(file: bytes, *, max_pixels: int | None = None) -> EncodedImage:
     if not file:
         raise DecodeError("is empty: 0 bytes")
     image = _as_dali_reads(file) or EncodedImage(file, *peek_with_pillow(file), by="pillow", whole=True)
-    if max_pixels is not None and image.height * image.width > max_pixels:
-        size = f"{image.height} × {image.width} pixels (height × width)"
-        raise DecodeError(f"has more pixels than max_pixels={max_pixels}: {size}")
+    check_pixels(image.height, image.width, max_pixels)
     return image
 
 

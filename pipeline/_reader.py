@@ -8,8 +8,10 @@ from typing import Any
 from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import BadSamples, TooManyBadSamplesError
 from foveal.pipeline._decode_error import DecodeError
-from foveal.pipeline._fields import Fields, MemberError
+from foveal.pipeline._fields import Fields
+from foveal.pipeline._members import MemberError
 from foveal.pipeline._peek import EncodedImage, peek
+from foveal.pipeline._spatial_field import Located
 from foveal.shards import EpochOrder, Sample
 
 # A data set of which so many samples in a row are bad has nothing to stand in for them.
@@ -38,6 +40,7 @@ class Encoded:
         url: Its shard.
         image: Its image, still encoded.
         labels: Its other fields.
+        located: Those that follow the zoom, as they lie in the original.
         size: Bytes that were read.
         valid: Whether it counts, or only fills its place.
         place: Where it goes.
@@ -48,6 +51,7 @@ class Encoded:
     url: str
     image: EncodedImage
     labels: dict[str, Any]
+    located: Located
     size: int
     valid: bool
     place: Place
@@ -122,6 +126,7 @@ class SampleReader:
             sample.url,
             peek(self._fields.encoded_image(sample.members), max_pixels=self._max_pixels),
             self._fields.labels(sample.members),
+            self._fields.located(sample.members, max_pixels=self._max_pixels),
             sum(map(len, sample.members.values())),
             valid=place.tries == 0 and place.position < len(self._order),
             place=place,

@@ -8,17 +8,19 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from foveal.pipeline._background import Background
 from foveal.pipeline._decode import Decoder, Decoding
-from foveal.pipeline._fields import Fields, collate
+from foveal.pipeline._decode_error import DecodeError
+from foveal.pipeline._fields import Field, Fields, collate
 from foveal.pipeline._in_threads import in_threads
 from foveal.pipeline._reader import Encoded
+from foveal.pipeline._spatial_field import SpatialField, first_misfit, warp_labels
 from foveal.pipeline._stats import LoaderStats
 from foveal.sampler import Zoomed, lowres
 
@@ -120,7 +122,7 @@ def zoom_batches(
     *,
     train: bool,
 ) -> Generator[Batch]:
-    """Zoom each micro-batch, release its full-resolution images, and join a batch's fields.
+    """Zoom each micro-batch and its labels, release what has full resolution, and join a batch's fields.
 
     Args:
         micro_batches: What was decoded.
@@ -133,22 +135,27 @@ def zoom_batches(
     sizes: list[tuple[int, int]] = []
     parts: list[Zoomed] = []
     views: list[Tensor] = []
+    warped: list[dict[SpatialField, Any]] = []
     with closing(micro_batches):
         for decoded, ends_batch in micro_batches:
+            own_sizes = [(image.shape[0], image.shape[1]) for image in decoded.images]
             with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
-                seen = {} if decoded.views is None else {"views": decoded.views}
-                parts.append(zoom(decoded.images, decoded.lowres, **seen))
-            views += seen.values()
-            samples += decoded.samples
-            sizes += [(image.shape[0], image.shape[1]) for image in decoded.images]
-            del decoded  # the full-resolution images end here
+                parts.append(zoom(decoded.images, decoded.lowres, **_asides(decoded, own_sizes, fields)))
+                located = [sample.located for sample in decoded.samples]
+                warped.append(
+                    warp_labels(fields.spatial, located, parts[-1].grid, own_sizes, views=decoded.views)
+                )
+            views += [] if decoded.views is None else [decoded.views]
+            samples += [replace(sample, located={}) for sample in decoded.samples]
+            sizes += own_sizes
+            del decoded, located  # the full-resolution images and masks end here
             if ends_batch:
                 stats.images += len(samples)
                 stats.substituted += sum(sample.place.tries > 0 for sample in samples)
                 stats.bytes += sum(sample.size for sample in samples)
                 stats.pixels += sum(height * width for height, width in sizes)
-                yield _join(samples, sizes, parts, views, fields)
-                samples, sizes, parts, views = [], [], [], []
+                yield _join(samples, sizes, parts, views, warped, fields=fields)
+                samples, sizes, parts, views, warped = [], [], [], [], []
 
 
 def _until_fault(items: Iterable[T], fault: list[Exception]) -> Generator[T]:
@@ -178,9 +185,9 @@ def _settle(
     """Wait for the pixels; what cannot be decoded makes room for what can, or for nothing."""
     good: list[tuple[Encoded, Tensor]] = []
     for sample, image in zip(samples, decoding.result(), strict=True):
-        if isinstance(image, Tensor):
-            good.append((sample, image))
-        elif (spare := instead_of(sample, str(image))) is not None:
+        if (fault := _fault(sample, image)) is None:
+            good.append((sample, cast("Tensor", image)))
+        elif (spare := instead_of(sample, fault)) is not None:
             good += zip(
                 *_settle([spare], decoder.start([spare.image]), decoder, instead_of, stats), strict=True
             )
@@ -201,6 +208,29 @@ def _views(
     return torch.stack(views).to(device) if views else torch.empty(0, 2, 3, device=device)
 
 
+def _fault(sample: Encoded, image: Tensor | DecodeError) -> str | None:
+    if isinstance(image, DecodeError):
+        return str(image)
+    return first_misfit(sample.located, (image.shape[0], image.shape[1]))
+
+
+def _asides(decoded: Decoded, sizes: list[tuple[int, int]], fields: Fields) -> dict[str, Any]:
+    """Return what a zoom is told beside images and their copies, and only where there is something to tell."""
+    asides: dict[str, Any] = {}
+    if decoded.views is not None:
+        asides["views"] = decoded.views
+    if fields.guide is not None:
+        boxes = [sample.located[fields.guide] for sample in decoded.samples]
+        asides["boxes"] = [_as_fractions(*pair) for pair in zip(boxes, sizes, strict=True)]
+    return asides
+
+
+def _as_fractions(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    height, width = size
+    # What lies far outside stays outside: a box that makes no sense is no reason to stop an epoch.
+    return (boxes / boxes.new_tensor([width, height, width, height])).clamp(-1, 2)
+
+
 def _look(
     images: list[Tensor], views: Tensor | None, size: tuple[int, int] | None, device: torch.device
 ) -> Tensor | None:
@@ -214,6 +244,8 @@ def _join(
     sizes: list[tuple[int, int]],
     parts: list[Zoomed],
     views: list[Tensor],
+    warped: list[dict[SpatialField, Any]],
+    *,
     fields: Fields,
 ) -> Batch:
     images = torch.cat([part.images for part in parts])
@@ -227,7 +259,9 @@ def _join(
         "__view__": lambda: torch.cat(views) if views else torch.eye(2, 3).repeat(len(samples), 1, 1),
     }
 
-    def field(name: str) -> Any:
+    def field(name: Field) -> Any:
+        if isinstance(name, SpatialField):
+            return name.join([part[name] for part in warped])
         if fields.is_image(name):
             return images
         value = own[name]() if name in own else collate(name, [sample.labels[name] for sample in samples])

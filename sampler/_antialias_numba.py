@@ -230,13 +230,14 @@ def _read(
 def _write(sums: Reals, size: Size, foot: Reals, lattice: Counts, pixels: Reals, slope: Reals) -> None:
     """Make averages of the sums: ``pixels`` (3, W); and ``slope`` (2, 3, W), unless it is empty, by x and by y."""
     real = foot.dtype.type
-    x_scale, y_scale = real(size[1]) * real(0.5), real(size[0]) * real(0.5)
+    one, x_scale, y_scale = real(1), real(size[1]) * real(0.5), real(size[0]) * real(0.5)
     for j in range(foot.shape[1]):
         rows, columns = real(lattice[1, j]), real(lattice[2, j])
         second = real(1 if columns > 1 else 0)
         scale = real(1 / 255) / ((second + real(1)) * foot[0, j] * foot[1, j])
         for c in range(3):
-            pixels[c, j] = (sums[j, 0, c] + second * sums[j, 0, c + 3]) * (scale * rows * columns)
+            mean = (sums[j, 0, c] + second * sums[j, 0, c + 3]) * (scale * rows * columns)
+            pixels[c, j] = min(one, mean)  # white may be rounded up
             if slope.size:
                 by_x = (sums[j, 1, c] + second * sums[j, 1, c + 3]) * (scale * rows)
                 by_y = (sums[j, 2, c] + second * sums[j, 2, c + 3]) * (scale * columns)

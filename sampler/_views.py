@@ -96,7 +96,7 @@ def boxes_in_views(
         return list(boxes)
     there = inverse(views)
     return [
-        ((boxes_around(there[k : k + 1], 2 * each[None].double() - 1)[0] + 1) / 2).to(each.dtype)
+        ((boxes_around(there[k : k + 1], 2 * each[None].to(there) - 1)[0] + 1) / 2).to(each.dtype)
         for k, each in enumerate(boxes)
     ]
 

@@ -1,9 +1,8 @@
 """Bytes of remote files: each request is answered right, of the state that is expected, or ends in a ShardError."""
 
-import asyncio
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +12,8 @@ from foveal.shards._answer import Answer
 from foveal.shards._error import RemoteError
 from foveal.shards._idx_format import Stamp
 from foveal.shards._location import scheme_of
-from foveal.shards._retry import ChangedError, LastingError, PassingError, RefusedError, persistently
+from foveal.shards._retry import ChangedError, LastingError, RefusedError, persistently
+from foveal.shards._waits import Waits
 
 ROUND_TRIP = (
     1 << 20
@@ -42,9 +42,19 @@ class Remote:
     def __init__(self, options: Mapping[str, Any] | None) -> None:
         self._options = dict(options or {})
         self._open: dict[tuple[int, str], Any] = {}  # by process: an event loop does not survive a fork
+        self._waits = Waits()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_options": self._options, "_open": {}}
+        return {"_options": self._options, "_open": {}, "_waits": self._waits}
+
+    def interrupt(self) -> None:
+        """Let whoever waits for a server, or will, get a ShardError at once."""
+        self._waits.interrupt()
+
+    def resume(self) -> None:
+        """Wait for servers again."""
+        if self._waits.interrupted:
+            self._waits = Waits()
 
     def state(self, url: str) -> Stamp:
         """Return the present state of a file.
@@ -109,7 +119,7 @@ class Remote:
         fs, protocol = self._connect(url)
         fs.invalidate_cache()
         try:
-            found = persistently(lambda: _wait(fs.loop, protocol.find(fs, url), LISTING_TIMEOUT))
+            found = self._persistently(fs, lambda: protocol.find(fs, url), LISTING_TIMEOUT)
         except LastingError as error:
             raise RemoteError(url, None, str(error)) from error
         return [f"{scheme_of(url)}://{path}" for path in sorted(found)]
@@ -117,10 +127,13 @@ class Remote:
     def _ask(self, url: str, start: int, size: int, stamp: Stamp | None = None) -> Answer:
         fs, protocol = self._connect(url)
         tag = None if stamp is None else stamp.tag
-        answer: Answer = persistently(
-            lambda: _wait(fs.loop, protocol.ask(fs, url, start, size, tag), TIMEOUT + size / SLOWEST)
-        )
+        limit = TIMEOUT + size / SLOWEST
+        answer: Answer = self._persistently(fs, lambda: protocol.ask(fs, url, start, size, tag), limit)
         return answer
+
+    def _persistently(self, fs: Any, ask: Callable[[], Coroutine[Any, Any, Any]], limit: float) -> Any:
+        waits = self._waits
+        return persistently(lambda: waits.answer(fs.loop, ask, limit), waits.pause)
 
     def _connect(self, url: str) -> tuple[Any, ModuleType]:
         scheme = scheme_of(url)
@@ -146,15 +159,3 @@ def _open(family: str, ours: Mapping[str, Any], options: Mapping[str, Any]) -> A
     fs.retries = 1  # it has its own
     _KEPT[id(fs)] = fs
     return fs
-
-
-def _wait(loop: asyncio.AbstractEventLoop, asked: Any, limit: float) -> Any:
-    """Return what is asked for in the loop's thread, within ``limit`` seconds."""
-    future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(asked, limit), loop)
-    try:
-        return future.result()
-    except TimeoutError as error:
-        raise PassingError(f"no whole answer within {limit:.3g} s") from error
-    except BaseException:  # Ctrl-C leaves nothing under way
-        future.cancel()
-        raise

@@ -36,6 +36,14 @@ class RemoteShards:
             else ShardCache(cache.folder / "shards", parse_size("cache_size", cache_size))
         )
 
+    def interrupt(self) -> None:
+        """Let whoever waits for a server, or will, get a ShardError at once."""
+        self._remote.interrupt()
+
+    def resume(self) -> None:
+        """Wait for servers again."""
+        self._remote.resume()
+
     def find(self, url: str) -> Found:
         """Find a shard's index in the cache or beside it, or work it out from its headers; one request where it is kept.
 

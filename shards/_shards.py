@@ -167,6 +167,14 @@ class Shards:
         shard = int(np.searchsorted(self._ends, number, side="right"))
         return shard, number - int(self._ends[shard] - self.counts[shard])
 
+    def interrupt(self) -> None:
+        """End every thread's wait for a server, now and until :meth:`resume`, with a ShardError."""
+        self._remote.interrupt()
+
+    def resume(self) -> None:
+        """Wait for servers again."""
+        self._remote.resume()
+
     def close(self) -> None:
         """Close the open files, each as soon as no thread reads from it any more."""
         self._tar.cache_clear()

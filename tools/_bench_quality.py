@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, sample
 from foveal.shards import Shards
 from foveal.tools._bench import environment, print_table
+from foveal.tools._bench_sample import example_grid
 from foveal.tools._originals import read_originals
 from foveal.tools._progress import progress_bar
 from foveal.tools._scenes import write_shards
@@ -29,6 +30,7 @@ POINTS = 16
 TEMPERATURES = (1.0, 0.5, 0.25)
 POINT, RESIZED, ANTIALIASED = "one point", "resized first", "anti-aliased"
 TOLERANCE = 1e-3
+_BAND = 8  # rows of the output whose points are held at once
 
 Decibels = dict[str, dict[str, list[float]]]  # by zoom, by way, of each image
 Truth = Callable[[Tensor, Tensor], Tensor]
@@ -50,6 +52,7 @@ def bench_quality(
     """
     console = Console()
     zooms = _zooms(size)
+    check_truth(supersampled, example_grid(size))
     found: Decibels = {zoom: {POINT: [], RESIZED: [], ANTIALIASED: []} for zoom in zooms}
     with tempfile.TemporaryDirectory(prefix="foveal-") as folder:
         shards = Shards(urls or write_shards(Path(folder), scenes, console=console))
@@ -85,13 +88,8 @@ def _zooms(size: int) -> dict[str, nn.Module]:
 
 
 def measure(image: UInt8[Tensor, "height width 3"], zoom: nn.Module) -> dict[str, float]:
-    """Return how near each way comes to the truth for one image, in decibels.
-
-    Raises:
-        ValueError: The truth is not what it should be.
-    """
+    """Return how near each way comes to the truth for one image, in decibels."""
     zoomed, grid, _ = zoom([image])
-    check_truth(supersampled, grid)
     dense = image.permute(2, 0, 1)[None].float() / 255
     truth = supersampled(dense, grid)
     resized = F.interpolate(dense, grid.shape[1:3], mode="area")
@@ -132,11 +130,12 @@ def check_truth(truth_of: Truth, grid: Float[Tensor, "1 rows cols 2"]) -> None:
         )
 
 
-def _fine_rows(grid: Float[Tensor, "1 rows cols 2"]) -> Iterator[Float[Tensor, "1 points fine_cols 2"]]:
-    """Yield the points of one output row after the other: the grid, linear between pixel centres and on beyond."""
+def _fine_rows(grid: Float[Tensor, "1 rows cols 2"]) -> Iterator[Float[Tensor, "1 fine_rows fine_cols 2"]]:
+    """Yield the points of a few output rows after the other: the grid, linear between pixel centres and on beyond."""
     down, across = (_between(length).to(grid) for length in grid.shape[1:3])
-    for weights in down.view(-1, POINTS, grid.shape[1]):
-        yield torch.einsum("ai,bj,nijc->nabc", weights, across, grid)
+    wide = torch.einsum("bj,nijc->nibc", across, grid)
+    for first in range(0, len(down), _BAND * POINTS):
+        yield torch.einsum("ai,nibc->nabc", down[first : first + _BAND * POINTS], wide)
 
 
 def _between(length: int) -> Float[Tensor, "fine length"]:

@@ -6,7 +6,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from foveal.pipeline import decode
-from foveal.pipeline._fields import MemberError, parse_fields
+from foveal.pipeline._fields import parse_fields
+from foveal.pipeline._members import MemberError
 from foveal.shards import Sample, ShardError, Shards
 
 _FIELDS = parse_fields(["image"])

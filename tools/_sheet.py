@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,18 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 TITLES = ("Original, and where the zoom samples it", "Saliency", "Uniform resize", "Zoomed")
 _WIDTHS_PX = (462, 462, 308, 308)
 _ROW_PX, _GAP_PX, _MARGIN_PX, _TITLE_PX, _CAPTION_PX = 308, 12, 12, 40, 34
 _DPI = 100
 _GRID_LINES = 16
+_BOX_COLOURS = ("#ffd400", "#00e5ff", "#ff5ad9", "#7cff4f", "#ff7a29", "#b39bff")
+
+
+def _no_boxes() -> Float[np.ndarray, "0 4"]:
+    return np.zeros((0, 4), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,9 @@ class SheetRow:
         uniform: The original resized to the size of the output, RGB in [0, 1].
         zoomed: The output, RGB in [0, 1].
         caption: One line, printed above the row.
+        boxes: Drawn on the original: (x0, y0, x1, y1) in its pixels.
+        zoomed_boxes: Drawn on the output, in its pixels: those of ``boxes`` that it shows.
+        kept: Which of ``boxes`` they are, so that a box has one colour in both.
     """
 
     original: UInt8[np.ndarray, "height width 3"]
@@ -38,6 +47,9 @@ class SheetRow:
     uniform: Float[np.ndarray, "out_height out_width 3"]
     zoomed: Float[np.ndarray, "out_height out_width 3"]
     caption: str
+    boxes: Float[np.ndarray, "count 4"] = field(default_factory=_no_boxes)
+    zoomed_boxes: Float[np.ndarray, "kept 4"] = field(default_factory=_no_boxes)
+    kept: Sequence[int] = ()
 
 
 def draw_sheet(rows: Sequence[SheetRow], path: Path) -> None:
@@ -103,6 +115,8 @@ def _draw_row(row: SheetRow, cells: Sequence[Axes]) -> None:
     _draw_saliency(saliency, row)
     uniform.imshow(np.clip(row.uniform, 0, 1), interpolation="bicubic")
     zoomed.imshow(np.clip(row.zoomed, 0, 1), interpolation="bicubic")
+    _draw_boxes(original, row.boxes, range(len(row.boxes)))
+    _draw_boxes(zoomed, row.zoomed_boxes, row.kept)
 
 
 def _draw_grid(cell: Axes, row: SheetRow) -> None:
@@ -113,6 +127,14 @@ def _draw_grid(cell: Axes, row: SheetRow) -> None:
     lines += [points[:, number] for number in _every(points.shape[1])]
     cell.add_collection(LineCollection(lines, colors="black", linewidths=1.5, alpha=0.4), autolim=False)
     cell.add_collection(LineCollection(lines, colors="white", linewidths=0.6, alpha=0.9), autolim=False)
+
+
+def _draw_boxes(cell: Axes, boxes: Float[np.ndarray, "count 4"], numbers: Sequence[int]) -> None:
+    """Draw boxes, each in the colour of its number, on a dark edge to be legible on anything."""
+    for (x0, y0, x1, y1), number in zip(boxes, numbers, strict=True):
+        for width, colour in ((3.0, "black"), (1.6, _BOX_COLOURS[number % len(_BOX_COLOURS)])):
+            corner = (x0 - 0.5, y0 - 0.5)  # imshow has pixel centres at whole numbers
+            cell.add_patch(Rectangle(corner, x1 - x0, y1 - y0, fill=False, linewidth=width, edgecolor=colour))
 
 
 def _every(count: int) -> list[int]:

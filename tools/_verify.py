@@ -13,6 +13,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from foveal.pipeline import BadSample, LoaderStats, Quarantine, ZoomLoader
+from foveal.pipeline._fields import Field
 from foveal.pipeline._peek import MAX_PIXELS
 from foveal.sampler import Zoomed
 from foveal.shards import ShardWarning
@@ -27,14 +28,15 @@ class _Glance(nn.Module):
 
     def forward(self, images: Sequence[Tensor], lowres: None = None) -> Zoomed:  # noqa: ARG002 - as any zoom
         count = len(images)
-        return Zoomed(torch.empty(count, 3, 0, 0), torch.empty(count, 0, 0, 2), torch.empty(count, 1, 0, 0))
+        grid = torch.zeros(count, 1, 1, 2)  # the least that labels can follow
+        return Zoomed(torch.empty(count, 3, 0, 0), grid, torch.empty(count, 1, 0, 0))
 
 
 def verify_shards(
     urls: Sequence[str],
     *,
     quarantine: str | os.PathLike[str],
-    fields: Sequence[str] = ("image",),
+    fields: Sequence[Field] = ("image",),
     max_pixels: int | None = None,
 ) -> bool:
     """Decode everything on all processors, print what is bad by reason, and add it to a quarantine file.

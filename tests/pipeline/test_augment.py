@@ -1,5 +1,6 @@
 """Random views through the loader."""
 
+import io
 import json
 import math
 import re
@@ -9,12 +10,23 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import stats
 
-from foveal.pipeline import Augment, ZoomLoader
-from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, lowres, warp_boxes
+from foveal.pipeline import Augment, Boxes, Mask, Points, ZoomLoader
+from foveal.sampler import (
+    BoxSaliency,
+    SaliencySampler,
+    SpectralSaliency,
+    UniformSampler,
+    lowres,
+    unwarp_points,
+    warp_boxes,
+    warp_masks,
+)
 from foveal.shards import Shards
 from tests.checks import check_close
+from tests.pipeline.conftest import encode, picture
 
 ALL = Augment(hflip=0.5, vflip=0.3, crop_scale=(0.2, 0.9), rotate_deg=20)
 FIELDS = ("image", "__key__", "__view__", "__grid__")
@@ -293,3 +305,65 @@ def test_boxes_of_real_coins_follow(data_dir):
             assert there[1] - 0.01 <= rows.min() + 0.5 <= rows.max() + 0.5 <= there[3] + 0.01
 
     assert seen > 4
+
+
+@pytest.fixture
+def labelled(write_shard):
+    """Three pictures with boxes, points and a mask; the last has no boxes, and one box is nonsense."""
+    samples = []
+    for k in range(3):
+        boxes = [[10, 12, 30, 40], [-900, 5, 70, 9000]][: 2 - k]
+        ids = (picture(k + 9, 80, 120)[..., 0] > 128).astype(np.uint8)
+        samples.append(
+            {
+                "__key__": f"{k}",
+                "jpg": encode(picture(k, 80, 120)),
+                "json": {"boxes": boxes, "points": [[20.0, 26.0], [60.0, 50.0]]},
+                "mask.png": encode(ids, "PNG"),
+            }
+        )
+    return write_shard(samples, "labelled.tar")
+
+
+def test_label_fields_follow_the_views(labelled):
+    """Boxes, points and masks of the batch lie where the augmented zoom shows them."""
+    fields = (
+        "image",
+        Boxes("json:boxes"),
+        Points("json:points"),
+        Mask("mask.png"),
+        "__grid__",
+        "__view__",
+        "__size__",
+    )
+    zoom = SaliencySampler(16, saliency=SpectralSaliency(), max_zoom=4.0)
+    with ZoomLoader(labelled, zoom, batch_size=3, fields=fields, augment=ALL) as loader:
+        ((_, (boxes, _), points, masks, grids, views, sizes),) = list(loader)
+    with Shards(labelled) as shards:
+        members = [shards[k].members for k in range(3)]
+    raw = [torch.tensor(json.loads(m["json"])["boxes"], dtype=torch.float32).view(-1, 4) for m in members]
+    ids = [torch.from_numpy(np.array(Image.open(io.BytesIO(m["mask.png"])))) for m in members]
+
+    for found, expected in zip(boxes, warp_boxes(raw, grids, sizes, views=views)[0], strict=True):
+        check_close(found, expected, 1e-5)
+    for found in unwarp_points(points, grids, sizes, views=views):
+        check_close(found, [[20, 26], [60, 50]], 1e-2)
+    assert torch.equal(masks, warp_masks(ids, grids).long())
+
+
+@pytest.mark.parametrize("augment", [None, ALL])
+def test_a_zoom_that_asks_for_boxes_is_given_them(labelled, augment):
+    """As fractions of each original, by the field that it names, whether or not the batch has it too."""
+    zoom = SaliencySampler(16, saliency=BoxSaliency("json:boxes"), temperature=0.5)
+    boxes = [torch.tensor([[10, 12, 30, 40], [-900, 5, 70, 9000]]), torch.tensor([[10, 12, 30, 40]])]
+    fractions = [(b / torch.tensor([120, 80, 120, 80])).clamp(-1, 2) for b in boxes] + [torch.empty(0, 4)]
+    for more in ((), (Boxes("json:boxes"),)):
+        fields = ("image", "__saliency__", "__view__", *more)
+        with ZoomLoader(labelled, zoom, batch_size=3, fields=fields, augment=augment) as loader:
+            ((images, saliency, views, *rest),) = list(loader)
+        expected = zoom(torch.zeros(3, 3, 80, 120), views=views, boxes=fractions)
+
+        assert len(rest) == len(more)
+        assert images.shape == (3, 3, 16, 16)
+        check_close(saliency, expected.saliency, 1e-6)
+        assert saliency[1].max() > 1.5 * saliency[2].max() or augment

@@ -1,8 +1,10 @@
 """An iterator in a thread of its own."""
 
 import gc
+import os
 import threading
 import time
+import warnings
 from collections.abc import Generator
 
 import pytest
@@ -101,7 +103,7 @@ def test_keeps_no_item_that_was_handed_over():
             Item.alive -= 1
 
     items = Background((Item() for _ in range(3)), ahead=4, name="t")
-    wait_until(items._queue.full)
+    wait_until(lambda: items._belt._items.qsize() == 4)
     item = next(items)
     assert Item.alive == 3
     del item
@@ -124,3 +126,57 @@ def test_a_consumer_that_waits_elsewhere_is_let_go():
     consumer.join(timeout=10)
 
     assert not consumer.is_alive()
+
+
+def test_closing_hurries_what_it_waits_for():
+    """What the iterator waits for is told to end, once there is somebody who waits."""
+    go = threading.Event()
+    items = Background(iter(lambda: go.wait(20), None), ahead=1, name="mine", hurry=go.set)
+    items.close()
+    assert go.is_set()
+
+    go.clear()
+    items.close()
+    assert not go.is_set()
+
+
+def test_closing_may_be_interrupted(monkeypatch):
+    """A second Ctrl-C in the middle of closing leaves a thread that ends by itself, and closing can be repeated."""
+    log: list[str] = []
+    items = Background(count(log), ahead=1, name="mine")
+    next(items)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(items._thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            items.close()
+    wait_until(lambda: log)
+    items.close()
+
+    assert log == ["mine"]
+    assert not items._thread.is_alive()
+
+
+def test_a_fork_has_no_thread():
+    """There it is refused, and forgotten without waiting for a thread that only the parent has."""
+    items = Background(count([]), ahead=1, name="mine")
+    next(items)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: forks and threads
+        child = os.fork()
+    if child == 0:
+        try:
+            next(items)
+        except RuntimeError as error:
+            items.close()
+            del items
+            right = str(error) == (
+                "an epoch must be iterated in the process that began it, got a fork of it – begin another one here."
+            )
+            os._exit(7 if right else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    items.close()

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import threading
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from foveal.pipeline import BadSample, Quarantine, TooManyBadSamplesError, ZoomL
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardError, ShardWarning
 from tests.pipeline.conftest import encode, picture
+from tests.pipeline.test_loader import foveal_threads
 from tests.pipeline.test_peek import huge
 
 FIELDS = ("image", "cls", "__key__", "__valid__", "__size__")
@@ -122,7 +122,7 @@ def test_raise(write_shard, kind):
         for _ in range(2):
             with pytest.raises(ShardError, match=f"^{re.escape(f'{url}: 20: {reason}')}$"):
                 epoch(one)
-            assert not [t for t in threading.enumerate() if t.name.startswith("foveal-")]
+            assert foveal_threads() == []
         assert one.bad_samples == [BadSample(url, "20", reason)]
 
 

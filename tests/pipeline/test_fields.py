@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from foveal.pipeline._fields import MemberError, collate, parse_fields
+from foveal.pipeline._fields import collate, parse_fields
+from foveal.pipeline._members import MemberError
 
 
 def npy(array) -> bytes:
@@ -21,7 +22,7 @@ def npy(array) -> bytes:
     [
         (
             ("image", "__foo__"),
-            "fields must be member extensions or one of image, __key__, __url__, __size__, __valid__, __grid__, __saliency__, __view__, got '__foo__'.",
+            "fields must be member extensions, Boxes, Points, Mask or one of image, __key__, __url__, __size__, __valid__, __grid__, __saliency__, __view__, got '__foo__'.",
         ),
         (("image", ""), "got ''."),
         (("image", 3), "got 3."),

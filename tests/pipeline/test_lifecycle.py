@@ -13,6 +13,7 @@ import gc, itertools, os, signal, sys, time
 import torch
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import SaliencySampler, UniformSampler
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
 urls = sys.argv[1:]
 """
 

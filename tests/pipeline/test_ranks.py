@@ -16,10 +16,10 @@ import sys
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from foveal.pipeline import ZoomLoader, _loader
+from foveal.pipeline import ZoomLoader, _micro_batch
 from foveal.sampler import SaliencySampler
 
-_loader.MICRO_BATCH = 2  # so that the network sees a batch of 3 in two parts
+_micro_batch.MICRO_BATCH = 2  # so that the network sees a batch of 3 in two parts
 out, *urls = sys.argv[1:]
 dist.init_process_group("gloo")
 torch.manual_seed(0)

@@ -128,8 +128,9 @@ def test_noise_is_averaged():
 def test_constant_images_stay_constant(height, width, strength, seed):
     """Whatever the footprint, its weights sum to one, beyond the border too."""
     image = torch.tensor([0, 100, 255], dtype=torch.uint8).expand(height, width, 3)
-    pixels = sample([image], wavy(6, 5, strength, seed))
+    pixels = sample([image], wavy(6, 5, strength, seed, torch.float32))
 
+    assert pixels.max() <= 1
     check_close(pixels[0], torch.tensor([0, 100 / 255, 1])[:, None, None].expand(3, 6, 5), 1e-6)
 
 

@@ -71,3 +71,23 @@ def test_magnification_of_an_even_grid():
     assert magnification(even_grid(33, 29)) == pytest.approx(1, rel=1e-3)
     assert magnification(even_grid(33, 29) / 2) == pytest.approx(2, rel=1e-3)
     assert magnification(even_grid(1, 29)) == 1
+
+
+def test_boxes_are_drawn_on_both(tmp_path):
+    """Where they lie, and in the colour of their number: the second box alone is kept, and drawn as the second."""
+    boxes = np.array([[10, 10, 20, 20], [300, 100, 400, 200]], np.float32)
+    row = dataclasses.replace(
+        a_row(size=(308, 462)), boxes=boxes, zoomed_boxes=np.array([[5, 5, 20, 20]], np.float32), kept=[1]
+    )
+    plain = drawn([a_row(size=(308, 462))], tmp_path)
+    marked = drawn([row], tmp_path)
+    changed = (
+        np.argwhere(np.abs(marked - plain).sum(-1) > 0) if marked.ndim == 3 else np.argwhere(marked != plain)
+    )
+    original = changed[(changed[:, 1] < 474)] - (74, 12)
+    zoomed = changed[changed[:, 1] > 1270]
+
+    assert original.min() >= 7
+    assert original[:, 0].max() <= 203
+    assert original[:, 1].max() <= 403
+    assert len(zoomed) > 100

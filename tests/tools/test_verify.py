@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from foveal.pipeline import Quarantine, ZoomLoader
+from foveal.pipeline import Boxes, Quarantine, ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardWriter
 from foveal.tools._quiet_codecs import quiet_codecs
@@ -127,3 +127,17 @@ def test_codecs_are_quiet(capfd):
     os.write(2, b"afterwards\n")
 
     assert capfd.readouterr().err == "from Python\nafterwards\n"
+
+
+def test_labels_that_follow_the_zoom(tmp_path):
+    """They are looked at as the loader would, without a zoom to follow."""
+    boxes = [[[1, 2, 3, 4]], [], [[3, 2, 1, 4]]]
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        for k, each in enumerate(boxes):
+            writer.write({"__key__": str(k), "jpg": encode(picture(k, 20, 30)), "json": {"boxes": each}})
+    file = tmp_path / "bad.jsonl"
+
+    assert verify_shards([str(tmp_path / "s.tar")], quarantine=file, fields=("image", Boxes("json:boxes")))
+    assert [bad.reason for bad in Quarantine(file).read()] == [
+        "json boxes has exchanged corners: row 0 is [3.0, 2.0, 1.0, 4.0]"
+    ]

@@ -1,0 +1,168 @@
+"""The zoom for loaders that exist already: a ``collate_fn``."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import default_collate, get_worker_info
+
+from foveal.pipeline._device import home_of
+from foveal.pipeline._fields import IMAGE
+from foveal.pipeline._given_images import as_pixels
+from foveal.pipeline._members import alternatives
+from foveal.pipeline._micro_batch import micro_batch_size
+from foveal.sampler import Zoomed, lowres
+
+_CPU = torch.device("cpu")
+
+
+class ZoomCollate:
+    """Joins samples to a batch whose images are zoomed: a ``collate_fn`` for torch's DataLoader and ``wds.WebLoader``.
+
+    A sample is a tuple (or list), or a dict, as webdataset's are; the batch is a tuple or a dict of the same entries. The
+    image becomes the zoom's (batch, 3, height, width); everything else is joined as torch's ``default_collate`` does,
+    and stays a list where that cannot be (tensors of different shapes, ``None``, objects).
+
+    An image is a uint8 tensor or array, (height, width, 3) or (3, height, width) (three by three pixels wide are taken
+    for the former), a PIL image, or a whole encoded file, which is decoded as :class:`ZoomLoader` does, upright
+    by its EXIF orientation. What is decoded already is taken as it is. Images are zoomed where the zoom's parameters
+    are, by default on the CPU.
+
+    It works in this process and in workers, forked or spawned. With gradients enabled and a zoom that has parameters
+    that require them, the batch carries the graph, which cannot leave a worker: train with ``num_workers=0`` or with
+    :class:`ZoomLoader`. Workers hold copies of the zoom, of when they were started.
+
+    Args:
+        zoom: A sampler, such as :class:`foveal.sampler.SaliencySampler`.
+        image: Which entry is the image. By default the first of a tuple; of a dict ``"image"``, else the first of
+            ``"jpg"``, ``"jpeg"``, ``"png"``, ``"webp"`` that the batch's first sample has.
+        with_grid: Whether the batch shall also have ``"__grid__"`` (batch, height, width, 2), and ``"__size__"``
+            (batch, 2), height and width of the originals, int64: what ``warp_boxes`` and its like need. In a tuple they
+            come last.
+
+    Raises:
+        TypeError: A zoom that is no module; in a batch, samples or images of another kind.
+        ValueError: In a batch, an image that cannot be decoded or has another shape, samples that do not go together,
+            or a zoom that needs gradients in a worker. Each message names the place in the batch.
+
+    Example:
+        >>> zoom = SaliencySampler(224).requires_grad_(False)
+        >>> loader = DataLoader(dataset, batch_size=64, num_workers=4, collate_fn=ZoomCollate(zoom))
+        >>> for images, labels in loader:  # (64, 3, 224, 224) float32 in [0, 1], (64,) int64
+    """
+
+    def __init__(self, zoom: nn.Module, *, image: int | str | None = None, with_grid: bool = False) -> None:
+        if not isinstance(zoom, nn.Module):
+            raise TypeError(
+                f"zoom must be a sampler module, got {zoom!r} – for example SaliencySampler(224)."
+            )
+        self.zoom = zoom
+        self.image = image
+        self.with_grid = with_grid
+        self._started_with_gradients = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Take along whether gradients are enabled: a spawned worker begins with them, whatever its parent does."""
+        return {**vars(self), "_started_with_gradients": torch.is_grad_enabled()}
+
+    def __call__(self, samples: Sequence[Any]) -> Any:
+        """Join the samples of a batch."""
+        entries = _entries(samples)
+        image = self._image_of(entries[0])
+        _check_alike(entries)
+        zoomed, sizes = self._zoom([entry[image] for entry in entries])
+        batch = {
+            name: zoomed.images if name == image else join_labels([entry[name] for entry in entries])
+            for name in entries[0]
+        }
+        if self.with_grid:
+            batch["__grid__"] = zoomed.grid
+            batch["__size__"] = torch.tensor(sizes, dtype=torch.int64, device=zoomed.grid.device)
+        return batch if isinstance(samples[0], Mapping) else tuple(batch.values())
+
+    def _image_of(self, entry: Mapping[Any, Any]) -> Any:
+        names: tuple[Any, ...] = (self.image,)
+        if self.image is None:
+            names = (0, "image", *alternatives(IMAGE))
+        for name in names:
+            if name in entry:
+                return name
+        raise ValueError(f"image must be an entry of the samples, got {self.image!r} for {list(entry)!r}.")
+
+    def _zoom(self, images: Sequence[Any]) -> tuple[Zoomed, list[tuple[int, int]]]:
+        """Zoom a few at a time, as the loader does: decoded images are released before others are decoded."""
+        in_worker = get_worker_info() is not None
+        if in_worker:
+            self._refuse_to_train()
+        size = micro_batch_size(self.zoom, len(images))
+        parts: list[Zoomed] = []
+        sizes: list[tuple[int, int]] = []
+        with torch.no_grad() if in_worker else nullcontext():
+            for first in range(0, len(images), size):
+                pixels = as_pixels(
+                    images[first : first + size],
+                    first=first,
+                    device=home_of(self.zoom) or _CPU,
+                    num_threads=1 if in_worker else None,
+                )
+                sizes += [(image.shape[0], image.shape[1]) for image in pixels]
+                parts.append(self.zoom(pixels, self._look(pixels)))
+        return Zoomed(*(torch.cat(tensors) for tensors in zip(*parts, strict=True))), sizes
+
+    def _look(self, pixels: list[Tensor]) -> Tensor | None:
+        size = getattr(self.zoom, "lowres_size", None)
+        return None if size is None else lowres(pixels, size)
+
+    def _refuse_to_train(self) -> None:
+        needing = sum(parameter.requires_grad for parameter in self.zoom.parameters())
+        if needing and torch.is_grad_enabled() and self._started_with_gradients:
+            raise ValueError(
+                f"zoom must not need gradients in a worker, got {needing} parameters that do: the graph cannot leave "
+                "the process – call zoom.requires_grad_(False), iterate under torch.no_grad(), or use num_workers=0 "
+                "or ZoomLoader to train it."
+            )
+
+
+def join_labels(values: list[Any]) -> Any:
+    """Join one entry of a batch as torch does, dicts by their entries; what torch cannot join stays a list."""
+    if isinstance(values[0], Mapping):
+        alike = all(isinstance(value, Mapping) and value.keys() == values[0].keys() for value in values)
+        return {k: join_labels([value[k] for value in values]) for k in values[0]} if alike else values
+    try:
+        return default_collate(values)
+    except (TypeError, RuntimeError):  # no type of torch's; tensors or lists of different lengths
+        return values
+
+
+def _entries(samples: Sequence[Any]) -> list[Mapping[Any, Any]]:
+    """See tuples as dicts by place.
+
+    Raises:
+        TypeError: A sample is neither tuple nor dict.
+        ValueError: There are no samples.
+    """
+    if not samples:
+        raise ValueError(f"samples must be at least one, got {samples!r}.")
+    entries: list[Mapping[Any, Any]] = []
+    for place, sample in enumerate(samples):
+        if isinstance(sample, Mapping):
+            entries.append(sample)
+        elif isinstance(sample, tuple | list):
+            entries.append(dict(enumerate(sample)))
+        else:
+            raise TypeError(
+                f"samples[{place}] must be a tuple or a dict, got {type(sample).__name__} – return (image,) for an "
+                "image alone."
+            )
+    return entries
+
+
+def _check_alike(entries: Sequence[Mapping[Any, Any]]) -> None:
+    for place, entry in enumerate(entries):
+        if entry.keys() != entries[0].keys():
+            raise ValueError(
+                f"samples[{place}] must have the entries of the first, {list(entries[0])!r}, got {list(entry)!r} – "
+                "give them common names, as webdataset's rename does."
+            )

@@ -1,0 +1,351 @@
+"""The zoom as a ``collate_fn``, inside torch's DataLoader and webdataset's."""
+
+import gc
+import io
+import pickle
+import re
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import webdataset as wds
+from PIL import Image
+from torch.utils.data import DataLoader, default_collate
+
+from foveal.pipeline import ZoomCollate, ZoomLoader, decode
+from foveal.pipeline._zoom_collate import join_labels
+from foveal.sampler import SaliencySampler, UniformSampler, warp_boxes
+from tests.checks import check_close
+from tests.pipeline.conftest import encode, picture
+
+PICTURES = [picture(k, 60 + 7 * k, 90 + 5 * k) for k in range(11)]
+
+# Python 3.12 warns whenever a process with threads forks, as every DataLoader with workers does.
+forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+@pytest.fixture
+def zoom() -> SaliencySampler:
+    torch.manual_seed(0)
+    return SaliencySampler((24, 32), temperature=0.2).requires_grad_(False)
+
+
+def tensors() -> list[tuple[torch.Tensor, int]]:
+    return [(torch.from_numpy(image.copy()), k) for k, image in enumerate(PICTURES)]
+
+
+def check_batches(batches, zoom, pictures=PICTURES):
+    """Each batch is what the zoom makes of its pictures, by the labels that say which they are."""
+    seen = []
+    for images, labels in batches:
+        expected = zoom([torch.from_numpy(pictures[k].copy()) for k in labels]).images
+        assert labels.dtype == torch.int64
+        check_close(images, expected, 1e-4)
+        seen += labels.tolist()
+    assert sorted(seen) == list(range(len(pictures)))
+
+
+def test_as_the_zoom_itself(zoom):
+    """Images and labels, in this process; in micro-batches where the batch is large."""
+    check_batches(DataLoader(tensors(), batch_size=4, collate_fn=ZoomCollate(zoom)), zoom)
+    check_batches(DataLoader(tensors(), batch_size=11, collate_fn=ZoomCollate(zoom)), zoom)
+
+
+def test_a_wrong_picture_would_be_seen(zoom):
+    """The check above fails where two pictures are exchanged."""
+    exchanged = [tensors()[1], tensors()[0], *tensors()[2:]]
+    wrong = [(image, k) for k, (image, _) in enumerate(exchanged)]
+    with pytest.raises(AssertionError, match="off by"):
+        check_batches(DataLoader(wrong, batch_size=4, collate_fn=ZoomCollate(zoom)), zoom)
+
+
+@forks
+@pytest.mark.parametrize("encoded", [False, True])
+def test_in_forked_workers(zoom, encoded):
+    """Also where torch, numba and DALI have worked with threads in this process before it forked."""
+    files = [encode(image, "PNG") for image in PICTURES]
+    zoom([torch.from_numpy(image.copy()) for image in PICTURES])
+    decode(files)
+    data = [(file, k) for k, file in enumerate(files)] if encoded else tensors()
+    options = {"batch_size": 4, "num_workers": 2, "multiprocessing_context": "fork", "timeout": 100}
+    for _ in range(2):
+        check_batches(DataLoader(data, collate_fn=ZoomCollate(zoom), **options), zoom)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoded", [False, True])
+def test_in_spawned_workers(zoom, encoded):
+    """As in forked ones."""
+    data = [(encode(image, "PNG"), k) for k, image in enumerate(PICTURES)] if encoded else tensors()
+    options = {"batch_size": 4, "num_workers": 2, "multiprocessing_context": "spawn", "timeout": 200}
+    check_batches(DataLoader(data, collate_fn=ZoomCollate(zoom), **options), zoom)
+
+
+def image_forms(image):
+    frozen = image.copy()
+    frozen.flags.writeable = False
+    return {
+        "tensor": torch.from_numpy(image.copy()),
+        "channels first": torch.from_numpy(image.copy()).permute(2, 0, 1).contiguous(),
+        "array": image.copy(),
+        "array that cannot be written to": frozen,
+        "array with negative strides": image[::-1].copy()[::-1],
+        "array, channels first": np.ascontiguousarray(image.transpose(2, 0, 1)),
+        "PIL": Image.fromarray(image),
+        "PIL with transparency": Image.fromarray(image).convert("RGBA"),
+        "bytes": encode(image, "PNG"),
+        "memoryview": memoryview(encode(image, "PNG")),
+    }
+
+
+def test_forms_of_images(zoom):
+    """Whatever form an image has, the same comes of it, also side by side in one batch."""
+    forms = image_forms(PICTURES[3])
+    images, names = ZoomCollate(zoom)([(image, name) for name, image in forms.items()])
+
+    assert names == list(forms)
+    for image in images:
+        check_close(image, zoom([torch.from_numpy(PICTURES[3].copy())]).images[0], 1e-4)
+
+
+def test_encoded_images_come_upright_and_decoded_ones_as_they_are():
+    """As the loader decodes them; what is decoded already was somebody's choice."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    file = encode(picture(0, 40, 60), exif=turned)
+    collate = ZoomCollate(UniformSampler(8), with_grid=True)
+
+    assert collate([(file,)])[-1].tolist() == [[60, 40]]
+    assert collate([(Image.open(io.BytesIO(file)),)])[-1].tolist() == [[40, 60]]
+
+
+def test_which_entry_is_the_image(zoom):
+    """By default the first of a tuple, and the usual names in a dict; else the one that was named."""
+    image = torch.from_numpy(PICTURES[0].copy())
+    shape = (1, 3, 24, 32)
+
+    assert ZoomCollate(zoom)([[image, 1]])[0].shape == shape
+    assert ZoomCollate(zoom, image=1)([(1, image)])[1].shape == shape
+    assert ZoomCollate(zoom)([{"cls": 1, "image": image}])["image"].shape == shape
+    assert ZoomCollate(zoom)([{"png": encode(PICTURES[0], "PNG"), "cls": 1}])["png"].shape == shape
+    assert ZoomCollate(zoom, image="photo")([{"image": 1, "photo": image}])["photo"].shape == shape
+
+
+def test_the_grid_comes_along(zoom):
+    """With it and the sizes, boxes follow by hand."""
+    samples = [(image, torch.tensor([[0.0, 0, 30, 9]]).repeat(k, 1)) for image, k in tensors()]
+    images, boxes, grid, size = ZoomCollate(zoom, with_grid=True)(samples)
+
+    assert grid.shape == (11, 24, 32, 2)
+    assert size.tolist() == [list(image.shape[:2]) for image in PICTURES]
+    assert [len(each) for each in warp_boxes(boxes, grid, size)[0]] == list(range(len(images)))
+    named = ZoomCollate(zoom, with_grid=True)([{"image": image, "k": k} for image, k in tensors()])
+    assert list(named) == ["image", "k", "__grid__", "__size__"]
+    assert torch.equal(named["__grid__"], grid)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 2],
+        [1.5, 2.0],
+        [np.float32(1), np.float32(2)],
+        ["a", "b"],
+        [b"a", b"b"],
+        [torch.zeros(2, 3), torch.ones(2, 3)],
+        [(1, "a"), (2, "b")],
+        [{"a": 1, "b": np.zeros(2)}, {"a": 2, "b": np.ones(2)}],
+    ],
+)
+def test_labels_are_joined_as_torch_does(values):
+    """To the same types and values."""
+    assert repr(join_labels(values)) == repr(default_collate(values))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [None, None],
+        [torch.zeros(2, 4), torch.zeros(3, 4)],
+        [np.zeros((0, 4)), np.zeros((3, 4))],
+        [[1, 2], [3]],
+        [{"a": 1}, {"b": 2}],
+        [object(), object()],
+    ],
+)
+def test_what_torch_cannot_join_stays_a_list(values):
+    """The very objects; within dicts, each entry by itself."""
+    joined = join_labels([{"ragged": value, "id": k} for k, value in enumerate(values)])
+
+    assert join_labels(values) is values
+    assert all(a is b for a, b in zip(joined["ragged"], values, strict=True))
+    assert joined["id"].tolist() == [0, 1]
+
+
+def test_training_in_this_process():
+    """The batch carries the graph, as if the zoom had been called."""
+    zoom = SaliencySampler(16)
+    images, _ = next(iter(DataLoader(tensors(), batch_size=9, collate_fn=ZoomCollate(zoom))))
+    images.sum().backward()
+
+    assert all(p.grad is not None for p in zoom.parameters())
+
+
+NEEDS_GRADIENTS = (
+    "zoom must not need gradients in a worker, got 10 parameters that do: the graph cannot leave the process – call "
+    "zoom.requires_grad_(False), iterate under torch.no_grad(), or use num_workers=0 or ZoomLoader to train it."
+)
+
+
+@forks
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_training_in_a_worker_is_refused(context):
+    """Unless gradients are disabled where the loader is iterated."""
+    zoom = SaliencySampler(16)
+    options = {"batch_size": 4, "num_workers": 1, "multiprocessing_context": context, "timeout": 200}
+    loader = DataLoader(tensors(), collate_fn=ZoomCollate(zoom), **options)
+    count = sum(1 for _ in zoom.parameters())
+
+    with pytest.raises(ValueError, match=re.escape(NEEDS_GRADIENTS.replace("10", str(count)))):
+        next(iter(loader))
+    with torch.no_grad():
+        check_batches(loader, zoom)
+
+
+def test_it_pickles(zoom):
+    """With all that it was made with; a copy made without gradients still trains in the process it comes to."""
+    with torch.no_grad():
+        collate = pickle.loads(pickle.dumps(ZoomCollate(SaliencySampler(8), image=1, with_grid=True)))
+
+    images, *_ = collate([(k, image) for image, k in tensors()])[1:]
+    assert images.requires_grad
+    assert (collate.image, collate.with_grid) == (1, True)
+
+
+IMAGE = torch.zeros(4, 5, 3, dtype=torch.uint8)
+PNG = encode(picture(0, 9, 9), "PNG")
+UNLIKE = (
+    "samples[1] must have the entries of the first, [0, 1], got [0] – give them common names, as webdataset's "
+    "rename does."
+)
+
+
+@pytest.mark.parametrize(
+    ("samples", "error", "message"),
+    [
+        ([], ValueError, "samples must be at least one, got []."),
+        (
+            [(IMAGE,), IMAGE],
+            TypeError,
+            "samples[1] must be a tuple or a dict, got Tensor – return (image,) for an image alone.",
+        ),
+        (
+            [(IMAGE, 1), (IMAGE,)],
+            ValueError,
+            UNLIKE,
+        ),
+        ([{"photo": IMAGE}], ValueError, "image must be an entry of the samples, got None for ['photo']."),
+        (
+            [(IMAGE,), ("a.jpg",)],
+            TypeError,
+            "images[1] must be a uint8 tensor or array, a PIL image or an encoded file, got str.",
+        ),
+        (
+            [(IMAGE,), (IMAGE.float(),)],
+            TypeError,
+            "images[1] must be uint8, got torch.float32 – the zoom scales to [0, 1] itself.",
+        ),
+        (
+            [(IMAGE.numpy().astype(np.float64),)],
+            TypeError,
+            "images[0] must be uint8, got float64 – the zoom scales to [0, 1] itself.",
+        ),
+        (
+            [(IMAGE,), (IMAGE[..., 0],)],
+            ValueError,
+            "images[1] must be (height, width, 3) or (3, height, width), got shape (4, 5) – convert it to RGB.",
+        ),
+        (
+            [(IMAGE[..., :1],)],
+            ValueError,
+            "images[0] must be (height, width, 3) or (3, height, width), got shape (4, 5, 1) – convert it to RGB.",
+        ),
+        ([(IMAGE[:0],)], ValueError, "images[0] must have pixels, got shape (0, 5, 3)."),
+        (
+            [(IMAGE,)] * 9 + [(b"",)],
+            ValueError,
+            "images[9] must be a readable image, got one that is empty: 0 bytes.",
+        ),
+        (
+            [(IMAGE,)] * 9 + [(PNG,), (PNG[:60],)],
+            ValueError,
+            "images[10] must be a readable image, got one that is ",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_joined(zoom, samples, error, message):
+    """The message names the place in the batch."""
+    with pytest.raises(error, match=f"^{re.escape(message)}"):
+        ZoomCollate(zoom)(samples)
+
+
+def test_jpegs_that_are_cut(zoom):
+    """The place among the encoded images of a micro-batch is not the place in the batch; Pillow opens lazily."""
+    cut = encode(picture(0, 400, 600), quality=95)[:9000]
+    samples = [(IMAGE,), (encode(picture(0, 9, 9)),), (IMAGE,)]
+    with pytest.raises(ValueError, match=r"^images\[3\] must be a readable image, got one that is cut: "):
+        ZoomCollate(zoom)([*samples, (cut,)])
+    message = r"^images\[3\] must be a readable image, got one of which Pillow says 'image file is truncated"
+    with Image.open(io.BytesIO(cut)) as opened, pytest.raises(ValueError, match=message):
+        ZoomCollate(zoom)([*samples, (opened,)])
+
+
+def test_a_zoom_that_is_none():
+    """Refused at once."""
+    message = "zoom must be a sampler module, got 224 – for example SaliencySampler(224)."
+    with pytest.raises(TypeError, match=re.escape(message)):
+        ZoomCollate(224)
+
+
+def web_batches(shards, collate, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # webdataset leaves its files to the cycle collector
+        batches = list(
+            wds.WebLoader(wds.WebDataset(shards, shardshuffle=False), collate_fn=collate, **options)
+        )
+        gc.collect()
+    return batches
+
+
+@forks
+@pytest.mark.parametrize("workers", [0, 2])
+def test_inside_webdataset_as_in_the_loader(small_shards, zoom, workers):
+    """Over the same shards, the images that ZoomLoader delivers, with webdataset's other members beside them."""
+    fields = ("image", "__key__", "__grid__", "__size__")
+    with ZoomLoader(small_shards, zoom, batch_size=13, fields=fields) as loader:
+        ((images, keys, grid, size),) = list(loader)
+    place = {key: k for k, key in enumerate(keys)}
+    collate = ZoomCollate(zoom, with_grid=True)
+    batches = web_batches(small_shards, collate, batch_size=4, num_workers=workers)
+
+    assert sorted(key for batch in batches for key in batch["__key__"]) == keys
+    for batch in batches:
+        at = [place[key] for key in batch["__key__"]]
+        assert {"jpg", "cls", "json", "__key__", "__url__", "__grid__", "__size__"} <= set(batch)
+        assert batch["cls"] == [str(k).encode() for k in at]
+        check_close(batch["jpg"], images[at], 1e-4)
+        check_close(batch["__grid__"], grid[at], 1e-4)
+        assert torch.equal(batch["__size__"], size[at])
+
+
+def test_inside_webdataset_over_decoded_tuples(small_shards, zoom):
+    """With webdataset's own decoding and batching, as its tutorials write it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        data = wds.WebDataset(small_shards, shardshuffle=False).decode("rgb8").to_tuple("jpg", "cls")
+        batches = list(data.batched(5, collation_fn=ZoomCollate(zoom)))
+        gc.collect()
+
+    assert [tuple(images.shape) for images, _ in batches] == [(5, 3, 24, 32)] * 2 + [(3, 3, 24, 32)]
+    assert [labels.tolist() for _, labels in batches] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11, 12]]

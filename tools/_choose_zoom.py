@@ -1,0 +1,44 @@
+"""The zoom that a command line describes."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foveal.sampler import SaliencyNet, SaliencySampler, SpectralSaliency
+
+
+def choose_zoom(size: int, saliency: str, **options: Any) -> SaliencySampler:
+    """Return a frozen sampler.
+
+    Args:
+        size: Height and width of its output in pixels.
+        saliency: ``"spectral"``, or a file that ``torch.save`` wrote: the ``state_dict`` of a :class:`SaliencyNet`, or of a
+            sampler that has one.
+        **options: The other arguments of :class:`SaliencySampler`.
+
+    Raises:
+        ValueError: ``saliency`` is neither, or an option is out of range.
+    """
+    network = SpectralSaliency() if saliency == "spectral" else _trained(Path(saliency))
+    zoom = SaliencySampler(size, saliency=network, **options)
+    return zoom.eval().requires_grad_(requires_grad=False)
+
+
+def _trained(path: Path) -> nn.Module:
+    if not path.is_file():
+        raise ValueError(
+            f"saliency must be 'spectral' or a file of weights that exists, got {str(path)!r} – write one with "
+            "torch.save(zoom.state_dict(), path)."
+        )
+    network = SaliencyNet()
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        network.load_state_dict({name.removeprefix("saliency."): weight for name, weight in state.items()})
+    except Exception as error:  # of many kinds, for a file that may hold anything
+        words = str(error).splitlines()[0]
+        raise ValueError(
+            f"saliency must be the state_dict of a SaliencyNet, or of a sampler with one, got {str(path)!r}: {words}"
+        ) from error
+    return network
