@@ -1,5 +1,6 @@
 """The loader: encoded images out of shards, decoded by DALI, looked at, zoomed and collated."""
 
+from foveal.pipeline._augment import Augment
 from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import TooManyBadSamplesError
 from foveal.pipeline._boxes import Boxes, WarpedBoxes
@@ -14,6 +15,7 @@ from foveal.pipeline._stats import LoaderStats
 from foveal.pipeline._zoom_collate import ZoomCollate
 
 __all__ = [
+    "Augment",
     "BadSample",
     "Boxes",
     "DecodeError",

@@ -70,9 +70,16 @@ class Boxes(SpatialField):
         check_rows(self.source, fault, rows, (corners[:, :2] > corners[:, 2:]).any(axis=1))
         return torch.from_numpy(corners)
 
-    def warp(self, labels: Sequence[Tensor], grid: Tensor, sizes: Sequence[tuple[int, int]]) -> WarpedBoxes:
+    def warp(
+        self,
+        labels: Sequence[Tensor],
+        grid: Tensor,
+        sizes: Sequence[tuple[int, int]],
+        *,
+        views: Tensor | None = None,
+    ) -> WarpedBoxes:
         """Return the boxes in pixels of the zoomed images."""
-        return WarpedBoxes(*warp_boxes([label.to(grid.device) for label in labels], grid, sizes))
+        return WarpedBoxes(*warp_boxes([label.to(grid.device) for label in labels], grid, sizes, views=views))
 
     def join(self, parts: Sequence[WarpedBoxes]) -> WarpedBoxes:
         """Return one pair of lists for the batch."""

@@ -17,7 +17,7 @@ _IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "jp2", "pgm", "
 IMAGE = "jpg;jpeg;png;webp"
 
 # What the loader knows about a sample besides its members.
-OWN_FIELDS = ("__key__", "__url__", "__size__", "__valid__", "__grid__", "__saliency__")
+OWN_FIELDS = ("__key__", "__url__", "__size__", "__valid__", "__grid__", "__saliency__", "__view__")
 
 
 Field = str | SpatialField
@@ -30,15 +30,17 @@ class Fields:
     Attributes:
         names: As the user wrote them.
         image: Member extensions that may hold the image, the first that is there counts.
+        guide: Boxes that the zoom is to be told; read with the others, and delivered only where ``names`` has them.
     """
 
     names: tuple[Field, ...]
     image: tuple[str, ...]
+    guide: SpatialField | None = None
 
     @property
     def members(self) -> frozenset[str]:
         """Every member that may be needed of a sample."""
-        named = (_extensions(name) for name in self.names if name not in OWN_FIELDS)
+        named = (_extensions(name) for name in self._read if name not in OWN_FIELDS)
         return frozenset(extension for names in named for extension in names)
 
     @property
@@ -59,20 +61,26 @@ class Fields:
         self, members: Mapping[str, bytes], *, max_pixels: int | None = None
     ) -> dict[SpatialField, Tensor]:
         """Return the labels that follow the zoom, as they lie in the original; masks of at most so many pixels."""
-        return {field: field.read(members, max_pixels=max_pixels) for field in self.spatial}
+        fields = (field for field in self._read if isinstance(field, SpatialField))
+        return {field: field.read(members, max_pixels=max_pixels) for field in fields}
+
+    @property
+    def _read(self) -> tuple[Field, ...]:
+        return self.names if self.guide is None or self.guide in self.names else (*self.names, self.guide)
 
     def is_image(self, name: Field) -> bool:
         """Say whether this field is the image that is zoomed."""
         return isinstance(name, str) and name not in OWN_FIELDS and _extensions(name) == self.image
 
 
-def parse_fields(fields: Sequence[Field]) -> Fields:
+def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) -> Fields:
     """Check the fields that a user asks for.
 
     Args:
         fields: ``"image"``, member extensions such as ``"cls"`` or ``"json"``, alternatives such as
             ``"cls;txt"``, labels that follow the zoom (``Boxes``, ``Points``, ``Mask``), and the loader's own:
-            ``__key__``, ``__url__``, ``__size__``, ``__valid__``, ``__grid__``, ``__saliency__``.
+            ``__key__``, ``__url__``, ``__size__``, ``__valid__``, ``__grid__``, ``__saliency__``, ``__view__``.
+        guide: Boxes that the zoom itself asks for.
 
     Raises:
         ValueError: A field that is unknown or named twice, or not exactly one image.
@@ -87,7 +95,7 @@ def parse_fields(fields: Sequence[Field]) -> Fields:
     images = [name for name in names if _is_image(name)]
     if len(images) != 1 or len(set(names)) != len(names):
         raise ValueError(f"fields must name exactly one image and nothing twice, got {names!r}.")
-    return Fields(names=names, image=_extensions(images[0]))
+    return Fields(names=names, image=_extensions(images[0]), guide=guide)
 
 
 def collate(name: str, values: list[Any]) -> Any:

@@ -6,7 +6,7 @@ import functools
 import os
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -14,9 +14,11 @@ from typing import Any, NoReturn, Self
 import torch
 from torch import nn
 
+from foveal.pipeline._augment import Augment, check_augment
 from foveal.pipeline._background import Background
 from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import BadSamples, OnBad
+from foveal.pipeline._boxes import Boxes
 from foveal.pipeline._decode import Decoder, default_num_threads
 from foveal.pipeline._device import choose_device
 from foveal.pipeline._fields import Field, parse_fields
@@ -61,12 +63,14 @@ class ZoomLoader:
     Args:
         urls: Shards, as :func:`foveal.shards.expand_urls` takes them.
         zoom: A sampler, such as :class:`foveal.sampler.SaliencySampler`. It stays yours: the loader
-            neither moves it nor changes its mode.
+            neither moves it nor changes its mode. One with an attribute ``boxes_from``, such as ``"json:boxes"``, is given
+            that field's ``boxes``, as fractions of each original.
         batch_size: Images of a batch, on this rank.
         fields: What a batch consists of: ``"image"``, member extensions (``"cls"``, ``"json"``, ``"txt"``,
             ``"npy"``; others arrive as bytes), alternatives (``"cls;txt"``), ``"__key__"``, ``"__url__"``,
             ``"__size__"`` (height and width in pixels of the upright original), ``"__valid__"``, ``"__grid__"``,
-            ``"__saliency__"``; and labels that follow the zoom: :class:`Boxes`, :class:`Points`, :class:`Mask`.
+            ``"__saliency__"``, ``"__view__"`` (what ``augment`` drew, (2, 3) for each image); and labels that follow the
+            zoom: :class:`Boxes`, :class:`Points`, :class:`Mask`.
         shuffle: Whether each epoch visits the samples in another order.
         seed: What the orders depend on, together with the epoch.
         last_batch: ``"partial"`` delivers what is left at the end as a smaller batch (an empty one where fewer samples
@@ -89,10 +93,12 @@ class ZoomLoader:
         quarantine: A JSON-lines file in which bad samples are kept, and from which later epochs, runs and other ranks
             learn of them: those are replaced or dropped without being tried (replaced for ``"raise"``, too).
         max_pixels: The most that an image may have by its header, None for no limit.
+        augment: Random flips, crops and turns, as part of the zoom; None for none. The zoom's ``forward`` must take
+            ``views``.
 
     Raises:
         ValueError: An argument that makes no sense, with its value.
-        TypeError: A zoom that is no module.
+        TypeError: A zoom that is no module, or takes no views where there are some.
         ShardError: While iterating: a shard that cannot be read (any more), or, with ``on_bad="raise"``, a bad
             sample, with shard, key and reason. It ends the epoch where it is; ``load_state_dict(state_dict())`` goes
             on from there.
@@ -129,11 +135,14 @@ class ZoomLoader:
         max_bad_fraction: float = 0.1,
         quarantine: str | os.PathLike[str] | None = None,
         max_pixels: int | None = MAX_PIXELS,
+        augment: Augment | None = None,
     ) -> None:
         if not isinstance(zoom, nn.Module):
             raise TypeError(
                 f"zoom must be a sampler module, got {zoom!r} – for example SaliencySampler(224)."
             )
+        if augment is not None:
+            check_augment(augment, _unwrapped(zoom))
         for name, value in (
             ("num_threads", num_threads),
             ("prefetch_factor", prefetch_factor),
@@ -143,10 +152,11 @@ class ZoomLoader:
                 raise ValueError(f"{name} must be at least 1, got {value!r}.")
         self.zoom = zoom
         self.device = choose_device(device, zoom)
-        self.fields = parse_fields(fields)
+        self.fields = parse_fields(fields, guide=_guide(_unwrapped(zoom)))
         self.stats = LoaderStats()
         self._bad = BadSamples(on_bad, max_bad_fraction, quarantine)
         self._max_pixels = max_pixels
+        self._augment = augment
         self._num_threads = num_threads
         self._prefetch_factor = prefetch_factor
         self._shuffle = shuffle
@@ -283,6 +293,7 @@ class ZoomLoader:
             reader.instead_of,
             getattr(_unwrapped(self.zoom), "lowres_size", None),
             self.stats,
+            view=self._view(),
         )
         # Closing begins with the last thread: what the first one waits for must not hold it up.
         last = functools.partial(Background, ahead=self._prefetch_factor, hurry=self._shards.interrupt)
@@ -292,6 +303,13 @@ class ZoomLoader:
         return last(
             zoom_batches(decoded, self.zoom, self.fields, self.stats, train=False), name="foveal-zoom"
         )
+
+    def _view(self) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
+        """What gives this epoch's view of a sample, by its number and its size."""
+        if self._augment is None:
+            return None
+        augment, seed, epoch = self._augment, self._seed, self._epoch
+        return lambda ordinal, size: augment.view(size, (seed, epoch, ordinal))
 
 
 class _Epoch(Iterator[Batch]):
@@ -339,6 +357,12 @@ class _Epoch(Iterator[Batch]):
 def _unwrapped(zoom: nn.Module) -> nn.Module:
     """DistributedDataParallel has the sampler's attributes one level down."""
     return zoom.module if isinstance(zoom, nn.parallel.DistributedDataParallel) else zoom
+
+
+def _guide(zoom: nn.Module) -> Boxes | None:
+    """The boxes of each sample that the zoom asks for, as one with ``BoxSaliency("json:boxes")`` does."""
+    source: str | None = getattr(zoom, "boxes_from", None)
+    return None if source is None else Boxes(source)
 
 
 def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:

@@ -56,9 +56,16 @@ class Mask(SpatialField):
         shapes = f"{rows} × {cols} on {height} × {width} pixels (height × width)"
         return f"{self.source} has another shape than the image: {shapes}"
 
-    def warp(self, labels: Sequence[Tensor], grid: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+    def warp(
+        self,
+        labels: Sequence[Tensor],
+        grid: Tensor,
+        sizes: Sequence[tuple[int, int]],
+        *,
+        views: Tensor | None = None,
+    ) -> Tensor:
         """Return the masks of the zoomed images."""
-        del sizes  # a mask covers its image at whatever resolution
+        del sizes, views  # a mask covers its image at whatever resolution, and the grid has the views in it
         near = grid.cpu()  # rather than all of a mask's pixels to where the grid is
         seen = [warp_masks([label], near[k : k + 1]).long() for k, label in enumerate(labels)]
         return torch.cat([warp_masks([], near[:0]), *seen]).to(grid.device)

@@ -48,9 +48,16 @@ class Points(SpatialField):
         check_rows(self.source, "is not finite", rows, ~np.isfinite(points).all(axis=1))
         return torch.from_numpy(points)
 
-    def warp(self, labels: Sequence[Tensor], grid: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    def warp(
+        self,
+        labels: Sequence[Tensor],
+        grid: Tensor,
+        sizes: Sequence[tuple[int, int]],
+        *,
+        views: Tensor | None = None,
+    ) -> list[Tensor]:
         """Return the points in pixels of the zoomed images."""
-        return warp_points([label.to(grid.device) for label in labels], grid, sizes)
+        return warp_points([label.to(grid.device) for label in labels], grid, sizes, views=views)
 
     def join(self, parts: Sequence[list[Tensor]]) -> list[Tensor]:
         """Return one list for the batch."""

@@ -44,6 +44,7 @@ class Encoded:
         size: Bytes that were read.
         valid: Whether it counts, or only fills its place.
         place: Where it goes.
+        ordinal: Its number among the samples.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Encoded:
     size: int
     valid: bool
     place: Place
+    ordinal: int
 
 
 class SampleReader:
@@ -108,16 +110,17 @@ class SampleReader:
         return self.take(encoded.place.position, encoded.place.tries + 1)
 
     def _try(self, place: Place) -> Encoded | None:
-        sample = self._read(self._ordinal(place))  # storage that fails is no bad sample: it raises
+        ordinal = self._ordinal(place)
+        sample = self._read(ordinal)  # storage that fails is no bad sample: it raises
         if self._bad.is_known(sample.url, sample.key):
             return None
         try:
-            return self._encoded(sample, place)
+            return self._encoded(sample, place, ordinal)
         except (MemberError, DecodeError) as error:
             self._bad.add(BadSample(sample.url, sample.key, str(error)))
             return None
 
-    def _encoded(self, sample: Sample, place: Place) -> Encoded:
+    def _encoded(self, sample: Sample, place: Place, ordinal: int) -> Encoded:
         return Encoded(
             sample.key,
             sample.url,
@@ -127,6 +130,7 @@ class SampleReader:
             sum(map(len, sample.members.values())),
             valid=place.tries == 0 and place.position < len(self._order),
             place=place,
+            ordinal=ordinal,
         )
 
     def _ordinal(self, place: Place) -> int:

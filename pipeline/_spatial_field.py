@@ -38,7 +38,14 @@ class SpatialField(ABC):
         return None
 
     @abstractmethod
-    def warp(self, labels: Sequence[Tensor], grid: Tensor, sizes: Sequence[tuple[int, int]]) -> Any:
+    def warp(
+        self,
+        labels: Sequence[Tensor],
+        grid: Tensor,
+        sizes: Sequence[tuple[int, int]],
+        *,
+        views: Tensor | None = None,
+    ) -> Any:
         """Return the labels of a micro-batch in pixels of the zoomed images, on the grid's device."""
 
     @abstractmethod
@@ -61,6 +68,8 @@ def warp_labels(
     samples: Sequence[Located],
     grid: Tensor,
     sizes: Sequence[tuple[int, int]],
+    *,
+    views: Tensor | None = None,
 ) -> dict[SpatialField, Any]:
     """Take the labels of a micro-batch from its originals into its zoomed images.
 
@@ -69,6 +78,10 @@ def warp_labels(
         samples: The labels of each sample.
         grid: (batch, height, width, 2), where each output pixel looked, in [-1, 1] of the upright original.
         sizes: (height, width) of each upright original in pixels.
+        views: (batch, 2, 3), those that the grid was composed with, if any.
     """
     with torch.no_grad():
-        return {field: field.warp([sample[field] for sample in samples], grid, sizes) for field in fields}
+        return {
+            field: field.warp([sample[field] for sample in samples], grid, sizes, views=views)
+            for field in fields
+        }

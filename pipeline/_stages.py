@@ -35,6 +35,7 @@ class Decoded:
 
     samples: list[Encoded]
     images: list[Tensor]
+    views: Tensor | None
     lowres: Tensor | None
 
 
@@ -73,6 +74,8 @@ def decode_micro_batches(
     instead_of: Callable[[Encoded, str], Encoded | None],
     lowres_size: tuple[int, int] | None,
     stats: LoaderStats,
+    *,
+    view: Callable[[int, tuple[int, int]], Tensor] | None = None,
 ) -> Generator[tuple[Decoded, bool]]:
     """Decode each micro-batch while the one before it is looked at and handed on.
 
@@ -82,6 +85,7 @@ def decode_micro_batches(
         instead_of: Gives the sample to put in the place of one whose image is bad, or None to leave it out.
         lowres_size: Height and width of the copy that the zoom looks at, None where it wants none.
         stats: Where images that Pillow decoded and time are counted.
+        view: Gives the view of a sample, by its number and its size, that the zoom is to be given; None for none.
     """
     ahead: deque[_InFlight] = deque()
     with decoder, closing(micro_batches):
@@ -90,7 +94,9 @@ def decode_micro_batches(
             with stats.timed("decode"):
                 samples, images = _settle(flight.samples, flight.decoding, decoder, instead_of, stats)
             with stats.timed("lowres"):
-                return Decoded(samples, images, _look(images, lowres_size, decoder.device)), flight.ends_batch
+                views = _views(samples, images, view, decoder.device)
+                small = _look(images, views, lowres_size, decoder.device)
+            return Decoded(samples, images, views, small), flight.ends_batch
 
         fault: list[Exception] = []
         try:
@@ -128,14 +134,18 @@ def zoom_batches(
     samples: list[Encoded] = []
     sizes: list[tuple[int, int]] = []
     parts: list[Zoomed] = []
+    views: list[Tensor] = []
     warped: list[dict[SpatialField, Any]] = []
     with closing(micro_batches):
         for decoded, ends_batch in micro_batches:
             own_sizes = [(image.shape[0], image.shape[1]) for image in decoded.images]
             with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
-                parts.append(zoom(decoded.images, decoded.lowres))
+                parts.append(zoom(decoded.images, decoded.lowres, **_asides(decoded, own_sizes, fields)))
                 located = [sample.located for sample in decoded.samples]
-                warped.append(warp_labels(fields.spatial, located, parts[-1].grid, own_sizes))
+                warped.append(
+                    warp_labels(fields.spatial, located, parts[-1].grid, own_sizes, views=decoded.views)
+                )
+            views += [] if decoded.views is None else [decoded.views]
             samples += [replace(sample, located={}) for sample in decoded.samples]
             sizes += own_sizes
             del decoded, located  # the full-resolution images and masks end here
@@ -144,8 +154,8 @@ def zoom_batches(
                 stats.substituted += sum(sample.place.tries > 0 for sample in samples)
                 stats.bytes += sum(sample.size for sample in samples)
                 stats.pixels += sum(height * width for height, width in sizes)
-                yield _join(samples, sizes, parts, warped, fields)
-                samples, sizes, parts, warped = [], [], [], []
+                yield _join(samples, sizes, parts, views, warped, fields=fields)
+                samples, sizes, parts, views, warped = [], [], [], [], []
 
 
 def _until_fault(items: Iterable[T], fault: list[Exception]) -> Generator[T]:
@@ -185,23 +195,57 @@ def _settle(
     return [sample for sample, _ in good], [image for _, image in good]
 
 
+def _views(
+    samples: list[Encoded],
+    images: list[Tensor],
+    view: Callable[[int, tuple[int, int]], Tensor] | None,
+    device: torch.device,
+) -> Tensor | None:
+    if view is None:
+        return None
+    pairs = zip(samples, images, strict=True)
+    views = [view(sample.ordinal, (image.shape[0], image.shape[1])) for sample, image in pairs]
+    return torch.stack(views).to(device) if views else torch.empty(0, 2, 3, device=device)
+
+
 def _fault(sample: Encoded, image: Tensor | DecodeError) -> str | None:
     if isinstance(image, DecodeError):
         return str(image)
     return first_misfit(sample.located, (image.shape[0], image.shape[1]))
 
 
-def _look(images: list[Tensor], size: tuple[int, int] | None, device: torch.device) -> Tensor | None:
+def _asides(decoded: Decoded, sizes: list[tuple[int, int]], fields: Fields) -> dict[str, Any]:
+    """Return what a zoom is told beside images and their copies, and only where there is something to tell."""
+    asides: dict[str, Any] = {}
+    if decoded.views is not None:
+        asides["views"] = decoded.views
+    if fields.guide is not None:
+        boxes = [sample.located[fields.guide] for sample in decoded.samples]
+        asides["boxes"] = [_as_fractions(*pair) for pair in zip(boxes, sizes, strict=True)]
+    return asides
+
+
+def _as_fractions(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    height, width = size
+    # What lies far outside stays outside: a box that makes no sense is no reason to stop an epoch.
+    return (boxes / boxes.new_tensor([width, height, width, height])).clamp(-1, 2)
+
+
+def _look(
+    images: list[Tensor], views: Tensor | None, size: tuple[int, int] | None, device: torch.device
+) -> Tensor | None:
     if size is None:
         return None
-    return lowres(images, size) if images else torch.empty(0, 3, *size, device=device)
+    return lowres(images, size, views) if images else torch.empty(0, 3, *size, device=device)
 
 
 def _join(
     samples: list[Encoded],
     sizes: list[tuple[int, int]],
     parts: list[Zoomed],
+    views: list[Tensor],
     warped: list[dict[SpatialField, Any]],
+    *,
     fields: Fields,
 ) -> Batch:
     images = torch.cat([part.images for part in parts])
@@ -212,6 +256,7 @@ def _join(
         "__valid__": lambda: torch.tensor([sample.valid for sample in samples], dtype=torch.bool),
         "__grid__": lambda: torch.cat([part.grid for part in parts]),
         "__saliency__": lambda: torch.cat([part.saliency for part in parts]),
+        "__view__": lambda: torch.cat(views) if views else torch.eye(2, 3).repeat(len(samples), 1, 1),
     }
 
     def field(name: Field) -> Any:

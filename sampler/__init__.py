@@ -3,7 +3,9 @@
 * :class:`SaliencySampler` zooms each image to what its saliency says matters; :class:`UniformSampler` does not
 * :class:`SaliencyNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned small, learned as
   published, and without any training. Each returns *logits* over a lattice; the sampler's softmax makes a map of them
-* :func:`lowres`, :func:`zoom_grid`, :func:`sample` -- the steps, usable alone
+* :class:`BoxSaliency`, :class:`FixedSaliency` -- what is known beforehand: boxes of each image, one map for a data set
+* :func:`lowres`, :func:`zoom_grid`, :func:`sample` -- the steps, usable alone; :func:`compose` puts flips, crops and
+  turns between them
 * :func:`warp_points`, :func:`warp_boxes`, :func:`warp_masks` -- labels into the zoomed image, and ``unwarp_...`` back;
   :func:`unzoom` brings feature maps back, :func:`invert_grid` says where from
 
@@ -11,6 +13,8 @@ Images are one (batch, channel, height, width) tensor, or (height, width, 3) uin
 (x, y) in [-1, 1] of the source with ``align_corners=False``; points beyond the border read the border.
 """
 
+from foveal.sampler._box_saliency import BoxSaliency
+from foveal.sampler._fixed_saliency import FixedSaliency
 from foveal.sampler._grid import zoom_grid
 from foveal.sampler._invert_grid import invert_grid, unzoom
 from foveal.sampler._lowres import lowres
@@ -20,18 +24,22 @@ from foveal.sampler._saliency_sampler import SaliencySampler
 from foveal.sampler._sample import sample
 from foveal.sampler._spectral import SpectralSaliency
 from foveal.sampler._uniform import UniformSampler
+from foveal.sampler._views import compose
 from foveal.sampler._warp_boxes import unwarp_boxes, warp_boxes
 from foveal.sampler._warp_masks import unwarp_masks, warp_masks
 from foveal.sampler._warp_points import unwarp_points, warp_points
 from foveal.sampler._zoomed import Zoomed
 
 __all__ = [
+    "BoxSaliency",
+    "FixedSaliency",
     "ResNet18Saliency",
     "SaliencyNet",
     "SaliencySampler",
     "SpectralSaliency",
     "UniformSampler",
     "Zoomed",
+    "compose",
     "invert_grid",
     "lowres",
     "sample",

@@ -21,7 +21,7 @@ def bounded(
     """
     if max_zoom is None and min_zoom is None:
         return grid
-    share = grid.new_zeros(len(grid))
+    share = grid.new_zeros(grid.shape[0])
     if max_zoom is not None:
         share = torch.maximum(share, _share(1 - _shortest_step(grid), 1 - 1 / max_zoom))
     if min_zoom is not None:
@@ -41,7 +41,7 @@ def _share(excess: Float[Tensor, " batch"], allowed: float) -> Float[Tensor, " b
 def _shortest_step(grid: Float[Tensor, "batch height width 2"]) -> Float[Tensor, " batch"]:
     """The shortest step in x between columns or in y between rows, in uniform steps; never above one."""
     _, height, width, _ = grid.shape
-    shortest = grid.new_ones(len(grid))
+    shortest = grid.new_ones(grid.shape[0])
     if width > 1:
         shortest = torch.minimum(shortest, grid[..., 0].diff(dim=2).amin(dim=(1, 2)) * (width / 2))
     if height > 1:
@@ -53,7 +53,7 @@ def _longest_step(grid: Float[Tensor, "batch height width 2"]) -> Float[Tensor, 
     """The longest step likewise, never below one; from the image's edge to the first point is half a uniform step."""
     _, height, width, _ = grid.shape
     x, y = grid.unbind(dim=-1)
-    longest = grid.new_ones(len(grid))
+    longest = grid.new_ones(grid.shape[0])
     for gap in (1 + x[:, :, 0], 1 - x[:, :, -1]):
         longest = torch.maximum(longest, gap.amax(dim=1) * width)
     for gap in (1 + y[:, 0], 1 - y[:, -1]):

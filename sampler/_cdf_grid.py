@@ -37,7 +37,9 @@ def _axis(marginal: Float[Tensor, "batch nodes"], pixels: int) -> Float[Tensor, 
     density = (marginal / (marginal @ share)[:, None] + _FLOOR) / (1 + _FLOOR)
     h = 1 / (density.shape[1] - 1)
     reached = ((density[:, :-1] + density[:, 1:]) * (h / 2)).cumsum(dim=1)
-    wanted = ((pixel_centres(pixels) + 1) / 2).to(marginal.device).expand(len(marginal), pixels).contiguous()
+    wanted = (
+        ((pixel_centres(pixels) + 1) / 2).to(marginal.device).expand(marginal.shape[0], pixels).contiguous()
+    )
     # The last sum is 1 up to rounding: whatever lies beyond it belongs to the last piece all the same.
     piece = torch.searchsorted(reached[:, :-1].detach().contiguous(), wanted, right=True)
     before = torch.cat([torch.zeros_like(reached[:, :1]), reached[:, :-1]], dim=1).gather(1, piece)

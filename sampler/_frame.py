@@ -34,5 +34,5 @@ def outer_grid(
     x: Float[Tensor, "batch width"], y: Float[Tensor, "batch height"]
 ) -> Float[Tensor, "batch height width 2"]:
     """The grid whose columns stand at ``x`` and whose rows at ``y``."""
-    shape = (len(x), y.shape[1], x.shape[1])
+    shape = (x.shape[0], y.shape[1], x.shape[1])
     return torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1)

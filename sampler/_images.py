@@ -64,3 +64,8 @@ def _check_one(image: UInt8[Tensor, "_height _width 3"], name: str) -> None:
         )
     if image.numel() == 0:
         raise ValueError(f"{name} must have pixels, got shape {tuple(image.shape)!r}: drop the image.")
+
+
+def count(images: Images) -> int:
+    """How many there are; of a tensor whose batch a graph leaves open, ``len`` would fix it."""
+    return images.shape[0] if isinstance(images, Tensor) else len(images)

@@ -7,11 +7,12 @@ from torch.nn.functional import grid_sample
 
 from foveal.sampler._frame import pixel_centres
 from foveal.sampler._inverse_map import to_output
-from foveal.sampler._warp_map import warp_nodes
+from foveal.sampler._views import Views, into_views
+from foveal.sampler._warp_map import Nodes, warp_nodes
 
 
 def invert_grid(
-    grid: Float[Tensor, "batch height width 2"], size: tuple[int, int]
+    grid: Float[Tensor, "batch height width 2"], size: tuple[int, int], *, views: Views | None = None
 ) -> Float[Tensor, "batch rows cols 2"]:
     """Return where each pixel of the source lies in the zoomed image.
 
@@ -21,6 +22,7 @@ def invert_grid(
     Args:
         grid: As :func:`zoom_grid` returns it. Any other will do whose x grows along the width and y along the height.
         size: (height, width) of a lattice laid over the source, in pixels: its own size, or any coarser one.
+        views: Those that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` has them.
 
     Returns:
         (x, y) at the lattice's pixel centres: [-1, 1] is the zoomed image, ``align_corners=False``, and what lies
@@ -35,17 +37,29 @@ def invert_grid(
     """
     if min(size) < 1:
         raise ValueError(f"size must be at least (1, 1), got {size!r}.")
-    nodes = warp_nodes(grid)
+    nodes = warp_nodes(grid, views)
     y, x = (pixel_centres(length).to(grid.device) for length in size)
-    points = to_output(nodes, x.expand(len(grid), -1), y.expand(len(grid), size[1], -1)).transpose(1, 2)
+    lattice = torch.stack(torch.meshgrid(x, y, indexing="ij"), dim=-1).expand(len(grid), -1, -1, -1)
+    points = _to_output(nodes, into_views(lattice, views)).transpose(1, 2)
     zoomed = torch.tensor([grid.shape[2], grid.shape[1]], dtype=points.dtype, device=grid.device)
     return (2 * points / zoomed - 1).to(torch.promote_types(grid.dtype, torch.float32))
+
+
+def _to_output(
+    nodes: Nodes, lattice: Float[Tensor, "batch cols rows 2"]
+) -> Float[Tensor, "batch cols rows 2"]:
+    x, y = lattice.unbind(dim=-1)
+    if bool((x == x[..., :1]).all()):  # upright columns; in a view that is turned they are not
+        return to_output(nodes, x[..., 0], y)
+    return to_output(nodes, x.flatten(1), y.flatten(1)[..., None]).view(lattice.shape)
 
 
 def unzoom(
     features: Float[Tensor, "batch channel _rows _cols"],
     grid: Float[Tensor, "batch height width 2"],
     size: tuple[int, int],
+    *,
+    views: Views | None = None,
 ) -> Float[Tensor, "batch channel rows cols"]:
     """Bring feature maps of the zoomed images back to the frame of their sources (Thavamani et al. 2023, LZU).
 
@@ -57,6 +71,7 @@ def unzoom(
         features: At any resolution of the zoomed images.
         grid: The grid that the images were sampled with.
         size: (height, width) of the result, in pixels of a lattice laid over the source.
+        views: Those that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` has them.
 
     Returns:
         (batch, channel, height, width); float64 if the features are, else float32, also under autocast.
@@ -75,7 +90,7 @@ def unzoom(
             f"features must be floating point, got {features.dtype!r}: use unwarp_masks for labels."
         )
     wide = features.to(torch.promote_types(features.dtype, torch.float32))
-    points = invert_grid(grid, size).to(wide.dtype)
+    points = invert_grid(grid, size, views=views).to(wide.dtype)
     with torch.autocast(features.device.type, enabled=False):
         back: Tensor = grid_sample(wide, points, padding_mode="border", align_corners=False)
     return back

@@ -47,7 +47,7 @@ def kernel_grid(
     across = interpolation(nodes.shape[3], size[1], nodes.dtype, nodes.device)
     # x and y are brought side by side while there are few of them: at full size that alone would take most of the time.
     wide = torch.stack((nodes @ across.T).unbind(1), dim=-1)
-    grid: Tensor = (down @ wide.flatten(2)).view(len(nodes), *size, 2).to(weights.dtype)
+    grid: Tensor = (down @ wide.flatten(2)).view(nodes.shape[0], *size, 2).to(weights.dtype)
     return grid
 
 

@@ -1,6 +1,7 @@
 """The paper's layer: look at a small copy, decide where to look closely, sample the full resolution there."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from foveal.sampler._kernel_grid import Padding
 from foveal.sampler._lowres import lowres as lowres_of
 from foveal.sampler._saliency_net import SaliencyNet
 from foveal.sampler._sample import sample
+from foveal.sampler._views import Views, boxes_in_views, out_of_views
 from foveal.sampler._zoomed import Zoomed
 
 
@@ -31,7 +33,7 @@ class SaliencySampler(nn.Module):
         fwhm_cells: Width of the attraction, as in :func:`zoom_grid`.
         padding: As in :func:`zoom_grid`.
         temperature: Divides the logits. Below 1 the saliency is sharper and the zoom stronger: 0.25 is the fourth
-            power of the map.
+            power of the map. The gain of other papers, which multiplies the logits, is its reciprocal.
         max_zoom: As in :func:`zoom_grid`. It also bounds ``source_px``, the height and width beyond which a larger
             source could not show more.
         min_zoom: As in :func:`zoom_grid`.
@@ -85,23 +87,44 @@ class SaliencySampler(nn.Module):
 
     @property
     def source_px(self) -> tuple[int, int] | None:
-        """Height and width in pixels beyond which a larger source shows no more; None without a ``max_zoom``."""
+        """Height and width in pixels beyond which a larger source (or view of it) shows no more; None without a ``max_zoom``."""
         if self.max_zoom is None:
             return None
         height, width = self.out_size
         return math.ceil(height * self.max_zoom), math.ceil(width * self.max_zoom)
 
+    @property
+    def boxes_from(self) -> str | None:
+        """Which field of the samples a loader is to pass as ``boxes``; None for a saliency that takes none, or by hand."""
+        field: str | None = getattr(self.saliency, "boxes_from", None)
+        return field
+
     def forward(
-        self, images: Images, lowres: Float[Tensor, "batch channel rows cols"] | None = None
+        self,
+        images: Images,
+        lowres: Float[Tensor, "batch channel rows cols"] | None = None,
+        views: Views | None = None,
+        boxes: Sequence[Float[Tensor, "_count 4"]] | None = None,
     ) -> Zoomed:
         """Zoom a batch.
 
         Args:
             images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
-            lowres: What ``lowres(images, self.lowres_size)`` gives, if it is there already.
+            lowres: What ``lowres(images, self.lowres_size, views)`` gives, if it is there already.
+            views: (batch, 2, 3), as :func:`compose` has them: flipped, cropped, turned images that are zoomed without
+                being made first. What lies beyond the image is its border. None for whole images.
+            boxes: For a saliency that takes them, such as :class:`BoxSaliency`: for each image (n, 4), (x0, y0, x1, y1)
+                as fractions of the source's width and height. With views, they are taken into the view.
+
+        Returns:
+            The zoomed images; the grid in the frame of the sources, whatever the views; the saliency in that of the views.
+
+        Raises:
+            ValueError: Images, views or boxes do not go together, or have another shape; or boxes are given to a
+                saliency that takes none, or none to one that does.
         """
-        small = lowres_of(images, self.lowres_size) if lowres is None else lowres
-        weights = self._weights(self.saliency(small))
+        small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
+        weights = self._weights(self._logits(small, views, boxes))
         grid = unchecked_grid(
             weights,
             self.out_size,
@@ -111,6 +134,7 @@ class SaliencySampler(nn.Module):
             max_zoom=self.max_zoom,
             min_zoom=self.min_zoom,
         )
+        grid = out_of_views(grid, views)
         return Zoomed(sample(images, grid, antialias=self.antialias), grid, weights)
 
     def extra_repr(self) -> str:
@@ -120,6 +144,24 @@ class SaliencySampler(nn.Module):
             f"fwhm_cells={self.fwhm_cells}, padding={self.padding!r}, temperature={self.temperature}, "
             f"max_zoom={self.max_zoom}, min_zoom={self.min_zoom}, antialias={self.antialias}"
         )
+
+    def _logits(
+        self,
+        small: Float[Tensor, "batch channel rows cols"],
+        views: Views | None,
+        boxes: Sequence[Float[Tensor, "_count 4"]] | None,
+    ) -> Float[Tensor, "batch 1 _rows _cols"]:
+        logits: Tensor
+        if boxes is None:
+            logits = self.saliency(small)
+        elif hasattr(self.saliency, "boxes_from"):
+            logits = self.saliency(small, boxes_in_views(boxes, views, small.shape[0]))
+        else:
+            raise ValueError(
+                f"boxes must be None for {type(self.saliency).__name__}, got {len(boxes)} – use BoxSaliency, or a module of "
+                "yours with an attribute boxes_from and forward(small, boxes)."
+            )
+        return logits
 
     def _weights(self, logits: Float[Tensor, "batch 1 rows cols"]) -> Float[Tensor, "batch 1 rows cols"]:
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from foveal.sampler._antialias_reference import antialias_dense, antialias_reference
-from foveal.sampler._images import Images, as_ragged, check_images, is_dense_float
+from foveal.sampler._images import Images, as_ragged, check_images, count, is_dense_float
 from foveal.sampler._sample_reference import sample_reference
 from foveal.sampler._spread import spread_rows
 
@@ -80,11 +80,11 @@ def _check_grid(grid: Float[Tensor, "batch height width 2"], images: Images) -> 
         raise ValueError(
             f"grid must be (batch, height, width, 2), got shape {tuple(grid.shape)!r}: (x, y) come last."
         )
-    if grid.shape[0] != len(images):
+    if grid.shape[0] != count(images):
         raise ValueError(
-            f"grid must be one per image, got {grid.shape[0]!r} for {len(images)!r} images: repeat or cut it."
+            f"grid must be one per image, got {grid.shape[0]!r} for {count(images)!r} images: repeat or cut it."
         )
-    if len(images) > 0 and images[0].device != grid.device:
+    if count(images) > 0 and images[0].device != grid.device:
         raise ValueError(
             f"grid must be on the images' device {images[0].device}, got {grid.device}: call grid.to(...)."
         )

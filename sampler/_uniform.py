@@ -1,13 +1,12 @@
 """No zoom: the baseline that every zoom is measured against."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler._frame import identity_grid
 from foveal.sampler._images import Images
 from foveal.sampler._saliency_sampler import height_and_width
 from foveal.sampler._sample import sample
+from foveal.sampler._views import Views, even_grid
 from foveal.sampler._zoomed import Zoomed
 
 
@@ -31,13 +30,13 @@ class UniformSampler(nn.Module):
         self.antialias = antialias
 
     def forward(
-        self, images: Images, lowres: Float[Tensor, "batch channel rows cols"] | None = None
+        self,
+        images: Images,
+        lowres: Float[Tensor, "batch channel rows cols"] | None = None,
+        views: Views | None = None,
     ) -> Zoomed:
-        """Sample the images; ``lowres`` is accepted and not looked at."""
+        """Sample the images, or views of them as :func:`compose` has them; ``lowres`` is accepted and not looked at."""
         del lowres
-        batch = len(images)
-        device = images[0].device if batch else torch.device("cpu")
-        dtype = torch.float64 if batch and images[0].dtype == torch.float64 else torch.float32
-        grid = identity_grid(self.out_size, dtype, device).expand(batch, -1, -1, -1)
-        even = torch.ones(batch, 1, 1, 1, dtype=dtype, device=device)
+        grid = even_grid(images, self.out_size, views)
+        even = grid.new_ones(grid.shape[0], 1, 1, 1)
         return Zoomed(sample(images, grid, antialias=self.antialias), grid, even)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from foveal.sampler._inverse_map import rows_at, to_output
 from foveal.sampler._ragged_labels import SourceSize, as_given, padded, widths_and_heights
+from foveal.sampler._views import Views, boxes_around, inverse
 from foveal.sampler._warp_map import Nodes, to_source, warp_nodes
 
 
@@ -20,6 +21,8 @@ def warp_boxes(
     boxes: Sequence[Real[Tensor, "_count 4"]],
     grid: Float[Tensor, "batch height width 2"],
     source_size: SourceSize,
+    *,
+    views: Views | None = None,
 ) -> tuple[list[Float[Tensor, "_kept 4"]], list[Int[Tensor, " _kept"]]]:
     """Return the boxes around what boxes of the source images become in the zoomed images.
 
@@ -28,6 +31,8 @@ def warp_boxes(
             (0, 0, width, height). n may be zero.
         grid: The grid that the images were sampled with.
         source_size: (height, width) of the source images in pixels: one for all, or one for each.
+        views: Those that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` has them.
+            In a view that is turned, each box is first replaced by the upright one around its corners.
 
     Returns:
         For each image the boxes (k, 4) in pixels of the zoomed image, clipped to it, without those of which nothing is
@@ -43,8 +48,10 @@ def warp_boxes(
         >>> warp_boxes([torch.tensor([[300.0, 30.0, 360.0, 80.0]])], grid, (400, 600))
         ([tensor([[50.0000, 15.0000, 60.0000, 40.0000]])], [tensor([0])])
     """
-    nodes, size = warp_nodes(grid), widths_and_heights(source_size, grid)
+    nodes, size = warp_nodes(grid, views), widths_and_heights(source_size, grid)
     sides = 2 * _padded_boxes(boxes, grid) / size.repeat(1, 1, 2) - 1
+    if views is not None:
+        sides = boxes_around(inverse(views), sides)
     x0, y0, x1, y1 = sides.unbind(dim=-1)
     turned = nodes.transpose(1, 2).flip(-1)
     found = torch.stack(
@@ -65,18 +72,22 @@ def unwarp_boxes(
     boxes: Sequence[Real[Tensor, "_count 4"]],
     grid: Float[Tensor, "batch height width 2"],
     source_size: SourceSize,
+    *,
+    views: Views | None = None,
 ) -> list[Float[Tensor, "_count 4"]]:
     """Return the boxes around what boxes of the zoomed images were in the source images: predictions, mostly.
 
     As :func:`warp_boxes` with the frames exchanged, but all boxes are kept: those that reach beyond the source are clipped
     to it, down to nothing if need be. Gradients flow into the boxes.
     """
-    nodes, size = warp_nodes(grid), widths_and_heights(source_size, grid)
+    nodes, size = warp_nodes(grid, views), widths_and_heights(source_size, grid)
     x0, y0, x1, y1 = _padded_boxes(boxes, grid).unbind(dim=-1)
     left, right = (_side(nodes, x, (y0, y1))[..., 0] for x in (x0, x1))
     turned = nodes.transpose(1, 2).flip(-1)
     top, bottom = (_side(turned, y, (x0, x1))[..., 0] for y in (y0, y1))
     found = torch.stack([left.amin(-1), top.amin(-1), right.amax(-1), bottom.amax(-1)], dim=-1)
+    if views is not None:
+        found = boxes_around(views, found)
     return as_given(_clip((found + 1) / 2 * size.repeat(1, 1, 2), size), boxes)
 
 

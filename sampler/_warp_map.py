@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from foveal.sampler._views import Views, compose, inverse
+
 # A grid whose border points coincide still has to run on beyond them: by this much of a uniform step.
 _LEAST_STEP = 1e-6
 # A few roundings of float32: neighbours that coincide may come out in the wrong order.
@@ -20,15 +22,26 @@ _ROUNDING = 1e-6
 Nodes = Float[Tensor, "batch height_2 width_2 2"]
 
 
-def warp_nodes(grid: Float[Tensor, "batch height width 2"]) -> Nodes:
+def warp_nodes(grid: Float[Tensor, "batch height width 2"], views: Views | None = None) -> Nodes:
     """The map's nodes in [-1, 1] of the source: the grid with one more node on every side, in float64.
 
+    Of a grid that was composed with views, which may be mirrored or turned, the nodes in [-1, 1] of the view.
+
     Raises:
-        ValueError: The grid has another shape, no points, or points that are not finite; or it folds back.
+        ValueError: The grid has another shape, no points, or points that are not finite; or it folds back; or there is
+            not one view to a grid, or one is not to be inverted.
     """
     check_grid(grid)
-    _check_order(grid)
-    x, y = grid.detach().double().unbind(dim=-1)
+    points = grid.detach().double()
+    rounding = torch.full_like(points[:, 0, 0], _ROUNDING)
+    if views is not None:
+        back = inverse(views)
+        points = compose(back, points)
+        rounding *= (
+            back[..., :2].abs().sum(dim=-1).clamp(min=1)
+        )  # a small view is a large magnification of it
+    _check_order(points, rounding)
+    x, y = points.unbind(dim=-1)
     x, y = x.cummax(dim=2).values, y.cummax(dim=1).values
     # Across the axis the border is repeated, along it the last step is.
     x = torch.cat([x[:, :1], x, x[:, -1:]], dim=1)
@@ -91,11 +104,11 @@ def check_grid(grid: Float[Tensor, "batch height width 2"]) -> None:
         raise ValueError(f"grid must be finite, got {grid[~grid.isfinite()][0].item()!r}.")
 
 
-def _check_order(grid: Float[Tensor, "batch height width 2"]) -> None:
+def _check_order(grid: Float[Tensor, "batch height width 2"], rounding: Float[Tensor, "batch 2"]) -> None:
     for axis, dim in (("x", 2), ("y", 1)):
         steps = grid[..., 2 - dim].diff(dim=dim)
-        if bool((steps < -_ROUNDING).any()):
+        if bool((steps < -rounding[:, 2 - dim, None, None]).any()):
             raise ValueError(
                 f"grid must not fold, got a step of {steps.min().item():.3g} in {axis}: "
-                "x has to grow along the width, and y along the height."
+                "x has to grow along the width, and y along the height; pass the views that it was composed with."
             )

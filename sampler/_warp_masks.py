@@ -8,6 +8,7 @@ from torch import Tensor
 
 from foveal.sampler._invert_grid import invert_grid
 from foveal.sampler._ragged_labels import SourceSize, each_size
+from foveal.sampler._views import Views
 from foveal.sampler._warp_map import check_grid
 
 Mask = Integer[Tensor, "_height _width"] | Bool[Tensor, "_height _width"]
@@ -22,7 +23,7 @@ def warp_masks(
     Args:
         masks: For each image its own (height, width) of class ids, all of one integer or boolean type. A mask covers the
             whole source image, at whatever resolution.
-        grid: The grid that the images were sampled with.
+        grid: The grid that the images were sampled with; composed with views, if there were any, it says all.
 
     Returns:
         The id of the pixel that each point of the grid lies in, on the masks' device; beyond the border, of the border's.
@@ -40,7 +41,11 @@ def warp_masks(
 
 
 def unwarp_masks(
-    masks: Masks, grid: Float[Tensor, "batch height width 2"], source_size: SourceSize
+    masks: Masks,
+    grid: Float[Tensor, "batch height width 2"],
+    source_size: SourceSize,
+    *,
+    views: Views | None = None,
 ) -> list[Mask]:
     """Return masks of the zoomed images, predictions mostly, as they lie in the source images.
 
@@ -49,6 +54,7 @@ def unwarp_masks(
         grid: The grid that the images were sampled with.
         source_size: (height, width) of each result in pixels, of a lattice laid over the source: one for all, or one
             for each.
+        views: Those that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` has them.
 
     Returns:
         For each image (height, width): the id at each pixel's place in the zoomed image; of the nearest border where that
@@ -62,8 +68,8 @@ def unwarp_masks(
     _check_masks(masks, len(grid))
     sizes = each_size(source_size, len(grid))
     return [
-        _look_up(mask, invert_grid(each[None], size)[0])
-        for mask, each, size in zip(masks, grid, sizes, strict=True)
+        _look_up(mask, invert_grid(grid[k : k + 1], size, views=_one(views, k))[0])
+        for k, (mask, size) in enumerate(zip(masks, sizes, strict=True))
     ]
 
 
@@ -73,6 +79,10 @@ def _look_up(mask: Mask, points: Float[Tensor, "height width 2"]) -> Mask:
     pixel = ((points.double() + 1) / 2 * size).floor().long()
     x, y = pixel.clamp(min=torch.zeros_like(size), max=size - 1).to(mask.device).unbind(dim=-1)
     return mask[y, x]
+
+
+def _one(views: Views | None, k: int) -> Views | None:
+    return None if views is None else views[k : k + 1]
 
 
 def _check_masks(masks: Sequence[Mask] | Masks, batch: int) -> None:

@@ -22,7 +22,7 @@ def npy(array) -> bytes:
     [
         (
             ("image", "__foo__"),
-            "fields must be member extensions, Boxes, Points, Mask or one of image, __key__, __url__, __size__, __valid__, __grid__, __saliency__, got '__foo__'.",
+            "fields must be member extensions, Boxes, Points, Mask or one of image, __key__, __url__, __size__, __valid__, __grid__, __saliency__, __view__, got '__foo__'.",
         ),
         (("image", ""), "got ''."),
         (("image", 3), "got 3."),

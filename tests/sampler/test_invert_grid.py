@@ -108,9 +108,13 @@ def broken():
         (
             a_grid().flip(2),
             (3, 3),
-            "in x: x has to grow along the width, and y along the height.",
+            "in x: x has to grow along the width, and y along the height; pass the views that it was composed with.",
         ),
-        (a_grid().flip(1), (3, 3), "in y: x has to grow along the width, and y along the height."),
+        (
+            a_grid().flip(1),
+            (3, 3),
+            "in y: x has to grow along the width, and y along the height; pass the views that it was composed with.",
+        ),
     ],
 )
 def test_messages(grid, size, message):

@@ -1,0 +1,44 @@
+"""Saliency that is known for a whole data set: where its objects mostly are."""
+
+import torch
+from jaxtyping import Float, Real
+from torch import Tensor, nn
+
+
+class FixedSaliency(nn.Module):
+    """The same logits for every image (Thavamani et al., LZU, CVPR 2023: one prior for a data set).
+
+    The map lies over what a saliency network would see: over the view, where there are views. It is a buffer: it moves
+    with the module and is saved with it, and is not trained.
+
+    Args:
+        saliency: (rows, cols) non-negative weights of any scale, first and last nodes on the image's edges.
+
+    Raises:
+        ValueError: The map has another shape, is negative somewhere, sums to zero, or is not finite.
+
+    Example:
+        >>> road = torch.linspace(0, 1, 31)[:, None].expand(31, 51)  # the lower, the nearer, the more
+        >>> zoom = SaliencySampler((256, 512), saliency=FixedSaliency(road))
+    """
+
+    saliency: Tensor
+
+    def __init__(self, saliency: Real[Tensor, "rows cols"]) -> None:
+        super().__init__()
+        if saliency.ndim != 2:
+            raise ValueError(f"saliency must be (rows, cols), got shape {tuple(saliency.shape)!r}.")
+        total = saliency.double().sum()
+        if not bool(total.isfinite() & (total > 0) & (saliency >= 0).all()):
+            raise ValueError(
+                f"saliency must be finite and non-negative with a positive sum, got values from {saliency.min().item()!r} "
+                f"to {saliency.max().item()!r}: apply a ReLU, or add a small constant."
+            )
+        share = (saliency.double() / total).to(torch.promote_types(saliency.dtype, torch.float32))
+        self.register_buffer("saliency", share)
+
+    def forward(
+        self, small: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch 1 rows cols"]:
+        """Return the map's logarithm for each image; minus infinity where the map is zero."""
+        return self.saliency.log().expand(small.shape[0], 1, -1, -1)

@@ -1,0 +1,113 @@
+"""Under autocast, through torch.compile and torch.export: the same zoom."""
+
+import pytest
+import torch
+
+from foveal.sampler import FixedSaliency, SaliencySampler, SpectralSaliency, UniformSampler
+from tests.checks import check_close
+from tests.strategies import FAMILIES, softmax_map
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+VIEWS = torch.tensor([[[-0.5, 0.1, 0], [0.2, 0.6, 0.1]]]).repeat(2, 1, 1)
+
+# For a fresh interpreter: the zooms and inputs that both ways are tried with.
+SETUP = """
+    import torch
+    from foveal.sampler import SaliencySampler, UniformSampler
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    ragged = [torch.randint(0, 256, (h, w, 3), dtype=torch.uint8) for h, w in ((300, 280), (40, 50))]
+    dense = torch.rand(2, 3, 60, 80)
+    views = torch.tensor([[[-0.5, 0.1, 0], [0.2, 0.6, 0.1]]]).repeat(2, 1, 1)
+    def zooms(antialias):
+        yield SaliencySampler((12, 16), lowres_size=(64, 64), max_zoom=3.0, antialias=antialias)
+        yield UniformSampler((12, 16), antialias=antialias)
+    def check(ours, theirs):
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
+"""
+
+
+def inputs(kind):
+    if kind == "dense":
+        return torch.rand(2, 3, 60, 80, generator=torch.Generator().manual_seed(0))
+    draw = torch.Generator().manual_seed(0)
+    return [
+        torch.randint(0, 256, (h, w, 3), dtype=torch.uint8, generator=draw) for h, w in ((30, 28), (40, 50))
+    ]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", ["dense", "ragged"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_autocast_changes_nothing_but_the_network(family, kind, dtype):
+    """Where no network runs in half precision, all that comes out is equal to the bit, views included."""
+    images = inputs(kind)
+    zooms = [
+        SaliencySampler(
+            12, saliency=FixedSaliency(softmax_map(7, 9)[0, 0].float()), family=family, max_zoom=4.0
+        ),
+        SaliencySampler(12, saliency=SpectralSaliency(), family=family, antialias=False),
+        UniformSampler(12),
+    ]
+    for zoom in zooms:
+        plain = zoom(images, views=VIEWS)
+        with torch.autocast("cpu", dtype):
+            mixed = zoom(images, views=VIEWS)
+
+        for a, b in zip(plain, mixed, strict=True):
+            assert b.dtype == torch.float32
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2e-3), (torch.float16, 2e-4)])
+def test_autocast_with_a_network(dtype, tolerance):
+    """The network's own rounding is all that the grid shows of it."""
+    torch.manual_seed(0)
+    zoom = SaliencySampler(32)
+    plain = zoom(inputs("ragged"), views=VIEWS)
+    with torch.autocast("cpu", dtype):
+        mixed = zoom(inputs("ragged"), views=VIEWS)
+
+    assert {value.dtype for value in mixed} == {torch.float32}
+    check_close(mixed.grid, plain.grid, tolerance)
+
+
+def test_exports_with_any_number_of_images(run_plain):
+    """torch.export takes both samplers, with views, and leaves the batch open."""
+    run_plain(f"""{SETUP}
+    batch = {{0: torch.export.Dim("batch")}}
+    more, more_views = torch.rand(5, 3, 60, 80), views[:1].repeat(5, 1, 1)
+    for zoom in zooms(antialias=False):
+        program = torch.export.export(
+            zoom, (dense,), {{"views": views}}, dynamic_shapes={{"images": batch, "views": batch}}
+        )
+        check(program.module()(more, views=more_views), zoom(more, views=more_views))
+    """)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("images", "antialias", "backend"),
+    [
+        ("ragged", False, "inductor"),
+        ("dense", False, "inductor"),
+        ("ragged", True, "aot_eager"),
+        ("dense", True, "aot_eager"),
+    ],
+)
+def test_compiles_and_exports(run_plain, images, antialias, backend):
+    """Both samplers, whole, with views: the same images, grids and gradients, and an exported program that agrees."""
+    run_plain(f"""{SETUP}
+    for zoom in zooms({antialias}):
+        plain = zoom({images}, views=views)
+        compiled = torch.compile(zoom, fullgraph=True, backend="{backend}")({images}, views=views)
+        check(compiled, plain)
+        if weights := list(zoom.parameters()):
+            ours, theirs = (torch.autograd.grad(z.images.square().sum(), weights) for z in (compiled, plain))
+            for a, b in zip(ours, theirs, strict=True):
+                torch.testing.assert_close(a, b, atol=1e-2, rtol=1e-2)
+        program = torch.export.export(zoom, ({images},), {{"views": views}})
+        check(program.module()({images}, views=views), plain)
+    """)
