@@ -343,8 +343,10 @@ class _Epoch(Iterator[Batch]):
 
     def close(self) -> None:
         """End before the end: the loader stays at this epoch."""
-        self._closed = True
-        self._batches.close()
+        if not self._closed:
+            self._closed = True
+            self._batches.close()
+            _give_memory_back()
 
     def _finish(self) -> None:
         self._closed = True
