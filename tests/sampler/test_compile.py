@@ -92,7 +92,7 @@ def test_exports_with_any_number_of_images(run_plain):
     ("images", "antialias", "backend"),
     [
         ("ragged", False, "inductor"),
-        ("dense", False, "inductor"),
+        ("dense", False, "aot_eager"),
         ("ragged", True, "aot_eager"),
         ("dense", True, "aot_eager"),
     ],
