@@ -164,7 +164,7 @@ print(*before, *left())
 """
 
 
-@pytest.mark.parametrize("trains", [False, True])
+@pytest.mark.parametrize("trains", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_twenty_times_every_way_out_leave_nothing(small_shards, trains):
     """No thread, of ours or DALI's, and no file stays open, with the cycle collector off."""
     run = python("gc.disable()\n" + CYCLES.replace("TRAINS", str(trains)), *small_shards)
@@ -199,7 +199,10 @@ assert len(list(batches)) == (6 if WHEN == "in an epoch" else 7)
 """
 
 
-@pytest.mark.parametrize("when", ["fresh", "after an epoch", "in an epoch"])
+@pytest.mark.parametrize(
+    "when",
+    [*(pytest.param(when, marks=pytest.mark.slow) for when in ("fresh", "after an epoch")), "in an epoch"],
+)
 def test_forks(small_shards, when):
     """A loader goes with a fork and an epoch stays with its process; neither disturbs the other."""
     run = python(FORK.replace("WHEN", repr(when)), *small_shards)
