@@ -71,11 +71,15 @@ class Background(Iterator[T], Generic[T]):
         if self._process != os.getpid():  # the thread is not here, and the lock may be held for ever
             return
         self._belt.stop()
-        if self._hurry is not None and self._thread.is_alive():
-            self._hurry()
+        self.hurry()
         if self._thread is not threading.current_thread():  # collected as garbage there: it ends by itself
             self._thread.join()
             self._belt.stop()  # what was put there in the meantime
+
+    def hurry(self) -> None:
+        """End what the iterator may be waiting for, as far as this knows how to."""
+        if self._hurry is not None and self._process == os.getpid() and self._thread.is_alive():
+            self._hurry()
 
     def __del__(self) -> None:
         if hasattr(self, "_thread"):
@@ -95,7 +99,10 @@ def _close_all_at_exit() -> None:
 
 
 def _close_all() -> None:
-    for background in list(_running):
+    running = list(_running)  # in no order: one that waits for another's server must not be first
+    for background in running:
+        background.hurry()
+    for background in running:
         background.close()
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import math
 import os
 import warnings
 import weakref
@@ -23,7 +24,7 @@ from foveal.pipeline._decode import Decoder, default_num_threads
 from foveal.pipeline._device import choose_device
 from foveal.pipeline._fields import Field, parse_fields
 from foveal.pipeline._mask import Mask
-from foveal.pipeline._micro_batch import micro_batch_size
+from foveal.pipeline._micro_batch import MICRO_BATCH_PIXELS, micro_batch_size, needs_whole_batch
 from foveal.pipeline._peek import MAX_PIXELS
 from foveal.pipeline._plan import BatchPlan, LastBatch
 from foveal.pipeline._reader import SampleReader
@@ -286,7 +287,11 @@ class ZoomLoader:
             seed=(self._seed, self._epoch),
         )
         size = micro_batch_size(self.zoom, plan.batch_size)
-        read = read_micro_batches(plan, reader.take, size, self.stats, at_once=self._reads_at_once())
+        most_pixels = math.inf if needs_whole_batch(self.zoom) else MICRO_BATCH_PIXELS
+        at_once = self._reads_at_once()
+        read = read_micro_batches(
+            plan, reader.take, size, self.stats, most_pixels=most_pixels, at_once=at_once
+        )
         decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
             Background(read, ahead=2, name="foveal-read"),
             Decoder(self.device, num_threads=self._num_threads),

@@ -7,7 +7,16 @@ from torch import nn
 MICRO_BATCH = 8
 
 
+# And of large ones fewer, so that memory is bounded whatever their size: 300 MB.
+MICRO_BATCH_PIXELS = 100_000_000
+
+
 def micro_batch_size(zoom: nn.Module, batch_size: int) -> int:
-    """Return it for a zoom: statistics over the batch, as batch norm takes them in training, need the batch whole."""
+    """Return how many images a micro-batch has at most."""
+    return batch_size if needs_whole_batch(zoom) else MICRO_BATCH
+
+
+def needs_whole_batch(zoom: nn.Module) -> bool:
+    """Say whether a zoom takes statistics over the batch, as batch norm does in training."""
     norms = (m for m in zoom.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))  # noqa: SLF001
-    return batch_size if any(norm.training for norm in norms) else MICRO_BATCH
+    return any(norm.training for norm in norms)

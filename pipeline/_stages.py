@@ -5,6 +5,7 @@ the next few, so that memory holds a handful of full-resolution images however l
 """
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
@@ -45,6 +46,7 @@ def read_micro_batches(
     size: int,
     stats: LoaderStats,
     *,
+    most_pixels: float = math.inf,
     at_once: int = 1,
 ) -> Generator[tuple[list[Encoded], bool]]:
     """Read the samples of each batch, at most ``size`` at a time.
@@ -54,6 +56,7 @@ def read_micro_batches(
         take: Gives what belongs at a position, or None for nothing.
         size: Samples of a micro-batch.
         stats: Where time is counted.
+        most_pixels: Pixels of a micro-batch of more than one image, by their headers.
         at_once: How many to read side by side, each in a thread, for storage that makes one wait.
 
     Yields:
@@ -65,7 +68,23 @@ def read_micro_batches(
             for start in range(0, max(1, len(batch)), size):
                 with stats.timed("read"):
                     part = list(itertools.islice(taken, len(batch[start : start + size])))
-                yield [sample for sample in part if sample is not None], start + size >= len(batch)
+                *first, last = _apart([sample for sample in part if sample is not None], most_pixels)
+                yield from ((samples, False) for samples in first)
+                yield last, start + size >= len(batch)
+
+
+def _apart(samples: list[Encoded], most_pixels: float) -> list[list[Encoded]]:
+    """Return the samples in parts of so many pixels at most, or of one image; at least one part."""
+    parts: list[list[Encoded]] = [[]]
+    pixels = 0
+    for sample in samples:
+        own = sample.image.height * sample.image.width
+        if parts[-1] and pixels + own > most_pixels:
+            parts.append([])
+            pixels = 0
+        parts[-1].append(sample)
+        pixels += own
+    return parts
 
 
 def decode_micro_batches(

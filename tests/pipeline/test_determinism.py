@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from foveal.pipeline import ZoomLoader, _loader
+from foveal.pipeline import ZoomLoader, _micro_batch
 from foveal.sampler import SaliencySampler, UniformSampler
 from tests.pipeline.conftest import encode, picture
 
@@ -90,7 +90,7 @@ def test_micro_batches(urls, monkeypatch, size):
     torch.manual_seed(0)
     saliency = SaliencySampler((24, 16))
     plain, zoomed = batches(urls, UniformSampler(8)), batches(urls, saliency)
-    monkeypatch.setattr(_loader, "MICRO_BATCH", size)
+    monkeypatch.setattr(_micro_batch, "MICRO_BATCH", size)
     assert equal(batches(urls, UniformSampler(8)), plain)
     for ours, theirs in zip(batches(urls, saliency), zoomed, strict=True):
         assert ours[2] == theirs[2]

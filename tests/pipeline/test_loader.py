@@ -326,3 +326,21 @@ def test_a_negative_epoch(small_shards):
         pytest.raises(ValueError, match=re.escape("epoch must be at least 0, got -1.")),
     ):
         loader.set_epoch(-1)
+
+
+@pytest.mark.parametrize(("most", "parts"), [(10, [1] * 5), (1200, [2, 2, 1]), (1800, [3, 2]), (10_000, [5])])
+def test_large_images_travel_fewer_at_a_time(write_shard, monkeypatch, most, parts):
+    """So that memory is bounded by pixels; the batch is the same."""
+    from foveal.pipeline import _loader
+
+    url = write_shard([{"__key__": str(k), "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(5)])
+    with ZoomLoader(url, UniformSampler(8), batch_size=5) as loader:
+        [(plain, _)] = list(loader)
+    monkeypatch.setattr(_loader, "MICRO_BATCH_PIXELS", most)
+    zoom = Watched(8)
+    with ZoomLoader(url, zoom, batch_size=5) as loader:
+        [(images, labels)] = list(loader)
+
+    assert zoom.micro_batches == parts
+    assert labels.tolist() == [0, 1, 2, 3, 4]
+    assert torch.equal(images, plain)
