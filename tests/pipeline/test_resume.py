@@ -186,7 +186,7 @@ for _ in sys.stdin:  # a life: each is a fork, which starts in no time
         with ZoomLoader(urls, UniformSampler(4), **options) as loader:
             if os.path.exists(place):
                 loader.load_state_dict(json.load(open(place)))
-            print(os.getpid(), flush=True)
+            print("alive", os.getpid(), flush=True)
             while True:
                 for _, [key] in loader:
                     with open(place + ".tmp", "w") as file:
@@ -208,10 +208,11 @@ def test_killed_and_resumed(small_shards, tmp_path, lives):
         for _ in range(lives):
             process.stdin.write("live\n")
             process.stdin.flush()
-            child = int(process.stdout.readline())
+            alive, child = process.stdout.readline().split()
+            assert alive == "alive"  # a key is a number, too, and 0 would be our own process group
             lines = [process.stdout.readline().strip() for _ in range(chance.randrange(1, 30))]
             time.sleep(chance.random() / 100)
-            os.kill(child, signal.SIGKILL)
+            os.kill(int(child), signal.SIGKILL)
             lines += iter(lambda: process.stdout.readline().strip(), "dead")
             state = json.loads(place.read_text())
             total = 13 * state["epoch"] + state["position"]
