@@ -20,6 +20,7 @@ from foveal.pipeline._background import Background
 from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import BadSamples, OnBad
 from foveal.pipeline._boxes import Boxes
+from foveal.pipeline._check_zoom import check_zoom
 from foveal.pipeline._decode import Decoder, default_num_threads
 from foveal.pipeline._device import choose_device
 from foveal.pipeline._fields import Field, parse_fields
@@ -138,10 +139,7 @@ class ZoomLoader:
         max_pixels: int | None = MAX_PIXELS,
         augment: Augment | None = None,
     ) -> None:
-        if not isinstance(zoom, nn.Module):
-            raise TypeError(
-                f"zoom must be a sampler module, got {zoom!r} – for example SaliencySampler(224)."
-            )
+        check_zoom(zoom)
         if augment is not None:
             check_augment(augment, _unwrapped(zoom))
         for name, value in (
@@ -325,7 +323,7 @@ class _Epoch(Iterator[Batch]):
         self._number = loader.epoch
         self._plan = plan
         self._delivered = 0
-        loader._bad.begin_epoch(sum(map(len, loader._plan)))  # noqa: SLF001 - the loader's other half
+        loader._bad.begin_epoch(loader._plan.own_samples)  # noqa: SLF001 - the loader's other half
         self._batches = loader._chain(plan)  # noqa: SLF001 - the loader's other half
         self._closed = False
 

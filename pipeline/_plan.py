@@ -65,6 +65,12 @@ class BatchPlan(Sequence[range]):
         first = start + self.rank * share + min(self.rank, more)
         return range(first, first + share + (self.rank < more))
 
+    @property
+    def own_samples(self) -> int:
+        """How many positions this rank takes; only the last batch may be smaller than the others."""
+        last = len(self) - 1
+        return 0 if last < 0 else last * self.batch_size + len(self[last])
+
     def place_after(self, batches: int) -> int:
         """Return the position that follows the first ``batches`` batches of all ranks."""
         return min(self.start + batches * self._global_size, self.samples)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate, get_worker_info
 
+from foveal.pipeline._check_zoom import check_zoom
 from foveal.pipeline._device import home_of
 from foveal.pipeline._fields import IMAGE
 from foveal.pipeline._given_images import as_pixels
@@ -54,10 +55,7 @@ class ZoomCollate:
     """
 
     def __init__(self, zoom: nn.Module, *, image: int | str | None = None, with_grid: bool = False) -> None:
-        if not isinstance(zoom, nn.Module):
-            raise TypeError(
-                f"zoom must be a sampler module, got {zoom!r} – for example SaliencySampler(224)."
-            )
+        check_zoom(zoom)
         self.zoom = zoom
         self.image = image
         self.with_grid = with_grid

@@ -54,6 +54,20 @@ def padded(
     return pad_sequence([each.to(grid.device, torch.float64) for each in labels], batch_first=True)
 
 
+def check_corners(boxes: Real[Tensor, "_count 4"], position: int) -> None:
+    """Refuse boxes whose corners are exchanged.
+
+    Raises:
+        ValueError: One has them so.
+    """
+    wrong = ~(boxes[:, :2] <= boxes[:, 2:]).all(dim=1)
+    if bool(wrong.any()):
+        raise ValueError(
+            f"boxes[{position}] must be (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, got "
+            f"{boxes[wrong][0].tolist()!r}: convert from (x, y, width, height) first."
+        )
+
+
 def as_given(
     values: Float[Tensor, "batch most columns"], labels: Sequence[Real[Tensor, "_count _columns"]]
 ) -> list[Float[Tensor, "_count columns"]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from foveal.sampler._frame import identity_grid
 from foveal.sampler._images import Images, count
+from foveal.sampler._ragged_labels import check_corners
 
 Views = Float[Tensor, "batch 2 3"]
 
@@ -126,12 +127,7 @@ def check_views(views: Views, batch: int) -> None:
 def _check_fractions(boxes: Float[Tensor, "_count 4"], position: int) -> None:
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes[{position}] must be (n, 4), got shape {tuple(boxes.shape)!r}.")
-    wrong = ~(boxes[:, :2] <= boxes[:, 2:]).all(dim=1)
-    if bool(wrong.any()):
-        raise ValueError(
-            f"boxes[{position}] must be (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, got "
-            f"{boxes[wrong][0].tolist()!r}: convert from (x, y, width, height) first."
-        )
+    check_corners(boxes, position)
     far = ((boxes < _LEAST) | (boxes > _MOST)).any(dim=1)
     if bool(far.any()):
         raise ValueError(

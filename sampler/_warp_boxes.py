@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Real
 from torch import Tensor
 
 from foveal.sampler._inverse_map import rows_at, to_output
-from foveal.sampler._ragged_labels import SourceSize, as_given, padded, widths_and_heights
+from foveal.sampler._ragged_labels import SourceSize, as_given, check_corners, padded, widths_and_heights
 from foveal.sampler._views import Views, boxes_around, inverse
 from foveal.sampler._warp_map import Nodes, to_source, warp_nodes
 
@@ -125,10 +125,5 @@ def _padded_boxes(
 ) -> Float[Tensor, "batch most 4"]:
     filled = padded(boxes, grid, columns=4, name="boxes")
     for position, each in enumerate(boxes):
-        wrong = ~(each[:, :2] <= each[:, 2:]).all(dim=1)
-        if bool(wrong.any()):
-            raise ValueError(
-                f"boxes[{position}] must be (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, got "
-                f"{each[wrong][0].tolist()!r}: convert from (x, y, width, height) first."
-            )
+        check_corners(each, position)
     return filled

@@ -193,7 +193,7 @@ def main() -> None:
     try:
         app(prog_name="foveal")
     except ModuleNotFoundError as error:
-        if error.name not in {"matplotlib", "PIL"}:
+        if error.name != "matplotlib":
             raise
         _fail(f"this needs {error.name}, which is not installed – run pip install 'foveal[plots]'")
     except (ValueError, OSError) as error:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
@@ -15,10 +14,10 @@ from foveal.pipeline import LoaderStats, ZoomLoader
 from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler
 from foveal.shards import Shards
 from foveal.tools._bench import describe_machine, print_table
-from foveal.tools._originals import read_originals
+from foveal.tools._originals import read_originals, spread_evenly
 from foveal.tools._progress import progress_bar
 from foveal.tools._scenes import write_shards
-from foveal.tools._sheet import SheetRow, draw_sheet, magnification
+from foveal.tools._sheet import SheetRow, as_picture, draw_sheet, magnification
 
 # Sharper than the default, so that the picture shows at a glance what the zoom does.
 _TEMPERATURE = 0.5
@@ -69,7 +68,7 @@ def run_demo(
     console.print(f"{len(shards):,} samples in {len(shards.urls):,} shards, on {describe_machine()}\n")
     zoom = SaliencySampler(size, saliency=SpectralSaliency(), temperature=_TEMPERATURE)
     show_loop(console, shards, zoom, size=size, batch_size=batch_size)
-    picks = np.linspace(0, len(shards) - 1, min(rows, len(shards))).round().astype(int).tolist()
+    picks = spread_evenly(rows, len(shards))
     picked = time_epoch(console, shards, zoom, picks, batch_size=batch_size)
     path = out / "sheet.png"
     draw_sheet([sheet_row(shards, sample, size=size) for sample in picked], path)
@@ -153,11 +152,7 @@ def sheet_row(shards: Shards, sample: Picked, *, size: int) -> SheetRow:
         original=original.numpy(),
         grid=grid,
         saliency=sample.saliency[0].numpy(force=True),
-        uniform=_as_picture(UniformSampler(size)([original]).images[0]),
-        zoomed=_as_picture(sample.image),
+        uniform=as_picture(UniformSampler(size)([original]).images[0]),
+        zoomed=as_picture(sample.image),
         caption="   ".join(facts),
     )
-
-
-def _as_picture(image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, "height width 3"]:
-    return image.permute(1, 2, 0).numpy(force=True)

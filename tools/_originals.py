@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -11,6 +12,12 @@ from foveal.pipeline._members import MemberError
 from foveal.shards import Sample, ShardError, Shards
 
 _FIELDS = parse_fields(["image"])
+
+
+def spread_evenly(rows: int, samples: int) -> list[int]:
+    """Return which samples to show where there is room for so many: from the first to the last."""
+    picks: list[int] = np.linspace(0, samples - 1, min(rows, samples)).round().astype(int).tolist()
+    return picks
 
 
 def encoded_image(sample: Sample) -> bytes:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from torch import Tensor
 
 TITLES = ("Original, and where the zoom samples it", "Saliency", "Uniform resize", "Zoomed")
 _WIDTHS_PX = (462, 462, 308, 308)
@@ -60,6 +61,11 @@ def draw_sheet(rows: Sequence[SheetRow], path: Path) -> None:
     for number, row in enumerate(rows):
         _draw_row(row, sheet.add_row(number, row.caption))
     sheet.save(path)
+
+
+def as_picture(image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, "height width 3"]:
+    """Return an image of a batch as a sheet takes it."""
+    return image.permute(1, 2, 0).numpy(force=True)
 
 
 def magnification(grid: Float[np.ndarray, "height width 2"]) -> float:

@@ -3,18 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from rich.console import Console
-from torch import Tensor
 
 from foveal.pipeline import Boxes
 from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, warp_boxes
 from foveal.shards import Shards
-from foveal.tools._originals import read_boxes, read_originals
+from foveal.tools._originals import read_boxes, read_originals, spread_evenly
 from foveal.tools._progress import progress_bar
-from foveal.tools._sheet import SheetRow, draw_sheet, magnification
+from foveal.tools._sheet import SheetRow, as_picture, draw_sheet, magnification
 
 
 def view_shards(
@@ -34,7 +31,7 @@ def view_shards(
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls)
-    picks = np.linspace(0, len(shards) - 1, min(rows, len(shards))).round().astype(int).tolist()
+    picks = spread_evenly(rows, len(shards))
     with progress_bar(console) as progress:
         drawn = [view_row(shards, pick, zoom, boxes) for pick in progress.track(picks, description="Zooming")]
     draw_sheet(drawn, out)
@@ -62,14 +59,10 @@ def view_row(shards: Shards, ordinal: int, zoom: SaliencySampler, boxes: Boxes |
         original=original.numpy(),
         grid=grid,
         saliency=zoomed.saliency[0, 0].numpy(),
-        uniform=_as_picture(uniform),
-        zoomed=_as_picture(zoomed.images[0]),
+        uniform=as_picture(uniform),
+        zoomed=as_picture(zoomed.images[0]),
         caption="   ".join(filter(None, facts)),
         boxes=found.numpy(),
         zoomed_boxes=seen.numpy(),
         kept=kept.tolist(),
     )
-
-
-def _as_picture(image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, "height width 3"]:
-    return image.permute(1, 2, 0).numpy(force=True)

@@ -86,3 +86,18 @@ def test_an_index_out_of_range():
     """As a sequence, it ends with IndexError."""
     with pytest.raises(IndexError, match=re.escape("index must be in [0, 5), got 5.")):
         BatchPlan(10, 2)[5]
+
+
+@given(
+    samples=st.integers(0, 200),
+    batch_size=sizes,
+    world_size=sizes,
+    last_batch=st.sampled_from(["partial", "drop", "pad"]),
+    data=st.data(),
+)
+def test_own_samples_is_what_a_walk_counts(samples, batch_size, world_size, last_batch, data):
+    """Without the walk."""
+    rank = data.draw(st.integers(0, world_size - 1))
+    plan = BatchPlan(samples, batch_size, rank, world_size, last_batch)
+
+    assert plan.own_samples == sum(map(len, plan))
