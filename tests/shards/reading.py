@@ -58,9 +58,18 @@ def by_webdataset(path):
         return stream_by_webdataset(stream)
 
 
-def open_files():
-    """How many descriptors this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
+def open_files(folder):
+    """How many descriptors this process has open on files below `folder`; what other threads open and close is not ours."""
+    found = [_target(descriptor) for descriptor in Path("/proc/self/fd").iterdir()]
+    return sum(target is not None and target.is_relative_to(folder) for target in found)
+
+
+def _target(descriptor):
+    """What a descriptor stands for; None if another thread has closed it since it was listed."""
+    try:
+        return descriptor.readlink()
+    except FileNotFoundError:
+        return None
 
 
 def by_foveal(path, **options):
