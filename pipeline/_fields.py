@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -17,7 +17,17 @@ _IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "jp2", "pgm", "
 IMAGE = "jpg;jpeg;png;webp"
 
 # What the loader knows about a sample besides its members.
-OWN_FIELDS = ("__key__", "__url__", "__size__", "__valid__", "__grid__", "__saliency__", "__view__")
+OWN_FIELDS = (
+    "__key__",
+    "__url__",
+    "__index__",
+    "__members__",
+    "__size__",
+    "__valid__",
+    "__grid__",
+    "__saliency__",
+    "__view__",
+)
 
 
 Field = str | SpatialField
@@ -38,8 +48,10 @@ class Fields:
     guide: SpatialField | None = None
 
     @property
-    def members(self) -> frozenset[str]:
-        """Every member that may be needed of a sample."""
+    def members(self) -> frozenset[str] | None:
+        """Every member that may be needed of a sample; None for all that it has."""
+        if "__members__" in self.names:
+            return None
         named = (_extensions(name) for name in self._read if name not in OWN_FIELDS)
         return frozenset(extension for names in named for extension in names)
 
@@ -79,8 +91,10 @@ def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) 
     Args:
         fields: ``"image"``, member extensions such as ``"cls"`` or ``"json"``, alternatives such as
             ``"cls;txt"``, labels that follow the zoom (``Boxes``, ``Points``, ``Mask``), and the loader's own:
-            ``__key__``, ``__url__``, ``__size__``, ``__valid__``, ``__grid__``, ``__saliency__``, ``__view__``.
-        guide: Boxes that the zoom itself asks for.
+            ``__key__``, ``__url__``, ``__index__``, ``__members__``, ``__size__``, ``__valid__``, ``__grid__``,
+            ``__saliency__``, ``__view__``.
+        guide: Boxes that the zoom itself asks for. Where ``fields`` has those of the same source, they are meant: it
+            says what four numbers of a box are.
 
     Raises:
         ValueError: A field that is unknown or named twice, or not exactly one image.
@@ -95,7 +109,8 @@ def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) 
     images = [name for name in names if _is_image(name)]
     if len(images) != 1 or len(set(names)) != len(names):
         raise ValueError(f"fields must name exactly one image and nothing twice, got {names!r}.")
-    return Fields(names=names, image=_extensions(images[0]), guide=guide)
+    of_guide = (name for name in names if guide is not None and _is_same_place(name, guide))
+    return Fields(names=names, image=_extensions(images[0]), guide=next(of_guide, guide))
 
 
 def collate(name: str, values: list[Any]) -> Any:
@@ -113,6 +128,10 @@ def _is_known(name: Field) -> bool:
     if not isinstance(name, str):
         return isinstance(name, SpatialField)
     return bool(name) and (not name.startswith("__") or name in OWN_FIELDS)
+
+
+def _is_same_place(name: Field, guide: SpatialField) -> TypeGuard[SpatialField]:
+    return isinstance(name, type(guide)) and name.source == guide.source
 
 
 def _is_image(name: Field) -> bool:

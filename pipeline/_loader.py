@@ -70,7 +70,8 @@ class ZoomLoader:
         batch_size: Images of a batch, on this rank.
         fields: What a batch consists of: ``"image"``, member extensions (``"cls"``, ``"json"``, ``"txt"``,
             ``"npy"``; others arrive as bytes), alternatives (``"cls;txt"``), ``"__key__"``, ``"__url__"``,
-            ``"__size__"`` (height and width in pixels of the upright original), ``"__valid__"``, ``"__grid__"``,
+            ``"__index__"`` (its number in the order of the shards), ``"__members__"`` (all that it has, a dict of bytes by
+            extension), ``"__size__"`` (height and width in pixels of the upright original), ``"__valid__"``, ``"__grid__"``,
             ``"__saliency__"``, ``"__view__"`` (what ``augment`` drew, (2, 3) for each image); and labels that follow the
             zoom: :class:`Boxes`, :class:`Points`, :class:`Mask`.
         shuffle: Whether each epoch visits the samples in another order.

@@ -41,6 +41,7 @@ class Encoded:
         image: Its image, still encoded.
         labels: Its other fields.
         located: Those that follow the zoom, as they lie in the original.
+        members: What was read of it, as it lies in the shard; None where nobody wants it.
         size: Bytes that were read.
         valid: Whether it counts, or only fills its place.
         place: Where it goes.
@@ -52,6 +53,7 @@ class Encoded:
     image: EncodedImage
     labels: dict[str, Any]
     located: Located
+    members: dict[str, bytes] | None
     size: int
     valid: bool
     place: Place
@@ -127,6 +129,7 @@ class SampleReader:
             peek(self._fields.encoded_image(sample.members), max_pixels=self._max_pixels),
             self._fields.labels(sample.members),
             self._fields.located(sample.members, max_pixels=self._max_pixels),
+            sample.members if self._fields.members is None else None,
             sum(map(len, sample.members.values())),
             valid=place.tries == 0 and place.position < len(self._order),
             place=place,

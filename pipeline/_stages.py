@@ -271,6 +271,8 @@ def _join(
     own: dict[str, Callable[[], Any]] = {
         "__key__": lambda: [sample.key for sample in samples],
         "__url__": lambda: [sample.url for sample in samples],
+        "__index__": lambda: torch.tensor([sample.ordinal for sample in samples], dtype=torch.int64),
+        "__members__": lambda: [sample.members for sample in samples],
         "__size__": lambda: torch.tensor(sizes, dtype=torch.int64).reshape(-1, 2),
         "__valid__": lambda: torch.tensor([sample.valid for sample in samples], dtype=torch.bool),
         "__grid__": lambda: torch.cat([part.grid for part in parts]),

@@ -7,7 +7,7 @@
 * :func:`lowres`, :func:`zoom_grid`, :func:`sample` -- the steps, usable alone; :func:`compose` puts flips, crops and
   turns between them
 * :func:`warp_points`, :func:`warp_boxes`, :func:`warp_masks` -- labels into the zoomed image, and ``unwarp_...`` back;
-  :func:`unzoom` brings feature maps back, :func:`invert_grid` says where from
+  :func:`unzoom` brings feature maps back, :func:`invert_grid` says where from. :class:`ZoomRecord` keeps an image's zoom
 
 Images are one (batch, channel, height, width) tensor, or (height, width, 3) uint8 tensors of different sizes. Grids are
 (x, y) in [-1, 1] of the source with ``align_corners=False``; points beyond the border read the border.
@@ -28,6 +28,7 @@ from foveal.sampler._views import compose
 from foveal.sampler._warp_boxes import unwarp_boxes, warp_boxes
 from foveal.sampler._warp_masks import unwarp_masks, warp_masks
 from foveal.sampler._warp_points import unwarp_points, warp_points
+from foveal.sampler._zoom_record import ZoomRecord
 from foveal.sampler._zoomed import Zoomed
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "SaliencySampler",
     "SpectralSaliency",
     "UniformSampler",
+    "ZoomRecord",
     "Zoomed",
     "compose",
     "invert_grid",

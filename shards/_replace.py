@@ -1,11 +1,15 @@
 """Files appear by rename: complete, or not at all."""
 
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+_LONGEST = 200  # characters of the name, so that there is room for the rest
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
 
 
 @contextmanager
@@ -16,7 +20,7 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     before the name is, so that a power failure leaves the old file or the new one too. That takes milliseconds: not
     for what can be worked out again.
     """
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.tmp")
+    temporary = path.with_name(f".{path.name[:_LONGEST]}.{secrets.token_hex(6)}.tmp")
     try:
         with temporary.open("xb") as file:
             yield file
@@ -29,6 +33,13 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
         raise
     if sync:
         _sync_folder(path.parent)
+
+
+def leftovers(folder: Path, names: Collection[str]) -> list[Path]:
+    """Return what killed processes left of files that were to have one of these names."""
+    wanted = {name[:_LONGEST] for name in names}
+    found = ((path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir())
+    return [path for path, match in found if match is not None and match[1] in wanted]
 
 
 def _sync_folder(folder: Path) -> None:

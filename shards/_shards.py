@@ -159,6 +159,11 @@ class Shards:
         content = read_members(url, self._tar(shard, lines.stamp), wanted)
         return Sample(entries[0].key, url, content)
 
+    def key(self, index: SupportsIndex) -> str:
+        """Return a sample's key, of which nothing but the index is read; raise as :meth:`read` does."""
+        shard, place = self._locate(index)
+        return str(self._index(shard)[place][0].key)
+
     def _locate(self, index: SupportsIndex) -> tuple[int, int]:
         total, number = len(self), operator.index(index)
         if not -total <= number < total:

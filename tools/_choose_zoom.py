@@ -6,30 +6,44 @@ from typing import Any
 import torch
 from torch import nn
 
-from foveal.sampler import SaliencyNet, SaliencySampler, SpectralSaliency
+from foveal.sampler import BoxSaliency, SaliencyNet, SaliencySampler, SpectralSaliency, UniformSampler
 
 
-def choose_zoom(size: int, saliency: str, **options: Any) -> SaliencySampler:
+def choose_zoom(
+    size: int, saliency: str, *, boxes_from: str | None = None, **options: Any
+) -> SaliencySampler | UniformSampler:
     """Return a frozen sampler.
 
     Args:
         size: Height and width of its output in pixels.
-        saliency: ``"spectral"``, or a file that ``torch.save`` wrote: the ``state_dict`` of a :class:`SaliencyNet`, or of a
-            sampler that has one.
+        saliency: ``"spectral"``, ``"uniform"`` for no zoom at all, ``"boxes"``, or a file that ``torch.save`` wrote: the
+            ``state_dict`` of a :class:`SaliencyNet`, or of a sampler that has one.
+        boxes_from: Where a sample's boxes are, for ``"boxes"``.
         **options: The other arguments of :class:`SaliencySampler`.
 
     Raises:
-        ValueError: ``saliency`` is neither, or an option is out of range.
+        ValueError: ``saliency`` is none of them, or an option is out of range.
     """
-    network = SpectralSaliency() if saliency == "spectral" else _trained(Path(saliency))
-    zoom = SaliencySampler(size, saliency=network, **options)
+    if saliency == "uniform":
+        return UniformSampler(size)
+    zoom = SaliencySampler(size, saliency=_network(saliency, boxes_from), **options)
     return zoom.eval().requires_grad_(requires_grad=False)
+
+
+def _network(saliency: str, boxes_from: str | None) -> nn.Module:
+    match saliency:
+        case "spectral":
+            return SpectralSaliency()
+        case "boxes":
+            return BoxSaliency(boxes_from)
+        case _:
+            return _trained(Path(saliency))
 
 
 def _trained(path: Path) -> nn.Module:
     if not path.is_file():
         raise ValueError(
-            f"saliency must be 'spectral' or a file of weights that exists, got {str(path)!r} – write one with "
+            f"saliency must be spectral, uniform, boxes or a file of weights that exists, got {str(path)!r} – write one with "
             "torch.save(zoom.state_dict(), path)."
         )
     network = SaliencyNet()

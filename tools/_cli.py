@@ -33,6 +33,9 @@ Size = Annotated[int, typer.Option(min=8, help="Height and width of the zoomed i
 BatchSize = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each round times every case once.")]
 Grid = Literal["kernel", "separable", "cdf"]
+MaxZoom = Annotated[float | None, typer.Option(help="No step finer than this.  [default: no bound]")]
+MinZoom = Annotated[float | None, typer.Option(help="No step coarser than this.  [default: no bound]")]
+ImageFormat = Literal["jpg", "webp", "png", "npy"]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 Json = Annotated[
     Path | None, typer.Option("--json", dir_okay=False, help="Also write the numbers to this file.")
@@ -110,12 +113,8 @@ def view(
     saliency: Annotated[str, typer.Option(help="spectral, or a file of trained weights.")] = "spectral",
     grid: Annotated[Grid, typer.Option(help="How points are drawn to what matters.")] = "kernel",
     temperature: Annotated[float, typer.Option(help="Below 1 zooms harder.")] = 0.5,
-    max_zoom: Annotated[
-        float | None, typer.Option(help="No step finer than this.  [default: no bound]")
-    ] = None,
-    min_zoom: Annotated[
-        float | None, typer.Option(help="No step coarser than this.  [default: no bound]")
-    ] = None,
+    max_zoom: MaxZoom = None,
+    min_zoom: MinZoom = None,
     boxes: Annotated[str | None, typer.Option(help="Draw these boxes, such as json:boxes.")] = None,
     box_format: Annotated[BoxFormat, typer.Option(help="What four numbers of a box are.")] = "xyxy",
     size: Size = 224,
@@ -126,9 +125,110 @@ def view(
     from foveal.tools._choose_zoom import choose_zoom
     from foveal.tools._view import view_shards
 
-    options = {"family": grid, "temperature": temperature, "max_zoom": max_zoom, "min_zoom": min_zoom}
+    chosen = choose_zoom(
+        size,
+        saliency,
+        boxes_from=boxes,
+        family=grid,
+        temperature=temperature,
+        max_zoom=max_zoom,
+        min_zoom=min_zoom,
+    )
     field = Boxes(boxes, format=box_format) if boxes else None
-    view_shards(urls, choose_zoom(size, saliency, **options), out=out, rows=rows, boxes=field)
+    view_shards(urls, chosen, out=out, rows=rows, boxes=field)
+
+
+@app.command()
+def zoom(
+    urls: Urls,
+    *,
+    out: Annotated[
+        str, typer.Option(help="The folder to write to, local or s3:// or gs://.", show_default=False)
+    ],
+    format: Annotated[ImageFormat, typer.Option(help="What zoomed images are written as.")] = "jpg",  # noqa: A002
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of jpg and webp.")] = 90,
+    size: Size = 224,
+    saliency: Annotated[
+        str, typer.Option(help="spectral, uniform, boxes, or a file of trained weights.")
+    ] = "spectral",
+    grid: Annotated[Grid, typer.Option(help="How points are drawn to what matters.")] = "kernel",
+    temperature: Annotated[float, typer.Option(help="Below 1 zooms harder.")] = 0.5,
+    max_zoom: MaxZoom = None,
+    min_zoom: MinZoom = None,
+    image: Annotated[str, typer.Option(help="The member to zoom.")] = "jpg;jpeg;png;webp",
+    boxes: Annotated[
+        list[str] | None,
+        typer.Option(help="Boxes that follow the zoom, such as json:boxes; may be repeated."),
+    ] = None,
+    box_format: Annotated[
+        BoxFormat, typer.Option(help="What four numbers of a box are, in and out.")
+    ] = "xyxy",
+    points: Annotated[list[str] | None, typer.Option(help="Points that do, such as json:points.")] = None,
+    mask: Annotated[
+        list[str] | None, typer.Option(help="Masks of class ids that do, such as mask.png.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1.  [default: a CUDA device if there is one]")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Threads that decode, and that encode.  [default: all processors; 1 with --ray]"
+        ),
+    ] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="The most pixels an image may have.  [default: as ZoomLoader]")
+    ] = None,
+    max_failure_rate: Annotated[float, typer.Option(help="Stop when more than this share failed.")] = 0.1,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also zoom shards again of which samples failed.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Zoom all again, whatever the folder's shards were made with.")
+    ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Spread over a Ray cluster: local, auto, or its address.", show_default=False),
+    ] = None,
+    rank: Annotated[int, typer.Option(min=0, help="Zoom each WORLD_SIZE-th shard, from this one.")] = 0,
+    world_size: Annotated[int, typer.Option(min=1, help="How many processes share the work.")] = 1,
+    storage_options: Annotated[
+        str, typer.Option(help="For remote shards, in and out: JSON that fsspec's file system takes.")
+    ] = "{}",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a shard, for logs.")] = False,
+) -> None:
+    """Write zoomed shards: the same names, keys and order, in a fraction of the bytes. Run again, it goes on."""
+    from foveal.tools._recipe import Recipe
+    from foveal.tools._zoom import RunOptions, parse_storage_options, zoom_shards
+
+    recipe = Recipe(
+        size=size,
+        format=format,
+        quality=quality,
+        saliency=saliency,
+        grid=grid,
+        temperature=temperature,
+        max_zoom=max_zoom,
+        min_zoom=min_zoom,
+        image=image,
+        boxes=tuple(boxes or ()),
+        box_format=box_format,
+        points=tuple(points or ()),
+        masks=tuple(mask or ()),
+        **({} if max_pixels is None else {"max_pixels": max_pixels}),
+    )
+    options = RunOptions(
+        device=device,
+        threads=workers,
+        max_failure_rate=max_failure_rate,
+        retry_failed=retry_failed,
+        overwrite=overwrite,
+        rank=rank,
+        world_size=world_size,
+        storage_options=parse_storage_options(storage_options),
+        json_lines=json,
+    )
+    zoom_shards(urls, recipe, out=out, options=options)
 
 
 @bench.command()
@@ -206,7 +306,9 @@ def main() -> None:
 
 def _is_about_data(error: Exception) -> bool:
     # By name: neither door is opened for an error that is none of theirs.
-    return {"ShardError", "TooManyBadSamplesError"} & {kind.__name__ for kind in type(error).__mro__} != set()
+    return {"ShardError", "TooManyBadSamplesError", "TooManyFailuresError"} & {
+        kind.__name__ for kind in type(error).__mro__
+    } != set()
 
 
 def _one_line(message: Warning | str, *_where: object, **_what: object) -> str:

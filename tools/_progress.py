@@ -1,15 +1,31 @@
 """The progress bar of every verb."""
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+from rich.text import Text
 
 
-def progress_bar(console: Console) -> Progress:
-    """Return a bar that says how much is done and how long the rest takes, and vanishes; on terminals only."""
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.1f} {self._unit}/s")
+
+
+def progress_bar(console: Console, *, unit: str | None = None) -> Progress:
+    """Return a bar that says how much is done and how long the rest takes, and vanishes; on terminals only.
+
+    With a unit it also says how many a second.
+    """
     return Progress(
         "{task.description}",
         BarColumn(),
         MofNCompleteColumn(),
+        *(() if unit is None else (_Rate(unit),)),
         TimeRemainingColumn(),
         console=console,
         transient=True,

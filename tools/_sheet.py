@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from foveal.tools._magnification import local_zoom
+
 TITLES = ("Original, and where the zoom samples it", "Saliency", "Uniform resize", "Zoomed")
 _WIDTHS_PX = (462, 462, 308, 308)
 _ROW_PX, _GAP_PX, _MARGIN_PX, _TITLE_PX, _CAPTION_PX = 308, 12, 12, 40, 34
@@ -69,13 +71,8 @@ def as_picture(image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, "hei
 
 
 def magnification(grid: Float[np.ndarray, "height width 2"]) -> float:
-    """Return the largest local zoom of a grid, per side: 1 for an even grid, 2 where a cell has a quarter of the area."""
-    height, width, _ = grid.shape
-    if min(height, width) < 2:
-        return 1.0
-    across, down = np.diff(grid, axis=1)[:-1], np.diff(grid, axis=0)[:, :-1]
-    area = np.abs(across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0])
-    return float(np.sqrt(4 / (height * width) / max(area.min(), 1e-12)))
+    """Return the largest local zoom of a grid, per side."""
+    return local_zoom(grid)[0]
 
 
 class _Sheet:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from foveal.pipeline import Boxes
 from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, warp_boxes
@@ -15,7 +16,12 @@ from foveal.tools._sheet import SheetRow, as_picture, draw_sheet, magnification
 
 
 def view_shards(
-    urls: Sequence[str], zoom: SaliencySampler, *, out: Path, rows: int = 5, boxes: Boxes | None = None
+    urls: Sequence[str],
+    zoom: SaliencySampler | UniformSampler,
+    *,
+    out: Path,
+    rows: int = 5,
+    boxes: Boxes | None = None,
 ) -> None:
     """Draw a sheet: original with grid and boxes over it, saliency, uniform resize, zoomed with its boxes.
 
@@ -38,13 +44,16 @@ def view_shards(
     console.print(f"{len(drawn)} of {len(shards):,} samples\n{zoom.extra_repr()}\nThe picture: {out}")
 
 
-def view_row(shards: Shards, ordinal: int, zoom: SaliencySampler, boxes: Boxes | None) -> SheetRow:
+def view_row(
+    shards: Shards, ordinal: int, zoom: SaliencySampler | UniformSampler, boxes: Boxes | None
+) -> SheetRow:
     """Return a row of the sheet: a sample as the zoom shows it, beside its original."""
     [original] = read_originals(shards, [ordinal])
     found = torch.zeros(0, 4) if boxes is None else read_boxes(shards[ordinal], boxes)
     height, width, _ = original.shape
     with torch.no_grad():
-        zoomed: Zoomed = zoom([original])
+        told = {} if getattr(zoom, "boxes_from", None) is None else {"boxes": [found / _corner(original)]}
+        zoomed: Zoomed = zoom([original], **told)
         uniform = UniformSampler(zoom.out_size)([original]).images[0]
     [seen], [kept] = warp_boxes([found], zoomed.grid, (height, width))
     grid = zoomed.grid[0].numpy()
@@ -66,3 +75,9 @@ def view_row(shards: Shards, ordinal: int, zoom: SaliencySampler, boxes: Boxes |
         zoomed_boxes=seen.numpy(),
         kept=kept.tolist(),
     )
+
+
+def _corner(image: Tensor) -> Tensor:
+    """Return (width, height, width, height): what boxes are divided by to be fractions."""
+    height, width, _ = image.shape
+    return torch.tensor([width, height, width, height])

@@ -1,0 +1,121 @@
+"""What decides how zoomed shards come out: everything that their bytes depend on, beside what goes in."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+import nvidia.dali
+import PIL
+from PIL import features
+from torch import nn
+
+from foveal import __version__
+from foveal.pipeline import Boxes, Mask, Points
+from foveal.pipeline._boxes import BoxFormat
+from foveal.pipeline._fields import IMAGE
+from foveal.pipeline._members import alternatives, kind_of
+from foveal.pipeline._peek import MAX_PIXELS
+from foveal.pipeline._spatial_field import SpatialField
+from foveal.sampler._grid import Family
+
+ImageFormat = Literal["jpg", "webp", "png", "npy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The settings of ``foveal zoom``.
+
+    Attributes:
+        size: Height and width of the zoomed images in pixels.
+        format: What they are written as; ``npy`` is (height, width, 3) uint8.
+        quality: Of ``jpg`` and ``webp``, 1 to 100.
+        saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, or a file of weights.
+        grid: How points are drawn to what matters.
+        temperature: Below 1 zooms harder.
+        max_zoom: No step finer than this.
+        min_zoom: No step coarser than this.
+        image: The member to zoom, alternatives with ``;``.
+        boxes: Where boxes are that follow the zoom, such as ``"json:boxes"``.
+        box_format: What four numbers of a box are, in and out.
+        points: Where points are that follow the zoom.
+        masks: Which members are masks of class ids that follow the zoom, each a ``png``.
+        max_pixels: The most that an image may have.
+
+    Raises:
+        ValueError: Settings that do not go together.
+    """
+
+    size: int = 224
+    format: ImageFormat = "jpg"
+    quality: int = 90
+    saliency: str = "spectral"
+    grid: Family = "kernel"
+    temperature: float = 0.5
+    max_zoom: float | None = None
+    min_zoom: float | None = None
+    image: str = IMAGE
+    boxes: tuple[str, ...] = ()
+    box_format: BoxFormat = "xyxy"
+    points: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        if self.saliency == "boxes" and not self.boxes:
+            raise ValueError(
+                "saliency must come with boxes to look at, got 'boxes' without – add --boxes json:boxes."
+            )
+        for mask in self.masks:
+            if any(kind_of(extension) != "png" for extension in alternatives(mask)):
+                raise ValueError(
+                    f"mask must be a png member, which keeps class ids as they are, got {mask!r}."
+                )
+        names = (*self.boxes, *self.points, *self.masks)
+        if len(set(names)) < len(names):
+            raise ValueError(f"boxes, points and masks must be named once each, got {names!r}.")
+
+    @property
+    def labels(self) -> tuple[SpatialField, ...]:
+        """The labels that follow the zoom, as fields of a loader."""
+        boxes = (Boxes(source, format=self.box_format) for source in self.boxes)
+        return (*boxes, *map(Points, self.points), *map(Mask, self.masks))
+
+    def fingerprint(self, zoom: nn.Module, device_type: str) -> dict[str, Any]:
+        """Return everything that decides how the shards come out, as plain JSON.
+
+        The file that the weights came from counts by what is in it, not by its name.
+        """
+        settings = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
+        }
+        trained = self.saliency not in ("spectral", "uniform", "boxes")
+        return {
+            "foveal": __version__,
+            "decoder": f"DALI {nvidia.dali.__version__} on {device_type}",
+            "encoder": _encoder(self.format),
+            "weights": _digest(zoom) if trained else None,
+            **settings,
+            "saliency": "weights" if trained else self.saliency,
+        }
+
+
+def fingerprint_id(fingerprint: dict[str, Any]) -> str:
+    """Return a short name for a fingerprint."""
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _encoder(image_format: ImageFormat) -> str:
+    if image_format == "npy":
+        return "NumPy"
+    codec = {"jpg": "libjpeg_turbo", "webp": "webp", "png": "zlib"}[image_format]
+    return f"Pillow {PIL.__version__} with {codec} {features.version(codec)}"
+
+
+def _digest(zoom: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(zoom.state_dict().items()):
+        array = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {array.dtype} {tuple(array.shape)} ".encode())
+        digest.update(cast("Any", array.numpy()).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,276 @@
+"""One shard in, one shard out: the same keys in the same order, with zoomed images."""
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foveal.pipeline import Boxes, Mask, WarpedBoxes, ZoomLoader
+from foveal.pipeline._decode import default_num_threads
+from foveal.pipeline._members import MemberError, alternatives, find_member
+from foveal.pipeline._micro_batch import MICRO_BATCH
+from foveal.pipeline._spatial_field import SpatialField
+from foveal.sampler import ZoomRecord
+from foveal.shards import ShardError, Shards, ShardWriter, write_index
+from foveal.shards._store import Store
+from foveal.tools._encode_image import encode_image
+from foveal.tools._magnification import local_zoom
+from foveal.tools._recipe import Recipe
+from foveal.tools._shard_files import (
+    OK,
+    SampleRow,
+    ShardStats,
+    Status,
+    count_failures,
+    format_table,
+    index_name,
+    name_of_zoomed,
+    stats_name,
+    table_name,
+)
+from foveal.tools._zoomed_labels import kept_of, rewrite_labels
+
+RECORD = "zoom.json"
+_OWN_FIELDS = ("__index__", "__key__", "__members__", "__size__", "__grid__", "__saliency__")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all shards of a run have in common. It pickles.
+
+    Attributes:
+        recipe: How they shall come out.
+        zoom: The sampler, frozen.
+        device: Where the zoom is, and images are decoded and zoomed.
+        fingerprint: The short name of all that decides how they come out.
+        storage_options: For remote shards.
+        threads: That decode, and that encode; None for the processors there are.
+    """
+
+    recipe: Recipe
+    zoom: nn.Module
+    device: torch.device
+    fingerprint: str
+    storage_options: Mapping[str, Any]
+    threads: int | None
+
+
+class _Delivered(NamedTuple):
+    """A sample as the loader delivers it."""
+
+    ordinal: int
+    key: str
+    members: dict[str, bytes]
+    size: tuple[int, int]
+    pixels: np.ndarray[Any, Any]
+    grid: Tensor
+    saliency: Tensor
+    labels: dict[SpatialField, Any]
+
+
+class ShardZoomer:
+    """A shard on its way. Reading, decoding and zooming begin at once, in the background.
+
+    Args:
+        job: What to do.
+        url: The original.
+
+    Raises:
+        ShardError: It cannot be read.
+    """
+
+    def __init__(self, job: Job, url: str) -> None:
+        self._job = job
+        self._shards = Shards(url, storage_options=job.storage_options)
+        self._loader = ZoomLoader(
+            url,
+            job.zoom,
+            batch_size=MICRO_BATCH,
+            fields=[job.recipe.image, *_OWN_FIELDS, *job.recipe.labels],
+            on_bad="drop",
+            max_bad_fraction=1.0,
+            max_pixels=job.recipe.max_pixels,
+            device=job.device,
+            num_threads=job.threads,
+            rank=0,
+            world_size=1,
+            storage_options=job.storage_options,
+        )
+        self._batches = iter(self._loader)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what runs in the background."""
+        self._loader.close()
+        self._shards.close()
+
+    def write(self, store: Store, advance: Callable[[int], object]) -> ShardStats:
+        """Write the zoomed shard and what belongs to it, and last its stats.
+
+        Args:
+            store: Where to.
+            advance: Told of so many samples more that are done.
+
+        Raises:
+            ShardError: The original cannot be read any more.
+            StoreError: The zoomed one cannot be written.
+            ValueError: A sample has another member of a name that is wanted.
+        """
+        name = name_of_zoomed(self._shards.urls[0])
+        store.remove(stats_name(name))  # from here on it is not done
+        with store.new_file(name) as path:
+            with ShardWriter(path) as writer:
+                rows = self._write_samples(writer, advance)
+            sha256, size = _digest(path), path.stat().st_size
+            with suppress(ShardError):  # names with white space, which an index cannot say
+                store.write(index_name(name), write_index(path, force=True).read_bytes())
+        table = format_table(rows)
+        store.write(table_name(name), table)
+        stats = ShardStats(
+            shard=name,
+            fingerprint=self._job.fingerprint,
+            samples=len(rows),
+            ok=sum(row.status == OK for row in rows),
+            failed=count_failures(rows),
+            pixels=sum(row.size[0] * row.size[1] for row in rows if row.size is not None),
+            bytes_in=self._loader.stats.bytes,
+            bytes_out=size,
+            sha256=sha256,
+            samples_sha256=hashlib.sha256(table).hexdigest(),
+        )
+        store.write(stats_name(name), stats.to_json())
+        return stats
+
+    def _write_samples(self, writer: ShardWriter, advance: Callable[[int], object]) -> list[SampleRow]:
+        rows: dict[int, SampleRow] = {}
+        with ThreadPoolExecutor(self._job.threads or default_num_threads(), "foveal-encode") as pool:
+            for batch in self._batches:
+                for ordinal, sample, row in pool.map(self._encoded, self._apart(batch)):
+                    writer.write(sample)
+                    rows[ordinal] = row
+                advance(len(batch[0]))
+        reasons = {bad.key: bad.reason for bad in self._loader.bad_samples}
+        advance(len(self._shards) - len(rows))
+        return [rows.get(k) or self._failed(k, reasons) for k in range(len(self._shards))]
+
+    def _apart(self, batch: Sequence[Any]) -> list[_Delivered]:
+        """Return a batch's samples one by one, off its device."""
+        images, index, keys, members, sizes, grids, saliency, *labels = batch
+        pixels = (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        grids, saliency = grids.cpu(), saliency.cpu()
+        named = dict(zip(self._job.recipe.labels, labels, strict=True))
+        return [
+            _Delivered(
+                int(index[k]),
+                keys[k],
+                members[k],
+                (int(sizes[k][0]), int(sizes[k][1])),
+                pixels[k],
+                grids[k],
+                saliency[k],
+                {field: _label(field, value, k) for field, value in named.items()},
+            )
+            for k in range(len(keys))
+        ]
+
+    def _encoded(self, sample: _Delivered) -> tuple[int, dict[str, Any], SampleRow]:
+        recipe = self._job.recipe
+        source = find_member(alternatives(recipe.image), sample.members)
+        image = encode_image(sample.pixels, recipe.format, recipe.quality)
+        record = ZoomRecord.of(self._job.zoom, sample.saliency, sample.size).to_json()
+        if any(isinstance(field, Boxes) for field in sample.labels):
+            record["kept"] = kept_of(sample.labels)
+        folder, dot, _ = source.rpartition(".")
+        new = {f"{folder}{dot}{recipe.format}": image, RECORD: json.dumps(record).encode()}
+        others = {ext: content for ext, content in sample.members.items() if ext != source}
+        self._check_names(sample.key, new, others)
+        row = SampleRow(
+            sample.key,
+            OK,
+            size=sample.size,
+            sha256=hashlib.sha256(sample.members[source]).hexdigest(),
+            zoom=local_zoom(sample.grid.numpy()),
+            bytes=len(image),
+        )
+        changed = rewrite_labels(sample.members, sample.labels)
+        return sample.ordinal, {"__key__": sample.key, **others, **changed, **new}, row
+
+    def _check_names(self, key: str, new: Mapping[str, bytes], others: Mapping[str, bytes]) -> None:
+        where = f"{key!r} of {self._shards.urls[0]}"
+        if RECORD in others:
+            raise ValueError(
+                f"urls must be of shards that are not zoomed yet, got one with {RECORD} for {where}."
+            )
+        taken = new.keys() & others.keys()
+        if taken:
+            raise ValueError(
+                f"format must be one whose name no other member has, got {self._job.recipe.format!r}, and there is "
+                f"another {min(taken)} for {where} – choose another format."
+            )
+
+    def _failed(self, index: int, reasons: Mapping[str, str]) -> SampleRow:
+        sample = self._shards[index]
+        if sample.key not in reasons:
+            raise ShardError(sample.url, sample.key, "was neither delivered nor found to be bad")
+        reason = reasons[sample.key]
+        try:
+            image = sample.members[find_member(alternatives(self._job.recipe.image), sample.members)]
+        except MemberError:
+            return SampleRow(sample.key, status_of(reason), reason)
+        return SampleRow(sample.key, status_of(reason), reason, sha256=hashlib.sha256(image).hexdigest())
+
+
+def zoom_here(
+    job: Job, urls: Sequence[str], store: Store, advance: Callable[[int], object]
+) -> Generator[ShardStats]:
+    """Zoom shards in this process, in order; the next is begun while one is written, so that decoding never pauses."""
+    waiting: deque[ShardZoomer] = deque()
+    try:
+        for url in urls:
+            waiting.append(ShardZoomer(job, url))
+            if len(waiting) > 1:
+                with waiting.popleft() as zoomer:
+                    yield zoomer.write(store, advance)
+        while waiting:
+            with waiting.popleft() as zoomer:
+                yield zoomer.write(store, advance)
+    finally:
+        for zoomer in waiting:
+            zoomer.close()
+
+
+def status_of(reason: str) -> Status:
+    """Return the kind of a fault that the loader found."""
+    if reason.startswith("member is missing"):
+        return "missing_member"
+    if reason.startswith("image has more pixels than max_pixels"):
+        return "too_large"
+    return "corrupt" if reason.startswith("image ") else "bad_label"
+
+
+def _label(field: SpatialField, value: Any, index: int) -> Any:
+    if isinstance(field, Boxes):
+        return WarpedBoxes(value.boxes[index], value.kept[index])
+    return value[index] if not isinstance(field, Mask) else value[index].cpu()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
