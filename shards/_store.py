@@ -1,6 +1,7 @@
 """A folder to write to, here or on an object store, in which a file appears complete or not at all."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
@@ -61,6 +62,10 @@ class Store(ABC):
         """Return a file's content, which must be there."""
 
     @abstractmethod
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 of a file's content in hexadecimal digits, of whatever size."""
+
+    @abstractmethod
     def remove(self, name: str) -> None:
         """Take a file away, if it is there."""
 
@@ -102,6 +107,10 @@ class Folder(Store):
         with self._told(name, "read"):
             return (self._path / name).read_bytes()
 
+    def digest(self, name: str) -> str:
+        with self._told(name, "read"), (self._path / name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
     def remove(self, name: str) -> None:
         with self._told(name, "removed"):
             (self._path / name).unlink(missing_ok=True)
@@ -136,6 +145,13 @@ class ObjectStore(Store):
     def read(self, name: str) -> bytes:
         with self._told(name, "read"):
             return bytes(self._fs.cat_file(self.url_of(name)))
+
+    def digest(self, name: str) -> str:
+        digest = hashlib.sha256()
+        with self._told(name, "read"), self._fs.open(self.url_of(name), "rb") as file:
+            while piece := file.read(1 << 24):
+                digest.update(piece)
+        return digest.hexdigest()
 
     def remove(self, name: str) -> None:
         with self._told(name, "removed"), contextlib.suppress(FileNotFoundError):

@@ -8,6 +8,7 @@ line on standard error says why), 2 bad usage, 130 interrupted.
 
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,11 +36,21 @@ Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each round times ever
 Grid = Literal["kernel", "separable", "cdf"]
 MaxZoom = Annotated[float | None, typer.Option(help="No step finer than this.  [default: no bound]")]
 MinZoom = Annotated[float | None, typer.Option(help="No step coarser than this.  [default: no bound]")]
+MaxPixels = Annotated[
+    int | None, typer.Option(min=1, help="The most pixels an image may have.  [default: as ZoomLoader]")
+]
+StorageOptions = Annotated[
+    str, typer.Option(help="For remote shards and folders: JSON that fsspec's file system takes.")
+]
 ImageFormat = Literal["jpg", "webp", "png", "npy"]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 Json = Annotated[
     Path | None, typer.Option("--json", dir_okay=False, help="Also write the numbers to this file.")
 ]
+
+
+# Packages that not every verb needs, and the extra that brings them.
+_EXTRAS = {"matplotlib": "plots", "ray": "ray"}
 
 
 def _print_version(*, wanted: bool) -> None:
@@ -94,14 +105,35 @@ def verify(
         typer.Option(dir_okay=False, help="The file that bad samples are added to, for ZoomLoader to skip."),
     ] = Path("quarantine.jsonl"),
     fields: Annotated[str, typer.Option(help="What each sample must have, separated by commas.")] = "image",
-    max_pixels: Annotated[
-        int | None, typer.Option(min=1, help="The most pixels an image may have.  [default: as ZoomLoader]")
+    max_pixels: MaxPixels = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Instead, compare a folder that foveal zoom wrote with the shards it was made of.",
+            show_default=False,
+        ),
     ] = None,
+    storage_options: StorageOptions = "{}",
 ) -> None:
     """Decode everything, and say what is bad; exit status 1 if anything is."""
+    from foveal.tools._storage_options import parse_storage_options
+
+    options = parse_storage_options(storage_options)
+    if against:
+        from foveal.tools._against import verify_against
+
+        if len(urls) != 1:
+            raise ValueError(f"urls must be one folder that foveal zoom wrote, got {urls!r}.")
+        raise typer.Exit(int(verify_against(urls[0], against, storage_options=options)))
     from foveal.tools._verify import verify_shards
 
-    if verify_shards(urls, quarantine=quarantine, fields=fields.split(","), max_pixels=max_pixels):
+    if verify_shards(
+        urls,
+        quarantine=quarantine,
+        fields=fields.split(","),
+        max_pixels=max_pixels,
+        storage_options=options,
+    ):
         raise typer.Exit(1)
 
 
@@ -176,9 +208,7 @@ def zoom(
             min=1, help="Threads that decode, and that encode.  [default: all processors; 1 with --ray]"
         ),
     ] = None,
-    max_pixels: Annotated[
-        int | None, typer.Option(min=1, help="The most pixels an image may have.  [default: as ZoomLoader]")
-    ] = None,
+    max_pixels: MaxPixels = None,
     max_failure_rate: Annotated[float, typer.Option(help="Stop when more than this share failed.")] = 0.1,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also zoom shards again of which samples failed.")
@@ -192,14 +222,13 @@ def zoom(
     ] = None,
     rank: Annotated[int, typer.Option(min=0, help="Zoom each WORLD_SIZE-th shard, from this one.")] = 0,
     world_size: Annotated[int, typer.Option(min=1, help="How many processes share the work.")] = 1,
-    storage_options: Annotated[
-        str, typer.Option(help="For remote shards, in and out: JSON that fsspec's file system takes.")
-    ] = "{}",
+    storage_options: StorageOptions = "{}",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a shard, for logs.")] = False,
 ) -> None:
     """Write zoomed shards: the same names, keys and order, in a fraction of the bytes. Run again, it goes on."""
     from foveal.tools._recipe import Recipe
-    from foveal.tools._zoom import RunOptions, parse_storage_options, zoom_shards
+    from foveal.tools._storage_options import parse_storage_options
+    from foveal.tools._zoom import RunOptions, zoom_shards
 
     recipe = Recipe(
         size=size,
@@ -228,7 +257,14 @@ def zoom(
         storage_options=parse_storage_options(storage_options),
         json_lines=json,
     )
-    zoom_shards(urls, recipe, out=out, options=options)
+    if ray is None:
+        zoom_shards(urls, recipe, out=out, options=options)
+        return
+    from foveal.tools._zoom_ray import RayCluster
+
+    with RayCluster(ray) as cluster:
+        here = replace(options, engine=cluster.zoom, device=device or cluster.device)
+        zoom_shards(urls, recipe, out=out, options=here)
 
 
 @bench.command()
@@ -293,9 +329,10 @@ def main() -> None:
     try:
         app(prog_name="foveal")
     except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
+        if error.name not in _EXTRAS:
             raise
-        _fail(f"this needs {error.name}, which is not installed – run pip install 'foveal[plots]'")
+        extra = _EXTRAS[error.name]
+        _fail(f"this needs {error.name}, which is not installed – run pip install 'foveal[{extra}]'")
     except (ValueError, OSError) as error:
         _fail(error)
     except Exception as error:

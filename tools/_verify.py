@@ -4,8 +4,9 @@ import os
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -38,6 +39,7 @@ def verify_shards(
     quarantine: str | os.PathLike[str],
     fields: Sequence[Field] = ("image",),
     max_pixels: int | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> bool:
     """Decode everything on all processors, print what is bad by reason, and add it to a quarantine file.
 
@@ -46,6 +48,7 @@ def verify_shards(
         quarantine: The file; made only if something is bad.
         fields: What each sample must have, as ``ZoomLoader`` takes them.
         max_pixels: The most that an image may have, None for the loader's own limit.
+        storage_options: For remote shards.
 
     Returns:
         Whether anything is bad, samples or shards.
@@ -71,6 +74,7 @@ def verify_shards(
             device="cpu",
             rank=0,
             world_size=1,
+            storage_options=storage_options,
         )
         damaged = [str(warning.message) for warning in caught]
         with loader, quiet_codecs(), progress_bar(console) as progress:

@@ -20,7 +20,7 @@ from foveal.tools._progress import progress_bar
 from foveal.tools._quiet_codecs import quiet_codecs
 from foveal.tools._recipe import Recipe
 from foveal.tools._shard_files import ShardStats, files_of, name_of_zoomed, read_stats, stats_name
-from foveal.tools._zoom_finish import finish, print_summary
+from foveal.tools._zoom_finish import SHEET, finish, print_summary
 from foveal.tools._zoom_shard import Job, zoom_here
 
 Engine = Callable[[Job, Sequence[str], Store, Callable[[int], object]], Generator[ShardStats]]
@@ -97,10 +97,10 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
         console.print(f"{len(done):,} of {len(mine):,} shards are done already.")
     new, seconds = _zoom_left(console, job, mine, done, store, options=options)
     all_done = find_done(store, originals, job.fingerprint)
-    if len(all_done) == len(originals):
-        finish(console, job, shards, all_done, store)
-    else:
+    if len(all_done) < len(originals):
         console.print(f"{len(originals) - len(all_done):,} shards are left to the other ranks.")
+    elif new or SHEET not in store.names():
+        finish(console, job, shards, all_done, store)
     print_summary(console, new, seconds, store.url)
 
 
@@ -110,23 +110,6 @@ class Original:
 
     url: str
     samples: int
-
-
-def parse_storage_options(text: str) -> dict[str, Any]:
-    """Return what a command line says of a remote file system.
-
-    Raises:
-        ValueError: It is no JSON object.
-    """
-    try:
-        options = json.loads(text)
-    except ValueError:
-        options = None
-    if not isinstance(options, dict):
-        raise ValueError(  # noqa: TRY004 - a word on the command line
-            f"storage_options must be a JSON object, such as '{{\"anon\": true}}', got {text!r}."
-        )
-    return options
 
 
 def find_done(store: Store, originals: Mapping[str, Original], fingerprint: str) -> dict[str, ShardStats]:
@@ -168,7 +151,7 @@ def _job(recipe: Recipe, options: RunOptions, store: Store) -> Job:
         min_zoom=recipe.min_zoom,
     )
     fingerprint = claim(store, recipe.fingerprint(zoom, device.type), overwrite=options.overwrite)
-    return Job(recipe, zoom.to(device), device, fingerprint, options.storage_options, options.threads)
+    return Job(recipe, zoom, device, fingerprint, options.storage_options, options.threads)
 
 
 def _zoom_left(

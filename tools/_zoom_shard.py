@@ -51,7 +51,7 @@ class Job:
     Attributes:
         recipe: How they shall come out.
         zoom: The sampler, frozen.
-        device: Where the zoom is, and images are decoded and zoomed.
+        device: Where images are decoded and zoomed.
         fingerprint: The short name of all that decides how they come out.
         storage_options: For remote shards.
         threads: That decode, and that encode; None for the processors there are.
@@ -94,7 +94,7 @@ class ShardZoomer:
         self._shards = Shards(url, storage_options=job.storage_options)
         self._loader = ZoomLoader(
             url,
-            job.zoom,
+            job.zoom.to(job.device),
             batch_size=MICRO_BATCH,
             fields=[job.recipe.image, *_OWN_FIELDS, *job.recipe.labels],
             on_bad="drop",
