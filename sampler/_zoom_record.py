@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ class ZoomRecord:
     @classmethod
     def of(
         cls, zoom: nn.Module, saliency: Float[Tensor, "1 rows cols"], source_size: tuple[int, int]
-    ) -> Self:
+    ) -> "ZoomRecord":
         """Return the record of one image that a :class:`SaliencySampler` or :class:`UniformSampler` zoomed."""
         settings: dict[str, Any] = {name: getattr(zoom, name) for name in _SETTINGS if hasattr(zoom, name)}
         out_size: Any = zoom.out_size
@@ -83,7 +83,7 @@ class ZoomRecord:
         }
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
+    def from_json(cls, record: Mapping[str, Any]) -> "ZoomRecord":
         """Return what :meth:`to_json` made a dict of, whatever else is in it.
 
         Raises:

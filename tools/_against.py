@@ -1,6 +1,7 @@
 """``foveal verify --against``: the proof that zoomed shards are complete, by what they were made of."""
 
 import hashlib
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from foveal.pipeline._decode import default_num_threads
 from foveal.pipeline._members import MemberError, alternatives, find_member
-from foveal.shards import Shards
+from foveal.shards import ShardError, Shards, ShardWarning
 from foveal.shards._store import Store, open_store
 from foveal.tools._manifest import NAME, read_manifest
 from foveal.tools._progress import progress_bar
@@ -77,7 +78,12 @@ def verify_against(
     findings: list[Finding] = []
     counts: Counter[str] = Counter()
     check = partial(_check_shard, store, store.names(), fingerprint, options)
-    with ThreadPoolExecutor(default_num_threads()) as pool, progress_bar(console) as progress:
+    with (
+        warnings.catch_warnings(),
+        ThreadPoolExecutor(default_num_threads()) as pool,
+        progress_bar(console) as progress,
+    ):
+        warnings.simplefilter("ignore", ShardWarning)  # what is wrong with a zoomed shard is a finding
         checks = pool.map(check, originals.urls)
         for found, rows in progress.track(checks, total=len(originals.urls), description="Comparing"):
             findings += found
@@ -103,8 +109,11 @@ def _check_shard(
     found = list(_faults_of_files(store, stats, rows, dict(fingerprint)))
     with Shards(url, storage_options=options) as original:
         found += _faults_of_rows(name, original, rows, fingerprint["image"])
-    with Shards(store.url_of(name), storage_options=options) as zoomed:
-        keys = [zoomed.key(k) for k in range(len(zoomed))]
+    try:
+        with Shards(store.url_of(name), storage_options=options) as zoomed:
+            keys = [zoomed.key(k) for k in range(len(zoomed))]
+    except ShardError as error:
+        return [*found, Finding(name, "cannot be read", error.reason)], rows
     good = [row.key for row in rows if row.status == OK]
     if keys != good:
         found.append(Finding(name, "has other keys than its table", _first_difference(good, keys)))

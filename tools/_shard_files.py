@@ -17,7 +17,7 @@ from foveal.shards._location import is_remote, local_path
 from foveal.shards._store import Store
 
 OK: Final = "ok"
-Status = Literal["ok", "corrupt", "too_large", "missing_member", "bad_label"]
+Status = Literal["ok", "corrupt", "too_large", "missing_member", "bad_label", "duplicate_key"]
 _STATS_VERSION = 1
 
 

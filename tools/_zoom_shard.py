@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -21,7 +22,7 @@ from foveal.pipeline._members import MemberError, alternatives, find_member
 from foveal.pipeline._micro_batch import MICRO_BATCH
 from foveal.pipeline._spatial_field import SpatialField
 from foveal.sampler import ZoomRecord
-from foveal.shards import ShardError, Shards, ShardWriter, write_index
+from foveal.shards import ShardError, Shards, ShardWarning, ShardWriter, write_index
 from foveal.shards._store import Store
 from foveal.tools._encode_image import encode_image
 from foveal.tools._magnification import local_zoom
@@ -91,8 +92,14 @@ class ShardZoomer:
 
     def __init__(self, job: Job, url: str) -> None:
         self._job = job
-        self._shards = Shards(url, storage_options=job.storage_options)
-        self._loader = ZoomLoader(
+        with _unwarned():
+            self._shards = Shards(url, storage_options=job.storage_options)
+            self._loader = self._load(url)
+            self._batches = iter(self._loader)
+
+    def _load(self, url: str) -> ZoomLoader:
+        job = self._job
+        return ZoomLoader(
             url,
             job.zoom.to(job.device),
             batch_size=MICRO_BATCH,
@@ -106,7 +113,6 @@ class ShardZoomer:
             world_size=1,
             storage_options=job.storage_options,
         )
-        self._batches = iter(self._loader)
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +142,7 @@ class ShardZoomer:
         name = name_of_zoomed(self._shards.urls[0])
         store.remove(stats_name(name))  # from here on it is not done
         with store.new_file(name) as path:
-            with ShardWriter(path) as writer:
+            with ShardWriter(path) as writer, _unwarned():
                 rows = self._write_samples(writer, advance)
             sha256, size = _digest(path), path.stat().st_size
             with suppress(ShardError):  # names with white space, which an index cannot say
@@ -160,11 +166,14 @@ class ShardZoomer:
 
     def _write_samples(self, writer: ShardWriter, advance: Callable[[int], object]) -> list[SampleRow]:
         rows: dict[int, SampleRow] = {}
+        last_key = None
         with ThreadPoolExecutor(self._job.threads or default_num_threads(), "foveal-encode") as pool:
             for batch in self._batches:
                 for ordinal, sample, row in pool.map(self._encoded, self._apart(batch)):
-                    writer.write(sample)
-                    rows[ordinal] = row
+                    rows[ordinal] = row if row.key != last_key else _duplicate(row)
+                    if row.key != last_key:
+                        writer.write(sample)
+                    last_key = row.key
                 advance(len(batch[0]))
         reasons = {bad.key: bad.reason for bad in self._loader.bad_samples}
         advance(len(self._shards) - len(rows))
@@ -197,8 +206,7 @@ class ShardZoomer:
         record = ZoomRecord.of(self._job.zoom, sample.saliency, sample.size).to_json()
         if any(isinstance(field, Boxes) for field in sample.labels):
             record["kept"] = kept_of(sample.labels)
-        folder, dot, _ = source.rpartition(".")
-        new = {f"{folder}{dot}{recipe.format}": image, RECORD: json.dumps(record).encode()}
+        new = {zoomed_name(source, recipe): image, RECORD: json.dumps(record).encode()}
         others = {ext: content for ext, content in sample.members.items() if ext != source}
         self._check_names(sample.key, new, others)
         row = SampleRow(
@@ -256,6 +264,12 @@ def zoom_here(
             zoomer.close()
 
 
+def zoomed_name(source: str, recipe: Recipe) -> str:
+    """Return the member that a zoomed image is, of the one that the original was: ``left.png`` of ``left.jpg``."""
+    folder, dot, _ = source.rpartition(".")
+    return f"{folder}{dot}{recipe.format}"
+
+
 def status_of(reason: str) -> Status:
     """Return the kind of a fault that the loader found."""
     if reason.startswith("member is missing"):
@@ -263,6 +277,20 @@ def status_of(reason: str) -> Status:
     if reason.startswith("image has more pixels than max_pixels"):
         return "too_large"
     return "corrupt" if reason.startswith("image ") else "bad_label"
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Without a word about bad samples, which the table has, and about a cut, of which who opened all shards has warned."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ShardWarning)
+        yield
+
+
+def _duplicate(row: SampleRow) -> SampleRow:
+    """Return the row of a sample that now follows one of the same key: what lay between them failed."""
+    reason = "has the key of the sample before it, and readers would join the two"
+    return replace(row, status="duplicate_key", reason=reason, zoom=None, bytes=0)
 
 
 def _label(field: SpatialField, value: Any, index: int) -> Any:

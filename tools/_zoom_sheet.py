@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Float
 
 from foveal.pipeline import Boxes, decode
+from foveal.pipeline._members import alternatives, find_member
 from foveal.sampler import UniformSampler, ZoomRecord
 from foveal.shards import Sample, Shards
 from foveal.shards._store import Store
 from foveal.tools._originals import read_boxes, read_originals, spread_evenly
 from foveal.tools._shard_files import OK, parse_table, table_name
 from foveal.tools._sheet import SheetRow, as_picture, draw_sheet, magnification
-from foveal.tools._zoom_shard import RECORD, Job
+from foveal.tools._zoom_shard import RECORD, Job, zoomed_name
 
 _ROWS = 5
 
@@ -86,7 +87,8 @@ def _boxes(job: Job, original: Sample, zoomed: Sample, record: Mapping[str, Any]
 
 
 def _pixels(job: Job, members: Mapping[str, bytes]) -> Float[np.ndarray, "height width 3"]:
-    [image] = [content for ext, content in members.items() if ext.rpartition(".")[2] == job.recipe.format]
+    names = [zoomed_name(source, job.recipe) for source in alternatives(job.recipe.image)]
+    image = members[find_member(names, members)]
     if job.recipe.format == "npy":
         pixels = np.lib.format.read_array(io.BytesIO(image), allow_pickle=False)
     else:

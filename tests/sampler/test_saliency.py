@@ -25,6 +25,12 @@ def test_shape_and_batching(saliency, small):
     check_close(logits, torch.cat([module(one[None]) for one in small]), 1e-4)
 
 
+@pytest.mark.parametrize("saliency", [SaliencyNet, ResNet18Saliency, SpectralSaliency])
+def test_no_images(saliency, small):
+    """A micro-batch of which all was dropped has no maps, and no error."""
+    assert saliency(map_size=(9, 14)).eval()(small[:0]).shape == (0, 1, 9, 14)
+
+
 def test_net_sees_single_samples_in_training_too(small):
     """Micro-batches change nothing: there are no statistics of the batch."""
     module = SaliencyNet().train()

@@ -88,9 +88,9 @@ class Forward:
     def __init__(self, port):
         self.port = port
 
-    def __call__(self, method, path, headers):
+    def __call__(self, method, path, headers, content=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port)
-        connection.request(method, path, headers=headers)
+        connection.request(method, path, content, headers)
         with connection.getresponse() as response:
             passed_on = {
                 k: v for k, v in response.getheaders() if k.lower() not in ("content-length", "connection")
@@ -138,9 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self):
         fault = self.server.next_fault()
-        status, headers, body = self.server.site(self.command, self.path, dict(self.headers))
-        if fault in STATUSES:
-            status, headers, body = int(fault), {"Retry-After": "0"}, _FAILURE
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        status, headers, body = self._ask(fault, content)
         if fault == "shorter" and status < 400:  # a proxy that lost some, and says how much is left
             body = body[: len(body) // 2]
         if fault == "elsewhere" and "Content-Range" in headers:
@@ -159,7 +158,12 @@ class _Handler(BaseHTTPRequestHandler):
         if fault in ("close", "reset", "short"):
             self.close_connection = True
 
-    do_GET = do_HEAD = _answer  # noqa: N815 - the base class looks for these names
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _answer  # noqa: N815 - the base class looks for these names
+
+    def _ask(self, fault, content):
+        if fault in STATUSES:  # and nothing is changed
+            return int(fault), {"Retry-After": "0"}, _FAILURE
+        return self.server.site(self.command, self.path, dict(self.headers), *filter(None, [content]))
 
     def _send(self, status, headers, body, fault):
         self.send_response(status)

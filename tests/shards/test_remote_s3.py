@@ -9,21 +9,12 @@ import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from foveal.shards import ShardError, Shards, ShardWarning, _remote, expand_urls, write_index
 from tests.shards.reading import by_foveal, by_webdataset, make_tar, samples, tar_bytes
 from tests.shards.server import FAULTS, SLOW, Forward, serving
 
 TAR = tar_bytes(samples("abcde", exts=("jpg", "cls", "json")))
-
-
-@pytest.fixture(scope="module")
-def moto():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield server.get_host_and_port()[1]
-    server.stop()
 
 
 @pytest.fixture(scope="module")
