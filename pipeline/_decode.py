@@ -17,6 +17,7 @@ import numpy as np
 import nvidia.dali.experimental.dynamic as ndd
 import torch
 from jaxtyping import UInt8
+from nvidia.dali import __version__ as dali_version
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
@@ -156,6 +157,11 @@ class Decoder:
         # at once and keep the caller waiting; on its own it runs in the background.
         copy = ndd.batch([np.frombuffer(file, np.uint8) for file in files])
         return ndd.decoders.image(copy, device="gpu" if self.device.type == "cuda" else "cpu")
+
+
+def describe_decoder(device_type: str) -> str:
+    """Return which decoder's pixels come from a device: another version may round otherwise."""
+    return f"DALI {dali_version} on {device_type}"
 
 
 def default_num_threads() -> int:

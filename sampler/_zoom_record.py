@@ -35,7 +35,7 @@ class ZoomRecord:
 
     Example:
         >>> record = ZoomRecord.from_json(json.loads(sample["zoom.json"]))
-        >>> [boxes], [kept] = unwarp_boxes([found], record.grid(), record.source_size)
+        >>> [boxes] = unwarp_boxes([found], record.grid(), record.source_size)
     """
 
     source_size: tuple[int, int]

@@ -255,7 +255,7 @@ def zoom(
         rank=rank,
         world_size=world_size,
         storage_options=parse_storage_options(storage_options),
-        json_lines=json,
+        lines=sys.stdout if json else None,
     )
     if ray is None:
         zoom_shards(urls, recipe, out=out, options=options)
@@ -280,6 +280,16 @@ def loader(
     from foveal.tools._bench_loader import bench_loader
 
     bench_loader(urls or [], batch_size=batch_size, repeats=repeats, size=size, json_path=json)
+
+
+@bench.command(name="zoom")
+def bench_zoom_verb(
+    urls: MaybeUrls = None, *, repeats: Repeats = 5, size: Size = 224, json: Json = None
+) -> None:
+    """Time rewriting shards, to each format, beside decoding alone."""
+    from foveal.tools._bench_zoom import bench_zoom
+
+    bench_zoom(urls or [], repeats=repeats, size=size, json_path=json)
 
 
 @bench.command()

@@ -5,7 +5,6 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
-import nvidia.dali
 import PIL
 from PIL import features
 from torch import nn
@@ -13,6 +12,7 @@ from torch import nn
 from foveal import __version__
 from foveal.pipeline import Boxes, Mask, Points
 from foveal.pipeline._boxes import BoxFormat
+from foveal.pipeline._decode import describe_decoder
 from foveal.pipeline._fields import IMAGE
 from foveal.pipeline._members import alternatives, kind_of
 from foveal.pipeline._peek import MAX_PIXELS
@@ -92,7 +92,7 @@ class Recipe:
         trained = self.saliency not in ("spectral", "uniform", "boxes")
         return {
             "foveal": __version__,
-            "decoder": f"DALI {nvidia.dali.__version__} on {device_type}",
+            "decoder": describe_decoder(device_type),
             "encoder": _encoder(self.format),
             "weights": _digest(zoom) if trained else None,
             **settings,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from rich.console import Console
@@ -45,7 +45,8 @@ class RunOptions:
         world_size: How many processes share the work.
         storage_options: For remote shards, in and out.
         engine: Who zooms shards, and tells when one is done.
-        json_lines: Print a JSON object for each shard that is done, and nothing else on standard output.
+        lines: Where a JSON object goes for each shard that is done, such as standard output, on which nothing else is
+            printed then; None for nowhere.
 
     Raises:
         ValueError: They make no sense.
@@ -60,7 +61,7 @@ class RunOptions:
     world_size: int = 1
     storage_options: Mapping[str, Any] = field(default_factory=dict)
     engine: Engine = zoom_here
-    json_lines: bool = False
+    lines: TextIO | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.world_size:
@@ -84,7 +85,7 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
         TooManyFailuresError: More samples failed than is allowed.
         ValueError: A folder with other shards, two shards of one name.
     """
-    console = Console(stderr=options.json_lines, soft_wrap=True, highlight=False, markup=False)
+    console = Console(stderr=options.lines is not None, soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls, storage_options=options.storage_options)
     originals = _by_name(shards)
     store = open_store(out, options.storage_options)
@@ -178,8 +179,8 @@ def _zoom_left(
             with closing(options.engine(job, urls, store, lambda k: progress.advance(task, k))) as zoomed:
                 for stats in zoomed:
                     new.append(stats)
-                    if options.json_lines:
-                        print(_line(stats, time.perf_counter() - start), flush=True)
+                    if options.lines is not None:
+                        print(_line(stats, time.perf_counter() - start), file=options.lines, flush=True)
                     counts.add(stats)
     except BaseException:
         finished = f"{len(done) + len(new):,} of {len(mine):,} shards are done"

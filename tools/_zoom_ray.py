@@ -1,6 +1,7 @@
 """Zooming spread over a Ray cluster: a task for each shard, begun anew on another node when its own is lost."""
 
 import logging
+import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -23,7 +24,7 @@ class ClusterError(OSError):
 
 
 class RayCluster:
-    """A cluster that zooms shards, as an engine of ``zoom_shards``. A context manager.
+    """A cluster that zooms shards, as an engine of ``zoom_shards``. A context manager, for a process of our own only.
 
     Its nodes must see the shards and the folder under the same names, and have the same version of foveal.
 
@@ -52,6 +53,7 @@ class RayCluster:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ClusterError(f"ray cluster {self._address!r} cannot be reached: {error}") from error
         resources: Callable[[], dict[str, float]] = ray.cluster_resources
+        sys.stdout = sys.stderr  # for good: Ray's threads print of lost nodes to the end of the process
         self.device = "cuda" if resources().get("GPU") else "cpu"
         return self
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from foveal.pipeline import Boxes, Points
 from foveal.pipeline._fields import collate, parse_fields
 from foveal.pipeline._members import MemberError
 
@@ -22,7 +23,7 @@ def npy(array) -> bytes:
     [
         (
             ("image", "__foo__"),
-            "fields must be member extensions, Boxes, Points, Mask or one of image, __key__, __url__, __size__, __valid__, __grid__, __saliency__, __view__, got '__foo__'.",
+            "fields must be member extensions, Boxes, Points, Mask or one of image, __key__, __url__, __index__, __members__, __size__, __valid__, __grid__, __saliency__, __view__, got '__foo__'.",
         ),
         (("image", ""), "got ''."),
         (("image", 3), "got 3."),
@@ -101,3 +102,12 @@ def test_collate():
     assert [tuple(t.shape) for t in collate("npy", [np.zeros(2), np.zeros(3)])] == [(2,), (3,)]
     assert collate("json", [1, 2]) == [1, 2]
     assert collate("txt", []) == []
+
+
+def test_boxes_that_guide_the_zoom_are_those_of_the_fields():
+    """Which say what four numbers of a box are; others are read as they are by themselves."""
+    guide, field = Boxes("json:b"), Boxes("json:b", format="xywh")
+
+    assert parse_fields(("image", field), guide=guide).guide is field
+    assert parse_fields(("image", Boxes("json:c", format="xywh")), guide=guide).guide is guide
+    assert parse_fields(("image", Points("json:b")), guide=guide).guide is guide

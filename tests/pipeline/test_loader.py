@@ -70,6 +70,23 @@ def test_a_batch(small_shards):
     assert torch.allclose(saliency.sum((1, 2, 3)), torch.ones(4))
 
 
+def test_a_sample_as_it_lies_in_its_shard(small_shards):
+    """Its number in the order of the shards, and all of its members, whatever else is asked for."""
+    names = ("image", "cls", "__index__", "__members__", "__key__")
+    with (
+        ZoomLoader(small_shards, UniformSampler(8), batch_size=5, fields=names, shuffle=True) as loader,
+        Shards(small_shards) as shards,
+    ):
+        batches = list(loader)
+        for _, labels, indices, members, keys_of in batches:
+            assert indices.dtype == torch.int64
+            for label, index, found, key in zip(labels, indices.tolist(), members, keys_of, strict=True):
+                assert found == shards[index].members
+                assert (int(found["cls"]), shards.key(index)) == (label, key)
+
+    assert sorted(index for batch in batches for index in batch[2].tolist()) == list(range(13))
+
+
 def test_keys_labels_and_order_are_webdatasets(small_shards):
     """Without shuffling, what webdataset reads one by one."""
     with warnings.catch_warnings():

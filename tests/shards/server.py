@@ -83,12 +83,18 @@ def _etag(content):
 
 
 class Forward:
-    """Passes requests on to another server."""
+    """Passes requests on to another server.
+
+    Attributes:
+        refuses: Files that end with this cannot be put there; None for all can.
+    """
 
     def __init__(self, port):
-        self.port = port
+        self.port, self.refuses = port, None
 
     def __call__(self, method, path, headers, content=None):
+        if method == "PUT" and self.refuses is not None and path.partition("?")[0].endswith(self.refuses):
+            return 500, {"Retry-After": "0"}, _FAILURE
         connection = http.client.HTTPConnection("127.0.0.1", self.port)
         connection.request(method, path, content, headers)
         with connection.getresponse() as response:

@@ -15,7 +15,16 @@ def foveal(*arguments):
 
 @pytest.mark.parametrize(
     "verb",
-    [[], ["demo"], ["index"], ["bench"], ["bench", "loader"], ["bench", "sample"], ["bench", "quality"]],
+    [
+        [],
+        ["demo"],
+        ["index"],
+        ["bench"],
+        ["bench", "loader"],
+        ["bench", "sample"],
+        ["bench", "quality"],
+        ["zoom"],
+    ],
 )
 def test_help_of_every_verb(verb):
     """Every verb explains itself."""

@@ -99,7 +99,7 @@ def test_other_files(tmp_path, content):
     assert "\n" not in str(caught.value)
 
     message = (
-        f"saliency must be 'spectral' or a file of weights that exists, got {str(tmp_path / 'none.pt')!r} – write one "
+        f"saliency must be spectral, uniform, boxes or a file of weights that exists, got {str(tmp_path / 'none.pt')!r} – write one "
         "with torch.save(zoom.state_dict(), path)."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):

@@ -405,6 +405,21 @@ def test_shards_of_others(tmp_path, data_dir):
         assert [row["key"] for row in rows_of(tmp_path / name)] == before
 
 
+def test_the_page(tmp_path, monkeypatch):
+    """The example of docs/zoom.md runs as it stands."""
+    page = (Path(__file__).parents[2] / "docs/zoom.md").read_text()
+    [code] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        writer.write({"__key__": "0013", "jpg": encode(picture(0, 480, 640))})
+    zoom(str(tmp_path / "a.tar"), tmp_path / "zoomed", Recipe(saliency="uniform"))
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(code, "zoom.md", "exec"), names)
+
+    expected = torch.tensor([[60, 80, 120, 150.0]]) / 224 * torch.tensor([640, 480] * 2)
+    check_close(names["boxes"], expected, 0.05)
+
+
 def test_uniform(tmp_path):
     """No zoom: the record is that of the even grid."""
     urls = write_originals(tmp_path / "in", shards=1, samples=2)

@@ -204,7 +204,7 @@ def test_options_that_make_no_sense(options, message):
 @pytest.mark.usefixtures("no_sheet")
 def test_a_line_for_each_shard(urls, tmp_path, capsys):
     """--json prints nothing else on standard output."""
-    zoom(urls, tmp_path / "out", json_lines=True)
+    zoom(urls, tmp_path / "out", lines=sys.stdout)
     printed = capsys.readouterr()
     lines = [json.loads(line) for line in printed.out.splitlines()]
 

@@ -37,7 +37,7 @@ def labelled(k, **other):
         "cls": k,
         "json": {"boxes": boxes, "names": ["a", "gone", "c"], "face": {"points": [[3, 4], [20, 30]]}},
         "mask.png": encode(ids, "PNG"),
-        "bin": bytes([k, 255]),
+        "bin": bytes([k % 256, 255]),
         **other,
     }
 
