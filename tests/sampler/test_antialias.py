@@ -4,7 +4,7 @@ import tarfile
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
@@ -44,6 +44,7 @@ sizes = st.integers(1, 70)
 
 @settings(max_examples=25, deadline=None)
 @given(st.tuples(sizes, sizes), st.integers(1, 7), st.integers(1, 7), st.floats(0.05, 2), st.integers(0, 999))
+@example((1, 2), 3, 1, 2.0, 14)  # a step of more than two images
 def test_equals_the_formula(size, rows, cols, strength, seed):
     """Kernel and plain torch are the definition, value and slope, for any sizes and any bent grid.
 
