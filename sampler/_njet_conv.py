@@ -11,7 +11,7 @@ from torch.nn.functional import conv2d
 from foveal.sampler._gaussian_jet import GaussianJet
 from foveal.sampler._safe_subsample import safe_subsample
 
-# Filters that hardly exist at the initial scale start with 100 times the weight of the strongest, not with infinity.
+# Filters that hardly exist at the initial scale are multiplied by 100 times as much as the strongest, not by infinity.
 _WEAKEST = 0.01
 
 
@@ -36,20 +36,24 @@ class NJetConv2d(nn.Module):
         truncate: As in :class:`GaussianJet`.
         subsample: The ``r`` of :func:`safe_subsample`, by which the output is made smaller: a layer that learns a large
             sigma leaves less work for the next. None keeps the resolution.
-        as_published: The published filters; the published subsampling, of the input; weights drawn from N(0, 1). If
-            false, each filter begins with the same part in an output of unit variance (for white noise of unit variance).
+        as_published: The published filters; the published subsampling, of the input; weights drawn from N(0, 1) that
+            multiply the filters as they are. If false, filters are multiplied by the same number at all scales, which brings
+            them to a norm of 1 at the first: the weights are then of the size of any convolution's, and an optimiser's steps, too.
 
     Raises:
         ValueError: An argument is out of range.
 
     Attributes:
-        log2_sigma: (1,) or (out_channels,), what is learned: sigma is its power of two.
-        alpha: (out_channels, in_channels / groups, filters), the weights, filters as in ``GaussianJet.orders``.
+        log2_sigma: (1,) or (out_channels,), learned: sigma is its power of two.
+        alpha: (out_channels, in_channels / groups, filters), learned: the weights, filters as in ``GaussianJet.orders``.
+        gain: (filters,), what each filter is multiplied with, a constant.
 
     Example:
         >>> NJetConv2d(3, 16, sigma=2.0, subsample=1.0)(torch.zeros(1, 3, 64, 48)).shape
         torch.Size([1, 16, 32, 24])
     """
+
+    gain: Tensor
 
     def __init__(
         self,
@@ -71,9 +75,9 @@ class NJetConv2d(nn.Module):
         self.subsample = subsample
         scales = 1 if per == "layer" else out_channels
         self.log2_sigma = nn.Parameter(torch.full((scales,), math.log2(sigma)))
-        self.alpha = nn.Parameter(torch.randn(out_channels, in_channels // groups, len(self.jet.orders)))
-        if not as_published:
-            self._even_out()
+        weights = torch.randn(out_channels, in_channels // groups, len(self.jet.orders))
+        self.alpha = nn.Parameter(weights if as_published else weights / math.sqrt(weights[0].numel()))
+        self.register_buffer("gain", self._gain())
 
     @property
     def sigma(self) -> Float[Tensor, " scales"]:
@@ -84,9 +88,10 @@ class NJetConv2d(nn.Module):
         """Return the kernels as ``conv2d`` takes them, in the precision of the parameters also under autocast."""
         with torch.autocast(self.alpha.device.type, enabled=False):
             filters = self.jet.filters(self.sigma).to(self.alpha)
+            weights = self.alpha * self.gain
             if len(filters) == 1:
-                return torch.einsum("ocf,fhw->ochw", self.alpha, filters[0])
-            return torch.einsum("ocf,ofhw->ochw", self.alpha, filters)
+                return torch.einsum("ocf,fhw->ochw", weights, filters[0])
+            return torch.einsum("ocf,ofhw->ochw", weights, filters)
 
     def forward(
         self, features: Float[Tensor, "batch in height width"]
@@ -117,11 +122,11 @@ class NJetConv2d(nn.Module):
         return safe_subsample(features, self.sigma, r=self.subsample, as_published=self.jet.as_published)
 
     @torch.no_grad()
-    def _even_out(self) -> None:
-        outputs, inputs, count = self.alpha.shape
-        size = self.jet.filters(self.sigma).flatten(2).norm(dim=2)
-        size = size.clamp(min=_WEAKEST * float(size.max())).to(self.alpha)
-        self.alpha /= size[:, None] * math.sqrt(inputs * count)
+    def _gain(self) -> Float[Tensor, " filters"]:
+        size = self.jet.filters(self.sigma[:1])[0].flatten(1).norm(dim=1)
+        if self.jet.as_published:
+            size = torch.ones_like(size)
+        return (1 / size.clamp(min=_WEAKEST * float(size.max()))).to(self.alpha)
 
 
 def _check(

@@ -2,10 +2,14 @@
 
 import math
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+# The double exponential of more would overflow, and leaves one pixel long before.
+_LARGEST = 1000.0
+# A learned sigma is a power of two in float32: 64 pixels by 2.0000002 are to be 32.
+_ROUNDING = 1 + 1e-6
 
 
 def safe_subsample(
@@ -35,15 +39,19 @@ def safe_subsample(
     Raises:
         ValueError: sigma or r is not positive and finite.
     """
-    finest = float(torch.as_tensor(sigma).detach().min())
+    finest = float(sigma.detach().min()) if isinstance(sigma, Tensor) else sigma
     for name, value in (("sigma", finest), ("r", r)):
         if not 0 < value < math.inf:
             raise ValueError(f"{name} must be positive and finite, got {value!r}.")
-    step = max(1.0, (math.exp2(min(finest, 1000)) if as_published else finest) / r)
-    if step == 1:
+    step = max(1.0, (math.exp2(min(finest, _LARGEST)) if as_published else finest) / r)
+    size = _shrunk(features.shape[2], step), _shrunk(features.shape[3], step)
+    if size == features.shape[2:]:
         return features
-    size = (max(1, int(features.shape[2] / step)), max(1, int(features.shape[3] / step)))
     if as_published:
         return interpolate(features, size)
     averaged: Tensor = interpolate(features, size, mode="bilinear", align_corners=False, antialias=True)
     return averaged
+
+
+def _shrunk(pixels: int, step: float) -> int:
+    return max(1, int(pixels / step * _ROUNDING))
