@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from foveal.sampler._gaussian_jet import GaussianJet
-from foveal.sampler._safe_subsample import safe_subsample
+from foveal.sampler._safe_subsample import check_positive, safe_subsample
 
 # Filters that hardly exist at the initial scale are multiplied by 100 times as much as the strongest, not by infinity.
 _WEAKEST = 0.01
@@ -69,7 +69,8 @@ class NJetConv2d(nn.Module):
         as_published: bool = False,
     ) -> None:
         super().__init__()
-        _check(in_channels, out_channels, sigma, per, groups, subsample)
+        _check({"in_channels": in_channels, "out_channels": out_channels}, per, groups)
+        check_positive(sigma=sigma, subsample=subsample)
         self.jet = GaussianJet(order, truncate=truncate, as_published=as_published)
         self.groups = groups
         self.subsample = subsample
@@ -126,17 +127,13 @@ class NJetConv2d(nn.Module):
         size = self.jet.filters(self.sigma[:1])[0].flatten(1).norm(dim=1)
         if self.jet.as_published:
             size = torch.ones_like(size)
-        return (1 / size.clamp(min=_WEAKEST * float(size.max()))).to(self.alpha)
+        gain: Tensor = 1 / size.clamp(min=_WEAKEST * float(size.max()))
+        return gain.to(self.alpha)
 
 
-def _check(
-    in_channels: int, out_channels: int, sigma: float, per: str, groups: int, subsample: float | None
-) -> None:
-    for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-        if channels < 1 or groups < 1 or channels % groups:
-            raise ValueError(f"{name} must be a multiple of groups ({groups!r}), got {channels!r}.")
-    for name, value in (("sigma", sigma), ("subsample", subsample)):
-        if value is not None and not 0 < value < math.inf:
-            raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+def _check(channels: dict[str, int], per: str, groups: int) -> None:
+    for name, count in channels.items():
+        if count < 1 or groups < 1 or count % groups:
+            raise ValueError(f"{name} must be a multiple of groups ({groups!r}), got {count!r}.")
     if per not in ("layer", "channel"):
         raise ValueError(f'per must be "layer" or "channel", got {per!r}.')

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from foveal.sampler._gaussian_jet import GaussianJet
-from foveal.sampler._safe_subsample import safe_subsample
+from foveal.sampler._safe_subsample import check_positive, safe_subsample
 
 
 class NJetPrefilter(nn.Module):
@@ -37,9 +37,7 @@ class NJetPrefilter(nn.Module):
 
     def __init__(self, sigma: float = 1.0, *, subsample: float | None = 1.0) -> None:
         super().__init__()
-        for name, value in (("sigma", sigma), ("subsample", subsample)):
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+        check_positive(sigma=sigma, subsample=subsample)
         self.jet = GaussianJet(0, truncate=3.0)  # a separable kernel may be long
         self.subsample = subsample
         self.log2_sigma = nn.Parameter(torch.tensor([math.log2(sigma)]))

@@ -40,9 +40,7 @@ def safe_subsample(
         ValueError: sigma or r is not positive and finite.
     """
     finest = float(sigma.detach().min()) if isinstance(sigma, Tensor) else sigma
-    for name, value in (("sigma", finest), ("r", r)):
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+    check_positive(sigma=finest, r=r)
     step = max(1.0, (math.exp2(min(finest, _LARGEST)) if as_published else finest) / r)
     size = _shrunk(features.shape[2], step), _shrunk(features.shape[3], step)
     if size == features.shape[2:]:
@@ -51,6 +49,13 @@ def safe_subsample(
         return interpolate(features, size)
     averaged: Tensor = interpolate(features, size, mode="bilinear", align_corners=False, antialias=True)
     return averaged
+
+
+def check_positive(**numbers: float | None) -> None:
+    """Refuse a number that is no scale; None is none that was given."""
+    for name, value in numbers.items():
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} must be positive and finite, got {value!r}.")
 
 
 def _shrunk(pixels: int, step: float) -> int:
