@@ -1,4 +1,4 @@
-"""Gaussian derivatives of a learned scale (Pintea et al. 2021, "Resolution learning in deep convolutional networks").
+"""Gaussian derivatives of a learned scale (Pintea et al., "Resolution learning in deep convolutional networks", TIP 2021).
 
 The n-th derivative of a Gaussian, times sigma^n so that its size does not depend on the scale, is
 
@@ -32,9 +32,9 @@ _NOTHING = 1e-300
 class GaussianJet:
     """The two-dimensional Gaussian derivatives up to an order, as filters: ``(order + 1) (order + 2) / 2`` of them.
 
-    Filters are separable, sum to the derivative's moments on the pixels that they really have, and are built in
-    float64. Read as an impulse response (convolution) each is a derivative; ``conv2d`` correlates, and so returns the odd
-    orders with the opposite sign.
+    Each is the product of a derivative along the rows' axis and one along the columns', times sigma to the power of its
+    order, built in float64. Read as an impulse response (convolution) it differentiates; ``conv2d`` correlates, and so
+    returns odd orders with the opposite sign.
 
     Args:
         order: Highest order of the derivatives, rows and columns taken together; 0 to 10.

@@ -1,4 +1,4 @@
-"""A convolution that learns at which scale to look (Pintea et al. 2021, equations 3 to 5)."""
+"""A convolution that learns at which scale to look (Pintea et al. 2021)."""
 
 import math
 from typing import Literal

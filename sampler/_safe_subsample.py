@@ -1,4 +1,4 @@
-"""Fewer pixels where the scale leaves nothing finer to see (Pintea et al. 2021, section 3.3)."""
+"""Fewer pixels where the scale leaves nothing finer to see (Pintea et al. 2021)."""
 
 import math
 

@@ -23,7 +23,9 @@ STEPS, BATCH = 800, 32
 
 def main() -> None:
     """Learn both sizes from two starts each, and print where the scales went."""
-    parser = argparse.ArgumentParser(description="The scale that a layer learns follows the scale of its task.")
+    parser = argparse.ArgumentParser(
+        description="The scale that a layer learns follows the scale of its task."
+    )
     parser.add_argument("digits", type=Path, help="folder of MNIST's four gz files")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seeds", type=int, default=2)

@@ -161,10 +161,10 @@ def test_filters_are_continuous_where_the_size_steps(sigma):
 def test_gradient_by_sigma(as_published):
     """Right within a size, for several sigmas at once; what is mended, right where the size steps, too."""
     steps = [] if as_published else [1.25, 1.75]
-    sigma = torch.tensor([0.4, 0.9, 1.1, 2.3, *steps], dtype=torch.float64, requires_grad=True)
+    sigma = torch.tensor([0.4, 1.1, *steps], dtype=torch.float64, requires_grad=True)
 
     def profiles(sigma):
-        return GaussianJet(4, as_published=as_published).profiles(torch.cat([sigma, sigma.new_tensor([4.0])]))
+        return GaussianJet(4, as_published=as_published).profiles(torch.cat([sigma, sigma.new_tensor([2.0])]))
 
     torch.autograd.gradcheck(profiles, sigma)
 
