@@ -3,6 +3,7 @@
 * :class:`SaliencySampler` zooms each image to what its saliency says matters; :class:`UniformSampler` does not
 * :class:`SaliencyNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned small, learned as
   published, and without any training. Each returns *logits* over a lattice; the sampler's softmax makes a map of them
+* :class:`NJetConv2d` learns at which scale to look; :class:`NJetSaliencyNet` and :class:`NJetPrefilter` are made of it
 * :class:`BoxSaliency`, :class:`FixedSaliency` -- what is known beforehand: boxes of each image, one map for a data set
 * :func:`lowres`, :func:`zoom_grid`, :func:`sample` -- the steps, usable alone; :func:`compose` puts flips, crops and
   turns between them
@@ -15,10 +16,15 @@ Images are one (batch, channel, height, width) tensor, or (height, width, 3) uin
 
 from foveal.sampler._box_saliency import BoxSaliency
 from foveal.sampler._fixed_saliency import FixedSaliency
+from foveal.sampler._gaussian_jet import GaussianJet
 from foveal.sampler._grid import zoom_grid
 from foveal.sampler._invert_grid import invert_grid, unzoom
 from foveal.sampler._lowres import lowres
+from foveal.sampler._njet_conv import NJetConv2d
+from foveal.sampler._njet_prefilter import NJetPrefilter
+from foveal.sampler._njet_saliency_net import NJetSaliencyNet
 from foveal.sampler._resnet import ResNet18Saliency
+from foveal.sampler._safe_subsample import safe_subsample
 from foveal.sampler._saliency_net import SaliencyNet
 from foveal.sampler._saliency_sampler import SaliencySampler
 from foveal.sampler._sample import sample
@@ -34,6 +40,10 @@ from foveal.sampler._zoomed import Zoomed
 __all__ = [
     "BoxSaliency",
     "FixedSaliency",
+    "GaussianJet",
+    "NJetConv2d",
+    "NJetPrefilter",
+    "NJetSaliencyNet",
     "ResNet18Saliency",
     "SaliencyNet",
     "SaliencySampler",
@@ -44,6 +54,7 @@ __all__ = [
     "compose",
     "invert_grid",
     "lowres",
+    "safe_subsample",
     "sample",
     "unwarp_boxes",
     "unwarp_masks",

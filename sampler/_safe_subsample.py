@@ -1,0 +1,62 @@
+"""Fewer pixels where the scale leaves nothing finer to see (Pintea et al. 2021)."""
+
+import math
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+# The double exponential of more would overflow, and leaves one pixel long before.
+_LARGEST = 1000.0
+# A learned sigma is a power of two in float32: 64 pixels by 2.0000002 are to be 32.
+_ROUNDING = 1 + 1e-6
+
+
+def safe_subsample(
+    features: Float[Tensor, "batch channel height width"],
+    sigma: float | Float[Tensor, " scales"],
+    *,
+    r: float = 4.0,
+    as_published: bool = False,
+) -> Float[Tensor, "batch channel rows cols"]:
+    """Return features on a lattice as coarse as a blur of ``sigma`` allows: one sample for each ``max(1, sigma / r)`` pixels.
+
+    A Gaussian lets through exp(-(pi r)^2 / 2) of the finest wave that such a lattice can hold: 0.7 % for r = 1, nothing
+    that float32 could show for the published 4. What is resized is averaged (anti-aliased) besides, so nothing
+    aliases even where the features were not blurred. Where there are several sigmas, the smallest decides.
+    The size is a step function of sigma: no gradient comes through it.
+
+    Args:
+        features: Those that a filter of this sigma returned.
+        sigma: Standard deviation in pixels of the features.
+        r: Standard deviations to be left, in pixels of the result.
+        as_published: ``max(1, 2**sigma / r)`` pixels for each sample, of which the nearest is taken. There sigma is taken
+            for its own logarithm: 4 is subsampled 4 times, but 8 is 64 times.
+
+    Returns:
+        ``int(height / step)`` by ``int(width / step)``, at least one pixel; the features themselves for a step of 1.
+
+    Raises:
+        ValueError: sigma or r is not positive and finite.
+    """
+    finest = float(sigma.detach().min()) if isinstance(sigma, Tensor) else sigma
+    check_positive(sigma=finest, r=r)
+    step = max(1.0, (math.exp2(min(finest, _LARGEST)) if as_published else finest) / r)
+    size = _shrunk(features.shape[2], step), _shrunk(features.shape[3], step)
+    if size == features.shape[2:]:
+        return features
+    if as_published:
+        return interpolate(features, size)
+    averaged: Tensor = interpolate(features, size, mode="bilinear", align_corners=False, antialias=True)
+    return averaged
+
+
+def check_positive(**numbers: float | None) -> None:
+    """Refuse a number that is no scale; None is none that was given."""
+    for name, value in numbers.items():
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+
+
+def _shrunk(pixels: int, step: float) -> int:
+    return max(1, int(pixels / step * _ROUNDING))

@@ -1,0 +1,94 @@
+"""Subsampling that follows a scale."""
+
+import re
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foveal.sampler import safe_subsample
+from tests.checks import check_close, unhooked
+
+
+def subsampled_size(sigma, r=4.0, side=64, **options):
+    return tuple(safe_subsample(torch.zeros(1, 1, side, 2 * side), sigma, r=r, **options).shape[2:])
+
+
+@settings(deadline=None, max_examples=60)
+@given(sigma=st.floats(0.01, 200), r=st.floats(0.1, 8), side=st.integers(1, 40))
+def test_step_is_sigma_over_r(sigma, r, side):
+    """One sample for each max(1, sigma / r) pixels, at least one of them."""
+    step = max(1.0, sigma / r) / (1 + 1e-6)
+
+    assert subsampled_size(sigma, r, side) == (max(1, int(side / step)), max(1, int(2 * side / step)))
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0, 5.0, 6.0, 7.0])
+def test_a_learned_sigma_is_rounded(sigma):
+    """The power of two of a logarithm in float32 lies on either side of the number that it was of."""
+    log2 = torch.tensor([sigma]).log2()
+    nearby = [log2.nextafter(log2 + way).exp2() for way in (-1, 0, 1)]
+
+    assert {subsampled_size(s, r=1.0, side=420) for s in nearby} == {(420 // sigma, 840 // sigma)}
+
+
+@pytest.mark.parametrize(("sigma", "times"), [(1.0, 1), (2.0, 1), (4.0, 4), (8.0, 64), (16.0, 16384)])
+def test_published_step(sigma, times):
+    """2 to the power of sigma over 4, as measured: sigma 8 leaves 1 of 64."""
+    side = max(1, 64 // times)
+
+    assert subsampled_size(sigma, as_published=True) == (side, max(1, 128 // times))
+
+
+def test_published_takes_the_nearest():
+    """No average: every fourth pixel as it is."""
+    x = torch.rand(1, 2, 16, 16)
+
+    assert torch.equal(safe_subsample(x, 4.0, as_published=True), x[:, :, ::4, ::4])
+
+
+def test_a_sigma_as_large_as_any_is_one_pixel():
+    """No overflow in the double exponential."""
+    assert subsampled_size(1e6, as_published=True) == (1, 1)
+
+
+def test_nothing_aliases():
+    """Stripes a pixel wide become grey, where the published way makes of them black or white."""
+    stripes = torch.zeros(1, 1, 64, 64)
+    stripes[..., ::2] = 1
+
+    check_close(safe_subsample(stripes, 8.0, r=2.0)[..., 2:-2], torch.full((1, 1, 16, 12), 0.5), 1e-6)
+    check_close(safe_subsample(stripes, 4.0, as_published=True), torch.ones(1, 1, 16, 16), 0)
+
+
+def test_the_mean_stays_and_gradients_pass():
+    """An average of what was there, to which each pixel contributes."""
+    x = torch.rand(2, 3, 30, 22, requires_grad=True)
+    found = safe_subsample(x, torch.tensor([2.0, 9.0]), r=1.0)
+    found.sum().backward()
+
+    assert found.shape == (2, 3, 15, 11)
+    check_close(found.mean(), x.mean(), 0.01)
+    assert (x.grad > 0).all()
+
+
+def test_a_step_of_one_changes_nothing():
+    """Not even a copy."""
+    x = torch.rand(1, 1, 4, 4)
+
+    assert safe_subsample(x, 3.0) is x
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sigma": 0.0}, "sigma must be positive and finite, got 0.0."),
+        ({"sigma": float("nan")}, "sigma must be positive and finite, got nan."),
+        ({"sigma": 1.0, "r": 0.0}, "r must be positive and finite, got 0.0."),
+    ],
+)
+def test_messages(arguments, message):
+    """Each refusal names the argument and its value."""
+    with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
+        safe_subsample(torch.zeros(1, 1, 4, 4), **arguments)
