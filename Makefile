@@ -9,7 +9,7 @@ test: .venv/ready
 	$(PY) -m pytest -m "not slow"
 
 test-all: .venv/ready
-	$(PY) -m pytest
+	FOVEAL_NEW_EXAMPLES=1 $(PY) -m pytest
 
 # A million damaged images, a quarter of an hour; SEED=... for others.
 SEED ?= 0

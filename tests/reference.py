@@ -137,7 +137,9 @@ def footprint_mean(image, grid):
     """What anti-aliased sampling is defined as, a cell at a time: (c, H, W), and its derivatives by x and y: (2, c, H, W)."""
     height, width, channels = image.shape
     step = np.stack([_step(grid, 1), _step(grid, 0)], axis=-1) * [[width / 2], [height / 2]]
-    step[np.abs(step) > [[2 * width], [2 * height]]] = 0  # of a grid torn apart, which says nothing of a footprint
+    step[np.abs(step) > [[2 * width], [2 * height]]] = (
+        0  # of a grid torn apart, which says nothing of a footprint
+    )
     mean, slope = np.zeros((channels, *grid.shape[:2])), np.zeros((2, channels, *grid.shape[:2]))
     for i, j in np.ndindex(*grid.shape[:2]):
         values, vectors = np.linalg.eigh(step[i, j] @ step[i, j].T)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from foveal.shards import ShardWriter
+from foveal.shards import Shards, ShardWriter
 from foveal.shards._store import Folder, StoreError
 from foveal.tools import _zoom_shard
 from foveal.tools._against import verify_against
@@ -353,3 +353,34 @@ def test_the_disk_full_check_sees_half_files(tmp_path):
     with pytest.raises(StoreError, match="a cannot be written: No space left on device"):
         write_half()
     assert (tmp_path / "a").exists()
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_shard(tmp_path, data_dir):
+    """A shard of ten times as many photographs takes the same: the most that the process ever held."""
+
+    def peak(times):
+        with (
+            Shards(str(data_dir / "photos/*.tar")) as photos,
+            ShardWriter(tmp_path / f"{times}.tar") as writer,
+        ):
+            for time_ in range(times):
+                for sample in photos:
+                    writer.write({"__key__": f"{sample.key}-{time_}", **sample.members})
+        code = "import re, sys; sys.argv[0] = 'foveal'\nfrom foveal.tools import main\ntry:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        code += "print('peak', re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            "zoom",
+            str(tmp_path / f"{times}.tar"),
+            "--out",
+            str(tmp_path / f"out-{times}"),
+        ]
+        run = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True, check=True)
+        return int(run.stdout.split("peak ")[1]) / 1024
+
+    few, many = peak(2), peak(20)
+
+    assert many <= 1.15 * few, f"{few:.0f} MB for 62 photographs, {many:.0f} MB for 620"
