@@ -1,7 +1,7 @@
 """What every test may ask for."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,29 @@ def moto() -> Iterator[int]:
     server.start()
     yield server.get_host_and_port()[1]
     server.stop()
+
+
+@pytest.fixture
+def new_bucket(moto: int) -> Iterator[Callable[[str], Callable[[str, bytes], object]]]:
+    """Make an empty bucket there, and return what puts an object into it."""
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{moto}",
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+    )
+
+    def make(bucket: str) -> Callable[[str, bytes], object]:
+        client.create_bucket(Bucket=bucket)
+        for found in client.list_objects_v2(Bucket=bucket).get("Contents", ()):
+            client.delete_object(Bucket=bucket, Key=found["Key"])
+        return lambda key, content: client.put_object(Bucket=bucket, Key=key, Body=content)
+
+    yield make
+    client.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,20 +2,20 @@
 
 import hashlib
 import warnings
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 
 from foveal.pipeline._decode import default_num_threads
 from foveal.pipeline._members import MemberError, alternatives, find_member
 from foveal.shards import ShardError, Shards, ShardWarning
 from foveal.shards._store import Store, open_store
 from foveal.tools._manifest import NAME, read_manifest
+from foveal.tools._print_findings import print_findings
 from foveal.tools._progress import progress_bar
 from foveal.tools._recipe import fingerprint_id
 from foveal.tools._shard_files import (
@@ -89,7 +89,8 @@ def verify_against(
             findings += found
             counts.update(row.status for row in rows)
     findings += _strangers(store, originals.urls)
-    _report(console, findings)
+    places = ((found.fault, ": ".join(filter(None, (found.shard, found.detail)))) for found in findings)
+    print_findings(console, places, what="findings")
     failed = ", ".join(f"{count:,} {status}" for status, count in counts.most_common() if status != OK)
     console.print(
         f"{len(originals):,} samples of {len(originals.urls):,} shards: {counts[OK]:,} zoomed{failed and f', {failed}'}; "
@@ -166,16 +167,3 @@ def _strangers(store: Store, urls: Sequence[str]) -> list[Finding]:
     names = set(map(name_of_zoomed, urls))
     tars = sorted(name for name in store.names() if name.endswith(".tar"))
     return [Finding(name, "belongs to none of the originals") for name in tars if name not in names]
-
-
-def _report(console: Console, findings: Sequence[Finding]) -> None:
-    by_fault: defaultdict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        by_fault[finding.fault].append(finding)
-    if not findings:
-        return
-    table = Table("findings", "what is wrong", "the first", box=None, pad_edge=False)
-    table.columns[0].justify = "right"
-    for fault, found in sorted(by_fault.items(), key=lambda item: -len(item[1])):
-        table.add_row(f"{len(found):,}", fault, ": ".join(filter(None, (found[0].shard, found[0].detail))))
-    console.print(table)

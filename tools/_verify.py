@@ -3,14 +3,12 @@
 import os
 import time
 import warnings
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from foveal.pipeline import BadSample, LoaderStats, Quarantine, ZoomLoader
@@ -18,6 +16,7 @@ from foveal.pipeline._fields import Field
 from foveal.pipeline._peek import MAX_PIXELS
 from foveal.sampler import Zoomed
 from foveal.shards import ShardWarning
+from foveal.tools._print_findings import print_findings
 from foveal.tools._progress import progress_bar
 from foveal.tools._quiet_codecs import quiet_codecs
 
@@ -82,27 +81,16 @@ def verify_shards(
                 pass
     bad, seconds = sorted(loader.bad_samples), time.perf_counter() - started
     file.add(sample for sample in bad if sample not in known)
-    _report(console, bad, damaged)
+    for message in damaged:
+        console.print(message, soft_wrap=True, markup=False, highlight=False)
+    print_findings(console, map(_kind_and_place, bad), what="samples")
     console.print(_summary(loader.stats, len(bad), seconds, file.path), soft_wrap=True)
     return bool(bad or damaged)
 
 
-def _report(console: Console, bad: Sequence[BadSample], damaged: Sequence[str]) -> None:
-    for message in damaged:
-        console.print(message, soft_wrap=True, markup=False, highlight=False)
-    by_fault: defaultdict[str, list[BadSample]] = defaultdict(list)
-    for sample in bad:
-        by_fault[sample.fault].append(sample)
-    if not bad:
-        return
-    table = Table("samples", "what is wrong", "the first", box=None, pad_edge=False)
-    table.columns[0].justify = "right"
-    for fault, samples in sorted(by_fault.items(), key=lambda item: -len(item[1])):
-        first = samples[0]
-        detail = first.reason.partition(": ")[2]
-        where = f"{Path(first.url).name}: {first.key}"
-        table.add_row(f"{len(samples):,}", fault, f"{where}: {detail}" if detail else where)
-    console.print(table, markup=False)
+def _kind_and_place(bad: BadSample) -> tuple[str, str]:
+    detail = bad.reason.partition(": ")[2]
+    return bad.fault, ": ".join(filter(None, (Path(bad.url).name, bad.key, detail)))
 
 
 def _summary(stats: LoaderStats, bad: int, seconds: float, path: Path) -> str:

@@ -5,7 +5,6 @@ import re
 import sys
 from tempfile import TemporaryDirectory
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,19 +16,10 @@ from tests.shards.server import FAULTS, SLOW, Forward, serving
 TAR = tar_bytes(samples("abcde", exts=("jpg", "cls", "json")))
 
 
-@pytest.fixture(scope="module")
-def put(moto):
+@pytest.fixture
+def put(new_bucket):
     """Put an object into the bucket ``shards``."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://127.0.0.1:{moto}",
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-    )
-    client.create_bucket(Bucket="shards")
-    yield lambda key, content: client.put_object(Bucket="shards", Key=key, Body=content)
-    client.close()
+    return new_bucket("shards")
 
 
 @pytest.fixture

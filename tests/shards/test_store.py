@@ -7,7 +7,6 @@ import pickle
 import re
 from pathlib import Path
 
-import boto3
 import pytest
 
 from foveal.shards._store import Folder, ObjectStore, StoreError, open_store
@@ -15,21 +14,11 @@ from tests.shards.server import Forward, serving
 
 
 @pytest.fixture
-def server(moto):
+def server(moto, new_bucket):
     """An S3 server behind one that fails as it is told to, with a bucket."""
+    new_bucket("zoomed")
     with serving(Forward(moto)) as server:
-        client = boto3.client(
-            "s3",
-            endpoint_url=f"http://127.0.0.1:{moto}",
-            region_name="us-east-1",
-            aws_access_key_id="key",
-            aws_secret_access_key="secret",
-        )
-        client.create_bucket(Bucket="zoomed")
         yield server
-        for found in client.list_objects_v2(Bucket="zoomed").get("Contents", ()):
-            client.delete_object(Bucket="zoomed", Key=found["Key"])
-        client.close()
 
 
 @pytest.fixture(params=["here", "there"])

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import textwrap
 
-import boto3
 import pytest
 
 from foveal.shards import Shards, ShardWriter
@@ -18,21 +17,12 @@ OPTIONS = {"key": "key", "secret": "secret", "config_kwargs": {"retries": {"tota
 
 
 @pytest.fixture
-def server(moto, monkeypatch):
-    """An S3 server behind one that fails as it is told to, with a bucket."""
+def server(moto, new_bucket, monkeypatch):
+    """An S3 server behind one that refuses what it is told to, with a bucket."""
     monkeypatch.setattr("s3fs.core.S3FileSystem.retries", 1)
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://127.0.0.1:{moto}",
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-    )
-    client.create_bucket(Bucket="far")
     with serving(Forward(moto)) as server:
-        server.put = lambda key, body: client.put_object(Bucket="far", Key=key, Body=body)
+        server.put = new_bucket("far")
         yield server
-    client.close()
 
 
 @pytest.mark.usefixtures("no_sheet")
