@@ -14,7 +14,7 @@ from foveal.pipeline._decode import default_num_threads
 from foveal.pipeline._members import MemberError, alternatives, find_member
 from foveal.shards import ShardError, Shards, ShardWarning
 from foveal.shards._store import Store, open_store
-from foveal.tools._manifest import NAME, read_manifest
+from foveal.tools._manifest import MANIFEST, read_manifest
 from foveal.tools._print_findings import print_findings
 from foveal.tools._progress import progress_bar
 from foveal.tools._recipe import fingerprint_id
@@ -73,7 +73,7 @@ def verify_against(
     fingerprint = read_manifest(store)
     if fingerprint is None:
         raise ValueError(
-            f"urls must be one folder that foveal zoom wrote, got {out!r}, where there is no {NAME}."
+            f"urls must be one folder that foveal zoom wrote, got {out!r}, where there is no {MANIFEST}."
         )
     findings: list[Finding] = []
     counts: Counter[str] = Counter()

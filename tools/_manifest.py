@@ -7,7 +7,7 @@ from typing import Any
 from foveal.shards._store import Store
 from foveal.tools._recipe import fingerprint_id
 
-NAME = "manifest.json"
+MANIFEST = "manifest.json"
 _VERSION = 1
 
 
@@ -37,7 +37,7 @@ def claim(store: Store, fingerprint: Mapping[str, Any], *, overwrite: bool) -> s
         )
     if there != dict(fingerprint):
         text = json.dumps({"version": _VERSION, "fingerprint": dict(fingerprint)}, indent=1) + "\n"
-        store.write(NAME, text.encode())
+        store.write(MANIFEST, text.encode())
     return fingerprint_id(dict(fingerprint))
 
 
@@ -47,15 +47,17 @@ def read_manifest(store: Store) -> dict[str, Any] | None:
     Raises:
         ValueError: Its manifest is none of ours, or of a newer version.
     """
-    if NAME not in store.names():
+    if MANIFEST not in store.names():
         return None
     try:
-        manifest = json.loads(store.read(NAME))
+        manifest = json.loads(store.read(MANIFEST))
         if manifest["version"] == _VERSION:
             return dict(manifest["fingerprint"])
     except (ValueError, KeyError, TypeError):
         pass
-    raise ValueError(f"{NAME} must be one that this version of foveal wrote, got another in {store.url!r}.")
+    raise ValueError(
+        f"{MANIFEST} must be one that this version of foveal wrote, got another in {store.url!r}."
+    )
 
 
 def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:

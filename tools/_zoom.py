@@ -15,12 +15,12 @@ from rich.console import Console
 from foveal.shards import Shards
 from foveal.shards._store import Store, open_store
 from foveal.tools._choose_zoom import choose_zoom
-from foveal.tools._manifest import claim
+from foveal.tools._manifest import MANIFEST, claim
 from foveal.tools._progress import progress_bar
 from foveal.tools._quiet_codecs import quiet_codecs
 from foveal.tools._recipe import Recipe
 from foveal.tools._shard_files import ShardStats, files_of, name_of_zoomed, read_stats, stats_name
-from foveal.tools._zoom_finish import SHEET, finish, print_summary
+from foveal.tools._zoom_finish import SHEET, SIZES, finish, print_summary
 from foveal.tools._zoom_shard import Job, zoom_here
 
 Engine = Callable[[Job, Sequence[str], Store, Callable[[int], object]], Generator[ShardStats]]
@@ -89,6 +89,8 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
     shards = Shards(urls, storage_options=options.storage_options)
     originals = _by_name(shards)
     store = open_store(out, options.storage_options)
+    if options.world_size == 1:  # other ranks may be writing these just now
+        store.sweep([MANIFEST, SIZES, SHEET])
     job = _job(recipe, options, store)
     mine = dict(list(originals.items())[options.rank :: options.world_size])
     done = {} if options.overwrite else find_done(store, mine, job.fingerprint)

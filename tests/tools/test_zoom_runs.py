@@ -279,6 +279,7 @@ def test_leftovers_of_killed_processes_are_swept(urls, tmp_path):
     for name in (
         ".s-0.tar.0123456789ab.tmp",
         ".s-1_stats.json.0123456789ab.tmp",
+        ".sheet.png.0123456789ab.tmp",
         ".other.tmp",
         ".s-0.tar.tmp",
     ):
