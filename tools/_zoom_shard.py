@@ -1,7 +1,6 @@
 """One shard in, one shard out: the same keys in the same order, with zoomed images."""
 
 import hashlib
-import json
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -10,22 +9,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from foveal.pipeline import Boxes, Mask, WarpedBoxes, ZoomLoader
+from foveal.pipeline import ZoomLoader
 from foveal.pipeline._decode import default_num_threads
 from foveal.pipeline._members import MemberError, alternatives, find_member
 from foveal.pipeline._micro_batch import MICRO_BATCH
-from foveal.pipeline._spatial_field import SpatialField
-from foveal.sampler import ZoomRecord
 from foveal.shards import ShardError, Shards, ShardWarning, ShardWriter, write_index
 from foveal.shards._store import Store
-from foveal.tools._encode_image import encode_image
-from foveal.tools._magnification import local_zoom
 from foveal.tools._recipe import Recipe
 from foveal.tools._shard_files import (
     OK,
@@ -39,10 +33,7 @@ from foveal.tools._shard_files import (
     stats_name,
     table_name,
 )
-from foveal.tools._zoomed_labels import kept_of, rewrite_labels
-
-RECORD = "zoom.json"
-_OWN_FIELDS = ("__index__", "__key__", "__members__", "__size__", "__grid__", "__saliency__")
+from foveal.tools._zoomed_sample import OWN_FIELDS, Delivered, apart, encode_sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +55,6 @@ class Job:
     fingerprint: str
     storage_options: Mapping[str, Any]
     threads: int | None
-
-
-class _Delivered(NamedTuple):
-    """A sample as the loader delivers it."""
-
-    ordinal: int
-    key: str
-    members: dict[str, bytes]
-    size: tuple[int, int]
-    pixels: np.ndarray[Any, Any]
-    grid: Tensor
-    saliency: Tensor
-    labels: dict[SpatialField, Any]
 
 
 class ShardZoomer:
@@ -103,7 +81,7 @@ class ShardZoomer:
             url,
             job.zoom.to(job.device),
             batch_size=MICRO_BATCH,
-            fields=[job.recipe.image, *_OWN_FIELDS, *job.recipe.labels],
+            fields=[job.recipe.image, *OWN_FIELDS, *job.recipe.labels],
             on_bad="drop",
             max_bad_fraction=1.0,
             max_pixels=job.recipe.max_pixels,
@@ -169,8 +147,9 @@ class ShardZoomer:
         last_key = None
         with ThreadPoolExecutor(self._job.threads or default_num_threads(), "foveal-encode") as pool:
             for batch in self._batches:
-                for ordinal, sample, row in pool.map(self._encoded, self._apart(batch)):
-                    rows[ordinal] = row if row.key != last_key else _duplicate(row)
+                samples = apart(batch, self._job.recipe.labels)
+                for delivered, (sample, row) in zip(samples, pool.map(self._encoded, samples), strict=True):
+                    rows[delivered.ordinal] = row if row.key != last_key else _duplicate(row)
                     if row.key != last_key:
                         writer.write(sample)
                     last_key = row.key
@@ -179,59 +158,8 @@ class ShardZoomer:
         advance(len(self._shards) - len(rows))
         return [rows.get(k) or self._failed(k, reasons) for k in range(len(self._shards))]
 
-    def _apart(self, batch: Sequence[Any]) -> list[_Delivered]:
-        """Return a batch's samples one by one, off its device."""
-        images, index, keys, members, sizes, grids, saliency, *labels = batch
-        pixels = (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        grids, saliency = grids.cpu(), saliency.cpu()
-        named = dict(zip(self._job.recipe.labels, labels, strict=True))
-        return [
-            _Delivered(
-                int(index[k]),
-                keys[k],
-                members[k],
-                (int(sizes[k][0]), int(sizes[k][1])),
-                pixels[k],
-                grids[k],
-                saliency[k],
-                {field: _label(field, value, k) for field, value in named.items()},
-            )
-            for k in range(len(keys))
-        ]
-
-    def _encoded(self, sample: _Delivered) -> tuple[int, dict[str, Any], SampleRow]:
-        recipe = self._job.recipe
-        source = find_member(alternatives(recipe.image), sample.members)
-        image = encode_image(sample.pixels, recipe.format, recipe.quality)
-        record = ZoomRecord.of(self._job.zoom, sample.saliency, sample.size).to_json()
-        if any(isinstance(field, Boxes) for field in sample.labels):
-            record["kept"] = kept_of(sample.labels)
-        new = {zoomed_name(source, recipe): image, RECORD: json.dumps(record).encode()}
-        others = {ext: content for ext, content in sample.members.items() if ext != source}
-        self._check_names(sample.key, new, others)
-        row = SampleRow(
-            sample.key,
-            OK,
-            size=sample.size,
-            sha256=hashlib.sha256(sample.members[source]).hexdigest(),
-            zoom=local_zoom(sample.grid.numpy()),
-            bytes=len(image),
-        )
-        changed = rewrite_labels(sample.members, sample.labels)
-        return sample.ordinal, {"__key__": sample.key, **others, **changed, **new}, row
-
-    def _check_names(self, key: str, new: Mapping[str, bytes], others: Mapping[str, bytes]) -> None:
-        where = f"{key!r} of {self._shards.urls[0]}"
-        if RECORD in others:
-            raise ValueError(
-                f"urls must be of shards that are not zoomed yet, got one with {RECORD} for {where}."
-            )
-        taken = new.keys() & others.keys()
-        if taken:
-            raise ValueError(
-                f"format must be one whose name no other member has, got {self._job.recipe.format!r}, and there is "
-                f"another {min(taken)} for {where} – choose another format."
-            )
+    def _encoded(self, sample: Delivered) -> tuple[dict[str, Any], SampleRow]:
+        return encode_sample(sample, self._job.recipe, self._job.zoom)
 
     def _failed(self, index: int, reasons: Mapping[str, str]) -> SampleRow:
         sample = self._shards[index]
@@ -264,12 +192,6 @@ def zoom_here(
             zoomer.close()
 
 
-def zoomed_name(source: str, recipe: Recipe) -> str:
-    """Return the member that a zoomed image is, of the one that the original was: ``left.png`` of ``left.jpg``."""
-    folder, dot, _ = source.rpartition(".")
-    return f"{folder}{dot}{recipe.format}"
-
-
 def status_of(reason: str) -> Status:
     """Return the kind of a fault that the loader found."""
     if reason.startswith("member is missing"):
@@ -291,12 +213,6 @@ def _duplicate(row: SampleRow) -> SampleRow:
     """Return the row of a sample that now follows one of the same key: what lay between them failed."""
     reason = "has the key of the sample before it, and readers would join the two"
     return replace(row, status="duplicate_key", reason=reason, zoom=None, bytes=0)
-
-
-def _label(field: SpatialField, value: Any, index: int) -> Any:
-    if isinstance(field, Boxes):
-        return WarpedBoxes(value.boxes[index], value.kept[index])
-    return value[index] if not isinstance(field, Mask) else value[index].cpu()
 
 
 def _digest(path: Path) -> str:

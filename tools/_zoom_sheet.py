@@ -18,7 +18,8 @@ from foveal.shards._store import Store
 from foveal.tools._originals import read_boxes, read_originals, spread_evenly
 from foveal.tools._shard_files import OK, parse_table, table_name
 from foveal.tools._sheet import SheetRow, as_picture, draw_sheet, magnification
-from foveal.tools._zoom_shard import RECORD, Job, zoomed_name
+from foveal.tools._zoom_shard import Job
+from foveal.tools._zoomed_sample import RECORD, zoomed_name
 
 _ROWS = 5
 

@@ -18,7 +18,7 @@ import os, pathlib, signal, sys, time, warnings
 warnings.simplefilter("ignore")
 import torch
 torch.set_num_threads(1)
-import foveal.shards._shards, foveal.tools._zoom_sheet, foveal.tools._zoom_shard
+import foveal.shards._shards, foveal.tools._zoom_sheet, foveal.tools._zoom_shard, foveal.tools._zoomed_sample
 from tests.tools.zooming import zoom
 
 def ends(function, moment, left):
@@ -34,7 +34,7 @@ def ends(function, moment, left):
 
 PLACES = {
     "read": (foveal.shards._shards.Shards, "read"),
-    "encode": (foveal.tools._zoom_shard, "encode_image"),
+    "encode": (foveal.tools._zoomed_sample, "encode_image"),
     "fsync": (os, "fsync"),
     "rename": (pathlib.Path, "replace"),
     "stats": (foveal.tools._zoom_shard.ShardStats, "to_json"),

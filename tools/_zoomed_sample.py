@@ -1,0 +1,115 @@
+"""One zoomed sample: what the loader delivers of it, and what is written of that."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor, nn
+
+from foveal.pipeline import Boxes, Mask, WarpedBoxes
+from foveal.pipeline._members import alternatives, find_member
+from foveal.pipeline._spatial_field import SpatialField
+from foveal.sampler import ZoomRecord
+from foveal.tools._encode_image import encode_image
+from foveal.tools._magnification import local_zoom
+from foveal.tools._recipe import Recipe
+from foveal.tools._shard_files import OK, SampleRow
+from foveal.tools._zoomed_labels import kept_of, rewrite_labels
+
+RECORD = "zoom.json"
+OWN_FIELDS = ("__index__", "__key__", "__url__", "__members__", "__size__", "__grid__", "__saliency__")
+
+
+class Delivered(NamedTuple):
+    """A sample as the loader delivers it: the image, ``OWN_FIELDS``, and labels that followed the zoom."""
+
+    pixels: np.ndarray[Any, Any]
+    ordinal: int
+    key: str
+    url: str
+    members: dict[str, bytes]
+    size: tuple[int, int]
+    grid: Tensor
+    saliency: Tensor
+    labels: dict[SpatialField, Any]
+
+
+def apart(batch: Sequence[Any], labels: Sequence[SpatialField]) -> list[Delivered]:
+    """Return the samples of a batch one by one, off its device, their pixels (height, width, 3) uint8."""
+    images, ordinals, keys, urls, members, sizes, grids, saliency, *values = batch
+    pixels = (images * 255).round().byte().movedim(-3, -1).cpu().numpy()
+    grids, saliency = grids.cpu(), saliency.cpu()
+    named = dict(zip(labels, values, strict=True))
+    return [
+        Delivered(
+            pixels[k],
+            int(ordinals[k]),
+            keys[k],
+            urls[k],
+            members[k],
+            (int(sizes[k][0]), int(sizes[k][1])),
+            grids[k],
+            saliency[k],
+            {field: _label(field, value, k) for field, value in named.items()},
+        )
+        for k in range(len(keys))
+    ]
+
+
+def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[dict[str, Any], SampleRow]:
+    """Return a sample to be written, and its row of the table.
+
+    Raises:
+        ValueError: It has another member of a name that is wanted.
+    """
+    source = find_member(alternatives(recipe.image), sample.members)
+    image = encode_image(sample.pixels, recipe.format, recipe.quality)
+    new = {zoomed_name(source, recipe): image, RECORD: json.dumps(_record(sample, zoom)).encode()}
+    others = {ext: content for ext, content in sample.members.items() if ext != source}
+    _check_names(sample, new, others, recipe)
+    row = SampleRow(
+        sample.key,
+        OK,
+        size=sample.size,
+        sha256=hashlib.sha256(sample.members[source]).hexdigest(),
+        zoom=local_zoom(sample.grid.numpy()),
+        bytes=len(image),
+    )
+    changed = rewrite_labels(sample.members, sample.labels)
+    return {"__key__": sample.key, **others, **changed, **new}, row
+
+
+def zoomed_name(source: str, recipe: Recipe) -> str:
+    """Return the member that a zoomed image is, of the one that the original was: ``left.png`` of ``left.jpg``."""
+    folder, dot, _ = source.rpartition(".")
+    return f"{folder}{dot}{recipe.format}"
+
+
+def _record(sample: Delivered, zoom: nn.Module) -> dict[str, Any]:
+    record = ZoomRecord.of(zoom, sample.saliency, sample.size).to_json()
+    boxes = any(isinstance(field, Boxes) for field in sample.labels)
+    return record | ({"kept": kept_of(sample.labels)} if boxes else {})
+
+
+def _check_names(
+    sample: Delivered, new: Mapping[str, bytes], others: Mapping[str, bytes], recipe: Recipe
+) -> None:
+    where = f"{sample.key!r} of {sample.url}"
+    if RECORD in others:
+        raise ValueError(
+            f"urls must be of shards that are not zoomed yet, got one with {RECORD} for {where}."
+        )
+    taken = new.keys() & others.keys()
+    if taken:
+        raise ValueError(
+            f"format must be one whose name no other member has, got {recipe.format!r}, and there is "
+            f"another {min(taken)} for {where} – choose another format."
+        )
+
+
+def _label(field: SpatialField, value: Any, index: int) -> Any:
+    if isinstance(field, Boxes):
+        return WarpedBoxes(value.boxes[index], value.kept[index])
+    return value[index] if not isinstance(field, Mask) else value[index].cpu()
