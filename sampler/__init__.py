@@ -1,6 +1,8 @@
 """Where to look and what to bring back: saliency, grids and sampling; tensors in, tensors out.
 
 * :class:`SaliencySampler` zooms each image to what its saliency says matters; :class:`UniformSampler` does not
+* :class:`PatchSampler` brings back the K best patches instead, by :class:`ScoreNet` and :class:`PerturbedTopK`;
+  :class:`PatchMean`, :class:`PatchMax`, :class:`PatchTransformer` make one vector of theirs
 * :class:`SaliencyNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned small, learned as
   published, and without any training. Each returns *logits* over a lattice; the sampler's softmax makes a map of them
 * :class:`BoxSaliency`, :class:`FixedSaliency` -- what is known beforehand: boxes of each image, one map for a data set
@@ -18,10 +20,15 @@ from foveal.sampler._fixed_saliency import FixedSaliency
 from foveal.sampler._grid import zoom_grid
 from foveal.sampler._invert_grid import invert_grid, unzoom
 from foveal.sampler._lowres import lowres
+from foveal.sampler._patch_pool import PatchMax, PatchMean
+from foveal.sampler._patch_sampler import PatchSampler
+from foveal.sampler._patch_transformer import PatchTransformer
+from foveal.sampler._perturbed_topk import PerturbedTopK
 from foveal.sampler._resnet import ResNet18Saliency
 from foveal.sampler._saliency_net import SaliencyNet
 from foveal.sampler._saliency_sampler import SaliencySampler
 from foveal.sampler._sample import sample
+from foveal.sampler._score_net import ScoreNet, saliency_entropy
 from foveal.sampler._spectral import SpectralSaliency
 from foveal.sampler._uniform import UniformSampler
 from foveal.sampler._views import compose
@@ -33,15 +40,22 @@ from foveal.sampler._zoomed import Zoomed
 __all__ = [
     "BoxSaliency",
     "FixedSaliency",
+    "PatchMax",
+    "PatchMean",
+    "PatchSampler",
+    "PatchTransformer",
+    "PerturbedTopK",
     "ResNet18Saliency",
     "SaliencyNet",
     "SaliencySampler",
+    "ScoreNet",
     "SpectralSaliency",
     "UniformSampler",
     "Zoomed",
     "compose",
     "invert_grid",
     "lowres",
+    "saliency_entropy",
     "sample",
     "unwarp_boxes",
     "unwarp_masks",
