@@ -121,7 +121,8 @@ class PerturbedTopK(nn.Module):
         noise = torch.randn(
             batch, self.samples, positions, dtype=scores.dtype, device=scores.device, generator=generator
         )
-        chosen = hard_topk(scores.detach()[:, None] + self.sigma * noise, self.k).mT
+        perturbed = torch.add(scores.detach()[:, None], noise, alpha=self.sigma)
+        chosen = hard_topk(perturbed, self.k).mT
         ones = scores.new_ones(()).expand(chosen.shape)
         weights = _count(chosen, ones, positions) / self.samples
         if not scores.requires_grad:

@@ -15,7 +15,7 @@ def foveal(*arguments):
 
 @pytest.mark.parametrize(
     "verb",
-    [[], ["demo"], ["index"], ["bench"], ["bench", "loader"], ["bench", "sample"], ["bench", "quality"]],
+    [[], ["demo"], ["index"], ["bench"], ["bench", "loader"], ["bench", "sample"], ["bench", "topk"]],
 )
 def test_help_of_every_verb(verb):
     """Every verb explains itself."""
@@ -55,6 +55,7 @@ def test_version():
         ["nonsense"],
         ["demo", "--size", "many"],
         ["demo", "--batch-size", "0"],
+        ["demo", "--zoom", "none"],
         ["bench", "sample", "x"],
     ],
 )
