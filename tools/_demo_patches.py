@@ -63,11 +63,11 @@ def _cols(count: int) -> int:
     return math.isqrt(count - 1) + 1
 
 
-# Twelve by twelve cells: coarser than a network's, so that the best four are four places and not one.
+# Sixteen by sixteen cells: coarser than a network's, so that the best four are four places and not one.
 PATCHES = DemoZoom(
-    build=lambda size: PatchSampler(4, size // 2, score=SpectralSaliency((12, 12))),
+    build=lambda size: PatchSampler(4, size // 2, score=SpectralSaliency((16, 16))),
     names="PatchSampler, SpectralSaliency",
-    code="PatchSampler(4, {size} // 2, score=SpectralSaliency((12, 12)))",
+    code="PatchSampler(4, {size} // 2, score=SpectralSaliency((16, 16)))",
     titles=("Original, and its patches", "Scores", "Uniform resize", "Patches"),
     row=_row,
 )
