@@ -52,7 +52,8 @@ def mix_patches(
     windows = _windows(image, corners[seen.cpu()], patch_size, border)
     weights = weights[:, seen]
     if image.is_floating_point():
-        mixed: Tensor = torch.einsum("ks,shwc->khwc", weights, torch.stack(windows))
+        patches = torch.stack(windows)
+        mixed: Tensor = torch.einsum("ks,shwc->khwc", weights.to(patches.dtype), patches)
     else:
         mixed = _Mixture.apply(weights, windows)  # type: ignore[no-untyped-call]
     return _channels_first(mixed)

@@ -12,7 +12,7 @@ class ScoreNet(nn.Module):
     from (height, width) to ``((height - 8) // 8, (width - 8) // 8)``. Cell (i, j) has seen 16 x 16 pixels, rows
     [8i, 8i + 16) and columns [8j, 8j + 16), of which ``first_centre_px`` and ``stride_px`` tell the middle.
 
-    The scores are logits as the saliency networks give them: a :class:`SaliencySampler` takes this network, too.
+    Untrained, it mostly scores what stands out from its surroundings, as the largest of 64 random responses does.
     """
 
     stride_px = 8

@@ -1,8 +1,12 @@
 """What the page on patches shows is what happens."""
 
+import gzip
 import re
+import runpy
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -47,3 +51,22 @@ def test_its_commands_and_files_exist():
     assert "topk" in commands["bench"].commands
     assert any("--zoom" in parameter.opts for parameter in commands["demo"].params)
     assert (Path(__file__).parents[1] / "docs" / "examples" / "find_digit.py").is_file()
+
+
+@pytest.mark.slow
+def test_the_task_runs(tmp_path, monkeypatch, capsys):
+    """On a handful of made-up digits: both ways are trained and measured."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 80), ("t10k", 25)):
+        images, labels = rng.integers(0, 256, (count, 28, 28)), rng.integers(0, 10, count)
+        for kind, head, values in (("images-idx3", 16, images), ("labels-idx1", 8, labels)):
+            data = gzip.compress(bytes(head) + values.astype(np.uint8).tobytes())
+            (tmp_path / f"{part}-{kind}-ubyte.gz").write_bytes(data)
+    few = ["--scenes", "16", "--test", "25", "--drawn", "64", "--epochs", "1"]
+    script = str(Path(__file__).parents[1] / "docs" / "examples" / "find_digit.py")
+    monkeypatch.setattr(sys, "argv", [script, str(tmp_path), *few])
+    runpy.run_path(script, run_name="__main__")
+
+    printed = capsys.readouterr().out
+    assert re.findall("^patches|^even", printed, re.MULTILINE) == ["patches", "even"]
+    assert len(re.findall(r"epoch 1: \d+\.\d% read", printed)) == 2

@@ -63,6 +63,22 @@ def test_training_is_reproducible(small_shards):
     assert not torch.equal(epochs[0], epochs[2])
 
 
+def test_patches_of_photographs(data_dir):
+    """Photographs of many megapixels, upright or not: mixtures while training, crops after it, in [0, 1]."""
+    zoom = PatchSampler(3, 120, samples=50)
+    urls = min(str(path) for path in (data_dir / "coins").glob("*.tar"))
+    for training in (True, False):
+        with ZoomLoader(urls, zoom.train(training), batch_size=3, fields=("image", "__grid__")) as loader:
+            images, grid = next(iter(loader))
+
+        assert images.shape == (3, 3, 3, 120, 120)
+        assert images.requires_grad == training
+        images, grid = images.detach(), grid.detach()
+        assert 0 <= float(images.min()) < float(images.max()) <= 1 + 1e-6
+        assert float(grid.mean((2, 3)).abs().max()) < 1
+        assert float(images.std((2, 3, 4)).min()) > 0
+
+
 def test_as_a_collate_function():
     """In a DataLoader that exists already."""
     images = [torch.zeros(50, 40 + k, 3, dtype=torch.uint8) for k in range(3)]

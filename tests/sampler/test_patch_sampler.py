@@ -245,6 +245,19 @@ def test_lowres_may_be_passed_in():
         assert torch.equal(alone, dense)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+@pytest.mark.parametrize("training", [True, False])
+def test_dense_floats_of_any_precision(dtype, training):
+    """Half precision comes out in float32, double stays double, whatever the scores are."""
+    sampler = PatchSampler(2, 8, score=Fixed(torch.randn(1, 1, 4, 4)), lowres_size=16, samples=9).train(
+        training
+    )
+
+    assert sampler(torch.rand(1, 3, 40, 50, dtype=dtype)).images.dtype == torch.promote_types(
+        dtype, torch.float32
+    )
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_no_image(training):
     """No image in, no patch out, in the right shape."""
