@@ -70,7 +70,7 @@ class _Mixture(torch.autograd.Function):
         mixed = weights.new_zeros(len(weights), windows[0].numel())
         for first in range(0, len(windows), _AT_ONCE):
             mixed.addmm_(weights[:, first : first + _AT_ONCE], _rows(windows, first, weights.dtype))
-        return mixed.div_(255).view(-1, *windows[0].shape)
+        return mixed.div_(255).clamp_(max=1).view(-1, *windows[0].shape)  # white may be rounded up
 
     @staticmethod
     @once_differentiable

@@ -98,8 +98,8 @@ class PerturbedTopK(nn.Module):
     def anneal(self, step: int, total_steps: int) -> None:
         """Lower sigma linearly, as published: to ``(1 - step / total_steps)`` of what it was at first.
 
-        It depends on the step alone, so nothing need be saved with the weights. Before step 0 of 4, and after each:
-        sigma, 3/4, 2/4, 1/4; with step 4 it is zero, and training is over.
+        It depends on the step alone, so nothing need be saved with the weights. Called with the steps that are done,
+        ``anneal(1, 4)`` leaves three quarters, and ``anneal(4, 4)`` nothing: training is over.
 
         Raises:
             ValueError: The step is not one of these.

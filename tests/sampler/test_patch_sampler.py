@@ -128,7 +128,7 @@ def test_mixture_is_the_einsum_over_all_cells(border, dense):
     weights = torch.rand(3, len(corners), dtype=torch.float32)
     weights[:, torch.arange(len(corners)) % 4 > 0] = 0
     weights[1, :8] = 0
-    weights.requires_grad_()
+    weights = (weights / weights.sum(1, keepdim=True)).requires_grad_()
     everything = all_patches(image, corners, size, border) / 255
     upstream = torch.randn(3, 3, size, size)
 
@@ -149,7 +149,7 @@ def test_mixture_from_copies_of_patches_or_of_what_is_around_them(count):
         torch.randint(0, 50, (count, 2), generator=torch.Generator().manual_seed(1)),
     )
     corners[0], corners[1] = torch.tensor([-5, -3]), torch.tensor([75, 60])
-    weights = torch.rand(2, count, requires_grad=True)
+    weights = torch.rand(2, count).softmax(1).requires_grad_()
     mixed = mix_patches(image, corners, weights, 18, "replicate")
     mixed.sum().backward()
     everything = all_patches(image, corners, 18, "replicate") / 255
