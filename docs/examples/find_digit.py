@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("mnist", type=Path, help="the folder of the four idx.gz files")
     parser.add_argument("--scenes", type=int, default=1500)
     parser.add_argument("--test", type=int, default=400)
-    parser.add_argument("--drawn", type=int, default=6000, help="examples that come before the scenes")
+    parser.add_argument("--drawn", type=int, default=12000, help="examples that come before the scenes")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--gradient", default="relative", choices=["diagonal", "relative", "full"])
