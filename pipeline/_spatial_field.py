@@ -79,7 +79,15 @@ def warp_labels(
         grid: (batch, height, width, 2), where each output pixel looked, in [-1, 1] of the upright original.
         sizes: (height, width) of each upright original in pixels.
         views: (batch, 2, 3), those that the grid was composed with, if any.
+
+    Raises:
+        ValueError: The zoom answers several patches, or something else that is no one image.
     """
+    if fields and grid.ndim != 4:
+        raise ValueError(
+            f"fields must be without {type(fields[0]).__name__} for a zoom that answers no single image, got a grid of "
+            f'shape {tuple(grid.shape)!r} – ask for "__grid__" and the plain member instead.'
+        )
     with torch.no_grad():
         return {
             field: field.warp([sample[field] for sample in samples], grid, sizes, views=views)

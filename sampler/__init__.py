@@ -1,6 +1,8 @@
 """Where to look and what to bring back: saliency, grids and sampling; tensors in, tensors out.
 
 * :class:`SaliencySampler` zooms each image to what its saliency says matters; :class:`UniformSampler` does not
+* :class:`PatchSampler` brings back the K best patches instead, by :class:`ScoreNet` and :class:`PerturbedTopK`;
+  :class:`PatchMean`, :class:`PatchMax`, :class:`PatchTransformer` make one vector of theirs
 * :class:`SaliencyNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned small, learned as
   published, and without any training. Each returns *logits* over a lattice; the sampler's softmax makes a map of them
 * :class:`NJetConv2d` learns at which scale to look; :class:`NJetSaliencyNet` and :class:`NJetPrefilter` are made of it
@@ -23,11 +25,16 @@ from foveal.sampler._lowres import lowres
 from foveal.sampler._njet_conv import NJetConv2d
 from foveal.sampler._njet_prefilter import NJetPrefilter
 from foveal.sampler._njet_saliency_net import NJetSaliencyNet
+from foveal.sampler._patch_pool import PatchMax, PatchMean
+from foveal.sampler._patch_sampler import PatchSampler
+from foveal.sampler._patch_transformer import PatchTransformer
+from foveal.sampler._perturbed_topk import PerturbedTopK
 from foveal.sampler._resnet import ResNet18Saliency
 from foveal.sampler._safe_subsample import safe_subsample
 from foveal.sampler._saliency_net import SaliencyNet
 from foveal.sampler._saliency_sampler import SaliencySampler
 from foveal.sampler._sample import sample
+from foveal.sampler._score_net import ScoreNet, saliency_entropy
 from foveal.sampler._spectral import SpectralSaliency
 from foveal.sampler._uniform import UniformSampler
 from foveal.sampler._views import compose
@@ -44,9 +51,15 @@ __all__ = [
     "NJetConv2d",
     "NJetPrefilter",
     "NJetSaliencyNet",
+    "PatchMax",
+    "PatchMean",
+    "PatchSampler",
+    "PatchTransformer",
+    "PerturbedTopK",
     "ResNet18Saliency",
     "SaliencyNet",
     "SaliencySampler",
+    "ScoreNet",
     "SpectralSaliency",
     "UniformSampler",
     "ZoomRecord",
@@ -55,6 +68,7 @@ __all__ = [
     "invert_grid",
     "lowres",
     "safe_subsample",
+    "saliency_entropy",
     "sample",
     "unwarp_boxes",
     "unwarp_masks",

@@ -9,14 +9,14 @@ from torch import Tensor
 class Zoomed(NamedTuple):
     """A zoomed batch and how it came about; unpacks as ``images, grid, saliency``."""
 
-    images: Float[Tensor, "batch channel height width"]
+    images: Float[Tensor, "batch *patches channel height width"]
     """The sampled pixels; [0, 1] where the source was uint8, else on the source's own scale."""
 
-    grid: Float[Tensor, "batch height width 2"]
+    grid: Float[Tensor, "batch *patches height width 2"]
     """Where each output pixel looked: (x, y) in [-1, 1] of the source, ``align_corners=False``."""
 
     saliency: Float[Tensor, "batch 1 rows cols"]
-    """What drew the grid: non-negative, each map sums to one."""
+    """What drew the grid or the patches: non-negative, each map sums to one."""
 
     def __repr__(self) -> str:
         """Show shapes; nobody reads pixels."""

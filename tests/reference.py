@@ -227,3 +227,32 @@ def _between(length, points):
     weights[np.arange(len(place)), below] = 1 - (place - below) * (length > 1)
     weights[np.arange(len(place)), np.minimum(below + 1, length - 1)] += (place - below) * (length > 1)
     return weights
+
+
+def chosen(scores, noise, k, sigma):
+    """(draws, k, positions): the one-hot rows of each draw's k highest, by position; in the scores' own type."""
+    rows = np.sort(np.argsort(-(scores + sigma * noise), axis=1)[:, :k], axis=1)
+    return np.eye(len(scores))[rows]
+
+
+def perturbed_topk(scores, noise, k, sigma):
+    """(k, positions): the mean over the draws (Cordonnier et al. 2021, eq. 5)."""
+    return chosen(scores, noise, k, sigma).mean(0)
+
+
+def diagonal_gradient(scores, noise, k, sigma, upstream):
+    """Each position's own noise where it was chosen: the published backward pass."""
+    slope = (chosen(scores, noise, k, sigma) * noise[:, None].astype(np.float64)).mean(0) / sigma
+    return (upstream * slope).sum(0)
+
+
+def relative_gradient(scores, noise, k, sigma, upstream):
+    """The same of an upstream without its weighted mean, row by row."""
+    mean = (perturbed_topk(scores, noise, k, sigma) * upstream).sum(1, keepdims=True)
+    return diagonal_gradient(scores, noise, k, sigma, upstream - mean)
+
+
+def full_gradient(scores, noise, k, sigma, upstream):
+    """Covariance of what a draw is worth with its noise (Berthet et al. 2020, prop. 3.1), as of a sample."""
+    worth = (chosen(scores, noise, k, sigma) * upstream).sum((1, 2))
+    return [np.cov(worth, one)[0, 1] / sigma for one in noise.T.astype(np.float64)]

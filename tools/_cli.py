@@ -43,6 +43,7 @@ StorageOptions = Annotated[
     str, typer.Option(help="For remote shards and folders: JSON that fsspec's file system takes.")
 ]
 ImageFormat = Literal["jpg", "webp", "png", "npy"]
+DemoZoom = Literal["saliency", "patches"]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 Json = Annotated[
     Path | None, typer.Option("--json", dir_okay=False, help="Also write the numbers to this file.")
@@ -74,6 +75,7 @@ def demo(
     *,
     urls: Annotated[list[str] | None, typer.Option(help=_URLS + " Default: generated scenes.")] = None,
     out: Annotated[Path, typer.Option(file_okay=False, help="Where the picture goes.")] = Path("demo"),
+    zoom: Annotated[DemoZoom, typer.Option(help="What brings the pixels back.")] = "saliency",
     size: Size = 224,
     batch_size: BatchSize = 8,
     scenes: Annotated[int, typer.Option(min=1, help="How many scenes to generate without --urls.")] = 64,
@@ -81,7 +83,7 @@ def demo(
     """Run the whole path on this machine, with a picture to look at."""
     from foveal.tools._demo import run_demo
 
-    run_demo(urls or [], out=out, size=size, batch_size=batch_size, scenes=scenes)
+    run_demo(urls or [], out=out, zoom=zoom, size=size, batch_size=batch_size, scenes=scenes)
 
 
 @app.command()
@@ -331,6 +333,14 @@ def quality(urls: MaybeUrls = None, *, size: Size = 224, json: Json = None) -> N
     from foveal.tools._bench_quality import bench_quality
 
     bench_quality(urls or [], size=size, json_path=json)
+
+
+@bench.command()
+def topk(*, repeats: Repeats = 7, json: Json = None) -> None:
+    """Time the choice of patches, forward and backward, beside one that writes its draws out."""
+    from foveal.tools._bench_topk import bench_topk
+
+    bench_topk(repeats=repeats, json_path=json)
 
 
 def main() -> None:

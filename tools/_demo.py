@@ -2,25 +2,26 @@
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from foveal.pipeline import LoaderStats, ZoomLoader
-from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler
 from foveal.shards import Shards
 from foveal.tools._bench import describe_machine, print_table
-from foveal.tools._originals import read_originals, spread_evenly
+from foveal.tools._demo_patches import PATCHES
+from foveal.tools._demo_saliency import SALIENCY
+from foveal.tools._demo_zoom import DemoZoom, Picked
+from foveal.tools._originals import spread_evenly
 from foveal.tools._progress import progress_bar
 from foveal.tools._scenes import write_shards
-from foveal.tools._sheet import SheetRow, as_picture, draw_sheet, magnification
+from foveal.tools._sheet import draw_sheet
 
-# Sharper than the default, so that the picture shows at a glance what the zoom does.
-_TEMPERATURE = 0.5
+ZOOMS = {"saliency": SALIENCY, "patches": PATCHES}
+"""What ``foveal demo --zoom`` may be."""
+
 _STAGES = {
     "read": "reading",
     "decode": "waiting for DALI to decode",
@@ -30,21 +31,11 @@ _STAGES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Picked:
-    """A sample of the epoch that goes on the sheet: its number, and what the loader delivered."""
-
-    ordinal: int
-    key: str
-    image: Float[Tensor, "3 out_height out_width"]
-    grid: Float[Tensor, "out_height out_width 2"]
-    saliency: Float[Tensor, "1 rows cols"]
-
-
 def run_demo(
     urls: Sequence[str],
     *,
     out: Path,
+    zoom: str = "saliency",
     size: int = 224,
     batch_size: int = 8,
     scenes: int = 64,
@@ -55,6 +46,7 @@ def run_demo(
     Args:
         urls: Shards; none for generated scenes, which are kept in ``out / "shards"``.
         out: The folder of the contact sheet, ``sheet.png``.
+        zoom: Which of ``ZOOMS``.
         size: Height and width of the zoomed images, in pixels.
         batch_size: Images in a batch.
         scenes: How many scenes to generate.
@@ -66,28 +58,31 @@ def run_demo(
     console = Console(soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls or write_shards(out / "shards", scenes, console=console))
     console.print(f"{len(shards):,} samples in {len(shards.urls):,} shards, on {describe_machine()}\n")
-    zoom = SaliencySampler(size, saliency=SpectralSaliency(), temperature=_TEMPERATURE)
-    show_loop(console, shards, zoom, size=size, batch_size=batch_size)
+    shown = ZOOMS[zoom]
+    sampler = shown.build(size)
+    show_loop(console, shards, shown, sampler, size=size, batch_size=batch_size)
     picks = spread_evenly(rows, len(shards))
-    picked = time_epoch(console, shards, zoom, picks, batch_size=batch_size)
+    picked = time_epoch(console, shards, sampler, picks, batch_size=batch_size)
     path = out / "sheet.png"
-    draw_sheet([sheet_row(shards, sample, size=size) for sample in picked], path)
+    draw_sheet([shown.row(shards, sample, size) for sample in picked], path, titles=shown.titles)
     console.print(f"\nThe picture: {path}")
     return path
 
 
-def show_loop(console: Console, shards: Shards, zoom: SaliencySampler, *, size: int, batch_size: int) -> None:
+def show_loop(
+    console: Console, shards: Shards, shown: DemoZoom, sampler: nn.Module, *, size: int, batch_size: int
+) -> None:
     """Print the loop that one writes, and what its first batch looks like; kernels are compiled on the way."""
     fields = ("image", "cls") if "cls" in shards[0].members else ("image", "__key__")
     names = ("labels", "") if "cls" in fields else ("keys", f", fields={fields}")
     start = time.perf_counter()
-    with ZoomLoader(shards.urls, zoom, batch_size=batch_size, fields=fields) as loader:
+    with ZoomLoader(shards.urls, sampler, batch_size=batch_size, fields=fields) as loader:
         batch = next(iter(loader))
     seconds = time.perf_counter() - start
     console.print(
         "    from foveal.pipeline import ZoomLoader\n"
-        "    from foveal.sampler import SaliencySampler, SpectralSaliency\n\n"
-        f"    zoom = SaliencySampler({size}, saliency=SpectralSaliency(), temperature={_TEMPERATURE})\n"
+        f"    from foveal.sampler import {shown.names}\n\n"
+        f"    zoom = {shown.code.format(size=size)}\n"
         f"    loader = ZoomLoader(urls, zoom, batch_size={batch_size}{names[1]})\n"
         f"    for images, {names[0]} in loader:\n"
         f"        ...  # {describe(batch[0])}, {describe(batch[1])}\n\n"
@@ -103,14 +98,14 @@ def describe(value: Any) -> str:
 
 
 def time_epoch(
-    console: Console, shards: Shards, zoom: SaliencySampler, picks: Collection[int], *, batch_size: int
+    console: Console, shards: Shards, sampler: nn.Module, picks: Collection[int], *, batch_size: int
 ) -> list[Picked]:
     """Run through all samples once, print how fast that was, and return what became of those picked."""
     fields = ("__key__", "image", "__grid__", "__saliency__")
     picked: list[Picked] = []
     start = time.perf_counter()
     with (
-        ZoomLoader(shards.urls, zoom, batch_size=batch_size, fields=fields) as loader,
+        ZoomLoader(shards.urls, sampler, batch_size=batch_size, fields=fields) as loader,
         progress_bar(console) as progress,
     ):
         task = progress.add_task("Zooming", total=len(shards))
@@ -134,25 +129,3 @@ def print_speed(console: Console, stats: LoaderStats, seconds: float) -> None:
         for stage, name in _STAGES.items()
     ]
     print_table(console, ["stage (side by side)", "s", "ms/image"], rows)
-
-
-def sheet_row(shards: Shards, sample: Picked, *, size: int) -> SheetRow:
-    """Return a row of the contact sheet: what the loader made of a sample, beside its original."""
-    [original] = read_originals(shards, [sample.ordinal])
-    grid = sample.grid.numpy(force=True)
-    height, width, _ = original.shape
-    label = shards[sample.ordinal].members.get("cls")
-    facts = [
-        sample.key,
-        *([f"label {label.decode()}"] if label else []),
-        f"{width} × {height} → {size} × {size}",
-        f"zooms in up to {magnification(grid):.1f}×",
-    ]
-    return SheetRow(
-        original=original.numpy(),
-        grid=grid,
-        saliency=sample.saliency[0].numpy(force=True),
-        uniform=as_picture(UniformSampler(size)([original]).images[0]),
-        zoomed=as_picture(sample.image),
-        caption="   ".join(facts),
-    )

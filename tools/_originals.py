@@ -37,6 +37,13 @@ def read_originals(shards: Shards, ordinals: Sequence[int]) -> list[UInt8[Tensor
     return decode([encoded_image(shards[ordinal]) for ordinal in ordinals])
 
 
+def caption_facts(shards: Shards, ordinal: int) -> list[str]:
+    """Return what a caption says of any sample: its key, and its label if it has one."""
+    sample = shards[ordinal]
+    label = sample.members.get("cls")
+    return [sample.key, *([f"label {label.decode()}"] if label else [])]
+
+
 def read_boxes(sample: Sample, boxes: Boxes) -> Float[Tensor, "count 4"]:
     """Return a sample's boxes as (x0, y0, x1, y1) in pixels of the upright original.
 

@@ -34,7 +34,7 @@ class SheetRow:
 
     Attributes:
         original: The whole image, RGB.
-        grid: Where each output pixel looks in the original: (x, y) in [-1, 1], ``align_corners=False``.
+        grid: Where each output pixel looks in the original: (x, y) in [-1, 1], ``align_corners=False``. None to draw none.
         saliency: A coarse map over the original, any scale.
         uniform: The original resized to the size of the output, RGB in [0, 1].
         zoomed: The output, RGB in [0, 1].
@@ -45,7 +45,7 @@ class SheetRow:
     """
 
     original: UInt8[np.ndarray, "height width 3"]
-    grid: Float[np.ndarray, "out_height out_width 2"]
+    grid: Float[np.ndarray, "out_height out_width 2"] | None
     saliency: Float[np.ndarray, "rows cols"]
     uniform: Float[np.ndarray, "out_height out_width 3"]
     zoomed: Float[np.ndarray, "out_height out_width 3"]
@@ -55,11 +55,11 @@ class SheetRow:
     kept: Sequence[int] = ()
 
 
-def draw_sheet(rows: Sequence[SheetRow], path: Path) -> None:
+def draw_sheet(rows: Sequence[SheetRow], path: Path, *, titles: tuple[str, str, str, str] = TITLES) -> None:
     """Write a PNG, 1600 pixels wide: original with the grid over it, saliency, uniform resize, zoomed."""
     if not rows:
         raise ValueError("rows must be at least one sample, got none.")
-    sheet = _Sheet(len(rows))
+    sheet = _Sheet(len(rows), titles)
     for number, row in enumerate(rows):
         _draw_row(row, sheet.add_row(number, row.caption))
     sheet.save(path)
@@ -78,13 +78,13 @@ def magnification(grid: Float[np.ndarray, "height width 2"]) -> float:
 class _Sheet:
     """A page measured in pixels: titles on top, then rows of four cells with a caption above each row."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, titles: Sequence[str]) -> None:
         self.width = 2 * _MARGIN_PX + sum(_WIDTHS_PX) + 3 * _GAP_PX
         self.height = _TITLE_PX + rows * (_CAPTION_PX + _ROW_PX) + _MARGIN_PX
         self.figure = Figure((self.width / _DPI, self.height / _DPI), dpi=_DPI, facecolor="white")
         starts = [0, *itertools.accumulate(width + _GAP_PX for width in _WIDTHS_PX[:-1])]
         self.lefts = [_MARGIN_PX + start for start in starts]
-        for left, width, title in zip(self.lefts, _WIDTHS_PX, TITLES, strict=True):
+        for left, width, title in zip(self.lefts, _WIDTHS_PX, titles, strict=True):
             self._write(
                 left + width / 2, _TITLE_PX / 2, title, size=12, weight="bold", ha="center", va="center"
             )
@@ -114,7 +114,8 @@ def _draw_row(row: SheetRow, cells: Sequence[Axes]) -> None:
         cell.set_axis_off()
         cell.set_anchor("N")  # right below its caption
     original.imshow(row.original)
-    _draw_grid(original, row)
+    if row.grid is not None:
+        _draw_grid(original, row.grid, row.original.shape[:2])
     _draw_saliency(saliency, row)
     uniform.imshow(np.clip(row.uniform, 0, 1), interpolation="bicubic")
     zoomed.imshow(np.clip(row.zoomed, 0, 1), interpolation="bicubic")
@@ -122,10 +123,9 @@ def _draw_row(row: SheetRow, cells: Sequence[Axes]) -> None:
     _draw_boxes(zoomed, row.zoomed_boxes, row.kept)
 
 
-def _draw_grid(cell: Axes, row: SheetRow) -> None:
+def _draw_grid(cell: Axes, grid: Float[np.ndarray, "rows cols 2"], size: tuple[int, ...]) -> None:
     """Draw every n-th row and column of the grid, light on dark, to be legible on both."""
-    height, width, _ = row.original.shape
-    points = (row.grid + 1) / 2 * (width, height) - 0.5
+    points = (grid + 1) / 2 * size[::-1] - 0.5
     lines = [points[number] for number in _every(len(points))]
     lines += [points[:, number] for number in _every(points.shape[1])]
     cell.add_collection(LineCollection(lines, colors="black", linewidths=1.5, alpha=0.4), autolim=False)

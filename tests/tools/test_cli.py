@@ -23,6 +23,7 @@ def foveal(*arguments):
         ["bench", "loader"],
         ["bench", "sample"],
         ["bench", "quality"],
+        ["bench", "topk"],
         ["zoom"],
     ],
 )
@@ -64,6 +65,7 @@ def test_version():
         ["nonsense"],
         ["demo", "--size", "many"],
         ["demo", "--batch-size", "0"],
+        ["demo", "--zoom", "none"],
         ["bench", "sample", "x"],
     ],
 )

@@ -1,11 +1,16 @@
+import typing
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from foveal.sampler import SaliencySampler, SpectralSaliency
+import foveal.sampler
+from foveal.sampler import PatchSampler, SaliencySampler, SpectralSaliency
 from foveal.shards import ShardWriter
-from foveal.tools._demo import run_demo
+from foveal.tools._cli import DemoZoom
+from foveal.tools._demo import ZOOMS, run_demo
+from foveal.tools._demo_patches import frames, frames_side_by_side, side_by_side
 from foveal.tools._scenes import _as_sample, draw_scene
 
 
@@ -37,6 +42,41 @@ def test_demo_on_shards_without_labels(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert picture_size(path) == (1600, 52 + 342)
     assert "(1, 3, 32, 32) float32, 1 str" in printed
+
+
+def test_demo_of_patches(tmp_path, capsys):
+    """Four patches of half the size, and a sheet of them."""
+    path = run_demo([], out=tmp_path, zoom="patches", size=32, batch_size=2, scenes=2, rows=2)
+
+    assert picture_size(path) == (1600, 52 + 2 * 342)
+    assert "(2, 4, 3, 16, 16) float32, (2,) int64" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ZOOMS)
+def test_the_code_that_is_shown_makes_the_zoom_that_runs(name):
+    """What the demo prints is what it does."""
+    shown = ZOOMS[name]
+    names = {imported: getattr(foveal.sampler, imported) for imported in shown.names.split(", ")}
+
+    assert repr(eval(shown.code.format(size=64), names)) == repr(shown.build(64))
+
+
+def test_every_zoom_of_the_demo_is_an_option():
+    """The command line offers what there is."""
+    assert set(typing.get_args(DemoZoom)) == set(ZOOMS)
+
+
+def test_frames_are_where_the_patches_were_cut():
+    """On the original, the pixels inside a frame are those of its patch; side by side, they are there again."""
+    image = torch.randint(0, 256, (200, 230, 3), dtype=torch.uint8)
+    patches, grid, _ = PatchSampler(3, 20, score=SpectralSaliency((5, 5)))([image])
+    picture = side_by_side(patches[0])
+
+    assert picture.shape == (40, 40, 3)
+    pairs = zip(frames(grid[0], (200, 230)), frames_side_by_side(3, 20), strict=True)
+    for (x0, y0, x1, y1), (u0, v0, u1, v1) in (np.round(pair).astype(int) for pair in pairs):
+        inside = image[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1].numpy() / 255
+        assert np.abs(inside - picture[v0:v1, u0:u1]).max() < 1e-6
 
 
 @pytest.mark.slow

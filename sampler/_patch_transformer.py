@@ -1,0 +1,66 @@
+"""One vector for an image out of its patches' features and places: a transformer."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class PatchTransformer(nn.Module):
+    """Lets an image's patches look at each other, and adds them up (Cordonnier et al., CVPR 2021: the billiard balls).
+
+    Layers as published: normalised after each part, feed-forward of twice the width, dropout 0.1. There the place of a
+    patch is encoded by a linear map of the choice's weights over all cells, which fixes how many cells there are; here
+    by one of sines and cosines of its (x, y), which any lattice and any image size goes with. With zeros for ``positions``, or
+    none, the order of the patches does not matter.
+
+    Args:
+        dim: Length of a feature vector, a multiple of ``heads``.
+        layers: How many layers.
+        heads: Attention heads.
+        dropout: In training, the share of values that is dropped.
+
+    Example:
+        >>> PatchTransformer(256)(torch.rand(4, 10, 256), torch.rand(4, 10, 2)).shape
+        torch.Size([4, 256])
+    """
+
+    def __init__(self, dim: int, *, layers: int = 3, heads: int = 8, dropout: float = 0.1) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim must be a multiple of heads={heads!r}, got {dim!r}.")
+        self.layers = nn.Sequential(
+            *(
+                nn.TransformerEncoderLayer(dim, heads, 2 * dim, dropout, batch_first=True)
+                for _ in range(layers)
+            )
+        )
+        self.place = nn.Linear(4 * _OCTAVES, dim)
+
+    def forward(
+        self,
+        features: Float[Tensor, "batch k dim"],
+        positions: Float[Tensor, "batch k 2"] | None = None,
+    ) -> Float[Tensor, "batch dim"]:
+        """Return one vector for an image.
+
+        Args:
+            features: One vector for each patch.
+            positions: Their middles: (x, y) in [-1, 1] of the image, ``zoomed.grid.mean((2, 3))``. None where only what
+                the patches show is to count.
+        """
+        if positions is not None:
+            features = features + self.place(_waves(positions))
+        seen: Tensor = self.layers(features)
+        return seen.sum(1)
+
+
+_OCTAVES = 6
+"""Wavelengths from twice the image's side to a sixteenth of it."""
+
+
+def _waves(positions: Float[Tensor, "batch k 2"]) -> Float[Tensor, "batch k waves"]:
+    octaves = 2.0 ** torch.arange(_OCTAVES, device=positions.device)
+    phase = (math.pi / 2 * octaves * positions[..., None]).flatten(2)
+    return torch.cat([phase.sin(), phase.cos()], dim=-1)
