@@ -72,14 +72,13 @@ class ZoomRecord:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON; of the saliency the float32 numbers, row by row, little-endian, in base64."""
+        """Return it as plain JSON."""
         return {
             "version": _VERSION,
             "source_size": list(self.source_size),
             "out_size": list(self.out_size),
             **{name: getattr(self, name) for name in _SETTINGS},
-            "map_size": list(self.saliency.shape),
-            "saliency": base64.b64encode(self.saliency.numpy().astype("<f4").tobytes()).decode(),
+            **map_to_json(self.saliency),
         }
 
     @classmethod
@@ -93,9 +92,20 @@ class ZoomRecord:
         if not isinstance(version, int) or not 1 <= version <= _VERSION:
             raise ValueError(f"version must be in [1, {_VERSION}], got {version!r} – use a newer foveal.")
         try:
-            values = np.frombuffer(base64.b64decode(record["saliency"], validate=True), "<f4")
-            saliency = torch.from_numpy(values.astype(np.float32).reshape(record["map_size"]))
+            saliency = map_from_json(record)
             (height, width), (rows, cols) = record["source_size"], record["out_size"]
             return cls((height, width), (rows, cols), saliency, **{name: record[name] for name in _SETTINGS})
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"record must be one that to_json made, got {sorted(record)!r}.") from error
+
+
+def map_to_json(saliency: Float[Tensor, "rows cols"]) -> dict[str, Any]:
+    """Return a map as plain JSON: its size, and its float32 numbers row by row, little-endian, in base64."""
+    content = saliency.detach().float().cpu().numpy().astype("<f4").tobytes()
+    return {"map_size": list(saliency.shape), "saliency": base64.b64encode(content).decode()}
+
+
+def map_from_json(record: Mapping[str, Any]) -> Float[Tensor, "_rows _cols"]:
+    """Return the map that :func:`map_to_json` put into a record; a missing or malformed one raises as JSON does."""
+    values = np.frombuffer(base64.b64decode(record["saliency"], validate=True), "<f4")
+    return torch.from_numpy(values.astype(np.float32).reshape(record["map_size"]))

@@ -6,7 +6,36 @@ from typing import Any
 import torch
 from torch import nn
 
-from foveal.sampler import BoxSaliency, SaliencyNet, SaliencySampler, SpectralSaliency, UniformSampler
+from foveal.sampler import (
+    BoxSaliency,
+    PatchSampler,
+    SaliencyNet,
+    SaliencySampler,
+    ScoreNet,
+    SpectralSaliency,
+    UniformSampler,
+)
+
+
+def choose_patches(size: int, saliency: str, count: int) -> PatchSampler:
+    """Return a frozen sampler of patches.
+
+    Args:
+        size: Height and width of a patch in pixels.
+        saliency: ``"spectral"``, or a file that ``torch.save`` wrote: the ``state_dict`` of a :class:`ScoreNet`, or of a
+            sampler that has one.
+        count: How many of each image.
+
+    Raises:
+        ValueError: ``saliency`` is neither.
+    """
+    # Sixteen by sixteen cells: coarser than a network's, so that the best few are different places.
+    score = (
+        SpectralSaliency((16, 16))
+        if saliency == "spectral"
+        else _trained(Path(saliency), ScoreNet(), "score.")
+    )
+    return PatchSampler(count, size, score=score).eval().requires_grad_(requires_grad=False)
 
 
 def choose_zoom(
@@ -37,22 +66,22 @@ def _network(saliency: str, boxes_from: str | None) -> nn.Module:
         case "boxes":
             return BoxSaliency(boxes_from)
         case _:
-            return _trained(Path(saliency))
+            return _trained(Path(saliency), SaliencyNet(), "saliency.")
 
 
-def _trained(path: Path) -> nn.Module:
+def _trained(path: Path, network: nn.Module, prefix: str) -> nn.Module:
+    """Return a network with its weights from a file, also where they are a part of a sampler's, named with a prefix."""
     if not path.is_file():
         raise ValueError(
             f"saliency must be spectral, uniform, boxes or a file of weights that exists, got {str(path)!r} – write one with "
             "torch.save(zoom.state_dict(), path)."
         )
-    network = SaliencyNet()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict({name.removeprefix("saliency."): weight for name, weight in state.items()})
+        network.load_state_dict({name.removeprefix(prefix): weight for name, weight in state.items()})
     except Exception as error:  # of many kinds, for a file that may hold anything
         words = str(error).splitlines()[0]
         raise ValueError(
-            f"saliency must be the state_dict of a SaliencyNet, or of a sampler with one, got {str(path)!r}: {words}"
+            f"saliency must be the state_dict of a {type(network).__name__}, or of a sampler with one, got {str(path)!r}: {words}"
         ) from error
     return network

@@ -182,6 +182,14 @@ def zoom(
     format: Annotated[ImageFormat, typer.Option(help="What zoomed images are written as.")] = "jpg",  # noqa: A002
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of jpg and webp.")] = 90,
     size: Size = 224,
+    patches: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="As many patches of each image instead, SIZE pixels high and wide.",
+            show_default=False,
+        ),
+    ] = None,
     saliency: Annotated[
         str, typer.Option(help="spectral, uniform, boxes, or a file of trained weights.")
     ] = "spectral",
@@ -234,6 +242,7 @@ def zoom(
 
     recipe = Recipe(
         size=size,
+        patches=patches,
         format=format,
         quality=quality,
         saliency=saliency,

@@ -10,6 +10,7 @@ from foveal.sampler import PatchSampler, SpectralSaliency, UniformSampler
 from foveal.shards import Shards
 from foveal.tools._demo_zoom import DemoZoom, Picked
 from foveal.tools._originals import caption_facts, read_originals
+from foveal.tools._patch_frames import patch_frames
 from foveal.tools._sheet import SheetRow, as_picture
 
 
@@ -29,17 +30,10 @@ def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:
         uniform=as_picture(UniformSampler(size)([original]).images[0]),
         zoomed=side_by_side(sample.image),
         caption="   ".join(facts),
-        boxes=frames(sample.grid, (height, width)),
+        boxes=patch_frames(sample.grid, (height, width)),
         zoomed_boxes=frames_side_by_side(count, side),
         kept=range(count),
     )
-
-
-def frames(grid: Float[Tensor, "k side side 2"], size: tuple[int, int]) -> Float[np.ndarray, "k 4"]:
-    """Return the patches' outlines: (x0, y0, x1, y1) in pixels of an original of this (height, width)."""
-    side = grid.shape[1]
-    middle = (grid.mean((1, 2)).numpy(force=True) + 1) / 2 * np.array(size[::-1], np.float32)
-    return np.concatenate([middle - side / 2, middle + side / 2], 1).astype(np.float32)
 
 
 def side_by_side(patches: Float[Tensor, "k 3 side side"]) -> Float[np.ndarray, "height width 3"]:

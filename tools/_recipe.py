@@ -27,7 +27,8 @@ class Recipe:
     """The settings of ``foveal zoom``.
 
     Attributes:
-        size: Height and width of the zoomed images in pixels.
+        size: Height and width of the zoomed images, or of each patch, in pixels.
+        patches: How many patches of each image instead of one that is zoomed, None for the zoom.
         format: What they are written as; ``npy`` is (height, width, 3) uint8.
         quality: Of ``jpg`` and ``webp``, 1 to 100.
         saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, or a file of weights.
@@ -47,6 +48,7 @@ class Recipe:
     """
 
     size: int = 224
+    patches: int | None = None
     format: ImageFormat = "jpg"
     quality: int = 90
     saliency: str = "spectral"
@@ -71,9 +73,26 @@ class Recipe:
                 raise ValueError(
                     f"mask must be a png member, which keeps class ids as they are, got {mask!r}."
                 )
+        if self.patches is not None:
+            self._check_patches()
         names = (*self.boxes, *self.points, *self.masks)
         if len(set(names)) < len(names):
             raise ValueError(f"boxes, points and masks must be named once each, got {names!r}.")
+
+    def _check_patches(self) -> None:
+        for name, value in (("boxes", self.boxes), ("points", self.points), ("masks", self.masks)):
+            if value:
+                raise ValueError(
+                    f"{name} must be none with patches, into which no label follows, got {value!r}."
+                )
+        if self.saliency in ("uniform", "boxes"):
+            raise ValueError(
+                f"saliency must be spectral or the weights of a ScoreNet with patches, got {self.saliency!r}."
+            )
+        bounds = ("max_zoom", self.max_zoom), ("min_zoom", self.min_zoom)
+        for name, bound in bounds:
+            if bound is not None:
+                raise ValueError(f"{name} must be None with patches, which are as they are, got {bound!r}.")
 
     @property
     def labels(self) -> tuple[SpatialField, ...]:

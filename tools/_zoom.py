@@ -11,10 +11,11 @@ from typing import Any, TextIO
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from foveal.shards import Shards
 from foveal.shards._store import Store, open_store
-from foveal.tools._choose_zoom import choose_zoom
+from foveal.tools._choose_zoom import choose_patches, choose_zoom
 from foveal.tools._manifest import MANIFEST, claim
 from foveal.tools._progress import progress_bar
 from foveal.tools._quiet_codecs import quiet_codecs
@@ -144,7 +145,15 @@ def _by_name(shards: Shards) -> dict[str, Original]:
 
 def _job(recipe: Recipe, options: RunOptions, store: Store) -> Job:
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    zoom = choose_zoom(
+    zoom = _sampler(recipe)
+    fingerprint = claim(store, recipe.fingerprint(zoom, device.type), overwrite=options.overwrite)
+    return Job(recipe, zoom, device, fingerprint, options.storage_options, options.threads)
+
+
+def _sampler(recipe: Recipe) -> nn.Module:
+    if recipe.patches is not None:
+        return choose_patches(recipe.size, recipe.saliency, recipe.patches)
+    return choose_zoom(
         recipe.size,
         recipe.saliency,
         boxes_from=next(iter(recipe.boxes), None),
@@ -153,8 +162,6 @@ def _job(recipe: Recipe, options: RunOptions, store: Store) -> Job:
         max_zoom=recipe.max_zoom,
         min_zoom=recipe.min_zoom,
     )
-    fingerprint = claim(store, recipe.fingerprint(zoom, device.type), overwrite=options.overwrite)
-    return Job(recipe, zoom, device, fingerprint, options.storage_options, options.threads)
 
 
 def _zoom_left(

@@ -2,24 +2,28 @@
 
 import io
 import json
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from foveal.pipeline import Boxes, decode
-from foveal.pipeline._members import alternatives, find_member
+from foveal.pipeline._members import alternatives
 from foveal.sampler import UniformSampler, ZoomRecord
+from foveal.sampler._zoom_record import map_from_json
 from foveal.shards import Sample, Shards
 from foveal.shards._store import Store
+from foveal.tools._demo_patches import PATCHES, frames_side_by_side, side_by_side
 from foveal.tools._originals import read_boxes, read_originals, spread_evenly
 from foveal.tools._shard_files import OK, parse_table, table_name
-from foveal.tools._sheet import SheetRow, as_picture, draw_sheet, magnification
+from foveal.tools._sheet import TITLES, SheetRow, as_picture, draw_sheet, magnification
 from foveal.tools._zoom_shard import Job
-from foveal.tools._zoomed_sample import RECORD, zoomed_name
+from foveal.tools._zoomed_sample import RECORD, zoomed_names
 
 _ROWS = 5
 
@@ -37,10 +41,11 @@ def draw_zoomed(job: Job, originals: Shards, names: Sequence[str], store: Store)
     rows = []
     for pick in spread_evenly(_ROWS, len(zoomed)):
         ordinal = _ordinal(originals, zoomed, pick, store)
-        rows.append(_row(job, originals, ordinal, zoomed[pick]))
+        row = _row if job.recipe.patches is None else _patch_row
+        rows.append(row(job, originals, ordinal, zoomed[pick]))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sheet.png"
-        draw_sheet(rows, path)
+        draw_sheet(rows, path, titles=TITLES if job.recipe.patches is None else PATCHES.titles)
         return path.read_bytes()
 
 
@@ -51,6 +56,26 @@ def _ordinal(originals: Shards, zoomed: Shards, pick: int, store: Store) -> int:
     table = parse_table(store.read(table_name(name)))
     good = [place for place, row in enumerate(table) if row.status == OK]
     return int(originals.counts[:shard].sum()) + good[pick - int(zoomed.counts[:shard].sum())]
+
+
+def _patch_row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> SheetRow:
+    [original] = read_originals(originals, [ordinal])
+    height, width, _ = original.shape
+    record = json.loads(zoomed.members[RECORD])
+    patches = torch.from_numpy(np.stack(_pixels(job, zoomed.members))).permute(0, 3, 1, 2)
+    count, side = len(patches), job.recipe.size
+    even = math.isqrt(count * side**2)  # a uniform resize of as many pixels
+    return SheetRow(
+        original=original.numpy(),
+        grid=None,
+        saliency=map_from_json(record).numpy(),
+        uniform=as_picture(UniformSampler(even)([original]).images[0]),
+        zoomed=side_by_side(patches),
+        caption=f"{zoomed.key}   {width} × {height} → {count} × {side} × {side} as they are",
+        boxes=np.array(record["patches"], np.float32),
+        zoomed_boxes=frames_side_by_side(count, side),
+        kept=range(count),
+    )
 
 
 def _row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> SheetRow:
@@ -69,7 +94,7 @@ def _row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> SheetRow:
         grid=grid,
         saliency=record.saliency.numpy(),
         uniform=as_picture(UniformSampler(record.out_size)([original]).images[0]),
-        zoomed=_pixels(job, zoomed.members),
+        zoomed=_pixels(job, zoomed.members)[0],
         caption="   ".join(facts),
         **_boxes(job, originals[ordinal], zoomed, kept),
     )
@@ -87,11 +112,13 @@ def _boxes(job: Job, original: Sample, zoomed: Sample, record: Mapping[str, Any]
     }
 
 
-def _pixels(job: Job, members: Mapping[str, bytes]) -> Float[np.ndarray, "height width 3"]:
-    names = [zoomed_name(source, job.recipe) for source in alternatives(job.recipe.image)]
-    image = members[find_member(names, members)]
+def _pixels(job: Job, members: Mapping[str, bytes]) -> list[Float[np.ndarray, "height width 3"]]:
+    """Return a sample's zoomed image, or all of its patches."""
+    sources = (zoomed_names(source, job.recipe) for source in alternatives(job.recipe.image))
+    [names] = [names for names in dict.fromkeys(map(tuple, sources)) if names[0] in members]
+    files = [members[name] for name in names]
     if job.recipe.format == "npy":
-        pixels = np.lib.format.read_array(io.BytesIO(image), allow_pickle=False)
+        images = [np.lib.format.read_array(io.BytesIO(file), allow_pickle=False) for file in files]
     else:
-        pixels = decode([image])[0].numpy()
-    return pixels.astype(np.float32) / 255
+        images = [image.numpy() for image in decode(files)]
+    return [image.astype(np.float32) / 255 for image in images]

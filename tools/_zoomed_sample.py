@@ -12,8 +12,10 @@ from foveal.pipeline import Boxes, Mask, WarpedBoxes
 from foveal.pipeline._members import alternatives, find_member
 from foveal.pipeline._spatial_field import SpatialField
 from foveal.sampler import ZoomRecord
+from foveal.sampler._zoom_record import map_to_json
 from foveal.tools._encode_image import encode_image
 from foveal.tools._magnification import local_zoom
+from foveal.tools._patch_frames import patch_frames
 from foveal.tools._recipe import Recipe
 from foveal.tools._shard_files import OK, SampleRow
 from foveal.tools._zoomed_labels import kept_of, rewrite_labels
@@ -65,8 +67,10 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
         ValueError: It has another member of a name that is wanted.
     """
     source = find_member(alternatives(recipe.image), sample.members)
-    image = encode_image(sample.pixels, recipe.format, recipe.quality)
-    new = {zoomed_name(source, recipe): image, RECORD: json.dumps(_record(sample, zoom)).encode()}
+    shown = sample.pixels if recipe.patches is not None else sample.pixels[None]
+    images = [encode_image(pixels, recipe.format, recipe.quality) for pixels in shown]
+    new = dict(zip(zoomed_names(source, recipe), images, strict=True))
+    new[RECORD] = json.dumps(_record(sample, recipe, zoom)).encode()
     others = {ext: content for ext, content in sample.members.items() if ext != source}
     _check_names(sample, new, others, recipe)
     row = SampleRow(
@@ -74,20 +78,29 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
         OK,
         size=sample.size,
         sha256=hashlib.sha256(sample.members[source]).hexdigest(),
-        zoom=local_zoom(sample.grid.numpy()),
-        bytes=len(image),
+        zoom=None if recipe.patches is not None else local_zoom(sample.grid.numpy()),
+        bytes=sum(map(len, images)),
     )
     changed = rewrite_labels(sample.members, sample.labels)
     return {"__key__": sample.key, **others, **changed, **new}, row
 
 
-def zoomed_name(source: str, recipe: Recipe) -> str:
-    """Return the member that a zoomed image is, of the one that the original was: ``left.png`` of ``left.jpg``."""
+def zoomed_names(source: str, recipe: Recipe) -> list[str]:
+    """Return the members that a zoomed image is, of the one that the original was.
+
+    ``left.png`` of ``left.jpg``; and ``left.0.png``, ``left.1.png`` and so on for patches.
+    """
     folder, dot, _ = source.rpartition(".")
-    return f"{folder}{dot}{recipe.format}"
+    if recipe.patches is None:
+        return [f"{folder}{dot}{recipe.format}"]
+    return [f"{folder}{dot}{number}.{recipe.format}" for number in range(recipe.patches)]
 
 
-def _record(sample: Delivered, zoom: nn.Module) -> dict[str, Any]:
+def _record(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> dict[str, Any]:
+    if recipe.patches is not None:
+        corners = patch_frames(sample.grid, sample.size).round(2).tolist()
+        scores = map_to_json(sample.saliency[0])
+        return {"version": 1, "source_size": list(sample.size), "patches": corners, **scores}
     record = ZoomRecord.of(zoom, sample.saliency, sample.size).to_json()
     boxes = any(isinstance(field, Boxes) for field in sample.labels)
     return record | ({"kept": kept_of(sample.labels)} if boxes else {})

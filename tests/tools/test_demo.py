@@ -10,7 +10,8 @@ from foveal.sampler import PatchSampler, SaliencySampler, SpectralSaliency
 from foveal.shards import ShardWriter
 from foveal.tools._cli import DemoZoom
 from foveal.tools._demo import ZOOMS, run_demo
-from foveal.tools._demo_patches import frames, frames_side_by_side, side_by_side
+from foveal.tools._demo_patches import frames_side_by_side, side_by_side
+from foveal.tools._patch_frames import patch_frames
 from foveal.tools._scenes import _as_sample, draw_scene
 
 
@@ -73,7 +74,7 @@ def test_frames_are_where_the_patches_were_cut():
     picture = side_by_side(patches[0])
 
     assert picture.shape == (40, 40, 3)
-    pairs = zip(frames(grid[0], (200, 230)), frames_side_by_side(3, 20), strict=True)
+    pairs = zip(patch_frames(grid[0], (200, 230)), frames_side_by_side(3, 20), strict=True)
     for (x0, y0, x1, y1), (u0, v0, u1, v1) in (np.round(pair).astype(int) for pair in pairs):
         inside = image[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1].numpy() / 255
         assert np.abs(inside - picture[v0:v1, u0:u1]).max() < 1e-6

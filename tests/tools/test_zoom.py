@@ -16,6 +16,7 @@ from PIL import Image
 from foveal.pipeline import Boxes, Mask, Points, ZoomLoader
 from foveal.sampler import (
     BoxSaliency,
+    PatchSampler,
     SaliencyNet,
     SaliencySampler,
     SpectralSaliency,
@@ -434,3 +435,63 @@ def test_the_check_of_closeness_can_fail():
     """Or nothing above is shown."""
     with pytest.raises(AssertionError):
         check_close(torch.zeros(2), torch.ones(2), 1e-3)
+
+
+@pytest.mark.parametrize("image_format", ["png", "npy"])
+def test_patches(tmp_path, image_format):
+    """K of each image, as the loader delivers them, and where they are; the other members as they were."""
+    urls = write_originals(tmp_path / "in", shards=1)
+    zoom(urls, tmp_path / "out", Recipe(size=16, patches=3, format=image_format))
+    sampler = PatchSampler(3, 16, score=SpectralSaliency((16, 16))).eval().requires_grad_(False)
+    with ZoomLoader(urls, sampler, batch_size=5) as loader, Shards(urls) as shards:
+        [(online, _)] = loader
+        originals = [sample.members for sample in shards]
+    read = np.load if image_format == "npy" else Image.open
+    for k, (_, members) in enumerate(samples_of(tmp_path / "out")):
+        record = json.loads(members["zoom.json"])
+        offline = np.stack([np.asarray(read(io.BytesIO(members[f"{n}.{image_format}"]))) for n in range(3)])
+
+        assert np.array_equal(offline, np.rint(online[k].permute(0, 2, 3, 1).numpy() * 255))
+        assert record["source_size"] == [60 + 3 * k, 90 + 2 * k]
+        assert [[x1 - x0, y1 - y0] for x0, y0, x1, y1 in record["patches"]] == [[16, 16]] * 3
+        assert all(members[name] == originals[k][name] for name in ("cls", "json", "mask.png", "bin"))
+    assert [row["zoom"] for row in rows_of(tmp_path / "out")] == [None] * 5
+
+
+def test_patches_by_a_trained_scorer(tmp_path):
+    """Weights of a ScoreNet, also where they are a part of a sampler's."""
+    urls = write_originals(tmp_path / "in", shards=1, samples=2)
+    torch.manual_seed(0)
+    trained = PatchSampler(2, 16)
+    torch.save(trained.state_dict(), tmp_path / "patches.pt")
+    zoom(
+        urls,
+        tmp_path / "out",
+        Recipe(size=16, patches=2, format="npy", saliency=str(tmp_path / "patches.pt")),
+    )
+    with ZoomLoader(urls, trained.eval().requires_grad_(False), batch_size=2) as loader:
+        [(online, _)] = loader
+    for k, (_, members) in enumerate(samples_of(tmp_path / "out")):
+        assert np.array_equal(
+            np.load(io.BytesIO(members["1.npy"])), np.rint(online[k, 1].permute(1, 2, 0).numpy() * 255)
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"boxes": ("json:b",)},
+            "boxes must be none with patches, into which no label follows, got ('json:b',).",
+        ),
+        (
+            {"saliency": "uniform"},
+            "saliency must be spectral or the weights of a ScoreNet with patches, got 'uniform'.",
+        ),
+        ({"max_zoom": 2.0}, "max_zoom must be None with patches, which are as they are, got 2.0."),
+    ],
+)
+def test_what_patches_cannot(settings, message):
+    """Each with its value."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Recipe(patches=3, **settings)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from foveal.shards import Shards, ShardWriter
 from foveal.shards._store import Folder, StoreError
@@ -385,3 +386,15 @@ def test_memory_does_not_grow_with_the_shard(tmp_path, data_dir):
     few, many = peak(2), peak(20)
 
     assert many <= 1.15 * few, f"{few:.0f} MB for 62 photographs, {many:.0f} MB for 620"
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"patches": 3, "size": 16}, {"boxes": ("json:boxes",), "format": "npy"}]
+)
+def test_the_sheet(tmp_path, settings):
+    """Is drawn from what was written, for zooms, patches and boxes."""
+    urls = write_originals(tmp_path / "in", shards=1, bad=[2], samples=20)
+    zoom(urls, tmp_path / "out", Recipe(**{"size": 24, **settings}))
+
+    with Image.open(tmp_path / "out/sheet.png") as sheet:
+        assert sheet.width == 1600
