@@ -63,6 +63,8 @@ class SpectralSaliency(nn.Module):
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return log saliency, one number per cell of the map; the exponentials sum to one."""
+        if small.shape[0] == 0:  # of which torch takes no FFT
+            return small.new_empty(0, 1, *self.map_size)
         with torch.autocast(small.device.type, enabled=False):
             side = (self.analysis_px, self.analysis_px)
             square = interpolate(small.float(), side, mode="bilinear", align_corners=False, antialias=True)

@@ -1,0 +1,122 @@
+"""Layers on node lists: convolutions, norms and strides of an ordinary network, run where a mask has left nodes.
+
+Features lie as (nodes, channels), in the order of a :class:`NodeList`. A convolution gathers what its taps read and is then
+a matrix product; what works on each place alone (batch norm, ReLU) sees the list as an image one pixel high. A
+convolution with a stride is computed at those nodes alone that it leaves.
+
+Spacing is what keeps a network's weights valid: the taps of a convolution after k strides are 2^k cells apart (times its
+dilation), wherever the node is. Where a mask has kept all cells, that is the network with its strides replaced by
+dilation; where it has halved all that there is to halve, the network as it is.
+"""
+
+from dataclasses import dataclass, replace
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
+
+from foveal.sampler._node_list import NodeLists
+
+# Nodes are handed to torch's convolution in lines of so many: the quickest on CPUs, twice as quick as one long line.
+_LINE = 64
+
+_POINTWISE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Identity)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nodes:
+    """Features on the nodes of a mask.
+
+    Attributes:
+        features: One row for each node.
+        lists: The lists of the mask.
+        strides: How many strides of the network lie behind.
+    """
+
+    features: Float[Tensor, "nodes channel"]
+    lists: NodeLists
+    strides: int
+
+    def dense(self) -> Float[Tensor, "batch channel rows cols"]:
+        """Return a map on the finest lattice: each cell has the features of the node that stands for it."""
+        lookup = self.lists.after(self.strides).lookup
+        return self.features[lookup.flatten()].view(*lookup.shape, -1).permute(0, 3, 1, 2)
+
+
+def on_nodes(module: nn.Module, nodes: Nodes) -> Nodes:
+    """Run a module of an ordinary network on nodes.
+
+    It may be a convolution (square kernel of an odd side, padded to keep the size, stride 1 or 2), a batch norm, whose
+    statistics are then those of the nodes, a pointwise activation, a residual block in the manner of torchvision's
+    ResNet, or a Sequential of such. Its weights are used where they are.
+
+    Raises:
+        TypeError: Another kind of module.
+        ValueError: A convolution of another kind.
+    """
+    if isinstance(module, nn.Sequential):
+        for child in module:
+            nodes = on_nodes(child, nodes)
+        return nodes
+    if isinstance(module, nn.Conv2d):
+        return _conv(module, nodes)
+    if isinstance(module, (nn.modules.batchnorm._BatchNorm, *_POINTWISE)):  # noqa: SLF001 - what all batch norms share
+        return _pointwise(module, nodes)
+    if all(hasattr(module, name) for name in ("conv1", "bn1", "conv2", "bn2", "downsample")):
+        return _residual(module, nodes)
+    raise TypeError(
+        f"module must be a convolution, a batch norm, an activation or a residual block, got {type(module).__name__} – "
+        "other layers do not know of nodes."
+    )
+
+
+def _residual(block: nn.Module, nodes: Nodes) -> Nodes:
+    """Two or three convolutions beside a shortcut, by torchvision's names."""
+    names = [name for name in ("1", "2", "3") if hasattr(block, f"conv{name}")]
+    inner = nodes
+    for name in names:
+        inner = _pointwise(getattr(block, f"bn{name}"), _conv(getattr(block, f"conv{name}"), inner))
+        if name != names[-1]:
+            inner = replace(inner, features=inner.features.relu())
+    shortcut = nodes if block.downsample is None else on_nodes(block.downsample, nodes)  # type: ignore[arg-type]
+    return replace(inner, features=(inner.features + shortcut.features).relu())
+
+
+def _pointwise(module: nn.Module, nodes: Nodes) -> Nodes:
+    image = nodes.features.t()[None, :, None, :]  # (1, channel, 1, nodes)
+    return replace(nodes, features=module(image)[0, :, 0].t())
+
+
+def _conv(module: nn.Conv2d, nodes: Nodes) -> Nodes:
+    _check_conv(module)
+    strides = nodes.strides + module.stride[0] - 1  # a stride of 2 is one more, one of 1 is none
+    read = _read(module, nodes, strides)
+    kernel = module.weight.flatten(2)[..., None]  # (out, in, taps, 1)
+    made = conv2d(read, kernel, module.bias, groups=module.groups)[:, :, 0]
+    features = made.transpose(1, 2).reshape(-1, made.shape[1])[: len(nodes.lists.after(strides))]
+    return Nodes(features, nodes.lists, strides)
+
+
+def _read(module: nn.Conv2d, nodes: Nodes, strides: int) -> Float[Tensor, "lines channel taps length"]:
+    """Return what each tap reads at each node, as images that are ``taps`` pixels high and a line of nodes wide."""
+    channels = nodes.features.shape[1]
+    size = module.kernel_size[0]
+    if size == 1 and strides == nodes.strides:
+        lines = pad(nodes.features, (0, 0, 0, -len(nodes.features) % _LINE)).view(-1, 1, _LINE, channels)
+        return lines.permute(0, 3, 1, 2)
+    taps = nodes.lists.taps(nodes.strides, strides, size, module.dilation[0] * 2**nodes.strides)
+    outside = len(nodes.features)
+    taps = pad(taps, (0, 0, 0, -len(taps) % _LINE), value=outside).view(-1, _LINE, size**2).transpose(1, 2)
+    known = pad(nodes.features, (0, 0, 0, 1))  # beyond the edge there are zeros
+    return known[taps.flatten()].view(-1, size**2, _LINE, channels).permute(0, 3, 1, 2)
+
+
+def _check_conv(module: nn.Conv2d) -> None:
+    (size, width), (stride, other) = module.kernel_size, module.stride
+    same = tuple(step * (side // 2) for step, side in zip(module.dilation, module.kernel_size, strict=True))
+    fits = size == width and size % 2 == 1 and stride == other and stride in (1, 2)
+    if not fits or module.padding != same or module.padding_mode != "zeros" or len(set(module.dilation)) > 1:
+        raise ValueError(
+            "convolution must have a square kernel of an odd side, stride 1 or 2, and as many zeros around as keep the "
+            f"size, got {module!r} – only these can be computed on nodes."
+        )
