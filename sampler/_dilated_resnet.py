@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from typing import Self
+from typing import TypeVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
 from foveal.sampler._residual import BasicBlock, Bottleneck
+
+Net = TypeVar("Net", bound="DilatedResNet")  # Self is nothing that the tests' shape checker understands
 
 _DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -79,7 +81,9 @@ class DilatedResNet(nn.Module):
         return fine
 
     @classmethod
-    def from_weights(cls, weights: Mapping[str, Tensor], *, output_stride: int = 8) -> Self:
+    def from_weights(  # noqa: PYI019
+        cls: type[Net], weights: Mapping[str, Tensor], *, output_stride: int = 8
+    ) -> Net:
         """Return the network that these weights belong to, with them: blocks and widths are read off the names and shapes.
 
         Args:

@@ -5,7 +5,7 @@ lie at multiples of it; at the right and lower edges of the map they may be cut 
 """
 
 import torch
-from jaxtyping import Int, Num
+from jaxtyping import Bool, Int, Num, Shaped
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
@@ -46,7 +46,7 @@ def levels_of(mask: Num[Tensor, "batch 1 rows cols"]) -> Int[Tensor, "batch rows
     return levels[:, 0]
 
 
-def _any_in_block(where: Num[Tensor, "batch 1 rows cols"], side: int) -> Num[Tensor, "batch 1 rows cols"]:
+def _any_in_block(where: Bool[Tensor, "batch 1 rows cols"], side: int) -> Bool[Tensor, "batch 1 rows cols"]:
     """Whether there is any in the block around each cell."""
     if 0 in where.shape:
         return where
@@ -55,8 +55,8 @@ def _any_in_block(where: Num[Tensor, "batch 1 rows cols"], side: int) -> Num[Ten
 
 
 def spread_blocks(
-    blocks: Num[Tensor, "batch 1 _rows _cols"], side: int, size: tuple[int, int]
-) -> Num[Tensor, "batch 1 rows cols"]:
+    blocks: Shaped[Tensor, "batch 1 _rows _cols"], side: int, size: tuple[int, int]
+) -> Shaped[Tensor, "batch 1 rows cols"]:
     """Give each cell its block's value; blocks at the edge are cut off."""
     cells = blocks.repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)
     return cells[:, :, : size[0], : size[1]]

@@ -153,7 +153,7 @@ class MixedResolution(nn.Module):
 
     def _tokens(
         self, images: Images, pictures: Float[Tensor, "batch pictures height width 2"], cut: tuple[int, int]
-    ) -> tuple[Float[Tensor, "batch tokens side side 3"], Float[Tensor, "batch tokens side side 2"]]:
+    ) -> tuple[Float[Tensor, "batch tokens side side _channel"], Float[Tensor, "batch tokens side side 2"]]:
         """Sample some pictures of each image, each with the footprints of its own steps, and cut them into tokens."""
         batch, each = pictures.shape[:2]
         grids = pictures.flatten(0, 1)

@@ -1,7 +1,7 @@
 """Layers on node lists: convolutions, norms and strides of an ordinary network, run where a mask has left nodes.
 
 Features lie as (nodes, channels), in the order of a :class:`NodeList`. A convolution gathers what its taps read and is then
-a matrix product; what works on each place alone (batch norm, ReLU) sees the list as an image one pixel high. A
+a matrix product; what works on each place alone (batch norm, ReLU) sees each node as an image of one pixel. A
 convolution with a stride is computed at those nodes alone that it leaves.
 
 Spacing is what keeps a network's weights valid: the taps of a convolution after k strides are 2^k cells apart (times its
@@ -83,8 +83,9 @@ def _residual(block: nn.Module, nodes: Nodes) -> Nodes:
 
 
 def _pointwise(module: nn.Module, nodes: Nodes) -> Nodes:
-    image = nodes.features.t()[None, :, None, :]  # (1, channel, 1, nodes)
-    return replace(nodes, features=module(image)[0, :, 0].t())
+    # One pixel an image. As one image a line of nodes wide, torch 2.13 on the CPU takes batch norm's gradient for transposed.
+    pixels = nodes.features[:, :, None, None]
+    return replace(nodes, features=module(pixels)[:, :, 0, 0])
 
 
 def _conv(module: nn.Conv2d, nodes: Nodes) -> Nodes:
