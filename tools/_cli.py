@@ -180,6 +180,19 @@ def faults(
 
 
 @bench.command()
+def adaptive(
+    *,
+    repeats: Repeats = 5,
+    depth: Annotated[int, typer.Option(help="Layers of the ResNet: 18, 34, 50, 101 or 152.")] = 50,
+    json: Json = None,
+) -> None:
+    """Time the last stages of a ResNet with a part of their cells fine, beside all fine."""
+    from foveal.tools._bench_adaptive import bench_adaptive
+
+    bench_adaptive(repeats=repeats, depth=depth, json_path=json)
+
+
+@bench.command()
 def quality(urls: MaybeUrls = None, *, size: Size = 224, json: Json = None) -> None:
     """Measure how near zoomed images come to 256 points to a pixel: by one point, resized first, anti-aliased."""
     from foveal.tools._bench_quality import bench_quality
