@@ -17,6 +17,7 @@ MIXED_TITLES = (
     "Uniform, as many pixels",
     "Tokens in their places",
 )
+_REFINE = 4  # few cells, but so finely that the picture shows at a glance what they bring
 _PAINTED_PX = 616  # the longer side of what is painted: twice what a sheet shows
 _LINE = np.array([255, 214, 0], np.uint8)
 
@@ -26,8 +27,8 @@ def build_mixed(size: int) -> MixedResolution:
     patch_px = max(2, size // 14)
     tokens = (size // patch_px) ** 2
     cells = round(math.sqrt(tokens / 2))
-    refined = min(cells**2, (tokens - cells**2) // 4)
-    return MixedResolution(cells, patch_px=patch_px, refined=refined)
+    refined = min(cells**2, (tokens - cells**2) // _REFINE**2)
+    return MixedResolution(cells, patch_px=patch_px, refined=refined, refine=_REFINE)
 
 
 def mixed_row(
