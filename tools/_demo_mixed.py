@@ -12,7 +12,7 @@ from foveal.sampler import MixedResolution, UniformSampler, token_positions
 from foveal.tools._sheet import SheetRow, as_picture
 
 MIXED_TITLES = (
-    "Original, cells and fine tokens",
+    "Original, refined cells framed",
     "Saliency",
     "Uniform, as many pixels",
     "Tokens in their places",
@@ -37,17 +37,17 @@ def mixed_row(
     grid: Float[Tensor, "tokens patch_px patch_px 2"],
     saliency: Float[Tensor, "1 rows cols"],
     *,
-    cells: tuple[int, int],
+    zoom: MixedResolution,
     caption: str,
 ) -> SheetRow:
-    """Return the row of one image, from what :class:`MixedResolution` made of it.
+    """Return the row of one image, from what mixed resolution made of it.
 
     Args:
         original: The whole image.
         tokens: Of ``Zoomed.images``, of this image: first the coarse ones.
         grid: Of ``Zoomed.grid``.
         saliency: Of ``Zoomed.saliency``.
-        cells: Coarse cells, (rows, cols).
+        zoom: The sampler.
         caption: One line above the row.
     """
     places = token_positions(grid[None])[0].double().cpu()
@@ -58,8 +58,8 @@ def mixed_row(
     budget = math.sqrt(pixels * height / width)
     as_many = max(1, round(budget)), max(1, round(pixels / budget))
     return SheetRow(
-        original=outlined(original.cpu(), places[cells[0] * cells[1] :]),
-        grid=_borders(cells),
+        original=framed(original.cpu(), _refined(places, zoom)),
+        grid=_borders(zoom.cells),
         saliency=saliency[0].numpy(force=True),
         uniform=as_picture(UniformSampler(as_many)([original]).images[0]),
         zoomed=painted,
@@ -80,10 +80,10 @@ def paint(
     return as_picture(canvas)
 
 
-def outlined(
-    original: UInt8[Tensor, "height width 3"], places: Float[Tensor, "tokens 4"]
+def framed(
+    original: UInt8[Tensor, "height width 3"], places: Float[Tensor, "places 4"]
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Return the original with a line around each of these tokens."""
+    """Return the original with a frame around each of these places."""
     drawn = original.numpy().copy()
     thick = max(1, max(drawn.shape[:2]) // 500)
     for x0, y0, x1, y1 in rectangles(places, drawn.shape[:2]).tolist():
@@ -98,6 +98,12 @@ def rectangles(places: Float[Tensor, "tokens 4"], size: tuple[int, ...]) -> Int[
     middle, half = (places[:, :2] + 1) / 2, places[:, 2:] / 2
     corners = torch.cat([(middle - half) * whole, (middle + half) * whole], dim=1)
     return corners.round().long().clamp(min=0)
+
+
+def _refined(places: Float[Tensor, "tokens 4"], zoom: MixedResolution) -> Float[Tensor, "refined 4"]:
+    """Where the cells lie that the fine tokens make up."""
+    each = places[zoom.cells[0] * zoom.cells[1] :].view(zoom.refined, zoom.refine**2, 4)
+    return torch.cat([each.mean(dim=1)[:, :2], each[:, 0, 2:] * zoom.refine], dim=1)
 
 
 def _borders(cells: tuple[int, int]) -> Float[np.ndarray, "rows cols 2"]:

@@ -299,6 +299,18 @@ def test_any_resnet_of_torchvisions_names():
     check_close(AdaptiveDownsample(block)(image, torch.ones(1, 1, 6, 8))[:, :, ::2, ::2], block(image), 1e-5)
 
 
+@torch.no_grad()
+def test_autocast():
+    """In half precision it is the same network, to half precision."""
+    net = trained(18)
+    images, mask = batch((64, 96))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = net(images, mask)
+
+    assert half.dtype == torch.bfloat16
+    check_equal(half.float(), net(images, mask), 0.05)
+
+
 def test_nodes_are_fewer():
     """A quarter kept fine is 7 of 16 nodes: a quarter, and a quarter of the rest."""
     net = trained(18)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from foveal.sampler import FixedSaliency, MixedResolution, token_positions
-from foveal.tools._demo_mixed import MIXED_TITLES, build_mixed, mixed_row, outlined, paint, rectangles
+from foveal.tools._demo_mixed import MIXED_TITLES, build_mixed, mixed_row, paint, rectangles
 from foveal.tools._scenes import draw_scene
 from foveal.tools._sheet import draw_sheet
 from tests import reference
@@ -54,17 +54,18 @@ def test_painted_tokens_are_the_picture():
     assert quality[0] > quality[1] + 3
 
 
-def test_fine_tokens_are_outlined():
-    """Lines lie around the fine tokens and nowhere else; the original is not written to."""
+def test_refined_cells_are_framed():
+    """Lines lie around the cell that was refined and nowhere else; the original is not written to."""
     image = torch.zeros(60, 90, 3, dtype=torch.uint8)
-    grid = corner_zoom()([image]).grid
-    drawn = outlined(image, token_positions(grid)[0, 6:]).sum(-1)
+    zoom = corner_zoom()
+    tokens, grid, saliency = zoom([image])
+    drawn = mixed_row(image, tokens[0], grid[0], saliency[0], zoom=zoom, caption="").original.sum(-1)
 
     assert image.sum() == 0
     assert drawn[:30].sum() == drawn[:, :60].sum() == 0
-    assert (drawn[30, 60:] > 0).all()
-    assert (drawn[30:, 89] > 0).all()
-    assert drawn[33:43, 63:73].sum() == 0
+    assert (drawn[[30, 59], 60:] > 0).all()
+    assert (drawn[30:, [60, 89]] > 0).all()
+    assert drawn[31:59, 61:89].sum() == 0
 
 
 @pytest.mark.parametrize("size", [8, 64, 224])
@@ -81,7 +82,7 @@ def test_row_of_a_sheet(tmp_path):
     zoom = build_mixed(64)
     scene = torch.from_numpy(draw_scene(0, size=(480, 320)).image)
     tokens, grid, saliency = zoom([scene])
-    row = mixed_row(scene, tokens[0], grid[0], saliency[0], cells=zoom.cells, caption="a scene")
+    row = mixed_row(scene, tokens[0], grid[0], saliency[0], zoom=zoom, caption="a scene")
     draw_sheet([row], tmp_path / "sheet.png")
 
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
