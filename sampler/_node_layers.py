@@ -11,7 +11,8 @@ dilation; where it has halved all that there is to halve, the network as it is.
 
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
@@ -91,25 +92,51 @@ def _pointwise(module: nn.Module, nodes: Nodes) -> Nodes:
 def _conv(module: nn.Conv2d, nodes: Nodes) -> Nodes:
     _check_conv(module)
     strides = nodes.strides + module.stride[0] - 1  # a stride of 2 is one more, one of 1 is none
-    read = _read(module, nodes, strides)
+    if module.kernel_size == (1, 1) and strides == nodes.strides:
+        rows = pad(nodes.features, (0, 0, 0, -len(nodes.features) % _LINE))
+        made = _conv_lines(_as_lines(rows, 1), module)
+    else:
+        size, spacing = module.kernel_size[0], module.dilation[0] * 2**nodes.strides
+        taps = nodes.lists.taps(nodes.strides, strides, size, spacing)
+        made = _conv_gathered(nodes.features, taps, module)
+    return Nodes(made[: len(nodes.lists.after(strides))], nodes.lists, strides)
+
+
+def _conv_gathered(
+    features: Float[Tensor, "_nodes _in"], taps: Int[Tensor, "_others taps"], module: nn.Conv2d
+) -> Float[Tensor, "rows channel"]:
+    """Convolve what the taps read. Backward gathers it once more, rather than keep so many copies of all features."""
+    count = taps.shape[1]
+    whole = pad(taps, (0, 0, 0, -len(taps) % _LINE), value=len(features))
+    index = whole.view(-1, _LINE, count).transpose(1, 2).flatten()  # line by line, and tap by tap in each
+
+    def gather(known: Tensor) -> Tensor:
+        return _as_lines(pad(known, (0, 0, 0, 1))[index], count)  # beyond the edge there are zeros
+
+    read = gather(features)
+    source, place = features.detach(), read.data_ptr()
+
+    def pack(saved: Tensor) -> Tensor | None:
+        return None if saved.data_ptr() == place else saved
+
+    def unpack(packed: Tensor | None) -> Tensor:
+        return gather(source) if packed is None else packed
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        return _conv_lines(read, module)
+
+
+def _as_lines(rows: Float[Tensor, "_rows channel"], taps: int) -> Float[Tensor, "lines channel taps length"]:
+    """See rows as images that are ``taps`` pixels high and a line of nodes wide."""
+    return rows.view(-1, taps, _LINE, rows.shape[1]).permute(0, 3, 1, 2)
+
+
+def _conv_lines(
+    read: Float[Tensor, "lines _in taps length"], module: nn.Conv2d
+) -> Float[Tensor, "rows channel"]:
     kernel = module.weight.flatten(2)[..., None]  # (out, in, taps, 1)
     made = conv2d(read, kernel, module.bias, groups=module.groups)[:, :, 0]
-    features = made.transpose(1, 2).reshape(-1, made.shape[1])[: len(nodes.lists.after(strides))]
-    return Nodes(features, nodes.lists, strides)
-
-
-def _read(module: nn.Conv2d, nodes: Nodes, strides: int) -> Float[Tensor, "lines channel taps length"]:
-    """Return what each tap reads at each node, as images that are ``taps`` pixels high and a line of nodes wide."""
-    channels = nodes.features.shape[1]
-    size = module.kernel_size[0]
-    if size == 1 and strides == nodes.strides:
-        lines = pad(nodes.features, (0, 0, 0, -len(nodes.features) % _LINE)).view(-1, 1, _LINE, channels)
-        return lines.permute(0, 3, 1, 2)
-    taps = nodes.lists.taps(nodes.strides, strides, size, module.dilation[0] * 2**nodes.strides)
-    outside = len(nodes.features)
-    taps = pad(taps, (0, 0, 0, -len(taps) % _LINE), value=outside).view(-1, _LINE, size**2).transpose(1, 2)
-    known = pad(nodes.features, (0, 0, 0, 1))  # beyond the edge there are zeros
-    return known[taps.flatten()].view(-1, size**2, _LINE, channels).permute(0, 3, 1, 2)
+    return made.transpose(1, 2).reshape(-1, made.shape[1])
 
 
 def _check_conv(module: nn.Conv2d) -> None:

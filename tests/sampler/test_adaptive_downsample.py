@@ -264,9 +264,9 @@ def test_a_mask_is_learned_towards_its_budget():
     net, decide = AdaptiveResNet(18, width=8), LearnedMask(16)
     images, _ = batch((64, 96), count=4)
     fine = net.fine(images).detach()
-    optimiser = torch.optim.Adam(decide.parameters(), 2e-3)
+    optimiser = torch.optim.Adam(decide.parameters(), 3e-3)
     before = decide(fine).mean().item()
-    for _ in range(40):
+    for _ in range(30):
         loss = budget_loss(decide(fine), 0.75)
         optimiser.zero_grad()
         loss.backward()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from foveal.sampler import Nodes, node_lists, on_nodes
+from foveal.sampler import Nodes, _node_layers, node_lists, on_nodes
 from foveal.sampler._mask import snapped
 from tests.checks import check_close, unhooked
 from tests.sampler.masks import any_levels, as_mask, coarsest, conv_by_hand, node_at, nodes_of
@@ -143,6 +143,18 @@ def test_gradients_of_gathers(kind):
 
     inputs = [t.detach().clone().requires_grad_() for t in (nodes.features, conv.weight, conv.bias)]
     assert torch.autograd.gradcheck(run, inputs)
+
+
+def test_what_was_gathered_is_not_kept(monkeypatch):
+    """Backward gathers once more, for the weights' gradient; nine copies of the features do not wait for it."""
+    calls = []
+    as_lines = _node_layers._as_lines
+    monkeypatch.setattr(_node_layers, "_as_lines", lambda *args: calls.append(args) or as_lines(*args))
+    out = on_nodes(nn.Conv2d(2, 3, 3, padding=1).double(), random_nodes(LEVELS, 1, 2))
+
+    assert len(calls) == 1
+    out.features.sum().backward()
+    assert len(calls) == 2
 
 
 class _OnNodes(nn.Module):
