@@ -66,9 +66,10 @@ class MixedResolution(nn.Module):
         antialias: bool = True,
     ) -> None:
         super().__init__()
-        self.cells = height_and_width(cells, "cells")
+        rows, cols = self.cells = (cells, cells) if isinstance(cells, int) else cells
         self.lowres_size = height_and_width(lowres_size, "lowres_size")
-        rows, cols = self.cells
+        if min(rows, cols) < 1:
+            raise ValueError(f"cells must be at least 1 along each axis, got {cells!r}.")
         if patch_px < 2:
             raise ValueError(
                 f"patch_px must be at least 2, got {patch_px!r} – a token of one pixel shows no scale."
@@ -125,7 +126,7 @@ class MixedResolution(nn.Module):
             self._tokens(images, out_of_views(fine, views), (self.refine, self.refine)),
         ]
         pixels, grids = (torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True))
-        return Zoomed(pixels.movedim(-1, 2), grids, weights)
+        return Zoomed(pixels.movedim(-1, 2).contiguous(), grids, weights)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
@@ -166,9 +167,8 @@ class MixedResolution(nn.Module):
             pixels = sample(repeated, grids, antialias=self.antialias)
         tokens = each * cut[0] * cut[1]
         first, second = (_cut(part, cut) for part in (pixels.movedim(1, -1), grids))
-        return first.reshape(batch, tokens, *first.shape[2:]), second.reshape(
-            batch, tokens, *second.shape[2:]
-        )
+        shape = (batch, tokens, *second.shape[2:4])
+        return first.reshape(*shape, first.shape[-1]), second.reshape(*shape, 2)
 
 
 def _cut(

@@ -86,10 +86,12 @@ def crops(pairs: Sequence[Pair], size: tuple[int, int], batch: int, generator: t
     return torch.stack(images), torch.stack(cells)
 
 
-def train(pairs: Sequence[Pair], keep: float, *, steps: int, width: int, size: tuple[int, int]) -> CrackNet:
+def train(
+    pairs: Sequence[Pair], keep: float, *, steps: int, width: int, size: tuple[int, int], seed: int
+) -> CrackNet:
     """Train with so large a share kept fine; the same start and the same crops each time."""
-    torch.manual_seed(0)
-    net, generator = CrackNet(width), torch.Generator().manual_seed(0)
+    torch.manual_seed(seed)
+    net, generator = CrackNet(width), torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(net.parameters(), 3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
     rare = torch.tensor(5.0)
@@ -156,6 +158,7 @@ def main() -> None:
     parser.add_argument(
         "--crop", type=int, nargs=2, default=(32, 48), help="Rows and columns of a crop, in cells."
     )
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=9)
     options = parser.parse_args()
     pairs = read(options.urls)
@@ -170,7 +173,8 @@ def main() -> None:
     nets: dict[float, CrackNet] = {}
     for keep in dict.fromkeys(keeps):
         start = time.perf_counter()
-        nets[keep] = train(rest, keep, steps=options.steps, width=options.width, size=tuple(options.crop))
+        settings = {"steps": options.steps, "width": options.width, "size": tuple(options.crop)}
+        nets[keep] = train(rest, keep, **settings, seed=options.seed)
         print(f"trained with {keep:.0%} fine in {time.perf_counter() - start:.0f} s", flush=True)
     costs = cost(nets[0.25], held[0][0], keeps, options.repeats)
     print(f"{len(rest)} images to train, {len(held)} to test\n{'':20}     AP     F1  nodes     ms")

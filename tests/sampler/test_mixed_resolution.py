@@ -266,7 +266,7 @@ def test_in_another_loader(shard):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cells": 0, "refined": 0}, "cells must be at least 1 pixel, got 0."),
+        ({"cells": 0, "refined": 0}, "cells must be at least 1 along each axis, got 0."),
         ({"cells": 2, "refined": 5}, "refined must be from 0 to the 4 cells there are, got 5."),
         ({"cells": 2, "refined": 1, "refine": 1}, "refine must be at least 2, got 1."),
         (
