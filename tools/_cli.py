@@ -184,12 +184,14 @@ def adaptive(
     *,
     repeats: Repeats = 5,
     depth: Annotated[int, typer.Option(help="Layers of the ResNet: 18, 34, 50, 101 or 152.")] = 50,
+    size: Annotated[int, typer.Option(min=16, help="Height and width of the images, in pixels.")] = 448,
+    batch_size: BatchSize = 1,
     json: Json = None,
 ) -> None:
     """Time the last stages of a ResNet with a part of their cells fine, beside all fine."""
     from foveal.tools._bench_adaptive import bench_adaptive
 
-    bench_adaptive(repeats=repeats, depth=depth, json_path=json)
+    bench_adaptive(repeats=repeats, depth=depth, size=size, batch_size=batch_size, json_path=json)
 
 
 @bench.command()

@@ -262,11 +262,11 @@ def test_a_mask_is_learned_towards_its_budget():
     """With the budget's loss alone, three quarters of the cells are halved in the end; without, about half."""
     torch.manual_seed(0)
     net, decide = AdaptiveResNet(18, width=8), LearnedMask(16)
-    images, _ = batch((64, 96), count=4)
+    images, _ = batch((64, 64))
     fine = net.fine(images).detach()
-    optimiser = torch.optim.Adam(decide.parameters(), 3e-3)
+    optimiser = torch.optim.Adam(decide.parameters(), 4e-3)
     before = decide(fine).mean().item()
-    for _ in range(30):
+    for _ in range(24):
         loss = budget_loss(decide(fine), 0.75)
         optimiser.zero_grad()
         loss.backward()

@@ -16,13 +16,13 @@ def net():
 def test_small_run(tmp_path, capsys):
     """A small run prints its table and writes its file."""
     path = tmp_path / "adaptive.json"
-    ratios = bench_adaptive(repeats=1, depth=18, cells=(8, 12), width=8, json_path=path)
+    ratios = bench_adaptive(repeats=1, depth=18, size=64, batch_size=2, width=8, json_path=path)
 
     report = json.loads(path.read_text())
     assert report["of_dense"] == {"0.25": ratios[0.25], "0.5": ratios[0.5], "0.75": ratios[0.75]}
     assert len(report["cases"]) == 6
     printed = capsys.readouterr().out
-    assert "ResNet-18 on 8 × 12 cells" in printed
+    assert "ResNet-18 on 2 × 8 × 8 cells" in printed
     assert "25% fine" in printed
     assert "0.44" in printed  # 1/4 + 3/4 * 1/4 of the nodes
 
@@ -42,4 +42,4 @@ def test_budget():
     """A quarter of the cells is fine."""
     image = torch.randint(256, (64, 96, 3), dtype=torch.uint8)
 
-    assert budget(image, (8, 12), 0.25).float().mean() == 0.75
+    assert budget([image], (8, 12), 0.25).float().mean() == 0.75
