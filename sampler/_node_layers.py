@@ -20,6 +20,8 @@ from foveal.sampler._node_list import NodeLists
 
 # Nodes are handed to torch's convolution in lines of so many: the quickest on CPUs, twice as quick as one long line.
 _LINE = 64
+# And so many lines are gathered at a time: their copies stay in the processor's cache.
+_LINES = 16
 
 _POINTWISE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Identity)
 
@@ -105,22 +107,27 @@ def _conv(module: nn.Conv2d, nodes: Nodes) -> Nodes:
 def _conv_gathered(
     features: Float[Tensor, "_nodes _in"], taps: Int[Tensor, "_others taps"], module: nn.Conv2d
 ) -> Float[Tensor, "rows channel"]:
-    """Convolve what the taps read. Backward gathers it once more, rather than keep so many copies of all features."""
-    count = taps.shape[1]
+    """Convolve what the taps read, a part of the nodes at a time: what is gathered stays near the processor."""
     whole = pad(taps, (0, 0, 0, -len(taps) % _LINE), value=len(features))
-    index = whole.view(-1, _LINE, count).transpose(1, 2).flatten()  # line by line, and tap by tap in each
+    known = pad(features, (0, 0, 0, 1))  # beyond the edge there are zeros
+    parts = [_conv_part(known, part, module) for part in torch.split(whole, _LINE * _LINES)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def gather(known: Tensor) -> Tensor:
-        return _as_lines(pad(known, (0, 0, 0, 1))[index], count)  # beyond the edge there are zeros
 
-    read = gather(features)
-    source, place = features.detach(), read.data_ptr()
+def _conv_part(
+    known: Float[Tensor, "_known _in"], taps: Int[Tensor, "rows taps"], module: nn.Conv2d
+) -> Float[Tensor, "rows channel"]:
+    """Convolve what these read. Backward gathers it once more, rather than keep so many copies of all features."""
+    count = taps.shape[1]
+    index = taps.view(-1, _LINE, count).transpose(1, 2).flatten()  # line by line, and tap by tap in each
+    read, source = _as_lines(known[index], count), known.detach()
+    place = read.data_ptr()
 
     def pack(saved: Tensor) -> Tensor | None:
         return None if saved.data_ptr() == place else saved
 
     def unpack(packed: Tensor | None) -> Tensor:
-        return gather(source) if packed is None else packed
+        return _as_lines(source[index], count) if packed is None else packed
 
     with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
         return _conv_lines(read, module)
