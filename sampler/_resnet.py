@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d, relu
 
+from foveal.sampler._residual import BasicBlock
+
 
 class ResNet18Saliency(nn.Module):
     """Saliency logits from the trunk of ResNet-18, conv1 to layer3, as published (Recasens et al. 2018).
@@ -33,9 +35,9 @@ class ResNet18Saliency(nn.Module):
         self.map_size = map_size
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = nn.Sequential(_Block(64, 64, 1), _Block(64, 64, 1))
-        self.layer2 = nn.Sequential(_Block(64, 128, 2), _Block(128, 128, 1))
-        self.layer3 = nn.Sequential(_Block(128, 256, 2), _Block(256, 256, 1))
+        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
+        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
+        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
         self.head = nn.Conv2d(256, 1, kernel_size=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -63,25 +65,3 @@ class ResNet18Saliency(nn.Module):
         trunk = {name: value for name, value in state_dict.items() if not name.startswith(("layer4.", "fc."))}
         head = {f"head.{name}": value for name, value in self.head.state_dict().items()}
         self.load_state_dict({**trunk, **head})
-
-
-class _Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, kernel_size=3, stride=stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, kernel_size=3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample = None
-        if stride != 1 or inputs != outputs:
-            shortcut = nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False)
-            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
-
-    def forward(
-        self, features: Float[Tensor, "batch _in _h _w"]
-    ) -> Float[Tensor, "batch channel height width"]:
-        shortcut = features if self.downsample is None else self.downsample(features)
-        features = relu(self.bn1(self.conv1(features)))
-        return relu(self.bn2(self.conv2(features)) + shortcut)

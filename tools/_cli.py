@@ -43,7 +43,7 @@ StorageOptions = Annotated[
     str, typer.Option(help="For remote shards and folders: JSON that fsspec's file system takes.")
 ]
 ImageFormat = Literal["jpg", "webp", "png", "npy"]
-DemoZoom = Literal["saliency", "patches"]
+DemoZoom = Literal["saliency", "patches", "mixed"]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 Json = Annotated[
     Path | None, typer.Option("--json", dir_okay=False, help="Also write the numbers to this file.")
@@ -334,6 +334,21 @@ def faults(
         size=size,
         json_path=json,
     )
+
+
+@bench.command()
+def adaptive(
+    *,
+    repeats: Repeats = 5,
+    depth: Annotated[int, typer.Option(help="Layers of the ResNet: 18, 34, 50, 101 or 152.")] = 50,
+    size: Annotated[int, typer.Option(min=16, help="Height and width of the images, in pixels.")] = 448,
+    batch_size: BatchSize = 1,
+    json: Json = None,
+) -> None:
+    """Time the last stages of a ResNet with a part of their cells fine, beside all fine."""
+    from foveal.tools._bench_adaptive import bench_adaptive
+
+    bench_adaptive(repeats=repeats, depth=depth, size=size, batch_size=batch_size, json_path=json)
 
 
 @bench.command()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from foveal.pipeline import LoaderStats, ZoomLoader
 from foveal.shards import Shards
 from foveal.tools._bench import describe_machine, print_table
+from foveal.tools._demo_mixed import MIXED
 from foveal.tools._demo_patches import PATCHES
 from foveal.tools._demo_saliency import SALIENCY
 from foveal.tools._demo_zoom import DemoZoom, Picked
@@ -19,7 +20,7 @@ from foveal.tools._progress import progress_bar
 from foveal.tools._scenes import write_shards
 from foveal.tools._sheet import draw_sheet
 
-ZOOMS = {"saliency": SALIENCY, "patches": PATCHES}
+ZOOMS = {"saliency": SALIENCY, "patches": PATCHES, "mixed": MIXED}
 """What ``foveal demo --zoom`` may be."""
 
 _STAGES = {
@@ -82,7 +83,7 @@ def show_loop(
     console.print(
         "    from foveal.pipeline import ZoomLoader\n"
         f"    from foveal.sampler import {shown.names}\n\n"
-        f"    zoom = {shown.code.format(size=size)}\n"
+        f"    zoom = {shown.code(size)}\n"
         f"    loader = ZoomLoader(urls, zoom, batch_size={batch_size}{names[1]})\n"
         f"    for images, {names[0]} in loader:\n"
         f"        ...  # {describe(batch[0])}, {describe(batch[1])}\n\n"

@@ -61,7 +61,7 @@ def _cols(count: int) -> int:
 PATCHES = DemoZoom(
     build=lambda size: PatchSampler(4, size // 2, score=SpectralSaliency((16, 16))),
     names="PatchSampler, SpectralSaliency",
-    code="PatchSampler(4, {size} // 2, score=SpectralSaliency((16, 16)))",
+    code=lambda size: f"PatchSampler(4, {size} // 2, score=SpectralSaliency((16, 16)))",
     titles=("Original, and its patches", "Scores", "Uniform resize", "Patches"),
     row=_row,
 )

@@ -33,7 +33,7 @@ def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:
 SALIENCY = DemoZoom(
     build=lambda size: SaliencySampler(size, saliency=SpectralSaliency(), temperature=_TEMPERATURE),
     names="SaliencySampler, SpectralSaliency",
-    code=f"SaliencySampler({{size}}, saliency=SpectralSaliency(), temperature={_TEMPERATURE})",
+    code=lambda size: f"SaliencySampler({size}, saliency=SpectralSaliency(), temperature={_TEMPERATURE})",
     titles=TITLES,
     row=_row,
 )

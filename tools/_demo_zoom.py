@@ -28,13 +28,13 @@ class DemoZoom:
     Attributes:
         build: Makes the sampler for an output of this height and width in pixels, or of as many pixels.
         names: What of ``foveal.sampler`` one imports for it.
-        code: What one writes for it, with ``{size}`` for the size.
+        code: What one writes for it, for an output of this size.
         titles: Over the four columns of its sheet.
         row: Makes the row of a sample, of shards and for a size.
     """
 
     build: Callable[[int], nn.Module]
     names: str
-    code: str
+    code: Callable[[int], str]
     titles: tuple[str, str, str, str]
     row: Callable[[Shards, Picked, int], SheetRow]

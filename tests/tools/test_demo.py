@@ -59,7 +59,7 @@ def test_the_code_that_is_shown_makes_the_zoom_that_runs(name):
     shown = ZOOMS[name]
     names = {imported: getattr(foveal.sampler, imported) for imported in shown.names.split(", ")}
 
-    assert repr(eval(shown.code.format(size=64), names)) == repr(shown.build(64))
+    assert repr(eval(shown.code(64), names)) == repr(shown.build(64))
 
 
 def test_every_zoom_of_the_demo_is_an_option():

@@ -1,0 +1,40 @@
+"""Where tokens lie and how large they are: what a transformer's position encoding needs to be told of them."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def token_positions(grid: Float[Tensor, "batch tokens rows cols 2"]) -> Float[Tensor, "batch tokens 4"]:
+    """Return (x, y, width, height) of each token, as its grid has it.
+
+    Args:
+        grid: Where the pixels of each token look, as a sampler that answers with tokens has it in ``Zoomed.grid``, or a loader in
+            ``"__grid__"``: (x, y) in [-1, 1] of the source. At least 2 by 2 pixels.
+
+    Returns:
+        The centre (x, y) in [-1, 1] of the source, and how much of the source the token spans along its own two axes, as a
+        share of the source's sides: 1 is all of it. Where a view turns the source, these are lengths in that frame.
+
+    Raises:
+        ValueError: The grid has another shape, or a token is less than 2 by 2 pixels.
+
+    Example:
+        >>> _, grid, _ = MixedResolution(2, patch_px=8, refined=0)(torch.zeros(1, 3, 32, 64))
+        >>> token_positions(grid)[0, 1]  # the upper right quarter
+        tensor([ 0.5000, -0.5000,  0.5000,  0.5000])
+    """
+    if grid.ndim != 5 or grid.shape[-1] != 2 or min(grid.shape[2:4]) < 2:
+        raise ValueError(
+            f"grid must be (batch, tokens, rows, cols, 2) with at least 2 x 2 pixels, got shape {tuple(grid.shape)!r}."
+        )
+    centre = grid.mean(dim=(2, 3))
+    across = _span(grid[:, :, :, -1] - grid[:, :, :, 0], grid.shape[3])
+    down = _span(grid[:, :, -1] - grid[:, :, 0], grid.shape[2])
+    return torch.cat([centre, across, down], dim=-1)
+
+
+def _span(ends: Float[Tensor, "batch tokens pixels 2"], pixels: int) -> Float[Tensor, "batch tokens 1"]:
+    """From the distance of the outermost pixels' centres to that of their outer edges, as a share of [-1, 1]."""
+    between: Tensor = torch.linalg.vector_norm(ends.mean(dim=2), dim=-1, keepdim=True)
+    return between * (pixels / (pixels - 1)) / 2
