@@ -1,15 +1,17 @@
 .PHONY: demo test test-all fuzz check format
 
 PY := .venv/bin/python
+# On as many processors as there are, four at most: each process loads all of torch.
+PYTEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 demo: .venv/ready
 	$(PY) -m foveal.tools demo --out demo
 
 test: .venv/ready
-	$(PY) -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: .venv/ready
-	FOVEAL_NEW_EXAMPLES=1 $(PY) -m pytest
+	FOVEAL_NEW_EXAMPLES=1 $(PYTEST)
 
 # A million damaged images, a quarter of an hour; SEED=... for others.
 SEED ?= 0
