@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from foveal.pipeline import Boxes, Mask, WarpedBoxes
@@ -25,9 +26,9 @@ OWN_FIELDS = ("__index__", "__key__", "__url__", "__members__", "__size__", "__g
 
 
 class Delivered(NamedTuple):
-    """A sample as the loader delivers it: the image, ``OWN_FIELDS``, and labels that followed the zoom."""
+    """A sample as the loader delivers it: the image in [0, 1], ``OWN_FIELDS``, and labels that followed the zoom."""
 
-    pixels: np.ndarray[Any, Any]
+    image: Tensor
     ordinal: int
     key: str
     url: str
@@ -39,14 +40,13 @@ class Delivered(NamedTuple):
 
 
 def apart(batch: Sequence[Any], labels: Sequence[SpatialField]) -> list[Delivered]:
-    """Return the samples of a batch one by one, off its device, their pixels (height, width, 3) uint8."""
+    """Return the samples of a batch one by one, off its device."""
     images, ordinals, keys, urls, members, sizes, grids, saliency, *values = batch
-    pixels = (images * 255).round().byte().movedim(-3, -1).cpu().numpy()
-    grids, saliency = grids.cpu(), saliency.cpu()
+    images, grids, saliency = images.cpu(), grids.cpu(), saliency.cpu()
     named = dict(zip(labels, values, strict=True))
     return [
         Delivered(
-            pixels[k],
+            images[k],
             int(ordinals[k]),
             keys[k],
             urls[k],
@@ -67,7 +67,7 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
         ValueError: It has another member of a name that is wanted.
     """
     source = find_member(alternatives(recipe.image), sample.members)
-    shown = sample.pixels if recipe.patches is not None else sample.pixels[None]
+    shown = _as_bytes(sample.image if recipe.patches is not None else sample.image[None])
     images = [encode_image(pixels, recipe.format, recipe.quality) for pixels in shown]
     new = dict(zip(zoomed_names(source, recipe), images, strict=True))
     new[RECORD] = json.dumps(_record(sample, recipe, zoom)).encode()
@@ -94,6 +94,11 @@ def zoomed_names(source: str, recipe: Recipe) -> list[str]:
     if recipe.patches is None:
         return [f"{folder}{dot}{recipe.format}"]
     return [f"{folder}{dot}{number}.{recipe.format}" for number in range(recipe.patches)]
+
+
+def _as_bytes(images: Tensor) -> UInt8[np.ndarray, "count height width 3"]:
+    """Round to grey levels, in NumPy: torch would wake threads that spin while DALI wants the processors."""
+    return np.rint(images.numpy().transpose(0, 2, 3, 1) * np.float32(255)).astype(np.uint8)
 
 
 def _record(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> dict[str, Any]:
