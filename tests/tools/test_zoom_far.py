@@ -118,8 +118,9 @@ def test_an_error_on_a_node_is_the_error_here(tmp_path):
     )
 
     assert run.returncode == 1
-    assert run.stderr.startswith("foveal: format must be one whose name no other member has, got 'png'")
-    assert len(run.stderr.splitlines()) == 1
+    *_, last = run.stderr.splitlines()  # where Ray's threads print, too
+    assert last.startswith("foveal: format must be one whose name no other member has, got 'png'")
+    assert "Traceback" not in run.stderr
 
 
 def test_a_cluster_that_is_not_there(tmp_path):
