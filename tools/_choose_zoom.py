@@ -1,5 +1,6 @@
 """The zoom that a command line describes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ from torch import nn
 
 from foveal.sampler import (
     BoxSaliency,
+    NJetSaliencyNet,
     PatchSampler,
+    ResNet18Saliency,
     SaliencyNet,
     SaliencySampler,
     ScoreNet,
@@ -33,7 +36,7 @@ def choose_patches(size: int, saliency: str, count: int) -> PatchSampler:
     score = (
         SpectralSaliency((16, 16))
         if saliency == "spectral"
-        else _trained(Path(saliency), ScoreNet(), "score.")
+        else _trained(Path(saliency), (ScoreNet,), "score.")
     )
     return PatchSampler(count, size, score=score).eval().requires_grad_(requires_grad=False)
 
@@ -46,7 +49,8 @@ def choose_zoom(
     Args:
         size: Height and width of its output in pixels.
         saliency: ``"spectral"``, ``"uniform"`` for no zoom at all, ``"boxes"``, or a file that ``torch.save`` wrote: the
-            ``state_dict`` of a :class:`SaliencyNet`, or of a sampler that has one.
+            ``state_dict`` of a :class:`SaliencyNet`, :class:`ResNet18Saliency` (which then looks at 224 x 224 pixels) or
+            :class:`NJetSaliencyNet`, or of a sampler that has one.
         boxes_from: Where a sample's boxes are, for ``"boxes"``.
         **options: The other arguments of :class:`SaliencySampler`.
 
@@ -55,7 +59,10 @@ def choose_zoom(
     """
     if saliency == "uniform":
         return UniformSampler(size)
-    zoom = SaliencySampler(size, saliency=_network(saliency, boxes_from), **options)
+    network = _network(saliency, boxes_from)
+    if isinstance(network, ResNet18Saliency):
+        options = {"lowres_size": (224, 224), **options}
+    zoom = SaliencySampler(size, saliency=network, **options)
     return zoom.eval().requires_grad_(requires_grad=False)
 
 
@@ -66,11 +73,15 @@ def _network(saliency: str, boxes_from: str | None) -> nn.Module:
         case "boxes":
             return BoxSaliency(boxes_from)
         case _:
-            return _trained(Path(saliency), SaliencyNet(), "saliency.")
+            kinds = (SaliencyNet, ResNet18Saliency, NJetSaliencyNet)
+            return _trained(Path(saliency), kinds, "saliency.")
 
 
-def _trained(path: Path, network: nn.Module, prefix: str) -> nn.Module:
-    """Return a network with its weights from a file, also where they are a part of a sampler's, named with a prefix."""
+def _trained(path: Path, kinds: Sequence[type[nn.Module]], prefix: str) -> nn.Module:
+    """Return a network with its weights from a file, also where they are a part of a sampler's, named with a prefix.
+
+    Their names say of which kind it is.
+    """
     if not path.is_file():
         raise ValueError(
             f"saliency must be spectral, uniform, boxes or a file of weights that exists, got {str(path)!r} – write one with "
@@ -78,10 +89,19 @@ def _trained(path: Path, network: nn.Module, prefix: str) -> nn.Module:
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict({name.removeprefix(prefix): weight for name, weight in state.items()})
+        weights = {name.removeprefix(prefix): weight for name, weight in state.items()}
+        candidates = [kind() for kind in kinds]
+        of_these = (network for network in candidates if network.state_dict().keys() == weights.keys())
+        network = next(of_these, candidates[0])
+        network.load_state_dict(weights)
     except Exception as error:  # of many kinds, for a file that may hold anything
         words = str(error).splitlines()[0]
         raise ValueError(
-            f"saliency must be the state_dict of a {type(network).__name__}, or of a sampler with one, got {str(path)!r}: {words}"
+            f"saliency must be the state_dict of a {_named(kinds)}, or of a sampler with one, got {str(path)!r}: {words}"
         ) from error
     return network
+
+
+def _named(kinds: Sequence[type[nn.Module]]) -> str:
+    *others, last = (kind.__name__ for kind in kinds)
+    return f"{', '.join(others)} or {last}" if others else str(last)

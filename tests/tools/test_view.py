@@ -8,7 +8,14 @@ import torch
 from PIL import Image
 
 from foveal.pipeline import Boxes
-from foveal.sampler import SaliencyNet, SaliencySampler, SpectralSaliency, warp_boxes
+from foveal.sampler import (
+    NJetSaliencyNet,
+    ResNet18Saliency,
+    SaliencyNet,
+    SaliencySampler,
+    SpectralSaliency,
+    warp_boxes,
+)
 from foveal.shards import ShardError, Shards, ShardWriter
 from foveal.tools._choose_zoom import choose_zoom
 from foveal.tools._view import view_row, view_shards
@@ -70,13 +77,15 @@ def test_boxes_that_are_not_there(shard):
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_trained_weights(tmp_path, whole):
-    """Of a saliency network, or of the sampler around it; frozen either way."""
-    trained = SaliencySampler(16)
+@pytest.mark.parametrize("kind", [SaliencyNet, ResNet18Saliency, NJetSaliencyNet])
+def test_trained_weights(tmp_path, whole, kind):
+    """Of a saliency network of any kind, or of the sampler around it; frozen either way."""
+    trained = SaliencySampler(16, saliency=kind())
     torch.save((trained if whole else trained.saliency).state_dict(), tmp_path / "net.pt")
     zoom = choose_zoom(32, str(tmp_path / "net.pt"))
 
-    assert isinstance(zoom.saliency, SaliencyNet)
+    assert isinstance(zoom.saliency, kind)
+    assert zoom.lowres_size == ((224, 224) if kind is ResNet18Saliency else (128, 128))
     assert all(torch.equal(a, b) for a, b in zip(zoom.parameters(), trained.parameters(), strict=True))
     assert not any(p.requires_grad for p in zoom.parameters())
 
@@ -94,7 +103,8 @@ def test_other_files(tmp_path, content):
         torch.save({"a": torch.zeros(1)}, path)
     else:
         path.write_bytes(content)
-    with pytest.raises(ValueError, match=re.escape(f"got {str(path)!r}")) as caught:
+    kinds = "a SaliencyNet, ResNet18Saliency or NJetSaliencyNet, or of a sampler with one, got"
+    with pytest.raises(ValueError, match=re.escape(f"{kinds} {str(path)!r}")) as caught:
         choose_zoom(32, str(path))
     assert "\n" not in str(caught.value)
 
