@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from foveal.pipeline._decode import default_num_threads
-from foveal.pipeline._members import MemberError, alternatives, find_member
+from foveal.pipeline._members import alternatives
 from foveal.shards import ShardError, Shards, ShardWarning
 from foveal.shards._store import Store, open_store
+from foveal.tools._image_hash import image_hash
 from foveal.tools._manifest import MANIFEST, read_manifest
 from foveal.tools._print_findings import print_findings
 from foveal.tools._progress import progress_bar
@@ -77,7 +78,8 @@ def verify_against(
         )
     findings: list[Finding] = []
     counts: Counter[str] = Counter()
-    check = partial(_check_shard, store, store.names(), fingerprint, options)
+    files = store.names()
+    check = partial(_check_shard, store, files, fingerprint, options)
     with (
         warnings.catch_warnings(),
         ThreadPoolExecutor(default_num_threads()) as pool,
@@ -88,7 +90,7 @@ def verify_against(
         for found, rows in progress.track(checks, total=len(originals.urls), description="Comparing"):
             findings += found
             counts.update(row.status for row in rows)
-    findings += _strangers(store, originals.urls)
+    findings += _strangers(files, originals.urls)
     places = ((found.fault, ": ".join(filter(None, (found.shard, found.detail)))) for found in findings)
     print_findings(console, places, what="findings")
     failed = ", ".join(f"{count:,} {status}" for status, count in counts.most_common() if status != OK)
@@ -106,8 +108,9 @@ def _check_shard(
     stats = parse_stats(store.read(stats_name(name))) if stats_name(name) in files else None
     if stats is None or name not in files or table_name(name) not in files:
         return [Finding(name, "is not done")], []
-    rows = parse_table(store.read(table_name(name)))
-    found = list(_faults_of_files(store, stats, rows, dict(fingerprint)))
+    table = store.read(table_name(name))
+    rows = parse_table(table)
+    found = list(_faults_of_files(store, stats, table, rows, fingerprint=dict(fingerprint)))
     with Shards(url, storage_options=options) as original:
         found += _faults_of_rows(name, original, rows, fingerprint["image"])
     try:
@@ -122,14 +125,14 @@ def _check_shard(
 
 
 def _faults_of_files(
-    store: Store, stats: ShardStats, rows: Sequence[SampleRow], fingerprint: dict[str, Any]
+    store: Store, stats: ShardStats, table: bytes, rows: Sequence[SampleRow], *, fingerprint: dict[str, Any]
 ) -> Iterator[Finding]:
     name = stats.shard
     if stats.fingerprint != fingerprint_id(fingerprint):
         yield Finding(name, "was made with another fingerprint", stats.fingerprint)
     if store.digest(name) != stats.sha256:
         yield Finding(name, "has another content than its stats say")
-    if store.digest(table_name(name)) != stats.samples_sha256:
+    if hashlib.sha256(table).hexdigest() != stats.samples_sha256:
         yield Finding(name, "has another table than its stats say")
     counted = len(rows), sum(row.status == OK for row in rows), count_failures(rows)
     if counted != (stats.samples, stats.ok, stats.failed):
@@ -142,17 +145,8 @@ def _faults_of_rows(name: str, original: Shards, rows: Sequence[SampleRow], imag
         yield Finding(name, "accounts for other samples than there are", _first_difference(keys, listed))
         return
     for ordinal, row in enumerate(rows):
-        if _image_hash(original, ordinal, image) != row.sha256:
+        if image_hash(original.read(ordinal, alternatives(image)).members, image) != row.sha256:
             yield Finding(name, "was made of other images", row.key)
-
-
-def _image_hash(original: Shards, ordinal: int, image: str) -> str | None:
-    extensions = alternatives(image)
-    members = original.read(ordinal, extensions).members
-    try:
-        return hashlib.sha256(members[find_member(extensions, members)]).hexdigest()
-    except MemberError:
-        return None
 
 
 def _first_difference(expected: Sequence[str], actual: Sequence[str]) -> str:
@@ -163,7 +157,7 @@ def _first_difference(expected: Sequence[str], actual: Sequence[str]) -> str:
     return f"sample {place} should be {one}, is {other}"
 
 
-def _strangers(store: Store, urls: Sequence[str]) -> list[Finding]:
+def _strangers(files: Collection[str], urls: Sequence[str]) -> list[Finding]:
     names = set(map(name_of_zoomed, urls))
-    tars = sorted(name for name in store.names() if name.endswith(".tar"))
+    tars = sorted(name for name in files if name.endswith(".tar"))
     return [Finding(name, "belongs to none of the originals") for name in tars if name not in names]

@@ -34,6 +34,7 @@ Size = Annotated[int, typer.Option(min=8, help="Height and width of the zoomed i
 BatchSize = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each round times every case once.")]
 Grid = Literal["kernel", "separable", "cdf"]
+SaliencyOption = Annotated[str, typer.Option(help="spectral, uniform, boxes, or a file of trained weights.")]
 MaxZoom = Annotated[float | None, typer.Option(help="No step finer than this.  [default: no bound]")]
 MinZoom = Annotated[float | None, typer.Option(help="No step coarser than this.  [default: no bound]")]
 MaxPixels = Annotated[
@@ -144,7 +145,7 @@ def view(
     urls: Urls,
     *,
     out: Annotated[Path, typer.Option(dir_okay=False, help="The picture, a PNG.")] = Path("sheet.png"),
-    saliency: Annotated[str, typer.Option(help="spectral, or a file of trained weights.")] = "spectral",
+    saliency: SaliencyOption = "spectral",
     grid: Annotated[Grid, typer.Option(help="How points are drawn to what matters.")] = "kernel",
     temperature: Annotated[float, typer.Option(help="Below 1 zooms harder.")] = 0.5,
     max_zoom: MaxZoom = None,
@@ -190,9 +191,7 @@ def zoom(
             show_default=False,
         ),
     ] = None,
-    saliency: Annotated[
-        str, typer.Option(help="spectral, uniform, boxes, or a file of trained weights.")
-    ] = "spectral",
+    saliency: SaliencyOption = "spectral",
     grid: Annotated[Grid, typer.Option(help="How points are drawn to what matters.")] = "kernel",
     temperature: Annotated[float, typer.Option(help="Below 1 zooms harder.")] = 0.5,
     max_zoom: MaxZoom = None,

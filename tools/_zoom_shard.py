@@ -16,10 +16,10 @@ from torch import nn
 
 from foveal.pipeline import ZoomLoader
 from foveal.pipeline._decode import default_num_threads
-from foveal.pipeline._members import MemberError, alternatives, find_member
 from foveal.pipeline._micro_batch import MICRO_BATCH
 from foveal.shards import ShardError, Shards, ShardWarning, ShardWriter, write_index
 from foveal.shards._store import Store
+from foveal.tools._image_hash import image_hash
 from foveal.tools._recipe import Recipe
 from foveal.tools._shard_files import (
     OK,
@@ -166,11 +166,8 @@ class ShardZoomer:
         if sample.key not in reasons:
             raise ShardError(sample.url, sample.key, "was neither delivered nor found to be bad")
         reason = reasons[sample.key]
-        try:
-            image = sample.members[find_member(alternatives(self._job.recipe.image), sample.members)]
-        except MemberError:
-            return SampleRow(sample.key, status_of(reason), reason)
-        return SampleRow(sample.key, status_of(reason), reason, sha256=hashlib.sha256(image).hexdigest())
+        sha256 = image_hash(sample.members, self._job.recipe.image)
+        return SampleRow(sample.key, status_of(reason), reason, sha256=sha256)
 
 
 def zoom_here(

@@ -1,6 +1,5 @@
 """One zoomed sample: what the loader delivers of it, and what is written of that."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from foveal.pipeline._spatial_field import SpatialField
 from foveal.sampler import ZoomRecord
 from foveal.sampler._zoom_record import map_to_json
 from foveal.tools._encode_image import encode_image
+from foveal.tools._image_hash import image_hash
 from foveal.tools._magnification import local_zoom
 from foveal.tools._patch_frames import patch_frames
 from foveal.tools._recipe import Recipe
@@ -77,7 +77,7 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
         sample.key,
         OK,
         size=sample.size,
-        sha256=hashlib.sha256(sample.members[source]).hexdigest(),
+        sha256=image_hash(sample.members, recipe.image),
         zoom=None if recipe.patches is not None else local_zoom(sample.grid.numpy()),
         bytes=sum(map(len, images)),
     )
