@@ -1,9 +1,10 @@
 """The demo's patches: the original with their frames, scores, uniform resize, the patches at full resolution."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from foveal.sampler import PatchSampler, SpectralSaliency, UniformSampler
@@ -14,25 +15,50 @@ from foveal.tools._patch_frames import patch_frames
 from foveal.tools._sheet import SheetRow, as_picture
 
 
-def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:
-    """Return a row of the contact sheet: the patches of a sample side by side, each framed as in its original."""
-    [original] = read_originals(shards, [sample.ordinal])
+def patch_row(
+    original: UInt8[Tensor, "height width 3"],
+    patches: Float[Tensor, "k 3 side side"],
+    *,
+    scores: Float[np.ndarray, "rows cols"],
+    corners: Float[np.ndarray, "k 4"],
+    even: int,
+    caption: Sequence[str],
+) -> SheetRow:
+    """Return the row of one image: its patches side by side, each framed as in the original.
+
+    Args:
+        original: The whole image.
+        patches: Cut out of it, in [0, 1].
+        scores: What they were chosen by.
+        corners: Where they lie: (x0, y0, x1, y1) in pixels of the original.
+        even: Height and width of the uniform resize beside them, in pixels.
+        caption: What stands above the row before the sizes.
+    """
     height, width, _ = original.shape
-    count, _, side, _ = sample.image.shape
-    facts = [
-        *caption_facts(shards, sample.ordinal),
-        f"{width} × {height} → {count} × {side} × {side} as they are",
-    ]
+    count, _, side, _ = patches.shape
     return SheetRow(
         original=original.numpy(),
         grid=None,
-        saliency=sample.saliency[0].numpy(force=True),
-        uniform=as_picture(UniformSampler(size)([original]).images[0]),
-        zoomed=side_by_side(sample.image),
-        caption="   ".join(facts),
-        boxes=patch_frames(sample.grid, (height, width)),
+        saliency=scores,
+        uniform=as_picture(UniformSampler(even)([original]).images[0]),
+        zoomed=side_by_side(patches),
+        caption="   ".join([*caption, f"{width} × {height} → {count} × {side} × {side} as they are"]),
+        boxes=corners,
         zoomed_boxes=frames_side_by_side(count, side),
         kept=range(count),
+    )
+
+
+def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:
+    [original] = read_originals(shards, [sample.ordinal])
+    height, width, _ = original.shape
+    return patch_row(
+        original,
+        sample.image,
+        scores=sample.saliency[0].numpy(force=True),
+        corners=patch_frames(sample.grid, (height, width)),
+        even=size,
+        caption=caption_facts(shards, sample.ordinal),
     )
 
 

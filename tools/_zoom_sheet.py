@@ -18,7 +18,7 @@ from foveal.sampler import UniformSampler, ZoomRecord
 from foveal.sampler._zoom_record import map_from_json
 from foveal.shards import Sample, Shards
 from foveal.shards._store import Store
-from foveal.tools._demo_patches import PATCHES, frames_side_by_side, side_by_side
+from foveal.tools._demo_patches import PATCHES, patch_row
 from foveal.tools._originals import read_boxes, read_originals, spread_evenly
 from foveal.tools._shard_files import OK, parse_table, table_name
 from foveal.tools._sheet import TITLES, SheetRow, as_picture, draw_sheet, magnification
@@ -60,21 +60,15 @@ def _ordinal(originals: Shards, zoomed: Shards, pick: int, store: Store) -> int:
 
 def _patch_row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> SheetRow:
     [original] = read_originals(originals, [ordinal])
-    height, width, _ = original.shape
     record = json.loads(zoomed.members[RECORD])
     patches = torch.from_numpy(np.stack(_pixels(job, zoomed.members))).permute(0, 3, 1, 2)
-    count, side = len(patches), job.recipe.size
-    even = math.isqrt(count * side**2)  # a uniform resize of as many pixels
-    return SheetRow(
-        original=original.numpy(),
-        grid=None,
-        saliency=map_from_json(record).numpy(),
-        uniform=as_picture(UniformSampler(even)([original]).images[0]),
-        zoomed=side_by_side(patches),
-        caption=f"{zoomed.key}   {width} × {height} → {count} × {side} × {side} as they are",
-        boxes=np.array(record["patches"], np.float32),
-        zoomed_boxes=frames_side_by_side(count, side),
-        kept=range(count),
+    return patch_row(
+        original,
+        patches,
+        scores=map_from_json(record).numpy(),
+        corners=np.array(record["patches"], np.float32),
+        even=math.isqrt(len(patches) * job.recipe.size**2),  # of as many pixels
+        caption=[zoomed.key],
     )
 
 
