@@ -1,7 +1,9 @@
 """The paper's layer: look at a small copy, decide where to look closely, sample the full resolution there."""
 
 import math
+import os
 from collections.abc import Sequence
+from typing import Any, BinaryIO, Self
 
 import torch
 from jaxtyping import Float
@@ -11,10 +13,23 @@ from foveal.sampler._grid import Family, check_zoom, unchecked_grid
 from foveal.sampler._images import Images
 from foveal.sampler._kernel_grid import Padding
 from foveal.sampler._lowres import lowres as lowres_of
+from foveal.sampler._saliency_checkpoint import VERSION, describe_network, make_network, read_checkpoint
 from foveal.sampler._saliency_net import SaliencyNet
 from foveal.sampler._sample import sample
 from foveal.sampler._views import Views, boxes_in_views, out_of_views
 from foveal.sampler._zoomed import Zoomed
+
+_SETTINGS = (
+    "out_size",
+    "lowres_size",
+    "family",
+    "fwhm_cells",
+    "padding",
+    "temperature",
+    "max_zoom",
+    "min_zoom",
+    "antialias",
+)
 
 
 class SaliencySampler(nn.Module):
@@ -85,6 +100,41 @@ class SaliencySampler(nn.Module):
         self.min_zoom = None if min_zoom is None else float(min_zoom)
         self.antialias = antialias
 
+    @classmethod
+    def from_checkpoint(
+        cls, path: str | os.PathLike[str], *, saliency: nn.Module | None = None, **changes: Any
+    ) -> Self:
+        """Return the zoom that :meth:`save_checkpoint` wrote, as ``foveal train`` does; on the CPU.
+
+        Args:
+            path: The file. Nothing in it is run.
+            saliency: For a network of yours, one made as for training; its weights are replaced. None for those that
+                Foveal has.
+            **changes: Settings that shall be others than those it was trained with, such as ``out_size``.
+
+        Raises:
+            ValueError: It is no such file, of a newer version, or of another network.
+        """
+        checkpoint = read_checkpoint(path)
+        return cls(**{**checkpoint["settings"], **changes}, saliency=make_network(checkpoint, saliency))
+
+    def save_checkpoint(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+        """Write settings and weights to one file, which :meth:`from_checkpoint` and ``foveal zoom --saliency`` take."""
+        torch.save(
+            {
+                "version": VERSION,
+                "settings": self.settings,
+                **describe_network(self.saliency),
+                "weights": self.saliency.state_dict(),
+            },
+            path,
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All arguments but the saliency network, as plain values."""
+        return {name: getattr(self, name) for name in _SETTINGS}
+
     @property
     def source_px(self) -> tuple[int, int] | None:
         """Height and width in pixels beyond which a larger source (or view of it) shows no more; None without a ``max_zoom``."""
@@ -139,11 +189,7 @@ class SaliencySampler(nn.Module):
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
-        return (
-            f"out_size={self.out_size}, lowres_size={self.lowres_size}, family={self.family!r}, "
-            f"fwhm_cells={self.fwhm_cells}, padding={self.padding!r}, temperature={self.temperature}, "
-            f"max_zoom={self.max_zoom}, min_zoom={self.min_zoom}, antialias={self.antialias}"
-        )
+        return ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
 
     def _logits(
         self,

@@ -1,0 +1,60 @@
+"""The processes that train together: those that ``torchrun`` started, or this one alone."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """This process among those that train together.
+
+    Attributes:
+        rank: Its number.
+        world_size: How many there are.
+        device: Where it trains.
+    """
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    def share(self, module: nn.Module) -> nn.Module:
+        """Have a module's gradients averaged over the ranks, where there are several and it learns."""
+        learns = any(parameter.requires_grad for parameter in module.parameters())
+        return DistributedDataParallel(module) if self.world_size > 1 and learns else module
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum over all ranks."""
+        if self.world_size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def wait(self) -> None:
+        """Wait until every rank is here."""
+        if self.world_size > 1:
+            dist.barrier()
+
+
+@contextmanager
+def in_ranks() -> Iterator[Ranks]:
+    """Join the other processes of ``torchrun``, over NCCL where there are GPUs and gloo elsewhere."""
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    ours = "WORLD_SIZE" in os.environ and not dist.is_initialized()
+    if ours:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        there = dist.is_available() and dist.is_initialized()
+        yield Ranks(dist.get_rank() if there else 0, dist.get_world_size() if there else 1, device)
+    finally:
+        if ours:
+            dist.destroy_process_group()
