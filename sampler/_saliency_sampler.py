@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import torch
 from jaxtyping import Float
@@ -103,7 +103,7 @@ class SaliencySampler(nn.Module):
     @classmethod
     def from_checkpoint(
         cls, path: str | os.PathLike[str], *, saliency: nn.Module | None = None, **changes: Any
-    ) -> Self:
+    ) -> "SaliencySampler":
         """Return the zoom that :meth:`save_checkpoint` wrote, as ``foveal train`` does; on the CPU.
 
         Args:

@@ -18,6 +18,10 @@ from foveal.sampler import (
     SpectralSaliency,
     UniformSampler,
 )
+from foveal.sampler._saliency_checkpoint import is_checkpoint
+
+# Sharper than the sampler's own: saliency that was not trained for a zoom is too even for one.
+_TEMPERATURE = 0.5
 
 
 def choose_patches(size: int, saliency: str, count: int) -> PatchSampler:
@@ -48,22 +52,34 @@ def choose_zoom(
 
     Args:
         size: Height and width of its output in pixels.
-        saliency: ``"spectral"``, ``"uniform"`` for no zoom at all, ``"boxes"``, or a file that ``torch.save`` wrote: the
+        saliency: ``"spectral"``, ``"uniform"`` for no zoom at all, ``"boxes"``, or a file: one that
+            :meth:`SaliencySampler.save_checkpoint` wrote, as ``foveal train`` does, or one that ``torch.save`` wrote, the
             ``state_dict`` of a :class:`SaliencyNet`, :class:`ResNet18Saliency` (which then looks at 224 x 224 pixels) or
             :class:`NJetSaliencyNet`, or of a sampler that has one.
         boxes_from: Where a sample's boxes are, for ``"boxes"``.
-        **options: The other arguments of :class:`SaliencySampler`.
+        **options: The other arguments of :class:`SaliencySampler`. None stands for what the file says, and where it says
+            nothing, for a temperature of 0.5 and the defaults.
 
     Raises:
         ValueError: ``saliency`` is none of them, or an option is out of range.
     """
     if saliency == "uniform":
         return UniformSampler(size)
-    network = _network(saliency, boxes_from)
-    if isinstance(network, ResNet18Saliency):
-        options = {"lowres_size": (224, 224), **options}
-    zoom = SaliencySampler(size, saliency=network, **options)
+    chosen = {name: value for name, value in options.items() if value is not None}
+    if _is_checkpoint(Path(saliency)):
+        zoom = SaliencySampler.from_checkpoint(saliency, out_size=size, **chosen)
+    else:
+        network = _network(saliency, boxes_from)
+        look = {"lowres_size": (224, 224)} if isinstance(network, ResNet18Saliency) else {}
+        zoom = SaliencySampler(size, saliency=network, **{"temperature": _TEMPERATURE, **look, **chosen})
     return zoom.eval().requires_grad_(requires_grad=False)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    try:
+        return path.is_file() and is_checkpoint(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception:  # noqa: BLE001 - of many kinds, for a file that may hold anything; said where it is read as weights
+        return False
 
 
 def _network(saliency: str, boxes_from: str | None) -> nn.Module:

@@ -35,6 +35,13 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each round times every case once.")]
 Grid = Literal["kernel", "separable", "cdf"]
 SaliencyOption = Annotated[str, typer.Option(help="spectral, uniform, boxes, or a file of trained weights.")]
+GridOption = Annotated[
+    Grid | None,
+    typer.Option(help="How points are drawn to what matters.  [default: as it was trained, or kernel]"),
+]
+Temperature = Annotated[
+    float | None, typer.Option(help="Below 1 zooms harder.  [default: as it was trained, or 0.5]")
+]
 MaxZoom = Annotated[float | None, typer.Option(help="No step finer than this.  [default: no bound]")]
 MinZoom = Annotated[float | None, typer.Option(help="No step coarser than this.  [default: no bound]")]
 MaxPixels = Annotated[
@@ -44,6 +51,8 @@ StorageOptions = Annotated[
     str, typer.Option(help="For remote shards and folders: JSON that fsspec's file system takes.")
 ]
 ImageFormat = Literal["jpg", "webp", "png", "npy"]
+TrainZoom = Literal["saliency", "uniform"]
+Amp = Literal["off", "bf16", "fp16"]
 DemoZoom = Literal["saliency", "patches", "mixed"]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 Json = Annotated[
@@ -146,8 +155,8 @@ def view(
     *,
     out: Annotated[Path, typer.Option(dir_okay=False, help="The picture, a PNG.")] = Path("sheet.png"),
     saliency: SaliencyOption = "spectral",
-    grid: Annotated[Grid, typer.Option(help="How points are drawn to what matters.")] = "kernel",
-    temperature: Annotated[float, typer.Option(help="Below 1 zooms harder.")] = 0.5,
+    grid: GridOption = None,
+    temperature: Temperature = None,
     max_zoom: MaxZoom = None,
     min_zoom: MinZoom = None,
     boxes: Annotated[str | None, typer.Option(help="Draw these boxes, such as json:boxes.")] = None,
@@ -192,8 +201,8 @@ def zoom(
         ),
     ] = None,
     saliency: SaliencyOption = "spectral",
-    grid: Annotated[Grid, typer.Option(help="How points are drawn to what matters.")] = "kernel",
-    temperature: Annotated[float, typer.Option(help="Below 1 zooms harder.")] = 0.5,
+    grid: GridOption = None,
+    temperature: Temperature = None,
     max_zoom: MaxZoom = None,
     min_zoom: MinZoom = None,
     image: Annotated[str, typer.Option(help="The member to zoom.")] = "jpg;jpeg;png;webp",
@@ -275,6 +284,67 @@ def zoom(
     with RayCluster(ray) as cluster:
         here = replace(options, engine=cluster.zoom, device=device or cluster.device)
         zoom_shards(urls, recipe, out=out, options=here)
+
+
+@app.command()
+def train(
+    urls: Urls,
+    *,
+    out: Annotated[Path, typer.Option(file_okay=False, help="The folder of the run.", show_default=False)],
+    val: Annotated[
+        list[str] | None,
+        typer.Option(help="Shards to validate on after each epoch; may be repeated.", show_default=False),
+    ] = None,
+    zoom: Annotated[TrainZoom, typer.Option(help="uniform trains the same without a zoom.")] = "saliency",
+    size: Size = 224,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the shards.")] = 10,
+    batch_size: BatchSize = 64,
+    lr: Annotated[float, typer.Option(help="Peak learning rate of the classifier.")] = 3e-3,
+    saliency_lr: Annotated[float, typer.Option(help="Of the saliency network, in multiples of LR.")] = 1.0,
+    warmup: Annotated[float, typer.Option(help="Share of all steps in which they rise.")] = 0.3,
+    weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = 0.01,
+    entropy: Annotated[float, typer.Option(help="How strongly an even saliency is rewarded.")] = 0.0,
+    blur: Annotated[
+        float,
+        typer.Option(
+            help="Share of all steps in which zoomed images are blurred, each time by another amount."
+        ),
+    ] = 0.0,
+    max_zoom: MaxZoom = None,
+    amp: Annotated[Amp, typer.Option(help="What the classifier computes in.")] = "off",
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="How many classes.  [default: the labels are counted]")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and all that is drawn.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode.  [default: all processors]")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the run in OUT was, or begin where there is none.")
+    ] = False,
+) -> None:
+    """Train a classifier, and the saliency network with it, through the loader. Also under torchrun."""
+    from foveal.tools._train import train as train_zoom
+    from foveal.tools._train_options import TrainOptions
+
+    options = TrainOptions(
+        size=size,
+        zoom=zoom,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        saliency_lr=saliency_lr,
+        warmup=warmup,
+        weight_decay=weight_decay,
+        entropy=entropy,
+        blur=blur,
+        max_zoom=max_zoom,
+        amp=amp,
+        classes=classes,
+        seed=seed,
+        num_threads=workers,
+    )
+    train_zoom(urls, out, val=val or (), options=options, resume=resume)
 
 
 @bench.command()

@@ -32,10 +32,10 @@ class Recipe:
         format: What they are written as; ``npy`` is (height, width, 3) uint8.
         quality: Of ``jpg`` and ``webp``, 1 to 100.
         saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, or a file of weights.
-        grid: How points are drawn to what matters.
-        temperature: Below 1 zooms harder.
-        max_zoom: No step finer than this.
-        min_zoom: No step coarser than this.
+        grid: How points are drawn to what matters; None for what the file of weights says, or ``"kernel"``.
+        temperature: Below 1 zooms harder; None for what the file of weights says, or 0.5.
+        max_zoom: No step finer than this; None for what the file of weights says, or no bound.
+        min_zoom: No step coarser than this; likewise.
         image: The member to zoom, alternatives with ``;``.
         boxes: Where boxes are that follow the zoom, such as ``"json:boxes"``.
         box_format: What four numbers of a box are, in and out.
@@ -52,8 +52,8 @@ class Recipe:
     format: ImageFormat = "jpg"
     quality: int = 90
     saliency: str = "spectral"
-    grid: Family = "kernel"
-    temperature: float = 0.5
+    grid: Family | None = None
+    temperature: float | None = None
     max_zoom: float | None = None
     min_zoom: float | None = None
     image: str = IMAGE
@@ -114,6 +114,7 @@ class Recipe:
             "decoder": describe_decoder(device_type),
             "encoder": _encoder(self.format),
             "weights": _digest(zoom) if trained else None,
+            "zoom": zoom.extra_repr(),
             **settings,
             "saliency": "weights" if trained else self.saliency,
         }

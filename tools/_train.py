@@ -92,6 +92,7 @@ class _Training:
             seed=self.options.seed,
             device=self.ranks.device,
             num_threads=self.options.num_threads,
+            decode="auto",
             **how,
         )
 
@@ -156,7 +157,7 @@ class _Training:
         if saliency.requires_grad:
             loss = loss - self.options.entropy * saliency_entropy(saliency).mean()
         self.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return _sums(logits.detach(), labels, saliency.detach(), valid)

@@ -33,6 +33,7 @@ class TrainOptions:
         entropy: How strongly the saliency's entropy is rewarded.
         blur: Share of all steps in which zoomed images are blurred at random, a different amount each step (Recasens et
             al. 2018: the classifier then depends on the zoom early).
+        max_zoom: The most that the zoom magnifies, None for no bound. With one, JPEGs are decoded no larger than it can show.
         amp: What the classifier computes in; the zoom stays in float32.
         classes: How many classes; None to count the labels of all shards first.
         seed: Of weights, order and all that is drawn.
@@ -54,6 +55,7 @@ class TrainOptions:
     weight_decay: float = 0.01
     entropy: float = 0.0
     blur: float = 0.0
+    max_zoom: float | None = None
     amp: Amp = "off"
     classes: int | None = None
     seed: int = 0
@@ -81,7 +83,7 @@ class TrainOptions:
         """Return a new sampler."""
         if self.zoom == "uniform":
             return UniformSampler(self.size)
-        return SaliencySampler(self.size, temperature=1 / 8)
+        return SaliencySampler(self.size, temperature=1 / 8, max_zoom=self.max_zoom)
 
     def parameter_groups(self, model: nn.Module, zoom: nn.Module) -> list[dict[str, Any]]:
         """Return the optimiser's groups, each with the ``peak_lr`` that its schedule is a share of."""

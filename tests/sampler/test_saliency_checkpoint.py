@@ -1,0 +1,109 @@
+"""A trained zoom in one file."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from foveal.sampler import NJetSaliencyNet, ResNet18Saliency, SaliencyNet, SaliencySampler, SpectralSaliency
+
+SETTINGS = {
+    "lowres_size": (64, 48),
+    "family": "separable",
+    "fwhm_cells": 6.0,
+    "padding": "replicate",
+    "temperature": 0.25,
+    "max_zoom": 4.0,
+    "min_zoom": 0.5,
+    "antialias": False,
+}
+
+
+class OwnNet(nn.Module):
+    """A user's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 1)
+
+    def forward(self, small):
+        return self.conv(small)
+
+
+@pytest.mark.parametrize(
+    "network", [SaliencyNet((9, 12)), ResNet18Saliency(), NJetSaliencyNet((7, 7)), SpectralSaliency()]
+)
+def test_it_zooms_again_as_it_did(network, tmp_path):
+    """Settings and weights, whichever of Foveal's networks it has."""
+    zoom = SaliencySampler((20, 30), saliency=network, **SETTINGS).eval()
+    zoom.save_checkpoint(tmp_path / "zoom.pt")
+    again = SaliencySampler.from_checkpoint(
+        tmp_path / "zoom.pt", saliency=SpectralSaliency() if isinstance(network, SpectralSaliency) else None
+    ).eval()
+    images = torch.rand(2, 3, 90, 70)
+
+    assert again.settings == zoom.settings
+    assert repr(again) == repr(zoom)
+    with torch.no_grad():
+        assert torch.equal(again(images).images, zoom(images).images)
+
+
+def test_settings_are_all_there_are():
+    """Each argument of the constructor is kept, or a zoom would come back as another."""
+    zoom = SaliencySampler((20, 30), **SETTINGS)
+
+    assert zoom.settings == {"out_size": (20, 30), **SETTINGS}
+    assert set(SaliencySampler.__init__.__annotations__) == {*zoom.settings, "saliency", "return"}
+
+
+def test_what_shall_be_other(tmp_path):
+    """Another size of the output, and nothing else."""
+    zoom = SaliencySampler(20, **SETTINGS)
+    zoom.save_checkpoint(tmp_path / "zoom.pt")
+    again = SaliencySampler.from_checkpoint(tmp_path / "zoom.pt", out_size=32)
+
+    assert again.settings == {**zoom.settings, "out_size": (32, 32)}
+
+
+def test_a_network_of_ones_own(tmp_path):
+    """It is made by the caller; without one, the message says so."""
+    path = tmp_path / "zoom.pt"
+    zoom = SaliencySampler(20, saliency=OwnNet())
+    zoom.save_checkpoint(path)
+    again = SaliencySampler.from_checkpoint(path, saliency=OwnNet())
+
+    assert torch.equal(again.saliency.conv.weight, zoom.saliency.conv.weight)
+    message = (
+        "saliency must be given for a network that is none of SaliencyNet, ResNet18Saliency, NJetSaliencyNet, got None for "
+        "'OwnNet' – make it as for training and pass it."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        SaliencySampler.from_checkpoint(path)
+    message = "saliency must have the weights of the OwnNet that was saved, got SaliencyNet: "
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        SaliencySampler.from_checkpoint(path, saliency=SaliencyNet())
+
+
+@pytest.mark.parametrize("content", ["bytes", "weights", "newer"])
+def test_files_that_are_none(content, tmp_path):
+    """Said with the file's name."""
+    path = tmp_path / "zoom.pt"
+    zoom = SaliencySampler(20)
+    if content == "bytes":
+        path.write_bytes(b"not a file of torch's")
+    elif content == "weights":
+        torch.save(zoom.state_dict(), path)
+    else:
+        zoom.save_checkpoint(path)
+        torch.save({**torch.load(path, weights_only=True), "version": 2}, path)
+    message = (
+        "checkpoint must be of version 1 or older, got 2 – update foveal."
+        if content == "newer"
+        else f"checkpoint must be a file that SaliencySampler.save_checkpoint wrote, got {str(path)!r} – for weights alone use "
+        "load_state_dict."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        SaliencySampler.from_checkpoint(path)
+    with pytest.raises(FileNotFoundError):
+        SaliencySampler.from_checkpoint(tmp_path / "none.pt")
