@@ -310,6 +310,7 @@ def train(
             help="Share of all steps in which zoomed images are blurred, each time by another amount."
         ),
     ] = 0.0,
+    grid: Annotated[Grid, typer.Option(help="How points are drawn to what matters.")] = "kernel",
     max_zoom: MaxZoom = None,
     amp: Annotated[Amp, typer.Option(help="What the classifier computes in.")] = "off",
     classes: Annotated[
@@ -338,6 +339,7 @@ def train(
         weight_decay=weight_decay,
         entropy=entropy,
         blur=blur,
+        grid=grid,
         max_zoom=max_zoom,
         amp=amp,
         classes=classes,

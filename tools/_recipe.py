@@ -17,6 +17,7 @@ from foveal.pipeline._fields import IMAGE
 from foveal.pipeline._members import alternatives, kind_of
 from foveal.pipeline._peek import MAX_PIXELS
 from foveal.pipeline._spatial_field import SpatialField
+from foveal.sampler import SaliencySampler
 from foveal.sampler._grid import Family
 
 ImageFormat = Literal["jpg", "webp", "png", "npy"]
@@ -114,10 +115,19 @@ class Recipe:
             "decoder": describe_decoder(device_type),
             "encoder": _encoder(self.format),
             "weights": _digest(zoom) if trained else None,
-            "zoom": zoom.extra_repr(),
             **settings,
+            **_resolved(zoom),
             "saliency": "weights" if trained else self.saliency,
         }
+
+
+def _resolved(zoom: nn.Module) -> dict[str, Any]:
+    """Return the zoom's settings, whoever made them: the command line, the file of weights, or a default."""
+    if not isinstance(zoom, SaliencySampler):
+        return {}
+    named = {"grid" if name == "family" else name: value for name, value in zoom.settings.items()}
+    del named["out_size"]  # which is the recipe's size
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
 
 
 def fingerprint_id(fingerprint: dict[str, Any]) -> str:

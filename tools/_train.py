@@ -19,7 +19,7 @@ from foveal.pipeline import ZoomLoader
 from foveal.sampler import saliency_entropy
 from foveal.tools._progress import progress_bar
 from foveal.tools._small_convnet import SmallConvNet
-from foveal.tools._train_options import TrainOptions, blurred, count_classes, lr_factor
+from foveal.tools._train_options import TrainOptions, blurred, channels_last, count_classes, lr_factor
 from foveal.tools._train_ranks import Ranks, in_ranks
 from foveal.tools._train_run import TrainRun
 from foveal.tools._train_sheet import draw_validation
@@ -65,7 +65,8 @@ def train(
         zoom = options.make_zoom() if zoom is None else zoom
         model = SmallConvNet(options.classes or count_classes(urls)) if model is None else model
         run = TrainRun(Path(out), ranks, asdict(options), resume=resume)
-        training = _Training(model.to(ranks.device), zoom.to(ranks.device), options, ranks, run)
+        model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
+        training = _Training(model, zoom.to(ranks.device), options, ranks, run)
         with training.loader(urls, training.shared_zoom, shuffle=True, last_batch="drop") as loader:
             return training.fit(loader, val, shown=val or urls)
 
@@ -111,10 +112,8 @@ class _Training:
         with progress_bar(self.console, unit="steps") as progress:
             task = progress.add_task("Training", total=self.steps, completed=self.step)
             while (epoch := loader.epoch) < self.options.epochs:
-                start = time.perf_counter()
                 line = self.train_epoch(loader, lambda: progress.update(task, completed=self.step), parts)
-                line |= self.validate(val)
-                self.end_epoch(epoch, {**line, "seconds": time.perf_counter() - start}, shown)
+                self.end_epoch(epoch, {**line, **self.validate(val)}, shown)
                 self.run.save(parts, self.step)
         self.run.finish(self.model, self.zoom)
         return self.run.last_epoch()
@@ -125,13 +124,15 @@ class _Training:
         """Train what is left of an epoch; return the means over it."""
         self.shared_model.train()
         self.shared_zoom.train()
-        batches = iter(loader)
+        batches, start = iter(loader), time.perf_counter()
         sums = torch.zeros(4, device=self.ranks.device)
         while True:
             self.prepare_step()
             batch = next(batches, None)  # looks, and zooms with the weights of now
             if batch is None:
-                return _means("train", self.ranks.sum(sums))
+                sums = self.ranks.sum(sums)
+                rate = float(sums[0]) / (time.perf_counter() - start)
+                return {**_means("train", sums), "train_images_per_s": rate}
             sums += self.train_step(*batch)
             self.step += 1
             on_step()
@@ -177,7 +178,7 @@ class _Training:
     def logits(self, model: nn.Module, images: Tensor) -> Tensor:
         kind, dtype = self.ranks.device.type, _AMP[self.options.amp]
         with torch.autocast(kind, dtype, enabled=self.options.amp != "off"):
-            logits: Tensor = model(images)
+            logits: Tensor = model(channels_last(images))
         return logits.float()
 
     def end_epoch(self, epoch: int, line: dict[str, float], shown: str | Sequence[str]) -> None:

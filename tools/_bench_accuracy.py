@@ -1,0 +1,161 @@
+"""``foveal bench accuracy``: what does a network of the same input size gain by a zoom?
+
+Each way of bringing an image to so many pixels is trained by ``foveal train``'s own function, with the same network, steps, order
+and seeds, on the same shards. *uniform* resizes evenly; *kernel*, *separable* and *cdf* are the zoom's families of grids,
+learned; *patches* are four of a quarter of the pixels each, of the full resolution; *oracle* is the kernel grid of the boxes
+that are known: what a perfect saliency network could reach. *full* is the whole image, for what that costs.
+"""
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from foveal.sampler import BoxSaliency, PatchSampler, SaliencySampler, UniformSampler
+from foveal.tools._accuracy_tasks import AccuracyTask, make_task
+from foveal.tools._bench import describe_machine, environment, print_table
+from foveal.tools._small_convnet import SmallConvNet
+from foveal.tools._train import train
+from foveal.tools._train_options import TrainOptions
+
+FULL_PX = 1024
+_PATCHES = 4
+# The mass of the box beside that of all else: what the oracle does best with (docs/train.md).
+_AMPLITUDE = 4.0
+
+Zoom = Callable[[TrainOptions], nn.Module]
+
+
+def _oracle(options: TrainOptions) -> nn.Module:
+    return SaliencySampler(
+        options.size,
+        saliency=BoxSaliency("json:boxes", amplitude=_AMPLITUDE),
+        lowres_size=(64, 64),
+        max_zoom=options.max_zoom,
+    )
+
+
+ARMS: dict[str, Zoom] = {
+    "uniform": lambda options: UniformSampler(options.size),
+    "kernel": lambda options: replace(options, grid="kernel").make_zoom(),
+    "separable": lambda options: replace(options, grid="separable").make_zoom(),
+    "cdf": lambda options: replace(options, grid="cdf").make_zoom(),
+    "patches": lambda options: PatchSampler(
+        _PATCHES, options.size // 2, lowres_size=128, gradient="relative"
+    ),
+    "oracle": _oracle,
+    "full": lambda _: UniformSampler(FULL_PX),
+}
+
+
+class PatchNet(nn.Module):
+    """The same network on each patch, and of each feature the largest value in any."""
+
+    def __init__(self, net: SmallConvNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """From (batch, k, 3, size, size) to logits."""
+        batch, k = patches.shape[:2]
+        found = self.net.features(patches.flatten(0, 1) - 0.5).amax((2, 3))
+        logits: Tensor = self.net.head(found.unflatten(0, (batch, k)).amax(1))
+        return logits
+
+
+def bench_accuracy(
+    name: str,
+    *,
+    out: Path,
+    data: Path,
+    sizes: Sequence[int] = (48,),
+    arms: Sequence[str] = ("uniform", "kernel", "oracle"),
+    seeds: int = 3,
+    scenes: int = 8000,
+    options: TrainOptions | None = None,
+    json_path: Path | None = None,
+) -> dict[str, list[float]]:
+    """Train every arm at every size with every seed, print a table, and return the accuracies.
+
+    Runs that are complete in ``out`` are not trained again, and one that was interrupted goes on.
+
+    Args:
+        name: The task, one of ``TASKS``.
+        out: Where scenes and runs are kept.
+        data: The folder that holds ``digits``, ``coins`` and ``roads``.
+        sizes: Heights and widths of what the network sees, in pixels.
+        arms: Which of ``ARMS``.
+        seeds: How many trainings of each, with seeds 0, 1, ...
+        scenes: How many scenes with digits to train on.
+        options: Of the trainings; size, classes and seed are set here.
+        json_path: Where the numbers go too.
+
+    Returns:
+        For each arm and size, such as ``"kernel 48"``, the accuracies on what was held out.
+
+    Raises:
+        ValueError: An arm is none of them, or the task cannot have it; or the data is not there.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    task = make_task(name, out / "shards", data, scenes=scenes, console=console)
+    _check(arms, task)
+    options = replace(options or TrainOptions(), classes=task.classes)
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for seed in range(seeds):  # a table of fewer seeds is there first
+        for size in sizes:
+            for arm in arms:
+                chosen = replace(options, size=size, seed=seed)
+                run = out / "runs" / f"{name}-{size}-{arm}-{seed}"
+                console.print(f"{name}, {size} × {size}, {arm}, seed {seed}")
+                lines.setdefault(f"{arm} {size}", []).append(_run(arm, task, run, chosen))
+    rows = [_row(name, found) for name, found in lines.items()]
+    console.print(
+        f"{name}, {options.epochs} epochs of {scenes if task.classes == 10 else 'all'} images, on {describe_machine()}"
+    )
+    print_table(console, ["", "accuracy", "from", "to", "seeds", "train images/s", "cells"], rows)
+    if json_path:
+        report = {
+            "benchmark": "accuracy",
+            "task": name,
+            "options": asdict(options),
+            "scenes": scenes,
+            "runs": lines,
+        }
+        json_path.write_text(json.dumps({**report, "environment": environment()}, indent=1) + "\n")
+    return {name: [line["val_accuracy"] for line in found] for name, found in lines.items()}
+
+
+def _run(arm: str, task: AccuracyTask, run: Path, options: TrainOptions) -> dict[str, Any]:
+    torch.manual_seed(options.seed)
+    zoom = ARMS[arm](options)
+    net = SmallConvNet(task.classes)
+    model = PatchNet(net) if arm == "patches" else net
+    return train(task.train, run, val=task.val, model=model, zoom=zoom, options=options, resume=True)
+
+
+def _check(arms: Sequence[str], task: AccuracyTask) -> None:
+    for arm in arms:
+        if arm not in ARMS:
+            raise ValueError(f"arms must be of {', '.join(ARMS)}, got {arm!r}.")
+    if "oracle" in arms and not task.has_boxes:
+        raise ValueError("arms must be without oracle for a task without boxes, got 'oracle' – leave it out.")
+
+
+def _row(name: str, lines: list[dict[str, Any]]) -> list[str]:
+    accuracies = [100 * line["val_accuracy"] for line in lines]
+    speeds = [line["train_images_per_s"] for line in lines]
+    return [
+        name,
+        f"{statistics.mean(accuracies):.1f} %",
+        f"{min(accuracies):.1f}",
+        f"{max(accuracies):.1f}",
+        f"{len(lines)}",
+        f"{statistics.median(speeds):.0f}",
+        f"{statistics.mean(line['val_cells'] for line in lines):.0f}",
+    ]
