@@ -353,7 +353,7 @@ def test_large_images_travel_fewer_at_a_time(write_shard, monkeypatch, most, par
     url = write_shard([{"__key__": str(k), "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(5)])
     with ZoomLoader(url, UniformSampler(8), batch_size=5) as loader:
         [(plain, _)] = list(loader)
-    monkeypatch.setattr(_loader, "MICRO_BATCH_PIXELS", most)
+    monkeypatch.setattr(_loader, "IMAGE_BYTES", 6 * most)  # of which a micro-batch has half
     zoom = Watched(8)
     with ZoomLoader(url, zoom, batch_size=5) as loader:
         [(images, labels)] = list(loader)

@@ -43,8 +43,8 @@ def watched(monkeypatch):
     """The budgets that loaders make."""
     made = []
 
-    def make(total):
-        made.append(Budget(total))
+    def make(total, *, strict):
+        made.append(Budget(total, strict=strict))
         return made[-1]
 
     monkeypatch.setattr("foveal.pipeline._loader.Budget", make)
@@ -149,7 +149,7 @@ def test_leaving_an_epoch_lets_go(outliers):
 @given(st.lists(st.integers(0, 100), max_size=50), st.integers(100, 150))
 def test_takers_and_givers(shares, total):
     """In two threads: never more than there is, and all comes to an end."""
-    budget, taken = Budget(total), []
+    budget, taken = Budget(total, strict=True), []
     handed = threading.Semaphore(0)
 
     def give_back() -> None:
@@ -169,9 +169,19 @@ def test_takers_and_givers(shares, total):
     assert budget.has_room(total)
 
 
+def test_by_default_what_is_larger_than_all_waits_until_it_is_alone():
+    """And nothing is added to it."""
+    budget = Budget(100, strict=False)
+    budget.take(60)
+    assert not budget.has_room(500)
+    budget.give_back(60)
+    budget.take(500)
+    assert not budget.has_room(1)
+
+
 def test_closing_wakes_who_waits():
     """It gets its share: it is about to end."""
-    budget = Budget(10)
+    budget = Budget(10, strict=True)
     budget.take(8)
     thread = threading.Thread(target=budget.take, args=(5,))
     thread.start()
@@ -184,7 +194,7 @@ def test_what_is_checked():
     """One image that fits, and one that does not."""
     image = peek(encode(picture(0, 10, 10)))
     assert share_of([image, image]) == 600
-    Budget(300).check(image)
-    Budget(None).check(image)
+    Budget(300, strict=True).check(image)
+    Budget(299, strict=False).check(image)
     with pytest.raises(DecodeError, match=re.escape("10 × 10 pixels (height × width), 300 bytes")):
-        Budget(299).check(image)
+        Budget(299, strict=True).check(image)
