@@ -79,7 +79,7 @@ def _lowres(
     return small
 
 
-@torch.library.register_fake("foveal::lowres")
+@torch.library.register_fake("foveal::lowres")  # type: ignore[untyped-decorator]
 def _(
     images: Sequence[UInt8[Tensor, "_height _width 3"]], height: int, width: int
 ) -> Float[Tensor, "batch 3 height width"]:

@@ -68,7 +68,7 @@ def _pull_back(
     return (by_pixels[:, None] * slope).sum(dim=2).permute(0, 2, 3, 1).contiguous()
 
 
-@torch.library.register_fake("foveal::sample")
+@torch.library.register_fake("foveal::sample")  # type: ignore[untyped-decorator]
 def _(
     images: Sequence[UInt8[Tensor, "_height _width 3"]],
     grid: Float[Tensor, "batch height width 2"],
@@ -82,7 +82,7 @@ def _(
     return _empty_pixels(grid, dtype, channels_last)
 
 
-@torch.library.register_fake("foveal::sample_with_slope")
+@torch.library.register_fake("foveal::sample_with_slope")  # type: ignore[untyped-decorator]
 def _(
     images: Sequence[UInt8[Tensor, "_height _width 3"]],
     grid: Float[Tensor, "batch height width 2"],
@@ -96,7 +96,7 @@ def _(
     return _empty_pixels(grid, dtype, channels_last), _empty_slope(grid)
 
 
-@torch.library.register_fake("foveal::sample_pull_back")
+@torch.library.register_fake("foveal::sample_pull_back")  # type: ignore[untyped-decorator]
 def _(
     by_pixels: Float[Tensor, "batch 3 height width"], slope: Float[Tensor, "batch 2 3 height width"]
 ) -> Float[Tensor, "batch height width 2"]:

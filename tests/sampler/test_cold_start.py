@@ -38,7 +38,7 @@ def start(cache):
 
 
 def answer(process):
-    out, errors = process.communicate(timeout=300)
+    out, errors = process.communicate(timeout=900)
     assert process.returncode == 0, errors
     assert errors == ""
     return out.strip().split(" ", maxsplit=1)
