@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from foveal.sampler._images import Images, as_ragged, check_images, is_dense_float
+from foveal.sampler._operator import operator
 from foveal.sampler._sample import sample
 from foveal.sampler._spread import spread
 from foveal.sampler._views import Views, even_grid
@@ -65,25 +66,32 @@ def _antialiased(
     return small
 
 
-@torch.library.custom_op(
-    "foveal::lowres", mutates_args=(), schema="(Tensor[] images, int height, int width) -> Tensor"
-)
+@operator("foveal::lowres", "(Tensor[] images, int height, int width) -> Tensor")
 def _lowres(
     images: Sequence[UInt8[Tensor, "_height _width 3"]], height: int, width: int
 ) -> Float[Tensor, "batch 3 height width"]:
     small = _empty(images, height, width)
-    for image, target in zip(images, small, strict=True):
-        _exact_into(image, target)
+    if small.device.type == "cpu":
+        _lowres_on_cpu(images, small)
+    else:
+        for image, target in zip(images, small, strict=True):
+            _exact_into(image, target)
     return small
 
 
-@_lowres.register_kernel("cpu")
+@torch.library.register_fake("foveal::lowres")  # type: ignore[untyped-decorator]
 def _(
     images: Sequence[UInt8[Tensor, "_height _width 3"]], height: int, width: int
 ) -> Float[Tensor, "batch 3 height width"]:
+    return _empty(images, height, width)
+
+
+def _lowres_on_cpu(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]], small: Float[Tensor, "batch 3 height width"]
+) -> None:
     from foveal.sampler._lowres_numba import box_mean_into  # noqa: PLC0415 - numba is loaded by the first call
 
-    small = _empty(images, height, width)
+    height, width = small.shape[2:]
     whole = [image.contiguous() for image in images]
 
     def work(k: int) -> None:
@@ -93,14 +101,6 @@ def _(
             _exact_into(whole[k], small[k])
 
     spread(work, len(images))
-    return small
-
-
-@_lowres.register_fake
-def _(
-    images: Sequence[UInt8[Tensor, "_height _width 3"]], height: int, width: int
-) -> Float[Tensor, "batch 3 height width"]:
-    return _empty(images, height, width)
 
 
 def _empty(
