@@ -1,8 +1,8 @@
 """The CUDA kernel of anti-aliased `sample`; ``_footprint.py`` says what it computes, ``_antialias_reference.py`` spells it out.
 
 One launch takes the whole ragged batch. A thread has an output pixel and a warp a row of 32, whose footprints follow
-each other in the source. A thread finds its footprint from the neighbouring grid points and goes through its source
-rows; of each, the cells are read all at once, so that the memory works on them together.
+each other in the source. A thread finds its footprint from the neighbouring grid points, and goes through its source
+rows, as many as the tallest footprint of its program has, and in each through its cells.
 """
 
 # ruff: noqa: PLR0917 - compiled functions take values by place
