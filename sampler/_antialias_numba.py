@@ -18,6 +18,7 @@ from foveal.sampler._add_run import add_run
 from foveal.sampler._compiled import compiled
 from foveal.sampler._footprint import MOST_CELLS, READ_CELLS
 from foveal.sampler._prefetch import prefetch
+from foveal.sampler._sample_numba import put_row
 
 Pixels = NDArray[np.uint8]
 Reals = NDArray[np.floating]
@@ -33,10 +34,13 @@ Band = tuple[int, int]  # rows of the output, [first, last)
 
 @compiled
 @no_type_check
-def antialias_into(image: Pixels, grid: Reals, pixels: Reals, slope: Reals, rows: Band) -> None:
-    """Write some rows of ``pixels`` (3, H, W) from ``image`` (h, w, 3), contiguous, at ``grid`` (H, W, 2).
+def antialias_into(
+    image: Pixels, grid: Reals, pixels: Reals, slope: Reals, tone: Reals, channels_last: bool, rows: Band
+) -> None:
+    """Write some rows of ``pixels``, (3, H, W) or (H, W, 3), flat, from ``image`` (h, w, 3), contiguous, at ``grid`` (H, W, 2).
 
     ``slope`` (2, 3, H, W), unless it is empty: the derivative of each pixel by its grid point's x, and by its y.
+    ``tone`` (2, 3): what each channel is multiplied by, and what is then added.
     """
     (first, last), width = rows, grid.shape[1]
     size, source = (image.shape[0], image.shape[1]), image.reshape(image.size)
@@ -44,6 +48,7 @@ def antialias_into(image: Pixels, grid: Reals, pixels: Reals, slope: Reals, rows
     span, inside = np.empty((2, 5, width), grid.dtype), np.empty((READ_CELLS, width), grid.dtype)
     share, place = np.empty((4, width), grid.dtype), np.empty((3, width), np.int32)
     sums, border = np.empty((width, 3, 8), grid.dtype), np.zeros(6 * READ_CELLS + 2, np.uint8)
+    values = np.empty((3, width), grid.dtype)
     for ahead in range(first, last + 1):
         if ahead < last:
             _find(grid, ahead, size, foot[ahead % 2])
@@ -58,14 +63,16 @@ def antialias_into(image: Pixels, grid: Reals, pixels: Reals, slope: Reals, rows
         for k in range(max(lattice[0, 4].max(), lattice[1, 4].max())):
             _aim(k, size[0], lattice[now], span[now], inside, share, place)
             _read(source, k, size, lattice[now], lattice[ahead % 2], place, inside, share, sums, border)
-        _write(
+        _average(
             sums,
             size,
             foot[now],
             lattice[now],
-            pixels[:, ahead - 1],
+            tone,
+            values,
             slope[:, :, ahead - 1] if slope.size else slope[:, :, 0:0, 0],
         )
+        put_row(values, tone, pixels, ahead - 1, grid.shape[0], channels_last)
 
 
 @compiled
@@ -227,8 +234,10 @@ def _read(
 
 @compiled
 @no_type_check
-def _write(sums: Reals, size: Size, foot: Reals, lattice: Counts, pixels: Reals, slope: Reals) -> None:
-    """Make averages of the sums: ``pixels`` (3, W); and ``slope`` (2, 3, W), unless it is empty, by x and by y."""
+def _average(
+    sums: Reals, size: Size, foot: Reals, lattice: Counts, tone: Reals, values: Reals, slope: Reals
+) -> None:
+    """Make averages of the sums: ``values`` (3, W); and ``slope`` (2, 3, W), toned, unless it is empty, by x and by y."""
     real = foot.dtype.type
     one, x_scale, y_scale = real(1), real(size[1]) * real(0.5), real(size[0]) * real(0.5)
     for j in range(foot.shape[1]):
@@ -237,9 +246,9 @@ def _write(sums: Reals, size: Size, foot: Reals, lattice: Counts, pixels: Reals,
         scale = real(1 / 255) / ((second + real(1)) * foot[0, j] * foot[1, j])
         for c in range(3):
             mean = (sums[j, 0, c] + second * sums[j, 0, c + 3]) * (scale * rows * columns)
-            pixels[c, j] = min(one, mean)  # white may be rounded up
+            values[c, j] = min(one, mean)  # white may be rounded up
             if slope.size:
                 by_x = (sums[j, 1, c] + second * sums[j, 1, c + 3]) * (scale * rows)
                 by_y = (sums[j, 2, c] + second * sums[j, 2, c + 3]) * (scale * columns)
-                slope[0, c, j] = by_x * x_scale
-                slope[1, c, j] = (by_y - foot[2, j] * by_x) * y_scale
+                slope[0, c, j] = by_x * x_scale * tone[0, c]
+                slope[1, c, j] = (by_y - foot[2, j] * by_x) * y_scale * tone[0, c]
