@@ -68,9 +68,19 @@ def antialias_kernel(
     blue, blue_x, blue_y = zero, zero, zero
     for k in range(tl.max(count)):
         share = tl.where(k + 1 < count, 1.0, bottom - k) - tl.where(k == 0, top, 0.0)
-        source = image + tl.minimum(tl.maximum(row + k * row_stride, 0), height - 1).to(tl.int64) * (3 * width)
+        source = image + tl.minimum(tl.maximum(row + k * row_stride, 0), height - 1).to(tl.int64) * (
+            3 * width
+        )
         red_run, green_run, blue_run, red_edge, green_edge, blue_edge = _run(
-            source, width, left + k * left_step, long, col_stride, first_col, col_pixels, k < count, with_slope
+            source,
+            width,
+            left + k * left_step,
+            long,
+            col_stride,
+            first_col,
+            col_pixels,
+            k < count,
+            with_slope,
         )
         share = tl.where(k < count, share, 0.0)
         red = tl.fma(share, red_run, red)
@@ -134,7 +144,11 @@ def _run(source, width, left, long, stride, first, pixels, wanted, with_slope: t
         if n == 0:
             part -= begin
             change -= 1.0
-        red, green, blue = tl.fma(part, red_cell, red), tl.fma(part, green_cell, green), tl.fma(part, blue_cell, blue)
+        red, green, blue = (
+            tl.fma(part, red_cell, red),
+            tl.fma(part, green_cell, green),
+            tl.fma(part, blue_cell, blue),
+        )
         if with_slope:
             red_edge = tl.fma(change, red_cell, red_edge)
             green_edge = tl.fma(change, green_cell, green_edge)

@@ -28,7 +28,9 @@ def read_point(grid, i, j, cols):
 @no_type_check
 def _step(ahead, behind, share, length):
     step = (ahead - behind) * share * (length * 0.5)
-    return tl.where(tl.abs(step) <= 2 * length, step, 0.0)  # what is longer, or NaN, says nothing of a footprint
+    return tl.where(
+        tl.abs(step) <= 2 * length, step, 0.0
+    )  # what is longer, or NaN, says nothing of a footprint
 
 
 @triton.jit

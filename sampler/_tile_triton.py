@@ -16,9 +16,9 @@ TILE_ROWS, TILE_COLS = 4, 32
 _ROWS, _COLS = tl.constexpr(TILE_ROWS), tl.constexpr(TILE_COLS)
 
 
-def programs(batch: int, rows: int, cols: int) -> tuple[int]:
+def programs(batch: int, rows: int, cols: int) -> int:
     """How many programs there are for outputs of this size, 128 threads each."""
-    return (batch * -(-rows // TILE_ROWS) * -(-cols // TILE_COLS),)
+    return batch * -(-rows // TILE_ROWS) * -(-cols // TILE_COLS)
 
 
 @triton.jit
