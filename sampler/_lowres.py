@@ -9,6 +9,7 @@ from torch.nn.functional import interpolate
 
 from foveal.sampler._images import Images, as_ragged, check_images, is_dense_float
 from foveal.sampler._kernels_for import kernels_for
+from foveal.sampler._operator import operator
 from foveal.sampler._sample import sample
 from foveal.sampler._spread import spread
 from foveal.sampler._views import Views, even_grid
@@ -66,9 +67,7 @@ def _antialiased(
     return small
 
 
-@torch.library.custom_op(
-    "foveal::lowres", mutates_args=(), schema="(Tensor[] images, int height, int width) -> Tensor"
-)
+@operator("foveal::lowres", "(Tensor[] images, int height, int width) -> Tensor")
 def _lowres(
     images: Sequence[UInt8[Tensor, "_height _width 3"]], height: int, width: int
 ) -> Float[Tensor, "batch 3 height width"]:
@@ -114,7 +113,7 @@ def _fill_plainly(
 _FILL = {"numba": _fill_by_numba, "triton": _fill_by_triton, "torch": _fill_plainly}
 
 
-@_lowres.register_fake
+@torch.library.register_fake("foveal::lowres")
 def _(
     images: Sequence[UInt8[Tensor, "_height _width 3"]], height: int, width: int
 ) -> Float[Tensor, "batch 3 height width"]:

@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from foveal.sampler._kernels_for import kernels_for
+from foveal.sampler._operator import operator
 from foveal.sampler._sample_on_cpu import pull_back_on_cpu, sample_on_cpu
 from foveal.sampler._sample_on_cuda import pull_back_on_cuda, sample_on_cuda
 from foveal.sampler._sample_reference import sample_plainly
@@ -32,7 +33,7 @@ def _fill(grid: Float[Tensor, "batch height width 2"]) -> Callable[..., None]:
     return _FILL[kernels_for(grid.device, grid.dtype)]
 
 
-@torch.library.custom_op("foveal::sample", mutates_args=(), schema=f"{_ARGUMENTS} -> Tensor")
+@operator("foveal::sample", f"{_ARGUMENTS} -> Tensor")
 def sample_op(
     images: Sequence[UInt8[Tensor, "_height _width 3"]],
     grid: Float[Tensor, "batch height width 2"],
@@ -49,9 +50,7 @@ def sample_op(
     return pixels
 
 
-@torch.library.custom_op(
-    "foveal::sample_with_slope", mutates_args=(), schema=f"{_ARGUMENTS} -> (Tensor, Tensor)"
-)
+@operator("foveal::sample_with_slope", f"{_ARGUMENTS} -> (Tensor, Tensor)")
 def sample_with_slope_op(
     images: Sequence[UInt8[Tensor, "_height _width 3"]],
     grid: Float[Tensor, "batch height width 2"],
@@ -67,9 +66,7 @@ def sample_with_slope_op(
     return pixels, slope
 
 
-@torch.library.custom_op(
-    "foveal::sample_pull_back", mutates_args=(), schema="(Tensor by_pixels, Tensor slope) -> Tensor"
-)
+@operator("foveal::sample_pull_back", "(Tensor by_pixels, Tensor slope) -> Tensor")
 def _pull_back(
     by_pixels: Float[Tensor, "batch 3 height width"], slope: Float[Tensor, "batch 2 3 height width"]
 ) -> Float[Tensor, "batch height width 2"]:
@@ -81,7 +78,7 @@ def _pull_back(
     return by_grid
 
 
-@sample_op.register_fake
+@torch.library.register_fake("foveal::sample")
 def _(
     images: Sequence[UInt8[Tensor, "_height _width 3"]],
     grid: Float[Tensor, "batch height width 2"],
@@ -95,7 +92,7 @@ def _(
     return _empty_pixels(grid, dtype, channels_last)
 
 
-@sample_with_slope_op.register_fake
+@torch.library.register_fake("foveal::sample_with_slope")
 def _(
     images: Sequence[UInt8[Tensor, "_height _width 3"]],
     grid: Float[Tensor, "batch height width 2"],
@@ -109,7 +106,7 @@ def _(
     return _empty_pixels(grid, dtype, channels_last), _empty_slope(grid)
 
 
-@_pull_back.register_fake
+@torch.library.register_fake("foveal::sample_pull_back")
 def _(
     by_pixels: Float[Tensor, "batch 3 height width"], slope: Float[Tensor, "batch 2 3 height width"]
 ) -> Float[Tensor, "batch height width 2"]:
@@ -158,5 +155,12 @@ def _refuse(*_: Any) -> None:
     raise NotImplementedError("sample has no second derivative by the grid, as torch's grid_sample has none.")
 
 
-sample_with_slope_op.register_autograd(_to_grid, setup_context=_keep_slope)
-_pull_back.register_autograd(_refuse)
+def _refuse_without_slope(*_: Any) -> None:
+    raise NotImplementedError(
+        "foveal::sample has no derivative: a graph that was recorded without gradients has to be recorded with them."
+    )
+
+
+torch.library.register_autograd("foveal::sample", _refuse_without_slope)
+torch.library.register_autograd("foveal::sample_with_slope", _to_grid, setup_context=_keep_slope)
+torch.library.register_autograd("foveal::sample_pull_back", _refuse)
