@@ -1,10 +1,13 @@
 """The CUDA kernels of `sample`: in Triton's interpreter where there is no device, and on the device where there is one."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
 from foveal.sampler import _sample_op, lowres, sample
+from foveal.sampler._image_table import image_table
 from foveal.sampler._sample_on_cpu import pull_back_on_cpu, sample_on_cpu
 from foveal.sampler._sample_on_cuda import pull_back_on_cuda, sample_on_cuda
 from tests import reference
@@ -248,6 +251,18 @@ def test_the_operator_with_these_kernels(triton_device, monkeypatch, antialias):
     assert pixels.is_contiguous(memory_format=torch.channels_last)
     check_close(pixels, expected, 4e-3)
     check_close(there.grad, here.grad, 2e-3 * here.grad.abs().max())
+
+
+def test_no_cuda_graph(monkeypatch):
+    """A graph would keep the addresses of images that are gone: capture is refused, and torch's compiler told so."""
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    message = (
+        "the current stream must not be capturing a CUDA graph, got one that is – sample and take low-res"
+    )
+    with pytest.raises(RuntimeError, match=re.escape(message)):
+        image_table([noise(2, 2)], torch.device("cuda"))
+    for operator in (_sample_op.sample_op, _sample_op.sample_with_slope_op, torch.ops.foveal.lowres.default):
+        assert torch.Tag.cudagraph_unsafe in operator.tags
 
 
 @pytest.mark.gpu
