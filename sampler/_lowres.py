@@ -113,7 +113,7 @@ def _fill_plainly(
 _FILL = {"numba": _fill_by_numba, "triton": _fill_by_triton, "torch": _fill_plainly}
 
 
-@torch.library.register_fake("foveal::lowres")
+@torch.library.register_fake("foveal::lowres")  # type: ignore[untyped-decorator]
 def _(
     images: Sequence[UInt8[Tensor, "_height _width 3"]], height: int, width: int
 ) -> Float[Tensor, "batch 3 height width"]:

@@ -38,7 +38,7 @@ def _unseen(implementation: Callable[..., Any]) -> Callable[..., Any]:
         if "torch._dynamo" not in sys.modules:
             return implementation(*arguments)
         if not hidden:
-            hidden.append(torch.compiler.disable(implementation))
+            hidden.append(torch.compiler.disable(implementation))  # type: ignore[no-untyped-call]
         return hidden[0](*arguments)
 
     return call

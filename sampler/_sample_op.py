@@ -78,7 +78,7 @@ def _pull_back(
     return by_grid
 
 
-@torch.library.register_fake("foveal::sample")
+@torch.library.register_fake("foveal::sample")  # type: ignore[untyped-decorator]
 def _(
     images: Sequence[UInt8[Tensor, "_height _width 3"]],
     grid: Float[Tensor, "batch height width 2"],
@@ -92,7 +92,7 @@ def _(
     return _empty_pixels(grid, dtype, channels_last)
 
 
-@torch.library.register_fake("foveal::sample_with_slope")
+@torch.library.register_fake("foveal::sample_with_slope")  # type: ignore[untyped-decorator]
 def _(
     images: Sequence[UInt8[Tensor, "_height _width 3"]],
     grid: Float[Tensor, "batch height width 2"],
@@ -106,7 +106,7 @@ def _(
     return _empty_pixels(grid, dtype, channels_last), _empty_slope(grid)
 
 
-@torch.library.register_fake("foveal::sample_pull_back")
+@torch.library.register_fake("foveal::sample_pull_back")  # type: ignore[untyped-decorator]
 def _(
     by_pixels: Float[Tensor, "batch 3 height width"], slope: Float[Tensor, "batch 2 3 height width"]
 ) -> Float[Tensor, "batch height width 2"]:
