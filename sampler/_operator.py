@@ -9,6 +9,12 @@ from typing import Any
 
 import torch
 
+# Where images lie is told to a device anew in each call. (Releases of torch before 2.8 have no word for it.)
+_TAGS = [
+    torch.Tag.pt2_compliant_tag,
+    *(tag for name, tag in vars(torch.Tag).items() if name == "cudagraph_unsafe"),
+]
+
 
 def operator(name: str, schema: str) -> Callable[[Callable[..., Any]], Any]:
     """Make a function the implementation, on every device, of a new operator of this name, which takes its place.
@@ -17,7 +23,7 @@ def operator(name: str, schema: str) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def register(implementation: Callable[..., Any]) -> Any:
-        torch.library.define(name, schema, tags=(torch.Tag.pt2_compliant_tag,))
+        torch.library.define(name, schema, tags=_TAGS)
         torch.library.impl(name, "default")(_unseen(implementation))
         namespace, short = name.split("::")
         return getattr(getattr(torch.ops, namespace), short).default

@@ -12,16 +12,25 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from foveal.sampler._kernels_for import kernels_for
 from foveal.sampler._operator import operator
 from foveal.sampler._sample_on_cpu import pull_back_on_cpu, sample_on_cpu
+from foveal.sampler._sample_on_cuda import pull_back_on_cuda, sample_on_cuda
 from foveal.sampler._sample_reference import sample_plainly
 
 _ARGUMENTS = "(Tensor[] images, Tensor grid, bool antialias, float[] scale, float[] shift, ScalarType dtype, bool channels_last)"
 
 
-def _fill(device: torch.device) -> Callable[..., None]:
+_FILL: dict[str, Callable[..., None]] = {
+    "numba": sample_on_cpu,
+    "triton": sample_on_cuda,
+    "torch": sample_plainly,
+}
+
+
+def _fill(grid: Float[Tensor, "batch height width 2"]) -> Callable[..., None]:
     """Choose what fills given outputs: each function takes the same arguments as `sample_plainly`."""
-    return sample_on_cpu if device.type == "cpu" else sample_plainly
+    return _FILL[kernels_for(grid.device, grid.dtype)]
 
 
 @operator("foveal::sample", f"{_ARGUMENTS} -> Tensor")
@@ -37,7 +46,7 @@ def sample_op(
     """Sample, and write each channel times its ``scale`` plus its ``shift``."""
     pixels = _empty_pixels(grid, dtype, channels_last)
     none = grid.new_empty(len(images), 2, 3, 0, 0)
-    _fill(grid.device)(images, grid, pixels, none, antialias=antialias, scale=scale, shift=shift)
+    _fill(grid)(images, grid, pixels, none, antialias=antialias, scale=scale, shift=shift)
     return pixels
 
 
@@ -53,7 +62,7 @@ def sample_with_slope_op(
 ) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch 2 3 height width"]]:
     """Sample as `sample_op` does, and return the derivatives by the grid's x and y too, in the grid's precision."""
     pixels, slope = _empty_pixels(grid, dtype, channels_last), _empty_slope(grid)
-    _fill(grid.device)(images, grid, pixels, slope, antialias=antialias, scale=scale, shift=shift)
+    _fill(grid)(images, grid, pixels, slope, antialias=antialias, scale=scale, shift=shift)
     return pixels, slope
 
 
@@ -61,11 +70,12 @@ def sample_with_slope_op(
 def _pull_back(
     by_pixels: Float[Tensor, "batch 3 height width"], slope: Float[Tensor, "batch 2 3 height width"]
 ) -> Float[Tensor, "batch height width 2"]:
-    if slope.device.type == "cpu":
-        by_grid = _empty_pull_back(slope)
-        pull_back_on_cpu(by_pixels, slope, by_grid)
-        return by_grid
-    return (by_pixels[:, None] * slope).sum(dim=2).permute(0, 2, 3, 1).contiguous()
+    kernels, by_grid = kernels_for(slope.device, slope.dtype), _empty_pull_back(slope)
+    if kernels == "torch":
+        by_grid.copy_((by_pixels[:, None] * slope).sum(dim=2).permute(0, 2, 3, 1))
+    else:
+        (pull_back_on_cpu if kernels == "numba" else pull_back_on_cuda)(by_pixels, slope, by_grid)
+    return by_grid
 
 
 @torch.library.register_fake("foveal::sample")  # type: ignore[untyped-decorator]
