@@ -27,6 +27,7 @@ from torch.utils.dlpack import from_dlpack
 
 from foveal.pipeline._buffers import Buffers
 from foveal.pipeline._decode_error import DecodeError
+from foveal.pipeline._device import to_device
 from foveal.pipeline._libjpeg import decode_jpeg
 from foveal.pipeline._micro_batch import IMAGE_BYTES
 from foveal.pipeline._peek import EncodedImage, peek
@@ -112,7 +113,7 @@ class Decoding:
         except DecodeError as error:
             return error
         self.by_pillow += 1
-        return pixels.to(self._decoder.device)
+        return to_device(pixels, self._decoder.device)
 
 
 def _pixels(batch: Any) -> list[Tensor]:
@@ -140,6 +141,7 @@ class Decoder:
         device: Where the pixels shall be. On a CUDA device nvJPEG decodes; on the CPU libjpeg-turbo
             and its kin.
         num_threads: Threads that decode. ``None``: see :func:`default_num_threads`.
+        stream: On a CUDA device the stream that decodes; by default one of DALI's choice.
         buffers: Memory for what libjpeg-turbo decodes, that outlives this decoder; by default some of its own.
 
     Example:
@@ -153,12 +155,14 @@ class Decoder:
         device: torch.device | str = "cpu",
         *,
         num_threads: int | None = None,
+        stream: torch.cuda.Stream | None = None,
         buffers: Buffers | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.num_threads = default_num_threads() if num_threads is None else num_threads
         self._contexts: deque[Any] = deque()
         self._pool: ThreadPoolExecutor | None = None
+        self._stream = stream
         self._entered: tuple[Any, ...] = ()
         self._buffers = buffers or Buffers(IMAGE_BYTES)
 
@@ -168,8 +172,8 @@ class Decoder:
         # DALI begins a batch when the one before it has ended, and idles while its last image is decoded. So batches on
         # the CPU take turns in two contexts, each with threads for all processors.
         for _ in range(1 if on_gpu or self.num_threads == 1 else 2):
-            device_id = (self.device.index or 0) if on_gpu else None
-            self._contexts.append(context(num_threads=self.num_threads, device_id=device_id))
+            own = {"device_id": self.device.index or 0, "cuda_stream": self._stream} if on_gpu else {}
+            self._contexts.append(context(num_threads=self.num_threads, **own))
             self._contexts[-1].__enter__()
         self._entered = tuple(self._contexts)
         return self

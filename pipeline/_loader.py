@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self, get_args
+from typing import Any, Literal, NoReturn, Self, TypeVar, get_args
 
 import torch
 from torch import nn
@@ -42,11 +42,13 @@ from foveal.pipeline._stages import (
 )
 from foveal.pipeline._state import identity, make_state, read_state
 from foveal.pipeline._stats import LoaderStats
+from foveal.pipeline._streams import Streams, streams_for
 from foveal.shards import EpochOrder, Shards, ShardWarning
 from foveal.shards._location import is_remote
 from foveal.shards._size import parse_size
 
 DecodeMode = Literal["full", "auto"]
+T = TypeVar("T")
 
 # Samples that are asked for side by side where each waits for a server.
 _REMOTE_READS = 32
@@ -294,12 +296,12 @@ class ZoomLoader:
     def _chain(self, plan: BatchPlan) -> Stage[Batch]:
         """The epoch's batches: a chain of generators, some of them in threads of their own.
 
-        DALI decodes a micro-batch in the background while the one before it is zoomed, so the two stages can
-        share a thread, and then no more than two micro-batches are alive at full resolution.
+        Micro-batches are decoded in the background while the one before them is zoomed, so the two stages can
+        share a thread.
         """
         self._shards.resume()
         order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
-        budget = self._budget()
+        budget, streams = self._budget(), streams_for(self.device)
         reader = self._reader(order, budget)
         read = read_micro_batches(
             plan,
@@ -311,7 +313,12 @@ class ZoomLoader:
         )
         decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
             Background(read, ahead=2, name="foveal-read"),
-            Decoder(self.device, num_threads=self._num_threads, buffers=self._own_buffers()),
+            Decoder(
+                self.device,
+                num_threads=self._num_threads,
+                stream=None if streams is None else streams.decode,
+                buffers=self._own_buffers(),
+            ),
             reader.instead_of,
             getattr(_unwrapped(self.zoom), "lowres_size", None),
             self.stats,
@@ -324,12 +331,13 @@ class ZoomLoader:
             budget.close()
             self._shards.interrupt()
 
-        last = functools.partial(Background, ahead=self._prefetch_factor, hurry=let_go)
+        ahead = functools.partial(_ahead, streams=streams, count=self._prefetch_factor, hurry=let_go)
+        zoomed = functools.partial(
+            zoom_batches, zoom=self.zoom, fields=self.fields, stats=self.stats, budget=budget, streams=streams
+        )
         if self._trains():  # zooming waits for the training step; decoding need not
-            decoded = last(decoded, name="foveal-decode")
-            return zoom_batches(decoded, self.zoom, self.fields, self.stats, budget=budget, train=True)
-        zoomed = zoom_batches(decoded, self.zoom, self.fields, self.stats, budget=budget, train=False)
-        return last(zoomed, name="foveal-zoom")
+            return zoomed(ahead(decoded, name="foveal-decode"), train=True)
+        return ahead(zoomed(decoded, train=False), name="foveal-zoom")
 
     def _reader(self, order: EpochOrder, budget: Budget) -> SampleReader:
         members = self.fields.members
@@ -412,6 +420,16 @@ class _Epoch(Iterator[Batch]):
             self._loader.set_epoch(self._number + 1)
         _give_memory_back()
         _warn_of(self._loader._bad.of_epoch())  # noqa: SLF001 - as above
+
+
+def _ahead(
+    stage: Stage[T], *, name: str, streams: Streams | None, count: int, hurry: Callable[[], object]
+) -> Stage[T]:
+    """Run a stage in a thread of its own, and on a GPU on a stream of its own."""
+    if streams is None:
+        return Background(stage, ahead=count, name=name, hurry=hurry)
+    produced = Background(streams.produce(stage), ahead=count, name=name, hurry=hurry)
+    return streams.consume(produced)
 
 
 def _unwrapped(zoom: nn.Module) -> nn.Module:
