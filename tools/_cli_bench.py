@@ -1,0 +1,102 @@
+"""The verbs of ``foveal bench``. Nothing heavy is imported before one runs."""
+
+# ruff: noqa: PLC0415 - each verb imports what it needs when it runs
+
+from typing import Annotated
+
+import typer
+
+from foveal.tools._cli_options import BatchSize, Json, MaybeUrls, Size
+
+bench = typer.Typer(help="Measure Foveal beside its ceilings and what it replaces.", no_args_is_help=True)
+
+Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each round times every case once.")]
+
+
+@bench.command()
+def loader(
+    urls: MaybeUrls = None,
+    *,
+    batch_size: BatchSize = 8,
+    repeats: Repeats = 5,
+    size: Size = 224,
+    json: Json = None,
+) -> None:
+    """Time the loader beside reading, decoding, and a loader written by hand."""
+    from foveal.tools._bench_loader import bench_loader
+
+    bench_loader(urls or [], batch_size=batch_size, repeats=repeats, size=size, json_path=json)
+
+
+@bench.command(name="zoom")
+def bench_zoom_verb(
+    urls: MaybeUrls = None, *, repeats: Repeats = 5, size: Size = 224, json: Json = None
+) -> None:
+    """Time rewriting shards, to each format, beside decoding alone."""
+    from foveal.tools._bench_zoom import bench_zoom
+
+    bench_zoom(urls or [], repeats=repeats, size=size, json_path=json)
+
+
+@bench.command()
+def sample(*, repeats: Repeats = 7, size: Size = 224, json: Json = None) -> None:
+    """Time sampling a 12-megapixel image, forward and backward, beside float() and grid_sample."""
+    from foveal.tools._bench_sample import bench_sample
+
+    bench_sample(repeats=repeats, size=size, json_path=json)
+
+
+@bench.command()
+def faults(
+    urls: MaybeUrls = None,
+    *,
+    images: Annotated[int, typer.Option(min=1, help="Images of an epoch; those of the shards repeat.")] = 400,
+    percent: Annotated[float, typer.Option(min=0, max=100, help="How many of a hundred are bad.")] = 1.0,
+    batch_size: BatchSize = 32,
+    repeats: Repeats = 5,
+    size: Size = 224,
+    json: Json = None,
+) -> None:
+    """Time an epoch with bad images beside one without."""
+    from foveal.tools._bench_faults import bench_faults
+
+    bench_faults(
+        urls or [],
+        images=images,
+        percent=percent,
+        batch_size=batch_size,
+        repeats=repeats,
+        size=size,
+        json_path=json,
+    )
+
+
+@bench.command()
+def adaptive(
+    *,
+    repeats: Repeats = 5,
+    depth: Annotated[int, typer.Option(help="Layers of the ResNet: 18, 34, 50, 101 or 152.")] = 50,
+    size: Annotated[int, typer.Option(min=16, help="Height and width of the images, in pixels.")] = 448,
+    batch_size: BatchSize = 1,
+    json: Json = None,
+) -> None:
+    """Time the last stages of a ResNet with a part of their cells fine, beside all fine."""
+    from foveal.tools._bench_adaptive import bench_adaptive
+
+    bench_adaptive(repeats=repeats, depth=depth, size=size, batch_size=batch_size, json_path=json)
+
+
+@bench.command()
+def quality(urls: MaybeUrls = None, *, size: Size = 224, json: Json = None) -> None:
+    """Measure how near zoomed images come to 256 points to a pixel: by one point, resized first, anti-aliased."""
+    from foveal.tools._bench_quality import bench_quality
+
+    bench_quality(urls or [], size=size, json_path=json)
+
+
+@bench.command()
+def topk(*, repeats: Repeats = 7, json: Json = None) -> None:
+    """Time the choice of patches, forward and backward, beside one that writes its draws out."""
+    from foveal.tools._bench_topk import bench_topk
+
+    bench_topk(repeats=repeats, json_path=json)
