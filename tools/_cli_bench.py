@@ -100,3 +100,33 @@ def topk(*, repeats: Repeats = 7, json: Json = None) -> None:
     from foveal.tools._bench_topk import bench_topk
 
     bench_topk(repeats=repeats, json_path=json)
+
+
+@bench.command()
+def grid(*, repeats: Repeats = 7, size: Size = 224, json: Json = None) -> None:
+    """Time each family of grids beside the paper's code's convolution, checked to be the same."""
+    from foveal.tools._bench_grid import bench_grid
+
+    bench_grid(repeats=repeats, size=size, json_path=json)
+
+
+@bench.command()
+def memory(
+    urls: MaybeUrls = None,
+    *,
+    images: Annotated[int, typer.Option(min=1, help="Images that each case loads.")] = 64,
+    repeats: Repeats = 3,
+    json: Json = None,
+) -> None:
+    """Measure the peak memory of large images in small and large batches, each case in a process of its own."""
+    from foveal.tools._bench_memory import bench_memory
+
+    bench_memory(urls or [], images=images, repeats=repeats, json_path=json)
+
+
+@bench.command()
+def scale(*, repeats: Repeats = 5, json: Json = None) -> None:
+    """Time a megapixel in small and large images and batches, on one processor and on two."""
+    from foveal.tools._bench_scale import bench_scale
+
+    bench_scale(repeats=repeats, json_path=json)
