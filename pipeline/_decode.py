@@ -1,15 +1,18 @@
-"""Encoded images to full-resolution pixels with NVIDIA DALI: the one file that knows its dynamic mode.
+"""Encoded images to full-resolution pixels: the one file that knows DALI's dynamic mode.
 
 DALI decodes a batch at a time on its own threads (or on the GPU), asynchronously. Its batches
 are taken apart here with care: the ``tensors`` of a dynamic-mode batch refer to each other in
 cycles, so the pixels would live until Python's cycle collector ran. Samples taken from the
 underlying tensor list do not, and are freed with the last tensor that looks at them.
+
+What was peeked for libjpeg-turbo is decoded by threads of the decoder's own, an image at a time.
 """
 
 import contextlib
 import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -21,7 +24,10 @@ from nvidia.dali import __version__ as dali_version
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
+from foveal.pipeline._buffers import Buffers
 from foveal.pipeline._decode_error import DecodeError
+from foveal.pipeline._libjpeg import decode_jpeg
+from foveal.pipeline._micro_batch import MICRO_BATCH_PIXELS
 from foveal.pipeline._peek import EncodedImage, peek
 from foveal.pipeline._pillow import decode_with_pillow
 
@@ -32,6 +38,7 @@ class Decoding:
     def __init__(self, decoder: "Decoder", images: Sequence[EncodedImage]) -> None:
         self._decoder = decoder
         self._images = images
+        self._jpegs = {k: decoder._submit(image) for k, image in enumerate(images) if image.by == "libjpeg"}  # noqa: SLF001 - two halves of one thing
         by_dali = [k for k, image in enumerate(images) if image.by == "dali"]
         # DALI delivers a batch or nothing of it, so what may fail goes by itself.
         parts = ([k for k in by_dali if images[k].whole is whole] for whole in (True, False))
@@ -43,10 +50,11 @@ class Decoding:
 
         Returns:
             For each image an RGB image ``(height, width, 3)``, uint8, upright by its EXIF orientation, on the
-            decoder's device, or what is wrong with it. Each may be freed by itself. ``by_pillow`` then says how
+            decoder's device, or what is wrong with it. Its sides are those of the original divided by its
+            ``scale`` where libjpeg-turbo could decode it. Each may be freed by itself. ``by_pillow`` then says how
             many of them DALI refused and Pillow decoded.
         """
-        decoded: dict[int, Tensor] = {}
+        decoded = self._from_libjpeg()
         while self._flights:
             part, batch = self._flights.pop(0)
             try:
@@ -71,9 +79,26 @@ class Decoding:
 
     def drain(self) -> None:
         """Wait, and drop what comes of it: an operation in flight must not outlive its thread."""
+        jpegs, self._jpegs = list(self._jpegs.values()), {}
+        for late in [jpeg for jpeg in jpegs if not jpeg.cancel()]:
+            late.exception()  # waits
         while self._flights:
             with contextlib.suppress(Exception):
                 self._flights.pop()[1].evaluate()
+
+    def _from_libjpeg(self) -> dict[int, Tensor]:
+        """Wait for libjpeg-turbo's; what it could not decode DALI shall try."""
+        decoded: dict[int, Tensor] = {}
+        refused: list[int] = []
+        while self._jpegs:
+            k, jpeg = self._jpegs.popitem()
+            try:
+                decoded[k] = jpeg.result()
+            except Exception:  # noqa: BLE001 - as for DALI
+                refused.append(k)
+        if refused:
+            self._flights.append((refused, self._launch(refused)))
+        return decoded
 
     def _launch(self, part: list[int]) -> Any:
         return self._decoder._launch([self._images[k].file for k in part])  # noqa: SLF001 - two halves of one thing
@@ -114,6 +139,7 @@ class Decoder:
         device: Where the pixels shall be. On a CUDA device nvJPEG decodes; on the CPU libjpeg-turbo
             and its kin.
         num_threads: Threads that decode. ``None``: see :func:`default_num_threads`.
+        most_bytes: What the memory that is used again and again may come to, unless more is in use.
 
     Example:
         >>> with Decoder() as decoder:
@@ -121,10 +147,18 @@ class Decoder:
         ...     images = ahead.result()
     """
 
-    def __init__(self, device: torch.device | str = "cpu", *, num_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        device: torch.device | str = "cpu",
+        *,
+        num_threads: int | None = None,
+        most_bytes: int = 6 * MICRO_BATCH_PIXELS,  # two micro-batches: one being decoded, one being zoomed
+    ) -> None:
         self.device = torch.device(device)
         self.num_threads = default_num_threads() if num_threads is None else num_threads
         self._context: Any = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._buffers = Buffers(most_bytes)
 
     def __enter__(self) -> Self:
         device_id = (self.device.index or 0) if self.device.type == "cuda" else None
@@ -136,6 +170,9 @@ class Decoder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
         context, self._context = self._context, None
         with contextlib.suppress(Exception):  # what was still in flight and failed is nobody's any more
             context.__exit__(kind, error, trace)
@@ -148,11 +185,20 @@ class Decoder:
         """
         return Decoding(self, images)
 
-    def _launch(self, files: Sequence[bytes]) -> Any:
+    def _submit(self, image: EncodedImage) -> Future[Tensor]:
+        self._check_open()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="foveal-jpeg")
+        return self._pool.submit(decode_jpeg, image, self._buffers)
+
+    def _check_open(self) -> None:
         if self._context is None:
             raise ValueError(
                 "decoder must be entered before use, got a closed one – write `with Decoder() as decoder:`"
             )
+
+    def _launch(self, files: Sequence[bytes]) -> Any:
+        self._check_open()
         # A copy of the files, a thousandth of the work of decoding them: on memory of others DALI would run
         # at once and keep the caller waiting; on its own it runs in the background.
         copy = ndd.batch([np.frombuffer(file, np.uint8) for file in files])

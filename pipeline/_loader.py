@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self, get_args
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from foveal.pipeline._background import Background
 from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import BadSamples, OnBad
 from foveal.pipeline._boxes import Boxes
+from foveal.pipeline._budget import Budget
 from foveal.pipeline._check_zoom import check_zoom
 from foveal.pipeline._decode import Decoder, default_num_threads
 from foveal.pipeline._device import choose_device
@@ -29,6 +30,7 @@ from foveal.pipeline._micro_batch import MICRO_BATCH_PIXELS, micro_batch_size, n
 from foveal.pipeline._peek import MAX_PIXELS
 from foveal.pipeline._plan import BatchPlan, LastBatch
 from foveal.pipeline._reader import SampleReader
+from foveal.pipeline._scale import ByLibjpeg
 from foveal.pipeline._stages import (
     Batch,
     Decoded,
@@ -41,6 +43,9 @@ from foveal.pipeline._state import identity, make_state, read_state
 from foveal.pipeline._stats import LoaderStats
 from foveal.shards import EpochOrder, Shards, ShardWarning
 from foveal.shards._location import is_remote
+from foveal.shards._size import parse_size
+
+DecodeMode = Literal["full", "auto"]
 
 # Samples that are asked for side by side where each waits for a server.
 _REMOTE_READS = 32
@@ -96,6 +101,14 @@ class ZoomLoader:
         quarantine: A JSON-lines file in which bad samples are kept, and from which later epochs, runs and other ranks
             learn of them: those are replaced or dropped without being tried (replaced for ``"raise"``, too).
         max_pixels: The most that an image may have by its header, None for no limit.
+        decode: ``"full"`` is DALI, for everything. ``"auto"`` decodes JPEGs on the CPU by libjpeg-turbo, which is faster:
+            at 1/2, 1/4 or 1/8 of their size where the zoom has a bound (``source_px``, from its ``max_zoom``) and
+            shows no more than such a copy holds, else the same pixels. Grids, labels and ``"__size__"`` stay in the
+            original's frame, the copy's to within half of its pixels. Other files, and JPEGs that are damaged, of four
+            colours or oddly labelled, go DALI's way, and on a GPU everything does.
+        memory_budget: What decoded images may take in memory at once, such as ``"2GB"``, by their headers; an image
+            that would take more alone is bad. By default two micro-batches of 50 megapixels, or of one larger image,
+            and as many as ``prefetch_factor`` says while the zoom trains. A stand-in for a bad image comes on top.
         augment: Random flips, crops and turns, as part of the zoom; None for none. The zoom's ``forward`` must take
             ``views``.
 
@@ -138,6 +151,8 @@ class ZoomLoader:
         max_bad_fraction: float = 0.1,
         quarantine: str | os.PathLike[str] | None = None,
         max_pixels: int | None = MAX_PIXELS,
+        decode: DecodeMode = "full",
+        memory_budget: int | str | None = None,
         augment: Augment | None = None,
     ) -> None:
         check_zoom(zoom)
@@ -150,12 +165,16 @@ class ZoomLoader:
         ):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value!r}.")
+        if decode not in get_args(DecodeMode):
+            raise ValueError(f"decode must be 'full' or 'auto', got {decode!r}.")
         self.zoom = zoom
         self.device = choose_device(device, zoom)
         self.fields = parse_fields(fields, guide=_guide(_unwrapped(zoom)))
         self.stats = LoaderStats()
         self._bad = BadSamples(on_bad, max_bad_fraction, quarantine)
         self._max_pixels = max_pixels
+        self._decode = decode
+        self._memory_budget = None if memory_budget is None else parse_size("memory_budget", memory_budget)
         self._augment = augment
         self._num_threads = num_threads
         self._prefetch_factor = prefetch_factor
@@ -276,37 +295,60 @@ class ZoomLoader:
         """
         self._shards.resume()
         order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
+        budget = Budget(self._memory_budget)
+        reader = self._reader(order, budget)
+        read = read_micro_batches(
+            plan,
+            reader.take,
+            micro_batch_size(self.zoom, plan.batch_size),
+            self.stats,
+            most_pixels=self._most_pixels(),
+            at_once=self._reads_at_once(),
+        )
+        decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
+            Background(read, ahead=2, name="foveal-read"),
+            Decoder(self.device, num_threads=self._num_threads, most_bytes=self._most_bytes()),
+            reader.instead_of,
+            getattr(_unwrapped(self.zoom), "lowres_size", None),
+            self.stats,
+            budget=budget,
+            view=self._view(),
+        )
+
+        def let_go() -> None:
+            """End what the first thread waits for, since closing begins with the last."""
+            budget.close()
+            self._shards.interrupt()
+
+        last = functools.partial(Background, ahead=self._prefetch_factor, hurry=let_go)
+        if self._trains():  # zooming waits for the training step; decoding need not
+            decoded = last(decoded, name="foveal-decode")
+            return zoom_batches(decoded, self.zoom, self.fields, self.stats, budget=budget, train=True)
+        zoomed = zoom_batches(decoded, self.zoom, self.fields, self.stats, budget=budget, train=False)
+        return last(zoomed, name="foveal-zoom")
+
+    def _reader(self, order: EpochOrder, budget: Budget) -> SampleReader:
         members = self.fields.members
-        reader = SampleReader(
+        by_libjpeg = self._decode == "auto" and self.device.type == "cpu"
+        return SampleReader(
             lambda ordinal: self._shards.read(ordinal, members),
             order,
             self.fields,
             self._bad,
             max_pixels=self._max_pixels,
+            by_whom=ByLibjpeg(_unwrapped(self.zoom), self._view()) if by_libjpeg else lambda image, _: image,
+            budget=budget,
             seed=(self._seed, self._epoch),
         )
-        size = micro_batch_size(self.zoom, plan.batch_size)
-        most_pixels = math.inf if needs_whole_batch(self.zoom) else MICRO_BATCH_PIXELS
-        at_once = self._reads_at_once()
-        read = read_micro_batches(
-            plan, reader.take, size, self.stats, most_pixels=most_pixels, at_once=at_once
-        )
-        decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
-            Background(read, ahead=2, name="foveal-read"),
-            Decoder(self.device, num_threads=self._num_threads),
-            reader.instead_of,
-            getattr(_unwrapped(self.zoom), "lowres_size", None),
-            self.stats,
-            view=self._view(),
-        )
-        # Closing begins with the last thread: what the first one waits for must not hold it up.
-        last = functools.partial(Background, ahead=self._prefetch_factor, hurry=self._shards.interrupt)
-        if self._trains():  # zooming waits for the training step; decoding need not
-            decoded = last(decoded, name="foveal-decode")
-            return zoom_batches(decoded, self.zoom, self.fields, self.stats, train=True)
-        return last(
-            zoom_batches(decoded, self.zoom, self.fields, self.stats, train=False), name="foveal-zoom"
-        )
+
+    def _most_pixels(self) -> float:
+        """The most of a micro-batch: with a budget half of it, so that one is decoded while another is zoomed."""
+        if needs_whole_batch(self.zoom):
+            return math.inf
+        return min(MICRO_BATCH_PIXELS, self._most_bytes() / 6)
+
+    def _most_bytes(self) -> int:
+        return 6 * MICRO_BATCH_PIXELS if self._memory_budget is None else self._memory_budget
 
     def _view(self) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
         """What gives this epoch's view of a sample, by its number and its size."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from foveal.pipeline._decode_error import DecodeError, check_pixels
+from foveal.pipeline._exif import exif_blocks, turns_sideways
 from foveal.pipeline._pillow import peek_with_pillow
 
 # Read when the library is loaded; it would write to stderr about every odd image, which the loader reports once.
@@ -17,6 +18,7 @@ from nvidia.nvimgcodec import CodeStream
 
 # DALI's parser and decoder of these can end the process on a damaged one (a fuzzer found it); Pillow's cannot.
 _JPEG_2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+_JPEG = b"\xff\xd8"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 # Where Pillow, too, takes a file for an attack on the memory.
@@ -31,15 +33,30 @@ class EncodedImage:
         file: The whole file.
         height: Pixels, before EXIF orientation.
         width: Pixels, before EXIF orientation.
-        by: Who decodes it: DALI, or Pillow where DALI does not.
+        by: Who decodes it: DALI, or Pillow where DALI does not, or libjpeg-turbo where somebody decided so.
         whole: Whether it ends as files of its kind do. One that does not may have been cut, or something follows it.
+        scale: What its sides are divided by as it is decoded, by libjpeg-turbo: 1, 2, 4 or 8.
+        orientation: As EXIF counts it, 1 to 8, where libjpeg-turbo decodes it; others know by themselves.
     """
 
     file: bytes
     height: int
     width: int
-    by: Literal["dali", "pillow"]
+    by: Literal["dali", "pillow", "libjpeg"]
     whole: bool
+    scale: Literal[1, 2, 4, 8] = 1
+    orientation: int = 1
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Height and width of the original as its orientation would have it seen."""
+        return (self.width, self.height) if turns_sideways(self.orientation) else (self.height, self.width)
+
+    @property
+    def decoded_pixels(self) -> int:
+        """Pixels that are in memory while it is decoded: those that come out, and what they are made from."""
+        pixels = -(-self.height // self.scale) * -(-self.width // self.scale)
+        return pixels if self.orientation == 1 else 2 * pixels
 
 
 def peek(file: bytes, *, max_pixels: int | None = None) -> EncodedImage:
@@ -64,6 +81,8 @@ def _as_dali_reads(file: bytes) -> EncodedImage | None:
         return None
     if file.startswith(_PNG):
         file = _still(file)
+    if file.startswith(_JPEG) and not _lies_one_way(file):
+        return None
     try:
         header = CodeStream(file)
         codec, height, width = header.codec_name, header.height, header.width
@@ -71,6 +90,12 @@ def _as_dali_reads(file: bytes) -> EncodedImage | None:
     except RuntimeError:
         return None
     return None if grey_alpha_tiff else EncodedImage(file, height, width, "dali", _is_whole(file, codec))
+
+
+def _lies_one_way(jpeg: bytes) -> bool:
+    """Of two EXIF blocks DALI's parsers read different ones; where these differ, pixels are written past their memory."""
+    blocks = exif_blocks(jpeg)
+    return blocks is not None and len(blocks) <= 1
 
 
 def _still(png: bytes) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import BadSamples, TooManyBadSamplesError
+from foveal.pipeline._budget import Budget
 from foveal.pipeline._decode_error import DecodeError
 from foveal.pipeline._fields import Fields
 from foveal.pipeline._members import MemberError
@@ -69,6 +70,8 @@ class SampleReader:
         fields: What of each sample is wanted.
         bad: Where bad samples are recorded, and what is done about them.
         max_pixels: The most that an image may have, None for no limit.
+        by_whom: Decides who decodes an image, given its sample's number, and at which scale.
+        budget: What the images may take in memory, each and together.
         seed: Which samples stand in for bad ones: equal seeds (epoch included), equal choices.
     """
 
@@ -80,6 +83,8 @@ class SampleReader:
         bad: BadSamples,
         *,
         max_pixels: int | None,
+        by_whom: Callable[[EncodedImage, int], EncodedImage],
+        budget: Budget,
         seed: tuple[int, int],
     ) -> None:
         self._read = read
@@ -87,6 +92,8 @@ class SampleReader:
         self._fields = fields
         self._bad = bad
         self._max_pixels = max_pixels
+        self._by_whom = by_whom
+        self._budget = budget
         self._seed = seed
 
     def take(self, position: int, tries: int = 0) -> Encoded | None:
@@ -123,10 +130,13 @@ class SampleReader:
             return None
 
     def _encoded(self, sample: Sample, place: Place, ordinal: int) -> Encoded:
+        image = peek(self._fields.encoded_image(sample.members), max_pixels=self._max_pixels)
+        image = self._by_whom(image, ordinal)
+        self._budget.check(image)
         return Encoded(
             sample.key,
             sample.url,
-            peek(self._fields.encoded_image(sample.members), max_pixels=self._max_pixels),
+            image,
             self._fields.labels(sample.members),
             self._fields.located(sample.members, max_pixels=self._max_pixels),
             sample.members if self._fields.members is None else None,

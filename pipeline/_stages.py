@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from foveal.pipeline._background import Background
+from foveal.pipeline._budget import Budget, share_of
 from foveal.pipeline._decode import Decoder, Decoding
 from foveal.pipeline._decode_error import DecodeError
 from foveal.pipeline._fields import Field, Fields, collate
@@ -32,12 +33,23 @@ Stage = Generator[T] | Background[T]  # what a stage is fed by, and closes when 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A micro-batch at full resolution: what a zoom is given to see."""
+    """A micro-batch at full resolution: what a zoom is given to see.
+
+    Attributes:
+        samples: What the images belong to.
+        images: Upright, (height, width, 3), perhaps smaller than the originals.
+        sizes: Height and width of the originals in pixels.
+        views: Which view of each to zoom, None for whole images.
+        lowres: Copies to look at, None where the zoom wants none.
+        share: Bytes that the images take of the budget, to be given back with them.
+    """
 
     samples: list[Encoded]
     images: list[Tensor]
+    sizes: list[tuple[int, int]]
     views: Tensor | None
     lowres: Tensor | None
+    share: int
 
 
 def read_micro_batches(
@@ -78,7 +90,7 @@ def _apart(samples: list[Encoded], most_pixels: float) -> list[list[Encoded]]:
     parts: list[list[Encoded]] = [[]]
     pixels = 0
     for sample in samples:
-        own = sample.image.height * sample.image.width
+        own = sample.image.decoded_pixels
         if parts[-1] and pixels + own > most_pixels:
             parts.append([])
             pixels = 0
@@ -94,9 +106,12 @@ def decode_micro_batches(
     lowres_size: tuple[int, int] | None,
     stats: LoaderStats,
     *,
+    budget: Budget,
     view: Callable[[int, tuple[int, int]], Tensor] | None = None,
 ) -> Generator[tuple[Decoded, bool]]:
     """Decode each micro-batch while the one before it is looked at and handed on.
+
+    Each takes its share of the budget before it is decoded; who releases the images gives it back.
 
     Args:
         micro_batches: What was read.
@@ -104,6 +119,7 @@ def decode_micro_batches(
         instead_of: Gives the sample to put in the place of one whose image is bad, or None to leave it out.
         lowres_size: Height and width of the copy that the zoom looks at, None where it wants none.
         stats: Where images that Pillow decoded and time are counted.
+        budget: How much of images may be in memory.
         view: Gives the view of a sample, by its number and its size, that the zoom is to be given; None for none.
     """
     ahead: deque[_InFlight] = deque()
@@ -113,15 +129,21 @@ def decode_micro_batches(
             with stats.timed("decode"):
                 samples, images = _settle(flight.samples, flight.decoding, decoder, instead_of, stats)
             with stats.timed("lowres"):
-                views = _views(samples, images, view, decoder.device)
+                sizes = [_original_size(*pair) for pair in zip(samples, images, strict=True)]
+                views = _views(samples, sizes, view, decoder.device)
                 small = _look(images, views, lowres_size, decoder.device)
-            return Decoded(samples, images, views, small), flight.ends_batch
+            return Decoded(samples, images, sizes, views, small, flight.share), flight.ends_batch
 
         fault: list[Exception] = []
         try:
             for samples, ends_batch in _until_fault(micro_batches, fault):
+                share = share_of(sample.image for sample in samples)
+                while ahead and not budget.has_room(share):
+                    yield finish(ahead.popleft())
+                budget.take(share)
                 with stats.timed("decode"):
-                    ahead.append(_InFlight(samples, ends_batch, decoder.start([s.image for s in samples])))
+                    decoding = decoder.start([sample.image for sample in samples])
+                    ahead.append(_InFlight(samples, ends_batch, decoding, share))
                 if len(ahead) > 1:
                     yield finish(ahead.popleft())
             while ahead:
@@ -139,6 +161,7 @@ def zoom_batches(
     fields: Fields,
     stats: LoaderStats,
     *,
+    budget: Budget,
     train: bool,
 ) -> Generator[Batch]:
     """Zoom each micro-batch and its labels, release what has full resolution, and join a batch's fields.
@@ -148,6 +171,7 @@ def zoom_batches(
         zoom: The sampler.
         fields: What a batch consists of.
         stats: Where images, pixels and time are counted.
+        budget: What the images' share goes back to.
         train: Whether the batch shall carry the graph that leads to the zoom's parameters.
     """
     samples: list[Encoded] = []
@@ -157,17 +181,18 @@ def zoom_batches(
     warped: list[dict[SpatialField, Any]] = []
     with closing(micro_batches):
         for decoded, ends_batch in micro_batches:
-            own_sizes = [(image.shape[0], image.shape[1]) for image in decoded.images]
             with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
-                parts.append(zoom(decoded.images, decoded.lowres, **_asides(decoded, own_sizes, fields)))
+                parts.append(zoom(decoded.images, decoded.lowres, **_asides(decoded, fields)))
                 located = [sample.located for sample in decoded.samples]
                 warped.append(
-                    warp_labels(fields.spatial, located, parts[-1].grid, own_sizes, views=decoded.views)
+                    warp_labels(fields.spatial, located, parts[-1].grid, decoded.sizes, views=decoded.views)
                 )
             views += [] if decoded.views is None else [decoded.views]
             samples += [replace(sample, located={}) for sample in decoded.samples]
-            sizes += own_sizes
+            sizes += decoded.sizes
+            share = decoded.share
             del decoded, located  # the full-resolution images and masks end here
+            budget.give_back(share)
             if ends_batch:
                 stats.images += len(samples)
                 stats.substituted += sum(sample.place.tries > 0 for sample in samples)
@@ -192,6 +217,7 @@ class _InFlight:
     samples: list[Encoded]
     ends_batch: bool
     decoding: Decoding
+    share: int
 
 
 def _settle(
@@ -214,33 +240,37 @@ def _settle(
     return [sample for sample, _ in good], [image for _, image in good]
 
 
+def _original_size(sample: Encoded, image: Tensor) -> tuple[int, int]:
+    """Height and width of an upright original, of which the image may be a smaller copy."""
+    return sample.image.upright_size if sample.image.scale > 1 else (image.shape[0], image.shape[1])
+
+
 def _views(
     samples: list[Encoded],
-    images: list[Tensor],
+    sizes: list[tuple[int, int]],
     view: Callable[[int, tuple[int, int]], Tensor] | None,
     device: torch.device,
 ) -> Tensor | None:
     if view is None:
         return None
-    pairs = zip(samples, images, strict=True)
-    views = [view(sample.ordinal, (image.shape[0], image.shape[1])) for sample, image in pairs]
+    views = [view(sample.ordinal, size) for sample, size in zip(samples, sizes, strict=True)]
     return torch.stack(views).to(device) if views else torch.empty(0, 2, 3, device=device)
 
 
 def _fault(sample: Encoded, image: Tensor | DecodeError) -> str | None:
     if isinstance(image, DecodeError):
         return str(image)
-    return first_misfit(sample.located, (image.shape[0], image.shape[1]))
+    return first_misfit(sample.located, _original_size(sample, image))
 
 
-def _asides(decoded: Decoded, sizes: list[tuple[int, int]], fields: Fields) -> dict[str, Any]:
+def _asides(decoded: Decoded, fields: Fields) -> dict[str, Any]:
     """Return what a zoom is told beside images and their copies, and only where there is something to tell."""
     asides: dict[str, Any] = {}
     if decoded.views is not None:
         asides["views"] = decoded.views
     if fields.guide is not None:
         boxes = [sample.located[fields.guide] for sample in decoded.samples]
-        asides["boxes"] = [_as_fractions(*pair) for pair in zip(boxes, sizes, strict=True)]
+        asides["boxes"] = [_as_fractions(*pair) for pair in zip(boxes, decoded.sizes, strict=True)]
     return asides
 
 
