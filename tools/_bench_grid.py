@@ -56,11 +56,12 @@ def bench_grid(*, repeats: int = 7, size: int = 224, json_path: Path | None = No
         f"kernel family's gradients) agree, with the convolution or their definition, to {differ:.0e}.",
         soft_wrap=True,
     )
-    ways = {CONVOLUTION: published, **families}
+    ways: dict[str, ToGrid] = {CONVOLUTION: published, **families}
+    acts = {"": _forward, ", backward too": _forward_backward}
     cases = {
         f"{name}, batch {batch}{suffix}": partial(act, way, maps[:batch])
         for batch in BATCHES
-        for suffix, act in (("", _forward), (", backward too", _forward_backward))
+        for suffix, act in acts.items()
         for name, way in ways.items()
     }
     timings = alternate(cases, repeats, console=console)

@@ -11,18 +11,25 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import torch
 from rich.console import Console
 
 from foveal.pipeline import ZoomLoader
+from foveal.pipeline._loader import DecodeMode
 from foveal.sampler import SaliencySampler, lowres
 from foveal.shards import Shards
 from foveal.tools._bench import Timing, alternate, describe_machine, write_json
 from foveal.tools._by_hand import HandWrittenLoader
 from foveal.tools._ceilings import DECODE, READ, count_pixels, decoded_batches, encoded_batches, exhaust
-from foveal.tools._check_loader import FIELDS, GREY_LEVELS, check_exact, check_loader, check_near
+from foveal.tools._check_loader import (
+    FIELDS,
+    GREY_LEVELS,
+    Check,
+    check_exact,
+    check_loader,
+    check_near,
+)
 from foveal.tools._deal_samples import deal_samples
 from foveal.tools._scenes import write_shards
 from foveal.tools._throughput import print_throughput
@@ -35,13 +42,18 @@ class Way:
     """How a loader decodes and zooms."""
 
     name: str
-    decode: Literal["full", "auto"]
+    decode: DecodeMode
     max_zoom: float | None
 
     def zoom(self, size: int) -> SaliencySampler:
         """Return the sampler: the default network, with the same weights every time, frozen."""
         torch.manual_seed(0)
         return SaliencySampler(size, max_zoom=self.max_zoom).eval().requires_grad_(requires_grad=False)
+
+    @property
+    def check(self) -> Check:
+        """What to ask of its pixels: without a bound on the zoom, nothing is scaled."""
+        return check_exact if self.max_zoom is None else check_near
 
     def loader(
         self, urls: list[str], size: int, batch_size: int, fields: Sequence[str] = FIELDS
@@ -91,12 +103,11 @@ def bench_loader(
         pixels = count_pixels(shards)
         ways = {way.name: loaders.enter_context(way.loader(shards.urls, size, batch_size)) for way in WAYS}
         for way in WAYS:
-            check = check_exact if way.decode == "full" else check_near
-            check_loader(ways[way.name], shards, first=len(given), check=check)
+            check_loader(ways[way.name], shards, first=len(given), check=way.check)
         console.print(
             f"{images:,} images, {pixels / 1e6:,.0f} MP, to {size} × {size} in batches of {batch_size}, on "
             f"{describe_machine()}. Checked: every sample once; pixels as plain torch has them, "
-            f'of decode="auto" to {GREY_LEVELS} grey levels on average.',
+            f"to {GREY_LEVELS} grey levels on average where a bound lets decoding scale.",
             soft_wrap=True,
         )
         timings = alternate(_cases(shards, ways, batch_size, size), repeats, console=console, peaks=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
+from foveal.pipeline._loader import DecodeMode
 from foveal.shards import Shards
 from foveal.tools._bench import describe_machine, environment, print_table
 from foveal.tools._deal_samples import deal_samples
@@ -25,6 +26,7 @@ from foveal.tools._scenes import write_scenes
 
 BUDGET = "512MB"
 BATCH_SIZES = (8, 64)
+_WAYS: tuple[tuple[DecodeMode, float | None], ...] = (("full", None), ("auto", 4.0))
 
 
 def bench_memory(
@@ -93,14 +95,14 @@ def check_case(label: str, found: Mapping[str, Any], *, images: int, trains: boo
 
 
 def _cases(tiny: str, shard: str) -> dict[str, MemoryCase]:
-    return {
-        _label(case): case
+    cases = [
+        MemoryCase(tiny, shard, batch_size, decode, max_zoom, trains, budget)
         for budget in (None, BUDGET)
-        for decode, max_zoom in (("full", None), ("auto", 4.0))
+        for decode, max_zoom in _WAYS
         for trains in (False, True)
         for batch_size in BATCH_SIZES
-        for case in [MemoryCase(tiny, shard, batch_size, decode, max_zoom, trains, budget)]
-    }
+    ]
+    return {_label(case): case for case in cases}
 
 
 def _label(case: MemoryCase) -> str:

@@ -24,7 +24,7 @@ from foveal.shards import Shards
 from foveal.tools._bench import Timing, alternate, describe_machine, write_json
 from foveal.tools._bench_loader import LOADER, WAYS, Way
 from foveal.tools._ceilings import DECODE, count_pixels, decoded_batches, exhaust
-from foveal.tools._check_loader import check_exact, check_loader, check_near
+from foveal.tools._check_loader import check_loader
 from foveal.tools._check_resized import Images, check_resized, resized_originals
 from foveal.tools._deal_samples import deal_samples
 from foveal.tools._scenes import write_shards
@@ -96,8 +96,7 @@ def _ours(
     """Return our loaders; those that zoom are checked already."""
     for way in ZOOMING:
         with way.loader(shards.urls, size, batch_size) as loader:
-            check = check_exact if way.decode == "full" else check_near
-            check_loader(loader, shards, first=batch_size, check=check)
+            check_loader(loader, shards, first=batch_size, check=way.check)
     zooming = {_name(way): way.loader(shards.urls, size, batch_size, ("image",)) for way in ZOOMING}
     uniform = ZoomLoader(
         shards.urls, UniformSampler(size), batch_size=batch_size, fields=("image",), decode="auto"

@@ -63,8 +63,8 @@ def check_resized(batches: Iterable[Tensor], expected: Images) -> float:
 
 def _partners(delivered: Images, expected: Images) -> list[int]:
     """Return for each expected image the most similar one that is not another's yet, by small copies."""
-    small = (adaptive_avg_pool2d(images, 16).flatten(1) for images in (expected, delivered))
-    distances = torch.cdist(*small, p=1)
+    wanted, found = (adaptive_avg_pool2d(images, 16).flatten(1) for images in (expected, delivered))
+    distances = torch.cdist(wanted, found, p=1)
     partners = []
     for row in distances:
         partners.append(int(row.argmin()))

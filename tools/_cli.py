@@ -85,6 +85,23 @@ def index(
 
 
 @app.command()
+def doctor(
+    urls: Urls,
+    *,
+    images: Annotated[int, typer.Option(min=1, help="How many to look at, spread evenly over all.")] = 64,
+    size: Size = 224,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds; each times every case once.")] = 3,
+    storage_options: StorageOptions = "{}",
+) -> None:
+    """Say what limits a loader here, and what to do about it."""
+    from foveal.tools._doctor import examine
+    from foveal.tools._storage_options import parse_storage_options
+
+    options = parse_storage_options(storage_options)
+    examine(urls, images=images, size=size, repeats=repeats, storage_options=options)
+
+
+@app.command()
 def verify(
     urls: Urls,
     *,

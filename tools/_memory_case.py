@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from foveal.pipeline import ZoomLoader
+from foveal.pipeline._loader import DecodeMode
 from foveal.sampler import SaliencySampler
 from foveal.tools._bench import peak_memory_mb, restart_peak_memory
 
@@ -36,7 +37,7 @@ class MemoryCase:
     tiny: str
     shard: str
     batch_size: int
-    decode: Literal["full", "auto"]
+    decode: DecodeMode
     max_zoom: float | None
     trains: bool
     memory_budget: str | None

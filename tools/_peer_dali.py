@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
-from nvidia.dali import fn, pipeline_def, types
-from nvidia.dali.plugin.pytorch import DALIGenericIterator, LastBatchPolicy
+from nvidia.dali import fn, types
+from nvidia.dali.pipeline import pipeline_def
+from nvidia.dali.plugin.base_iterator import LastBatchPolicy
+from nvidia.dali.plugin.pytorch import DALIGenericIterator
 from torch import Tensor
 
 
@@ -35,10 +37,12 @@ class DaliPeer:
             yield batch["image"]
 
 
-@pipeline_def  # type: ignore[untyped-decorator]
+@pipeline_def
 def _pipeline(urls: list[str], size: int) -> Any:
     indexes = [str(Path(url).with_suffix(".idx")) for url in urls]
-    files = fn.readers.webdataset(paths=urls, index_paths=indexes, ext=["jpg"], name="reader")
+    files: Any = fn.readers.webdataset(paths=urls, index_paths=indexes, ext=["jpg"], name="reader")
     images = fn.decoders.image(files, device="cpu")
-    small = fn.resize(images, resize_x=size, resize_y=size)
-    return fn.crop_mirror_normalize(small, dtype=types.FLOAT, output_layout="CHW", std=[255.0] * 3)
+    small: Any = fn.resize(images, resize_x=size, resize_y=size)
+    return fn.crop_mirror_normalize(
+        small, dtype=types.DALIDataType.FLOAT, output_layout="CHW", std=[255.0] * 3
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import spdl.io
 from jaxtyping import Float
@@ -27,9 +28,9 @@ class SpdlPeer:
 
     def __iter__(self) -> Iterator[Float[Tensor, "batch 3 height width"]]:
         """Iterate over one epoch."""
+        builder: PipelineBuilder[Any, Any] = PipelineBuilder()
         pipeline = (
-            PipelineBuilder()
-            .add_source(_files(self._urls))
+            builder.add_source(_files(self._urls))
             .pipe(self._decode, concurrency=self._workers, max_failures=0)
             .aggregate(self._batch_size)
             .pipe(_join)
@@ -39,7 +40,7 @@ class SpdlPeer:
         with pipeline.auto_stop():
             yield from pipeline
 
-    def _decode(self, file: bytes) -> object:
+    def _decode(self, file: bytes) -> Any:
         return spdl.io.decode_packets(spdl.io.demux_image(file), filter_desc=self._scale)
 
 
@@ -50,6 +51,6 @@ def _files(urls: list[str]) -> Iterator[bytes]:
                 yield content
 
 
-def _join(frames: list[object]) -> Float[Tensor, "batch 3 height width"]:
+def _join(frames: list[Any]) -> Float[Tensor, "batch 3 height width"]:
     batch: Tensor = spdl.io.to_torch(spdl.io.convert_frames(frames))
     return batch.permute(0, 3, 1, 2).float() / 255
