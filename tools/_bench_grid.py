@@ -8,7 +8,7 @@ where the two are one; the cdf family with its definition.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,19 +23,25 @@ from foveal.tools._bench import Timing, alternate, describe_machine, print_table
 
 MAP, FWHM_CELLS = 31, 13.0
 TOLERANCE = 1e-5  # of [-1, 1]
-BATCHES = (1, 32)
 CONVOLUTION = "61 × 61 convolution"
 
 Saliency = Float[Tensor, "batch 1 rows cols"]
 ToGrid = Callable[[Tensor], Tensor]
 
 
-def bench_grid(*, repeats: int = 7, size: int = 224, json_path: Path | None = None) -> dict[str, Timing]:
+def bench_grid(
+    *,
+    repeats: int = 7,
+    size: int = 224,
+    batch_sizes: Sequence[int] = (1, 32),
+    json_path: Path | None = None,
+) -> dict[str, Timing]:
     """Time all after checking that they agree, print a table, and return the timings.
 
     Args:
         repeats: Rounds.
         size: Height and width of the grid.
+        batch_sizes: Maps at a time.
         json_path: Where the numbers go too.
 
     Raises:
@@ -44,7 +50,7 @@ def bench_grid(*, repeats: int = 7, size: int = 224, json_path: Path | None = No
     console = Console()
     families = _families(size)
     published = partial(convolution_grid, size=size)
-    maps = _maps(max(BATCHES))
+    maps = _maps(max(batch_sizes))
     differ = max(
         check_grids("kernel", families["kernel"](maps), published(maps)),
         check_grids("separable", families["separable"](_products(maps)), published(_products(maps))),
@@ -60,7 +66,7 @@ def bench_grid(*, repeats: int = 7, size: int = 224, json_path: Path | None = No
     acts = {"": _forward, ", backward too": _forward_backward}
     cases = {
         f"{name}, batch {batch}{suffix}": partial(act, way, maps[:batch])
-        for batch in BATCHES
+        for batch in batch_sizes
         for suffix, act in acts.items()
         for name, way in ways.items()
     }

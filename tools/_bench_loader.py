@@ -34,7 +34,7 @@ from foveal.tools._deal_samples import deal_samples
 from foveal.tools._scenes import write_shards
 from foveal.tools._throughput import print_throughput
 
-BY_HAND = "by hand"
+LOWRES, BY_HAND = "decode + low-res", "zooming by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ class Way:
         return ZoomLoader(urls, self.zoom(size), batch_size=batch_size, fields=fields, decode=self.decode)
 
 
-LOADER = Way("whole loader", "full", None)
+LOADER = Way("Foveal, decode full", "full", None)
 WAYS = (
     LOADER,
-    Way("decode auto", "auto", None),
-    Way("decode auto, max_zoom 4", "auto", 4.0),
-    Way("decode auto, max_zoom 2", "auto", 2.0),
+    Way("Foveal, decode auto", "auto", None),
+    Way("Foveal, decode auto, max_zoom 4", "auto", 4.0),
+    Way("Foveal, decode auto, max_zoom 2", "auto", 2.0),
 )
 
 
@@ -115,7 +115,7 @@ def bench_loader(
     _print_ratios(console, timings)
     if json_path:
         facts = {"images": images, "pixels": pixels, "batch_size": batch_size, "size": size}
-        write_json(json_path, "loader", timings, ours=list(ways), ceilings=[READ, DECODE], **facts)
+        write_json(json_path, "loader", timings, ours=list(ways), ceilings=[READ, DECODE, LOWRES], **facts)
     return timings
 
 
@@ -128,7 +128,7 @@ def _cases(
     return {
         READ: lambda: exhaust(encoded_batches(shards, batch_size)),
         DECODE: lambda: exhaust(decoded_batches(shards, 8)),
-        "decode + low-res": lambda: exhaust(lowres(b, small) for b in decoded_batches(shards, 8)),
+        LOWRES: lambda: exhaust(lowres(b, small) for b in decoded_batches(shards, 8)),
         **{name: partial(exhaust, loader) for name, loader in ways.items()},
         BY_HAND: lambda: exhaust(by_hand),
     }

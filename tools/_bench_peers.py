@@ -22,7 +22,7 @@ from foveal.pipeline import ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import Shards
 from foveal.tools._bench import Timing, alternate, describe_machine, write_json
-from foveal.tools._bench_loader import LOADER, WAYS, Way
+from foveal.tools._bench_loader import WAYS
 from foveal.tools._ceilings import DECODE, count_pixels, decoded_batches, exhaust
 from foveal.tools._check_loader import check_loader
 from foveal.tools._check_resized import Images, check_resized, resized_originals
@@ -30,8 +30,10 @@ from foveal.tools._deal_samples import deal_samples
 from foveal.tools._scenes import write_shards
 from foveal.tools._throughput import print_throughput
 
-UNIFORM = "ours, uniform, decode auto"
-ZOOMING = (LOADER, WAYS[1], WAYS[2])
+UNIFORM = "Foveal, uniform, decode auto"
+ZOOMING = WAYS[:3]
+
+_CHECKED = 8  # images, of our loaders that zoom: foveal bench loader checks all
 
 Batches = Iterable[Tensor]
 
@@ -96,16 +98,12 @@ def _ours(
     """Return our loaders; those that zoom are checked already."""
     for way in ZOOMING:
         with way.loader(shards.urls, size, batch_size) as loader:
-            check_loader(loader, shards, first=batch_size, check=way.check)
-    zooming = {_name(way): way.loader(shards.urls, size, batch_size, ("image",)) for way in ZOOMING}
+            check_loader(loader, shards, first=_CHECKED, check=way.check)
+    zooming = {way.name: way.loader(shards.urls, size, batch_size, ("image",)) for way in ZOOMING}
     uniform = ZoomLoader(
         shards.urls, UniformSampler(size), batch_size=batch_size, fields=("image",), decode="auto"
     )
     return {name: loaders.enter_context(loader) for name, loader in {UNIFORM: uniform, **zooming}.items()}
-
-
-def _name(way: Way) -> str:
-    return f"ours, zooming, decode {way.decode}" + (f", max_zoom {way.max_zoom:g}" if way.max_zoom else "")
 
 
 def _first(batches: Iterable[tuple[Tensor, ...]]) -> Iterator[Tensor]:

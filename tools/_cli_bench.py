@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415 - each verb imports what it needs when it runs
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,12 +13,15 @@ bench = typer.Typer(help="Measure Foveal beside its ceilings and what it replace
 
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each round times every case once.")]
 
+Images = Annotated[int, typer.Option(min=1, help="Images of an epoch; where there are fewer, they repeat.")]
+
 
 @bench.command()
 def loader(
     urls: MaybeUrls = None,
     *,
-    batch_size: BatchSize = 8,
+    images: Images = 128,
+    batch_size: BatchSize = 32,
     repeats: Repeats = 5,
     size: Size = 224,
     json: Json = None,
@@ -25,7 +29,40 @@ def loader(
     """Time the loader beside reading, decoding, and a loader written by hand."""
     from foveal.tools._bench_loader import bench_loader
 
-    bench_loader(urls or [], batch_size=batch_size, repeats=repeats, size=size, json_path=json)
+    bench_loader(urls or [], images=images, batch_size=batch_size, repeats=repeats, size=size, json_path=json)
+
+
+@bench.command()
+def peers(
+    urls: MaybeUrls = None,
+    *,
+    images: Images = 128,
+    batch_size: BatchSize = 32,
+    repeats: Repeats = 5,
+    size: Size = 224,
+    json: Json = None,
+) -> None:
+    """Time what one would use instead, as far as it is installed, beside the loader."""
+    from foveal.tools._bench_peers import bench_peers
+
+    bench_peers(urls or [], images=images, batch_size=batch_size, repeats=repeats, size=size, json_path=json)
+
+
+@bench.command()
+def report(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            exists=True, dir_okay=False, help="Of bench loader and bench peers.", show_default=False
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The chart, a PNG.")] = Path("chart.png"),
+) -> None:
+    """Draw a chart from the files that bench loader and bench peers wrote."""
+    from foveal.tools._bench_report import draw_report
+
+    draw_report(files, out)
 
 
 @bench.command(name="zoom")
@@ -50,7 +87,7 @@ def sample(*, repeats: Repeats = 7, size: Size = 224, json: Json = None) -> None
 def faults(
     urls: MaybeUrls = None,
     *,
-    images: Annotated[int, typer.Option(min=1, help="Images of an epoch; those of the shards repeat.")] = 400,
+    images: Images = 400,
     percent: Annotated[float, typer.Option(min=0, max=100, help="How many of a hundred are bad.")] = 1.0,
     batch_size: BatchSize = 32,
     repeats: Repeats = 5,

@@ -120,13 +120,13 @@ def sort_out(found: Sequence[bytes | str]) -> tuple[list[EncodedImage], list[str
             try:
                 image = peek(file)
             except DecodeError as error:
-                bad.append(str(error))
+                bad.append(error.reason)
                 continue
             decoding = decoder.start([image])
             [pixels] = decoding.result()
             by_pillow += decoding.by_pillow
             if isinstance(pixels, DecodeError):
-                bad.append(str(pixels))
+                bad.append(pixels.reason)
             else:
                 good.append(image)
     return good, bad, by_pillow
