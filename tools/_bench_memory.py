@@ -24,7 +24,7 @@ from foveal.tools._memory_case import MemoryCase
 from foveal.tools._progress import progress_bar
 from foveal.tools._scenes import write_scenes
 
-BUDGET = "512MB"
+BUDGET = "100MB"  # two images and a half of 12 megapixels
 BATCH_SIZES = (8, 64)
 _WAYS: tuple[tuple[DecodeMode, float | None], ...] = (("full", None), ("auto", 4.0))
 

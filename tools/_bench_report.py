@@ -19,7 +19,9 @@ from foveal.tools._bench import Timing
 from foveal.tools._ceilings import DECODE
 
 _OURS, _OTHERS, _INK, _FAINT = "#0b7285", "#ced4da", "#212529", "#868e96"
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 _KINDS = ("loader", "peers")
+_NOTE = "Foveal zooms and the others resize uniformly, unless their names say otherwise. Pixels are those of the originals."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def draw_report(paths: Sequence[Path], out: Path) -> list[Bar]:
             "Megapixels a second, beside decoding alone", x=0.01, ha="left", size=15, weight="bold"
         )
         figure.supxlabel(
-            "\n".join(_describe(report) for report in reports), x=0.01, ha="left", size=8.5, color=_FAINT
+            "\n".join([_NOTE, *map(_describe, reports)]), x=0.01, ha="left", size=8.5, color=_FAINT
         )
         figure.savefig(out, dpi=160, metadata={"Software": None})
     Console().print(f"{len(bars)} bars in {out}", soft_wrap=True)
@@ -106,22 +108,18 @@ def _draw(axes: Axes, bars: Sequence[Bar]) -> None:
     colours = [_OURS if bar.ours else _OTHERS for bar in bars]
     axes.barh(places, [bar.ratio for bar in bars], height=0.68, color=colours)
     for place, bar in zip(places, bars, strict=True):
-        axes.text(bar.ratio + 0.015, place, f"{bar.ratio:.2f}", va="center", weight="bold", size=10)
-        axes.annotate(
-            f"{bar.megapixels:,.0f} MP/s",
-            (bar.ratio, place),
-            (38, 0),
-            textcoords="offset points",
-            va="center",
-            size=9,
-            color=_FAINT,
-        )
+        for text, away, style in (
+            (f"{bar.ratio:.2f}", 5, {"weight": "bold", "size": 10}),
+            (f"{bar.megapixels:,.0f} MP/s", 38, {"size": 9, "color": _FAINT}),
+        ):
+            beside = {"textcoords": "offset points", "va": "center", "bbox": _PAPER, "zorder": 4, **style}
+            axes.annotate(text, (bar.ratio, place), (away, 0), **beside)
     axes.axvline(1, color=_INK, linewidth=1, linestyle=(0, (4, 3)), zorder=3)
     axes.text(1, len(bars) + 0.62, DECODE, ha="center", va="bottom", size=9.5)
     axes.set_yticks(places, [bar.name for bar in bars])
     for label, bar in zip(axes.get_yticklabels(), bars, strict=True):
         label.set_fontweight("bold" if bar.ours else "normal")
-    axes.set_xlim(0, 1.18 * max(1.0, *(bar.ratio for bar in bars)))
+    axes.set_xlim(0, 1.25 * max(1.0, *(bar.ratio for bar in bars)))
     axes.set_ylim(0.4, len(bars) + 0.6)
     axes.set_xticks([])
     axes.tick_params(length=0)
@@ -134,5 +132,5 @@ def _describe(report: Mapping[str, Any]) -> str:
     rounds = len(next(iter(report["cases"].values()))["seconds"])
     return (
         f"foveal bench {report['benchmark']}: {report['images']:,} images, {report['pixels'] / 1e6:,.0f} MP, to "
-        f"{report['size']} × {report['size']} in batches of {report['batch_size']}; {where}; medians of {rounds} rounds"
+        f"{report['size']} × {report['size']} in batches of {report['batch_size']}; {where}; medians of {rounds} round{'s' * (rounds > 1)}"
     )

@@ -15,7 +15,7 @@ def test_small_run(tmp_path, capsys):
     assert json.loads((tmp_path / "memory.json").read_text())["peak_mb"] == peaks
     assert len(peaks) == 16
     assert all(peak > 0 for [peak] in peaks.values())
-    assert "decode auto, max_zoom 4, trainable, batch 64, budget 512MB" in capsys.readouterr().out
+    assert "decode auto, max_zoom 4, trainable, batch 64, budget 100MB" in capsys.readouterr().out
 
 
 def test_a_case_survives_the_way_to_its_process():

@@ -115,7 +115,7 @@ def test_only_what_is_there_and_right_is_timed(expected):
 
 def test_ffcv_is_not_passed_over(shards):
     """It is named, whether it is installed or not: its files are its own."""
-    with pytest.raises((ModuleNotFoundError, ValueError), match="ffcv|files of its own"):
+    with pytest.raises((ModuleNotFoundError, ValueError), match=r"ffcv|files of its own"):
         peer_makers(shards.urls, SIZE, 4, 2)["FFCV"]()
 
 
