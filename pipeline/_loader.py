@@ -21,12 +21,13 @@ from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import BadSamples, OnBad
 from foveal.pipeline._boxes import Boxes
 from foveal.pipeline._budget import Budget
+from foveal.pipeline._buffers import Buffers
 from foveal.pipeline._check_zoom import check_zoom
 from foveal.pipeline._decode import Decoder, default_num_threads
 from foveal.pipeline._device import choose_device
 from foveal.pipeline._fields import Field, parse_fields
 from foveal.pipeline._mask import Mask
-from foveal.pipeline._micro_batch import MICRO_BATCH_PIXELS, micro_batch_size, needs_whole_batch
+from foveal.pipeline._micro_batch import IMAGE_BYTES, micro_batch_size, needs_whole_batch
 from foveal.pipeline._peek import MAX_PIXELS
 from foveal.pipeline._plan import BatchPlan, LastBatch
 from foveal.pipeline._reader import SampleReader
@@ -106,9 +107,10 @@ class ZoomLoader:
             shows no more than such a copy holds, else the same pixels. Grids, labels and ``"__size__"`` stay in the
             original's frame, the copy's to within half of its pixels. Other files, and JPEGs that are damaged, of four
             colours or oddly labelled, go DALI's way, and on a GPU everything does.
-        memory_budget: What decoded images may take in memory at once, such as ``"2GB"``, by their headers; an image
-            that would take more alone is bad. By default two micro-batches of 50 megapixels, or of one larger image,
-            and as many as ``prefetch_factor`` says while the zoom trains. A stand-in for a bad image comes on top.
+        memory_budget: What decoded images may take in memory at once, such as ``"2GB"``, by their headers, with those
+            that are ready ahead while the zoom trains; an image that would take more alone is bad. By default 450 MB,
+            or one image that is larger. A stand-in for a bad image comes on top, and so does what the decoder itself
+            needs. A zoom with batch norm in training mode is given whole batches, which must fit.
         augment: Random flips, crops and turns, as part of the zoom; None for none. The zoom's ``forward`` must take
             ``views``.
 
@@ -183,6 +185,7 @@ class ZoomLoader:
         self._epoch = 0
         self._position = 0  # in this epoch, what all ranks together have had
         self._resume_at = 0  # where the next iterator begins
+        self._buffers: tuple[int, Buffers] | None = None
         self._running: weakref.ref[_Epoch] | None = None
         place = _place(rank, world_size)
         BatchPlan(0, batch_size, *place, last_batch)  # refuses bad arguments before shards are opened
@@ -254,8 +257,9 @@ class ZoomLoader:
         return {"epoch": epoch, "position": position} if left else {"epoch": epoch + 1, "position": 0}
 
     def close(self) -> None:
-        """End what runs in the background and close the shards. May be called again."""
+        """End what runs in the background, close the shards and let go of memory. May be called again."""
         self._stop()
+        self._buffers = None
         self._shards.close()
 
     def __getstate__(self) -> NoReturn:
@@ -295,7 +299,7 @@ class ZoomLoader:
         """
         self._shards.resume()
         order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
-        budget = Budget(self._memory_budget)
+        budget = self._budget()
         reader = self._reader(order, budget)
         read = read_micro_batches(
             plan,
@@ -307,7 +311,7 @@ class ZoomLoader:
         )
         decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
             Background(read, ahead=2, name="foveal-read"),
-            Decoder(self.device, num_threads=self._num_threads, most_bytes=self._most_bytes()),
+            Decoder(self.device, num_threads=self._num_threads, buffers=self._own_buffers()),
             reader.instead_of,
             getattr(_unwrapped(self.zoom), "lowres_size", None),
             self.stats,
@@ -345,10 +349,18 @@ class ZoomLoader:
         """The most of a micro-batch: with a budget half of it, so that one is decoded while another is zoomed."""
         if needs_whole_batch(self.zoom):
             return math.inf
-        return min(MICRO_BATCH_PIXELS, self._most_bytes() / 6)
+        return min(IMAGE_BYTES, self._memory_budget or math.inf) / 6
 
-    def _most_bytes(self) -> int:
-        return 6 * MICRO_BATCH_PIXELS if self._memory_budget is None else self._memory_budget
+    def _budget(self) -> Budget:
+        if self._memory_budget is not None:
+            return Budget(self._memory_budget, strict=True)
+        return Budget(math.inf if needs_whole_batch(self.zoom) else IMAGE_BYTES, strict=False)
+
+    def _own_buffers(self) -> Buffers:
+        """Memory that stays from epoch to epoch; not that of a process which this one is a fork of."""
+        if self._buffers is None or self._buffers[0] != os.getpid():
+            self._buffers = os.getpid(), Buffers(self._memory_budget or IMAGE_BYTES)
+        return self._buffers[1]
 
     def _view(self) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
         """What gives this epoch's view of a sample, by its number and its size."""

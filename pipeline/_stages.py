@@ -21,6 +21,7 @@ from foveal.pipeline._decode import Decoder, Decoding
 from foveal.pipeline._decode_error import DecodeError
 from foveal.pipeline._fields import Field, Fields, collate
 from foveal.pipeline._in_threads import in_threads
+from foveal.pipeline._micro_batch import AHEAD
 from foveal.pipeline._reader import Encoded
 from foveal.pipeline._spatial_field import SpatialField, first_misfit, warp_labels
 from foveal.pipeline._stats import LoaderStats
@@ -77,26 +78,21 @@ def read_micro_batches(
     taken = in_threads(take, itertools.chain.from_iterable(batches), at_once)
     with closing(taken):
         for batch in batches:
-            for start in range(0, max(1, len(batch)), size):
+            part: list[Encoded] = []
+            for _ in batch:
                 with stats.timed("read"):
-                    part = list(itertools.islice(taken, len(batch[start : start + size])))
-                *first, last = _apart([sample for sample in part if sample is not None], most_pixels)
-                yield from ((samples, False) for samples in first)
-                yield last, start + size >= len(batch)
+                    sample = next(taken)
+                if sample is None:
+                    continue
+                if part and (len(part) == size or _pixels([*part, sample]) > most_pixels):
+                    yield part, False
+                    part = []
+                part.append(sample)
+            yield part, True
 
 
-def _apart(samples: list[Encoded], most_pixels: float) -> list[list[Encoded]]:
-    """Return the samples in parts of so many pixels at most, or of one image; at least one part."""
-    parts: list[list[Encoded]] = [[]]
-    pixels = 0
-    for sample in samples:
-        own = sample.image.decoded_pixels
-        if parts[-1] and pixels + own > most_pixels:
-            parts.append([])
-            pixels = 0
-        parts[-1].append(sample)
-        pixels += own
-    return parts
+def _pixels(samples: list[Encoded]) -> int:
+    return sum(sample.image.decoded_pixels for sample in samples)
 
 
 def decode_micro_batches(
@@ -144,7 +140,7 @@ def decode_micro_batches(
                 with stats.timed("decode"):
                     decoding = decoder.start([sample.image for sample in samples])
                     ahead.append(_InFlight(samples, ends_batch, decoding, share))
-                if len(ahead) > 1:
+                if len(ahead) > AHEAD:
                     yield finish(ahead.popleft())
             while ahead:
                 yield finish(ahead.popleft())

@@ -82,7 +82,7 @@ def test_the_check_finds_a_violation(tmp_path):
     [
         ("foveal", "torch nvidia.dali numpy"),
         ("foveal.shards", "torch nvidia.dali"),
-        ("foveal.sampler", "nvidia.dali numba foveal.shards"),
+        ("foveal.sampler", "nvidia.dali numba triton foveal.shards"),
         ("foveal.tools", "torch nvidia.dali numpy matplotlib"),
     ],
 )
