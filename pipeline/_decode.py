@@ -14,8 +14,9 @@ import re
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import metadata
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import nvidia.dali.experimental.dynamic as ndd
@@ -32,6 +33,8 @@ from foveal.pipeline._libjpeg import decode_jpeg
 from foveal.pipeline._micro_batch import IMAGE_BYTES
 from foveal.pipeline._peek import EncodedImage, peek
 from foveal.pipeline._pillow import decode_with_pillow
+
+DecodeMode = Literal["full", "auto"]
 
 
 class Decoding:
@@ -220,9 +223,10 @@ class Decoder:
             return ndd.decoders.image(copy, device="gpu" if self.device.type == "cuda" else "cpu")
 
 
-def describe_decoder(device_type: str) -> str:
+def describe_decoder(device_type: str, mode: DecodeMode = "full") -> str:
     """Return which decoder's pixels come from a device: another version may round otherwise."""
-    return f"DALI {dali_version} on {device_type}"
+    jpegs = f", JPEGs by simplejpeg {metadata.version('simplejpeg')}" if mode == "auto" else ""
+    return f"DALI {dali_version} on {device_type}{jpegs}"
 
 
 def default_num_threads() -> int:

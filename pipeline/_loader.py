@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self, TypeVar, get_args
+from typing import Any, NoReturn, Self, TypeVar, get_args
 
 import torch
 from torch import nn
@@ -23,7 +23,7 @@ from foveal.pipeline._boxes import Boxes
 from foveal.pipeline._budget import Budget
 from foveal.pipeline._buffers import Buffers
 from foveal.pipeline._check_zoom import check_zoom
-from foveal.pipeline._decode import Decoder, default_num_threads
+from foveal.pipeline._decode import DecodeMode, Decoder, default_num_threads
 from foveal.pipeline._device import choose_device
 from foveal.pipeline._fields import Field, parse_fields
 from foveal.pipeline._mask import Mask
@@ -47,7 +47,6 @@ from foveal.shards import EpochOrder, Shards, ShardWarning
 from foveal.shards._location import is_remote
 from foveal.shards._size import parse_size
 
-DecodeMode = Literal["full", "auto"]
 T = TypeVar("T")
 
 # Samples that are asked for side by side where each waits for a server.

@@ -21,11 +21,11 @@ class LoaderStats:
     Attributes:
         batches: Batches delivered.
         images: Images zoomed.
-        pixels: Pixels decoded at full resolution.
+        pixels: Pixels of their originals.
         bytes: Bytes of encoded images and labels that went into them.
         substituted: Images that stand in for bad ones.
         pillow: Images that DALI refused and Pillow decoded.
-        seconds: By stage: ``read``, ``decode`` (waiting for DALI), ``lowres``, ``zoom`` (saliency, grid and
+        seconds: By stage: ``read``, ``decode`` (waiting for the decoder), ``lowres``, ``zoom`` (saliency, grid and
             sampling), and ``wait``, which the training script spent waiting for a batch.
     """
 

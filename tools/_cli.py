@@ -35,6 +35,7 @@ MaxPixels = Annotated[
 ImageFormat = Literal["jpg", "webp", "png", "npy"]
 DemoZoom = Literal["saliency", "patches", "mixed"]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
+DecodeMode = Literal["full", "auto"]
 
 # Packages that not every verb needs, and the extra that brings them.
 _EXTRAS = {"matplotlib": "plots", "ray": "ray"}
@@ -220,6 +221,9 @@ def zoom(
         ),
     ] = None,
     max_pixels: MaxPixels = None,
+    decode: Annotated[
+        DecodeMode, typer.Option(help="auto: JPEGs on the CPU by libjpeg-turbo, no larger than --max-zoom can show.")
+    ] = "full",
     max_failure_rate: Annotated[float, typer.Option(help="Stop when more than this share failed.")] = 0.1,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also zoom shards again of which samples failed.")
@@ -256,6 +260,7 @@ def zoom(
         box_format=box_format,
         points=tuple(points or ()),
         masks=tuple(mask or ()),
+        decode=decode,
         **({} if max_pixels is None else {"max_pixels": max_pixels}),
     )
     options = RunOptions(

@@ -214,18 +214,20 @@ def test_compiles_and_exports(run_plain):
         torch.manual_seed(0)
         ragged = [torch.randint(0, 256, (h, w, 3), dtype=torch.uint8) for h, w in ((30, 28), (40, 50))]
         form = dict(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4), dtype=torch.bfloat16, channels_last=True)
-        for zoom in (SaliencySampler(8, lowres_size=(32, 32), antialias=False, **form), UniformSampler(8, **form)):
-            for images in (ragged, torch.rand(2, 3, 20, 30)):
-                plain = zoom(images)
-                compiled = torch.compile(zoom, fullgraph=True, backend="aot_eager")(images)
-                exported = torch.export.export(zoom, (images,)).module()(images)
-                for ours in (compiled, exported):
-                    assert ours.images.dtype == torch.bfloat16
-                    assert ours.images.stride() == plain.images.stride()
-                    torch.testing.assert_close(ours.images, plain.images, atol=0.1, rtol=0)
-                if weights := list(zoom.parameters()):
-                    compiled.images.float().square().sum().backward()
-                    assert all(weight.grad is not None for weight in weights)
+        for zoom, images in (
+            (SaliencySampler(8, lowres_size=(32, 32), antialias=False, **form), ragged),
+            (UniformSampler(8, **form), torch.rand(2, 3, 20, 30)),
+        ):
+            plain = zoom(images)
+            compiled = torch.compile(zoom, fullgraph=True, backend="aot_eager")(images)
+            exported = torch.export.export(zoom, (images,)).module()(images)
+            for ours in (compiled, exported):
+                assert ours.images.dtype == torch.bfloat16
+                assert ours.images.stride() == plain.images.stride()
+                torch.testing.assert_close(ours.images, plain.images, atol=0.1, rtol=0)
+            if weights := list(zoom.parameters()):
+                compiled.images.float().square().sum().backward()
+                assert all(weight.grad is not None for weight in weights)
     """)
 
 
