@@ -112,7 +112,13 @@ def _draw(axes: Axes, bars: Sequence[Bar]) -> None:
             (f"{bar.ratio:.2f}", 5, {"weight": "bold", "size": 10}),
             (f"{bar.megapixels:,.0f} MP/s", 38, {"size": 9, "color": _FAINT}),
         ):
-            beside = {"textcoords": "offset points", "va": "center", "bbox": _PAPER, "zorder": 4, **style}
+            beside: dict[str, Any] = {
+                "textcoords": "offset points",
+                "va": "center",
+                "bbox": _PAPER,
+                "zorder": 4,
+                **style,
+            }
             axes.annotate(text, (bar.ratio, place), (away, 0), **beside)
     axes.axvline(1, color=_INK, linewidth=1, linestyle=(0, (4, 3)), zorder=3)
     axes.text(1, len(bars) + 0.62, DECODE, ha="center", va="bottom", size=9.5)
