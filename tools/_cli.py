@@ -222,7 +222,8 @@ def zoom(
     ] = None,
     max_pixels: MaxPixels = None,
     decode: Annotated[
-        DecodeMode, typer.Option(help="auto: JPEGs on the CPU by libjpeg-turbo, no larger than --max-zoom can show.")
+        DecodeMode,
+        typer.Option(help="auto: JPEGs on the CPU by libjpeg-turbo, no larger than --max-zoom can show."),
     ] = "full",
     max_failure_rate: Annotated[float, typer.Option(help="Stop when more than this share failed.")] = 0.1,
     retry_failed: Annotated[

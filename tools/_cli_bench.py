@@ -77,10 +77,16 @@ def bench_zoom_verb(
 
 @bench.command()
 def sample(*, repeats: Repeats = 7, size: Size = 224, json: Json = None) -> None:
-    """Time sampling a 12-megapixel image, forward and backward, beside float() and grid_sample."""
+    """Time sampling a 12-megapixel image, forward and backward, beside float() and grid_sample; a GPU's kernel, where there is one."""
+    import torch
+
     from foveal.tools._bench_sample import bench_sample
 
     bench_sample(repeats=repeats, size=size, json_path=json)
+    if torch.cuda.is_available():
+        from foveal.tools._bench_kernel import bench_kernel
+
+        bench_kernel(repeats=repeats, size=size, json_path=json and json.with_stem(f"{json.stem}-kernel"))
 
 
 @bench.command()
