@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 
 from foveal.pipeline import ZoomLoader
-from foveal.pipeline._loader import DecodeMode
+from foveal.pipeline._decode import DecodeMode
 from foveal.sampler import SaliencySampler, lowres
 from foveal.shards import Shards
 from foveal.tools._bench import Timing, alternate, describe_machine, write_json

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from foveal.pipeline._loader import DecodeMode
+from foveal.pipeline._decode import DecodeMode
 from foveal.shards import Shards
 from foveal.tools._bench import describe_machine, environment, print_table
 from foveal.tools._deal_samples import deal_samples

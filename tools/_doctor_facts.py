@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from foveal.pipeline._loader import DecodeMode
+from foveal.pipeline._decode import DecodeMode
 
 READ, DECODE, LOWRES, SALIENCY, GRID, SAMPLE = (
     "reading",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from foveal.pipeline import ZoomLoader
-from foveal.pipeline._loader import DecodeMode
+from foveal.pipeline._decode import DecodeMode
 from foveal.sampler import SaliencySampler
 from foveal.tools._bench import peak_memory_mb, restart_peak_memory
 
