@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foveal.pipeline._device import to_device
 from foveal.pipeline._rows import check_rows, check_rows_source, read_rows
 from foveal.pipeline._spatial_field import SpatialField
 from foveal.sampler import warp_boxes
@@ -79,7 +80,9 @@ class Boxes(SpatialField):
         views: Tensor | None = None,
     ) -> WarpedBoxes:
         """Return the boxes in pixels of the zoomed images."""
-        return WarpedBoxes(*warp_boxes([label.to(grid.device) for label in labels], grid, sizes, views=views))
+        return WarpedBoxes(
+            *warp_boxes([to_device(label, grid.device) for label in labels], grid, sizes, views=views)
+        )
 
     def join(self, parts: Sequence[WarpedBoxes]) -> WarpedBoxes:
         """Return one pair of lists for the batch."""

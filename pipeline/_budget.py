@@ -1,6 +1,5 @@
 """How much of full-resolution images may be in memory at once."""
 
-import math
 import threading
 from collections.abc import Iterable
 
@@ -14,11 +13,13 @@ class Budget:
     """Bytes that images may take: whoever decodes takes a share, whoever releases the images gives it back.
 
     Args:
-        total: How many there are; None for no bound.
+        total: How many there are.
+        strict: Whether what is larger than all of them is refused; else it waits until nothing else is taken.
     """
 
-    def __init__(self, total: int | None) -> None:
-        self._total = math.inf if total is None else total
+    def __init__(self, total: float, *, strict: bool) -> None:
+        self._total = total
+        self._strict = strict
         self._taken = 0
         self._most = 0
         self._open = True
@@ -35,7 +36,7 @@ class Budget:
         Raises:
             DecodeError: It is larger than all there is.
         """
-        if share_of([image]) > self._total:
+        if self._strict and share_of([image]) > self._total:
             raise DecodeError(
                 f"takes more memory than memory_budget={self._total:,.0f}: {image.height} × {image.width} pixels "
                 f"(height × width), {share_of([image]):,} bytes"
@@ -43,7 +44,7 @@ class Budget:
 
     def has_room(self, share: int) -> bool:
         """Say whether ``take`` would not wait."""
-        return self._taken + share <= self._total
+        return self._taken + share <= self._total or self._taken == 0
 
     def take(self, share: int) -> None:
         """Wait until there is room, and take a share.
@@ -51,7 +52,7 @@ class Budget:
         Raises:
             ValueError: There never will be.
         """
-        if share > self._total:
+        if self._strict and share > self._total:
             raise ValueError(
                 f"memory_budget must hold the images that are zoomed together, {share:,} bytes, got {self._total:,.0f} – "
                 "raise it, take smaller batches, or keep the zoom's batch norm in eval mode."

@@ -11,10 +11,12 @@ What was peeked for libjpeg-turbo is decoded by threads of the decoder's own, an
 import contextlib
 import os
 import re
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import metadata
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import nvidia.dali.experimental.dynamic as ndd
@@ -26,10 +28,13 @@ from torch.utils.dlpack import from_dlpack
 
 from foveal.pipeline._buffers import Buffers
 from foveal.pipeline._decode_error import DecodeError
+from foveal.pipeline._device import to_device
 from foveal.pipeline._libjpeg import decode_jpeg
-from foveal.pipeline._micro_batch import MICRO_BATCH_PIXELS
+from foveal.pipeline._micro_batch import IMAGE_BYTES
 from foveal.pipeline._peek import EncodedImage, peek
 from foveal.pipeline._pillow import decode_with_pillow
+
+DecodeMode = Literal["full", "auto"]
 
 
 class Decoding:
@@ -111,7 +116,7 @@ class Decoding:
         except DecodeError as error:
             return error
         self.by_pillow += 1
-        return pixels.to(self._decoder.device)
+        return to_device(pixels, self._decoder.device)
 
 
 def _pixels(batch: Any) -> list[Tensor]:
@@ -139,7 +144,8 @@ class Decoder:
         device: Where the pixels shall be. On a CUDA device nvJPEG decodes; on the CPU libjpeg-turbo
             and its kin.
         num_threads: Threads that decode. ``None``: see :func:`default_num_threads`.
-        most_bytes: What the memory that is used again and again may come to, unless more is in use.
+        stream: On a CUDA device the stream that decodes; by default one of DALI's choice.
+        buffers: Memory for what libjpeg-turbo decodes, that outlives this decoder; by default some of its own.
 
     Example:
         >>> with Decoder() as decoder:
@@ -152,19 +158,27 @@ class Decoder:
         device: torch.device | str = "cpu",
         *,
         num_threads: int | None = None,
-        most_bytes: int = 6 * MICRO_BATCH_PIXELS,  # two micro-batches: one being decoded, one being zoomed
+        stream: torch.cuda.Stream | None = None,
+        buffers: Buffers | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.num_threads = default_num_threads() if num_threads is None else num_threads
-        self._context: Any = None
+        self._contexts: deque[Any] = deque()
         self._pool: ThreadPoolExecutor | None = None
-        self._buffers = Buffers(most_bytes)
+        self._stream = stream
+        self._entered: tuple[Any, ...] = ()
+        self._buffers = buffers or Buffers(IMAGE_BYTES)
 
     def __enter__(self) -> Self:
-        device_id = (self.device.index or 0) if self.device.type == "cuda" else None
+        on_gpu = self.device.type == "cuda"
         context: Any = ndd.EvalContext
-        self._context = context(num_threads=self.num_threads, device_id=device_id)
-        self._context.__enter__()
+        # DALI begins a batch when the one before it has ended, and idles while its last image is decoded. So batches on
+        # the CPU take turns in two contexts, each with threads for all processors.
+        for _ in range(1 if on_gpu or self.num_threads == 1 else 2):
+            own = {"device_id": self.device.index or 0, "cuda_stream": self._stream} if on_gpu else {}
+            self._contexts.append(context(num_threads=self.num_threads, **own))
+            self._contexts[-1].__enter__()
+        self._entered = tuple(self._contexts)
         return self
 
     def __exit__(
@@ -173,9 +187,11 @@ class Decoder:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(cancel_futures=True)
-        context, self._context = self._context, None
-        with contextlib.suppress(Exception):  # what was still in flight and failed is nobody's any more
-            context.__exit__(kind, error, trace)
+        self._contexts.clear()
+        for context in reversed(self._entered):
+            with contextlib.suppress(Exception):  # what was still in flight and failed is nobody's any more
+                context.__exit__(kind, error, trace)
+        self._entered = ()
 
     def start(self, images: Sequence[EncodedImage]) -> Decoding:
         """Begin to decode a batch, without waiting for it.
@@ -192,7 +208,7 @@ class Decoder:
         return self._pool.submit(decode_jpeg, image, self._buffers)
 
     def _check_open(self) -> None:
-        if self._context is None:
+        if not self._contexts:
             raise ValueError(
                 "decoder must be entered before use, got a closed one – write `with Decoder() as decoder:`"
             )
@@ -201,13 +217,16 @@ class Decoder:
         self._check_open()
         # A copy of the files, a thousandth of the work of decoding them: on memory of others DALI would run
         # at once and keep the caller waiting; on its own it runs in the background.
-        copy = ndd.batch([np.frombuffer(file, np.uint8) for file in files])
-        return ndd.decoders.image(copy, device="gpu" if self.device.type == "cuda" else "cpu")
+        self._contexts.rotate(1)
+        with self._contexts[0]:
+            copy = ndd.batch([np.frombuffer(file, np.uint8) for file in files])
+            return ndd.decoders.image(copy, device="gpu" if self.device.type == "cuda" else "cpu")
 
 
-def describe_decoder(device_type: str) -> str:
+def describe_decoder(device_type: str, mode: DecodeMode = "full") -> str:
     """Return which decoder's pixels come from a device: another version may round otherwise."""
-    return f"DALI {dali_version} on {device_type}"
+    jpegs = f", JPEGs by simplejpeg {metadata.version('simplejpeg')}" if mode == "auto" else ""
+    return f"DALI {dali_version} on {device_type}{jpegs}"
 
 
 def default_num_threads() -> int:

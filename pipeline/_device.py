@@ -3,7 +3,7 @@
 import itertools
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def choose_device(device: torch.device | str | None, zoom: nn.Module) -> torch.device:
@@ -33,3 +33,10 @@ def home_of(zoom: nn.Module) -> torch.device | None:
     """Return the device of a zoom's parameters and buffers, None where it has none."""
     tensors = itertools.chain(zoom.parameters(), zoom.buffers())
     return next((tensor.device for tensor in tensors), None)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; what comes from the host goes through pinned memory, and nobody waits for it."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self, get_args
+from typing import Any, NoReturn, Self, TypeVar, get_args
 
 import torch
 from torch import nn
@@ -21,12 +21,13 @@ from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import BadSamples, OnBad
 from foveal.pipeline._boxes import Boxes
 from foveal.pipeline._budget import Budget
+from foveal.pipeline._buffers import Buffers
 from foveal.pipeline._check_zoom import check_zoom
-from foveal.pipeline._decode import Decoder, default_num_threads
+from foveal.pipeline._decode import DecodeMode, Decoder, default_num_threads
 from foveal.pipeline._device import choose_device
 from foveal.pipeline._fields import Field, parse_fields
 from foveal.pipeline._mask import Mask
-from foveal.pipeline._micro_batch import MICRO_BATCH_PIXELS, micro_batch_size, needs_whole_batch
+from foveal.pipeline._micro_batch import IMAGE_BYTES, micro_batch_size, needs_whole_batch
 from foveal.pipeline._peek import MAX_PIXELS
 from foveal.pipeline._plan import BatchPlan, LastBatch
 from foveal.pipeline._reader import SampleReader
@@ -41,11 +42,12 @@ from foveal.pipeline._stages import (
 )
 from foveal.pipeline._state import identity, make_state, read_state
 from foveal.pipeline._stats import LoaderStats
+from foveal.pipeline._streams import Streams, streams_for
 from foveal.shards import EpochOrder, Shards, ShardWarning
 from foveal.shards._location import is_remote
 from foveal.shards._size import parse_size
 
-DecodeMode = Literal["full", "auto"]
+T = TypeVar("T")
 
 # Samples that are asked for side by side where each waits for a server.
 _REMOTE_READS = 32
@@ -106,9 +108,10 @@ class ZoomLoader:
             shows no more than such a copy holds, else the same pixels. Grids, labels and ``"__size__"`` stay in the
             original's frame, the copy's to within half of its pixels. Other files, and JPEGs that are damaged, of four
             colours or oddly labelled, go DALI's way, and on a GPU everything does.
-        memory_budget: What decoded images may take in memory at once, such as ``"2GB"``, by their headers; an image
-            that would take more alone is bad. By default two micro-batches of 50 megapixels, or of one larger image,
-            and as many as ``prefetch_factor`` says while the zoom trains. A stand-in for a bad image comes on top.
+        memory_budget: What decoded images may take in memory at once, such as ``"2GB"``, by their headers, with those
+            that are ready ahead while the zoom trains; an image that would take more alone is bad. By default 450 MB,
+            or one image that is larger. A stand-in for a bad image comes on top, and so does what the decoder itself
+            needs. A zoom with batch norm in training mode is given whole batches, which must fit.
         augment: Random flips, crops and turns, as part of the zoom; None for none. The zoom's ``forward`` must take
             ``views``.
 
@@ -183,6 +186,7 @@ class ZoomLoader:
         self._epoch = 0
         self._position = 0  # in this epoch, what all ranks together have had
         self._resume_at = 0  # where the next iterator begins
+        self._buffers: tuple[int, Buffers] | None = None
         self._running: weakref.ref[_Epoch] | None = None
         place = _place(rank, world_size)
         BatchPlan(0, batch_size, *place, last_batch)  # refuses bad arguments before shards are opened
@@ -254,8 +258,9 @@ class ZoomLoader:
         return {"epoch": epoch, "position": position} if left else {"epoch": epoch + 1, "position": 0}
 
     def close(self) -> None:
-        """End what runs in the background and close the shards. May be called again."""
+        """End what runs in the background, close the shards and let go of memory. May be called again."""
         self._stop()
+        self._buffers = None
         self._shards.close()
 
     def __getstate__(self) -> NoReturn:
@@ -290,12 +295,12 @@ class ZoomLoader:
     def _chain(self, plan: BatchPlan) -> Stage[Batch]:
         """The epoch's batches: a chain of generators, some of them in threads of their own.
 
-        DALI decodes a micro-batch in the background while the one before it is zoomed, so the two stages can
-        share a thread, and then no more than two micro-batches are alive at full resolution.
+        Micro-batches are decoded in the background while the one before them is zoomed, so the two stages can
+        share a thread.
         """
         self._shards.resume()
         order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
-        budget = Budget(self._memory_budget)
+        budget, streams = self._budget(), streams_for(self.device)
         reader = self._reader(order, budget)
         read = read_micro_batches(
             plan,
@@ -307,7 +312,12 @@ class ZoomLoader:
         )
         decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
             Background(read, ahead=2, name="foveal-read"),
-            Decoder(self.device, num_threads=self._num_threads, most_bytes=self._most_bytes()),
+            Decoder(
+                self.device,
+                num_threads=self._num_threads,
+                stream=None if streams is None else streams.decode,
+                buffers=self._own_buffers(),
+            ),
             reader.instead_of,
             getattr(_unwrapped(self.zoom), "lowres_size", None),
             self.stats,
@@ -320,12 +330,13 @@ class ZoomLoader:
             budget.close()
             self._shards.interrupt()
 
-        last = functools.partial(Background, ahead=self._prefetch_factor, hurry=let_go)
+        ahead = functools.partial(_ahead, streams=streams, count=self._prefetch_factor, hurry=let_go)
+        zoomed = functools.partial(
+            zoom_batches, zoom=self.zoom, fields=self.fields, stats=self.stats, budget=budget, streams=streams
+        )
         if self._trains():  # zooming waits for the training step; decoding need not
-            decoded = last(decoded, name="foveal-decode")
-            return zoom_batches(decoded, self.zoom, self.fields, self.stats, budget=budget, train=True)
-        zoomed = zoom_batches(decoded, self.zoom, self.fields, self.stats, budget=budget, train=False)
-        return last(zoomed, name="foveal-zoom")
+            return zoomed(ahead(decoded, name="foveal-decode"), train=True)
+        return ahead(zoomed(decoded, train=False), name="foveal-zoom")
 
     def _reader(self, order: EpochOrder, budget: Budget) -> SampleReader:
         members = self.fields.members
@@ -345,10 +356,18 @@ class ZoomLoader:
         """The most of a micro-batch: with a budget half of it, so that one is decoded while another is zoomed."""
         if needs_whole_batch(self.zoom):
             return math.inf
-        return min(MICRO_BATCH_PIXELS, self._most_bytes() / 6)
+        return min(IMAGE_BYTES, self._memory_budget or math.inf) / 6
 
-    def _most_bytes(self) -> int:
-        return 6 * MICRO_BATCH_PIXELS if self._memory_budget is None else self._memory_budget
+    def _budget(self) -> Budget:
+        if self._memory_budget is not None:
+            return Budget(self._memory_budget, strict=True)
+        return Budget(math.inf if needs_whole_batch(self.zoom) else IMAGE_BYTES, strict=False)
+
+    def _own_buffers(self) -> Buffers:
+        """Memory that stays from epoch to epoch; not that of a process which this one is a fork of."""
+        if self._buffers is None or self._buffers[0] != os.getpid():
+            self._buffers = os.getpid(), Buffers(self._memory_budget or IMAGE_BYTES)
+        return self._buffers[1]
 
     def _view(self) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
         """What gives this epoch's view of a sample, by its number and its size."""
@@ -400,6 +419,16 @@ class _Epoch(Iterator[Batch]):
             self._loader.set_epoch(self._number + 1)
         _give_memory_back()
         _warn_of(self._loader._bad.of_epoch())  # noqa: SLF001 - as above
+
+
+def _ahead(
+    stage: Stage[T], *, name: str, streams: Streams | None, count: int, hurry: Callable[[], object]
+) -> Stage[T]:
+    """Run a stage in a thread of its own, and on a GPU on a stream of its own."""
+    if streams is None:
+        return Background(stage, ahead=count, name=name, hurry=hurry)
+    produced = Background(streams.produce(stage), ahead=count, name=name, hurry=hurry)
+    return streams.consume(produced)
 
 
 def _unwrapped(zoom: nn.Module) -> nn.Module:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from foveal.pipeline._decode_error import DecodeError
+from foveal.pipeline._device import to_device
 from foveal.pipeline._members import MemberError, alternatives, find_member
 from foveal.pipeline._pillow import class_ids_with_pillow
 from foveal.pipeline._spatial_field import SpatialField
@@ -68,7 +69,7 @@ class Mask(SpatialField):
         del sizes, views  # a mask covers its image at whatever resolution, and the grid has the views in it
         near = grid.cpu()  # rather than all of a mask's pixels to where the grid is
         seen = [warp_masks([label], near[k : k + 1]).long() for k, label in enumerate(labels)]
-        return torch.cat([warp_masks([], near[:0]), *seen]).to(grid.device)
+        return to_device(torch.cat([warp_masks([], near[:0]), *seen]), grid.device)
 
     def join(self, parts: Sequence[Tensor]) -> Tensor:
         """Return one tensor for the batch."""

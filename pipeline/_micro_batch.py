@@ -6,9 +6,11 @@ from torch import nn
 # micro-batch, more cost memory.
 MICRO_BATCH = 8
 
+# Micro-batches that are being decoded while one is zoomed: small images finish faster than a large one among them.
+AHEAD = 3
 
-# And of large ones fewer, so that memory is bounded whatever their size: 150 MB. Half or twice as much is as fast.
-MICRO_BATCH_PIXELS = 50_000_000
+# What decoded images take in memory, all together: of large ones a micro-batch that is decoded, and one that is zoomed.
+IMAGE_BYTES = 450_000_000
 
 
 def micro_batch_size(zoom: nn.Module, batch_size: int) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foveal.pipeline._device import to_device
 from foveal.pipeline._rows import check_rows, check_rows_source, read_rows
 from foveal.pipeline._spatial_field import SpatialField
 from foveal.sampler import warp_points
@@ -57,7 +58,7 @@ class Points(SpatialField):
         views: Tensor | None = None,
     ) -> list[Tensor]:
         """Return the points in pixels of the zoomed images."""
-        return warp_points([label.to(grid.device) for label in labels], grid, sizes, views=views)
+        return warp_points([to_device(label, grid.device) for label in labels], grid, sizes, views=views)
 
     def join(self, parts: Sequence[list[Tensor]]) -> list[Tensor]:
         """Return one list for the batch."""

@@ -19,11 +19,14 @@ from foveal.pipeline._background import Background
 from foveal.pipeline._budget import Budget, share_of
 from foveal.pipeline._decode import Decoder, Decoding
 from foveal.pipeline._decode_error import DecodeError
+from foveal.pipeline._device import to_device
 from foveal.pipeline._fields import Field, Fields, collate
 from foveal.pipeline._in_threads import in_threads
+from foveal.pipeline._micro_batch import AHEAD
 from foveal.pipeline._reader import Encoded
 from foveal.pipeline._spatial_field import SpatialField, first_misfit, warp_labels
 from foveal.pipeline._stats import LoaderStats
+from foveal.pipeline._streams import Streams
 from foveal.sampler import Zoomed, lowres
 
 T = TypeVar("T")
@@ -77,26 +80,21 @@ def read_micro_batches(
     taken = in_threads(take, itertools.chain.from_iterable(batches), at_once)
     with closing(taken):
         for batch in batches:
-            for start in range(0, max(1, len(batch)), size):
+            part: list[Encoded] = []
+            for _ in batch:
                 with stats.timed("read"):
-                    part = list(itertools.islice(taken, len(batch[start : start + size])))
-                *first, last = _apart([sample for sample in part if sample is not None], most_pixels)
-                yield from ((samples, False) for samples in first)
-                yield last, start + size >= len(batch)
+                    sample = next(taken)
+                if sample is None:
+                    continue
+                if part and (len(part) == size or _pixels([*part, sample]) > most_pixels):
+                    yield part, False
+                    part = []
+                part.append(sample)
+            yield part, True
 
 
-def _apart(samples: list[Encoded], most_pixels: float) -> list[list[Encoded]]:
-    """Return the samples in parts of so many pixels at most, or of one image; at least one part."""
-    parts: list[list[Encoded]] = [[]]
-    pixels = 0
-    for sample in samples:
-        own = sample.image.decoded_pixels
-        if parts[-1] and pixels + own > most_pixels:
-            parts.append([])
-            pixels = 0
-        parts[-1].append(sample)
-        pixels += own
-    return parts
+def _pixels(samples: list[Encoded]) -> int:
+    return sum(sample.image.decoded_pixels for sample in samples)
 
 
 def decode_micro_batches(
@@ -144,7 +142,7 @@ def decode_micro_batches(
                 with stats.timed("decode"):
                     decoding = decoder.start([sample.image for sample in samples])
                     ahead.append(_InFlight(samples, ends_batch, decoding, share))
-                if len(ahead) > 1:
+                if len(ahead) > AHEAD:
                     yield finish(ahead.popleft())
             while ahead:
                 yield finish(ahead.popleft())
@@ -162,6 +160,7 @@ def zoom_batches(
     stats: LoaderStats,
     *,
     budget: Budget,
+    streams: Streams | None = None,
     train: bool,
 ) -> Generator[Batch]:
     """Zoom each micro-batch and its labels, release what has full resolution, and join a batch's fields.
@@ -172,6 +171,7 @@ def zoom_batches(
         fields: What a batch consists of.
         stats: Where images, pixels and time are counted.
         budget: What the images' share goes back to.
+        streams: Of a CUDA device: what is decoded from then on must not be written where these images are read.
         train: Whether the batch shall carry the graph that leads to the zoom's parameters.
     """
     samples: list[Encoded] = []
@@ -191,6 +191,8 @@ def zoom_batches(
             samples += [replace(sample, located={}) for sample in decoded.samples]
             sizes += decoded.sizes
             share = decoded.share
+            if streams is not None:
+                streams.reuse_after_here()
             del decoded, located  # the full-resolution images and masks end here
             budget.give_back(share)
             if ends_batch:
@@ -254,7 +256,7 @@ def _views(
     if view is None:
         return None
     views = [view(sample.ordinal, size) for sample, size in zip(samples, sizes, strict=True)]
-    return torch.stack(views).to(device) if views else torch.empty(0, 2, 3, device=device)
+    return to_device(torch.stack(views), device) if views else torch.empty(0, 2, 3, device=device)
 
 
 def _fault(sample: Encoded, image: Tensor | DecodeError) -> str | None:
@@ -316,6 +318,6 @@ def _join(
         if fields.is_image(name):
             return images
         value = own[name]() if name in own else collate(name, [sample.labels[name] for sample in samples])
-        return value.to(images.device) if isinstance(value, Tensor) else value
+        return to_device(value, images.device) if isinstance(value, Tensor) else value
 
     return tuple(field(name) for name in fields.names)

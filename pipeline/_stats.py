@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+
+import torch
 
 STAGES = ("read", "decode", "lowres", "zoom", "wait")
 
@@ -14,16 +16,16 @@ class LoaderStats:
 
     The stages run side by side, so their seconds add up to more than the time that passed. The one
     with the most is the one that limits, as long as ``wait`` is large; where ``wait`` is small, the
-    training script is what limits.
+    training script is what limits. With a CUDA device each stage is an NVTX range as well.
 
     Attributes:
         batches: Batches delivered.
         images: Images zoomed.
-        pixels: Pixels decoded at full resolution.
+        pixels: Pixels of their originals.
         bytes: Bytes of encoded images and labels that went into them.
         substituted: Images that stand in for bad ones.
         pillow: Images that DALI refused and Pillow decoded.
-        seconds: By stage: ``read``, ``decode`` (waiting for DALI), ``lowres``, ``zoom`` (saliency, grid and
+        seconds: By stage: ``read``, ``decode`` (waiting for the decoder), ``lowres``, ``zoom`` (saliency, grid and
             sampling), and ``wait``, which the training script spent waiting for a batch.
     """
 
@@ -40,6 +42,15 @@ class LoaderStats:
         """Add the time that the block takes to a stage. Each stage runs in one thread at a time."""
         start = time.perf_counter()
         try:
-            yield
+            with _shown_to_profilers(stage):
+                yield
         finally:
             self.seconds[stage] += time.perf_counter() - start
+
+
+def _shown_to_profilers(stage: str) -> AbstractContextManager[None]:
+    """An NVTX range, which Nsight shows beside what the device does meanwhile."""
+    if not torch.cuda.is_available():
+        return nullcontext()
+    ranged: AbstractContextManager[None] = torch.cuda.nvtx.range(f"foveal: {stage}")
+    return ranged

@@ -3,7 +3,8 @@
 An output row goes through in steps that each run over its whole width, so that the compiler makes vector instructions
 of them: the footprints, the lattice under them, and then, for the first source row of every footprint, for the second,
 and so on, where in it to read and with which weights. Reading itself is one vector to a cell (``_add_run.py``). While
-a source row is read, that of the output row to come is asked for: asked for all at once, they would queue.
+a source row is read, that of the output row to come is asked for, two cache lines to a footprint: asked for all at
+once, they would queue.
 """
 
 # ruff: noqa: PLR0917 - compiled functions take arrays by place
@@ -14,14 +15,16 @@ from typing import no_type_check
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.sampler._add_run import add_run
+from foveal.sampler._add_run import add_run, add_run_and_edges
 from foveal.sampler._compiled import compiled
 from foveal.sampler._footprint import MOST_CELLS, READ_CELLS
 from foveal.sampler._prefetch import prefetch
+from foveal.sampler._sample_numba import put_row
 
 Pixels = NDArray[np.uint8]
 Reals = NDArray[np.floating]
 Counts = NDArray[np.int32]
+Offsets = NDArray[np.int64]
 Size = tuple[int, int]
 Band = tuple[int, int]  # rows of the output, [first, last)
 
@@ -29,43 +32,55 @@ Band = tuple[int, int]  # rows of the output, [first, last)
 # Rows of `lattice`: first source row, stride of rows, stride of columns, a column to ask for, how many source rows.
 # Rows of `span`, in cells: top and bottom from the first row's cell on; left in the first source row; by how much it
 # moves from each to the next; length.
+# Rows of `share`: of a source row, and of its change; of the first cell, what lies before the footprint; of the last, inside.
+# Rows of `place`: the source row, the first column to read, the last cell inside.
 
 
 @compiled
 @no_type_check
-def antialias_into(image: Pixels, grid: Reals, pixels: Reals, slope: Reals, rows: Band) -> None:
-    """Write some rows of ``pixels`` (3, H, W) from ``image`` (h, w, 3), contiguous, at ``grid`` (H, W, 2).
+def antialias_into(
+    image: Pixels, grid: Reals, pixels: Reals, slope: Reals, tone: Reals, channels_last: bool, rows: Band
+) -> None:
+    """Write some rows of ``pixels``, (3, H, W) or (H, W, 3), flat, from ``image`` (h, w, 3), contiguous, at ``grid`` (H, W, 2).
 
     ``slope`` (2, 3, H, W), unless it is empty: the derivative of each pixel by its grid point's x, and by its y.
+    ``tone`` (2, 3): what each channel is multiplied by, and what is then added.
     """
     (first, last), width = rows, grid.shape[1]
     size, source = (image.shape[0], image.shape[1]), image.reshape(image.size)
     foot, lattice = np.empty((2, 7, width), grid.dtype), np.zeros((2, 5, width), np.int32)
-    span, inside = np.empty((2, 5, width), grid.dtype), np.empty((READ_CELLS, width), grid.dtype)
-    share, place = np.empty((4, width), grid.dtype), np.empty((3, width), np.int32)
-    sums, border = np.empty((width, 3, 8), grid.dtype), np.zeros(6 * READ_CELLS + 2, np.uint8)
+    span, share = np.empty((2, 5, width), grid.dtype), np.empty((4, width), grid.dtype)
+    place, starts = np.empty((3, width), np.int32), np.empty((width,), np.int64)
+    sums, border = np.empty((3, width, 8), grid.dtype), np.zeros(6 * READ_CELLS + 2, np.uint8)
+    values, most, edges = np.empty((3, width), grid.dtype), 0, slope.size > 0
     for ahead in range(first, last + 1):
         if ahead < last:
             _find(grid, ahead, size, foot[ahead % 2])
-            _lay_rows(foot[ahead % 2], lattice[ahead % 2], span[ahead % 2])
+            to_come = _lay_rows(foot[ahead % 2], lattice[ahead % 2], span[ahead % 2])
             _lay_columns(size[1], foot[ahead % 2], lattice[ahead % 2], span[ahead % 2])
         else:
+            to_come = 0
             lattice[ahead % 2, 4] = 0  # nothing to ask for
+        rounds, most = max(most, to_come), to_come
         if ahead == first:
             continue
         now = (ahead - 1) % 2
-        sums[:] = 0
-        for k in range(max(lattice[0, 4].max(), lattice[1, 4].max())):
-            _aim(k, size[0], lattice[now], span[now], inside, share, place)
-            _read(source, k, size, lattice[now], lattice[ahead % 2], place, inside, share, sums, border)
-        _write(
+        sums[: 3 if edges else 1] = 0
+        for k in range(rounds):
+            _aim(k, size, lattice[now], span[now], share, place, starts)
+            _read(
+                source, k, size, lattice[now], lattice[ahead % 2], place, starts, share, sums, border, edges
+            )
+        _average(
             sums,
             size,
             foot[now],
             lattice[now],
-            pixels[:, ahead - 1],
+            tone,
+            values,
             slope[:, :, ahead - 1] if slope.size else slope[:, :, 0:0, 0],
         )
+        put_row(values, tone, pixels, ahead - 1, grid.shape[0], channels_last)
 
 
 @compiled
@@ -117,10 +132,10 @@ def _find(grid: Reals, i: int, size: Size, foot: Reals) -> None:
 
 @compiled
 @no_type_check
-def _lay_rows(foot: Reals, lattice: Counts, span: Reals) -> None:
-    """Choose the source rows that each footprint of an output row is read in."""
+def _lay_rows(foot: Reals, lattice: Counts, span: Reals) -> int:
+    """Choose the source rows that each footprint of an output row is read in; return how many they are at most."""
     real = foot.dtype.type
-    half, share = real(0.5), real(1 / MOST_CELLS)
+    half, share, most = real(0.5), real(1 / MOST_CELLS), np.int32(0)
     for j in range(foot.shape[1]):
         stride = 1 + np.int32(foot[1, j] * share)
         known_by = (stride - 1) >> 1
@@ -132,6 +147,9 @@ def _lay_rows(foot: Reals, lattice: Counts, span: Reals) -> None:
         span[0, j], span[1, j] = top - real(cell), top - real(cell) + long
         lattice[0, j], lattice[1, j] = cell * stride + known_by, stride
         lattice[4, j] = 1 + np.int32(span[1, j])
+    for j in range(foot.shape[1]):
+        most = max(most, lattice[4, j])
+    return most
 
 
 @compiled
@@ -158,23 +176,23 @@ def _lay_columns(width: int, foot: Reals, lattice: Counts, span: Reals) -> None:
 @compiled
 @no_type_check
 def _aim(
-    k: int, height: int, lattice: Counts, span: Reals, inside: Reals, share: Reals, place: Counts
+    k: int, size: Size, lattice: Counts, span: Reals, share: Reals, place: Counts, starts: Offsets
 ) -> None:
-    """For source row k of each footprint: ``inside``, the share of each cell; ``share``, that of the row and its change.
-
-    ``place``: the row, the first column to read, and the last cell inside.
-    """
+    """For source row k of each footprint: ``share``, ``place``, and the byte that it starts at, -1 beyond the border."""
     real = span.dtype.type
-    zero, one = real(0), real(1)
+    zero, one, k = real(0), real(1), np.int32(k)
+    height, width = np.int32(size[0]), np.int32(size[1])
     for j in range(span.shape[1]):
         left = span[2, j] + real(k) * span[3, j]
         cell = np.int32(left)
         cell -= 1 if left < real(cell) else 0
         begin = left - real(cell)
-        share[2, j], share[3, j] = begin, begin + span[4, j]
+        end = begin + span[4, j]
+        last = np.int32(end)
+        share[2, j], share[3, j] = begin, end - real(last)
         stride = lattice[2, j]
         place[1, j] = cell * stride + ((stride - (2 if stride > 1 else 1)) >> 1)
-        place[2, j] = np.int32(begin + span[4, j])
+        place[2, j] = last
         row = lattice[0, j] + k * lattice[1, j]
         row = max(0, row)
         place[0, j] = row if row < height else height - 1
@@ -182,11 +200,10 @@ def _aim(
         full = one if k + 1 < lattice[4, j] else span[1, j] - real(k)
         share[0, j] = full - (span[0, j] if k == 0 else zero)
         share[1, j] = (one if k + 1 == lattice[4, j] else zero) - (one if k == 0 else zero)
-    for n in range(READ_CELLS):
-        for j in range(span.shape[1]):
-            part = share[3, j] - real(n)
-            part = max(zero, part)
-            inside[n, j] = min(one, part) - (share[2, j] if n == 0 else zero)
+    for j in range(span.shape[1]):
+        beyond = place[1, j] + (READ_CELLS - 1) * lattice[2, j] + 2
+        start = 3 * (np.int64(place[0, j]) * np.int64(width) + np.int64(place[1, j]))
+        starts[j] = start if place[1, j] >= 0 and beyond < width else np.int64(-1)
 
 
 @compiled
@@ -198,37 +215,42 @@ def _read(
     lattice: Counts,
     to_come: Counts,
     place: Counts,
-    inside: Reals,
+    starts: Offsets,
     share: Reals,
     sums: Reals,
     border: Pixels,
+    edges: bool,
 ) -> None:
     """Add source row k of each footprint to its sums; what lies beyond the border, by way of a copy."""
-    height, width = size
+    width, safe = size[1], source.size - 8
     for j in range(lattice.shape[1]):
         if k < to_come[4, j]:
-            row = min(max(to_come[0, j] + k * to_come[1, j], 0), height - 1)
-            prefetch(source, 3 * (np.int64(row) * width + to_come[3, j]))
+            ask_for = 3 * ((to_come[0, j] + k * to_come[1, j]) * width + to_come[3, j])
+            prefetch(source, ask_for)
+            prefetch(source, ask_for + 64)
         if k >= lattice[4, j]:
             continue
-        stride, column = np.int64(lattice[2, j]), np.int64(place[1, j])
-        row = np.int64(place[0, j]) * width
-        beyond = column + (READ_CELLS - 1) * stride + 2
-        last = np.int64(place[2, j])
-        if column >= 0 and beyond < width and 3 * (row + beyond) + 2 <= source.size:
-            add_run(source, 3 * (row + column), 3 * stride, last, inside, j, share[0, j], share[1, j], sums)
+        start, stride, last = starts[j], np.int64(lattice[2, j]), np.int64(place[2, j])
+        if start >= 0 and start + 3 * (READ_CELLS - 1) * stride <= safe:
+            if edges:
+                add_run_and_edges(source, start, 3 * stride, last, share, j, sums)
+            else:
+                add_run(source, start, 3 * stride, last, share, j, sums)
         else:
+            row, column = place[0, j] * width, np.int64(place[1, j])
             for n in range(2 * READ_CELLS):
                 pixel = row + min(max(column + (n >> 1) * stride + (n & 1), 0), width - 1)
                 for c in range(3):
                     border[3 * n + c] = source[3 * pixel + c]
-            add_run(border, np.int64(0), np.int64(6), last, inside, j, share[0, j], share[1, j], sums)
+            add_run_and_edges(border, np.int64(0), np.int64(6), last, share, j, sums)
 
 
 @compiled
 @no_type_check
-def _write(sums: Reals, size: Size, foot: Reals, lattice: Counts, pixels: Reals, slope: Reals) -> None:
-    """Make averages of the sums: ``pixels`` (3, W); and ``slope`` (2, 3, W), unless it is empty, by x and by y."""
+def _average(
+    sums: Reals, size: Size, foot: Reals, lattice: Counts, tone: Reals, values: Reals, slope: Reals
+) -> None:
+    """Make averages of the sums: ``values`` (3, W); and ``slope`` (2, 3, W), toned, unless it is empty, by x and by y."""
     real = foot.dtype.type
     one, x_scale, y_scale = real(1), real(size[1]) * real(0.5), real(size[0]) * real(0.5)
     for j in range(foot.shape[1]):
@@ -236,10 +258,10 @@ def _write(sums: Reals, size: Size, foot: Reals, lattice: Counts, pixels: Reals,
         second = real(1 if columns > 1 else 0)
         scale = real(1 / 255) / ((second + real(1)) * foot[0, j] * foot[1, j])
         for c in range(3):
-            mean = (sums[j, 0, c] + second * sums[j, 0, c + 3]) * (scale * rows * columns)
-            pixels[c, j] = min(one, mean)  # white may be rounded up
+            mean = (sums[0, j, c] + second * sums[0, j, c + 3]) * (scale * rows * columns)
+            values[c, j] = min(one, mean)  # white may be rounded up
             if slope.size:
-                by_x = (sums[j, 1, c] + second * sums[j, 1, c + 3]) * (scale * rows)
-                by_y = (sums[j, 2, c] + second * sums[j, 2, c + 3]) * (scale * columns)
-                slope[0, c, j] = by_x * x_scale
-                slope[1, c, j] = (by_y - foot[2, j] * by_x) * y_scale
+                by_x = (sums[1, j, c] + second * sums[1, j, c + 3]) * (scale * rows)
+                by_y = (sums[2, j, c] + second * sums[2, j, c + 3]) * (scale * columns)
+                slope[0, c, j] = by_x * x_scale * tone[0, c]
+                slope[1, c, j] = (by_y - foot[2, j] * by_x) * y_scale * tone[0, c]

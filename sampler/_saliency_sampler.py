@@ -13,9 +13,10 @@ from foveal.sampler._grid import Family, check_zoom, unchecked_grid
 from foveal.sampler._images import Images
 from foveal.sampler._kernel_grid import Padding
 from foveal.sampler._lowres import lowres as lowres_of
+from foveal.sampler._pixel_format import pixel_format
 from foveal.sampler._saliency_checkpoint import VERSION, describe_network, make_network, read_checkpoint
 from foveal.sampler._saliency_net import SaliencyNet
-from foveal.sampler._sample import sample
+from foveal.sampler._sample import sample_as
 from foveal.sampler._views import Views, boxes_in_views, out_of_views
 from foveal.sampler._zoomed import Zoomed
 
@@ -30,6 +31,7 @@ _SETTINGS = (
     "min_zoom",
     "antialias",
 )
+_FORM = ("mean", "std", "dtype", "channels_last")
 
 
 class SaliencySampler(nn.Module):
@@ -53,8 +55,13 @@ class SaliencySampler(nn.Module):
             source could not show more.
         min_zoom: As in :func:`zoom_grid`.
         antialias: As in :func:`sample`.
+        mean: As in :func:`sample`. The saliency module sees values that are not normalised.
+        std: As in :func:`sample`.
+        dtype: As in :func:`sample`. Grid and saliency stay in float32.
+        channels_last: As in :func:`sample`.
 
     Raises:
+        TypeError: A dtype that is no floating point.
         ValueError: An argument is out of range.
 
     Example:
@@ -77,6 +84,10 @@ class SaliencySampler(nn.Module):
         max_zoom: float | None = None,
         min_zoom: float | None = None,
         antialias: bool = True,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        dtype: torch.dtype | None = None,
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
         self.out_size = height_and_width(out_size, "out_size")
@@ -99,6 +110,7 @@ class SaliencySampler(nn.Module):
         self.max_zoom = None if max_zoom is None else float(max_zoom)
         self.min_zoom = None if min_zoom is None else float(min_zoom)
         self.antialias = antialias
+        self.form = pixel_format(mean, std, dtype, channels_last)
 
     @classmethod
     def from_checkpoint(
@@ -133,7 +145,8 @@ class SaliencySampler(nn.Module):
     @property
     def settings(self) -> dict[str, Any]:
         """All arguments but the saliency network, as plain values."""
-        return {name: getattr(self, name) for name in _SETTINGS}
+        own = {name: getattr(self, name) for name in _SETTINGS}
+        return own | {name: getattr(self.form, name) for name in _FORM}
 
     @property
     def source_px(self) -> tuple[int, int] | None:
@@ -185,11 +198,12 @@ class SaliencySampler(nn.Module):
             min_zoom=self.min_zoom,
         )
         grid = out_of_views(grid, views)
-        return Zoomed(sample(images, grid, antialias=self.antialias), grid, weights)
+        return Zoomed(sample_as(images, grid, self.form, antialias=self.antialias), grid, weights)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
-        return ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        plain = {name: value for name, value in self.settings.items() if name not in _FORM}
+        return ", ".join([*(f"{name}={value!r}" for name, value in plain.items()), str(self.form)])
 
     def _logits(
         self,

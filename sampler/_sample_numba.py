@@ -6,6 +6,7 @@ row's addresses are worked out, and asked for, while the row before is read; and
 the compiler turns into vector instructions because it is free of the addresses.
 """
 
+# ruff: noqa: PLR0917 - compiled functions take arrays by place
 # no_type_check keeps typing tools off functions that the compiler reads: numba has its own types.
 from typing import no_type_check
 
@@ -23,16 +24,19 @@ Band = tuple[int, int]  # rows of the output, [first, last)
 
 @compiled
 @no_type_check
-def sample_into(image: Pixels, grid: Reals, pixels: Reals, slope: Reals, rows: Band) -> None:
-    """Write some rows of ``pixels`` (3, H, W) from ``image`` (h, w, 3), contiguous, at ``grid`` (H, W, 2).
+def sample_into(
+    image: Pixels, grid: Reals, pixels: Reals, slope: Reals, tone: Reals, channels_last: bool, rows: Band
+) -> None:
+    """Write some rows of ``pixels``, (3, H, W) or (H, W, 3), flat, from ``image`` (h, w, 3), contiguous, at ``grid`` (H, W, 2).
 
     ``slope`` (2, 3, H, W), unless it is empty: the derivative of each pixel by its grid point's x, and by its y.
+    ``tone`` (2, 3): what each channel is multiplied by, and what is then added.
     """
-    real = pixels.dtype.type
+    real = grid.dtype.type
     (first, last), cols = rows, grid.shape[1]
     source = image.reshape(image.size)
-    offsets, places = np.empty((2, 4, cols), np.int64), np.empty((2, 4, cols), pixels.dtype)
-    taps = np.empty((4, 3, cols), np.uint8)
+    offsets, places = np.empty((2, 4, cols), np.int64), np.empty((2, 4, cols), grid.dtype)
+    taps, values = np.empty((4, 3, cols), np.uint8), np.empty((3, cols), grid.dtype)
     for ahead in range(first, last + 1):
         if ahead < last:
             _locate(source, image.shape, grid[ahead], offsets[ahead % 2], places[ahead % 2])
@@ -47,10 +51,30 @@ def sample_into(image: Pixels, grid: Reals, pixels: Reals, slope: Reals, rows: B
                 top_step, bottom_step = real(taps[1, c, j]) - top, real(taps[3, c, j]) - bottom
                 top += place[0, j] * top_step
                 bottom += place[0, j] * bottom_step
-                pixels[c, i, j] = (top + place[1, j] * (bottom - top)) * real(1 / 255)
+                values[c, j] = (top + place[1, j] * (bottom - top)) * real(1 / 255)
                 if slope.size:
-                    slope[0, c, i, j] = (top_step + place[1, j] * (bottom_step - top_step)) * place[2, j]
-                    slope[1, c, i, j] = (bottom - top) * place[3, j]
+                    by_x = (top_step + place[1, j] * (bottom_step - top_step)) * place[2, j]
+                    slope[0, c, i, j] = by_x * tone[0, c]
+                    slope[1, c, i, j] = (bottom - top) * place[3, j] * tone[0, c]
+        put_row(values, tone, pixels, i, grid.shape[0], channels_last)
+
+
+@compiled
+@no_type_check
+def put_row(values: Reals, tone: Reals, pixels: Reals, i: int, height: int, channels_last: bool) -> None:
+    """Write ``values`` (3, W), toned, as row i of ``pixels``, (3, H, W) or (H, W, 3), flat: one type for both orders."""
+    width = values.shape[1]
+    if channels_last:
+        row = pixels[3 * i * width : 3 * (i + 1) * width]
+        for j in range(width):
+            for c in range(3):
+                row[3 * j + c] = values[c, j] * tone[0, c] + tone[1, c]
+    else:
+        for c in range(3):
+            row = pixels[(c * height + i) * width : (c * height + i + 1) * width]
+            scale, shift = tone[0, c], tone[1, c]
+            for j in range(width):
+                row[j] = values[c, j] * scale + shift
 
 
 @compiled

@@ -1,8 +1,41 @@
 """`sample` in plain torch: what every other implementation is held against, and what runs where there is none."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
+
+from foveal.sampler._antialias_reference import antialias_reference
+
+
+def sample_plainly(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]],
+    grid: Float[Tensor, "batch height width 2"],
+    pixels: Float[Tensor, "batch 3 height width"],
+    slope: Float[Tensor, "batch 2 3 _height _width"],
+    *,
+    antialias: bool,
+    scale: Sequence[float],
+    shift: Sequence[float],
+) -> None:
+    """Fill ``pixels``, and ``slope`` unless it is empty: each channel times its ``scale``, plus its ``shift``."""
+    scales, shifts = (grid.new_tensor(values)[:, None, None] for values in (scale, shift))
+    for k, (image, points) in enumerate(zip(images, grid.detach(), strict=True)):
+        values, steps = _one(image, points, antialias=antialias)
+        pixels[k].copy_(values * scales + shifts)
+        if slope.numel():
+            slope[k].copy_(steps * scales)
+
+
+def _one(
+    image: UInt8[Tensor, "_height _width 3"], points: Float[Tensor, "height width 2"], *, antialias: bool
+) -> tuple[Float[Tensor, "3 height width"], Float[Tensor, "2 3 height width"]]:
+    if not antialias:
+        return sample_reference(image, points)
+    dense = image.permute(2, 0, 1)[None].to(points.dtype) / 255
+    averages, slope = antialias_reference(dense, points[None])
+    return averages[0].clamp(max=1), slope[0]  # white may be rounded up
 
 
 def sample_reference(

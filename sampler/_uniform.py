@@ -1,11 +1,15 @@
 """No zoom: the baseline that every zoom is measured against."""
 
+from collections.abc import Sequence
+
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from foveal.sampler._images import Images
+from foveal.sampler._pixel_format import pixel_format
 from foveal.sampler._saliency_sampler import height_and_width
-from foveal.sampler._sample import sample
+from foveal.sampler._sample import sample_as
 from foveal.sampler._views import Views, even_grid
 from foveal.sampler._zoomed import Zoomed
 
@@ -19,15 +23,33 @@ class UniformSampler(nn.Module):
     Args:
         out_size: Height and width of the output in pixels, or one number for both.
         antialias: As in :func:`sample`: False reads one point to an output pixel.
+        mean: As in :func:`sample`.
+        std: As in :func:`sample`.
+        dtype: As in :func:`sample`.
+        channels_last: As in :func:`sample`.
+
+    Raises:
+        TypeError: A dtype that is no floating point.
+        ValueError: An argument is out of range.
     """
 
     lowres_size: None = None
     source_px: None = None
 
-    def __init__(self, out_size: int | tuple[int, int], *, antialias: bool = True) -> None:
+    def __init__(
+        self,
+        out_size: int | tuple[int, int],
+        *,
+        antialias: bool = True,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        dtype: torch.dtype | None = None,
+        channels_last: bool = False,
+    ) -> None:
         super().__init__()
         self.out_size = height_and_width(out_size, "out_size")
         self.antialias = antialias
+        self.form = pixel_format(mean, std, dtype, channels_last)
 
     def forward(
         self,
@@ -39,4 +61,4 @@ class UniformSampler(nn.Module):
         del lowres
         grid = even_grid(images, self.out_size, views)
         even = grid.new_ones(grid.shape[0], 1, 1, 1)
-        return Zoomed(sample(images, grid, antialias=self.antialias), grid, even)
+        return Zoomed(sample_as(images, grid, self.form, antialias=self.antialias), grid, even)

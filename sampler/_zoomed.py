@@ -10,7 +10,7 @@ class Zoomed(NamedTuple):
     """A zoomed batch and how it came about; unpacks as ``images, grid, saliency``."""
 
     images: Float[Tensor, "batch *patches channel height width"]
-    """The sampled pixels; [0, 1] where the source was uint8, else on the source's own scale."""
+    """The sampled pixels; [0, 1] where the source was uint8, else on the source's own scale; or normalised from there."""
 
     grid: Float[Tensor, "batch *patches height width 2"]
     """Where each output pixel looked: (x, y) in [-1, 1] of the source, ``align_corners=False``."""

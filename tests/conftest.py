@@ -8,6 +8,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+# Where no device runs Triton's kernels, its interpreter does. Triton asks once, when it is imported.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # What `make test` says depends on the code alone, not on luck or on how busy a machine is; `make test-all` draws new examples.
 settings.register_profile("the same examples", deadline=None, derandomize=True)
 settings.register_profile("new examples", deadline=None)

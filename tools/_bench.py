@@ -42,7 +42,7 @@ class Timing:
         """The median of the rounds, in seconds."""
         return statistics.median(self.seconds)
 
-    def shared_by(self, images: int) -> "Timing":
+    def shared_by(self, images: float) -> "Timing":
         """Return what each of some images took that were timed together."""
         return Timing([seconds / images for seconds in self.seconds], self.peak_mb)
 
@@ -71,11 +71,11 @@ def alternate(
             for name, case in cases.items():
                 progress.update(task, description=name)
                 if peaks:
-                    _restart_peak_memory()
+                    restart_peak_memory()
                 start = time.perf_counter()
                 case()
                 seconds[name].append(time.perf_counter() - start)
-                most[name] = max(most[name], _peak_memory_mb() if peaks else 0)
+                most[name] = max(most[name], peak_memory_mb() if peaks else 0)
                 progress.advance(task)
     return {name: Timing(seconds[name][1:], most[name]) for name in cases}
 
@@ -131,14 +131,14 @@ def _cpu_name() -> str:
     return found[1] if found else platform.machine()
 
 
-def _restart_peak_memory() -> None:
+def restart_peak_memory() -> None:
     """Give back what earlier cases freed, and let the kernel count the peak from here on, where it can."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak_memory_mb() -> int:
+def peak_memory_mb() -> int:
     found = re.search(r"^VmHWM:\s+(\d+) kB$", _read("/proc/self/status"), re.MULTILINE)
     return int(found[1]) // 1024 if found else 0
 

@@ -10,13 +10,14 @@ from rich.console import Console
 from foveal.shards import Shards
 from foveal.shards._store import open_store
 from foveal.tools._against import verify_against
-from foveal.tools._bench import Timing, alternate, describe_machine, print_table, write_json
-from foveal.tools._bench_loader import DECODE, decoded_batches
+from foveal.tools._bench import Timing, alternate, describe_machine, write_json
+from foveal.tools._ceilings import DECODE, decoded_batches, exhaust
 from foveal.tools._choose_zoom import choose_zoom
 from foveal.tools._manifest import claim
 from foveal.tools._recipe import ImageFormat, Recipe
 from foveal.tools._scenes import write_shards
 from foveal.tools._shard_files import ShardStats
+from foveal.tools._throughput import print_throughput
 from foveal.tools._zoom_shard import Job, zoom_here
 
 _FORMATS: tuple[ImageFormat, ...] = ("jpg", "webp", "png", "npy")
@@ -50,7 +51,7 @@ def bench_zoom(
         for kind in _FORMATS:
             if verify_against(f"{folder}/{kind}", shards.urls):
                 raise ValueError(f"zoomed shards must be complete, got the findings above for {kind!r}.")
-        cases: dict[str, Callable[[], object]] = {DECODE: lambda: _decode(shards), **runs}
+        cases: dict[str, Callable[[], object]] = {DECODE: lambda: exhaust(decoded_batches(shards, 8)), **runs}
         timings = alternate(cases, repeats, console=console, peaks=True)
     pixels = sum(stats.pixels for stats in written["jpg"])
     console.print(
@@ -58,10 +59,13 @@ def bench_zoom(
         "Checked: every sample accounted for, hashes right.",
         soft_wrap=True,
     )
-    print_table(
+    print_throughput(
         console,
-        ["", "images/s", "MP/s", "of decode only", "peak MB", "MB out", "of MB in"],
-        _rows(timings, written, len(shards), pixels),
+        timings,
+        images=len(shards),
+        pixels=pixels,
+        columns=["MB out", "of MB in"],
+        beside=_sizes(written),
     )
     if json_path:
         write_json(json_path, "zoom", timings, images=len(shards), pixels=pixels, size=size)
@@ -83,28 +87,7 @@ class _Run:
         return list(zoom_here(self._job, self._urls, self._store, lambda _: None))
 
 
-def _decode(shards: Shards) -> None:
-    for _ in decoded_batches(shards, 8):
-        pass
-
-
-def _rows(
-    timings: dict[str, Timing], written: dict[str, list[ShardStats]], images: int, pixels: int
-) -> list[list[str]]:
-    sizes: dict[str, int] = {kind: sum(s.bytes_out for s in stats) for kind, stats in written.items()}
+def _sizes(written: dict[str, list[ShardStats]]) -> dict[str, list[str]]:
     read = sum(stats.bytes_in for stats in written["jpg"])
-    return [
-        [
-            name,
-            f"{images / timing.median:.1f}",
-            f"{pixels / timing.median / 1e6:,.0f}",
-            f"{timing.times_faster_than(timings[DECODE]):.2f}",
-            f"{timing.peak_mb:,}",
-            *_shares(sizes.get(name), read),
-        ]
-        for name, timing in timings.items()
-    ]
-
-
-def _shares(size: int | None, read: int) -> list[str]:
-    return ["", ""] if size is None else [f"{size / 1e6:.2f}", f"{size / read:.3f}"]
+    sizes: dict[str, int] = {kind: sum(s.bytes_out for s in stats) for kind, stats in written.items()}
+    return {kind: [f"{size / 1e6:.2f}", f"{size / read:.3f}"] for kind, size in sizes.items()}

@@ -67,7 +67,13 @@ def choose_zoom(
         return UniformSampler(size)
     chosen = {name: value for name, value in options.items() if value is not None}
     if _is_checkpoint(Path(saliency)):
-        zoom = SaliencySampler.from_checkpoint(saliency, out_size=size, **chosen)
+        plain = {
+            "mean": None,
+            "std": None,
+            "dtype": None,
+            "channels_last": False,
+        }  # to be looked at, or written
+        zoom = SaliencySampler.from_checkpoint(saliency, out_size=size, **plain, **chosen)
     else:
         network = _network(saliency, boxes_from)
         look = {"lowres_size": (224, 224)} if isinstance(network, ResNet18Saliency) else {}

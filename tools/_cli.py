@@ -15,24 +15,16 @@ from typing import Annotated, Literal
 import typer
 
 from foveal import __version__
+from foveal.tools._cli_bench import bench
+from foveal.tools._cli_options import URLS, Amp, BatchSize, Size, StorageOptions, Urls
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-bench = typer.Typer(help="Measure Foveal beside its ceilings and what it replaces.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
-_URLS = "Shards: paths or patterns, such as 'train-{000000..000146}.tar' or 'photos/*.tar'."
-Urls = Annotated[list[str], typer.Argument(help=_URLS, show_default=False)]
-MaybeUrls = Annotated[
-    list[str] | None,
-    typer.Argument(help=_URLS + " Default: generated scenes.", show_default=False),
-]
-Size = Annotated[int, typer.Option(min=8, help="Height and width of the zoomed images, in pixels.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
-Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each round times every case once.")]
 Grid = Literal["kernel", "separable", "cdf"]
 SaliencyOption = Annotated[str, typer.Option(help="spectral, uniform, boxes, or a file of trained weights.")]
 GridOption = Annotated[
@@ -47,18 +39,11 @@ MinZoom = Annotated[float | None, typer.Option(help="No step coarser than this. 
 MaxPixels = Annotated[
     int | None, typer.Option(min=1, help="The most pixels an image may have.  [default: as ZoomLoader]")
 ]
-StorageOptions = Annotated[
-    str, typer.Option(help="For remote shards and folders: JSON that fsspec's file system takes.")
-]
 ImageFormat = Literal["jpg", "webp", "png", "npy"]
 TrainZoom = Literal["saliency", "uniform"]
-Amp = Literal["off", "bf16", "fp16"]
 DemoZoom = Literal["saliency", "patches", "mixed"]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
-Json = Annotated[
-    Path | None, typer.Option("--json", dir_okay=False, help="Also write the numbers to this file.")
-]
-
+DecodeMode = Literal["full", "auto"]
 
 # Packages that not every verb needs, and the extra that brings them.
 _EXTRAS = {"matplotlib": "plots", "ray": "ray"}
@@ -83,7 +68,7 @@ def foveal(
 @app.command()
 def demo(
     *,
-    urls: Annotated[list[str] | None, typer.Option(help=_URLS + " Default: generated scenes.")] = None,
+    urls: Annotated[list[str] | None, typer.Option(help=URLS + " Default: generated scenes.")] = None,
     out: Annotated[Path, typer.Option(file_okay=False, help="Where the picture goes.")] = Path("demo"),
     zoom: Annotated[DemoZoom, typer.Option(help="What brings the pixels back.")] = "saliency",
     size: Size = 224,
@@ -106,6 +91,23 @@ def index(
     from foveal.tools._index import index_shards
 
     index_shards(urls, force=force)
+
+
+@app.command()
+def doctor(
+    urls: Urls,
+    *,
+    images: Annotated[int, typer.Option(min=1, help="How many to look at, spread evenly over all.")] = 64,
+    size: Size = 224,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds; each times every case once.")] = 3,
+    storage_options: StorageOptions = "{}",
+) -> None:
+    """Say what limits a loader here, and what to do about it."""
+    from foveal.tools._doctor import examine
+    from foveal.tools._storage_options import parse_storage_options
+
+    options = parse_storage_options(storage_options)
+    examine(urls, images=images, size=size, repeats=repeats, storage_options=options)
 
 
 @app.command()
@@ -227,6 +229,10 @@ def zoom(
         ),
     ] = None,
     max_pixels: MaxPixels = None,
+    decode: Annotated[
+        DecodeMode,
+        typer.Option(help="auto: JPEGs on the CPU by libjpeg-turbo, no larger than --max-zoom can show."),
+    ] = "full",
     max_failure_rate: Annotated[float, typer.Option(help="Stop when more than this share failed.")] = 0.1,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also zoom shards again of which samples failed.")
@@ -263,6 +269,7 @@ def zoom(
         box_format=box_format,
         points=tuple(points or ()),
         masks=tuple(mask or ()),
+        decode=decode,
         **({} if max_pixels is None else {"max_pixels": max_pixels}),
     )
     options = RunOptions(
@@ -347,95 +354,6 @@ def train(
         num_threads=workers,
     )
     train_zoom(urls, out, val=val or (), options=options, resume=resume)
-
-
-@bench.command()
-def loader(
-    urls: MaybeUrls = None,
-    *,
-    batch_size: BatchSize = 8,
-    repeats: Repeats = 5,
-    size: Size = 224,
-    json: Json = None,
-) -> None:
-    """Time the loader beside reading, decoding, and a loader written by hand."""
-    from foveal.tools._bench_loader import bench_loader
-
-    bench_loader(urls or [], batch_size=batch_size, repeats=repeats, size=size, json_path=json)
-
-
-@bench.command(name="zoom")
-def bench_zoom_verb(
-    urls: MaybeUrls = None, *, repeats: Repeats = 5, size: Size = 224, json: Json = None
-) -> None:
-    """Time rewriting shards, to each format, beside decoding alone."""
-    from foveal.tools._bench_zoom import bench_zoom
-
-    bench_zoom(urls or [], repeats=repeats, size=size, json_path=json)
-
-
-@bench.command()
-def sample(*, repeats: Repeats = 7, size: Size = 224, json: Json = None) -> None:
-    """Time sampling a 12-megapixel image, forward and backward, beside float() and grid_sample."""
-    from foveal.tools._bench_sample import bench_sample
-
-    bench_sample(repeats=repeats, size=size, json_path=json)
-
-
-@bench.command()
-def faults(
-    urls: MaybeUrls = None,
-    *,
-    images: Annotated[int, typer.Option(min=1, help="Images of an epoch; those of the shards repeat.")] = 400,
-    percent: Annotated[float, typer.Option(min=0, max=100, help="How many of a hundred are bad.")] = 1.0,
-    batch_size: BatchSize = 32,
-    repeats: Repeats = 5,
-    size: Size = 224,
-    json: Json = None,
-) -> None:
-    """Time an epoch with bad images beside one without."""
-    from foveal.tools._bench_faults import bench_faults
-
-    bench_faults(
-        urls or [],
-        images=images,
-        percent=percent,
-        batch_size=batch_size,
-        repeats=repeats,
-        size=size,
-        json_path=json,
-    )
-
-
-@bench.command()
-def adaptive(
-    *,
-    repeats: Repeats = 5,
-    depth: Annotated[int, typer.Option(help="Layers of the ResNet: 18, 34, 50, 101 or 152.")] = 50,
-    size: Annotated[int, typer.Option(min=16, help="Height and width of the images, in pixels.")] = 448,
-    batch_size: BatchSize = 1,
-    json: Json = None,
-) -> None:
-    """Time the last stages of a ResNet with a part of their cells fine, beside all fine."""
-    from foveal.tools._bench_adaptive import bench_adaptive
-
-    bench_adaptive(repeats=repeats, depth=depth, size=size, batch_size=batch_size, json_path=json)
-
-
-@bench.command()
-def quality(urls: MaybeUrls = None, *, size: Size = 224, json: Json = None) -> None:
-    """Measure how near zoomed images come to 256 points to a pixel: by one point, resized first, anti-aliased."""
-    from foveal.tools._bench_quality import bench_quality
-
-    bench_quality(urls or [], size=size, json_path=json)
-
-
-@bench.command()
-def topk(*, repeats: Repeats = 7, json: Json = None) -> None:
-    """Time the choice of patches, forward and backward, beside one that writes its draws out."""
-    from foveal.tools._bench_topk import bench_topk
-
-    bench_topk(repeats=repeats, json_path=json)
 
 
 def main() -> None:

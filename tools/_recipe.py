@@ -12,7 +12,7 @@ from torch import nn
 from foveal import __version__
 from foveal.pipeline import Boxes, Mask, Points
 from foveal.pipeline._boxes import BoxFormat
-from foveal.pipeline._decode import describe_decoder
+from foveal.pipeline._decode import DecodeMode, describe_decoder
 from foveal.pipeline._fields import IMAGE
 from foveal.pipeline._members import alternatives, kind_of
 from foveal.pipeline._peek import MAX_PIXELS
@@ -43,6 +43,7 @@ class Recipe:
         points: Where points are that follow the zoom.
         masks: Which members are masks of class ids that follow the zoom, each a ``png``.
         max_pixels: The most that an image may have.
+        decode: As :class:`foveal.pipeline.ZoomLoader` takes it.
 
     Raises:
         ValueError: Settings that do not go together.
@@ -63,6 +64,7 @@ class Recipe:
     points: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
     max_pixels: int = MAX_PIXELS
+    decode: DecodeMode = "full"
 
     def __post_init__(self) -> None:
         if self.saliency == "boxes" and not self.boxes:
@@ -112,7 +114,7 @@ class Recipe:
         trained = self.saliency not in ("spectral", "uniform", "boxes")
         return {
             "foveal": __version__,
-            "decoder": describe_decoder(device_type),
+            "decoder": describe_decoder(device_type, self.decode),
             "encoder": _encoder(self.format),
             "weights": _digest(zoom) if trained else None,
             **settings,
@@ -126,7 +128,8 @@ def _resolved(zoom: nn.Module) -> dict[str, Any]:
     if not isinstance(zoom, SaliencySampler):
         return {}
     named = {"grid" if name == "family" else name: value for name, value in zoom.settings.items()}
-    del named["out_size"]  # which is the recipe's size
+    for name in ("out_size", "mean", "std", "dtype", "channels_last"):
+        del named[name]  # the recipe's size; and images are written as they are
     return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
 
 

@@ -73,7 +73,12 @@ def draw_scene(index: int, *, seed: int = 0, size: tuple[int, int] | None = None
 
 
 def write_scenes(
-    path: Path, indices: Iterable[int], *, seed: int = 0, on_written: Callable[[], object] = lambda: None
+    path: Path,
+    indices: Iterable[int],
+    *,
+    seed: int = 0,
+    size: tuple[int, int] | None = None,
+    on_written: Callable[[], object] = lambda: None,
 ) -> None:
     """Write these scenes as a shard, drawing as many at a time as there are cores.
 
@@ -83,10 +88,12 @@ def write_scenes(
         path: The tar to write.
         indices: Which scenes, in order.
         seed: Which series of scenes.
+        size: (width, height) in pixels; by default the turn of ``SIZES``.
         on_written: Called after each.
     """
     with ShardWriter(path) as writer, ThreadPoolExecutor(os.cpu_count()) as artists:
-        for sample in artists.map(lambda index: _as_sample(index, draw_scene(index, seed=seed)), indices):
+        drawn = artists.map(lambda k: _as_sample(k, draw_scene(k, seed=seed, size=size)), indices)
+        for sample in drawn:
             writer.write(sample)
             on_written()
 
@@ -110,11 +117,16 @@ def write_shards(folder: Path, count: int, *, console: Console, per_shard: int =
     return [str(path) for path in shards]
 
 
+def as_jpeg(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    """Return the JPEG file that a scene is written as."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
 def _as_sample(index: int, scene: Scene) -> dict[str, Any]:
-    jpeg = io.BytesIO()
-    Image.fromarray(scene.image).save(jpeg, "JPEG", quality=90)
     boxes = {"boxes": [list(scene.box)], "labels": [scene.label]}
-    return {"__key__": f"scene-{index:06d}", "jpg": jpeg.getvalue(), "cls": scene.label, "json": boxes}
+    return {"__key__": f"scene-{index:06d}", "jpg": as_jpeg(scene.image), "cls": scene.label, "json": boxes}
 
 
 def _throw_leaves(

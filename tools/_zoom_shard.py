@@ -85,6 +85,7 @@ class ShardZoomer:
             on_bad="drop",
             max_bad_fraction=1.0,
             max_pixels=job.recipe.max_pixels,
+            decode=job.recipe.decode,
             device=job.device,
             num_threads=job.threads,
             rank=0,

@@ -113,6 +113,21 @@ def test_images_are_the_decoded_pixels_sampled_by_the_grid(small_shards):
     assert torch.equal(sample(pixels, grid), image)
 
 
+@pytest.mark.parametrize("trained", [False, True])
+def test_pixels_arrive_in_the_form_that_the_sampler_writes(small_shards, trained):
+    """Normalised, in half precision and channels-last, joined from several micro-batches."""
+    form = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "dtype": torch.bfloat16, "channels_last": True}
+    zoom = SaliencySampler(16, **form).requires_grad_(trained)
+    with ZoomLoader(small_shards, zoom, batch_size=13, fields=("image", "__grid__")) as loader:
+        ((image, grid),) = list(loader)
+    with Shards(small_shards) as shards:
+        pixels = decode([shards[k].members["jpg"] for k in range(13)])
+
+    assert image.requires_grad == trained
+    assert image.permute(0, 2, 3, 1).is_contiguous()
+    assert torch.equal(sample(pixels, grid, **form), image)
+
+
 def test_len_and_last_batch(small_shards):
     """13 samples by 5: three batches, or two full ones."""
     with ZoomLoader(small_shards, UniformSampler(8), batch_size=5) as loader:
@@ -353,7 +368,7 @@ def test_large_images_travel_fewer_at_a_time(write_shard, monkeypatch, most, par
     url = write_shard([{"__key__": str(k), "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(5)])
     with ZoomLoader(url, UniformSampler(8), batch_size=5) as loader:
         [(plain, _)] = list(loader)
-    monkeypatch.setattr(_loader, "MICRO_BATCH_PIXELS", most)
+    monkeypatch.setattr(_loader, "IMAGE_BYTES", 6 * most)  # of which a micro-batch has half
     zoom = Watched(8)
     with ZoomLoader(url, zoom, batch_size=5) as loader:
         [(images, labels)] = list(loader)

@@ -1,5 +1,6 @@
 """What the tests of the sampler ask for."""
 
+import functools
 import subprocess
 import sys
 import textwrap
@@ -9,24 +10,38 @@ import pytest
 import torch
 
 
+def run_in(folder, code):
+    """Run code in a fresh interpreter, in a folder; it must not fail."""
+    source = Path(__file__).parents[2] / "src"
+    lines = f"import sys; sys.path.insert(0, {str(source)!r})\n{textwrap.dedent(code)}"
+    done = subprocess.run(
+        [sys.executable, "-c", lines], capture_output=True, text=True, timeout=300, check=False, cwd=folder
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture
 def run_plain(tmp_path):
     """Run code in a fresh interpreter, without the shape checks of the tests: torch.compile cannot trace them."""
+    return functools.partial(run_in, tmp_path)
 
-    def run(code):
-        source = Path(__file__).parents[2] / "src"
-        lines = f"import sys; sys.path.insert(0, {str(source)!r})\n{textwrap.dedent(code)}"
-        done = subprocess.run(
-            [sys.executable, "-c", lines],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            cwd=tmp_path,
-        )
-        assert done.returncode == 0, done.stderr
 
-    return run
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(
+            "cpu",
+            marks=pytest.mark.skipif(
+                torch.cuda.is_available(), reason="Triton compiles here: see the device's own case"
+            ),
+        ),
+        pytest.param("cuda", marks=pytest.mark.gpu),
+    ],
+)
+def triton_device(request):
+    """Where Triton's kernels run: in its interpreter, on the CPU, or on the device that they are made for."""
+    pytest.importorskip("triton", reason="no Triton: pip install '.[test]'")
+    return torch.device(request.param)
 
 
 @pytest.fixture

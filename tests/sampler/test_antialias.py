@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, sample
 from foveal.sampler import _antialias_reference as plain
-from foveal.sampler._sample import _sample_with_slope
+from foveal.sampler._sample_op import sample_with_slope_op
 from tests import reference
 from tests.checks import check_close, check_psnr
 
@@ -35,6 +35,11 @@ def wavy(height, width, strength, seed=0, dtype=torch.float64):
     return identity(height, width, dtype) + strength * smooth.permute(0, 2, 3, 1)
 
 
+def with_slope(image, grid):
+    """Anti-aliased values and their slope, as they are."""
+    return sample_with_slope_op([image], grid, True, [1.0] * 3, [0.0] * 3, grid.dtype, False)
+
+
 def by_formula(image, grid):
     return [values / 255 for values in reference.footprint_mean(image.numpy(), grid[0].numpy())]
 
@@ -52,7 +57,7 @@ def test_equals_the_formula(size, rows, cols, strength, seed):
     """
     image, grid = noise(*size, seed), wavy(rows, cols, strength, seed)
     expected, expected_slope = by_formula(image, grid)
-    pixels, slope = _sample_with_slope([image], grid, True)
+    pixels, slope = with_slope(image, grid)
     dense = image.permute(2, 0, 1)[None].double() / 255
     averages, plain_slope = plain.antialias_reference(dense, grid)
 
@@ -68,7 +73,7 @@ def test_float32(size):
     """In float32 kernel and plain torch find the same footprints to the bit, and averages that are as good as equal."""
     image, grid = noise(*size), wavy(23, 19, 0.5, dtype=torch.float32)
     averages, slope = plain.antialias_reference(image.permute(2, 0, 1)[None].float() / 255, grid)
-    pixels, kernel_slope = _sample_with_slope([image], grid, True)
+    pixels, kernel_slope = with_slope(image, grid)
 
     check_close(pixels, averages, 1e-4)
     check_close(kernel_slope, slope, 1e-2)  # of values per unit of the grid: hundreds of pixels
@@ -140,7 +145,7 @@ def test_ramps_stay_linear_and_their_slope_is_exact():
     y, x = np.mgrid[:200, :240]
     image = torch.from_numpy(np.stack([x, y, 0 * x], axis=-1).astype(np.uint8))
     grid = (0.6 * wavy(9, 8, 0.2)).requires_grad_()
-    pixels, slope = _sample_with_slope([image], grid, True)
+    pixels, slope = with_slope(image, grid)
     inside = grid.detach()[0].unbind(-1)
 
     check_close(pixels[0, 0], ((inside[0] + 1) * 120 - 0.5) / 255, 0.3 / 255)

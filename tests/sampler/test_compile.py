@@ -111,3 +111,25 @@ def test_compiles_and_exports(run_plain, images, antialias, backend):
         program = torch.export.export(zoom, ({images},), {{"views": views}})
         check(program.module()({images}, views=views), plain)
     """)
+
+
+def test_torchs_compiler_is_loaded_by_nobody_and_sees_no_implementation(run_plain):
+    """The first batch costs no compiler; where there is one, in code that it gave up on, operators stay whole."""
+    run_plain(f"""{SETUP}
+    import sys, warnings
+    for zoom in zooms(antialias=True):
+        zoom(ragged).images.sum().requires_grad_().backward()
+    assert "torch._dynamo" not in sys.modules
+
+    from torch._dynamo.utils import counters
+    warnings.simplefilter("error")
+    def given_up(images):
+        try:
+            torch._dynamo.graph_break()
+            return torch.ops.foveal.lowres.default(images, 4, 5)
+        finally:
+            pass
+    ours = torch.compile(given_up, backend="eager")(ragged)
+    assert torch.equal(ours, given_up(ragged))
+    assert not [reason for reason in counters["graph_break"] if "ndarray" in reason or "CPUDispatcher" in reason]
+    """)

@@ -17,6 +17,10 @@ SETTINGS = {
     "max_zoom": 4.0,
     "min_zoom": 0.5,
     "antialias": False,
+    "mean": (0.5, 0.4, 0.3),
+    "std": (0.2, 0.3, 0.4),
+    "dtype": torch.float16,
+    "channels_last": True,
 }
 
 

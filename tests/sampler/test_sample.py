@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.sampler import sample
-from foveal.sampler._sample import _sample, _sample_with_slope
+from foveal.sampler._sample_op import sample_op, sample_with_slope_op
 from foveal.sampler._sample_reference import sample_reference
 from tests import reference
 from tests.checks import check_close, check_operator, unhooked
@@ -36,6 +36,10 @@ def torch_sample(image, grid):
 
 
 either = pytest.mark.parametrize("antialias", [False, True])
+
+# What the operators take beside images, grid and antialias: no change, and every change.
+AS_IS = [1.0] * 3, [0.0] * 3, torch.float64, False
+CHANGED = [4.0, 5.0, 6.0], [-2.0, -1.0, 1.0], torch.float16, True
 
 
 def strided(image, kind):
@@ -95,12 +99,12 @@ def test_reference_and_kernel_agree(dtype):
     grid[0, 0, :4] = torch.tensor(
         [[torch.nan, 0], [0, torch.nan], [torch.inf, -torch.inf], [1e30, -1e30]], dtype=dtype
     )
-    pixels, slope = _sample_with_slope([image], grid, False)
+    pixels, slope = sample_with_slope_op([image], grid, False, *AS_IS[:2], dtype, False)
     plain_pixels, plain_slope = sample_reference(image, grid[0])
 
     check_close(pixels[0], plain_pixels, 1e-6)
     check_close(slope[0], plain_slope, 1e-4)
-    assert torch.equal(_sample([image], grid, False), pixels)
+    assert torch.equal(sample_op([image], grid, False, *AS_IS[:2], dtype, False), pixels)
 
 
 @either
@@ -141,21 +145,23 @@ def test_second_derivative_is_refused(antialias):
 
 
 @either
-@pytest.mark.parametrize("operator", [_sample, _sample_with_slope])
-def test_opcheck(operator, antialias):
+@pytest.mark.parametrize("form", [AS_IS, CHANGED])
+@pytest.mark.parametrize("operator", [sample_op, sample_with_slope_op])
+def test_opcheck(operator, form, antialias):
     """torch's own checks of custom operators, for ragged batches and empty ones."""
-    torch.library.opcheck(operator, ([noise(7, 5), noise(1, 1)], wild_grid(2, 4, 3), antialias))
-    torch.library.opcheck(operator, ([], torch.zeros(0, 4, 3, 2), antialias))
+    torch.library.opcheck(operator, ([noise(7, 5), noise(1, 1)], wild_grid(2, 4, 3), antialias, *form))
+    torch.library.opcheck(operator, ([], torch.zeros(0, 4, 3, 2), antialias, *form))
 
 
 @either
-def test_opcheck_autograd(antialias):
+@pytest.mark.parametrize("form", [AS_IS, CHANGED])
+def test_opcheck_autograd(form, antialias):
     """The gradient is registered as torch wants it."""
     grid = wild_grid(2, 4, 3).requires_grad_()
 
     torch.library.opcheck(
-        _sample_with_slope,
-        ([noise(7, 5), noise(1, 1)], grid, antialias),
+        sample_with_slope_op,
+        ([noise(7, 5), noise(1, 1)], grid, antialias, *form),
         test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
     )
 
@@ -300,8 +306,9 @@ def test_compiles(run_plain):
         from foveal.sampler import sample
         images = [torch.randint(0, 256, (h, w, 3), dtype=torch.uint8) for h, w in ((9, 7), (1, 1), (20, 30))]
         grid = (torch.rand(3, 4, 5, 2, dtype=torch.float64) - 0.5).requires_grad_()
-        for antialias in (False, True):
-            loss = lambda g: sample(images, g, antialias=antialias).square().sum()
+        normal = dict(mean=(0.5, 0.4, 0.3), std=[0.2, 0.3, 0.4], dtype=torch.float16, channels_last=True)
+        for form in (dict(antialias=False), normal):
+            loss = lambda g: sample(images, g, **form).square().sum()
             grid.grad = None
             torch.compile(loss, fullgraph=True)(grid).backward()
             compiled, grid.grad = grid.grad, None

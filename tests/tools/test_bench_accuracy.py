@@ -70,7 +70,14 @@ def test_digits_that_are_not_there(tmp_path):
 def test_the_table(digits, tmp_path, capsys):
     """Every arm is trained with every seed, once; the numbers are printed and written down."""
     arms = [arm for arm in ARMS if arm not in ("full", "separable", "cdf")]
-    settings = {"out": tmp_path / "out", "data": tmp_path, "sizes": [16], "arms": arms, "seeds": 2, "scenes": 4}
+    settings = {
+        "out": tmp_path / "out",
+        "data": tmp_path,
+        "sizes": [16],
+        "arms": arms,
+        "seeds": 2,
+        "scenes": 4,
+    }
     found = bench_accuracy("digits-colour", **settings, options=SHORT, json_path=tmp_path / "a.json")
     printed = capsys.readouterr().out
     again = bench_accuracy("digits-colour", **settings, options=SHORT)
@@ -90,8 +97,16 @@ def test_the_table(digits, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("task", "arms", "message"),
     [
-        ("digits", ["best"], "arms must be of uniform, kernel, separable, cdf, patches, oracle, full, got 'best'."),
-        ("roads", ["uniform"], "data must be a folder with roads/*.tar, got '{data}' – name it with --data, or in FOVEAL_DATA."),
+        (
+            "digits",
+            ["best"],
+            "arms must be of uniform, kernel, separable, cdf, patches, oracle, full, got 'best'.",
+        ),
+        (
+            "roads",
+            ["uniform"],
+            "data must be a folder with roads/*.tar, got '{data}' – name it with --data, or in FOVEAL_DATA.",
+        ),
     ],
 )
 def test_what_cannot_be(digits, tmp_path, task, arms, message):

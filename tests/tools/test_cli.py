@@ -24,6 +24,9 @@ def foveal(*arguments):
         ["bench", "sample"],
         ["bench", "quality"],
         ["bench", "topk"],
+        ["bench", "peers"],
+        ["bench", "report"],
+        ["doctor"],
         ["zoom"],
     ],
 )
@@ -53,6 +56,27 @@ print("heavy", {"torch", "numpy", "nvidia", "matplotlib", "PIL", "numba"} & set(
     assert "heavy set()" in run.stdout
 
 
+def test_bench_alone_lists_its_verbs():
+    """Each with what it does."""
+    shown = foveal("bench").stdout
+    verbs = [
+        "loader",
+        "zoom",
+        "sample",
+        "faults",
+        "adaptive",
+        "quality",
+        "topk",
+        "grid",
+        "memory",
+        "scale",
+        "peers",
+        "report",
+    ]
+
+    assert [verb for verb in verbs if not re.search(rf"\b{verb} +[A-Z]", shown)] == []
+
+
 def test_version():
     """--version says which."""
     assert foveal("--version").stdout == f"foveal {__version__}\n"
@@ -79,7 +103,12 @@ def test_bad_usage(arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["index", "none-{0..2}.tar"], ["demo", "--urls", "none-*.tar"], ["bench", "loader", "none-0.tar"]],
+    [
+        ["index", "none-{0..2}.tar"],
+        ["demo", "--urls", "none-*.tar"],
+        ["bench", "loader", "none-0.tar"],
+        ["doctor", "none-0.tar"],
+    ],
 )
 def test_no_such_shard(tmp_path, arguments):
     """What fails ends with 1 and one line that names the shard."""
@@ -100,9 +129,9 @@ def test_a_warning_is_one_line(tmp_path):
     run = foveal("bench", "loader", tmp_path / "cut.tar")
 
     assert run.returncode == 1
-    assert re.match(r"foveal: \S+cut.tar: was cut at byte 2500.*\nfoveal: 1 of this epoch", run.stderr), (
-        run.stderr
-    )
+    assert re.match(
+        r"foveal: \S+cut.tar: was cut at byte 2500.*\nfoveal: \S+cut.tar: 0: member is missing", run.stderr
+    ), run.stderr
 
 
 def test_interrupted(monkeypatch):

@@ -5,6 +5,7 @@ import json
 import re
 import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from foveal.tools._shard_files import name_of_zoomed
 from foveal.tools._zoom_shard import status_of
 from tests.checks import check_close
 from tests.pipeline.conftest import encode, picture
-from tests.tools.zooming import CUT, labelled, pixels, rows_of, samples_of, write_originals, zoom
+from tests.tools.zooming import CUT, RECIPE, labelled, pixels, rows_of, samples_of, write_originals, zoom
 
 pytestmark = pytest.mark.usefixtures("no_sheet")
 LABELS = {"boxes": ("json:boxes",), "points": ("json:face.points",), "masks": ("mask.png",)}
@@ -393,6 +394,29 @@ def test_photos(tmp_path, data_dir):
 
     assert Counter(row["status"] for row in rows) == {"ok": 10}
     assert Path(tmp_path / "out/photos-000002.tar").stat().st_size < 400_000
+
+
+def test_decoded_no_larger_than_shown(tmp_path):
+    """With --decode auto the same pixels where there is no bound, nearly the same where there is one, the same tables."""
+    (tmp_path / "in").mkdir()
+    with ShardWriter(tmp_path / "in" / "s-0.tar") as writer:
+        for k in range(3):
+            writer.write(labelled(k, jpg=encode(picture(k, 600, 800))))
+    urls = str(tmp_path / "in" / "*.tar")
+    for bound in (None, 1.5):
+        recipes = {mode: replace(RECIPE, size=64, max_zoom=bound, decode=mode) for mode in ("full", "auto")}
+        for mode, recipe in recipes.items():
+            zoom(urls, tmp_path / f"{mode}-{bound}", recipe)
+    unbound, bound = (
+        [samples_of(tmp_path / f"{mode}-{bound}") for mode in ("full", "auto")] for bound in (None, 1.5)
+    )
+
+    assert unbound[0] == unbound[1]
+    assert bound[0] != bound[1]
+    for (key, full), (same_key, auto) in zip(*bound, strict=True):
+        assert key == same_key
+        assert np.abs(pixels(full["png"]).astype(int) - pixels(auto["png"])).mean() < 2
+        assert json.loads(full["zoom.json"])["source_size"] == json.loads(auto["zoom.json"])["source_size"]
 
 
 def test_shards_of_others(tmp_path, data_dir):

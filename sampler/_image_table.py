@@ -1,0 +1,33 @@
+"""What one launch over a ragged batch is told of its images: where each begins and how large it is."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+
+def image_table(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]], device: torch.device
+) -> Int64[Tensor, "batch 3"]:
+    """Return each image's address, height and width, on ``device``, without waiting for it.
+
+    The images are contiguous and on that device; who launches holds them until the launch is enqueued. What was
+    allocated for another stream is kept from its allocator until the current stream has come this far.
+
+    Raises:
+        RuntimeError: A CUDA graph is being captured: it would read these addresses again when it is replayed.
+    """
+    on_cuda = device.type == "cuda"
+    if on_cuda and torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(
+            "the current stream must not be capturing a CUDA graph, got one that is – "
+            "sample and take low-resolution copies before: where images lie changes from batch to batch."
+        )
+    rows = [(image.data_ptr(), image.shape[0], image.shape[1]) for image in images]
+    table = torch.tensor(rows, dtype=torch.int64, pin_memory=on_cuda).view(-1, 3)
+    if on_cuda:
+        stream = torch.cuda.current_stream(device)
+        for image in images:
+            image.record_stream(stream)
+    return table.to(device, non_blocking=True)

@@ -1,0 +1,22 @@
+"""Arguments and options that several verbs of the command line share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+URLS = "Shards: paths or patterns, such as 'train-{000000..000146}.tar' or 'photos/*.tar'."
+Urls = Annotated[list[str], typer.Argument(help=URLS, show_default=False)]
+MaybeUrls = Annotated[
+    list[str] | None,
+    typer.Argument(help=URLS + " Default: generated scenes.", show_default=False),
+]
+Size = Annotated[int, typer.Option(min=8, help="Height and width of the zoomed images, in pixels.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
+StorageOptions = Annotated[
+    str, typer.Option(help="For remote shards and folders: JSON that fsspec's file system takes.")
+]
+Json = Annotated[
+    Path | None, typer.Option("--json", dir_okay=False, help="Also write the numbers to this file.")
+]
+Amp = Literal["off", "bf16", "fp16"]
