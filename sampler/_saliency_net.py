@@ -11,13 +11,16 @@ class SaliencyNet(nn.Module):
     Give it (batch, 3, height, width) in [0, 1], by default a 128 x 128 copy. It looks at details on a quarter of that
     resolution, adds what an eighth shows of the surroundings, and resizes the sum to the map. GroupNorm has no
     statistics beyond the sample, so the same image gives the same map in any batch. Untrained, its map is nearly
-    uniform (it would not zoom), but every weight receives a gradient.
+    uniform (it would not zoom), but every weight receives a gradient. With ``contrast`` it begins by preferring what stands
+    out from its surroundings: each detail is what random filters answer, cut off at zero, and all count for the zoom.
 
     Args:
         map_size: (rows, cols) of the map.
+        contrast: With which weight each of 32 details counts before training; 0 for random weights about zero. ``foveal
+            train`` begins with 0.03, to be divided by a temperature of 1/8 (docs/train.md).
     """
 
-    def __init__(self, map_size: tuple[int, int] = (31, 31)) -> None:
+    def __init__(self, map_size: tuple[int, int] = (31, 31), *, contrast: float = 0.0) -> None:
         super().__init__()
         self.map_size = map_size
         self.stem = nn.Sequential(
@@ -28,8 +31,8 @@ class SaliencyNet(nn.Module):
             32, 1, kernel_size=1, bias=False
         )  # a softmax follows: it would not see a bias
         self.surroundings = nn.Conv2d(64, 1, kernel_size=1, bias=False)
-        for head in (self.detail, self.surroundings):
-            nn.init.normal_(head.weight, std=0.01)
+        nn.init.normal_(self.detail.weight, mean=contrast, std=0.0 if contrast else 0.01)
+        nn.init.normal_(self.surroundings.weight, std=contrast / 10 if contrast else 0.01)
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""

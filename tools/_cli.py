@@ -307,7 +307,7 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the shards.")] = 10,
     batch_size: BatchSize = 64,
     lr: Annotated[float, typer.Option(help="Peak learning rate of the classifier.")] = 3e-3,
-    saliency_lr: Annotated[float, typer.Option(help="Of the saliency network, in multiples of LR.")] = 1.0,
+    saliency_lr: Annotated[float, typer.Option(help="Of the saliency network, in multiples of LR.")] = 0.3,
     warmup: Annotated[float, typer.Option(help="Share of all steps in which they rise.")] = 0.3,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = 0.01,
     entropy: Annotated[float, typer.Option(help="How strongly an even saliency is rewarded.")] = 0.0,

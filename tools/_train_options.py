@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from foveal.sampler import SaliencySampler, UniformSampler
+from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler
 from foveal.sampler._grid import Family
 from foveal.shards import ShardError, Shards
 
@@ -52,7 +52,7 @@ class TrainOptions:
     epochs: int = 10
     batch_size: int = 64
     lr: float = 3e-3
-    saliency_lr: float = 1.0
+    saliency_lr: float = 0.3
     warmup: float = 0.3
     weight_decay: float = 0.01
     entropy: float = 0.0
@@ -86,7 +86,13 @@ class TrainOptions:
         """Return a new sampler."""
         if self.zoom == "uniform":
             return UniformSampler(self.size)
-        return SaliencySampler(self.size, family=self.grid, temperature=1 / 8, max_zoom=self.max_zoom)
+        return SaliencySampler(
+            self.size,
+            saliency=SaliencyNet(contrast=0.03),
+            family=self.grid,
+            temperature=1 / 8,
+            max_zoom=self.max_zoom,
+        )
 
     def parameter_groups(self, model: nn.Module, zoom: nn.Module) -> list[dict[str, Any]]:
         """Return the optimiser's groups, each with the ``peak_lr`` that its schedule is a share of."""

@@ -14,9 +14,12 @@ import pytest
 import torch
 from torch import nn
 
+from foveal.pipeline import ZoomLoader
 from foveal.sampler import PatchSampler, SaliencySampler, UniformSampler
 from foveal.shards import ShardWriter
 from foveal.tools import TrainOptions, _train, train
+from foveal.tools._recipe import Recipe
+from foveal.tools._zoom import RunOptions, zoom_shards
 from tests.pipeline.conftest import encode, picture
 
 SMALL = TrainOptions(size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1)
@@ -309,3 +312,29 @@ def test_two_ranks_train_as_one(shards, tmp_path):
     assert ours["val_loss"] == pytest.approx(theirs["val_loss"], abs=1e-4)
     assert ours["val_accuracy"] == theirs["val_accuracy"]
     assert ours["train_accuracy"] == theirs["train_accuracy"]
+
+
+def test_frozen_it_is_as_it_was_trained(shards, tmp_path, no_sheets, no_sheet):
+    """What `foveal zoom --saliency` writes is what the trained zoom shows, and the classifier tells as much from it."""
+    options = TrainOptions(size=16, epochs=12, batch_size=5, num_threads=1)
+    last = train(shards, tmp_path / "run", val=shards, options=options)
+    recipe = Recipe(size=16, format="png", saliency=str(tmp_path / "run" / "saliency.pt"))
+    zoom_shards([shards], recipe, out=str(tmp_path / "zoomed"), options=RunOptions(threads=1))
+    model = _train.SmallConvNet(3).eval()
+    model.load_state_dict(torch.load(tmp_path / "run" / "model.pt", weights_only=True))
+    zoom = SaliencySampler.from_checkpoint(tmp_path / "run" / "saliency.pt").requires_grad_(requires_grad=False)
+    uniform = UniformSampler(16)
+    ways = ((shards, zoom), (str(tmp_path / "zoomed" / "train.tar"), uniform), (shards, uniform))
+    images, labels = zip(*(one_batch(*way) for way in ways), strict=True)
+    right = [int((model(each).argmax(1) == labels[0]).sum()) for each in images]
+
+    assert torch.equal(labels[0], labels[1])
+    assert float((images[0] - images[1]).abs().max()) <= 0.51 / 255  # as far as eight bits go
+    assert float((images[0] - images[2]).abs().max()) > 5 / 255  # and it is a zoom
+    assert right[0] == round(20 * last["val_accuracy"])
+    assert abs(right[0] - right[1]) <= 1
+
+
+def one_batch(url: str, zoom: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+    with torch.no_grad(), ZoomLoader(url, zoom, batch_size=20) as loader:
+        return next(iter(loader))
