@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from foveal.sampler import ResNet18Saliency, SaliencyNet, SpectralSaliency
+from foveal.sampler import ResNet18Saliency, SaliencyNet, SaliencySampler, SpectralSaliency
 from foveal.sampler._spectral import _spectral_residual
 from tests import reference
 from tests.checks import check_close, unhooked
@@ -163,3 +163,20 @@ def test_messages(argument, message):
     """Each refusal names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         SpectralSaliency(**argument)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_contrast_begins_with_what_stands_out(seed):
+    """Untrained, it prefers a drawn square to the even ground around it, and so the zoom does; without, it hardly does."""
+    images = torch.full((1, 3, 128, 128), 0.4)
+    images[:, 0, 40:56, 72:88:4] = 0.9
+    shares = []
+    for contrast in (0.0, 0.03):
+        torch.manual_seed(seed)
+        zoom = SaliencySampler(32, saliency=SaliencyNet(contrast=contrast), temperature=1 / 8)
+        with torch.no_grad():
+            saliency = zoom(images).saliency[0, 0]
+        shares.append(float(saliency[8:15, 16:23].sum()) * 31**2 / 49)
+
+    assert shares[1] > 2
+    assert shares[1] > shares[0]

@@ -322,7 +322,9 @@ def test_frozen_it_is_as_it_was_trained(shards, tmp_path, no_sheets, no_sheet):
     zoom_shards([shards], recipe, out=str(tmp_path / "zoomed"), options=RunOptions(threads=1))
     model = _train.SmallConvNet(3).eval()
     model.load_state_dict(torch.load(tmp_path / "run" / "model.pt", weights_only=True))
-    zoom = SaliencySampler.from_checkpoint(tmp_path / "run" / "saliency.pt").requires_grad_(requires_grad=False)
+    zoom = SaliencySampler.from_checkpoint(tmp_path / "run" / "saliency.pt").requires_grad_(
+        requires_grad=False
+    )
     uniform = UniformSampler(16)
     ways = ((shards, zoom), (str(tmp_path / "zoomed" / "train.tar"), uniform), (shards, uniform))
     images, labels = zip(*(one_batch(*way) for way in ways), strict=True)

@@ -1,0 +1,59 @@
+"""What the page on training shows is what happens."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from foveal.pipeline import ZoomCollate
+from foveal.shards import ShardWriter
+from tests.pipeline.conftest import encode, picture
+
+PAGE = (Path(__file__).parents[1] / "docs" / "train.md").read_text()
+TRAIN, FROZEN = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def shard(tmp_path) -> str:
+    """Eight labelled pictures."""
+    with ShardWriter(tmp_path / "train.tar") as writer:
+        for k in range(8):
+            writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 70, 60 + k)), "cls": k})
+    return str(tmp_path / "train.tar")
+
+
+def test_its_code_runs(shard, tmp_path, monkeypatch):
+    """As it stands but for data and time: a trunk of one's own is trained, and the zoom goes into a DataLoader that exists."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("foveal.tools._train.draw_validation", lambda *_: None)
+    code = TRAIN.replace("epochs=11, batch_size=64", "epochs=1, batch_size=4")
+    for part in ("train-{000000..000015}.tar", "val-{000000..000003}.tar"):
+        code = code.replace(part, shard)
+    assert code.count(shard) == 2
+    names: dict[str, object] = {}
+    exec(compile(code, "train.md", "exec"), names)
+    exec(compile(FROZEN, "train.md", "exec"), names)
+    dataset = [(picture(k, 70, 80), k) for k in range(4)]
+    images, labels = next(iter(DataLoader(dataset, batch_size=4, collate_fn=ZoomCollate(names["zoom"]))))
+
+    assert images.shape == (4, 3, 48, 48)
+    assert not images.requires_grad
+    assert torch.equal(labels, torch.arange(4))
+
+
+def test_its_commands_exist():
+    """Each verb and each option that it names is there."""
+    from typer.main import get_command
+
+    from foveal.tools._cli import app
+
+    verbs = get_command(app).commands
+    assert "accuracy" in verbs["bench"].commands
+    options = {name for verb in ("train", "zoom") for one in verbs[verb].params for name in one.opts}
+    named = set(re.findall(r"--[a-z][a-z-]+", PAGE)) - {"--nproc-per-node"}
+    assert named
+    assert named <= options | {
+        name for one in verbs["bench"].commands["accuracy"].params for name in one.opts
+    }
