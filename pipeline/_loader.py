@@ -88,7 +88,7 @@ class ZoomLoader:
             original's frame, the copy's to within half of its pixels. Other files, and JPEGs that are damaged, of four
             colours or oddly labelled, go DALI's way, and on a GPU everything does.
         memory_budget: What decoded images may take in memory at once, such as ``"2GB"``, by their headers, with those
-            that are ready ahead while the zoom trains; an image that would take more alone is bad. By default 450 MB,
+            that are ready ahead while the zoom trains; an image that would take more alone is bad. By default 360 MB,
             or one image that is larger. A stand-in for a bad image comes on top, and so does what the decoder itself
             needs. A zoom with batch norm in training mode is given whole batches, which must fit.
         augment: Random flips, crops and turns, as part of the zoom; None for none. The zoom's ``forward`` must take
