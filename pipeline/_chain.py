@@ -2,6 +2,7 @@
 
 import functools
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -17,13 +18,13 @@ from foveal.pipeline._buffers import Buffers
 from foveal.pipeline._check_zoom import unwrapped
 from foveal.pipeline._decode import DecodeMode, Decoder, default_num_threads
 from foveal.pipeline._fields import Fields
+from foveal.pipeline._join import Batch, Joiner
 from foveal.pipeline._mask import Mask
 from foveal.pipeline._micro_batch import IMAGE_BYTES, micro_batch_size, needs_whole_batch
 from foveal.pipeline._plan import BatchPlan
 from foveal.pipeline._reader import SampleReader
 from foveal.pipeline._scale import ByLibjpeg
 from foveal.pipeline._stages import (
-    Batch,
     Decoded,
     Stage,
     decode_micro_batches,
@@ -59,10 +60,12 @@ class Chain:
     augment: Augment | None
     shuffle: bool
     seed: int
-    buffers: Buffers = field(init=False)
+    image_memory: Buffers = field(init=False)
+    batch_memory: Buffers = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "buffers", Buffers(self.memory_budget or IMAGE_BYTES))
+        object.__setattr__(self, "image_memory", Buffers(self.memory_budget or IMAGE_BYTES))
+        object.__setattr__(self, "batch_memory", Buffers(sys.maxsize))  # as much as batches are alive at once
 
     def batches(self, epoch: int, plan: BatchPlan) -> Stage[Batch]:
         """Begin an epoch, or a part of it.
@@ -88,7 +91,7 @@ class Chain:
                 self.device,
                 num_threads=self.num_threads,
                 stream=None if streams is None else streams.decode,
-                buffers=self.buffers,
+                buffers=self.image_memory,
             ),
             reader.instead_of,
             getattr(unwrapped(self.zoom), "lowres_size", None),
@@ -102,13 +105,29 @@ class Chain:
             budget.close()
             self.shards.interrupt()
 
-        ahead = functools.partial(_ahead, streams=streams, count=self.prefetch_factor, hurry=let_go)
-        zoomed = functools.partial(
-            zoom_batches, zoom=self.zoom, fields=self.fields, stats=self.stats, budget=budget, streams=streams
+        ahead = functools.partial(
+            _ahead, streams=streams, count=self.prefetch_factor, kernels=self._threads(), hurry=let_go
         )
-        if self._trains():  # zooming waits for the training step; decoding need not
-            return zoomed(ahead(decoded, name="foveal-decode"), train=True)
-        return ahead(zoomed(decoded, train=False), name="foveal-zoom")
+        trains = self._trains()
+        memory = self.batch_memory if self.device.type == "cpu" and not trains else None
+        zoomed = functools.partial(
+            zoom_batches,
+            zoom=self.zoom,
+            fields=self.fields,
+            joiner=Joiner(self.fields, plan.batch_size, memory),
+            stats=self.stats,
+            budget=budget,
+            streams=streams,
+            train=trains,
+        )
+        if trains:  # zooming waits for the training step; decoding need not
+            return zoomed(ahead(decoded, name="foveal-decode"))
+        return ahead(zoomed(decoded), name="foveal-zoom")
+
+    def release_memory(self) -> None:
+        """Give what is kept for later epochs back to the system."""
+        self.image_memory.clear()
+        self.batch_memory.clear()
 
     def _reader(self, epoch: int, order: EpochOrder, budget: Budget) -> SampleReader:
         members = self.fields.members
@@ -129,7 +148,10 @@ class Chain:
         if any(map(is_remote, self.shards.urls)):
             return _REMOTE_READS
         masks = any(isinstance(field, Mask) for field in self.fields.spatial)
-        return (self.num_threads or default_num_threads()) if masks else 1
+        return self._threads() if masks else 1
+
+    def _threads(self) -> int:
+        return self.num_threads or default_num_threads()
 
     def _most_pixels(self) -> float:
         """The most of a micro-batch: with a budget half of it, so that one is decoded while another is zoomed."""
@@ -154,10 +176,15 @@ class Chain:
 
 
 def _ahead(
-    stage: Stage[T], *, name: str, streams: Streams | None, count: int, hurry: Callable[[], object]
+    stage: Stage[T],
+    *,
+    name: str,
+    streams: Streams | None,
+    count: int,
+    kernels: int,
+    hurry: Callable[[], object],
 ) -> Stage[T]:
     """Run a stage in a thread of its own, and on a GPU on a stream of its own."""
     if streams is None:
-        return Background(stage, ahead=count, name=name, hurry=hurry)
-    produced = Background(streams.produce(stage), ahead=count, name=name, hurry=hurry)
-    return streams.consume(produced)
+        return Background(stage, ahead=count, name=name, kernels=kernels, hurry=hurry)
+    return streams.consume(Background(streams.produce(stage), ahead=count, name=name, hurry=hurry))

@@ -22,10 +22,10 @@ from foveal.pipeline._check_zoom import check_zoom, guide_of, unwrapped
 from foveal.pipeline._decode import DecodeMode
 from foveal.pipeline._device import choose_device
 from foveal.pipeline._fields import Field, parse_fields
+from foveal.pipeline._join import Batch
 from foveal.pipeline._peek import MAX_PIXELS
 from foveal.pipeline._place import place_among_ranks
 from foveal.pipeline._plan import BatchPlan, LastBatch
-from foveal.pipeline._stages import Batch
 from foveal.pipeline._state import identity, make_state, read_state
 from foveal.pipeline._stats import LoaderStats
 from foveal.shards import Shards, ShardWarning
@@ -249,7 +249,7 @@ class ZoomLoader:
     def close(self) -> None:
         """End what runs in the background, close the shards and let go of memory. May be called again."""
         self._stop()
-        self._chain.buffers.clear()
+        self._chain.release_memory()
         self._shards.close()
 
     def __getstate__(self) -> NoReturn:
