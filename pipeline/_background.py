@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Self, TypeVar
 
-from foveal.pipeline._one_thread import use_one_torch_thread
+from foveal.sampler._one_thread import use_one_torch_thread
+from foveal.sampler._spread import spread_over
 
 T = TypeVar("T")
 
@@ -36,16 +37,25 @@ class Background(Iterator[T], Generic[T]):
         items: What to run. A generator is closed when this object is.
         ahead: How many items may be ready and waiting, at least 1.
         name: The thread's name, for debuggers and profilers.
+        kernels: Threads over which this one's sampling may be spread; torch's operators stay in it alone.
         hurry: Called when this is closed, to end what the iterator may be waiting for.
     """
 
     def __init__(
-        self, items: Iterator[T], *, ahead: int, name: str, hurry: Callable[[], object] | None = None
+        self,
+        items: Iterator[T],
+        *,
+        ahead: int,
+        name: str,
+        kernels: int = 1,
+        hurry: Callable[[], object] | None = None,
     ) -> None:
         self._process = os.getpid()
         self._hurry = hurry
         self._belt: _Belt[T] = _Belt(ahead)
-        self._thread = threading.Thread(target=_produce, args=(items, self._belt), name=name, daemon=True)
+        self._thread = threading.Thread(
+            target=_produce, args=(items, self._belt, kernels), name=name, daemon=True
+        )
         self._thread.start()
         _close_all_at_exit()
         _running.add(self)
@@ -150,10 +160,11 @@ class _Belt(Generic[T]):
         self._room.put(None)
 
 
-def _produce(items: Iterator[T], belt: _Belt[T]) -> None:
+def _produce(items: Iterator[T], belt: _Belt[T], kernels: int) -> None:
     error: BaseException | None = None
     try:
         use_one_torch_thread()
+        spread_over(kernels)
         for item in items:
             wanted = belt.put(item)
             del item  # what was handed over belongs to the consumer: a decoded image must not linger here

@@ -5,6 +5,7 @@ speed. So a buffer comes back here when the last tensor that looks into it is go
 written into it.
 """
 
+import os
 import threading
 import weakref
 
@@ -23,6 +24,10 @@ class Buffers:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.RLock()  # what comes back may be collected while this very thread asks
         self._spare: list[Bytes] = []
         self._held = 0
@@ -34,6 +39,8 @@ class Buffers:
 
     def take(self, size: int) -> Bytes:
         """Return so many bytes, of any content. They come back when nothing refers to them, nor to a view of them."""
+        if self._process != os.getpid():  # a fork, in which the lock may be held for ever
+            self._begin()
         with self._lock:
             fitting = [k for k, buffer in enumerate(self._spare) if size <= buffer.size <= 2 * size]
             smallest = min(fitting, key=lambda k: self._spare[k].size, default=None)
@@ -42,6 +49,12 @@ class Buffers:
         lent = np.frombuffer(whole.data[:size], np.uint8)
         weakref.finalize(lent, self._take_back, whole).atexit = False
         return lent
+
+    def clear(self) -> None:
+        """Give what is kept for later back to the system."""
+        with self._lock:
+            self._held -= sum(buffer.size for buffer in self._spare)
+            self._spare.clear()
 
     def _allocate(self, size: int) -> Bytes:
         self._held += size

@@ -3,60 +3,39 @@
 import contextlib
 import ctypes
 import functools
-import math
 import os
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, get_args
+from typing import Any, NoReturn, Self, get_args
 
 import torch
 from torch import nn
 
 from foveal.pipeline._augment import Augment, check_augment
-from foveal.pipeline._background import Background
 from foveal.pipeline._bad_sample import BadSample
 from foveal.pipeline._bad_samples import BadSamples, OnBad
-from foveal.pipeline._boxes import Boxes
-from foveal.pipeline._budget import Budget
-from foveal.pipeline._buffers import Buffers
-from foveal.pipeline._check_zoom import check_zoom
-from foveal.pipeline._decode import DecodeMode, Decoder, default_num_threads
+from foveal.pipeline._chain import Chain
+from foveal.pipeline._check_zoom import check_zoom, guide_of, unwrapped
+from foveal.pipeline._decode import DecodeMode
 from foveal.pipeline._device import choose_device
 from foveal.pipeline._fields import Field, parse_fields
-from foveal.pipeline._mask import Mask
-from foveal.pipeline._micro_batch import IMAGE_BYTES, micro_batch_size, needs_whole_batch
+from foveal.pipeline._join import Batch
 from foveal.pipeline._peek import MAX_PIXELS
+from foveal.pipeline._place import place_among_ranks
 from foveal.pipeline._plan import BatchPlan, LastBatch
-from foveal.pipeline._reader import SampleReader
-from foveal.pipeline._scale import ByLibjpeg
-from foveal.pipeline._stages import (
-    Batch,
-    Decoded,
-    Stage,
-    decode_micro_batches,
-    read_micro_batches,
-    zoom_batches,
-)
 from foveal.pipeline._state import identity, make_state, read_state
 from foveal.pipeline._stats import LoaderStats
-from foveal.pipeline._streams import Streams, streams_for
-from foveal.shards import EpochOrder, Shards, ShardWarning
-from foveal.shards._location import is_remote
+from foveal.shards import Shards, ShardWarning
 from foveal.shards._size import parse_size
-
-T = TypeVar("T")
-
-# Samples that are asked for side by side where each waits for a server.
-_REMOTE_READS = 32
 
 
 class ZoomLoader:
     """Batches of zoomed images out of WebDataset shards.
 
-    Reads, decodes (DALI), looks (the zoom's saliency at low resolution) and samples in the background,
+    Reads, decodes, looks (the zoom's saliency at low resolution) and samples in the background,
     and delivers tuples in the order of ``fields``. Iterate it as often as you like; each pass is an
     epoch. When gradients are enabled and the zoom has parameters that require them as an epoch begins,
     zooming runs in the foreground with the current weights, and the batch carries the graph:
@@ -109,7 +88,7 @@ class ZoomLoader:
             original's frame, the copy's to within half of its pixels. Other files, and JPEGs that are damaged, of four
             colours or oddly labelled, go DALI's way, and on a GPU everything does.
         memory_budget: What decoded images may take in memory at once, such as ``"2GB"``, by their headers, with those
-            that are ready ahead while the zoom trains; an image that would take more alone is bad. By default 450 MB,
+            that are ready ahead while the zoom trains; an image that would take more alone is bad. By default 360 MB,
             or one image that is larger. A stand-in for a bad image comes on top, and so does what the decoder itself
             needs. A zoom with batch norm in training mode is given whole batches, which must fit.
         augment: Random flips, crops and turns, as part of the zoom; None for none. The zoom's ``forward`` must take
@@ -160,7 +139,7 @@ class ZoomLoader:
     ) -> None:
         check_zoom(zoom)
         if augment is not None:
-            check_augment(augment, _unwrapped(zoom))
+            check_augment(augment, unwrapped(zoom))
         for name, value in (
             ("num_threads", num_threads),
             ("prefetch_factor", prefetch_factor),
@@ -172,28 +151,38 @@ class ZoomLoader:
             raise ValueError(f"decode must be 'full' or 'auto', got {decode!r}.")
         self.zoom = zoom
         self.device = choose_device(device, zoom)
-        self.fields = parse_fields(fields, guide=_guide(_unwrapped(zoom)))
+        self.fields = parse_fields(fields, guide=guide_of(unwrapped(zoom)))
         self.stats = LoaderStats()
         self._bad = BadSamples(on_bad, max_bad_fraction, quarantine)
-        self._max_pixels = max_pixels
-        self._decode = decode
-        self._memory_budget = None if memory_budget is None else parse_size("memory_budget", memory_budget)
-        self._augment = augment
-        self._num_threads = num_threads
-        self._prefetch_factor = prefetch_factor
         self._shuffle = shuffle
         self._seed = seed
         self._epoch = 0
         self._position = 0  # in this epoch, what all ranks together have had
         self._resume_at = 0  # where the next iterator begins
-        self._buffers: tuple[int, Buffers] | None = None
         self._running: weakref.ref[_Epoch] | None = None
-        place = _place(rank, world_size)
+        budget = None if memory_budget is None else parse_size("memory_budget", memory_budget)
+        place = place_among_ranks(rank, world_size)
         BatchPlan(0, batch_size, *place, last_batch)  # refuses bad arguments before shards are opened
         self._shards = Shards(
             urls, cache_dir=cache_dir, cache_size=cache_size, storage_options=storage_options
         )
         self._plan = BatchPlan(len(self._shards), batch_size, *place, last_batch)
+        self._chain = Chain(
+            shards=self._shards,
+            zoom=zoom,
+            device=self.device,
+            fields=self.fields,
+            stats=self.stats,
+            bad=self._bad,
+            num_threads=num_threads,
+            prefetch_factor=prefetch_factor,
+            max_pixels=max_pixels,
+            decode=decode,
+            memory_budget=budget,
+            augment=augment,
+            shuffle=shuffle,
+            seed=seed,
+        )
 
     def __len__(self) -> int:
         """Return the batches of an epoch on this rank; every rank has as many."""
@@ -260,7 +249,7 @@ class ZoomLoader:
     def close(self) -> None:
         """End what runs in the background, close the shards and let go of memory. May be called again."""
         self._stop()
-        self._buffers = None
+        self._chain.release_memory()
         self._shards.close()
 
     def __getstate__(self) -> NoReturn:
@@ -282,100 +271,6 @@ class ZoomLoader:
         if running:
             running.close()
 
-    def _trains(self) -> bool:
-        return torch.is_grad_enabled() and any(p.requires_grad for p in self.zoom.parameters())
-
-    def _reads_at_once(self) -> int:
-        """Remote samples wait for a server, and masks are decoded as they are read."""
-        if any(map(is_remote, self._shards.urls)):
-            return _REMOTE_READS
-        masks = any(isinstance(field, Mask) for field in self.fields.spatial)
-        return (self._num_threads or default_num_threads()) if masks else 1
-
-    def _chain(self, plan: BatchPlan) -> Stage[Batch]:
-        """The epoch's batches: a chain of generators, some of them in threads of their own.
-
-        Micro-batches are decoded in the background while the one before them is zoomed, so the two stages can
-        share a thread.
-        """
-        self._shards.resume()
-        order = EpochOrder(self._shards.counts, shuffle=self._shuffle, seed=self._seed, epoch=self._epoch)
-        budget, streams = self._budget(), streams_for(self.device)
-        reader = self._reader(order, budget)
-        read = read_micro_batches(
-            plan,
-            reader.take,
-            micro_batch_size(self.zoom, plan.batch_size),
-            self.stats,
-            most_pixels=self._most_pixels(),
-            at_once=self._reads_at_once(),
-        )
-        decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
-            Background(read, ahead=2, name="foveal-read"),
-            Decoder(
-                self.device,
-                num_threads=self._num_threads,
-                stream=None if streams is None else streams.decode,
-                buffers=self._own_buffers(),
-            ),
-            reader.instead_of,
-            getattr(_unwrapped(self.zoom), "lowres_size", None),
-            self.stats,
-            budget=budget,
-            view=self._view(),
-        )
-
-        def let_go() -> None:
-            """End what the first thread waits for, since closing begins with the last."""
-            budget.close()
-            self._shards.interrupt()
-
-        ahead = functools.partial(_ahead, streams=streams, count=self._prefetch_factor, hurry=let_go)
-        zoomed = functools.partial(
-            zoom_batches, zoom=self.zoom, fields=self.fields, stats=self.stats, budget=budget, streams=streams
-        )
-        if self._trains():  # zooming waits for the training step; decoding need not
-            return zoomed(ahead(decoded, name="foveal-decode"), train=True)
-        return ahead(zoomed(decoded, train=False), name="foveal-zoom")
-
-    def _reader(self, order: EpochOrder, budget: Budget) -> SampleReader:
-        members = self.fields.members
-        by_libjpeg = self._decode == "auto" and self.device.type == "cpu"
-        return SampleReader(
-            lambda ordinal: self._shards.read(ordinal, members),
-            order,
-            self.fields,
-            self._bad,
-            max_pixels=self._max_pixels,
-            by_whom=ByLibjpeg(_unwrapped(self.zoom), self._view()) if by_libjpeg else lambda image, _: image,
-            budget=budget,
-            seed=(self._seed, self._epoch),
-        )
-
-    def _most_pixels(self) -> float:
-        """The most of a micro-batch: with a budget half of it, so that one is decoded while another is zoomed."""
-        if needs_whole_batch(self.zoom):
-            return math.inf
-        return min(IMAGE_BYTES, self._memory_budget or math.inf) / 6
-
-    def _budget(self) -> Budget:
-        if self._memory_budget is not None:
-            return Budget(self._memory_budget, strict=True)
-        return Budget(math.inf if needs_whole_batch(self.zoom) else IMAGE_BYTES, strict=False)
-
-    def _own_buffers(self) -> Buffers:
-        """Memory that stays from epoch to epoch; not that of a process which this one is a fork of."""
-        if self._buffers is None or self._buffers[0] != os.getpid():
-            self._buffers = os.getpid(), Buffers(self._memory_budget or IMAGE_BYTES)
-        return self._buffers[1]
-
-    def _view(self) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
-        """What gives this epoch's view of a sample, by its number and its size."""
-        if self._augment is None:
-            return None
-        augment, seed, epoch = self._augment, self._seed, self._epoch
-        return lambda ordinal, size: augment.view(size, (seed, epoch, ordinal))
-
 
 class _Epoch(Iterator[Batch]):
     """One pass over a loader's batches. What runs for it in the background ends with it."""
@@ -386,7 +281,7 @@ class _Epoch(Iterator[Batch]):
         self._plan = plan
         self._delivered = 0
         loader._bad.begin_epoch(loader._plan.own_samples)  # noqa: SLF001 - the loader's other half
-        self._batches = loader._chain(plan)  # noqa: SLF001 - the loader's other half
+        self._batches = loader._chain.batches(loader.epoch, plan)  # noqa: SLF001 - the loader's other half
         self._closed = False
 
     def __next__(self) -> Batch:
@@ -419,37 +314,6 @@ class _Epoch(Iterator[Batch]):
             self._loader.set_epoch(self._number + 1)
         _give_memory_back()
         _warn_of(self._loader._bad.of_epoch())  # noqa: SLF001 - as above
-
-
-def _ahead(
-    stage: Stage[T], *, name: str, streams: Streams | None, count: int, hurry: Callable[[], object]
-) -> Stage[T]:
-    """Run a stage in a thread of its own, and on a GPU on a stream of its own."""
-    if streams is None:
-        return Background(stage, ahead=count, name=name, hurry=hurry)
-    produced = Background(streams.produce(stage), ahead=count, name=name, hurry=hurry)
-    return streams.consume(produced)
-
-
-def _unwrapped(zoom: nn.Module) -> nn.Module:
-    """DistributedDataParallel has the sampler's attributes one level down."""
-    return zoom.module if isinstance(zoom, nn.parallel.DistributedDataParallel) else zoom
-
-
-def _guide(zoom: nn.Module) -> Boxes | None:
-    """The boxes of each sample that the zoom asks for, as one with ``BoxSaliency("json:boxes")`` does."""
-    source: str | None = getattr(zoom, "boxes_from", None)
-    return None if source is None else Boxes(source)
-
-
-def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    """Return this process's rank and how many there are, by ``torch.distributed`` where nobody said."""
-    group = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if rank is None:
-        rank = torch.distributed.get_rank() if group else 0
-    if world_size is None:
-        world_size = torch.distributed.get_world_size() if group else 1
-    return rank, world_size
 
 
 def _warn_of(bad: list[BadSample]) -> None:

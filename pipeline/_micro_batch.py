@@ -10,7 +10,7 @@ MICRO_BATCH = 8
 AHEAD = 3
 
 # What decoded images take in memory, all together: of large ones a micro-batch that is decoded, and one that is zoomed.
-IMAGE_BYTES = 450_000_000
+IMAGE_BYTES = 360_000_000
 
 
 def micro_batch_size(zoom: nn.Module, batch_size: int) -> int:

@@ -70,7 +70,7 @@ class SampleReader:
         fields: What of each sample is wanted.
         bad: Where bad samples are recorded, and what is done about them.
         max_pixels: The most that an image may have, None for no limit.
-        by_whom: Decides who decodes an image, given its sample's number, and at which scale.
+        by_whom: Decides who decodes an image, given its sample's number, and at which scale; None for DALI, at full scale.
         budget: What the images may take in memory, each and together.
         seed: Which samples stand in for bad ones: equal seeds (epoch included), equal choices.
     """
@@ -83,7 +83,7 @@ class SampleReader:
         bad: BadSamples,
         *,
         max_pixels: int | None,
-        by_whom: Callable[[EncodedImage, int], EncodedImage],
+        by_whom: Callable[[EncodedImage, int], EncodedImage] | None,
         budget: Budget,
         seed: tuple[int, int],
     ) -> None:
@@ -131,7 +131,8 @@ class SampleReader:
 
     def _encoded(self, sample: Sample, place: Place, ordinal: int) -> Encoded:
         image = peek(self._fields.encoded_image(sample.members), max_pixels=self._max_pixels)
-        image = self._by_whom(image, ordinal)
+        if self._by_whom is not None:
+            image = self._by_whom(image, ordinal)
         self._budget.check(image)
         return Encoded(
             sample.key,

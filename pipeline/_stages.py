@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import torch
@@ -20,17 +20,17 @@ from foveal.pipeline._budget import Budget, share_of
 from foveal.pipeline._decode import Decoder, Decoding
 from foveal.pipeline._decode_error import DecodeError
 from foveal.pipeline._device import to_device
-from foveal.pipeline._fields import Field, Fields, collate
+from foveal.pipeline._fields import Fields
 from foveal.pipeline._in_threads import in_threads
+from foveal.pipeline._join import Batch, Joiner
 from foveal.pipeline._micro_batch import AHEAD
 from foveal.pipeline._reader import Encoded
-from foveal.pipeline._spatial_field import SpatialField, first_misfit, warp_labels
+from foveal.pipeline._spatial_field import first_misfit, warp_labels
 from foveal.pipeline._stats import LoaderStats
 from foveal.pipeline._streams import Streams
 from foveal.sampler import Zoomed, lowres
 
 T = TypeVar("T")
-Batch = tuple[Any, ...]
 Stage = Generator[T] | Background[T]  # what a stage is fed by, and closes when it ends
 
 
@@ -157,6 +157,7 @@ def zoom_batches(
     micro_batches: Stage[tuple[Decoded, bool]],
     zoom: Callable[..., Zoomed],
     fields: Fields,
+    joiner: Joiner,
     stats: LoaderStats,
     *,
     budget: Budget,
@@ -169,39 +170,26 @@ def zoom_batches(
         micro_batches: What was decoded.
         zoom: The sampler.
         fields: What a batch consists of.
+        joiner: Joins them.
         stats: Where images, pixels and time are counted.
         budget: What the images' share goes back to.
         streams: Of a CUDA device: what is decoded from then on must not be written where these images are read.
         train: Whether the batch shall carry the graph that leads to the zoom's parameters.
     """
-    samples: list[Encoded] = []
-    sizes: list[tuple[int, int]] = []
-    parts: list[Zoomed] = []
-    views: list[Tensor] = []
-    warped: list[dict[SpatialField, Any]] = []
     with closing(micro_batches):
         for decoded, ends_batch in micro_batches:
             with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
-                parts.append(zoom(decoded.images, decoded.lowres, **_asides(decoded, fields)))
+                zoomed = zoom(decoded.images, decoded.lowres, **_asides(decoded, fields))
                 located = [sample.located for sample in decoded.samples]
-                warped.append(
-                    warp_labels(fields.spatial, located, parts[-1].grid, decoded.sizes, views=decoded.views)
-                )
-            views += [] if decoded.views is None else [decoded.views]
-            samples += [replace(sample, located={}) for sample in decoded.samples]
-            sizes += decoded.sizes
+                labels = warp_labels(fields.spatial, located, zoomed.grid, decoded.sizes, views=decoded.views)
+                joiner.add(decoded.samples, decoded.sizes, decoded.views, zoomed, labels)
             share = decoded.share
             if streams is not None:
                 streams.reuse_after_here()
-            del decoded, located  # the full-resolution images and masks end here
+            del decoded, located, zoomed, labels  # the full-resolution images and masks end here
             budget.give_back(share)
             if ends_batch:
-                stats.images += len(samples)
-                stats.substituted += sum(sample.place.tries > 0 for sample in samples)
-                stats.bytes += sum(sample.size for sample in samples)
-                stats.pixels += sum(height * width for height, width in sizes)
-                yield _join(samples, sizes, parts, views, warped, fields=fields)
-                samples, sizes, parts, views, warped = [], [], [], [], []
+                yield joiner.take(stats)
 
 
 def _until_fault(items: Iterable[T], fault: list[Exception]) -> Generator[T]:
@@ -288,36 +276,3 @@ def _look(
     if size is None:
         return None
     return lowres(images, size, views) if images else torch.empty(0, 3, *size, device=device)
-
-
-def _join(
-    samples: list[Encoded],
-    sizes: list[tuple[int, int]],
-    parts: list[Zoomed],
-    views: list[Tensor],
-    warped: list[dict[SpatialField, Any]],
-    *,
-    fields: Fields,
-) -> Batch:
-    images = torch.cat([part.images for part in parts])
-    own: dict[str, Callable[[], Any]] = {
-        "__key__": lambda: [sample.key for sample in samples],
-        "__url__": lambda: [sample.url for sample in samples],
-        "__index__": lambda: torch.tensor([sample.ordinal for sample in samples], dtype=torch.int64),
-        "__members__": lambda: [sample.members for sample in samples],
-        "__size__": lambda: torch.tensor(sizes, dtype=torch.int64).reshape(-1, 2),
-        "__valid__": lambda: torch.tensor([sample.valid for sample in samples], dtype=torch.bool),
-        "__grid__": lambda: torch.cat([part.grid for part in parts]),
-        "__saliency__": lambda: torch.cat([part.saliency for part in parts]),
-        "__view__": lambda: torch.cat(views) if views else torch.eye(2, 3).repeat(len(samples), 1, 1),
-    }
-
-    def field(name: Field) -> Any:
-        if isinstance(name, SpatialField):
-            return name.join([part[name] for part in warped])
-        if fields.is_image(name):
-            return images
-        value = own[name]() if name in own else collate(name, [sample.labels[name] for sample in samples])
-        return to_device(value, images.device) if isinstance(value, Tensor) else value
-
-    return tuple(field(name) for name in fields.names)

@@ -17,8 +17,9 @@ from foveal.sampler._zoomed import Zoomed
 class UniformSampler(nn.Module):
     """Samples every image on the uniform grid, and answers as a zooming sampler does.
 
-    It looks at nothing first (``lowres_size`` is None), and its points may fall on any source pixel, so there is no
-    bound on the resolution it can use (``source_px`` is None). Its saliency is a single cell.
+    It looks at nothing first (``lowres_size`` is None). Means over footprints hardly change beyond twice as many source
+    pixels as there are of the output (``source_px``); points may fall on any pixel, so without anti-aliasing there is no
+    such bound. Its saliency is a single cell.
 
     Args:
         out_size: Height and width of the output in pixels, or one number for both.
@@ -34,7 +35,6 @@ class UniformSampler(nn.Module):
     """
 
     lowres_size: None = None
-    source_px: None = None
 
     def __init__(
         self,
@@ -50,6 +50,12 @@ class UniformSampler(nn.Module):
         self.out_size = height_and_width(out_size, "out_size")
         self.antialias = antialias
         self.form = pixel_format(mean, std, dtype, channels_last)
+
+    @property
+    def source_px(self) -> tuple[int, int] | None:
+        """Height and width in pixels beyond which a larger source (or view of it) shows no more; None without ``antialias``."""
+        height, width = self.out_size
+        return (2 * height, 2 * width) if self.antialias else None
 
     def forward(
         self,

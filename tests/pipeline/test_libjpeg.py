@@ -19,6 +19,15 @@ from foveal.shards import Shards
 from tests.pipeline.conftest import encode, picture
 
 ROOM = 300_000_000
+WHOLE = UniformSampler(8, antialias=False)  # may show any pixel
+
+
+class Needs(torch.nn.Module):
+    """A zoom that shows so much of a source, and looks at nothing."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.source_px = height, width
 
 
 def by_libjpeg(file: bytes, zoom: torch.nn.Module) -> tuple[int, np.ndarray]:
@@ -54,7 +63,7 @@ def test_full_scale_is_dali_to_the_bit(height, width, chroma, orientation, progr
     kind = {"exif": exif, "progressive": progressive}
     file = encode(image.convert("L"), **kind) if chroma == "L" else encode(image, subsampling=chroma, **kind)
 
-    scale, pixels = by_libjpeg(file, UniformSampler(8))
+    scale, pixels = by_libjpeg(file, WHOLE)
 
     assert scale == 1
     assert np.array_equal(pixels, decode([file])[0].numpy())
@@ -68,10 +77,8 @@ def test_scaled_copies_have_the_rounded_size(height, width, scale, orientation):
     exif[0x0112] = orientation
     file = encode(smooth, exif=exif, quality=95, subsampling="4:4:4")
     full = decode([file])[0].numpy()
-    zoom = UniformSampler((max(1, full.shape[0] // scale), max(1, full.shape[1] // scale)))
-    zoom.source_px = zoom.out_size
 
-    used, small = by_libjpeg(file, zoom)
+    used, small = by_libjpeg(file, Needs(max(1, full.shape[0] // scale), max(1, full.shape[1] // scale)))
 
     assert small.shape == (*(max(1, (2 * side + used) // (2 * used)) for side in full.shape[:2]), 3)
     quarter_turns = {1: 0, 3: 2, 6: 1}[
@@ -160,12 +167,12 @@ def test_needs_of_a_zoom_include_its_own_look():
 def test_everything_else_goes_dalis_way(file):
     """Other formats, four colours, and files that do not end as they should."""
     image = peek(file)
-    assert ByLibjpeg(UniformSampler(8))(image, 0) == image
+    assert ByLibjpeg(WHOLE)(image, 0) == image
 
 
 def test_what_libjpeg_refuses_dali_decodes():
     """Damaged within: the pixels are DALI's or Pillow's, or the same error; neighbours are untouched."""
-    plan = ByLibjpeg(UniformSampler(8))
+    plan = ByLibjpeg(WHOLE)
     good = encode(picture(1, 64, 48))
     torn = bytearray(encode(picture(0, 64, 64), quality=95))
     torn[-200:-100] = bytes(100)
@@ -242,12 +249,12 @@ def test_a_grid_that_is_off_is_noticed(photo_like):
 def test_the_mode_is_checked(photo_like):
     """The message says which there are."""
     with pytest.raises(ValueError, match=re.escape("decode must be 'full' or 'auto', got 'fast'.")):
-        ZoomLoader(photo_like, UniformSampler(8), batch_size=1, decode="fast")
+        ZoomLoader(photo_like, WHOLE, batch_size=1, decode="fast")
 
 
 def test_it_ends_where_the_reader_stops(photo_like):
     """Leaving an epoch, beginning another, and the end of the process drain what is in flight."""
-    zoom = UniformSampler(8)
+    zoom = WHOLE
     with ZoomLoader(photo_like, zoom, batch_size=1, decode="auto", num_threads=2) as loader:
         for _ in range(5):
             next(iter(loader))
@@ -257,7 +264,7 @@ def test_it_ends_where_the_reader_stops(photo_like):
 def test_a_copy_is_memory_that_was_lent_before():
     """Tensors keep their memory as long as they live, and no longer."""
     buffers = Buffers(ROOM)
-    image = ByLibjpeg(UniformSampler(8))(peek(encode(picture(0, 50, 70))), 0)
+    image = ByLibjpeg(WHOLE)(peek(encode(picture(0, 50, 70))), 0)
     first = decode_jpeg(image, buffers)
     kept, address = first[10:], first.data_ptr()
     copy = kept.clone()

@@ -363,12 +363,12 @@ def test_a_negative_epoch(small_shards):
 @pytest.mark.parametrize(("most", "parts"), [(10, [1] * 5), (1200, [2, 2, 1]), (1800, [3, 2]), (10_000, [5])])
 def test_large_images_travel_fewer_at_a_time(write_shard, monkeypatch, most, parts):
     """So that memory is bounded by pixels; the batch is the same."""
-    from foveal.pipeline import _loader
+    from foveal.pipeline import _chain
 
     url = write_shard([{"__key__": str(k), "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(5)])
     with ZoomLoader(url, UniformSampler(8), batch_size=5) as loader:
         [(plain, _)] = list(loader)
-    monkeypatch.setattr(_loader, "IMAGE_BYTES", 6 * most)  # of which a micro-batch has half
+    monkeypatch.setattr(_chain, "IMAGE_BYTES", 6 * most)  # of which a micro-batch has half
     zoom = Watched(8)
     with ZoomLoader(url, zoom, batch_size=5) as loader:
         [(images, labels)] = list(loader)

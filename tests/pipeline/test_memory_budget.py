@@ -47,7 +47,7 @@ def watched(monkeypatch):
         made.append(Budget(total, strict=strict))
         return made[-1]
 
-    monkeypatch.setattr("foveal.pipeline._loader.Budget", make)
+    monkeypatch.setattr("foveal.pipeline._chain.Budget", make)
     return made
 
 

@@ -146,7 +146,7 @@ def test_batches_on_a_device_are_those_of_its_default_stream(write_shard, monkey
         return torch.cat(seen).cpu()
 
     beside = epoch()
-    monkeypatch.setattr("foveal.pipeline._loader.streams_for", lambda _: None)
+    monkeypatch.setattr("foveal.pipeline._chain.streams_for", lambda _: None)
     assert torch.equal(beside, epoch())
 
 

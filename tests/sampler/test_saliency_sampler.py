@@ -64,7 +64,8 @@ def test_attributes():
     assert zoom.lowres_size == (128, 128)
     assert zoom.source_px == (250, 378)
     assert SaliencySampler(224).source_px is None
-    assert (uniform.out_size, uniform.lowres_size, uniform.source_px) == ((64, 64), None, None)
+    assert (uniform.out_size, uniform.lowres_size, uniform.source_px) == ((64, 64), None, (128, 128))
+    assert UniformSampler(64, antialias=False).source_px is None
 
 
 def test_uniform_sampler(images):

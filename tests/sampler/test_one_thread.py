@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from foveal.pipeline._one_thread import use_one_torch_thread
+from foveal.sampler._one_thread import use_one_torch_thread
 
 
 @pytest.fixture
