@@ -67,12 +67,8 @@ def choose_zoom(
         return UniformSampler(size)
     chosen = {name: value for name, value in options.items() if value is not None}
     if _is_checkpoint(Path(saliency)):
-        plain = {
-            "mean": None,
-            "std": None,
-            "dtype": None,
-            "channels_last": False,
-        }  # to be looked at, or written
+        # The images are to be looked at, or written.
+        plain: dict[str, Any] = {"mean": None, "std": None, "dtype": None, "channels_last": False}
         zoom = SaliencySampler.from_checkpoint(saliency, out_size=size, **plain, **chosen)
     else:
         network = _network(saliency, boxes_from)
