@@ -1,14 +1,13 @@
 """``foveal train``: a classifier and its zoom, trained together through the loader.
 
-Plain PyTorch, to be copied: what is particular to a zoom is the loader's ``zoom`` and a group of parameters for it; all else
-is as in any other training. It runs alone or under ``torchrun``.
+Plain PyTorch, to be copied: what is particular to a zoom is the loader's ``zoom`` and a group of parameters for it.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.console import Console
@@ -24,14 +23,15 @@ from foveal.tools._train_ranks import Ranks, in_ranks
 from foveal.tools._train_run import TrainRun
 from foveal.tools._train_sheet import draw_validation
 
+Urls = str | Sequence[str]
 _AMP = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def train(
-    urls: str | Sequence[str],
+    urls: Urls,
     out: str | Path,
     *,
-    val: str | Sequence[str] = (),
+    val: Urls = (),
     model: nn.Module | None = None,
     zoom: nn.Module | None = None,
     options: TrainOptions | None = None,
@@ -81,10 +81,12 @@ class _Training:
         self.shared_model, self.shared_zoom = ranks.share(model), ranks.share(zoom)
         self.optimizer = torch.optim.AdamW(options.parameter_groups(model, zoom))
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=options.amp == "fp16")
+        self.parts: dict[str, Any] = {"model": model, "zoom": zoom}
+        self.parts |= {"optimizer": self.optimizer, "scaler": self.scaler}
         self.step, self.steps, self.learning_rate = 0, 1, 0.0
         self.console = Console(soft_wrap=True, highlight=False, markup=False, quiet=ranks.rank > 0)
 
-    def loader(self, urls: str | Sequence[str], zoom: nn.Module, **how: Any) -> ZoomLoader:
+    def loader(self, urls: Urls, zoom: nn.Module, **how: Any) -> ZoomLoader:
         return ZoomLoader(
             urls,
             zoom,
@@ -97,30 +99,25 @@ class _Training:
             **how,
         )
 
-    def fit(
-        self, loader: ZoomLoader, val: str | Sequence[str], *, shown: str | Sequence[str]
-    ) -> dict[str, Any]:
+    def fit(self, loader: ZoomLoader, val: Urls, *, shown: Urls) -> dict[str, Any]:
         """Train all epochs, from where the run was."""
         if not len(loader):
             raise ValueError(
                 f"batch_size must be at most the samples of a rank, got {self.options.batch_size!r} – lower it."
             )
-        parts = {"model": self.model, "zoom": self.zoom, "optimizer": self.optimizer}
-        parts |= {"scaler": self.scaler, "loader": loader}
+        self.parts["loader"] = loader
         self.steps = self.options.epochs * len(loader)
-        self.step = self.run.load(parts)
+        self.step = self.run.load(self.parts)
         with progress_bar(self.console, unit="steps") as progress:
             task = progress.add_task("Training", total=self.steps, completed=self.step)
             while (epoch := loader.epoch) < self.options.epochs:
-                line = self.train_epoch(loader, lambda: progress.update(task, completed=self.step), parts)
+                line = self.train_epoch(loader, lambda: progress.update(task, completed=self.step))
                 self.end_epoch(epoch, {**line, **self.validate(val)}, shown)
-                self.run.save(parts, self.step)
+                self.run.save(self.parts, self.step)
         self.run.finish(self.model, self.zoom)
         return self.run.last_epoch()
 
-    def train_epoch(
-        self, loader: ZoomLoader, on_step: Callable[[], object], parts: Mapping[str, Any]
-    ) -> dict[str, float]:
+    def train_epoch(self, loader: ZoomLoader, on_step: Callable[[], object]) -> dict[str, float]:
         """Train what is left of an epoch; return the means over it."""
         self.shared_model.train()
         self.shared_zoom.train()
@@ -139,12 +136,11 @@ class _Training:
             if self.step % self.options.log_steps == 0:
                 self.run.log("step", step=self.step, lr=self.learning_rate, **_means("train", sums))
             if self.step % self.options.checkpoint_steps == 0 and self.step % len(loader):
-                self.run.save(parts, self.step)
+                self.run.save(self.parts, self.step)
 
     def prepare_step(self) -> None:
         """Set what depends on the step alone: so a run that goes on does as one that never stopped."""
-        ranks = self.ranks
-        torch.manual_seed((self.options.seed * 1_000_003 + self.step) * ranks.world_size + ranks.rank)
+        torch.manual_seed(self.ranks.own_seed(self.options.seed * 1_000_003 + self.step))
         self.learning_rate = lr_factor(self.step, self.steps, self.options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * self.learning_rate
@@ -154,16 +150,14 @@ class _Training:
         if self.step < self.options.blur * self.steps:
             images = blurred(images)
         logits = self.logits(self.shared_model, images)
-        loss = cross_entropy(logits, labels)
-        if saliency.requires_grad:
-            loss = loss - self.options.entropy * saliency_entropy(saliency).mean()
+        loss = cross_entropy(logits, labels) - self.options.entropy * saliency_entropy(saliency).mean()
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return _sums(logits.detach(), labels, saliency.detach(), valid)
 
-    def validate(self, val: str | Sequence[str]) -> dict[str, float]:
+    def validate(self, val: Urls) -> dict[str, float]:
         """Return the means over all samples of all ranks, each counted once."""
         if not val:
             return {}
@@ -176,12 +170,11 @@ class _Training:
         return _means("val", self.ranks.sum(sums))
 
     def logits(self, model: nn.Module, images: Tensor) -> Tensor:
-        kind, dtype = self.ranks.device.type, _AMP[self.options.amp]
-        with torch.autocast(kind, dtype, enabled=self.options.amp != "off"):
-            logits: Tensor = model(channels_last(images))
-        return logits.float()
+        amp = self.options.amp
+        with torch.autocast(self.ranks.device.type, _AMP[amp], enabled=amp != "off"):
+            return cast("Tensor", model(channels_last(images))).float()
 
-    def end_epoch(self, epoch: int, line: dict[str, float], shown: str | Sequence[str]) -> None:
+    def end_epoch(self, epoch: int, line: dict[str, float], shown: Urls) -> None:
         """Write the epoch's line, print it, and draw how the zoom sees some images now."""
         self.run.log("epoch", step=self.step, epoch=epoch, **line)
         told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in line.items())

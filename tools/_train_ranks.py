@@ -30,6 +30,10 @@ class Ranks:
         learns = any(parameter.requires_grad for parameter in module.parameters())
         return DistributedDataParallel(module) if self.world_size > 1 and learns else module
 
+    def own_seed(self, seed: int) -> int:
+        """Return a seed that no other rank has, nor this one for another."""
+        return seed * self.world_size + self.rank
+
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum over all ranks."""
         if self.world_size > 1:

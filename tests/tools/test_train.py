@@ -242,11 +242,9 @@ def test_labels_that_are_none(label, tmp_path):
     assert type(caught.value).__name__ == "ShardError"
 
 
-def run_script(command: list[object], **options) -> subprocess.Popen:
+def run_script(command: list[object]) -> subprocess.Popen:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [*map(str, command)], env=environment, stderr=subprocess.PIPE, text=True, **options
-    )
+    return subprocess.Popen([*map(str, command)], env=environment)
 
 
 @pytest.mark.slow
@@ -302,9 +300,7 @@ def test_two_ranks_train_as_one(shards, tmp_path):
     script.write_text(textwrap.dedent(SCRIPT))
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     for name, command, batch_size in (("one", [sys.executable], 10), ("two", torchrun, 5)):
-        process = run_script([*command, script, shards, tmp_path / name, batch_size])
-        _, error = process.communicate(timeout=300)
-        assert process.returncode == 0, error
+        assert run_script([*command, script, shards, tmp_path / name, batch_size]).wait(300) == 0
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
 
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-4
