@@ -318,7 +318,7 @@ def train(
         ),
     ] = 0.0,
     grid: Annotated[Grid, typer.Option(help="How points are drawn to what matters.")] = "kernel",
-    max_zoom: MaxZoom = None,
+    max_zoom: Annotated[float, typer.Option(help="No step finer than this.")] = 5.0,
     amp: Annotated[Amp, typer.Option(help="What the classifier computes in.")] = "off",
     classes: Annotated[
         int | None, typer.Option(min=1, help="How many classes.  [default: the labels are counted]")

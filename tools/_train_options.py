@@ -58,7 +58,7 @@ class TrainOptions:
     entropy: float = 0.0
     blur: float = 0.0
     grid: Family = "kernel"
-    max_zoom: float | None = None
+    max_zoom: float | None = 5.0
     amp: Amp = "off"
     classes: int | None = None
     seed: int = 0
