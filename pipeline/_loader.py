@@ -45,6 +45,9 @@ class ZoomLoader:
     are. With another batch size images may differ by rounding, where torch's convolutions compute a lone image another
     way than one among others; while the zoom trains also with another ``torch.get_num_threads()``.
 
+    Memory that images were decoded into, and that of batches nobody refers to any more, serves again, also in the next
+    epoch; ``close`` gives it back.
+
     A loader goes with a fork of its process, an epoch does not. Where the zoom trains in a fork,
     ``torch.set_num_threads(1)`` comes first, as for anything of torch's there. Loaders do not pickle.
 

@@ -1,5 +1,6 @@
 """SPDL: threads that decode with ffmpeg, which scales in the same pass. It does not turn images by EXIF."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import spdl.io
 from jaxtyping import Float
 from spdl.pipeline import PipelineBuilder
 from torch import Tensor
+
+logging.getLogger("spdl").setLevel(logging.CRITICAL)  # why it does not run here is said in its row
 
 
 class SpdlPeer:
