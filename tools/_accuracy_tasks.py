@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageOps
 from rich.console import Console
 
+from foveal.pipeline import Augment
 from foveal.shards import Sample, Shards, ShardWriter
 from foveal.tools._digit_scenes import Digits, write_digit_scenes
 
@@ -30,17 +32,27 @@ class AccuracyTask:
         train: Shards of ``jpg``, ``cls`` and, but for roads, ``json`` with the ``boxes`` of what carries the label.
         val: Likewise.
         classes: How many labels there are.
+        epochs: How often to go through the shards.
+        augment: What to vary where there are but hundreds of images.
     """
 
     train: list[str]
     val: list[str]
     classes: int
+    epochs: int
+    augment: Augment | None
 
     @property
     def has_boxes(self) -> bool:
         """Whether it is known where the label is."""
         with Shards(self.train) as shards:
             return "json" in shards[0].members
+
+    def counts(self) -> tuple[int, int, float]:
+        """Return how many images there are to train on and to measure on, and the share of the latter's commonest label."""
+        with Shards(self.train) as train, Shards(self.val) as val:
+            labels = Counter(sample.members["cls"] for sample in val)
+            return len(train), len(val), max(labels.values()) / len(val)
 
 
 def make_task(name: str, folder: Path, data: Path, *, scenes: int, console: Console) -> AccuracyTask:
@@ -58,7 +70,7 @@ def make_task(name: str, folder: Path, data: Path, *, scenes: int, console: Cons
     """
     if name.startswith("digits"):
         return _digits(name, folder, data / "digits", scenes, console)
-    cut, classes = {"coins": (_coin_tiles, len(COINS)), "roads": (_road_tiles, 2)}[name]
+    cut, classes, epochs = {"coins": (_coin_tiles, len(COINS), 60), "roads": (_road_tiles, 2, 100)}[name]
     if not (found := sorted((data / name).glob("*.tar"))):
         raise ValueError(
             f"data must be a folder with {name}/*.tar, got {str(data)!r} – name it with --data, or in FOVEAL_DATA."
@@ -69,7 +81,7 @@ def make_task(name: str, folder: Path, data: Path, *, scenes: int, console: Cons
         learned = [number for number in range(count) if number not in held_out]
         train = _write_tiles(folder / f"{name}-train.tar", shards, learned, cut)
         val = _write_tiles(folder / f"{name}-val.tar", shards, held_out, cut)
-    return AccuracyTask([train], [val], classes)
+    return AccuracyTask([train], [val], classes, epochs, Augment(hflip=0.5, vflip=0.5))
 
 
 def _digits(name: str, folder: Path, digits: Path, scenes: int, console: Console) -> AccuracyTask:
@@ -85,7 +97,7 @@ def _digits(name: str, folder: Path, digits: Path, scenes: int, console: Console
         )
         for part, count, seed in parts
     )
-    return AccuracyTask(train, val, 10)
+    return AccuracyTask(train, val, 10, 11, None)
 
 
 _Tiles = Callable[[Sample, np.random.Generator], Iterator[Mapping[str, Any]]]

@@ -319,6 +319,13 @@ def train(
     ] = 0.0,
     grid: Annotated[Grid, typer.Option(help="How points are drawn to what matters.")] = "kernel",
     max_zoom: Annotated[float, typer.Option(help="No step finer than this.")] = 5.0,
+    hflip: Annotated[float, typer.Option(help="Probability of mirroring left and right.")] = 0.0,
+    vflip: Annotated[float, typer.Option(help="Probability of mirroring upside down.")] = 0.0,
+    crop_scale: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Random crops of this share of the area, from least to most.  [default: none]"),
+    ] = None,
+    rotate_deg: Annotated[float, typer.Option(help="Degrees of random turns, either way.")] = 0.0,
     amp: Annotated[Amp, typer.Option(help="What the classifier computes in.")] = "off",
     classes: Annotated[
         int | None, typer.Option(min=1, help="How many classes.  [default: the labels are counted]")
@@ -332,9 +339,11 @@ def train(
     ] = False,
 ) -> None:
     """Train a classifier, and the saliency network with it, through the loader. Also under torchrun."""
+    from foveal.pipeline import Augment
     from foveal.tools._train import train as train_zoom
     from foveal.tools._train_options import TrainOptions
 
+    augment = Augment(hflip=hflip, vflip=vflip, crop_scale=crop_scale, rotate_deg=rotate_deg)
     options = TrainOptions(
         size=size,
         zoom=zoom,
@@ -348,6 +357,7 @@ def train(
         blur=blur,
         grid=grid,
         max_zoom=max_zoom,
+        augment=None if augment == Augment() else augment,
         amp=amp,
         classes=classes,
         seed=seed,

@@ -196,12 +196,14 @@ def accuracy(
     arm: Annotated[
         list[str] | None,
         typer.Option(
-            help="uniform, kernel, separable, cdf, patches, oracle or full; may be repeated.  [default: the first two]"
+            help="uniform, kernel, separable, cdf, patches, oracle or full; may be repeated.  [default: uniform, kernel, and oracle where there are boxes]"
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each.")] = 3,
     scenes: Annotated[int, typer.Option(min=4, help="With digits, to train on.")] = 8000,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 10,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over them.  [default: as many as the task needs]")
+    ] = None,
     batch_size: BatchSize = 64,
     amp: Annotated[Amp, typer.Option(help="What the classifier computes in.")] = "off",
     workers: Annotated[
@@ -218,9 +220,10 @@ def accuracy(
         out=out,
         data=data,
         sizes=size or [48],
-        arms=arm or ["uniform", "kernel"],
+        arms=arm or (),
         seeds=seeds,
         scenes=scenes,
-        options=TrainOptions(epochs=epochs, batch_size=batch_size, amp=amp, num_threads=workers),
+        epochs=epochs,
+        options=TrainOptions(batch_size=batch_size, amp=amp, num_threads=workers),
         json_path=json,
     )

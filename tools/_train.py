@@ -67,7 +67,8 @@ def train(
         run = TrainRun(Path(out), ranks, asdict(options), resume=resume)
         model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
         training = _Training(model, zoom.to(ranks.device), options, ranks, run)
-        with training.loader(urls, training.shared_zoom, shuffle=True, last_batch="drop") as loader:
+        how: dict[str, Any] = {"shuffle": True, "last_batch": "drop", "augment": options.augment}
+        with training.loader(urls, training.shared_zoom, **how) as loader:
             return training.fit(loader, val, shown=val or urls)
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from foveal.pipeline import Augment
 from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler
 from foveal.sampler._grid import Family
 from foveal.shards import ShardError, Shards
@@ -36,6 +37,7 @@ class TrainOptions:
             al. 2018: the classifier then depends on the zoom early).
         grid: The family of the zoom's grids.
         max_zoom: The most that the zoom magnifies, None for no bound. With one, JPEGs are decoded no larger than it can show.
+        augment: Random flips, crops and turns of the training images, as part of the zoom; None for none.
         amp: What the classifier computes in; the zoom stays in float32.
         classes: How many classes; None to count the labels of all shards first.
         seed: Of weights, order and all that is drawn.
@@ -59,6 +61,7 @@ class TrainOptions:
     blur: float = 0.0
     grid: Family = "kernel"
     max_zoom: float | None = 5.0
+    augment: Augment | None = None
     amp: Amp = "off"
     classes: int | None = None
     seed: int = 0

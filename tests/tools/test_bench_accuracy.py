@@ -18,7 +18,7 @@ from foveal.tools._bench_accuracy import ARMS, bench_accuracy
 from foveal.tools._digit_scenes import DIGIT_PX, SCENE_PX, Digits, draw_digit_scene
 
 QUIET = Console(quiet=True)
-SHORT = TrainOptions(epochs=1, batch_size=2, num_threads=1)
+SHORT = TrainOptions(batch_size=2, num_threads=1)
 
 
 @pytest.fixture
@@ -78,9 +78,11 @@ def test_the_table(digits, tmp_path, capsys):
         "seeds": 2,
         "scenes": 4,
     }
-    found = bench_accuracy("digits-colour", **settings, options=SHORT, json_path=tmp_path / "a.json")
+    found = bench_accuracy(
+        "digits-colour", **settings, epochs=1, options=SHORT, json_path=tmp_path / "a.json"
+    )
     printed = capsys.readouterr().out
-    again = bench_accuracy("digits-colour", **settings, options=SHORT)
+    again = bench_accuracy("digits-colour", **settings, epochs=1, options=SHORT)
 
     assert list(found) == [f"{arm} 16" for arm in arms]
     assert all(len(accuracies) == 2 and all(0 <= a <= 1 for a in accuracies) for accuracies in found.values())
@@ -112,7 +114,9 @@ def test_the_table(digits, tmp_path, capsys):
 def test_what_cannot_be(digits, tmp_path, task, arms, message):
     """Said before anything is trained."""
     with pytest.raises(ValueError, match=f"^{re.escape(message.format(data=tmp_path))}$"):
-        bench_accuracy(task, out=tmp_path / "out", data=tmp_path, arms=arms, scenes=4, options=SHORT)
+        bench_accuracy(
+            task, out=tmp_path / "out", data=tmp_path, arms=arms, scenes=4, epochs=1, options=SHORT
+        )
 
 
 def test_real_coins(data_dir, tmp_path):
@@ -155,7 +159,7 @@ def test_real_roads(data_dir, tmp_path):
     assert 0.25 < np.mean(labels) < 0.6
     message = "arms must be without oracle for a task without boxes, got 'oracle' – leave it out."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        bench_accuracy("roads", out=tmp_path, data=data_dir, arms=["oracle"], options=SHORT)
+        bench_accuracy("roads", out=tmp_path, data=data_dir, arms=["oracle"], epochs=1, options=SHORT)
 
 
 def test_the_families_are_what_they_say():

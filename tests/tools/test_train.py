@@ -8,13 +8,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from foveal.pipeline import ZoomLoader
+from foveal.pipeline import Augment, ZoomLoader
 from foveal.sampler import PatchSampler, SaliencySampler, UniformSampler
 from foveal.shards import ShardWriter
 from foveal.tools import TrainOptions, _train, train
@@ -174,6 +175,35 @@ def test_entropy_keeps_the_saliency_even(shards, tmp_path, no_sheets):
         cells.append(train(shards, tmp_path / f"{entropy}", options=options)["train_cells"])
 
     assert cells[0] < cells[1]
+
+
+def test_augmented_images(shards, tmp_path, monkeypatch, no_sheets):
+    """Training sees other views than without, validation the images themselves; and a run goes on with its own."""
+    seen: dict[str, list[torch.Tensor]] = {}
+
+    def watch(training, name, images, *rest):
+        seen.setdefault(name, []).append(images.detach().clone())
+        return torch.zeros(4)
+
+    monkeypatch.setattr(
+        _train._Training,
+        "train_step",
+        lambda training, *batch: watch(training, training.run.folder.name, *batch),
+    )
+    plain = replace(SMALL, zoom="uniform", epochs=1)
+    mirrored = replace(plain, augment=Augment(hflip=1.0))
+    losses = [
+        train(shards, tmp_path / name, val=shards, options=options)["val_loss"]
+        for name, options in (("plain", plain), ("mirrored", mirrored))
+    ]
+
+    for ours, theirs in zip(seen["plain"], seen["mirrored"], strict=True):
+        assert torch.allclose(ours.flip(3), theirs, atol=1e-6)
+    assert losses[0] == losses[1]
+    train(shards, tmp_path / "mirrored", options=mirrored, resume=True)
+    message = "augment must be {'hflip': 1.0, 'vflip': 0.0, 'crop_scale': None, 'crop_ratio': (0.75, 1.3333333333333333), 'rotate_deg': 0.0}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}, as in the run"):
+        train(shards, tmp_path / "mirrored", options=plain, resume=True)
 
 
 def test_blurred_images(shards, tmp_path, no_sheets):
