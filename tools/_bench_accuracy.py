@@ -2,10 +2,11 @@
 
 Each way of bringing an image to so many pixels is trained by ``foveal train``'s own function, with the same network, steps, order
 and seeds, on the same shards. *uniform* resizes evenly; *kernel*, *separable* and *cdf* are the zoom's families of grids,
-learned; *patches* are four of a quarter of the pixels each, of the full resolution; *oracle* is the kernel grid of the boxes
+learned, and there are arms that learn the first with another recipe; *patches* are four of a quarter of the pixels each, of the full resolution; *oracle* is the kernel grid of the boxes
 that are known: what a perfect saliency network could reach. *full* is the whole image, for what that costs.
 """
 
+import itertools
 import json
 import statistics
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from foveal.sampler import BoxSaliency, PatchSampler, SaliencySampler, UniformSampler
+from foveal.tools._accuracy_offline import accuracy_offline
 from foveal.tools._accuracy_tasks import AccuracyTask, make_task
 from foveal.tools._bench import describe_machine, environment, print_table
 from foveal.tools._small_convnet import SmallConvNet
@@ -41,17 +43,30 @@ def _oracle(options: TrainOptions) -> nn.Module:
     )
 
 
-ARMS: dict[str, Zoom] = {
+OTHERS: dict[str, Zoom] = {
     "uniform": lambda options: UniformSampler(options.size),
-    "kernel": lambda options: replace(options, grid="kernel").make_zoom(),
-    "separable": lambda options: replace(options, grid="separable").make_zoom(),
-    "cdf": lambda options: replace(options, grid="cdf").make_zoom(),
     "patches": lambda options: PatchSampler(
         _PATCHES, options.size // 2, lowres_size=128, gradient="relative"
     ),
     "oracle": _oracle,
     "full": lambda _: UniformSampler(FULL_PX),
 }
+ZOOMS: dict[str, dict[str, Any]] = {
+    "kernel": {},
+    "separable": {"grid": "separable"},
+    "cdf": {"grid": "cdf"},
+    "flat": {"contrast": 0.0},
+    "unbounded": {"max_zoom": None},
+    "bound-2": {"max_zoom": 2.0},
+    "bound-10": {"max_zoom": 10.0},
+    "narrow": {"fwhm_cells": 4.0},
+    "paper": {"contrast": 0.0, "fwhm_cells": 13.0, "temperature": 1.0, "max_zoom": None},
+    "fast": {"saliency_lr": 1.0},
+    "entropy": {"entropy": 0.05},
+    "blur": {"blur": 0.5},
+}
+"""What is learned with other options than the defaults of ``foveal train``: each a row of docs/train.md."""
+ARMS = (*OTHERS, *ZOOMS)
 
 
 class PatchNet(nn.Module):
@@ -77,6 +92,7 @@ def bench_accuracy(
     sizes: Sequence[int] = (48,),
     arms: Sequence[str] = (),
     seeds: int = 3,
+    offline: bool = False,
     scenes: int = 8000,
     epochs: int | None = None,
     options: TrainOptions | None = None,
@@ -93,6 +109,7 @@ def bench_accuracy(
         sizes: Heights and widths of what the network sees, in pixels.
         arms: Which of ``ARMS``; none for uniform, kernel, and where there are boxes oracle.
         seeds: How many trainings of each, with seeds 0, 1, ...
+        offline: Whether to measure, too, on shards that ``foveal zoom`` wrote with what was trained.
         scenes: How many scenes with digits to train on.
         epochs: Of each training; None for as many as the task's images need.
         options: Of the trainings; size, epochs, augment, classes and seed are set here.
@@ -115,29 +132,26 @@ def bench_accuracy(
     }
     options = replace(options or TrainOptions(), **common)
     lines: dict[str, list[dict[str, Any]]] = {}
-    for seed in range(seeds):  # a table of fewer seeds is there first
-        for size in sizes:
-            for arm in arms:
-                chosen = replace(options, size=size, seed=seed)
-                run = out / "runs" / f"{name}-{size}-{arm}-{seed}"
-                console.print(f"{name}, {size} × {size}, {arm}, seed {seed}")
-                lines.setdefault(f"{arm} {size}", []).append(_run(arm, task, run, chosen))
-    rows = [_row(name, found) for name, found in lines.items()]
+    cases = itertools.product(range(seeds), sizes, arms)  # so a table of fewer seeds is there first
+    for seed, size, arm in cases:
+        console.print(f"{name}, {size} × {size}, {arm}, seed {seed}")
+        run, chosen = out / "runs" / f"{name}-{size}-{arm}-{seed}", replace(options, size=size, seed=seed)
+        line = _run(arm, task, run, chosen)
+        if offline and arm in ZOOMS:
+            line["offline_accuracy"] = accuracy_offline(run, task, chosen)
+        lines.setdefault(f"{arm} {size}", []).append(line)
     images, held_out, most = task.counts()
     console.print(
         f"{name}: {options.epochs} epochs of {images} images, accuracy on {held_out} others, of which {most:.1%} have the same "
         f"label; on {describe_machine()}"
     )
-    print_table(console, ["", "accuracy", "from", "to", "seeds", "train images/s", "cells"], rows)
+    titles = ["", "accuracy", "from", "to", "offline", "seeds", "train images/s", "cells"]
+    print_table(console, titles, [_row(name, found) for name, found in lines.items()])
     if json_path:
-        report = {
-            "benchmark": "accuracy",
-            "task": name,
-            "options": asdict(options),
-            "images": {"train": images, "held out": held_out, "of the same label": most},
-            "runs": lines,
-        }
-        json_path.write_text(json.dumps({**report, "environment": environment()}, indent=1) + "\n")
+        counts = {"train": images, "held out": held_out, "of the same label": most}
+        report = {"benchmark": "accuracy", "task": name, "options": asdict(options), "images": counts}
+        report |= {"runs": lines, "environment": environment()}
+        json_path.write_text(json.dumps(report, indent=1) + "\n")
     return {name: [line["val_accuracy"] for line in found] for name, found in lines.items()}
 
 
@@ -145,7 +159,8 @@ def _run(arm: str, task: AccuracyTask, run: Path, options: TrainOptions) -> dict
     torch.manual_seed(options.seed)
     if arm == "patches":  # which are as they are
         options = replace(options, augment=None)
-    zoom = ARMS[arm](options)
+    options = replace(options, **ZOOMS.get(arm, {}))
+    zoom = OTHERS[arm](options) if arm in OTHERS else options.make_zoom()
     net = SmallConvNet(task.classes)
     model = PatchNet(net) if arm == "patches" else net
     return train(task.train, run, val=task.val, model=model, zoom=zoom, options=options, resume=True)
@@ -161,12 +176,14 @@ def _check(arms: Sequence[str], task: AccuracyTask) -> None:
 
 def _row(name: str, lines: list[dict[str, Any]]) -> list[str]:
     accuracies = [100 * line["val_accuracy"] for line in lines]
+    offline = [100 * line["offline_accuracy"] for line in lines if "offline_accuracy" in line]
     speeds = [line["train_images_per_s"] for line in lines]
     return [
         name,
         f"{statistics.mean(accuracies):.1f} %",
         f"{min(accuracies):.1f}",
         f"{max(accuracies):.1f}",
+        f"{statistics.mean(offline):.1f} %" if offline else "",
         f"{len(lines)}",
         f"{statistics.median(speeds):.0f}",
         f"{statistics.mean(line['val_cells'] for line in lines):.0f}",

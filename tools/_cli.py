@@ -317,7 +317,12 @@ def train(
             help="Share of all steps in which zoomed images are blurred, each time by another amount."
         ),
     ] = 0.0,
+    contrast: Annotated[
+        float, typer.Option(help="How strongly untrained saliency prefers what stands out.")
+    ] = 0.03,
     grid: Annotated[Grid, typer.Option(help="How points are drawn to what matters.")] = "kernel",
+    fwhm_cells: Annotated[float, typer.Option(help="How far saliency reaches, of 31 cells.")] = 8.0,
+    temperature: Annotated[float, typer.Option(help="Below 1 zooms harder.")] = 1 / 8,
     max_zoom: Annotated[float, typer.Option(help="No step finer than this.")] = 5.0,
     hflip: Annotated[float, typer.Option(help="Probability of mirroring left and right.")] = 0.0,
     vflip: Annotated[float, typer.Option(help="Probability of mirroring upside down.")] = 0.0,
@@ -355,7 +360,10 @@ def train(
         weight_decay=weight_decay,
         entropy=entropy,
         blur=blur,
+        contrast=contrast,
         grid=grid,
+        fwhm_cells=fwhm_cells,
+        temperature=temperature,
         max_zoom=max_zoom,
         augment=None if augment == Augment() else augment,
         amp=amp,

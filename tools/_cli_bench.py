@@ -196,10 +196,14 @@ def accuracy(
     arm: Annotated[
         list[str] | None,
         typer.Option(
-            help="uniform, kernel, separable, cdf, patches, oracle or full; may be repeated.  [default: uniform, kernel, and oracle where there are boxes]"
+            help="uniform, kernel, separable, cdf, patches, oracle, full, or a recipe of docs/train.md; may be repeated.  [default: uniform, kernel, and oracle where there are boxes]"
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each.")] = 3,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Measure also on shards that `foveal zoom` writes with each zoom."),
+    ] = False,
     scenes: Annotated[int, typer.Option(min=4, help="With digits, to train on.")] = 8000,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over them.  [default: as many as the task needs]")
@@ -222,6 +226,7 @@ def accuracy(
         sizes=size or [48],
         arms=arm or (),
         seeds=seeds,
+        offline=offline,
         scenes=scenes,
         epochs=epochs,
         options=TrainOptions(batch_size=batch_size, amp=amp, num_threads=workers),

@@ -18,7 +18,7 @@ from foveal.pipeline import ZoomLoader
 from foveal.sampler import saliency_entropy
 from foveal.tools._progress import progress_bar
 from foveal.tools._small_convnet import SmallConvNet
-from foveal.tools._train_options import TrainOptions, blurred, channels_last, count_classes, lr_factor
+from foveal.tools._train_options import Amp, TrainOptions, blurred, channels_last, count_classes, lr_factor
 from foveal.tools._train_ranks import Ranks, in_ranks
 from foveal.tools._train_run import TrainRun
 from foveal.tools._train_sheet import draw_validation
@@ -150,7 +150,7 @@ class _Training:
         """Change the weights by one batch; return its sums."""
         if self.step < self.options.blur * self.steps:
             images = blurred(images)
-        logits = self.logits(self.shared_model, images)
+        logits = classify(self.shared_model, images, self.options.amp)
         loss = cross_entropy(logits, labels) - self.options.entropy * saliency_entropy(saliency).mean()
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
@@ -167,13 +167,8 @@ class _Training:
         sums = torch.zeros(4, device=self.ranks.device)
         with torch.no_grad(), self.loader(val, self.zoom, last_batch="pad") as loader:
             for images, labels, saliency, valid in loader:
-                sums += _sums(self.logits(self.model, images), labels, saliency, valid)
+                sums += _sums(classify(self.model, images, self.options.amp), labels, saliency, valid)
         return _means("val", self.ranks.sum(sums))
-
-    def logits(self, model: nn.Module, images: Tensor) -> Tensor:
-        amp = self.options.amp
-        with torch.autocast(self.ranks.device.type, _AMP[amp], enabled=amp != "off"):
-            return cast("Tensor", model(channels_last(images))).float()
 
     def end_epoch(self, epoch: int, line: dict[str, float], shown: Urls) -> None:
         """Write the epoch's line, print it, and draw how the zoom sees some images now."""
@@ -183,6 +178,12 @@ class _Training:
         if self.ranks.rank == 0:
             self.zoom.eval()
             draw_validation(shown, self.zoom, self.run.folder / f"epoch-{epoch + 1:03d}.png")
+
+
+def classify(model: nn.Module, images: Tensor, amp: Amp) -> Tensor:
+    """Return a model's logits in float32, whatever it computes in."""
+    with torch.autocast(images.device.type, _AMP[amp], enabled=amp != "off"):
+        return cast("Tensor", model(channels_last(images))).float()
 
 
 def _sums(logits: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Tensor:

@@ -35,7 +35,10 @@ class TrainOptions:
         entropy: How strongly the saliency's entropy is rewarded.
         blur: Share of all steps in which zoomed images are blurred at random, a different amount each step (Recasens et
             al. 2018: the classifier then depends on the zoom early).
+        contrast: How strongly untrained saliency prefers what stands out, as :class:`foveal.sampler.SaliencyNet` takes it.
         grid: The family of the zoom's grids.
+        fwhm_cells: How far saliency reaches, in cells of the zoom's map.
+        temperature: What saliency is divided by before the softmax: the reciprocal of a gain.
         max_zoom: The most that the zoom magnifies, None for no bound. With one, JPEGs are decoded no larger than it can show.
         augment: Random flips, crops and turns of the training images, as part of the zoom; None for none.
         amp: What the classifier computes in; the zoom stays in float32.
@@ -59,7 +62,10 @@ class TrainOptions:
     weight_decay: float = 0.01
     entropy: float = 0.0
     blur: float = 0.0
+    contrast: float = 0.03
     grid: Family = "kernel"
+    fwhm_cells: float = 8.0
+    temperature: float = 1 / 8
     max_zoom: float | None = 5.0
     augment: Augment | None = None
     amp: Amp = "off"
@@ -91,9 +97,10 @@ class TrainOptions:
             return UniformSampler(self.size)
         return SaliencySampler(
             self.size,
-            saliency=SaliencyNet(contrast=0.03),
+            saliency=SaliencyNet(contrast=self.contrast),
             family=self.grid,
-            temperature=1 / 8,
+            fwhm_cells=self.fwhm_cells,
+            temperature=self.temperature,
             max_zoom=self.max_zoom,
         )
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.shards import Shards
 from foveal.tools import TrainOptions
 from foveal.tools._accuracy_tasks import COINS, make_task
-from foveal.tools._bench_accuracy import ARMS, bench_accuracy
+from foveal.tools._bench_accuracy import ARMS, OTHERS, ZOOMS, bench_accuracy
 from foveal.tools._digit_scenes import DIGIT_PX, SCENE_PX, Digits, draw_digit_scene
 
 QUIET = Console(quiet=True)
@@ -69,7 +70,7 @@ def test_digits_that_are_not_there(tmp_path):
 
 def test_the_table(digits, tmp_path, capsys):
     """Every arm is trained with every seed, once; the numbers are printed and written down."""
-    arms = [arm for arm in ARMS if arm not in ("full", "separable", "cdf")]
+    arms = ["uniform", "kernel", "patches", "oracle", "unbounded"]
     settings = {
         "out": tmp_path / "out",
         "data": tmp_path,
@@ -82,13 +83,21 @@ def test_the_table(digits, tmp_path, capsys):
         "digits-colour", **settings, epochs=1, options=SHORT, json_path=tmp_path / "a.json"
     )
     printed = capsys.readouterr().out
-    again = bench_accuracy("digits-colour", **settings, epochs=1, options=SHORT)
+    again = bench_accuracy("digits-colour", **settings, epochs=1, options=SHORT, offline=True)
+    told_again = capsys.readouterr().out
 
     assert list(found) == [f"{arm} 16" for arm in arms]
     assert all(len(accuracies) == 2 and all(0 <= a <= 1 for a in accuracies) for accuracies in found.values())
     assert again == found
     assert "epoch 1 of 1" in printed
-    assert "epoch 1 of 1" not in capsys.readouterr().out
+    assert "epoch 1 of 1" not in told_again
+    assert re.search(
+        r"^digits-colour: 1 epochs of 4 images, accuracy on 1 others, of which 100.0% ", printed, re.MULTILINE
+    )
+    assert re.search(
+        r"^kernel 16( +[\d.]+( %)?){4} +2 ", told_again, re.MULTILINE
+    )  # its accuracy offline, too
+    assert re.search(r"^kernel 16( +[\d.]+( %)?){3} +2 ", printed, re.MULTILINE)
     report = json.loads((tmp_path / "a.json").read_text())
     assert [line["val_accuracy"] for line in report["runs"]["oracle 16"]] == found["oracle 16"]
     assert report["options"]["batch_size"] == 2
@@ -102,7 +111,7 @@ def test_the_table(digits, tmp_path, capsys):
         (
             "digits",
             ["best"],
-            "arms must be of uniform, kernel, separable, cdf, patches, oracle, full, got 'best'.",
+            f"arms must be of {', '.join(ARMS)}, got 'best'.",
         ),
         (
             "roads",
@@ -162,12 +171,21 @@ def test_real_roads(data_dir, tmp_path):
         bench_accuracy("roads", out=tmp_path, data=data_dir, arms=["oracle"], epochs=1, options=SHORT)
 
 
-def test_the_families_are_what_they_say():
-    """Each arm with a grid has that grid, and the rest are what they are called."""
+def test_the_arms_are_what_they_say():
+    """Each learned one is the default but for what it is named after, and the rest are what they are called."""
     options = TrainOptions(size=16)
+    zooms = {arm: replace(options, **changes).make_zoom().settings for arm, changes in ZOOMS.items()}
+    changed = {
+        arm: {name: value for name, value in settings.items() if value != zooms["kernel"][name]}
+        for arm, settings in zooms.items()
+    }
 
-    for family in ("kernel", "separable", "cdf"):
-        assert ARMS[family](options).family == family
-    assert isinstance(ARMS["oracle"](options), SaliencySampler)
-    assert isinstance(ARMS["uniform"](options), UniformSampler)
-    assert ARMS["full"](options).out_size == (1024, 1024)
+    assert {*OTHERS, *ZOOMS} == {*ARMS}
+    assert zooms["kernel"] == options.make_zoom().settings
+    assert changed["separable"] == {"family": "separable"}
+    assert changed["cdf"] == {"family": "cdf"}
+    assert changed["unbounded"] == {"max_zoom": None}
+    assert changed["paper"] == {"fwhm_cells": 13.0, "temperature": 1.0, "max_zoom": None}
+    assert isinstance(OTHERS["oracle"](options), SaliencySampler)
+    assert isinstance(OTHERS["uniform"](options), UniformSampler)
+    assert OTHERS["full"](options).out_size == (1024, 1024)
