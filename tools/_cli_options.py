@@ -20,3 +20,18 @@ Json = Annotated[
     Path | None, typer.Option("--json", dir_okay=False, help="Also write the numbers to this file.")
 ]
 Amp = Literal["off", "bf16", "fp16"]
+Grid = Literal["kernel", "separable", "cdf"]
+SaliencyOption = Annotated[str, typer.Option(help="spectral, uniform, boxes, or a file of trained weights.")]
+GridOption = Annotated[
+    Grid | None,
+    typer.Option(help="How points are drawn to what matters.  [default: as it was trained, or kernel]"),
+]
+Temperature = Annotated[
+    float | None, typer.Option(help="Below 1 zooms harder.  [default: as it was trained, or 0.5]")
+]
+MaxZoom = Annotated[float | None, typer.Option(help="No step finer than this.  [default: no bound]")]
+MinZoom = Annotated[float | None, typer.Option(help="No step coarser than this.  [default: no bound]")]
+MaxPixels = Annotated[
+    int | None, typer.Option(min=1, help="The most pixels an image may have.  [default: as ZoomLoader]")
+]
+BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
