@@ -8,11 +8,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from foveal.pipeline import ZoomCollate
-from foveal.shards import ShardWriter
+from foveal.shards import Shards, ShardWriter
 from tests.pipeline.conftest import encode, picture
 
 PAGE = (Path(__file__).parents[1] / "docs" / "train.md").read_text()
-TRAIN, FROZEN = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+SHARDS, FROZEN, TRAIN = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -34,13 +34,28 @@ def test_its_code_runs(shard, tmp_path, monkeypatch):
     assert code.count(shard) == 2
     names: dict[str, object] = {}
     exec(compile(code, "train.md", "exec"), names)
-    exec(compile(FROZEN, "train.md", "exec"), names)
+    exec(compile(f"from foveal.sampler import SaliencySampler\n{FROZEN}", "train.md", "exec"), names)
     dataset = [(picture(k, 70, 80), k) for k in range(4)]
     images, labels = next(iter(DataLoader(dataset, batch_size=4, collate_fn=ZoomCollate(names["zoom"]))))
 
     assert images.shape == (4, 3, 48, 48)
     assert not images.requires_grad
     assert torch.equal(labels, torch.arange(4))
+
+
+def test_its_shards(tmp_path, monkeypatch):
+    """A folder of images for each class becomes shards, with every image in one of them."""
+    monkeypatch.chdir(tmp_path)
+    for k in range(20):
+        path = tmp_path / "images" / ("cat" if k % 4 else "ant") / f"{k}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(picture(k, 30, 40)))
+    exec(compile(SHARDS, "train.md", "exec"), {})
+    with Shards(["train-000000.tar", "val-000000.tar"]) as shards:
+        labels = {sample.key: int(sample.members["cls"]) for sample in shards}
+
+    assert labels == {f"{int(bool(k % 4))}-{k}": int(bool(k % 4)) for k in range(20)}
+    assert len(Shards("val-000000.tar")) == 2
 
 
 def test_its_commands_exist():
