@@ -55,6 +55,7 @@ ZOOMS: dict[str, dict[str, Any]] = {
     "kernel": {},
     "separable": {"grid": "separable"},
     "cdf": {"grid": "cdf"},
+    "cdf-unbounded": {"grid": "cdf", "max_zoom": None},
     "flat": {"contrast": 0.0},
     "unbounded": {"max_zoom": None},
     "bound-2": {"max_zoom": 2.0},
