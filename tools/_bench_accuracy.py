@@ -64,6 +64,7 @@ ZOOMS: dict[str, dict[str, Any]] = {
     "paper": {"contrast": 0.0, "fwhm_cells": 13.0, "temperature": 1.0, "max_zoom": None},
     "fast": {"saliency_lr": 1.0},
     "entropy": {"entropy": 0.05},
+    "budget": {"entropy": 0.3, "min_cells": 50.0},
     "blur": {"blur": 0.5},
 }
 """What is learned with other options than the defaults of ``foveal train``: each a row of docs/train.md."""

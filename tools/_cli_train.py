@@ -29,6 +29,9 @@ def train(
     warmup: Annotated[float, typer.Option(help="Share of all steps in which they rise.")] = 0.3,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = 0.01,
     entropy: Annotated[float, typer.Option(help="How strongly an even saliency is rewarded.")] = 0.0,
+    min_cells: Annotated[
+        float | None, typer.Option(help="Up to how many cells it is spread over.  [default: no end]")
+    ] = None,
     blur: Annotated[
         float,
         typer.Option(
@@ -77,6 +80,7 @@ def train(
         warmup=warmup,
         weight_decay=weight_decay,
         entropy=entropy,
+        min_cells=min_cells,
         blur=blur,
         contrast=contrast,
         grid=grid,

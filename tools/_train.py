@@ -3,6 +3,7 @@
 Plain PyTorch, to be copied: what is particular to a zoom is the loader's ``zoom`` and a group of parameters for it.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -151,7 +152,8 @@ class _Training:
         if self.step < self.options.blur * self.steps:
             images = blurred(images)
         logits = classify(self.shared_model, images, self.options.amp)
-        loss = cross_entropy(logits, labels) - self.options.entropy * saliency_entropy(saliency).mean()
+        entropy = saliency_entropy(saliency).clamp(max=math.log(self.options.min_cells or math.inf))
+        loss = cross_entropy(logits, labels) - self.options.entropy * entropy.mean()
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
         self.scaler.step(self.optimizer)

@@ -33,6 +33,7 @@ class TrainOptions:
         warmup: Share of all steps in which learning rates rise, before they fall as a cosine.
         weight_decay: AdamW's.
         entropy: How strongly the saliency's entropy is rewarded.
+        min_cells: Up to how many cells that it is spread over (e to its entropy): a budget for each image; None for no end.
         blur: Share of all steps in which zoomed images are blurred at random, a different amount each step (Recasens et
             al. 2018: the classifier then depends on the zoom early).
         contrast: How strongly untrained saliency prefers what stands out, as :class:`foveal.sampler.SaliencyNet` takes it.
@@ -61,6 +62,7 @@ class TrainOptions:
     warmup: float = 0.3
     weight_decay: float = 0.01
     entropy: float = 0.0
+    min_cells: float | None = None
     blur: float = 0.0
     contrast: float = 0.03
     grid: Family = "kernel"
@@ -82,6 +84,8 @@ class TrainOptions:
         for name in ("lr", "saliency_lr"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}.")
+        if self.min_cells is not None and not self.min_cells > 1:
+            raise ValueError(f"min_cells must be above 1, or None, got {self.min_cells!r}.")
         for name in ("warmup", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be a share in [0, 1], got {getattr(self, name)!r}.")

@@ -168,13 +168,17 @@ def test_mixed_precision(amp, shards, tmp_path, no_sheets):
 
 
 def test_entropy_keeps_the_saliency_even(shards, tmp_path, no_sheets):
-    """Rewarded, it spreads over more cells than without."""
+    """Rewarded, it spreads over more cells than without, but where it has enough."""
     cells = []
-    for entropy in (0.0, 10.0):
-        options = TrainOptions(size=16, epochs=8, batch_size=5, entropy=entropy, num_threads=1)
-        cells.append(train(shards, tmp_path / f"{entropy}", options=options)["train_cells"])
+    for entropy, min_cells in ((0.0, None), (10.0, None), (10.0, 1.5)):
+        options = TrainOptions(
+            size=16, epochs=8, batch_size=5, entropy=entropy, min_cells=min_cells, num_threads=1
+        )
+        run = tmp_path / f"{entropy} {min_cells}"
+        cells.append(train(shards, run, options=options)["train_cells"])
 
     assert cells[0] < cells[1]
+    assert cells[2] == cells[0]
 
 
 def test_augmented_images(shards, tmp_path, monkeypatch, no_sheets):
@@ -228,6 +232,7 @@ def test_blurred_images(shards, tmp_path, no_sheets):
         ({"saliency_lr": -1.0}, "saliency_lr must be positive, got -1.0."),
         ({"warmup": 1.5}, "warmup must be a share in [0, 1], got 1.5."),
         ({"blur": -0.1}, "blur must be a share in [0, 1], got -0.1."),
+        ({"min_cells": 1.0}, "min_cells must be above 1, or None, got 1.0."),
         ({"amp": "fp8"}, "amp must be one of off, bf16, fp16, got 'fp8'."),
         ({"zoom": "none"}, "zoom must be one of saliency, uniform, got 'none'."),
     ],
