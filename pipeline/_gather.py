@@ -29,9 +29,8 @@ class Gather:
 
     def add(self, part: Tensor) -> None:
         """Take the next part; it is not referred to afterwards where there are buffers."""
-        if self._buffers is None or (
-            self._whole is None and not len(part)
-        ):  # of nothing the memory format is unknown
+        begins_empty = self._whole is None and not len(part)  # of nothing the memory format is unknown
+        if self._buffers is None or begins_empty:
             self._parts.append(part)
             return
         if self._whole is None:
@@ -41,12 +40,8 @@ class Gather:
 
     def take(self) -> Tensor:
         """Return the batch, and begin another."""
-        if self._whole is None:
-            batch, self._parts = torch.cat(self._parts), []
-        else:
-            batch, self._whole = self._whole[: self._filled], None
-            self._parts = []
-        self._filled = 0
+        batch = torch.cat(self._parts) if self._whole is None else self._whole[: self._filled]
+        self._parts, self._whole, self._filled = [], None, 0
         return batch
 
     def _room_for(self, part: Tensor, buffers: Buffers) -> Tensor:

@@ -16,6 +16,7 @@ from rich.console import Console
 from foveal.pipeline import Augment
 from foveal.shards import Sample, Shards, ShardWriter
 from foveal.tools._digit_scenes import Digits, write_digit_scenes
+from foveal.tools._train_options import read_labels
 
 TASKS = ("digits-colour", "digits", "coins", "roads")
 COINS = ("1c", "2c", "5c", "10c", "20c", "50c", "1e", "2e")
@@ -50,9 +51,9 @@ class AccuracyTask:
 
     def counts(self) -> tuple[int, int, float]:
         """Return how many images there are to train on and to measure on, and the share of the latter's commonest label."""
-        with Shards(self.train) as train, Shards(self.val) as val:
-            labels = Counter(sample.members["cls"] for sample in val)
-            return len(train), len(val), max(labels.values()) / len(val)
+        with Shards(self.train) as train:
+            labels = Counter(read_labels(self.val))
+            return len(train), labels.total(), max(labels.values()) / labels.total()
 
 
 def make_task(name: str, folder: Path, data: Path, *, scenes: int, console: Console) -> AccuracyTask:

@@ -2,8 +2,9 @@
 
 Each way of bringing an image to so many pixels is trained by ``foveal train``'s own function, with the same network, steps, order
 and seeds, on the same shards. *uniform* resizes evenly; *kernel*, *separable* and *cdf* are the zoom's families of grids,
-learned, and there are arms that learn the first with another recipe; *patches* are four of a quarter of the pixels each, of the full resolution; *oracle* is the kernel grid of the boxes
-that are known: what a perfect saliency network could reach. *full* is the whole image, for what that costs.
+learned, and there are arms that learn the first with another recipe; *patches* are four of a quarter of the pixels each, of the
+full resolution; *oracle* is the kernel grid of the boxes that are known: what a perfect saliency network could reach. *full* is
+the whole image, for what that costs.
 """
 
 import itertools
@@ -28,7 +29,7 @@ from foveal.tools._train_options import TrainOptions
 
 FULL_PX = 1024
 _PATCHES = 4
-# The mass of the box beside that of all else: what the oracle does best with (docs/train.md).
+# The mass of the box beside that of all else.
 _AMPLITUDE = 4.0
 
 Zoom = Callable[[TrainOptions], nn.Module]
@@ -67,7 +68,7 @@ ZOOMS: dict[str, dict[str, Any]] = {
     "budget": {"entropy": 0.3, "min_cells": 50.0},
     "blur": {"blur": 0.5},
 }
-"""What is learned with other options than the defaults of ``foveal train``: each a row of docs/train.md."""
+"""What is learned with other options than the defaults of ``foveal train``: those that were run are rows of docs/train.md."""
 ARMS = (*OTHERS, *ZOOMS)
 
 

@@ -8,7 +8,6 @@ all is grey, and the shapes are four quarters of four digits each: only one shap
 import gzip
 import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ from numpy.random import Generator
 from PIL import Image
 from rich.console import Console
 
-from foveal.shards import ShardWriter
-from foveal.tools._progress import progress_bar
+from foveal.tools._write_drawn import write_drawn_shards
 
 SCENE_PX, DIGIT_PX, OTHERS = 1024, 112, 5
 PER_SHARD = 500
@@ -77,20 +75,14 @@ def write_digit_scenes(
     Returns:
         The paths of the shards.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = [range(first, min(first + PER_SHARD, count)) for first in range(0, count, PER_SHARD)]
-    shards = {folder / f"digits-{number:06d}.tar": part for number, part in enumerate(parts)}
-    missing = {path: part for path, part in shards.items() if not path.exists()}  # a shard appears complete
-    with progress_bar(console) as progress, ThreadPoolExecutor() as artists:
-        task = progress.add_task("Drawing scenes", total=sum(map(len, missing.values())))
-        for path, part in missing.items():
-            with ShardWriter(path) as writer:
-                for sample in artists.map(
-                    lambda index: _sample(index, digits, colour=colour, seed=seed), part
-                ):
-                    writer.write(sample)
-                    progress.advance(task)
-    return [str(path) for path in shards]
+    return write_drawn_shards(
+        folder,
+        "digits",
+        count,
+        lambda index: _sample(index, digits, colour=colour, seed=seed),
+        per_shard=PER_SHARD,
+        console=console,
+    )
 
 
 def draw_digit_scene(

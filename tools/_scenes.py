@@ -9,9 +9,7 @@ a coloured dot, and which digit it shows is only to be read where the pixels are
 
 import colorsys
 import io
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,7 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from rich.console import Console
 
-from foveal.shards import ShardWriter
-from foveal.tools._progress import progress_bar
+from foveal.tools._write_drawn import write_drawn_shard, write_drawn_shards
 
 SIZES = ((1920, 1280), (1280, 1920), (2048, 1152), (1600, 1600), (2400, 1200), (1440, 1920))
 """(width, height) in pixels, one after the other: 2.4 to 2.9 megapixels each."""
@@ -73,14 +70,9 @@ def draw_scene(index: int, *, seed: int = 0, size: tuple[int, int] | None = None
 
 
 def write_scenes(
-    path: Path,
-    indices: Iterable[int],
-    *,
-    seed: int = 0,
-    size: tuple[int, int] | None = None,
-    on_written: Callable[[], object] = lambda: None,
+    path: Path, indices: Iterable[int], *, seed: int = 0, size: tuple[int, int] | None = None
 ) -> None:
-    """Write these scenes as a shard, drawing as many at a time as there are cores.
+    """Write these scenes as a shard.
 
     Each sample has ``jpg``, ``cls`` (the digit) and ``json`` (``boxes`` in pixels and their ``labels``).
 
@@ -89,13 +81,8 @@ def write_scenes(
         indices: Which scenes, in order.
         seed: Which series of scenes.
         size: (width, height) in pixels; by default the turn of ``SIZES``.
-        on_written: Called after each.
     """
-    with ShardWriter(path) as writer, ThreadPoolExecutor(os.cpu_count()) as artists:
-        drawn = artists.map(lambda k: _as_sample(k, draw_scene(k, seed=seed, size=size)), indices)
-        for sample in drawn:
-            writer.write(sample)
-            on_written()
+    write_drawn_shard(path, indices, lambda k: _as_sample(k, draw_scene(k, seed=seed, size=size)))
 
 
 def write_shards(folder: Path, count: int, *, console: Console, per_shard: int = 16) -> list[str]:
@@ -104,17 +91,9 @@ def write_shards(folder: Path, count: int, *, console: Console, per_shard: int =
     Returns:
         The paths of the tars.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = [range(first, min(first + per_shard, count)) for first in range(0, count, per_shard)]
-    shards = {folder / f"scenes-{number:06d}.tar": part for number, part in enumerate(parts)}
-    missing = {path: part for path, part in shards.items() if not path.exists()}  # a shard appears complete
-    if missing:
-        console.print(f"Drawing {sum(map(len, missing.values()))} scenes into {folder}")
-    with progress_bar(console) as progress:
-        task = progress.add_task("Drawing scenes", total=sum(map(len, missing.values())))
-        for path, part in missing.items():
-            write_scenes(path, part, on_written=lambda: progress.advance(task))
-    return [str(path) for path in shards]
+    return write_drawn_shards(
+        folder, "scenes", count, lambda k: _as_sample(k, draw_scene(k)), per_shard=per_shard, console=console
+    )
 
 
 def as_jpeg(image: UInt8[np.ndarray, "height width 3"]) -> bytes:

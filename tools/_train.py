@@ -19,7 +19,7 @@ from foveal.pipeline import ZoomLoader
 from foveal.sampler import saliency_entropy
 from foveal.tools._progress import progress_bar
 from foveal.tools._small_convnet import SmallConvNet
-from foveal.tools._train_options import Amp, TrainOptions, blurred, channels_last, count_classes, lr_factor
+from foveal.tools._train_options import Amp, TrainOptions, blurred, channels_last, lr_factor, read_labels
 from foveal.tools._train_ranks import Ranks, in_ranks
 from foveal.tools._train_run import TrainRun
 from foveal.tools._train_sheet import draw_validation
@@ -64,7 +64,8 @@ def train(
     with in_ranks() as ranks:
         torch.manual_seed(options.seed)
         zoom = options.make_zoom() if zoom is None else zoom
-        model = SmallConvNet(options.classes or count_classes(urls)) if model is None else model
+        if model is None:
+            model = SmallConvNet(options.classes or 1 + max(read_labels(urls), default=-1))
         run = TrainRun(Path(out), ranks, asdict(options), resume=resume)
         model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
         training = _Training(model, zoom.to(ranks.device), options, ranks, run)

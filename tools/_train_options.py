@@ -141,13 +141,13 @@ def channels_last(
     return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
 
 
-def count_classes(urls: str | Sequence[str]) -> int:
-    """Return one more than the largest label of all shards.
+def read_labels(urls: str | Sequence[str]) -> list[int]:
+    """Return the labels of all shards in their order; images are not read.
 
     Raises:
         ShardError: A sample has no label, or one that is no whole number from 0.
     """
-    most = -1
+    labels = []
     with Shards(urls) as shards:
         for ordinal in range(len(shards)):
             sample = shards.read(ordinal, ("cls",))
@@ -156,5 +156,5 @@ def count_classes(urls: str | Sequence[str]) -> int:
                 raise ShardError(
                     sample.url, sample.key, f"cls must be a whole number from 0, got {label[:20]!r}"
                 )
-            most = max(most, int(label))
-    return most + 1
+            labels.append(int(label))
+    return labels
