@@ -16,7 +16,7 @@ test-all: .venv/ready
 # A million damaged images, a quarter of an hour; SEED=... for others.
 SEED ?= 0
 fuzz: .venv/ready
-	$(PY) -m tests.pipeline.fuzz 1000000 $(SEED)
+	$(PY) -m tests.pipeline.decode.fuzz 1000000 $(SEED)
 
 check: .venv/ready
 	.venv/bin/ruff format --check .

@@ -9,9 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from foveal.pipeline._decode import Decoder
-from foveal.pipeline._decode_error import DecodeError
-from foveal.pipeline._peek import MAX_PIXELS, peek
+from foveal.pipeline.decode import MAX_PIXELS, DecodeError, Decoder, peek
 
 
 def as_pixels(

@@ -14,22 +14,27 @@ from typing import Any, NoReturn, Self, get_args
 import torch
 from torch import nn
 
-from foveal.pipeline._augment import Augment, check_augment
-from foveal.pipeline._bad_sample import BadSample
-from foveal.pipeline._bad_samples import BadSamples, OnBad
-from foveal.pipeline._chain import Chain
-from foveal.pipeline._check_zoom import check_zoom, guide_of, unwrapped
-from foveal.pipeline._decode import DecodeMode
-from foveal.pipeline._device import choose_device
-from foveal.pipeline._fields import Field, parse_fields
-from foveal.pipeline._join import Batch
-from foveal.pipeline._peek import MAX_PIXELS
-from foveal.pipeline._place import place_among_ranks
-from foveal.pipeline._plan import BatchPlan, LastBatch
-from foveal.pipeline._state import identity, make_state, read_state
-from foveal.pipeline._stats import LoaderStats
+from foveal.pipeline.decode import MAX_PIXELS, DecodeMode
+from foveal.pipeline.epoch import (
+    Augment,
+    Batch,
+    BatchPlan,
+    Chain,
+    LastBatch,
+    check_augment,
+    check_zoom,
+    guide_of,
+    identity,
+    make_state,
+    place_among_ranks,
+    read_state,
+    unwrapped,
+)
+from foveal.pipeline.faults import BadSample, BadSamples, OnBad
+from foveal.pipeline.fields import Field, parse_fields
+from foveal.pipeline.flow import LoaderStats, choose_device
 from foveal.shards import Shards, ShardWarning
-from foveal.shards._size import parse_size
+from foveal.shards.naming import parse_size
 
 
 class ZoomLoader:

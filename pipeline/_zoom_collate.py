@@ -8,12 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate, get_worker_info
 
-from foveal.pipeline._check_zoom import check_zoom
-from foveal.pipeline._device import home_of
-from foveal.pipeline._fields import IMAGE
 from foveal.pipeline._given_images import as_pixels
-from foveal.pipeline._members import alternatives
-from foveal.pipeline._micro_batch import micro_batch_size
+from foveal.pipeline.epoch import check_zoom, micro_batch_size
+from foveal.pipeline.fields import IMAGE, alternatives
+from foveal.pipeline.flow import home_of
 from foveal.sampler import Zoomed, lowres
 
 _CPU = torch.device("cpu")

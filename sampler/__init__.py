@@ -19,49 +19,66 @@ Images are one (batch, channel, height, width) tensor, or (height, width, 3) uin
 (x, y) in [-1, 1] of the source with ``align_corners=False``; points beyond the border read the border.
 """
 
-from foveal.sampler._adaptive_downsample import AdaptiveDownsample
-from foveal.sampler._adaptive_resnet import AdaptiveResNet
-from foveal.sampler._box_saliency import BoxSaliency
-from foveal.sampler._dilated_resnet import DilatedResNet
-from foveal.sampler._edge_mask import edge_mask
-from foveal.sampler._fixed_saliency import FixedSaliency
-from foveal.sampler._gaussian_jet import GaussianJet
-from foveal.sampler._grid import zoom_grid
-from foveal.sampler._invert_grid import invert_grid, unzoom
-from foveal.sampler._learned_mask import LearnedMask, budget_loss
-from foveal.sampler._lowres import lowres
-from foveal.sampler._mixed_resolution import MixedResolution
-from foveal.sampler._njet_conv import NJetConv2d
-from foveal.sampler._njet_prefilter import NJetPrefilter
-from foveal.sampler._njet_saliency_net import NJetSaliencyNet
-from foveal.sampler._node_layers import Nodes, on_nodes
-from foveal.sampler._node_list import NodeList, NodeLists, node_lists
-from foveal.sampler._patch_pool import PatchMax, PatchMean
-from foveal.sampler._patch_sampler import PatchSampler
-from foveal.sampler._patch_transformer import PatchTransformer
-from foveal.sampler._perturbed_topk import PerturbedTopK
-from foveal.sampler._resnet import ResNet18Saliency
-from foveal.sampler._safe_subsample import safe_subsample
-from foveal.sampler._saliency_mask import keypoint_mask, saliency_mask
-from foveal.sampler._saliency_net import SaliencyNet
-from foveal.sampler._saliency_sampler import SaliencySampler
-from foveal.sampler._sample import sample
-from foveal.sampler._score_net import ScoreNet, saliency_entropy
-from foveal.sampler._spectral import SpectralSaliency
-from foveal.sampler._token_positions import token_positions
-from foveal.sampler._uniform import UniformSampler
-from foveal.sampler._views import compose
-from foveal.sampler._warp_boxes import unwarp_boxes, warp_boxes
-from foveal.sampler._warp_masks import unwarp_masks, warp_masks
-from foveal.sampler._warp_points import unwarp_points, warp_points
-from foveal.sampler._zoom_record import ZoomRecord
-from foveal.sampler._zoomed import Zoomed
+from foveal.sampler.adaptive import (
+    AdaptiveDownsample,
+    AdaptiveResNet,
+    DilatedResNet,
+    LearnedMask,
+    NodeList,
+    NodeLists,
+    Nodes,
+    budget_loss,
+    edge_mask,
+    keypoint_mask,
+    node_lists,
+    on_nodes,
+    saliency_mask,
+)
+from foveal.sampler.frames import compose
+from foveal.sampler.grids import Family, Padding, zoom_grid
+from foveal.sampler.labels import (
+    invert_grid,
+    unwarp_boxes,
+    unwarp_masks,
+    unwarp_points,
+    unzoom,
+    warp_boxes,
+    warp_masks,
+    warp_points,
+)
+from foveal.sampler.njet import GaussianJet, NJetConv2d, NJetPrefilter, NJetSaliencyNet, safe_subsample
+from foveal.sampler.patches import (
+    PatchMax,
+    PatchMean,
+    PatchTransformer,
+    PerturbedTopK,
+    ScoreNet,
+    saliency_entropy,
+)
+from foveal.sampler.saliency import (
+    BoxSaliency,
+    FixedSaliency,
+    ResNet18Saliency,
+    SaliencyNet,
+    SpectralSaliency,
+)
+from foveal.sampler.sampling import lowres, sample
+from foveal.sampler.zooms import (
+    MixedResolution,
+    PatchSampler,
+    SaliencySampler,
+    UniformSampler,
+    Zoomed,
+    ZoomRecord,
+    token_positions,
+)
 
 __all__ = [
     "AdaptiveDownsample",
     "AdaptiveResNet",
     "BoxSaliency",
     "DilatedResNet",
+    "Family",
     "FixedSaliency",
     "GaussianJet",
     "LearnedMask",
@@ -72,6 +89,7 @@ __all__ = [
     "NodeList",
     "NodeLists",
     "Nodes",
+    "Padding",
     "PatchMax",
     "PatchMean",
     "PatchSampler",

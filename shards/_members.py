@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from foveal.shards._descriptor import Descriptor
 from foveal.shards._error import RemoteError, ShardError
-from foveal.shards._ranged import Ranged
-from foveal.shards._tar import Member
+from foveal.shards.index import Member
+from foveal.shards.remote import Ranged
 
 
 def read_members(url: str, tar: Descriptor | Ranged, members: Sequence[Member]) -> dict[str, bytes]:

@@ -12,16 +12,13 @@ from typing import Any, SupportsIndex
 import numpy as np
 from jaxtyping import Int64
 
-from foveal.shards._cache import Cache
 from foveal.shards._descriptor import Descriptor
 from foveal.shards._error import ShardError, ShardWarning
-from foveal.shards._idx_format import Stamp
-from foveal.shards._index import Found, ShardIndex, find_index, read_index, tar_stamp
-from foveal.shards._location import is_remote
 from foveal.shards._members import read_members
-from foveal.shards._ranged import Ranged
-from foveal.shards._remote_shards import RemoteShards
 from foveal.shards._urls import expand_urls
+from foveal.shards.index import Cache, Found, ShardIndex, Stamp, find_index, read_index, tar_stamp
+from foveal.shards.naming import is_remote
+from foveal.shards.remote import Ranged, RemoteShards
 
 _ASKING = 64  # remote shards looked up at a time
 _OPEN_SHARDS = 64  # indexes and descriptors kept at hand: more than two windows of an EpochOrder

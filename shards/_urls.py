@@ -9,8 +9,8 @@ from typing import Any
 
 from braceexpand import braceexpand
 
-from foveal.shards._location import is_remote, local_path, scheme_of
-from foveal.shards._remote import Remote
+from foveal.shards.naming import is_remote, local_path, scheme_of
+from foveal.shards.remote import Remote
 
 _OTHER_SCHEME = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://|pipe:")
 _GLOB = re.compile(r"[*?\[]")

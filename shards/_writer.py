@@ -11,10 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from foveal.shards._extensions import INTEGERS, JSON
-from foveal.shards._location import local_path
-from foveal.shards._replace import replacing
-from foveal.shards._tar import split_name
+from foveal.shards.index import split_name
+from foveal.shards.naming import INTEGERS, JSON, local_path
+from foveal.shards.store import replacing
 
 # "__key__", "__url__" and their like are no members; an extension of underscores alone is one.
 _PASSED_OVER = re.compile(r"__.*[^_].*__", re.DOTALL)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from foveal.shards import ShardWriter
-from tests.pipeline.conftest import encode, picture
+from tests.pipeline.making import encode, picture
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "adaptive.md").read_text()

@@ -1,8 +1,10 @@
-"""Imports point one way: tools -> pipeline -> (sampler | shards)."""
+"""Imports point one way: tools -> pipeline -> (sampler | shards), and into a room only through its door."""
 
 import ast
+import itertools
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ ALLOWED = {
 FOREIGN = {
     "shards": {"torch", "nvidia"},
     "sampler": {"nvidia", "tarfile", "webdataset"},
-    "tools": {"nvidia"},  # but for what is compared with: _peer_dali.py
+    "tools": {"nvidia"},  # except for the peer that is DALI itself: bench/peers/_dali.py
     "pipeline": {"tarfile"},
 }
 
@@ -33,18 +35,74 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             found.add(node.module or "")
+            found |= {
+                f"{node.module}.{alias.name}"
+                for alias in node.names
+                if alias.name.startswith("_") and not alias.name.startswith("__")
+            }
     return found
 
 
 def violations(folder: str, path: Path) -> set[str]:
     """Imports that this folder should not have."""
     found = imports(path)
-    if path.name == "_peer_dali.py":
+    if path.parts[-3:] == ("bench", "peers", "_dali.py"):
         found = {name for name in found if not name.startswith("nvidia.dali")}
     neighbours = {name.split(".")[1] for name in found if name.startswith("foveal.")}
     return (neighbours - ALLOWED[folder] - {folder}) | (
         {name.split(".")[0] for name in found} & FOREIGN[folder]
     )
+
+
+def modules(root: Path) -> Iterator[tuple[str, Path]]:
+    """Every module below the four folders, by its dotted name."""
+    for path in sorted(itertools.chain.from_iterable((root / folder).rglob("*.py") for folder in ALLOWED)):
+        parts = path.relative_to(root).with_suffix("").parts
+        yield ".".join(("foveal", *(p for p in parts if p != "__init__"))), path
+
+
+def past_the_door(module: str, path: Path) -> set[str]:
+    """Private modules that a module imports although they stand in a room that it is not in."""
+    room = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    private = {name for name in imports(path) if name.startswith("foveal.") and "._" in name}
+    return {name for name in private if not f"{room}.".startswith(name[: name.index("._") + 1])}
+
+
+def circles(edges: Iterable[tuple[str, str]]) -> set[str]:
+    """Sub-packages of one folder that can be reached from themselves through their siblings."""
+    after: dict[str, set[str]] = {}
+    for importing, imported in edges:
+        a, b = importing.split("."), imported.split(".")
+        shared = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
+        if shared is not None and min(len(a), len(b)) > shared:
+            after.setdefault(".".join(a[: shared + 1]), set()).add(".".join(b[: shared + 1]))
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        ahead = [start]
+        while ahead:
+            fresh = after.get(ahead.pop(), set()) - seen
+            seen |= fresh
+            ahead += fresh
+        return seen
+
+    return {name for name in after if name in reached(name)}
+
+
+def room_edges(root: Path) -> set[tuple[str, str]]:
+    """(importing room, imported room) over all modules."""
+    found = dict(modules(root))
+    rooms = {name for name, path in found.items() if path.name == "__init__.py"}
+
+    def room(name: str) -> str:
+        return name if name in rooms else name.rpartition(".")[0]
+
+    return {
+        (room(module), room(name))
+        for module, path in found.items()
+        for name in imports(path)
+        if name.startswith("foveal.")
+    }
 
 
 @pytest.mark.parametrize("folder", ALLOWED)
@@ -56,16 +114,36 @@ def test_no_import_points_the_wrong_way(folder):
     assert {str(file): violations(folder, file) for file in files if violations(folder, file)} == {}
 
 
-def test_only_two_files_know_dali():
+def test_private_files_are_imported_in_their_own_room_only():
+    """Everyone else takes what is inside from the door."""
+    assert {name: found for name, path in modules(ROOT) if (found := past_the_door(name, path))} == {}
+
+
+def test_rooms_form_no_circle():
+    """Sub-packages side by side import each other in one direction."""
+    edges = room_edges(ROOT)
+
+    assert len(edges) > 50
+    assert circles(edges) == set()
+
+
+def test_no_folder_has_more_than_twenty_files():
+    """A reader can take a folder in at one look."""
+    folders = {path.parent for _, path in modules(ROOT)}
+
+    assert {str(f): n for f in folders if (n := len(list(f.glob("*.py")))) > 20} == {}
+
+
+def test_only_decode_knows_dali():
     """Dynamic mode is young and will move: one file to change, and one for the parser of image headers."""
     knowing = {
-        file.name: {name for name in imports(file) if name.startswith("nvidia")}
+        str(file.relative_to(ROOT)): {name for name in imports(file) if name.startswith("nvidia")}
         for file in (ROOT / "pipeline").rglob("*.py")
     }
 
-    assert {name: modules for name, modules in knowing.items() if modules} == {
-        "_decode.py": {"nvidia.dali", "nvidia.dali.experimental.dynamic"},
-        "_peek.py": {"nvidia.nvimgcodec"},
+    assert {name: found for name, found in knowing.items() if found} == {
+        "pipeline/decode/_decoder.py": {"nvidia.dali", "nvidia.dali.experimental.dynamic"},
+        "pipeline/decode/_peek.py": {"nvidia.nvimgcodec"},
     }
 
 
@@ -75,6 +153,29 @@ def test_the_check_finds_a_violation(tmp_path):
     bad.write_text("def f():\n    import tarfile\n    from foveal.shards import Shards\n")
 
     assert violations("sampler", bad) == {"tarfile", "shards"}
+
+
+def test_the_check_finds_a_way_past_a_door(tmp_path):
+    """Neither a private file nor a private name of another room would pass; those of one's own room, and above it, do."""
+    file = tmp_path / "_x.py"
+    file.write_text(
+        "from foveal.sampler.grids._bounds import a\nfrom foveal.sampler.labels import _warp_map\n"
+        "from foveal.sampler.zooms._zoomed import b\nfrom foveal.sampler._root import c\n"
+    )
+
+    assert past_the_door("foveal.sampler.zooms._x", file) == {
+        "foveal.sampler.grids._bounds",
+        "foveal.sampler.labels._warp_map",
+    }
+
+
+def test_the_check_finds_a_circle():
+    """Two rooms that import each other, or three in a ring, would not pass; a folder and what stands in it would."""
+    straight = [("f.a", "f.b"), ("f.a.x", "f.c"), ("f.a", "f.a.x"), ("f.a.x", "f.a")]
+
+    assert circles(straight) == set()
+    assert circles([*straight, ("f.c", "f.a.y")]) == {"f.a", "f.c"}
+    assert circles([("f.a", "f.b"), ("f.b", "f.c"), ("f.c", "f.a")]) == {"f.a", "f.b", "f.c"}
 
 
 @pytest.mark.parametrize(

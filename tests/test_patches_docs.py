@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from foveal.shards import ShardWriter
-from tests.pipeline.conftest import encode, picture
+from tests.pipeline.making import encode, picture
 
 PAGE = (Path(__file__).parents[1] / "docs" / "patches.md").read_text()
 [BLOCK] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

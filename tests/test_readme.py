@@ -11,7 +11,7 @@ from torch import nn
 
 from foveal.sampler import SaliencySampler, SpectralSaliency
 from foveal.shards import ShardWriter
-from tests.pipeline.conftest import encode, picture
+from tests.pipeline.making import encode, picture
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

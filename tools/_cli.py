@@ -14,8 +14,8 @@ from typing import Annotated, Literal
 import typer
 
 from foveal import __version__
-from foveal.tools._cli_bench import bench
-from foveal.tools._cli_options import (
+from foveal.tools.bench.cli import bench
+from foveal.tools.console.options import (
     URLS,
     BatchSize,
     BoxFormat,
@@ -29,8 +29,8 @@ from foveal.tools._cli_options import (
     Temperature,
     Urls,
 )
-from foveal.tools._cli_train import train
-from foveal.tools._cli_zoom import zoom
+from foveal.tools.offline.cli import zoom
+from foveal.tools.training.cli import train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -72,7 +72,7 @@ def demo(
     scenes: Annotated[int, typer.Option(min=1, help="How many scenes to generate without --urls.")] = 64,
 ) -> None:
     """Run the whole path on this machine, with a picture to look at."""
-    from foveal.tools._demo import run_demo
+    from foveal.tools.demo.demo import run_demo
 
     run_demo(urls or [], out=out, zoom=zoom, size=size, batch_size=batch_size, scenes=scenes)
 
@@ -99,8 +99,8 @@ def doctor(
     storage_options: StorageOptions = "{}",
 ) -> None:
     """Say what limits a loader here, and what to do about it."""
-    from foveal.tools._doctor import examine
-    from foveal.tools._storage_options import parse_storage_options
+    from foveal.tools.console.storage_options import parse_storage_options
+    from foveal.tools.doctor.doctor import examine
 
     options = parse_storage_options(storage_options)
     examine(urls, images=images, size=size, repeats=repeats, storage_options=options)
@@ -126,11 +126,11 @@ def verify(
     storage_options: StorageOptions = "{}",
 ) -> None:
     """Decode everything, and say what is bad; exit status 1 if anything is."""
-    from foveal.tools._storage_options import parse_storage_options
+    from foveal.tools.console.storage_options import parse_storage_options
 
     options = parse_storage_options(storage_options)
     if against:
-        from foveal.tools._against import verify_against
+        from foveal.tools.offline.against import verify_against
 
         if len(urls) != 1:
             raise ValueError(f"urls must be one folder that foveal zoom wrote, got {urls!r}.")
@@ -164,8 +164,8 @@ def view(
 ) -> None:
     """Draw some images as a zoom shows them: original with the grid, saliency, uniform, zoomed."""
     from foveal.pipeline import Boxes
-    from foveal.tools._choose_zoom import choose_zoom
     from foveal.tools._view import view_shards
+    from foveal.tools.console.choose_zoom import choose_zoom
 
     chosen = choose_zoom(
         size,

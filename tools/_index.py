@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from foveal.shards import Shards, expand_urls, write_index
-from foveal.tools._progress import progress_bar
+from foveal.tools.console.progress import progress_bar
 
 _LONGEST_TABLE = 40
 

@@ -12,13 +12,13 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from foveal.pipeline import BadSample, LoaderStats, Quarantine, ZoomLoader
-from foveal.pipeline._fields import Field
-from foveal.pipeline._peek import MAX_PIXELS
+from foveal.pipeline.decode import MAX_PIXELS
+from foveal.pipeline.fields import Field
 from foveal.sampler import Zoomed
 from foveal.shards import ShardWarning
-from foveal.tools._print_findings import print_findings
-from foveal.tools._progress import progress_bar
-from foveal.tools._quiet_codecs import quiet_codecs
+from foveal.tools.console.print_findings import print_findings
+from foveal.tools.console.progress import progress_bar
+from foveal.tools.console.quiet_codecs import quiet_codecs
 
 _BATCH_SIZE = 16
 

@@ -16,7 +16,7 @@ from torch import nn
 from foveal.pipeline import ZoomLoader, decode
 from foveal.sampler import SaliencySampler, UniformSampler, sample
 from foveal.shards import Shards
-from tests.pipeline.conftest import encode, picture
+from tests.pipeline.making import encode, picture
 
 
 class Watched(UniformSampler):
@@ -363,7 +363,7 @@ def test_a_negative_epoch(small_shards):
 @pytest.mark.parametrize(("most", "parts"), [(10, [1] * 5), (1200, [2, 2, 1]), (1800, [3, 2]), (10_000, [5])])
 def test_large_images_travel_fewer_at_a_time(write_shard, monkeypatch, most, parts):
     """So that memory is bounded by pixels; the batch is the same."""
-    from foveal.pipeline import _chain
+    from foveal.pipeline.epoch import _epoch as _chain
 
     url = write_shard([{"__key__": str(k), "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(5)])
     with ZoomLoader(url, UniformSampler(8), batch_size=5) as loader:

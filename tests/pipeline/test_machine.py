@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import EpochOrder, ShardWriter
-from tests.pipeline.conftest import encode, picture
+from tests.pipeline.making import encode, picture
 
 COUNTS = (11, 6, 13)
 SAMPLES = sum(COUNTS)

@@ -14,8 +14,9 @@ import torch
 
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import SaliencySampler
-from foveal.shards import ShardError, Shards, _retry
-from tests.pipeline.conftest import encode, picture
+from foveal.shards import ShardError, Shards
+from foveal.shards.remote import _retry
+from tests.pipeline.making import encode, picture
 from tests.pipeline.test_lifecycle import HEAD
 from tests.pipeline.test_loader import foveal_threads
 from tests.shards import server as web

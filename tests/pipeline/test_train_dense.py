@@ -13,7 +13,7 @@ from foveal.pipeline import ZoomLoader
 from foveal.sampler import SaliencyNet, SaliencySampler, lowres
 from foveal.shards import ShardWriter
 from tests.checks import check_close
-from tests.pipeline.conftest import encode, picture
+from tests.pipeline.making import encode, picture
 
 SIZE, LOOK, NODES, FWHM, TEMPERATURE = 24, (64, 64), 31, 8.0, 1 / 8
 

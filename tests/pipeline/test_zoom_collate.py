@@ -17,7 +17,7 @@ from foveal.pipeline import ZoomCollate, ZoomLoader, decode
 from foveal.pipeline._zoom_collate import join_labels
 from foveal.sampler import SaliencySampler, UniformSampler, warp_boxes
 from tests.checks import check_close
-from tests.pipeline.conftest import encode, picture
+from tests.pipeline.making import encode, picture
 
 PICTURES = [picture(k, 60 + 7 * k, 90 + 5 * k) for k in range(11)]
 

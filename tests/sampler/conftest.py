@@ -1,23 +1,11 @@
 """What the tests of the sampler ask for."""
 
 import functools
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import pytest
 import torch
 
-
-def run_in(folder, code):
-    """Run code in a fresh interpreter, in a folder; it must not fail."""
-    source = Path(__file__).parents[2] / "src"
-    lines = f"import sys; sys.path.insert(0, {str(source)!r})\n{textwrap.dedent(code)}"
-    done = subprocess.run(
-        [sys.executable, "-c", lines], capture_output=True, text=True, timeout=300, check=False, cwd=folder
-    )
-    assert done.returncode == 0, done.stderr
+from tests.sampler.making import run_in
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from foveal.shards import _retry
+from foveal.shards.remote import _retry
 
 
 @pytest.fixture(autouse=True)

@@ -68,7 +68,7 @@ def test_a_packed_shard_is_unpacked_once(tmp_path, monkeypatch):
     tar.write_bytes(gzip.compress(tar_bytes(samples("ab"))))
     assert by_foveal(tar, cache_dir=cache) == by_webdataset(tar)
     with monkeypatch.context() as patch:
-        patch.setattr("foveal.shards._cache.gzip.open", lambda *_: pytest.fail("unpacked again"))
+        patch.setattr("foveal.shards.index._cache.gzip.open", lambda *_: pytest.fail("unpacked again"))
         assert by_foveal(tar, cache_dir=cache) == by_webdataset(tar)
 
     tar.write_bytes(gzip.compress(tar_bytes(samples("cde"))))

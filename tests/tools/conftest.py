@@ -6,4 +6,4 @@ import pytest
 @pytest.fixture
 def no_sheet(monkeypatch):
     """A second less."""
-    monkeypatch.setattr("foveal.tools._zoom_sheet.draw_zoomed", lambda *_: b"a picture")
+    monkeypatch.setattr("foveal.tools.offline._sheet.draw_zoomed", lambda *_: b"a picture")

@@ -12,9 +12,9 @@ import pytest
 from foveal.pipeline import Boxes, Quarantine, ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardWriter
-from foveal.tools._quiet_codecs import quiet_codecs
 from foveal.tools._verify import verify_shards
-from tests.pipeline.conftest import encode, picture
+from foveal.tools.console.quiet_codecs import quiet_codecs
+from tests.pipeline.making import encode, picture
 
 CUT = encode(picture(0, 400, 600), quality=95)[:9000]
 

@@ -17,9 +17,9 @@ from foveal.sampler import (
     warp_boxes,
 )
 from foveal.shards import ShardError, Shards, ShardWriter
-from foveal.tools._choose_zoom import choose_zoom
 from foveal.tools._view import view_row, view_shards
-from tests.pipeline.conftest import encode, picture
+from foveal.tools.console.choose_zoom import choose_zoom
+from tests.pipeline.making import encode, picture
 
 BOXES = [[10, 20, 40, 60], [70, 5, 95, 30]]
 

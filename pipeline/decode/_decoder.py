@@ -1,0 +1,262 @@
+"""Encoded images to full-resolution pixels: the one file that knows DALI's dynamic mode.
+
+DALI decodes a batch at a time on its own threads (or on the GPU), asynchronously. Its batches
+are taken apart here with care: the ``tensors`` of a dynamic-mode batch refer to each other in
+cycles, so the pixels would live until Python's cycle collector ran. Samples taken from the
+underlying tensor list do not, and are freed with the last tensor that looks at them.
+
+What was peeked for libjpeg-turbo is decoded by threads of the decoder's own, an image at a time.
+"""
+
+import contextlib
+import os
+import re
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import metadata
+from types import TracebackType
+from typing import Any, Literal, Self, cast
+
+import numpy as np
+import nvidia.dali.experimental.dynamic as ndd
+import torch
+from jaxtyping import UInt8
+from nvidia.dali import __version__ as dali_version
+from torch import Tensor
+from torch.utils.dlpack import from_dlpack
+
+from foveal.pipeline.decode._decode_error import DecodeError
+from foveal.pipeline.decode._libjpeg import decode_jpeg
+from foveal.pipeline.decode._peek import EncodedImage, peek
+from foveal.pipeline.decode._pillow import decode_with_pillow
+from foveal.pipeline.flow import IMAGE_BYTES, Buffers, to_device
+
+DecodeMode = Literal["full", "auto"]
+
+
+class Decoding:
+    """A batch that is being decoded."""
+
+    def __init__(self, decoder: "Decoder", images: Sequence[EncodedImage]) -> None:
+        self._decoder = decoder
+        self._images = images
+        self._jpegs = {k: decoder._submit(image) for k, image in enumerate(images) if image.by == "libjpeg"}  # noqa: SLF001 - two halves of one thing
+        by_dali = [k for k, image in enumerate(images) if image.by == "dali"]
+        # DALI delivers a batch or nothing of it, so what may fail goes by itself.
+        parts = ([k for k in by_dali if images[k].whole is whole] for whole in (True, False))
+        self._flights = [(part, self._launch(part)) for part in parts if part]
+        self.by_pillow = 0
+
+    def result(self) -> list[UInt8[Tensor, "_height _width 3"] | DecodeError]:
+        """Wait for the pixels.
+
+        Returns:
+            For each image an RGB image ``(height, width, 3)``, uint8, upright by its EXIF orientation, on the
+            decoder's device, or what is wrong with it. Its sides are those of the original divided by its
+            ``scale`` where libjpeg-turbo could decode it. Each may be freed by itself. ``by_pillow`` then says how
+            many of them DALI refused and Pillow decoded.
+        """
+        decoded = self._from_libjpeg()
+        while self._flights:
+            part, batch = self._flights.pop(0)
+            try:
+                decoded.update(zip(part, _pixels(batch), strict=True))
+            except Exception as error:  # noqa: BLE001 - of any kind: a broken file may ask for all memory there is
+                self._flights += [(rest, self._launch(rest)) for rest in _without_culprit(part, error)]
+        return [
+            decoded[k] if k in decoded else self._last_resort(image) for k, image in enumerate(self._images)
+        ]
+
+    def pixels(self) -> list[UInt8[Tensor, "_height _width 3"]]:
+        """Return the same where all images are good.
+
+        Raises:
+            DecodeError: The first that is not. The decoder stays usable.
+        """
+        images = self.result()
+        for index, image in enumerate(images):
+            if isinstance(image, DecodeError):
+                raise DecodeError(image.reason, index)
+        return cast("list[Tensor]", images)
+
+    def drain(self) -> None:
+        """Wait, and drop what comes of it: an operation in flight must not outlive its thread."""
+        jpegs, self._jpegs = list(self._jpegs.values()), {}
+        for late in [jpeg for jpeg in jpegs if not jpeg.cancel()]:
+            late.exception()  # waits
+        while self._flights:
+            with contextlib.suppress(Exception):
+                self._flights.pop()[1].evaluate()
+
+    def _from_libjpeg(self) -> dict[int, Tensor]:
+        """Wait for libjpeg-turbo's; what it could not decode DALI shall try."""
+        decoded: dict[int, Tensor] = {}
+        refused: list[int] = []
+        while self._jpegs:
+            k, jpeg = self._jpegs.popitem()
+            try:
+                decoded[k] = jpeg.result()
+            except Exception:  # noqa: BLE001 - as for DALI
+                refused.append(k)
+        if refused:
+            self._flights.append((refused, self._launch(refused)))
+        return decoded
+
+    def _launch(self, part: list[int]) -> Any:
+        return self._decoder._launch([self._images[k].file for k in part])  # noqa: SLF001 - two halves of one thing
+
+    def _last_resort(self, image: EncodedImage) -> Tensor | DecodeError:
+        if not image.whole:
+            return DecodeError(f"is cut: after {len(image.file)} bytes there is no end mark")
+        try:
+            pixels = decode_with_pillow(image.file)
+        except DecodeError as error:
+            return error
+        self.by_pillow += 1
+        return to_device(pixels, self._decoder.device)
+
+
+def _pixels(batch: Any) -> list[Tensor]:
+    tensors = batch.evaluate()._storage  # noqa: SLF001 - see the module's docstring
+    return [from_dlpack(tensors[k]) for k in range(len(tensors))]
+
+
+def _without_culprit(part: list[int], error: Exception) -> list[list[int]]:
+    """Return what to try again of a batch that failed: all but the one that DALI names, else each half."""
+    named = re.search(r"sample #(\d+)", str(error.__cause__ or error))
+    if named:
+        culprit = int(named[1])
+        parts = [part[:culprit] + part[culprit + 1 :]]
+    else:
+        parts = [part[: len(part) // 2], part[len(part) // 2 :]] if len(part) > 1 else []
+    return [rest for rest in parts if rest]
+
+
+class Decoder:
+    """Decodes batches of images with DALI.
+
+    A context manager that is entered and used in one thread: DALI's evaluation context belongs to it.
+
+    Args:
+        device: Where the pixels shall be. On a CUDA device nvJPEG decodes; on the CPU libjpeg-turbo
+            and its kin.
+        num_threads: Threads that decode. ``None``: see :func:`default_num_threads`.
+        stream: On a CUDA device the stream that decodes; by default one of DALI's choice.
+        buffers: Memory for what libjpeg-turbo decodes, that outlives this decoder; by default some of its own.
+
+    Example:
+        >>> with Decoder() as decoder:
+        ...     ahead = decoder.start([peek(file) for file in files])  # decodes while the last batch is worked on
+        ...     images = ahead.result()
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str = "cpu",
+        *,
+        num_threads: int | None = None,
+        stream: torch.cuda.Stream | None = None,
+        buffers: Buffers | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        self.num_threads = default_num_threads() if num_threads is None else num_threads
+        self._contexts: deque[Any] = deque()
+        self._pool: ThreadPoolExecutor | None = None
+        self._stream = stream
+        self._entered: tuple[Any, ...] = ()
+        self._buffers = buffers or Buffers(IMAGE_BYTES)
+
+    def __enter__(self) -> Self:
+        on_gpu = self.device.type == "cuda"
+        context: Any = ndd.EvalContext
+        # DALI begins a batch when the one before it has ended, and idles while its last image is decoded. So batches on
+        # the CPU take turns in two contexts, each with threads for all processors.
+        for _ in range(1 if on_gpu or self.num_threads == 1 else 2):
+            own = {"device_id": self.device.index or 0, "cuda_stream": self._stream} if on_gpu else {}
+            self._contexts.append(context(num_threads=self.num_threads, **own))
+            self._contexts[-1].__enter__()
+        self._entered = tuple(self._contexts)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+        self._contexts.clear()
+        for context in reversed(self._entered):
+            with contextlib.suppress(Exception):  # what was still in flight and failed is nobody's any more
+                context.__exit__(kind, error, trace)
+        self._entered = ()
+
+    def start(self, images: Sequence[EncodedImage]) -> Decoding:
+        """Begin to decode a batch, without waiting for it.
+
+        Args:
+            images: Files (JPEG, PNG, WebP, TIFF, BMP, JPEG 2000, PNM, GIF) that :func:`peek` knows.
+        """
+        return Decoding(self, images)
+
+    def _submit(self, image: EncodedImage) -> Future[Tensor]:
+        self._check_open()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="foveal-jpeg")
+        return self._pool.submit(decode_jpeg, image, self._buffers)
+
+    def _check_open(self) -> None:
+        if not self._contexts:
+            raise ValueError(
+                "decoder must be entered before use, got a closed one – write `with Decoder() as decoder:`"
+            )
+
+    def _launch(self, files: Sequence[bytes]) -> Any:
+        self._check_open()
+        # A copy of the files, a thousandth of the work of decoding them: on memory of others DALI would run
+        # at once and keep the caller waiting; on its own it runs in the background.
+        self._contexts.rotate(1)
+        with self._contexts[0]:
+            copy = ndd.batch([np.frombuffer(file, np.uint8) for file in files])
+            return ndd.decoders.image(copy, device="gpu" if self.device.type == "cuda" else "cpu")
+
+
+def describe_decoder(device_type: str, mode: DecodeMode = "full") -> str:
+    """Return which decoder's pixels come from a device: another version may round otherwise."""
+    jpegs = f", JPEGs by simplejpeg {metadata.version('simplejpeg')}" if mode == "auto" else ""
+    return f"DALI {dali_version} on {device_type}{jpegs}"
+
+
+def default_num_threads() -> int:
+    """Return the processors that this process may use, shared with the other ranks of this machine."""
+    ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, len(os.sched_getaffinity(0)) // ranks_here)
+
+
+def decode(
+    encoded: Sequence[bytes], *, device: torch.device | str = "cpu", num_threads: int | None = None
+) -> list[UInt8[Tensor, "_height _width 3"]]:
+    """Decode images as the loader does, all at once.
+
+    Args:
+        encoded: Whole image files.
+        device: Where the pixels shall be.
+        num_threads: Threads that decode; ``None`` for the processors that this process may use.
+
+    Returns:
+        An RGB image ``(height, width, 3)``, uint8, upright by its EXIF orientation, for each file.
+
+    Raises:
+        DecodeError: The first image that could not be decoded.
+    """
+    if not encoded:
+        return []
+    with Decoder(device, num_threads=num_threads) as decoder:
+        return decoder.start([_peeked(file, index) for index, file in enumerate(encoded)]).pixels()
+
+
+def _peeked(file: bytes, index: int) -> EncodedImage:
+    try:
+        return peek(file)
+    except DecodeError as error:
+        raise DecodeError(error.reason, index) from error

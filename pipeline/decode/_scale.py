@@ -1,0 +1,93 @@
+"""How much of a JPEG has to be decoded: no more than the zoom can show.
+
+libjpeg-turbo decodes at 1/2, 1/4 or 1/8 for a fraction of the work, by leaving high frequencies out. A zoom that says
+beyond which size a source shows no more (``source_px``) loses nothing by a copy that is still as large.
+
+Where chroma is stored coarser along one axis only (4:2:2 and its kin), the scaled copy's is coarser along the other
+axis, too: that would lose colour, so those are decoded at full scale.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import simplejpeg
+import torch
+from torch import Tensor, nn
+
+from foveal.pipeline.decode._exif import exif_blocks, orientation_of
+from foveal.pipeline.decode._peek import EncodedImage
+
+Scale = Literal[1, 2, 4, 8]
+Size = tuple[int, int]
+
+_SCALES: tuple[Scale, ...] = (8, 4, 2)
+_COLORSPACES = ("YCbCr", "RGB", "Gray")
+_EVEN_CHROMA = ("444", "420", "Gray")
+
+
+class ByLibjpeg:
+    """Decides which images libjpeg-turbo decodes, and at which scale.
+
+    Args:
+        zoom: What the images are for. Without a ``source_px`` they are decoded at full scale.
+        view: Gives the view of a sample, by its number and its size, that the zoom is to show; None for whole images.
+    """
+
+    def __init__(self, zoom: nn.Module, view: Callable[[int, Size], Tensor] | None = None) -> None:
+        self._needed = _needed(zoom)
+        self._view = view
+
+    def __call__(self, image: EncodedImage, ordinal: int) -> EncodedImage:
+        """Return the image as it should be decoded: the same where libjpeg-turbo is not for it."""
+        known = _known(image)
+        if known is None:
+            return image
+        chroma, orientation = known
+        image = replace(image, by="libjpeg", orientation=orientation)
+        if self._needed is None or chroma not in _EVEN_CHROMA:
+            return image
+        view = None if self._view is None else self._view(ordinal, image.upright_size)
+        return replace(image, scale=scale_for(image.upright_size, self._needed, view))
+
+
+def scale_for(size: Size, needed: Size, view: Tensor | None = None) -> Scale:
+    """Return the largest divisor of both sides that leaves an image, or a view of it, as large as needed.
+
+    Args:
+        size: Height and width of the upright image, in pixels.
+        needed: Height and width that suffice.
+        view: (2, 3), from [-1, 1] of the view to [-1, 1] of the image; None for the whole.
+    """
+    height, width = size
+    across, down = width / needed[1], height / needed[0]
+    pixels = min(across, down)  # of the image, to each that is needed, along the axis that has fewer
+    if view is not None:
+        by_view = view[:, :2].double() * torch.tensor([[width], [height]])
+        by_needed = by_view / torch.tensor([needed[1], needed[0]])
+        pixels = float(torch.linalg.svdvals(by_needed)[-1])  # the axis may lie any way
+    return next((scale for scale in _SCALES if scale <= pixels), 1)
+
+
+def _needed(zoom: nn.Module) -> Size | None:
+    """Height and width that suffice for what the zoom shows and for what it looks at."""
+    source: Size | None = getattr(zoom, "source_px", None)
+    looks: Size | None = getattr(zoom, "lowres_size", None)
+    if source is None or looks is None:
+        return source
+    return max(source[0], looks[0]), max(source[1], looks[1])
+
+
+def _known(image: EncodedImage) -> tuple[str, int] | None:
+    """Return the chroma subsampling and the orientation of a JPEG that libjpeg-turbo decodes as DALI does, else None."""
+    if image.by != "dali" or not image.whole or not image.file.startswith(b"\xff\xd8"):
+        return None
+    try:
+        height, width, colorspace, chroma = simplejpeg.decode_jpeg_header(image.file)
+    except ValueError:
+        return None
+    blocks = exif_blocks(image.file)
+    if (height, width) != (image.height, image.width) or colorspace not in _COLORSPACES or blocks is None:
+        return None
+    lies = orientation_of(blocks[0]) if blocks else 1
+    return None if lies is None else (chroma, lies)

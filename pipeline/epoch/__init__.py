@@ -1,0 +1,28 @@
+"""One epoch: its plan, its stages, and its batches."""
+
+from foveal.pipeline.epoch._augment import Augment, check_augment
+from foveal.pipeline.epoch._check_zoom import check_zoom, guide_of, unwrapped
+from foveal.pipeline.epoch._epoch import Chain
+from foveal.pipeline.epoch._join import Batch
+from foveal.pipeline.epoch._loader_state import identity, make_state, read_state
+from foveal.pipeline.epoch._micro_batch import MICRO_BATCH, micro_batch_size
+from foveal.pipeline.epoch._plan import BatchPlan, LastBatch
+from foveal.pipeline.epoch._ranks import place_among_ranks
+
+__all__ = [
+    "MICRO_BATCH",
+    "Augment",
+    "Batch",
+    "BatchPlan",
+    "Chain",
+    "LastBatch",
+    "check_augment",
+    "check_zoom",
+    "guide_of",
+    "identity",
+    "make_state",
+    "micro_batch_size",
+    "place_among_ranks",
+    "read_state",
+    "unwrapped",
+]

@@ -1,0 +1,185 @@
+"""An epoch put together: shards, order, reader, decoder and zoom as a chain of generators, some in threads of their own."""
+
+import functools
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from foveal.pipeline.decode import ByLibjpeg, DecodeMode, Decoder, default_num_threads
+from foveal.pipeline.epoch._augment import Augment
+from foveal.pipeline.epoch._budget import Budget
+from foveal.pipeline.epoch._check_zoom import unwrapped
+from foveal.pipeline.epoch._join import Batch, Joiner
+from foveal.pipeline.epoch._micro_batch import micro_batch_size, needs_whole_batch
+from foveal.pipeline.epoch._plan import BatchPlan
+from foveal.pipeline.epoch._reader import SampleReader
+from foveal.pipeline.epoch._stages import (
+    Decoded,
+    Stage,
+    decode_micro_batches,
+    read_micro_batches,
+    zoom_batches,
+)
+from foveal.pipeline.faults import BadSamples
+from foveal.pipeline.fields import Fields, Mask
+from foveal.pipeline.flow import IMAGE_BYTES, Background, Buffers, LoaderStats, Streams, streams_for
+from foveal.shards import EpochOrder, Shards
+from foveal.shards.naming import is_remote
+
+# Samples that are asked for side by side where each waits for a server.
+_REMOTE_READS = 32
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """What a loader's epochs have in common; the arguments of :class:`ZoomLoader`, checked."""
+
+    shards: Shards
+    zoom: nn.Module
+    device: torch.device
+    fields: Fields
+    stats: LoaderStats
+    bad: BadSamples
+    num_threads: int | None
+    prefetch_factor: int
+    max_pixels: int | None
+    decode: DecodeMode
+    memory_budget: int | None
+    augment: Augment | None
+    shuffle: bool
+    seed: int
+    image_memory: Buffers = field(init=False)
+    batch_memory: Buffers = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_memory", Buffers(self.memory_budget or IMAGE_BYTES))
+        object.__setattr__(self, "batch_memory", Buffers(sys.maxsize))  # as much as batches are alive at once
+
+    def batches(self, epoch: int, plan: BatchPlan) -> Stage[Batch]:
+        """Begin an epoch, or a part of it.
+
+        Micro-batches are decoded in the background while the one before them is zoomed, so the two stages can
+        share a thread.
+        """
+        self.shards.resume()
+        order = EpochOrder(self.shards.counts, shuffle=self.shuffle, seed=self.seed, epoch=epoch)
+        budget, streams = self._budget(), streams_for(self.device)
+        reader = self._reader(epoch, order, budget)
+        read = read_micro_batches(
+            plan,
+            reader.take,
+            micro_batch_size(self.zoom, plan.batch_size),
+            self.stats,
+            most_pixels=self._most_pixels(),
+            at_once=self._reads_at_once(),
+        )
+        decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
+            Background(read, ahead=2, name="foveal-read"),
+            Decoder(
+                self.device,
+                num_threads=self.num_threads,
+                stream=None if streams is None else streams.decode,
+                buffers=self.image_memory,
+            ),
+            reader.instead_of,
+            getattr(unwrapped(self.zoom), "lowres_size", None),
+            self.stats,
+            budget=budget,
+            view=self._view(epoch),
+        )
+
+        def let_go() -> None:
+            """End what the first thread waits for, since closing begins with the last."""
+            budget.close()
+            self.shards.interrupt()
+
+        ahead = functools.partial(
+            _ahead, streams=streams, count=self.prefetch_factor, kernels=self._threads(), hurry=let_go
+        )
+        trains = self._trains()
+        memory = self.batch_memory if self.device.type == "cpu" and not trains else None
+        zoomed = functools.partial(
+            zoom_batches,
+            zoom=self.zoom,
+            fields=self.fields,
+            joiner=Joiner(self.fields, plan.batch_size, memory),
+            stats=self.stats,
+            budget=budget,
+            streams=streams,
+            train=trains,
+        )
+        if trains:  # zooming waits for the training step; decoding need not
+            return zoomed(ahead(decoded, name="foveal-decode"))
+        return ahead(zoomed(decoded), name="foveal-zoom")
+
+    def release_memory(self) -> None:
+        """Give what is kept for later epochs back to the system."""
+        self.image_memory.clear()
+        self.batch_memory.clear()
+
+    def _reader(self, epoch: int, order: EpochOrder, budget: Budget) -> SampleReader:
+        members = self.fields.members
+        small_copies = self.decode == "auto" and self.device.type == "cpu"
+        return SampleReader(
+            lambda ordinal: self.shards.read(ordinal, members),
+            order,
+            self.fields,
+            self.bad,
+            max_pixels=self.max_pixels,
+            by_whom=ByLibjpeg(unwrapped(self.zoom), self._view(epoch)) if small_copies else None,
+            budget=budget,
+            seed=(self.seed, epoch),
+        )
+
+    def _reads_at_once(self) -> int:
+        """Remote samples wait for a server, and masks are decoded as they are read."""
+        if any(map(is_remote, self.shards.urls)):
+            return _REMOTE_READS
+        masks = any(isinstance(field, Mask) for field in self.fields.spatial)
+        return self._threads() if masks else 1
+
+    def _threads(self) -> int:
+        return self.num_threads or default_num_threads()
+
+    def _most_pixels(self) -> float:
+        """The most of a micro-batch: with a budget half of it, so that one is decoded while another is zoomed."""
+        if needs_whole_batch(self.zoom):
+            return math.inf
+        return min(IMAGE_BYTES, self.memory_budget or math.inf) / 6
+
+    def _budget(self) -> Budget:
+        if self.memory_budget is not None:
+            return Budget(self.memory_budget, strict=True)
+        return Budget(math.inf if needs_whole_batch(self.zoom) else IMAGE_BYTES, strict=False)
+
+    def _view(self, epoch: int) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
+        """What gives an epoch's view of a sample, by its number and its size."""
+        if self.augment is None:
+            return None
+        augment, seed = self.augment, self.seed
+        return lambda ordinal, size: augment.view(size, (seed, epoch, ordinal))
+
+    def _trains(self) -> bool:
+        return torch.is_grad_enabled() and any(p.requires_grad for p in self.zoom.parameters())
+
+
+def _ahead(
+    stage: Stage[T],
+    *,
+    name: str,
+    streams: Streams | None,
+    count: int,
+    kernels: int,
+    hurry: Callable[[], object],
+) -> Stage[T]:
+    """Run a stage in a thread of its own, and on a GPU on a stream of its own."""
+    if streams is None:
+        return Background(stage, ahead=count, name=name, kernels=kernels, hurry=hurry)
+    return streams.consume(Background(streams.produce(stage), ahead=count, name=name, hurry=hurry))

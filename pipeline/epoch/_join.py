@@ -1,0 +1,95 @@
+"""Micro-batches that were zoomed, joined to a batch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foveal.pipeline.epoch._gather import Gather
+from foveal.pipeline.epoch._reader import Encoded
+from foveal.pipeline.fields import Field, Fields, SpatialField, collate
+from foveal.pipeline.flow import Buffers, LoaderStats, to_device
+from foveal.sampler import Zoomed
+
+Batch = tuple[Any, ...]
+
+
+class Joiner:
+    """Collects what belongs to a batch, and of what a zoom answers only what the fields ask for.
+
+    Args:
+        fields: What a batch consists of.
+        capacity: The most samples of a batch.
+        buffers: Memory for batches; None where they carry graphs, or lie on another device.
+    """
+
+    def __init__(self, fields: Fields, capacity: int, buffers: Buffers | None) -> None:
+        self._fields = fields
+        self._images = Gather(capacity, buffers)
+        self._wanted = {
+            name: Gather(capacity, buffers) for name in ("grid", "saliency") if f"__{name}__" in fields.names
+        }
+        self._begin()
+
+    def _begin(self) -> None:
+        self._samples: list[Encoded] = []
+        self._sizes: list[tuple[int, int]] = []
+        self._views: list[Tensor] = []
+        self._warped: list[dict[SpatialField, Any]] = []
+
+    def add(
+        self,
+        samples: Sequence[Encoded],
+        sizes: Sequence[tuple[int, int]],
+        views: Tensor | None,
+        zoomed: Zoomed,
+        labels: dict[SpatialField, Any],
+    ) -> None:
+        """Take a micro-batch: samples, heights and widths of their originals, what was zoomed, labels in its frame."""
+        self._images.add(zoomed.images)
+        for name, gather in self._wanted.items():
+            gather.add(getattr(zoomed, name))
+        self._samples += [replace(sample, located={}) for sample in samples]
+        self._sizes += sizes
+        self._views += [] if views is None else [views]
+        self._warped.append(labels)
+
+    def take(self, stats: LoaderStats) -> Batch:
+        """Return the batch, count it, and begin another."""
+        stats.images += len(self._samples)
+        stats.substituted += sum(sample.place.tries > 0 for sample in self._samples)
+        stats.bytes += sum(sample.size for sample in self._samples)
+        stats.pixels += sum(height * width for height, width in self._sizes)
+        batch = self._joined()
+        self._begin()
+        return batch
+
+    def _joined(self) -> Batch:
+        images = self._images.take()
+        wanted = {name: gather.take() for name, gather in self._wanted.items()}
+        samples = self._samples
+        own: dict[str, Callable[[], Any]] = {
+            "__key__": lambda: [sample.key for sample in samples],
+            "__url__": lambda: [sample.url for sample in samples],
+            "__index__": lambda: torch.tensor([sample.ordinal for sample in samples], dtype=torch.int64),
+            "__members__": lambda: [sample.members for sample in samples],
+            "__size__": lambda: torch.tensor(self._sizes, dtype=torch.int64).reshape(-1, 2),
+            "__valid__": lambda: torch.tensor([sample.valid for sample in samples], dtype=torch.bool),
+            "__grid__": lambda: wanted["grid"],
+            "__saliency__": lambda: wanted["saliency"],
+            "__view__": lambda: (
+                torch.cat(self._views) if self._views else torch.eye(2, 3).repeat(len(samples), 1, 1)
+            ),
+        }
+
+        def field(name: Field) -> Any:
+            if isinstance(name, SpatialField):
+                return name.join([part[name] for part in self._warped])
+            if self._fields.is_image(name):
+                return images
+            value = own[name]() if name in own else collate(name, [sample.labels[name] for sample in samples])
+            return to_device(value, images.device) if isinstance(value, Tensor) else value
+
+        return tuple(field(name) for name in self._fields.names)

@@ -1,0 +1,59 @@
+"""A place in an epoch as plain JSON, and what has to hold for a loader to go on from there.
+
+The order of an epoch is a function of seed and epoch, and all ranks together walk it once. So a place is two numbers,
+the epoch and the position, for any number of ranks and any batch size.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from foveal.shards import Shards
+from foveal.shards.naming import identity_of
+
+VERSION = 1
+_NUMBERS = ("version", "epoch", "position", "seed")
+
+
+def identity(shards: Shards, *, seed: int, shuffle: bool) -> dict[str, Any]:
+    """Return what decides the order of every epoch, and so whose state a state is.
+
+    Shards are told from others by their names without folders (and signatures), and how many samples each has: they may move to
+    another folder or store between a run and the next.
+    """
+    digest = hashlib.sha256()
+    for url, count in zip(shards.urls, shards.counts.tolist(), strict=True):
+        digest.update(f"{identity_of(url).rpartition('/')[2]}\0{count}\0".encode())
+    return {"seed": seed, "shuffle": shuffle, "samples": len(shards), "shards": digest.hexdigest()}
+
+
+def make_state(*, epoch: int, position: int, of: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state: plain JSON, a few hundred bytes. ``of`` is the loader's :func:`identity`."""
+    return {"version": VERSION, "epoch": epoch, "position": position, **of}
+
+
+def read_state(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> tuple[int, int]:
+    """Check a state against the :func:`identity` of the loader that shall go on from it.
+
+    Returns:
+        The epoch, and the samples that all ranks together have had of it.
+
+    Raises:
+        ValueError: The state is of a newer version, of other shards, of another order, or no state at all.
+    """
+    if not isinstance(state, Mapping) or not all(type(state.get(name)) is int for name in _NUMBERS):
+        raise ValueError(f"state must be what state_dict() returned, got {state!r}.")
+    if state["version"] > VERSION:
+        raise ValueError(
+            f"state must be of version {VERSION} or older, got {state['version']!r} – update foveal."
+        )
+    for name, value in of.items():
+        if state.get(name) != value:
+            raise ValueError(
+                f"state must be of a loader with {name} {value!r}, got {state.get(name)!r} – make the loader with "
+                "the same shards, seed and shuffle as the one that was saved."
+            )
+    samples = of["samples"]
+    if not 0 <= state["position"] <= samples or state["epoch"] < 0:
+        raise ValueError(f"state must lie within an epoch of {samples} samples, got {dict(state)!r}.")
+    return state["epoch"], state["position"]

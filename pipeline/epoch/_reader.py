@@ -1,0 +1,151 @@
+"""From a place in a batch to the encoded sample that fills it: the one that belongs there, or one in its stead."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from foveal.pipeline.decode import DecodeError, EncodedImage, peek
+from foveal.pipeline.epoch._budget import Budget
+from foveal.pipeline.faults import BadSample, BadSamples, TooManyBadSamplesError
+from foveal.pipeline.fields import Fields, Located, MemberError
+from foveal.shards import EpochOrder, Sample
+
+# A data set of which so many samples in a row are bad has nothing to stand in for them.
+_TRIES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in an epoch.
+
+    Attributes:
+        position: In the order of the epoch, which samples that fill the last batch lie beyond.
+        tries: How many samples were already found bad for this place.
+    """
+
+    position: int
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A sample on its way to the decoder.
+
+    Attributes:
+        key: Its key.
+        url: Its shard.
+        image: Its image, still encoded.
+        labels: Its other fields.
+        located: Those that follow the zoom, as they lie in the original.
+        members: What was read of it, as it lies in the shard; None where nobody wants it.
+        size: Bytes that were read.
+        valid: Whether it counts, or only fills its place.
+        place: Where it goes.
+        ordinal: Its number among the samples.
+    """
+
+    key: str
+    url: str
+    image: EncodedImage
+    labels: dict[str, Any]
+    located: Located
+    members: dict[str, bytes] | None
+    size: int
+    valid: bool
+    place: Place
+    ordinal: int
+
+
+class SampleReader:
+    """Reads the samples of an epoch. Any number of threads may.
+
+    Args:
+        read: Reads a sample by its number.
+        order: Which sample comes at which position.
+        fields: What of each sample is wanted.
+        bad: Where bad samples are recorded, and what is done about them.
+        max_pixels: The most that an image may have, None for no limit.
+        by_whom: Decides who decodes an image, given its sample's number, and at which scale; None for DALI, at full scale.
+        budget: What the images may take in memory, each and together.
+        seed: Which samples stand in for bad ones: equal seeds (epoch included), equal choices.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], Sample],
+        order: EpochOrder,
+        fields: Fields,
+        bad: BadSamples,
+        *,
+        max_pixels: int | None,
+        by_whom: Callable[[EncodedImage, int], EncodedImage] | None,
+        budget: Budget,
+        seed: tuple[int, int],
+    ) -> None:
+        self._read = read
+        self._order = order
+        self._fields = fields
+        self._bad = bad
+        self._max_pixels = max_pixels
+        self._by_whom = by_whom
+        self._budget = budget
+        self._seed = seed
+
+    def take(self, position: int, tries: int = 0) -> Encoded | None:
+        """Return the sample of a position, one that stands in for it, or None where it is left out.
+
+        Raises:
+            ShardError: The sample is bad, and that shall be raised; or its shard cannot be read.
+            TooManyBadSamplesError: So they are, or there is none to stand in.
+        """
+        for attempt in range(tries, _TRIES + 1):
+            encoded = self._try(Place(position, attempt))
+            if encoded is not None or self._bad.on_bad == "drop":
+                return encoded
+        raise TooManyBadSamplesError(
+            f"{_TRIES} samples in a row are bad, there is none to put in their place: see loader.bad_samples."
+        )
+
+    def instead_of(self, encoded: Encoded, reason: str) -> Encoded | None:
+        """The same for a place whose sample turned out bad later on."""
+        self._bad.add(BadSample(encoded.url, encoded.key, reason))
+        if self._bad.on_bad == "drop":
+            return None
+        return self.take(encoded.place.position, encoded.place.tries + 1)
+
+    def _try(self, place: Place) -> Encoded | None:
+        ordinal = self._ordinal(place)
+        sample = self._read(ordinal)  # storage that fails is no bad sample: it raises
+        if self._bad.is_known(sample.url, sample.key):
+            return None
+        try:
+            return self._encoded(sample, place, ordinal)
+        except (MemberError, DecodeError) as error:
+            self._bad.add(BadSample(sample.url, sample.key, str(error)))
+            return None
+
+    def _encoded(self, sample: Sample, place: Place, ordinal: int) -> Encoded:
+        image = peek(self._fields.encoded_image(sample.members), max_pixels=self._max_pixels)
+        if self._by_whom is not None:
+            image = self._by_whom(image, ordinal)
+        self._budget.check(image)
+        return Encoded(
+            sample.key,
+            sample.url,
+            image,
+            self._fields.labels(sample.members),
+            self._fields.located(sample.members, max_pixels=self._max_pixels),
+            sample.members if self._fields.members is None else None,
+            sum(map(len, sample.members.values())),
+            valid=place.tries == 0 and place.position < len(self._order),
+            place=place,
+            ordinal=ordinal,
+        )
+
+    def _ordinal(self, place: Place) -> int:
+        """Return which sample is tried at a place: its own first, then others, the same on every run."""
+        if place.tries == 0:
+            return self._order[place.position % len(self._order)]
+        choice = random.Random(f"{self._seed} {place.position} {place.tries}")  # noqa: S311 - no secret
+        return choice.randrange(len(self._order))

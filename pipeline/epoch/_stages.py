@@ -1,0 +1,272 @@
+"""The stages of the loader: generators that read, decode and zoom, each fed by the one before.
+
+A batch travels in micro-batches: a few images are decoded, looked at, zoomed and released before
+the next few, so that memory holds a handful of full-resolution images however large the batch is.
+"""
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from foveal.pipeline.decode import DecodeError, Decoder, Decoding
+from foveal.pipeline.epoch._budget import Budget, share_of
+from foveal.pipeline.epoch._join import Batch, Joiner
+from foveal.pipeline.epoch._micro_batch import AHEAD
+from foveal.pipeline.epoch._reader import Encoded
+from foveal.pipeline.fields import Fields, first_misfit, warp_labels
+from foveal.pipeline.flow import Background, LoaderStats, Streams, in_threads, to_device
+from foveal.sampler import Zoomed, lowres
+
+T = TypeVar("T")
+Stage = Generator[T] | Background[T]  # what a stage is fed by, and closes when it ends
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A micro-batch at full resolution: what a zoom is given to see.
+
+    Attributes:
+        samples: What the images belong to.
+        images: Upright, (height, width, 3), perhaps smaller than the originals.
+        sizes: Height and width of the originals in pixels.
+        views: Which view of each to zoom, None for whole images.
+        lowres: Copies to look at, None where the zoom wants none.
+        share: Bytes that the images take of the budget, to be given back with them.
+    """
+
+    samples: list[Encoded]
+    images: list[Tensor]
+    sizes: list[tuple[int, int]]
+    views: Tensor | None
+    lowres: Tensor | None
+    share: int
+
+
+def read_micro_batches(
+    batches: Sequence[Sequence[int]],
+    take: Callable[[int], Encoded | None],
+    size: int,
+    stats: LoaderStats,
+    *,
+    most_pixels: float = math.inf,
+    at_once: int = 1,
+) -> Generator[tuple[list[Encoded], bool]]:
+    """Read the samples of each batch, at most ``size`` at a time.
+
+    Args:
+        batches: The positions of each batch in the order of the epoch.
+        take: Gives what belongs at a position, or None for nothing.
+        size: Samples of a micro-batch.
+        stats: Where time is counted.
+        most_pixels: Pixels of a micro-batch of more than one image, by their headers.
+        at_once: How many to read side by side, each in a thread, for storage that makes one wait.
+
+    Yields:
+        A micro-batch (empty only where there is nothing to deliver), and whether it is the last of its batch.
+    """
+    taken = in_threads(take, itertools.chain.from_iterable(batches), at_once)
+    with closing(taken):
+        for batch in batches:
+            part: list[Encoded] = []
+            for _ in batch:
+                with stats.timed("read"):
+                    sample = next(taken)
+                if sample is None:
+                    continue
+                if part and (len(part) == size or _pixels([*part, sample]) > most_pixels):
+                    yield part, False
+                    part = []
+                part.append(sample)
+            yield part, True
+
+
+def _pixels(samples: list[Encoded]) -> int:
+    return sum(sample.image.decoded_pixels for sample in samples)
+
+
+def decode_micro_batches(
+    micro_batches: Stage[tuple[list[Encoded], bool]],
+    decoder: Decoder,
+    instead_of: Callable[[Encoded, str], Encoded | None],
+    lowres_size: tuple[int, int] | None,
+    stats: LoaderStats,
+    *,
+    budget: Budget,
+    view: Callable[[int, tuple[int, int]], Tensor] | None = None,
+) -> Generator[tuple[Decoded, bool]]:
+    """Decode each micro-batch while the one before it is looked at and handed on.
+
+    Each takes its share of the budget before it is decoded; who releases the images gives it back.
+
+    Args:
+        micro_batches: What was read.
+        decoder: Decodes; entered and left here, in the thread that runs this.
+        instead_of: Gives the sample to put in the place of one whose image is bad, or None to leave it out.
+        lowres_size: Height and width of the copy that the zoom looks at, None where it wants none.
+        stats: Where images that Pillow decoded and time are counted.
+        budget: How much of images may be in memory.
+        view: Gives the view of a sample, by its number and its size, that the zoom is to be given; None for none.
+    """
+    ahead: deque[_InFlight] = deque()
+    with decoder, closing(micro_batches):
+
+        def finish(flight: _InFlight) -> tuple[Decoded, bool]:
+            with stats.timed("decode"):
+                samples, images = _settle(flight.samples, flight.decoding, decoder, instead_of, stats)
+            with stats.timed("lowres"):
+                sizes = [_original_size(*pair) for pair in zip(samples, images, strict=True)]
+                views = _views(samples, sizes, view, decoder.device)
+                small = _look(images, views, lowres_size, decoder.device)
+            return Decoded(samples, images, sizes, views, small, flight.share), flight.ends_batch
+
+        fault: list[Exception] = []
+        try:
+            for samples, ends_batch in _until_fault(micro_batches, fault):
+                share = share_of(sample.image for sample in samples)
+                while ahead and not budget.has_room(share):
+                    yield finish(ahead.popleft())
+                budget.take(share)
+                with stats.timed("decode"):
+                    decoding = decoder.start([sample.image for sample in samples])
+                    ahead.append(_InFlight(samples, ends_batch, decoding, share))
+                if len(ahead) > AHEAD:
+                    yield finish(ahead.popleft())
+            while ahead:
+                yield finish(ahead.popleft())
+            if fault:
+                raise fault[0]
+        finally:
+            for left in ahead:
+                left.decoding.drain()
+
+
+def zoom_batches(
+    micro_batches: Stage[tuple[Decoded, bool]],
+    zoom: Callable[..., Zoomed],
+    fields: Fields,
+    joiner: Joiner,
+    stats: LoaderStats,
+    *,
+    budget: Budget,
+    streams: Streams | None = None,
+    train: bool,
+) -> Generator[Batch]:
+    """Zoom each micro-batch and its labels, release what has full resolution, and join a batch's fields.
+
+    Args:
+        micro_batches: What was decoded.
+        zoom: The sampler.
+        fields: What a batch consists of.
+        joiner: Joins them.
+        stats: Where images, pixels and time are counted.
+        budget: What the images' share goes back to.
+        streams: Of a CUDA device: what is decoded from then on must not be written where these images are read.
+        train: Whether the batch shall carry the graph that leads to the zoom's parameters.
+    """
+    with closing(micro_batches):
+        for decoded, ends_batch in micro_batches:
+            with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
+                zoomed = zoom(decoded.images, decoded.lowres, **_asides(decoded, fields))
+                located = [sample.located for sample in decoded.samples]
+                labels = warp_labels(fields.spatial, located, zoomed.grid, decoded.sizes, views=decoded.views)
+                joiner.add(decoded.samples, decoded.sizes, decoded.views, zoomed, labels)
+            share = decoded.share
+            if streams is not None:
+                streams.reuse_after_here()
+            del decoded, located, zoomed, labels  # the full-resolution images and masks end here
+            budget.give_back(share)
+            if ends_batch:
+                yield joiner.take(stats)
+
+
+def _until_fault(items: Iterable[T], fault: list[Exception]) -> Generator[T]:
+    """Yield what comes before a fault, and note the fault: what was read before it is delivered before it."""
+    try:
+        yield from items
+    except Exception as error:  # noqa: BLE001 - raised by the caller, in its place
+        fault.append(error)
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    """A micro-batch that is being decoded."""
+
+    samples: list[Encoded]
+    ends_batch: bool
+    decoding: Decoding
+    share: int
+
+
+def _settle(
+    samples: list[Encoded],
+    decoding: Decoding,
+    decoder: Decoder,
+    instead_of: Callable[[Encoded, str], Encoded | None],
+    stats: LoaderStats,
+) -> tuple[list[Encoded], list[Tensor]]:
+    """Wait for the pixels; what cannot be decoded makes room for what can, or for nothing."""
+    good: list[tuple[Encoded, Tensor]] = []
+    for sample, image in zip(samples, decoding.result(), strict=True):
+        if (fault := _fault(sample, image)) is None:
+            good.append((sample, cast("Tensor", image)))
+        elif (spare := instead_of(sample, fault)) is not None:
+            good += zip(
+                *_settle([spare], decoder.start([spare.image]), decoder, instead_of, stats), strict=True
+            )
+    stats.pillow += decoding.by_pillow
+    return [sample for sample, _ in good], [image for _, image in good]
+
+
+def _original_size(sample: Encoded, image: Tensor) -> tuple[int, int]:
+    """Height and width of an upright original, of which the image may be a smaller copy."""
+    return sample.image.upright_size if sample.image.scale > 1 else (image.shape[0], image.shape[1])
+
+
+def _views(
+    samples: list[Encoded],
+    sizes: list[tuple[int, int]],
+    view: Callable[[int, tuple[int, int]], Tensor] | None,
+    device: torch.device,
+) -> Tensor | None:
+    if view is None:
+        return None
+    views = [view(sample.ordinal, size) for sample, size in zip(samples, sizes, strict=True)]
+    return to_device(torch.stack(views), device) if views else torch.empty(0, 2, 3, device=device)
+
+
+def _fault(sample: Encoded, image: Tensor | DecodeError) -> str | None:
+    if isinstance(image, DecodeError):
+        return str(image)
+    return first_misfit(sample.located, _original_size(sample, image))
+
+
+def _asides(decoded: Decoded, fields: Fields) -> dict[str, Any]:
+    """Return what a zoom is told beside images and their copies, and only where there is something to tell."""
+    asides: dict[str, Any] = {}
+    if decoded.views is not None:
+        asides["views"] = decoded.views
+    if fields.guide is not None:
+        boxes = [sample.located[fields.guide] for sample in decoded.samples]
+        asides["boxes"] = [_as_fractions(*pair) for pair in zip(boxes, decoded.sizes, strict=True)]
+    return asides
+
+
+def _as_fractions(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    height, width = size
+    # What lies far outside stays outside: a box that makes no sense is no reason to stop an epoch.
+    return (boxes / boxes.new_tensor([width, height, width, height])).clamp(-1, 2)
+
+
+def _look(
+    images: list[Tensor], views: Tensor | None, size: tuple[int, int] | None, device: torch.device
+) -> Tensor | None:
+    if size is None:
+        return None
+    return lowres(images, size, views) if images else torch.empty(0, 3, *size, device=device)

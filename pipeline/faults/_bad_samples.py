@@ -1,0 +1,95 @@
+"""What became of bad samples: recorded, counted against a limit, and known from then on."""
+
+import os
+import threading
+from collections import Counter
+from typing import Literal, get_args
+
+from foveal.pipeline.faults._bad_sample import BadSample
+from foveal.pipeline.faults._quarantine import Quarantine
+from foveal.shards import ShardError
+
+OnBad = Literal["substitute", "drop", "raise"]
+
+
+class TooManyBadSamplesError(RuntimeError):
+    """More samples are bad than ``max_bad_fraction`` allows, or none is left to stand in for them."""
+
+
+class BadSamples:
+    """The bad samples that a loader met. Any of its threads may add to them.
+
+    Args:
+        on_bad: What the loader does about them.
+        max_fraction: Of an epoch's samples on this rank, as many may turn out bad.
+        quarantine: The file that they are kept in, if any.
+
+    Raises:
+        ValueError: An argument that makes no sense, with its value.
+    """
+
+    def __init__(self, on_bad: OnBad, max_fraction: float, quarantine: str | os.PathLike[str] | None) -> None:
+        if on_bad not in get_args(OnBad):
+            raise ValueError(f"on_bad must be one of {', '.join(get_args(OnBad))}, got {on_bad!r}.")
+        if not 0 <= max_fraction <= 1:
+            raise ValueError(f"max_bad_fraction must be in [0, 1], got {max_fraction!r}.")
+        self.on_bad = on_bad
+        self._max_fraction = max_fraction
+        self._quarantine = None if quarantine is None else Quarantine(quarantine)
+        self._met: dict[tuple[str, str], BadSample] = {}
+        self._known: set[tuple[str, str]] = set()
+        self._new: list[BadSample] = []
+        self._epoch_samples = 0
+        self._lock = threading.Lock()
+
+    def begin_epoch(self, samples: int) -> None:
+        """Count anew, against so many samples, and learn what other processes have found."""
+        with self._lock:
+            self._new, self._epoch_samples = [], samples
+            if self._quarantine is not None:
+                self._known |= {(bad.url, bad.key) for bad in self._quarantine.read()}
+
+    def all(self) -> list[BadSample]:
+        """Return those that were met, each once, in the order in which they were."""
+        with self._lock:
+            return list(self._met.values())
+
+    def of_epoch(self) -> list[BadSample]:
+        """Return those of this epoch that nobody knew of before."""
+        with self._lock:
+            return list(self._new)
+
+    def is_known(self, url: str, key: str) -> bool:
+        """Say whether a sample need not be tried any more."""
+        return (url, key) in self._known
+
+    def add(self, bad: BadSample) -> None:
+        """Record a sample.
+
+        Raises:
+            ShardError: ``on_bad="raise"``.
+            TooManyBadSamplesError: It is one too many.
+        """
+        with self._lock:
+            if self.is_known(bad.url, bad.key):  # found in two places at once, as itself and standing in
+                return
+            self._new.append(bad)
+            self._met.setdefault((bad.url, bad.key), bad)
+            # Without a file to remove it from, a sample that was raised is raised again.
+            if self._quarantine is not None or self.on_bad != "raise":
+                self._known.add((bad.url, bad.key))
+            if self._quarantine is not None:
+                self._quarantine.add([bad])
+            if self.on_bad == "raise":
+                raise ShardError(*bad)
+            if len(self._new) > self._max_fraction * self._epoch_samples:
+                raise TooManyBadSamplesError(self._too_many())
+
+    def _too_many(self) -> str:
+        counts = Counter(bad.fault for bad in self._new)
+        faults = ", ".join(f"{count} × {fault!r}" for fault, count in counts.most_common())
+        return (
+            f"{len(self._new)} of this epoch's {self._epoch_samples} samples are bad, more than "
+            f"max_bad_fraction={self._max_fraction} allows: {faults}; the last is {self._new[-1]} – run "
+            "`foveal verify` on the shards, or raise max_bad_fraction."
+        )

@@ -1,0 +1,144 @@
+"""What a batch is made of: webdataset's member names, labels that follow the zoom, and the loader's own fields."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foveal.pipeline.fields._members import alternatives, find_member, kind_of, parse_member
+from foveal.pipeline.fields._spatial_field import SpatialField
+from foveal.shards.naming import INTEGERS
+
+# Extensions of which one among its alternatives makes a field the image.
+_IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "jp2", "pgm", "pnm", "ppm", "tif", "tiff")
+IMAGE = "jpg;jpeg;png;webp"
+
+# What the loader knows about a sample besides its members.
+OWN_FIELDS = (
+    "__key__",
+    "__url__",
+    "__index__",
+    "__members__",
+    "__size__",
+    "__valid__",
+    "__grid__",
+    "__saliency__",
+    "__view__",
+)
+
+
+Field = str | SpatialField
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of a batch, in the order in which they are delivered.
+
+    Attributes:
+        names: As the user wrote them.
+        image: Member extensions that may hold the image, the first that is there counts.
+        guide: Boxes that the zoom is to be told; read with the others, and delivered only where ``names`` has them.
+    """
+
+    names: tuple[Field, ...]
+    image: tuple[str, ...]
+    guide: SpatialField | None = None
+
+    @property
+    def members(self) -> frozenset[str] | None:
+        """Every member that may be needed of a sample; None for all that it has."""
+        if "__members__" in self.names:
+            return None
+        named = (_extensions(name) for name in self._read if name not in OWN_FIELDS)
+        return frozenset(extension for names in named for extension in names)
+
+    @property
+    def spatial(self) -> tuple[SpatialField, ...]:
+        """Those that follow the zoom."""
+        return tuple(name for name in self.names if isinstance(name, SpatialField))
+
+    def encoded_image(self, members: Mapping[str, bytes]) -> bytes:
+        """Return the member that holds the image, still encoded."""
+        return members[find_member(self.image, members)]
+
+    def labels(self, members: Mapping[str, bytes]) -> dict[str, Any]:
+        """Return what the members hold that are plain fields and no image, parsed by their extension."""
+        names = (name for name in self.names if isinstance(name, str) and name not in OWN_FIELDS)
+        return {name: parse_member(name, members) for name in names if not self.is_image(name)}
+
+    def located(
+        self, members: Mapping[str, bytes], *, max_pixels: int | None = None
+    ) -> dict[SpatialField, Tensor]:
+        """Return the labels that follow the zoom, as they lie in the original; masks of at most so many pixels."""
+        fields = (field for field in self._read if isinstance(field, SpatialField))
+        return {field: field.read(members, max_pixels=max_pixels) for field in fields}
+
+    @property
+    def _read(self) -> tuple[Field, ...]:
+        return self.names if self.guide is None or self.guide in self.names else (*self.names, self.guide)
+
+    def is_image(self, name: Field) -> bool:
+        """Say whether this field is the image that is zoomed."""
+        return isinstance(name, str) and name not in OWN_FIELDS and _extensions(name) == self.image
+
+
+def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) -> Fields:
+    """Check the fields that a user asks for.
+
+    Args:
+        fields: ``"image"``, member extensions such as ``"cls"`` or ``"json"``, alternatives such as
+            ``"cls;txt"``, labels that follow the zoom (``Boxes``, ``Points``, ``Mask``), and the loader's own:
+            ``__key__``, ``__url__``, ``__index__``, ``__members__``, ``__size__``, ``__valid__``, ``__grid__``,
+            ``__saliency__``, ``__view__``.
+        guide: Boxes that the zoom itself asks for. Where ``fields`` has those of the same source, they are meant: it
+            says what four numbers of a box are.
+
+    Raises:
+        ValueError: A field that is unknown or named twice, or not exactly one image.
+    """
+    names = (fields,) if isinstance(fields, str | SpatialField) else tuple(fields)
+    for name in names:
+        if not _is_known(name):
+            raise ValueError(
+                "fields must be member extensions, Boxes, Points, Mask or one of image, "
+                f"{', '.join(OWN_FIELDS)}, got {name!r}."
+            )
+    images = [name for name in names if _is_image(name)]
+    if len(images) != 1 or len(set(names)) != len(names):
+        raise ValueError(f"fields must name exactly one image and nothing twice, got {names!r}.")
+    of_guide = (name for name in names if guide is not None and _is_same_place(name, guide))
+    return Fields(names=names, image=_extensions(images[0]), guide=next(of_guide, guide))
+
+
+def collate(name: str, values: list[Any]) -> Any:
+    """Join one field of a batch: numbers and arrays of one shape to a tensor, all else to a list."""
+    if not values and kind_of(name) in INTEGERS:
+        return torch.empty(0, dtype=torch.int64)
+    if not values or not all(isinstance(value, np.ndarray) for value in values):
+        return values
+    if len({(value.shape, value.dtype) for value in values}) > 1:
+        return [torch.from_numpy(value) for value in values]
+    return torch.from_numpy(np.stack(values))
+
+
+def _is_known(name: Field) -> bool:
+    if not isinstance(name, str):
+        return isinstance(name, SpatialField)
+    return bool(name) and (not name.startswith("__") or name in OWN_FIELDS)
+
+
+def _is_same_place(name: Field, guide: SpatialField) -> TypeGuard[SpatialField]:
+    return isinstance(name, type(guide)) and name.source == guide.source
+
+
+def _is_image(name: Field) -> bool:
+    return isinstance(name, str) and any(extension in _IMAGE_EXTENSIONS for extension in _extensions(name))
+
+
+def _extensions(name: Field) -> tuple[str, ...]:
+    if isinstance(name, SpatialField):
+        return name.extensions
+    return alternatives(IMAGE if name == "image" else name)

@@ -1,0 +1,86 @@
+"""What the members of a sample hold, by webdataset's extensions. Nothing in a shard is ever unpickled."""
+
+import io
+import json
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from foveal.shards.naming import INTEGERS, JSON
+
+_short = reprlib.Repr()  # a label may be long
+_short.maxlevel = 3
+
+
+class MemberError(Exception):
+    """A member that is missing or does not hold what its name says. The reader adds shard and key."""
+
+
+def alternatives(name: str) -> tuple[str, ...]:
+    """Return the extensions that a name such as ``"cls;txt"`` stands for, the preferred one first."""
+    return tuple(name.lower().split(";"))
+
+
+def find_member(extensions: Iterable[str], members: Mapping[str, bytes]) -> str:
+    """Return the first extension that is there.
+
+    Raises:
+        MemberError: None is.
+    """
+    for extension in extensions:
+        if extension in members:
+            return extension
+    raise MemberError(f"member is missing: there is no {' or '.join(extensions)}")
+
+
+def kind_of(extension: str) -> str:
+    """Return the part of an extension that says what a member holds: its last, as for webdataset's decoders."""
+    return extension.rpartition(".")[2]
+
+
+def parse_member(name: str, members: Mapping[str, bytes]) -> Any:
+    """Return what a member holds, parsed by its extension; as bytes where that says nothing.
+
+    Raises:
+        MemberError: It is missing, or holds something else.
+    """
+    extension = find_member(alternatives(name), members)
+    content = members[extension]
+    parse, expected = _PARSERS.get(kind_of(extension), (bytes, "bytes"))
+    try:
+        return parse(content)
+    except (ValueError, OverflowError, EOFError, RecursionError) as error:
+        raise MemberError(f"{extension} is not {expected}: {shown(content)}") from error
+
+
+def shown(value: Any) -> str:
+    """Return the beginning of a value, as a message shows it."""
+    if isinstance(value, bytes):
+        return repr(value[:40]) + ("..." if len(value) > 40 else "")
+    text = _short.repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _integer(content: bytes) -> Any:
+    return np.asarray(int(content), dtype=np.int64)
+
+
+def _text(content: bytes) -> str:
+    return content.decode()
+
+
+def _array(content: bytes) -> Any:
+    array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    if array.dtype.kind not in "biufc":
+        raise ValueError(array.dtype)
+    return array
+
+
+_PARSERS: dict[str, tuple[Callable[[bytes], Any], str]] = {
+    **dict.fromkeys(INTEGERS, (_integer, "an integer")),
+    **dict.fromkeys(JSON, (json.loads, "JSON")),
+    **dict.fromkeys(("txt", "text", "transcript"), (_text, "UTF-8 text")),
+    "npy": (_array, "a NumPy array of numbers"),
+}

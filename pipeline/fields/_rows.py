@@ -1,0 +1,73 @@
+"""Rows of coordinates out of a sample's JSON or NumPy member."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from foveal.pipeline.fields._members import MemberError, alternatives, kind_of, parse_member, shown
+from foveal.shards.naming import JSON
+
+
+def check_rows_source(source: str) -> None:
+    """Refuse what names no coordinates.
+
+    Raises:
+        ValueError: It is neither a JSON member, with or without a path into it, nor an npy member.
+    """
+    if isinstance(source, str):
+        member, colon, path = source.partition(":")
+        kinds = {kind_of(extension) for extension in alternatives(member)}
+        whole = not colon and kinds <= JSON | {"npy"}
+        inside = kinds <= JSON and all(path.split(".")) and ":" not in path
+        if whole or inside:
+            return
+    raise ValueError(
+        "source must be a json member with a path to the coordinates in it, such as 'json:boxes', or an npy member, "
+        f"got {source!r}."
+    )
+
+
+def read_rows(source: str, columns: int, members: Mapping[str, bytes]) -> Any:
+    """Return the coordinates that a sample has at ``source``: (n, columns), float64; n may be zero.
+
+    Raises:
+        MemberError: There are none, or they are something else.
+    """
+    member, _, path = source.partition(":")
+    found = value = parse_member(member, members)
+    for entry in path.split(".") if path else ():
+        if not isinstance(value, dict) or entry not in value:
+            raise MemberError(f"{member} has no {path}: {shown(found)}")
+        value = value[entry]
+    rows = _numbers(value)
+    if rows is not None and rows.shape == (0,):
+        return np.empty((0, columns))
+    if rows is None or rows.ndim != 2 or rows.shape[1] != columns:
+        held = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else shown(value)
+        raise MemberError(f"{name_of(source)} is not (n, {columns}) numbers: {held}")
+    return rows.astype(np.float64)
+
+
+def check_rows(source: str, fault: str, rows: Any, wrong: Any) -> None:
+    """Refuse coordinates of which a row is wrong, and show the first that is.
+
+    Raises:
+        MemberError: One is.
+    """
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise MemberError(f"{name_of(source)} {fault}: row {first} is {rows[first].tolist()}")
+
+
+def name_of(source: str) -> str:
+    """Return how messages call a source: up to a colon they are the same for all samples with one fault."""
+    return source.replace(":", " ")
+
+
+def _numbers(value: Any) -> Any:
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError):  # rows of different lengths, numbers of a thousand digits
+        return None
+    return array if array.dtype.kind in "iuf" else None

@@ -1,0 +1,95 @@
+"""Fields that lie in the image and follow the zoom: what boxes, points and masks have in common.
+
+Each is read in the frame of the upright original, may turn out not to belong to its image, and is warped by the grid
+that the image was sampled with. :func:`warp_labels` is the one place where that happens.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foveal.pipeline.fields._members import alternatives
+
+
+class SpatialField(ABC):
+    """A field of the loader whose values follow the zoom."""
+
+    __slots__ = ()
+    source: str
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """Member extensions that may hold it, the first that is there counts."""
+        return alternatives(self.source.partition(":")[0])
+
+    @abstractmethod
+    def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Tensor:
+        """Return a sample's label in the frame of its upright original.
+
+        Raises:
+            MemberError: It is missing, or no such label.
+        """
+
+    def misfit(self, label: Tensor, size: tuple[int, int]) -> str | None:  # noqa: ARG002 - coordinates always fit
+        """Say why a label cannot belong to an image of this (height, width), None where it can."""
+        return None
+
+    @abstractmethod
+    def warp(
+        self,
+        labels: Sequence[Tensor],
+        grid: Tensor,
+        sizes: Sequence[tuple[int, int]],
+        *,
+        views: Tensor | None = None,
+    ) -> Any:
+        """Return the labels of a micro-batch in pixels of the zoomed images, on the grid's device."""
+
+    @abstractmethod
+    def join(self, parts: Sequence[Any]) -> Any:
+        """Return those of a batch from those of its micro-batches, of which there is at least one."""
+
+
+Located = Mapping[SpatialField, Tensor]
+"""The labels of one sample that lie in its image."""
+
+
+def first_misfit(located: Located, size: tuple[int, int]) -> str | None:
+    """Say why one of a sample's labels cannot belong to its upright image, None where all can."""
+    reasons = (field.misfit(label, size) for field, label in located.items())
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def warp_labels(
+    fields: Sequence[SpatialField],
+    samples: Sequence[Located],
+    grid: Tensor,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    views: Tensor | None = None,
+) -> dict[SpatialField, Any]:
+    """Take the labels of a micro-batch from its originals into its zoomed images.
+
+    Args:
+        fields: What to warp.
+        samples: The labels of each sample.
+        grid: (batch, height, width, 2), where each output pixel looked, in [-1, 1] of the upright original.
+        sizes: (height, width) of each upright original in pixels.
+        views: (batch, 2, 3), those that the grid was composed with, if any.
+
+    Raises:
+        ValueError: The zoom answers several patches, or something else that is no one image.
+    """
+    if fields and grid.ndim != 4:
+        raise ValueError(
+            f"fields must be without {type(fields[0]).__name__} for a zoom that answers no single image, got a grid of "
+            f'shape {tuple(grid.shape)!r} – ask for "__grid__" and the plain member instead.'
+        )
+    with torch.no_grad():
+        return {
+            field: field.warp([sample[field] for sample in samples], grid, sizes, views=views)
+            for field in fields
+        }

@@ -1,0 +1,21 @@
+"""Threads, streams, devices and buffers that batches flow through."""
+
+from foveal.pipeline.flow._background import Background
+from foveal.pipeline.flow._buffers import IMAGE_BYTES, Buffers
+from foveal.pipeline.flow._device import choose_device, home_of, to_device
+from foveal.pipeline.flow._in_threads import in_threads
+from foveal.pipeline.flow._stats import LoaderStats
+from foveal.pipeline.flow._streams import Streams, streams_for
+
+__all__ = [
+    "IMAGE_BYTES",
+    "Background",
+    "Buffers",
+    "LoaderStats",
+    "Streams",
+    "choose_device",
+    "home_of",
+    "in_threads",
+    "streams_for",
+    "to_device",
+]

@@ -1,0 +1,181 @@
+"""Run an iterator in a thread, a bounded number of items ahead of its consumer.
+
+The loader is a chain of generators (read, decode, zoom); putting one of them behind
+:class:`Background` is all it takes to let it run beside the next. Whatever ends the chain,
+an end, an error, a ``break``, garbage collection or the end of the process, the generator is
+closed in the thread that ran it, so that work in flight is drained there.
+"""
+
+import atexit
+import contextlib
+import functools
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, Self, TypeVar
+
+from foveal.sampler.threads import spread_over, use_one_torch_thread
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The last thing handed over: the iterator ended, with an error or without."""
+
+    error: BaseException | None = None
+
+
+class Background(Iterator[T], Generic[T]):
+    """An iterator's items in their order, produced in a thread of their own.
+
+    Args:
+        items: What to run. A generator is closed when this object is.
+        ahead: How many items may be ready and waiting, at least 1.
+        name: The thread's name, for debuggers and profilers.
+        kernels: Threads over which this one's sampling may be spread; torch's operators stay in it alone.
+        hurry: Called when this is closed, to end what the iterator may be waiting for.
+    """
+
+    def __init__(
+        self,
+        items: Iterator[T],
+        *,
+        ahead: int,
+        name: str,
+        kernels: int = 1,
+        hurry: Callable[[], object] | None = None,
+    ) -> None:
+        self._process = os.getpid()
+        self._hurry = hurry
+        self._belt: _Belt[T] = _Belt(ahead)
+        self._thread = threading.Thread(
+            target=_produce, args=(items, self._belt, kernels), name=name, daemon=True
+        )
+        self._thread.start()
+        _close_all_at_exit()
+        _running.add(self)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        if self._process != os.getpid():
+            raise RuntimeError(
+                "an epoch must be iterated in the process that began it, got a fork of it – begin another one here."
+            )
+        item = self._belt.take()
+        if not isinstance(item, _End):
+            return item
+        self.close()
+        if item.error is not None:
+            raise item.error
+        raise StopIteration
+
+    def close(self) -> None:
+        """Stop producing, drain what is in flight and end the thread. May be called again, and interrupted."""
+        if self._process != os.getpid():  # the thread is not here, and the lock may be held for ever
+            return
+        self._belt.stop()
+        self.hurry()
+        if self._thread is not threading.current_thread():  # collected as garbage there: it ends by itself
+            self._thread.join()
+            self._belt.stop()  # what was put there in the meantime
+
+    def hurry(self) -> None:
+        """End what the iterator may be waiting for, as far as this knows how to."""
+        if self._hurry is not None and self._process == os.getpid() and self._thread.is_alive():
+            self._hurry()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_thread"):
+            self.close()
+
+
+_running: "weakref.WeakSet[Background[Any]]" = weakref.WeakSet()
+
+
+@functools.cache
+def _close_all_at_exit() -> None:
+    """Have what still runs at the end of the process drained, before the libraries that it uses end their threads.
+
+    Called after the first thread has begun, because what is registered last runs first.
+    """
+    atexit.register(_close_all)
+
+
+def _close_all() -> None:
+    running = list(_running)  # in no order: one that waits for another's server must not be first
+    for background in running:
+        background.hurry()
+    for background in running:
+        background.close()
+
+
+class _Belt(Generic[T]):
+    """Hands items from a thread to another, a bounded number of them on the way; stopping it lets both go.
+
+    Of simple queues, which take an item or raise KeyboardInterrupt and leave nothing half done: a lock of Python's own
+    that Ctrl-C catches at the wrong moment is never released.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room: SimpleQueue[None] = SimpleQueue()
+        self._items: SimpleQueue[T | _End] = SimpleQueue()
+        self._stopped = False
+        for _ in range(room):
+            self._room.put(None)
+
+    def put(self, item: T) -> bool:
+        """Wait for room and put an item there; return False where nobody wants it any more."""
+        self._room.get()
+        if not self._stopped:
+            self._items.put(item)
+        return not self._stopped
+
+    def end(self, error: BaseException | None) -> None:
+        """Put the end there, for which there is always room."""
+        self._items.put(_End(error))
+
+    def take(self) -> T | _End:
+        """Wait for an item, or the end."""
+        item = self._items.get()
+        if self._stopped:
+            self._items.put(_End())  # for who asks next
+            return _End()
+        self._room.put(None)
+        return item
+
+    def stop(self) -> None:
+        """Let go of what is there, and of both threads."""
+        self._stopped = True
+        with contextlib.suppress(Empty):
+            while True:
+                self._items.get_nowait()
+        self._items.put(_End())
+        self._room.put(None)
+
+
+def _produce(items: Iterator[T], belt: _Belt[T], kernels: int) -> None:
+    error: BaseException | None = None
+    try:
+        use_one_torch_thread()
+        spread_over(kernels)
+        for item in items:
+            wanted = belt.put(item)
+            del item  # what was handed over belongs to the consumer: a decoded image must not linger here
+            if not wanted:
+                break
+    except BaseException as caught:  # noqa: BLE001 - handed to the consumer, whatever it is
+        error = caught
+    finally:
+        close = getattr(items, "close", None)
+        try:
+            if close is not None:
+                close()
+        except BaseException as caught:  # noqa: BLE001 - likewise
+            error = error or caught
+        belt.end(error)

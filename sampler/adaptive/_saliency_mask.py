@@ -1,0 +1,103 @@
+"""Masks from what is known of an image: a saliency map, by budget or by thresholds; or key points, by how near they are."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from foveal.sampler.adaptive._levels import snapped, spread_blocks
+
+
+def saliency_mask(
+    saliency: Float[Tensor, "batch 1 _rows _cols"],
+    size: tuple[int, int],
+    *,
+    keep: float | Sequence[float],
+) -> Int[Tensor, "batch 1 rows cols"]:
+    """Return a mask that keeps so large a share of each image fine: the share where its saliency is highest.
+
+    Args:
+        saliency: A map of any size and scale over the whole image, such as a sampler's ``Zoomed.saliency``.
+        size: (rows, cols) of the mask.
+        keep: The share of the area at level 0; or one share for each level but the last, finest first, such as
+            (0.1, 0.3) for a tenth at 0, three tenths at 1 and the rest at 2. Rounded to whole blocks of the
+            coarsest level; every image of a batch has as many. Of equally salient blocks the upper left ones come first.
+
+    Raises:
+        ValueError: A share is negative, their sum is above 1, or the size is not positive.
+
+    Example:
+        >>> saliency_mask(torch.arange(8.0).view(1, 1, 2, 4), (4, 8), keep=0.25)[0, 0, ::2, ::2]
+        tensor([[1, 1, 1, 1],
+                [1, 1, 0, 0]])
+    """
+    shares = (keep,) if isinstance(keep, (int, float)) else tuple(keep)
+    if not shares or min(shares) < 0 or sum(shares) > 1 + 1e-9:
+        raise ValueError(f"keep must be shares from 0 to 1 with a sum of at most 1, got {keep!r}.")
+    _check_size(size)
+    side = 2 ** len(shares)
+    blocks = (math.ceil(size[0] / side), math.ceil(size[1] / side))
+    values = interpolate(
+        saliency.detach().float(), blocks, mode="bilinear", align_corners=False, antialias=True
+    )
+    order = values.flatten(1).argsort(dim=1, descending=True, stable=True)
+    count = blocks[0] * blocks[1]
+    ends = torch.tensor([round(count * sum(shares[: k + 1])) for k in range(len(shares))])
+    level = torch.searchsorted(ends, torch.arange(count), right=True).to(order.device)
+    wanted = torch.empty_like(order).scatter_(1, order, level.expand_as(order)).view(-1, 1, *blocks)
+    return spread_blocks(wanted, side, size)
+
+
+def keypoint_mask(
+    points: Sequence[Float[Tensor, "_count 2"]], size: tuple[int, int], *, radii: Sequence[int]
+) -> Int[Tensor, "batch 1 rows cols"]:
+    """Return a mask that is finer the nearer a cell is to a key point (Hesse et al. 2023, 4.2: dilated key points).
+
+    Args:
+        points: For each image (n, 2): (x, y) as fractions of its width and height.
+        size: (rows, cols) of the mask.
+        radii: In cells, ascending: within the first (rows and columns apart, whichever is more) of a point the mask
+            is 0, within the second 1, and so on; beyond the last it is ``len(radii)``. Where blocks would be
+            broken, they are finer.
+
+    Raises:
+        ValueError: Points lie outside the image or have another shape, radii do not ascend, or the size is not positive.
+
+    Example:
+        >>> keypoint_mask([torch.tensor([[0.0, 0.0]])], (2, 8), radii=(1, 4))[0, 0, 0]
+        tensor([0, 0, 1, 1, 1, 1, 1, 1])
+    """
+    _check_size(size)
+    if not radii or list(radii) != sorted(radii) or radii[0] < 0:
+        raise ValueError(f"radii must be at least one, from 0 on and ascending, got {tuple(radii)!r}.")
+    far = [_distance(each, size, position) for position, each in enumerate(points)]
+    distance = torch.stack(far)[:, None] if far else torch.empty(0, 1, *size)
+    wanted = torch.stack([distance > radius for radius in radii]).sum(dim=0)
+    return snapped(wanted)
+
+
+def _distance(
+    points: Float[Tensor, "_count 2"], size: tuple[int, int], position: int
+) -> Float[Tensor, "rows cols"]:
+    """How many cells, along the axis where it is more, each cell lies from the nearest cell with a point."""
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"points[{position}] must be (n, 2), got shape {tuple(points.shape)!r}.")
+    if not bool(((points >= 0) & (points <= 1)).all()):
+        raise ValueError(
+            f"points[{position}] must be fractions of the image's width and height, got values from "
+            f"{points.min().item()!r} to {points.max().item()!r}: divide pixels by the size."
+        )
+    rows, cols = (torch.arange(n, device=points.device) for n in size)
+    col, row = ((points[:, k] * n).floor().clamp(max=n - 1) for k, n in ((0, size[1]), (1, size[0])))
+    down, across = (row[:, None] - rows).abs(), (col[:, None] - cols).abs()
+    apart = torch.maximum(down[:, :, None], across[:, None, :])
+    beyond = apart.new_full((1, *size), math.inf)  # without any point, everything is far
+    return torch.cat([apart, beyond]).amin(dim=0)
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    if min(size) < 1:
+        raise ValueError(f"size must be at least (1, 1), got {size!r}.")

@@ -1,0 +1,50 @@
+"""Frames of reference: normalised grids, pixels, views of images, ragged images and labels."""
+
+from foveal.sampler.frames._constant import constant
+from foveal.sampler.frames._frame import identity_grid, interpolation, outer_grid, pixel_centres
+from foveal.sampler.frames._images import Images, as_ragged, check_images, count, is_dense_float
+from foveal.sampler.frames._ragged_labels import (
+    SourceSize,
+    as_given,
+    check_corners,
+    each_size,
+    padded,
+    widths_and_heights,
+)
+from foveal.sampler.frames._views import (
+    Views,
+    boxes_around,
+    boxes_in_views,
+    compose,
+    even_grid,
+    into_views,
+    inverse,
+    out_of_views,
+)
+
+__all__ = [
+    "Images",
+    "SourceSize",
+    "Views",
+    "as_given",
+    "as_ragged",
+    "boxes_around",
+    "boxes_in_views",
+    "check_corners",
+    "check_images",
+    "compose",
+    "constant",
+    "count",
+    "each_size",
+    "even_grid",
+    "identity_grid",
+    "interpolation",
+    "into_views",
+    "inverse",
+    "is_dense_float",
+    "out_of_views",
+    "outer_grid",
+    "padded",
+    "pixel_centres",
+    "widths_and_heights",
+]

@@ -1,0 +1,38 @@
+"""The frame that all grids share: (x, y) in [-1, 1], -1 and 1 being the outer edges of the border pixels."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from foveal.sampler.frames._constant import constant
+
+
+def pixel_centres(pixels: int) -> Float[Tensor, " pixels"]:
+    """Where the centres of a row of pixels lie, in float64."""
+    return (2 * torch.arange(pixels, dtype=torch.float64) + 1) / pixels - 1
+
+
+@constant
+def identity_grid(
+    size: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "1 height width 2"]:
+    """The centres of the output's own pixels: the grid that changes nothing but the resolution."""
+    y, x = torch.meshgrid(pixel_centres(size[0]), pixel_centres(size[1]), indexing="ij")
+    return torch.stack([x, y], dim=-1)[None].to(device, dtype)
+
+
+@constant
+def interpolation(
+    nodes: int, pixels: int, dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "pixels nodes"]:
+    """Row j: the weights of nodes at ``linspace(-1, 1, nodes)`` at the centre of pixel j, linear between neighbours."""
+    position = (pixel_centres(pixels) + 1) / 2 * (nodes - 1)
+    return (1 - (position[:, None] - torch.arange(nodes)).abs()).clamp(min=0).to(device, dtype)
+
+
+def outer_grid(
+    x: Float[Tensor, "batch width"], y: Float[Tensor, "batch height"]
+) -> Float[Tensor, "batch height width 2"]:
+    """The grid whose columns stand at ``x`` and whose rows at ``y``."""
+    shape = (x.shape[0], y.shape[1], x.shape[1])
+    return torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1)

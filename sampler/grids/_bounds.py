@@ -1,0 +1,65 @@
+"""How far a grid may magnify and how far it may shrink: a blend with the identity by the least that it takes.
+
+Of all steps between neighbouring points, r being one of them in uniform steps, a blend by the share a makes
+``(1 - a) r + a``. So the extreme step alone decides the share, the bound holds exactly, and the same rule serves every
+family of grids.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from foveal.sampler.frames import identity_grid
+
+
+def bounded(
+    grid: Float[Tensor, "batch height width 2"], max_zoom: float | None, min_zoom: float | None
+) -> Float[Tensor, "batch height width 2"]:
+    """Blend each grid with the identity until no step is shorter than 1 / max_zoom, or longer than 1 / min_zoom.
+
+    The larger of the two shares holds both bounds.
+    """
+    if max_zoom is None and min_zoom is None:
+        return grid
+    share = grid.new_zeros(grid.shape[0])
+    if max_zoom is not None:
+        share = torch.maximum(share, _share(1 - _shortest_step(grid), 1 - 1 / max_zoom))
+    if min_zoom is not None:
+        share = torch.maximum(share, _share(_longest_step(grid) - 1, 1 / min_zoom - 1))
+    identity = identity_grid((grid.shape[1], grid.shape[2]), grid.dtype, grid.device)
+    return torch.lerp(grid, identity, share[:, None, None, None])
+
+
+def _share(excess: Float[Tensor, " batch"], allowed: float) -> Float[Tensor, " batch"]:
+    """The least a in [0, 1] for which ``(1 - a) * excess <= allowed``."""
+    # The guard is for steps that are all uniform, where nothing is wanted.
+    least = torch.finfo(excess.dtype).eps
+    share: Tensor = ((excess - allowed).clamp(min=0) / excess.clamp(min=least)).clamp(max=1)
+    return share
+
+
+def _shortest_step(grid: Float[Tensor, "batch height width 2"]) -> Float[Tensor, " batch"]:
+    """The shortest step in x between columns or in y between rows, in uniform steps; never above one."""
+    _, height, width, _ = grid.shape
+    shortest = grid.new_ones(grid.shape[0])
+    if width > 1:
+        shortest = torch.minimum(shortest, grid[..., 0].diff(dim=2).amin(dim=(1, 2)) * (width / 2))
+    if height > 1:
+        shortest = torch.minimum(shortest, grid[..., 1].diff(dim=1).amin(dim=(1, 2)) * (height / 2))
+    return shortest
+
+
+def _longest_step(grid: Float[Tensor, "batch height width 2"]) -> Float[Tensor, " batch"]:
+    """The longest step likewise, never below one; from the image's edge to the first point is half a uniform step."""
+    _, height, width, _ = grid.shape
+    x, y = grid.unbind(dim=-1)
+    longest = grid.new_ones(grid.shape[0])
+    for gap in (1 + x[:, :, 0], 1 - x[:, :, -1]):
+        longest = torch.maximum(longest, gap.amax(dim=1) * width)
+    for gap in (1 + y[:, 0], 1 - y[:, -1]):
+        longest = torch.maximum(longest, gap.amax(dim=1) * height)
+    if width > 1:
+        longest = torch.maximum(longest, x.diff(dim=2).amax(dim=(1, 2)) * (width / 2))
+    if height > 1:
+        longest = torch.maximum(longest, y.diff(dim=1).amax(dim=(1, 2)) * (height / 2))
+    return longest

@@ -1,0 +1,56 @@
+"""Points along each axis in exact proportion to the saliency: the inverse of its cumulative distribution.
+
+The map is read as a density that is linear between its nodes, which lie on the image's edges and evenly between, so a
+marginal is the trapezoidal sum over the other axis. Between two nodes at distance h the cumulative distribution is the
+parabola ``F(x) = F0 + p0 x + (p1 - p0) x^2 / (2 h)``, and the point at which it reaches t, in the form that does not
+cancel, is
+
+    x = 2 (t - F0) / (p0 + p),    p = sqrt(p0^2 + 2 (t - F0) (p1 - p0) / h),
+
+where p is the density at x itself. A uniform map gives the identity; all of the image is always shown.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from foveal.sampler.frames import constant, outer_grid, pixel_centres
+
+# Added to a density of mean one. Where the map is zero on a stretch, points jump over it; this makes the jump steep
+# instead of a division by zero. float32 cannot show what it changes.
+_FLOOR = 1e-9
+
+
+def cdf_grid(
+    weights: Float[Tensor, "batch 1 rows cols"], size: tuple[int, int]
+) -> Float[Tensor, "batch height width 2"]:
+    """Invert both marginals' cumulative distributions at the output's pixel centres; always computed in float64."""
+    weights_64 = weights[:, 0].double()
+    rows, cols = (_trapezoid(n, weights.device) for n in weights_64.shape[1:])
+    return outer_grid(_axis(rows @ weights_64, size[1]), _axis(weights_64 @ cols, size[0])).to(weights.dtype)
+
+
+def _axis(marginal: Float[Tensor, "batch nodes"], pixels: int) -> Float[Tensor, "batch pixels"]:
+    """Where the distribution on [-1, 1] with this density at its nodes reaches each pixel's centre."""
+    share = _trapezoid(marginal.shape[1], marginal.device)
+    density = (marginal / (marginal @ share)[:, None] + _FLOOR) / (1 + _FLOOR)
+    h = 1 / (density.shape[1] - 1)
+    reached = ((density[:, :-1] + density[:, 1:]) * (h / 2)).cumsum(dim=1)
+    wanted = (
+        ((pixel_centres(pixels) + 1) / 2).to(marginal.device).expand(marginal.shape[0], pixels).contiguous()
+    )
+    # The last sum is 1 up to rounding: whatever lies beyond it belongs to the last piece all the same.
+    piece = torch.searchsorted(reached[:, :-1].detach().contiguous(), wanted, right=True)
+    before = torch.cat([torch.zeros_like(reached[:, :1]), reached[:, :-1]], dim=1).gather(1, piece)
+    start, end = density[:, :-1].gather(1, piece), density[:, 1:].gather(1, piece)
+    rest = wanted - before
+    local = (start.square() + 2 * rest * (end - start) / h).clamp(min=(_FLOOR / 2) ** 2).sqrt()
+    return 2 * (piece.double() * h + (2 * rest / (start + local)).clamp(0, h)) - 1
+
+
+@constant
+def _trapezoid(nodes: int, device: torch.device) -> Float[Tensor, " nodes"]:
+    """The weights with which values at evenly spaced nodes make an integral over [0, 1]."""
+    weights = torch.ones(nodes, dtype=torch.float64)
+    weights[0] = weights[-1] = 0.5
+    return (weights / (nodes - 1)).to(device)

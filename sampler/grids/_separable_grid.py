@@ -1,0 +1,33 @@
+"""The kernel's attraction along each axis alone, as FOVEA (ICCV 2021) and LZU (CVPR 2023) use it.
+
+The columns of the grid are drawn by the map summed over its rows, and the rows by the map summed over its columns, so
+that boxes stay boxes and inverting the grid is one interpolation per axis. For a map that is a product of two marginals
+it is the paper's grid; otherwise two objects draw points also to the two crossings of their rows and columns.
+
+Both published codes place the nodes, and then read them, with ``align_corners=True``, and move labels with half-pixel
+coordinates; here nodes, pixels and labels share one frame.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from foveal.sampler.frames import interpolation, outer_grid
+from foveal.sampler.grids._kernel_grid import Padding, axis_nodes
+
+
+def separable_grid(
+    weights: Float[Tensor, "batch 1 rows cols"], size: tuple[int, int], fwhm_cells: float, padding: Padding
+) -> Float[Tensor, "batch height width 2"]:
+    """Read each axis' own node map at the output's pixel centres; always computed in float64."""
+    marginals = weights[:, 0].double()
+    x = _axis(marginals.sum(dim=1), size[1], fwhm_cells, padding)
+    y = _axis(marginals.sum(dim=2), size[0], fwhm_cells, padding)
+    return outer_grid(x, y).to(weights.dtype)
+
+
+def _axis(
+    marginal: Float[Tensor, "batch nodes"], pixels: int, fwhm_cells: float, padding: Padding
+) -> Float[Tensor, "batch pixels"]:
+    nodes = axis_nodes(marginal, fwhm_cells, padding)
+    return nodes @ interpolation(nodes.shape[1], pixels, torch.float64, nodes.device).T

@@ -1,0 +1,182 @@
+"""From a saliency map to where each output pixel looks."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from foveal.sampler.grids._bounds import bounded
+from foveal.sampler.grids._cdf_grid import cdf_grid
+from foveal.sampler.grids._kernel_grid import PADDINGS, Padding, kernel_grid, published_grid
+from foveal.sampler.grids._separable_grid import separable_grid
+
+Family = Literal["kernel", "separable", "cdf"]
+FAMILIES: tuple[Family, ...] = ("kernel", "separable", "cdf")
+Compat = Literal["exact", "torch04", "torch13plus"]
+COMPATS: tuple[Compat, ...] = ("exact", "torch04", "torch13plus")
+
+
+def zoom_grid(
+    saliency: Float[Tensor, "batch 1 rows cols"],
+    size: tuple[int, int],
+    *,
+    family: Family = "kernel",
+    fwhm_cells: float = 8.0,
+    padding: Padding = "reflect",
+    max_zoom: float | None = None,
+    min_zoom: float | None = None,
+    compat: Compat = "exact",
+) -> Float[Tensor, "batch height width 2"]:
+    """Return where each output pixel looks in the input: denser where the saliency is higher.
+
+    Attracts sampling points towards mass in ``saliency`` (Recasens et al. 2018, section 3.2, equations 3 and 4), or
+    distributes them in proportion to it. A uniform map gives the identity grid, and whatever the map, x never falls
+    along a row of the grid, nor y along a column. Differentiable in the saliency; always at least float32, also under
+    autocast.
+
+    Args:
+        saliency: Non-negative weights on a coarse lattice, of any scale; each map must have a positive sum. Its first
+            and last nodes lie on the image's edges.
+        size: Output (height, width), in pixels.
+        family: How the points are attracted.
+            "kernel" is the paper's Gaussian-weighted mean position.
+            "separable" is the same along each axis alone, from the map's sums over rows and over columns (FOVEA, LZU):
+            boxes stay boxes.
+            "cdf" inverts each axis' cumulative distribution: the density of columns is exactly the saliency at their
+            x, likewise for rows. It never crops.
+        fwhm_cells: Full width at half maximum of the Gaussian, in lattice cells along either axis (so on a 31 x 31 map
+            of a 3:2 image it is wider in x by half). The paper's code has 13 on 31 x 31; its text has sigma = a third
+            of the map's width, which is 24.3. A narrower one zooms in more sharply. Without meaning for "cdf".
+        padding: What lies beyond the map's border. "reflect" shows the whole image, whatever the saliency;
+            "replicate" is the paper's, and crops when the saliency is concentrated. Without meaning for "cdf".
+        max_zoom: The shortest step between neighbouring points may be ``1 / max_zoom`` of a uniform step, along x
+            between columns and along y between rows. Where it would be shorter, that sample's grid is blended with
+            the identity by just as much as it takes. At least 1; None for no bound. On "separable" and "cdf" grids
+            that is all the magnification there is; on "kernel" grids a diagonal ridge may be magnified further across.
+        min_zoom: The longest step likewise may be ``1 / min_zoom`` of a uniform step, and from the image's edges to
+            the outermost points half of that: nothing in the image shrinks further, nothing is cropped. Above 0, at most
+            1 (then the grid is the identity); None for no bound. With both, the larger share of the identity is taken,
+            and holds both.
+        compat: "exact" reads the node map at the output's pixel centres. The other two are the published code's own
+            upsampling, off by up to 1.4 % of the width. They are one grid read in two ways:
+            "torch04" for ``grid_sample(align_corners=True)``, what torch did when it was published; "torch13plus" for
+            ``grid_sample(align_corners=False, padding_mode="zeros")``, what the same code does since torch 1.3
+            (the border comes out at half brightness).
+
+    Returns:
+        (x, y) in [-1, 1], ``align_corners=False``: -1 and 1 are the outer edges of the border pixels, as in
+        ``torch.nn.functional.grid_sample``. float64 if the saliency is, else float32.
+
+    Raises:
+        ValueError: A map is negative somewhere, sums to zero, or is not finite (not looked at while compiling); or an
+            argument is out of range.
+
+    Example:
+        >>> zoom_grid(torch.ones(1, 1, 31, 31), (224, 336)).shape
+        torch.Size([1, 224, 336, 2])
+    """
+    if compat not in COMPATS:
+        raise ValueError(f"compat must be one of {COMPATS!r}, got {compat!r}.")
+    if compat != "exact":
+        _check_published(compat, family, max_zoom, min_zoom)
+    check_zoom(
+        size,
+        family=family,
+        fwhm_cells=fwhm_cells,
+        padding=padding,
+        max_zoom=max_zoom,
+        min_zoom=min_zoom,
+    )
+    _check_saliency(saliency)
+    wide = saliency.to(torch.promote_types(saliency.dtype, torch.float32))
+    weights = wide / wide.sum(dim=(2, 3), keepdim=True)
+    return unchecked_grid(
+        weights,
+        size,
+        family=family,
+        fwhm_cells=fwhm_cells,
+        padding=padding,
+        max_zoom=max_zoom,
+        min_zoom=min_zoom,
+        compat=compat,
+    )
+
+
+def unchecked_grid(
+    weights: Float[Tensor, "batch 1 rows cols"],
+    size: tuple[int, int],
+    *,
+    family: Family,
+    fwhm_cells: float,
+    padding: Padding,
+    max_zoom: float | None,
+    min_zoom: float | None,
+    compat: Compat = "exact",
+) -> Float[Tensor, "batch height width 2"]:
+    """The same for weights that are known to be non-negative, to sum to one, and to be float32 or float64."""
+    with torch.autocast(weights.device.type, enabled=False):
+        # One line of cells says nothing about its own axis: as two equal ones it gives the identity there.
+        lattice = weights.repeat(1, 1, 1 + (weights.shape[2] == 1), 1 + (weights.shape[3] == 1))
+        if compat != "exact":
+            return published_grid(lattice, size, fwhm_cells, padding)
+        match family:
+            case "kernel":
+                grid = kernel_grid(lattice, size, fwhm_cells, padding)
+            case "separable":
+                grid = separable_grid(lattice, size, fwhm_cells, padding)
+            case "cdf":
+                grid = cdf_grid(lattice, size)
+        return bounded(grid, max_zoom, min_zoom)
+
+
+def check_zoom(
+    size: tuple[int, int],
+    *,
+    family: Family,
+    fwhm_cells: float,
+    padding: Padding,
+    max_zoom: float | None,
+    min_zoom: float | None,
+) -> None:
+    """Refuse settings that no grid could follow."""
+    if min(size) < 1:
+        raise ValueError(f"size must be at least (1, 1), got {size!r}.")
+    if family not in FAMILIES:
+        raise ValueError(f"family must be one of {FAMILIES!r}, got {family!r}.")
+    if not fwhm_cells > 0:
+        raise ValueError(f"fwhm_cells must be positive, got {fwhm_cells!r}.")
+    if padding not in PADDINGS:
+        raise ValueError(f"padding must be one of {PADDINGS!r}, got {padding!r}.")
+    if max_zoom is not None and not max_zoom >= 1:
+        raise ValueError(f"max_zoom must be at least 1, got {max_zoom!r}: pass None for no bound.")
+    if min_zoom is not None and not 0 < min_zoom <= 1:
+        raise ValueError(f"min_zoom must be in (0, 1], got {min_zoom!r}: pass None for no bound.")
+
+
+def _check_published(compat: Compat, family: Family, max_zoom: float | None, min_zoom: float | None) -> None:
+    if family != "kernel":
+        raise ValueError(f"family must be 'kernel' with compat={compat!r}, got {family!r}.")
+    for name, bound in (("max_zoom", max_zoom), ("min_zoom", min_zoom)):
+        if bound is not None:
+            raise ValueError(
+                f"{name} must be None with compat={compat!r}, got {bound!r}: the published code has no bound."
+            )
+
+
+def _check_saliency(saliency: Float[Tensor, "batch 1 rows cols"]) -> None:
+    if saliency.ndim != 4 or saliency.shape[1] != 1 or 0 in saliency.shape[2:]:
+        raise ValueError(f"saliency must be (batch, 1, rows, cols), got shape {tuple(saliency.shape)!r}.")
+    if torch.compiler.is_compiling():
+        return
+    sums = saliency.detach().double().sum(dim=(1, 2, 3))
+    if not bool(sums.isfinite().all()):
+        raise ValueError(f"saliency must be finite, got maps that sum to {sums.tolist()!r}.")
+    if bool((saliency < 0).any()):
+        raise ValueError(
+            f"saliency must be non-negative, got {saliency.min().item()!r}: apply a softmax or a ReLU first."
+        )
+    if bool((sums <= 0).any()):
+        raise ValueError(
+            f"saliency must have a positive sum, got {sums.tolist()!r}: add a small constant to empty maps."
+        )

@@ -1,0 +1,6 @@
+"""Compiled code: which kernels a device has, and how torch calls them."""
+
+from foveal.sampler.kernels._kernels_for import kernels_for
+from foveal.sampler.kernels._operator import operator
+
+__all__ = ["kernels_for", "operator"]

@@ -1,0 +1,138 @@
+"""Where points of the source come to lie in the zoomed image: the inverse of :mod:`foveal.sampler.labels._warp_map`.
+
+On each row of nodes x grows, so where a row passes through a given x is a search along it; and the line of that x, read
+from row to row, grows in y, so between which two rows a given y lies is a second search. Between two rows the line may
+pass through some cells, from one to the next where it crosses a column: a third. In the cell, the bilinear map is inverted
+in closed form. Every search brackets its answer, so an answer is always found, also where cells have shrunk to nothing.
+All of it is in float64: in float32 the quadratic equation loses pixels.
+
+Coordinates in here count nodes: node k along an axis is k, pixel k's centre is k + 1.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from foveal.sampler.labels._warp_map import Nodes, corners
+
+# Points that are dealt with at a time: the steps' results stay in the processor's cache.
+_AT_ONCE = 1 << 17
+
+
+@torch.no_grad()
+def to_output(
+    nodes: Nodes, x: Float[Tensor, "batch lines"], y: Float[Tensor, "batch lines points"]
+) -> Float[Tensor, "batch lines points 2"]:
+    """Where the points (x[b, p], y[b, p, q]) of the source in [-1, 1] lie in the zoomed image, (x, y) in its pixels.
+
+    Points that share their x are on one line: most of the work is done once for each line.
+    """
+    if _is_separable(nodes):
+        across, _, _ = rows_at(nodes[:, :1], x)
+        down, _, _ = rows_at(nodes[:, :, :1].transpose(1, 2).flip(-1), y.flatten(1))
+        return torch.stack([across.mT.expand(y.shape), down.view(y.shape)], dim=-1) - 0.5
+    lines = max(1, _AT_ONCE // max(1, y.shape[0] * max(y.shape[2], nodes.shape[1])))
+    parts = zip(torch.split(x, lines, dim=1), torch.split(y, lines, dim=1), strict=True)
+    return torch.cat([_to_output(nodes, *part) for part in parts], dim=1)
+
+
+def rows_at(
+    nodes: Nodes, x: Float[Tensor, "batch lines"]
+) -> tuple[
+    Float[Tensor, "batch height_2 lines"],
+    Float[Tensor, "batch height_2 lines"],
+    Int[Tensor, "batch height_2 lines"],
+]:
+    """Where each row of nodes passes through each x: at which column, at which y of the source, and in which cell."""
+    along, other = (plane.contiguous() for plane in nodes.unbind(dim=-1))
+    wanted = x[:, None].expand(-1, nodes.shape[1], -1).contiguous()
+    # With `right`, a cell that is chosen between two others has a width; the outermost always have.
+    cell = torch.searchsorted(along[..., 1:-1].contiguous(), wanted, right=True)
+    left = along.gather(2, cell)
+    u = (wanted - left) / (along.gather(2, cell + 1) - left)
+    above = other.gather(2, cell)
+    return cell + u, above + u * (other.gather(2, cell + 1) - above), cell
+
+
+def _to_output(
+    nodes: Nodes, x: Float[Tensor, "batch lines"], y: Float[Tensor, "batch lines points"]
+) -> Float[Tensor, "batch lines points 2"]:
+    _, passes, cell = (table.mT.contiguous() for table in rows_at(nodes, x))
+    row = torch.searchsorted(passes[..., 1:-1].cummax(dim=2).values, y.contiguous(), right=True)
+    x = x[..., None].expand(y.shape)
+    col = _column(nodes, (x, y), row, (cell.gather(2, row), cell.gather(2, row + 1)))
+    upper_left, upper_right, lower_left, lower_right = corners(nodes, row, col)
+    right, down = upper_right - upper_left, lower_left - upper_left
+    twist = lower_right - lower_left - right
+    off = torch.stack([x, y], dim=-1) - upper_left
+    v = _within(_root(right, down, twist, off), row, nodes.shape[1] - 2)
+    width = right[..., 0] + v * twist[..., 0]
+    # A cell without width is only ever passed through at a point.
+    u = torch.where(width > 0, (off[..., 0] - v * down[..., 0]) / width, 0.5)
+    return torch.stack([col + _within(u, col, nodes.shape[2] - 2), row + v], dim=-1) - 0.5
+
+
+def _column(
+    nodes: Nodes,
+    point: tuple[Tensor, Tensor],
+    row: Int[Tensor, "batch lines points"],
+    ends: tuple[Int[Tensor, "batch lines points"], Int[Tensor, "batch lines points"]],
+) -> Int[Tensor, "batch lines points"]:
+    """In which cell between two rows a line is at y, having entered by one of ``ends`` and left by the other.
+
+    Between two rows it crosses each column between its ends once, each time with a larger y: count by bisection.
+    """
+    first, last = ends
+    x, y = point
+    nodes_x, nodes_y = (plane.flatten(1) for plane in nodes.unbind(dim=-1))
+    cols, rightward = nodes.shape[2], (last > first).long()
+    passed, at_most = torch.zeros_like(first), (last - first).abs()
+
+    def take(plane: Tensor, at: Tensor) -> Tensor:
+        return plane.gather(1, at.flatten(1)).view(at.shape)
+
+    while bool((passed < at_most).any()):
+        middle = (passed + at_most) // 2
+        column = torch.where(rightward > 0, (first + 1 + middle).clamp(max=cols - 1), first - middle)
+        at = row * cols + column.clamp(min=0)
+        top_x, top_y = take(nodes_x, at), take(nodes_y, at)
+        share = (x - top_x) / (take(nodes_x, at + cols) - top_x)
+        before = top_y + share * (take(nodes_y, at + cols) - top_y) <= y
+        open_still = passed < at_most
+        passed = torch.where(open_still & before, middle + 1, passed)
+        at_most = torch.where(open_still & ~before, middle, at_most)
+    return first + (2 * rightward - 1) * passed
+
+
+def _root(
+    right: Float[Tensor, "*cells 2"],
+    down: Float[Tensor, "*cells 2"],
+    twist: Float[Tensor, "*cells 2"],
+    off: Float[Tensor, "*cells 2"],
+) -> Float[Tensor, "*cells"]:
+    """The v for which ``off = u right + v down + u v twist`` has a solution: k2 v^2 + k1 v + k0 = 0.
+
+    Its derivative there is the map's Jacobian determinant, so the root wanted is the one at which it is positive.
+    """
+    k2, k1, k0 = _cross(twist, down), _cross(right, down) + _cross(off, twist), _cross(off, right)
+    root = (k1.square() - 4 * k2 * k0).clamp(min=0).sqrt()
+    above, below = torch.where(k1 > 0, -2 * k0, root - k1), torch.where(k1 > 0, k1 + root, 2 * k2)
+    return torch.where(below == 0, 0.5, above / below)
+
+
+def _within(
+    share: Float[Tensor, "*cells"], cell: Int[Tensor, "*cells"], last: int
+) -> Float[Tensor, "*cells"]:
+    """Keep a share inside its cell, but for the outermost cells: those run on."""
+    share = torch.where(cell > 0, share.clamp(min=0), share)
+    return torch.where(cell < last, share.clamp(max=1), share)
+
+
+def _cross(a: Float[Tensor, "*cells 2"], b: Float[Tensor, "*cells 2"]) -> Float[Tensor, "*cells"]:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+
+def _is_separable(nodes: Nodes) -> bool:
+    """Whether all rows of nodes have the same x, and all columns the same y."""
+    x, y = nodes.unbind(dim=-1)
+    return bool((x == x[:, :1]).all()) and bool((y == y[:, :, :1]).all())

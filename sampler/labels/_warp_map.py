@@ -1,0 +1,114 @@
+"""The one continuous map from the zoomed image to its source that pixels, points, boxes and masks share.
+
+Coordinates of the zoomed image are in its pixels, with centres at 0.5, 1.5, ...: (0, 0, width, height) is all of it.
+Between the centres the map is bilinear in each cell of four. From the outermost centres on, each coordinate runs on with
+its last step along its own axis (a millionth of a uniform one at least), and stays as it is along the other: straight,
+and without a fold at the corners.
+
+So one more node on every side says it all. Node (i, j) of :func:`warp_nodes` belongs to (j - 0.5, i - 0.5).
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from foveal.sampler.frames import Views, compose, inverse
+
+# A grid whose border points coincide still has to run on beyond them: by this much of a uniform step.
+_LEAST_STEP = 1e-6
+# A few roundings of float32: neighbours that coincide may come out in the wrong order.
+_ROUNDING = 1e-6
+
+Nodes = Float[Tensor, "batch height_2 width_2 2"]
+
+
+def warp_nodes(grid: Float[Tensor, "batch height width 2"], views: Views | None = None) -> Nodes:
+    """The map's nodes in [-1, 1] of the source: the grid with one more node on every side, in float64.
+
+    Of a grid that was composed with views, which may be mirrored or turned, the nodes in [-1, 1] of the view.
+
+    Raises:
+        ValueError: The grid has another shape, no points, or points that are not finite; or it folds back; or there is
+            not one view to a grid, or one is not to be inverted.
+    """
+    check_grid(grid)
+    points = grid.detach().double()
+    rounding = torch.full_like(points[:, 0, 0], _ROUNDING)
+    if views is not None:
+        back = inverse(views)
+        points = compose(back, points)
+        rounding *= (
+            back[..., :2].abs().sum(dim=-1).clamp(min=1)
+        )  # a small view is a large magnification of it
+    _check_order(points, rounding)
+    x, y = points.unbind(dim=-1)
+    x, y = x.cummax(dim=2).values, y.cummax(dim=1).values
+    # Across the axis the border is repeated, along it the last step is.
+    x = torch.cat([x[:, :1], x, x[:, -1:]], dim=1)
+    y = torch.cat([y[:, :, :1], y, y[:, :, -1:]], dim=2)
+    return torch.stack([_run_on(x), _run_on(y.mT).mT], dim=-1)
+
+
+def to_source(nodes: Nodes, points: Float[Tensor, "batch points 2"]) -> Float[Tensor, "batch points 2"]:
+    """Where points (x, y) of the zoomed image, in its pixels, lie in [-1, 1] of the source. Differentiable in the points."""
+    _, rows, cols, _ = nodes.shape
+    at = points.double() + 0.5
+    last = torch.tensor([cols - 2, rows - 2], device=at.device)
+    cell = at.detach().floor().clamp(min=torch.zeros_like(last), max=last).long()
+    u, v = (at - cell).unsqueeze(-2).unbind(dim=-1)
+    upper_left, upper_right, lower_left, lower_right = corners(nodes, cell[..., 1], cell[..., 0])
+    top = upper_left + u * (upper_right - upper_left)
+    bottom = lower_left + u * (lower_right - lower_left)
+    found: Tensor = top + v * (bottom - top)
+    return found
+
+
+def corners(
+    nodes: Nodes, row: Tensor, col: Tensor
+) -> tuple[
+    Float[Tensor, "batch *cells 2"],
+    Float[Tensor, "batch *cells 2"],
+    Float[Tensor, "batch *cells 2"],
+    Float[Tensor, "batch *cells 2"],
+]:
+    """The nodes around cells (row, col): upper left, upper right, lower left, lower right."""
+    flat, cols = nodes.flatten(1, 2), nodes.shape[2]
+    first = (row * cols + col).flatten(1)
+
+    def take(offset: int) -> Tensor:
+        at = (first + offset)[..., None].expand(-1, -1, 2)
+        return flat.gather(1, at).view(*row.shape, 2)
+
+    return take(0), take(1), take(cols), take(cols + 1)
+
+
+def _run_on(lines: Float[Tensor, "batch lines points"]) -> Float[Tensor, "batch lines points_2"]:
+    """One more value at both ends of each line, a step further."""
+    uniform = 2 / lines.shape[2]
+    if lines.shape[2] > 1:
+        steps = lines.diff(dim=2).clamp(min=_LEAST_STEP * uniform)
+    else:
+        steps = torch.full_like(lines, uniform)  # a single point is taken to stand for the whole side
+    return torch.cat([lines[..., :1] - steps[..., :1], lines, lines[..., -1:] + steps[..., -1:]], dim=2)
+
+
+def check_grid(grid: Float[Tensor, "batch height width 2"]) -> None:
+    """Refuse what is no grid.
+
+    Raises:
+        ValueError: The grid has another shape, no points, or points that are not finite.
+    """
+    if grid.ndim != 4 or grid.shape[3] != 2 or 0 in grid.shape[1:]:
+        raise ValueError(f"grid must be (batch, height, width, 2), got shape {tuple(grid.shape)!r}.")
+    if not bool(grid.isfinite().all()):
+        raise ValueError(f"grid must be finite, got {grid[~grid.isfinite()][0].item()!r}.")
+
+
+def _check_order(grid: Float[Tensor, "batch height width 2"], rounding: Float[Tensor, "batch 2"]) -> None:
+    for axis, dim in (("x", 2), ("y", 1)):
+        steps = grid[..., 2 - dim].diff(dim=dim)
+        if bool((steps < -rounding[:, 2 - dim, None, None]).any()):
+            raise ValueError(
+                f"grid must not fold, got a step of {steps.min().item():.3g} in {axis}: "
+                "x has to grow along the width, and y along the height; pass the views that it was composed with."
+            )

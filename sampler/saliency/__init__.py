@@ -1,0 +1,18 @@
+"""Saliency sources: modules from low-resolution images to logits."""
+
+from foveal.sampler.saliency._box_saliency import BoxSaliency
+from foveal.sampler.saliency._fixed_saliency import FixedSaliency
+from foveal.sampler.saliency._residual import BasicBlock, Bottleneck
+from foveal.sampler.saliency._resnet18_saliency import ResNet18Saliency
+from foveal.sampler.saliency._saliency_net import SaliencyNet
+from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
+
+__all__ = [
+    "BasicBlock",
+    "Bottleneck",
+    "BoxSaliency",
+    "FixedSaliency",
+    "ResNet18Saliency",
+    "SaliencyNet",
+    "SpectralSaliency",
+]

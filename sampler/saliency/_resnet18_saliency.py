@@ -1,0 +1,67 @@
+"""The paper's own saliency network: the first three stages of ResNet-18 (He et al. 2016) and a 1x1 convolution."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, max_pool2d, relu
+
+from foveal.sampler.saliency._residual import BasicBlock
+
+
+class ResNet18Saliency(nn.Module):
+    """Saliency logits from the trunk of ResNet-18, conv1 to layer3, as published (Recasens et al. 2018).
+
+    Give it (batch, 3, height, width) in [0, 1]; it normalises by ImageNet's mean and standard deviation itself. Made
+    for a 224 x 224 copy (``lowres_size=(224, 224)``), where the map is found on 14 x 14 and resized. Its BatchNorm
+    mixes the samples of a batch while training; in small batches keep it in ``eval()``.
+
+    The names in its state_dict are torchvision's, ``head.weight`` and ``head.bias`` apart, so that pretrained weights
+    load:
+
+        >>> net = ResNet18Saliency()
+        >>> net.load_torchvision(torch.load("resnet18-f37072fd.pth", weights_only=True))
+
+    Args:
+        map_size: (rows, cols) of the map.
+    """
+
+    _mean: Tensor
+    _std: Tensor
+
+    def __init__(self, map_size: tuple[int, int] = (31, 31)) -> None:
+        super().__init__()
+        self.map_size = map_size
+        self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
+        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
+        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
+        self.head = nn.Conv2d(256, 1, kernel_size=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.normal_(
+            self.head.weight, std=1e-3
+        )  # starts near uniform, so that training starts without a zoom
+        self.register_buffer("_mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None], persistent=False)
+        self.register_buffer("_std", torch.tensor([0.229, 0.224, 0.225])[:, None, None], persistent=False)
+
+    def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
+        """Return logits, one per cell of the map."""
+        features = relu(self.bn1(self.conv1((small - self._mean) / self._std)))
+        features = max_pool2d(features, kernel_size=3, stride=2, padding=1)
+        features = self.layer3(self.layer2(self.layer1(features)))
+        logits: Tensor = self.head(features)
+        return interpolate(logits, self.map_size, mode="bilinear", align_corners=False)
+
+    def load_torchvision(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Take the trunk's weights from torchvision's ResNet-18; its layer4 and fc are left out, the head is kept.
+
+        Raises:
+            RuntimeError: A weight of the trunk is missing or has another shape.
+        """
+        trunk = {name: value for name, value in state_dict.items() if not name.startswith(("layer4.", "fc."))}
+        head = {f"head.{name}": value for name, value in self.head.state_dict().items()}
+        self.load_state_dict({**trunk, **head})

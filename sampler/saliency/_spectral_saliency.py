@@ -1,0 +1,114 @@
+"""Saliency without parameters: whatever the image's log spectrum would not lead one to expect (Hou & Zhang, CVPR 2007).
+
+Natural images share the shape of their log amplitude spectrum. Its smooth part is what is common; the residual, put
+back together with the phase, lights up where the image departs from its own texture.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, pad
+
+from foveal.sampler.frames import constant
+
+# Amplitudes below this are noise: white noise of 1/1000 of full scale has it. A flat image is nothing else.
+_NOISE = 0.1
+# Far below the energy that any texture has.
+_NOTHING = 1e-12
+
+
+class SpectralSaliency(nn.Module):
+    """Logits of the spectral residual, for zooming without a trained network.
+
+    For brightness, red against green, and blue against yellow: log amplitude of the FFT, minus its 3 x 3 mean, back
+    through the FFT with the phase, squared. The three, each as a multiple of its mean, are added, smoothed by a Gaussian,
+    and resized to the map. The
+    published method takes grey images; opponent colours, as in eyes, let an object that differs in colour alone
+    stand out, where in red, green and blue the clutter of brightness would drown it three times. The image is mirrored
+    at its right and lower edges first: the FFT takes it for periodic, and without this the jump from one edge to the
+    opposite one would be the most salient thing in most photographs.
+
+    A share of each map is spread evenly, so that the grid keeps looking at everything, and the logarithm of the sum
+    is returned: a sampler's ``temperature`` of 1 zooms mildly, one of 0.5 squares the map and zooms hard.
+
+    Args:
+        map_size: (rows, cols) of the map.
+        analysis_px: Side of the square on which the spectrum is taken. Smaller finds larger things; 64 is published.
+        smoothing: Standard deviation of the Gaussian, as a share of the side.
+        uniform_share: Part of the map's mass that is spread evenly, in (0, 1].
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    def __init__(
+        self,
+        map_size: tuple[int, int] = (31, 31),
+        *,
+        analysis_px: int = 64,
+        smoothing: float = 0.03,
+        uniform_share: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if analysis_px < 4:
+            raise ValueError(f"analysis_px must be at least 4, got {analysis_px!r}.")
+        if not smoothing > 0:
+            raise ValueError(f"smoothing must be positive, got {smoothing!r}.")
+        if not 0 < uniform_share <= 1:
+            raise ValueError(f"uniform_share must be in (0, 1], got {uniform_share!r}.")
+        self.map_size = map_size
+        self.analysis_px = analysis_px
+        self.smoothing = smoothing
+        self.uniform_share = uniform_share
+
+    def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
+        """Return log saliency, one number per cell of the map; the exponentials sum to one."""
+        if len(small) == 0:  # of which there is no Fourier transform
+            return small.new_empty(0, 1, *self.map_size)
+        with torch.autocast(small.device.type, enabled=False):
+            side = (self.analysis_px, self.analysis_px)
+            square = interpolate(small.float(), side, mode="bilinear", align_corners=False, antialias=True)
+            each = (
+                _spectral_residual(_opponent_colours(square)).square() + _NOTHING
+            )  # black has no spectrum at all
+            energy = (each / each.mean(dim=(2, 3), keepdim=True)).sum(dim=1, keepdim=True)
+            blur = _mirrored_gaussian(self.analysis_px, self.smoothing, small.device)
+            found = interpolate(
+                blur @ energy @ blur.T, self.map_size, mode="bilinear", align_corners=False, antialias=True
+            )
+            share = found / found.sum(dim=(2, 3), keepdim=True)
+            rows, cols = self.map_size
+            logits: Tensor = ((1 - self.uniform_share) * share + self.uniform_share / (rows * cols)).log()
+            return logits
+
+
+def _opponent_colours(rgb: Float[Tensor, "batch 3 side side"]) -> Float[Tensor, "batch 3 side side"]:
+    """Return brightness, red against green, and blue against yellow."""
+    red, green, blue = rgb.unbind(1)
+    return torch.stack([(red + green + blue) / 3, red - green, blue - (red + green) / 2], dim=1)
+
+
+def _spectral_residual(
+    image: Float[Tensor, "batch channel side side"],
+) -> Float[Tensor, "batch channel side side"]:
+    side = image.shape[-1]
+    mirrored = torch.cat([image, image.flip(3)], dim=3)
+    spectrum = torch.fft.rfft2(torch.cat([mirrored, mirrored.flip(2)], dim=2))
+    amplitude = spectrum.abs() + _NOISE
+    log = amplitude.log()
+    # The half spectrum goes on as its mirror image to the left and right, and periodically up and down.
+    around = pad(pad(log, (1, 1, 0, 0), mode="reflect"), (0, 0, 1, 1), mode="circular")
+    residual = log - avg_pool2d(around, kernel_size=3, stride=1)
+    back = torch.fft.irfft2(spectrum / amplitude * residual.exp(), s=(2 * side, 2 * side))
+    quarter: Tensor = back[:, :, :side, :side]
+    return quarter
+
+
+@constant
+def _mirrored_gaussian(side: int, smoothing: float, device: torch.device) -> Float[Tensor, "side side"]:
+    """Row i: weights of a Gaussian around i, with what falls beyond an edge mirrored back inside."""
+    distance = torch.arange(side)[:, None] - torch.arange(-side, 2 * side)
+    weight = torch.exp(-0.5 * (distance.double() / (smoothing * side)) ** 2)
+    left, middle, right = weight.chunk(3, dim=1)
+    folded = left.flip(1) + middle + right.flip(1)
+    return (folded / folded.sum(dim=1, keepdim=True)).to(device, torch.float32)

@@ -1,0 +1,80 @@
+"""The low-resolution copy that a saliency network looks at."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from foveal.sampler.frames import Images, Views, as_ragged, check_images, even_grid, is_dense_float
+from foveal.sampler.kernels import kernels_for, operator
+from foveal.sampler.kernels.cpu import fill_lowres_on_cpu
+from foveal.sampler.kernels.cuda import fill_lowres_on_cuda
+from foveal.sampler.kernels.plain import fill_lowres_plainly, shrink
+from foveal.sampler.sampling._sample import sample
+
+
+def lowres(
+    images: Images, size: tuple[int, int], views: Views | None = None
+) -> Float[Tensor, "batch channel height width"]:
+    """Return small copies of the images, or of views of them, averaged, all of one size; the aspect ratio is not kept.
+
+    What is computed: bilinear interpolation with anti-aliasing (a triangle filter as wide as the reduction asks for).
+    For uint8 images that are at least four times the size along both axes, on the CPU and on CUDA with Triton, the mean over a box:
+    cell (i, j) of (h, w) averages the whole pixels of rows [i*H//h, (i+1)*H//h) and columns [j*W//w, (j+1)*W//w), of
+    the rows at most eight, evenly spaced. On photographs the two differ by less than 0.02 on average. Views are
+    sampled anti-aliased (:func:`sample`); that of the whole image differs by as little from the copy without a view.
+
+    Args:
+        images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
+        size: (height, width) of the copies, in pixels.
+        views: (batch, 2, 3), as :func:`compose` has them. What lies beyond the image is its border. None for whole
+            images.
+
+    Returns:
+        In [0, 1] from uint8, as float32 and without a gradient; floating-point images stay on their own scale, are at
+        least float32, and receive a gradient.
+
+    Raises:
+        TypeError: A dtype that is not supported.
+        ValueError: A shape that is not supported, an image without pixels, a size below 1, or not one view per image.
+    """
+    check_images(images)
+    if min(size) < 1:
+        raise ValueError(f"size must be at least (1, 1), got {size!r}.")
+    if views is not None:
+        return sample(images, even_grid(images, size, views))
+    if is_dense_float(images):
+        wide = images.to(torch.promote_types(images.dtype, torch.float32))  # type: ignore[union-attr]
+        small: Tensor = shrink(wide, size)
+        return small
+    ragged = as_ragged(images)
+    if not ragged:
+        return torch.empty(0, 3, *size)
+    copies: Tensor = _lowres(ragged, size[0], size[1])
+    return copies
+
+
+@operator("foveal::lowres", "(Tensor[] images, int height, int width) -> Tensor")
+def _lowres(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]], height: int, width: int
+) -> Float[Tensor, "batch 3 height width"]:
+    small = _empty(images, height, width)
+    _FILL[kernels_for(small.device, small.dtype)](images, small)
+    return small
+
+
+_FILL = {"numba": fill_lowres_on_cpu, "triton": fill_lowres_on_cuda, "torch": fill_lowres_plainly}
+
+
+@torch.library.register_fake("foveal::lowres")  # type: ignore[untyped-decorator]
+def _(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]], height: int, width: int
+) -> Float[Tensor, "batch 3 height width"]:
+    return _empty(images, height, width)
+
+
+def _empty(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]], height: int, width: int
+) -> Float[Tensor, "batch 3 height width"]:
+    return images[0].new_empty(len(images), 3, height, width, dtype=torch.float32)

@@ -1,0 +1,113 @@
+"""Sample images by a grid, averaged over each output pixel's part of them; normalised in the same pass, if asked to."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from foveal.sampler.frames import Images, as_ragged, check_images, count, is_dense_float
+from foveal.sampler.kernels.plain import antialias_dense
+from foveal.sampler.sampling._pixel_format import PixelFormat, pixel_format
+from foveal.sampler.sampling._sample_op import sample_op, sample_with_slope_op
+
+
+def sample(
+    images: Images,
+    grid: Float[Tensor, "batch height width 2"],
+    *,
+    antialias: bool = True,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    dtype: torch.dtype | None = None,
+    channels_last: bool = False,
+) -> Float[Tensor, "batch channel height width"]:
+    """Return what each image shows around its grid points; beyond the border the border's value.
+
+    Anti-aliased, an output pixel is the mean over its footprint: the parallelogram that the steps to the neighbouring
+    grid points span, taken as a box, sheared along the rows, of the same area and second moments. Where the grid
+    magnifies, that is bilinear interpolation. Large footprints are read on every second, third, ... row and column,
+    at most 7 by 7 times two pixels. Beside 16 x 16 bilinear points to an output pixel, on 31 photographs of 0.8
+    to 24 megapixels brought to 224 x 224 by the zoom of ``SpectralSaliency``: 43 dB or more on each, 53 dB in the
+    middle (``temperature=1``); 43 and 50 dB (0.5); 39 and 47 dB (0.25); uniform, 42 and 53 dB. One point to
+    a pixel, there, has 19 and 28 dB. An upright box would cost 6 to 7 dB where every pixel is read.
+
+    Gradients reach the grid, for a footprint that moves and keeps its shape, and dense floating-point images.
+
+    Args:
+        images: (height, width, 3) uint8 tensors of any sizes and strides, or one (batch, channel, height, width)
+            tensor. uint8 comes out in [0, 1]; floating point stays on its own scale.
+        grid: (x, y) in [-1, 1], where -1 and 1 are the outer edges of the border pixels. float32 or float64, on the
+            images' device. A NaN reads pixel 0.
+        antialias: False for one point to an output pixel, bilinearly, as the published samplers have it: equal to
+            ``torch.nn.functional.grid_sample(mode="bilinear", padding_mode="border", align_corners=False)``, which
+            also takes over where ``images`` is one floating-point tensor.
+        mean: For each channel, what is subtracted from the values: in [0, 1] for uint8, else on the images' own scale.
+            None subtracts nothing.
+        std: For each channel, what they are divided by then. None divides by nothing.
+        dtype: Of the result: float32, float16, bfloat16 or float64. Values are computed in the grid's precision, and
+            rounded once. None for the grid's.
+        channels_last: Whether the result is in ``torch.channels_last`` memory. The order of its axes is the same.
+
+    Raises:
+        TypeError: A dtype that is not supported.
+        ValueError: A shape that is not supported, an image without pixels, not one grid per image, another device, or
+            a mean or std that is not one finite number per channel, std above zero.
+
+    Example:
+        >>> grid = torch.zeros(1, 5, 7, 2)
+        >>> sample([torch.full((480, 640, 3), 255, dtype=torch.uint8)], grid).shape
+        torch.Size([1, 3, 5, 7])
+    """
+    return sample_as(images, grid, pixel_format(mean, std, dtype, channels_last), antialias=antialias)
+
+
+def sample_as(
+    images: Images, grid: Float[Tensor, "batch height width 2"], form: PixelFormat, *, antialias: bool
+) -> Float[Tensor, "batch channel height width"]:
+    """Do what `sample` does, for those that keep the form of their pixels."""
+    check_images(images)
+    _check_grid(grid, images)
+    if is_dense_float(images):
+        dense = images.to(grid.dtype)  # type: ignore[union-attr]
+        return form.written(antialias_dense(dense, grid) if antialias else _read_points(dense, grid))
+    with_slope = torch.is_grad_enabled() and grid.requires_grad
+    scale, shift = form.scale_and_shift(3)
+    arguments = (
+        as_ragged(images),
+        grid,
+        antialias,
+        scale,
+        shift,
+        form.dtype or grid.dtype,
+        form.channels_last,
+    )
+    pixels: Tensor = sample_with_slope_op(*arguments)[0] if with_slope else sample_op(*arguments)
+    return pixels
+
+
+def _read_points(
+    images: Float[Tensor, "batch channel _height _width"], grid: Float[Tensor, "batch height width 2"]
+) -> Float[Tensor, "batch channel height width"]:
+    read: Tensor = grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return read
+
+
+def _check_grid(grid: Float[Tensor, "batch height width 2"], images: Images) -> None:
+    if grid.dtype not in (torch.float32, torch.float64):
+        raise TypeError(
+            f"grid must be float32 or float64, got {grid.dtype!r}: half precision misses by whole pixels; call .float()."
+        )
+    if grid.ndim != 4 or grid.shape[-1] != 2:
+        raise ValueError(
+            f"grid must be (batch, height, width, 2), got shape {tuple(grid.shape)!r}: (x, y) come last."
+        )
+    if grid.shape[0] != count(images):
+        raise ValueError(
+            f"grid must be one per image, got {grid.shape[0]!r} for {count(images)!r} images: repeat or cut it."
+        )
+    if count(images) > 0 and images[0].device != grid.device:
+        raise ValueError(
+            f"grid must be on the images' device {images[0].device}, got {grid.device}: call grid.to(...)."
+        )

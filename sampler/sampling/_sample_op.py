@@ -1,0 +1,165 @@
+"""The operators of torch behind `sample`, over ragged uint8 images.
+
+Forward may also write the derivative of each output by x and y. Backward is then a multiply and a sum over those, and
+the full-resolution pixels are free as soon as forward is done.
+"""
+
+# ruff: noqa: PLR0917 - operators of torch take arguments by place
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from foveal.sampler.kernels import kernels_for, operator
+from foveal.sampler.kernels.cpu import pull_back_on_cpu, sample_on_cpu
+from foveal.sampler.kernels.cuda import pull_back_on_cuda, sample_on_cuda
+from foveal.sampler.kernels.plain import sample_plainly
+
+_ARGUMENTS = "(Tensor[] images, Tensor grid, bool antialias, float[] scale, float[] shift, ScalarType dtype, bool channels_last)"
+
+
+_FILL: dict[str, Callable[..., None]] = {
+    "numba": sample_on_cpu,
+    "triton": sample_on_cuda,
+    "torch": sample_plainly,
+}
+
+
+def _fill(grid: Float[Tensor, "batch height width 2"]) -> Callable[..., None]:
+    """Choose what fills given outputs: each function takes the same arguments as `sample_plainly`."""
+    return _FILL[kernels_for(grid.device, grid.dtype)]
+
+
+@operator("foveal::sample", f"{_ARGUMENTS} -> Tensor")
+def sample_op(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]],
+    grid: Float[Tensor, "batch height width 2"],
+    antialias: bool,
+    scale: Sequence[float],
+    shift: Sequence[float],
+    dtype: torch.dtype,
+    channels_last: bool,
+) -> Float[Tensor, "batch 3 height width"]:
+    """Sample, and write each channel times its ``scale`` plus its ``shift``."""
+    pixels = _empty_pixels(grid, dtype, channels_last)
+    none = grid.new_empty(len(images), 2, 3, 0, 0)
+    _fill(grid)(images, grid, pixels, none, antialias=antialias, scale=scale, shift=shift)
+    return pixels
+
+
+@operator("foveal::sample_with_slope", f"{_ARGUMENTS} -> (Tensor, Tensor)")
+def sample_with_slope_op(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]],
+    grid: Float[Tensor, "batch height width 2"],
+    antialias: bool,
+    scale: Sequence[float],
+    shift: Sequence[float],
+    dtype: torch.dtype,
+    channels_last: bool,
+) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch 2 3 height width"]]:
+    """Sample as `sample_op` does, and return the derivatives by the grid's x and y too, in the grid's precision."""
+    pixels, slope = _empty_pixels(grid, dtype, channels_last), _empty_slope(grid)
+    _fill(grid)(images, grid, pixels, slope, antialias=antialias, scale=scale, shift=shift)
+    return pixels, slope
+
+
+@operator("foveal::sample_pull_back", "(Tensor by_pixels, Tensor slope) -> Tensor")
+def _pull_back(
+    by_pixels: Float[Tensor, "batch 3 height width"], slope: Float[Tensor, "batch 2 3 height width"]
+) -> Float[Tensor, "batch height width 2"]:
+    kernels, by_grid = kernels_for(slope.device, slope.dtype), _empty_pull_back(slope)
+    if kernels == "torch":
+        by_grid.copy_((by_pixels[:, None] * slope).sum(dim=2).permute(0, 2, 3, 1))
+    else:
+        (pull_back_on_cpu if kernels == "numba" else pull_back_on_cuda)(by_pixels, slope, by_grid)
+    return by_grid
+
+
+@torch.library.register_fake("foveal::sample")  # type: ignore[untyped-decorator]
+def _(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]],
+    grid: Float[Tensor, "batch height width 2"],
+    antialias: bool,
+    scale: Sequence[float],
+    shift: Sequence[float],
+    dtype: torch.dtype,
+    channels_last: bool,
+) -> Float[Tensor, "batch 3 height width"]:
+    del images, antialias, scale, shift
+    return _empty_pixels(grid, dtype, channels_last)
+
+
+@torch.library.register_fake("foveal::sample_with_slope")  # type: ignore[untyped-decorator]
+def _(
+    images: Sequence[UInt8[Tensor, "_height _width 3"]],
+    grid: Float[Tensor, "batch height width 2"],
+    antialias: bool,
+    scale: Sequence[float],
+    shift: Sequence[float],
+    dtype: torch.dtype,
+    channels_last: bool,
+) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch 2 3 height width"]]:
+    del images, antialias, scale, shift
+    return _empty_pixels(grid, dtype, channels_last), _empty_slope(grid)
+
+
+@torch.library.register_fake("foveal::sample_pull_back")  # type: ignore[untyped-decorator]
+def _(
+    by_pixels: Float[Tensor, "batch 3 height width"], slope: Float[Tensor, "batch 2 3 height width"]
+) -> Float[Tensor, "batch height width 2"]:
+    del by_pixels
+    return _empty_pull_back(slope)
+
+
+def _empty_pixels(
+    grid: Float[Tensor, "batch height width 2"], dtype: torch.dtype, channels_last: bool
+) -> Float[Tensor, "batch 3 height width"]:
+    batch, height, width, _ = grid.shape
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    return torch.empty(batch, 3, height, width, dtype=dtype, device=grid.device, memory_format=order)
+
+
+def _empty_slope(grid: Float[Tensor, "batch height width 2"]) -> Float[Tensor, "batch 2 3 height width"]:
+    batch, height, width, _ = grid.shape
+    return grid.new_empty(batch, 2, 3, height, width)
+
+
+def _empty_pull_back(slope: Float[Tensor, "batch 2 3 height width"]) -> Float[Tensor, "batch height width 2"]:
+    batch, _, _, height, width = slope.shape
+    return slope.new_empty(batch, height, width, 2)
+
+
+def _keep_slope(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    """Keep the derivatives and nothing of the images: their pixels may go before backward comes."""
+    ctx.images = len(inputs[0])
+    ctx.save_for_backward(output[1])
+    ctx.set_materialize_grads(False)
+
+
+def _to_grid(
+    ctx: Any,
+    by_pixels: Float[Tensor, "batch 3 height width"] | None,
+    by_slope: Float[Tensor, "batch 2 3 height width"] | None,
+) -> tuple[list[None] | Float[Tensor, "batch height width 2"] | None, ...]:
+    if by_slope is not None:
+        _refuse()
+    (slope,) = ctx.saved_tensors
+    by_grid = None if by_pixels is None else _pull_back(by_pixels, slope)
+    return [None] * ctx.images, by_grid, None, None, None, None, None
+
+
+def _refuse(*_: Any) -> None:
+    raise NotImplementedError("sample has no second derivative by the grid, as torch's grid_sample has none.")
+
+
+def _refuse_without_slope(*_: Any) -> None:
+    raise NotImplementedError(
+        "foveal::sample has no derivative: a graph that was recorded without gradients has to be recorded with them."
+    )
+
+
+torch.library.register_autograd("foveal::sample", _refuse_without_slope)
+torch.library.register_autograd("foveal::sample_with_slope", _to_grid, setup_context=_keep_slope)
+torch.library.register_autograd("foveal::sample_pull_back", _refuse)

@@ -1,0 +1,23 @@
+"""Zooms: modules that take images and return a batch, as the loader calls them."""
+
+from foveal.sampler.zooms._checkpoint import is_checkpoint
+from foveal.sampler.zooms._mixed_resolution import MixedResolution
+from foveal.sampler.zooms._patch_sampler import PatchSampler
+from foveal.sampler.zooms._saliency_sampler import SaliencySampler
+from foveal.sampler.zooms._token_positions import token_positions
+from foveal.sampler.zooms._uniform_sampler import UniformSampler
+from foveal.sampler.zooms._zoom_record import ZoomRecord, map_from_json, map_to_json
+from foveal.sampler.zooms._zoomed import Zoomed
+
+__all__ = [
+    "MixedResolution",
+    "PatchSampler",
+    "SaliencySampler",
+    "UniformSampler",
+    "ZoomRecord",
+    "Zoomed",
+    "is_checkpoint",
+    "map_from_json",
+    "map_to_json",
+    "token_positions",
+]

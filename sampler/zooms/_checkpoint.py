@@ -1,0 +1,81 @@
+"""A trained zoom in one file: its settings beside its weights, so that it zooms again as it was trained."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foveal.sampler.njet import NJetSaliencyNet
+from foveal.sampler.saliency import ResNet18Saliency, SaliencyNet
+
+VERSION = 1
+NETWORKS: dict[str, type[SaliencyNet | ResNet18Saliency]] = {
+    kind.__name__: kind for kind in (SaliencyNet, ResNet18Saliency, NJetSaliencyNet)
+}
+"""The networks that a checkpoint can make by itself, from their names and ``map_size``."""
+
+
+def describe_network(network: nn.Module) -> dict[str, Any]:
+    """Return what a network is, for a checkpoint: its class by name, and its map if it is one of :data:`NETWORKS`."""
+    name = type(network).__name__
+    known = NETWORKS.get(name) is type(network)
+    return {"network": name, "map_size": tuple(getattr(network, "map_size", ())) if known else None}
+
+
+def is_checkpoint(content: object) -> bool:
+    """Say whether what a file holds is a zoom with its settings, rather than weights alone."""
+    return isinstance(content, dict) and {"version", "settings", "network", "weights"} <= content.keys()
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a checkpoint; nothing in it is run.
+
+    Raises:
+        ValueError: The file is none, or of a newer version.
+    """
+    try:
+        content = torch.load(Path(path), map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # of many kinds, for a file that may hold anything
+        raise ValueError(_not_ours(path)) from error
+    if not is_checkpoint(content):
+        raise ValueError(_not_ours(path))
+    if content["version"] > VERSION:
+        raise ValueError(
+            f"checkpoint must be of version {VERSION} or older, got {content['version']!r} – update foveal."
+        )
+    return dict(content)
+
+
+def make_network(checkpoint: dict[str, Any], network: nn.Module | None) -> nn.Module:
+    """Return the checkpoint's network with its weights: the one given, or one of :data:`NETWORKS`.
+
+    Raises:
+        ValueError: It is none of those and none was given, or its weights do not fit.
+    """
+    name = checkpoint["network"]
+    if network is None:
+        if checkpoint["map_size"] is None or name not in NETWORKS:
+            raise ValueError(
+                f"saliency must be given for a network that is none of {', '.join(NETWORKS)}, got None for {name!r} – "
+                "make it as for training and pass it."
+            )
+        network = NETWORKS[name](tuple(checkpoint["map_size"]))
+    try:
+        network.load_state_dict(checkpoint["weights"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"saliency must have the weights of the {name} that was saved, got {type(network).__name__}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    return network
+
+
+def _not_ours(path: str | os.PathLike[str]) -> str:
+    return (
+        f"checkpoint must be a file that SaliencySampler.save_checkpoint wrote, got {os.fspath(path)!r} – for weights "
+        "alone use load_state_dict."
+    )

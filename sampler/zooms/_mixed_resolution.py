@@ -1,0 +1,179 @@
+"""Mixed resolution: a coarse view of all of the image, and fine cells where its saliency is high, as tokens for a ViT.
+
+The image is cut into even cells, whatever its size. Each becomes a coarse token; the most salient ones are cut once more,
+into a square of fine tokens each. That is the idea of content-adaptive downsampling (Hesse et al. 2023) at the input: a node
+list of the image, of the same length for each, with a transformer in place of convolutions on it.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from foveal.sampler.frames import Images, Views, as_ragged, count, even_grid, identity_grid, out_of_views
+from foveal.sampler.saliency import SpectralSaliency
+from foveal.sampler.sampling import lowres as lowres_of
+from foveal.sampler.sampling import sample
+from foveal.sampler.zooms._saliency_sampler import height_and_width
+from foveal.sampler.zooms._zoomed import Zoomed
+
+
+class MixedResolution(nn.Module):
+    """Samples each image as tokens: all of it coarsely, and its most salient cells finely, too.
+
+    The answer's ``images`` are (batch, tokens, 3, patch_px, patch_px), its ``grid`` (batch, tokens, patch_px, patch_px, 2). First
+    come the ``rows * cols`` coarse tokens, in raster order: each is there, those that are refined as well, so that the first
+    tokens are always the whole view and a token's number says where it lies. Then come the fine ones: cell by
+    cell in raster order, each cell's ``refine * refine`` again in raster order, every one anti-aliased for its own scale.
+    :func:`token_positions` reads place and size of each off the grid, for a position encoding. Every image has as many:
+    ``tokens``.
+
+    Which cells are refined is a hard choice: the pixels pass no gradient to the saliency. The answer's ``saliency`` does, so a
+    module may be trained by a loss on that, such as the cross entropy to where something is known to be; freeze one that is
+    not trained (``requires_grad_(False)``), and a loader works ahead. Dense floating-point images receive a gradient.
+
+    Args:
+        cells: Coarse cells, (rows, cols), or one number for both.
+        patch_px: Height and width in pixels of each token, at least 2.
+        refined: How many cells are refined, the most salient ones; of equals the upper left.
+        refine: Into how many by how many fine tokens.
+        saliency: As of :class:`SaliencySampler`: a module from (batch, 3, height, width) in [0, 1] to logits (batch, 1, rows,
+            cols) of any rows and cols; a cell counts with the mean of what lies in it. :class:`SpectralSaliency` if None.
+        lowres_size: Height and width in pixels of the copy that the saliency module looks at.
+        antialias: As in :func:`sample`.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> zoom = MixedResolution(7, patch_px=16, refined=8)  # 49 + 8 * 4 tokens
+        >>> tokens, grid, saliency = zoom([torch.zeros(3000, 4000, 3, dtype=torch.uint8)])
+        >>> tokens.shape, saliency.shape
+        (torch.Size([1, 81, 3, 16, 16]), torch.Size([1, 1, 31, 31]))
+    """
+
+    def __init__(
+        self,
+        cells: int | tuple[int, int],
+        *,
+        patch_px: int = 16,
+        refined: int,
+        refine: int = 2,
+        saliency: nn.Module | None = None,
+        lowres_size: tuple[int, int] = (128, 128),
+        antialias: bool = True,
+    ) -> None:
+        super().__init__()
+        rows, cols = self.cells = (cells, cells) if isinstance(cells, int) else cells
+        self.lowres_size = height_and_width(lowres_size, "lowres_size")
+        if min(rows, cols) < 1:
+            raise ValueError(f"cells must be at least 1 along each axis, got {cells!r}.")
+        if patch_px < 2:
+            raise ValueError(
+                f"patch_px must be at least 2, got {patch_px!r} – a token of one pixel shows no scale."
+            )
+        if refine < 2:
+            raise ValueError(f"refine must be at least 2, got {refine!r}.")
+        if not 0 <= refined <= rows * cols:
+            raise ValueError(f"refined must be from 0 to the {rows * cols} cells there are, got {refined!r}.")
+        self.patch_px = patch_px
+        self.refined = refined
+        self.refine = refine
+        self.saliency = SpectralSaliency() if saliency is None else saliency
+        self.antialias = antialias
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens each image has: ``rows * cols`` coarse ones, then ``refined * refine**2`` fine ones."""
+        rows, cols = self.cells
+        return rows * cols + self.refined * self.refine**2
+
+    @property
+    def source_px(self) -> tuple[int, int]:
+        """Height and width in pixels beyond which a larger source (or view of it) shows no more: the fine tokens', all over."""
+        rows, cols = self.cells
+        fine = self.refine if self.refined else 1
+        return rows * self.patch_px * fine, cols * self.patch_px * fine
+
+    def forward(
+        self,
+        images: Images,
+        lowres: Float[Tensor, "batch channel rows cols"] | None = None,
+        views: Views | None = None,
+    ) -> Zoomed:
+        """Sample a batch as tokens.
+
+        Args:
+            images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
+            lowres: What ``lowres(images, self.lowres_size, views)`` gives, if it is there already.
+            views: As :class:`SaliencySampler` takes them.
+
+        Returns:
+            The tokens; their grids in the frame of the sources; the saliency in that of the views.
+
+        Raises:
+            ValueError: Images or views do not go together, or have another shape.
+        """
+        small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
+        weights = self._weights(small)
+        like = even_grid(images, (1, 1), None)  # knows the images' device and precision
+        coarse = self._view(1, like).expand(count(images), -1, -1, -1)
+        fine = _cut(self._view(self.refine, like), self.cells)[0][self._choose(weights)]
+        parts = [
+            self._tokens(images, out_of_views(coarse, views)[:, None], self.cells),
+            self._tokens(images, out_of_views(fine, views), (self.refine, self.refine)),
+        ]
+        pixels, grids = (torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True))
+        return Zoomed(pixels.movedim(-1, 2).contiguous(), grids, weights)
+
+    def extra_repr(self) -> str:
+        """Say what is not a submodule."""
+        return (
+            f"cells={self.cells}, patch_px={self.patch_px}, refined={self.refined}, refine={self.refine}, "
+            f"lowres_size={self.lowres_size}, antialias={self.antialias}"
+        )
+
+    def _weights(self, small: Float[Tensor, "batch channel _h _w"]) -> Float[Tensor, "batch 1 rows cols"]:
+        logits: Tensor = self.saliency(small)
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return wide.flatten(1).softmax(dim=1).view_as(logits)
+
+    def _choose(self, weights: Float[Tensor, "batch 1 rows cols"]) -> Int[Tensor, "batch refined"]:
+        """Return the numbers of the most salient cells, ascending."""
+        means = adaptive_avg_pool2d(weights.detach(), self.cells).flatten(1)
+        return means.argsort(dim=1, descending=True, stable=True)[:, : self.refined].sort(dim=1).values
+
+    def _view(self, finer: int, like: Float[Tensor, "batch 1 1 2"]) -> Float[Tensor, "1 height width 2"]:
+        """The pixels of all tokens that there are at a scale, as one picture."""
+        rows, cols = self.cells
+        return identity_grid(
+            (rows * self.patch_px * finer, cols * self.patch_px * finer), like.dtype, like.device
+        )
+
+    def _tokens(
+        self, images: Images, pictures: Float[Tensor, "batch pictures height width 2"], cut: tuple[int, int]
+    ) -> tuple[Float[Tensor, "batch tokens side side _channel"], Float[Tensor, "batch tokens side side 2"]]:
+        """Sample some pictures of each image, each with the footprints of its own steps, and cut them into tokens."""
+        batch, each = pictures.shape[:2]
+        grids = pictures.flatten(0, 1)
+        if isinstance(images, Tensor) and images.is_floating_point():  # to repeat these would be to copy them
+            dense = [sample(images, picture, antialias=self.antialias) for picture in pictures.unbind(1)]
+            none = pictures.new_empty(batch, 0, images.shape[1], *pictures.shape[2:4])
+            pixels = (torch.stack(dense, dim=1) if dense else none).flatten(0, 1)
+        else:
+            repeated = [image for image in as_ragged(images) for _ in range(each)]
+            pixels = sample(repeated, grids, antialias=self.antialias)
+        tokens = each * cut[0] * cut[1]
+        first, second = (_cut(part, cut) for part in (pixels.movedim(1, -1), grids))
+        shape = (batch, tokens, *second.shape[2:4])
+        return first.reshape(*shape, first.shape[-1]), second.reshape(*shape, 2)
+
+
+def _cut(
+    pictures: Float[Tensor, "pictures height width last"], cells: tuple[int, int]
+) -> Float[Tensor, "pictures cells _side _side last"]:
+    """Cut pictures into squares, in raster order."""
+    rows, cols = cells
+    number, height, width, last = pictures.shape
+    squares = pictures.reshape(number, rows, height // rows, cols, width // cols, last).transpose(2, 3)
+    return squares.reshape(number, rows * cols, height // rows, width // cols, last)

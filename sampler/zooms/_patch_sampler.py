@@ -1,0 +1,173 @@
+"""Differentiable patch selection: score a small copy, cut the best patches out of the full resolution."""
+
+from typing import get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from foveal.sampler.frames import Images, as_ragged, check_images, is_dense_float
+from foveal.sampler.patches import (
+    Border,
+    Geometry,
+    Gradient,
+    PerturbedTopK,
+    ScoreNet,
+    cut_patches,
+    hard_topk,
+    mix_patches,
+    patch_corners,
+    patch_grids,
+    zero_to_one,
+)
+from foveal.sampler.sampling import lowres as lowres_of
+from foveal.sampler.zooms._saliency_sampler import height_and_width
+from foveal.sampler.zooms._zoomed import Zoomed
+
+
+class PatchSampler(nn.Module):
+    """Brings back K patches of each image, at full resolution (Cordonnier et al., CVPR 2021).
+
+    images -> :func:`lowres` -> scores -> :class:`PerturbedTopK` -> patches. In training, with a scorer that can learn,
+    each patch is the mean over the places that the perturbed choice went to, with their shares, and the gradient reaches
+    the scorer through them. With ``eval()``, or where nothing can learn, they are the K best, plainly cut out. Either way
+    they come in the order of their places, by rows. Choice and mixture run in float32 also under autocast.
+
+    As a sampler of a loader, its batches are (batch, k, 3, patch_size, patch_size). ``saliency`` is the softmax of the
+    scores before they are stretched to [0, 1], which :func:`saliency_entropy` wants; ``grid`` is where each pixel of the
+    patches looks, for a mixture on average, and ``grid.mean((2, 3))`` is where the patches are, for :class:`PatchTransformer`.
+
+    Args:
+        k: How many patches of each image.
+        patch_size: Their height and width in pixels of the original.
+        score: A module from (batch, 3, height, width) in [0, 1] to scores (batch, 1, rows, cols). Where its cells look is
+            said by its ``first_centre_px`` and ``stride_px``; without them, the cells tile the image. :class:`ScoreNet` if
+            None.
+        lowres_size: Height and width in pixels of the copy that is scored. Patches lie ``8 / lowres_size`` of the image
+            apart with :class:`ScoreNet`; smaller ones than that leave gaps between them.
+        geometry: ``"centred"`` puts each patch's middle at that of what was scored, and repeats the image's border beyond
+            it. ``"published"`` is the published layout, with zeros beyond the border: patches as if the scores
+            tiled the image, which they do not.
+        sigma: As in :class:`PerturbedTopK`, whose scores are stretched to [0, 1]; ``topk.anneal`` lowers it.
+        samples: As in :class:`PerturbedTopK`.
+        gradient: As in :class:`PerturbedTopK`.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> patches = PatchSampler(5, 100)
+        >>> images, grid, saliency = patches([torch.zeros(3000, 4000, 3, dtype=torch.uint8)])
+        >>> images.shape, saliency.shape
+        (torch.Size([1, 5, 3, 100, 100]), torch.Size([1, 1, 31, 31]))
+    """
+
+    source_px: None = None
+
+    def __init__(
+        self,
+        k: int,
+        patch_size: int,
+        *,
+        score: nn.Module | None = None,
+        lowres_size: int | tuple[int, int] = 256,
+        geometry: Geometry = "centred",
+        sigma: float = 0.05,
+        samples: int = 500,
+        gradient: Gradient = "diagonal",
+    ) -> None:
+        super().__init__()
+        if patch_size < 1:
+            raise ValueError(f"patch_size must be at least 1 pixel, got {patch_size!r}.")
+        if geometry not in get_args(Geometry):
+            raise ValueError(f"geometry must be one of {get_args(Geometry)!r}, got {geometry!r}.")
+        self.topk = PerturbedTopK(k, sigma=sigma, samples=samples, gradient=gradient)
+        self.score = ScoreNet() if score is None else score
+        self.patch_size = patch_size
+        self.lowres_size = height_and_width(lowres_size, "lowres_size")
+        self.geometry: Geometry = geometry
+        self.border: Border = "replicate" if geometry == "centred" else "zeros"
+
+    def forward(
+        self,
+        images: Images,
+        lowres: Float[Tensor, "batch channel rows cols"] | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Zoomed:
+        """Cut patches out of a batch.
+
+        Args:
+            images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
+            lowres: What ``lowres(images, self.lowres_size)`` gives, if it is there already.
+            generator: Where the noise of training comes from; None for torch's own.
+
+        Returns:
+            Images (batch, k, channel, patch_size, patch_size), in [0, 1] from uint8, else on their own scale; grid
+            (batch, k, patch_size, patch_size, 2), (x, y) beyond [-1, 1] where a patch reaches beyond the image; saliency
+            (batch, 1, rows, cols).
+
+        Raises:
+            ValueError: Images have another shape, or there are fewer scores than patches.
+        """
+        check_images(images)
+        small = lowres_of(images, self.lowres_size) if lowres is None else lowres
+        scores = self.score(small)
+        with torch.autocast(small.device.type, enabled=False):
+            scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+            patches, grid = self._patches(images, scores, generator)
+            return Zoomed(patches, grid, scores.flatten(1).softmax(1).view_as(scores))
+
+    def extra_repr(self) -> str:
+        """Say what is not a submodule."""
+        return f"patch_size={self.patch_size}, lowres_size={self.lowres_size}, geometry={self.geometry!r}"
+
+    def _patches(
+        self, images: Images, scores: Float[Tensor, "batch 1 rows cols"], generator: torch.Generator | None
+    ) -> tuple[Float[Tensor, "batch k channel size size"], Float[Tensor, "batch k size size 2"]]:
+        flat = scores.flatten(1)
+        soft = self.training and scores.requires_grad
+        chosen = self.topk(zero_to_one(flat), generator) if soft else hard_topk(flat, self.topk.k)
+        each = [
+            self._of_one(image, choice, (scores.shape[2], scores.shape[3]))
+            for image, choice in zip(_as_hwc(images), chosen, strict=True)
+        ]
+        if not each:
+            return self._nothing(images, scores)
+        patches, grids = zip(*each, strict=True)
+        return torch.stack(patches), torch.stack(grids)
+
+    def _of_one(
+        self,
+        image: Tensor,
+        choice: Float[Tensor, "k positions"] | Int[Tensor, " k"],
+        cells: tuple[int, int],
+    ) -> tuple[Float[Tensor, "k channel size size"], Float[Tensor, "k size size 2"]]:
+        size = (image.shape[0], image.shape[1])
+        corners = patch_corners(
+            self.score, size, self.lowres_size, cells, patch_size=self.patch_size, geometry=self.geometry
+        )
+        if choice.is_floating_point():
+            patches = mix_patches(image, corners, choice, self.patch_size, self.border)
+            where = choice @ corners.to(choice)
+        else:
+            where = corners[choice.cpu()]
+            patches = cut_patches(image, where, self.patch_size, self.border)
+            where = where.to(image.device, torch.float32)
+        return patches, patch_grids(where, size, self.patch_size)
+
+    def _nothing(
+        self, images: Images, scores: Float[Tensor, "0 1 rows cols"]
+    ) -> tuple[Float[Tensor, "0 k channel size size"], Float[Tensor, "0 k size size 2"]]:
+        """Nothing was scored, and the rest of the epoch still knows its shape."""
+        channels = images.shape[1] if isinstance(images, Tensor) else 3
+        shape = (0, self.topk.k, channels, self.patch_size, self.patch_size)
+        return scores.new_zeros(shape), scores.new_zeros(*shape[:2], *shape[3:], 2)
+
+
+def _as_hwc(images: Images) -> list[Tensor]:
+    if is_dense_float(images):
+        dense: Tensor = images  # type: ignore[assignment]
+        wide = dense.to(torch.promote_types(dense.dtype, torch.float32))
+        return list(wide.permute(0, 2, 3, 1).unbind(0))
+    return as_ragged(images)

@@ -1,0 +1,233 @@
+"""The paper's layer: look at a small copy, decide where to look closely, sample the full resolution there."""
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from foveal.sampler.frames import Images, Views, boxes_in_views, out_of_views
+from foveal.sampler.grids import Family, Padding, check_zoom, unchecked_grid
+from foveal.sampler.saliency import SaliencyNet
+from foveal.sampler.sampling import lowres as lowres_of
+from foveal.sampler.sampling import pixel_format, sample_as
+from foveal.sampler.zooms._checkpoint import VERSION, describe_network, make_network, read_checkpoint
+from foveal.sampler.zooms._zoomed import Zoomed
+
+_SETTINGS = (
+    "out_size",
+    "lowres_size",
+    "family",
+    "fwhm_cells",
+    "padding",
+    "temperature",
+    "max_zoom",
+    "min_zoom",
+    "antialias",
+)
+_FORM = ("mean", "std", "dtype", "channels_last")
+
+
+class SaliencySampler(nn.Module):
+    """Zooms each image to what its saliency says matters (Recasens et al. 2018).
+
+    images -> :func:`lowres` -> saliency logits -> softmax -> :func:`zoom_grid` -> :func:`sample`. Gradients reach the
+    saliency network through the pixels, and the images themselves where they are a floating-point tensor. Softmax and
+    grid run in float32 (float64 if the logits are) also under autocast.
+
+    Args:
+        out_size: Height and width of the output in pixels, or one number for both.
+        saliency: A module from (batch, 3, height, width) in [0, 1] to logits (batch, 1, rows, cols) of any rows and
+            cols. A map that is non-negative already goes in as its logarithm. :class:`SaliencyNet` if None.
+        lowres_size: Height and width in pixels of the copy that the saliency module looks at.
+        family: How points are attracted, as in :func:`zoom_grid`.
+        fwhm_cells: Width of the attraction, as in :func:`zoom_grid`.
+        padding: As in :func:`zoom_grid`.
+        temperature: Divides the logits. Below 1 the saliency is sharper and the zoom stronger: 0.25 is the fourth
+            power of the map. The gain of other papers, which multiplies the logits, is its reciprocal.
+        max_zoom: As in :func:`zoom_grid`. It also bounds ``source_px``, the height and width beyond which a larger
+            source could not show more.
+        min_zoom: As in :func:`zoom_grid`.
+        antialias: As in :func:`sample`.
+        mean: As in :func:`sample`. The saliency module sees values that are not normalised.
+        std: As in :func:`sample`.
+        dtype: As in :func:`sample`. Grid and saliency stay in float32.
+        channels_last: As in :func:`sample`.
+
+    Raises:
+        TypeError: A dtype that is no floating point.
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> zoom = SaliencySampler(224)
+        >>> images, grid, saliency = zoom([torch.zeros(3000, 4000, 3, dtype=torch.uint8)])
+        >>> images.shape, saliency.shape
+        (torch.Size([1, 3, 224, 224]), torch.Size([1, 1, 31, 31]))
+    """
+
+    def __init__(
+        self,
+        out_size: int | tuple[int, int],
+        *,
+        saliency: nn.Module | None = None,
+        lowres_size: tuple[int, int] = (128, 128),
+        family: Family = "kernel",
+        fwhm_cells: float = 8.0,
+        padding: Padding = "reflect",
+        temperature: float = 1.0,
+        max_zoom: float | None = None,
+        min_zoom: float | None = None,
+        antialias: bool = True,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        dtype: torch.dtype | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.out_size = height_and_width(out_size, "out_size")
+        self.lowres_size = height_and_width(lowres_size, "lowres_size")
+        check_zoom(
+            self.out_size,
+            family=family,
+            fwhm_cells=fwhm_cells,
+            padding=padding,
+            max_zoom=max_zoom,
+            min_zoom=min_zoom,
+        )
+        if not temperature > 0:
+            raise ValueError(f"temperature must be positive, got {temperature!r}.")
+        self.saliency = SaliencyNet() if saliency is None else saliency
+        self.family = family
+        self.fwhm_cells = float(fwhm_cells)
+        self.padding = padding
+        self.temperature = float(temperature)
+        self.max_zoom = None if max_zoom is None else float(max_zoom)
+        self.min_zoom = None if min_zoom is None else float(min_zoom)
+        self.antialias = antialias
+        self.form = pixel_format(mean, std, dtype, channels_last)
+
+    @classmethod
+    def from_checkpoint(
+        cls, path: str | os.PathLike[str], *, saliency: nn.Module | None = None, **changes: Any
+    ) -> "SaliencySampler":
+        """Return the zoom that :meth:`save_checkpoint` wrote, as ``foveal train`` does; on the CPU.
+
+        Args:
+            path: The file. Nothing in it is run.
+            saliency: For a network of yours, one made as for training; its weights are replaced. None for those that
+                Foveal has.
+            **changes: Settings that shall be others than those it was trained with, such as ``out_size``.
+
+        Raises:
+            ValueError: It is no such file, of a newer version, or of another network.
+        """
+        checkpoint = read_checkpoint(path)
+        return cls(**{**checkpoint["settings"], **changes}, saliency=make_network(checkpoint, saliency))
+
+    def save_checkpoint(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+        """Write settings and weights to one file, which :meth:`from_checkpoint` and ``foveal zoom --saliency`` take."""
+        torch.save(
+            {
+                "version": VERSION,
+                "settings": self.settings,
+                **describe_network(self.saliency),
+                "weights": self.saliency.state_dict(),
+            },
+            path,
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All arguments but the saliency network, as plain values."""
+        own = {name: getattr(self, name) for name in _SETTINGS}
+        return own | {name: getattr(self.form, name) for name in _FORM}
+
+    @property
+    def source_px(self) -> tuple[int, int] | None:
+        """Height and width in pixels beyond which a larger source (or view of it) shows no more; None without a ``max_zoom``."""
+        if self.max_zoom is None:
+            return None
+        height, width = self.out_size
+        return math.ceil(height * self.max_zoom), math.ceil(width * self.max_zoom)
+
+    @property
+    def boxes_from(self) -> str | None:
+        """Which field of the samples a loader is to pass as ``boxes``; None for a saliency that takes none, or by hand."""
+        field: str | None = getattr(self.saliency, "boxes_from", None)
+        return field
+
+    def forward(
+        self,
+        images: Images,
+        lowres: Float[Tensor, "batch channel rows cols"] | None = None,
+        views: Views | None = None,
+        boxes: Sequence[Float[Tensor, "_count 4"]] | None = None,
+    ) -> Zoomed:
+        """Zoom a batch.
+
+        Args:
+            images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
+            lowres: What ``lowres(images, self.lowres_size, views)`` gives, if it is there already.
+            views: (batch, 2, 3), as :func:`compose` has them: flipped, cropped, turned images that are zoomed without
+                being made first. What lies beyond the image is its border. None for whole images.
+            boxes: For a saliency that takes them, such as :class:`BoxSaliency`: for each image (n, 4), (x0, y0, x1, y1)
+                as fractions of the source's width and height. With views, they are taken into the view.
+
+        Returns:
+            The zoomed images; the grid in the frame of the sources, whatever the views; the saliency in that of the views.
+
+        Raises:
+            ValueError: Images, views or boxes do not go together, or have another shape; or boxes are given to a
+                saliency that takes none, or none to one that does.
+        """
+        small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
+        weights = self._weights(self._logits(small, views, boxes))
+        grid = unchecked_grid(
+            weights,
+            self.out_size,
+            family=self.family,
+            fwhm_cells=self.fwhm_cells,
+            padding=self.padding,
+            max_zoom=self.max_zoom,
+            min_zoom=self.min_zoom,
+        )
+        grid = out_of_views(grid, views)
+        return Zoomed(sample_as(images, grid, self.form, antialias=self.antialias), grid, weights)
+
+    def extra_repr(self) -> str:
+        """Say what is not a submodule."""
+        plain = {name: value for name, value in self.settings.items() if name not in _FORM}
+        return ", ".join([*(f"{name}={value!r}" for name, value in plain.items()), str(self.form)])
+
+    def _logits(
+        self,
+        small: Float[Tensor, "batch channel rows cols"],
+        views: Views | None,
+        boxes: Sequence[Float[Tensor, "_count 4"]] | None,
+    ) -> Float[Tensor, "batch 1 _rows _cols"]:
+        logits: Tensor
+        if boxes is None:
+            logits = self.saliency(small)
+        elif hasattr(self.saliency, "boxes_from"):
+            logits = self.saliency(small, boxes_in_views(boxes, views, small.shape[0]))
+        else:
+            raise ValueError(
+                f"boxes must be None for {type(self.saliency).__name__}, got {len(boxes)} – use BoxSaliency, or a module of "
+                "yours with an attribute boxes_from and forward(small, boxes)."
+            )
+        return logits
+
+    def _weights(self, logits: Float[Tensor, "batch 1 rows cols"]) -> Float[Tensor, "batch 1 rows cols"]:
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return (wide / self.temperature).flatten(1).softmax(dim=1).view_as(logits)
+
+
+def height_and_width(size: int | tuple[int, int], name: str) -> tuple[int, int]:
+    """Read a size as users give it: one number for a square, or (height, width)."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise ValueError(f"{name} must be at least 1 pixel, got {size!r}.")
+    return height, width

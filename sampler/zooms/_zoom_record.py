@@ -1,0 +1,110 @@
+"""What has to be kept of a zoom, so that what is found in a zoomed image can be told in pixels of its original."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from foveal.sampler.grids import Family, Padding, zoom_grid
+
+_VERSION = 1
+_SETTINGS = ("family", "fwhm_cells", "padding", "max_zoom", "min_zoom")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ZoomRecord:
+    """One image's zoom in compact form: its saliency, four kilobytes, rather than its grid, four hundred.
+
+    ``foveal zoom`` keeps it beside each zoomed image, as member ``zoom.json``.
+
+    Attributes:
+        source_size: (height, width) of the upright original in pixels.
+        out_size: (height, width) of the zoomed image.
+        saliency: (rows, cols) float32.
+        family: This and the others as in :func:`zoom_grid`.
+        fwhm_cells: Width of the attraction.
+        padding: What lies beyond the map.
+        max_zoom: The bound on magnification.
+        min_zoom: The bound on shrinking.
+
+    Example:
+        >>> record = ZoomRecord.from_json(json.loads(sample["zoom.json"]))
+        >>> [boxes] = unwarp_boxes([found], record.grid(), record.source_size)
+    """
+
+    source_size: tuple[int, int]
+    out_size: tuple[int, int]
+    saliency: Float[Tensor, "rows cols"]
+    family: Family = "kernel"
+    fwhm_cells: float = 8.0
+    padding: Padding = "reflect"
+    max_zoom: float | None = None
+    min_zoom: float | None = None
+
+    @classmethod
+    def of(
+        cls, zoom: nn.Module, saliency: Float[Tensor, "1 rows cols"], source_size: tuple[int, int]
+    ) -> "ZoomRecord":
+        """Return the record of one image that a :class:`SaliencySampler` or :class:`UniformSampler` zoomed."""
+        settings: dict[str, Any] = {name: getattr(zoom, name) for name in _SETTINGS if hasattr(zoom, name)}
+        out_size: Any = zoom.out_size
+        return cls(source_size, out_size, saliency[0].detach().float().cpu(), **settings)
+
+    def grid(self) -> Float[Tensor, "1 height width 2"]:
+        """Return where each output pixel looked: (x, y) in [-1, 1] of the upright original, as in :func:`zoom_grid`.
+
+        What the sampler had, to rounding.
+        """
+        return zoom_grid(
+            self.saliency[None, None],
+            self.out_size,
+            family=self.family,
+            fwhm_cells=self.fwhm_cells,
+            padding=self.padding,
+            max_zoom=self.max_zoom,
+            min_zoom=self.min_zoom,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return {
+            "version": _VERSION,
+            "source_size": list(self.source_size),
+            "out_size": list(self.out_size),
+            **{name: getattr(self, name) for name in _SETTINGS},
+            **map_to_json(self.saliency),
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "ZoomRecord":
+        """Return what :meth:`to_json` made a dict of, whatever else is in it.
+
+        Raises:
+            ValueError: It is something else, or of a newer version.
+        """
+        version = record.get("version")
+        if not isinstance(version, int) or not 1 <= version <= _VERSION:
+            raise ValueError(f"version must be in [1, {_VERSION}], got {version!r} – use a newer foveal.")
+        try:
+            saliency = map_from_json(record)
+            (height, width), (rows, cols) = record["source_size"], record["out_size"]
+            return cls((height, width), (rows, cols), saliency, **{name: record[name] for name in _SETTINGS})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"record must be one that to_json made, got {sorted(record)!r}.") from error
+
+
+def map_to_json(saliency: Float[Tensor, "rows cols"]) -> dict[str, Any]:
+    """Return a map as plain JSON: its size, and its float32 numbers row by row, little-endian, in base64."""
+    content = saliency.detach().float().cpu().numpy().astype("<f4").tobytes()
+    return {"map_size": list(saliency.shape), "saliency": base64.b64encode(content).decode()}
+
+
+def map_from_json(record: Mapping[str, Any]) -> Float[Tensor, "_rows _cols"]:
+    """Return the map that :func:`map_to_json` put into a record; a missing or malformed one raises as JSON does."""
+    values = np.frombuffer(base64.b64decode(record["saliency"], validate=True), "<f4")
+    return torch.from_numpy(values.astype(np.float32).reshape(record["map_size"]))

@@ -1,0 +1,39 @@
+"""Indexes: where each sample lies in its tar."""
+
+from foveal.shards.index._cache import Cache, name_of
+from foveal.shards.index._idx_format import LONGEST_TAG, Stamp, parse_stamp
+from foveal.shards.index._index import (
+    Found,
+    ShardIndex,
+    find_index,
+    fresh_count,
+    index_path,
+    kept,
+    read_index,
+    tar_stamp,
+    write_index,
+)
+from foveal.shards.index._scan import UnusableError, agreed, scan
+from foveal.shards.index._tar import Member, split_name
+
+__all__ = [
+    "LONGEST_TAG",
+    "Cache",
+    "Found",
+    "Member",
+    "ShardIndex",
+    "Stamp",
+    "UnusableError",
+    "agreed",
+    "find_index",
+    "fresh_count",
+    "index_path",
+    "kept",
+    "name_of",
+    "parse_stamp",
+    "read_index",
+    "scan",
+    "split_name",
+    "tar_stamp",
+    "write_index",
+]

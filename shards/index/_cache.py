@@ -1,0 +1,118 @@
+"""The folder for what is worked out once: indexes that have no place beside their tar, unpacked gzip tars."""
+
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from foveal.shards._error import ShardError
+from foveal.shards.index._idx_format import Stamp
+from foveal.shards.naming import identity_of, is_remote, local_path
+from foveal.shards.store import replacing
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A folder that may be emptied at any time; files are named by a hash of what names the tar.
+
+    That is its absolute path, links followed, or its URL without what is secret in it.
+    """
+
+    folder: Path
+
+    @classmethod
+    def at(cls, folder: str | os.PathLike[str] | None) -> "Cache":
+        """Return the cache in ``folder``, None for the user's own (``$XDG_CACHE_HOME`` or ``~/.cache``)."""
+        if folder is not None:
+            return cls(Path(folder).absolute())
+        return cls(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "foveal")
+
+    def index_path(self, url: str) -> Path:
+        """Return where the index of a shard is kept."""
+        return self.folder / f"{name_of(url)}.idx"
+
+    def store(self, path: Path, content: bytes) -> bool:
+        """Write a file of the cache; return False where the folder cannot be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as file:
+                file.write(content)
+        except OSError:
+            return False
+        return True
+
+    def open_tar(self, url: str) -> BinaryIO:
+        """Open a shard for reading; a gzip-compressed one is unpacked into the cache first, once.
+
+        Raises:
+            ShardError: It cannot be opened or unpacked.
+        """
+        file = open_local(url)
+        if not is_gzip(file):
+            return file
+        with file:
+            return self.unpacked(url, Stamp.of(os.fstat(file.fileno())), lambda: file)
+
+    def unpacked(self, url: str, stamp: Stamp, open_packed: Callable[[], BinaryIO]) -> BinaryIO:
+        """Open a gzip-compressed shard, unpacked; ``open_packed`` is called where it is not kept in this state yet.
+
+        Raises:
+            ShardError: It cannot be unpacked, or as ``open_packed`` raises it.
+        """
+        path = self.folder / f"{name_of(url)}-{stamp.digest}.tar"
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return path.open("rb", buffering=0)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open_packed() as packed, replacing(path) as tar:
+                _unpack(packed, tar)
+            _remove_older(path, name_of(url))
+            return path.open("rb", buffering=0)
+        except (zlib.error, gzip.BadGzipFile) as error:
+            raise ShardError(url, None, f"is a damaged gzip file: {error}") from error
+        except OSError as error:
+            reason = (
+                f"cannot be unpacked into {str(self.folder)!r}: {error.strerror}: unpack it, or set cache_dir"
+            )
+            raise ShardError(url, None, reason) from error
+
+
+def open_local(url: str) -> BinaryIO:
+    """Open a shard's file as it lies there, without a buffer.
+
+    Raises:
+        ShardError: It cannot be opened, or is a folder.
+    """
+    try:
+        return open(local_path(url), "rb", buffering=0)  # noqa: PTH123 - Path("") would be the folder
+    except OSError as error:
+        raise ShardError(url, None, f"cannot be opened: {error.strerror}") from error
+
+
+def is_gzip(file: BinaryIO) -> bool:
+    """Return whether the file starts as gzip files do."""
+    return os.pread(file.fileno(), 2, 0) == b"\x1f\x8b"
+
+
+def _unpack(packed: BinaryIO, tar: BinaryIO) -> None:
+    """Unpack what there is: of a file that was cut, the tar is cut too, and is read as such."""
+    with gzip.open(packed) as unpacked, suppress(EOFError):
+        while chunk := unpacked.read1(1 << 20):  # read() would lose what it has when the file ends early
+            tar.write(chunk)
+
+
+def _remove_older(path: Path, name: str) -> None:
+    for other in path.parent.glob(f"{name}-*.tar"):
+        if other != path:
+            other.unlink(missing_ok=True)
+
+
+def name_of(url: str) -> str:
+    """Return the name of a shard in the cache."""
+    what = identity_of(url) if is_remote(url) else Path(local_path(url)).resolve()
+    return hashlib.sha256(os.fsencode(what)).hexdigest()[:32]

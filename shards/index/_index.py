@@ -1,0 +1,209 @@
+"""Where each sample of a shard lies, found once and kept as an index file.
+
+An index is looked for beside the tar, then in the cache; where neither is there or fresh, the tar's headers are
+read and the result is kept in the cache. Ours carry the state of the tar they were written for. An index that
+DALI's tool wrote has none: it is taken over when it is no older than the tar and agrees with it.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import Int64
+
+from foveal.shards._error import ShardError
+from foveal.shards.index._cache import Cache, is_gzip, open_local
+from foveal.shards.index._idx_format import (
+    TAIL,
+    Stamp,
+    format_index,
+    is_quoted,
+    parse_count,
+    parse_line,
+    parse_stamp,
+)
+from foveal.shards.index._scan import UnusableError, agreed, scan
+from foveal.shards.index._tar import Cut, Member
+from foveal.shards.naming import local_path
+from foveal.shards.store import replacing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShardIndex:
+    """The samples of one shard: the text of its index, and where each line starts. Lines are parsed when asked for.
+
+    ``stamp`` is the state of the tar that this was written for.
+    """
+
+    text: bytes
+    starts: Int64[np.ndarray, " lines"]
+    stamp: Stamp | None
+
+    @classmethod
+    def of(cls, text: bytes) -> "ShardIndex":
+        """Return the index that an index file of ours holds."""
+        starts = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
+        return cls(text, starts, parse_stamp(text[-TAIL:]))
+
+    def __len__(self) -> int:
+        return parse_count(self.text[:64]) or 0
+
+    def __getitem__(self, sample: int) -> list[Member]:
+        return parse_line(self.text[self.starts[sample] : self.starts[sample + 1] - 1])
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One shard's number of samples and its index: a file, or the index itself where it could not be kept.
+
+    ``complaint`` says what is wrong with the index file beside the tar when it had to be put aside, ``cut`` where the
+    tar ends too early.
+    """
+
+    count: int
+    index: Path | ShardIndex
+    complaint: str | None = None
+    cut: str | None = None
+
+
+def index_path(url: str) -> Path:
+    """Return where a shard's index file lies, for us and for DALI: ``train-0.idx`` beside ``train-0.tar``."""
+    path = Path(local_path(url))
+    return path.with_suffix(".idx") if path.suffix == ".tar" else path.with_name(path.name + ".idx")
+
+
+def find_index(url: str, cache: Cache) -> Found:
+    """Find a shard's index, or work it out; with a fresh one at hand only the ends of a small file are read.
+
+    Raises:
+        ShardError: The shard cannot be read, or a sample has two members of one name.
+    """
+    stamp = tar_stamp(url)
+    for path in (index_path(url), cache.index_path(url)):
+        count = fresh_count(path, stamp)
+        if count is not None:
+            return Found(count, path)
+    return _work_out(url, cache, stamp)
+
+
+def read_index(path: Path) -> ShardIndex:
+    """Read an index file of ours."""
+    return ShardIndex.of(path.read_bytes())
+
+
+def tar_stamp(url: str) -> Stamp:
+    """Return the present state of a shard's file."""
+    try:
+        return Stamp.of(Path(local_path(url)).stat())
+    except OSError as error:
+        raise ShardError(url, None, f"cannot be opened: {error.strerror}") from error
+
+
+def write_index(url: str | os.PathLike[str], *, force: bool = False) -> Path:
+    """Write a shard's index file beside it, v1.2, as DALI's reader takes it too.
+
+    Args:
+        url: A plain local tar, as a path or ``file:`` URL.
+        force: Write it even where a fresh one is there.
+
+    Returns:
+        The index file: ``train-0.idx`` for ``train-0.tar``. It appears complete or not at all.
+
+    Raises:
+        ShardError: The tar cannot be read to its end, is compressed, or has white space in a name (which the format
+            cannot say); such a shard is read without this file. Or the folder cannot be written.
+    """
+    url = os.fspath(url)
+    path, stamp = index_path(url), tar_stamp(url)
+    with open_local(url) as tar:
+        if is_gzip(tar):
+            raise ShardError(url, None, "is gzip-compressed, and an index is of plain tars: unpack it first")
+        if not force and _is_fresh(url, path, tar, stamp):
+            return path
+        lines, cut = scan(url, tar)
+    _check_representable(url, lines, cut)
+    try:
+        with replacing(path) as file:
+            file.write(format_index(lines, stamp))
+    except OSError as error:
+        raise ShardError(url, None, f"its index {str(path)!r} cannot be written: {error.strerror}") from error
+    return path
+
+
+def _check_representable(url: str, lines: list[bytes], cut: Cut | None) -> None:
+    if cut is not None:
+        raise ShardError(url, cut.key, f"{cut.reason}: no index was written")
+    for line in lines:
+        if is_quoted(line):
+            key = parse_line(line)[0].key
+            raise ShardError(
+                url, key, "no index was written: its format has no way to say names with white space"
+            )
+
+
+def _is_fresh(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> bool:
+    if fresh_count(path, stamp) is not None:
+        return True
+    try:
+        return _adopt(url, path, tar, stamp) is not None
+    except UnusableError:
+        return False
+
+
+def fresh_count(path: Path, stamp: Stamp) -> int | None:
+    """Return the number of samples from an index file of ours, None where there is none for this state of the tar."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            head = file.read(64)
+            file.seek(-min(TAIL, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            tail = file.read()
+    except OSError:
+        return None
+    return parse_count(head) if parse_stamp(tail) == stamp else None
+
+
+def _work_out(url: str, cache: Cache, stamp: Stamp) -> Found:
+    complaint, cut, lines = None, None, None
+    with cache.open_tar(url) as tar:
+        try:
+            lines = _adopt(url, index_path(url), tar, stamp)
+        except UnusableError as error:
+            complaint = f"{str(index_path(url))!r} {error}"
+        if lines is None:
+            lines, cut = scan(url, tar)
+    return kept(url, cache, stamp, lines, complaint=complaint, cut=cut)
+
+
+def kept(
+    url: str, cache: Cache, stamp: Stamp, lines: list[bytes], *, complaint: str | None, cut: Cut | None
+) -> Found:
+    """Keep what was worked out in the cache, but for an index of a tar that was cut: that is said every time."""
+    text = format_index(lines, stamp)
+    if cut is None and cache.store(cache.index_path(url), text):
+        return Found(len(lines), cache.index_path(url), complaint)
+    return Found(len(lines), ShardIndex.of(text), complaint, _tell_cut(url, lines, cut))
+
+
+def _tell_cut(url: str, lines: list[bytes], cut: Cut | None) -> str | None:
+    if cut is None:
+        return None
+    last = f"the last whole one is {parse_line(lines[-1])[-1].key!r}" if lines else "none is whole"
+    return f"{url}: {cut.reason}; of its samples, {last}"
+
+
+def _adopt(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> list[bytes] | None:
+    """Return the line of each sample by an index file that is not ours, None where there is none.
+
+    v1.1 has no names, so the tar's headers are read all the same, and must agree.
+    """
+    try:
+        text, written = path.read_bytes(), path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UnusableError(f"cannot be read: {error.strerror}") from error
+    if parse_stamp(text[-TAIL:]) is not None or written.st_mtime_ns < (stamp.mtime_ns or 0):
+        raise UnusableError("was written for another state of its tar")
+    return agreed(url, text, tar)

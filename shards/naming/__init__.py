@@ -1,0 +1,16 @@
+"""What strings mean: locations, sizes, and the extensions of members."""
+
+from foveal.shards.naming._extensions import INTEGERS, JSON
+from foveal.shards.naming._location import identity_of, index_url, is_remote, local_path, scheme_of
+from foveal.shards.naming._size import parse_size
+
+__all__ = [
+    "INTEGERS",
+    "JSON",
+    "identity_of",
+    "index_url",
+    "is_remote",
+    "local_path",
+    "parse_size",
+    "scheme_of",
+]

@@ -1,0 +1,87 @@
+"""What a server answers to a request for a range of bytes, checked before anybody sees it."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from foveal.shards.index import LONGEST_TAG, Stamp
+from foveal.shards.remote._retry import LastingError, PassingError
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)$")
+
+
+class Answer(NamedTuple):
+    """The bytes asked for, None where the server would send no less than the whole, and the state they are of."""
+
+    body: bytes | None
+    stamp: Stamp
+
+
+class Extent(NamedTuple):
+    """Which bytes of how many an answer holds: ``size`` from byte ``start`` of ``total``."""
+
+    start: int
+    size: int
+    total: int
+
+
+def asked_for(start: int, size: int, tag: str | None) -> dict[str, str]:
+    """Return the headers that ask for ``size`` bytes from byte ``start``, of the state that ``tag`` names."""
+    headers = {"Range": f"bytes={start}-{start + size - 1}", "Accept-Encoding": "identity"}
+    if tag is not None and is_strong(tag):
+        headers["If-Match"] = tag
+    return headers
+
+
+def is_strong(tag: str) -> bool:
+    """Return whether the tag may stand in If-Match: an ETag, and not a weak one, which never matches."""
+    return tag.startswith('"')
+
+
+def tell_extent(status: int, content_range: str | None, length: int | None) -> Extent:
+    """Return the extent of an answer, by its headers.
+
+    Raises:
+        LastingError: They do not tell.
+    """
+    match = _CONTENT_RANGE.match(content_range or "")
+    if status == 206 and match is not None:
+        first, last, total = map(int, match.groups())
+        return Extent(first, last + 1 - first, total)
+    if status == 200 and length is not None:
+        return Extent(0, length, length)
+    raise LastingError(f"cannot be read: its server does not say how large it is, with HTTP {status}")
+
+
+def tell_stamp(headers: Mapping[str, str], extent: Extent) -> Stamp:
+    """Return the state that an answer is of."""
+    tags = (headers.get("ETag", ""), headers.get("Last-Modified", ""))
+    tag = next((tag for tag in tags if 0 < len(tag) <= LONGEST_TAG), "")
+    return Stamp(extent.total, None, tag)
+
+
+def is_wanted(extent: Extent, start: int, size: int) -> bool:
+    """Return whether the answer's body is worth reading: False where it is the whole and a part was asked for.
+
+    Raises:
+        PassingError: It is another part.
+    """
+    wanted = Extent(start, min(size, extent.total - start), extent.total)
+    if extent == wanted:
+        return True
+    if extent.size == extent.total:
+        return False
+    raise PassingError(
+        f"bytes {start} to {start + wanted.size} asked for, {extent.start} to {extent.start + extent.size} sent"
+    )
+
+
+def check_length(body: bytes, extent: Extent) -> bytes:
+    """Return a body that is as long as its headers say.
+
+    Raises:
+        PassingError: It is not.
+    """
+    if len(body) != extent.size:
+        raise PassingError(f"a body of {len(body)} instead of {extent.size} bytes")
+    return body

@@ -1,0 +1,63 @@
+"""Ranges of bytes over HTTP, through the session of fsspec's file system; Google Cloud Storage is no different."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import aiohttp
+
+from foveal.shards.remote._answer import Answer, asked_for, check_length, is_wanted, tell_extent, tell_stamp
+from foveal.shards.remote._retry import LastingError, PassingError, failure
+
+_NO_LIMIT = aiohttp.ClientTimeout(total=None)  # who asks sets one, by what is asked for
+
+OPTIONS: dict[str, Any] = {
+    "client_kwargs": {"auto_decompress": False}
+}  # a .tar.gz is bytes, whatever it is called
+
+
+async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answer:
+    """Ask for ``size`` bytes from byte ``start``, fewer where the object ends; for any tag where it is None.
+
+    Raises:
+        PassingError: It is worth asking again.
+        LastingError: It is not.
+    """
+    session = await fs.set_session()
+    session._retry_connection = False  # noqa: SLF001 - each attempt is one request: whether to ask again is not its business
+    options = {"timeout": _NO_LIMIT, **fs.kwargs}
+    headers = {**options.pop("headers", {}), **asked_for(start, size, tag)}
+    return await receive(session.get(fs.encode_url(url), headers=headers, **options), start, size)
+
+
+async def receive(
+    request: AbstractAsyncContextManager[aiohttp.ClientResponse], start: int, size: int
+) -> Answer:
+    """Send a request for ``size`` bytes from byte ``start``, and return what comes."""
+    try:
+        async with request as response:
+            return await _receive(response, start, size)
+    except (aiohttp.InvalidURL, aiohttp.ClientSSLError, aiohttp.TooManyRedirects) as error:
+        raise LastingError(f"cannot be read: {_name(error)}") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise PassingError(_name(error)) from error
+
+
+async def _receive(response: aiohttp.ClientResponse, start: int, size: int) -> Answer:
+    if response.status >= 400:
+        said = f"HTTP {response.status} {response.reason}".rstrip()
+        raise failure(response.status, said, _seconds(response.headers.get("Retry-After", "")))
+    extent = tell_extent(response.status, response.headers.get("Content-Range"), response.content_length)
+    stamp = tell_stamp(response.headers, extent)
+    if not is_wanted(extent, start, size):
+        return Answer(None, stamp)
+    return Answer(check_length(await response.read(), extent), stamp)
+
+
+def _seconds(retry_after: str) -> float:
+    return float(retry_after) if retry_after.isdecimal() else 0
+
+
+def _name(error: Exception) -> str:
+    """Return the error's kind and the system's words: its own may quote a signed URL."""
+    words = getattr(error, "strerror", None)
+    return type(error).__name__ if words is None else f"{type(error).__name__}: {words}"

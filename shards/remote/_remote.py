@@ -1,0 +1,161 @@
+"""Bytes of remote files: each request is answered right, of the state that is expected, or ends in a ShardError."""
+
+import importlib
+import os
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import fsspec
+
+from foveal.shards._error import RemoteError
+from foveal.shards.index import Stamp
+from foveal.shards.naming import scheme_of
+from foveal.shards.remote._answer import Answer
+from foveal.shards.remote._retry import ChangedError, LastingError, RefusedError, persistently
+from foveal.shards.remote._waits import Waits
+
+ROUND_TRIP = (
+    1 << 20
+)  # bytes: about what arrives in the time of a request, so that fewer are not worth another
+PIECE = 1 << 24  # bytes of one request of a download
+TIMEOUT = 30.0  # seconds until a request is given up, and one more for each of
+SLOWEST = 1 << 20  # bytes
+LISTING_TIMEOUT = 600.0  # seconds: a thousand names come with each of many requests
+_LARGEST_INDEX = 1 << 26  # bytes: half a million samples
+
+# File systems are never let go: to close one that a fork has copied would disturb the process it was copied from.
+_KEPT: dict[int, Any] = {}
+
+
+class NoRangesError(RemoteError):
+    """The server sends whole files only."""
+
+
+class Remote:
+    """Reads remote files through fsspec, from any number of threads, and after a fork.
+
+    Args:
+        options: Handed to fsspec's file system.
+    """
+
+    def __init__(self, options: Mapping[str, Any] | None) -> None:
+        self._options = dict(options or {})
+        self._open: dict[tuple[int, str], Any] = {}  # by process: an event loop does not survive a fork
+        self._waits = Waits()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_options": self._options, "_open": {}, "_waits": self._waits}
+
+    def interrupt(self) -> None:
+        """Let whoever waits for a server, or will, get a ShardError at once."""
+        self._waits.interrupt()
+
+    def resume(self) -> None:
+        """Wait for servers again."""
+        if self._waits.interrupted:
+            self._waits = Waits()
+
+    def state(self, url: str) -> Stamp:
+        """Return the present state of a file.
+
+        Raises:
+            ShardError: It is empty, not there, or cannot be reached.
+        """
+        try:
+            # Not HEAD, which signed URLs and some servers refuse.
+            return self._ask(url, 0, 1).stamp
+        except ChangedError:
+            raise RemoteError(url, None, "is an empty file, not a tar") from None
+        except LastingError as error:
+            raise RemoteError(url, None, str(error)) from error
+
+    def read(self, url: str, start: int, size: int, stamp: Stamp) -> bytes:
+        """Return ``size`` bytes from byte ``start``, which must be there in this state of the file.
+
+        Raises:
+            NoRangesError: The server sends whole files only, and this is not all of it.
+            ShardError: The file is in another state by now, or cannot be read.
+        """
+        try:
+            answer = self._ask(url, start, size, stamp)
+        except ChangedError as error:
+            raise _changed(url) from error
+        except LastingError as error:
+            raise RemoteError(url, None, str(error)) from error
+        if answer.stamp != stamp:
+            raise _changed(url)
+        if answer.body is None:
+            reason = "its server sends no parts of files: set cache_size, so that whole shards are kept"
+            raise NoRangesError(url, None, reason)
+        return answer.body
+
+    def pieces(self, url: str, stamp: Stamp) -> Iterator[bytes]:
+        """Yield all of a file, 16 MiB a time, or at once where the server knows no ranges."""
+        try:
+            yield self.read(url, 0, min(PIECE, stamp.size), stamp)
+        except NoRangesError:
+            yield self.read(url, 0, stamp.size, stamp)
+            return
+        for start in range(PIECE, stamp.size, PIECE):
+            yield self.read(url, start, min(PIECE, stamp.size - start), stamp)
+
+    def read_small(self, url: str) -> bytes | None:
+        """Return the whole of a small file, None where there is none that we may read."""
+        try:
+            answer = self._ask(url, 0, _LARGEST_INDEX)
+        except (RefusedError, ChangedError):
+            return None
+        except LastingError as error:
+            raise RemoteError(url, None, str(error)) from error
+        return answer.body if answer.stamp.size <= _LARGEST_INDEX else None
+
+    def glob(self, url: str) -> list[str]:
+        """Return the URLs that a pattern matches, sorted.
+
+        Raises:
+            ShardError: The server cannot be asked.
+        """
+        fs, protocol = self._connect(url)
+        fs.invalidate_cache()
+        try:
+            found = self._persistently(fs, lambda: protocol.find(fs, url), LISTING_TIMEOUT)
+        except LastingError as error:
+            raise RemoteError(url, None, str(error)) from error
+        return [f"{scheme_of(url)}://{path}" for path in sorted(found)]
+
+    def _ask(self, url: str, start: int, size: int, stamp: Stamp | None = None) -> Answer:
+        fs, protocol = self._connect(url)
+        tag = None if stamp is None else stamp.tag
+        limit = TIMEOUT + size / SLOWEST
+        answer: Answer = self._persistently(fs, lambda: protocol.ask(fs, url, start, size, tag), limit)
+        return answer
+
+    def _persistently(self, fs: Any, ask: Callable[[], Coroutine[Any, Any, Any]], limit: float) -> Any:
+        waits = self._waits
+        return persistently(lambda: waits.answer(fs.loop, ask, limit), waits.pause)
+
+    def _connect(self, url: str) -> tuple[Any, ModuleType]:
+        scheme = scheme_of(url)
+        family = "http" if scheme == "https" else scheme
+        key = os.getpid(), family
+        try:
+            protocol = importlib.import_module(f"foveal.shards.remote._{family}")
+            if key not in self._open:
+                self._open[key] = _open(family, protocol.OPTIONS, self._options)
+        except ImportError as error:
+            reason = f"needs a package that is not installed: pip install 'foveal[{family}]'"
+            raise RemoteError(url, None, reason) from error
+        return self._open[key], protocol
+
+
+def _changed(url: str) -> RemoteError:
+    return RemoteError(url, None, "has changed since its index was read: open it again")
+
+
+def _open(family: str, ours: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    nested = {name: {**options.get(name, {}), **value} for name, value in ours.items()}
+    fs = fsspec.filesystem(family, **{**options, **nested})
+    fs.retries = 1  # it has its own
+    _KEPT[id(fs)] = fs
+    return fs

@@ -1,0 +1,126 @@
+"""Remote shards: their indexes, and what to read their samples from."""
+
+import tempfile
+from collections.abc import Mapping
+from typing import Any, BinaryIO, cast
+
+from foveal.shards._descriptor import Descriptor
+from foveal.shards.index import (
+    Cache,
+    Found,
+    Stamp,
+    UnusableError,
+    agreed,
+    fresh_count,
+    kept,
+    name_of,
+    parse_stamp,
+    scan,
+)
+from foveal.shards.naming import identity_of, index_url, parse_size
+from foveal.shards.remote._ranged import Ranged, RangedFile
+from foveal.shards.remote._remote import NoRangesError, Remote
+from foveal.shards.remote._shard_cache import ShardCache
+
+
+class RemoteShards:
+    """What :class:`Shards` asks for a shard that is not a file here.
+
+    Args:
+        cache: For indexes and unpacked shards.
+        cache_size: Of the copies of whole shards; None for no copies.
+        storage_options: For fsspec's file system.
+    """
+
+    def __init__(
+        self, cache: Cache, cache_size: int | str | None, storage_options: Mapping[str, Any] | None
+    ) -> None:
+        self._cache = cache
+        self._remote = Remote(storage_options)
+        self._copies = (
+            None
+            if cache_size is None
+            else ShardCache(cache.folder / "shards", parse_size("cache_size", cache_size))
+        )
+
+    def interrupt(self) -> None:
+        """Let whoever waits for a server, or will, get a ShardError at once."""
+        self._remote.interrupt()
+
+    def resume(self) -> None:
+        """Wait for servers again."""
+        self._remote.resume()
+
+    def find(self, url: str) -> Found:
+        """Find a shard's index in the cache or beside it, or work it out from its headers; one request where it is kept.
+
+        Raises:
+            ShardError: The shard cannot be read, or a sample has two members of one name.
+        """
+        stamp = self._remote.state(url)
+        path = self._cache.index_path(url)
+        count = fresh_count(path, stamp)
+        if count is not None:
+            return Found(count, path)
+        if _is_packed(url):
+            return self._work_out(url, stamp, self._unpacked(url, stamp))
+        try:
+            return self._work_out(url, stamp, RangedFile(Ranged(self._remote, url, stamp), stamp.size))
+        except NoRangesError:
+            copy = self._copy(url, stamp)
+            if copy is None:
+                raise
+            return self._work_out(url, stamp, copy)
+
+    def open(self, url: str, stamp: Stamp) -> Descriptor | Ranged:
+        """Open a shard in the state that its index was read for: a copy, or the shard itself by ranges."""
+        copy = self._unpacked(url, stamp) if _is_packed(url) else self._copy(url, stamp)
+        if copy is None:
+            return Ranged(self._remote, url, stamp)
+        with copy:
+            return Descriptor(copy)
+
+    def _work_out(self, url: str, stamp: Stamp, tar: BinaryIO | RangedFile) -> Found:
+        complaint, cut, lines = None, None, None
+        with tar:
+            file = cast("BinaryIO", tar)
+            try:
+                lines = self._adopt(url, stamp, file)
+            except UnusableError as error:
+                complaint = f"{index_url(identity_of(url))!r} {error}"
+            if lines is None:
+                lines, cut = scan(url, file)
+        return kept(url, self._cache, stamp, lines, complaint=complaint, cut=cut)
+
+    def _adopt(self, url: str, stamp: Stamp, tar: BinaryIO) -> list[bytes] | None:
+        """Return the line of each sample by the index beside the shard, None where there is none.
+
+        It was uploaded with the tar, whenever that was: its age says nothing, its size and its ends do.
+        """
+        text = self._remote.read_small(index_url(url))
+        if text is None:
+            return None
+        written = parse_stamp(text)
+        if written is not None and written.size != stamp.size:
+            raise UnusableError("was written for another state of its tar")
+        return agreed(url, text, tar)
+
+    def _copy(self, url: str, stamp: Stamp) -> BinaryIO | None:
+        if self._copies is None:
+            return None
+        return self._copies.open(url, name_of(url), stamp, lambda: self._remote.pieces(url, stamp))
+
+    def _unpacked(self, url: str, stamp: Stamp) -> BinaryIO:
+        return self._cache.unpacked(url, stamp, lambda: self._fetch(url, stamp))
+
+    def _fetch(self, url: str, stamp: Stamp) -> BinaryIO:
+        file = tempfile.TemporaryFile(dir=self._cache.folder)  # noqa: SIM115 - the caller closes it
+        for piece in self._remote.pieces(url, stamp):
+            file.write(piece)
+        file.seek(0)
+        return cast("BinaryIO", file)
+
+
+def _is_packed(url: str) -> bool:
+    """Return whether a shard is gzip-compressed, by its name: to look inside would cost a request."""
+    return identity_of(url).partition("?")[0].endswith((".tar.gz", ".tgz"))

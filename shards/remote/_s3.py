@@ -1,0 +1,80 @@
+"""Ranges of bytes from S3, through the client of s3fs and past its retries."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import aiohttp
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+)
+from botocore.parsers import ResponseParserError
+from s3fs.core import version_id_kw
+
+from foveal.shards.remote._answer import Answer, asked_for, check_length, is_wanted, tell_extent, tell_stamp
+from foveal.shards.remote._retry import LastingError, PassingError, RefusedError, failure
+
+OPTIONS: dict[str, Any] = {
+    "config_kwargs": {"retries": {"total_max_attempts": 1}, "max_pool_connections": 64}
+}
+_LOST = (HTTPClientError, FlexibleChecksumError, IncompleteReadError, ResponseParserError)
+_PASSING = frozenset({"SlowDown", "InternalError", "RequestTimeout", "ServiceUnavailable", "Throttling"})
+
+
+async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answer:
+    """Ask as :func:`foveal.shards.remote._http.ask` does."""
+    with _judging():
+        return await _ask(fs, url, start, size, tag)
+
+
+async def find(fs: Any, pattern: str) -> list[str]:
+    """Return the keys that a pattern matches, with their bucket; raise as :func:`ask` does."""
+    with _judging():
+        return list(await fs._glob(pattern))  # noqa: SLF001 - the public one waits by itself
+
+
+@contextmanager
+def _judging() -> Iterator[None]:
+    """Tell what passes from what lasts."""
+    try:
+        yield
+    except ClientError as error:
+        raise _failure(error) from error
+    except (FileNotFoundError, PermissionError) as error:  # as s3fs says it
+        raise RefusedError(f"cannot be listed: {error}") from error
+    except (*_LOST, aiohttp.ClientError, OSError) as error:
+        raise PassingError(type(error).__name__) from error
+    except BotoCoreError as error:
+        raise LastingError(f"cannot be read: {error}: see storage_options") from error
+
+
+async def _ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answer:
+    bucket, key, version = fs.split_path(url)
+    await fs.set_session()
+    client = await fs.get_s3(bucket)
+    headers = asked_for(start, size, tag)
+    wanted = {"Bucket": bucket, "Key": key, "Range": headers["Range"], **version_id_kw(version)}
+    if "If-Match" in headers:
+        wanted["IfMatch"] = headers["If-Match"]
+    response = await client.get_object(**fs._get_s3_method_kwargs(client.get_object, **wanted))  # noqa: SLF001
+    async with response["Body"] as body:
+        extent = tell_extent(
+            response["ResponseMetadata"]["HTTPStatusCode"],
+            response.get("ContentRange"),
+            response.get("ContentLength"),
+        )
+        stamp = tell_stamp({"ETag": response.get("ETag", "")}, extent)
+        if not is_wanted(extent, start, size):
+            return Answer(None, stamp)
+        return Answer(check_length(await body.read(), extent), stamp)
+
+
+def _failure(error: ClientError) -> Exception:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = error.response.get("Error", {}).get("Code", "")
+    said = f"HTTP {status} {code}".rstrip()
+    return PassingError(said) if code in _PASSING else failure(status, said)

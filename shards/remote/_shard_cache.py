@@ -1,0 +1,141 @@
+"""Copies of whole remote shards in a folder of limited size, shared by the processes of a machine.
+
+A download goes into ``NAME.part``, which is at once its lock and, as long as the shard from the start, its claim to
+room; complete, it is renamed to ``NAME.tar``. The lock is the system's and ends with its holder, so what a killed
+process left behind is known by being unlocked. The time of a copy's last change is that of its last use.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from foveal.shards._error import ShardError
+from foveal.shards.index import Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class ShardCache:
+    """A folder of at most ``size`` bytes."""
+
+    folder: Path
+    size: int
+
+    def open(
+        self, url: str, name: str, stamp: Stamp, download: Callable[[], Iterable[bytes]]
+    ) -> BinaryIO | None:
+        """Open the copy of a shard, downloaded first where it is not there; one at a time, others wait.
+
+        Returns:
+            The open file, which stays readable when the copy is removed to make room; None where there can be no room.
+
+        Raises:
+            ShardError: The folder cannot be written, or as ``download`` raises it.
+        """
+        if stamp.size > self.size:
+            return None
+        path = self.folder / f"{name}-{stamp.digest}.tar"
+        try:
+            return _use(path) or self._add(path, stamp.size, download)
+        except OSError as error:
+            reason = f"cannot be kept in {str(self.folder)!r}: {error.strerror}: set another cache_dir"
+            raise ShardError(url, None, reason) from error
+
+    def _add(self, path: Path, size: int, download: Callable[[], Iterable[bytes]]) -> BinaryIO | None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _locked(path.with_suffix(".part")) as part:
+            present = _use(path)  # another process was faster
+            if present is not None:
+                return present
+            if not self._claim(part, path, size):
+                return None
+            for piece in download():
+                part.write(piece)
+            part.flush()
+            os.fsync(part.fileno())  # or a power failure might leave the name without the bytes
+            path.with_suffix(".part").rename(path)
+            return _use(path)
+
+    def _claim(self, part: BinaryIO, path: Path, size: int) -> bool:
+        """Make room for a copy; return False where the downloads of others leave none."""
+        shard, ours = path.name.partition("-")[0], path.with_suffix(".part")
+        with _locked(self.folder / "room.lock", keep=True):
+            claimed = sum(_claimed(other) for other in self.folder.glob("*.part") if other != ours)
+            if claimed + size > self.size:
+                return False
+            self._evict(shard, self.size - claimed - size)
+            part.truncate(size)
+        return True
+
+    def _evict(self, shard: str, room: int) -> None:
+        """Remove copies of this shard in other states, and of others the longest unused, until ``room`` holds the rest."""
+        copies = []
+        for copy in self.folder.glob("*.tar"):
+            if copy.name.startswith(shard):
+                copy.unlink(missing_ok=True)
+            else:
+                status = copy.stat()
+                copies.append((status.st_mtime_ns, status.st_size, copy))
+        taken = sum(size for _, size, _ in copies)
+        for _, size, copy in sorted(copies):
+            if taken <= room:
+                break
+            copy.unlink(missing_ok=True)
+            taken -= size
+
+
+def _use(path: Path) -> BinaryIO | None:
+    try:
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError:
+        return None
+    os.utime(file.fileno())
+    return file
+
+
+def _claimed(part: Path) -> int:
+    """Return the bytes that another's download will take; what a dead one left is removed."""
+    with suppress(FileNotFoundError), part.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return os.fstat(file.fileno()).st_size
+        part.unlink(missing_ok=True)
+        fcntl.flock(file, fcntl.LOCK_UN)
+    return 0
+
+
+@contextmanager
+def _locked(path: Path, *, keep: bool = False) -> Iterator[BinaryIO]:
+    """Hold a file locked, against threads too; it is removed at the end unless it was renamed or is to be kept."""
+    with _acquired(path) as file:
+        try:
+            yield file
+        finally:
+            if not keep and _is_at(file, path):
+                path.unlink()
+            fcntl.flock(file, fcntl.LOCK_UN)  # said, as a forked child may hold the file open
+
+
+def _acquired(path: Path) -> BinaryIO:
+    while True:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except BaseException:
+            file.close()
+            raise
+        if _is_at(file, path):
+            file.truncate(0)
+            return file
+        file.close()  # who held it has renamed or removed it
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,198 @@
+"""A folder to write to, here or on an object store, in which a file appears complete or not at all."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from foveal.shards.naming import is_remote, local_path, scheme_of
+from foveal.shards.store._replace import leftovers, replacing
+
+
+class StoreError(OSError):
+    """A store does not take or give a file. Reads as ``url cannot be written: reason``."""
+
+
+class Store(ABC):
+    """A folder of files.
+
+    Attributes:
+        url: Where it is.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/") or "/"
+
+    def url_of(self, name: str) -> str:
+        """Return where a file of it is."""
+        return f"{self.url}/{name}"
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a small file there, in the place of one that is there.
+
+        Raises:
+            StoreError: It is not there, or the old one still is.
+        """
+        with self.new_file(name) as path, self._told(name), replacing(path, sync=True) as file:
+            file.write(content)
+
+    @contextlib.contextmanager
+    def new_file(self, name: str) -> Iterator[Path]:
+        """Say where a file is to be written, whole at once; when the block ends well it is there under its name.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        with self._told(name), self._publishing(name) as path:
+            yield path
+
+    @abstractmethod
+    def names(self) -> dict[str, int]:
+        """Return the files that are there, and how many bytes each has."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """Return a file's content, which must be there."""
+
+    @abstractmethod
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 of a file's content in hexadecimal digits, of whatever size."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Take a file away, if it is there."""
+
+    @abstractmethod
+    def sweep(self, names: Collection[str]) -> None:
+        """Take away what killed processes left of files of these names that they had begun."""
+
+    @abstractmethod
+    def _publishing(self, name: str) -> contextlib.AbstractContextManager[Path]:
+        """Do what :meth:`new_file` says."""
+
+    @contextlib.contextmanager
+    def _told(self, name: str, what: str = "written") -> Iterator[None]:
+        try:
+            yield
+        except StoreError:
+            raise
+        except Exception as error:
+            if not isinstance(error, OSError) and not _is_of_client(error):
+                raise
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+            raise StoreError(f"{self.url_of(name)} cannot be {what}: {reason}") from error
+
+
+class Folder(Store):
+    """One on a disk here. It is made where it is not there."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._path = Path(local_path(self.url))
+        with self._told("."):
+            self._path.mkdir(parents=True, exist_ok=True)
+
+    def names(self) -> dict[str, int]:
+        with self._told(".", "listed"), os.scandir(self._path) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+
+    def read(self, name: str) -> bytes:
+        with self._told(name, "read"):
+            return (self._path / name).read_bytes()
+
+    def digest(self, name: str) -> str:
+        with self._told(name, "read"), (self._path / name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def remove(self, name: str) -> None:
+        with self._told(name, "removed"):
+            (self._path / name).unlink(missing_ok=True)
+
+    def sweep(self, names: Collection[str]) -> None:
+        with self._told(".", "cleared"):
+            for path in leftovers(self._path, names):
+                path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _publishing(self, name: str) -> Iterator[Path]:
+        yield self._path / name  # who writes there does so by rename
+
+
+class ObjectStore(Store):
+    """One on S3 or Google Cloud Storage, where an upload that did not end well leaves nothing to be seen."""
+
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        super().__init__(url)
+        self._fs = fsspec.filesystem(scheme_of(url), **options)
+
+    def names(self) -> dict[str, int]:
+        self._fs.invalidate_cache()
+        with self._told(".", "listed"):
+            try:
+                entries = self._fs.ls(self.url, detail=True)
+            except FileNotFoundError:  # a prefix with nothing in it
+                return {}
+        files = (entry for entry in entries if entry["type"] == "file")
+        return {entry["name"].rpartition("/")[2]: entry["size"] for entry in files}
+
+    def read(self, name: str) -> bytes:
+        with self._told(name, "read"):
+            return bytes(self._fs.cat_file(self.url_of(name)))
+
+    def digest(self, name: str) -> str:
+        digest = hashlib.sha256()
+        with self._told(name, "read"), self._fs.open(self.url_of(name), "rb") as file:
+            while piece := file.read(1 << 24):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def remove(self, name: str) -> None:
+        with self._told(name, "removed"), contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self.url_of(name))
+
+    def sweep(self, names: Collection[str]) -> None:
+        """Do nothing: what was begun lies in a folder for temporary files, on the machine that began it."""
+
+    @contextlib.contextmanager
+    def _publishing(self, name: str) -> Iterator[Path]:
+        folder = tempfile.mkdtemp(prefix="foveal-")
+        try:
+            path = Path(folder) / name
+            yield path
+            self._fs.put_file(str(path), self.url_of(name))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_store(url: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Store:
+    """Open a folder to write to.
+
+    Args:
+        url: A local folder, or a prefix on ``s3://`` or ``gs://``.
+        storage_options: For fsspec's file system of a remote one.
+
+    Raises:
+        ValueError: It is on a web server.
+        StoreError: The folder cannot be made.
+    """
+    text = os.fspath(url)
+    if not is_remote(text):
+        return Folder(text)
+    if scheme_of(text) not in ("s3", "gs"):
+        raise ValueError(f"out must be a local folder or start with s3:// or gs://, got {text!r}.")
+    return ObjectStore(text, storage_options or {})
+
+
+def _is_of_client(error: Exception) -> bool:
+    """Say whether an error is one of those that clients of object stores raise beside OSError."""
+    return {kind.__module__.partition(".")[0] for kind in type(error).__mro__} & _CLIENTS != set()
+
+
+_CLIENTS = {"botocore", "aiobotocore", "aiohttp", "gcsfs"}

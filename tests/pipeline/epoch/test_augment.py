@@ -1,0 +1,369 @@
+"""Random views through the loader."""
+
+import io
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy import stats
+
+from foveal.pipeline import Augment, Boxes, Mask, Points, ZoomLoader
+from foveal.sampler import (
+    BoxSaliency,
+    SaliencySampler,
+    SpectralSaliency,
+    UniformSampler,
+    lowres,
+    unwarp_points,
+    warp_boxes,
+    warp_masks,
+)
+from foveal.shards import Shards
+from tests.checks import check_close
+from tests.pipeline.making import encode, picture
+
+ALL = Augment(hflip=0.5, vflip=0.3, crop_scale=(0.2, 0.9), rotate_deg=20)
+FIELDS = ("image", "__key__", "__view__", "__grid__")
+
+
+def load(urls, augment=ALL, zoom=None, **options):
+    return ZoomLoader(urls, zoom or UniformSampler(8), fields=FIELDS, augment=augment, **options)
+
+
+def by_key(batches):
+    """What each sample became, by its key."""
+    return {
+        key: (image, view, grid)
+        for images, keys, views, grids in batches
+        for image, key, view, grid in zip(images, keys, views, grids, strict=True)
+    }
+
+
+def check_same(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for key, values in ours.items():
+        assert all(torch.equal(a, b) for a, b in zip(values, theirs[key], strict=True)), key
+
+
+def crop_of(view, size):
+    """Left, top, width and height in pixels of a view that is not turned."""
+    height, width = size
+    across, down = abs(view[0, 0].item()) * width, abs(view[1, 1].item()) * height
+    return (
+        (view[0, 2].item() + 1) * width / 2 - across / 2,
+        (view[1, 2].item() + 1) * height / 2 - down / 2,
+        across,
+        down,
+    )
+
+
+def torchvisions(size, scale, ratio, rng):
+    """RandomResizedCrop.get_params as its documentation and source have it, in float64: top, left, height, width."""
+    height, width = size
+    for _ in range(10):
+        area = height * width * rng.uniform(*scale)
+        aspect = math.exp(rng.uniform(*np.log(ratio)))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return rng.integers(0, height - h + 1), rng.integers(0, width - w + 1), h, w
+    w, h = width, height
+    if width / height < min(ratio):
+        h = round(w / min(ratio))
+    elif width / height > max(ratio):
+        w = round(h * max(ratio))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+@pytest.mark.parametrize("size", [(3000, 4000), (1000, 6000)])
+def test_crops_are_distributed_as_torchvisions(size):
+    """Area, ratio and place by Kolmogorov and Smirnov; also where most tries do not fit."""
+    augment, rng = Augment(crop_scale=(0.08, 1.0)), np.random.default_rng(0)
+    ours = np.array([crop_of(augment.view(size, (0, 0, k)), size) for k in range(3000)])
+    theirs = np.array([torchvisions(size, (0.08, 1.0), (3 / 4, 4 / 3), rng) for _ in range(3000)], float)
+    theirs = theirs[:, [1, 0, 3, 2]]
+
+    assert bool(
+        (ours[:, :2] >= -0.01).all() and (ours[:, :2] + ours[:, 2:] <= np.array(size)[::-1] + 0.01).all()
+    )
+    for find in (
+        lambda c: (c[:, 2] * c[:, 3]).round(-4),  # theirs are whole pixels
+        lambda c: (c[:, 2] / c[:, 3]).round(2),
+        lambda c: c[:, 0].round(),
+        lambda c: c[:, 1].round(),
+    ):
+        assert stats.ks_2samp(find(ours), find(theirs)).pvalue > 1e-3
+    assert stats.ks_2samp(ours[:, 2] * ours[:, 3], theirs[:, 2] * theirs[:, 3] * 0.85).pvalue < 1e-3
+
+
+def test_what_never_fits_is_the_largest_in_the_middle():
+    """Of an image 6 to 1, a crop of all its area and a ratio up to 4/3: all of its height, from the middle."""
+    left, top, across, down = crop_of(Augment(crop_scale=(1.0, 1.0)).view((100, 600), (0, 0, 0)), (100, 600))
+
+    assert (left, top, across, down) == pytest.approx((600 / 2 - 400 / 6, 0, 400 / 3, 100), abs=1e-4)
+
+
+def test_flips_and_angles():
+    """As often as asked, and evenly up to the largest angle either way, in the image's own pixels."""
+    views = torch.stack(
+        [Augment(hflip=0.2, vflip=0.7, rotate_deg=30).view((100, 200), (0, 0, k)) for k in range(4000)]
+    )
+    in_pixels = views[..., :2] * torch.tensor([[200.0], [100.0]]) / torch.tensor([200.0, 100.0])
+    angles = torch.atan2(in_pixels[:, 1, 0], in_pixels[:, 0, 0]).rad2deg()
+    mirrored = angles.abs() > 90
+    angles = torch.where(mirrored, angles - 180 * angles.sign(), angles)
+    upside_down = (in_pixels[:, 0, 0] * in_pixels[:, 1, 1] < 0) != mirrored
+
+    check_close(in_pixels.mT @ in_pixels, torch.eye(2).repeat(4000, 1, 1), 1e-5)
+    assert stats.binomtest(int(mirrored.sum()), 4000, 0.2).pvalue > 1e-3
+    assert stats.binomtest(int(upside_down.sum()), 4000, 0.7).pvalue > 1e-3
+    assert stats.kstest(angles.numpy(), stats.uniform(-30, 60).cdf).pvalue > 1e-3
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.tuples(st.integers(1, 9000), st.integers(1, 9000)),
+    st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 10**9)),
+)
+def test_a_view_is_a_pure_function_of_its_key(size, key):
+    """The same again; another for another sample, epoch or seed; of some area, whatever the size."""
+    view = ALL.view(size, key)
+
+    assert torch.equal(view, ALL.view(size, key))
+    assert view.dtype == torch.float32
+    assert view[:, :2].det().abs() > 0
+    for k in range(3):
+        other = tuple(part + (n == k) for n, part in enumerate(key))
+        assert not torch.equal(view, ALL.view(size, other))
+
+
+def test_without_anything_asked_for_it_is_the_whole_image():
+    """The default augments nothing."""
+    check_close(Augment().view((123, 457), (1, 2, 3)), torch.eye(2, 3), 1e-7)
+
+
+def test_views_follow_the_sample(small_shards):
+    """Whatever batch, rank or number of threads: the same sample, the same view and pixels; others in another epoch."""
+    with load(small_shards, batch_size=13) as plain:
+        whole, second = by_key(plain), by_key(plain)
+    with load(small_shards, batch_size=3, shuffle=True, num_threads=1) as shuffled:
+        check_same(by_key(shuffled), whole)
+    ranks = [load(small_shards, batch_size=2, shuffle=True, rank=r, world_size=3) for r in range(3)]
+    check_same(by_key(batch for rank in ranks for batch in rank), whole)
+    for rank in ranks:
+        rank.close()
+    with load(small_shards, batch_size=13, seed=1) as other:
+        seeded = by_key(other)
+
+    assert len({tuple(view.flatten().tolist()) for _, view, _ in whole.values()}) == 13
+    for different in (second, seeded):
+        assert not any(torch.equal(different[key][1], whole[key][1]) for key in whole)
+    with pytest.raises(AssertionError):
+        check_same(second, whole)
+
+
+def test_views_after_going_on(small_shards):
+    """A resumed epoch has the views that it would have had, on another batch size too."""
+    with (
+        load(small_shards, batch_size=4, shuffle=True) as first,
+        load(small_shards, batch_size=3, shuffle=True) as second,
+    ):
+        list(first)
+        running = iter(first)
+        before = by_key([next(running)])
+        second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+        rest = by_key(second)
+        first.set_epoch(0)
+        first.set_epoch(1)
+        check_same({**before, **rest}, by_key(first))
+
+
+def test_what_is_delivered_belongs_together(small_shards):
+    """The grid is the view's; the zoom looked at the view; labels and order are those without augmentation."""
+    zoom = SaliencySampler((12, 10), lowres_size=(24, 24), saliency=SpectralSaliency())
+    fields = ("image", "cls", "__view__", "__grid__", "__saliency__", "__size__")
+    with ZoomLoader(small_shards, zoom, batch_size=13, fields=fields, augment=ALL) as loader:
+        ((images, cls, views, grids, saliency, sizes),) = list(loader)
+    with Shards(small_shards) as shards:
+        files = [shards[k].members["jpg"] for k in range(13)]
+    from foveal.pipeline import decode
+
+    decoded = decode(files)
+    expected = zoom(decoded, views=views)
+
+    assert cls.tolist() == list(range(13))
+    assert torch.equal(
+        views, torch.stack([ALL.view(tuple(s.tolist()), (0, 0, k)) for k, s in enumerate(sizes)])
+    )
+    check_close(saliency, expected.saliency, 1e-6)
+    check_close(grids, expected.grid, 1e-6)
+    check_close(images, expected.images, 1e-4)
+    assert not torch.allclose(saliency, zoom(decoded, lowres(decoded, (24, 24))).saliency, atol=1e-4)
+
+
+def test_the_field_without_augmentation(small_shards):
+    """The whole image is a view, too."""
+    with load(small_shards, augment=None, batch_size=5) as loader:
+        for images, _, views, _ in loader:
+            assert torch.equal(views, torch.eye(2, 3).repeat(len(images), 1, 1))
+
+
+def test_empty_batches(small_shards):
+    """A rank with nothing left delivers no views, of the right shape."""
+    with (
+        load(small_shards, batch_size=5, rank=2, world_size=3) as loader,
+        load(small_shards[:1], batch_size=1, rank=7, world_size=8) as nothing,
+    ):
+        assert [len(views) for _, _, views, _ in loader] == [4]
+        assert [views.shape for _, _, views, _ in nothing] == [(0, 2, 3)]
+
+
+def test_training_through_views(small_shards):
+    """The batch carries the graph to every weight."""
+    zoom = SaliencySampler(8, lowres_size=(32, 32))
+    with load(small_shards, zoom=zoom, batch_size=4) as loader:
+        images, *_ = next(iter(loader))
+    images.square().sum().backward()
+
+    assert all(p.grad.abs().sum() > 0 for p in zoom.parameters())
+
+
+class Blind(UniformSampler):
+    def forward(self, images, lowres=None):
+        return super().forward(images, lowres)
+
+
+class Greedy(UniformSampler):
+    def forward(self, *args, **options):
+        return super().forward(*args, **options)
+
+
+def test_a_zoom_that_knows_no_views(small_shards):
+    """It is refused where it would be given some, and only there."""
+    message = (
+        "zoom must take views where augment is given, got Blind – give its forward a parameter views=None, "
+        "(batch, 2, 3), and compose its grid with them (foveal.sampler.compose)."
+    )
+    with pytest.raises(TypeError, match=re.escape(message)):
+        load(small_shards, zoom=Blind(8), batch_size=4)
+    with load(small_shards, zoom=Blind(8), batch_size=4, augment=None) as loader:
+        assert len(list(loader)) == 4
+    with load(small_shards, zoom=Greedy(8), batch_size=4) as loader:
+        assert len(list(loader)) == 4
+    with pytest.raises(
+        TypeError, match=re.escape("augment must be an Augment or None, got 'flip' – for example")
+    ):
+        load(small_shards, augment="flip", batch_size=4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"hflip": 1.5}, "hflip must be a probability in [0, 1], got 1.5."),
+        ({"vflip": float("nan")}, "vflip must be a probability in [0, 1], got nan."),
+        (
+            {"crop_scale": (0.0, 1.0)},
+            "crop_scale must be (least, most) in (0, 1], got (0.0, 1.0) – None for no crop.",
+        ),
+        ({"crop_scale": (0.9, 0.5)}, "got (0.9, 0.5)"),
+        ({"crop_ratio": (2.0, 1.0)}, "crop_ratio must be (least, most), positive, got (2.0, 1.0)."),
+        ({"rotate_deg": -5.0}, "rotate_deg must be in [0, 180], got -5.0."),
+    ],
+)
+def test_messages(arguments, message):
+    """Each refusal names the argument and its value."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Augment(**arguments)
+
+
+def test_boxes_of_real_coins_follow(data_dir):
+    """Every pixel of the augmented zoom that shows a coin's box lies in the box that came along."""
+    fields = ("image", "json", "__view__", "__grid__", "__size__")
+    zoom = SaliencySampler(96, saliency=SpectralSaliency(), temperature=0.5, max_zoom=6.0)
+    augment = Augment(hflip=0.5, vflip=0.5, crop_scale=(0.3, 1.0), rotate_deg=25)
+    with ZoomLoader(
+        str(data_dir / "coins" / "coins-000000.tar"), zoom, batch_size=4, fields=fields, augment=augment
+    ) as loader:
+        _, labels, views, grids, sizes = next(iter(loader))
+    boxes = [torch.tensor(label["boxes"], dtype=torch.float64) for label in labels]
+    warped, kept = warp_boxes(boxes, grids, sizes, views=views)
+    looked = (grids.double() + 1) / 2 * sizes.flip(1)[:, None, None]
+    seen = 0
+    for points, before, after, index in zip(looked, boxes, warped, kept, strict=True):
+        for number, box in enumerate(before):
+            rows, cols = ((points >= box[:2]) & (points <= box[2:])).all(dim=-1).nonzero().unbind(dim=1)
+            if len(rows) == 0:
+                continue
+            (there,) = after[index == number]
+            seen += 1
+            assert there[0] - 0.01 <= cols.min() + 0.5 <= cols.max() + 0.5 <= there[2] + 0.01
+            assert there[1] - 0.01 <= rows.min() + 0.5 <= rows.max() + 0.5 <= there[3] + 0.01
+
+    assert seen > 4
+
+
+@pytest.fixture
+def labelled(write_shard):
+    """Three pictures with boxes, points and a mask; the last has no boxes, and one box is nonsense."""
+    samples = []
+    for k in range(3):
+        boxes = [[10, 12, 30, 40], [-900, 5, 70, 9000]][: 2 - k]
+        ids = (picture(k + 9, 80, 120)[..., 0] > 128).astype(np.uint8)
+        samples.append(
+            {
+                "__key__": f"{k}",
+                "jpg": encode(picture(k, 80, 120)),
+                "json": {"boxes": boxes, "points": [[20.0, 26.0], [60.0, 50.0]]},
+                "mask.png": encode(ids, "PNG"),
+            }
+        )
+    return write_shard(samples, "labelled.tar")
+
+
+def test_label_fields_follow_the_views(labelled):
+    """Boxes, points and masks of the batch lie where the augmented zoom shows them."""
+    fields = (
+        "image",
+        Boxes("json:boxes"),
+        Points("json:points"),
+        Mask("mask.png"),
+        "__grid__",
+        "__view__",
+        "__size__",
+    )
+    zoom = SaliencySampler(16, saliency=SpectralSaliency(), max_zoom=4.0)
+    with ZoomLoader(labelled, zoom, batch_size=3, fields=fields, augment=ALL) as loader:
+        ((_, (boxes, _), points, masks, grids, views, sizes),) = list(loader)
+    with Shards(labelled) as shards:
+        members = [shards[k].members for k in range(3)]
+    raw = [torch.tensor(json.loads(m["json"])["boxes"], dtype=torch.float32).view(-1, 4) for m in members]
+    ids = [torch.from_numpy(np.array(Image.open(io.BytesIO(m["mask.png"])))) for m in members]
+
+    for found, expected in zip(boxes, warp_boxes(raw, grids, sizes, views=views)[0], strict=True):
+        check_close(found, expected, 1e-5)
+    for found in unwarp_points(points, grids, sizes, views=views):
+        check_close(found, [[20, 26], [60, 50]], 1e-2)
+    assert torch.equal(masks, warp_masks(ids, grids).long())
+
+
+@pytest.mark.parametrize("augment", [None, ALL])
+def test_a_zoom_that_asks_for_boxes_is_given_them(labelled, augment):
+    """As fractions of each original, by the field that it names, whether or not the batch has it too."""
+    zoom = SaliencySampler(16, saliency=BoxSaliency("json:boxes"), temperature=0.5)
+    boxes = [torch.tensor([[10, 12, 30, 40], [-900, 5, 70, 9000]]), torch.tensor([[10, 12, 30, 40]])]
+    fractions = [(b / torch.tensor([120, 80, 120, 80])).clamp(-1, 2) for b in boxes] + [torch.empty(0, 4)]
+    for more in ((), (Boxes("json:boxes"),)):
+        fields = ("image", "__saliency__", "__view__", *more)
+        with ZoomLoader(labelled, zoom, batch_size=3, fields=fields, augment=augment) as loader:
+            ((images, saliency, views, *rest),) = list(loader)
+        expected = zoom(torch.zeros(3, 3, 80, 120), views=views, boxes=fractions)
+
+        assert len(rest) == len(more)
+        assert images.shape == (3, 3, 16, 16)
+        check_close(saliency, expected.saliency, 1e-6)
+        assert saliency[1].max() > 1.5 * saliency[2].max() or augment

@@ -1,0 +1,109 @@
+"""The same seed gives the same batches, to the last bit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from foveal.pipeline import ZoomLoader
+from foveal.pipeline.epoch import _micro_batch
+from foveal.sampler import SaliencySampler, UniformSampler
+from tests.pipeline.making import encode, picture
+
+pytestmark = pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
+FIELDS = ("image", "cls", "__key__", "__valid__", "__grid__", "__saliency__")
+CUT = encode(picture(0, 400, 600), quality=95)[:9000]
+
+
+@pytest.fixture
+def urls(write_shard) -> list[str]:
+    """Thirty pictures of different sizes, of which five are bad, each in another way."""
+    bad = {2: {"jpg": b"", "cls": 2}, 9: {"jpg": CUT, "cls": 9}, 10: {"cls": 10}, 17: {"jpg": CUT, "cls": 17}}
+    samples = [
+        {"__key__": f"{k:02d}", **bad.get(k, {"jpg": encode(picture(k, 60 + 9 * k, 310 - 7 * k)), "cls": k})}
+        for k in range(30)
+    ]
+    return [write_shard(samples[:14], "a.tar"), write_shard(samples[14:], "b.tar")]
+
+
+def batches(urls, zoom, *, trains=False, **options) -> list[tuple]:
+    """An epoch, as it is delivered."""
+    zoom.requires_grad_(trains)
+    options = {
+        "batch_size": 12,
+        "fields": FIELDS,
+        "shuffle": True,
+        "seed": 1,
+        "max_bad_fraction": 1.0,
+        **options,
+    }
+    with ZoomLoader(urls, zoom, **options) as loader:
+        return [tuple(f.detach() if isinstance(f, torch.Tensor) else f for f in batch) for batch in loader]
+
+
+def equal(ours, theirs) -> bool:
+    def same(a, b) -> bool:
+        return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+    return len(ours) == len(theirs) and all(
+        same(a, b) for one, other in zip(ours, theirs, strict=True) for a, b in zip(one, other, strict=True)
+    )
+
+
+def test_the_comparison_can_fail(urls):
+    """One bit of one pixel is told apart."""
+    ours = batches(urls, UniformSampler(8))
+    image = ours[0][0].clone()
+    assert equal(ours, [(image, *ours[0][1:]), *ours[1:]])
+    image.view(torch.int32)[3, 0, 0, 0] ^= 1
+    assert not equal(ours, [(image, *ours[0][1:]), *ours[1:]])
+    assert not equal(ours, ours[:-1])
+
+
+@pytest.mark.parametrize("trains", [False, True])
+@pytest.mark.parametrize("on_bad", ["substitute", "drop"])
+def test_threads_and_batches_ahead_change_no_bit(urls, trains, on_bad):
+    """With bad images among the good, frozen or training."""
+    torch.manual_seed(0)
+    zoom = SaliencySampler((24, 16))
+    expected = batches(urls, zoom, trains=trains, on_bad=on_bad)
+    for threads, ahead in ((1, 1), (2, 3), (5, 2)):
+        options = {"num_threads": threads, "prefetch_factor": ahead, "on_bad": on_bad}
+        assert equal(batches(urls, zoom, trains=trains, **options), expected)
+
+
+def test_bad_samples_that_are_known_change_no_bit(urls, tmp_path):
+    """Whether they are found while reading, while decoding, or stand in a file."""
+    torch.manual_seed(0)
+    zoom = SaliencySampler((24, 16))
+    for on_bad in ("substitute", "drop"):
+        expected = batches(urls, zoom, on_bad=on_bad)
+        for _ in range(2):
+            assert equal(batches(urls, zoom, on_bad=on_bad, quarantine=tmp_path / on_bad), expected)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 30])
+def test_micro_batches(urls, monkeypatch, size):
+    """A zoom without a network computes each image by itself: no bit changes.
+
+    torch's convolutions may choose another way for another number of images, and round otherwise.
+    """
+    torch.manual_seed(0)
+    saliency = SaliencySampler((24, 16))
+    plain, zoomed = batches(urls, UniformSampler(8)), batches(urls, saliency)
+    monkeypatch.setattr(_micro_batch, "MICRO_BATCH", size)
+    assert equal(batches(urls, UniformSampler(8)), plain)
+    for ours, theirs in zip(batches(urls, saliency), zoomed, strict=True):
+        assert ours[2] == theirs[2]
+        assert torch.allclose(ours[4], theirs[4], rtol=0, atol=1e-6)
+        assert torch.allclose(ours[0], theirs[0], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_photographs(data_dir, trains):
+    """Of a dozen cameras, also by other numbers of threads."""
+    urls = [str(Path(data_dir) / "photos" / "photos-000000.tar")]
+    torch.manual_seed(0)
+    zoom = SaliencySampler(64)
+    options = {"trains": trains, "batch_size": 5, "on_bad": "drop"}
+    assert equal(batches(urls, zoom, num_threads=1, **options), batches(urls, zoom, num_threads=4, **options))

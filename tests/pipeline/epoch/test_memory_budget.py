@@ -1,0 +1,200 @@
+"""memory_budget: what images may take at once."""
+
+import re
+import threading
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from foveal.pipeline import DecodeError, ZoomLoader, peek
+from foveal.pipeline.epoch._budget import Budget, share_of
+from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler
+from foveal.shards import ShardWarning
+from tests.pipeline.making import encode, picture
+
+SIZES = [
+    (40, 60),
+    (300, 400),
+    (50, 50),
+    (200, 210),
+    (10, 10),
+    (390, 410),
+    (64, 48),
+    (33, 44),
+    (120, 90),
+    (301, 377),
+]
+LARGEST = 3 * 390 * 410
+
+
+@pytest.fixture
+def outliers(write_shard):
+    """Small pictures, and some that are hundreds of times as large."""
+    return write_shard(
+        [{"__key__": f"{k}", "jpg": encode(picture(k, *size)), "cls": k} for k, size in enumerate(SIZES)]
+    )
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """The budgets that loaders make."""
+    made = []
+
+    def make(total, *, strict):
+        made.append(Budget(total, strict=strict))
+        return made[-1]
+
+    monkeypatch.setattr("foveal.pipeline.epoch._epoch.Budget", make)
+    return made
+
+
+@pytest.mark.parametrize("decode", ["full", "auto"])
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("budget", [LARGEST, 2 * LARGEST, 10 * LARGEST])
+def test_no_more_is_alive(outliers, watched, budget, train, decode):
+    """Whatever the batch size and the outliers; every sample arrives, and at the end nothing is taken."""
+    zoom = SaliencySampler(16).requires_grad_(train)
+    for batch_size in (1, 4, 10):
+        with ZoomLoader(
+            outliers,
+            zoom,
+            batch_size=batch_size,
+            fields=("image", "cls"),
+            memory_budget=budget,
+            decode=decode,
+        ) as loader:
+            assert torch.cat([labels for _, labels in loader]).tolist() == list(range(10))
+    for each in watched:
+        assert LARGEST <= each.most_taken <= budget
+        assert each.has_room(budget)
+
+
+def test_batches_do_not_depend_on_it(outliers):
+    """Bit for bit."""
+    zoom = UniformSampler(16)
+    images = [
+        torch.cat([images for images, _ in ZoomLoader(outliers, zoom, batch_size=5, memory_budget=budget)])
+        for budget in (None, "1MB")
+    ]
+    assert torch.equal(*images)
+
+
+def test_an_image_that_takes_more_alone_is_bad(outliers):
+    """It is refused by its header, like one of too many pixels."""
+    loader = ZoomLoader(
+        outliers,
+        UniformSampler(8),
+        batch_size=4,
+        memory_budget=LARGEST - 1,
+        on_bad="drop",
+        max_bad_fraction=1,
+    )
+    with loader, pytest.warns(ShardWarning):
+        assert sum(len(images) for images, _ in loader) == 9
+    assert loader.bad_samples[0].reason == (
+        "image takes more memory than memory_budget=479,699: 390 × 410 pixels (height × width), 479,700 bytes"
+    )
+
+
+def test_less_is_decoded_and_less_is_taken(outliers, watched):
+    """What is decoded at half its size counts as that."""
+    zoom = SaliencySampler(16, max_zoom=1.0, lowres_size=(16, 16))
+    with ZoomLoader(outliers, zoom, batch_size=4, memory_budget=LARGEST // 3, decode="auto") as loader:
+        assert sum(len(images) for images, _ in loader) == 10
+
+
+class BatchNet(SaliencyNet):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+
+    def forward(self, small):
+        return self.norm(super().forward(small))
+
+
+def test_a_whole_batch_must_fit_where_batch_norm_asks_for_it(outliers):
+    """The message says what to do."""
+    zoom = SaliencySampler(8, saliency=BatchNet())
+    message = (
+        r"memory_budget must hold the images that are zoomed together, 1,\d{3},\d{3} bytes, got 600,000 – raise it, take "
+        r"smaller batches, or keep the zoom's batch norm in eval mode\."
+    )
+    with ZoomLoader(outliers, zoom, batch_size=10, memory_budget=600_000) as loader:
+        with pytest.raises(ValueError, match=message):
+            list(loader)
+        zoom.eval()
+        assert len(list(loader)) == 1
+
+
+@pytest.mark.parametrize("value", [0, -1, "2", "many", True])
+def test_a_budget_is_a_size(outliers, value):
+    """As people write it."""
+    message = f"memory_budget must be a number of bytes above zero, got {value!r} – "
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ZoomLoader(outliers, UniformSampler(8), batch_size=4, memory_budget=value)
+
+
+def test_leaving_an_epoch_lets_go(outliers):
+    """A decoder that waits for room does not keep an epoch from ending."""
+    zoom = SaliencySampler(8)
+    with ZoomLoader(outliers, zoom, batch_size=1, memory_budget=LARGEST, prefetch_factor=8) as loader:
+        for _ in range(10):
+            next(iter(loader))
+        assert len(list(loader)) == 10
+
+
+@given(st.lists(st.integers(0, 100), max_size=50), st.integers(100, 150))
+def test_takers_and_givers(shares, total):
+    """In two threads: never more than there is, and all comes to an end."""
+    budget, taken = Budget(total, strict=True), []
+    handed = threading.Semaphore(0)
+
+    def give_back() -> None:
+        for share in shares:
+            handed.acquire()
+            budget.give_back(share)
+
+    thread = threading.Thread(target=give_back)
+    thread.start()
+    for share in shares:
+        budget.take(share)
+        taken.append(share)
+        handed.release()
+    thread.join()
+    assert taken == shares
+    assert budget.most_taken <= total
+    assert budget.has_room(total)
+
+
+def test_by_default_what_is_larger_than_all_waits_until_it_is_alone():
+    """And nothing is added to it."""
+    budget = Budget(100, strict=False)
+    budget.take(60)
+    assert not budget.has_room(500)
+    budget.give_back(60)
+    budget.take(500)
+    assert not budget.has_room(1)
+
+
+def test_closing_wakes_who_waits():
+    """It gets its share: it is about to end."""
+    budget = Budget(10, strict=True)
+    budget.take(8)
+    thread = threading.Thread(target=budget.take, args=(5,))
+    thread.start()
+    budget.close()
+    thread.join()
+    assert budget.most_taken == 13
+
+
+def test_what_is_checked():
+    """One image that fits, and one that does not."""
+    image = peek(encode(picture(0, 10, 10)))
+    assert share_of([image, image]) == 600
+    Budget(300, strict=True).check(image)
+    Budget(299, strict=False).check(image)
+    with pytest.raises(DecodeError, match=re.escape("10 × 10 pixels (height × width), 300 bytes")):
+        Budget(299, strict=True).check(image)

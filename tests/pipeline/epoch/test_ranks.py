@@ -1,0 +1,86 @@
+"""Real processes under torchrun, over gloo."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from foveal.pipeline import ZoomLoader
+from foveal.sampler import SaliencySampler
+
+SCRIPT = """
+import sys
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from foveal.pipeline import ZoomLoader
+from foveal.pipeline.epoch import _micro_batch
+from foveal.sampler import SaliencySampler
+
+_micro_batch.MICRO_BATCH = 2  # so that the network sees a batch of 3 in two parts
+out, *urls = sys.argv[1:]
+dist.init_process_group("gloo")
+torch.manual_seed(0)
+zoom = SaliencySampler(16)
+wrapped = DistributedDataParallel(zoom)
+fields = ("image", "__key__", "__valid__")
+with ZoomLoader(urls, wrapped, batch_size=3, fields=fields, shuffle=True, last_batch="pad") as loader:
+    keys, grads = [], None
+    for images, key, valid in loader:
+        if grads is None:
+            images.square().mean().backward()
+            grads = [p.grad.clone() for p in zoom.parameters()]
+        keys.append([k for k, v in zip(key, valid.tolist()) if v])
+gathered = [None] * dist.get_world_size()
+dist.all_gather_object(gathered, keys)
+if dist.get_rank() == 0:
+    torch.save({"keys": gathered, "grads": grads, "length": len(loader)}, out)
+dist.destroy_process_group()
+"""
+
+
+@pytest.fixture
+def under_torchrun(small_shards, tmp_path):
+    """What two ranks found in one epoch."""
+    script, out = tmp_path / "script.py", tmp_path / "out.pt"
+    script.write_text(textwrap.dedent(SCRIPT))
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        script,
+        out,
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [*map(str, command), *small_shards],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+    )
+    assert run.returncode == 0, run.stderr
+    return torch.load(out, weights_only=True)
+
+
+@pytest.mark.slow
+def test_two_ranks_are_one_loader(small_shards, under_torchrun):
+    """Every sample once, in the one order; and the saliency network's gradients are those of one process."""
+    torch.manual_seed(0)
+    zoom = SaliencySampler(16)
+    with ZoomLoader(small_shards, zoom, batch_size=6, fields=("image", "__key__"), shuffle=True) as loader:
+        batches = list(loader)
+    batches[0][0].square().mean().backward()
+
+    first, second = under_torchrun["keys"]
+    assert [a + b for a, b in zip(first, second, strict=True)] == [keys for _, keys in batches]
+    assert under_torchrun["length"] == len(first) == len(second) == 3
+    for ours, theirs in zip(zoom.parameters(), under_torchrun["grads"], strict=True):
+        assert torch.allclose(ours.grad, theirs, rtol=1e-3, atol=1e-7)
+        assert ours.grad.abs().sum() > 0

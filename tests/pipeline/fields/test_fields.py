@@ -1,0 +1,112 @@
+"""What a batch is made of."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from foveal.pipeline import Boxes, Points
+from foveal.pipeline.fields import MemberError, collate, parse_fields
+
+
+def npy(array) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            ("image", "__foo__"),
+            "fields must be member extensions, Boxes, Points, Mask or one of image, __key__, __url__, __index__, __members__, __size__, __valid__, __grid__, __saliency__, __view__, got '__foo__'.",
+        ),
+        (("image", ""), "got ''."),
+        (("image", 3), "got 3."),
+        (("cls",), "fields must name exactly one image and nothing twice, got ('cls',)."),
+        (("image", "jpg"), "fields must name exactly one image and nothing twice, got ('image', 'jpg')."),
+        (
+            ("image", "cls", "cls"),
+            "fields must name exactly one image and nothing twice, got ('image', 'cls', 'cls').",
+        ),
+    ],
+)
+def test_fields_that_make_no_sense(fields, message):
+    """Each is named as it was given."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parse_fields(fields)
+
+
+def test_members_are_parsed_by_their_extension():
+    """Numbers, JSON, text and arrays as webdataset decodes them; what is unknown stays bytes."""
+    fields = parse_fields(("image", "cls", "json", "txt", "npy", "bin", "a.cls", "__key__"))
+    members = {
+        "jpg": b"J", "cls": b" 7\n", "json": b'{"a": [1]}', "txt": "ä".encode(), "npy": npy(np.arange(3)),
+        "bin": b"\x00", "a.cls": b"8", "other": b"",
+    }  # fmt: skip
+
+    labels = fields.labels(members)
+
+    assert labels["cls"] == 7
+    assert labels["json"] == {"a": [1]}
+    assert labels["txt"] == "ä"
+    assert labels["npy"].tolist() == [0, 1, 2]
+    assert labels["bin"] == b"\x00"
+    assert labels["a.cls"] == 8
+    assert set(labels) == {"cls", "json", "txt", "npy", "bin", "a.cls"}
+    assert fields.encoded_image(members) == b"J"
+    assert fields.members == {"jpg", "jpeg", "png", "webp", "cls", "json", "txt", "npy", "bin", "a.cls"}
+
+
+def test_alternatives_are_tried_in_their_order():
+    """`png;jpg` takes the png where both are there."""
+    assert parse_fields(("png;jpg",)).encoded_image({"jpg": b"J", "png": b"P"}) == b"P"
+    assert parse_fields(("image", "cls;txt")).labels({"jpg": b"", "txt": b"x"}) == {"cls;txt": "x"}
+
+
+@pytest.mark.parametrize(
+    ("field", "members", "message"),
+    [
+        ("cls", {"jpg": b""}, "member is missing: there is no cls"),
+        ("cls;txt", {"jpg": b""}, "member is missing: there is no cls or txt"),
+        ("cls", {"cls": b"dog"}, "cls is not an integer: b'dog'"),
+        ("cls", {"cls": b"1" * 50}, "cls is not an integer: b'" + "1" * 40 + "'..."),
+        ("json", {"json": b"{"}, "json is not JSON: b'{'"),
+        ("txt", {"txt": b"\xff"}, r"txt is not UTF-8 text: b'\xff'"),
+        ("npy", {"npy": b"x"}, "npy is not a NumPy array of numbers: b'x'"),
+        ("npy", {"npy": npy(np.array([{}], dtype=object))}, "npy is not a NumPy array of numbers: "),
+        ("npy", {"npy": npy(np.array(["a"]))}, "npy is not a NumPy array of numbers: "),
+    ],
+)
+def test_members_that_are_missing_or_wrong(field, members, message):
+    """The reason names the member and shows what it holds; nothing is unpickled."""
+    with pytest.raises(MemberError, match=re.escape(message)):
+        parse_fields(("image", field)).labels(members)
+
+
+def test_a_missing_image():
+    """All the names that were tried are named."""
+    with pytest.raises(MemberError, match="member is missing: there is no jpg or jpeg or png or webp"):
+        parse_fields(("image",)).encoded_image({"cls": b"1"})
+
+
+def test_collate():
+    """Integers become int64, arrays of one shape are stacked, the rest stays a list."""
+    assert torch.equal(torch.tensor([1, 2]), collate("cls", [np.asarray(1), np.asarray(2)]))
+    assert collate("cls", []).dtype == torch.int64
+    assert collate("npy", [np.zeros((2, 3))] * 4).shape == (4, 2, 3)
+    assert [tuple(t.shape) for t in collate("npy", [np.zeros(2), np.zeros(3)])] == [(2,), (3,)]
+    assert collate("json", [1, 2]) == [1, 2]
+    assert collate("txt", []) == []
+
+
+def test_boxes_that_guide_the_zoom_are_those_of_the_fields():
+    """Which say what four numbers of a box are; others are read as they are by themselves."""
+    guide, field = Boxes("json:b"), Boxes("json:b", format="xywh")
+
+    assert parse_fields(("image", field), guide=guide).guide is field
+    assert parse_fields(("image", Boxes("json:c", format="xywh")), guide=guide).guide is guide
+    assert parse_fields(("image", Points("json:b")), guide=guide).guide is guide

@@ -1,0 +1,289 @@
+"""Boxes, points and masks as they lie in a shard: what is read, and what makes a sample a bad one."""
+
+import json
+import pickle
+import re
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+from PIL import Image
+
+from foveal.pipeline import BadSample, Boxes, Mask, Points
+from foveal.pipeline.fields import MemberError, first_misfit
+from tests.pipeline.fields.test_fields import npy
+from tests.pipeline.making import encode
+
+BOX = [[1, 2, 3.5, 8]]
+NO_ROWS = "source must be a json member with a path to the coordinates in it, such as 'json:boxes', or an npy member, got "
+
+
+def read(field, **members):
+    return field.read({name.replace("_", "."): content for name, content in members.items()}, max_pixels=1000)
+
+
+def js(value) -> bytes:
+    return json.dumps(value).encode()
+
+
+@pytest.mark.parametrize(
+    ("field", "members"),
+    [
+        (Boxes("json:boxes"), {"json": js({"boxes": BOX, "more": "x"})}),
+        (Boxes("json:a.b.Boxes"), {"json": js({"a": {"b": {"Boxes": BOX}}})}),
+        (Boxes("json"), {"json": js(BOX)}),
+        (Boxes("label.json:boxes"), {"label_json": js({"boxes": BOX})}),
+        (Boxes("jsn;json:boxes"), {"json": js({"boxes": BOX})}),
+        (Boxes("boxes.npy"), {"boxes_npy": npy(np.array(BOX, dtype=np.float16))}),
+        (Boxes("json:boxes", format="xywh"), {"json": js({"boxes": [[1, 2, 2.5, 6]]})}),
+        (Boxes("json:boxes", format="cxcywh"), {"json": js({"boxes": [[2.25, 5, 2.5, 6]]})}),
+    ],
+)
+def test_boxes_are_read(field, members):
+    """From wherever they are, in whatever format, as corners."""
+    boxes = read(field, **members)
+
+    assert boxes.dtype == torch.float32
+    assert boxes.tolist() == BOX
+
+
+def test_points_are_read():
+    """Integers or not, in their order."""
+    assert read(Points("json:p"), json=js({"p": [[3, 4.5], [1, 2]]})).tolist() == [[3, 4.5], [1, 2]]
+    assert read(Points("npy"), npy=npy(np.array([[3, 4]], dtype=np.uint8))).tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize("empty", [js({"x": []}), js({"x": np.empty((0, 4)).tolist()})])
+def test_none_at_all(empty):
+    """An empty list is no box and no point."""
+    assert read(Boxes("json:x"), json=empty).shape == (0, 4)
+    assert read(Points("json:x"), json=empty).shape == (0, 2)
+    assert read(Boxes("npy"), npy=npy(np.empty((0, 4)))).shape == (0, 4)
+
+
+@settings(deadline=None)
+@given(
+    st_numpy.arrays(
+        np.float64, st.tuples(st.integers(0, 5), st.just(4)), elements=st.floats(0, 5000, width=32)
+    )
+)
+def test_formats_are_each_others(rows):
+    """The same boxes, written in three ways, are read as the same."""
+    first, size = rows[:, :2], rows[:, 2:]
+    written = {"xyxy": (first, first + size), "xywh": (first, size), "cxcywh": (first + size / 2, size)}
+    seen = [
+        read(Boxes("json:b", format=name), json=js({"b": np.concatenate(columns, 1).tolist()}))
+        for name, columns in written.items()
+    ]
+
+    for other in seen[1:]:
+        torch.testing.assert_close(seen[0], other, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("field", "content", "reason"),
+    [
+        (Boxes("json:boxes"), js({"bbox": []}), "json has no boxes: {'bbox': []}"),
+        (Boxes("json:a.boxes"), js({"a": BOX}), "json has no a.boxes: {'a': [[1, 2, 3.5, 8]]}"),
+        (
+            Boxes("json:boxes"),
+            js({"b": [{"name": "x" * 99}] * 99}),
+            "json has no boxes: {'b': [{'name': 'xxxxxxxxxxxx...xxxxxxxxxxxxx'}, {'name': 'x...",
+        ),
+        (Boxes("json:boxes"), js([1]), "json has no boxes: [1]"),
+        (Boxes("json:boxes"), b"{", "json is not JSON: b'{'"),
+        (Boxes("json:boxes"), b"[" * 10**5, f"json is not JSON: b'{'[' * 40}'..."),
+        (Boxes("json:b"), js({"b": [[1, 2, 3]]}), "json b is not (n, 4) numbers: [[1, 2, 3]]"),
+        (Boxes("json:b"), js({"b": [1, 2, 3, 4]}), "json b is not (n, 4) numbers: [1, 2, 3, 4]"),
+        (Boxes("json:b"), js({"b": [[]]}), "json b is not (n, 4) numbers: [[]]"),
+        (Boxes("json:b"), js({"b": None}), "json b is not (n, 4) numbers: None"),
+        (Boxes("json:b"), js({"b": {"x": 1}}), "json b is not (n, 4) numbers: {'x': 1}"),
+        (
+            Boxes("json:b"),
+            js({"b": [[1, 2, 3, "4"]]}),
+            "json b is not (n, 4) numbers: [[1, 2, 3, '4']]",
+        ),
+        (Boxes("json:b"), js({"b": [[True] * 4]}), "json b is not (n, 4) numbers: [[True, True, True, True]]"),
+        (
+            Boxes("json:b"),
+            js({"b": [[1, 2, 3, 4], [1, 2]]}),
+            "json b is not (n, 4) numbers: [[1, 2, 3, 4], [1, 2]]",
+        ),
+        (
+            Boxes("json:b"),
+            js({"b": [[10**999, 2, 3, 4.5]]}),
+            f"json b is not (n, 4) numbers: [[1{'0' * 17}...{'0' * 19}, 2, 3, 4.5]]",
+        ),
+        (
+            Boxes("json:b"),
+            b'{"b": [[1, 2, 3, 4], [1, NaN, 3, 4]]}',
+            "json b is not finite: row 1 is [1.0, nan, 3.0, 4.0]",
+        ),
+        (Boxes("json:b"), js({"b": [[0, 0, 1e300, 1]]}), "json b is not finite: row 0 is [0.0, 0.0, 1e+300, 1.0]"),
+        (
+            Boxes("json:b"),
+            js({"b": [[0, 0, 1, 1], [5, 0, 3, 9]]}),
+            "json b has exchanged corners: row 1 is [5.0, 0.0, 3.0, 9.0]",
+        ),
+        (
+            Boxes("json:b", format="xywh"),
+            js({"b": [[5, 0, 3, -9]]}),
+            "json b has a negative width or height: row 0 is [5.0, 0.0, 3.0, -9.0]",
+        ),
+        (Points("json:p"), js({"p": BOX}), "json p is not (n, 2) numbers: [[1, 2, 3.5, 8]]"),
+        (Points("json:p"), b'{"p": [[1, Infinity]]}', "json p is not finite: row 0 is [1.0, inf]"),
+        (
+            Points("x.npy"),
+            npy(np.zeros((2, 3))),
+            "x.npy is not (n, 2) numbers: float64 of shape (2, 3)",
+        ),
+        (
+            Points("x.npy"),
+            npy(np.zeros((2, 2), dtype=complex)),
+            "x.npy is not (n, 2) numbers: complex128 of shape (2, 2)",
+        ),
+        (Points("x.npy"), b"", "x.npy is not a NumPy array of numbers: b''"),
+        (Points("json:p"), None, "member is missing: there is no json"),
+        (Mask("m.png"), None, "member is missing: there is no m.png"),
+        (Mask("m.png"), b"", "m.png is empty: 0 bytes"),
+        (Mask("m.png"), b"junk", "m.png is nothing that DALI or Pillow knows: it begins with b'junk'"),
+        (Mask("m.png"), encode(Image.new("RGB", (3, 2), "red"), "PNG"), "m.png holds no class ids: its pixels are RGB"),
+        (Mask("m.png"), encode(Image.new("LA", (3, 2)), "PNG"), "m.png holds no class ids: its pixels are LA"),
+        (
+            Mask("m.png"),
+            encode(Image.new("L", (40, 26)), "PNG"),
+            "m.png has more pixels than max_pixels=1000: 26 × 40 pixels (height × width)",
+        ),
+    ],
+)  # fmt: skip
+def test_what_makes_a_sample_a_bad_one(field, content, reason):
+    """The reason shows what was found, and up to the colon is the same for all samples with this fault."""
+    members = {} if content is None else {field.extensions[0].replace(".", "_"): content}
+    with pytest.raises(MemberError, match=f"^{re.escape(reason)}$") as caught:
+        read(field, **members)
+
+    fault, _, detail = str(caught.value).partition(": ")
+    assert BadSample("u", "k", str(caught.value)).fault == fault == reason.split(":")[0]
+    assert detail
+
+
+def test_a_mask_that_is_cut():
+    """Pillow's own words, after ours."""
+    file = encode(np.random.default_rng(0).integers(0, 9, (30, 30), dtype=np.uint8), "PNG")
+    with pytest.raises(MemberError, match=r"^m\.png is broken: Pillow says '.*'$"):
+        read(Mask("m.png"), m_png=file[:-200])
+
+
+def png(depth: int, colours: int, rows: list[bytes], width: int) -> bytes:
+    """A PNG written by hand: Pillow would not write all depths."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", width, len(rows), depth, colours, 0, 0, 0)
+    palette = chunk(b"PLTE", bytes(range(48))) if colours == 3 else b""
+    pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette + pixels + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("colours", [0, 3])
+@pytest.mark.parametrize(
+    ("depth", "row", "ids"),
+    [
+        (1, b"\xa0", [1, 0, 1, 0]),
+        (2, b"\x1b", [0, 1, 2, 3]),
+        (4, b"\x1f\x07", [1, 15, 0, 7]),
+        (8, b"\x01\x02\x00\x09", [1, 2, 0, 9]),
+    ],
+)
+def test_ids_are_what_the_file_stores(depth, row, ids, colours):
+    """Palette indices and grey values of every depth, as they are written."""
+    assert read(Mask("m.png"), m_png=png(depth, colours, [row, row], 4)).tolist() == [ids, ids]
+
+
+def test_ids_of_other_files():
+    """16 bits are read whole, in either order of bytes; RGB counts where it is grey; EXIF turns a mask."""
+    ids = np.array([[0, 300, 65535], [1, 2, 3]], dtype=np.uint16)
+    small = (ids % 256).astype(np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+
+    assert read(Mask("m.png"), m_png=encode(ids, "PNG")).tolist() == ids.tolist()
+    assert read(Mask("m.tif"), m_tif=encode(ids, "TIFF")).tolist() == ids.tolist()
+    assert read(Mask("m.png"), m_png=encode(np.stack([small] * 3, -1), "PNG")).tolist() == small.tolist()
+    assert (
+        read(Mask("m.png"), m_png=encode(small, "PNG", exif=turned)).tolist() == np.rot90(small, -1).tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        *(
+            (make, NO_ROWS + f"{value!r}.")
+            for make, value in [
+                (lambda: Boxes("boxes"), "boxes"),
+                (lambda: Boxes(""), ""),
+                (lambda: Boxes(3), 3),
+                (lambda: Points("json:"), "json:"),
+                (lambda: Points("json:a..b"), "json:a..b"),
+                (lambda: Points("json:a:b"), "json:a:b"),
+                (lambda: Points("npy:a"), "npy:a"),
+                (lambda: Points("__size__"), "__size__"),
+            ]
+        ),
+        (
+            lambda: Boxes("json:boxes", format="yxyx"),
+            "format must be one of xyxy, xywh, cxcywh, got 'yxyx'.",
+        ),
+        (lambda: Mask(""), "source must be a member such as 'mask.png', got ''."),
+        (lambda: Mask("png:a"), "source must be a member such as 'mask.png', got 'png:a'."),
+        (lambda: Mask(None), "source must be a member such as 'mask.png', got None."),
+    ],
+)
+def test_fields_that_make_no_sense(make, message):
+    """Each is named with its value."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        make()
+
+
+def test_fields_are_values():
+    """Equal ones are one field, and they pickle."""
+    assert len({Boxes("json:b"), Boxes("json:b"), Boxes("json:b", format="xywh"), Points("json:b")}) == 3
+    assert pickle.loads(pickle.dumps(Boxes("json:b", format="xywh"))) == Boxes("json:b", format="xywh")
+
+
+def misfit(mask: tuple[int, int], size: tuple[int, int]) -> str | None:
+    return first_misfit({Mask("m.png"): torch.zeros(mask, dtype=torch.uint8)}, size)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 300),
+    st.integers(1, 300),
+    st.floats(0.05, 4),
+    st.sampled_from([np.floor, np.ceil, np.round]),
+)
+def test_masks_of_any_resolution_fit(height, width, scale, rounding):
+    """However the size was rounded when the mask was made smaller or larger."""
+    rows, cols = (max(1, int(rounding(side * scale))) for side in (height, width))
+    if min(height, width) * scale >= 1:
+        assert misfit((rows, cols), (height, width)) is None
+
+
+@pytest.mark.parametrize(
+    ("mask", "size"),
+    [((30, 20), (20, 30)), ((101, 100), (100, 101)), ((20, 20), (20, 30)), ((19, 30), (20, 30))],
+)
+def test_masks_of_another_shape_do_not_fit(mask, size):
+    """Turned, square or cropped: the reason says both sizes."""
+    reason = f"m.png has another shape than the image: {mask[0]} × {mask[1]} on {size[0]} × {size[1]} pixels (height × width)"
+
+    assert misfit(mask, size) == reason

@@ -1,0 +1,285 @@
+"""Labels that follow the zoom through the loader."""
+
+import io
+import json
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from foveal.pipeline import Boxes, Mask, Points, WarpedBoxes, ZoomLoader
+from foveal.pipeline.fields import _mask
+from foveal.sampler import (
+    SaliencySampler,
+    SpectralSaliency,
+    UniformSampler,
+    warp_boxes,
+    warp_masks,
+    warp_points,
+)
+from foveal.shards import Shards, ShardWarning
+from tests.checks import check_close
+from tests.pipeline.making import encode, picture
+
+BOXES, POINTS, MASK = Boxes("json:boxes"), Points("json:face.points"), Mask("mask.png")
+FIELDS = ("image", BOXES, POINTS, MASK, "__grid__", "__size__", "__key__", "__valid__")
+
+
+def labelled(k: int, **other) -> dict:
+    """A sample with k boxes and k + 1 points, none at all for k = 0, and a mask of its own at half the resolution."""
+    height, width = 60 + 8 * k, 90 + 6 * k
+    random = np.random.default_rng(k)
+    ends = random.uniform(-5, 1, (k, 2, 2)) + random.uniform(0, 1, (k, 2, 2)) * (width, height)
+    points = random.uniform(0, 1, (k + 1 if k else 0, 2)) * (width, height)
+    boxes = np.concatenate([ends.min(axis=1), ends.max(axis=1)], axis=1)
+    return {
+        "__key__": f"{k:03d}",
+        "jpg": encode(picture(k, height, width)),
+        "json": {"boxes": boxes.tolist(), "face": {"points": points.tolist()}},
+        "mask.png": encode(random.integers(0, 5, (height // 2, width // 2), dtype=np.uint8), "PNG"),
+        **other,
+    }
+
+
+@pytest.fixture
+def labelled_shard(write_shard) -> str:
+    """13 labelled samples: two micro-batches."""
+    return write_shard([labelled(k) for k in range(13)])
+
+
+def stored(url) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Boxes, points and masks as json and Pillow read them."""
+    samples = []
+    with Shards(url) as shards:
+        for sample in shards:
+            label = json.loads(sample.members["json"])
+            mask = np.array(Image.open(io.BytesIO(sample.members["mask.png"])))
+            boxes = torch.tensor(label["boxes"]).reshape(-1, 4)
+            points = torch.tensor(label["face"]["points"]).reshape(-1, 2)
+            samples.append((boxes, points, torch.from_numpy(mask)))
+    return samples
+
+
+def check_lists(actual, expected, tolerance=1e-4):
+    assert len(actual) == len(expected)
+    for one, other in zip(actual, expected, strict=True):
+        assert one.dtype == torch.float32
+        check_close(one, other, tolerance)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_labels_are_what_the_functions_make_of_them(labelled_shard, train):
+    """Warped by the grid and size that the batch carries: in micro-batches or not, frozen or training, and no graph."""
+    zoom = SaliencySampler((24, 32), temperature=0.2).requires_grad_(train)
+    boxes, points, masks = zip(*stored(labelled_shard), strict=True)
+    with ZoomLoader(labelled_shard, zoom, batch_size=13, fields=FIELDS, num_threads=3) as loader:
+        ((images, warped, moved, seen, grid, size, keys, _),) = list(loader)
+
+    assert keys == [f"{k:03d}" for k in range(13)]
+    assert images.requires_grad == train
+    expected, kept = warp_boxes(boxes, grid, size)
+    assert isinstance(warped, WarpedBoxes)
+    check_lists(warped.boxes, expected)
+    assert [k.tolist() for k in warped.kept] == [k.tolist() for k in kept]
+    check_lists(moved, warp_points(points, grid, size))
+    assert seen.dtype == torch.int64
+    assert torch.equal(seen, warp_masks(masks, grid.detach()).long())
+    assert not any(t.requires_grad for t in [*warped.boxes, *moved, seen])
+
+
+def test_without_a_zoom_labels_are_scaled(labelled_shard):
+    """Against plain arithmetic: coordinates by the ratio of the sizes, ids by the pixel that each centre falls into."""
+    with ZoomLoader(labelled_shard, UniformSampler((24, 32)), batch_size=5, fields=FIELDS) as loader:
+        batches = list(loader)
+    samples = iter(stored(labelled_shard))
+
+    for images, (warped, kept), moved, seen, _grid, size, _, _ in batches:
+        assert images.shape[0] == len(warped) == len(kept) == len(moved) == len(seen)
+        for place, (height, width) in enumerate(size.tolist()):
+            boxes, points, mask = next(samples)
+            scale = torch.tensor([32 / width, 24 / height])
+            clipped = (boxes * scale.repeat(2)).clamp(min=0).minimum(torch.tensor([32.0, 24, 32, 24]))
+            rows = ((np.arange(24) + 0.5) / 24 * mask.shape[0]).astype(int)
+            cols = ((np.arange(32) + 0.5) / 32 * mask.shape[1]).astype(int)
+            left = ((clipped[:, 2:] - clipped[:, :2]) > 0).all(dim=1).nonzero()[:, 0]
+
+            assert kept[place].tolist() == left.tolist()
+            check_close(warped[place], clipped[left], 1e-3)
+            check_close(moved[place], points * scale, 1e-3)
+            assert np.array_equal(seen[place].numpy(), mask.numpy()[np.ix_(rows, cols)])
+
+
+def test_the_frame_is_the_upright_original(write_shard):
+    """On a photograph that is stored turned, label coordinates are those of what one sees."""
+    upright = np.zeros((90, 60, 3), dtype=np.uint8)
+    upright[10:40, 30:50] = 255
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be shown turned clockwise
+    url = write_shard(
+        [
+            {
+                "__key__": "a",
+                "jpg": encode(np.rot90(upright).copy(), exif=turned, quality=100, subsampling=0),
+                "json": {"boxes": [[30, 10, 50, 40]]},
+                "mask.png": encode(upright[..., 0] // 255, "PNG"),
+            }
+        ]
+    )
+    with ZoomLoader(url, UniformSampler((180, 60)), batch_size=1, fields=("image", BOXES, MASK)) as loader:
+        ((image, (boxes, _), mask),) = list(loader)
+
+    check_close(boxes[0], [[30, 20, 50, 80]], 1e-3)
+    assert torch.equal(image[0, 0] > 0.5, mask[0] == 1)
+
+
+MISFIT = {"mask.png": encode(np.zeros((30, 21), dtype=np.uint8), "PNG")}
+BAD = {
+    "wrong mask": (
+        MISFIT,
+        "mask.png has another shape than the image: 30 × 21 on 100 × 120 pixels (height × width)",
+    ),
+    "no mask": ({"mask.png": b""}, "mask.png is empty: 0 bytes"),
+    "no boxes": ({"json": {"face": {"points": []}}}, "json has no boxes: {'face': {'points': []}}"),
+    "exchanged": (
+        {"json": {"boxes": [[9, 9, 1, 1]], "face": {"points": []}}},
+        "json boxes has exchanged corners: row 0 is [9.0, 9.0, 1.0, 1.0]",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("on_bad", ["substitute", "drop"])
+def test_labels_that_do_not_fit_make_a_bad_sample(write_shard, kind, on_bad):
+    """It is reported with the reason, and replaced or dropped; what comes instead has its own labels."""
+    content, reason = BAD[kind]
+    url = write_shard([labelled(k, **(content if k == 5 else {})) for k in range(13)])
+    with (
+        ZoomLoader(url, UniformSampler(16), batch_size=4, fields=FIELDS, on_bad=on_bad) as loader,
+        pytest.warns(ShardWarning, match="1 bad sample"),
+    ):
+        batches = list(loader)
+
+    assert [(bad.key, bad.reason) for bad in loader.bad_samples] == [("005", reason)]
+    assert sum(len(batch[0]) for batch in batches) == (13 if on_bad == "substitute" else 12)
+    for images, (boxes, _), points, masks, grid, size, keys, valid in batches:
+        assert "005" not in keys
+        assert len(images) == len(boxes) == len(points) == len(masks) == len(valid)
+        for place, key in enumerate(keys):
+            own = torch.tensor(labelled(int(key))["json"]["face"]["points"]).reshape(-1, 2)
+            (expected,) = warp_points([own], grid[place : place + 1], size[place : place + 1])
+            check_close(points[place], expected, 1e-4)
+
+
+@pytest.mark.parametrize("last_batch", ["partial", "pad"])
+def test_empty_batches_and_padding(write_shard, last_batch):
+    """A rank without samples has lists of none and tensors of none; padding has labels like any other place."""
+    url = write_shard([labelled(3)])
+    options = {"batch_size": 2, "last_batch": last_batch, "rank": 1, "world_size": 2, "fields": FIELDS}
+    with ZoomLoader(url, SaliencySampler(16), **options) as loader:
+        ((images, (boxes, kept), points, masks, *_, valid),) = list(loader)
+
+    count = 2 if last_batch == "pad" else 0
+    assert len(images) == len(boxes) == len(kept) == len(points) == len(valid) == count
+    assert masks.shape == (count, 16, 16)
+    assert masks.dtype == torch.int64
+    assert [len(p) for p in points] == [4] * count
+
+
+def test_a_batch_of_which_all_is_dropped(write_shard):
+    """Nothing is left of it, in every field."""
+    url = write_shard([labelled(k, **(MISFIT if k < 2 else {})) for k in range(4)])
+    options = {"batch_size": 2, "on_bad": "drop", "max_bad_fraction": 1.0, "fields": FIELDS}
+    with (
+        ZoomLoader(url, UniformSampler(16), **options) as loader,
+        pytest.warns(ShardWarning, match="2 bad"),
+    ):
+        first, second = list(loader)
+
+    assert (len(first[0]), first[1], first[2], first[3].shape) == (0, ([], []), [], (0, 16, 16))
+    assert [len(points) for points in second[2]] == [3, 4]
+
+
+def test_masks_of_full_resolution_are_released(labelled_shard, monkeypatch):
+    """When a batch comes out, none of them is alive any more, though the stage that made it still is."""
+    seen: list[weakref.ref] = []
+
+    def watched(file, *, max_pixels):
+        ids = decode(file, max_pixels=max_pixels)
+        seen.append(weakref.ref(ids))
+        return ids
+
+    decode = _mask.class_ids_with_pillow
+    monkeypatch.setattr(_mask, "class_ids_with_pillow", watched)
+    with ZoomLoader(labelled_shard, SaliencySampler(16), batch_size=13, fields=("image", MASK)) as loader:
+        epoch = iter(loader)
+        batch = next(epoch)
+
+        assert batch[1].shape == (13, 16, 16)
+        assert [ref() for ref in seen] == [None] * 13
+
+
+def test_boxes_and_points_from_far_outside(write_shard):
+    """The largest numbers that a float32 holds: such a box covers the image, such a point is somewhere beyond it."""
+    far = 3e38
+    label = {"boxes": [[-far, -far, far, far], [far, 0, far, 9]], "face": {"points": [[far, -far], [3, far]]}}
+    url = write_shard([labelled(1, json=label)])
+    zoom = SaliencySampler(16, temperature=0.1)
+    with torch.no_grad(), ZoomLoader(url, zoom, batch_size=1, fields=FIELDS) as loader:
+        ((_, (boxes, kept), points, *_),) = list(loader)
+
+    assert kept[0].tolist() == [0]
+    check_close(boxes[0], [[0, 0, 16, 16]], 0)
+    assert not (points[0] < 16).logical_and(points[0] > 0).all(dim=1).any()
+
+
+def test_coins(data_dir):
+    """Boxes of real photographs, some stored turned: those of the json's, warped; and each coin's label with it."""
+    urls = str(data_dir / "coins" / "coins-000000.tar")
+    zoom = SaliencySampler((224, 224), saliency=SpectralSaliency(), temperature=0.5)
+    fields = ("image", BOXES, "json", "__grid__", "__size__")
+    with ZoomLoader(urls, zoom, batch_size=4, fields=fields, prefetch_factor=1) as loader:
+        _, (boxes, kept), labels, grid, size = next(iter(loader))
+    with Shards(urls) as shards:
+        orientations = {
+            Image.open(io.BytesIO(shards[k].members["jpg"])).getexif().get(0x0112) for k in range(4)
+        }
+        upright = [
+            ImageOps.exif_transpose(Image.open(io.BytesIO(shards[k].members["jpg"]))).size for k in range(4)
+        ]
+
+    assert len(orientations) > 1
+    assert size.tolist() == [[height, width] for width, height in upright]
+    expected, indices = warp_boxes([torch.tensor(label["boxes"]) for label in labels], grid, size)
+    check_lists(boxes, expected)
+    assert [k.tolist() for k in kept] == [k.tolist() for k in indices]
+    assert [len(label["labels"]) for label in labels] == [len(b) for b in boxes]
+
+
+def test_roads(data_dir):
+    """Masks of real photographs: no id but the two that they have, and cracks where the grid looks at cracks."""
+    urls = str(data_dir / "roads" / "roads-000000.tar")
+    zoom = SaliencySampler((160, 256), saliency=SpectralSaliency(), temperature=0.5)
+    with ZoomLoader(urls, zoom, batch_size=6, fields=("image", Mask("crack.png"), "__grid__")) as loader:
+        _, cracks, grid = next(iter(loader))
+    with Shards(urls) as shards:
+        files = [shards[k].members["crack.png"] for k in range(6)]
+    stored_ids = [torch.from_numpy(np.array(Image.open(io.BytesIO(file)).convert("L"))) for file in files]
+
+    assert set(cracks.unique().tolist()) == {0, 255}
+    assert torch.equal(cracks, warp_masks(stored_ids, grid).long())
+
+
+@pytest.mark.gpu
+def test_labels_end_on_the_images_device(labelled_shard):
+    """As other tensors do, and they are the same."""
+    zoom = SaliencySampler(24).cuda()
+    with torch.no_grad(), ZoomLoader(labelled_shard, zoom, batch_size=13, fields=FIELDS) as loader:
+        ((_, warped, moved, seen, grid, size, *_),) = list(loader)
+    boxes, points, masks = zip(*stored(labelled_shard), strict=True)
+
+    assert {t.device.type for t in [*warped.boxes, *warped.kept, *moved, seen]} == {"cuda"}
+    check_lists(warped.boxes, warp_boxes(boxes, grid.cpu(), size)[0], 1e-3)
+    check_lists(moved, warp_points(points, grid.cpu(), size), 1e-3)
+    assert torch.equal(seen.cpu(), warp_masks(masks, grid.cpu()).long())

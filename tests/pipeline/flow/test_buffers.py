@@ -1,0 +1,60 @@
+"""Memory that is lent and comes back."""
+
+import threading
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foveal.pipeline.flow import Buffers
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.booleans()), max_size=40))
+def test_what_is_lent_is_nobody_elses(steps):
+    """Of any sequence of loans and returns, no two that are out share a byte, and no more is held than allowed, or lent."""
+    buffers, out = Buffers(100), []
+    for size, give_back in steps:
+        if give_back and out:
+            out.pop(0)
+        else:
+            out.append(buffers.take(size))
+            assert len(out[-1]) == size
+        for k, lent in enumerate(out):
+            lent[:] = k
+        assert all((lent == k).all() for k, lent in enumerate(out))
+        assert buffers.held <= max(100, 2 * sum(map(len, out)))
+    out.clear()
+    assert buffers.held <= 100
+
+
+def test_a_buffer_that_nearly_fits_is_used():
+    """The smallest that does, unless it is more than twice as large."""
+    buffers = Buffers(1000)
+    addresses = {}
+    lent = {size: buffers.take(size) for size in (100, 120, 300)}
+    addresses = {size: array.ctypes.data for size, array in lent.items()}
+    lent.clear()
+
+    assert buffers.take(90).ctypes.data == addresses[100]
+    assert buffers.take(110).ctypes.data == addresses[120]
+    assert buffers.take(20).ctypes.data not in addresses.values()
+
+
+def test_many_threads():
+    """Each finds in its memory what it wrote."""
+    buffers, wrong = Buffers(10_000), []
+
+    def work(number: int) -> None:
+        for step in range(300):
+            lent = buffers.take(1 + (number * 37 + step * 11) % 500)
+            lent[:] = number
+            if not np.array_equal(lent, np.full_like(lent, number)):
+                wrong.append((number, step))
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert buffers.held <= 10_000

@@ -1,0 +1,21 @@
+"""Pictures, and files of them."""
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+def encode(pixels: np.ndarray[Any, Any] | Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    """An image file as Pillow writes it."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def picture(seed: int, height: int, width: int) -> np.ndarray[Any, Any]:
+    """A smooth random picture, so that JPEG keeps it."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))

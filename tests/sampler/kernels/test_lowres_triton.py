@@ -1,0 +1,76 @@
+"""The CUDA kernel of `lowres`: in Triton's interpreter where there is no device, and on the device where there is one."""
+
+import pytest
+import torch
+
+from foveal.sampler import lowres
+from foveal.sampler.sampling import _lowres
+from tests import reference
+from tests.checks import check_close
+
+
+def noise(height, width, seed=0):
+    return torch.randint(
+        0, 256, (height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
+
+
+@pytest.fixture
+def on_device(triton_device, monkeypatch):
+    """`lowres` as it is on CUDA with Triton."""
+
+    def answer(images, size):
+        with monkeypatch.context() as patch:
+            patch.setattr(_lowres, "kernels_for", lambda *_: "triton")
+            return lowres([image.to(triton_device) for image in images], size).cpu()
+
+    return answer
+
+
+def test_equals_the_kernel_of_the_cpu(on_device):
+    """The same boxes, to the last bit but one, for images of all sizes in one batch; small ones the exact way."""
+    images = [
+        noise(20, 28),
+        noise(61, 47, 1),
+        noise(9, 300, 2),
+        noise(333, 300, 3),
+        noise(1, 1),
+        noise(300, 9),
+    ]
+
+    check_close(on_device(images, (5, 7)), lowres(images, (5, 7)), 1e-6)
+
+
+def test_equals_the_formula(on_device):
+    """A box of eight rows, or of whole multiples, is the mean over the area."""
+    image = noise(16, 70)
+
+    check_close(on_device([image], (2, 2))[0], reference.area_mean(image.numpy(), (2, 2)) / 255, 1e-6)
+    assert on_device([image + 1], (2, 2)).sub(lowres([image], (2, 2))).abs().max() > 1e-3
+
+
+def test_only_large_images_are_written(triton_device):
+    """What is less than four times the size along either axis is somebody else's."""
+    from foveal.sampler.kernels.cuda._box_means import box_means_into
+
+    images = [noise(16, 12), noise(15, 12), noise(16, 11), noise(40, 40)]
+    small = torch.full((4, 3, 4, 3), torch.nan, device=triton_device)
+    box_means_into([image.to(triton_device) for image in images], small, 4)
+
+    assert small.isfinite().flatten(1).all(1).tolist() == [True, False, False, True]
+    assert small.isnan().flatten(1).all(1).tolist() == [False, True, True, False]
+    box_means_into([], small[:0], 4)
+
+
+def test_white_stays_white(on_device):
+    """No mean leaves [0, 1], however it is rounded."""
+    small = on_device([torch.full((400, 399, 3), 255, dtype=torch.uint8)], (3, 5))
+
+    assert torch.equal(small, torch.ones(1, 3, 3, 5))
+
+
+def test_strides(on_device):
+    """Images that are no rows of pixels in memory read as their copies do."""
+    planar = noise(30, 31).permute(2, 0, 1).contiguous().permute(1, 2, 0)
+
+    assert torch.equal(on_device([planar], (2, 3)), on_device([planar.contiguous()], (2, 3)))

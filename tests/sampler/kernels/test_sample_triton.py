@@ -1,0 +1,330 @@
+"""The CUDA kernels of `sample`: in Triton's interpreter where there is no device, and on the device where there is one."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from foveal.sampler import lowres, sample
+from foveal.sampler.kernels.cpu import pull_back_on_cpu, sample_on_cpu
+from foveal.sampler.kernels.cuda import pull_back_on_cuda, sample_on_cuda
+from foveal.sampler.kernels.cuda._image_table import image_table
+from foveal.sampler.sampling import _sample_op
+from tests import reference
+from tests.checks import check_close
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PLAIN = {"scale": [1.0, 1.0, 1.0], "shift": [0.0, 0.0, 0.0]}
+TONED = {
+    "scale": [1 / s for s in STD],
+    "shift": [-m / s for m, s in zip(MEAN, STD, strict=True)],
+}
+SIZES = [(61, 47), (1, 1), (1, 9), (8, 1), (2, 2), (300, 260), (33, 64)]
+
+either = pytest.mark.parametrize("antialias", [False, True])
+
+
+def noise(height, width, seed=0):
+    return torch.randint(
+        0, 256, (height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
+
+
+def wavy(batch, height, width, strength=0.5):
+    """The identity, bent at random: footprints of all sizes, slanted, some beyond the border."""
+    bend = torch.randn(batch, 2, 3, 3, generator=torch.Generator().manual_seed(batch + height))
+    smooth = torch.nn.functional.interpolate(bend, (height, width), mode="bicubic", align_corners=False)
+    straight = torch.nn.functional.affine_grid(
+        torch.eye(2, 3).expand(batch, 2, 3), [batch, 3, height, width], align_corners=False
+    )
+    return straight + strength * smooth.permute(0, 2, 3, 1)
+
+
+def outputs(grid, dtype=torch.float32, *, slope=True, channels_last=False):
+    batch, rows, cols, _ = grid.shape
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    pixels = torch.full((batch, 3, rows, cols), torch.nan, dtype=dtype, device=grid.device)
+    shape = (batch, 2, 3, rows, cols) if slope else (batch, 2, 3, 0, 0)
+    return pixels.to(memory_format=order), torch.full(shape, torch.nan, device=grid.device)
+
+
+def on_device(device, images, grid, antialias, *, tone=PLAIN, **form):
+    pixels, slope = outputs(grid.to(device), **form)
+    there = [image.to(device) for image in images]
+    sample_on_cuda(there, grid.to(device), pixels, slope, antialias=antialias, **tone)
+    return pixels.cpu(), slope.cpu()
+
+
+def by_numba(images, grid, antialias, *, tone=PLAIN, **form):
+    pixels, slope = outputs(grid, **form)
+    sample_on_cpu(images, grid, pixels, slope, antialias=antialias, **tone)
+    return pixels, slope
+
+
+@pytest.fixture(scope="module")
+def ragged():
+    """Images of odd, unequal sizes: shrunk to less than a hundredth, magnified, and looked at from far outside."""
+    grid = wavy(len(SIZES), 4, 7)
+    grid[0, 0] += 3
+    grid[6] *= 0.03
+    return [noise(*size, seed) for seed, size in enumerate(SIZES)], grid
+
+
+@pytest.fixture(scope="module")
+def answers(triton_device, ragged):
+    """What the kernels say of it: one launch each."""
+    return {antialias: on_device(triton_device, *ragged, antialias) for antialias in (False, True)}
+
+
+@either
+def test_equals_the_formula(ragged, answers, antialias):
+    """The kernels are the definition in float64, for every image of a ragged batch."""
+    for image, points, pixels in zip(*ragged, answers[antialias][0], strict=True):
+        source, place = image.numpy(), points.double().numpy()
+        expected = (
+            reference.footprint_mean(source, place)[0] if antialias else reference.bilinear(source, place)
+        )
+
+        check_close(pixels, expected / 255, 1e-4)
+
+
+@either
+def test_equals_the_kernel_of_the_cpu(ragged, answers, antialias):
+    """Values and slopes of both devices differ by less than float32 rounds: they read the same footprints."""
+    pixels, slope = by_numba(*ragged, antialias)
+
+    check_close(answers[antialias][0], pixels, 1e-6)
+    check_close(answers[antialias][1], slope, 1e-6 * slope.abs().max())
+
+
+@either
+def test_without_slope(triton_device, ragged, answers, antialias):
+    """Pixels are the same to the bit when nobody asks for their derivatives."""
+    images, grid = ragged
+    alone, _ = on_device(triton_device, images[:2], grid[:2], antialias, slope=False)
+
+    assert torch.equal(alone, answers[antialias][0][:2])
+
+
+def moved(triton_device, image, grid, antialias, by):
+    return on_device(triton_device, [image], grid + torch.tensor(by), antialias, slope=False)[0].double()
+
+
+@either
+def test_slope_is_the_difference_quotient(triton_device, antialias):
+    """Values change by the slope, but for the one pixel in ten, at most, that crosses a cell's edge on the way."""
+    image, grid, way = noise(40, 50), wavy(1, 4, 31, 0.1) * 0.8, 2**-12
+    _, slope = on_device(triton_device, [image], grid, antialias)
+    for axis, by in enumerate(([way, 0], [0, way])):
+        ahead = moved(triton_device, image, grid, antialias, by)
+        behind = moved(triton_device, image, grid, antialias, [-v for v in by])
+        quotient, rounding = (ahead - behind) / (2 * way), 2e-3 * slope.abs().max()
+
+        assert (quotient - slope[:, axis]).abs().quantile(0.9) < rounding
+        assert (quotient - 1.02 * slope[:, axis]).abs().quantile(0.9) > rounding
+
+
+@either
+def test_writes_its_pixels_and_no_others(triton_device, antialias):
+    """More than a program's pixels either way, at the strides of a part of other memory, which stays as it was."""
+    images, grid = [noise(9, 12), noise(7, 6, 1)], wavy(2, 5, 33)
+    memory = torch.full((2, 4, 7, 36), torch.nan, device=triton_device)
+    part = memory[:, :3, 1:6, 2:35]
+    there = [image.to(triton_device) for image in images]
+    sample_on_cuda(
+        there, grid.to(triton_device), part, memory.new_empty(2, 2, 3, 0, 0), antialias=antialias, **PLAIN
+    )
+
+    check_close(part, by_numba(images, grid, antialias)[0], 1e-6)
+    assert memory.isfinite().sum() == part.numel()
+
+
+@either
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+def test_normalised_in_any_form(triton_device, antialias, channels_last, dtype):
+    """Scaled, shifted, rounded once and in the order asked for, and slopes scaled: as on the CPU."""
+    image, grid = noise(10, 8), wavy(1, 4, 5, 0.2)
+    form = {"dtype": dtype, "channels_last": channels_last, "slope": dtype == torch.float32, "tone": TONED}
+    pixels, slope = on_device(triton_device, [image], grid, antialias, **form)
+    expected, expected_slope = by_numba([image], grid, antialias, **form)
+    rounding = 2 * torch.finfo(dtype).eps if dtype.itemsize < 4 else 2e-6
+
+    assert pixels.dtype == dtype
+    assert pixels.stride() == expected.stride()
+    check_close(pixels.double(), expected.double(), rounding * expected.abs().max().item())
+    check_close(slope, expected_slope, 1e-6 * expected_slope.abs().max() if slope.numel() else 0)
+
+
+# numpy, which the interpreter computes with, says aloud what floating point does in silence.
+@pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:RuntimeWarning")
+@either
+def test_wild_points_are_harmless(triton_device, antialias):
+    """Points that are nowhere read what the CPU reads there: the border, and pixel 0 for NaN."""
+    image, grid = noise(13, 19), wavy(1, 4, 9, 0.1)
+    grid[0, 1, :5, 0] = torch.tensor([torch.nan, torch.inf, -torch.inf, 1e30, -1e30])
+    grid[0, 3, 4:, 1] = torch.tensor([torch.nan, torch.inf, -torch.inf, 1e30, -1e30])
+    pixels, slope = on_device(triton_device, [image], grid, antialias)
+    expected, expected_slope = by_numba([image], grid, antialias)
+
+    check_close(pixels, expected, 1e-6)
+    check_close(slope, expected_slope, 1e-6 * expected_slope.abs().max())
+    nowhere, _ = on_device(triton_device, [image], torch.full((1, 2, 2, 2), torch.nan), antialias)
+    check_close(nowhere, (image[0, 0] / 255)[None, :, None, None].expand(1, 3, 2, 2), 1e-6)
+
+
+@either
+def test_white_stays_white(triton_device, antialias):
+    """No average leaves [0, 1], however it is rounded."""
+    image = torch.full((50, 70, 3), 255, dtype=torch.uint8)
+    pixels, _ = on_device(triton_device, [image], wavy(1, 4, 32), antialias, slope=False)
+
+    assert pixels.max() <= 1
+    check_close(pixels, torch.ones(1, 3, 4, 32), 1e-6)
+
+
+@either
+@pytest.mark.parametrize("shape", [(0, 3, 4, 2), (1, 0, 4, 2)])
+def test_nothing_to_do(triton_device, antialias, shape):
+    """Without images, or without pixels to write, nothing is launched."""
+    images = [noise(3, 3)] * shape[0]
+    pixels, _ = on_device(triton_device, images, torch.zeros(shape), antialias, slope=False)
+
+    assert pixels.shape == (shape[0], 3, *shape[1:3])
+
+
+def test_images_begin_at_any_byte(triton_device):
+    """Words are aligned, images need not be."""
+    image, grid = noise(6, 5), wavy(1, 2, 3)
+    plain, _ = on_device(triton_device, [image], grid, antialias=False, slope=False)
+    for offset in range(8):
+        memory = torch.zeros(8 + image.numel(), dtype=torch.uint8, device=triton_device)
+        shifted = memory[offset : offset + image.numel()].view(image.shape)
+        shifted.copy_(image)
+
+        assert shifted.data_ptr() % 8 == offset
+        assert torch.equal(on_device(triton_device, [shifted], grid, antialias=False, slope=False)[0], plain)
+
+
+@either
+def test_strides(triton_device, antialias):
+    """Images that are no rows of pixels in memory read as their copies do."""
+    image, grid = noise(6, 5), wavy(1, 2, 3)
+    planar = image.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    pixels, plain = (on_device(triton_device, [i], grid, antialias, slope=False)[0] for i in (planar, image))
+
+    assert torch.equal(pixels, plain)
+
+
+@pytest.mark.parametrize("kind", ["contiguous", "channels_last", "half", "expanded"])
+def test_pull_back(triton_device, kind):
+    """The way back to the grid is the sum over the channels, in float64 and on the CPU, for gradients of any form."""
+    draw = torch.Generator().manual_seed(0)
+    slope, by_pixels = (torch.randn(*shape, generator=draw) for shape in ((2, 2, 3, 5, 33), (2, 3, 5, 33)))
+    if kind == "channels_last":
+        by_pixels = by_pixels.to(memory_format=torch.channels_last)
+    if kind == "half":
+        by_pixels = by_pixels.bfloat16()
+    if kind == "expanded":
+        by_pixels = by_pixels[:, :1, :1, :1].expand_as(by_pixels)
+    there, here = (torch.full((2, 5, 33, 2), torch.nan, device=d) for d in (triton_device, "cpu"))
+    pull_back_on_cuda(by_pixels.to(triton_device), slope.to(triton_device), there)
+    pull_back_on_cpu(by_pixels, slope, here)
+    expected = np.einsum("bchw,bachw->bhwa", by_pixels.double().numpy(), slope.double().numpy())
+
+    check_close(there, expected, 1e-5)
+    check_close(there, here, 1e-5)
+
+
+@either
+def test_the_operator_with_these_kernels(triton_device, monkeypatch, antialias):
+    """`sample` and its gradient, as users call them, are those of the CPU."""
+    images, here = [noise(9, 7), noise(30, 20, 1)], wavy(2, 3, 4, 0.2).requires_grad_()
+    form = {"antialias": antialias, "mean": MEAN, "std": STD, "dtype": torch.float16, "channels_last": True}
+    expected = sample(images, here, **form)
+    expected.float().square().sum().backward()
+    monkeypatch.setattr(_sample_op, "kernels_for", lambda *_: "triton")
+    there = here.detach().to(triton_device).requires_grad_()
+    pixels = sample([image.to(triton_device) for image in images], there, **form)
+    pixels.float().square().sum().backward()
+
+    assert pixels.is_contiguous(memory_format=torch.channels_last)
+    check_close(pixels, expected, 4e-3)
+    check_close(there.grad, here.grad, 2e-3 * here.grad.abs().max())
+
+
+def test_no_cuda_graph(monkeypatch):
+    """A graph would keep the addresses of images that are gone: capture is refused, and torch's compiler told so."""
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    message = (
+        "the current stream must not be capturing a CUDA graph, got one that is – sample and take low-res"
+    )
+    with pytest.raises(RuntimeError, match=re.escape(message)):
+        image_table([noise(2, 2)], torch.device("cuda"))
+    for operator in (_sample_op.sample_op, _sample_op.sample_with_slope_op, torch.ops.foveal.lowres.default):
+        assert torch.Tag.cudagraph_unsafe in operator.tags
+
+
+@pytest.mark.gpu
+@either
+def test_nothing_waits_for_the_device(antialias):
+    """Forward, backward and the low-resolution copy are enqueued, and the host goes on; what waits would raise."""
+    images = [noise(400, 300).cuda(), noise(90, 80, 1).cuda()]
+    grid = wavy(2, 16, 16).cuda().requires_grad_()
+
+    def step():
+        lowres(images, (8, 8))
+        sample(images, grid, antialias=antialias).square().sum().backward()
+
+    step()  # compiles
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+        with pytest.raises(RuntimeError, match="synchroniz"):
+            grid.grad.sum().item()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+@either
+def test_images_of_another_stream_may_go_at_once(antialias):
+    """Memory that another stream allocated is not given out again before it has been read."""
+    grid, decoding = wavy(1, 64, 64).cuda(), torch.cuda.Stream()
+    source = noise(900, 700).cuda()
+    expected = sample([source], grid, antialias=antialias)
+    decoding.wait_stream(torch.cuda.current_stream())
+    for _ in range(10):
+        with torch.cuda.stream(decoding):
+            image = source.clone()
+        torch.cuda.current_stream().wait_stream(decoding)
+        torch.cuda._sleep(10_000_000)
+        pixels = sample([image], grid, antialias=antialias)
+        del image
+        with torch.cuda.stream(decoding):
+            poison = [torch.full_like(source, 255) for _ in range(3)]
+
+        assert torch.equal(pixels, expected)
+        del poison
+
+
+@pytest.mark.gpu
+@either
+def test_opcheck(antialias):
+    """torch's own checks of custom operators, on the device."""
+    images, grid = [noise(7, 5).cuda(), noise(1, 1).cuda()], wavy(2, 4, 3).cuda()
+    arguments = (images, grid, antialias, [1.0] * 3, [0.0] * 3, torch.float32, False)
+
+    torch.library.opcheck(_sample_op.sample_op, arguments)
+    torch.library.opcheck(_sample_op.sample_with_slope_op, arguments)
+
+
+@pytest.mark.gpu
+def test_the_last_device():
+    """Kernels run where the images are, whichever device is the current one."""
+    last = torch.device("cuda", torch.cuda.device_count() - 1)
+    images, grid = [noise(50, 40)], wavy(1, 4, 5)
+
+    check_close(sample([images[0].to(last)], grid.to(last)), sample(images, grid), 1e-6)

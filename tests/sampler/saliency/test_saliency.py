@@ -1,0 +1,182 @@
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from foveal.sampler import ResNet18Saliency, SaliencyNet, SaliencySampler, SpectralSaliency
+from foveal.sampler.saliency._spectral_saliency import _spectral_residual
+from tests import reference
+from tests.checks import check_close, unhooked
+
+
+@pytest.fixture
+def small():
+    return torch.rand(3, 3, 64, 48, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("saliency", [SaliencyNet, ResNet18Saliency, SpectralSaliency])
+def test_shape_and_batching(saliency, small):
+    """Logits of the size asked for; in eval mode nobody sees the neighbours in the batch."""
+    module = saliency(map_size=(9, 14)).eval()
+    logits = module(small)
+
+    assert logits.shape == (3, 1, 9, 14)
+    check_close(logits, torch.cat([module(one[None]) for one in small]), 1e-4)
+
+
+@pytest.mark.parametrize("saliency", [SaliencyNet, ResNet18Saliency, SpectralSaliency])
+def test_no_images(saliency, small):
+    """A micro-batch of which all was dropped has no maps, and no error."""
+    assert saliency(map_size=(9, 14)).eval()(small[:0]).shape == (0, 1, 9, 14)
+
+
+def test_net_sees_single_samples_in_training_too(small):
+    """Micro-batches change nothing: there are no statistics of the batch."""
+    module = SaliencyNet().train()
+
+    check_close(module(small), torch.cat([module(one[None]) for one in small]), 1e-5)
+
+
+@pytest.mark.parametrize("saliency", [SaliencyNet, ResNet18Saliency])
+def test_untrained_maps_are_near_uniform_and_learn(saliency, small):
+    """The first map hardly zooms, and every weight but the softmax's blind spot receives a gradient."""
+    torch.manual_seed(0)
+    module = saliency()
+    weights = module(small).flatten(1).softmax(dim=1)
+    (weights * torch.randn_like(weights)).sum().backward()
+    without = [name for name, p in module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+
+    assert weights.max() * 961 < 1.5
+    assert weights.min() * 961 > 0.67
+    assert [name for name in without if not name.endswith("head.bias")] == []
+
+
+def expected_trunk():
+    """Keys and shapes of torchvision's ResNet-18 up to layer3, by the rule they follow."""
+
+    def norm(name, width):
+        shapes = {f"{name}.{key}": (width,) for key in ("weight", "bias", "running_mean", "running_var")}
+        return {**shapes, f"{name}.num_batches_tracked": ()}
+
+    keys = {"conv1.weight": (64, 3, 7, 7), **norm("bn1", 64)}
+    inputs = 64
+    for layer, width in ((1, 64), (2, 128), (3, 256)):
+        for block in (0, 1):
+            name = f"layer{layer}.{block}"
+            keys[f"{name}.conv1.weight"] = (width, inputs, 3, 3)
+            keys[f"{name}.conv2.weight"] = (width, width, 3, 3)
+            keys |= norm(f"{name}.bn1", width) | norm(f"{name}.bn2", width)
+            if inputs != width:
+                keys[f"{name}.downsample.0.weight"] = (width, inputs, 1, 1)
+                keys |= norm(f"{name}.downsample.1", width)
+            inputs = width
+    return keys
+
+
+def test_resnet_has_torchvisions_names():
+    """The state_dict is torchvision's trunk and a head."""
+    have = {name: tuple(value.shape) for name, value in ResNet18Saliency().state_dict().items()}
+
+    assert have == {**expected_trunk(), "head.weight": (1, 256, 1, 1), "head.bias": (1,)}
+
+
+def test_resnet_loads_torchvision():
+    """Pretrained weights go into the trunk; the head stays, layer4 and fc are left out, a missing key is an error."""
+    module = ResNet18Saliency()
+    head = module.head.weight.clone()
+    theirs = {
+        name: torch.rand(shape) if shape else torch.tensor(7) for name, shape in expected_trunk().items()
+    }
+    module.load_torchvision(
+        {**theirs, "layer4.0.conv1.weight": torch.rand(512, 256, 3, 3), "fc.bias": torch.rand(1000)}
+    )
+
+    assert torch.equal(module.layer3[1].conv2.weight, theirs["layer3.1.conv2.weight"])
+    assert torch.equal(module.head.weight, head)
+    theirs.pop("layer2.0.bn1.bias")
+    with pytest.raises(RuntimeError, match=r"layer2\.0\.bn1\.bias"):
+        module.load_torchvision(theirs)
+
+
+def test_residual_equals_the_formula():
+    """The half spectrum of the mirrored image gives what the whole one gives in float64."""
+    channel = np.random.default_rng(0).random((16, 16))
+    ours = _spectral_residual(torch.from_numpy(channel).float()[None, None])[0, 0].square()
+    theirs = reference.spectral_residual(channel)
+
+    check_close(ours, theirs, 1e-4 * theirs.max())
+
+
+def test_spectral_finds_the_odd_one_out():
+    """A disc that differs from its textured surroundings, in brightness or in colour alone, holds the maximum."""
+    generator = torch.Generator().manual_seed(1)
+    texture = 0.5 + 0.1 * torch.nn.functional.interpolate(
+        torch.randn(1, 3, 32, 32, generator=generator), (128, 128), mode="bilinear"
+    )
+    y, x = torch.meshgrid(torch.arange(128), torch.arange(128), indexing="ij")
+    disc = (y - 84) ** 2 + (x - 32) ** 2 < 5**2
+    for colour in ([1.0, 1.0, 1.0], [1.0, 0.26, 0.4]):  # the second has the luma of the texture
+        image = torch.where(disc, torch.tensor(colour)[:, None, None], texture)
+        row, col = divmod(int(SpectralSaliency()(image)[0, 0].argmax()), 31)
+
+        assert abs(row - 84 / 128 * 31) < 2
+        assert abs(col - 32 / 128 * 31) < 2
+
+
+def test_spectral_map_is_not_stuck_to_the_frame():
+    """Textures over a ramp, whose opposite edges differ: without the mirror the frame has 12 times the saliency."""
+    generator, scales = torch.Generator().manual_seed(0), (4, 8, 16, 32)
+    noise = [torch.randn(16, 3, cells, cells, generator=generator) / cells for cells in scales]
+    texture = sum(torch.nn.functional.interpolate(one, (128, 128), mode="bilinear") for one in noise)
+    weights = SpectralSaliency()(0.6 * texture + torch.linspace(0.2, 0.8, 128)).exp()
+    frame = torch.cat([weights[..., [0, -1]].flatten(), weights[..., [0, -1], :].flatten()])
+
+    assert frame.mean() < 1.2 * weights[..., 4:-4, 4:-4].mean()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_spectral_of_nothing_is_uniform(value):
+    """A flat image has no odd one out, and no NaN."""
+    weights = SpectralSaliency()(torch.full((1, 3, 128, 128), value)).exp()
+
+    check_close(weights * 961, torch.ones(1, 1, 31, 31), 0.2)
+
+
+def test_spectral_sums_to_one_with_a_floor(small):
+    """The exponentials are the map, and a tenth of it is spread evenly."""
+    weights = SpectralSaliency()(small).exp()
+
+    check_close(weights.sum(dim=(1, 2, 3)), torch.ones(3), 1e-5)
+    assert weights.min() >= 0.1 / 961 - 1e-8
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"analysis_px": 2}, "analysis_px must be at least 4, got 2."),
+        ({"smoothing": 0.0}, "smoothing must be positive, got 0.0."),
+        ({"uniform_share": 0.0}, "uniform_share must be in (0, 1], got 0.0."),
+    ],
+)
+def test_messages(argument, message):
+    """Each refusal names the argument and its value."""
+    with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
+        SpectralSaliency(**argument)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_contrast_begins_with_what_stands_out(seed):
+    """Untrained, it prefers a drawn square to the even ground around it, and so the zoom does; without, it hardly does."""
+    images = torch.full((1, 3, 128, 128), 0.4)
+    images[:, 0, 40:56, 72:88:4] = 0.9
+    shares = []
+    for contrast in (0.0, 0.03):
+        torch.manual_seed(seed)
+        zoom = SaliencySampler(32, saliency=SaliencyNet(contrast=contrast), temperature=1 / 8)
+        with torch.no_grad():
+            saliency = zoom(images).saliency[0, 0]
+        shares.append(float(saliency[8:15, 16:23].sum()) * 31**2 / 49)
+
+    assert shares[1] > 2
+    assert shares[1] > shares[0]

@@ -1,0 +1,135 @@
+import io
+import re
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from foveal.sampler import lowres
+from foveal.sampler.sampling._lowres import _lowres
+from tests import reference
+from tests.checks import check_close, unhooked
+
+
+def noise(height, width, seed=0):
+    return torch.randint(
+        0, 256, (height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
+
+
+def photos(folder, count):
+    with tarfile.open(next(iter(sorted((folder / "photos").glob("*.tar"))))) as tar:
+        members = [m for m in tar if m.name.endswith((".jpg", ".jpeg"))][:count]
+        return [
+            torch.from_numpy(np.array(Image.open(io.BytesIO(tar.extractfile(m).read())).convert("RGB")))
+            for m in members
+        ]
+
+
+@pytest.mark.parametrize("source", [(1, 1), (17, 11), (31, 400), (127, 131), (300, 260), (999, 1311)])
+def test_constant_images_stay_constant(source):
+    """Whatever way is taken, larger or smaller, no brightness is lost."""
+    image = torch.tensor([0, 100, 255], dtype=torch.uint8).expand(*source, 3)
+
+    check_close(
+        lowres([image], (31, 29))[0], torch.tensor([0, 100 / 255, 1])[:, None, None].expand(3, 31, 29), 1e-6
+    )
+
+
+@pytest.mark.parametrize("source", [(256, 256), (1000, 1311), (517, 4096)])
+def test_linear_ramps_stay_linear(source):
+    """The box is centred on its cell: a ramp keeps its values to within half a source pixel."""
+    y, x = np.mgrid[: source[0], : source[1]]
+    image = np.stack([x * 255 / source[1], y * 255 / source[0], (x + y) * 255 / sum(source)], axis=-1)
+    expected = reference.area_mean(image, (16, 32)) / 255
+
+    check_close(
+        lowres([torch.from_numpy(image.astype(np.uint8))], (16, 32))[0], expected, 1 / min(source) + 1 / 255
+    )
+
+
+def test_noise_is_averaged():
+    """White noise leaves with the deviation of a mean of 8 rows of every cell, no alias of it."""
+    small = lowres([noise(1600, 1600)], (50, 50))
+
+    assert small.std().item() == pytest.approx((256 / np.sqrt(12)) / 255 / np.sqrt(8 * 32), rel=0.1)
+
+
+def test_photographs(data_dir):
+    """On real photographs the copy is that of an exact area average."""
+    for photo in photos(data_dir, 3):
+        off = np.abs(
+            lowres([photo], (128, 128))[0].numpy() - reference.area_mean(photo.numpy(), (128, 128)) / 255
+        )
+
+        assert off.mean() < 0.02
+
+
+def test_ragged_equals_single():
+    """What else is in the batch changes nothing, in whatever memory it lies, on one thread or several."""
+    images = [noise(300, 200), noise(5, 4), noise(200, 310).permute(1, 0, 2), noise(64, 900)]
+    single = torch.cat([lowres([image.contiguous()], (16, 16)) for image in images])
+
+    assert torch.equal(lowres(images, (16, 16)), single)
+    assert torch.equal(lowres(torch.stack([images[0]] * 2).permute(0, 3, 1, 2), (16, 16))[1], single[0])
+
+
+def test_many_threads_at_once():
+    """Eight threads at once get what one gets."""
+    images, wrong = [noise(400, 300), noise(200, 500)], []
+    expected = lowres(images, (32, 32))
+
+    def hammer():
+        wrong.extend(1 for _ in range(20) if not torch.equal(lowres(images, (32, 32)), expected))
+
+    threads = [threading.Thread(target=hammer) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+
+    assert not wrong
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_dense_float_is_differentiable():
+    """Floating point keeps its scale and its gradient."""
+    image = torch.randn(1, 2, 9, 8, dtype=torch.float64, requires_grad=True)
+
+    assert torch.autograd.gradcheck(lambda t: lowres(t, (3, 4)), image)
+    assert lowres(image.bfloat16(), (3, 4)).dtype == torch.float32
+
+
+def test_opcheck():
+    """torch's own checks of custom operators."""
+    torch.library.opcheck(_lowres, ([noise(70, 50), noise(1, 1)], 4, 5))
+
+
+def test_empty_batch():
+    """No image in, no copy out."""
+    assert lowres([], (5, 7)).shape == (0, 3, 5, 7)
+
+
+def test_messages():
+    """The size that cannot be is named."""
+    with unhooked(), pytest.raises(ValueError, match=re.escape("size must be at least (1, 1), got (0, 3).")):
+        lowres([noise(4, 4)], (0, 3))
+
+
+@pytest.mark.gpu
+def test_cuda_is_close_to_cpu():
+    """Another filter, the same picture."""
+    image = (
+        noise(64, 64)
+        .float()
+        .mean(dim=2, keepdim=True)
+        .byte()
+        .repeat_interleave(8, 0)
+        .repeat_interleave(8, 1)
+        .repeat(1, 1, 3)
+    )
+
+    assert (lowres([image.cuda()], (32, 32)).cpu() - lowres([image], (32, 32))).abs().mean() < 0.05

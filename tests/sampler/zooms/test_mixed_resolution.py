@@ -1,0 +1,296 @@
+"""Tokens: all of an image coarsely, its most salient cells finely, too."""
+
+import copy
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
+
+from foveal.pipeline import Augment, ZoomCollate, ZoomLoader
+from foveal.sampler import (
+    FixedSaliency,
+    MixedResolution,
+    SaliencyNet,
+    SpectralSaliency,
+    UniformSampler,
+    lowres,
+    token_positions,
+)
+from foveal.shards import ShardWriter
+from tests.checks import check_close, unhooked
+from tests.pipeline.making import encode, picture
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SIZES = [(61, 97), (128, 50), (240, 320), (9, 7)]
+
+
+def images(sizes=SIZES):
+    return [torch.from_numpy(picture(k, *size).copy()) for k, size in enumerate(sizes)]
+
+
+def one_map(cells, seed=0):
+    """A saliency of one node to a cell."""
+    return np.random.default_rng(seed).random(cells) + 0.01
+
+
+def cut(pixels, cells):
+    """(3, height, width) into (cells, 3, p, p), by slicing."""
+    height, width = pixels.shape[1] // cells[0], pixels.shape[2] // cells[1]
+    return torch.stack(
+        [
+            pixels[:, row * height : (row + 1) * height, col * width : (col + 1) * width]
+            for row in range(cells[0])
+            for col in range(cells[1])
+        ]
+    )
+
+
+@st.composite
+def any_zoom(draw):
+    """A sampler of any numbers, and the saliency of each of its cells."""
+    cells = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    refined = draw(st.integers(0, cells[0] * cells[1]))
+    weights = one_map(cells, draw(st.integers(0, 99)))
+    zoom = MixedResolution(
+        cells,
+        patch_px=draw(st.integers(2, 6)),
+        refined=refined,
+        refine=draw(st.integers(2, 3)),
+        saliency=FixedSaliency(torch.from_numpy(weights)),
+    )
+    return zoom, weights
+
+
+@settings(max_examples=15, deadline=None)
+@given(any_zoom())
+def test_tokens_are_the_uniform_pictures_cut(drawn):
+    """Coarse tokens are a uniform view cut in pieces; fine ones the most salient cells of a larger one."""
+    zoom, weights = drawn
+    rows, cols = zoom.cells
+    tokens, grid, _ = zoom(images())
+    most = sorted(np.argsort(-weights.ravel(), kind="stable")[: zoom.refined])
+    coarse = UniformSampler((rows * zoom.patch_px, cols * zoom.patch_px))(images())
+    side = zoom.patch_px * zoom.refine
+    fine = UniformSampler((rows * side, cols * side))(images())
+
+    assert tokens.shape == (4, zoom.tokens, 3, zoom.patch_px, zoom.patch_px)
+    assert grid.shape == (4, zoom.tokens, zoom.patch_px, zoom.patch_px, 2)
+    for k in range(4):
+        check_close(tokens[k, : rows * cols], cut(coarse.images[k], zoom.cells), 1e-5)
+        expected = [cut(cell, (zoom.refine, zoom.refine)) for cell in cut(fine.images[k], zoom.cells)[most]]
+        if expected:
+            check_close(tokens[k, rows * cols :], torch.cat(expected), 1e-5)
+            places = [
+                cut(cell, (zoom.refine, zoom.refine))
+                for cell in cut(fine.grid[k].permute(2, 0, 1), zoom.cells)[most]
+            ]
+            check_close(grid[k, rows * cols :].permute(0, 3, 1, 2), torch.cat(places), 0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(any_zoom())
+def test_positions_and_scales(drawn):
+    """Fine tokens tile the cell that they refine: their centres have its mean, their areas its sum, their sides its part."""
+    zoom, weights = drawn
+    rows, cols = zoom.cells
+    places = token_positions(zoom(images()[:1]).grid)[0].double().numpy()
+    coarse, fine = places[: rows * cols], places[rows * cols :].reshape(zoom.refined, zoom.refine**2, 4)
+    row, col = np.divmod(np.arange(rows * cols), cols)
+    most = sorted(np.argsort(-weights.ravel(), kind="stable")[: zoom.refined])
+
+    check_close(coarse[:, 0], (2 * col + 1) / cols - 1, 1e-5)
+    check_close(coarse[:, 1], (2 * row + 1) / rows - 1, 1e-5)
+    check_close(coarse[:, 2:], np.broadcast_to((1 / cols, 1 / rows), (rows * cols, 2)), 1e-5)
+    check_close(fine.mean(1)[:, :2], coarse[most][:, :2], 1e-5)
+    check_close(
+        fine[..., 2:] * zoom.refine, np.broadcast_to(coarse[most][:, None, 2:], fine[..., 2:].shape), 1e-5
+    )
+    for cell, parts in zip(coarse[most], fine, strict=True):
+        low, high = cell[:2] - cell[2:], cell[:2] + cell[2:]  # a share of [-1, 1] is half of it
+        assert (parts[:, :2] - parts[:, 2:] >= low - 1e-5).all()
+        assert (parts[:, :2] + parts[:, 2:] <= high + 1e-5).all()
+        assert len({tuple(p) for p in parts[:, :2].round(5)}) == zoom.refine**2
+
+
+def test_a_source_as_large_as_source_px_is_shown_pixel_by_pixel():
+    """Nothing finer is ever read: there, fine tokens are the source's own pixels."""
+    weights = one_map((2, 3))
+    zoom = MixedResolution((2, 3), patch_px=4, refined=6, saliency=FixedSaliency(torch.from_numpy(weights)))
+    image = torch.randint(256, (*zoom.source_px, 3), dtype=torch.uint8)
+    pixels = cut(image.permute(2, 0, 1) / 255, (4, 6))
+    own = [[2 * r + i, 2 * c + j] for r in range(2) for c in range(3) for i in range(2) for j in range(2)]
+
+    assert zoom.source_px == (16, 24)
+    check_close(zoom([image]).images[0, 6:], pixels[[6 * row + col for row, col in own]], 1e-6)
+    assert MixedResolution((2, 3), patch_px=4, refined=0).source_px == (8, 12)
+
+
+def test_every_image_has_as_many_tokens():
+    """Whatever its size and saliency; of equally salient cells the upper left ones are refined."""
+    zoom = MixedResolution(4, patch_px=4, refined=5, saliency=FixedSaliency(torch.ones(4, 4)))
+    places = token_positions(zoom(images()).grid)[:, 16::4]
+
+    assert zoom.tokens == 16 + 5 * 4
+    assert zoom(images()).images.shape[1] == zoom.tokens
+    assert torch.equal(places, places[:1].expand_as(places))
+    check_close(places[0, :, 0], np.array([0, 1, 2, 3, 0]) / 2 - 1 + 1 / 8, 1e-6)
+
+
+def test_what_stands_out_is_refined():
+    """In a flat picture with one disc, the cells of the disc are refined without any training."""
+    y, x = torch.meshgrid(torch.arange(600), torch.arange(800), indexing="ij")
+    image = torch.full((600, 800, 3), 90, dtype=torch.uint8)
+    image[(y - 450) ** 2 + (x - 620) ** 2 < 30**2] = torch.tensor([220, 30, 30], dtype=torch.uint8)
+    places = token_positions(MixedResolution(8, refined=4)([image]).grid)[0, 64:]
+    distance = torch.hypot(places[:, 0] - (620 / 400 - 1), places[:, 1] - (450 / 300 - 1))
+
+    assert distance.min() < 0.15
+
+
+def test_gradients():
+    """Selection is hard: pixels lead to the images, not to the saliency; the saliency leads to its module."""
+    torch.manual_seed(0)
+    zoom = MixedResolution(3, patch_px=4, refined=2, saliency=SaliencyNet())
+    dense = torch.rand(2, 3, 40, 60, requires_grad=True)
+    tokens, grid, saliency = zoom(dense)
+    tokens.sum().backward(retain_graph=True)
+
+    assert not grid.requires_grad
+    assert dense.grad.abs().min() > 0
+    assert all(p.grad is None for p in zoom.parameters())
+    saliency[:, :, :10].sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in zoom.parameters())
+
+
+def test_forms_of_images():
+    """Ragged, dense uint8 and dense float images give the same tokens; any channels where they are floats."""
+    zoom = MixedResolution(3, patch_px=4, refined=2)
+    dense = torch.randint(256, (2, 3, 40, 60), dtype=torch.uint8)
+    ragged = zoom(list(dense.permute(0, 2, 3, 1)))
+    floats = zoom(dense / 255)
+
+    check_close(zoom(dense).images, ragged.images, 0)
+    check_close(floats.images, ragged.images, 1e-5)
+    assert torch.equal(floats.grid, ragged.grid)
+    fixed = MixedResolution(3, patch_px=4, refined=2, saliency=FixedSaliency(torch.ones(3, 3)))
+    assert fixed(torch.rand(2, 5, 40, 60).double()).images.shape == (2, 17, 5, 4, 4)
+    assert fixed(torch.rand(2, 5, 40, 60).double()).images.dtype == torch.float64
+
+
+def test_views():
+    """A mirrored view has the tokens of the mirrored image, and says where they lie in the source."""
+    zoom = MixedResolution((3, 4), patch_px=4, refined=3)
+    flip = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]]).repeat(4, 1, 1)
+    seen = zoom(images(), views=flip)
+    mirrored = zoom([image.flip(1) for image in images()], lowres(images(), zoom.lowres_size, flip))
+    places = token_positions(seen.grid)
+
+    check_close(seen.images, mirrored.images, 5e-3)
+    check_close(places[..., 0], -token_positions(mirrored.grid)[..., 0], 1e-6)
+    check_close(places[..., 2:], token_positions(mirrored.grid)[..., 2:], 1e-6)
+
+
+def test_nothing_to_sample():
+    """A batch of no images has no tokens, with any saliency."""
+    for saliency in (SpectralSaliency(), SaliencyNet()):
+        zoom = MixedResolution(3, patch_px=4, refined=2, saliency=saliency)
+        zoomed = zoom([], torch.zeros(0, 3, 128, 128))
+
+        assert zoomed.images.shape == (0, 17, 3, 4, 4)
+        assert zoomed.grid.shape == (0, 17, 4, 4, 2)
+
+
+def test_points_instead_of_areas():
+    """Without anti-aliasing a pixel is one point of the source."""
+    noise = [torch.randint(256, (203, 301, 3), dtype=torch.uint8)]
+    averaged, points = (
+        MixedResolution(4, patch_px=4, refined=1, antialias=antialias)(noise).images
+        for antialias in (True, False)
+    )
+
+    assert averaged.std() < 0.1
+    assert points.std() > 0.15
+
+
+@pytest.fixture
+def shard(tmp_path):
+    """Six pictures of different sizes."""
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        for k in range(6):
+            writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 60 + 9 * k, 90 - 5 * k)), "cls": k})
+    return str(tmp_path / "s.tar")
+
+
+def test_in_a_loader(shard):
+    """The loader yields the tokens, where they look and what drew them, as the sampler alone does."""
+    zoom = MixedResolution(4, patch_px=8, refined=3)
+    fields = ("image", "cls", "__grid__", "__saliency__")
+    with ZoomLoader(shard, zoom, batch_size=4, fields=fields) as loader:
+        batches = list(loader)
+
+    assert [tuple(batch[0].shape) for batch in batches] == [(4, 28, 3, 8, 8), (2, 28, 3, 8, 8)]
+    assert batches[0][1].tolist() == [0, 1, 2, 3]
+    assert batches[0][2].shape == (4, 28, 8, 8, 2)
+    assert batches[0][3].shape == (4, 1, 31, 31)
+    assert torch.isfinite(batches[0][0]).all()
+    assert token_positions(batches[0][2]).shape == (4, 28, 4)
+
+
+def test_in_a_loader_that_augments_and_learns(shard):
+    """Views reach the tokens; a saliency that learns has its graph in the batch."""
+    zoom = MixedResolution(4, patch_px=8, refined=3, saliency=SaliencyNet())
+    fields = ("image", "__saliency__")
+    with ZoomLoader(shard, zoom, batch_size=6, fields=fields, augment=Augment(hflip=0.5)) as loader:
+        for tokens, saliency in loader:
+            assert not tokens.requires_grad
+            saliency[:, :, 15, 15].log().sum().backward()
+
+    assert all(p.grad is not None for p in zoom.parameters())
+
+
+def test_in_another_loader(shard):
+    """As a collate_fn, too, and copied."""
+    zoom = copy.deepcopy(MixedResolution(4, patch_px=8, refined=3))
+    samples = [(image, k) for k, image in enumerate(images())]
+    [(tokens, labels)] = DataLoader(samples, batch_size=4, collate_fn=ZoomCollate(zoom))
+
+    check_close(tokens, zoom(images()).images, 0)
+    assert labels.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cells": 0, "refined": 0}, "cells must be at least 1 along each axis, got 0."),
+        ({"cells": 2, "refined": 5}, "refined must be from 0 to the 4 cells there are, got 5."),
+        ({"cells": 2, "refined": 1, "refine": 1}, "refine must be at least 2, got 1."),
+        (
+            {"cells": 2, "refined": 1, "patch_px": 1},
+            "patch_px must be at least 2, got 1 – a token of one pixel shows",
+        ),
+    ],
+)
+def test_arguments(options, message):
+    """What is out of range is named, with what came."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        MixedResolution(**options)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4, 2), (1, 3, 1, 4, 2), (1, 3, 4, 4, 3)])
+def test_what_is_no_grid_of_tokens(shape):
+    """A grid of one image, of single pixels, or of other numbers is refused."""
+    message = f"grid must be (batch, tokens, rows, cols, 2) with at least 2 x 2 pixels, got shape {shape!r}."
+    with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
+        token_positions(torch.zeros(shape))
+
+
+def test_it_says_what_it_is():
+    """Settings show, and so does what draws the tokens."""
+    assert "cells=(4, 6), patch_px=8, refined=3, refine=2" in repr(
+        MixedResolution((4, 6), patch_px=8, refined=3)
+    )

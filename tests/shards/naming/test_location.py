@@ -1,0 +1,42 @@
+import pytest
+
+from foveal.shards import ShardError, write_index
+from foveal.shards.naming import identity_of, index_url
+
+
+@pytest.mark.parametrize(
+    ("url", "identity"),
+    [
+        ("https://h/a.tar", "https://h/a.tar"),
+        ("https://user:secret@h:80/a.tar?X-Amz-Signature=1&x-amz-date=2", "https://h:80/a.tar"),
+        ("https://h/get?id=7&Signature=1&Expires=2&Key-Pair-Id=3&Policy=4", "https://h/get?id=7"),
+        ("https://h/a.tar?GoogleAccessId=1&X-Goog-Signature=3#part", "https://h/a.tar"),
+        ("s3://b/a?signature=1#2.tar", "s3://b/a?signature=1#2.tar"),
+    ],
+)
+def test_identity_has_nothing_secret_and_nothing_that_changes(url, identity):
+    """What names a file stays, what gives access to it goes; a key on S3 may have any letters."""
+    assert identity_of(url) == identity
+
+
+@pytest.mark.parametrize(
+    ("url", "index"),
+    [
+        ("s3://b/a.tar", "s3://b/a.idx"),
+        ("s3://b/a?.tar", "s3://b/a?.idx"),
+        ("https://h/a.tar?id=7", "https://h/a.idx?id=7"),
+        ("https://h/a.tgz", "https://h/a.tgz.idx"),
+    ],
+)
+def test_an_index_lies_beside_its_shard(url, index):
+    """As beside a local one."""
+    assert index_url(url) == index
+
+
+def test_an_index_is_not_written_to_a_server():
+    """What needs a file here says so."""
+    with pytest.raises(
+        ShardError,
+        match=r"^s3://b/a\.tar: is remote, and what is to be done needs a local file: copy it to a",
+    ):
+        write_index("s3://b/a.tar")

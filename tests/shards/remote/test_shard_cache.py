@@ -1,0 +1,203 @@
+import multiprocessing
+import os
+import re
+import signal
+import time
+from contextlib import suppress
+
+import pytest
+
+from foveal.shards import ShardError, Shards
+from foveal.shards.index import Stamp
+from foveal.shards.remote._shard_cache import ShardCache
+from tests.shards.reading import samples, tar_bytes
+from tests.shards.server import Files, serving
+
+
+def stamp(size, tag="1"):
+    return Stamp(size, None, tag)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name != "room.lock")
+
+
+def put(cache, name, size, tag="1"):
+    """Open a copy of ``size`` bytes that repeat its name; return its content, None where it was not taken in."""
+    file = cache.open("u", name, stamp(size, tag), lambda: [name.encode() * (size // len(name))])
+    if file is None:
+        return None
+    with file:
+        return file.read()
+
+
+def test_a_copy_is_downloaded_once(tmp_path):
+    """The second time it is there."""
+    cache = ShardCache(tmp_path / "c", 100)
+
+    assert put(cache, "a", 60) == b"a" * 60
+    with cache.open("u", "a", stamp(60), lambda: pytest.fail("downloaded again")) as file:
+        assert file.read() == b"a" * 60
+
+
+def test_the_longest_unused_make_room(tmp_path):
+    """What was used last stays, and the folder never holds more than it may, a download under way included."""
+    cache = ShardCache(tmp_path, 100)
+    for time_ns, name in enumerate("abc"):
+        put(cache, name, 30)
+        os.utime(tmp_path / f"{name}-{stamp(30).digest}.tar", ns=(time_ns, time_ns))
+    put(cache, "a", 30)  # used again
+
+    def download():
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 100
+        yield b"d" * 40
+
+    cache.open("u", "d", stamp(40), download).close()
+    assert [name[0] for name in names(tmp_path)] == ["a", "c", "d"]
+    assert put(cache, "e", 100) == b"e" * 100
+    assert [name[0] for name in names(tmp_path)] == ["e"]
+
+
+def test_what_cannot_fit_is_not_taken_in(tmp_path):
+    """A shard larger than all the room leaves the others where they are."""
+    cache = ShardCache(tmp_path, 100)
+    put(cache, "a", 30)
+
+    assert put(cache, "b", 101) is None
+    assert [name[0] for name in names(tmp_path)] == ["a"]
+
+
+def test_downloads_under_way_keep_their_room(tmp_path):
+    """Where others' downloads take the room there is no copy, and no wait."""
+    cache = ShardCache(tmp_path, 100)
+
+    def download():
+        assert put(cache, "b", 50) is None
+        assert put(cache, "c", 40) == b"c" * 40
+        yield b"a" * 60
+
+    cache.open("u", "a", stamp(60), download).close()
+    assert [name[0] for name in names(tmp_path)] == ["a", "c"]
+
+
+def test_another_state_takes_the_old_ones_place(tmp_path):
+    """A shard that changed is fetched anew, and its old copy is gone."""
+    cache = ShardCache(tmp_path, 1000)
+    put(cache, "a", 30)
+    put(cache, "b", 30)
+
+    assert put(cache, "a", 30, tag="2") == b"a" * 30
+    assert names(tmp_path) == sorted([f"a-{stamp(30, '2').digest}.tar", f"b-{stamp(30).digest}.tar"])
+
+
+def test_an_open_copy_outlives_its_name(tmp_path):
+    """A copy that makes room for another is read on by who has it open."""
+    cache = ShardCache(tmp_path, 100)
+    with cache.open("u", "a", stamp(60), lambda: [b"a" * 60]) as file:
+        put(cache, "b", 60)
+        assert [name[0] for name in names(tmp_path)] == ["b"]
+        assert file.read() == b"a" * 60
+
+
+def test_a_download_that_fails_leaves_nothing(tmp_path):
+    """Neither a copy nor a claim to room stays."""
+    cache = ShardCache(tmp_path, 100)
+
+    def download():
+        yield b"a"
+        raise ShardError("u", None, "gone")
+
+    with pytest.raises(ShardError, match=r"^u: gone$"):
+        cache.open("u", "a", stamp(60), download)
+    assert names(tmp_path) == []
+    assert put(cache, "a", 60) == b"a" * 60
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    """Room was asked for, so that none is an error."""
+    (tmp_path / "file").touch()
+    cache = ShardCache(tmp_path / "file" / "c", 100)
+    message = f"u: cannot be kept in '{tmp_path}/file/c': Not a directory: set another cache_dir"
+
+    with pytest.raises(ShardError, match=f"^{re.escape(message)}$"):
+        put(cache, "a", 60)
+
+
+def test_many_processes_download_once(tmp_path, hasty):
+    """One downloads, the others wait for it, and all read the same."""
+    with serving(Files({"/t.tar": tar_bytes(samples("abc", size=30_000))})) as server:
+        url = f"{server.url}/t.tar"
+        Shards(url, cache_dir=tmp_path)
+        server.requests.clear()
+        context = multiprocessing.get_context("fork")
+        children = [context.Process(target=_read_all, args=(url, tmp_path)) for _ in range(6)]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join()
+
+        assert [child.exitcode for child in children] == [0] * 6
+        assert sum(request.sent > 1 for request in server.requests) == 1
+        assert [request.sent for request in server.requests].count(1) == 6  # each looked up the state
+
+
+def _read_all(url, folder):
+    shards = Shards(url, cache_dir=folder, cache_size="1MB")
+    os._exit(0 if [sample.key for sample in shards] == list("abc") else 1)
+
+
+def _download_for_ever(folder, started):
+    def download():
+        yield b"a" * 10
+        started.set()
+        time.sleep(600)
+
+    ShardCache(folder, 100).open("u", "a", stamp(60), download)
+
+
+@pytest.mark.parametrize("shard", ["a", "b"])
+def test_a_killed_downloader_frees_lock_and_room(tmp_path, shard):
+    """What it leaves neither keeps others waiting nor takes their room."""
+    context = multiprocessing.get_context("fork")
+    started = context.Event()
+    child = context.Process(target=_download_for_ever, args=(tmp_path, started))
+    child.start()
+    assert started.wait(30)
+    assert [name[-5:] for name in names(tmp_path)] == [".part"]
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+
+    assert put(ShardCache(tmp_path, 100), shard, 60) == shard.encode() * 60
+    assert names(tmp_path) == [f"{shard}-{stamp(60).digest}.tar"]
+
+
+def test_many_processes_fight_for_room(tmp_path):
+    """Whatever is evicted under whom, everybody reads right bytes and the room is kept."""
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=_open_often, args=(tmp_path, seed)) for seed in range(4)]
+    for child in children:
+        child.start()
+    while any(child.is_alive() for child in children):
+        assert _taken(tmp_path) <= 100
+        time.sleep(0.002)
+
+    assert [child.exitcode for child in children] == [0] * 4
+    assert all(name.endswith(".tar") for name in names(tmp_path))
+
+
+def _taken(folder):
+    sizes = 0
+    for path in folder.iterdir():
+        if path.suffix == ".tar":
+            with suppress(FileNotFoundError):
+                sizes += path.stat().st_size
+    return sizes
+
+
+def _open_often(folder, seed):
+    cache = ShardCache(folder, 100)
+    for n in range(60):
+        name = "abcdefg"[(n * (seed + 1) + seed) % 7]
+        if put(cache, name, 30) not in (None, name.encode() * 30):
+            os._exit(1)
+    os._exit(0)

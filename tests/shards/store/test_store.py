@@ -1,0 +1,151 @@
+"""Folders to write to, here and on an object store."""
+
+import errno
+import hashlib
+import os
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+
+from foveal.shards.store import open_store
+from foveal.shards.store._store import Folder, ObjectStore, StoreError
+from tests.shards.server import Forward, serving
+
+
+@pytest.fixture
+def server(moto, new_bucket):
+    """An S3 server behind one that fails as it is told to, with a bucket."""
+    new_bucket("zoomed")
+    with serving(Forward(moto)) as server:
+        yield server
+
+
+@pytest.fixture(params=["here", "there"])
+def store(request, tmp_path):
+    if request.param == "here":
+        return open_store(tmp_path / "a/b")
+    server = request.getfixturevalue("server")
+    return open_store("s3://zoomed/a/b/", {"key": "key", "secret": "secret", "endpoint_url": server.url})
+
+
+def test_what_is_written_is_there(store):
+    """Under its name, with its content, in the place of an older one; and it can be taken away."""
+    assert store.names() == {}
+    store.write("x.json", b"old")
+    store.write("x.json", b"new and longer")
+    with store.new_file("y.tar") as path:
+        path.write_bytes(b"tar")
+
+    assert store.names() == {"x.json": 14, "y.tar": 3}
+    assert store.read("x.json") == b"new and longer"
+    assert store.digest("y.tar") == hashlib.sha256(b"tar").hexdigest()
+    store.remove("x.json")
+    store.remove("x.json")
+    assert store.names() == {"y.tar": 3}
+    assert pickle.loads(pickle.dumps(store)).read("y.tar") == b"tar"
+
+
+def test_a_block_that_fails_publishes_nothing(store):
+    """Neither the file nor its beginning."""
+    store.write("x", b"old")
+
+    def fail():
+        with store.new_file("x") as path:
+            path.with_name("z").write_bytes(b"half")
+            raise ValueError("of mine")
+
+    with pytest.raises(ValueError, match="of mine"):
+        fail()
+    assert store.read("x") == b"old"
+
+
+def test_what_is_not_there(store):
+    """Is told by name."""
+    with pytest.raises(StoreError, match=r"a/b/none cannot be read: "):
+        store.read("none")
+    with pytest.raises(StoreError, match=r"a/b/none cannot be read: "):
+        store.digest("none")
+
+
+def test_a_disk_that_is_full(tmp_path, monkeypatch):
+    """Leaves what was there, and says so."""
+    store = Folder(str(tmp_path))
+    store.write("x", b"old")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(
+        StoreError, match=re.escape(f"{tmp_path}/x cannot be written: No space left on device")
+    ):
+        store.write("x", b"new")
+
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x": b"old"}
+
+
+def test_a_folder_that_cannot_be(tmp_path):
+    """Is told at once."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"file/out/\. cannot be written: Not a directory"):
+        open_store(tmp_path / "file/out")
+
+
+def test_no_store():
+    """A web server takes no files."""
+    with pytest.raises(
+        ValueError,
+        match=re.escape("out must be a local folder or start with s3:// or gs://, got 'https://host/x'."),
+    ):
+        open_store("https://host/x")
+
+
+def test_leftovers(tmp_path):
+    """Of the names that are told, no others, however long."""
+    store, name = Folder(str(tmp_path)), "n" * 230
+    for file in (
+        f".{name[:200]}.0123456789ab.tmp",
+        ".b.0123456789ab.tmp",
+        ".a.0123456789.tmp",
+        "a.0123456789ab.tmp",
+    ):
+        (tmp_path / file).touch()
+    store.sweep([name, "a"])
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".a.0123456789.tmp",
+        ".b.0123456789ab.tmp",
+        "a.0123456789ab.tmp",
+    ]
+
+
+def test_a_server_that_fails(server, monkeypatch):
+    """500 again and again: an error with the name, nothing published; once it answers, all is well."""
+    monkeypatch.setattr("s3fs.core.S3FileSystem.retries", 1)
+    options = {
+        "key": "key",
+        "secret": "secret",
+        "endpoint_url": server.url,
+        "config_kwargs": {"retries": {"total_max_attempts": 1}},
+    }
+    store = ObjectStore("s3://zoomed/c", options)
+    store.write("x", b"old")
+    server.faults += ["500"] * 9
+    with pytest.raises(StoreError, match=r"s3://zoomed/c/x cannot be written: "):
+        store.write("x", b"new")
+    server.faults.clear()
+
+    assert store.read("x") == b"old"
+    store.write("x", b"new")
+    assert store.read("x") == b"new"
+
+
+def test_nothing_stays_in_the_folder_for_temporary_files(store, monkeypatch, tmp_path):
+    """What is uploaded is made there."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    store.write("x", b"content")
+
+    assert list(Path(tmp_path / "tmp").iterdir()) == []

@@ -1,0 +1,49 @@
+import json
+import re
+
+import pytest
+import torch
+
+from foveal.sampler import UniformSampler
+from foveal.tools.bench.kernels.quality import bench_quality, check_truth, measure, supersampled
+from foveal.tools.bench.kernels.sample import example_grid
+from tests import reference
+from tests.checks import check_close
+
+
+def test_small_run(tmp_path, capsys):
+    """A small run prints its table, writes its file, and finds anti-aliasing to be nearer than points."""
+    found = bench_quality([], size=32, scenes=1, json_path=tmp_path / "quality.json")
+
+    assert json.loads((tmp_path / "quality.json").read_text())["decibels"] == found
+    assert list(found) == ["uniform", "temperature 1.0", "temperature 0.5", "temperature 0.25"]
+    assert all(ways["anti-aliased"][0] > ways["one point"][0] for ways in found.values())
+    assert "of the worst image / in the median" in capsys.readouterr().out
+
+
+def test_resized_first_is_right_for_the_uniform_grid():
+    """There the area mean is the truth; that of the kernel too, for as long as it reads every pixel."""
+    image = torch.randint(256, (64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    found = measure(image, UniformSampler(16))
+
+    assert found["one point"] < 20
+    assert found["resized first"] == pytest.approx(found["anti-aliased"], abs=0.1)
+    assert found["resized first"] > 25
+
+
+def test_the_truth_is_that_of_the_tests():
+    """torch here and NumPy in the tests agree on it."""
+    image = torch.randint(256, (40, 50, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    grid = example_grid(12)
+    expected = reference.supersampled(image.numpy(), grid[0].numpy())
+
+    check_close(supersampled(image.permute(2, 0, 1)[None].float(), grid)[0], expected, 0.05)
+
+
+def test_a_wrong_truth_is_noticed():
+    """A truth that is a hundredth of the image off does not get measured against."""
+    check_truth(supersampled, example_grid(16))
+    with pytest.raises(
+        ValueError, match=re.escape("the truth must agree with a ramp to 0.001, got a difference")
+    ):
+        check_truth(lambda image, grid: supersampled(image, grid + 0.01), example_grid(16))

@@ -1,0 +1,62 @@
+"""``foveal bench faults``."""
+
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from foveal.pipeline import BadSample
+from foveal.shards import Shards
+from foveal.tools.bench._faults import DAMAGES, bench_faults, check_epoch, write_samples
+from foveal.tools.pictures.originals import encoded_image
+from foveal.tools.scenes.scenes import write_shards
+
+
+def test_small_run(tmp_path, capsys):
+    """A small run prints its table and writes its file."""
+    bench_faults([], images=40, percent=10, batch_size=8, repeats=1, size=16, json_path=tmp_path / "f.json")
+    report = json.loads((tmp_path / "f.json").read_text())
+
+    assert (report["images"], report["bad"]) == (40, 4)
+    assert "With 10.0% bad images the loader keeps" in capsys.readouterr().out
+
+
+class _Fake:
+    """A loader's epoch and what it reports."""
+
+    def __init__(self, keys, bad):
+        self.keys, self.bad_samples = keys, [BadSample("u", key, "r") for key in bad]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def __iter__(self):
+        import torch
+
+        yield None, self.keys, torch.ones(len(self.keys), dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("keys", "bad"),
+    [(["000000"], ["000002"]), (["000000", "000001"], []), (["000001", "000000"], ["000002"])],
+)
+def test_what_is_missing_is_noticed(keys, bad):
+    """A sample that does not come, one that is not reported, or another order."""
+    with pytest.raises(ValueError, match=re.escape("an epoch must deliver 2 good samples and report 1, got")):
+        check_epoch(lambda: _Fake(keys, bad), 3, {2})
+    check_epoch(lambda: _Fake(["000000", "000001"], ["000002"]), 3, {2})
+
+
+def test_every_damage_is_met(tmp_path):
+    """Each leaves its mark: none of the damaged files is what it was."""
+    shards = Shards(write_shards(tmp_path, 2, console=Console(quiet=True)))
+    write_samples(tmp_path / "bad.tar", shards, 8, {1, 3, 5, 7})
+    written = [sample.members["jpg"] for sample in Shards(tmp_path / "bad.tar")]
+    originals = [encoded_image(shards[k % 2]) for k in range(8)]
+
+    assert [k for k in range(8) if written[k] not in originals] == [1, 3, 5, 7]
+    assert len(DAMAGES) == len({written[k] for k in (1, 3, 5, 7)})

@@ -1,0 +1,42 @@
+import json
+import re
+
+import pytest
+
+from foveal.tools.bench._memory import bench_memory, check_case
+from foveal.tools.bench._memory_case import MemoryCase
+
+
+@pytest.mark.slow
+def test_small_run(tmp_path, capsys):
+    """Every case runs in a process of its own; what is trained takes more than nothing."""
+    peaks = bench_memory([], images=8, repeats=1, image_size=(1600, 1200), json_path=tmp_path / "memory.json")
+
+    assert json.loads((tmp_path / "memory.json").read_text())["peak_mb"] == peaks
+    assert len(peaks) == 16
+    assert all(peak > 0 for [peak] in peaks.values())
+    assert "decode auto, max_zoom 4, trainable, batch 64, budget 100MB" in capsys.readouterr().out
+
+
+def test_a_case_survives_the_way_to_its_process():
+    """What is written on the command line is read back."""
+    case = MemoryCase("t.tar", "s.tar", 8, "auto", 4.0, trains=True, memory_budget="1GB")
+
+    assert MemoryCase.from_json(case.to_json()) == case
+
+
+def test_missing_images_are_noticed():
+    """Nobody gets a small peak by loading less."""
+    good = {"images": 64, "gradient": 0.0, "peak_mb": 7}
+    assert check_case("a", good, images=64, trains=False) == 7
+    with pytest.raises(ValueError, match=re.escape("a: a case must load 64 images, got 63.")):
+        check_case("a", {**good, "images": 63}, images=64, trains=False)
+
+
+def test_missing_gradients_are_noticed():
+    """Nor by not going backward."""
+    found = {"images": 1, "gradient": 0.0, "peak_mb": 7}
+    with pytest.raises(ValueError, match=re.escape("a: the network must have a gradient above 0, got 0.0.")):
+        check_case("a", found, images=1, trains=True)
+    with pytest.raises(ValueError, match=re.escape("a: the network must have no gradient but 0, got 0.5.")):
+        check_case("a", {**found, "gradient": 0.5}, images=1, trains=False)

@@ -1,0 +1,58 @@
+import json
+import re
+
+import pytest
+from PIL import Image
+
+from foveal.tools.bench._report import bars_of, draw_report
+
+
+def report(benchmark="loader", **seconds):
+    names = {"decode": "DALI decode only", "read": "reading only", "ours": "Foveal"}
+    return {
+        "benchmark": benchmark,
+        "images": 10,
+        "pixels": 100_000_000,
+        "size": 224,
+        "batch_size": 32,
+        "ours": ["Foveal"],
+        "ceilings": ["DALI decode only", "reading only"],
+        "cases": {names.get(name, name): {"seconds": taken} for name, taken in seconds.items()},
+        "environment": {"gpu": None, "cores": 2, "cpu": "a CPU"},
+    }
+
+
+def test_bars_are_medians_of_ratios():
+    """What decoding alone takes in a round is compared with that round; ceilings have no bar."""
+    bars = bars_of(report(read=[0.1] * 3, decode=[1, 10, 2], ours=[0.5, 10, 1], theirs=[2, 2, 2]))
+
+    assert [(bar.name, bar.ratio, bar.megapixels, bar.ours) for bar in bars] == [
+        ("Foveal", 2, 100, True),
+        ("theirs", 1, 50, False),
+    ]
+
+
+def test_the_chart(tmp_path):
+    """Bars of all files from the fastest to the slowest, each loader once; the picture is one."""
+    (tmp_path / "a.json").write_text(json.dumps(report(decode=[1], ours=[0.5], theirs=[2])))
+    (tmp_path / "b.json").write_text(json.dumps(report("peers", decode=[1], ours=[0.9], others=[1.25])))
+    bars = draw_report([tmp_path / "a.json", tmp_path / "b.json"], tmp_path / "chart.png")
+
+    assert [(bar.name, bar.ratio) for bar in bars] == [("Foveal", 2), ("others", 0.8), ("theirs", 0.5)]
+    with Image.open(tmp_path / "chart.png") as chart:
+        assert chart.width > 1000
+        assert chart.convert("L").getextrema()[0] < 100
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("no JSON", "None"), ("[1]", "None"), ('{"benchmark": "grid"}', "'grid'")]
+)
+def test_other_files_are_refused(tmp_path, text, kind):
+    """A file that has no bars in it is named."""
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    message = (
+        f"reports must be what foveal bench loader or peers wrote with --json, got {kind} in {str(path)!r}."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        draw_report([path], tmp_path / "chart.png")

@@ -1,0 +1,99 @@
+import typing
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import foveal.sampler
+from foveal.sampler import PatchSampler, SaliencySampler, SpectralSaliency
+from foveal.shards import ShardWriter
+from foveal.tools._cli import DemoZoom
+from foveal.tools.demo.demo import ZOOMS, run_demo
+from foveal.tools.pictures.patch_frames import patch_frames
+from foveal.tools.pictures.patch_row import frames_side_by_side, side_by_side
+from foveal.tools.scenes.scenes import _as_sample, draw_scene
+
+
+def picture_size(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def test_demo_on_its_own_scenes(tmp_path, capsys):
+    """Without shards it draws some, zooms all of them, says how fast, and leaves a picture."""
+    path = run_demo([], out=tmp_path, size=32, batch_size=2, scenes=3, rows=2)
+
+    printed = capsys.readouterr().out
+    assert path == tmp_path / "sheet.png"
+    assert picture_size(path) == (1600, 52 + 2 * 342)
+    assert "3 samples in 1 shards" in printed
+    assert "(2, 3, 32, 32) float32, (2,) int64" in printed
+    assert "images/s" in printed
+    assert (tmp_path / "shards" / "scenes-000000.tar").exists()
+
+
+def test_demo_on_shards_without_labels(tmp_path, capsys):
+    """A user's shards need images and nothing else; fewer samples make a shorter sheet."""
+    with ShardWriter(tmp_path / "own.tar") as writer:
+        writer.write({"__key__": "only", "jpg": _as_sample(0, draw_scene(0, size=(90, 60)))["jpg"]})
+
+    path = run_demo([str(tmp_path / "own.tar")], out=tmp_path / "out", size=32)
+
+    printed = capsys.readouterr().out
+    assert picture_size(path) == (1600, 52 + 342)
+    assert "(1, 3, 32, 32) float32, 1 str" in printed
+
+
+def test_demo_of_patches(tmp_path, capsys):
+    """Four patches of half the size, and a sheet of them."""
+    path = run_demo([], out=tmp_path, zoom="patches", size=32, batch_size=2, scenes=2, rows=2)
+
+    assert picture_size(path) == (1600, 52 + 2 * 342)
+    assert "(2, 4, 3, 16, 16) float32, (2,) int64" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ZOOMS)
+def test_the_code_that_is_shown_makes_the_zoom_that_runs(name):
+    """What the demo prints is what it does."""
+    shown = ZOOMS[name]
+    names = {imported: getattr(foveal.sampler, imported) for imported in shown.names.split(", ")}
+
+    assert repr(eval(shown.code(64), names)) == repr(shown.build(64))
+
+
+def test_every_zoom_of_the_demo_is_an_option():
+    """The command line offers what there is."""
+    assert set(typing.get_args(DemoZoom)) == set(ZOOMS)
+
+
+def test_frames_are_where_the_patches_were_cut():
+    """On the original, the pixels inside a frame are those of its patch; side by side, they are there again."""
+    image = torch.randint(0, 256, (200, 230, 3), dtype=torch.uint8)
+    patches, grid, _ = PatchSampler(3, 20, score=SpectralSaliency((5, 5)))([image])
+    picture = side_by_side(patches[0])
+
+    assert picture.shape == (40, 40, 3)
+    pairs = zip(patch_frames(grid[0], (200, 230)), frames_side_by_side(3, 20), strict=True)
+    for (x0, y0, x1, y1), (u0, v0, u1, v1) in (np.round(pair).astype(int) for pair in pairs):
+        inside = image[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1].numpy() / 255
+        assert np.abs(inside - picture[v0:v1, u0:u1]).max() < 1e-6
+
+
+@pytest.mark.slow
+def test_demo_on_photographs(tmp_path, data_dir):
+    """Real photographs, some of them upright by EXIF alone, make a sheet."""
+    path = run_demo([str(data_dir / "coins" / "coins-*.tar")], out=tmp_path)
+
+    assert path.stat().st_size > 100_000
+
+
+def test_the_demo_finds_the_sign():
+    """The most salient cell of the parameter-free map is at the sign, in every scene."""
+    zoom = SaliencySampler(224, saliency=SpectralSaliency())
+    for scene in map(draw_scene, range(6)):
+        [saliency] = zoom([torch.from_numpy(scene.image)]).saliency[:, 0]
+        found = np.array(np.unravel_index(int(saliency.argmax()), saliency.shape))[::-1]
+        middle = (np.array(scene.box[:2]) + scene.box[2:]) / 2
+
+        assert np.abs(found + 0.5 - middle / scene.image.shape[1::-1] * saliency.shape[::-1]).max() < 1.5

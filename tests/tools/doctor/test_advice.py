@@ -1,0 +1,198 @@
+"""Each piece of advice, by made-up measurements: given where they call for it, and not where they do not."""
+
+from dataclasses import replace
+
+import pytest
+
+from foveal.tools.doctor import _advice as doctor
+from foveal.tools.doctor._advice import Advice, advise
+from foveal.tools.doctor._facts import DECODE, DEFAULT, READ, STAGES, Facts, Setting
+from foveal.tools.doctor.doctor import describe, rows, verdict
+
+AUTO, BY_4, BY_2, CUDA = Setting("auto"), Setting("auto", 4.0), Setting("auto", 2.0), Setting(device="cuda")
+
+# A machine of eight processors, images of 0.6 MP, nothing that could be better.
+WELL = Facts(
+    images=10,
+    pixels=6_000_000,
+    bytes=1_000_000,
+    bad=0,
+    bad_reason="",
+    by_pillow=0,
+    samples=1000,
+    shards=4,
+    remote=0,
+    without_index=0,
+    opening_seconds=0.1,
+    size=224,
+    processors=8,
+    stages=dict(zip(STAGES, (0.001, 0.01, 0.001, 0.001, 0.001, 0.002), strict=True)),
+    decoding={DEFAULT: 0.01, AUTO: 0.01, BY_4: 0.01, BY_2: 0.01},
+    loaders={DEFAULT: 0.01, AUTO: 0.01, BY_4: 0.01, BY_2: 0.01},
+    threads={1: 0.08, 4: 0.02, 8: 0.01, 16: 0.01},
+)
+SLOW_READING = {**WELL.stages, READ: 0.04}
+SLOW_SALIENCY = {**WELL.stages, "saliency": 0.02}
+
+
+def loaders(**seconds):
+    names = {"full": DEFAULT, "auto": AUTO, "by_4": BY_4, "by_2": BY_2, "cuda": CUDA}
+    return {**WELL.loaders, **{names[name]: taken for name, taken in seconds.items()}}
+
+
+def test_where_all_is_well():
+    """Nothing is advised."""
+    assert advise(WELL) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"loaders": loaders(full=0.012)}, 1.2),
+        ({"loaders": loaders(full=0.0105)}, None),
+        ({"loaders": loaders(auto=0.02)}, None),
+        ({"loaders": loaders(full=0.012), "stages": SLOW_READING}, None),  # reading would still hold it up
+    ],
+)
+def test_decode_auto(changes, expected):
+    """Where the loader is a tenth faster with it."""
+    advice = doctor.decode_auto(replace(WELL, **changes))
+
+    assert (advice and pytest.approx(advice.gain)) == expected
+    assert advice is None or advice.do.startswith('decode="auto"')
+
+
+@pytest.mark.parametrize(
+    ("changes", "bound", "gain"),
+    [
+        (
+            loaders(full=0.03, auto=0.02, by_4=0.0105),
+            4,
+            2.857,
+        ),  # half as much again is not worth the harder bound
+        (loaders(full=0.03, auto=0.02, by_4=0.018), 2, 3),
+        (loaders(full=0.011, auto=0.0105), None, None),  # auto alone brings as much
+        (loaders(by_4=0.02, by_2=0.02), None, None),
+    ],
+)
+def test_max_zoom(changes, bound, gain):
+    """Where a bound brings more than the decoder alone; the mildest that brings nearly all."""
+    advice = doctor.max_zoom(replace(WELL, loaders=changes))
+
+    assert (advice is None) == (bound is None)
+    if advice is not None:
+        assert f"max_zoom={bound})" in advice.do
+        assert advice.gain == pytest.approx(gain, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"threads": {**WELL.threads, 16: 0.005}}, ("num_threads=16:", 2)),
+        ({"threads": {**WELL.threads, 4: 0.008}}, ("num_threads=4:", 1.25)),
+        ({"threads": {**WELL.threads, 16: 0.0095}}, None),
+        ({"threads": {**WELL.threads, 16: 0.005}, "stages": SLOW_SALIENCY}, None),
+    ],
+)
+def test_num_threads(changes, expected):
+    """Where another number decodes a tenth faster, and decoding limits."""
+    advice = doctor.num_threads(replace(WELL, **changes))
+
+    assert (advice and (advice.do.split()[0], pytest.approx(advice.gain))) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "expected"),
+    [
+        # 1000 samples of 100 kB are 0.1 GB
+        (doctor.cache_size, {"remote": 4, "stages": SLOW_READING}, ('cache_size="1GB":', 4)),
+        (
+            doctor.cache_size,
+            {"remote": 4, "stages": SLOW_READING, "samples": 1_000_000},
+            ('cache_size="110GB":', 4),
+        ),
+        (doctor.cache_size, {"stages": SLOW_READING}, None),
+        (doctor.cache_size, {"remote": 4}, None),
+        (doctor.faster_storage, {"stages": SLOW_READING}, ("move", 4)),
+        (doctor.faster_storage, {"remote": 4, "stages": SLOW_READING}, None),
+        (doctor.faster_storage, {}, None),
+    ],
+)
+def test_reading(rule, changes, expected):
+    """Copies of what is far away, another disk for what is here; where reading limits."""
+    advice = rule(replace(WELL, **changes))
+
+    assert (advice and (advice.do.split()[0], pytest.approx(advice.gain))) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "words"),
+    [
+        (doctor.write_indexes, {"without_index": 3}, "foveal index SHARDS: 3 of 4 shards have no index"),
+        (doctor.encode_anew, {"by_pillow": 2}, "DALI refused 2 of 10"),
+        (doctor.more_processors, {"processors": 4}, "more than 4 processors: here they decode 4.0 times"),
+        (doctor.more_processors, {"processors": 1}, "more than 1 processor: decoding spreads"),
+        (doctor.use_cuda, {"loaders": loaders(cuda=0.002)}, 'zoom.to("cuda")'),
+        (doctor.zoom_offline, {"pixels": 120_000_000}, "instead of 12.0 megapixels an image, one in 239"),
+        (doctor.verify, {"bad": 2, "bad_reason": "is empty"}, "2 of 12 images are bad, the first: is empty"),
+    ],
+)
+def test_what_else_is_there(rule, changes, words):
+    """Each where it is, and not where all is well."""
+    advice = rule(replace(WELL, **changes))
+
+    assert advice is not None
+    assert words in advice.do
+    assert rule(WELL) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes"),
+    [
+        (doctor.more_processors, {"processors": 4, "stages": SLOW_SALIENCY}),
+        (doctor.more_processors, {"processors": 4, "threads": {1: 0.02, 4: 0.02}}),
+        (doctor.use_cuda, {"loaders": loaders(cuda=0.0095)}),
+        (doctor.zoom_offline, {"pixels": 30_000_000}),
+    ],
+)
+def test_what_would_not_help(rule, changes):
+    """Processors where others than decoding limits, or where four are no faster than one; a slow device; large enough."""
+    assert rule(replace(WELL, **changes)) is None
+
+
+def test_what_brings_most_comes_first():
+    """And what brings nobody knows how much last."""
+    facts = replace(WELL, bad=1, bad_reason="x", loaders=loaders(full=0.03, auto=0.02, cuda=0.001))
+    gains = [advice.gain for advice in advise(facts)]
+
+    assert gains[:2] == [pytest.approx(30), pytest.approx(3)]
+    assert gains[-1] is None
+    assert gains[:-1] == sorted(gains[:-1], reverse=True)
+
+
+def test_the_verdict():
+    """What limits, how fast that is, and how much of the work."""
+    assert verdict(WELL) == (
+        "Decoding limits: 100.0 images/s (60 MP/s) with the loader's defaults, and 62% of the work is decoding."
+    )
+    assert verdict(replace(WELL, stages=SLOW_READING)) == (
+        "Reading limits: 25.0 images/s (15 MP/s) with the loader's defaults; without waiting for it, 100.0."
+    )
+    assert replace(WELL, stages=SLOW_SALIENCY).limit == "saliency"
+
+
+def test_the_table():
+    """Stages with their shares, other ways to decode, whole loaders."""
+    found = {row[0]: row[1:] for row in rows(WELL)}
+
+    assert found[READ] == ["1.00", "1,000.0", "", "100", "6%"]
+    assert found[DECODE] == ["10.00", "100.0", "60", "", "62%"]
+    assert found["decoding, auto, max_zoom 4"] == ["10.00", "100.0", "60", "", ""]
+    assert found["loader, full"] == ["10.00", "100.0", "60", "", ""]
+    assert len(found) == 6 + 3 + 4
+
+
+def test_how_advice_reads():
+    """With what it brings, where that is known."""
+    assert describe(Advice("do this", 1.26)) == "do this – 1.3 times as fast."
+    assert describe(Advice("do that")) == "do that."

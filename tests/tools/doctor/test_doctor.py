@@ -1,0 +1,74 @@
+"""``foveal doctor`` on small shards."""
+
+import re
+
+import pytest
+from rich.console import Console
+
+from foveal.shards import Shards, ShardWriter, write_index
+from foveal.tools.doctor._facts import STAGES, Setting
+from foveal.tools.doctor._measure import measure, sort_out
+from foveal.tools.doctor.doctor import examine
+from tests.pipeline.making import encode, picture
+
+
+def write(path, files):
+    with ShardWriter(path) as writer:
+        for k, (extension, file) in enumerate(files):
+            writer.write({"__key__": f"{k:03d}", extension: file})
+    return str(path)
+
+
+def pictures(count, height=240, width=320):
+    return [("jpg", encode(picture(k, height, width))) for k in range(count)]
+
+
+def test_examine(tmp_path, capsys):
+    """The verdict first, then advice, then a table; what was measured is counted."""
+    whole, other = (
+        write(tmp_path / "a.tar", pictures(3)),
+        write(tmp_path / "b.tar", [*pictures(2), ("jpg", b"<html>"), ("txt", b"no image")]),
+    )
+    write_index(whole)
+    facts = examine([whole, other], images=7, size=32, repeats=1)
+    printed = capsys.readouterr().out
+
+    assert (facts.images, facts.bad, facts.samples, facts.shards, facts.without_index) == (5, 2, 7, 2, 1)
+    assert facts.pixels == 5 * 240 * 320
+    assert all(facts.stages[stage] > 0 for stage in STAGES)
+    assert set(facts.loaders) >= {Setting(), Setting("auto"), Setting("auto", 4.0), Setting("auto", 2.0)}
+    assert re.match(r"\S.* limits: [\d.,]+ images/s", printed)
+    assert "foveal verify SHARDS" in printed
+    assert "foveal index SHARDS: 1 of 2 shards" in printed
+    assert printed.index("limits") < printed.index("foveal index") < printed.index("ms an image")
+
+
+def test_no_more_images_than_asked_for(tmp_path):
+    """Evenly spread over all there are."""
+    path = write(tmp_path / "a.tar", pictures(6))
+    facts = measure([path], images=2, size=32, repeats=1, console=Console(quiet=True))
+
+    assert (facts.images, facts.samples) == (2, 6)
+    assert facts.bytes == sum(len(Shards(path)[k].members["jpg"]) for k in (0, 5))
+
+
+def test_good_bad_and_odd_images():
+    """What DALI refuses and Pillow decodes is good, and counted."""
+    jpeg2000 = encode(picture(0, 40, 50), "JPEG2000")
+    good, bad, by_pillow = sort_out([encode(picture(0, 40, 50)), b"", jpeg2000, "has no member"])
+
+    assert [(image.height, image.width) for image in good] == [(40, 50)] * 2
+    assert bad == ["has no member", "is empty: 0 bytes"]
+    assert by_pillow == 1
+
+
+def test_nothing_to_measure(tmp_path):
+    """Where no image is good there is nothing to say but that."""
+    path = write(tmp_path / "a.tar", [("jpg", b"")])
+    with pytest.raises(
+        ValueError,
+        match=re.escape(
+            "images must be there to be measured, got 1 that are bad, the first: is empty: 0 bytes"
+        ),
+    ):
+        measure([path], images=4, size=32, repeats=1, console=Console(quiet=True))

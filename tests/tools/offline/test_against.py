@@ -1,0 +1,103 @@
+"""``foveal verify --against``."""
+
+import json
+import os
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from foveal.shards import ShardWriter
+from foveal.tools._cli import app
+from foveal.tools.offline.against import verify_against
+from foveal.tools.offline.recipe import Recipe
+from tests.tools.offline.zooming import labelled, samples_of, write_originals, zoom
+
+pytestmark = pytest.mark.usefixtures("no_sheet")
+
+
+@pytest.fixture
+def urls(tmp_path, monkeypatch):
+    """Zoomed already; one image is bad."""
+    monkeypatch.setenv("COLUMNS", "200")
+    urls = write_originals(tmp_path / "in", bad=[6])
+    zoom(urls, tmp_path / "out")
+    return urls
+
+
+def edit(path, change):
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def drop_a_sample(tar):
+    samples = samples_of(tar.parent)
+    with ShardWriter(tar) as writer:
+        for key, members in [
+            pair for pair in samples if pair[0] in ("dir/000", "dir/002", "dir/003", "dir/004")
+        ]:
+            writer.write({"__key__": key, **members})
+
+
+BREAK = {
+    "is not done: s-1": lambda out, _: (out / "s-1_stats.json").unlink(),
+    "is not done: s-0": lambda out, _: (out / "s-0.tar").unlink(),
+    "is not done: s-2": lambda out, _: (out / "s-2_stats.json").write_text("{"),
+    "has another content than its stats say: s-1": lambda out, _: os.truncate(out / "s-1.tar", (out / "s-1.tar").stat().st_size - 512),
+    "has other keys than its table: s-0.tar: sample 1 should be dir/001, is dir/002": lambda out, _: drop_a_sample(out / "s-0.tar"),
+    "has another table than its stats say: s-2": lambda out, _: (out / "s-2_samples.jsonl").write_text((out / "s-2_samples.jsonl").read_text().replace("ok", "corrupt", 1)),
+    "has other counts than its table: s-1": lambda out, _: edit(out / "s-1_stats.json", lambda stats: stats.update(ok=5, failed={})),
+    "was made with another fingerprint: s-1": lambda out, _: edit(out / "s-1_stats.json", lambda stats: stats.update(fingerprint="other")),
+    "cannot be read: s-1.tar: is not a tar": lambda out, _: (out / "s-1.tar").write_bytes(b"x" * 2048),
+    "belongs to none of the originals: s-9": lambda out, _: (out / "s-9.tar").write_bytes(bytes(1024)),
+    "was made of other images: s-1.tar: dir/007": lambda _, into: write_originals(into, bad=[6, 7]),
+    "accounts for other samples than there are: s-2.tar: sample 5 should be dir/015, is the end": lambda _, into: add_one(into / "s-2.tar"),
+}  # fmt: skip
+
+
+def add_one(tar):
+    with ShardWriter(tar) as writer:
+        for k in range(10, 16):
+            writer.write(labelled(k))
+
+
+def test_complete(urls, tmp_path, capsys):
+    """Nothing is found where nothing is wrong, and what failed is counted."""
+    assert not verify_against(str(tmp_path / "out"), [urls])
+    assert capsys.readouterr().out == "15 samples of 3 shards: 14 zoomed, 1 corrupt; all accounted for.\n"
+
+
+@pytest.mark.parametrize("found", BREAK)
+def test_whatever_is_wrong_is_found(urls, tmp_path, capsys, found):
+    """A file missing, changed, of another run or of none; an original that changed since."""
+    BREAK[found](tmp_path / "out", tmp_path / "in")
+    fault, _, first = found.partition(": ")
+
+    assert verify_against(str(tmp_path / "out"), [urls])
+    said = re.sub(" +", " ", capsys.readouterr().out)
+    assert f" {fault} {first}" in said
+    assert "findings." in said
+
+
+def test_without_a_manifest(urls, tmp_path):
+    """A folder of anything else is refused."""
+    with pytest.raises(
+        ValueError,
+        match=r"urls must be one folder that foveal zoom wrote, got '.*in', where there is no manifest.json",
+    ):
+        verify_against(str(tmp_path / "in"), [urls])
+
+
+def test_on_the_command_line(urls, tmp_path):
+    """Exit status 0 and 1; one folder, no more."""
+    zoom(urls, tmp_path / "npy", Recipe(size=8, format="npy"))
+
+    def verify(*folders):
+        return CliRunner().invoke(app, ["verify", *map(str, folders), "--against", urls])
+
+    assert verify(tmp_path / "npy").exit_code == 0
+    (tmp_path / "npy/s-1.tar").unlink()
+    assert verify(tmp_path / "npy").exit_code == 1
+    two = verify(tmp_path / "npy", tmp_path / "out").exception
+    assert str(two).startswith("urls must be one folder that foveal zoom wrote, got ['/")

@@ -1,0 +1,390 @@
+"""``foveal zoom`` again and again: what is done stays done, what is not is done, and nothing half of it is to be seen."""
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from foveal.shards import Shards, ShardWriter
+from foveal.shards.store._store import Folder, StoreError
+from foveal.tools.offline import shard as _zoom_shard
+from foveal.tools.offline.against import verify_against
+from foveal.tools.offline.recipe import Recipe
+from foveal.tools.offline.zoom import RunOptions, TooManyFailuresError
+from tests.tools.offline.zooming import content, labelled, rows_of, write_originals, zoom
+
+
+@pytest.fixture
+def urls(tmp_path):
+    return write_originals(tmp_path / "in")
+
+
+@pytest.fixture
+def zoomed_shards(monkeypatch):
+    """The names of those that are zoomed from here on."""
+    names = []
+    write = _zoom_shard.ShardZoomer.write
+
+    def noted(self, store, advance):
+        stats = write(self, store, advance)
+        names.append(stats.shard)
+        return stats
+
+    monkeypatch.setattr(_zoom_shard.ShardZoomer, "write", noted)
+    return names
+
+
+def states(folder):
+    """Which file each is: another one after it was written again."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in Path(folder).iterdir()}
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_equal_runs_give_equal_bytes(urls, tmp_path):
+    """Whatever the threads; the folder's name is in none of them."""
+    zoom(urls, tmp_path / "a", threads=1)
+    zoom(urls, tmp_path / "b", threads=3)
+
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    assert len(content(tmp_path / "a")) == 11
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_a_rerun_touches_nothing(urls, tmp_path, zoomed_shards, capsys):
+    """All is done, and it says so."""
+    zoom(urls, tmp_path / "out")
+    before = states(tmp_path / "out")
+    zoomed_shards.clear()
+    zoom(urls, tmp_path / "out")
+
+    assert states(tmp_path / "out") == before
+    assert zoomed_shards == []
+    assert "3 of 3 shards are done already.\nNothing was left to do." in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_sheet")
+@pytest.mark.parametrize(
+    "lost", ["s-1_stats.json", "s-1.tar", "s-1.tar cut", "s-1_stats.json torn", "in s-1.tar"]
+)
+def test_a_rerun_does_what_is_missing(urls, tmp_path, zoomed_shards, lost):
+    """A shard without its stats, or other than they say, or whose original has more samples now, is done anew; the others stay."""
+    out = tmp_path / "out"
+    zoom(urls, out)
+    expected, before = content(out), states(out)
+    match lost.split():
+        case [name]:
+            (out / name).unlink()
+        case [name, "cut"]:
+            (out / name).write_bytes((out / name).read_bytes()[:-512])
+        case [name, "torn"]:
+            (out / name).write_bytes((out / name).read_bytes()[:40])
+        case ["in", name]:
+            with ShardWriter(tmp_path / "in" / name) as writer:
+                for k in range(5, 11):
+                    writer.write(labelled(k))
+    zoomed_shards.clear()
+    zoom(urls, out)
+
+    assert zoomed_shards == ["s-1.tar"]
+    assert {name for name, state in states(out).items() if before.get(name) != state} >= {
+        "s-1.tar",
+        "s-1_stats.json",
+    }
+    assert all(states(out)[name] == before[name] for name in ("s-0.tar", "s-2.tar", "s-0_stats.json"))
+    assert lost.startswith("in ") or content(out) == expected
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_shards_that_are_added(tmp_path, zoomed_shards):
+    """Are zoomed, and count in the sizes; those that are there stay."""
+    write_originals(tmp_path / "in", shards=1)
+    zoom(str(tmp_path / "in/s-*.tar"), tmp_path / "out")
+    zoom(write_originals(tmp_path / "in", shards=2), tmp_path / "out")
+
+    assert zoomed_shards == ["s-0.tar", "s-1.tar"]
+    assert json.loads((tmp_path / "out/sizes.json").read_text()) == {"s-0.tar": 5, "s-1.tar": 5}
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_another_fingerprint_is_refused(urls, tmp_path, zoomed_shards):
+    """With what differs; --overwrite is the way past, and may be interrupted."""
+    out = tmp_path / "out"
+    zoom(urls, out)
+    other = Recipe(size=16, format="png", temperature=0.25)
+    with pytest.raises(
+        ValueError,
+        match=r"out must be a folder whose shards were made with the same, got '.*out', where size was 24 and is 16, temperature was 0.5 and is 0.25 – name another folder, or add --overwrite",
+    ):
+        zoom(urls, out, other)
+    zoom(urls, out, other, overwrite=True, rank=0, world_size=3)
+    zoomed_shards.clear()
+    zoom(urls, out, other)
+
+    assert zoomed_shards == ["s-1.tar", "s-2.tar"]
+    zoom(urls, tmp_path / "fresh", other)
+    assert content(out) == content(tmp_path / "fresh")
+
+
+def test_a_manifest_of_something_else(urls, tmp_path):
+    """Is not overwritten."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/manifest.json").write_text('{"name": "my app"}')
+
+    with pytest.raises(
+        ValueError,
+        match=r"manifest.json must be one that this version of foveal wrote, got another in '.*out'",
+    ):
+        zoom(urls, tmp_path / "out")
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_retry_failed(tmp_path, zoomed_shards):
+    """Zooms those shards again of which samples failed: here the image has been mended since."""
+    urls = write_originals(tmp_path / "in", bad=[6])
+    zoom(urls, tmp_path / "out")
+    assert [row["status"] for row in rows_of(tmp_path / "out")].count("corrupt") == 1
+    write_originals(tmp_path / "in")
+    zoomed_shards.clear()
+    zoom(urls, tmp_path / "out")
+    assert zoomed_shards == []
+    zoom(urls, tmp_path / "out", retry_failed=True)
+    zoom(urls, tmp_path / "fresh")
+
+    assert zoomed_shards[0] == "s-1.tar"
+    assert content(tmp_path / "out") == content(tmp_path / "fresh")
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_too_many_failures(tmp_path, capsys):
+    """Stop the job, with how many of what; what is done stays."""
+    urls = write_originals(tmp_path / "in", bad=[5, 6, 7])
+    with pytest.raises(
+        TooManyFailuresError,
+        match=r"3 of 15 samples failed, more than max_failure_rate=0.1 allows: 3 × corrupt; the last in s-1.tar, see its _samples.jsonl",
+    ):
+        zoom(urls, tmp_path / "out")
+    assert "2 of 3 shards are done; the same command goes on from there." in capsys.readouterr().out
+    zoom(urls, tmp_path / "out", max_failure_rate=0.2)
+
+    assert len(rows_of(tmp_path / "out")) == 15
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_ranks(urls, tmp_path, capsys):
+    """Each zooms its part; the last one to end writes what is about all."""
+    for rank in (2, 0, 1):
+        assert not (tmp_path / "out/sizes.json").exists()
+        zoom(urls, tmp_path / "out", rank=rank, world_size=3)
+    zoom(urls, tmp_path / "alone")
+
+    assert content(tmp_path / "out") == content(tmp_path / "alone")
+    assert "2 shards are left to the other ranks." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rank": 3, "world_size": 3}, "rank must be in [0, world_size=3), got 3."),
+        ({"max_failure_rate": 1.5}, "max_failure_rate must be in [0, 1], got 1.5."),
+    ],
+)
+def test_options_that_make_no_sense(options, message):
+    """Each with its value."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        RunOptions(**options)
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_a_line_for_each_shard(urls, tmp_path, capsys):
+    """--json prints nothing else on standard output."""
+    zoom(urls, tmp_path / "out", lines=sys.stdout)
+    printed = capsys.readouterr()
+    lines = [json.loads(line) for line in printed.out.splitlines()]
+
+    assert [(line["shard"], line["ok"], line["failed"]) for line in lines] == [
+        (f"s-{k}.tar", 5, {}) for k in range(3)
+    ]
+    assert all(line["seconds"] > 0 and line["bytes_out"] > 0 for line in lines)
+    assert "images/s" in printed.err
+
+
+@pytest.mark.usefixtures("no_sheet")
+@pytest.mark.parametrize(
+    "name", ["s-1.tar", "s-1.idx", "s-1_samples.jsonl", "s-1_stats.json", "manifest.json", "sizes.json"]
+)
+def test_a_disk_that_is_full(urls, tmp_path, monkeypatch, name):
+    """At any file: a clear error, no half file, and the next run goes on."""
+    write = os.fsync
+    full = []
+
+    def fsync(descriptor):
+        if f"/.{name}." in str(Path(f"/proc/self/fd/{descriptor}").readlink()) and not full:
+            full.append(name)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(StoreError, match=rf"out/{name} cannot be written: No space left on device"):
+        zoom(urls, tmp_path / "out")
+    there = {path.name for path in (tmp_path / "out").iterdir()}
+    assert not {file for file in there if file.startswith(".")} | (
+        {name} & there - {"s-1.idx"}
+    )  # that one is whole
+    zoom(urls, tmp_path / "out")
+    zoom(urls, tmp_path / "fresh")
+
+    assert full
+    assert content(tmp_path / "out") == content(tmp_path / "fresh")
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_a_small_disk(tmp_path):
+    """A real one: the same command goes on when there is room again."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(disk)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        urls = write_originals(tmp_path / "in", shards=2, samples=8)
+        with pytest.raises(StoreError, match=r"s-\d.* cannot be written: No space left on device"):
+            zoom(urls, disk / "out", Recipe(size=64, format="png"))
+        assert [path for path in (disk / "out").iterdir() if path.name.startswith(".")] == []
+        subprocess.run(["mount", "-o", "remount,size=10m", str(disk)], check=True)
+        zoom(urls, disk / "out", Recipe(size=64, format="png"))
+        zoom(urls, tmp_path / "out", Recipe(size=64, format="png"))
+
+        assert content(disk / "out") == content(tmp_path / "out")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_leftovers_of_killed_processes_are_swept(urls, tmp_path):
+    """Those of the shards that are to be zoomed; what is not ours stays."""
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in (
+        ".s-0.tar.0123456789ab.tmp",
+        ".s-1_stats.json.0123456789ab.tmp",
+        ".sheet.png.0123456789ab.tmp",
+        ".other.tmp",
+        ".s-0.tar.tmp",
+    ):
+        (out / name).write_bytes(b"half")
+    zoom(urls, out)
+
+    assert sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == [
+        ".other.tmp",
+        ".s-0.tar.tmp",
+    ]
+
+
+def test_interrupted(tmp_path):
+    """Ctrl-C: the shard in flight is discarded, it says how to go on, exit 130; the next run ends as one undisturbed."""
+    urls = write_originals(tmp_path / "in", shards=4, samples=25)
+    # A shell's background job begins with the signal ignored.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from foveal.tools import main; main()"
+    settings = ["--size", "24", "--format", "png", "--device", "cpu", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "zoom", urls, *settings],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "out").glob(".s-*")) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 130
+    assert re.search(r"\d of 4 shards are done; the same command goes on from there\.", said)
+    assert [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == []
+    zoom(urls, tmp_path / "out")
+    assert not verify_against(str(tmp_path / "out"), [urls])
+    assert (tmp_path / "out/sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_original_that_goes_away(urls, tmp_path, monkeypatch):
+    """Is an error that names it; what is done stays done."""
+    begin = _zoom_shard.ShardZoomer.__init__
+
+    def gone(self, job, url):
+        if url.endswith("s-1.tar"):
+            Path(url).unlink()
+        begin(self, job, url)
+
+    monkeypatch.setattr(_zoom_shard.ShardZoomer, "__init__", gone)
+    with pytest.raises(Exception, match=r"s-1.tar: cannot be opened: No such file"):
+        zoom(urls, tmp_path / "out")
+
+
+def test_the_disk_full_check_sees_half_files(tmp_path):
+    """Or it would show nothing: a write without a rename leaves one."""
+
+    def write_half():
+        with Folder(str(tmp_path)).new_file("a") as path:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StoreError, match="a cannot be written: No space left on device"):
+        write_half()
+    assert (tmp_path / "a").exists()
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_shard(tmp_path, data_dir):
+    """A shard of ten times as many photographs takes the same: the most that the process ever held."""
+
+    def peak(times):
+        with (
+            Shards(str(data_dir / "photos/*.tar")) as photos,
+            ShardWriter(tmp_path / f"{times}.tar") as writer,
+        ):
+            for time_ in range(times):
+                for sample in photos:
+                    writer.write({"__key__": f"{sample.key}-{time_}", **sample.members})
+        code = "import re, sys; sys.argv[0] = 'foveal'\nfrom foveal.tools import main\ntry:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        code += "print('peak', re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1])"
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            "zoom",
+            str(tmp_path / f"{times}.tar"),
+            "--out",
+            str(tmp_path / f"out-{times}"),
+        ]
+        run = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True, check=True)
+        return int(run.stdout.split("peak ")[1]) / 1024
+
+    few, many = peak(2), peak(20)
+
+    assert many <= 1.15 * few, f"{few:.0f} MB for 62 photographs, {many:.0f} MB for 620"
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"patches": 3, "size": 16}, {"boxes": ("json:boxes",), "format": "npy"}]
+)
+def test_the_sheet(tmp_path, settings):
+    """Is drawn from what was written, for zooms, patches and boxes."""
+    urls = write_originals(tmp_path / "in", shards=1, bad=[2], samples=20)
+    zoom(urls, tmp_path / "out", Recipe(**{"size": 24, **settings}))
+
+    with Image.open(tmp_path / "out/sheet.png") as sheet:
+        assert sheet.width == 1600

@@ -1,0 +1,374 @@
+"""A classifier and its zoom, trained through the loader."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from foveal.pipeline import Augment, ZoomLoader
+from foveal.sampler import PatchSampler, SaliencySampler, UniformSampler
+from foveal.shards import ShardWriter
+from foveal.tools import TrainOptions, train
+from foveal.tools.offline.recipe import Recipe
+from foveal.tools.offline.zoom import RunOptions, zoom_shards
+from foveal.tools.training import train as _train
+from tests.pipeline.making import encode, picture
+
+SMALL = TrainOptions(size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory) -> str:
+    """Twenty labelled pictures of three classes: four batches of five, or five of four."""
+    path = tmp_path_factory.mktemp("shards") / "train.tar"
+    with ShardWriter(path) as writer:
+        for k in range(20):
+            writer.write({"__key__": f"{k:03d}", "jpg": encode(picture(k, 50 + k, 60)), "cls": k % 3})
+    return str(path)
+
+
+@pytest.fixture
+def no_sheets(monkeypatch):
+    """A second less each."""
+    monkeypatch.setattr(_train, "draw_validation", lambda *_: None)
+
+
+def lines(run: Path, kind: str) -> list[dict]:
+    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in found if line["kind"] == kind]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """All that was trained, by name."""
+    model = torch.load(run / "model.pt", weights_only=True)
+    zoom = SaliencySampler.from_checkpoint(run / "saliency.pt")
+    return {**model, **{f"zoom.{name}": value for name, value in zoom.state_dict().items()}}
+
+
+def check_same_weights(run: Path, other: Path) -> None:
+    ours, theirs = weights(run), weights(other)
+
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_what_it_leaves(shards, tmp_path):
+    """Metrics, a sheet for each epoch, checkpoints that run nothing when they are read; and it returns the last epoch."""
+    run = tmp_path / "run"
+    last = train(shards, run, val=shards, options=SMALL)
+
+    names = ["epoch-001.png", "epoch-002.png", "last.pt", "metrics.jsonl", "model.pt", "saliency.pt"]
+    assert sorted(path.name for path in run.iterdir()) == names
+    assert [line["step"] for line in lines(run, "step")] == [2, 4, 6, 8, 10]
+    assert [line["epoch"] for line in lines(run, "epoch")] == [0, 1]
+    assert last == lines(run, "epoch")[-1]
+    assert 0 <= last["val_accuracy"] <= 1
+    assert 1 < last["val_cells"] < 31 * 31
+    assert torch.load(run / "last.pt", weights_only=True)["step"] == 10
+
+
+def test_both_learn(shards, tmp_path, no_sheets):
+    """Twenty pictures are soon known by heart, and the saliency network has moved, too."""
+    torch.manual_seed(SMALL.seed)
+    before = SMALL.make_zoom().state_dict()
+    options = TrainOptions(size=16, epochs=20, batch_size=5, num_threads=1)
+    last = train(shards, tmp_path / "run", val=shards, options=options)
+    after = weights(tmp_path / "run")
+
+    assert last["val_accuracy"] >= 0.9
+    assert all(not torch.equal(value, after[f"zoom.{name}"]) for name, value in before.items())
+
+
+class KilledError(Exception):
+    """As if it were."""
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 7, 9, "validation"])
+def test_resumed_it_ends_the_same(after, shards, tmp_path, monkeypatch, no_sheets):
+    """Whenever a run is killed, going on gives the weights, bit for bit, and the metrics of one that never stopped."""
+    train(shards, tmp_path / "whole", val=shards, options=SMALL)
+    whole_step, left = _train._Training.train_step, [after]
+
+    def killed(*args):
+        raise KilledError
+
+    def killed_later(training, *batch):
+        if training.step == left[0]:
+            raise KilledError
+        return whole_step(training, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            _train._Training,
+            *(("validate", killed) if after == "validation" else ("train_step", killed_later)),
+        )
+        with pytest.raises(KilledError):
+            train(shards, tmp_path / "run", val=shards, options=SMALL)
+    train(shards, tmp_path / "run", val=shards, options=SMALL, resume=True)
+
+    check_same_weights(tmp_path / "run", tmp_path / "whole")
+    ours, whole = (
+        [(line["epoch"], line["val_loss"]) for line in lines(tmp_path / name, "epoch")]
+        for name in ("run", "whole")
+    )
+    assert ours == whole
+    assert [line["step"] for line in lines(tmp_path / "run", "step")] == [2, 4, 6, 8, 10]
+
+
+def test_other_weights_are_noticed(shards, tmp_path, no_sheets):
+    """Two seeds are not the same run."""
+    for seed in (0, 1):
+        options = TrainOptions(size=16, epochs=1, batch_size=10, seed=seed, num_threads=1)
+        train(shards, tmp_path / f"{seed}", options=options)
+
+    with pytest.raises(AssertionError):
+        check_same_weights(tmp_path / "0", tmp_path / "1")
+
+
+def test_resuming_what_is_done_changes_nothing(shards, tmp_path, no_sheets):
+    """It answers as the run did."""
+    first = train(shards, tmp_path / "run", options=SMALL)
+
+    assert train(shards, tmp_path / "run", options=SMALL, resume=True) == first
+
+
+@pytest.mark.parametrize("zoom", [UniformSampler(16), PatchSampler(2, 8, lowres_size=32)])
+def test_other_samplers_and_models(zoom, shards, tmp_path, no_sheets):
+    """Anything that answers as a sampler does, and any module that takes what it brings; there is no saliency.pt then."""
+    model = nn.Sequential(nn.Flatten(), nn.LazyLinear(3)) if isinstance(zoom, PatchSampler) else None
+    if model is not None:
+        model(torch.zeros(1, 2, 3, 8, 8))
+    last = train(shards, tmp_path / "run", model=model, zoom=zoom, options=SMALL)
+
+    assert last["train_loss"] > 0
+    assert not (tmp_path / "run" / "saliency.pt").exists()
+
+
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+def test_mixed_precision(amp, shards, tmp_path, no_sheets):
+    """The classifier's convolutions run in half precision; the loss is about the same."""
+    losses = [
+        train(shards, tmp_path / kind, options=TrainOptions(size=16, epochs=1, batch_size=4, amp=kind))[
+            "train_loss"
+        ]
+        for kind in ("off", amp)
+    ]
+
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
+
+
+def test_entropy_keeps_the_saliency_even(shards, tmp_path, no_sheets):
+    """Rewarded, it spreads over more cells than without, but where it has enough."""
+    cells = []
+    for entropy, min_cells in ((0.0, None), (10.0, None), (10.0, 1.5)):
+        options = TrainOptions(
+            size=16, epochs=8, batch_size=5, entropy=entropy, min_cells=min_cells, num_threads=1
+        )
+        run = tmp_path / f"{entropy} {min_cells}"
+        cells.append(train(shards, run, options=options)["train_cells"])
+
+    assert cells[0] < cells[1]
+    assert cells[2] == cells[0]
+
+
+def test_augmented_images(shards, tmp_path, monkeypatch, no_sheets):
+    """Training sees other views than without, validation the images themselves; and a run goes on with its own."""
+    seen: dict[str, list[torch.Tensor]] = {}
+
+    def watch(training, name, images, *rest):
+        seen.setdefault(name, []).append(images.detach().clone())
+        return torch.zeros(4)
+
+    monkeypatch.setattr(
+        _train._Training,
+        "train_step",
+        lambda training, *batch: watch(training, training.run.folder.name, *batch),
+    )
+    plain = replace(SMALL, zoom="uniform", epochs=1)
+    mirrored = replace(plain, augment=Augment(hflip=1.0))
+    losses = [
+        train(shards, tmp_path / name, val=shards, options=options)["val_loss"]
+        for name, options in (("plain", plain), ("mirrored", mirrored))
+    ]
+
+    for ours, theirs in zip(seen["plain"], seen["mirrored"], strict=True):
+        assert torch.allclose(ours.flip(3), theirs, atol=1e-6)
+    assert losses[0] == losses[1]
+    train(shards, tmp_path / "mirrored", options=mirrored, resume=True)
+    message = "augment must be {'hflip': 1.0, 'vflip': 0.0, 'crop_scale': None, 'crop_ratio': (0.75, 1.3333333333333333), 'rotate_deg': 0.0}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}, as in the run"):
+        train(shards, tmp_path / "mirrored", options=plain, resume=True)
+
+
+def test_blurred_images(shards, tmp_path, no_sheets):
+    """The blur is drawn anew each step, and ends when it shall."""
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 70, 42)
+    first, second = _train.blurred(images), _train.blurred(images)
+
+    assert first.shape == images.shape
+    assert not torch.equal(first, second)
+    assert first.var() < images.var()
+    assert torch.allclose(first.mean((2, 3)), images.mean((2, 3)), atol=0.02)
+    last = train(shards, tmp_path / "run", options=TrainOptions(size=16, epochs=1, batch_size=4, blur=0.5))
+    assert last["train_loss"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0."),
+        ({"lr": 0.0}, "lr must be positive, got 0.0."),
+        ({"saliency_lr": -1.0}, "saliency_lr must be positive, got -1.0."),
+        ({"warmup": 1.5}, "warmup must be a share in [0, 1], got 1.5."),
+        ({"blur": -0.1}, "blur must be a share in [0, 1], got -0.1."),
+        ({"min_cells": 1.0}, "min_cells must be above 1, or None, got 1.0."),
+        ({"amp": "fp8"}, "amp must be one of off, bf16, fp16, got 'fp8'."),
+        ({"zoom": "none"}, "zoom must be one of saliency, uniform, got 'none'."),
+    ],
+)
+def test_options_out_of_range(options, message):
+    """Each is refused by name and value."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        TrainOptions(**options)
+
+
+def test_a_folder_holds_one_run(shards, tmp_path, no_sheets):
+    """Nothing is written over, and a run goes on as it began."""
+    run = tmp_path / "run"
+    train(shards, run, options=SMALL)
+    message = f"out must be a new folder, got {str(run)!r}, which holds a run – name another, or add --resume to go on."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(shards, run, options=SMALL)
+
+    other = TrainOptions(
+        size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1, lr=1e-3
+    )
+    message = f"lr must be 0.003, as in the run that goes on in {str(run)!r}, got 0.001 – name another folder for another training."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(shards, run, options=other, resume=True)
+
+
+def test_too_few_samples(shards, tmp_path, no_sheets):
+    """A batch that never fills would train nothing."""
+    message = "batch_size must be at most the samples of a rank, got 21 – lower it."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(shards, tmp_path / "run", options=TrainOptions(size=16, batch_size=21))
+
+
+@pytest.mark.parametrize("label", [b"-1", b"cat", None])
+def test_labels_that_are_none(label, tmp_path):
+    """The sample is named."""
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        writer.write({"__key__": "a", "jpg": b"", **({} if label is None else {"cls": label})})
+    told = f"cls must be a whole number from 0, got {label or b''!r}"
+    with pytest.raises(Exception, match=re.escape(told)) as caught:
+        train(str(tmp_path / "s.tar"), tmp_path / "run", options=SMALL)
+    assert type(caught.value).__name__ == "ShardError"
+
+
+def run_script(command: list[object]) -> subprocess.Popen:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([*map(str, command)], env=environment)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed(shards, tmp_path):
+    """By SIGKILL, at three random moments, from the command line: the same weights in the end."""
+    command = [
+        sys.executable,
+        "-m",
+        "foveal.tools",
+        "train",
+        shards,
+        "--val",
+        shards,
+        "--size",
+        16,
+        "--batch-size",
+        4,
+    ]
+    command += ["--epochs", 12, "--workers", 1, "--classes", 3, "--resume", "--out"]
+    assert run_script([*command, tmp_path / "whole"]).wait(300) == 0
+    killed = 0
+    for _ in range(3):
+        process = run_script([*command, tmp_path / "run"])
+        while process.poll() is None and len(list((tmp_path / "run").glob("epoch-*.png"))) < 3 * (killed + 1):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait(60) == -signal.SIGKILL
+    assert killed == 3
+    assert run_script([*command, tmp_path / "run"]).wait(300) == 0
+
+    check_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+SCRIPT = """
+import sys
+import torch
+from torch import nn
+from foveal.tools import TrainOptions, train
+
+shards, out, batch_size = sys.argv[1:]
+torch.manual_seed(7)
+conv = nn.Conv2d(3, 8, 3)
+model = nn.Sequential(conv, nn.GroupNorm(2, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+options = TrainOptions(size=16, epochs=2, batch_size=int(batch_size), num_threads=1)
+train(shards, out, val=shards, model=model, options=options)
+"""
+
+
+@pytest.mark.slow
+def test_two_ranks_train_as_one(shards, tmp_path):
+    """Under torchrun, with half a batch each: the same weights but for rounding, and one set of files."""
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for name, command, batch_size in (("one", [sys.executable], 10), ("two", torchrun, 5)):
+        assert run_script([*command, script, shards, tmp_path / name, batch_size]).wait(300) == 0
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-4
+    ours, theirs = (lines(tmp_path / name, "epoch")[-1] for name in ("one", "two"))
+    assert ours["val_loss"] == pytest.approx(theirs["val_loss"], abs=1e-4)
+    assert ours["val_accuracy"] == theirs["val_accuracy"]
+    assert ours["train_accuracy"] == theirs["train_accuracy"]
+
+
+def test_frozen_it_is_as_it_was_trained(shards, tmp_path, no_sheets, no_sheet):
+    """What `foveal zoom --saliency` writes is what the trained zoom shows, and the classifier tells as much from it."""
+    options = TrainOptions(size=16, epochs=12, batch_size=5, num_threads=1)
+    last = train(shards, tmp_path / "run", val=shards, options=options)
+    recipe = Recipe(size=16, format="png", saliency=str(tmp_path / "run" / "saliency.pt"))
+    zoom_shards([shards], recipe, out=str(tmp_path / "zoomed"), options=RunOptions(threads=1))
+    model = _train.SmallConvNet(3).eval()
+    model.load_state_dict(torch.load(tmp_path / "run" / "model.pt", weights_only=True))
+    zoom = SaliencySampler.from_checkpoint(tmp_path / "run" / "saliency.pt").requires_grad_(
+        requires_grad=False
+    )
+    uniform = UniformSampler(16)
+    ways = ((shards, zoom), (str(tmp_path / "zoomed" / "train.tar"), uniform), (shards, uniform))
+    images, labels = zip(*(one_batch(*way) for way in ways), strict=True)
+    right = [int((model(each).argmax(1) == labels[0]).sum()) for each in images]
+
+    assert torch.equal(labels[0], labels[1])
+    assert float((images[0] - images[1]).abs().max()) <= 0.51 / 255  # as far as eight bits go
+    assert float((images[0] - images[2]).abs().max()) > 5 / 255  # and it is a zoom
+    assert right[0] == round(20 * last["val_accuracy"])
+    assert abs(right[0] - right[1]) <= 1
+
+
+def one_batch(url: str, zoom: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+    with torch.no_grad(), ZoomLoader(url, zoom, batch_size=20) as loader:
+        return next(iter(loader))

@@ -1,0 +1,138 @@
+"""``foveal bench loader``: how much of the speed of decoding alone is left when the loader zooms?
+
+In one run, by turns: reading the samples; decoding them with DALI; decoding and a low-resolution copy; the whole
+loader, whose saliency network is frozen, as it decodes by default and with ``decode="auto"``, without a bound on the
+zoom and with two; and a loader as one would write it by hand, with the same network.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from foveal.pipeline import ZoomLoader
+from foveal.pipeline.decode import DecodeMode
+from foveal.sampler import SaliencySampler, lowres
+from foveal.shards import Shards
+from foveal.tools.bench._by_hand import HandWrittenLoader
+from foveal.tools.bench._check_loader import FIELDS, GREY_LEVELS, Check, check_exact, check_loader, check_near
+from foveal.tools.bench._deal_samples import deal_samples
+from foveal.tools.bench._throughput import print_throughput
+from foveal.tools.bench.ceilings import DECODE, READ, count_pixels, decoded_batches, encoded_batches, exhaust
+from foveal.tools.bench.timing import Timing, alternate, write_json
+from foveal.tools.console.machine import describe_machine
+from foveal.tools.scenes.scenes import write_shards
+
+LOWRES, BY_HAND = "decode + low-res", "zooming by hand"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a loader decodes and zooms."""
+
+    name: str
+    decode: DecodeMode
+    max_zoom: float | None
+
+    def zoom(self, size: int) -> SaliencySampler:
+        """Return the sampler: the default network, with the same weights every time, frozen."""
+        torch.manual_seed(0)
+        return SaliencySampler(size, max_zoom=self.max_zoom).eval().requires_grad_(requires_grad=False)
+
+    @property
+    def check(self) -> Check:
+        """What to ask of its pixels: without a bound on the zoom, nothing is scaled."""
+        return check_exact if self.max_zoom is None else check_near
+
+    def loader(
+        self, urls: list[str], size: int, batch_size: int, fields: Sequence[str] = FIELDS
+    ) -> ZoomLoader:
+        """Return the loader."""
+        return ZoomLoader(urls, self.zoom(size), batch_size=batch_size, fields=fields, decode=self.decode)
+
+
+LOADER = Way("Foveal, decode full", "full", None)
+WAYS = (
+    LOADER,
+    Way("Foveal, decode auto", "auto", None),
+    Way("Foveal, decode auto, max_zoom 4", "auto", 4.0),
+    Way("Foveal, decode auto, max_zoom 2", "auto", 2.0),
+)
+
+
+def bench_loader(
+    urls: Sequence[str],
+    *,
+    images: int = 128,
+    batch_size: int = 32,
+    repeats: int = 5,
+    size: int = 224,
+    scenes: int = 32,
+    json_path: Path | None = None,
+) -> dict[str, Timing]:
+    """Time all after checking that the loader is right, print a table, and return the timings.
+
+    Args:
+        urls: Shards; none for generated scenes.
+        images: How many images an epoch has: some of those of the shards, or the same ones again.
+        batch_size: Images in a batch, everywhere.
+        repeats: Rounds.
+        size: Height and width of the zoomed images, in pixels.
+        scenes: How many scenes to generate.
+        json_path: Where the numbers go too.
+
+    Raises:
+        ValueError: The loader's batches are not what they should be.
+    """
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="foveal-") as name, ExitStack() as loaders:
+        folder = Path(name)
+        given = Shards(urls or write_shards(folder / "scenes", scenes, console=console))
+        shards = Shards(deal_samples(given, folder / "epoch", images))
+        pixels = count_pixels(shards)
+        ways = {way.name: loaders.enter_context(way.loader(shards.urls, size, batch_size)) for way in WAYS}
+        for way in WAYS:
+            check_loader(ways[way.name], shards, first=len(given), check=way.check)
+        console.print(
+            f"{images:,} images, {pixels / 1e6:,.0f} MP, to {size} × {size} in batches of {batch_size}, on "
+            f"{describe_machine()}. Checked: every sample once; pixels as plain torch has them, "
+            f"to {GREY_LEVELS} grey levels on average where a bound lets decoding scale.",
+            soft_wrap=True,
+        )
+        timings = alternate(_cases(shards, ways, batch_size, size), repeats, console=console, peaks=True)
+    print_throughput(console, timings, images=images, pixels=pixels)
+    _print_ratios(console, timings)
+    if json_path:
+        facts = {"images": images, "pixels": pixels, "batch_size": batch_size, "size": size}
+        write_json(json_path, "loader", timings, ours=list(ways), ceilings=[READ, DECODE, LOWRES], **facts)
+    return timings
+
+
+def _cases(
+    shards: Shards, ways: dict[str, ZoomLoader], batch_size: int, size: int
+) -> dict[str, Callable[[], None]]:
+    zoom = LOADER.zoom(size)
+    by_hand = HandWrittenLoader(shards.urls, zoom, (size, size), batch_size=batch_size)
+    small = zoom.lowres_size
+    return {
+        READ: lambda: exhaust(encoded_batches(shards, batch_size)),
+        DECODE: lambda: exhaust(decoded_batches(shards, 8)),
+        LOWRES: lambda: exhaust(lowres(b, small) for b in decoded_batches(shards, 8)),
+        **{name: partial(exhaust, loader) for name, loader in ways.items()},
+        BY_HAND: lambda: exhaust(by_hand),
+    }
+
+
+def _print_ratios(console: Console, timings: dict[str, Timing]) -> None:
+    loader = timings[LOADER.name]
+    console.print(
+        f"The loader keeps {loader.times_faster_than(timings[DECODE]):.2f} of the speed of decoding alone and is "
+        f"{loader.times_faster_than(timings[BY_HAND]):.1f} times as fast as one written by hand (DataLoader with 2 workers, "
+        "Pillow, float(), grid_sample; its workers' memory not counted).",
+        soft_wrap=True,
+    )

@@ -1,0 +1,90 @@
+"""One case of ``foveal bench memory``, in a process of its own: ``python -m foveal.tools.bench._memory_case '{...}'``.
+
+At rest is the process with everything imported, loader and network made, and one tiny batch gone through both, so that
+kernels are compiled, threads started and libraries loaded. From there on the kernel counts the peak anew.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from foveal.pipeline import ZoomLoader
+from foveal.pipeline.decode import DecodeMode
+from foveal.sampler import SaliencySampler
+from foveal.tools.bench.timing import peak_memory_mb, restart_peak_memory
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryCase:
+    """What to load, and how.
+
+    Attributes:
+        tiny: A shard of at least one small image.
+        shard: The shard whose images count.
+        batch_size: Images of a batch.
+        decode: As ``ZoomLoader`` has it.
+        max_zoom: As ``SaliencySampler`` has it.
+        trains: Whether each batch goes backward, to the saliency network.
+        memory_budget: As ``ZoomLoader`` has it.
+    """
+
+    tiny: str
+    shard: str
+    batch_size: int
+    decode: DecodeMode
+    max_zoom: float | None
+    trains: bool
+    memory_budget: str | None
+
+    def to_json(self) -> str:
+        """Return what :meth:`from_json` reads."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the case that was written."""
+        return cls(**json.loads(text))
+
+
+def peak_of(case: MemoryCase) -> dict[str, Any]:
+    """Return the peak above rest in 2^20 bytes, and what came: images, and the largest gradient (0 without)."""
+    torch.manual_seed(0)
+    zoom = SaliencySampler(224, max_zoom=case.max_zoom).requires_grad_(case.trains)
+    images, gradient = 0, 0.0
+    for _ in _batches(case.tiny, zoom, case):
+        pass
+    restart_peak_memory()
+    rest = peak_memory_mb()
+    for batch in _batches(case.shard, zoom, case):
+        images += batch.shape[0]
+        gradient = max(
+            [float(p.grad.abs().max()) for p in zoom.parameters() if p.grad is not None], default=0.0
+        )
+    return {"images": images, "gradient": gradient, "peak_mb": peak_memory_mb() - rest}
+
+
+def _batches(shard: str, zoom: SaliencySampler, case: MemoryCase) -> Iterator[Tensor]:
+    """Yield each batch, once it went backward where it is to."""
+    loader = ZoomLoader(
+        shard,
+        zoom,
+        batch_size=case.batch_size,
+        fields=("image",),
+        decode=case.decode,
+        memory_budget=case.memory_budget,
+    )
+    with closing(loader):
+        for (batch,) in loader:
+            if case.trains:
+                batch.square().mean().backward()
+            yield batch
+
+
+if __name__ == "__main__":
+    print(json.dumps(peak_of(MemoryCase.from_json(sys.argv[1]))))

@@ -1,0 +1,94 @@
+"""``foveal bench zoom``: how much of the speed of decoding alone is left when shards are rewritten zoomed?"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from foveal.shards import Shards
+from foveal.shards.store import open_store
+from foveal.tools.bench._throughput import print_throughput
+from foveal.tools.bench.ceilings import DECODE, decoded_batches, exhaust
+from foveal.tools.bench.timing import Timing, alternate, write_json
+from foveal.tools.console.choose_zoom import choose_zoom
+from foveal.tools.console.machine import describe_machine
+from foveal.tools.offline.against import verify_against
+from foveal.tools.offline.manifest import claim
+from foveal.tools.offline.recipe import ImageFormat, Recipe
+from foveal.tools.offline.shard import Job, zoom_here
+from foveal.tools.offline.shard_files import ShardStats
+from foveal.tools.scenes.scenes import write_shards
+
+_FORMATS: tuple[ImageFormat, ...] = ("jpg", "webp", "png", "npy")
+
+
+def bench_zoom(
+    urls: Sequence[str],
+    *,
+    repeats: int = 5,
+    size: int = 224,
+    scenes: int = 32,
+    json_path: Path | None = None,
+) -> dict[str, Timing]:
+    """Time decoding alone and zooming to each format, after checking what is written; print a table.
+
+    Args:
+        urls: Shards; none for generated scenes.
+        repeats: Rounds.
+        size: Height and width of the zoomed images, in pixels.
+        scenes: How many scenes to generate.
+        json_path: Where the numbers go too.
+
+    Raises:
+        ValueError: What is written is not complete.
+    """
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="foveal-") as folder:
+        shards = Shards(urls or write_shards(Path(folder) / "in", scenes, console=console))
+        runs: dict[str, _Run] = {kind: _Run(shards, Path(folder) / kind, kind, size) for kind in _FORMATS}
+        written = {kind: run() for kind, run in runs.items()}
+        for kind in _FORMATS:
+            if verify_against(f"{folder}/{kind}", shards.urls):
+                raise ValueError(f"zoomed shards must be complete, got the findings above for {kind!r}.")
+        cases: dict[str, Callable[[], object]] = {DECODE: lambda: exhaust(decoded_batches(shards, 8)), **runs}
+        timings = alternate(cases, repeats, console=console, peaks=True)
+    pixels = sum(stats.pixels for stats in written["jpg"])
+    console.print(
+        f"{len(shards):,} images, {pixels / 1e6:,.0f} MP, to {size} × {size}, on {describe_machine()}. "
+        "Checked: every sample accounted for, hashes right.",
+        soft_wrap=True,
+    )
+    print_throughput(
+        console,
+        timings,
+        images=len(shards),
+        pixels=pixels,
+        columns=["MB out", "of MB in"],
+        beside=_sizes(written),
+    )
+    if json_path:
+        write_json(json_path, "zoom", timings, images=len(shards), pixels=pixels, size=size)
+    return timings
+
+
+class _Run:
+    """Zooms all shards into a folder, each time anew."""
+
+    def __init__(self, shards: Shards, out: Path, kind: ImageFormat, size: int) -> None:
+        recipe = Recipe(size=size, format=kind)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        zoom = choose_zoom(size, recipe.saliency, temperature=recipe.temperature)
+        self._urls, self._store = shards.urls, open_store(out)
+        fingerprint = claim(self._store, recipe.fingerprint(zoom, device.type), overwrite=False)
+        self._job = Job(recipe, zoom, device, fingerprint, {}, None)
+
+    def __call__(self) -> list[ShardStats]:
+        return list(zoom_here(self._job, self._urls, self._store, lambda _: None))
+
+
+def _sizes(written: dict[str, list[ShardStats]]) -> dict[str, list[str]]:
+    read = sum(stats.bytes_in for stats in written["jpg"])
+    sizes: dict[str, int] = {kind: sum(s.bytes_out for s in stats) for kind, stats in written.items()}
+    return {kind: [f"{size / 1e6:.2f}", f"{size / read:.3f}"] for kind, size in sizes.items()}

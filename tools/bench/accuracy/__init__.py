@@ -1,0 +1,1 @@
+"""``foveal bench accuracy``: what the zoom brings."""

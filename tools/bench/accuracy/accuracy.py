@@ -1,0 +1,194 @@
+"""``foveal bench accuracy``: what does a network of the same input size gain by a zoom?
+
+Each way of bringing an image to so many pixels is trained by ``foveal train``'s own function, with the same network, steps, order
+and seeds, on the same shards. *uniform* resizes evenly; *kernel*, *separable* and *cdf* are the zoom's families of grids,
+learned, and there are arms that learn the first with another recipe; *patches* are four of a quarter of the pixels each, of the
+full resolution; *oracle* is the kernel grid of the boxes that are known: what a perfect saliency network could reach. *full* is
+the whole image, for what that costs.
+"""
+
+import itertools
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from foveal.sampler import BoxSaliency, PatchSampler, SaliencySampler, UniformSampler
+from foveal.tools.bench.accuracy._offline import accuracy_offline
+from foveal.tools.bench.accuracy._tasks import AccuracyTask, make_task
+from foveal.tools.console.machine import describe_machine, environment
+from foveal.tools.console.table import print_table
+from foveal.tools.training.options import TrainOptions
+from foveal.tools.training.small_convnet import SmallConvNet
+from foveal.tools.training.train import train
+
+FULL_PX = 1024
+_PATCHES = 4
+# The mass of the box beside that of all else.
+_AMPLITUDE = 4.0
+
+Zoom = Callable[[TrainOptions], nn.Module]
+
+
+def _oracle(options: TrainOptions) -> nn.Module:
+    return SaliencySampler(
+        options.size,
+        saliency=BoxSaliency("json:boxes", amplitude=_AMPLITUDE),
+        lowres_size=(64, 64),
+        max_zoom=options.max_zoom,
+    )
+
+
+OTHERS: dict[str, Zoom] = {
+    "uniform": lambda options: UniformSampler(options.size),
+    "patches": lambda options: PatchSampler(
+        _PATCHES, options.size // 2, lowres_size=128, gradient="relative"
+    ),
+    "oracle": _oracle,
+    "full": lambda _: UniformSampler(FULL_PX),
+}
+ZOOMS: dict[str, dict[str, Any]] = {
+    "kernel": {},
+    "separable": {"grid": "separable"},
+    "cdf": {"grid": "cdf"},
+    "cdf-unbounded": {"grid": "cdf", "max_zoom": None},
+    "flat": {"contrast": 0.0},
+    "unbounded": {"max_zoom": None},
+    "bound-2": {"max_zoom": 2.0},
+    "bound-10": {"max_zoom": 10.0},
+    "narrow": {"fwhm_cells": 4.0},
+    "paper": {"contrast": 0.0, "fwhm_cells": 13.0, "temperature": 1.0, "max_zoom": None},
+    "fast": {"saliency_lr": 1.0},
+    "entropy": {"entropy": 0.05},
+    "budget": {"entropy": 0.3, "min_cells": 50.0},
+    "blur": {"blur": 0.5},
+}
+"""What is learned with other options than the defaults of ``foveal train``: those that were run are rows of docs/train.md."""
+ARMS = (*OTHERS, *ZOOMS)
+
+
+class PatchNet(nn.Module):
+    """The same network on each patch, and of each feature the largest value in any."""
+
+    def __init__(self, net: SmallConvNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """From (batch, k, 3, size, size) to logits."""
+        batch, k = patches.shape[:2]
+        found = self.net.features(patches.flatten(0, 1) - 0.5).amax((2, 3))
+        logits: Tensor = self.net.head(found.unflatten(0, (batch, k)).amax(1))
+        return logits
+
+
+def bench_accuracy(
+    name: str,
+    *,
+    out: Path,
+    data: Path,
+    sizes: Sequence[int] = (48,),
+    arms: Sequence[str] = (),
+    seeds: int = 3,
+    offline: bool = False,
+    scenes: int = 8000,
+    epochs: int | None = None,
+    options: TrainOptions | None = None,
+    json_path: Path | None = None,
+) -> dict[str, list[float]]:
+    """Train every arm at every size with every seed, print a table, and return the accuracies.
+
+    Runs that are complete in ``out`` are not trained again, and one that was interrupted goes on.
+
+    Args:
+        name: The task, one of ``TASKS``.
+        out: Where scenes and runs are kept.
+        data: The folder that holds ``digits``, ``coins`` and ``roads``.
+        sizes: Heights and widths of what the network sees, in pixels.
+        arms: Which of ``ARMS``; none for uniform, kernel, and where there are boxes oracle.
+        seeds: How many trainings of each, with seeds 0, 1, ...
+        offline: Whether to measure, too, on shards that ``foveal zoom`` wrote with what was trained.
+        scenes: How many scenes with digits to train on.
+        epochs: Of each training; None for as many as the task's images need.
+        options: Of the trainings; size, epochs, augment, classes and seed are set here.
+        json_path: Where the numbers go too.
+
+    Returns:
+        For each arm and size, such as ``"kernel 48"``, the accuracies on what was held out.
+
+    Raises:
+        ValueError: An arm is none of them, or the task cannot have it; or the data is not there.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    task = make_task(name, out / "shards", data, scenes=scenes, console=console)
+    arms = arms or ["uniform", "kernel", *(["oracle"] if task.has_boxes else [])]
+    _check(arms, task)
+    common: dict[str, Any] = {
+        "classes": task.classes,
+        "epochs": epochs or task.epochs,
+        "augment": task.augment,
+    }
+    options = replace(options or TrainOptions(), **common)
+    lines: dict[str, list[dict[str, Any]]] = {}
+    cases = itertools.product(range(seeds), sizes, arms)  # so a table of fewer seeds is there first
+    for seed, size, arm in cases:
+        console.print(f"{name}, {size} × {size}, {arm}, seed {seed}")
+        run, chosen = out / "runs" / f"{name}-{size}-{arm}-{seed}", replace(options, size=size, seed=seed)
+        line = _run(arm, task, run, chosen)
+        if offline and arm in ZOOMS:
+            line["offline_accuracy"] = accuracy_offline(run, task, chosen)
+        lines.setdefault(f"{arm} {size}", []).append(line)
+    images, held_out, most = task.counts()
+    console.print(
+        f"{name}: {options.epochs} epochs of {images} images, accuracy on {held_out} others, of which {most:.1%} have the same "
+        f"label; on {describe_machine()}"
+    )
+    titles = ["", "accuracy", "from", "to", "offline", "seeds", "train images/s", "cells"]
+    print_table(console, titles, [_row(name, found) for name, found in lines.items()])
+    if json_path:
+        counts = {"train": images, "held out": held_out, "of the same label": most}
+        report = {"benchmark": "accuracy", "task": name, "options": asdict(options), "images": counts}
+        report |= {"runs": lines, "environment": environment()}
+        json_path.write_text(json.dumps(report, indent=1) + "\n")
+    return {name: [line["val_accuracy"] for line in found] for name, found in lines.items()}
+
+
+def _run(arm: str, task: AccuracyTask, run: Path, options: TrainOptions) -> dict[str, Any]:
+    torch.manual_seed(options.seed)
+    if arm == "patches":  # which are as they are
+        options = replace(options, augment=None)
+    options = replace(options, **ZOOMS.get(arm, {}))
+    zoom = OTHERS[arm](options) if arm in OTHERS else options.make_zoom()
+    net = SmallConvNet(task.classes)
+    model = PatchNet(net) if arm == "patches" else net
+    return train(task.train, run, val=task.val, model=model, zoom=zoom, options=options, resume=True)
+
+
+def _check(arms: Sequence[str], task: AccuracyTask) -> None:
+    for arm in arms:
+        if arm not in ARMS:
+            raise ValueError(f"arms must be of {', '.join(ARMS)}, got {arm!r}.")
+    if "oracle" in arms and not task.has_boxes:
+        raise ValueError("arms must be without oracle for a task without boxes, got 'oracle' – leave it out.")
+
+
+def _row(name: str, lines: list[dict[str, Any]]) -> list[str]:
+    accuracies = [100 * line["val_accuracy"] for line in lines]
+    offline = [100 * line["offline_accuracy"] for line in lines if "offline_accuracy" in line]
+    speeds = [line["train_images_per_s"] for line in lines]
+    return [
+        name,
+        f"{statistics.mean(accuracies):.1f} %",
+        f"{min(accuracies):.1f}",
+        f"{max(accuracies):.1f}",
+        f"{statistics.mean(offline):.1f} %" if offline else "",
+        f"{len(lines)}",
+        f"{statistics.median(speeds):.0f}",
+        f"{statistics.mean(line['val_cells'] for line in lines):.0f}",
+    ]

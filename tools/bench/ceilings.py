@@ -1,0 +1,43 @@
+"""What no loader can be faster than: reading samples, and decoding every image at full resolution with DALI."""
+
+import collections
+from collections.abc import Iterable, Iterator
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from foveal.pipeline import Decoder, peek
+from foveal.shards import Shards
+from foveal.tools.pictures.originals import encoded_image
+
+READ, DECODE = "reading only", "DALI decode only"
+
+
+def encoded_batches(shards: Shards, batch_size: int) -> Iterator[list[bytes]]:
+    """Read every sample, a batch at a time."""
+    for first in range(0, len(shards), batch_size):
+        batch = range(first, min(first + batch_size, len(shards)))
+        yield [encoded_image(shards[ordinal]) for ordinal in batch]
+
+
+def decoded_batches(shards: Shards, batch_size: int) -> Iterator[list[UInt8[Tensor, "_height _width 3"]]]:
+    """Decode every image, always a batch ahead."""
+    with Decoder() as decoder:
+        ahead = None
+        for encoded in encoded_batches(shards, batch_size):
+            now, ahead = ahead, decoder.start([peek(file) for file in encoded])
+            if now:
+                yield now.pixels()
+        if ahead:
+            yield ahead.pixels()
+
+
+def count_pixels(shards: Shards) -> int:
+    """Return how many pixels all images have, by their headers."""
+    headers = (peek(file) for [file] in encoded_batches(shards, 1))
+    return sum(header.height * header.width for header in headers)
+
+
+def exhaust(batches: Iterable[object]) -> None:
+    """Take every batch, and keep none."""
+    collections.deque(batches, maxlen=0)

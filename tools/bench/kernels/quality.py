@@ -1,0 +1,147 @@
+"""``foveal bench quality``: how near does a zoomed image come to the true mean over each of its pixels?
+
+The truth is 16 x 16 bilinear points to an output pixel, on the grid drawn out bilinearly between the centres of the
+output's pixels, and on beyond the outermost. Beside it, in decibels: one point to a pixel; the image resized to the
+size of the output first, by area, and sampled then; and `sample` as it is, anti-aliased. For the uniform grid, and for
+the zoom of ``SpectralSaliency``, from mild to sharp.
+"""
+
+import json
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own custom
+from jaxtyping import Float, UInt8
+from rich.console import Console
+from torch import Tensor, nn
+
+from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, sample
+from foveal.shards import Shards
+from foveal.tools.bench.kernels.sample import example_grid
+from foveal.tools.console.machine import environment
+from foveal.tools.console.progress import progress_bar
+from foveal.tools.console.table import print_table
+from foveal.tools.pictures.originals import read_originals
+from foveal.tools.scenes.scenes import write_shards
+
+POINTS = 16
+TEMPERATURES = (1.0, 0.5, 0.25)
+POINT, RESIZED, ANTIALIASED = "one point", "resized first", "anti-aliased"
+TOLERANCE = 1e-3
+_BAND = 8  # rows of the output whose points are held at once
+
+Decibels = dict[str, dict[str, list[float]]]  # by zoom, by way, of each image
+Truth = Callable[[Tensor, Tensor], Tensor]
+
+
+def bench_quality(
+    urls: Sequence[str], *, size: int = 224, scenes: int = 8, json_path: Path | None = None
+) -> Decibels:
+    """Measure all three ways on every image after checking the truth, print a table, and return the figures.
+
+    Args:
+        urls: Shards; none for generated scenes.
+        size: Height and width of the zoomed images, in pixels.
+        scenes: How many scenes to generate.
+        json_path: Where the figures go too.
+
+    Raises:
+        ValueError: The truth is not what it should be.
+    """
+    console = Console()
+    zooms = _zooms(size)
+    check_truth(supersampled, example_grid(size))
+    found: Decibels = {zoom: {POINT: [], RESIZED: [], ANTIALIASED: []} for zoom in zooms}
+    with tempfile.TemporaryDirectory(prefix="foveal-") as folder:
+        shards = Shards(urls or write_shards(Path(folder), scenes, console=console))
+        with progress_bar(console) as progress:
+            for ordinal in progress.track(range(len(shards)), description="images"):
+                [image] = read_originals(shards, [ordinal])
+                for zoom, sampler in zooms.items():
+                    for way, decibels in measure(image, sampler).items():
+                        found[zoom][way].append(decibels)
+        console.print(
+            f"{len(shards):,} images to {size} × {size}: decibels (PSNR) beside {POINTS} × {POINTS} points to a pixel, "
+            "of the worst image / in the median. Checked: the truth of a ramp is its values.",
+            soft_wrap=True,
+        )
+    rows = [
+        [zoom, *(f"{min(values):.1f} / {statistics.median(values):.1f}" for values in ways.values())]
+        for zoom, ways in found.items()
+    ]
+    print_table(console, ["", POINT, RESIZED, ANTIALIASED], rows)
+    if json_path:
+        report = {"benchmark": "quality", "size": size, "decibels": found, "environment": environment()}
+        json_path.write_text(json.dumps(report, indent=1) + "\n")
+    return found
+
+
+def _zooms(size: int) -> dict[str, nn.Module]:
+    saliency = SpectralSaliency()
+    sharper = {
+        f"temperature {temperature}": SaliencySampler(size, saliency=saliency, temperature=temperature)
+        for temperature in TEMPERATURES
+    }
+    return {"uniform": UniformSampler(size), **sharper}
+
+
+def measure(image: UInt8[Tensor, "height width 3"], zoom: nn.Module) -> dict[str, float]:
+    """Return how near each way comes to the truth for one image, in decibels."""
+    zoomed, grid, _ = zoom([image])
+    dense = image.permute(2, 0, 1)[None].float() / 255
+    truth = supersampled(dense, grid)
+    resized = F.interpolate(dense, grid.shape[1:3], mode="area")
+    ways = {
+        POINT: sample([image], grid, antialias=False),
+        RESIZED: sample(resized, grid, antialias=False),
+        ANTIALIASED: zoomed,
+    }
+    return {way: float(-10 * (pixels - truth).square().mean().log10()) for way, pixels in ways.items()}
+
+
+def supersampled(
+    image: Float[Tensor, "1 channel height width"], grid: Float[Tensor, "1 rows cols 2"]
+) -> Float[Tensor, "1 channel rows cols"]:
+    """Return the mean over ``POINTS`` x ``POINTS`` points to an output pixel."""
+    bands = [
+        F.avg_pool2d(F.grid_sample(image, fine, padding_mode="border", align_corners=False), POINTS)
+        for fine in _fine_rows(grid)
+    ]
+    return torch.cat(bands, dim=2)
+
+
+def check_truth(truth_of: Truth, grid: Float[Tensor, "1 rows cols 2"]) -> None:
+    """Check the truth on an image that is its own coordinates: the mean over a pixel is that of its points.
+
+    Raises:
+        ValueError: It is not.
+    """
+    rows, cols = 300, 400
+    y, x = torch.meshgrid(torch.arange(rows) + 0.5, torch.arange(cols) + 0.5, indexing="ij")
+    ramp = torch.stack([2 * x / cols - 1, 2 * y / rows - 1])[None]
+    inside = 0.9 * grid
+    middle = torch.cat([F.avg_pool2d(fine.permute(0, 3, 1, 2), POINTS) for fine in _fine_rows(inside)], dim=2)
+    difference = float((truth_of(ramp, inside) - middle).abs().max())
+    if not difference <= TOLERANCE:
+        raise ValueError(
+            f"the truth must agree with a ramp to {TOLERANCE}, got a difference of {difference!r}."
+        )
+
+
+def _fine_rows(grid: Float[Tensor, "1 rows cols 2"]) -> Iterator[Float[Tensor, "1 fine_rows fine_cols 2"]]:
+    """Yield the points of a few output rows after the other: the grid, linear between pixel centres and on beyond."""
+    down, across = (_between(length).to(grid) for length in grid.shape[1:3])
+    wide = torch.einsum("bj,nijc->nibc", across, grid)
+    for first in range(0, len(down), _BAND * POINTS):
+        yield torch.einsum("ai,nibc->nabc", down[first : first + _BAND * POINTS], wide)
+
+
+def _between(length: int) -> Float[Tensor, "fine length"]:
+    place = (torch.arange(length * POINTS, dtype=torch.float64) + 0.5) / POINTS - 0.5
+    below = place.floor().clamp(0, length - 2).long()
+    one_hot = F.one_hot(below, length).double(), F.one_hot(below + 1, length).double()
+    share = (place - below)[:, None]
+    return (1 - share) * one_hot[0] + share * one_hot[1]

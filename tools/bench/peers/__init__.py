@@ -1,0 +1,1 @@
+"""``foveal bench peers``: what users would pick instead."""

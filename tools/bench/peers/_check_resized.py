@@ -1,0 +1,72 @@
+"""Whether what a loader delivers is every image once, resized as it should be, in whatever order."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
+
+from foveal.shards import Shards
+from foveal.tools.pictures.originals import read_originals
+
+WORST, MEAN = 4.0, 2.0
+"""Grey levels of 255 by which an image, and all of them on average, may be off: filters and decoders differ by 0.6 to
+1.5, one point to a pixel by 5, a shift of a pixel by as much."""
+
+Images = Float[Tensor, "count 3 size size"]
+
+
+def resized_originals(shards: Shards, size: int) -> Images:
+    """Return every image, decoded in full and resized by torch: bilinear, anti-aliased; in [0, 1]."""
+    return torch.cat([_resized(shards, ordinal, size) for ordinal in range(len(shards))])
+
+
+def _resized(shards: Shards, ordinal: int, size: int) -> Float[Tensor, "1 3 size size"]:
+    [original] = read_originals(shards, [ordinal])
+    small: Tensor = interpolate(
+        original.permute(2, 0, 1)[None], (size, size), mode="bilinear", antialias=True
+    )
+    return small.float() / 255
+
+
+def check_resized(batches: Iterable[Tensor], expected: Images) -> float:
+    """Check what a loader delivers in an epoch.
+
+    Args:
+        batches: (batch, 3, size, size), in [0, 1].
+        expected: All images, each of which is to come once.
+
+    Returns:
+        By how many grey levels they are off on average.
+
+    Raises:
+        ValueError: Number or shape differ, or pixels, by more than ``WORST`` or ``MEAN``.
+    """
+    parts = list(batches)
+    delivered = torch.cat(parts) if parts else torch.empty(0)
+    if delivered.shape != expected.shape:
+        raise ValueError(f"images must be {tuple(expected.shape)!r} in all, got {tuple(delivered.shape)!r}.")
+    if not delivered.is_floating_point():
+        raise ValueError(f"images must be floating-point, in [0, 1], got {delivered.dtype}.")
+    off = 255 * (delivered[_partners(delivered, expected)] - expected).abs().mean(dim=(1, 2, 3))
+    for bound, found, what in (
+        (WORST, float(off.max()), "each image"),
+        (MEAN, float(off.mean()), "all images"),
+    ):
+        if not found <= bound:
+            raise ValueError(
+                f"{what} must agree to {bound} grey levels on average, got a difference of {found:.1f}."
+            )
+    return float(off.mean())
+
+
+def _partners(delivered: Images, expected: Images) -> list[int]:
+    """Return for each expected image the most similar one that is not another's yet, by small copies."""
+    wanted, found = (adaptive_avg_pool2d(images, 16).flatten(1) for images in (expected, delivered))
+    distances = torch.cdist(wanted, found, p=1)
+    partners = []
+    for row in distances:
+        partners.append(int(row.argmin()))
+        distances[:, partners[-1]] = torch.inf
+    return partners

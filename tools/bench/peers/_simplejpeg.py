@@ -1,0 +1,29 @@
+"""simplejpeg, which is libjpeg-turbo, in workers; resized by torch. It knows JPEGs alone, and does not turn images by EXIF."""
+
+from functools import partial
+
+import simplejpeg
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from foveal.tools.bench.peers._webdataset import WebDatasetPeer
+
+
+def simplejpeg_peer(
+    urls: list[str], *, size: int, batch_size: int, workers: int, scaled: bool = False
+) -> WebDatasetPeer:
+    """Return the loader; see :class:`WebDatasetPeer`. Scaled, it decodes at the least size that is not too small."""
+    return WebDatasetPeer(
+        urls, partial(resized, size=size, scaled=scaled), batch_size=batch_size, workers=workers
+    )
+
+
+def resized(file: bytes, *, size: int, scaled: bool) -> UInt8[Tensor, "3 size size"]:
+    """Decode and resize one image."""
+    least = size if scaled else 0
+    pixels = torch.from_numpy(simplejpeg.decode_jpeg(file, min_height=least, min_width=least))
+    dense = pixels.permute(2, 0, 1)[None]
+    small: Tensor = interpolate(dense, (size, size), mode="bilinear", antialias=True)
+    return small[0].contiguous()

@@ -1,0 +1,125 @@
+"""The zoom that a command line describes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foveal.sampler import (
+    BoxSaliency,
+    NJetSaliencyNet,
+    PatchSampler,
+    ResNet18Saliency,
+    SaliencyNet,
+    SaliencySampler,
+    ScoreNet,
+    SpectralSaliency,
+    UniformSampler,
+)
+from foveal.sampler.zooms import is_checkpoint
+
+# Sharper than the sampler's own: saliency that was not trained for a zoom is too even for one.
+_TEMPERATURE = 0.5
+
+
+def choose_patches(size: int, saliency: str, count: int) -> PatchSampler:
+    """Return a frozen sampler of patches.
+
+    Args:
+        size: Height and width of a patch in pixels.
+        saliency: ``"spectral"``, or a file that ``torch.save`` wrote: the ``state_dict`` of a :class:`ScoreNet`, or of a
+            sampler that has one.
+        count: How many of each image.
+
+    Raises:
+        ValueError: ``saliency`` is neither.
+    """
+    # Sixteen by sixteen cells: coarser than a network's, so that the best few are different places.
+    score = (
+        SpectralSaliency((16, 16))
+        if saliency == "spectral"
+        else _trained(Path(saliency), (ScoreNet,), "score.")
+    )
+    return PatchSampler(count, size, score=score).eval().requires_grad_(requires_grad=False)
+
+
+def choose_zoom(
+    size: int, saliency: str, *, boxes_from: str | None = None, **options: Any
+) -> SaliencySampler | UniformSampler:
+    """Return a frozen sampler.
+
+    Args:
+        size: Height and width of its output in pixels.
+        saliency: ``"spectral"``, ``"uniform"`` for no zoom at all, ``"boxes"``, or a file: one that
+            :meth:`SaliencySampler.save_checkpoint` wrote, as ``foveal train`` does, or one that ``torch.save`` wrote, the
+            ``state_dict`` of a :class:`SaliencyNet`, :class:`ResNet18Saliency` (which then looks at 224 x 224 pixels) or
+            :class:`NJetSaliencyNet`, or of a sampler that has one.
+        boxes_from: Where a sample's boxes are, for ``"boxes"``.
+        **options: The other arguments of :class:`SaliencySampler`. None stands for what the file says, and where it says
+            nothing, for a temperature of 0.5 and the defaults.
+
+    Raises:
+        ValueError: ``saliency`` is none of them, or an option is out of range.
+    """
+    if saliency == "uniform":
+        return UniformSampler(size)
+    chosen = {name: value for name, value in options.items() if value is not None}
+    if _is_checkpoint(Path(saliency)):
+        # The images are to be looked at, or written.
+        plain: dict[str, Any] = {"mean": None, "std": None, "dtype": None, "channels_last": False}
+        zoom = SaliencySampler.from_checkpoint(saliency, out_size=size, **plain, **chosen)
+    else:
+        network = _network(saliency, boxes_from)
+        look = {"lowres_size": (224, 224)} if isinstance(network, ResNet18Saliency) else {}
+        zoom = SaliencySampler(size, saliency=network, **{"temperature": _TEMPERATURE, **look, **chosen})
+    return zoom.eval().requires_grad_(requires_grad=False)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    try:
+        return path.is_file() and is_checkpoint(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception:  # noqa: BLE001 - of many kinds, for a file that may hold anything; said where it is read as weights
+        return False
+
+
+def _network(saliency: str, boxes_from: str | None) -> nn.Module:
+    match saliency:
+        case "spectral":
+            return SpectralSaliency()
+        case "boxes":
+            return BoxSaliency(boxes_from)
+        case _:
+            kinds = (SaliencyNet, ResNet18Saliency, NJetSaliencyNet)
+            return _trained(Path(saliency), kinds, "saliency.")
+
+
+def _trained(path: Path, kinds: Sequence[type[nn.Module]], prefix: str) -> nn.Module:
+    """Return a network with its weights from a file, also where they are a part of a sampler's, named with a prefix.
+
+    Their names say of which kind it is.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"saliency must be spectral, uniform, boxes or a file of weights that exists, got {str(path)!r} – write one with "
+            "torch.save(zoom.state_dict(), path)."
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        weights = {name.removeprefix(prefix): weight for name, weight in state.items()}
+        candidates = [kind() for kind in kinds]
+        of_these = (network for network in candidates if network.state_dict().keys() == weights.keys())
+        network = next(of_these, candidates[0])
+        network.load_state_dict(weights)
+    except Exception as error:  # of many kinds, for a file that may hold anything
+        words = str(error).splitlines()[0]
+        raise ValueError(
+            f"saliency must be the state_dict of a {_named(kinds)}, or of a sampler with one, got {str(path)!r}: {words}"
+        ) from error
+    return network
+
+
+def _named(kinds: Sequence[type[nn.Module]]) -> str:
+    *others, last = (kind.__name__ for kind in kinds)
+    return f"{', '.join(others)} or {last}" if others else str(last)

@@ -1,0 +1,147 @@
+"""Mixed resolution on the demo's sheet: which cells are refined, and all tokens painted where they belong."""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from foveal.sampler import MixedResolution, UniformSampler, token_positions
+from foveal.shards import Shards
+from foveal.tools.demo._shown import DemoZoom, Picked
+from foveal.tools.pictures.originals import caption_facts, read_originals
+from foveal.tools.pictures.sheet import SheetRow, as_picture
+
+MIXED_TITLES = (
+    "Original, refined cells framed",
+    "Saliency",
+    "Uniform, as many pixels",
+    "Tokens in their places",
+)
+_REFINE = 4  # few cells, but so finely that the picture shows at a glance what they bring
+_PAINTED_PX = 616  # the longer side of what is painted: twice what a sheet shows
+_LINE = np.array([255, 214, 0], np.uint8)
+
+
+def build_mixed(size: int) -> MixedResolution:
+    """Return a sampler of as many pixels as an image of ``size`` by ``size`` has, about half of them in fine tokens."""
+    patch_px = max(2, size // 14)
+    tokens = (size // patch_px) ** 2
+    cells = round(math.sqrt(tokens / 2))
+    refined = min(cells**2, (tokens - cells**2) // _REFINE**2)
+    return MixedResolution(cells, patch_px=patch_px, refined=refined, refine=_REFINE)
+
+
+def mixed_row(
+    original: UInt8[Tensor, "height width 3"],
+    tokens: Float[Tensor, "tokens 3 patch_px patch_px"],
+    grid: Float[Tensor, "tokens patch_px patch_px 2"],
+    saliency: Float[Tensor, "1 rows cols"],
+    *,
+    zoom: MixedResolution,
+    caption: str,
+) -> SheetRow:
+    """Return the row of one image, from what mixed resolution made of it.
+
+    Args:
+        original: The whole image.
+        tokens: Of ``Zoomed.images``, of this image: first the coarse ones.
+        grid: Of ``Zoomed.grid``.
+        saliency: Of ``Zoomed.saliency``.
+        zoom: The sampler.
+        caption: One line above the row.
+    """
+    places = token_positions(grid[None])[0].double().cpu()
+    height, width, _ = original.shape
+    scale = _PAINTED_PX / max(height, width)
+    painted = paint(tokens.cpu(), places, (max(1, round(height * scale)), max(1, round(width * scale))))
+    pixels = tokens.shape[0] * tokens.shape[2] * tokens.shape[3]
+    budget = math.sqrt(pixels * height / width)
+    as_many = max(1, round(budget)), max(1, round(pixels / budget))
+    return SheetRow(
+        original=framed(original.cpu(), _refined(places, zoom)),
+        grid=_borders(zoom.cells),
+        saliency=saliency[0].numpy(force=True),
+        uniform=as_picture(UniformSampler(as_many)([original]).images[0]),
+        zoomed=painted,
+        caption=caption,
+    )
+
+
+def paint(
+    tokens: Float[Tensor, "tokens 3 patch_px patch_px"],
+    places: Float[Tensor, "tokens 4"],
+    size: tuple[int, int],
+) -> Float[np.ndarray, "height width 3"]:
+    """Paint tokens one over the other where they lie in a picture of this (height, width): later ones lie on top."""
+    canvas = torch.zeros(3, *size)
+    for token, (x0, y0, x1, y1) in zip(tokens, rectangles(places, size).tolist(), strict=True):
+        area = (max(1, y1 - y0), max(1, x1 - x0))
+        canvas[:, y0 : y0 + area[0], x0 : x0 + area[1]] = interpolate(token[None], area, mode="bilinear")[0]
+    return as_picture(canvas)
+
+
+def framed(
+    original: UInt8[Tensor, "height width 3"], places: Float[Tensor, "places 4"]
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Return the original with a frame around each of these places."""
+    drawn = original.numpy().copy()
+    thick = max(1, max(drawn.shape[:2]) // 150)  # to be seen beside the lines between cells
+    for x0, y0, x1, y1 in rectangles(places, drawn.shape[:2]).tolist():
+        drawn[y0:y1, x0 : x0 + thick] = drawn[y0:y1, max(x1 - thick, 0) : x1] = _LINE
+        drawn[y0 : y0 + thick, x0:x1] = drawn[max(y1 - thick, 0) : y1, x0:x1] = _LINE
+    return drawn
+
+
+def rectangles(places: Float[Tensor, "tokens 4"], size: tuple[int, ...]) -> Int[Tensor, "tokens 4"]:
+    """Return (x0, y0, x1, y1) in whole pixels of a picture of this (height, width), from :func:`token_positions`."""
+    whole = torch.tensor([size[1], size[0]], dtype=places.dtype)
+    middle, half = (places[:, :2] + 1) / 2, places[:, 2:] / 2
+    corners = torch.cat([(middle - half) * whole, (middle + half) * whole], dim=1)
+    return corners.round().long().clamp(min=0)
+
+
+def _refined(places: Float[Tensor, "tokens 4"], zoom: MixedResolution) -> Float[Tensor, "refined 4"]:
+    """Where the cells lie that the fine tokens make up."""
+    each = places[zoom.cells[0] * zoom.cells[1] :].view(zoom.refined, zoom.refine**2, 4)
+    return torch.cat([each.mean(dim=1)[:, :2], each[:, 0, 2:] * zoom.refine], dim=1)
+
+
+def _borders(cells: tuple[int, int]) -> Float[np.ndarray, "rows cols 2"]:
+    """The lattice of lines between coarse cells, as a sheet draws a grid."""
+    y, x = (np.linspace(-1, 1, count + 1) for count in cells)
+    return np.stack(np.meshgrid(x, y), -1)
+
+
+def _code(size: int) -> str:
+    zoom = build_mixed(size)
+    return f"MixedResolution({zoom.cells}, patch_px={zoom.patch_px}, refined={zoom.refined}, refine={zoom.refine})"
+
+
+def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:
+    [original] = read_originals(shards, [sample.ordinal])
+    height, width, _ = original.shape
+    count, _, side, _ = sample.image.shape
+    facts = [
+        *caption_facts(shards, sample.ordinal),
+        f"{width} × {height} → {count} tokens of {side} × {side}",
+    ]
+    return mixed_row(
+        original,
+        sample.image,
+        sample.grid,
+        sample.saliency,
+        zoom=build_mixed(size),
+        caption="   ".join(facts),
+    )
+
+
+MIXED = DemoZoom(
+    build=build_mixed,
+    names="MixedResolution",
+    code=_code,
+    titles=MIXED_TITLES,
+    row=_row,
+)

@@ -1,0 +1,32 @@
+"""The demo's patches: the original with their frames, scores, uniform resize, the patches at full resolution."""
+
+from foveal.sampler import PatchSampler, SpectralSaliency
+from foveal.shards import Shards
+from foveal.tools.demo._shown import DemoZoom, Picked
+from foveal.tools.pictures.originals import caption_facts, read_originals
+from foveal.tools.pictures.patch_frames import patch_frames
+from foveal.tools.pictures.patch_row import PATCH_TITLES, patch_row
+from foveal.tools.pictures.sheet import SheetRow
+
+
+def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:
+    [original] = read_originals(shards, [sample.ordinal])
+    height, width, _ = original.shape
+    return patch_row(
+        original,
+        sample.image,
+        scores=sample.saliency[0].numpy(force=True),
+        corners=patch_frames(sample.grid, (height, width)),
+        even=size,
+        caption=caption_facts(shards, sample.ordinal),
+    )
+
+
+# Sixteen by sixteen cells: coarser than a network's, so that the best four are four places and not one.
+PATCHES = DemoZoom(
+    build=lambda size: PatchSampler(4, size // 2, score=SpectralSaliency((16, 16))),
+    names="PatchSampler, SpectralSaliency",
+    code=lambda size: f"PatchSampler(4, {size} // 2, score=SpectralSaliency((16, 16)))",
+    titles=PATCH_TITLES,
+    row=_row,
+)

@@ -1,0 +1,39 @@
+"""The demo's zoom to what is salient: the original with the grid, saliency, uniform resize, zoomed."""
+
+from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler
+from foveal.shards import Shards
+from foveal.tools.demo._shown import DemoZoom, Picked
+from foveal.tools.pictures.originals import caption_facts, read_originals
+from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture, magnification
+
+# Sharper than the default, so that the picture shows at a glance what the zoom does.
+_TEMPERATURE = 0.5
+
+
+def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:
+    """Return a row of the contact sheet: what the loader made of a sample, beside its original."""
+    [original] = read_originals(shards, [sample.ordinal])
+    grid = sample.grid.numpy(force=True)
+    height, width, _ = original.shape
+    facts = [
+        *caption_facts(shards, sample.ordinal),
+        f"{width} × {height} → {size} × {size}",
+        f"zooms in up to {magnification(grid):.1f}×",
+    ]
+    return SheetRow(
+        original=original.numpy(),
+        grid=grid,
+        saliency=sample.saliency[0].numpy(force=True),
+        uniform=as_picture(UniformSampler(size)([original]).images[0]),
+        zoomed=as_picture(sample.image),
+        caption="   ".join(facts),
+    )
+
+
+SALIENCY = DemoZoom(
+    build=lambda size: SaliencySampler(size, saliency=SpectralSaliency(), temperature=_TEMPERATURE),
+    names="SaliencySampler, SpectralSaliency",
+    code=lambda size: f"SaliencySampler({size}, saliency=SpectralSaliency(), temperature={_TEMPERATURE})",
+    titles=TITLES,
+    row=_row,
+)

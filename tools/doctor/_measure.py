@@ -1,0 +1,231 @@
+"""The measuring behind ``foveal doctor``: some images, each stage alone, then the whole loader.
+
+The images are read once from where they lie, as an epoch that is not shuffled reads them, in threads where that is another
+machine. All else runs on what was read: it does not get quicker because the shards are in the memory by then.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from foveal.pipeline import DecodeError, Decoder, EncodedImage, ZoomLoader, peek
+from foveal.pipeline.decode import ByLibjpeg
+from foveal.pipeline.flow import in_threads
+from foveal.sampler import SaliencySampler, lowres, sample, zoom_grid
+from foveal.shards import ShardError, Shards, ShardWriter
+from foveal.shards.index import fresh_count, index_path, tar_stamp
+from foveal.shards.naming import is_remote
+from foveal.tools.bench.ceilings import exhaust
+from foveal.tools.bench.timing import alternate
+from foveal.tools.doctor._facts import DECODE, DEFAULT, GRID, LOWRES, READ, SALIENCY, SAMPLE, Facts, Setting
+from foveal.tools.pictures.originals import encoded_image, spread_evenly
+
+MAX_ZOOMS = (4.0, 2.0)
+_TOGETHER = 8  # images of a micro-batch
+_AT_ONCE = 32  # remote samples that the loader reads side by side
+
+
+def measure(
+    urls: Sequence[str],
+    *,
+    images: int,
+    size: int,
+    repeats: int,
+    console: Console,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Facts:
+    """Measure everything.
+
+    Args:
+        urls: Shards.
+        images: How many images to look at, evenly spread over all shards.
+        size: Height and width of the zoomed images, in pixels.
+        repeats: Rounds; each times every case once.
+        console: Where progress shows.
+        storage_options: For remote shards.
+
+    Raises:
+        ShardError: A shard cannot be read.
+        ValueError: None of the images can be decoded.
+    """
+    start = time.perf_counter()
+    shards = Shards(urls, storage_options=storage_options)
+    opening = time.perf_counter() - start
+    far = [is_remote(url) for url in shards.urls]
+    picks = spread_evenly(images, len(shards))
+    start = time.perf_counter()
+    found = list(in_threads(partial(_read, shards), iter(picks), _AT_ONCE if any(far) else 1))
+    reading = (time.perf_counter() - start) / len(picks)
+    good, bad, by_pillow = sort_out(found)
+    if not good:
+        raise ValueError(
+            f"images must be there to be measured, got {len(bad)} that are bad, the first: {bad[0]}"
+        )
+    with tempfile.TemporaryDirectory(prefix="foveal-") as folder:
+        shard = _write(Path(folder) / "copy.tar", good)
+        cases = _cases(good, shard, size)
+        timings = alternate(cases, repeats, console=console)
+        seconds = {case: timing.median / len(good) for case, timing in timings.items()}
+        stages = _stages_alone(good, size)
+    decoding, loaders, threads = _by_kind(seconds)
+    return Facts(
+        images=len(good),
+        pixels=sum(image.height * image.width for image in good),
+        bytes=sum(len(image.file) for image in good),
+        bad=len(bad),
+        bad_reason=bad[0] if bad else "",
+        by_pillow=by_pillow,
+        samples=len(shards),
+        shards=len(shards.urls),
+        remote=sum(far),
+        without_index=sum(
+            not _is_indexed(url) for url, away in zip(shards.urls, far, strict=True) if not away
+        ),
+        opening_seconds=opening,
+        size=size,
+        processors=_processors(),
+        stages={READ: reading, DECODE: decoding[DEFAULT], **stages},
+        decoding=decoding,
+        loaders=loaders,
+        threads=threads,
+    )
+
+
+def _read(shards: Shards, ordinal: int) -> bytes | str:
+    """Return a sample's image, or what is wrong with it."""
+    found = shards[ordinal]
+    try:
+        return encoded_image(found)
+    except ShardError as error:
+        return str(error)
+
+
+def sort_out(found: Sequence[bytes | str]) -> tuple[list[EncodedImage], list[str], int]:
+    """Decode everything once; return the good images, what is wrong with each other, and how many Pillow decoded."""
+    bad = [reason for reason in found if isinstance(reason, str)]
+    good: list[EncodedImage] = []
+    by_pillow = 0
+    with Decoder() as decoder:
+        for file in found:
+            if isinstance(file, str):
+                continue
+            try:
+                image = peek(file)
+            except DecodeError as error:
+                bad.append(error.reason)
+                continue
+            decoding = decoder.start([image])
+            [pixels] = decoding.result()
+            by_pillow += decoding.by_pillow
+            if isinstance(pixels, DecodeError):
+                bad.append(pixels.reason)
+            else:
+                good.append(image)
+    return good, bad, by_pillow
+
+
+def _write(path: Path, images: Sequence[EncodedImage]) -> str:
+    with ShardWriter(path) as writer:
+        for k, image in enumerate(images):
+            writer.write({"__key__": f"{k:06d}", "jpg": image.file})
+    return str(path)
+
+
+def _settings() -> list[Setting]:
+    bounded = [Setting("auto", bound) for bound in MAX_ZOOMS]
+    return [DEFAULT, Setting("auto"), *bounded]
+
+
+def _cases(images: Sequence[EncodedImage], shard: str, size: int) -> dict[Any, Callable[[], object]]:
+    """Return what to time, by what it is: decoding by setting, loaders by setting, threads by number."""
+    settings = _settings()
+    elsewhere = [Setting(device="cuda")] if torch.cuda.is_available() else []
+    counts = sorted({1, max(1, _processors() // 2), _processors(), 2 * _processors()})
+    return {
+        **{("decoding", s): partial(_decode, images, _zoom(size, s), s.decode) for s in settings},
+        **{("loader", s): partial(_load, shard, size, s) for s in [*settings, *elsewhere]},
+        **{("threads", n): partial(_decode, images, _zoom(size, DEFAULT), "full", n) for n in counts},
+    }
+
+
+def _by_kind(
+    seconds: Mapping[Any, float],
+) -> tuple[dict[Setting, float], dict[Setting, float], dict[int, float]]:
+    kinds: tuple[dict[Any, float], ...] = tuple(
+        {what: taken for (kind, what), taken in seconds.items() if kind == wanted}
+        for wanted in ("decoding", "loader", "threads")
+    )
+    return kinds[0], kinds[1], kinds[2]
+
+
+def _zoom(size: int, setting: Setting) -> SaliencySampler:
+    torch.manual_seed(0)
+    zoom = SaliencySampler(size, max_zoom=setting.max_zoom).eval().requires_grad_(requires_grad=False)
+    return zoom.to(setting.device)
+
+
+def _load(shard: str, size: int, setting: Setting) -> None:
+    zoom = _zoom(size, setting)
+    with ZoomLoader(shard, zoom, batch_size=32, fields=("image",), decode=setting.decode) as loader:
+        exhaust(loader)
+
+
+def _decode(
+    images: Sequence[EncodedImage], zoom: SaliencySampler, decode: str, threads: int | None = None
+) -> None:
+    exhaust(_decoded(images, zoom, decode, threads))
+
+
+def _decoded(
+    images: Sequence[EncodedImage], zoom: SaliencySampler, decode: str, threads: int | None = None
+) -> Iterator[list[Tensor]]:
+    """Decode a few at a time, always the next ones while the last are looked at."""
+    by_whom = ByLibjpeg(zoom) if decode == "auto" else lambda image, _: image
+    with Decoder(num_threads=threads) as decoder:
+        ahead = None
+        for first in range(0, len(images), _TOGETHER):
+            part = [by_whom(image, 0) for image in images[first : first + _TOGETHER]]
+            now, ahead = ahead, decoder.start(part)
+            if now:
+                yield now.pixels()
+        if ahead:
+            yield ahead.pixels()
+
+
+@torch.no_grad()
+def _stages_alone(images: Sequence[EncodedImage], size: int) -> dict[str, float]:
+    """Return seconds an image of what follows decoding, one after the other with nothing beside it."""
+    zoom = _zoom(size, DEFAULT)
+    seconds = dict.fromkeys((LOWRES, SALIENCY, GRID, SAMPLE), 0.0)
+
+    def timed(stage: str, work: Callable[[], Tensor]) -> Tensor:
+        start = time.perf_counter()
+        answer = work()
+        seconds[stage] += time.perf_counter() - start
+        return answer
+
+    with Decoder() as decoder:
+        for first in range(0, len(images), _TOGETHER):
+            part = decoder.start(images[first : first + _TOGETHER]).pixels()
+            small = timed(LOWRES, lambda: lowres(part, zoom.lowres_size))  # noqa: B023 - called at once
+            logits = timed(SALIENCY, lambda: zoom.saliency(small))  # noqa: B023 - as above
+            weights = logits.flatten(1).softmax(dim=1).view_as(logits)
+            grid = timed(GRID, lambda: zoom_grid(weights, (size, size)))  # noqa: B023 - as above
+            timed(SAMPLE, lambda: sample(part, grid))  # noqa: B023 - as above
+    return {stage: taken / len(images) for stage, taken in seconds.items()}
+
+
+def _is_indexed(url: str) -> bool:
+    return fresh_count(index_path(url), tar_stamp(url)) is not None
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,1 @@
+"""``foveal zoom``: zoomed shards, written offline."""

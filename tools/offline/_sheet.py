@@ -1,0 +1,118 @@
+"""The contact sheet of zoomed shards: read back from what was written, beside the originals."""
+
+import io
+import json
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from foveal.pipeline import Boxes, decode
+from foveal.pipeline.fields import alternatives
+from foveal.sampler import UniformSampler, ZoomRecord
+from foveal.sampler.zooms import map_from_json
+from foveal.shards import Sample, Shards
+from foveal.shards.store import Store
+from foveal.tools.offline._zoomed_sample import RECORD, zoomed_names
+from foveal.tools.offline.shard import Job
+from foveal.tools.offline.shard_files import OK, parse_table, table_name
+from foveal.tools.pictures.originals import read_boxes, read_originals, spread_evenly
+from foveal.tools.pictures.patch_row import PATCH_TITLES, patch_row
+from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture, draw_sheet, magnification
+
+_ROWS = 5
+
+
+def draw_zoomed(job: Job, originals: Shards, names: Sequence[str], store: Store) -> bytes:
+    """Return a PNG of some samples, spread evenly over all.
+
+    Args:
+        job: How they were made.
+        originals: What they were made of.
+        names: Of the zoomed shards, in the order of the originals.
+        store: Where they are.
+    """
+    zoomed = Shards([store.url_of(name) for name in names], storage_options=job.storage_options)
+    rows = []
+    for pick in spread_evenly(_ROWS, len(zoomed)):
+        ordinal = _ordinal(originals, zoomed, pick, store)
+        row = _row if job.recipe.patches is None else _patch_row
+        rows.append(row(job, originals, ordinal, zoomed[pick]))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sheet.png"
+        draw_sheet(rows, path, titles=TITLES if job.recipe.patches is None else PATCH_TITLES)
+        return path.read_bytes()
+
+
+def _ordinal(originals: Shards, zoomed: Shards, pick: int, store: Store) -> int:
+    """Return which of the originals a zoomed sample was made of: the table of its shard says which ones failed."""
+    name = zoomed[pick].url.rpartition("/")[2]
+    shard = int(np.searchsorted(np.cumsum(zoomed.counts), pick, side="right"))
+    table = parse_table(store.read(table_name(name)))
+    good = [place for place, row in enumerate(table) if row.status == OK]
+    return int(originals.counts[:shard].sum()) + good[pick - int(zoomed.counts[:shard].sum())]
+
+
+def _patch_row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> SheetRow:
+    [original] = read_originals(originals, [ordinal])
+    record = json.loads(zoomed.members[RECORD])
+    patches = torch.from_numpy(np.stack(_pixels(job, zoomed.members))).permute(0, 3, 1, 2)
+    return patch_row(
+        original,
+        patches,
+        scores=map_from_json(record).numpy(),
+        corners=np.array(record["patches"], np.float32),
+        even=math.isqrt(len(patches) * job.recipe.size**2),  # of as many pixels
+        caption=[zoomed.key],
+    )
+
+
+def _row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> SheetRow:
+    [original] = read_originals(originals, [ordinal])
+    height, width, _ = original.shape
+    kept = json.loads(zoomed.members[RECORD])
+    record = ZoomRecord.from_json(kept)
+    grid = record.grid()[0].numpy()
+    facts = (
+        zoomed.key,
+        f"{width} × {height} → {grid.shape[1]} × {grid.shape[0]}",
+        f"zooms in up to {magnification(grid):.1f}×",
+    )
+    return SheetRow(
+        original=original.numpy(),
+        grid=grid,
+        saliency=record.saliency.numpy(),
+        uniform=as_picture(UniformSampler(record.out_size)([original]).images[0]),
+        zoomed=_pixels(job, zoomed.members)[0],
+        caption="   ".join(facts),
+        **_boxes(job, originals[ordinal], zoomed, kept),
+    )
+
+
+def _boxes(job: Job, original: Sample, zoomed: Sample, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the first kind of boxes that followed the zoom, before and after."""
+    if not job.recipe.boxes:
+        return {}
+    field = Boxes(job.recipe.boxes[0], format=job.recipe.box_format)
+    return {
+        "boxes": read_boxes(original, field).numpy(),
+        "zoomed_boxes": read_boxes(zoomed, field).numpy(),
+        "kept": record["kept"][field.source],
+    }
+
+
+def _pixels(job: Job, members: Mapping[str, bytes]) -> list[Float[np.ndarray, "height width 3"]]:
+    """Return a sample's zoomed image, or all of its patches."""
+    sources = (zoomed_names(source, job.recipe) for source in alternatives(job.recipe.image))
+    [names] = [names for names in dict.fromkeys(map(tuple, sources)) if names[0] in members]
+    files = [members[name] for name in names]
+    if job.recipe.format == "npy":
+        images = [np.lib.format.read_array(io.BytesIO(file), allow_pickle=False) for file in files]
+    else:
+        images = [image.numpy() for image in decode(files)]
+    return [image.astype(np.float32) / 255 for image in images]

@@ -1,0 +1,132 @@
+"""One zoomed sample: what the loader delivers of it, and what is written of that."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from foveal.pipeline import Boxes, Mask, WarpedBoxes
+from foveal.pipeline.fields import SpatialField, alternatives, find_member
+from foveal.sampler import ZoomRecord
+from foveal.sampler.zooms import map_to_json
+from foveal.tools.offline._encode_image import encode_image
+from foveal.tools.offline._image_hash import image_hash
+from foveal.tools.offline._zoomed_labels import kept_of, rewrite_labels
+from foveal.tools.offline.recipe import Recipe
+from foveal.tools.offline.shard_files import OK, SampleRow
+from foveal.tools.pictures.magnification import local_zoom
+from foveal.tools.pictures.patch_frames import patch_frames
+
+RECORD = "zoom.json"
+OWN_FIELDS = ("__index__", "__key__", "__url__", "__members__", "__size__", "__grid__", "__saliency__")
+
+
+class Delivered(NamedTuple):
+    """A sample as the loader delivers it: the image in [0, 1], ``OWN_FIELDS``, and labels that followed the zoom."""
+
+    image: Tensor
+    ordinal: int
+    key: str
+    url: str
+    members: dict[str, bytes]
+    size: tuple[int, int]
+    grid: Tensor
+    saliency: Tensor
+    labels: dict[SpatialField, Any]
+
+
+def apart(batch: Sequence[Any], labels: Sequence[SpatialField]) -> list[Delivered]:
+    """Return the samples of a batch one by one, off its device."""
+    images, ordinals, keys, urls, members, sizes, grids, saliency, *values = batch
+    images, grids, saliency = images.cpu(), grids.cpu(), saliency.cpu()
+    named = dict(zip(labels, values, strict=True))
+    return [
+        Delivered(
+            images[k],
+            int(ordinals[k]),
+            keys[k],
+            urls[k],
+            members[k],
+            (int(sizes[k][0]), int(sizes[k][1])),
+            grids[k],
+            saliency[k],
+            {field: _label(field, value, k) for field, value in named.items()},
+        )
+        for k in range(len(keys))
+    ]
+
+
+def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[dict[str, Any], SampleRow]:
+    """Return a sample to be written, and its row of the table.
+
+    Raises:
+        ValueError: It has another member of a name that is wanted.
+    """
+    source = find_member(alternatives(recipe.image), sample.members)
+    shown = _as_bytes(sample.image if recipe.patches is not None else sample.image[None])
+    images = [encode_image(pixels, recipe.format, recipe.quality) for pixels in shown]
+    new = dict(zip(zoomed_names(source, recipe), images, strict=True))
+    new[RECORD] = json.dumps(_record(sample, recipe, zoom)).encode()
+    others = {ext: content for ext, content in sample.members.items() if ext != source}
+    _check_names(sample, new, others, recipe)
+    row = SampleRow(
+        sample.key,
+        OK,
+        size=sample.size,
+        sha256=image_hash(sample.members, recipe.image),
+        zoom=None if recipe.patches is not None else local_zoom(sample.grid.numpy()),
+        bytes=sum(map(len, images)),
+    )
+    changed = rewrite_labels(sample.members, sample.labels)
+    return {"__key__": sample.key, **others, **changed, **new}, row
+
+
+def zoomed_names(source: str, recipe: Recipe) -> list[str]:
+    """Return the members that a zoomed image is, of the one that the original was.
+
+    ``left.png`` of ``left.jpg``; and ``left.0.png``, ``left.1.png`` and so on for patches.
+    """
+    folder, dot, _ = source.rpartition(".")
+    if recipe.patches is None:
+        return [f"{folder}{dot}{recipe.format}"]
+    return [f"{folder}{dot}{number}.{recipe.format}" for number in range(recipe.patches)]
+
+
+def _as_bytes(images: Tensor) -> UInt8[np.ndarray, "count height width 3"]:
+    """Round to grey levels, in NumPy: torch would wake threads that spin while DALI wants the processors."""
+    return np.rint(images.numpy().transpose(0, 2, 3, 1) * np.float32(255)).astype(np.uint8)
+
+
+def _record(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> dict[str, Any]:
+    if recipe.patches is not None:
+        corners = patch_frames(sample.grid, sample.size).round(2).tolist()
+        scores = map_to_json(sample.saliency[0])
+        return {"version": 1, "source_size": list(sample.size), "patches": corners, **scores}
+    record = ZoomRecord.of(zoom, sample.saliency, sample.size).to_json()
+    boxes = any(isinstance(field, Boxes) for field in sample.labels)
+    return record | ({"kept": kept_of(sample.labels)} if boxes else {})
+
+
+def _check_names(
+    sample: Delivered, new: Mapping[str, bytes], others: Mapping[str, bytes], recipe: Recipe
+) -> None:
+    where = f"{sample.key!r} of {sample.url}"
+    if RECORD in others:
+        raise ValueError(
+            f"urls must be of shards that are not zoomed yet, got one with {RECORD} for {where}."
+        )
+    taken = new.keys() & others.keys()
+    if taken:
+        raise ValueError(
+            f"format must be one whose name no other member has, got {recipe.format!r}, and there is "
+            f"another {min(taken)} for {where} – choose another format."
+        )
+
+
+def _label(field: SpatialField, value: Any, index: int) -> Any:
+    if isinstance(field, Boxes):
+        return WarpedBoxes(value.boxes[index], value.kept[index])
+    return value[index] if not isinstance(field, Mask) else value[index].cpu()

@@ -1,0 +1,163 @@
+"""``foveal verify --against``: the proof that zoomed shards are complete, by what they were made of."""
+
+import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from foveal.pipeline.decode import default_num_threads
+from foveal.pipeline.fields import alternatives
+from foveal.shards import ShardError, Shards, ShardWarning
+from foveal.shards.store import Store, open_store
+from foveal.tools.console.print_findings import print_findings
+from foveal.tools.console.progress import progress_bar
+from foveal.tools.offline._image_hash import image_hash
+from foveal.tools.offline.manifest import MANIFEST, read_manifest
+from foveal.tools.offline.recipe import fingerprint_id
+from foveal.tools.offline.shard_files import (
+    OK,
+    SampleRow,
+    ShardStats,
+    count_failures,
+    name_of_zoomed,
+    parse_stats,
+    parse_table,
+    stats_name,
+    table_name,
+)
+
+
+class Finding(NamedTuple):
+    """Something that is not as it should be.
+
+    Attributes:
+        shard: The name of the zoomed shard.
+        fault: What is wrong, the same for all of a kind.
+        detail: What is particular to this one.
+    """
+
+    shard: str
+    fault: str
+    detail: str = ""
+
+
+def verify_against(
+    out: str, urls: Sequence[str], *, storage_options: Mapping[str, Any] | None = None
+) -> bool:
+    """Compare zoomed shards with their originals, and print what is missing or wrong.
+
+    Every original has its zoomed shard, done, made with the one fingerprint of the folder, and with the content that its
+    stats have the hash of; its table has every key of the original, in order, with the hash of the image that is there
+    now; the zoomed shard has those keys that are ``ok``, in order. Nothing is decoded.
+
+    Args:
+        out: The folder of zoomed shards.
+        urls: The originals, as ``expand_urls`` understands them.
+        storage_options: For remote ones, and a remote folder.
+
+    Returns:
+        Whether anything is wrong.
+
+    Raises:
+        ShardError: An original cannot be read.
+        ValueError: The folder was not made by ``foveal zoom``.
+    """
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    options = dict(storage_options or {})
+    store, originals = open_store(out, options), Shards(urls, storage_options=options)
+    originals.close()
+    fingerprint = read_manifest(store)
+    if fingerprint is None:
+        raise ValueError(
+            f"urls must be one folder that foveal zoom wrote, got {out!r}, where there is no {MANIFEST}."
+        )
+    findings: list[Finding] = []
+    counts: Counter[str] = Counter()
+    files = store.names()
+    check = partial(_check_shard, store, files, fingerprint, options)
+    with (
+        warnings.catch_warnings(),
+        ThreadPoolExecutor(default_num_threads()) as pool,
+        progress_bar(console) as progress,
+    ):
+        warnings.simplefilter("ignore", ShardWarning)  # what is wrong with a zoomed shard is a finding
+        checks = pool.map(check, originals.urls)
+        for found, rows in progress.track(checks, total=len(originals.urls), description="Comparing"):
+            findings += found
+            counts.update(row.status for row in rows)
+    findings += _strangers(files, originals.urls)
+    places = ((found.fault, ": ".join(filter(None, (found.shard, found.detail)))) for found in findings)
+    print_findings(console, places, what="findings")
+    failed = ", ".join(f"{count:,} {status}" for status, count in counts.most_common() if status != OK)
+    console.print(
+        f"{len(originals):,} samples of {len(originals.urls):,} shards: {counts[OK]:,} zoomed{failed and f', {failed}'}; "
+        f"{f'{len(findings):,} findings' if findings else 'all accounted for'}."
+    )
+    return bool(findings)
+
+
+def _check_shard(
+    store: Store, files: Collection[str], fingerprint: Mapping[str, Any], options: Mapping[str, Any], url: str
+) -> tuple[list[Finding], list[SampleRow]]:
+    name = name_of_zoomed(url)
+    stats = parse_stats(store.read(stats_name(name))) if stats_name(name) in files else None
+    if stats is None or name not in files or table_name(name) not in files:
+        return [Finding(name, "is not done")], []
+    table = store.read(table_name(name))
+    rows = parse_table(table)
+    found = list(_faults_of_files(store, stats, table, rows, fingerprint=dict(fingerprint)))
+    with Shards(url, storage_options=options) as original:
+        found += _faults_of_rows(name, original, rows, fingerprint["image"])
+    try:
+        with Shards(store.url_of(name), storage_options=options) as zoomed:
+            keys = [zoomed.key(k) for k in range(len(zoomed))]
+    except ShardError as error:
+        return [*found, Finding(name, "cannot be read", error.reason)], rows
+    good = [row.key for row in rows if row.status == OK]
+    if keys != good:
+        found.append(Finding(name, "has other keys than its table", _first_difference(good, keys)))
+    return found, rows
+
+
+def _faults_of_files(
+    store: Store, stats: ShardStats, table: bytes, rows: Sequence[SampleRow], *, fingerprint: dict[str, Any]
+) -> Iterator[Finding]:
+    name = stats.shard
+    if stats.fingerprint != fingerprint_id(fingerprint):
+        yield Finding(name, "was made with another fingerprint", stats.fingerprint)
+    if store.digest(name) != stats.sha256:
+        yield Finding(name, "has another content than its stats say")
+    if hashlib.sha256(table).hexdigest() != stats.samples_sha256:
+        yield Finding(name, "has another table than its stats say")
+    counted = len(rows), sum(row.status == OK for row in rows), count_failures(rows)
+    if counted != (stats.samples, stats.ok, stats.failed):
+        yield Finding(name, "has other counts than its table")
+
+
+def _faults_of_rows(name: str, original: Shards, rows: Sequence[SampleRow], image: str) -> Iterator[Finding]:
+    keys, listed = [original.key(k) for k in range(len(original))], [row.key for row in rows]
+    if keys != listed:
+        yield Finding(name, "accounts for other samples than there are", _first_difference(keys, listed))
+        return
+    for ordinal, row in enumerate(rows):
+        if image_hash(original.read(ordinal, alternatives(image)).members, image) != row.sha256:
+            yield Finding(name, "was made of other images", row.key)
+
+
+def _first_difference(expected: Sequence[str], actual: Sequence[str]) -> str:
+    place = next((k for k, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b), None)
+    if place is None:
+        place = min(len(expected), len(actual))
+    one, other = (keys[place] if place < len(keys) else "the end" for keys in (expected, actual))
+    return f"sample {place} should be {one}, is {other}"
+
+
+def _strangers(files: Collection[str], urls: Sequence[str]) -> list[Finding]:
+    names = set(map(name_of_zoomed, urls))
+    tars = sorted(name for name in files if name.endswith(".tar"))
+    return [Finding(name, "belongs to none of the originals") for name in tars if name not in names]

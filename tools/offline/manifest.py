@@ -1,0 +1,70 @@
+"""What a folder of zoomed shards was made with: all of it with the same, or the run is refused."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from foveal.shards.store import Store
+from foveal.tools.offline.recipe import fingerprint_id
+
+MANIFEST = "manifest.json"
+_VERSION = 1
+
+
+class OtherFingerprintError(ValueError):
+    """The folder holds shards that were made with something else."""
+
+
+def claim(store: Store, fingerprint: Mapping[str, Any], *, overwrite: bool) -> str:
+    """Have a folder take shards that are made with this, and no others, from now on.
+
+    Args:
+        store: The folder.
+        fingerprint: What they are made with.
+        overwrite: Whether shards that are there and were made with something else may go.
+
+    Returns:
+        The fingerprint's short name.
+
+    Raises:
+        OtherFingerprintError: It holds others; the message shows the differences.
+    """
+    there = read_manifest(store)
+    if there is not None and there != dict(fingerprint) and not overwrite:
+        raise OtherFingerprintError(
+            f"out must be a folder whose shards were made with the same, got {store.url!r}, where {_differences(there, fingerprint)} – "
+            "name another folder, or add --overwrite to make them all anew."
+        )
+    if there != dict(fingerprint):
+        text = json.dumps({"version": _VERSION, "fingerprint": dict(fingerprint)}, indent=1) + "\n"
+        store.write(MANIFEST, text.encode())
+    return fingerprint_id(dict(fingerprint))
+
+
+def read_manifest(store: Store) -> dict[str, Any] | None:
+    """Return the fingerprint that a folder was claimed with, None where it was not.
+
+    Raises:
+        ValueError: Its manifest is none of ours, or of a newer version.
+    """
+    if MANIFEST not in store.names():
+        return None
+    try:
+        manifest = json.loads(store.read(MANIFEST))
+        if manifest["version"] == _VERSION:
+            return dict(manifest["fingerprint"])
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ValueError(
+        f"{MANIFEST} must be one that this version of foveal wrote, got another in {store.url!r}."
+    )
+
+
+def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    names = [name for name in {**there, **now} if there.get(name) != now.get(name)]
+    return ", ".join(f"{name} was {_short(there.get(name))} and is {_short(now.get(name))}" for name in names)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:16]}..."

@@ -1,0 +1,150 @@
+"""What decides how zoomed shards come out: everything that their bytes depend on, beside what goes in."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+import PIL
+from PIL import features
+from torch import nn
+
+from foveal import __version__
+from foveal.pipeline import Boxes, Mask, Points
+from foveal.pipeline.decode import MAX_PIXELS, DecodeMode, describe_decoder
+from foveal.pipeline.fields import IMAGE, BoxFormat, SpatialField, alternatives, kind_of
+from foveal.sampler import SaliencySampler
+from foveal.sampler.grids import Family
+
+ImageFormat = Literal["jpg", "webp", "png", "npy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The settings of ``foveal zoom``.
+
+    Attributes:
+        size: Height and width of the zoomed images, or of each patch, in pixels.
+        patches: How many patches of each image instead of one that is zoomed, None for the zoom.
+        format: What they are written as; ``npy`` is (height, width, 3) uint8.
+        quality: Of ``jpg`` and ``webp``, 1 to 100.
+        saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, or a file of weights.
+        grid: How points are drawn to what matters; None for what the file of weights says, or ``"kernel"``.
+        temperature: Below 1 zooms harder; None for what the file of weights says, or 0.5.
+        max_zoom: No step finer than this; None for what the file of weights says, or no bound.
+        min_zoom: No step coarser than this; likewise.
+        image: The member to zoom, alternatives with ``;``.
+        boxes: Where boxes are that follow the zoom, such as ``"json:boxes"``.
+        box_format: What four numbers of a box are, in and out.
+        points: Where points are that follow the zoom.
+        masks: Which members are masks of class ids that follow the zoom, each a ``png``.
+        max_pixels: The most that an image may have.
+        decode: As :class:`foveal.pipeline.ZoomLoader` takes it.
+
+    Raises:
+        ValueError: Settings that do not go together.
+    """
+
+    size: int = 224
+    patches: int | None = None
+    format: ImageFormat = "jpg"
+    quality: int = 90
+    saliency: str = "spectral"
+    grid: Family | None = None
+    temperature: float | None = None
+    max_zoom: float | None = None
+    min_zoom: float | None = None
+    image: str = IMAGE
+    boxes: tuple[str, ...] = ()
+    box_format: BoxFormat = "xyxy"
+    points: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
+    max_pixels: int = MAX_PIXELS
+    decode: DecodeMode = "full"
+
+    def __post_init__(self) -> None:
+        if self.saliency == "boxes" and not self.boxes:
+            raise ValueError(
+                "saliency must come with boxes to look at, got 'boxes' without – add --boxes json:boxes."
+            )
+        for mask in self.masks:
+            if any(kind_of(extension) != "png" for extension in alternatives(mask)):
+                raise ValueError(
+                    f"mask must be a png member, which keeps class ids as they are, got {mask!r}."
+                )
+        if self.patches is not None:
+            self._check_patches()
+        names = (*self.boxes, *self.points, *self.masks)
+        if len(set(names)) < len(names):
+            raise ValueError(f"boxes, points and masks must be named once each, got {names!r}.")
+
+    def _check_patches(self) -> None:
+        for name, value in (("boxes", self.boxes), ("points", self.points), ("masks", self.masks)):
+            if value:
+                raise ValueError(
+                    f"{name} must be none with patches, into which no label follows, got {value!r}."
+                )
+        if self.saliency in ("uniform", "boxes"):
+            raise ValueError(
+                f"saliency must be spectral or the weights of a ScoreNet with patches, got {self.saliency!r}."
+            )
+        bounds = ("max_zoom", self.max_zoom), ("min_zoom", self.min_zoom)
+        for name, bound in bounds:
+            if bound is not None:
+                raise ValueError(f"{name} must be None with patches, which are as they are, got {bound!r}.")
+
+    @property
+    def labels(self) -> tuple[SpatialField, ...]:
+        """The labels that follow the zoom, as fields of a loader."""
+        boxes = (Boxes(source, format=self.box_format) for source in self.boxes)
+        return (*boxes, *map(Points, self.points), *map(Mask, self.masks))
+
+    def fingerprint(self, zoom: nn.Module, device_type: str) -> dict[str, Any]:
+        """Return everything that decides how the shards come out, as plain JSON.
+
+        The file that the weights came from counts by what is in it, not by its name.
+        """
+        settings = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
+        }
+        trained = self.saliency not in ("spectral", "uniform", "boxes")
+        return {
+            "foveal": __version__,
+            "decoder": describe_decoder(device_type, self.decode),
+            "encoder": _encoder(self.format),
+            "weights": _digest(zoom) if trained else None,
+            **settings,
+            **_resolved(zoom),
+            "saliency": "weights" if trained else self.saliency,
+        }
+
+
+def _resolved(zoom: nn.Module) -> dict[str, Any]:
+    """Return the zoom's settings, whoever made them: the command line, the file of weights, or a default."""
+    if not isinstance(zoom, SaliencySampler):
+        return {}
+    named = {"grid" if name == "family" else name: value for name, value in zoom.settings.items()}
+    for name in ("out_size", "mean", "std", "dtype", "channels_last"):
+        del named[name]  # the recipe's size; and images are written as they are
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
+
+
+def fingerprint_id(fingerprint: dict[str, Any]) -> str:
+    """Return a short name for a fingerprint."""
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _encoder(image_format: ImageFormat) -> str:
+    if image_format == "npy":
+        return "NumPy"
+    codec = {"jpg": "libjpeg_turbo", "webp": "webp", "png": "zlib"}[image_format]
+    return f"Pillow {PIL.__version__} with {codec} {features.version(codec)}"
+
+
+def _digest(zoom: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(zoom.state_dict().items()):
+        array = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {array.dtype} {tuple(array.shape)} ".encode())
+        digest.update(cast("Any", array.numpy()).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,218 @@
+"""One shard in, one shard out: the same keys in the same order, with zoomed images."""
+
+import hashlib
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from foveal.pipeline import ZoomLoader
+from foveal.pipeline.decode import default_num_threads
+from foveal.pipeline.epoch import MICRO_BATCH
+from foveal.shards import ShardError, Shards, ShardWarning, ShardWriter, write_index
+from foveal.shards.store import Store
+from foveal.tools.offline._image_hash import image_hash
+from foveal.tools.offline._zoomed_sample import OWN_FIELDS, Delivered, apart, encode_sample
+from foveal.tools.offline.recipe import Recipe
+from foveal.tools.offline.shard_files import (
+    OK,
+    SampleRow,
+    ShardStats,
+    Status,
+    count_failures,
+    format_table,
+    index_name,
+    name_of_zoomed,
+    stats_name,
+    table_name,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all shards of a run have in common. It pickles.
+
+    Attributes:
+        recipe: How they shall come out.
+        zoom: The sampler, frozen.
+        device: Where images are decoded and zoomed.
+        fingerprint: The short name of all that decides how they come out.
+        storage_options: For remote shards.
+        threads: That decode, and that encode; None for the processors there are.
+    """
+
+    recipe: Recipe
+    zoom: nn.Module
+    device: torch.device
+    fingerprint: str
+    storage_options: Mapping[str, Any]
+    threads: int | None
+
+
+class ShardZoomer:
+    """A shard on its way. Reading, decoding and zooming begin at once, in the background.
+
+    Args:
+        job: What to do.
+        url: The original.
+
+    Raises:
+        ShardError: It cannot be read.
+    """
+
+    def __init__(self, job: Job, url: str) -> None:
+        self._job = job
+        with _unwarned():
+            self._shards = Shards(url, storage_options=job.storage_options)
+            self._loader = self._load(url)
+            self._batches = iter(self._loader)
+
+    def _load(self, url: str) -> ZoomLoader:
+        job = self._job
+        return ZoomLoader(
+            url,
+            job.zoom.to(job.device),
+            batch_size=MICRO_BATCH,
+            fields=[job.recipe.image, *OWN_FIELDS, *job.recipe.labels],
+            on_bad="drop",
+            max_bad_fraction=1.0,
+            max_pixels=job.recipe.max_pixels,
+            decode=job.recipe.decode,
+            device=job.device,
+            num_threads=job.threads,
+            rank=0,
+            world_size=1,
+            storage_options=job.storage_options,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what runs in the background."""
+        self._loader.close()
+        self._shards.close()
+
+    def write(self, store: Store, advance: Callable[[int], object]) -> ShardStats:
+        """Write the zoomed shard and what belongs to it, and last its stats.
+
+        Args:
+            store: Where to.
+            advance: Told of so many samples more that are done.
+
+        Raises:
+            ShardError: The original cannot be read any more.
+            StoreError: The zoomed one cannot be written.
+            ValueError: A sample has another member of a name that is wanted.
+        """
+        name = name_of_zoomed(self._shards.urls[0])
+        store.remove(stats_name(name))  # from here on it is not done
+        with store.new_file(name) as path:
+            with ShardWriter(path) as writer, _unwarned():
+                rows = self._write_samples(writer, advance)
+            sha256, size = _digest(path), path.stat().st_size
+            with suppress(ShardError):  # names with white space, which an index cannot say
+                store.write(index_name(name), write_index(path, force=True).read_bytes())
+        table = format_table(rows)
+        store.write(table_name(name), table)
+        stats = ShardStats(
+            shard=name,
+            fingerprint=self._job.fingerprint,
+            samples=len(rows),
+            ok=sum(row.status == OK for row in rows),
+            failed=count_failures(rows),
+            pixels=sum(row.size[0] * row.size[1] for row in rows if row.size is not None),
+            bytes_in=self._loader.stats.bytes,
+            bytes_out=size,
+            sha256=sha256,
+            samples_sha256=hashlib.sha256(table).hexdigest(),
+        )
+        store.write(stats_name(name), stats.to_json())
+        return stats
+
+    def _write_samples(self, writer: ShardWriter, advance: Callable[[int], object]) -> list[SampleRow]:
+        rows: dict[int, SampleRow] = {}
+        last_key = None
+        with ThreadPoolExecutor(self._job.threads or default_num_threads(), "foveal-encode") as pool:
+            for batch in self._batches:
+                samples = apart(batch, self._job.recipe.labels)
+                for delivered, (sample, row) in zip(samples, pool.map(self._encoded, samples), strict=True):
+                    rows[delivered.ordinal] = row if row.key != last_key else _duplicate(row)
+                    if row.key != last_key:
+                        writer.write(sample)
+                    last_key = row.key
+                advance(len(batch[0]))
+        reasons = {bad.key: bad.reason for bad in self._loader.bad_samples}
+        advance(len(self._shards) - len(rows))
+        return [rows.get(k) or self._failed(k, reasons) for k in range(len(self._shards))]
+
+    def _encoded(self, sample: Delivered) -> tuple[dict[str, Any], SampleRow]:
+        return encode_sample(sample, self._job.recipe, self._job.zoom)
+
+    def _failed(self, index: int, reasons: Mapping[str, str]) -> SampleRow:
+        sample = self._shards[index]
+        if sample.key not in reasons:
+            raise ShardError(sample.url, sample.key, "was neither delivered nor found to be bad")
+        reason = reasons[sample.key]
+        sha256 = image_hash(sample.members, self._job.recipe.image)
+        return SampleRow(sample.key, status_of(reason), reason, sha256=sha256)
+
+
+def zoom_here(
+    job: Job, urls: Sequence[str], store: Store, advance: Callable[[int], object]
+) -> Generator[ShardStats]:
+    """Zoom shards in this process, in order; the next is begun while one is written, so that decoding never pauses."""
+    waiting: deque[ShardZoomer] = deque()
+    try:
+        for url in urls:
+            waiting.append(ShardZoomer(job, url))
+            if len(waiting) > 1:
+                with waiting.popleft() as zoomer:
+                    yield zoomer.write(store, advance)
+        while waiting:
+            with waiting.popleft() as zoomer:
+                yield zoomer.write(store, advance)
+    finally:
+        for zoomer in waiting:
+            zoomer.close()
+
+
+def status_of(reason: str) -> Status:
+    """Return the kind of a fault that the loader found."""
+    if reason.startswith("member is missing"):
+        return "missing_member"
+    if reason.startswith("image has more pixels than max_pixels"):
+        return "too_large"
+    return "corrupt" if reason.startswith("image ") else "bad_label"
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Without a word about bad samples, which the table has, and about a cut, of which who opened all shards has warned."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ShardWarning)
+        yield
+
+
+def _duplicate(row: SampleRow) -> SampleRow:
+    """Return the row of a sample that now follows one of the same key: what lay between them failed."""
+    reason = "has the key of the sample before it, and readers would join the two"
+    return replace(row, status="duplicate_key", reason=reason, zoom=None, bytes=0)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

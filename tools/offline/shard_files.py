@@ -1,0 +1,143 @@
+"""The files of a zoomed shard, and which of them say that it is done.
+
+photos-000000.tar              the samples
+photos-000000.idx              where each lies, for DALI's reader and ours
+photos-000000_samples.jsonl    what became of every sample of the original shard, one JSON object a line
+photos-000000_stats.json       written last: the shard is done
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+from urllib.parse import unquote, urlsplit
+
+from foveal.shards.naming import is_remote, local_path
+from foveal.shards.store import Store
+
+OK: Final = "ok"
+Status = Literal["ok", "corrupt", "too_large", "missing_member", "bad_label", "duplicate_key"]
+_STATS_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRow:
+    """What became of one sample.
+
+    Attributes:
+        key: Its key.
+        status: ``ok``, or why it is not in the zoomed shard.
+        reason: In words, None where it is well.
+        size: (height, width) of the upright original in pixels, None where nobody knows.
+        sha256: Of the original image file, None where there is none.
+        zoom: The largest and the smallest local zoom per side, 1 for none; None where it failed.
+        bytes: Of the zoomed image file.
+    """
+
+    key: str
+    status: Status
+    reason: str | None = None
+    size: tuple[int, int] | None = None
+    sha256: str | None = None
+    zoom: tuple[float, float] | None = None
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStats:
+    """What became of a shard. Equal runs give equal ones: there are no times in it.
+
+    Attributes:
+        shard: The name of its tar.
+        fingerprint: The short name of what decided how it came out.
+        samples: Of the original.
+        ok: Zoomed.
+        failed: By status, how many were not.
+        pixels: Of the originals of those zoomed.
+        bytes_in: Of the images and other members that were read.
+        bytes_out: Of its tar.
+        sha256: Of its tar.
+        samples_sha256: Of the table of its samples.
+    """
+
+    shard: str
+    fingerprint: str
+    samples: int
+    ok: int
+    pixels: int
+    bytes_in: int
+    bytes_out: int
+    sha256: str
+    samples_sha256: str
+    failed: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """Return the text of its file."""
+        return (json.dumps({"version": _STATS_VERSION, **asdict(self)}, indent=1) + "\n").encode()
+
+
+def name_of_zoomed(url: str) -> str:
+    """Return the name of the tar that a shard becomes: its own, ``.tar`` at the end."""
+    name = unquote(urlsplit(url).path) if is_remote(url) else local_path(url)
+    name = name.rpartition("/")[2]
+    for ending in (".tar.gz", ".tgz", ".tar"):
+        name = name.removesuffix(ending)
+    return f"{name}.tar"
+
+
+def table_name(shard: str) -> str:
+    """Return where the table of a shard's samples is."""
+    return shard.removesuffix(".tar") + "_samples.jsonl"
+
+
+def stats_name(shard: str) -> str:
+    """Return where its stats are."""
+    return shard.removesuffix(".tar") + "_stats.json"
+
+
+def index_name(shard: str) -> str:
+    """Return where its index is."""
+    return shard.removesuffix(".tar") + ".idx"
+
+
+def files_of(shard: str) -> tuple[str, ...]:
+    """Return the names of all its files."""
+    return shard, index_name(shard), table_name(shard), stats_name(shard)
+
+
+def format_table(rows: Sequence[SampleRow]) -> bytes:
+    """Return the text of a table."""
+    return "".join(json.dumps(asdict(row)) + "\n" for row in rows).encode()
+
+
+def parse_table(text: bytes) -> list[SampleRow]:
+    """Return what :func:`format_table` wrote."""
+    rows = (json.loads(line) for line in text.splitlines())
+    return [
+        SampleRow(
+            **{**row, "size": row["size"] and tuple(row["size"]), "zoom": row["zoom"] and tuple(row["zoom"])}
+        )
+        for row in rows
+    ]
+
+
+def read_stats(store: Store, shard: str) -> ShardStats | None:
+    """Return a shard's stats, None where they are not of a kind that this version knows."""
+    return parse_stats(store.read(stats_name(shard)))
+
+
+def parse_stats(text: bytes) -> ShardStats | None:
+    """Return what ``to_json`` wrote; None for anything else."""
+    try:
+        stats: Mapping[str, Any] = json.loads(text)
+        if stats["version"] != _STATS_VERSION:
+            return None
+        return ShardStats(**{name: value for name, value in stats.items() if name != "version"})
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def count_failures(rows: Sequence[SampleRow]) -> dict[str, int]:
+    """Return how many failed, by status."""
+    return dict(sorted(Counter(row.status for row in rows if row.status != OK).items()))

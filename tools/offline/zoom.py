@@ -1,0 +1,221 @@
+"""``foveal zoom``: shards in, zoomed shards out; what is done stays done, and nothing is lost without a word."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from typing import Any, TextIO
+
+import torch
+from rich.console import Console
+from torch import nn
+
+from foveal.shards import Shards
+from foveal.shards.store import Store, open_store
+from foveal.tools.console.choose_zoom import choose_patches, choose_zoom
+from foveal.tools.console.progress import progress_bar
+from foveal.tools.console.quiet_codecs import quiet_codecs
+from foveal.tools.offline._finish import SHEET, SIZES, finish, print_summary
+from foveal.tools.offline.manifest import MANIFEST, claim
+from foveal.tools.offline.recipe import Recipe
+from foveal.tools.offline.shard import Job, zoom_here
+from foveal.tools.offline.shard_files import ShardStats, files_of, name_of_zoomed, read_stats, stats_name
+
+Engine = Callable[[Job, Sequence[str], Store, Callable[[int], object]], Generator[ShardStats]]
+_READS = 32  # stats that are read side by side
+
+
+class TooManyFailuresError(RuntimeError):
+    """More samples failed than ``max_failure_rate`` allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How shards are zoomed, of which nothing shows in what comes out.
+
+    Attributes:
+        device: Where images are decoded and zoomed; None for a CUDA device if there is one.
+        threads: That decode, and that encode; None for as many as there are processors.
+        max_failure_rate: Of all samples, more than this share may not fail.
+        retry_failed: Also zoom those shards again of which samples failed.
+        overwrite: Zoom all again, and take a folder whose shards were made with other settings.
+        rank: Which part of the shards this process zooms: each ``world_size``-th, beginning with this one.
+        world_size: How many processes share the work.
+        storage_options: For remote shards, in and out.
+        engine: Who zooms shards, and tells when one is done.
+        lines: Where a JSON object goes for each shard that is done, such as standard output, on which nothing else is
+            printed then; None for nowhere.
+
+    Raises:
+        ValueError: They make no sense.
+    """
+
+    device: str | None = None
+    threads: int | None = None
+    max_failure_rate: float = 0.1
+    retry_failed: bool = False
+    overwrite: bool = False
+    rank: int = 0
+    world_size: int = 1
+    storage_options: Mapping[str, Any] = field(default_factory=dict)
+    engine: Engine = zoom_here
+    lines: TextIO | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(f"rank must be in [0, world_size={self.world_size}), got {self.rank!r}.")
+        if not 0 <= self.max_failure_rate <= 1:
+            raise ValueError(f"max_failure_rate must be in [0, 1], got {self.max_failure_rate!r}.")
+
+
+def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOptions) -> None:
+    """Zoom every image of some shards, and write shards of the same names.
+
+    Args:
+        urls: Shards, as ``expand_urls`` understands them.
+        recipe: How they shall come out.
+        out: The folder to write to, local or on an object store; made where it is not there.
+        options: How to go about it.
+
+    Raises:
+        ShardError: A shard cannot be read.
+        StoreError: The folder cannot be written.
+        TooManyFailuresError: More samples failed than is allowed.
+        ValueError: A folder with other shards, two shards of one name.
+    """
+    console = Console(stderr=options.lines is not None, soft_wrap=True, highlight=False, markup=False)
+    shards = Shards(urls, storage_options=options.storage_options)
+    originals = _by_name(shards)
+    store = open_store(out, options.storage_options)
+    if options.world_size == 1:  # other ranks may be writing these just now
+        store.sweep([MANIFEST, SIZES, SHEET])
+    job = _job(recipe, options, store)
+    mine = dict(list(originals.items())[options.rank :: options.world_size])
+    done = {} if options.overwrite else find_done(store, mine, job.fingerprint)
+    if options.retry_failed:
+        done = {name: stats for name, stats in done.items() if not stats.failed}
+    if done:
+        console.print(f"{len(done):,} of {len(mine):,} shards are done already.")
+    new, seconds = _zoom_left(console, job, mine, done, store, options=options)
+    all_done = find_done(store, originals, job.fingerprint)
+    if len(all_done) < len(originals):
+        console.print(f"{len(originals) - len(all_done):,} shards are left to the other ranks.")
+    elif new or SHEET not in store.names():
+        finish(console, job, shards, all_done, store)
+    print_summary(console, new, seconds, store.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A shard to zoom: where it is, and how many samples it has."""
+
+    url: str
+    samples: int
+
+
+def find_done(store: Store, originals: Mapping[str, Original], fingerprint: str) -> dict[str, ShardStats]:
+    """Return the stats of those shards that are done, by name: all of it there, and made with this fingerprint."""
+    files = store.names()
+    begun = [name for name in originals if stats_name(name) in files]
+    with ThreadPoolExecutor(_READS) as pool:
+        found = dict(zip(begun, pool.map(lambda name: read_stats(store, name), begun), strict=True))
+    return {
+        name: stats
+        for name, stats in found.items()
+        if stats is not None
+        and (stats.fingerprint, stats.samples) == (fingerprint, originals[name].samples)
+        and stats.bytes_out == files.get(name)
+    }
+
+
+def _by_name(shards: Shards) -> dict[str, Original]:
+    named: dict[str, Original] = {}
+    for url, samples in zip(shards.urls, shards.counts.tolist(), strict=True):
+        name = name_of_zoomed(url)
+        if name in named:
+            raise ValueError(
+                f"urls must be of shards with different names, got {named[name].url!r} and {url!r} – zoom them into two folders."
+            )
+        named[name] = Original(url, samples)
+    return named
+
+
+def _job(recipe: Recipe, options: RunOptions, store: Store) -> Job:
+    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    zoom = _sampler(recipe)
+    fingerprint = claim(store, recipe.fingerprint(zoom, device.type), overwrite=options.overwrite)
+    return Job(recipe, zoom, device, fingerprint, options.storage_options, options.threads)
+
+
+def _sampler(recipe: Recipe) -> nn.Module:
+    if recipe.patches is not None:
+        return choose_patches(recipe.size, recipe.saliency, recipe.patches)
+    return choose_zoom(
+        recipe.size,
+        recipe.saliency,
+        boxes_from=next(iter(recipe.boxes), None),
+        family=recipe.grid,
+        temperature=recipe.temperature,
+        max_zoom=recipe.max_zoom,
+        min_zoom=recipe.min_zoom,
+    )
+
+
+def _zoom_left(
+    console: Console,
+    job: Job,
+    mine: Mapping[str, Original],
+    done: Mapping[str, ShardStats],
+    store: Store,
+    *,
+    options: RunOptions,
+) -> tuple[list[ShardStats], float]:
+    """Zoom what is not done yet; return the stats of it, and how many seconds it took."""
+    left = {name: original for name, original in mine.items() if name not in done}
+    store.sweep([file for name in left for file in files_of(name)])
+    counts = _Counts(sum(original.samples for original in mine.values()), options.max_failure_rate)
+    for stats in done.values():
+        counts.add(stats)
+    new: list[ShardStats] = []
+    start = time.perf_counter()
+    try:
+        with quiet_codecs(), progress_bar(console, unit="images") as progress:
+            task = progress.add_task("Zooming", total=sum(original.samples for original in left.values()))
+            urls = [original.url for original in left.values()]
+            with closing(options.engine(job, urls, store, lambda k: progress.advance(task, k))) as zoomed:
+                for stats in zoomed:
+                    new.append(stats)
+                    if options.lines is not None:
+                        print(_line(stats, time.perf_counter() - start), file=options.lines, flush=True)
+                    counts.add(stats)
+    except BaseException:
+        finished = f"{len(done) + len(new):,} of {len(mine):,} shards are done"
+        console.print(f"{finished}; the same command goes on from there.")
+        raise
+    store.sweep([file for name in left for file in files_of(name)])
+    return new, time.perf_counter() - start
+
+
+class _Counts:
+    """Counts failures, and stops when there are too many."""
+
+    def __init__(self, samples: int, most: float) -> None:
+        self._samples, self._most = samples, most
+        self._failed: Counter[str] = Counter()
+
+    def add(self, stats: ShardStats) -> None:
+        self._failed.update(stats.failed)
+        if self._failed.total() > self._most * self._samples:
+            kinds = ", ".join(f"{count} × {status}" for status, count in self._failed.most_common())
+            raise TooManyFailuresError(
+                f"{self._failed.total()} of {self._samples} samples failed, more than max_failure_rate={self._most} allows: "
+                f"{kinds}; the last in {stats.shard}, see its _samples.jsonl – or raise --max-failure-rate."
+            )
+
+
+def _line(stats: ShardStats, seconds: float) -> str:
+    """Return a shard's line for logs: its stats, and when it was done in seconds from the beginning."""
+    return json.dumps({**asdict(stats), "seconds": round(seconds, 3)})

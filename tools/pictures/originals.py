@@ -1,0 +1,55 @@
+"""The full-resolution images behind a batch, read again: to look at, and to check the batch against."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from foveal.pipeline import Boxes, decode
+from foveal.pipeline.fields import MemberError, parse_fields
+from foveal.shards import Sample, ShardError, Shards
+
+_FIELDS = parse_fields(["image"])
+
+
+def spread_evenly(rows: int, samples: int) -> list[int]:
+    """Return which samples to show where there is room for so many: from the first to the last."""
+    picks: list[int] = np.linspace(0, samples - 1, min(rows, samples)).round().astype(int).tolist()
+    return picks
+
+
+def encoded_image(sample: Sample) -> bytes:
+    """Return the member that the field "image" means.
+
+    Raises:
+        ShardError: There is none.
+    """
+    try:
+        return _FIELDS.encoded_image(sample.members)
+    except MemberError as error:
+        raise ShardError(sample.url, sample.key, str(error)) from error
+
+
+def read_originals(shards: Shards, ordinals: Sequence[int]) -> list[UInt8[Tensor, "_height _width 3"]]:
+    """Return these samples' images, decoded as the loader decodes them, on the CPU."""
+    return decode([encoded_image(shards[ordinal]) for ordinal in ordinals])
+
+
+def caption_facts(shards: Shards, ordinal: int) -> list[str]:
+    """Return what a caption says of any sample: its key, and its label if it has one."""
+    sample = shards[ordinal]
+    label = sample.members.get("cls")
+    return [sample.key, *([f"label {label.decode()}"] if label else [])]
+
+
+def read_boxes(sample: Sample, boxes: Boxes) -> Float[Tensor, "count 4"]:
+    """Return a sample's boxes as (x0, y0, x1, y1) in pixels of the upright original.
+
+    Raises:
+        ShardError: It has none, or they are something else.
+    """
+    try:
+        return boxes.read(sample.members, max_pixels=None)
+    except MemberError as error:
+        raise ShardError(sample.url, sample.key, str(error)) from error

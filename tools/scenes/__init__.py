@@ -1,0 +1,1 @@
+"""Drawn scenes and the shards made of them."""

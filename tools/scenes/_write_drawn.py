@@ -1,0 +1,52 @@
+"""Shards of samples that are drawn here, rather than photographed."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from foveal.shards import ShardWriter
+from foveal.tools.console.progress import progress_bar
+
+Draw = Callable[[int], Mapping[str, Any]]
+
+
+def write_drawn_shard(
+    path: Path, indices: Iterable[int], draw: Draw, *, on_written: Callable[[], object] = lambda: None
+) -> None:
+    """Write these samples as a shard, drawing as many at a time as there are cores.
+
+    Args:
+        path: The tar to write.
+        indices: Which samples, in order.
+        draw: From an index to a sample, as :class:`foveal.shards.ShardWriter` takes it.
+        on_written: Called after each.
+    """
+    with ShardWriter(path) as writer, ThreadPoolExecutor(os.cpu_count()) as artists:
+        for sample in artists.map(draw, indices):
+            writer.write(sample)
+            on_written()
+
+
+def write_drawn_shards(
+    folder: Path, name: str, count: int, draw: Draw, *, per_shard: int, console: Console
+) -> list[str]:
+    """Write the first ``count`` samples as shards ``name-000000.tar`` ..., with a progress bar; what is already there is kept.
+
+    Returns:
+        The paths of the tars.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [range(first, min(first + per_shard, count)) for first in range(0, count, per_shard)]
+    shards = {folder / f"{name}-{number:06d}.tar": part for number, part in enumerate(parts)}
+    missing = {path: part for path, part in shards.items() if not path.exists()}  # a shard appears complete
+    if missing:
+        console.print(f"Drawing {sum(map(len, missing.values()))} scenes into {folder}")
+    with progress_bar(console) as progress:
+        task = progress.add_task("Drawing scenes", total=sum(map(len, missing.values())))
+        for path, part in missing.items():
+            write_drawn_shard(path, part, draw, on_written=lambda: progress.advance(task))
+    return [str(path) for path in shards]

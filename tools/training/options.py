@@ -1,0 +1,160 @@
+"""How ``foveal train`` trains: its options, with the defaults that worked best, and the small functions they mean."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
+
+from foveal.pipeline import Augment
+from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler
+from foveal.sampler.grids import Family
+from foveal.shards import ShardError, Shards
+
+Amp = Literal["off", "bf16", "fp16"]
+ZoomKind = Literal["saliency", "uniform"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """The options of a training.
+
+    Attributes:
+        size: Height and width of the zoomed images, in pixels.
+        zoom: ``"saliency"``, or ``"uniform"`` for the same training without a zoom.
+        epochs: Passes over the shards.
+        batch_size: Images of a batch, on each rank.
+        lr: Peak learning rate of the classifier.
+        saliency_lr: That of the saliency network, as a multiple of ``lr``.
+        warmup: Share of all steps in which learning rates rise, before they fall as a cosine.
+        weight_decay: AdamW's.
+        entropy: How strongly the saliency's entropy is rewarded.
+        min_cells: Up to how many cells that it is spread over (e to its entropy): a budget for each image; None for no end.
+        blur: Share of all steps in which zoomed images are blurred at random, a different amount each step (Recasens et
+            al. 2018: the classifier then depends on the zoom early).
+        contrast: How strongly untrained saliency prefers what stands out, as :class:`foveal.sampler.SaliencyNet` takes it.
+        grid: The family of the zoom's grids.
+        fwhm_cells: How far saliency reaches, in cells of the zoom's map.
+        temperature: What saliency is divided by before the softmax: the reciprocal of a gain.
+        max_zoom: The most that the zoom magnifies, None for no bound. With one, JPEGs are decoded no larger than it can show.
+        augment: Random flips, crops and turns of the training images, as part of the zoom; None for none.
+        amp: What the classifier computes in; the zoom stays in float32.
+        classes: How many classes; None to count the labels of all shards first.
+        seed: Of weights, order and all that is drawn.
+        log_steps: Steps from one line of ``metrics.jsonl`` to the next.
+        checkpoint_steps: Steps from one checkpoint to the next; one more at the end of each epoch.
+        num_threads: Threads that decode; None for the processors there are.
+
+    Raises:
+        ValueError: An option is out of range.
+    """
+
+    size: int = 224
+    zoom: ZoomKind = "saliency"
+    epochs: int = 10
+    batch_size: int = 64
+    lr: float = 3e-3
+    saliency_lr: float = 0.3
+    warmup: float = 0.3
+    weight_decay: float = 0.01
+    entropy: float = 0.0
+    min_cells: float | None = None
+    blur: float = 0.0
+    contrast: float = 0.03
+    grid: Family = "kernel"
+    fwhm_cells: float = 8.0
+    temperature: float = 1 / 8
+    max_zoom: float | None = 5.0
+    augment: Augment | None = None
+    amp: Amp = "off"
+    classes: int | None = None
+    seed: int = 0
+    log_steps: int = 20
+    checkpoint_steps: int = 500
+    num_threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("size", "epochs", "batch_size", "log_steps", "checkpoint_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}.")
+        for name in ("lr", "saliency_lr"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}.")
+        if self.min_cells is not None and not self.min_cells > 1:
+            raise ValueError(f"min_cells must be above 1, or None, got {self.min_cells!r}.")
+        for name in ("warmup", "blur"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be a share in [0, 1], got {getattr(self, name)!r}.")
+        for name, allowed in (("amp", Amp), ("zoom", ZoomKind), ("grid", Family)):
+            if getattr(self, name) not in get_args(allowed):
+                raise ValueError(
+                    f"{name} must be one of {', '.join(get_args(allowed))}, got {getattr(self, name)!r}."
+                )
+
+    def make_zoom(self) -> SaliencySampler | UniformSampler:
+        """Return a new sampler."""
+        if self.zoom == "uniform":
+            return UniformSampler(self.size)
+        return SaliencySampler(
+            self.size,
+            saliency=SaliencyNet(contrast=self.contrast),
+            family=self.grid,
+            fwhm_cells=self.fwhm_cells,
+            temperature=self.temperature,
+            max_zoom=self.max_zoom,
+        )
+
+    def parameter_groups(self, model: nn.Module, zoom: nn.Module) -> list[dict[str, Any]]:
+        """Return the optimiser's groups, each with the ``peak_lr`` that its schedule is a share of."""
+        rates = ((model, self.lr), (zoom, self.lr * self.saliency_lr))
+        groups = [
+            {"params": [p for p in module.parameters() if p.requires_grad], "peak_lr": rate, "lr": rate}
+            for module, rate in rates
+        ]
+        return [{**group, "weight_decay": self.weight_decay} for group in groups if group["params"]]
+
+
+def lr_factor(step: int, steps: int, warmup: float) -> float:
+    """Return the share of the peak learning rate at a step: from 1/25 up along a cosine, then down to zero along another."""
+    rising = warmup * steps
+    if step < rising:
+        return 1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * step / rising)) / 2
+    return (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1))) / 2
+
+
+def blurred(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
+    """Blur a batch by a side drawn from 2/7 of its own to all of it, as the paper's 64 to 224 of 224 pixels."""
+    height, width = images.shape[2:]
+    share = 2 / 7 + 5 / 7 * float(torch.rand(()))
+    small = adaptive_avg_pool2d(images, (round(height * share), round(width * share)))
+    return interpolate(small, (height, width), mode="bilinear", align_corners=False)
+
+
+def channels_last(
+    images: Float[Tensor, "batch *patches 3 height width"],
+) -> Float[Tensor, "batch *patches 3 height width"]:
+    """Return images with the channels of a pixel side by side, as convolutions are fastest; patches as they are."""
+    return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
+
+
+def read_labels(urls: str | Sequence[str]) -> list[int]:
+    """Return the labels of all shards in their order; images are not read.
+
+    Raises:
+        ShardError: A sample has no label, or one that is no whole number from 0.
+    """
+    labels = []
+    with Shards(urls) as shards:
+        for ordinal in range(len(shards)):
+            sample = shards.read(ordinal, ("cls",))
+            label = sample.members.get("cls", b"").strip()
+            if not label.isdigit():
+                raise ShardError(
+                    sample.url, sample.key, f"cls must be a whole number from 0, got {label[:20]!r}"
+                )
+            labels.append(int(label))
+    return labels

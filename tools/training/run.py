@@ -1,0 +1,109 @@
+"""The folder of a training: what it measured, and where it is to go on."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foveal.sampler import SaliencySampler
+from foveal.shards.store import replacing
+from foveal.tools.training._ranks import Ranks
+
+METRICS, LAST, MODEL, SALIENCY = "metrics.jsonl", "last.pt", "model.pt", "saliency.pt"
+
+
+class TrainRun:
+    """Writes metrics and checkpoints, on the first rank alone; reads them on all.
+
+    A checkpoint appears by rename, so a process that is killed leaves the one before. Nothing in it is run when it is read.
+
+    Args:
+        folder: Made if it is not there.
+        ranks: Who trains.
+        options: All that decides how the training goes, as plain values.
+        resume: Whether to go on with what is there.
+
+    Raises:
+        ValueError: There is a run, and it shall not go on, or was one with other options.
+    """
+
+    def __init__(self, folder: Path, ranks: Ranks, options: Mapping[str, Any], *, resume: bool) -> None:
+        self.folder, self._ranks, self._options = folder, ranks, dict(options)
+        self._first = ranks.rank == 0
+        if not resume and any((folder / name).exists() for name in (METRICS, LAST, MODEL)):
+            raise ValueError(
+                f"out must be a new folder, got {str(folder)!r}, which holds a run – name another, or add --resume to go on."
+            )
+        ranks.wait()  # all have looked before one writes
+        folder.mkdir(parents=True, exist_ok=True)
+        self._checkpoint = self._read() if resume and (folder / LAST).exists() else None
+
+    def load(self, parts: Mapping[str, Any]) -> int:
+        """Bring all parts to where the run was; return its step, 0 where it begins.
+
+        Args:
+            parts: What has a ``load_state_dict``, by name.
+        """
+        step = 0
+        if self._checkpoint is not None:
+            step = int(self._checkpoint["step"])
+            for name, part in parts.items():
+                part.load_state_dict(self._checkpoint[name])
+            self._checkpoint = None
+        if self._first:
+            self._keep_metrics(step)
+        self._ranks.wait()
+        return step
+
+    def save(self, parts: Mapping[str, Any], step: int) -> None:
+        """Write a checkpoint of all parts."""
+        if self._first:
+            states = {name: part.state_dict() for name, part in parts.items()}
+            with replacing(self.folder / LAST, sync=True) as file:
+                torch.save({"step": step, "options": self._options, **states}, file)
+        self._ranks.wait()
+
+    def log(self, kind: str, **values: Any) -> None:
+        """Add a line to the metrics."""
+        if self._first:
+            with (self.folder / METRICS).open("a") as file:
+                file.write(json.dumps({"kind": kind, **values}) + "\n")
+
+    def last_epoch(self) -> dict[str, Any]:
+        """Return the metrics of the last epoch that there was, none before the first."""
+        epochs = [line for line in self._lines() if line["kind"] == "epoch"]
+        return epochs[-1] if epochs else {}
+
+    def finish(self, model: nn.Module, zoom: nn.Module) -> None:
+        """Write what the run was for: the classifier's weights, and the zoom if it can be told in a file."""
+        if self._first:
+            with replacing(self.folder / MODEL, sync=True) as file:
+                torch.save(model.state_dict(), file)
+            if isinstance(zoom, SaliencySampler):
+                with replacing(self.folder / SALIENCY, sync=True) as file:
+                    zoom.save_checkpoint(file)
+        self._ranks.wait()
+
+    def _read(self) -> dict[str, Any]:
+        checkpoint: dict[str, Any] = torch.load(self.folder / LAST, map_location="cpu", weights_only=True)
+        for name, value in self._options.items():
+            if checkpoint["options"].get(name) != value:
+                raise ValueError(
+                    f"{name} must be {checkpoint['options'].get(name)!r}, as in the run that goes on in {str(self.folder)!r}, "
+                    f"got {value!r} – name another folder for another training."
+                )
+        return checkpoint
+
+    def _keep_metrics(self, step: int) -> None:
+        """Forget what a killed process measured after its last checkpoint: it will be measured again."""
+        kept = [json.dumps(line) + "\n" for line in self._lines() if line["step"] <= step]
+        with replacing(self.folder / METRICS) as file:
+            file.writelines(line.encode() for line in kept)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        path = self.folder / METRICS
+        whole = path.read_text().rpartition("\n")[0] if path.exists() else ""  # a kill may cut the last line
+        return [json.loads(line) for line in whole.splitlines()]

@@ -1,0 +1,203 @@
+"""``foveal train``: a classifier and its zoom, trained together through the loader.
+
+Plain PyTorch, to be copied: what is particular to a zoom is the loader's ``zoom`` and a group of parameters for it.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from foveal.pipeline import ZoomLoader
+from foveal.sampler import saliency_entropy
+from foveal.tools.console.progress import progress_bar
+from foveal.tools.training._ranks import Ranks, in_ranks
+from foveal.tools.training._sheet import draw_validation
+from foveal.tools.training.options import Amp, TrainOptions, blurred, channels_last, lr_factor, read_labels
+from foveal.tools.training.run import TrainRun
+from foveal.tools.training.small_convnet import SmallConvNet
+
+Urls = str | Sequence[str]
+_AMP = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def train(
+    urls: Urls,
+    out: str | Path,
+    *,
+    val: Urls = (),
+    model: nn.Module | None = None,
+    zoom: nn.Module | None = None,
+    options: TrainOptions | None = None,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Train a classifier on what a zoom shows of labelled shards, and with it the zoom where that has parameters.
+
+    Writes to ``out``: ``metrics.jsonl``, a sheet of validation images for each epoch, ``last.pt`` to go on from, and at the
+    end ``model.pt`` (the classifier's ``state_dict``) and ``saliency.pt``, which ``foveal zoom --saliency`` and
+    :meth:`foveal.sampler.SaliencySampler.from_checkpoint` take. Under ``torchrun`` every rank calls it alike.
+
+    Args:
+        urls: Shards with ``cls`` beside each image.
+        out: A folder, new unless ``resume``.
+        val: Shards to validate on after each epoch; none for no validation.
+        model: From the zoom's images in [0, 1] to logits, such as a trunk of torchvision's or timm's. By default a small network.
+        zoom: A sampler. By default the one that ``options`` describe.
+        options: Of the training; their defaults are what worked best (docs/train.md).
+        resume: Whether to go on where the run in ``out`` was: on one device bit for bit. Where there is none, one begins.
+
+    Returns:
+        The last epoch's line of ``metrics.jsonl``.
+
+    Raises:
+        ValueError: ``out`` holds a run, or one with other options; or there are too few samples for a batch.
+        ShardError: A sample has no label, or a shard cannot be read.
+    """
+    options = options or TrainOptions()
+    with in_ranks() as ranks:
+        torch.manual_seed(options.seed)
+        zoom = options.make_zoom() if zoom is None else zoom
+        if model is None:
+            model = SmallConvNet(options.classes or 1 + max(read_labels(urls), default=-1))
+        run = TrainRun(Path(out), ranks, asdict(options), resume=resume)
+        model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
+        training = _Training(model, zoom.to(ranks.device), options, ranks, run)
+        how: dict[str, Any] = {"shuffle": True, "last_batch": "drop", "augment": options.augment}
+        with training.loader(urls, training.shared_zoom, **how) as loader:
+            return training.fit(loader, val, shown=val or urls)
+
+
+class _Training:
+    """What a training holds on to, and its loops, from the outermost in."""
+
+    def __init__(
+        self, model: nn.Module, zoom: nn.Module, options: TrainOptions, ranks: Ranks, run: TrainRun
+    ) -> None:
+        self.model, self.zoom, self.options, self.ranks, self.run = model, zoom, options, ranks, run
+        self.shared_model, self.shared_zoom = ranks.share(model), ranks.share(zoom)
+        self.optimizer = torch.optim.AdamW(options.parameter_groups(model, zoom))
+        self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=options.amp == "fp16")
+        self.parts: dict[str, Any] = {"model": model, "zoom": zoom}
+        self.parts |= {"optimizer": self.optimizer, "scaler": self.scaler}
+        self.step, self.steps, self.learning_rate = 0, 1, 0.0
+        self.console = Console(soft_wrap=True, highlight=False, markup=False, quiet=ranks.rank > 0)
+
+    def loader(self, urls: Urls, zoom: nn.Module, **how: Any) -> ZoomLoader:
+        return ZoomLoader(
+            urls,
+            zoom,
+            batch_size=self.options.batch_size,
+            fields=("image", "cls", "__saliency__", "__valid__"),
+            seed=self.options.seed,
+            device=self.ranks.device,
+            num_threads=self.options.num_threads,
+            decode="auto",
+            **how,
+        )
+
+    def fit(self, loader: ZoomLoader, val: Urls, *, shown: Urls) -> dict[str, Any]:
+        """Train all epochs, from where the run was."""
+        if not len(loader):
+            raise ValueError(
+                f"batch_size must be at most the samples of a rank, got {self.options.batch_size!r} – lower it."
+            )
+        self.parts["loader"] = loader
+        self.steps = self.options.epochs * len(loader)
+        self.step = self.run.load(self.parts)
+        with progress_bar(self.console, unit="steps") as progress:
+            task = progress.add_task("Training", total=self.steps, completed=self.step)
+            while (epoch := loader.epoch) < self.options.epochs:
+                line = self.train_epoch(loader, lambda: progress.update(task, completed=self.step))
+                self.end_epoch(epoch, {**line, **self.validate(val)}, shown)
+                self.run.save(self.parts, self.step)
+        self.run.finish(self.model, self.zoom)
+        return self.run.last_epoch()
+
+    def train_epoch(self, loader: ZoomLoader, on_step: Callable[[], object]) -> dict[str, float]:
+        """Train what is left of an epoch; return the means over it."""
+        self.shared_model.train()
+        self.shared_zoom.train()
+        batches, start = iter(loader), time.perf_counter()
+        sums = torch.zeros(4, device=self.ranks.device)
+        while True:
+            self.prepare_step()
+            batch = next(batches, None)  # looks, and zooms with the weights of now
+            if batch is None:
+                sums = self.ranks.sum(sums)
+                rate = float(sums[0]) / (time.perf_counter() - start)
+                return {**_means("train", sums), "train_images_per_s": rate}
+            sums += self.train_step(*batch)
+            self.step += 1
+            on_step()
+            if self.step % self.options.log_steps == 0:
+                self.run.log("step", step=self.step, lr=self.learning_rate, **_means("train", sums))
+            if self.step % self.options.checkpoint_steps == 0 and self.step % len(loader):
+                self.run.save(self.parts, self.step)
+
+    def prepare_step(self) -> None:
+        """Set what depends on the step alone: so a run that goes on does as one that never stopped."""
+        torch.manual_seed(self.ranks.own_seed(self.options.seed * 1_000_003 + self.step))
+        self.learning_rate = lr_factor(self.step, self.steps, self.options.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * self.learning_rate
+
+    def train_step(self, images: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Tensor:
+        """Change the weights by one batch; return its sums."""
+        if self.step < self.options.blur * self.steps:
+            images = blurred(images)
+        logits = classify(self.shared_model, images, self.options.amp)
+        entropy = saliency_entropy(saliency).clamp(max=math.log(self.options.min_cells or math.inf))
+        loss = cross_entropy(logits, labels) - self.options.entropy * entropy.mean()
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return _sums(logits.detach(), labels, saliency.detach(), valid)
+
+    def validate(self, val: Urls) -> dict[str, float]:
+        """Return the means over all samples of all ranks, each counted once."""
+        if not val:
+            return {}
+        self.model.eval()
+        self.zoom.eval()
+        sums = torch.zeros(4, device=self.ranks.device)
+        with torch.no_grad(), self.loader(val, self.zoom, last_batch="pad") as loader:
+            for images, labels, saliency, valid in loader:
+                sums += _sums(classify(self.model, images, self.options.amp), labels, saliency, valid)
+        return _means("val", self.ranks.sum(sums))
+
+    def end_epoch(self, epoch: int, line: dict[str, float], shown: Urls) -> None:
+        """Write the epoch's line, print it, and draw how the zoom sees some images now."""
+        self.run.log("epoch", step=self.step, epoch=epoch, **line)
+        told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in line.items())
+        self.console.print(f"epoch {epoch + 1} of {self.options.epochs}: {told}")
+        if self.ranks.rank == 0:
+            self.zoom.eval()
+            draw_validation(shown, self.zoom, self.run.folder / f"epoch-{epoch + 1:03d}.png")
+
+
+def classify(model: nn.Module, images: Tensor, amp: Amp) -> Tensor:
+    """Return a model's logits in float32, whatever it computes in."""
+    with torch.autocast(images.device.type, _AMP[amp], enabled=amp != "off"):
+        return cast("Tensor", model(channels_last(images))).float()
+
+
+def _sums(logits: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Tensor:
+    """Return how many samples there are, and the sums of loss, of right answers, and of cells that saliency is spread over."""
+    loss = cross_entropy(logits, labels, reduction="none")
+    cells = saliency_entropy(saliency).exp()
+    each = torch.stack([torch.ones_like(loss), loss, logits.argmax(1) == labels, cells])
+    return (each * valid).sum(1)
+
+
+def _means(part: str, sums: Tensor) -> dict[str, float]:
+    count, *rest = sums.tolist()
+    names = (f"{part}_loss", f"{part}_accuracy", f"{part}_cells")
+    return {name: each / max(count, 1) for name, each in zip(names, rest, strict=True)}
