@@ -1,0 +1,147 @@
+"""What an earlier tree left on users' disks is read by this one, and means the same (tests/golden/regenerate.py)."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from foveal.pipeline import ZoomLoader
+from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, ZoomRecord
+from foveal.shards import Shards
+from foveal.shards.store import open_store
+from foveal.tools.console.choose_zoom import choose_zoom
+from foveal.tools.offline.manifest import read_manifest
+from foveal.tools.offline.recipe import Recipe
+from foveal.tools.offline.shard_files import parse_table, read_stats, table_name
+from foveal.tools.training._ranks import in_ranks
+from foveal.tools.training.run import TrainRun
+from tests.checks import check_close
+from tests.golden.regenerate import SIDE, picture
+
+GOLDEN = Path(__file__).parent / "golden"
+NETWORKS = ("saliency_net", "njet", "spectral")
+# What a fingerprint says of the machine that wrote it.
+MACHINE = {"foveal", "decoder", "encoder"}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A copy: a run that goes on writes to its folder."""
+    return shutil.copytree(GOLDEN / "written", tmp_path_factory.mktemp("before") / "written")
+
+
+@pytest.fixture(scope="module")
+def expected():
+    with np.load(GOLDEN / "expected.npz") as arrays:
+        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+
+
+def from_checkpoint(path):
+    given = SpectralSaliency((11, 13)) if path.stem == "spectral" else None
+    return SaliencySampler.from_checkpoint(path, saliency=given).eval()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@torch.no_grad()
+def test_a_checkpoint_zooms_as_it_did(name, written, expected):
+    """Saliency and grid to rounding; pixels as near as the sampling of both trees is to the true mean."""
+    zoomed = from_checkpoint(written / f"{name}.pt")([torch.from_numpy(picture(0))])
+
+    check_close(zoomed.saliency, expected[f"{name}/saliency"], 1e-6)
+    check_close(zoomed.grid, expected[f"{name}/grid"], 1e-5)
+    assert (zoomed.images - expected[f"{name}/images"]).abs().mean() < 0.01
+
+
+def test_the_comparison_can_fail(written, expected):
+    """Another picture is another zoom."""
+    zoomed = from_checkpoint(written / "njet.pt")([torch.from_numpy(picture(1))])
+
+    assert (zoomed.grid - expected["njet/grid"]).abs().max() > 1e-3
+    assert (zoomed.images - expected["njet/images"]).abs().mean() > 0.02
+
+
+@pytest.mark.parametrize("family", ["kernel", "separable", "cdf"])
+def test_a_record_gives_the_same_grid(family, written, expected):
+    """And it is written again in the same words."""
+    text = (written / f"{family}.zoom.json").read_text()
+    record = ZoomRecord.from_json(json.loads(text))
+
+    check_close(record.grid(), expected[f"{family}/record"], 1e-6)
+    assert json.loads(text).items() <= record.to_json().items()
+
+
+def test_weights_alone_make_the_same_network(written):
+    """As ``--saliency weights.pt`` takes them."""
+    alone, whole = (
+        choose_zoom(24, str(written / "weights.pt")).saliency,
+        from_checkpoint(written / "saliency_net.pt").saliency,
+    )
+    small = torch.rand(2, 3, 64, 80, generator=torch.Generator().manual_seed(0))
+    alone.map_size = whole.map_size
+
+    assert torch.equal(alone(small), whole(small))
+
+
+def test_a_place_in_an_epoch_is_the_same_place(written):
+    """What was left of that epoch comes, in the same order, and then the next."""
+    with ZoomLoader(
+        str(written / "samples.tar"),
+        UniformSampler(8),
+        batch_size=3,
+        shuffle=True,
+        seed=5,
+        fields=("image", "__key__"),
+    ) as loader:
+        loader.load_state_dict(json.loads((written / "state.json").read_text()))
+        keys = [key for _ in range(2) for _, batch in loader for key in batch]
+
+    assert keys == json.loads((GOLDEN / "expected.json").read_text())["keys"]
+
+
+def test_zoomed_shards_are_read(written):
+    """Manifest, statistics, table, index and samples of a folder."""
+    store = open_store(str(written / "zoomed"), {})
+    stats = read_stats(store, "samples.tar")
+    table = parse_table(store.read(table_name("samples.tar")))
+    zoomed = Shards(str(written / "zoomed" / "samples.tar"))
+
+    assert read_manifest(store)["grid"] == "separable"
+    assert (stats.samples, stats.ok, stats.failed) == (7, 7, {})
+    assert [row.key for row in table] == [zoomed[k].key for k in range(7)]
+    record = ZoomRecord.from_json(json.loads(zoomed[0].members["zoom.json"]))
+    assert (record.source_size, record.out_size) == (SIDE, (16, 16))
+
+
+def test_a_folder_of_zoomed_shards_goes_on(written):
+    """The same settings make the same fingerprint, the machine's share of it apart."""
+    there = read_manifest(open_store(str(written / "zoomed"), {}))
+    chosen = {"max_zoom": 4.0, "min_zoom": 0.5, "temperature": 0.25}
+    recipe = Recipe(size=16, grid="separable", boxes=("json:boxes",), decode=there["decode"], **chosen)
+    zoom = choose_zoom(16, "spectral", family="separable", **chosen)
+
+    now = recipe.fingerprint(zoom, "cpu")
+    assert {name: now[name] for name in there if name not in MACHINE} == {
+        name: value for name, value in there.items() if name not in MACHINE
+    }
+
+
+def test_a_training_goes_on(written):
+    """Weights, optimiser and loader are what they were, at the step where they were."""
+    saved = torch.load(written / "run" / "last.pt", weights_only=True)
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 3))
+    zoom = SaliencySampler(16)
+    optimizer = torch.optim.AdamW([{"params": list(model.parameters())}, {"params": list(zoom.parameters())}])
+    url = str(written / "samples.tar")
+    with in_ranks() as ranks, ZoomLoader(url, zoom, batch_size=3, shuffle=True, last_batch="drop") as loader:
+        parts = {"model": model, "zoom": zoom, "optimizer": optimizer, "loader": loader}
+        run = TrainRun(written / "run", ranks, saved["options"], resume=True)
+        assert run.load(parts) == 2
+
+        assert loader.epoch == 1
+    for name, weight in zoom.state_dict().items():
+        assert torch.equal(weight, saved["zoom"][name]), name
+    assert optimizer.state_dict()["state"].keys() == saved["optimizer"]["state"].keys()
