@@ -1,9 +1,16 @@
 """What others rely on."""
 
+import ast
 import importlib
+import itertools
 import types
+import typing
+from pathlib import Path
+from typing import Literal
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("door", ["pipeline", "sampler", "shards", "tools"])
@@ -21,7 +28,36 @@ def test_all_names_exactly_what_is_public(door):
 
 @pytest.mark.parametrize("door", ["pipeline", "sampler", "shards", "tools"])
 def test_everything_public_is_documented(door):
-    """Every public name says what it is."""
+    """Every public name says what it is: in its docstring, or, an alias of types, in the string below it."""
     module = importlib.import_module(f"foveal.{door}")
+    aliases = described_aliases(ROOT / door)
 
-    assert [name for name in module.__all__ if not (getattr(module, name).__doc__ or "").strip()] == []
+    assert [name for name in module.__all__ if not is_documented(name, getattr(module, name), aliases)] == []
+
+
+def test_an_alias_without_a_description_is_found(tmp_path):
+    """A string below it is what counts, and some text in it."""
+    (tmp_path / "_x.py").write_text('A = int\n"""A number."""\nB = int\nC = int\n""" """\n')
+
+    assert described_aliases(tmp_path) == {"A"}
+    assert not is_documented("B", Literal["b"], {"A"})
+
+
+def is_documented(name, value, aliases):
+    if typing.get_origin(value) in (Literal, types.UnionType):
+        return name in aliases
+    return bool((value.__doc__ or "").strip())
+
+
+def described_aliases(folder):
+    """Names that are assigned somewhere in a folder and described by a string on the next line."""
+    bodies = (ast.parse(path.read_text()).body for path in folder.rglob("*.py"))
+    pairs = itertools.chain.from_iterable(map(itertools.pairwise, bodies))
+    return {
+        target.id
+        for assigned, below in pairs
+        if isinstance(assigned, ast.Assign) and isinstance(below, ast.Expr)
+        if isinstance(below.value, ast.Constant) and str(below.value.value).strip()
+        for target in assigned.targets
+        if isinstance(target, ast.Name)
+    }

@@ -33,6 +33,7 @@ from foveal.pipeline.decode._pillow import decode_with_pillow
 from foveal.pipeline.flow import IMAGE_BYTES, Buffers, to_device
 
 DecodeMode = Literal["full", "auto"]
+"""Which decoder takes an image, as :class:`ZoomLoader` has it."""
 
 
 class Decoding:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 LastBatch = Literal["partial", "drop", "pad"]
+"""What becomes of the samples left at an epoch's end, as :class:`ZoomLoader` has it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from foveal.pipeline.faults._quarantine import Quarantine
 from foveal.shards import ShardError
 
 OnBad = Literal["substitute", "drop", "raise"]
+"""What becomes of a sample that cannot be used, as :class:`ZoomLoader` has it."""
 
 
 class TooManyBadSamplesError(RuntimeError):

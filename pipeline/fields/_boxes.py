@@ -14,6 +14,7 @@ from foveal.pipeline.flow import to_device
 from foveal.sampler import warp_boxes
 
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
+"""What the four numbers of a box are, as :class:`Boxes` has it."""
 
 
 class WarpedBoxes(NamedTuple):

@@ -31,6 +31,7 @@ OWN_FIELDS = (
 
 
 Field = str | SpatialField
+"""A field of a batch, as :class:`ZoomLoader` takes them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from torch.nn.functional import interpolate
 from foveal.sampler.frames import constant, interpolation
 
 Padding = Literal["reflect", "replicate"]
+"""What lies beyond a map's border, as :func:`zoom_grid` has it."""
 PADDINGS: tuple[Padding, ...] = ("reflect", "replicate")
 
 # Added to every cell of a map of sum one. It keeps a node that all mass is too far from (the kernel underflows) finite:

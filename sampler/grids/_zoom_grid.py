@@ -12,6 +12,7 @@ from foveal.sampler.grids._kernel_grid import PADDINGS, Padding, kernel_grid, pu
 from foveal.sampler.grids._separable_grid import separable_grid
 
 Family = Literal["kernel", "separable", "cdf"]
+"""How saliency attracts points, as :func:`zoom_grid` has it."""
 FAMILIES: tuple[Family, ...] = ("kernel", "separable", "cdf")
 Compat = Literal["exact", "torch04", "torch13plus"]
 COMPATS: tuple[Compat, ...] = ("exact", "torch04", "torch13plus")
