@@ -23,7 +23,6 @@ from foveal.pipeline.epoch import (
     LastBatch,
     check_augment,
     check_zoom,
-    guide_of,
     identity,
     make_state,
     place_among_ranks,
@@ -31,7 +30,7 @@ from foveal.pipeline.epoch import (
     unwrapped,
 )
 from foveal.pipeline.faults import BadSample, BadSamples, OnBad
-from foveal.pipeline.fields import Field, parse_fields
+from foveal.pipeline.fields import Field, guide_of, parse_fields
 from foveal.pipeline.flow import LoaderStats, choose_device
 from foveal.shards import Shards, ShardWarning
 from foveal.shards.naming import parse_size

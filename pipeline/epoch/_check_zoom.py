@@ -4,8 +4,6 @@ from typing import Any
 
 from torch import nn
 
-from foveal.pipeline.fields import Boxes
-
 
 def check_zoom(zoom: Any) -> None:
     """Refuse what is no sampler.
@@ -20,9 +18,3 @@ def check_zoom(zoom: Any) -> None:
 def unwrapped(zoom: nn.Module) -> nn.Module:
     """DistributedDataParallel has the sampler's attributes one level down."""
     return zoom.module if isinstance(zoom, nn.parallel.DistributedDataParallel) else zoom
-
-
-def guide_of(zoom: nn.Module) -> Boxes | None:
-    """The boxes of each sample that the zoom asks for, as one with ``BoxSaliency("json:boxes")`` does."""
-    source: str | None = getattr(zoom, "boxes_from", None)
-    return None if source is None else Boxes(source)

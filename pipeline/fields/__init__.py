@@ -1,9 +1,9 @@
 """Fields of a sample: members of a shard, and labels that follow the zoom."""
 
-from foveal.pipeline.fields._boxes import Boxes, BoxFormat, WarpedBoxes
+from foveal.pipeline.fields._boxes import Boxes, BoxFormat, WarpedBoxes, guide_of
 from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, parse_fields
 from foveal.pipeline.fields._mask import Mask
-from foveal.pipeline.fields._members import MemberError, alternatives, find_member, kind_of
+from foveal.pipeline.fields._members import MemberError, alternatives, encode_array, find_member, kind_of
 from foveal.pipeline.fields._points import Points
 from foveal.pipeline.fields._spatial_field import Located, SpatialField, first_misfit, warp_labels
 
@@ -21,8 +21,10 @@ __all__ = [
     "WarpedBoxes",
     "alternatives",
     "collate",
+    "encode_array",
     "find_member",
     "first_misfit",
+    "guide_of",
     "kind_of",
     "parse_fields",
     "warp_labels",

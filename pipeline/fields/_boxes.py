@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from foveal.pipeline.fields._rows import check_rows, check_rows_source, read_rows
+from foveal.pipeline.fields._rows import check_rows, check_rows_source, read_rows, write_rows
 from foveal.pipeline.fields._spatial_field import SpatialField
 from foveal.pipeline.flow import to_device
 from foveal.sampler import warp_boxes
@@ -92,6 +92,31 @@ class Boxes(SpatialField):
             [kept for part in parts for kept in part.kept],
         )
 
+    def of_sample(self, value: WarpedBoxes, index: int) -> WarpedBoxes:
+        """Return the boxes of one image, and which of the original's they are."""
+        return WarpedBoxes([value.boxes[index].cpu()], [value.kept[index].cpu()])
+
+    def write(self, members: Mapping[str, bytes], label: WarpedBoxes) -> dict[str, bytes]:
+        """Return the member with these boxes; in JSON also a list ``<name>_kept``: which of the original's they are."""
+        rows = self._rows(label.boxes[0].numpy())
+        return write_rows(self.source, members, rows, kept=self.kept(label))
+
+    def kept(self, label: WarpedBoxes) -> list[int]:
+        """Return which of the original's boxes the zoomed image shows."""
+        indices: list[int] = label.kept[0].tolist()
+        return indices
+
+    def _rows(self, corners: Any) -> Any:
+        """The inverse of ``_corners``."""
+        low, high = corners[:, :2], corners[:, 2:]
+        match self.format:
+            case "xyxy":
+                return corners
+            case "xywh":
+                return np.concatenate([low, high - low], axis=1)
+            case "cxcywh":
+                return np.concatenate([(low + high) / 2, high - low], axis=1)
+
     def _corners(self, rows: Any) -> Any:
         first, second = rows[:, :2], rows[:, 2:]
         match self.format:
@@ -102,3 +127,9 @@ class Boxes(SpatialField):
             case "cxcywh":
                 corners = first - second / 2, first + second / 2
         return np.concatenate(corners, axis=1)
+
+
+def guide_of(zoom: nn.Module) -> Boxes | None:
+    """Return the boxes that a zoom asks for with each sample, as one with ``BoxSaliency("json:boxes")`` does."""
+    source: str | None = getattr(zoom, "boxes_from", None)
+    return None if source is None else Boxes(source)

@@ -1,9 +1,13 @@
 """Masks as a field of the loader."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from jaxtyping import Int
+from PIL import Image
 from torch import Tensor
 
 from foveal.pipeline.decode import DecodeError, class_ids_with_pillow
@@ -73,3 +77,25 @@ class Mask(SpatialField):
     def join(self, parts: Sequence[Tensor]) -> Tensor:
         """Return one tensor for the batch."""
         return torch.cat(list(parts))
+
+    def of_sample(self, value: Tensor, index: int) -> Tensor:
+        """Return the mask of one image."""
+        return value[index].cpu()
+
+    def write(self, members: Mapping[str, bytes], label: Tensor) -> dict[str, bytes]:
+        """Return the member as a grey PNG of these class ids."""
+        return {find_member(self.extensions, members): _encode(label.numpy())}
+
+
+def _encode(ids: Int[np.ndarray, "height width"]) -> bytes:
+    """Return a grey PNG of class ids: 8 bits if they suffice, else 16. Equal ids give equal bytes.
+
+    Raises:
+        ValueError: An id needs more than 16 bits.
+    """
+    most = ids.max(initial=0)
+    if most > 65535:
+        raise ValueError(f"class ids must be at most 65535 in a PNG, got {int(most)}.")
+    buffer = io.BytesIO()
+    Image.fromarray(ids.astype(np.uint8 if most < 256 else np.uint16)).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -78,6 +78,13 @@ def _array(content: bytes) -> Any:
     return array
 
 
+def encode_array(array: np.ndarray[Any, Any]) -> bytes:
+    """Return a NumPy file, as ``npy`` members hold them. Equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
 _PARSERS: dict[str, tuple[Callable[[bytes], Any], str]] = {
     **dict.fromkeys(INTEGERS, (_integer, "an integer")),
     **dict.fromkeys(JSON, (json.loads, "JSON")),

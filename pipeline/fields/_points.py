@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foveal.pipeline.fields._rows import check_rows, check_rows_source, read_rows
+from foveal.pipeline.fields._rows import check_rows, check_rows_source, read_rows, write_rows
 from foveal.pipeline.fields._spatial_field import SpatialField
 from foveal.pipeline.flow import to_device
 from foveal.sampler import warp_points
@@ -63,3 +63,11 @@ class Points(SpatialField):
     def join(self, parts: Sequence[list[Tensor]]) -> list[Tensor]:
         """Return one list for the batch."""
         return [points for part in parts for points in part]
+
+    def of_sample(self, value: list[Tensor], index: int) -> Tensor:
+        """Return the points of one image."""
+        return value[index].cpu()
+
+    def write(self, members: Mapping[str, bytes], label: Tensor) -> dict[str, bytes]:
+        """Return the member with these points."""
+        return write_rows(self.source, members, label.numpy())

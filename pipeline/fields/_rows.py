@@ -1,12 +1,24 @@
 """Rows of coordinates out of a sample's JSON or NumPy member."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from foveal.pipeline.fields._members import MemberError, alternatives, kind_of, parse_member, shown
+from foveal.pipeline.fields._members import (
+    MemberError,
+    alternatives,
+    encode_array,
+    find_member,
+    kind_of,
+    parse_member,
+    shown,
+)
 from foveal.shards.naming import JSON
+
+# Decimals of a pixel in JSON.
+_DECIMALS = 4
 
 
 def check_rows_source(source: str) -> None:
@@ -47,6 +59,32 @@ def read_rows(source: str, columns: int, members: Mapping[str, bytes]) -> Any:
         held = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else shown(value)
         raise MemberError(f"{name_of(source)} is not (n, {columns}) numbers: {held}")
     return rows.astype(np.float64)
+
+
+def write_rows(
+    source: str, members: Mapping[str, bytes], rows: Any, *, kept: list[int] | None = None
+) -> dict[str, bytes]:
+    """Return the member that ``source`` names with other rows in it, all else in it as it was.
+
+    Args:
+        source: Where :func:`read_rows` found rows in these members.
+        members: Of the sample.
+        rows: The new ones, float32.
+        kept: Which of the old ones they are; in JSON it goes beside rows called ``boxes`` as ``boxes_kept``.
+    """
+    names, _, path = source.partition(":")
+    member = find_member(alternatives(names), members)
+    if kind_of(member) == "npy":
+        return {member: encode_array(rows)}
+    values = np.round(rows.astype(np.float64), _DECIMALS).tolist()
+    if not path:
+        return {member: json.dumps(values).encode()}
+    document = place = json.loads(members[member])
+    *way, last = path.split(".")
+    for entry in way:
+        place = place[entry]
+    place |= {last: values} | ({} if kept is None else {f"{last}_kept": kept})
+    return {member: json.dumps(document).encode()}
 
 
 def check_rows(source: str, fault: str, rows: Any, wrong: Any) -> None:

@@ -1,7 +1,9 @@
 """Fields that lie in the image and follow the zoom: what boxes, points and masks have in common.
 
-Each is read in the frame of the upright original, may turn out not to belong to its image, and is warped by the grid
-that the image was sampled with. :func:`warp_labels` is the one place where that happens.
+Each field knows its own way there and back: ``read`` takes a label out of a sample's members, in the frame of the upright
+original; ``misfit`` says if it cannot belong to its image; ``warp`` takes the labels of a micro-batch into the zoomed
+images, and ``join`` those of micro-batches into a batch; ``of_sample`` picks one sample out of a batch, and ``write`` puts
+its label back into the members that it came from.
 """
 
 from abc import ABC, abstractmethod
@@ -51,6 +53,26 @@ class SpatialField(ABC):
     @abstractmethod
     def join(self, parts: Sequence[Any]) -> Any:
         """Return those of a batch from those of its micro-batches, of which there is at least one."""
+
+    @abstractmethod
+    def of_sample(self, value: Any, index: int) -> Any:
+        """Return one sample's label out of what a batch has, on the CPU."""
+
+    @abstractmethod
+    def write(self, members: Mapping[str, bytes], label: Any) -> dict[str, bytes]:
+        """Return the members that change if a sample's label is put where ``read`` takes it from, in the form it had there.
+
+        Args:
+            members: Of the sample, as they are.
+            label: As ``of_sample`` returns it.
+
+        Raises:
+            ValueError: That form cannot hold it.
+        """
+
+    def kept(self, label: Any) -> list[int] | None:  # noqa: ARG002 - points and masks never leave
+        """Return which of the original's entries a zoomed sample still has, None if all of them stay."""
+        return None
 
 
 Located = Mapping[SpatialField, Tensor]

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
-from foveal.pipeline import Boxes, Mask, WarpedBoxes
-from foveal.pipeline.fields import SpatialField, alternatives, find_member
+from foveal.pipeline import SpatialField
+from foveal.pipeline.fields import alternatives, find_member
 from foveal.sampler import ZoomRecord
 from foveal.sampler.zooms import map_to_json
 from foveal.tools.offline._encode_image import encode_image
@@ -53,7 +53,7 @@ def apart(batch: Sequence[Any], labels: Sequence[SpatialField]) -> list[Delivere
             (int(sizes[k][0]), int(sizes[k][1])),
             grids[k],
             saliency[k],
-            {field: _label(field, value, k) for field, value in named.items()},
+            {field: field.of_sample(value, k) for field, value in named.items()},
         )
         for k in range(len(keys))
     ]
@@ -106,8 +106,8 @@ def _record(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> dict[str, Any
         scores = map_to_json(sample.saliency[0])
         return {"version": 1, "source_size": list(sample.size), "patches": corners, **scores}
     record = ZoomRecord.of(zoom, sample.saliency, sample.size).to_json()
-    boxes = any(isinstance(field, Boxes) for field in sample.labels)
-    return record | ({"kept": kept_of(sample.labels)} if boxes else {})
+    kept = kept_of(sample.labels)
+    return record | ({"kept": kept} if kept else {})
 
 
 def _check_names(
@@ -124,9 +124,3 @@ def _check_names(
             f"format must be one whose name no other member has, got {recipe.format!r}, and there is "
             f"another {min(taken)} for {where} – choose another format."
         )
-
-
-def _label(field: SpatialField, value: Any, index: int) -> Any:
-    if isinstance(field, Boxes):
-        return WarpedBoxes(value.boxes[index], value.kept[index])
-    return value[index] if not isinstance(field, Mask) else value[index].cpu()
