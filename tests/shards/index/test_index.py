@@ -265,7 +265,7 @@ def test_a_warm_start_reads_heads_only(tmp_path, monkeypatch):
         tar.hardlink_to(tars[0])
         tar.with_suffix(".idx").hardlink_to(index)
     for name in ("_scan.walk", "_index.read_index", "_scan.parse_entries"):
-        monkeypatch.setattr(f"foveal.shards.{name}", lambda *_, name=name: pytest.fail(name))
+        monkeypatch.setattr(f"foveal.shards.index.{name}", lambda *_, name=name: pytest.fail(name))
 
     shards = Shards(tars)
 

@@ -1,0 +1,1 @@
+"""``foveal pack``: shards from a folder of images."""

@@ -1,0 +1,140 @@
+"""The samples of a folder of images: each image with the files that belong to it, and its class."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+IMAGE_EXTENSIONS = frozenset(
+    "jpg jpeg png webp tif tiff bmp gif jp2 j2k jxl heic heif avif pnm ppm pgm dcm".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image of a folder.
+
+    Attributes:
+        key: Its name as a sample: the path below the folder without the extension, with ``_`` for dots in the file's name.
+        members: Its files by extension, relative to the folder.
+        label: The name of its class, or None.
+    """
+
+    key: str
+    members: Mapping[str, PurePosixPath]
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What a folder holds.
+
+    Attributes:
+        found: Its images, sorted by key.
+        left_out: Files that belong to no image, relative to the folder.
+    """
+
+    found: Sequence[Picture]
+    left_out: Sequence[PurePosixPath]
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the classes, sorted."""
+        return sorted({picture.label for picture in self.found if picture.label is not None})
+
+
+def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
+    """Return the images below a folder, with the files that belong to each.
+
+    ``a/0001.json`` and ``a/0001.mask.png`` belong to ``a/0001.jpg``: their names begin with the image's name up to its
+    extension, and a dot. Hidden files, and what macOS adds (``._0001.jpg``), are passed over.
+
+    Args:
+        folder: Where to look, in all folders below it, too.
+        labelled: Whether the class of an image is the name of the first folder on its path. None: if no image lies in
+            ``folder`` itself.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: There is no image; an image that needs a class has none; or two images would have one key.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"folder must be a folder of images, got {str(folder)!r}, which is none.")
+    by_folder: dict[PurePosixPath, list[str]] = defaultdict(list)
+    for path in _files(folder):
+        by_folder[path.parent].append(path.name)
+    groups = {
+        below / stem: members for below in by_folder for stem, members in _grouped(below, by_folder[below])
+    }
+    images = {path: members for path, members in groups.items() if _has_image(members)}
+    if not images:
+        raise ValueError(
+            f"folder must hold images ({', '.join(sorted(IMAGE_EXTENSIONS))}), got {str(folder)!r} with none."
+        )
+    if labelled is None:
+        labelled = all(len(path.parts) > 1 for path in images)
+    left_out = [file for path, members in groups.items() if path not in images for file in members.values()]
+    found = [_picture(path, members, labelled=labelled) for path, members in images.items()]
+    return Pictures(_with_own_keys(found), sorted(left_out))
+
+
+def holds_images(folder: Path) -> bool:
+    """Say whether there is an image anywhere below a folder; stops at the first."""
+    return any(_extension(path.name) in IMAGE_EXTENSIONS for path in _files(folder))
+
+
+def _files(folder: Path) -> Iterable[PurePosixPath]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = PurePosixPath(Path(place).relative_to(folder).as_posix())
+        yield from (below / name for name in sorted(names) if not name.startswith("."))
+
+
+def _grouped(
+    below: PurePosixPath, names: Sequence[str]
+) -> Iterable[tuple[str, dict[str, PurePosixPath]]]:
+    """Group the files of one folder by the shortest name of an image that they begin with."""
+    stems = {name.rpartition(".")[0] for name in names if _extension(name) in IMAGE_EXTENSIONS}
+    groups: dict[str, dict[str, PurePosixPath]] = defaultdict(dict)
+    for name in names:
+        starts = (name[:place] for place, letter in enumerate(name) if letter == ".")
+        stem = next((start for start in starts if start in stems), name.partition(".")[0])
+        groups[stem][name[len(stem) + 1 :].lower()] = below / name
+    return groups.items()
+
+
+def _has_image(members: Mapping[str, PurePosixPath]) -> bool:
+    return not IMAGE_EXTENSIONS.isdisjoint(members)
+
+
+def _extension(name: str) -> str:
+    return name.rpartition(".")[2].lower() if "." in name else ""
+
+
+def _picture(path: PurePosixPath, members: Mapping[str, PurePosixPath], *, labelled: bool) -> Picture:
+    if labelled and len(path.parts) == 1:
+        raise ValueError(
+            f"images must lie in a folder named by their class, got {path.name!r} beside such folders – move it, or pass "
+            "--no-labels."
+        )
+    if labelled and "cls" in members:
+        raise ValueError(
+            f"the class must come from the folder or from a cls file, got both for {str(path)!r} – pass --no-labels to "
+            "keep the cls files."
+        )
+    return Picture(
+        str(path.with_name(path.name.replace(".", "_"))), members, path.parts[0] if labelled else None
+    )
+
+
+def _with_own_keys(pictures: Iterable[Picture]) -> list[Picture]:
+    by_key: dict[str, Picture] = {}
+    for picture in pictures:
+        other = by_key.setdefault(picture.key, picture)
+        if other is not picture:
+            names = sorted(str(next(iter(p.members.values()))) for p in (other, picture))
+            raise ValueError(
+                f"names of images must differ with '_' for '.', got {names[0]!r} and {names[1]!r} – rename one."
+            )
+    return [by_key[key] for key in sorted(by_key)]

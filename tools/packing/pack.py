@@ -1,0 +1,134 @@
+"""Shards from a folder of images, and an index beside each."""
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from foveal.shards import ShardWriter, write_index
+from foveal.shards.naming import parse_size
+from foveal.shards.store import replacing
+from foveal.tools.console.progress import progress_bar
+from foveal.tools.packing._pictures import Picture, Pictures, find_pictures
+
+CLASSES = "classes.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What was written.
+
+    Attributes:
+        shards: The tars, in order.
+        samples: How many samples they hold.
+        labels: The names of the classes: the ``cls`` of a sample is a place in this list. Empty if there are no classes.
+    """
+
+    shards: list[str]
+    samples: int
+    labels: list[str]
+
+
+def pack(
+    folder: Path,
+    out: Path,
+    *,
+    shard_size: int | str = "500MB",
+    labelled: bool | None = None,
+    labels: Sequence[str] | None = None,
+    shuffle: bool = False,
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> Packed:
+    """Write the images of a folder as shards, byte for byte as they are, and their classes as ``cls``.
+
+    The same folder gives the same shards. The classes' names are written to ``classes.txt``, one a line, last: where that file
+    is, the shards are complete.
+
+    Args:
+        folder: Images, in folders named by their classes or without classes; ``find_pictures`` has the rules.
+        out: The folder to write to; it is made.
+        shard_size: A shard ends with the sample that reaches this many bytes of files, such as ``"500MB"``.
+        labelled: As :func:`find_pictures` takes it.
+        labels: The names of the classes in the order of their numbers; None: those found, sorted.
+        shuffle: Write the samples in a random order, which is the same each time, instead of sorted by key.
+        overwrite: Replace the shards in ``out``; else there must be none.
+        console: Where progress shows.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        FileExistsError: There are shards in ``out``.
+        ValueError: An argument or the folder makes no sense, or an image's class is not among ``labels``.
+    """
+    size = parse_size("shard_size", shard_size)
+    pictures = find_pictures(folder, labelled=labelled)
+    names = _names(pictures, labels)
+    console = console or Console(quiet=True)
+    _clear(out, overwrite=overwrite)
+    order = list(pictures.found)
+    if shuffle:
+        random.Random(0).shuffle(order)  # noqa: S311 - an order, no secret
+    shards: list[str] = []
+    with progress_bar(console, unit="images") as progress:
+        task = progress.add_task("Packing", total=len(order))
+        for number, part in enumerate(_parts(folder, order, size)):
+            path = out / f"{folder.resolve().name or 'images'}-{number:06d}.tar"
+            with ShardWriter(path) as writer:
+                for picture in part:
+                    writer.write(_sample(folder, picture, names))
+                    progress.advance(task)
+            write_index(path)
+            shards.append(str(path))
+    with replacing(out / CLASSES, sync=True) as file:
+        file.write("".join(f"{name}\n" for name in names).encode())
+    _tell(console, pictures, shards, names)
+    return Packed(shards, len(order), list(names))
+
+
+def _names(pictures: Pictures, labels: Sequence[str] | None) -> dict[str, int]:
+    names = pictures.labels if labels is None else labels
+    for label in pictures.labels:
+        if label not in names:
+            raise ValueError(
+                f"folders must be named by classes of the training images, got {label!r}, which is none of {list(names)!r}."
+            )
+    return {name: number for number, name in enumerate(names)}
+
+
+def _clear(out: Path, *, overwrite: bool) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    old = sorted(out.glob("*.tar")) + sorted(out.glob("*.idx"))
+    if old and not overwrite:
+        raise FileExistsError(
+            f"out must be a folder without shards, got {str(out)!r} with {old[0].name!r} – pass --overwrite to replace them."
+        )
+    for path in [out / CLASSES, *old]:
+        path.unlink(missing_ok=True)
+
+
+def _parts(folder: Path, pictures: Sequence[Picture], size: int) -> Iterator[Sequence[Picture]]:
+    def numbered() -> Iterator[tuple[int, Picture]]:
+        before = 0
+        for picture in pictures:
+            yield before // size, picture
+            before += sum((folder / path).stat().st_size for path in picture.members.values())
+
+    for _, part in itertools.groupby(numbered(), key=lambda pair: pair[0]):
+        yield [picture for _, picture in part]
+
+
+def _sample(folder: Path, picture: Picture, names: Mapping[str, int]) -> dict[str, str | int | bytes]:
+    files = {extension: (folder / path).read_bytes() for extension, path in picture.members.items()}
+    label = {} if picture.label is None else {"cls": names[picture.label]}
+    return {"__key__": picture.key, **files, **label}
+
+
+def _tell(console: Console, pictures: Pictures, shards: Sequence[str], names: Mapping[str, int]) -> None:
+    console.print(f"{len(pictures.found):,} images in {len(shards):,} shards, {len(names):,} classes")
+    if pictures.left_out:
+        console.print(
+            f"{len(pictures.left_out):,} files belong to no image and were left out, the first: {pictures.left_out[0]}"
+        )
