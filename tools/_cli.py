@@ -30,6 +30,7 @@ from foveal.tools.console.options import (
     Urls,
 )
 from foveal.tools.offline.cli import zoom
+from foveal.tools.packing.cli import pack
 from foveal.tools.training.cli import train
 
 app = typer.Typer(
@@ -163,9 +164,12 @@ def view(
     rows: Annotated[int, typer.Option(min=1, help="How many samples, spread evenly over all.")] = 5,
 ) -> None:
     """Draw some images as a zoom shows them: original with the grid, saliency, uniform, zoomed."""
+    from rich.console import Console
+
     from foveal.pipeline import Boxes
     from foveal.tools._view import view_shards
     from foveal.tools.console.choose_zoom import choose_zoom
+    from foveal.tools.packing.packed import packed
 
     chosen = choose_zoom(
         size,
@@ -177,9 +181,11 @@ def view(
         min_zoom=min_zoom,
     )
     field = Boxes(boxes, format=box_format) if boxes else None
-    view_shards(urls, chosen, out=out, rows=rows, boxes=field)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    view_shards(packed(urls, console=console), chosen, out=out, rows=rows, boxes=field)
 
 
+app.command()(pack)
 app.command()(zoom)
 app.command()(train)
 

@@ -90,9 +90,14 @@ def zoom(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a shard, for logs.")] = False,
 ) -> None:
     """Write zoomed shards: the same names, keys and order, in a fraction of the bytes. Run again, it goes on."""
+    from rich.console import Console
+
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.offline.recipe import Recipe
     from foveal.tools.offline.zoom import RunOptions, zoom_shards
+    from foveal.tools.packing.packed import packed
+
+    urls = packed(urls, console=Console(stderr=True, soft_wrap=True, highlight=False, markup=False))
 
     recipe = Recipe(
         size=size,

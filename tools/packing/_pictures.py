@@ -7,7 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 IMAGE_EXTENSIONS = frozenset(
-    "jpg jpeg png webp tif tiff bmp gif jp2 j2k jxl heic heif avif pnm ppm pgm dcm".split()
+    [
+        "jpg",
+        "jpeg",
+        "png",
+        "webp",
+        "tif",
+        "tiff",
+        "bmp",
+        "gif",
+        "jp2",
+        "j2k",
+        "jxl",
+        "heic",
+        "heif",
+        "avif",
+        "pnm",
+        "ppm",
+        "pgm",
+        "dcm",
+    ]
 )
 
 
@@ -91,9 +110,7 @@ def _files(folder: Path) -> Iterable[PurePosixPath]:
         yield from (below / name for name in sorted(names) if not name.startswith("."))
 
 
-def _grouped(
-    below: PurePosixPath, names: Sequence[str]
-) -> Iterable[tuple[str, dict[str, PurePosixPath]]]:
+def _grouped(below: PurePosixPath, names: Sequence[str]) -> Iterable[tuple[str, dict[str, PurePosixPath]]]:
     """Group the files of one folder by the shortest name of an image that they begin with."""
     stems = {name.rpartition(".")[0] for name in names if _extension(name) in IMAGE_EXTENSIONS}
     groups: dict[str, dict[str, PurePosixPath]] = defaultdict(dict)

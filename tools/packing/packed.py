@@ -13,9 +13,7 @@ from foveal.tools.packing._pictures import find_pictures, holds_images
 from foveal.tools.packing.pack import CLASSES, pack
 
 
-def packed(
-    urls: Sequence[str], *, console: Console, like: Sequence[str] = ()
-) -> list[str]:
+def packed(urls: Sequence[str], *, console: Console, like: Sequence[str] = ()) -> list[str]:
     """Return the URLs, with shards in place of each folder of images.
 
     The shards are written into the cache (``$XDG_CACHE_HOME`` or ``~/.cache``) once, and again if a file of the folder changes.
@@ -49,12 +47,11 @@ def _shards_of(folder: Path, labels: list[str] | None, console: Console) -> list
 
 
 def _fingerprint(folder: Path, labels: list[str] | None) -> str:
+    pictures = find_pictures(folder)
     files = [
-        (str(path), *_stamp(folder / path))
-        for picture in find_pictures(folder).found
-        for path in picture.members.values()
+        (str(path), *_stamp(folder / path)) for picture in pictures.found for path in picture.members.values()
     ]
-    content = json.dumps([os.fspath(folder.resolve()), files, labels])
+    content = json.dumps([os.fspath(folder.resolve()), files, labels or pictures.labels])
     return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 

@@ -65,7 +65,10 @@ def train(
     ] = False,
 ) -> None:
     """Train a classifier, and the saliency network with it, through the loader. Also under torchrun."""
+    from rich.console import Console
+
     from foveal.pipeline import Augment
+    from foveal.tools.packing.packed import packed
     from foveal.tools.training.options import TrainOptions
     from foveal.tools.training.train import train as train_zoom
 
@@ -93,4 +96,7 @@ def train(
         seed=seed,
         num_threads=workers,
     )
-    train_zoom(urls, out, val=val or (), options=options, resume=resume)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    shards = packed(urls, console=console)
+    seen_after = packed(val or (), console=console, like=shards)
+    train_zoom(shards, out, val=seen_after, options=options, resume=resume)

@@ -1,0 +1,220 @@
+"""A folder of images becomes shards, and nothing of it is lost or changed."""
+
+import hashlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from typer.testing import CliRunner
+
+from foveal.shards import Shards
+from foveal.tools._cli import app
+from foveal.tools.packing._pictures import find_pictures
+from foveal.tools.packing.pack import CLASSES, pack
+from foveal.tools.packing.packed import packed
+from tests.pipeline.making import encode, picture
+from tests.shards.reading import by_webdataset
+
+
+def write(folder, *names):
+    """Files of distinct content; those that end in jpg are images."""
+    for number, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(picture(number, 24, 32)) if name.endswith("jpg") else name.encode())
+    return folder
+
+
+def read(urls):
+    """Every sample as webdataset groups them: (key, members)."""
+    return [(key, dict(members)) for url in urls for key, members in by_webdataset(Path(url))]
+
+
+def test_images_in_class_folders(tmp_path):
+    """Bytes stay as they are, and cls is the place of the folder's name among the sorted names."""
+    folder = write(tmp_path / "in", "dog/b.jpg", "cat/a.jpg", "dog/sub/c.jpg")
+
+    made = pack(folder, tmp_path / "out")
+
+    assert read(made.shards) == [
+        ("cat/a", {"cls": b"0", "jpg": (folder / "cat/a.jpg").read_bytes()}),
+        ("dog/b", {"cls": b"1", "jpg": (folder / "dog/b.jpg").read_bytes()}),
+        ("dog/sub/c", {"cls": b"1", "jpg": (folder / "dog/sub/c.jpg").read_bytes()}),
+    ]
+    assert (made.samples, made.labels) == (3, ["cat", "dog"])
+    assert (tmp_path / "out" / CLASSES).read_text() == "cat\ndog\n"
+    assert len(Shards(made.shards)) == 3
+
+
+def test_files_of_an_image_come_along(tmp_path):
+    """What begins with an image's name belongs to it; what belongs to none is left out and named."""
+    names = (
+        "x.jpg",
+        "x.json",
+        "x.mask.png",
+        "x.y.jpg",
+        "note.txt",
+        ".hidden.jpg",
+        "._x.jpg",
+        "z.JPG",
+        "a.b.jpg",
+    )
+    folder = write(tmp_path / "in", *names)
+    found = find_pictures(folder)
+
+    assert {p.key: sorted(p.members) for p in found.found} == {
+        "x": ["jpg", "json", "mask.png", "y.jpg"],
+        "z": ["jpg"],
+        "a_b": ["jpg"],
+    }
+    assert [str(path) for path in found.left_out] == ["note.txt"]
+
+
+@pytest.mark.parametrize(
+    ("names", "labelled", "error", "message"),
+    [
+        ((), None, ValueError, "folder must hold images"),
+        (("a.txt",), None, ValueError, "folder must hold images"),
+        (("a.jpg", "c/b.jpg"), True, ValueError, "images must lie in a folder named by their class, got 'a' beside"),
+        (("c/b.jpg", "c/b.cls"), None, ValueError, "the class must come from the folder or from a cls file, got both for 'c/b'"),
+        (("a.b.jpg", "a_b.jpg"), None, ValueError, "names of images must differ with '_' for '.', got 'a.b.jpg' and 'a_b.jpg' – rename one."),
+    ],
+)  # fmt: skip
+def test_folders_that_cannot_be_packed(tmp_path, names, labelled, error, message):
+    """The error says what is wrong with which file, and nothing is written."""
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in", *names)
+
+    with pytest.raises(error, match=re.escape(message)):
+        pack(tmp_path / "in", tmp_path / "out", labelled=labelled)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_folder(tmp_path):
+    """There is nothing to pack."""
+    with pytest.raises(FileNotFoundError, match="folder must be a folder of images, got"):
+        pack(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_images_beside_folders_have_no_class(tmp_path):
+    """An image in the folder itself means that folders are no classes."""
+    made = pack(write(tmp_path / "in", "a.jpg", "c/b.jpg"), tmp_path / "out")
+
+    assert [sorted(members) for _, members in read(made.shards)] == [["jpg"], ["jpg"]]
+    assert made.labels == []
+
+
+def test_shards_that_are_there_stay(tmp_path):
+    """Packing over shards is refused, and with overwrite none of the old ones is left."""
+    folder, out = write(tmp_path / "in", *(f"{k}.jpg" for k in range(5))), tmp_path / "out"
+    many = pack(folder, out, shard_size=1)
+    assert len(many.shards) == 5
+
+    with pytest.raises(FileExistsError, match=re.escape("pass --overwrite to replace them.")):
+        pack(folder, out)
+
+    assert pack(folder, out, overwrite=True).shards == [str(p) for p in sorted(out.glob("*.tar"))]
+    assert len(list(out.glob("*.tar"))) == len(list(out.glob("*.idx"))) == 1
+
+
+def test_equal_folders_give_equal_shards(tmp_path):
+    """Packed twice, in either order, the bytes are the same; shuffled, the samples are."""
+    folder = write(tmp_path / "in", *(f"{k}.jpg" for k in range(9)))
+    first, second, mixed, again = (
+        pack(folder, tmp_path / name, shuffle=shuffle)
+        for name, shuffle in (("a", False), ("b", False), ("c", True), ("d", True))
+    )
+
+    def digest(made):
+        return [hashlib.sha256(Path(url).read_bytes()).hexdigest() for url in made.shards]
+
+    assert digest(first) == digest(second) != digest(mixed) == digest(again)
+    assert sorted(read(mixed.shards)) == sorted(read(first.shards))
+    assert read(mixed.shards) != read(first.shards)
+
+
+@given(sizes=st.lists(st.integers(1, 50), min_size=1, max_size=12), limit=st.integers(1, 120))
+def test_a_shard_ends_with_the_sample_that_reaches_the_size(tmp_path_factory, sizes, limit):
+    """No shard but the last is smaller than the limit, and without its last sample each is."""
+    folder = tmp_path_factory.mktemp("in")
+    for number, size in enumerate(sizes):
+        (folder / f"{number:03d}.jpg").write_bytes(b"x" * size)
+    made = pack(folder, folder / "out", shard_size=limit, labelled=False)
+    parts = [[len(members["jpg"]) for _, members in read([url])] for url in made.shards]
+
+    assert [size for part in parts for size in part] == sizes
+    assert all(part for part in parts)
+
+
+def test_a_folder_in_the_place_of_shards_is_packed_once(tmp_path, monkeypatch):
+    """The second time nothing is written, until a file changes; validation images take the classes of training."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    train = write(tmp_path / "train", "cat/a.jpg", "dog/b.jpg", "emu/c.jpg")
+    val = write(tmp_path / "val", "dog/x.jpg")
+    quiet = Console(quiet=True)
+
+    first = packed([str(train), "other.tar"], console=quiet)
+    stamps = [Path(url).stat().st_mtime_ns for url in first[:-1]]
+    assert packed([str(train), "other.tar"], console=quiet) == first
+    assert [Path(url).stat().st_mtime_ns for url in first[:-1]] == stamps
+    assert first[-1] == "other.tar"
+    assert read(packed([str(val)], console=quiet, like=first))[0][1]["cls"] == b"1"
+
+    write(train, "cat/new.jpg")
+    assert packed([str(train)], console=quiet) != first[:-1]
+
+
+def test_a_class_that_training_does_not_have(tmp_path, monkeypatch):
+    """A validation folder of another name would be another class: the error names it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    quiet = Console(quiet=True)
+    shards = packed([str(write(tmp_path / "train", "cat/a.jpg"))], console=quiet)
+
+    with pytest.raises(ValueError, match=re.escape("got 'cow', which is none of ['cat'].")):
+        packed([str(write(tmp_path / "val", "cow/a.jpg"))], console=quiet, like=shards)
+
+
+def test_on_the_command_line(tmp_path):
+    """``foveal pack`` writes shards and says what it found, and ``foveal zoom`` takes the folder itself."""
+    folder = write(tmp_path / "in", "cat/a.jpg", "dog/b.jpg", "note.txt")
+
+    def foveal(*words):
+        command = [sys.executable, "-m", "foveal.tools", *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    made = foveal("pack", folder, "--out", tmp_path / "out")
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.splitlines() == [
+        "2 images in 1 shards, 2 classes",
+        "1 files belong to no image and were left out, the first: note.txt",
+    ]
+    assert foveal("pack", folder, "--out", tmp_path / "out").stderr.startswith("foveal: out must be a folder")
+
+
+@pytest.mark.parametrize(
+    ("verb", "work"),
+    [
+        (["zoom", "--out", "made"], "foveal.tools.offline.zoom.zoom_shards"),
+        (["train", "--out", "made", "--val", "in"], "foveal.tools.training.train.train"),
+        (["view"], "foveal.tools._view.view_shards"),
+    ],
+)
+def test_verbs_take_a_folder_of_images(tmp_path, monkeypatch, verb, work):
+    """Where shards are expected, a folder of images is packed into the cache and its shards are handed on."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "in", "cat/a.jpg", "dog/b.jpg")
+    given = []
+    monkeypatch.setattr(work, lambda urls, *_, **options: given.append((urls, options.get("val"))))
+
+    done = CliRunner().invoke(app, [verb[0], "in", *verb[1:]])
+
+    assert done.exit_code == 0, done.output
+    [(urls, val)] = given
+    assert [key for key, _ in read(urls)] == ["cat/a", "dog/b"]
+    assert val in (None, urls)

@@ -1,0 +1,58 @@
+"""``foveal pack``: its options."""
+
+# ruff: noqa: PLC0415 - imported when it runs: `foveal --help` answers at once
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def pack(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="A folder of images, either in folders named by their class or without classes."),
+    ],
+    *,
+    out: Annotated[
+        Path,
+        typer.Option(file_okay=False, help="The folder to write shards to; it is made.", show_default=False),
+    ],
+    shard_size: Annotated[
+        str, typer.Option(help="Begin a new shard when the files in one reach this size.")
+    ] = "500MB",
+    no_labels: Annotated[
+        bool, typer.Option("--no-labels", help="Do not take the names of folders for classes.")
+    ] = False,
+    shuffle: Annotated[
+        bool,
+        typer.Option(
+            "--shuffle",
+            help="Write the samples in a random order, for readers that shuffle only neighbouring samples.",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the shards that are already in OUT.")
+    ] = False,
+) -> None:
+    """Write the images of a folder to WebDataset shards, with an index beside each.
+
+    Each image becomes one sample, its bytes unchanged. Files that share its
+    name are added to the sample: 0001.json and 0001.mask.png belong to
+    0001.jpg. If every image lies in a folder below FOLDER, the name of the
+    first folder on its path is its class: the sample gets the number of the
+    class as its cls member, and OUT/classes.txt lists the names.
+    """
+    from rich.console import Console
+
+    from foveal.tools.packing.pack import pack as pack_folder
+
+    pack_folder(
+        folder,
+        out,
+        shard_size=shard_size,
+        labelled=False if no_labels else None,
+        shuffle=shuffle,
+        overwrite=overwrite,
+        console=Console(soft_wrap=True, highlight=False, markup=False),
+    )
