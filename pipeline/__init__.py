@@ -4,19 +4,22 @@ from foveal.pipeline._loader import ZoomLoader
 from foveal.pipeline._zoom_collate import ZoomCollate
 from foveal.pipeline.decode import DecodeError, DecodeMode, Decoder, EncodedImage, decode, peek
 from foveal.pipeline.epoch import Augment, LastBatch
-from foveal.pipeline.faults import BadSample, OnBad, Quarantine, TooManyBadSamplesError
+from foveal.pipeline.faults import BadSample, FaultKind, OnBad, Quarantine, TooManyBadSamplesError
 from foveal.pipeline.fields import Boxes, BoxFormat, Field, Mask, Points, SpatialField, WarpedBoxes
 from foveal.pipeline.flow import LoaderStats
+from foveal.shards import DataError
 
 __all__ = [
     "Augment",
     "BadSample",
     "BoxFormat",
     "Boxes",
+    "DataError",
     "DecodeError",
     "DecodeMode",
     "Decoder",
     "EncodedImage",
+    "FaultKind",
     "Field",
     "LastBatch",
     "LoaderStats",

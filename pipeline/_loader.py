@@ -160,7 +160,7 @@ class ZoomLoader:
         self.device = choose_device(device, zoom)
         self.fields = parse_fields(fields, guide=guide_of(unwrapped(zoom)))
         self.stats = LoaderStats()
-        self._bad = BadSamples(on_bad, max_bad_fraction, quarantine)
+        self._bad = BadSamples(on_bad, max_bad_fraction, quarantine, asked=self.fields.asked)
         self._shuffle = shuffle
         self._seed = seed
         self._epoch = 0
@@ -205,7 +205,7 @@ class ZoomLoader:
 
     @property
     def bad_samples(self) -> list[BadSample]:
-        """The bad samples that this loader has met, each once: ``(url, key, reason)``."""
+        """The bad samples that this loader has met, each once."""
         return self._bad.all()
 
     @property

@@ -1,15 +1,28 @@
-"""What can be wrong with data at rest: an error where nothing can be read, a warning where the rest can."""
+"""What can be wrong with data: an error if nothing can be read, a warning if the rest can.
+
+::
+
+    DataError                        the data is at fault, not the program
+    ├── ShardError                   a shard, or a sample in it
+    │   └── RemoteError              a server did not deliver it
+    ├── TooManyBadSamplesError       of foveal.pipeline: an epoch has more bad samples than allowed
+    └── TooManyFailuresError         of foveal zoom: more samples failed than allowed
+"""
 
 
-class ShardError(Exception):
+class DataError(Exception):
+    """The data is at fault, not the program: a shard, a sample, or too many of them."""
+
+
+class ShardError(DataError):
     """A shard, or a sample in it, cannot be read.
 
-    Reads as ``url: key: reason``, without the key where the whole shard is meant.
+    Reads as ``url: key: reason``, without the key if the whole shard is meant.
 
     Args:
         url: The shard, spelled as the caller spelled it.
         key: The sample's key, or None when it is about the shard.
-        reason: What is wrong and, where something can be done, what to do.
+        reason: What is wrong and, if something can be done, what to do.
 
     Example:
         >>> str(ShardError("train-000012.tar", "n01440764_10026", "jpg member is truncated"))

@@ -5,7 +5,7 @@ import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, SupportsIndex
 
@@ -32,11 +32,13 @@ class Sample:
         key: What the names of its members share, folders included: ``dir/photo`` of ``dir/photo.jpg``.
         url: The shard, as ``Shards.urls`` spells it.
         members: Content by lower-case extension, in the order of the tar: ``{"jpg": ..., "cls": ...}``.
+        number_in_shard: Its number among the samples of its shard, from 0.
     """
 
     key: str
     url: str
     members: dict[str, bytes]
+    number_in_shard: int = field(default=-1, compare=False)
 
 
 class Shards:
@@ -154,7 +156,7 @@ class Shards:
         wanted = [member for member in entries if members is None or member.ext.lower() in members]
         # by its state, too: an index that was read again is of the state that is there by now
         content = read_members(url, self._tar(shard, lines.stamp), wanted)
-        return Sample(entries[0].key, url, content)
+        return Sample(entries[0].key, url, content, place)
 
     def key(self, index: SupportsIndex) -> str:
         """Return a sample's key, of which nothing but the index is read; raise as :meth:`read` does."""

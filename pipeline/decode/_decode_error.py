@@ -1,5 +1,9 @@
 """What is wrong with an image."""
 
+from typing import Literal
+
+DecodeFault = Literal["corrupt", "too_large", "unsupported"]
+
 
 class DecodeError(Exception):
     """An image that cannot be decoded. Reads as ``image 3 is empty: 0 bytes``.
@@ -7,15 +11,22 @@ class DecodeError(Exception):
     Attributes:
         reason: What is wrong with it, as in "is empty: 0 bytes".
         index: Which one of the images given to the decoder, None when there was just one.
+        kind: ``"corrupt"``, or ``"too_large"`` or ``"unsupported"`` if the image is whole and other settings, or another
+            package, would let it be read.
     """
 
-    def __init__(self, reason: str, index: int | None = None) -> None:
-        super().__init__(reason, index)  # as args, so that it pickles
+    def __init__(self, reason: str, index: int | None = None, kind: DecodeFault = "corrupt") -> None:
+        super().__init__(reason, index, kind)  # as args, so that it pickles
         self.reason = reason
         self.index = index
+        self.kind: DecodeFault = kind
 
     def __str__(self) -> str:
         return f"image {self.reason}" if self.index is None else f"image {self.index} {self.reason}"
+
+    def at(self, index: int) -> "DecodeError":
+        """Return the same error for one of several images."""
+        return DecodeError(self.reason, index, self.kind)
 
 
 def check_pixels(height: int, width: int, max_pixels: int | None) -> None:
@@ -26,4 +37,4 @@ def check_pixels(height: int, width: int, max_pixels: int | None) -> None:
     """
     if max_pixels is not None and height * width > max_pixels:
         size = f"{height} × {width} pixels (height × width)"
-        raise DecodeError(f"has more pixels than max_pixels={max_pixels}: {size}")
+        raise DecodeError(f"has more pixels than max_pixels={max_pixels}: {size}", kind="too_large")

@@ -78,7 +78,7 @@ class Decoding:
         images = self.result()
         for index, image in enumerate(images):
             if isinstance(image, DecodeError):
-                raise DecodeError(image.reason, index)
+                raise image.at(index)
         return cast("list[Tensor]", images)
 
     def drain(self) -> None:
@@ -260,4 +260,4 @@ def _peeked(file: bytes, index: int) -> EncodedImage:
     try:
         return peek(file)
     except DecodeError as error:
-        raise DecodeError(error.reason, index) from error
+        raise error.at(index) from error

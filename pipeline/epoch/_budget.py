@@ -38,7 +38,8 @@ class Budget:
         if self._strict and share_of([image]) > self._total:
             raise DecodeError(
                 f"takes more memory than memory_budget={self._total:,.0f}: {image.height} × {image.width} pixels "
-                f"(height × width), {share_of([image]):,} bytes"
+                f"(height × width), {share_of([image]):,} bytes",
+                kind="too_large",
             )
 
     def has_room(self, share: int) -> bool:

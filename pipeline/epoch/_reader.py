@@ -43,6 +43,7 @@ class Encoded:
         valid: Whether it counts, or only fills its place.
         place: Where it goes.
         ordinal: Its number among the samples.
+        number_in_shard: Its number among those of its shard.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Encoded:
     valid: bool
     place: Place
     ordinal: int
+    number_in_shard: int
 
 
 class SampleReader:
@@ -99,31 +101,42 @@ class SampleReader:
             ShardError: The sample is bad, and that shall be raised; or its shard cannot be read.
             TooManyBadSamplesError: So they are, or there is none to stand in.
         """
+        first: BadSample | None = None
         for attempt in range(tries, _TRIES + 1):
-            encoded = self._try(Place(position, attempt))
-            if encoded is not None or self._bad.on_bad == "drop":
-                return encoded
+            tried = self._try(Place(position, attempt))
+            if isinstance(tried, Encoded):
+                return tried
+            if self._bad.on_bad == "drop":
+                return None
+            first = first or tried
         raise TooManyBadSamplesError(
-            f"{_TRIES} samples in a row are bad, there is none to put in their place: see loader.bad_samples."
+            f"{_TRIES} samples in a row are bad, there is none to put in their place: the first is {first} – run "
+            "`foveal verify` on the shards; loader.bad_samples has all."
         )
 
-    def instead_of(self, encoded: Encoded, reason: str) -> Encoded | None:
+    def instead_of(self, encoded: Encoded, fault: DecodeError | MemberError) -> Encoded | None:
         """The same for a place whose sample turned out bad later on."""
-        self._bad.add(BadSample(encoded.url, encoded.key, reason))
+        self._record(encoded, fault)
         if self._bad.on_bad == "drop":
             return None
         return self.take(encoded.place.position, encoded.place.tries + 1)
 
-    def _try(self, place: Place) -> Encoded | None:
+    def _try(self, place: Place) -> Encoded | BadSample:
         ordinal = self._ordinal(place)
-        sample = self._read(ordinal)  # storage that fails is no bad sample: it raises
-        if self._bad.is_known(sample.url, sample.key):
-            return None
+        sample = self._read(ordinal)  # a storage failure is not a bad sample; it raises
+        known = self._bad.known(sample.url, sample.key, sample.number_in_shard)
+        if known is not None:
+            return known
         try:
             return self._encoded(sample, place, ordinal)
         except (MemberError, DecodeError) as error:
-            self._bad.add(BadSample(sample.url, sample.key, str(error)))
-            return None
+            return self._record(sample, error)
+
+    def _record(self, sample: Sample | Encoded, fault: DecodeError | MemberError) -> BadSample:
+        field = self._fields.image_name if isinstance(fault, DecodeError) else fault.field
+        bad = BadSample(sample.url, sample.key, str(fault), fault.kind, field, sample.number_in_shard)
+        self._bad.add(bad)
+        return bad
 
     def _encoded(self, sample: Sample, place: Place, ordinal: int) -> Encoded:
         image = peek(self._fields.encoded_image(sample.members), max_pixels=self._max_pixels)
@@ -141,6 +154,7 @@ class SampleReader:
             valid=place.tries == 0 and place.position < len(self._order),
             place=place,
             ordinal=ordinal,
+            number_in_shard=sample.number_in_shard,
         )
 
     def _ordinal(self, place: Place) -> int:

@@ -20,7 +20,7 @@ from foveal.pipeline.epoch._budget import Budget, share_of
 from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._micro_batch import AHEAD
 from foveal.pipeline.epoch._reader import Encoded
-from foveal.pipeline.fields import Fields, first_misfit, warp_labels
+from foveal.pipeline.fields import Fields, MemberError, first_misfit, warp_labels
 from foveal.pipeline.flow import Background, LoaderStats, Streams, in_threads, to_device
 from foveal.sampler import Zoomed, lowres
 
@@ -94,7 +94,7 @@ def _pixels(samples: list[Encoded]) -> int:
 def decode_micro_batches(
     micro_batches: Stage[tuple[list[Encoded], bool]],
     decoder: Decoder,
-    instead_of: Callable[[Encoded, str], Encoded | None],
+    instead_of: Callable[[Encoded, DecodeError | MemberError], Encoded | None],
     lowres_size: tuple[int, int] | None,
     stats: LoaderStats,
     *,
@@ -208,7 +208,7 @@ def _settle(
     samples: list[Encoded],
     decoding: Decoding,
     decoder: Decoder,
-    instead_of: Callable[[Encoded, str], Encoded | None],
+    instead_of: Callable[[Encoded, DecodeError | MemberError], Encoded | None],
     stats: LoaderStats,
 ) -> tuple[list[Encoded], list[Tensor]]:
     """Wait for the pixels; what cannot be decoded makes room for what can, or for nothing."""
@@ -241,9 +241,9 @@ def _views(
     return to_device(torch.stack(views), device) if views else torch.empty(0, 2, 3, device=device)
 
 
-def _fault(sample: Encoded, image: Tensor | DecodeError) -> str | None:
+def _fault(sample: Encoded, image: Tensor | DecodeError) -> DecodeError | MemberError | None:
     if isinstance(image, DecodeError):
-        return str(image)
+        return image
     return first_misfit(sample.located, _original_size(sample, image))
 
 

@@ -1,6 +1,15 @@
 """A sample that cannot be delivered."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+FaultKind = Literal["bad_label", "corrupt", "missing_member", "too_large", "unreadable_member", "unsupported"]
+"""What is wrong with a sample, in one word.
+
+``corrupt``: the image cannot be decoded. ``missing_member``: it has no image, or not a label that was asked for.
+``bad_label``: a label does not hold what its name says, or does not belong to the image. ``unreadable_member``: the tar
+does not hold a member in one readable piece, or holds it twice. ``too_large`` and ``unsupported``: nothing is wrong with
+the file, but the present settings refuse it (``max_pixels``), or a package or setting to read it is missing.
+"""
 
 
 class BadSample(NamedTuple):
@@ -14,6 +23,15 @@ class BadSample(NamedTuple):
 
     reason: str
     """What is wrong, such as "image is empty: 0 bytes"; up to the colon the same for all with this fault."""
+
+    kind: FaultKind
+    """The same in one word."""
+
+    field: str = ""
+    """The field that it was found bad for, by its member extensions, such as "jpg;jpeg;png;webp"; "" for the whole sample."""
+
+    number_in_shard: int = -1
+    """Its number among the samples of its shard, from 0: several may have one key. -1 if that is not known."""
 
     @property
     def fault(self) -> str:

@@ -3,17 +3,23 @@
 import os
 import threading
 from collections import Counter
+from collections.abc import Collection
 from typing import Literal, get_args
 
 from foveal.pipeline.faults._bad_sample import BadSample
 from foveal.pipeline.faults._quarantine import Quarantine
-from foveal.shards import ShardError
+from foveal.shards import DataError, ShardError
 
 OnBad = Literal["substitute", "drop", "raise"]
 """What becomes of a sample that cannot be used, as :class:`ZoomLoader` has it."""
 
+# Other settings may read what these found: the image is looked at again, which costs its header.
+_MAY_PASS = frozenset({"too_large", "unsupported"})
 
-class TooManyBadSamplesError(RuntimeError):
+_Identity = tuple[str, str, int]
+
+
+class TooManyBadSamplesError(DataError, RuntimeError):
     """More samples are bad than ``max_bad_fraction`` allows, or none is left to stand in for them."""
 
 
@@ -24,12 +30,20 @@ class BadSamples:
         on_bad: What the loader does about them.
         max_fraction: Of an epoch's samples on this rank, as many may turn out bad.
         quarantine: The file that they are kept in, if any.
+        asked: What the loader reads of each sample: the names of its fields. What a file says about others does not count.
 
     Raises:
         ValueError: An argument that makes no sense, with its value.
     """
 
-    def __init__(self, on_bad: OnBad, max_fraction: float, quarantine: str | os.PathLike[str] | None) -> None:
+    def __init__(
+        self,
+        on_bad: OnBad,
+        max_fraction: float,
+        quarantine: str | os.PathLike[str] | None,
+        *,
+        asked: Collection[str] = (),
+    ) -> None:
         if on_bad not in get_args(OnBad):
             raise ValueError(f"on_bad must be one of {', '.join(get_args(OnBad))}, got {on_bad!r}.")
         if not 0 <= max_fraction <= 1:
@@ -37,8 +51,10 @@ class BadSamples:
         self.on_bad = on_bad
         self._max_fraction = max_fraction
         self._quarantine = None if quarantine is None else Quarantine(quarantine)
-        self._met: dict[tuple[str, str], BadSample] = {}
-        self._known: set[tuple[str, str]] = set()
+        self._asked = frozenset(asked) | {""}
+        self._met: dict[_Identity, BadSample] = {}
+        self._known: dict[_Identity, BadSample] = {}
+        self._may_pass: set[tuple[object, ...]] = set()
         self._new: list[BadSample] = []
         self._epoch_samples = 0
         self._lock = threading.Lock()
@@ -48,7 +64,16 @@ class BadSamples:
         with self._lock:
             self._new, self._epoch_samples = [], samples
             if self._quarantine is not None:
-                self._known |= {(bad.url, bad.key) for bad in self._quarantine.read()}
+                self._learn(self._quarantine.read())
+
+    def _learn(self, listed: list[BadSample]) -> None:
+        for bad in listed:
+            if bad.field not in self._asked:
+                continue
+            if bad.kind in _MAY_PASS:
+                self._may_pass.add(_finding(bad))
+            else:
+                self._known.setdefault(_identity(bad), bad)
 
     def all(self) -> list[BadSample]:
         """Return those that were met, each once, in the order in which they were."""
@@ -56,13 +81,13 @@ class BadSamples:
             return list(self._met.values())
 
     def of_epoch(self) -> list[BadSample]:
-        """Return those of this epoch that nobody knew of before."""
+        """Return those of this epoch that were not known before."""
         with self._lock:
             return list(self._new)
 
-    def is_known(self, url: str, key: str) -> bool:
-        """Say whether a sample need not be tried any more."""
-        return (url, key) in self._known
+    def known(self, url: str, key: str, number_in_shard: int) -> BadSample | None:
+        """Return what is known to be wrong with a sample, None for one that is to be tried."""
+        return self._known.get((url, key, number_in_shard)) or self._known.get((url, key, -1))
 
     def add(self, bad: BadSample) -> None:
         """Record a sample.
@@ -72,17 +97,22 @@ class BadSamples:
             TooManyBadSamplesError: It is one too many.
         """
         with self._lock:
-            if self.is_known(bad.url, bad.key):  # found in two places at once, as itself and standing in
+            if self.known(
+                bad.url, bad.key, bad.number_in_shard
+            ):  # found twice at once, as itself and standing in
+                return
+            if _finding(bad) in self._may_pass:  # the file had it, and nothing has changed
+                self._known[_identity(bad)] = bad
                 return
             self._new.append(bad)
-            self._met.setdefault((bad.url, bad.key), bad)
+            self._met.setdefault(_identity(bad), bad)
             # Without a file to remove it from, a sample that was raised is raised again.
             if self._quarantine is not None or self.on_bad != "raise":
-                self._known.add((bad.url, bad.key))
+                self._known[_identity(bad)] = bad
             if self._quarantine is not None:
                 self._quarantine.add([bad])
             if self.on_bad == "raise":
-                raise ShardError(*bad)
+                raise ShardError(bad.url, bad.key, bad.reason)
             if len(self._new) > self._max_fraction * self._epoch_samples:
                 raise TooManyBadSamplesError(self._too_many())
 
@@ -94,3 +124,11 @@ class BadSamples:
             f"max_bad_fraction={self._max_fraction} allows: {faults}; the last is {self._new[-1]} – run "
             "`foveal verify` on the shards, or raise max_bad_fraction."
         )
+
+
+def _identity(bad: BadSample) -> _Identity:
+    return bad.url, bad.key, bad.number_in_shard
+
+
+def _finding(bad: BadSample) -> tuple[object, ...]:
+    return *_identity(bad), bad.kind, bad.field

@@ -2,10 +2,18 @@
 
 import json
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, get_args
 
-from foveal.pipeline.faults._bad_sample import BadSample
+from foveal.pipeline.faults._bad_sample import BadSample, FaultKind
+
+# Reasons of files that were written before each line had its kind and its field.
+_OLD_REASON = re.compile(
+    r"member is missing: there is no (?P<missing>.+)"
+    r"|(?P<member>\S+) is not (an integer|JSON|UTF-8 text|a NumPy array of numbers):"
+)
 
 
 class Quarantine:
@@ -24,10 +32,10 @@ class Quarantine:
             raise ValueError(f"quarantine must be a file in a folder that exists, got {str(path)!r}.")
 
     def read(self) -> list[BadSample]:
-        """Return the samples in the order in which they were added, none where there is no file.
+        """Return the samples in the order in which they were added, none if there is no file.
 
         Raises:
-            ValueError: A line is none of ours.
+            ValueError: A line was not written by a quarantine.
         """
         try:
             lines = self.path.read_bytes().splitlines()
@@ -52,11 +60,32 @@ class Quarantine:
 
     def _parse(self, line: bytes, number: int) -> BadSample | None:
         try:
-            return BadSample(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            if b'{"url": '.startswith(line[:8]):  # nothing, or what a killed process began
+            return _sample_of(json.loads(line))
+        except (ValueError, TypeError, KeyError) as error:
+            # nothing, what a killed process began, or a kind that only a newer version knows
+            if b'{"url": '.startswith(line[:8]):
                 return None
             raise ValueError(
                 f"quarantine must be a JSON-lines file of bad samples, got {line[:80]!r} in line {number} of "
                 f"{str(self.path)!r} – name another file."
             ) from error
+
+
+def _sample_of(entry: Mapping[str, Any]) -> BadSample:
+    if "kind" not in entry:
+        kind, field = _old_kind_and_field(entry["reason"])
+        return BadSample(**entry, kind=kind, field=field)
+    if entry["kind"] not in get_args(FaultKind):
+        raise ValueError(entry["kind"])
+    return BadSample(**entry)
+
+
+def _old_kind_and_field(reason: str) -> tuple[FaultKind, str]:
+    """Return what an old line's reason says of them; the field is "" if it does not say."""
+    match = _OLD_REASON.match(reason)
+    if match is not None and match["missing"]:
+        return "missing_member", match["missing"].replace(" or ", ";")
+    if reason.startswith("image has more pixels than max_pixels"):
+        return "too_large", ""
+    field = "" if match is None else match["member"]
+    return ("corrupt" if reason.startswith("image ") else "bad_label"), field

@@ -1,7 +1,7 @@
 """Fields of a sample: members of a shard, and labels that follow the zoom."""
 
 from foveal.pipeline.fields._boxes import Boxes, BoxFormat, WarpedBoxes, guide_of
-from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, parse_fields
+from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, field_name, parse_fields
 from foveal.pipeline.fields._mask import Mask
 from foveal.pipeline.fields._members import MemberError, alternatives, encode_array, find_member, kind_of
 from foveal.pipeline.fields._points import Points
@@ -22,6 +22,7 @@ __all__ = [
     "alternatives",
     "collate",
     "encode_array",
+    "field_name",
     "find_member",
     "first_misfit",
     "guide_of",

@@ -1,6 +1,7 @@
 """What a batch is made of: webdataset's member names, labels that follow the zoom, and the loader's own fields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foveal.pipeline.fields._members import alternatives, find_member, kind_of, parse_member
+from foveal.pipeline.fields._members import MemberError, alternatives, find_member, kind_of, parse_member
 from foveal.pipeline.fields._spatial_field import SpatialField
 from foveal.shards.naming import INTEGERS
 
@@ -63,19 +64,38 @@ class Fields:
 
     def encoded_image(self, members: Mapping[str, bytes]) -> bytes:
         """Return the member that holds the image, still encoded."""
-        return members[find_member(self.image, members)]
+        with _read_for(self.image_name):
+            return members[find_member(self.image, members)]
 
     def labels(self, members: Mapping[str, bytes]) -> dict[str, Any]:
         """Return what the members hold that are plain fields and no image, parsed by their extension."""
-        names = (name for name in self.names if isinstance(name, str) and name not in OWN_FIELDS)
-        return {name: parse_member(name, members) for name in names if not self.is_image(name)}
+        labels: dict[str, Any] = {}
+        for name in self.names:
+            if isinstance(name, str) and name not in OWN_FIELDS and not self.is_image(name):
+                with _read_for(field_name(name)):
+                    labels[name] = parse_member(name, members)
+        return labels
 
     def located(
         self, members: Mapping[str, bytes], *, max_pixels: int | None = None
     ) -> dict[SpatialField, Tensor]:
         """Return the labels that follow the zoom, as they lie in the original; masks of at most so many pixels."""
-        fields = (field for field in self._read if isinstance(field, SpatialField))
-        return {field: field.read(members, max_pixels=max_pixels) for field in fields}
+        located: dict[SpatialField, Tensor] = {}
+        for field in self._read:
+            if isinstance(field, SpatialField):
+                with _read_for(field_name(field)):
+                    located[field] = field.read(members, max_pixels=max_pixels)
+        return located
+
+    @property
+    def image_name(self) -> str:
+        """The image's name as :func:`field_name` gives it."""
+        return ";".join(self.image)
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """What is read of each sample: the names of the fields, and of the image, as :func:`field_name` gives them."""
+        return frozenset(map(field_name, self._read))
 
     @property
     def _read(self) -> tuple[Field, ...]:
@@ -112,6 +132,26 @@ def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) 
         raise ValueError(f"fields must name exactly one image and nothing twice, got {names!r}.")
     of_guide = (name for name in names if guide is not None and _is_same_place(name, guide))
     return Fields(names=names, image=_extensions(images[0]), guide=next(of_guide, guide))
+
+
+def field_name(field: Field) -> str:
+    """Return a name that two fields share only if both read the same from a sample.
+
+    Returns:
+        The extensions of a plain field, such as ``"jpg;jpeg;png;webp"`` for ``"image"``; for labels that follow the zoom the
+        expression that makes them.
+    """
+    return repr(field) if isinstance(field, SpatialField) else ";".join(_extensions(field))
+
+
+@contextmanager
+def _read_for(name: str) -> Iterator[None]:
+    """Tell an error for which field its member was read."""
+    try:
+        yield
+    except MemberError as error:
+        error.field = name
+        raise
 
 
 def collate(name: str, values: list[Any]) -> Any:

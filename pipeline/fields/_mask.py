@@ -50,7 +50,10 @@ class Mask(SpatialField):
         try:
             return class_ids_with_pillow(members[extension], max_pixels=max_pixels)
         except DecodeError as error:
-            raise MemberError(f"{extension} {error.reason}") from error
+            too_large = error.kind == "too_large"
+            raise MemberError(
+                f"{extension} {error.reason}", "too_large" if too_large else "bad_label"
+            ) from error
 
     def misfit(self, label: Tensor, size: tuple[int, int]) -> str | None:
         """Refuse another aspect than the image's; rounding to whole pixels may have changed it by less than one."""

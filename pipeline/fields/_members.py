@@ -4,7 +4,7 @@ import io
 import json
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,8 +14,21 @@ _short = reprlib.Repr()  # a label may be long
 _short.maxlevel = 3
 
 
+MemberFault = Literal["bad_label", "missing_member", "too_large"]
+
+
 class MemberError(Exception):
-    """A member that is missing or does not hold what its name says. The reader adds shard and key."""
+    """A member that is missing or does not hold what its name says. The reader adds shard and key.
+
+    Attributes:
+        kind: What is wrong with it, in one word.
+        field: The name of the field that it was read for; :class:`Fields` sets it.
+    """
+
+    def __init__(self, reason: str, kind: MemberFault = "bad_label", field: str = "") -> None:
+        super().__init__(reason)
+        self.kind: MemberFault = kind
+        self.field = field
 
 
 def alternatives(name: str) -> tuple[str, ...]:
@@ -32,7 +45,7 @@ def find_member(extensions: Iterable[str], members: Mapping[str, bytes]) -> str:
     for extension in extensions:
         if extension in members:
             return extension
-    raise MemberError(f"member is missing: there is no {' or '.join(extensions)}")
+    raise MemberError(f"member is missing: there is no {' or '.join(extensions)}", "missing_member")
 
 
 def kind_of(extension: str) -> str:

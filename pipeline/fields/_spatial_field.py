@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foveal.pipeline.fields._members import alternatives
+from foveal.pipeline.fields._members import MemberError, alternatives
 
 
 class SpatialField(ABC):
@@ -79,10 +79,13 @@ Located = Mapping[SpatialField, Tensor]
 """The labels of one sample that lie in its image."""
 
 
-def first_misfit(located: Located, size: tuple[int, int]) -> str | None:
-    """Say why one of a sample's labels cannot belong to its upright image, None where all can."""
-    reasons = (field.misfit(label, size) for field, label in located.items())
-    return next((reason for reason in reasons if reason is not None), None)
+def first_misfit(located: Located, size: tuple[int, int]) -> MemberError | None:
+    """Return why one of a sample's labels cannot belong to its upright image, None if all can."""
+    for field, label in located.items():
+        reason = field.misfit(label, size)
+        if reason is not None:
+            return MemberError(reason, field=repr(field))
+    return None
 
 
 def warp_labels(

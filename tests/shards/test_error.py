@@ -1,6 +1,6 @@
 import pickle
 
-from foveal.shards import ShardError
+from foveal.shards import DataError, ShardError
 
 
 def test_reads_as_url_key_reason():
@@ -22,3 +22,16 @@ def test_pickles():
     error = pickle.loads(pickle.dumps(ShardError("a.tar", "k", "why")))
 
     assert (error.url, error.key, error.reason, str(error)) == ("a.tar", "k", "why", "a.tar: k: why")
+
+
+def test_one_error_above_all_that_data_can_be_guilty_of():
+    """Who catches it catches a shard, a sample, and too many of them, and no error of the program."""
+    from foveal.pipeline import TooManyBadSamplesError
+    from foveal.shards._error import RemoteError
+    from foveal.tools.offline.zoom import TooManyFailuresError
+
+    assert all(
+        issubclass(kind, DataError)
+        for kind in (ShardError, RemoteError, TooManyBadSamplesError, TooManyFailuresError)
+    )
+    assert not issubclass(DataError, ValueError | OSError | RuntimeError)

@@ -168,3 +168,26 @@ def test_missing_extra(monkeypatch, capsys):
     monkeypatch.setattr(foveal.tools._index, "index_shards", without("foveal.nothing"))
     with pytest.raises(ModuleNotFoundError):
         main()
+
+
+def test_data_at_fault_ends_with_one_line(monkeypatch, capsys):
+    """Whichever of the errors it is; an error of the program keeps its traceback."""
+    import foveal.tools._index
+    from foveal.pipeline import TooManyBadSamplesError
+    from foveal.tools import main
+
+    def failing(error):
+        def index_shards(*arguments, **options):
+            raise error
+
+        return index_shards
+
+    monkeypatch.setattr(sys, "argv", ["foveal", "index", "a.tar"])
+    monkeypatch.setattr(foveal.tools._index, "index_shards", failing(TooManyBadSamplesError("all\nbad")))
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert capsys.readouterr().err == "foveal: all bad\n"
+
+    monkeypatch.setattr(foveal.tools._index, "index_shards", failing(RuntimeError("a fault of ours")))
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        main()

@@ -14,7 +14,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from foveal.pipeline import ZoomLoader
+from foveal.pipeline import BadSample, ZoomLoader
 from foveal.pipeline.decode import default_num_threads
 from foveal.pipeline.epoch import MICRO_BATCH
 from foveal.shards import ShardError, Shards, ShardWarning, ShardWriter, write_index
@@ -26,7 +26,6 @@ from foveal.tools.offline.shard_files import (
     OK,
     SampleRow,
     ShardStats,
-    Status,
     count_failures,
     format_table,
     index_name,
@@ -155,20 +154,19 @@ class ShardZoomer:
                         writer.write(sample)
                     last_key = row.key
                 advance(len(batch[0]))
-        reasons = {bad.key: bad.reason for bad in self._loader.bad_samples}
+        bad = {sample.number_in_shard: sample for sample in self._loader.bad_samples}
         advance(len(self._shards) - len(rows))
-        return [rows.get(k) or self._failed(k, reasons) for k in range(len(self._shards))]
+        return [rows.get(k) or self._failed(k, bad.get(k)) for k in range(len(self._shards))]
 
     def _encoded(self, sample: Delivered) -> tuple[dict[str, Any], SampleRow]:
         return encode_sample(sample, self._job.recipe, self._job.zoom)
 
-    def _failed(self, index: int, reasons: Mapping[str, str]) -> SampleRow:
+    def _failed(self, index: int, bad: BadSample | None) -> SampleRow:
         sample = self._shards[index]
-        if sample.key not in reasons:
+        if bad is None:
             raise ShardError(sample.url, sample.key, "was neither delivered nor found to be bad")
-        reason = reasons[sample.key]
         sha256 = image_hash(sample.members, self._job.recipe.image)
-        return SampleRow(sample.key, status_of(reason), reason, sha256=sha256)
+        return SampleRow(sample.key, bad.kind, bad.reason, sha256=sha256)
 
 
 def zoom_here(
@@ -188,15 +186,6 @@ def zoom_here(
     finally:
         for zoomer in waiting:
             zoomer.close()
-
-
-def status_of(reason: str) -> Status:
-    """Return the kind of a fault that the loader found."""
-    if reason.startswith("member is missing"):
-        return "missing_member"
-    if reason.startswith("image has more pixels than max_pixels"):
-        return "too_large"
-    return "corrupt" if reason.startswith("image ") else "bad_label"
 
 
 @contextmanager

@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
+from foveal.pipeline import FaultKind
 from foveal.shards.naming import is_remote, local_path
 from foveal.shards.store import Store
 
 OK: Final = "ok"
-Status = Literal["ok", "corrupt", "too_large", "missing_member", "bad_label", "duplicate_key"]
+Status = FaultKind | Literal["ok", "duplicate_key"]
 _STATS_VERSION = 1
 
 

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from foveal.shards import Shards
+from foveal.shards import DataError, Shards
 from foveal.shards.store import Store, open_store
 from foveal.tools.console.choose_zoom import choose_patches, choose_zoom
 from foveal.tools.console.progress import progress_bar
@@ -28,7 +28,7 @@ Engine = Callable[[Job, Sequence[str], Store, Callable[[int], object]], Generato
 _READS = 32  # stats that are read side by side
 
 
-class TooManyFailuresError(RuntimeError):
+class TooManyFailuresError(DataError, RuntimeError):
     """More samples failed than ``max_failure_rate`` allows."""
 
 

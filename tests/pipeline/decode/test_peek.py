@@ -81,9 +81,17 @@ def test_no_image():
 
 def test_an_error_pickles():
     """It may cross processes."""
-    error = pickle.loads(pickle.dumps(DecodeError("is cut: here", 3)))
+    error = pickle.loads(pickle.dumps(DecodeError("is cut: here", 3, "unsupported")))
 
     assert (error.reason, error.index, str(error)) == ("is cut: here", 3, "image 3 is cut: here")
+    assert error.kind == "unsupported"
+
+
+def test_an_error_of_one_image_among_several():
+    """Only its place is added."""
+    error = DecodeError("is large: 9 pixels", kind="too_large").at(3)
+
+    assert (str(error), error.kind) == ("image 3 is large: 9 pixels", "too_large")
 
 
 def test_an_animation_stands_still():

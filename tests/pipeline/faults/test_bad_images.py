@@ -37,6 +37,18 @@ BAD = {
         "image has more pixels than max_pixels=178956970: 65535 × 65535 pixels (height × width)",
     ),
 }
+IMAGE = "jpg;jpeg;png;webp"
+KIND_AND_FIELD = {
+    "no image": ("missing_member", IMAGE),
+    "no label": ("missing_member", "cls"),
+    "wrong label": ("bad_label", "cls"),
+    "huge": ("too_large", IMAGE),
+}
+
+
+def bad_sample(url: str, key: str, what: str) -> BadSample:
+    kind, field = KIND_AND_FIELD.get(what, ("corrupt", IMAGE))
+    return BadSample(url, key, BAD[what][1], kind, field, int(key))
 
 
 def good(k: int) -> dict:
@@ -110,7 +122,7 @@ def test_each_fault_has_its_reason(one_of_each):
     with loader(url, on_bad="drop") as one:
         quiet_epoch(one)
 
-    expected = [BadSample(url, key, reason) for key, (_, reason) in zip(bad, BAD.values(), strict=True)]
+    expected = [bad_sample(url, key, what) for key, what in zip(bad, BAD, strict=True)]
     assert sorted(one.bad_samples) == expected
 
 
@@ -124,7 +136,7 @@ def test_raise(write_shard, kind):
             with pytest.raises(ShardError, match=f"^{re.escape(f'{url}: 20: {reason}')}$"):
                 epoch(one)
             assert foveal_threads() == []
-        assert one.bad_samples == [BadSample(url, "20", reason)]
+        assert one.bad_samples == [bad_sample(url, "20", kind)]
 
 
 def test_what_a_warning_says(write_shard):
@@ -179,16 +191,20 @@ def test_a_sample_that_is_found_twice_counts_once():
     bad = BadSamples("substitute", 0.1, None)
     bad.begin_epoch(10)
     for _ in range(2):
-        bad.add(BadSample("a.tar", "1", "image is empty"))
+        bad.add(BadSample("a.tar", "1", "image is empty", "corrupt"))
     assert len(bad.of_epoch()) == 1
     with pytest.raises(TooManyBadSamplesError, match=r"^2 of this epoch's 10 samples are bad"):
-        bad.add(BadSample("a.tar", "2", "image is empty"))
+        bad.add(BadSample("a.tar", "2", "image is empty", "corrupt"))
 
 
 def test_nothing_to_put_in_the_place(write_shard):
     """A data set without a good sample is no endless search."""
     url = write_shard([{"__key__": "0", "cls": 1}, {"__key__": "1", "cls": 1}])
-    message = "100 samples in a row are bad, there is none to put in their place: see loader.bad_samples."
+    message = (
+        "100 samples in a row are bad, there is none to put in their place: the first is "
+        f"{url}: 0: member is missing: there is no jpg or jpeg or png or webp – run `foveal verify` on the shards; "
+        "loader.bad_samples has all."
+    )
     with (
         loader(url, max_bad_fraction=1.0) as one,
         pytest.raises(TooManyBadSamplesError, match=re.escape(message)),

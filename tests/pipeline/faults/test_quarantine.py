@@ -3,16 +3,21 @@
 import json
 import multiprocessing
 import re
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foveal.pipeline import BadSample, Quarantine
+from foveal.pipeline import BadSample, FaultKind, Quarantine
 
 # Keys come out of tars: any bytes but NUL, those that are no UTF-8 as surrogates.
 TEXT = st.binary(min_size=1, max_size=12).map(lambda b: b.decode("utf-8", "surrogateescape"))
-SAMPLES = st.lists(st.builds(BadSample, TEXT, TEXT, TEXT), max_size=4)
+KINDS = st.sampled_from(get_args(FaultKind))
+SAMPLES = st.lists(
+    st.builds(BadSample, TEXT, TEXT, TEXT, KINDS, TEXT, st.integers(-1, 9)),
+    max_size=4,
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
@@ -29,11 +34,19 @@ def test_what_was_added_is_read(tmp_path, parts):
 
 def test_each_line_is_json(tmp_path):
     """Other tools read it."""
-    Quarantine(tmp_path / "bad.jsonl").add([BadSample("a.tar", "k", "image is empty: 0 bytes")])
+    reason = "image is empty: 0 bytes"
+    Quarantine(tmp_path / "bad.jsonl").add([BadSample("a.tar", "k", reason, "corrupt", "jpg", 3)])
 
     lines = (tmp_path / "bad.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"url": "a.tar", "key": "k", "reason": "image is empty: 0 bytes"}
+        {
+            "url": "a.tar",
+            "key": "k",
+            "reason": reason,
+            "kind": "corrupt",
+            "field": "jpg",
+            "number_in_shard": 3,
+        }
     ]
 
 
@@ -41,7 +54,7 @@ def test_each_line_is_json(tmp_path):
 def test_a_line_that_a_killed_process_left(tmp_path, cut):
     """What is not whole counts as not written, and the next is not lost for it."""
     path = tmp_path / "bad.jsonl"
-    first, second, third = (BadSample("a.tar", str(k), "r") for k in range(3))
+    first, second, third = (BadSample("a.tar", str(k), "r", "corrupt") for k in range(3))
     Quarantine(path).add([first, second])
     path.write_bytes(path.read_bytes()[:-cut])
 
@@ -66,7 +79,7 @@ def test_another_file(tmp_path):
 
 def _add(path, name):
     for k in range(100):
-        Quarantine(path).add([BadSample(name, str(k), "r" * 200)])
+        Quarantine(path).add([BadSample(name, str(k), "r" * 200, "corrupt")])
 
 
 def test_many_processes_add(tmp_path):
@@ -82,3 +95,35 @@ def test_many_processes_add(tmp_path):
     found = Quarantine(path).read()
     assert sorted(set(found)) == sorted(found)
     assert len(found) == 300
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind", "field"),
+    [
+        ("member is missing: there is no jpg or jpeg or png or webp", "missing_member", "jpg;jpeg;png;webp"),
+        ("member is missing: there is no lable", "missing_member", "lable"),
+        ("cls is not an integer: b'dog'", "bad_label", "cls"),
+        ("json is not JSON: b'{'", "bad_label", "json"),
+        ("json has no boxes: {}", "bad_label", ""),
+        ("json boxes has exchanged corners: row 0 is [3.0, 2.0, 1.0, 4.0]", "bad_label", ""),
+        ("image is cut: after 9000 bytes there is no end mark", "corrupt", ""),
+        ("image has more pixels than max_pixels=5: 2 × 3 pixels (height × width)", "too_large", ""),
+    ],
+)
+def test_a_file_of_an_older_version(tmp_path, reason, kind, field):
+    """Lines with a reason alone are read; kind and field are what the reason says."""
+    line = json.dumps({"url": "a.tar", "key": "k", "reason": reason})
+    (tmp_path / "bad.jsonl").write_text(line + "\n")
+
+    assert Quarantine(tmp_path / "bad.jsonl").read() == [BadSample("a.tar", "k", reason, kind, field)]
+
+
+@pytest.mark.parametrize("more", [{"kind": "odd"}, {"kind": "corrupt", "severity": 3}])
+def test_a_line_of_a_newer_version(tmp_path, more):
+    """What this version does not understand is passed over: the sample is tried again."""
+    known = BadSample("a.tar", "0", "r", "corrupt")
+    Quarantine(tmp_path / "bad.jsonl").add([known])
+    with (tmp_path / "bad.jsonl").open("a") as file:
+        file.write(json.dumps({"url": "a.tar", "key": "k", "reason": "r", **more}) + "\n")
+
+    assert Quarantine(tmp_path / "bad.jsonl").read() == [known]

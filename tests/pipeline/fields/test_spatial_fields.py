@@ -168,7 +168,7 @@ def test_what_makes_a_sample_a_bad_one(field, content, reason):
         read(field, **members)
 
     fault, _, detail = str(caught.value).partition(": ")
-    assert BadSample("u", "k", str(caught.value)).fault == fault == reason.split(":")[0]
+    assert BadSample("u", "k", str(caught.value), caught.value.kind).fault == fault == reason.split(":")[0]
     assert detail
 
 
@@ -261,7 +261,9 @@ def test_fields_are_values():
 
 
 def misfit(mask: tuple[int, int], size: tuple[int, int]) -> str | None:
-    return first_misfit({Mask("m.png"): torch.zeros(mask, dtype=torch.uint8)}, size)
+    found = first_misfit({Mask("m.png"): torch.zeros(mask, dtype=torch.uint8)}, size)
+    assert found is None or (found.kind, found.field) == ("bad_label", "Mask(source='m.png')")
+    return found and str(found)
 
 
 @settings(deadline=None)

@@ -26,7 +26,7 @@ class _Fake:
     """A loader's epoch and what it reports."""
 
     def __init__(self, keys, bad):
-        self.keys, self.bad_samples = keys, [BadSample("u", key, "r") for key in bad]
+        self.keys, self.bad_samples = keys, [BadSample("u", key, "r", "corrupt") for key in bad]
 
     def __enter__(self):
         return self

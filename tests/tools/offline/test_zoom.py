@@ -28,8 +28,7 @@ from foveal.sampler import (
 )
 from foveal.shards import Shards, ShardWriter
 from foveal.tools.offline.recipe import Recipe
-from foveal.tools.offline.shard import status_of
-from foveal.tools.offline.shard_files import name_of_zoomed
+from foveal.tools.offline.shard_files import format_table, name_of_zoomed, parse_table
 from foveal.tools.pictures.magnification import local_zoom
 from tests.checks import check_close
 from tests.pipeline.making import encode, picture
@@ -286,6 +285,21 @@ def test_every_sample_is_accounted_for(tmp_path):
     assert json.loads((tmp_path / "out/sizes.json").read_text()) == {"a.tar": 2, "b.tar": 0}
 
 
+def test_a_table_of_an_older_version():
+    """Is read as it was written."""
+    text = (
+        b'{"key": "a", "status": "ok", "reason": null, "size": [60, 90], "sha256": "0f", "zoom": [2.5, 0.5], "bytes": 9}\n'
+        b'{"key": "b", "status": "too_large", "reason": "image has more pixels than max_pixels=5: 2 \\u00d7 3 pixels '
+        b'(height \\u00d7 width)", "size": null, "sha256": "1f", "zoom": null, "bytes": 0}\n'
+    )
+
+    assert [(row.status, row.size, row.zoom) for row in parse_table(text)] == [
+        ("ok", (60, 90), (2.5, 0.5)),
+        ("too_large", None, None),
+    ]
+    assert format_table(parse_table(text)) == text
+
+
 def test_zoom_statistics(tmp_path):
     """Each row says how much was magnified, by the grid that the loader delivers."""
     urls = write_originals(tmp_path / "in", shards=1)
@@ -380,20 +394,6 @@ def test_names_that_are_taken(tmp_path):
         ValueError, match=r"urls must be of shards that are not zoomed yet, got one with zoom.json for 'k' of"
     ):
         zoom(str(tmp_path / "once/a.tar"), tmp_path / "twice", Recipe(size=8, format="jpg"))
-
-
-@pytest.mark.parametrize(
-    ("reason", "status"),
-    [
-        ("member is missing: there is no jpg", "missing_member"),
-        ("image has more pixels than max_pixels=5: 2 × 3 pixels (height × width)", "too_large"),
-        ("image is broken: Pillow says 'no'", "corrupt"),
-        ("json is not JSON: b'{'", "bad_label"),
-    ],
-)
-def test_statuses(reason, status):
-    """By what the loader says of a bad sample."""
-    assert status_of(reason) == status
 
 
 def test_photos(tmp_path, data_dir):

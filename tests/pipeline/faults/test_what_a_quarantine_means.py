@@ -1,0 +1,148 @@
+"""What a quarantine file says holds for the fields, settings and samples that it was found with, and for no others."""
+
+import json
+import re
+import warnings
+
+import pytest
+
+from foveal.pipeline import Boxes, Quarantine, TooManyBadSamplesError, ZoomLoader
+from foveal.sampler import UniformSampler
+from foveal.shards import ShardWarning, ShardWriter
+from tests.pipeline.making import encode, picture
+
+CUT = encode(picture(0, 400, 600), quality=95)[:9000]
+
+
+@pytest.fixture
+def url(tmp_path) -> str:
+    """Twenty good samples of 20 × 30 pixels."""
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        for k in range(20):
+            label = {"cls": k, "json": {"boxes": [[5, 6, 3, 2]]}}
+            writer.write({"__key__": f"{k:02d}", "jpg": encode(picture(k, 20, 30)), **label})
+    return str(tmp_path / "s.tar")
+
+
+def epoch(url, file, *fields, allowed=1.0, **options) -> list[str]:
+    """The keys of an epoch's valid samples, without a word about bad ones."""
+    names = ("__key__", "__valid__", "image", *fields)
+    options = {"batch_size": 5, "quarantine": file, "max_bad_fraction": allowed, **options}
+    with ZoomLoader(url, UniformSampler(8), fields=names, **options) as loader:
+        batches = list(loader)
+    return [key for keys, valid, *_ in batches for key, is_valid in zip(keys, valid, strict=True) if is_valid]
+
+
+ALL = [f"{k:02d}" for k in range(20)]
+
+
+def test_a_field_that_was_misspelt(url, tmp_path):
+    """What was found to lack it counts for nothing once it is spelt right, and again if it is misspelt again."""
+    file = tmp_path / "bad.jsonl"
+    with pytest.raises(TooManyBadSamplesError, match="there is no lable"):
+        epoch(url, file, "lable", allowed=0.1)
+    assert len(Quarantine(file).read()) == 3
+
+    assert epoch(url, file, "cls", allowed=0) == ALL
+    with pytest.raises(TooManyBadSamplesError, match="100 samples in a row are bad"):
+        epoch(url, file, "lable")
+
+
+def test_labels_that_another_run_asked_for(url, tmp_path):
+    """A file that names every sample for its captions leaves a run without captions alone."""
+    file = tmp_path / "bad.jsonl"
+    with pytest.warns(ShardWarning, match="there is no txt"):
+        assert epoch(url, file, "txt", on_bad="drop") == []
+    assert len(Quarantine(file).read()) == 20
+
+    assert epoch(url, file, "cls", allowed=0) == ALL
+    assert epoch(url, file, "cls", "txt", on_bad="drop") == []
+
+
+def test_labels_that_were_read_another_way(url, tmp_path):
+    """Boxes that make no sense as corners are read anew as corner and size."""
+    file = tmp_path / "bad.jsonl"
+    with pytest.warns(ShardWarning, match="exchanged corners"):
+        assert epoch(url, file, Boxes("json:boxes"), on_bad="drop") == []
+
+    assert epoch(url, file, Boxes("json:boxes", format="xywh"), allowed=0) == ALL
+    assert epoch(url, file, Boxes("json:boxes"), on_bad="drop", allowed=0) == []
+
+
+def test_an_image_is_bad_for_all_labels(tmp_path):
+    """Whatever else is asked for, it is not tried again."""
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        for k in range(20):
+            image = CUT if k == 7 else encode(picture(k, 20, 30))
+            writer.write(
+                {"__key__": f"{k:02d}", "jpg": image, "png": encode(picture(k, 20, 30), "PNG"), "cls": k}
+            )
+    url, file = str(tmp_path / "s.tar"), tmp_path / "bad.jsonl"
+    with pytest.warns(ShardWarning, match="image is cut"):
+        epoch(url, file)
+
+    assert epoch(url, file, "cls", allowed=0) == [key for key in ALL if key != "07"]
+    names = ("__key__", "png", "cls")  # another image of the same sample
+    with ZoomLoader(
+        url, UniformSampler(8), batch_size=20, fields=names, quarantine=file, max_bad_fraction=0
+    ) as one:
+        assert [keys for keys, *_ in one] == [ALL]
+
+
+@pytest.mark.parametrize("on_bad", ["substitute", "drop", "raise"])
+def test_a_limit_that_was_raised(url, tmp_path, on_bad):
+    """Images that were too large are looked at again: good if they no longer are, else known, and not listed twice."""
+    file = tmp_path / "bad.jsonl"
+    with pytest.warns(ShardWarning, match="more pixels than max_pixels=599"):
+        assert epoch(url, file, on_bad="drop", max_pixels=599) == []
+    listed = Quarantine(file).read()
+    assert {bad.kind for bad in listed} == {"too_large"}
+
+    assert epoch(url, file, on_bad=on_bad, allowed=0) == ALL
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert epoch(url, file, on_bad="drop", max_pixels=599, allowed=0) == []
+    assert Quarantine(file).read() == listed
+
+
+def test_two_samples_of_one_key(tmp_path):
+    """Only the bad one is passed over, in the next epoch and in the next run."""
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        for k, label in enumerate([{"cls": 0}, {"cls": 1}, {}, {"cls": 3}]):
+            writer.write({"__key__": ("a", "b")[k % 2], "jpg": encode(picture(k, 20, 30)), **label})
+    url, file = str(tmp_path / "s.tar"), tmp_path / "bad.jsonl"
+    options = {"batch_size": 4, "fields": ("image", "cls"), "on_bad": "drop", "max_bad_fraction": 1.0}
+    with ZoomLoader(url, UniformSampler(8), quarantine=file, **options) as first:
+        with pytest.warns(ShardWarning, match="there is no cls"):
+            assert [labels.tolist() for _, labels in first] == [[0, 1, 3]]
+        assert [labels.tolist() for _, labels in first] == [[0, 1, 3]]
+    with ZoomLoader(url, UniformSampler(8), quarantine=file, **options) as second:
+        assert [labels.tolist() for _, labels in second] == [[0, 1, 3]]
+
+
+def test_a_file_of_an_older_version(url, tmp_path):
+    """Its lines count as before, but for what their reason says about other fields."""
+    file = tmp_path / "bad.jsonl"
+    reasons = {
+        "01": "member is missing: there is no lable",
+        "02": "image is cut: after 900 bytes there is no end mark",
+        "03": "cls is not an integer: b'dog'",
+        "04": "txt is not UTF-8 text: b'\\xff'",
+        "05": "json boxes has exchanged corners: row 0 is [3.0, 2.0, 1.0, 4.0]",
+        "06": "image has more pixels than max_pixels=5: 20 × 30 pixels (height × width)",
+    }
+    lines = [json.dumps({"url": url, "key": key, "reason": reason}) for key, reason in reasons.items()]
+    file.write_text("\n".join(lines) + "\n")
+
+    assert epoch(url, file, "cls", allowed=0) == [key for key in ALL if key not in ("02", "03", "05")]
+
+
+def test_the_first_of_a_row_is_named_where_a_file_knows_all(url, tmp_path):
+    """The error gives its reason, from the file."""
+    file = tmp_path / "bad.jsonl"
+    with pytest.warns(ShardWarning, match="there is no txt"):
+        epoch(url, file, "txt", on_bad="drop")
+    message = f"100 samples in a row are bad, there is none to put in their place: the first is {url}: 00: member is missing: there is no txt"
+
+    with pytest.raises(TooManyBadSamplesError, match=re.escape(message)):
+        epoch(url, file, "txt")
