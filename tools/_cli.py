@@ -92,14 +92,31 @@ def index(
 
 @app.command()
 def doctor(
-    urls: Urls,
+    urls: Annotated[list[str] | None, typer.Argument(help=URLS, show_default=False)] = None,
     *,
     images: Annotated[int, typer.Option(min=1, help="How many to look at, spread evenly over all.")] = 64,
     size: Size = 224,
     repeats: Annotated[int, typer.Option(min=1, help="Rounds; each times every case once.")] = 3,
+    compile_ahead: Annotated[
+        bool,
+        typer.Option(
+            "--warm",
+            help="Compile the kernels that a first batch would wait for, and keep them on disk. SHARDS may be left out.",
+        ),
+    ] = False,
     storage_options: StorageOptions = "{}",
 ) -> None:
     """Say what limits a loader here, and what to do about it."""
+    if compile_ahead:
+        from foveal.tools.doctor.warm import warm
+
+        warm()
+    if not urls:
+        if compile_ahead:
+            return
+        raise typer.BadParameter(
+            "name the shards to examine, or compile ahead with --warm.", param_hint="SHARDS"
+        )
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.doctor.doctor import examine
 

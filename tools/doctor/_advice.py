@@ -48,8 +48,9 @@ def max_zoom(facts: Facts) -> Advice | None:
 
 
 def num_threads(facts: Facts) -> Advice | None:
-    """Another number of threads, where decoding limits."""
-    best = min(facts.threads, key=lambda count: facts.threads[count])
+    """Another number of threads if decoding limits, never more than there are processors."""
+    useful = [count for count in facts.threads if count <= facts.processors]
+    best = min(useful, key=lambda count: facts.threads[count])
     gain = facts.threads[facts.processors] / facts.threads[best]
     if facts.limit != DECODE or gain < _WORTH:
         return None

@@ -16,6 +16,8 @@ READ, DECODE, LOWRES, SALIENCY, GRID, SAMPLE = (
 STAGES = (READ, DECODE, LOWRES, SALIENCY, GRID, SAMPLE)
 """What happens to each image in turn, with the loader's defaults."""
 
+_BUSY = 0.1  # of all processors: more than the system itself takes
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -51,6 +53,7 @@ class Facts:
         opening_seconds: What it took to open all shards.
         size: Height and width of the zoomed images, in pixels.
         processors: That this process may use.
+        busy: How many of them, on average, other processes kept busy while this was measured.
         stages: Seconds an image, of each of ``STAGES`` alone.
         decoding: Seconds an image, of decoding alone, by setting.
         loaders: Seconds an image, of the whole loader from a copy of the images on this machine's disk, by setting.
@@ -70,10 +73,16 @@ class Facts:
     opening_seconds: float
     size: int
     processors: int
+    busy: float
     stages: Mapping[str, float]
     decoding: Mapping[Setting, float]
     loaders: Mapping[Setting, float]
     threads: Mapping[int, float]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether other processes took more than a tenth of the processors."""
+        return self.busy > _BUSY * self.processors
 
     @property
     def loader_seconds(self) -> float:

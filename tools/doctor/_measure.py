@@ -25,6 +25,7 @@ from foveal.shards.index import fresh_count, index_path, tar_stamp
 from foveal.shards.naming import is_remote
 from foveal.tools.bench.ceilings import exhaust
 from foveal.tools.bench.timing import alternate
+from foveal.tools.doctor._busy import Others
 from foveal.tools.doctor._facts import DECODE, DEFAULT, GRID, LOWRES, READ, SALIENCY, SAMPLE, Facts, Setting
 from foveal.tools.pictures.originals import encoded_image, spread_evenly
 
@@ -72,7 +73,8 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="foveal-") as folder:
         shard = _write(Path(folder) / "copy.tar", good)
         cases = _cases(good, shard, size)
-        timings = alternate(cases, repeats, console=console)
+        with Others() as others:
+            timings = alternate(cases, repeats, console=console)
         seconds = {case: timing.median / len(good) for case, timing in timings.items()}
         stages = _stages_alone(good, size)
     decoding, loaders, threads = _by_kind(seconds)
@@ -92,6 +94,7 @@ def measure(
         opening_seconds=opening,
         size=size,
         processors=_processors(),
+        busy=others.processors,
         stages={READ: reading, DECODE: decoding[DEFAULT], **stages},
         decoding=decoding,
         loaders=loaders,
@@ -148,7 +151,7 @@ def _cases(images: Sequence[EncodedImage], shard: str, size: int) -> dict[Any, C
     """Return what to time, by what it is: decoding by setting, loaders by setting, threads by number."""
     settings = _settings()
     elsewhere = [Setting(device="cuda")] if torch.cuda.is_available() else []
-    counts = sorted({1, max(1, _processors() // 2), _processors(), 2 * _processors()})
+    counts = sorted({1, max(1, _processors() // 2), _processors()})
     return {
         **{("decoding", s): partial(_decode, images, _zoom(size, s), s.decode) for s in settings},
         **{("loader", s): partial(_load, shard, size, s) for s in [*settings, *elsewhere]},

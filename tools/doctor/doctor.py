@@ -39,6 +39,8 @@ def examine(
         facts = measure(
             urls, images=images, size=size, repeats=repeats, console=console, storage_options=storage_options
         )
+    if facts.is_busy:
+        console.print(busy(facts), soft_wrap=True, markup=False, highlight=False)
     console.print(verdict(facts), soft_wrap=True)
     for advice in advise(facts):
         console.print(f"  * {describe(advice)}", soft_wrap=True, markup=False, highlight=False)
@@ -61,6 +63,14 @@ def verdict(facts: Facts) -> str:
         return f"Reading limits: {speed}; without waiting for it, {1 / facts.loaders[DEFAULT]:,.1f}."
     share = facts.stages[facts.limit] / sum(facts.stages.values())
     return f"{facts.limit.capitalize()} limits: {speed}, and {share:.0%} of the work is {facts.limit}."
+
+
+def busy(facts: Facts) -> str:
+    """Return what to make of figures that were measured while others worked: one sentence."""
+    return (
+        f"The machine was busy: other processes used {facts.busy:.1f} of {facts.processors} processors while this was measured, "
+        "so the figures are too low, and the advice may be wrong. Run again when nothing else runs."
+    )
 
 
 def describe(advice: Advice) -> str:

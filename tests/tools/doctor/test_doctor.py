@@ -37,7 +37,8 @@ def test_examine(tmp_path, capsys):
     assert facts.pixels == 5 * 240 * 320
     assert all(facts.stages[stage] > 0 for stage in STAGES)
     assert set(facts.loaders) >= {Setting(), Setting("auto"), Setting("auto", 4.0), Setting("auto", 2.0)}
-    assert re.match(r"\S.* limits: [\d.,]+ images/s", printed)
+    assert re.search(r"^\S.* limits: [\d.,]+ images/s", printed, re.MULTILINE)
+    assert printed.startswith("The machine was busy") == facts.is_busy
     assert "foveal verify SHARDS" in printed
     assert "foveal index SHARDS: 1 of 2 shards" in printed
     assert printed.index("limits") < printed.index("foveal index") < printed.index("ms an image")

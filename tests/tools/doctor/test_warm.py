@@ -1,0 +1,104 @@
+"""Compiling ahead, and what is said while something is compiled."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from foveal.shards import ShardWriter
+from foveal.tools._cli import app
+from tests.pipeline.making import encode, picture
+
+ROOT = Path(__file__).parents[3]
+LOADERS = """
+    from foveal.pipeline import Augment, Boxes, ZoomCollate, ZoomLoader
+    from foveal.sampler import MixedResolution, PatchSampler, SaliencySampler, SpectralSaliency, UniformSampler
+    shard = {shard!r}
+    for options in (dict(), dict(decode="auto"), dict(augment=Augment(hflip=0.5, rotate_deg=10)), dict(last_batch="pad")):
+        for zoom in (
+            SaliencySampler(48, max_zoom=4.0),
+            SaliencySampler(40, antialias=False),
+            SaliencySampler((33, 57), family="separable", channels_last=True),
+            SaliencySampler(40, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)),
+            SaliencySampler(40, saliency=SpectralSaliency()),
+        ):
+            for images, labels in ZoomLoader(shard, zoom, batch_size=3, **options):
+                if images.requires_grad:
+                    images.sum().backward()
+    for zoom in (UniformSampler(32), PatchSampler(2, 24), MixedResolution(4, refined=2)):
+        list(ZoomLoader(shard, zoom, batch_size=2))
+"""
+
+
+def run(code, cache):
+    lines = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\n" + code.replace("\n    ", "\n")
+    found = subprocess.run(
+        [sys.executable, "-c", lines],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout, found.stderr
+
+
+@pytest.mark.slow
+def test_nothing_is_left_to_compile(tmp_path):
+    """After it, batches of every zoom, decoder and form of pixels find all kernels on disk, and nothing is printed."""
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        for k in range(5):
+            writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 70 + k, 90)), "cls": k})
+    code = LOADERS.format(shard=str(tmp_path / "s.tar"))
+    cold = run(
+        "from foveal.tools._cli import app\napp(['doctor', '--warm'], standalone_mode=False)",
+        tmp_path / "kernels",
+    )
+    again = run(
+        "from foveal.tools._cli import app\napp(['doctor', '--warm'], standalone_mode=False)",
+        tmp_path / "kernels",
+    )
+    batches = run(code, tmp_path / "kernels")
+
+    assert re.match(
+        r"Compiled box_mean_into in [\d.]+ s, antialias_into in .*, pull_back_into in .*, sample_into in ",
+        cold[0],
+    )
+    assert f"They are kept in {tmp_path / 'kernels'}" in cold[0]
+    assert again[0] == "All CPU kernels are compiled already.\n"
+    assert {cold[1], again[1], batches[1]} == {""}
+
+
+@pytest.mark.slow
+def test_a_cold_batch_says_what_it_waits_for(tmp_path):
+    """On standard error: why, once, and each kernel by name."""
+    code = """
+    import torch
+    from foveal.sampler import SaliencySampler
+    SaliencySampler(16, lowres_size=(32, 32))([torch.zeros((300, 400, 3), dtype=torch.uint8)]).images.sum().backward()
+    """
+    _, said = run(code, tmp_path)
+
+    [folder] = tmp_path.iterdir()
+    why, *kernels = said.splitlines()
+    assert why == (
+        "Foveal compiles its CPU kernels for this machine, some 10 seconds once, and keeps them in "
+        f"{folder}; `foveal doctor --warm` does so ahead."
+    )
+    assert kernels == [
+        "Compiling box_mean_into ...",
+        "Compiling antialias_into ...",
+        "Compiling pull_back_into ...",
+    ]
+
+
+def test_shards_or_warm():
+    """Without either there is nothing to do, and the message says what there is."""
+    found = CliRunner().invoke(app, ["doctor"])
+
+    assert found.exit_code == 2
+    assert "name the shards to examine, or compile ahead with --warm" in re.sub(r"[\s│]+", " ", found.output)

@@ -1,0 +1,53 @@
+"""How much of the machine other processes used while something was measured."""
+
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Others:
+    """A context in which is counted how many processors other processes kept busy.
+
+    The system counts the ticks during which each processor worked (``/proc/stat``), and those that this process used; what is
+    left is others' work. Where the system does not say, nobody else worked.
+
+    Attributes:
+        processors: Once the context has ended: how many of the processors that this process may use others kept busy, on average.
+    """
+
+    processors = 0.0
+
+    def __enter__(self) -> Self:
+        self._start, self._own, self._all = time.perf_counter(), _own_seconds(), busy_seconds()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        others = (busy_seconds() - self._all) - (_own_seconds() - self._own)
+        self.processors = max(0.0, others / (time.perf_counter() - self._start))
+
+
+def busy_seconds(stat: Path = Path("/proc/stat")) -> float:
+    """Return how long the processors that this process may use have worked since the system started, added up."""
+    try:
+        lines = stat.read_text().splitlines()
+    except OSError:
+        return 0.0
+    ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    return sum(_worked(line.split()[1:]) for line in lines if line.split()[:1] and line.split()[0] in ours)
+
+
+def _worked(ticks: list[str]) -> float:
+    """Seconds of one processor: user, nice and system; then idle and waiting; then interrupts and what the host took away."""
+    user, nice, system, _idle, _waiting, *more = (int(number) for number in ticks[:8])
+    return (user + nice + system + sum(more)) / _TICKS
+
+
+def _own_seconds() -> float:
+    """Return the processor time of this process and of those it has started and that have ended."""
+    return sum(os.times()[:4])

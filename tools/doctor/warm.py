@@ -1,0 +1,83 @@
+"""``foveal doctor --warm``: compile what a first batch would wait for, on each device that is there."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from rich.console import Console
+
+from foveal.sampler import SaliencySampler
+
+_LOG = logging.getLogger("foveal")
+
+
+class _Compiled(logging.Handler):
+    """Collects what the sampler says that it compiles.
+
+    Attributes:
+        kernels: Seconds that each took.
+        folder: Where they are kept; None if nowhere.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.kernels: dict[str, float] = {}
+        self.folder: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a kernel that has been compiled, and pass over other messages."""
+        facts = vars(record)
+        if "kernel" in facts:
+            self.kernels[facts["kernel"]] = self.kernels.get(facts["kernel"], 0) + facts["seconds"]
+            self.folder = facts["folder"]
+
+
+def warm() -> dict[str, float]:
+    """Compile all kernels that are not on disk yet, and print which those were.
+
+    Returns:
+        Seconds that each CPU kernel took; nothing if all were there already.
+    """
+    with _listening() as compiled:
+        for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
+            _zoom_once(torch.device(device))
+    Console().print(_report(compiled), soft_wrap=True, markup=False, highlight=False)
+    return compiled.kernels
+
+
+def _zoom_once(device: torch.device) -> None:
+    """Call each kernel, forward and backward, in each of the forms that it is compiled in."""
+    images = [torch.zeros((300, 400, 3), dtype=torch.uint8, device=device)]
+    for antialias in (True, False):
+        zoom = SaliencySampler(32, lowres_size=(32, 32), antialias=antialias).to(device)
+        zoom(images).images.sum().backward()
+        with torch.no_grad():
+            zoom(images)
+
+
+@contextmanager
+def _listening() -> Iterator[_Compiled]:
+    """Collect what is compiled, instead of having it printed line by line."""
+    compiled, level, propagates = _Compiled(), _LOG.level, _LOG.propagate
+    _LOG.addHandler(compiled)
+    _LOG.setLevel(logging.INFO)
+    _LOG.propagate = False
+    try:
+        yield compiled
+    finally:
+        _LOG.removeHandler(compiled)
+        _LOG.setLevel(level)
+        _LOG.propagate = propagates
+
+
+def _report(compiled: _Compiled) -> str:
+    if not compiled.kernels:
+        return "All CPU kernels are compiled already."
+    each = ", ".join(f"{name} in {seconds:.1f} s" for name, seconds in compiled.kernels.items())
+    kept = (
+        f"They are kept in {compiled.folder}."
+        if compiled.folder
+        else ("They could not be kept: name a writable folder by the environment variable NUMBA_CACHE_DIR.")
+    )
+    return f"Compiled {each}. {kept}"
