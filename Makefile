@@ -1,4 +1,4 @@
-.PHONY: demo test test-all fuzz check format
+.PHONY: demo test test-all fuzz check format docs
 
 PY := .venv/bin/python
 # On as many processors as there are, four at most: each process loads all of torch.
@@ -26,6 +26,11 @@ check: .venv/ready
 format: .venv/ready
 	.venv/bin/ruff check --fix-only .
 	.venv/bin/ruff format .
+
+# The documentation site, into site/; a broken link or a missing reference is an error.
+docs: .venv/ready
+	$(PY) -m pip install --quiet --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 # torch first and alone: an open requirement would fetch another build of it than the one pinned here.
 .venv/ready: pyproject.toml

@@ -1,0 +1,119 @@
+"""The documentation site: what its pages name is there, and it builds without a warning."""
+
+import ast
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from foveal.tools.packing.pack import pack
+from tests.pipeline.making import encode, picture
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in ("README.md", "SECURITY.md"))]
+
+
+def missing_tests(text: str) -> list[str]:
+    """Tests that a page names and that are not there; ``::name`` alone belongs to the file named before."""
+    missing, file = [], Path()
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", text):
+        file = ROOT / path if path else file
+        found = file.is_file() and (not name or f"def {name}(" in file.read_text())
+        if (path or name) and not found:
+            missing.append(f"{file.name}::{name}")
+    return missing
+
+
+def unknown_options(text: str) -> set[str]:
+    """Options of ``foveal`` in commands of a page that the parser does not have, as "verb --option"."""
+    from typer.main import get_command
+
+    from foveal.tools._cli import app
+
+    unknown = set()
+    for line in re.findall(r"^(?:    |\$ ?)?(foveal [a-z].*)$", text.replace("\\\n", " "), re.MULTILINE):
+        words = line.split("  #")[0].split()[1:]
+        command, verb = get_command(app), []
+        while words and (inner := getattr(command, "commands", {}).get(words[0])) is not None:
+            command = inner
+            verb.append(words.pop(0))
+        if not verb:
+            unknown.add(words[0])
+            continue
+        known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+        options = {word.partition("=")[0] for word in words if word.startswith("--")}
+        unknown |= {" ".join([*verb, option]) for option in options - known}
+    return unknown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tests_that_a_page_names_exist(page):
+    """A promise names the test that shows it."""
+    assert missing_tests(page.read_text()) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_of_a_page_exist(page):
+    """Each verb and each option in a command of a page is the parser's."""
+    assert unknown_options(page.read_text()) == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_code_of_a_page_compiles(page):
+    """Each block of Python is Python; the tests of the pages run them."""
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        ast.parse(block)
+
+
+def test_the_checks_find_what_is_wrong():
+    """A test, a verb or an option that does not exist would not pass."""
+    text = "`tests/test_site.py::test_no` `::missing_tests` `::nor_this` `tests/none.py`"
+
+    assert missing_tests(text) == ["test_site.py::test_no", "test_site.py::nor_this", "none.py::"]
+    assert unknown_options("    foveal view x --rows 3 --nothing 4\n    foveal fly\n") == {
+        "view --nothing",
+        "fly",
+    }
+
+
+def test_the_first_script_runs(tmp_path, monkeypatch):
+    """The script of the first page trains on shards that were packed as the page says."""
+    for k in range(40):
+        path = tmp_path / "train" / ("cat", "dog")[k % 2] / f"{k}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(picture(k, 130, 150)))
+    monkeypatch.chdir(tmp_path)
+    pack(Path("train"), Path("shards"), shuffle=True)
+    [code] = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs/start.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    names = {}
+    exec(compile(code, "start.md", "exec"), names)
+
+    assert names["images"].shape == (8, 3, 96, 96)  # 40 images in batches of 16 leave 8
+    assert names["loss"].isfinite()
+
+
+@pytest.mark.slow
+def test_the_site_builds_strictly(tmp_path):
+    """No link is broken, and no reference is missing."""
+    if importlib.util.find_spec("mkdocs") is None:
+        pytest.skip("no mkdocs: pip install '.[docs]'")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    built = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )
+
+    assert built.returncode == 0, built.stderr
+    names = {"ZoomLoader", "SaliencySampler", "Shards", "train"}
+    pages = "".join(page.read_text() for page in (tmp_path / "site" / "reference").glob("*.html"))
+    assert {name for name in names if f'.{name}"' not in pages} == set()
