@@ -22,16 +22,15 @@ from foveal.pipeline.epoch import (
     Chain,
     LastBatch,
     check_augment,
-    check_zoom,
     identity,
     make_state,
     place_among_ranks,
     read_state,
-    unwrapped,
 )
 from foveal.pipeline.faults import BadSample, BadSamples, OnBad
 from foveal.pipeline.fields import Field, guide_of, parse_fields
 from foveal.pipeline.flow import LoaderStats, choose_device
+from foveal.sampler import ZoomNeeds
 from foveal.shards import Shards, ShardWarning
 from foveal.shards.naming import parse_size
 
@@ -90,7 +89,7 @@ class ZoomLoader:
             learn of them: those are replaced or dropped without being tried (replaced for ``"raise"``, too).
         max_pixels: The most that an image may have by its header, None for no limit.
         decode: ``"full"`` is DALI, for everything. ``"auto"`` decodes JPEGs on the CPU by libjpeg-turbo, which is faster:
-            at 1/2, 1/4 or 1/8 of their size where the zoom has a bound (``source_px``, from its ``max_zoom``) and
+            at 1/2, 1/4 or 1/8 of their size where the zoom has a bound (its ``source_px``) and
             shows no more than such a copy holds, else the same pixels. Grids, labels and ``"__size__"`` stay in the
             original's frame, the copy's to within half of its pixels. Other files, and JPEGs that are damaged, of four
             colours or oddly labelled, go DALI's way, and on a GPU everything does.
@@ -144,9 +143,9 @@ class ZoomLoader:
         memory_budget: int | str | None = None,
         augment: Augment | None = None,
     ) -> None:
-        check_zoom(zoom)
+        needs = ZoomNeeds.of(zoom)
         if augment is not None:
-            check_augment(augment, unwrapped(zoom))
+            check_augment(augment, needs)
         for name, value in (
             ("num_threads", num_threads),
             ("prefetch_factor", prefetch_factor),
@@ -158,7 +157,7 @@ class ZoomLoader:
             raise ValueError(f"decode must be 'full' or 'auto', got {decode!r}.")
         self.zoom = zoom
         self.device = choose_device(device, zoom)
-        self.fields = parse_fields(fields, guide=guide_of(unwrapped(zoom)))
+        self.fields = parse_fields(fields, guide=guide_of(needs))
         self.stats = LoaderStats()
         self._bad = BadSamples(on_bad, max_bad_fraction, quarantine, asked=self.fields.asked)
         self._shuffle = shuffle

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate, get_worker_info
 
 from foveal.pipeline._given_images import as_pixels
-from foveal.pipeline.epoch import check_zoom, micro_batch_size
+from foveal.pipeline.epoch import micro_batch_size
 from foveal.pipeline.fields import IMAGE, alternatives
 from foveal.pipeline.flow import home_of
-from foveal.sampler import Zoomed, lowres
+from foveal.sampler import Zoomed, ZoomNeeds, lowres
 
 _CPU = torch.device("cpu")
 
@@ -43,7 +43,7 @@ class ZoomCollate:
 
     Raises:
         TypeError: A zoom that is no module; in a batch, samples or images of another kind.
-        ValueError: In a batch, an image that cannot be decoded or has another shape, samples that do not go together,
+        ValueError: A zoom that asks for boxes. In a batch, an image that cannot be decoded or has another shape, samples that do not go together,
             or a zoom that needs gradients in a worker. Each message names the place in the batch.
 
     Example:
@@ -53,7 +53,9 @@ class ZoomCollate:
     """
 
     def __init__(self, zoom: nn.Module, *, image: int | str | None = None, with_grid: bool = False) -> None:
-        check_zoom(zoom)
+        needs = ZoomNeeds.of(zoom)
+        _check_served(needs)
+        self.lowres_size = needs.lowres_size
         self.zoom = zoom
         self.image = image
         self.with_grid = with_grid
@@ -108,8 +110,7 @@ class ZoomCollate:
         return Zoomed(*(torch.cat(tensors) for tensors in zip(*parts, strict=True))), sizes
 
     def _look(self, pixels: list[Tensor]) -> Tensor | None:
-        size = getattr(self.zoom, "lowres_size", None)
-        return None if size is None else lowres(pixels, size)
+        return None if self.lowres_size is None else lowres(pixels, self.lowres_size)
 
     def _refuse_to_train(self) -> None:
         needing = sum(parameter.requires_grad for parameter in self.zoom.parameters())
@@ -119,6 +120,19 @@ class ZoomCollate:
                 "the process – call zoom.requires_grad_(False), iterate under torch.no_grad(), or use num_workers=0 "
                 "or ZoomLoader to train it."
             )
+
+
+def _check_served(needs: ZoomNeeds) -> None:
+    """Refuse a zoom that asks for what only a loader reads out of a sample.
+
+    Raises:
+        ValueError: It asks for boxes.
+    """
+    if needs.boxes_from is not None:
+        raise ValueError(
+            f"zoom must look at images alone, got a {needs.name} that asks for boxes from {needs.boxes_from!r}, which a "
+            "collate_fn does not read – use ZoomLoader."
+        )
 
 
 def join_labels(values: list[Any]) -> Any:

@@ -69,6 +69,7 @@ from foveal.sampler.zooms import (
     SaliencySampler,
     UniformSampler,
     Zoomed,
+    ZoomNeeds,
     ZoomRecord,
     token_positions,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "ScoreNet",
     "SpectralSaliency",
     "UniformSampler",
+    "ZoomNeeds",
     "ZoomRecord",
     "Zoomed",
     "budget_loss",

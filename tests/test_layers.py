@@ -18,6 +18,8 @@ ALLOWED = {
     "pipeline": {"shards", "sampler"},
     "tools": {"shards", "sampler", "pipeline"},
 }
+# Choices that the command line offers, too: it loads nothing, and all folders may load it.
+SHARED = "_choices"
 FOREIGN = {
     "shards": {"torch", "nvidia"},
     "sampler": {"nvidia", "tarfile", "webdataset"},
@@ -49,7 +51,7 @@ def violations(folder: str, path: Path) -> set[str]:
     if path.parts[-3:] == ("bench", "peers", "_dali.py"):
         found = {name for name in found if not name.startswith("nvidia.dali")}
     neighbours = {name.split(".")[1] for name in found if name.startswith("foveal.")}
-    return (neighbours - ALLOWED[folder] - {folder}) | (
+    return (neighbours - ALLOWED[folder] - {folder, SHARED}) | (
         {name.split(".")[0] for name in found} & FOREIGN[folder]
     )
 
@@ -182,6 +184,7 @@ def test_the_check_finds_a_circle():
     ("module", "unwanted"),
     [
         ("foveal", "torch nvidia.dali numpy"),
+        ("foveal._choices", "torch nvidia.dali numpy foveal.shards"),
         ("foveal.shards", "torch nvidia.dali"),
         ("foveal.sampler", "nvidia.dali numba triton foveal.shards"),
         ("foveal.tools", "torch nvidia.dali numpy matplotlib"),

@@ -30,4 +30,6 @@ def test_the_wheel_holds_every_file_of_the_four_folders(tmp_path):
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("foveal/")}
     tracked = subprocess.run(["git", "ls-files", "pipeline", "sampler", "shards", "tools"], cwd=ROOT, check=True, capture_output=True, text=True)  # fmt: skip
 
-    assert packed == {f"foveal/{name}" for name in [*tracked.stdout.split(), "__init__.py", "py.typed"]}
+    assert packed == {
+        f"foveal/{name}" for name in [*tracked.stdout.split(), "__init__.py", "_choices.py", "py.typed"]
+    }

@@ -1,8 +1,8 @@
 """Decoding: the only folder that knows DALI."""
 
+from foveal._choices import DecodeMode
 from foveal.pipeline.decode._decode_error import DecodeError
 from foveal.pipeline.decode._decoder import (
-    DecodeMode,
     Decoder,
     Decoding,
     decode,

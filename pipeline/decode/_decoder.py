@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import metadata
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import nvidia.dali.experimental.dynamic as ndd
@@ -26,14 +26,12 @@ from nvidia.dali import __version__ as dali_version
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
+from foveal._choices import DecodeMode
 from foveal.pipeline.decode._decode_error import DecodeError
 from foveal.pipeline.decode._libjpeg import decode_jpeg
 from foveal.pipeline.decode._peek import EncodedImage, peek
 from foveal.pipeline.decode._pillow import decode_with_pillow
 from foveal.pipeline.flow import IMAGE_BYTES, Buffers, to_device
-
-DecodeMode = Literal["full", "auto"]
-"""Which decoder takes an image, as :class:`ZoomLoader` has it."""
 
 
 class Decoding:

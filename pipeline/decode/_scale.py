@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from foveal.pipeline.decode._exif import exif_blocks, orientation_of
 from foveal.pipeline.decode._peek import EncodedImage
+from foveal.sampler import ZoomNeeds
 
 Scale = Literal[1, 2, 4, 8]
 Size = tuple[int, int]
@@ -71,8 +72,8 @@ def scale_for(size: Size, needed: Size, view: Tensor | None = None) -> Scale:
 
 def _needed(zoom: nn.Module) -> Size | None:
     """Height and width that suffice for what the zoom shows and for what it looks at."""
-    source: Size | None = getattr(zoom, "source_px", None)
-    looks: Size | None = getattr(zoom, "lowres_size", None)
+    needs = ZoomNeeds.of(zoom)
+    source, looks = needs.source_px, needs.lowres_size
     if source is None or looks is None:
         return source
     return max(source[0], looks[0]), max(source[1], looks[1])

@@ -1,7 +1,6 @@
 """One epoch: its plan, its stages, and its batches."""
 
 from foveal.pipeline.epoch._augment import Augment, check_augment
-from foveal.pipeline.epoch._check_zoom import check_zoom, unwrapped
 from foveal.pipeline.epoch._epoch import Chain
 from foveal.pipeline.epoch._join import Batch
 from foveal.pipeline.epoch._loader_state import identity, make_state, read_state
@@ -17,11 +16,9 @@ __all__ = [
     "Chain",
     "LastBatch",
     "check_augment",
-    "check_zoom",
     "identity",
     "make_state",
     "micro_batch_size",
     "place_among_ranks",
     "read_state",
-    "unwrapped",
 ]

@@ -1,13 +1,14 @@
 """Random views of the samples: flips, crops and turns, drawn here and carried out by the zoom's own grid."""
 
-import inspect
 import math
 import random
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
+
+from foveal.sampler import ZoomNeeds
 
 # As torchvision: after so many crops that do not fit into the image, the largest in the middle that does.
 _TRIES = 10
@@ -99,7 +100,7 @@ class Augment:
         return (width - across) / 2, (height - down) / 2, (width + across) / 2, (height + down) / 2
 
 
-def check_augment(augment: Augment, zoom: nn.Module) -> None:
+def check_augment(augment: Augment, needs: ZoomNeeds) -> None:
     """Refuse to augment for a zoom that would not know of it.
 
     Raises:
@@ -109,9 +110,8 @@ def check_augment(augment: Augment, zoom: nn.Module) -> None:
         raise TypeError(
             f"augment must be an Augment or None, got {augment!r} – for example Augment(hflip=0.5)."
         )
-    takes = inspect.signature(zoom.forward).parameters.values()
-    if not any(parameter.name == "views" or parameter.kind is parameter.VAR_KEYWORD for parameter in takes):
+    if not needs.takes_views:
         raise TypeError(
-            f"zoom must take views where augment is given, got {type(zoom).__name__} – give its forward a parameter "
+            f"zoom must take views where augment is given, got {needs.name} – give its forward a parameter "
             "views=None, (batch, 2, 3), and compose its grid with them (foveal.sampler.compose)."
         )

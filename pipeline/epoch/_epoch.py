@@ -13,7 +13,6 @@ from torch import nn
 from foveal.pipeline.decode import ByLibjpeg, DecodeMode, Decoder, default_num_threads
 from foveal.pipeline.epoch._augment import Augment
 from foveal.pipeline.epoch._budget import Budget
-from foveal.pipeline.epoch._check_zoom import unwrapped
 from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._micro_batch import micro_batch_size, needs_whole_batch
 from foveal.pipeline.epoch._plan import BatchPlan
@@ -28,6 +27,7 @@ from foveal.pipeline.epoch._stages import (
 from foveal.pipeline.faults import BadSamples
 from foveal.pipeline.fields import Fields, Mask
 from foveal.pipeline.flow import IMAGE_BYTES, Background, Buffers, LoaderStats, Streams, streams_for
+from foveal.sampler import ZoomNeeds
 from foveal.shards import EpochOrder, Shards
 from foveal.shards.naming import is_remote
 
@@ -89,7 +89,7 @@ class Chain:
                 buffers=self.image_memory,
             ),
             reader.instead_of,
-            getattr(unwrapped(self.zoom), "lowres_size", None),
+            ZoomNeeds.of(self.zoom).lowres_size,
             self.stats,
             budget=budget,
             view=self._view(epoch),
@@ -133,7 +133,7 @@ class Chain:
             self.fields,
             self.bad,
             max_pixels=self.max_pixels,
-            by_whom=ByLibjpeg(unwrapped(self.zoom), self._view(epoch)) if small_copies else None,
+            by_whom=ByLibjpeg(self.zoom, self._view(epoch)) if small_copies else None,
             budget=budget,
             seed=(self.seed, epoch),
         )

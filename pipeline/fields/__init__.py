@@ -1,6 +1,7 @@
 """Fields of a sample: members of a shard, and labels that follow the zoom."""
 
-from foveal.pipeline.fields._boxes import Boxes, BoxFormat, WarpedBoxes, guide_of
+from foveal._choices import BoxFormat
+from foveal.pipeline.fields._boxes import Boxes, WarpedBoxes, guide_of
 from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, field_name, parse_fields
 from foveal.pipeline.fields._mask import Mask
 from foveal.pipeline.fields._members import MemberError, alternatives, encode_array, find_member, kind_of

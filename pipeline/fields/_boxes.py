@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from foveal._choices import BoxFormat
 from foveal.pipeline.fields._rows import check_rows, check_rows_source, read_rows, write_rows
 from foveal.pipeline.fields._spatial_field import SpatialField
 from foveal.pipeline.flow import to_device
-from foveal.sampler import warp_boxes
-
-BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
-"""What the four numbers of a box are, as :class:`Boxes` has it."""
+from foveal.sampler import ZoomNeeds, warp_boxes
 
 
 class WarpedBoxes(NamedTuple):
@@ -129,7 +127,6 @@ class Boxes(SpatialField):
         return np.concatenate(corners, axis=1)
 
 
-def guide_of(zoom: nn.Module) -> Boxes | None:
+def guide_of(needs: ZoomNeeds) -> Boxes | None:
     """Return the boxes that a zoom asks for with each sample, as one with ``BoxSaliency("json:boxes")`` does."""
-    source: str | None = getattr(zoom, "boxes_from", None)
-    return None if source is None else Boxes(source)
+    return None if needs.boxes_from is None else Boxes(needs.boxes_from)

@@ -11,6 +11,7 @@ from foveal.sampler.frames._ragged_labels import (
     padded,
     widths_and_heights,
 )
+from foveal.sampler.frames._size import height_and_width
 from foveal.sampler.frames._views import (
     Views,
     boxes_around,
@@ -37,6 +38,7 @@ __all__ = [
     "count",
     "each_size",
     "even_grid",
+    "height_and_width",
     "identity_grid",
     "interpolation",
     "into_views",

@@ -13,19 +13,19 @@ from foveal.sampler.frames import identity_grid
 
 
 def bounded(
-    grid: Float[Tensor, "batch height width 2"], max_zoom: float | None, min_zoom: float | None
+    grid: Float[Tensor, "batch height width 2"], *, shortest: float | None, longest: float | None
 ) -> Float[Tensor, "batch height width 2"]:
-    """Blend each grid with the identity until no step is shorter than 1 / max_zoom, or longer than 1 / min_zoom.
+    """Blend each grid with the identity until no step is shorter or longer than this many uniform steps.
 
     The larger of the two shares holds both bounds.
     """
-    if max_zoom is None and min_zoom is None:
+    if shortest is None and longest is None:
         return grid
     share = grid.new_zeros(grid.shape[0])
-    if max_zoom is not None:
-        share = torch.maximum(share, _share(1 - _shortest_step(grid), 1 - 1 / max_zoom))
-    if min_zoom is not None:
-        share = torch.maximum(share, _share(_longest_step(grid) - 1, 1 / min_zoom - 1))
+    if shortest is not None:
+        share = torch.maximum(share, _share(1 - _shortest_step(grid), 1 - shortest))
+    if longest is not None:
+        share = torch.maximum(share, _share(_longest_step(grid) - 1, longest - 1))
     identity = identity_grid((grid.shape[1], grid.shape[2]), grid.dtype, grid.device)
     return torch.lerp(grid, identity, share[:, None, None, None])
 

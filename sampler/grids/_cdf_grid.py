@@ -22,12 +22,14 @@ _FLOOR = 1e-9
 
 
 def cdf_grid(
-    weights: Float[Tensor, "batch 1 rows cols"], size: tuple[int, int]
+    weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int]
 ) -> Float[Tensor, "batch height width 2"]:
     """Invert both marginals' cumulative distributions at the output's pixel centres; always computed in float64."""
     weights_64 = weights[:, 0].double()
     rows, cols = (_trapezoid(n, weights.device) for n in weights_64.shape[1:])
-    return outer_grid(_axis(rows @ weights_64, size[1]), _axis(weights_64 @ cols, size[0])).to(weights.dtype)
+    return outer_grid(_axis(rows @ weights_64, out_size[1]), _axis(weights_64 @ cols, out_size[0])).to(
+        weights.dtype
+    )
 
 
 def _axis(marginal: Float[Tensor, "batch nodes"], pixels: int) -> Float[Tensor, "batch pixels"]:

@@ -20,7 +20,6 @@ cells), under "reflect" only where the saliency is all but a few points. With a 
 """
 
 import math
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -28,10 +27,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from foveal.sampler.frames import constant, interpolation
-
-Padding = Literal["reflect", "replicate"]
-"""What lies beyond a map's border, as :func:`zoom_grid` has it."""
-PADDINGS: tuple[Padding, ...] = ("reflect", "replicate")
+from foveal.sampler.grids._grid_settings import Padding
 
 # Added to every cell of a map of sum one. It keeps a node that all mass is too far from (the kernel underflows) finite:
 # left to this floor alone it stays where it is. Nothing else is changed that float64 could show.
@@ -39,29 +35,29 @@ _FLOOR = 1e-20
 
 
 def kernel_grid(
-    weights: Float[Tensor, "batch 1 rows cols"], size: tuple[int, int], fwhm_cells: float, padding: Padding
+    weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], fwhm: float, padding: Padding
 ) -> Float[Tensor, "batch height width 2"]:
     """Read the node map, piecewise bilinear on [-1, 1], at the centres of the output's pixels."""
-    nodes = _accurate_nodes(weights, fwhm_cells, padding)
-    down = interpolation(nodes.shape[2], size[0], nodes.dtype, nodes.device)
-    across = interpolation(nodes.shape[3], size[1], nodes.dtype, nodes.device)
+    nodes = _accurate_nodes(weights, fwhm, padding)
+    down = interpolation(nodes.shape[2], out_size[0], nodes.dtype, nodes.device)
+    across = interpolation(nodes.shape[3], out_size[1], nodes.dtype, nodes.device)
     # x and y are brought side by side while there are few of them: at full size that alone would take most of the time.
     wide = torch.stack((nodes @ across.T).unbind(1), dim=-1)
-    grid: Tensor = (down @ wide.flatten(2)).view(nodes.shape[0], *size, 2).to(weights.dtype)
+    grid: Tensor = (down @ wide.flatten(2)).view(nodes.shape[0], *out_size, 2).to(weights.dtype)
     return grid
 
 
 def published_grid(
-    weights: Float[Tensor, "batch 1 rows cols"], size: tuple[int, int], fwhm_cells: float, padding: Padding
+    weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], fwhm: float, padding: Padding
 ) -> Float[Tensor, "batch height width 2"]:
     """Enlarge the node map as if its nodes were pixels: the published code's own upsampling."""
-    nodes = _accurate_nodes(weights, fwhm_cells, padding)
-    upsampled: Tensor = interpolate(nodes, size, mode="bilinear", align_corners=False)
+    nodes = _accurate_nodes(weights, fwhm, padding)
+    upsampled: Tensor = interpolate(nodes, out_size, mode="bilinear", align_corners=False)
     return upsampled.permute(0, 2, 3, 1).contiguous().to(weights.dtype)
 
 
 def kernel_nodes(
-    weights: Float[Tensor, "batch 1 rows cols"], fwhm_cells: float, padding: Padding
+    weights: Float[Tensor, "batch 1 rows cols"], fwhm: float, padding: Padding
 ) -> Float[Tensor, "batch 2 rows cols"]:
     """Return where each node of the lattice is drawn to: (x, y) in [-1, 1], nodes at ``linspace(-1, 1, n)``.
 
@@ -69,8 +65,8 @@ def kernel_nodes(
     Jacobian is Cov(x, y) / sigma^2 under the weights S k, which is symmetric and positive.
     """
     weights = weights[:, 0] + _FLOOR
-    by_row = _axis_matrices(weights.shape[1], fwhm_cells, padding, weights.dtype, weights.device)
-    by_col = _axis_matrices(weights.shape[2], fwhm_cells, padding, weights.dtype, weights.device)
+    by_row = _axis_matrices(weights.shape[1], fwhm, padding, weights.dtype, weights.device)
+    by_col = _axis_matrices(weights.shape[2], fwhm, padding, weights.dtype, weights.device)
     (mass_r, moment_r), (mass_c, moment_c) = by_row.unbind(0), by_col.unbind(0)
     drawn = mass_r @ weights
     total = drawn @ mass_c.T
@@ -80,32 +76,30 @@ def kernel_nodes(
 
 
 def axis_nodes(
-    marginal: Float[Tensor, "batch nodes"], fwhm_cells: float, padding: Padding
+    marginal: Float[Tensor, "batch nodes"], fwhm: float, padding: Padding
 ) -> Float[Tensor, "batch nodes"]:
     """The same along one axis alone: where each node of a line is drawn to."""
     weights = marginal + _FLOOR
-    mass, moment = _axis_matrices(
-        weights.shape[1], fwhm_cells, padding, weights.dtype, weights.device
-    ).unbind(0)
+    mass, moment = _axis_matrices(weights.shape[1], fwhm, padding, weights.dtype, weights.device).unbind(0)
     return (weights @ moment.T / (weights @ mass.T)).clamp(-1, 1)
 
 
 def _accurate_nodes(
-    weights: Float[Tensor, "batch 1 rows cols"], fwhm_cells: float, padding: Padding
+    weights: Float[Tensor, "batch 1 rows cols"], fwhm: float, padding: Padding
 ) -> Float[Tensor, "batch 2 rows cols"]:
     # CUDA may be set to multiply float32 in TF32, whose ten bits miss by half a pixel of 800. float64 is never cut.
-    return kernel_nodes(weights.double() if weights.is_cuda else weights, fwhm_cells, padding)
+    return kernel_nodes(weights.double() if weights.is_cuda else weights, fwhm, padding)
 
 
 @constant
 def _axis_matrices(
-    n: int, fwhm_cells: float, padding: Padding, dtype: torch.dtype, device: torch.device
+    n: int, fwhm: float, padding: Padding, dtype: torch.dtype, device: torch.device
 ) -> Float[Tensor, "2 n n"]:
     """M and N of one axis, computed in float64."""
     reach = n - 1
     padded = torch.arange(-reach, n + reach)
     distance = (padded - torch.arange(n)[:, None]).double()
-    kernel = torch.exp(-4 * math.log(2) * (distance / fwhm_cells) ** 2) * (distance.abs() <= reach)
+    kernel = torch.exp(-4 * math.log(2) * (distance / fwhm) ** 2) * (distance.abs() <= reach)
     source = _reflected(padded, reach) if padding == "reflect" else padded.clamp(0, reach)
     pad = (source[:, None] == torch.arange(n)).double()
     position = 2 * padded.double() / reach - 1

@@ -13,21 +13,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler.frames import interpolation, outer_grid
-from foveal.sampler.grids._kernel_grid import Padding, axis_nodes
+from foveal.sampler.grids._grid_settings import Padding
+from foveal.sampler.grids._kernel_grid import axis_nodes
 
 
 def separable_grid(
-    weights: Float[Tensor, "batch 1 rows cols"], size: tuple[int, int], fwhm_cells: float, padding: Padding
+    weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], fwhm: float, padding: Padding
 ) -> Float[Tensor, "batch height width 2"]:
     """Read each axis' own node map at the output's pixel centres; always computed in float64."""
     marginals = weights[:, 0].double()
-    x = _axis(marginals.sum(dim=1), size[1], fwhm_cells, padding)
-    y = _axis(marginals.sum(dim=2), size[0], fwhm_cells, padding)
+    x = _axis(marginals.sum(dim=1), out_size[1], fwhm, padding)
+    y = _axis(marginals.sum(dim=2), out_size[0], fwhm, padding)
     return outer_grid(x, y).to(weights.dtype)
 
 
 def _axis(
-    marginal: Float[Tensor, "batch nodes"], pixels: int, fwhm_cells: float, padding: Padding
+    marginal: Float[Tensor, "batch nodes"], pixels: int, fwhm: float, padding: Padding
 ) -> Float[Tensor, "batch pixels"]:
-    nodes = axis_nodes(marginal, fwhm_cells, padding)
+    nodes = axis_nodes(marginal, fwhm, padding)
     return nodes @ interpolation(nodes.shape[1], pixels, torch.float64, nodes.device).T

@@ -1,26 +1,20 @@
 """From a saliency map to where each output pixel looks."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from foveal._choices import Family
 from foveal.sampler.grids._bounds import bounded
 from foveal.sampler.grids._cdf_grid import cdf_grid
-from foveal.sampler.grids._kernel_grid import PADDINGS, Padding, kernel_grid, published_grid
+from foveal.sampler.grids._grid_settings import Compat, GridSettings, Padding
+from foveal.sampler.grids._kernel_grid import kernel_grid, published_grid
 from foveal.sampler.grids._separable_grid import separable_grid
-
-Family = Literal["kernel", "separable", "cdf"]
-"""How saliency attracts points, as :func:`zoom_grid` has it."""
-FAMILIES: tuple[Family, ...] = ("kernel", "separable", "cdf")
-Compat = Literal["exact", "torch04", "torch13plus"]
-COMPATS: tuple[Compat, ...] = ("exact", "torch04", "torch13plus")
 
 
 def zoom_grid(
     saliency: Float[Tensor, "batch 1 rows cols"],
-    size: tuple[int, int],
+    out_size: tuple[int, int],
     *,
     family: Family = "kernel",
     fwhm_cells: float = 8.0,
@@ -39,7 +33,7 @@ def zoom_grid(
     Args:
         saliency: Non-negative weights on a coarse lattice, of any scale; each map must have a positive sum. Its first
             and last nodes lie on the image's edges.
-        size: Output (height, width), in pixels.
+        out_size: Height and width of the output in pixels.
         family: How the points are attracted.
             "kernel" is the paper's Gaussian-weighted mean position.
             "separable" is the same along each axis alone, from the map's sums over rows and over columns (FOVEA, LZU):
@@ -77,24 +71,7 @@ def zoom_grid(
         >>> zoom_grid(torch.ones(1, 1, 31, 31), (224, 336)).shape
         torch.Size([1, 224, 336, 2])
     """
-    if compat not in COMPATS:
-        raise ValueError(f"compat must be one of {COMPATS!r}, got {compat!r}.")
-    if compat != "exact":
-        _check_published(compat, family, max_zoom, min_zoom)
-    check_zoom(
-        size,
-        family=family,
-        fwhm_cells=fwhm_cells,
-        padding=padding,
-        max_zoom=max_zoom,
-        min_zoom=min_zoom,
-    )
-    _check_saliency(saliency)
-    wide = saliency.to(torch.promote_types(saliency.dtype, torch.float32))
-    weights = wide / wide.sum(dim=(2, 3), keepdim=True)
-    return unchecked_grid(
-        weights,
-        size,
+    settings = GridSettings(
         family=family,
         fwhm_cells=fwhm_cells,
         padding=padding,
@@ -102,67 +79,30 @@ def zoom_grid(
         min_zoom=min_zoom,
         compat=compat,
     )
+    if min(out_size) < 1:
+        raise ValueError(f"out_size must be at least (1, 1), got {out_size!r}.")
+    _check_saliency(saliency)
+    wide = saliency.to(torch.promote_types(saliency.dtype, torch.float32))
+    return unchecked_grid(wide / wide.sum(dim=(2, 3), keepdim=True), out_size, settings)
 
 
 def unchecked_grid(
-    weights: Float[Tensor, "batch 1 rows cols"],
-    size: tuple[int, int],
-    *,
-    family: Family,
-    fwhm_cells: float,
-    padding: Padding,
-    max_zoom: float | None,
-    min_zoom: float | None,
-    compat: Compat = "exact",
+    weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], settings: GridSettings
 ) -> Float[Tensor, "batch height width 2"]:
     """The same for weights that are known to be non-negative, to sum to one, and to be float32 or float64."""
     with torch.autocast(weights.device.type, enabled=False):
         # One line of cells says nothing about its own axis: as two equal ones it gives the identity there.
         lattice = weights.repeat(1, 1, 1 + (weights.shape[2] == 1), 1 + (weights.shape[3] == 1))
-        if compat != "exact":
-            return published_grid(lattice, size, fwhm_cells, padding)
-        match family:
+        if settings.compat != "exact":
+            return published_grid(lattice, out_size, settings.fwhm_cells, settings.padding)
+        match settings.family:
             case "kernel":
-                grid = kernel_grid(lattice, size, fwhm_cells, padding)
+                grid = kernel_grid(lattice, out_size, settings.fwhm_cells, settings.padding)
             case "separable":
-                grid = separable_grid(lattice, size, fwhm_cells, padding)
+                grid = separable_grid(lattice, out_size, settings.fwhm_cells, settings.padding)
             case "cdf":
-                grid = cdf_grid(lattice, size)
-        return bounded(grid, max_zoom, min_zoom)
-
-
-def check_zoom(
-    size: tuple[int, int],
-    *,
-    family: Family,
-    fwhm_cells: float,
-    padding: Padding,
-    max_zoom: float | None,
-    min_zoom: float | None,
-) -> None:
-    """Refuse settings that no grid could follow."""
-    if min(size) < 1:
-        raise ValueError(f"size must be at least (1, 1), got {size!r}.")
-    if family not in FAMILIES:
-        raise ValueError(f"family must be one of {FAMILIES!r}, got {family!r}.")
-    if not fwhm_cells > 0:
-        raise ValueError(f"fwhm_cells must be positive, got {fwhm_cells!r}.")
-    if padding not in PADDINGS:
-        raise ValueError(f"padding must be one of {PADDINGS!r}, got {padding!r}.")
-    if max_zoom is not None and not max_zoom >= 1:
-        raise ValueError(f"max_zoom must be at least 1, got {max_zoom!r}: pass None for no bound.")
-    if min_zoom is not None and not 0 < min_zoom <= 1:
-        raise ValueError(f"min_zoom must be in (0, 1], got {min_zoom!r}: pass None for no bound.")
-
-
-def _check_published(compat: Compat, family: Family, max_zoom: float | None, min_zoom: float | None) -> None:
-    if family != "kernel":
-        raise ValueError(f"family must be 'kernel' with compat={compat!r}, got {family!r}.")
-    for name, bound in (("max_zoom", max_zoom), ("min_zoom", min_zoom)):
-        if bound is not None:
-            raise ValueError(
-                f"{name} must be None with compat={compat!r}, got {bound!r}: the published code has no bound."
-            )
+                grid = cdf_grid(lattice, out_size)
+        return bounded(grid, shortest=settings.shortest_step, longest=settings.longest_step)
 
 
 def _check_saliency(saliency: Float[Tensor, "batch 1 rows cols"]) -> None:

@@ -4,7 +4,9 @@ from foveal.sampler.saliency._box_saliency import BoxSaliency
 from foveal.sampler.saliency._fixed_saliency import FixedSaliency
 from foveal.sampler.saliency._residual import BasicBlock, Bottleneck
 from foveal.sampler.saliency._resnet18_saliency import ResNet18Saliency
+from foveal.sampler.saliency._saliency_needs import SaliencyNeeds
 from foveal.sampler.saliency._saliency_net import SaliencyNet
+from foveal.sampler.saliency._softmax_map import softmax_map
 from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
 
 __all__ = [
@@ -13,6 +15,8 @@ __all__ = [
     "BoxSaliency",
     "FixedSaliency",
     "ResNet18Saliency",
+    "SaliencyNeeds",
     "SaliencyNet",
     "SpectralSaliency",
+    "softmax_map",
 ]

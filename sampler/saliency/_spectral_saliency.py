@@ -34,7 +34,7 @@ class SpectralSaliency(nn.Module):
     Args:
         map_size: (rows, cols) of the map.
         analysis_px: Side of the square on which the spectrum is taken. Smaller finds larger things; 64 is published.
-        smoothing: Standard deviation of the Gaussian, as a share of the side.
+        sigma: Standard deviation of the Gaussian, as a share of the side.
         uniform_share: Part of the map's mass that is spread evenly, in (0, 1].
 
     Raises:
@@ -46,19 +46,19 @@ class SpectralSaliency(nn.Module):
         map_size: tuple[int, int] = (31, 31),
         *,
         analysis_px: int = 64,
-        smoothing: float = 0.03,
+        sigma: float = 0.03,
         uniform_share: float = 0.1,
     ) -> None:
         super().__init__()
         if analysis_px < 4:
             raise ValueError(f"analysis_px must be at least 4, got {analysis_px!r}.")
-        if not smoothing > 0:
-            raise ValueError(f"smoothing must be positive, got {smoothing!r}.")
+        if not sigma > 0:
+            raise ValueError(f"sigma must be positive, got {sigma!r}.")
         if not 0 < uniform_share <= 1:
             raise ValueError(f"uniform_share must be in (0, 1], got {uniform_share!r}.")
         self.map_size = map_size
         self.analysis_px = analysis_px
-        self.smoothing = smoothing
+        self.sigma = sigma
         self.uniform_share = uniform_share
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
@@ -72,7 +72,7 @@ class SpectralSaliency(nn.Module):
                 _spectral_residual(_opponent_colours(square)).square() + _NOTHING
             )  # black has no spectrum at all
             energy = (each / each.mean(dim=(2, 3), keepdim=True)).sum(dim=1, keepdim=True)
-            blur = _mirrored_gaussian(self.analysis_px, self.smoothing, small.device)
+            blur = _mirrored_gaussian(self.analysis_px, self.sigma, small.device)
             found = interpolate(
                 blur @ energy @ blur.T, self.map_size, mode="bilinear", align_corners=False, antialias=True
             )
@@ -105,10 +105,10 @@ def _spectral_residual(
 
 
 @constant
-def _mirrored_gaussian(side: int, smoothing: float, device: torch.device) -> Float[Tensor, "side side"]:
+def _mirrored_gaussian(side: int, sigma: float, device: torch.device) -> Float[Tensor, "side side"]:
     """Row i: weights of a Gaussian around i, with what falls beyond an edge mirrored back inside."""
     distance = torch.arange(side)[:, None] - torch.arange(-side, 2 * side)
-    weight = torch.exp(-0.5 * (distance.double() / (smoothing * side)) ** 2)
+    weight = torch.exp(-0.5 * (distance.double() / (sigma * side)) ** 2)
     left, middle, right = weight.chunk(3, dim=1)
     folded = left.flip(1) + middle + right.flip(1)
     return (folded / folded.sum(dim=1, keepdim=True)).to(device, torch.float32)

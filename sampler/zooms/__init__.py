@@ -6,6 +6,7 @@ from foveal.sampler.zooms._patch_sampler import PatchSampler
 from foveal.sampler.zooms._saliency_sampler import SaliencySampler
 from foveal.sampler.zooms._token_positions import token_positions
 from foveal.sampler.zooms._uniform_sampler import UniformSampler
+from foveal.sampler.zooms._zoom_needs import ZoomNeeds
 from foveal.sampler.zooms._zoom_record import ZoomRecord, map_from_json, map_to_json
 from foveal.sampler.zooms._zoomed import Zoomed
 
@@ -14,6 +15,7 @@ __all__ = [
     "PatchSampler",
     "SaliencySampler",
     "UniformSampler",
+    "ZoomNeeds",
     "ZoomRecord",
     "Zoomed",
     "is_checkpoint",

@@ -10,18 +10,26 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from foveal.sampler.frames import Images, Views, as_ragged, count, even_grid, identity_grid, out_of_views
-from foveal.sampler.saliency import SpectralSaliency
+from foveal.sampler.frames import (
+    Images,
+    Views,
+    as_ragged,
+    count,
+    even_grid,
+    height_and_width,
+    identity_grid,
+    out_of_views,
+)
+from foveal.sampler.saliency import SpectralSaliency, softmax_map
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import sample
-from foveal.sampler.zooms._saliency_sampler import height_and_width
 from foveal.sampler.zooms._zoomed import Zoomed
 
 
 class MixedResolution(nn.Module):
     """Samples each image as tokens: all of it coarsely, and its most salient cells finely, too.
 
-    The answer's ``images`` are (batch, tokens, 3, patch_px, patch_px), its ``grid`` (batch, tokens, patch_px, patch_px, 2). First
+    The answer's ``images`` are (batch, tokens, 3, patch_size, patch_size), its ``grid`` (batch, tokens, patch_size, patch_size, 2). First
     come the ``rows * cols`` coarse tokens, in raster order: each is there, those that are refined as well, so that the first
     tokens are always the whole view and a token's number says where it lies. Then come the fine ones: cell by
     cell in raster order, each cell's ``refine * refine`` again in raster order, every one anti-aliased for its own scale.
@@ -34,7 +42,7 @@ class MixedResolution(nn.Module):
 
     Args:
         cells: Coarse cells, (rows, cols), or one number for both.
-        patch_px: Height and width in pixels of each token, at least 2.
+        patch_size: Height and width in pixels of each token, at least 2.
         refined: How many cells are refined, the most salient ones; of equals the upper left.
         refine: Into how many by how many fine tokens.
         saliency: As of :class:`SaliencySampler`: a module from (batch, 3, height, width) in [0, 1] to logits (batch, 1, rows,
@@ -46,7 +54,7 @@ class MixedResolution(nn.Module):
         ValueError: An argument is out of range.
 
     Example:
-        >>> zoom = MixedResolution(7, patch_px=16, refined=8)  # 49 + 8 * 4 tokens
+        >>> zoom = MixedResolution(7, patch_size=16, refined=8)  # 49 + 8 * 4 tokens
         >>> tokens, grid, saliency = zoom([torch.zeros(3000, 4000, 3, dtype=torch.uint8)])
         >>> tokens.shape, saliency.shape
         (torch.Size([1, 81, 3, 16, 16]), torch.Size([1, 1, 31, 31]))
@@ -56,7 +64,7 @@ class MixedResolution(nn.Module):
         self,
         cells: int | tuple[int, int],
         *,
-        patch_px: int = 16,
+        patch_size: int = 16,
         refined: int,
         refine: int = 2,
         saliency: nn.Module | None = None,
@@ -68,15 +76,15 @@ class MixedResolution(nn.Module):
         self.lowres_size = height_and_width(lowres_size, "lowres_size")
         if min(rows, cols) < 1:
             raise ValueError(f"cells must be at least 1 along each axis, got {cells!r}.")
-        if patch_px < 2:
+        if patch_size < 2:
             raise ValueError(
-                f"patch_px must be at least 2, got {patch_px!r} – a token of one pixel shows no scale."
+                f"patch_size must be at least 2, got {patch_size!r} – a token of one pixel shows no scale."
             )
         if refine < 2:
             raise ValueError(f"refine must be at least 2, got {refine!r}.")
         if not 0 <= refined <= rows * cols:
             raise ValueError(f"refined must be from 0 to the {rows * cols} cells there are, got {refined!r}.")
-        self.patch_px = patch_px
+        self.patch_size = patch_size
         self.refined = refined
         self.refine = refine
         self.saliency = SpectralSaliency() if saliency is None else saliency
@@ -93,7 +101,7 @@ class MixedResolution(nn.Module):
         """Height and width in pixels beyond which a larger source (or view of it) shows no more: the fine tokens', all over."""
         rows, cols = self.cells
         fine = self.refine if self.refined else 1
-        return rows * self.patch_px * fine, cols * self.patch_px * fine
+        return rows * self.patch_size * fine, cols * self.patch_size * fine
 
     def forward(
         self,
@@ -115,7 +123,7 @@ class MixedResolution(nn.Module):
             ValueError: Images or views do not go together, or have another shape.
         """
         small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
-        weights = self._weights(small)
+        weights = softmax_map(self.saliency(small))
         like = even_grid(images, (1, 1), None)  # knows the images' device and precision
         coarse = self._view(1, like).expand(count(images), -1, -1, -1)
         fine = _cut(self._view(self.refine, like), self.cells)[0][self._choose(weights)]
@@ -129,14 +137,9 @@ class MixedResolution(nn.Module):
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
         return (
-            f"cells={self.cells}, patch_px={self.patch_px}, refined={self.refined}, refine={self.refine}, "
+            f"cells={self.cells}, patch_size={self.patch_size}, refined={self.refined}, refine={self.refine}, "
             f"lowres_size={self.lowres_size}, antialias={self.antialias}"
         )
-
-    def _weights(self, small: Float[Tensor, "batch channel _h _w"]) -> Float[Tensor, "batch 1 rows cols"]:
-        logits: Tensor = self.saliency(small)
-        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return wide.flatten(1).softmax(dim=1).view_as(logits)
 
     def _choose(self, weights: Float[Tensor, "batch 1 rows cols"]) -> Int[Tensor, "batch refined"]:
         """Return the numbers of the most salient cells, ascending."""
@@ -147,7 +150,7 @@ class MixedResolution(nn.Module):
         """The pixels of all tokens that there are at a scale, as one picture."""
         rows, cols = self.cells
         return identity_grid(
-            (rows * self.patch_px * finer, cols * self.patch_px * finer), like.dtype, like.device
+            (rows * self.patch_size * finer, cols * self.patch_size * finer), like.dtype, like.device
         )
 
     def _tokens(

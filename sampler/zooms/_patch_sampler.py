@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from foveal.sampler.frames import Images, as_ragged, check_images, is_dense_float
+from foveal.sampler.frames import Images, as_ragged, check_images, height_and_width, is_dense_float
 from foveal.sampler.patches import (
     Border,
     Geometry,
@@ -20,8 +20,8 @@ from foveal.sampler.patches import (
     patch_grids,
     zero_to_one,
 )
+from foveal.sampler.saliency import softmax_map
 from foveal.sampler.sampling import lowres as lowres_of
-from foveal.sampler.zooms._saliency_sampler import height_and_width
 from foveal.sampler.zooms._zoomed import Zoomed
 
 
@@ -116,7 +116,7 @@ class PatchSampler(nn.Module):
         with torch.autocast(small.device.type, enabled=False):
             scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
             patches, grid = self._patches(images, scores, generator)
-            return Zoomed(patches, grid, scores.flatten(1).softmax(1).view_as(scores))
+            return Zoomed(patches, grid, softmax_map(scores))
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""

@@ -9,25 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler.frames import Images, Views, boxes_in_views, out_of_views
-from foveal.sampler.grids import Family, Padding, check_zoom, unchecked_grid
-from foveal.sampler.saliency import SaliencyNet
+from foveal.sampler.frames import Images, Views, boxes_in_views, height_and_width, out_of_views
+from foveal.sampler.grids import Family, GridSettings, Padding, unchecked_grid
+from foveal.sampler.saliency import SaliencyNeeds, SaliencyNet, softmax_map
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import pixel_format, sample_as
 from foveal.sampler.zooms._checkpoint import VERSION, describe_network, make_network, read_checkpoint
+from foveal.sampler.zooms._grid_setting import GridSetting
 from foveal.sampler.zooms._zoomed import Zoomed
 
-_SETTINGS = (
-    "out_size",
-    "lowres_size",
-    "family",
-    "fwhm_cells",
-    "padding",
-    "temperature",
-    "max_zoom",
-    "min_zoom",
-    "antialias",
-)
 _FORM = ("mean", "std", "dtype", "channels_last")
 
 
@@ -68,6 +58,12 @@ class SaliencySampler(nn.Module):
         (torch.Size([1, 3, 224, 224]), torch.Size([1, 1, 31, 31]))
     """
 
+    family = GridSetting[Family]()
+    fwhm_cells = GridSetting[float]()
+    padding = GridSetting[Padding]()
+    max_zoom = GridSetting[float | None]()
+    min_zoom = GridSetting[float | None]()
+
     def __init__(
         self,
         out_size: int | tuple[int, int],
@@ -89,8 +85,7 @@ class SaliencySampler(nn.Module):
         super().__init__()
         self.out_size = height_and_width(out_size, "out_size")
         self.lowres_size = height_and_width(lowres_size, "lowres_size")
-        check_zoom(
-            self.out_size,
+        self.grid_settings = GridSettings(
             family=family,
             fwhm_cells=fwhm_cells,
             padding=padding,
@@ -100,12 +95,7 @@ class SaliencySampler(nn.Module):
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature!r}.")
         self.saliency = SaliencyNet() if saliency is None else saliency
-        self.family = family
-        self.fwhm_cells = float(fwhm_cells)
-        self.padding = padding
         self.temperature = float(temperature)
-        self.max_zoom = None if max_zoom is None else float(max_zoom)
-        self.min_zoom = None if min_zoom is None else float(min_zoom)
         self.antialias = antialias
         self.form = pixel_format(mean, std, dtype, channels_last)
 
@@ -142,22 +132,22 @@ class SaliencySampler(nn.Module):
     @property
     def settings(self) -> dict[str, Any]:
         """All arguments but the saliency network, as plain values."""
-        own = {name: getattr(self, name) for name in _SETTINGS}
-        return own | {name: getattr(self.form, name) for name in _FORM}
+        own = {name: getattr(self, name) for name in ("out_size", "lowres_size", "temperature", "antialias")}
+        return own | self.grid_settings.to_json() | {name: getattr(self.form, name) for name in _FORM}
 
     @property
     def source_px(self) -> tuple[int, int] | None:
         """Height and width in pixels beyond which a larger source (or view of it) shows no more; None without a ``max_zoom``."""
-        if self.max_zoom is None:
+        bound = self.grid_settings.max_zoom
+        if bound is None:
             return None
         height, width = self.out_size
-        return math.ceil(height * self.max_zoom), math.ceil(width * self.max_zoom)
+        return math.ceil(height * bound), math.ceil(width * bound)
 
     @property
     def boxes_from(self) -> str | None:
         """Which field of the samples a loader is to pass as ``boxes``; None for a saliency that takes none, or by hand."""
-        field: str | None = getattr(self.saliency, "boxes_from", None)
-        return field
+        return SaliencyNeeds.of(self.saliency).boxes_from
 
     def forward(
         self,
@@ -184,17 +174,8 @@ class SaliencySampler(nn.Module):
                 saliency that takes none, or none to one that does.
         """
         small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
-        weights = self._weights(self._logits(small, views, boxes))
-        grid = unchecked_grid(
-            weights,
-            self.out_size,
-            family=self.family,
-            fwhm_cells=self.fwhm_cells,
-            padding=self.padding,
-            max_zoom=self.max_zoom,
-            min_zoom=self.min_zoom,
-        )
-        grid = out_of_views(grid, views)
+        weights = softmax_map(self._logits(small, views, boxes), self.temperature)
+        grid = out_of_views(unchecked_grid(weights, self.out_size, self.grid_settings), views)
         return Zoomed(sample_as(images, grid, self.form, antialias=self.antialias), grid, weights)
 
     def extra_repr(self) -> str:
@@ -211,7 +192,7 @@ class SaliencySampler(nn.Module):
         logits: Tensor
         if boxes is None:
             logits = self.saliency(small)
-        elif hasattr(self.saliency, "boxes_from"):
+        elif SaliencyNeeds.of(self.saliency).takes_boxes:
             logits = self.saliency(small, boxes_in_views(boxes, views, small.shape[0]))
         else:
             raise ValueError(
@@ -219,15 +200,3 @@ class SaliencySampler(nn.Module):
                 "yours with an attribute boxes_from and forward(small, boxes)."
             )
         return logits
-
-    def _weights(self, logits: Float[Tensor, "batch 1 rows cols"]) -> Float[Tensor, "batch 1 rows cols"]:
-        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return (wide / self.temperature).flatten(1).softmax(dim=1).view_as(logits)
-
-
-def height_and_width(size: int | tuple[int, int], name: str) -> tuple[int, int]:
-    """Read a size as users give it: one number for a square, or (height, width)."""
-    height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width) < 1:
-        raise ValueError(f"{name} must be at least 1 pixel, got {size!r}.")
-    return height, width

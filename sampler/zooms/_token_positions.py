@@ -20,7 +20,7 @@ def token_positions(grid: Float[Tensor, "batch tokens rows cols 2"]) -> Float[Te
         ValueError: The grid has another shape, or a token is less than 2 by 2 pixels.
 
     Example:
-        >>> _, grid, _ = MixedResolution(2, patch_px=8, refined=0)(torch.zeros(1, 3, 32, 64))
+        >>> _, grid, _ = MixedResolution(2, patch_size=8, refined=0)(torch.zeros(1, 3, 32, 64))
         >>> token_positions(grid)[0, 1]  # the upper right quarter
         tensor([ 0.5000, -0.5000,  0.5000,  0.5000])
     """

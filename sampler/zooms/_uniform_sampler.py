@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler.frames import Images, Views, even_grid
+from foveal.sampler.frames import Images, Views, even_grid, height_and_width
 from foveal.sampler.sampling import pixel_format, sample_as
-from foveal.sampler.zooms._saliency_sampler import height_and_width
 from foveal.sampler.zooms._zoomed import Zoomed
 
 

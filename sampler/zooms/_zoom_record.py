@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler.grids import Family, Padding, zoom_grid
+from foveal.sampler.grids import Family, GridSettings, Padding, zoom_grid
+from foveal.sampler.zooms._saliency_sampler import SaliencySampler
 
 _VERSION = 1
-_SETTINGS = ("family", "fwhm_cells", "padding", "max_zoom", "min_zoom")
+_SETTINGS = tuple(GridSettings().to_json())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,29 +47,27 @@ class ZoomRecord:
     max_zoom: float | None = None
     min_zoom: float | None = None
 
+    def __post_init__(self) -> None:
+        GridSettings(**self._settings)  # refuses what no grid could follow
+
     @classmethod
     def of(
-        cls, zoom: nn.Module, saliency: Float[Tensor, "1 rows cols"], source_size: tuple[int, int]
+        cls,
+        zoom: nn.Module,
+        saliency: Float[Tensor, "1 rows cols"],
+        source_size: tuple[int, int],
     ) -> "ZoomRecord":
         """Return the record of one image that a :class:`SaliencySampler` or :class:`UniformSampler` zoomed."""
-        settings: dict[str, Any] = {name: getattr(zoom, name) for name in _SETTINGS if hasattr(zoom, name)}
+        settings = zoom.grid_settings if isinstance(zoom, SaliencySampler) else GridSettings()
         out_size: Any = zoom.out_size
-        return cls(source_size, out_size, saliency[0].detach().float().cpu(), **settings)
+        return cls(source_size, out_size, saliency[0].detach().float().cpu(), **settings.to_json())
 
     def grid(self) -> Float[Tensor, "1 height width 2"]:
         """Return where each output pixel looked: (x, y) in [-1, 1] of the upright original, as in :func:`zoom_grid`.
 
         What the sampler had, to rounding.
         """
-        return zoom_grid(
-            self.saliency[None, None],
-            self.out_size,
-            family=self.family,
-            fwhm_cells=self.fwhm_cells,
-            padding=self.padding,
-            max_zoom=self.max_zoom,
-            min_zoom=self.min_zoom,
-        )
+        return zoom_grid(self.saliency[None, None], self.out_size, **self._settings)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -76,7 +75,7 @@ class ZoomRecord:
             "version": _VERSION,
             "source_size": list(self.source_size),
             "out_size": list(self.out_size),
-            **{name: getattr(self, name) for name in _SETTINGS},
+            **self._settings,
             **map_to_json(self.saliency),
         }
 
@@ -96,6 +95,10 @@ class ZoomRecord:
             return cls((height, width), (rows, cols), saliency, **{name: record[name] for name in _SETTINGS})
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"record must be one that to_json made, got {sorted(record)!r}.") from error
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _SETTINGS}
 
 
 def map_to_json(saliency: Float[Tensor, "rows cols"]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from foveal.pipeline import ZoomCollate, ZoomLoader, decode
 from foveal.pipeline._zoom_collate import join_labels
-from foveal.sampler import SaliencySampler, UniformSampler, warp_boxes
+from foveal.sampler import BoxSaliency, SaliencySampler, UniformSampler, warp_boxes
 from tests.checks import check_close
 from tests.pipeline.making import encode, picture
 
@@ -349,3 +349,14 @@ def test_inside_webdataset_over_decoded_tuples(small_shards, zoom):
 
     assert [tuple(images.shape) for images, _ in batches] == [(5, 3, 24, 32)] * 2 + [(3, 3, 24, 32)]
     assert [labels.tolist() for _, labels in batches] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11, 12]]
+
+
+def test_a_zoom_that_asks_for_boxes():
+    """Is refused as it is handed over, not in the first batch."""
+    message = (
+        "zoom must look at images alone, got a SaliencySampler that asks for boxes from 'json:boxes', which a collate_fn "
+        "does not read – use ZoomLoader."
+    )
+
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        ZoomCollate(SaliencySampler(8, saliency=BoxSaliency("json:boxes")))

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from foveal.sampler import SaliencySampler, zoom_grid
+from foveal.sampler.saliency import softmax_map
 from foveal.shards import Shards
 from foveal.tools.pictures.originals import encoded_image
 
@@ -71,5 +72,5 @@ class HandWrittenLoader:
         dense = image.permute(2, 0, 1)[None].float() / 255
         small = F.interpolate(dense, self.zoom.lowres_size, mode="bilinear")
         logits = self.zoom.saliency(small)
-        grid = zoom_grid(logits.flatten(1).softmax(1).view_as(logits), self.size)
+        grid = zoom_grid(softmax_map(logits, self.zoom.temperature), self.size)
         return F.grid_sample(dense, grid, padding_mode="border", align_corners=False)

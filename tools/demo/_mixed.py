@@ -27,17 +27,17 @@ _LINE = np.array([255, 214, 0], np.uint8)
 
 def build_mixed(size: int) -> MixedResolution:
     """Return a sampler of as many pixels as an image of ``size`` by ``size`` has, about half of them in fine tokens."""
-    patch_px = max(2, size // 14)
-    tokens = (size // patch_px) ** 2
+    patch_size = max(2, size // 14)
+    tokens = (size // patch_size) ** 2
     cells = round(math.sqrt(tokens / 2))
     refined = min(cells**2, (tokens - cells**2) // _REFINE**2)
-    return MixedResolution(cells, patch_px=patch_px, refined=refined, refine=_REFINE)
+    return MixedResolution(cells, patch_size=patch_size, refined=refined, refine=_REFINE)
 
 
 def mixed_row(
     original: UInt8[Tensor, "height width 3"],
-    tokens: Float[Tensor, "tokens 3 patch_px patch_px"],
-    grid: Float[Tensor, "tokens patch_px patch_px 2"],
+    tokens: Float[Tensor, "tokens 3 patch_size patch_size"],
+    grid: Float[Tensor, "tokens patch_size patch_size 2"],
     saliency: Float[Tensor, "1 rows cols"],
     *,
     zoom: MixedResolution,
@@ -71,7 +71,7 @@ def mixed_row(
 
 
 def paint(
-    tokens: Float[Tensor, "tokens 3 patch_px patch_px"],
+    tokens: Float[Tensor, "tokens 3 patch_size patch_size"],
     places: Float[Tensor, "tokens 4"],
     size: tuple[int, int],
 ) -> Float[np.ndarray, "height width 3"]:
@@ -117,7 +117,7 @@ def _borders(cells: tuple[int, int]) -> Float[np.ndarray, "rows cols 2"]:
 
 def _code(size: int) -> str:
     zoom = build_mixed(size)
-    return f"MixedResolution({zoom.cells}, patch_px={zoom.patch_px}, refined={zoom.refined}, refine={zoom.refine})"
+    return f"MixedResolution({zoom.cells}, patch_size={zoom.patch_size}, refined={zoom.refined}, refine={zoom.refine})"
 
 
 def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:

@@ -20,6 +20,7 @@ from foveal.pipeline import DecodeError, Decoder, EncodedImage, ZoomLoader, peek
 from foveal.pipeline.decode import ByLibjpeg
 from foveal.pipeline.flow import in_threads
 from foveal.sampler import SaliencySampler, lowres, sample, zoom_grid
+from foveal.sampler.saliency import softmax_map
 from foveal.shards import ShardError, Shards, ShardWriter
 from foveal.shards.index import fresh_count, index_path, tar_stamp
 from foveal.shards.naming import is_remote
@@ -220,7 +221,7 @@ def _stages_alone(images: Sequence[EncodedImage], size: int) -> dict[str, float]
             part = decoder.start(images[first : first + _TOGETHER]).pixels()
             small = timed(LOWRES, lambda: lowres(part, zoom.lowres_size))  # noqa: B023 - called at once
             logits = timed(SALIENCY, lambda: zoom.saliency(small))  # noqa: B023 - as above
-            weights = logits.flatten(1).softmax(dim=1).view_as(logits)
+            weights = softmax_map(logits, zoom.temperature)
             grid = timed(GRID, lambda: zoom_grid(weights, (size, size)))  # noqa: B023 - as above
             timed(SAMPLE, lambda: sample(part, grid))  # noqa: B023 - as above
     return {stage: taken / len(images) for stage, taken in seconds.items()}

@@ -242,7 +242,7 @@ def test_first_use_in_inference_mode_spoils_nothing():
             {"saliency": torch.ones(2, 3, 4, 4)},
             "saliency must be (batch, 1, rows, cols), got shape (2, 3, 4, 4).",
         ),
-        ({"size": (0, 5)}, "size must be at least (1, 1), got (0, 5)."),
+        ({"out_size": (0, 5)}, "out_size must be at least (1, 1), got (0, 5)."),
         ({"family": "spline"}, "family must be one of ('kernel', 'separable', 'cdf'), got 'spline'."),
         ({"fwhm_cells": 0.0}, "fwhm_cells must be positive, got 0.0."),
         ({"padding": "zeros"}, "padding must be one of ('reflect', 'replicate'), got 'zeros'."),
@@ -266,7 +266,7 @@ def test_first_use_in_inference_mode_spoils_nothing():
 )
 def test_messages(changed, message):
     """Each refusal names the argument and its value."""
-    arguments = {"saliency": torch.ones(1, 1, 4, 4), "size": (5, 5), **changed}
+    arguments = {"saliency": torch.ones(1, 1, 4, 4), "out_size": (5, 5), **changed}
 
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         zoom_grid(**arguments)

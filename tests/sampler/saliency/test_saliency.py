@@ -155,7 +155,7 @@ def test_spectral_sums_to_one_with_a_floor(small):
     ("argument", "message"),
     [
         ({"analysis_px": 2}, "analysis_px must be at least 4, got 2."),
-        ({"smoothing": 0.0}, "smoothing must be positive, got 0.0."),
+        ({"sigma": 0.0}, "sigma must be positive, got 0.0."),
         ({"uniform_share": 0.0}, "uniform_share must be in (0, 1], got 0.0."),
     ],
 )

@@ -58,7 +58,7 @@ def any_zoom(draw):
     weights = one_map(cells, draw(st.integers(0, 99)))
     zoom = MixedResolution(
         cells,
-        patch_px=draw(st.integers(2, 6)),
+        patch_size=draw(st.integers(2, 6)),
         refined=refined,
         refine=draw(st.integers(2, 3)),
         saliency=FixedSaliency(torch.from_numpy(weights)),
@@ -74,12 +74,12 @@ def test_tokens_are_the_uniform_pictures_cut(drawn):
     rows, cols = zoom.cells
     tokens, grid, _ = zoom(images())
     most = sorted(np.argsort(-weights.ravel(), kind="stable")[: zoom.refined])
-    coarse = UniformSampler((rows * zoom.patch_px, cols * zoom.patch_px))(images())
-    side = zoom.patch_px * zoom.refine
+    coarse = UniformSampler((rows * zoom.patch_size, cols * zoom.patch_size))(images())
+    side = zoom.patch_size * zoom.refine
     fine = UniformSampler((rows * side, cols * side))(images())
 
-    assert tokens.shape == (4, zoom.tokens, 3, zoom.patch_px, zoom.patch_px)
-    assert grid.shape == (4, zoom.tokens, zoom.patch_px, zoom.patch_px, 2)
+    assert tokens.shape == (4, zoom.tokens, 3, zoom.patch_size, zoom.patch_size)
+    assert grid.shape == (4, zoom.tokens, zoom.patch_size, zoom.patch_size, 2)
     for k in range(4):
         check_close(tokens[k, : rows * cols], cut(coarse.images[k], zoom.cells), 1e-5)
         expected = [cut(cell, (zoom.refine, zoom.refine)) for cell in cut(fine.images[k], zoom.cells)[most]]
@@ -120,19 +120,19 @@ def test_positions_and_scales(drawn):
 def test_a_source_as_large_as_source_px_is_shown_pixel_by_pixel():
     """Nothing finer is ever read: there, fine tokens are the source's own pixels."""
     weights = one_map((2, 3))
-    zoom = MixedResolution((2, 3), patch_px=4, refined=6, saliency=FixedSaliency(torch.from_numpy(weights)))
+    zoom = MixedResolution((2, 3), patch_size=4, refined=6, saliency=FixedSaliency(torch.from_numpy(weights)))
     image = torch.randint(256, (*zoom.source_px, 3), dtype=torch.uint8)
     pixels = cut(image.permute(2, 0, 1) / 255, (4, 6))
     own = [[2 * r + i, 2 * c + j] for r in range(2) for c in range(3) for i in range(2) for j in range(2)]
 
     assert zoom.source_px == (16, 24)
     check_close(zoom([image]).images[0, 6:], pixels[[6 * row + col for row, col in own]], 1e-6)
-    assert MixedResolution((2, 3), patch_px=4, refined=0).source_px == (8, 12)
+    assert MixedResolution((2, 3), patch_size=4, refined=0).source_px == (8, 12)
 
 
 def test_every_image_has_as_many_tokens():
     """Whatever its size and saliency; of equally salient cells the upper left ones are refined."""
-    zoom = MixedResolution(4, patch_px=4, refined=5, saliency=FixedSaliency(torch.ones(4, 4)))
+    zoom = MixedResolution(4, patch_size=4, refined=5, saliency=FixedSaliency(torch.ones(4, 4)))
     places = token_positions(zoom(images()).grid)[:, 16::4]
 
     assert zoom.tokens == 16 + 5 * 4
@@ -155,7 +155,7 @@ def test_what_stands_out_is_refined():
 def test_gradients():
     """Selection is hard: pixels lead to the images, not to the saliency; the saliency leads to its module."""
     torch.manual_seed(0)
-    zoom = MixedResolution(3, patch_px=4, refined=2, saliency=SaliencyNet())
+    zoom = MixedResolution(3, patch_size=4, refined=2, saliency=SaliencyNet())
     dense = torch.rand(2, 3, 40, 60, requires_grad=True)
     tokens, grid, saliency = zoom(dense)
     tokens.sum().backward(retain_graph=True)
@@ -169,7 +169,7 @@ def test_gradients():
 
 def test_forms_of_images():
     """Ragged, dense uint8 and dense float images give the same tokens; any channels where they are floats."""
-    zoom = MixedResolution(3, patch_px=4, refined=2)
+    zoom = MixedResolution(3, patch_size=4, refined=2)
     dense = torch.randint(256, (2, 3, 40, 60), dtype=torch.uint8)
     ragged = zoom(list(dense.permute(0, 2, 3, 1)))
     floats = zoom(dense / 255)
@@ -177,14 +177,14 @@ def test_forms_of_images():
     check_close(zoom(dense).images, ragged.images, 0)
     check_close(floats.images, ragged.images, 1e-5)
     assert torch.equal(floats.grid, ragged.grid)
-    fixed = MixedResolution(3, patch_px=4, refined=2, saliency=FixedSaliency(torch.ones(3, 3)))
+    fixed = MixedResolution(3, patch_size=4, refined=2, saliency=FixedSaliency(torch.ones(3, 3)))
     assert fixed(torch.rand(2, 5, 40, 60).double()).images.shape == (2, 17, 5, 4, 4)
     assert fixed(torch.rand(2, 5, 40, 60).double()).images.dtype == torch.float64
 
 
 def test_views():
     """A mirrored view has the tokens of the mirrored image, and says where they lie in the source."""
-    zoom = MixedResolution((3, 4), patch_px=4, refined=3)
+    zoom = MixedResolution((3, 4), patch_size=4, refined=3)
     flip = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]]).repeat(4, 1, 1)
     seen = zoom(images(), views=flip)
     mirrored = zoom([image.flip(1) for image in images()], lowres(images(), zoom.lowres_size, flip))
@@ -198,7 +198,7 @@ def test_views():
 def test_nothing_to_sample():
     """A batch of no images has no tokens, with any saliency."""
     for saliency in (SpectralSaliency(), SaliencyNet()):
-        zoom = MixedResolution(3, patch_px=4, refined=2, saliency=saliency)
+        zoom = MixedResolution(3, patch_size=4, refined=2, saliency=saliency)
         zoomed = zoom([], torch.zeros(0, 3, 128, 128))
 
         assert zoomed.images.shape == (0, 17, 3, 4, 4)
@@ -209,7 +209,7 @@ def test_points_instead_of_areas():
     """Without anti-aliasing a pixel is one point of the source."""
     noise = [torch.randint(256, (203, 301, 3), dtype=torch.uint8)]
     averaged, points = (
-        MixedResolution(4, patch_px=4, refined=1, antialias=antialias)(noise).images
+        MixedResolution(4, patch_size=4, refined=1, antialias=antialias)(noise).images
         for antialias in (True, False)
     )
 
@@ -228,7 +228,7 @@ def shard(tmp_path):
 
 def test_in_a_loader(shard):
     """The loader yields the tokens, where they look and what drew them, as the sampler alone does."""
-    zoom = MixedResolution(4, patch_px=8, refined=3)
+    zoom = MixedResolution(4, patch_size=8, refined=3)
     fields = ("image", "cls", "__grid__", "__saliency__")
     with ZoomLoader(shard, zoom, batch_size=4, fields=fields) as loader:
         batches = list(loader)
@@ -243,7 +243,7 @@ def test_in_a_loader(shard):
 
 def test_in_a_loader_that_augments_and_learns(shard):
     """Views reach the tokens; a saliency that learns has its graph in the batch."""
-    zoom = MixedResolution(4, patch_px=8, refined=3, saliency=SaliencyNet())
+    zoom = MixedResolution(4, patch_size=8, refined=3, saliency=SaliencyNet())
     fields = ("image", "__saliency__")
     with ZoomLoader(shard, zoom, batch_size=6, fields=fields, augment=Augment(hflip=0.5)) as loader:
         for tokens, saliency in loader:
@@ -255,7 +255,7 @@ def test_in_a_loader_that_augments_and_learns(shard):
 
 def test_in_another_loader(shard):
     """As a collate_fn, too, and copied."""
-    zoom = copy.deepcopy(MixedResolution(4, patch_px=8, refined=3))
+    zoom = copy.deepcopy(MixedResolution(4, patch_size=8, refined=3))
     samples = [(image, k) for k, image in enumerate(images())]
     [(tokens, labels)] = DataLoader(samples, batch_size=4, collate_fn=ZoomCollate(zoom))
 
@@ -270,8 +270,8 @@ def test_in_another_loader(shard):
         ({"cells": 2, "refined": 5}, "refined must be from 0 to the 4 cells there are, got 5."),
         ({"cells": 2, "refined": 1, "refine": 1}, "refine must be at least 2, got 1."),
         (
-            {"cells": 2, "refined": 1, "patch_px": 1},
-            "patch_px must be at least 2, got 1 – a token of one pixel shows",
+            {"cells": 2, "refined": 1, "patch_size": 1},
+            "patch_size must be at least 2, got 1 – a token of one pixel shows",
         ),
     ],
 )
@@ -291,6 +291,6 @@ def test_what_is_no_grid_of_tokens(shape):
 
 def test_it_says_what_it_is():
     """Settings show, and so does what draws the tokens."""
-    assert "cells=(4, 6), patch_px=8, refined=3, refine=2" in repr(
-        MixedResolution((4, 6), patch_px=8, refined=3)
+    assert "cells=(4, 6), patch_size=8, refined=3, refine=2" in repr(
+        MixedResolution((4, 6), patch_size=8, refined=3)
     )

@@ -22,7 +22,7 @@ def one_thread():
 def corner_zoom():
     """Two by three cells, of which the lower right one is fine."""
     weights = torch.tensor([[1.0, 1, 1], [1, 1, 5]])
-    return MixedResolution((2, 3), patch_px=8, refined=1, saliency=FixedSaliency(weights))
+    return MixedResolution((2, 3), patch_size=8, refined=1, saliency=FixedSaliency(weights))
 
 
 def test_tokens_tile_the_picture():
@@ -73,8 +73,8 @@ def test_as_many_pixels(size):
     """The sampler has nearly as many pixels as an image of that size, and never more."""
     zoom = build_mixed(size)
 
-    assert zoom.tokens * zoom.patch_px**2 <= size**2
-    assert zoom.tokens * zoom.patch_px**2 >= 0.5 * size**2
+    assert zoom.tokens * zoom.patch_size**2 <= size**2
+    assert zoom.tokens * zoom.patch_size**2 >= 0.5 * size**2
 
 
 def test_row_of_a_sheet(tmp_path):
@@ -88,7 +88,7 @@ def test_row_of_a_sheet(tmp_path):
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
     assert row.zoomed.shape == (411, 616, 3)
     assert row.uniform.shape[0] * row.uniform.shape[1] == pytest.approx(
-        zoom.tokens * zoom.patch_px**2, rel=0.05
+        zoom.tokens * zoom.patch_size**2, rel=0.05
     )
     assert row.uniform.shape[1] / row.uniform.shape[0] == pytest.approx(1.5, rel=0.05)
     assert len(MIXED_TITLES) == 4

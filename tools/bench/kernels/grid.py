@@ -19,6 +19,7 @@ from rich.console import Console
 from torch import Tensor
 
 from foveal.sampler import zoom_grid
+from foveal.sampler.saliency import softmax_map
 from foveal.tools.bench.timing import Timing, alternate, write_json
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.table import print_table
@@ -148,17 +149,17 @@ def _share_below(
 
 
 def _families(size: int) -> dict[str, ToGrid]:
-    of_kernel = partial(zoom_grid, size=(size, size), fwhm_cells=FWHM_CELLS, padding="replicate")
+    of_kernel = partial(zoom_grid, out_size=(size, size), fwhm_cells=FWHM_CELLS, padding="replicate")
     return {
         "kernel": of_kernel,
         "separable": partial(of_kernel, family="separable"),
-        "cdf": partial(zoom_grid, size=(size, size), family="cdf"),
+        "cdf": partial(zoom_grid, out_size=(size, size), family="cdf"),
     }
 
 
 def _maps(batch: int) -> Saliency:
     logits = 2 * torch.randn(batch, MAP**2, generator=torch.Generator().manual_seed(0))
-    return logits.softmax(1).view(batch, 1, MAP, MAP)
+    return softmax_map(logits.view(batch, 1, MAP, MAP))
 
 
 def _products(maps: Saliency) -> Saliency:

@@ -1,0 +1,17 @@
+"""Sizes as users give them."""
+
+
+def height_and_width(size: int | tuple[int, int], name: str) -> tuple[int, int]:
+    """Read a size: one number for a square, or (height, width).
+
+    Args:
+        size: In pixels.
+        name: What messages call it.
+
+    Raises:
+        ValueError: A side is below one pixel.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise ValueError(f"{name} must be at least 1 pixel, got {size!r}.")
+    return height, width

@@ -1,0 +1,86 @@
+"""What a zoom is, to those that call it."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoomNeeds:
+    """What a zoom asks of a loader, read off the module once.
+
+    A zoom is any ``nn.Module`` that is called as ``zoom(images, lowres)`` and returns a :class:`Zoomed`. ``images`` are
+    (height, width, 3) uint8 tensors of any sizes; ``lowres`` is what :func:`lowres` makes of them, or None. Attributes of
+    the module say the rest; each may be missing, which means None. Whoever calls a zoom either serves all of this or
+    refuses the zoom.
+
+    Attributes:
+        name: The module's class, for messages.
+        lowres_size: Height and width in pixels of the copy to be passed as ``lowres``; None for a zoom that looks at none.
+        source_px: Height and width in pixels beyond which a larger source (or view of it) shows no more: a decoder may
+            make a smaller image. None where the original may show more at any size.
+        takes_views: Whether ``forward`` takes ``views``, (batch, 2, 3) as :func:`compose` has them.
+        boxes_from: Which field of a sample is to be passed as ``boxes``, such as ``"json:boxes"``: for each image (n, 4),
+            (x0, y0, x1, y1) as fractions of the upright original. None for no boxes.
+
+    Example:
+        >>> ZoomNeeds.of(SaliencySampler(224, max_zoom=4.0)).source_px
+        (896, 896)
+    """
+
+    name: str
+    lowres_size: tuple[int, int] | None
+    source_px: tuple[int, int] | None
+    takes_views: bool
+    boxes_from: str | None
+
+    @classmethod
+    def of(cls, zoom: Any) -> "ZoomNeeds":
+        """Read off what a zoom asks for, also through DistributedDataParallel and ``torch.compile``.
+
+        Raises:
+            TypeError: It is no module.
+            ValueError: ``lowres_size`` or ``source_px`` is no height and width.
+        """
+        if not isinstance(zoom, nn.Module):
+            raise TypeError(
+                f"zoom must be a sampler module, got {zoom!r} – for example SaliencySampler(224)."
+            )
+        module = _unwrapped(zoom)
+        return cls(
+            name=type(module).__name__,
+            lowres_size=_size_of(module, "lowres_size"),
+            source_px=_size_of(module, "source_px"),
+            takes_views=_takes(module, "views"),
+            boxes_from=getattr(module, "boxes_from", None),
+        )
+
+
+def _unwrapped(zoom: nn.Module) -> nn.Module:
+    """Wrappers take any argument, and have the module's attributes one level down."""
+    inner = zoom
+    if isinstance(zoom, nn.parallel.DistributedDataParallel | nn.DataParallel):
+        inner = zoom.module
+    else:  # what torch.compile returns; its class cannot be named without loading the compiler
+        inner = dict(zoom.named_children()).get("_orig_mod", zoom)
+    return zoom if inner is zoom else _unwrapped(inner)
+
+
+def _size_of(zoom: nn.Module, name: str) -> tuple[int, int] | None:
+    size = getattr(zoom, name, None)
+    if size is None:
+        return None
+    try:
+        height, width = (int(side) for side in size)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"zoom.{name} must be (height, width) in pixels or None, got {size!r} for {type(zoom).__name__}."
+        ) from None
+    return height, width
+
+
+def _takes(zoom: nn.Module, name: str) -> bool:
+    parameters = inspect.signature(zoom.forward).parameters.values()
+    return any(each.name == name or each.kind is each.VAR_KEYWORD for each in parameters)

@@ -1,0 +1,16 @@
+"""Choices that the command line offers and the folders below it act on.
+
+They stand here, where importing them loads nothing else: ``foveal --help`` must not wait for torch. Each is exported
+at the door of the folder that acts on it.
+"""
+
+from typing import Literal
+
+Family = Literal["kernel", "separable", "cdf"]
+"""How saliency attracts points, as :func:`foveal.sampler.zoom_grid` takes it."""
+
+DecodeMode = Literal["full", "auto"]
+"""Which decoder takes an image, as :class:`foveal.pipeline.ZoomLoader` takes it."""
+
+BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
+"""What the four numbers of a box are, as :class:`foveal.pipeline.Boxes` takes it."""

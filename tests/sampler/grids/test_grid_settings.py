@@ -1,0 +1,104 @@
+"""The settings of a grid travel as one value."""
+
+import dataclasses
+import inspect
+import json
+import re
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foveal.sampler import SaliencySampler, ZoomRecord, zoom_grid
+from foveal.sampler.grids import GridSettings, unchecked_grid
+from tests.checks import unhooked
+from tests.strategies import FAMILIES, PADDINGS, softmax_map
+
+SETTINGS = st.fixed_dictionaries(
+    {
+        "family": st.sampled_from(FAMILIES),
+        "padding": st.sampled_from(PADDINGS),
+        "fwhm_cells": st.floats(2, 13),
+        "max_zoom": st.none() | st.floats(1.5, 9),
+        "min_zoom": st.none() | st.floats(0.1, 0.9),
+    }
+)
+NAMES = [field.name for field in dataclasses.fields(GridSettings)]
+
+
+def test_they_are_the_keywords_of_zoom_grid():
+    """With the same defaults, so that the value and the keywords cannot drift apart."""
+    keywords = {
+        name: parameter.default
+        for name, parameter in inspect.signature(zoom_grid).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+    assert keywords == dataclasses.asdict(GridSettings())
+
+
+@pytest.mark.parametrize("of", [SaliencySampler, ZoomRecord])
+def test_a_sampler_and_a_record_take_them_one_by_one(of):
+    """With the same defaults again, all that say what is seen where."""
+    parameters = inspect.signature(of).parameters
+
+    for name, default in GridSettings().to_json().items():
+        assert parameters[name].default == default, name
+
+
+@given(SETTINGS)
+def test_json_brings_them_back(settings):
+    """Through text; and two that are equal are one."""
+    whole = GridSettings(**settings)
+    again = GridSettings(**json.loads(json.dumps(whole.to_json())))
+
+    assert (again, hash(again)) == (whole, hash(whole))
+
+
+@given(SETTINGS)
+def test_the_grid_is_that_of_the_keywords(settings):
+    """A sampler, which passes the value on, and zoom_grid, which takes keywords, agree to the bit."""
+    saliency = softmax_map(7, 9, batch=2)
+
+    assert torch.equal(
+        unchecked_grid(saliency / saliency.sum((2, 3), keepdim=True), (6, 8), GridSettings(**settings)),
+        zoom_grid(saliency, (6, 8), **settings),
+    )
+
+
+def test_a_sampler_has_each_as_an_attribute():
+    """That can be read, and set with the checks of all."""
+    zoom = SaliencySampler(8, max_zoom=4.0)
+    zoom.max_zoom, zoom.family = 2.0, "cdf"
+
+    assert zoom.grid_settings == GridSettings(family="cdf", max_zoom=2.0)
+    assert (zoom.family, zoom.fwhm_cells, zoom.padding, zoom.max_zoom, zoom.min_zoom) == (
+        "cdf",
+        8.0,
+        "reflect",
+        2.0,
+        None,
+    )
+    assert zoom.source_px == (16, 16)
+    with unhooked(), pytest.raises(ValueError, match=re.escape("max_zoom must be at least 1, got 0.5")):
+        zoom.max_zoom = 0.5
+    assert zoom.max_zoom == 2.0
+
+
+def test_setting_an_attribute_changes_the_grid():
+    """As if the sampler had been made with it."""
+    image = torch.rand(1, 3, 40, 50)
+    zoom = SaliencySampler(8, temperature=0.001)
+    bounded = SaliencySampler(8, saliency=zoom.saliency, temperature=0.001, max_zoom=1.5)
+    before = zoom(image).grid
+    zoom.max_zoom = 1.5
+
+    assert not torch.equal(before, bounded(image).grid)
+    assert torch.equal(zoom(image).grid, bounded(image).grid)
+
+
+def test_they_cannot_be_changed():
+    """A value that samplers and records share stays what it is."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        GridSettings().max_zoom = 2.0

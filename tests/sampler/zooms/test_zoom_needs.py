@@ -1,0 +1,116 @@
+"""What a zoom asks of a loader is read off the module."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from foveal.sampler import (
+    BoxSaliency,
+    MixedResolution,
+    PatchSampler,
+    SaliencySampler,
+    SpectralSaliency,
+    UniformSampler,
+    Zoomed,
+    ZoomNeeds,
+)
+
+
+class Own(nn.Module):
+    """A user's own zoom, with as little as there can be."""
+
+    def forward(self, images, lowres=None):
+        grid = torch.zeros(len(images), 1, 1, 2)
+        return Zoomed(torch.zeros(len(images), 3, 1, 1), grid, torch.ones(len(images), 1, 1, 1))
+
+
+class TakesAnything(Own):
+    """One that hands on whatever it is given."""
+
+    def forward(self, images, lowres=None, **others):
+        return super().forward(images, lowres)
+
+
+@pytest.mark.parametrize(
+    ("zoom", "needs"),
+    [
+        (Own(), ZoomNeeds(name="Own", lowres_size=None, source_px=None, takes_views=False, boxes_from=None)),
+        (
+            TakesAnything(),
+            ZoomNeeds(
+                name="TakesAnything", lowres_size=None, source_px=None, takes_views=True, boxes_from=None
+            ),
+        ),
+        (
+            SaliencySampler((20, 30), saliency=BoxSaliency("json:boxes"), lowres_size=(8, 9), max_zoom=2.0),
+            ZoomNeeds(
+                name="SaliencySampler",
+                lowres_size=(8, 9),
+                source_px=SaliencySampler((20, 30), max_zoom=2.0).source_px,
+                takes_views=True,
+                boxes_from="json:boxes",
+            ),
+        ),
+        (
+            SaliencySampler(20, saliency=BoxSaliency()),
+            ZoomNeeds(
+                name="SaliencySampler",
+                lowres_size=(128, 128),
+                source_px=None,
+                takes_views=True,
+                boxes_from=None,
+            ),
+        ),
+        (
+            PatchSampler(2, 8),
+            ZoomNeeds(
+                name="PatchSampler",
+                lowres_size=(256, 256),
+                source_px=None,
+                takes_views=False,
+                boxes_from=None,
+            ),
+        ),
+    ],
+)
+def test_what_is_read(zoom, needs):
+    """Of a user's own module, and of those that Foveal has."""
+    assert ZoomNeeds.of(zoom) == needs
+
+
+@pytest.mark.parametrize("zoom", [UniformSampler(8), MixedResolution(2, refined=1), PatchSampler(1, 8)])
+def test_it_reads_what_the_module_has(zoom):
+    """Whatever a sampler bounds its sources by."""
+    needs = ZoomNeeds.of(zoom)
+
+    assert (needs.lowres_size, needs.source_px) == (zoom.lowres_size, zoom.source_px)
+
+
+def test_a_wrapper_is_looked_through():
+    """Any of them takes any argument; what counts is what the innermost takes."""
+    zoom = PatchSampler(1, 8, score=SpectralSaliency())
+    compiled = nn.DataParallel(torch.compile(zoom, backend="eager"))
+
+    assert ZoomNeeds.of(compiled) == ZoomNeeds.of(zoom)
+    assert not ZoomNeeds.of(compiled).takes_views
+
+
+@pytest.mark.parametrize("size", [(8,), 8, "ab", (3, None)])
+def test_a_size_that_is_none(size):
+    """Is named with the module, before anything is decoded for it."""
+    zoom = Own()
+    zoom.lowres_size = size
+    message = f"zoom.lowres_size must be (height, width) in pixels or None, got {size!r} for Own."
+
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        ZoomNeeds.of(zoom)
+
+
+def test_what_is_no_module():
+    """A size alone, for instance."""
+    message = "zoom must be a sampler module, got 224 – for example SaliencySampler(224)."
+
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        ZoomNeeds.of(224)
