@@ -9,21 +9,29 @@ from foveal.pipeline.decode._decoder import (
     default_num_threads,
     describe_decoder,
 )
-from foveal.pipeline.decode._peek import MAX_PIXELS, EncodedImage, peek
+from foveal.pipeline.decode._encoded_image import EncodedImage
+from foveal.pipeline.decode._peek import MAX_PIXELS, peek
 from foveal.pipeline.decode._pillow import class_ids_with_pillow
+from foveal.pipeline.decode._pixel_rule import Bands, Color, PixelRule, Window, parse_bands, parse_window
 from foveal.pipeline.decode._scale import ByLibjpeg
 
 __all__ = [
     "MAX_PIXELS",
+    "Bands",
     "ByLibjpeg",
+    "Color",
     "DecodeError",
     "DecodeMode",
     "Decoder",
     "Decoding",
     "EncodedImage",
+    "PixelRule",
+    "Window",
     "class_ids_with_pillow",
     "decode",
     "default_num_threads",
     "describe_decoder",
+    "parse_bands",
+    "parse_window",
     "peek",
 ]

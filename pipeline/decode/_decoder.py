@@ -5,10 +5,11 @@ are taken apart here with care: the ``tensors`` of a dynamic-mode batch refer to
 cycles, so the pixels would live until Python's cycle collector ran. Samples taken from the
 underlying tensor list do not, and are freed with the last tensor that looks at them.
 
-What was peeked for libjpeg-turbo is decoded by threads of the decoder's own, an image at a time.
+What others than DALI decode is decoded by threads of the decoder's own, an image at a time.
 """
 
 import contextlib
+import itertools
 import os
 import re
 from collections import deque
@@ -28,9 +29,9 @@ from torch.utils.dlpack import from_dlpack
 
 from foveal._choices import DecodeMode
 from foveal.pipeline.decode._decode_error import DecodeError
-from foveal.pipeline.decode._libjpeg import decode_jpeg
-from foveal.pipeline.decode._peek import EncodedImage, peek
-from foveal.pipeline.decode._pillow import decode_with_pillow
+from foveal.pipeline.decode._encoded_image import EncodedImage
+from foveal.pipeline.decode._peek import peek
+from foveal.pipeline.decode._singly import decode_singly, last_resort, leveled
 from foveal.pipeline.flow import IMAGE_BYTES, Buffers, to_device
 
 
@@ -40,10 +41,14 @@ class Decoding:
     def __init__(self, decoder: "Decoder", images: Sequence[EncodedImage]) -> None:
         self._decoder = decoder
         self._images = images
-        self._jpegs = {k: decoder._submit(image) for k, image in enumerate(images) if image.by == "libjpeg"}  # noqa: SLF001 - two halves of one thing
-        by_dali = [k for k, image in enumerate(images) if image.by == "dali"]
-        # DALI delivers a batch or nothing of it, so what may fail goes by itself.
-        parts = ([k for k in by_dali if images[k].whole is whole] for whole in (True, False))
+        self._singly = {
+            k: decoder._submit(image)  # noqa: SLF001 - two halves of one thing
+            for k, image in enumerate(images)
+            if image.by not in _DALI_TYPES
+        }
+        # DALI delivers a batch or nothing of it, so what may fail goes by itself; and one type for all of it.
+        kinds = itertools.product(_DALI_TYPES, (True, False))
+        parts = [[k for k, image in enumerate(images) if (image.by, image.whole) == kind] for kind in kinds]
         self._flights = [(part, self._launch(part)) for part in parts if part]
         self.by_pillow = 0
 
@@ -56,13 +61,16 @@ class Decoding:
             ``scale`` where libjpeg-turbo could decode it. Each may be freed by itself. ``by_pillow`` then says how
             many of them DALI refused and Pillow decoded.
         """
-        decoded = self._from_libjpeg()
+        decoded = self._from_threads()
         while self._flights:
             part, batch = self._flights.pop(0)
             try:
-                decoded.update(zip(part, _pixels(batch), strict=True))
+                pixels = _pixels(batch)
             except Exception as error:  # noqa: BLE001 - of any kind: a broken file may ask for all memory there is
                 self._flights += [(rest, self._launch(rest)) for rest in _without_culprit(part, error)]
+            else:
+                for k in part:
+                    decoded[k] = self._leveled(k, pixels.pop(0))
         return [
             decoded[k] if k in decoded else self._last_resort(image) for k, image in enumerate(self._images)
         ]
@@ -81,39 +89,56 @@ class Decoding:
 
     def drain(self) -> None:
         """Wait, and drop what comes of it: an operation in flight must not outlive its thread."""
-        jpegs, self._jpegs = list(self._jpegs.values()), {}
-        for late in [jpeg for jpeg in jpegs if not jpeg.cancel()]:
+        singly, self._singly = list(self._singly.values()), {}
+        for late in [one for one in singly if not one.cancel()]:
             late.exception()  # waits
         while self._flights:
             with contextlib.suppress(Exception):
                 self._flights.pop()[1].evaluate()
 
-    def _from_libjpeg(self) -> dict[int, Tensor]:
-        """Wait for libjpeg-turbo's; what it could not decode DALI shall try."""
-        decoded: dict[int, Tensor] = {}
+    def _from_threads(self) -> dict[int, Tensor | DecodeError]:
+        """Wait for what threads decode; JPEGs that libjpeg-turbo could not decode DALI shall try."""
+        decoded: dict[int, Tensor | DecodeError] = {}
         refused: list[int] = []
-        while self._jpegs:
-            k, jpeg = self._jpegs.popitem()
+        while self._singly:
+            k, one = self._singly.popitem()
+            by = self._images[k].by
             try:
-                decoded[k] = jpeg.result()
-            except Exception:  # noqa: BLE001 - as for DALI
-                refused.append(k)
+                decoded[k] = to_device(one.result(), self._decoder.device)
+                self.by_pillow += by == "pillow"
+            except DecodeError as error:
+                decoded[k] = error
+            except Exception as error:  # noqa: BLE001 - as for DALI
+                if by == "libjpeg":
+                    refused.append(k)
+                else:
+                    decoded[k] = DecodeError(f"is broken: {type(error).__name__}: {error}")
         if refused:
             self._flights.append((refused, self._launch(refused)))
         return decoded
 
     def _launch(self, part: list[int]) -> Any:
-        return self._decoder._launch([self._images[k].file for k in part])  # noqa: SLF001 - two halves of one thing
+        images = [self._images[k] for k in part]
+        return self._decoder._launch([image.file for image in images], _DALI_TYPES.get(images[0].by))  # noqa: SLF001 - two halves of one thing
+
+    def _leveled(self, k: int, pixels: Tensor) -> Tensor | DecodeError:
+        try:
+            return to_device(leveled(self._images[k], pixels), self._decoder.device)
+        except DecodeError as error:
+            return error
 
     def _last_resort(self, image: EncodedImage) -> Tensor | DecodeError:
         if not image.whole:
             return DecodeError(f"is cut: after {len(image.file)} bytes there is no end mark")
         try:
-            pixels = decode_with_pillow(image.file)
+            pixels = last_resort(image)
         except DecodeError as error:
             return error
         self.by_pillow += 1
         return to_device(pixels, self._decoder.device)
+
+
+_DALI_TYPES = {"dali": None, "dali16": ndd.uint16, "dali32": ndd.float32}
 
 
 def _pixels(batch: Any) -> list[Tensor]:
@@ -194,15 +219,15 @@ class Decoder:
         """Begin to decode a batch, without waiting for it.
 
         Args:
-            images: Files (JPEG, PNG, WebP, TIFF, BMP, JPEG 2000, PNM, GIF) that :func:`peek` knows.
+            images: Files that :func:`peek` knows.
         """
         return Decoding(self, images)
 
     def _submit(self, image: EncodedImage) -> Future[Tensor]:
         self._check_open()
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="foveal-jpeg")
-        return self._pool.submit(decode_jpeg, image, self._buffers)
+            self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="foveal-image")
+        return self._pool.submit(decode_singly, image, self._buffers)
 
     def _check_open(self) -> None:
         if not self._contexts:
@@ -210,14 +235,15 @@ class Decoder:
                 "decoder must be entered before use, got a closed one – write `with Decoder() as decoder:`"
             )
 
-    def _launch(self, files: Sequence[bytes]) -> Any:
+    def _launch(self, files: Sequence[bytes], dtype: Any = None) -> Any:
         self._check_open()
         # A copy of the files, a thousandth of the work of decoding them: on memory of others DALI would run
         # at once and keep the caller waiting; on its own it runs in the background.
         self._contexts.rotate(1)
         with self._contexts[0]:
             copy = ndd.batch([np.frombuffer(file, np.uint8) for file in files])
-            return ndd.decoders.image(copy, device="gpu" if self.device.type == "cuda" else "cpu")
+            deep = {} if dtype is None else {"dtype": dtype}
+            return ndd.decoders.image(copy, device="gpu" if self.device.type == "cuda" else "cpu", **deep)
 
 
 def describe_decoder(device_type: str, mode: DecodeMode = "full") -> str:

@@ -7,8 +7,8 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foveal.pipeline.decode._exif import upright
-from foveal.pipeline.decode._peek import EncodedImage
+from foveal.pipeline.decode._encoded_image import EncodedImage
+from foveal.pipeline.decode.headers import upright
 from foveal.pipeline.flow import Buffers
 
 Pixels = NDArray[np.uint8]

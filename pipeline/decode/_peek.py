@@ -1,101 +1,238 @@
 """What the header of an encoded image says: who can decode it, and how large it will be.
 
-Nothing is decoded, nothing is allocated. What DALI's parser refuses would fail with all of its batch, so it is kept
-out of DALI's way; what claims to be too large is refused before anybody makes room for it.
+Nothing is decoded, nothing is allocated. What DALI's parser refuses would fail with all of its batch, and what DALI gets
+wrong without an error would arrive as another picture, so both are kept out of DALI's way; what claims to be too large is
+refused before anybody makes room for it.
 """
 
+import contextlib
 import os
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import replace
 
+from foveal.pipeline.decode._arrays import npy_header, pnm_header
 from foveal.pipeline.decode._decode_error import DecodeError, check_pixels
-from foveal.pipeline.decode._exif import exif_blocks, turns_sideways
-from foveal.pipeline.decode._pillow import peek_with_pillow
+from foveal.pipeline.decode._encoded_image import Decodes, EncodedImage
+from foveal.pipeline.decode._levels import needs_window
+from foveal.pipeline.decode._pillow import peek_with_pillow, profile_of
+from foveal.pipeline.decode._pixel_rule import PLAIN, PixelRule
+from foveal.pipeline.decode._route import check_bands, route_jpeg, route_jpeg2000, route_tiff
+from foveal.pipeline.decode.formats import FormatError, missing, size_by_helper
+from foveal.pipeline.decode.headers import (
+    AVIF,
+    DICOM,
+    HEIC,
+    JPEG,
+    JPEG_2000,
+    JPEG_LS,
+    JPEG_LS_FRAME,
+    JPEG_XL,
+    JPEG_XR,
+    LERC,
+    NPY,
+    OTHER,
+    PNG,
+    PNM,
+    TIFF,
+    WEBP,
+    Kind,
+    jpeg_xl_header,
+    jpeg_xr_size,
+    kind_of_file,
+    lerc_size,
+    orientation_of,
+    read_jpeg2000_header,
+    read_jpeg_header,
+    read_tiff_header,
+    with_plain_exif,
+)
 
 # Read when the library is loaded; it would write to stderr about every odd image, which the loader reports once.
 os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")
 from nvidia.nvimgcodec import CodeStream
 
-# DALI's parser and decoder of these can end the process on a damaged one (a fuzzer found it); Pillow's cannot.
-_JPEG_2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
-_JPEG = b"\xff\xd8"
-_PNG = b"\x89PNG\r\n\x1a\n"
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 # Where Pillow, too, takes a file for an attack on the memory.
 MAX_PIXELS = 178_956_970
+# Bytes of a pixel's samples, of all bands, to the one pixel that max_pixels counts.
+_MOST_PIXEL_BYTES = 48
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedImage:
-    """An image file and what its header says.
-
-    Attributes:
-        file: The whole file.
-        height: Pixels, before EXIF orientation.
-        width: Pixels, before EXIF orientation.
-        by: Who decodes it: DALI, or Pillow where DALI does not, or libjpeg-turbo where somebody decided so.
-        whole: Whether it ends as files of its kind do. One that does not may have been cut, or something follows it.
-        scale: What its sides are divided by as it is decoded, by libjpeg-turbo: 1, 2, 4 or 8.
-        orientation: As EXIF counts it, 1 to 8, where libjpeg-turbo decodes it; others know by themselves.
-    """
-
-    file: bytes
-    height: int
-    width: int
-    by: Literal["dali", "pillow", "libjpeg"]
-    whole: bool
-    scale: Literal[1, 2, 4, 8] = 1
-    orientation: int = 1
-
-    @property
-    def upright_size(self) -> tuple[int, int]:
-        """Height and width of the original as its orientation would have it seen."""
-        return (self.width, self.height) if turns_sideways(self.orientation) else (self.height, self.width)
-
-    @property
-    def decoded_pixels(self) -> int:
-        """Pixels that are in memory while it is decoded: those that come out, and what they are made from."""
-        pixels = -(-self.height // self.scale) * -(-self.width // self.scale)
-        return pixels if self.orientation == 1 else 2 * pixels
-
-
-def peek(file: bytes, *, max_pixels: int | None = None) -> EncodedImage:
+def peek(file: bytes, *, max_pixels: int | None = None, rule: PixelRule = PLAIN) -> EncodedImage:
     """Read an image's header, in a few microseconds.
 
     Args:
         file: A whole file, of any content.
         max_pixels: The most pixels it may have, None for no limit.
+        rule: How its samples shall become grey levels.
 
     Raises:
-        DecodeError: It is empty, too large, or nothing that DALI or Pillow knows.
+        DecodeError: It is empty, too large, of a format that needs what is not installed, or of none that is known; or
+            it needs a window.
     """
     if not file:
         raise DecodeError("is empty: 0 bytes")
-    image = _as_dali_reads(file) or EncodedImage(file, *peek_with_pillow(file), by="pillow", whole=True)
-    check_pixels(image.height, image.width, max_pixels)
+    kind = kind_of_file(file)
+    image = _PEEKS.get(kind, _peek_other)(file, rule)
+    image = replace(image, kind=kind if image.kind == OTHER else image.kind, rule=rule)
+    _check_size(image, max_pixels)
+    if image.by not in ("helper", "numpy"):
+        check_bands(rule, kind.name)
+    # LittleCMS is Pillow's; deeper images are converted when they have become levels.
+    if rule.color is not None and image.by == "dali" and profile_of(file) is not None:
+        return replace(image, by="pillow")
     return image
 
 
-def _as_dali_reads(file: bytes) -> EncodedImage | None:
-    if file.startswith(_JPEG_2000):
-        return None
-    if file.startswith(_PNG):
-        file = _still(file)
-    if file.startswith(_JPEG) and not _lies_one_way(file):
-        return None
+def _peek_jpeg(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - as the others
+    header = read_jpeg_header(file)
+    # Of two EXIF blocks DALI's parsers read different ones; where these differ, pixels are written past their memory.
+    if header is None or len(header.exif) > 1:
+        return _by_pillow(file)
+    frame = header.frame
+    if frame is None or route_jpeg(frame) == "dali":
+        return _by_dali(file) or _by_pillow(file)
+    kind = JPEG_LS if frame.kind == JPEG_LS_FRAME else JPEG
+    _need(kind, f"{frame.name} of {frame.bits} bits")
+    turned = orientation_of(header.exif[0]) if header.exif else 1
+    return EncodedImage(
+        file,
+        frame.height,
+        frame.width,
+        "helper",
+        whole=True,
+        orientation=turned or 1,
+        kind=kind,
+        pixel_bytes=2 * len(frame.factors),
+    )
+
+
+def _peek_png(file: bytes, rule: PixelRule) -> EncodedImage:
+    deep = file[24:25] == b"\x10" and rule.window is not None
+    return _by_dali(_still(file), "dali16" if deep else "dali") or _by_pillow(file)
+
+
+def _peek_webp(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - as the others
+    file = with_plain_exif(file)
+    return _by_dali(file) or _by_pillow(file)
+
+
+def _peek_tiff(file: bytes, rule: PixelRule) -> EncodedImage:
+    header = read_tiff_header(file)
+    if header is None:
+        return _by_pillow(file)
+    by = route_tiff(header, rule)
+    if by.startswith("dali") and (image := _by_dali(file, by)) is not None:
+        return replace(image, pixel_bytes=0 if by == "dali" else 3 * header.depth // 8)
+    if by == "pillow" or (by == "dali" and header.depth <= 8):
+        with contextlib.suppress(*([DecodeError] if not missing(TIFF) else [])):
+            return _by_pillow(file)
+    _need(TIFF, f"TIFF of {header.samples}, {header.compression_name}")
+    stored = 1 if header.planar else header.bands
+    return EncodedImage(
+        file,
+        header.height,
+        header.width,
+        "helper",
+        whole=True,
+        orientation=header.orientation if 1 <= header.orientation <= 8 else 1,
+        pixel_bytes=-(-header.depth // 8) * (stored + min(header.bands, 4)),
+    )
+
+
+def _peek_jpeg2000(file: bytes, rule: PixelRule) -> EncodedImage:
+    header = read_jpeg2000_header(file)
+    if header is None or route_jpeg2000(header, rule) == "pillow":
+        return _by_pillow(file)
+    _need(JPEG_2000, f"JPEG 2000 of {header.depth} bits, {len(header.bits)} components")
+    pixel_bytes = 4 * len(header.bits)
+    return EncodedImage(file, header.height, header.width, "helper", whole=True, pixel_bytes=pixel_bytes)
+
+
+def _peek_pnm(file: bytes, rule: PixelRule) -> EncodedImage:
+    header = pnm_header(file)
+    if header is None or (header.white in (255, 65535) and header.integer and rule.window is None):
+        return _by_dali(file) or _by_pillow(file)
+    return EncodedImage(file, header.height, header.width, "numpy", whole=True, pixel_bytes=12)
+
+
+def _peek_npy(file: bytes, rule: PixelRule) -> EncodedImage:
+    header = npy_header(file)
+    if header is None:
+        raise DecodeError(
+            "is no image: its array is not (height, width) or (height, width, bands) of numbers"
+        )
+    if header.dtype.kind == "i" and rule.window is None:
+        raise needs_window(f"its samples are {header.dtype}, of which the header does not say what is white")
+    height, width = header.shape[:2]
+    return EncodedImage(file, height, width, "numpy", whole=True, pixel_bytes=3 * header.dtype.itemsize)
+
+
+def _peek_sized(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - as the others
+    """Formats whose header gives the size away, or whose library does."""
+    kind = kind_of_file(file)
+    _need(kind, kind.name)
+    if kind in _SIZES:
+        size = _SIZES[kind](file)
+        if size is None or min(size) < 1:
+            raise DecodeError(f"is broken: its header makes no sense, for {kind.name}")
+        height, width, pixel_bytes = *size, 8
+    else:
+        try:
+            height, width, pixel_bytes = size_by_helper(kind, file)
+        except FormatError as error:
+            raise DecodeError(f"is broken: {kind.needs[0]} says {str(error)!r}") from error
+    return EncodedImage(file, height, width, "helper", whole=True, pixel_bytes=pixel_bytes)
+
+
+def _peek_other(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - as the others
+    return _by_dali(file) or _by_pillow(file)
+
+
+_PEEKS: dict[Kind, Callable[[bytes, PixelRule], EncodedImage]] = {
+    JPEG: _peek_jpeg,
+    PNG: _peek_png,
+    WEBP: _peek_webp,
+    TIFF: _peek_tiff,
+    JPEG_2000: _peek_jpeg2000,
+    PNM: _peek_pnm,
+    NPY: _peek_npy,
+    **dict.fromkeys((DICOM, HEIC, JPEG_XL, JPEG_XR, LERC), _peek_sized),
+    AVIF: lambda file, _: _by_pillow(file),
+}
+_SIZES: dict[Kind, Callable[[bytes], tuple[int, int] | None]] = {
+    JPEG_XL: lambda file: (found.height, found.width) if (found := jpeg_xl_header(file)) else None,
+    JPEG_XR: jpeg_xr_size,
+    LERC: lerc_size,
+}
+
+
+def _by_pillow(file: bytes) -> EncodedImage:
+    return EncodedImage(file, *peek_with_pillow(file), by="pillow", whole=True)
+
+
+def _by_dali(file: bytes, by: Decodes = "dali") -> EncodedImage | None:
+    """Return what DALI's parser says, None where it refuses the file."""
     try:
         header = CodeStream(file)
         codec, height, width = header.codec_name, header.height, header.width
-        grey_alpha_tiff = codec == "tiff" and header.num_channels == 2  # DALI makes noise of it
     except RuntimeError:
         return None
-    return None if grey_alpha_tiff else EncodedImage(file, height, width, "dali", _is_whole(file, codec))
+    return EncodedImage(file, height, width, by, _is_whole(file, codec))
 
 
-def _lies_one_way(jpeg: bytes) -> bool:
-    """Of two EXIF blocks DALI's parsers read different ones; where these differ, pixels are written past their memory."""
-    blocks = exif_blocks(jpeg)
-    return blocks is not None and len(blocks) <= 1
+def _need(kind: Kind, what: str) -> None:
+    """Refuse a file that the second decoder would read if it were installed."""
+    if missing(kind):
+        raise DecodeError(f"needs the extra foveal[formats]: {what} – pip install 'foveal[formats]'")
+
+
+def _check_size(image: EncodedImage, max_pixels: int | None) -> None:
+    check_pixels(image.height, image.width, max_pixels)
+    stored = image.height * image.width * image.pixel_bytes
+    if max_pixels is not None and stored > _MOST_PIXEL_BYTES * max_pixels:
+        raise DecodeError(f"has more bands than max_pixels={max_pixels} allows: {stored:,} bytes of samples")
 
 
 def _still(png: bytes) -> bytes:
@@ -104,7 +241,7 @@ def _still(png: bytes) -> bytes:
     Of a damaged animation DALI's decoder can end the process, and it allocates what a chunk's length claims, up to
     2 GB for a small image.
     """
-    chunks, place = [png[: len(_PNG)]], len(_PNG)
+    chunks, place = [png[: len(_SIGNATURE)]], len(_SIGNATURE)
     while (end := place + 12 + int.from_bytes(png[place : place + 4])) <= len(png):
         kind = png[place + 4 : place + 8]
         if kind not in _ANIMATION:

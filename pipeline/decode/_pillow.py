@@ -1,6 +1,7 @@
-"""What Pillow decodes: images that DALI refuses, such as GIF and JPEGs with unusual markers, and masks of class ids."""
+"""What Pillow decodes: images that DALI refuses, such as GIF, AVIF and JPEGs with unusual markers, and masks of class ids."""
 
 import io
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -8,15 +9,18 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Int32, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from foveal.pipeline.decode._decode_error import DecodeError, check_pixels
+from foveal.pipeline.decode._pixel_rule import Color
+from foveal.pipeline.decode.formats import Samples
 
 T = TypeVar("T")
 
 # Pillow knows more, some by starting other programs.
-_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "PPM")
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
+_filters = threading.Lock()  # those of warnings belong to the process, and several threads may come here
 Image.init()  # or the rarer ones are unknown until they are first looked for
 
 
@@ -29,15 +33,88 @@ def peek_with_pillow(file: bytes) -> tuple[int, int]:
     return _read(file, lambda image: (image.height, image.width))
 
 
-def decode_with_pillow(file: bytes) -> UInt8[Tensor, "_height _width 3"]:
-    """Decode an image, of an animation the first frame: RGB, upright by its EXIF orientation.
+def profile_of(file: bytes) -> bytes | None:
+    """Return the colour profile that is embedded in a file; None where there is none, or Pillow does not know the file."""
+    try:
+        return _read(file, lambda image: image.info.get("icc_profile")) or None
+    except DecodeError:
+        return None
+
+
+def decode_with_pillow(file: bytes, *, color: Color | None = None) -> Samples:
+    """Decode an image, of an animation the first frame, upright by its EXIF orientation.
+
+    Args:
+        file: All of it.
+        color: ``"srgb"`` converts by the embedded profile, if there is one.
 
     Raises:
         DecodeError: Pillow cannot decode it either.
     """
-    return _read(
-        file, lambda image: torch.from_numpy(np.array(ImageOps.exif_transpose(image).convert("RGB")))
+    return _read(file, lambda image: samples_of(_upright(image), color=color))
+
+
+def samples_of(image: Image.Image, *, color: Color | None = None) -> Samples:
+    """Return the samples of one of Pillow's images: RGB of 8 bits, or grey of more as it is stored.
+
+    Raises:
+        DecodeError: Its profile cannot be used.
+    """
+    match image.mode:
+        case "I;16" | "I;16B" | "I;16L" | "I;16N":
+            return Samples(np.array(image).astype(np.uint16)[..., None], white=65535.0)
+        case "I":  # of 32 bits, signed, except where a PNM of 16 was scaled
+            return Samples(np.array(image)[..., None], white=65535.0 if image.format == "PPM" else None)
+        case "F":
+            return Samples(np.array(image)[..., None], white=1.0)
+    profile = image.info.get("icc_profile")
+    converted = image.convert("RGB") if color is None or not profile else _to_srgb(image, profile)
+    return Samples(np.array(converted), white=255.0)
+
+
+def to_srgb(
+    pixels: UInt8[np.ndarray, "_height _width 3"], profile: bytes
+) -> UInt8[np.ndarray, "_height _width 3"]:
+    """Convert an RGB image by the profile of the file that it came from; of a grey file the profile is of grey.
+
+    Raises:
+        DecodeError: The profile cannot be used.
+    """
+    image = Image.fromarray(pixels)
+    try:
+        space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
+    except (OSError, ImageCms.PyCMSError) as error:
+        raise _unusable(error) from error
+    return np.array(_to_srgb(image.getchannel(0) if space == "GRAY" else image, profile))
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Convert by LittleCMS, with the perceptual intent."""
+    if image.mode not in ("L", "RGB", "CMYK", "LAB"):
+        grey = image.mode in ("1", "LA", "La")
+        image = image.convert("L" if grey else "RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if image.mode == "L" and source.profile.xcolor_space.strip() != "GRAY":
+            image = image.convert("RGB")
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (OSError, ValueError, ImageCms.PyCMSError) as error:
+        raise _unusable(error) from error
+    if converted is None:
+        raise _unusable(ValueError("no image"))
+    return converted
+
+
+def _unusable(error: Exception) -> DecodeError:
+    return DecodeError(
+        f"has a colour profile that cannot be used: LittleCMS says {' '.join(str(error).split())!r}"
     )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    upright = ImageOps.exif_transpose(image)
+    upright.format = image.format
+    return upright
 
 
 def class_ids_with_pillow(
@@ -83,7 +160,7 @@ def _read(file: bytes, what: Callable[[Image.Image], T]) -> T:
     try:
         return _read_once(file, what)
     except Warning:  # the process makes errors of warnings; the image is none the worse for it
-        with warnings.catch_warnings():
+        with _filters, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _read_once(file, what)
 

@@ -15,8 +15,8 @@ import simplejpeg
 import torch
 from torch import Tensor, nn
 
-from foveal.pipeline.decode._exif import exif_blocks, orientation_of
-from foveal.pipeline.decode._peek import EncodedImage
+from foveal.pipeline.decode._encoded_image import EncodedImage
+from foveal.pipeline.decode.headers import BASELINE, EXTENDED, JPEG, PROGRESSIVE, JpegFrame, orientation_of, read_jpeg_header
 from foveal.sampler import ZoomNeeds
 
 Scale = Literal[1, 2, 4, 8]
@@ -24,7 +24,10 @@ Size = tuple[int, int]
 
 _SCALES: tuple[Scale, ...] = (8, 4, 2)
 _COLORSPACES = ("YCbCr", "RGB", "Gray")
-_EVEN_CHROMA = ("444", "420", "Gray")
+_FRAMES = (BASELINE, EXTENDED, PROGRESSIVE)
+# The sampling factors of each component: grey, 4:4:4 and 4:2:0; then 4:2:2 and 4:4:0, which are not scaled.
+_EVEN_CHROMA = (((1, 1),), ((1, 1), (1, 1), (1, 1)), ((2, 2), (1, 1), (1, 1)))
+_OTHER_CHROMA = (((2, 1), (1, 1), (1, 1)), ((1, 2), (1, 1), (1, 1)))
 
 
 class ByLibjpeg:
@@ -44,9 +47,9 @@ class ByLibjpeg:
         known = _known(image)
         if known is None:
             return image
-        chroma, orientation = known
+        scalable, orientation = known
         image = replace(image, by="libjpeg", orientation=orientation)
-        if self._needed is None or chroma not in _EVEN_CHROMA:
+        if self._needed is None or not scalable:
             return image
         view = None if self._view is None else self._view(ordinal, image.upright_size)
         return replace(image, scale=scale_for(image.upright_size, self._needed, view))
@@ -79,16 +82,26 @@ def _needed(zoom: nn.Module) -> Size | None:
     return max(source[0], looks[0]), max(source[1], looks[1])
 
 
-def _known(image: EncodedImage) -> tuple[str, int] | None:
-    """Return the chroma subsampling and the orientation of a JPEG that libjpeg-turbo decodes as DALI does, else None."""
-    if image.by != "dali" or not image.whole or not image.file.startswith(b"\xff\xd8"):
+def _known(image: EncodedImage) -> tuple[bool, int] | None:
+    """Return whether a JPEG may be scaled, and its orientation, if libjpeg-turbo decodes it as DALI does, else None."""
+    if image.by != "dali" or not image.whole or image.kind != JPEG:
+        return None
+    header = read_jpeg_header(image.file)
+    if header is None or header.frame is None or not is_usual(header.frame):
         return None
     try:
-        height, width, colorspace, chroma = simplejpeg.decode_jpeg_header(image.file)
+        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(image.file)
     except ValueError:
         return None
-    blocks = exif_blocks(image.file)
-    if (height, width) != (image.height, image.width) or colorspace not in _COLORSPACES or blocks is None:
+    if (height, width) != (image.height, image.width) or colorspace not in _COLORSPACES:
         return None
-    lies = orientation_of(blocks[0]) if blocks else 1
-    return None if lies is None else (chroma, lies)
+    orientation = orientation_of(header.exif[0]) if header.exif else 1
+    return None if orientation is None else (header.frame.factors in _EVEN_CHROMA, orientation)
+
+
+def is_usual(frame: JpegFrame) -> bool:
+    """Say whether a JPEG is of a kind that libjpeg-turbo is trusted with: those that the tests decode.
+
+    Of rarer ones (lossless, arithmetic, of other depths, with other sampling factors) some end the process at a scale.
+    """
+    return frame.kind in _FRAMES and frame.bits == 8 and frame.factors in (*_EVEN_CHROMA, *_OTHER_CHROMA)

@@ -107,7 +107,9 @@ def test_neighbours_are_not_decoded_one_by_one(monkeypatch):
     launched = []
     launch = Decoder._launch
     monkeypatch.setattr(
-        Decoder, "_launch", lambda self, files: launched.append(len(files)) or launch(self, files)
+        Decoder,
+        "_launch",
+        lambda self, files, dtype: launched.append(len(files)) or launch(self, files, dtype),
     )
     good = [peek(encode(picture(k, 43, 61))) for k in range(7)]
     with Decoder() as decoder:

@@ -12,11 +12,16 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from foveal.pipeline import Decoder, decode, peek
-from foveal.pipeline.decode._exif import exif_blocks, orientation_of, turns_sideways, upright
+from foveal.pipeline.decode.headers import orientation_of, read_jpeg_header, turns_sideways, upright
 from tests.pipeline.making import encode, picture
 
 PIXELS = picture(0, 16, 24)
 PLAIN = encode(PIXELS)
+
+
+def exif_blocks(jpeg: bytes) -> list[bytes] | None:
+    header = read_jpeg_header(jpeg)
+    return None if header is None else list(header.exif)
 
 
 def tiff(

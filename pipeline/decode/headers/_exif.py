@@ -1,33 +1,10 @@
-"""How a JPEG lies: the EXIF orientation in its header, and what turns decoded pixels upright."""
+"""EXIF orientation: what a block of EXIF states, and what turns decoded pixels upright."""
 
-import numpy as np
+from typing import Any
+
 from numpy.typing import NDArray
 
-_START_OF_SCAN, _APP1 = 0xDA, 0xE1
-_WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA)}
-_EXIF = b"Exif\0\0"
 _ORIENTATION, _SHORT = 0x0112, 3
-
-
-def exif_blocks(jpeg: bytes) -> list[bytes] | None:
-    """Return the EXIF blocks of a JPEG's header, each a TIFF file; None where the header is not as it should be."""
-    blocks: list[bytes] = []
-    place = 2
-    while jpeg[place : place + 1] == b"\xff":
-        marker = jpeg[place + 1] if place + 1 < len(jpeg) else 0
-        if marker == 0xFF:  # may be repeated
-            place += 1
-            continue
-        if marker == _START_OF_SCAN:
-            return blocks
-        length = int.from_bytes(jpeg[place + 2 : place + 4])
-        if marker in _WITHOUT_LENGTH or length < 2:
-            return None
-        segment = jpeg[place + 4 : place + 2 + length] if marker == _APP1 else b""
-        if segment.startswith(_EXIF):
-            blocks.append(segment[len(_EXIF) :])
-        place += 2 + length
-    return None
 
 
 def orientation_of(block: bytes) -> int | None:
@@ -60,10 +37,10 @@ def turns_sideways(orientation: int) -> bool:
     return orientation >= 5
 
 
-def upright(pixels: NDArray[np.void], orientation: int) -> NDArray[np.void]:
-    """Return a view of an image (height, width) that shows it upright; nothing is moved."""
+def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Return a view of an image (height, width, ...) that shows it upright; nothing is moved."""
     if turns_sideways(orientation):
-        pixels = pixels.T
+        pixels = pixels.swapaxes(0, 1)
     # What is first in the file: 1 top left, 2 top right, 3 bottom right, 4 bottom left, and 5 to 8 likewise, transposed.
     upside_down = orientation in {3, 4, 7, 8}
     mirrored = orientation in {2, 3, 6, 7}

@@ -1,0 +1,150 @@
+"""Formats that are arrays with a header: PNM and npy, read by NumPy."""
+
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal.pipeline.decode._decode_error import DecodeError
+from foveal.pipeline.decode.formats import Samples, as_bands, white_of
+from foveal.pipeline.decode.headers import pnm_fields
+
+
+@dataclass(frozen=True, slots=True)
+class PnmHeader:
+    """Of a binary PGM, PPM or PFM.
+
+    Attributes:
+        height: Pixels.
+        width: Pixels.
+        bands: 1 or 3.
+        integer: Whether it is no PFM.
+        white: The largest value; of a PFM 1.
+        little_endian: Of a PFM.
+        start: Where the pixels begin.
+    """
+
+    height: int
+    width: int
+    bands: int
+    integer: bool
+    white: float
+    little_endian: bool
+    start: int
+
+
+def pnm_header(file: bytes) -> PnmHeader | None:
+    """Return what a binary PGM, PPM or PFM says; None of other files."""
+    words = pnm_fields(file)
+    (kind, _), *fields = [next(words, (b"", 0)) for _ in range(4)]
+    try:
+        (width, height), white = (int(word) for word, _ in fields[:2]), float(fields[2][0])
+    except ValueError:
+        return None
+    integer = kind in (b"P5", b"P6")
+    sensible = 0 < white < 65536 and white == int(white) if integer else math.isfinite(white) and white != 0
+    if not sensible or kind not in (b"P5", b"P6", b"PF", b"Pf") or min(height, width) < 1:
+        return None
+    bands = 3 if kind in (b"P6", b"PF") else 1
+    return PnmHeader(height, width, bands, integer, white if integer else 1.0, white < 0, fields[2][1] + 1)
+
+
+def read_pnm(file: bytes, bands: tuple[int, ...] | None) -> Samples:
+    """Decode a binary PGM, PPM or PFM.
+
+    Raises:
+        DecodeError: It is cut, or has not these bands.
+    """
+    header = pnm_header(file)
+    if header is None:
+        raise DecodeError("is broken: its header makes no sense")
+    kind = (
+        ("u1" if header.white < 256 else ">u2")
+        if header.integer
+        else ("<f4" if header.little_endian else ">f4")
+    )
+    dtype = np.dtype(kind)
+    shape = (header.height, header.width, header.bands)
+    values = _numbers(file, dtype, header.start, math.prod(shape)).reshape(shape)
+    if not header.integer:  # its first row is the lowest
+        values = values[::-1]
+    return _samples(values, bands, header.white)
+
+
+@dataclass(frozen=True, slots=True)
+class NpyHeader:
+    """Where the numbers of a NumPy file lie.
+
+    Attributes:
+        shape: (height, width) or (height, width, bands), also where the file has (3, height, width).
+        dtype: Of the numbers.
+        start: Where they begin.
+        stored: The shape as the file has it.
+        by_columns: Whether the file has them in Fortran's order.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    start: int
+    stored: tuple[int, ...]
+    by_columns: bool
+
+
+def npy_header(file: bytes) -> NpyHeader | None:
+    """Return what a NumPy file says, None where it holds something else than an image of numbers."""
+    stream = io.BytesIO(file)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        stored, by_columns, dtype = read(stream)
+    except (ValueError, EOFError):
+        return None
+    if dtype.kind not in "biuf" or len(stored) not in (2, 3) or min(stored) <= 0:
+        return None
+    shape = (*stored[1:], 3) if _bands_first(stored) else stored
+    return NpyHeader(shape, dtype, stream.tell(), stored, by_columns)
+
+
+def read_npy(file: bytes, bands: tuple[int, ...] | None) -> Samples:
+    """Decode an array (height, width), (height, width, bands) or (3, height, width).
+
+    Raises:
+        DecodeError: It is cut, or has not these bands.
+    """
+    header = npy_header(file)
+    if header is None:
+        raise DecodeError("is broken: its header makes no sense")
+    flat = _numbers(file, header.dtype, header.start, math.prod(header.stored))
+    values = flat.reshape(header.stored, order="F" if header.by_columns else "C")
+    if header.shape != header.stored:
+        values = values.transpose(1, 2, 0)
+    return _samples(values, bands, white_of(values))
+
+
+def _bands_first(shape: tuple[int, ...]) -> bool:
+    """Three by three pixels wide are (height, width, bands), as for ZoomCollate."""
+    return len(shape) == 3 and shape[0] == 3 and shape[2] != 3
+
+
+def _numbers(file: bytes, dtype: np.dtype[Any], start: int, count: int) -> NDArray[Any]:
+    """Return so many numbers of a file, which are not copied unless their byte order is another's.
+
+    Raises:
+        DecodeError: There are fewer.
+    """
+    end = start + count * dtype.itemsize
+    if len(file) < end:
+        raise DecodeError(f"is cut: {len(file)} bytes, and its header says {end}")
+    return np.frombuffer(file, dtype, count, start).astype(dtype.newbyteorder("="), copy=False)
+
+
+def _samples(values: NDArray[Any], bands: tuple[int, ...] | None, white: float | None) -> Samples:
+    try:
+        return Samples(np.ascontiguousarray(as_bands(values, bands)), white=white)
+    except ValueError as error:
+        raise DecodeError(str(error)) from error

@@ -1,0 +1,54 @@
+"""An image file and what its header says."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from foveal.pipeline.decode._pixel_rule import PLAIN, PixelRule
+from foveal.pipeline.decode.headers import OTHER, Kind, turns_sideways
+
+# dali; dali16 and dali32: DALI, into 16 or 32 bits, that become levels here; libjpeg: libjpeg-turbo; helper: the second
+# decoder, in a process of its own.
+Decodes = Literal["dali", "dali16", "dali32", "pillow", "libjpeg", "numpy", "helper"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedImage:
+    """An image file and what its header says.
+
+    Attributes:
+        file: The whole file.
+        height: Pixels, before EXIF orientation.
+        width: Pixels, before EXIF orientation.
+        by: Who decodes it.
+        whole: Whether it ends as files of its kind do. One that does not may have been cut, or something follows it.
+        scale: What its sides are divided by as it is decoded, by libjpeg-turbo: 1, 2, 4 or 8.
+        orientation: As EXIF counts it, 1 to 8, where libjpeg-turbo or the second decoder decodes it; others know by
+            themselves.
+        kind: The format.
+        pixel_bytes: Of a pixel while it is decoded, where that is more than the three that come out.
+        rule: How its samples become grey levels.
+    """
+
+    file: bytes
+    height: int
+    width: int
+    by: Decodes
+    whole: bool
+    scale: Literal[1, 2, 4, 8] = 1
+    orientation: int = 1
+    kind: Kind = OTHER
+    pixel_bytes: int = 0
+    rule: PixelRule = PLAIN
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Height and width of the original as its orientation would have it seen."""
+        return (self.width, self.height) if turns_sideways(self.orientation) else (self.height, self.width)
+
+    @property
+    def decoded_pixels(self) -> int:
+        """Pixels that are in memory while it is decoded: those that come out, and what they are made from."""
+        pixels = -(-self.height // self.scale) * -(-self.width // self.scale)
+        if self.pixel_bytes:
+            return pixels + pixels * self.pixel_bytes // 3
+        return pixels if self.orientation == 1 else 2 * pixels

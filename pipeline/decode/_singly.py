@@ -1,0 +1,106 @@
+"""What is decoded an image at a time, in a thread: everything but DALI's batches."""
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from foveal.pipeline.decode._arrays import read_npy, read_pnm
+from foveal.pipeline.decode._decode_error import DecodeError
+from foveal.pipeline.decode._encoded_image import EncodedImage
+from foveal.pipeline.decode._levels import to_levels
+from foveal.pipeline.decode._libjpeg import decode_jpeg
+from foveal.pipeline.decode._pillow import decode_with_pillow, profile_of, to_srgb
+from foveal.pipeline.decode.formats import FormatError, Samples, decode_by_helper, missing
+from foveal.pipeline.decode.headers import NPY, TIFF, read_tiff_header, upright
+from foveal.pipeline.flow import Buffers
+
+
+def decode_singly(image: EncodedImage, buffers: Buffers) -> UInt8[Tensor, "_height _width 3"]:
+    """Decode an image as it was peeked.
+
+    Raises:
+        DecodeError: It cannot be decoded.
+        ValueError: libjpeg-turbo cannot decode it; DALI may.
+    """
+    match image.by:
+        case "libjpeg":
+            return leveled(image, decode_jpeg(image, buffers))
+        case "pillow":
+            return by_pillow(image)
+        case "numpy":
+            read = read_npy if image.kind == NPY else read_pnm
+            return _tensor(image, read(image.file, image.rule.bands))
+        case _:
+            return _by_helper(image)
+
+
+def leveled(image: EncodedImage, pixels: Tensor) -> UInt8[Tensor, "_height _width 3"]:
+    """Return the levels, by the image's rule, of pixels that DALI or libjpeg-turbo decoded: RGB, of any depth.
+
+    Raises:
+        DecodeError: They need a window, or the profile cannot be used.
+    """
+    if pixels.dtype == torch.uint8 and image.rule.is_default:
+        return pixels
+    white = {torch.uint8: 255.0, torch.uint16: 65535.0}.get(pixels.dtype, 1.0)
+    return _tensor(image, Samples(pixels.cpu().numpy(), white=white), chosen=False)
+
+
+def by_pillow(image: EncodedImage) -> UInt8[Tensor, "_height _width 3"]:
+    """Decode by Pillow; where Pillow would lose what the rule asks for, not at all.
+
+    Raises:
+        DecodeError: It cannot be decoded, or only with fewer bits than are stored.
+    """
+    samples = decode_with_pillow(image.file, color=image.rule.color)
+    if image.by not in ("pillow", "dali") and samples.values.dtype == np.uint8:
+        raise DecodeError(
+            f"is broken: DALI refuses it, and of {image.kind.name} of this depth Pillow gives 8 bits only"
+        )
+    return _tensor(image, samples, chosen=False, converted=samples.values.dtype == np.uint8)
+
+
+def last_resort(image: EncodedImage) -> UInt8[Tensor, "_height _width 3"]:
+    """Decode what DALI refused.
+
+    Raises:
+        DecodeError: It cannot be decoded.
+    """
+    if image.kind == TIFF:
+        header = read_tiff_header(image.file)
+        if header is not None and header.depth > 8 and not missing(TIFF):
+            return _by_helper(image)
+    return by_pillow(image)
+
+
+def _by_helper(image: EncodedImage) -> Tensor:
+    size, rule = (image.height, image.width), image.rule
+    try:
+        samples = decode_by_helper(image.kind, image.file, size, image.pixel_bytes, rule.bands)
+    except FormatError as error:
+        raise DecodeError(f"is broken: {image.kind.needs[0]} says {str(error)!r}") from error
+    return _tensor(image, samples)
+
+
+def _tensor(
+    image: EncodedImage, samples: Samples, *, chosen: bool = True, converted: bool = False
+) -> UInt8[Tensor, "_height _width 3"]:
+    """Return the levels of samples, upright, and in sRGB if that is asked for.
+
+    Args:
+        image: What they were decoded from.
+        samples: As they were decoded.
+        chosen: Whether their bands are those that the rule asks for, and not yet RGB.
+        converted: Whether their colours are.
+    """
+    rule = image.rule
+    levels = to_levels(samples, rule.window)
+    if not chosen and rule.bands is not None:
+        levels = levels[..., list(rule.bands)]
+    profile = profile_of(image.file) if rule.color is not None and not converted else None
+    if profile is not None:
+        levels = to_srgb(levels, profile)
+    if image.by == "helper":
+        levels = upright(levels, image.orientation)
+    return torch.from_numpy(np.ascontiguousarray(levels))

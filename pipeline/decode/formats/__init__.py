@@ -1,0 +1,26 @@
+"""The second decoder: libraries of the extra ``foveal[formats]``, in processes of their own.
+
+Light to import: NumPy and the standard library. The helper process imports it without the packages above.
+"""
+
+from foveal.pipeline.decode.formats._helper import (
+    FormatError,
+    close_helpers,
+    decode_by_helper,
+    missing,
+    size_by_helper,
+)
+from foveal.pipeline.decode.formats._samples import Range, Samples, as_bands, chosen_bands, white_of
+
+__all__ = [
+    "FormatError",
+    "Range",
+    "Samples",
+    "as_bands",
+    "chosen_bands",
+    "close_helpers",
+    "decode_by_helper",
+    "missing",
+    "size_by_helper",
+    "white_of",
+]

@@ -1,0 +1,147 @@
+"""Decoding in helper processes: a file that crashes, hangs or overfills a codec costs itself alone.
+
+Helpers are started when they are first needed, one for each thread that waits at a time, and kept. They end with this
+process. A fork of it starts its own.
+"""
+
+import atexit
+import importlib.util
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+
+from foveal.pipeline.decode.formats._samples import Samples
+from foveal.pipeline.decode.formats._wire import receive, send
+from foveal.pipeline.decode.headers import Kind
+
+_WORKER = Path(__file__).with_name("_worker.py")
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TIFFFILE_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+}
+_SECONDS, _PIXELS_A_SECOND = 60, 1_000_000
+# Beside the samples themselves, what a codec may allocate: several copies, and tables.
+_COPIES, _ROOM = 8, 1 << 30
+
+
+class FormatError(Exception):
+    """A file that a helper could not decode. Reads as what is wrong with it, as the library says."""
+
+
+def missing(kind: Kind) -> tuple[str, ...]:
+    """Return the modules that a format needs and that are not installed."""
+    return tuple(name for name in kind.needs if importlib.util.find_spec(name) is None)
+
+
+def size_by_helper(kind: Kind, file: bytes) -> tuple[int, int, int]:
+    """Return height, width, and bytes of a pixel, by the header.
+
+    Raises:
+        FormatError: The library does not find them.
+    """
+    facts, _ = _ask({"what": "size", "kind": kind.name, "bands": None}, file, 0, 0)
+    height, width, pixel_bytes = map(int, facts["size"])
+    return height, width, pixel_bytes
+
+
+def decode_by_helper(
+    kind: Kind, file: bytes, size: tuple[int, int], pixel_bytes: int, bands: tuple[int, ...] | None
+) -> Samples:
+    """Decode a file in a helper.
+
+    Args:
+        kind: Its format.
+        file: All of it.
+        size: Height and width by its header; turned by a quarter they count, too.
+        pixel_bytes: Of a pixel as it is stored.
+        bands: Which to return; None for the first three, or the first.
+
+    Raises:
+        FormatError: The library refuses it, has other pixels than its header says, crashes, hangs or takes too much memory.
+    """
+    request = {"what": "samples", "kind": kind.name, "bands": bands}
+    facts, content = _ask(request, file, size[0] * size[1], pixel_bytes)
+    shape, dtype = tuple(map(int, facts.pop("shape"))), np.dtype(facts.pop("dtype"))
+    if (
+        sorted(shape[:2]) != sorted(size)
+        or len(shape) != 3
+        or len(content) != dtype.itemsize * np.prod(shape)
+    ):
+        raise FormatError(f"it has {shape[0]} × {shape[1]} pixels, and its header says {size[0]} × {size[1]}")
+    window = facts.pop("window")
+    values = np.frombuffer(content, dtype).reshape(shape)
+    return Samples(values, window=None if window is None else (window[0], window[1]), **facts)
+
+
+def _ask(
+    request: dict[str, Any], file: bytes, pixels: int, pixel_bytes: int
+) -> tuple[dict[str, Any], bytearray]:
+    samples = pixels * max(pixel_bytes, 8)
+    seconds = _SECONDS + pixels // _PIXELS_A_SECOND
+    limits = {"most_bytes": _ROOM + _COPIES * samples + 4 * len(file), "seconds": seconds}
+    helper = _take()
+    try:
+        requests, answers = cast("IO[bytes]", helper.stdin), cast("IO[bytes]", helper.stdout)
+        send(requests, request | limits, file)
+        if not select.select([answers], [], [], 4 * seconds)[0]:
+            helper.kill()
+        facts, content = receive(answers, 2 * samples)
+    except (EOFError, OSError, ValueError):
+        helper.kill()
+        raise FormatError(f"the decoder ended: {_cause(helper.wait(), seconds)}") from None
+    except BaseException:  # Ctrl-C: the answer would be taken for the next one's
+        helper.kill()
+        helper.wait()
+        raise
+    _put_back(helper)
+    if "fault" in facts:
+        raise FormatError(facts["fault"])
+    return facts, content
+
+
+def _cause(status: int, seconds: int) -> str:
+    return f"it took more than {seconds} s" if status in (-24, -9) else f"exit status {status}"
+
+
+_lock = threading.Lock()
+_idle: list[subprocess.Popen[bytes]] = []
+_process = os.getpid()
+
+
+def _take() -> subprocess.Popen[bytes]:
+    global _process  # noqa: PLW0603 - helpers are this process's
+    with _lock:
+        if _process != os.getpid():  # a fork: they listen to our parent
+            _process = os.getpid()
+            _idle.clear()
+        if _idle:
+            return _idle.pop()
+    command = [sys.executable, "-I", str(_WORKER), json.dumps(sys.path)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and file
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=os.environ | _ONE_THREAD
+    )
+
+
+def _put_back(helper: subprocess.Popen[bytes]) -> None:
+    with _lock:
+        _idle.append(helper)
+
+
+@atexit.register
+def close_helpers() -> None:
+    """End the helpers that are idle; those that are wanted again are started anew."""
+    with _lock:
+        idle, _idle[:] = list(_idle), []
+    for helper in idle if _process == os.getpid() else ():
+        helper.kill()
+        helper.communicate()

@@ -1,0 +1,67 @@
+"""Single images by imagecodecs: JPEG 2000, JPEG XL, JPEG XR, JPEG-LS, LERC, and JPEGs that are not of 8 bits."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal.pipeline.decode.formats._samples import Samples, as_bands, white_of
+from foveal.pipeline.decode.headers import jpeg_xl_header, read_jpeg2000_header, read_jpeg_header
+
+
+def read_jpeg2000(file: bytes, bands: tuple[int, ...] | None) -> Samples:
+    """Decode JPEG 2000 of any depth."""
+    from imagecodecs import jpeg2k_decode  # noqa: PLC0415 - an extra
+
+    header = read_jpeg2000_header(file)
+    if header is None:
+        raise ValueError("it has no codestream")
+    return _samples(jpeg2k_decode(file, numthreads=1), bands, header.depth)
+
+
+def read_jpeg(file: bytes, bands: tuple[int, ...] | None) -> Samples:
+    """Decode a JPEG of another depth than 8 bits, or a lossless one."""
+    from imagecodecs import jpeg8_decode  # noqa: PLC0415 - an extra
+
+    return _samples(jpeg8_decode(file), bands, _bits(file))
+
+
+def read_jpeg_ls(file: bytes, bands: tuple[int, ...] | None) -> Samples:
+    """Decode JPEG-LS."""
+    from imagecodecs import jpegls_decode  # noqa: PLC0415 - an extra
+
+    return _samples(jpegls_decode(file), bands, _bits(file))
+
+
+def read_jpeg_xl(file: bytes, bands: tuple[int, ...] | None) -> Samples:
+    """Decode JPEG XL, of an animation the first frame; libjxl turns it upright."""
+    from imagecodecs import jpegxl_decode  # noqa: PLC0415 - an extra
+
+    values, header = jpegxl_decode(file, index=0, numthreads=1), jpeg_xl_header(file)
+    if values.dtype.kind == "u" and (header is None or header.bits is None):
+        raise ValueError("its header does not say how many bits its samples have")
+    return _samples(values, bands, None if header is None else header.bits)
+
+
+def read_jpeg_xr(file: bytes, bands: tuple[int, ...] | None) -> Samples:
+    """Decode JPEG XR."""
+    from imagecodecs import jpegxr_decode  # noqa: PLC0415 - an extra
+
+    return _samples(jpegxr_decode(file), bands)
+
+
+def read_lerc(file: bytes, bands: tuple[int, ...] | None) -> Samples:
+    """Decode a LERC blob; (bands, height, width) where it has several."""
+    from imagecodecs import lerc_decode  # noqa: PLC0415 - an extra
+
+    return _samples(lerc_decode(file), bands)
+
+
+def _samples(values: NDArray[Any], bands: tuple[int, ...] | None, bits: int | None = None) -> Samples:
+    values = as_bands(np.asarray(values), bands)
+    return Samples(values, white=white_of(values, bits))
+
+
+def _bits(file: bytes) -> int | None:
+    header = read_jpeg_header(file)
+    return None if header is None or header.frame is None else header.frame.bits

@@ -1,0 +1,30 @@
+"""Who reads which format. Runs in the helper process: what it calls is written in C, and files may be hostile."""
+
+from collections.abc import Callable
+
+from foveal.pipeline.decode.formats._dicom import dicom_size, read_dicom
+from foveal.pipeline.decode.formats._heif import heif_size, read_heif
+from foveal.pipeline.decode.formats._imagecodecs import (
+    read_jpeg,
+    read_jpeg2000,
+    read_jpeg_ls,
+    read_jpeg_xl,
+    read_jpeg_xr,
+    read_lerc,
+)
+from foveal.pipeline.decode.formats._samples import Samples
+from foveal.pipeline.decode.formats._tiff import read_tiff
+
+READERS: dict[str, Callable[[bytes, tuple[int, ...] | None], Samples]] = {
+    "TIFF": read_tiff,
+    "DICOM": read_dicom,
+    "HEIC": read_heif,
+    "JPEG": read_jpeg,
+    "JPEG-LS": read_jpeg_ls,
+    "JPEG 2000": read_jpeg2000,
+    "JPEG XL": read_jpeg_xl,
+    "JPEG XR": read_jpeg_xr,
+    "LERC": read_lerc,
+}
+# Those whose size only their library finds.
+SIZES: dict[str, Callable[[bytes], tuple[int, int, int]]] = {"DICOM": dicom_size, "HEIC": heif_size}

@@ -1,0 +1,89 @@
+"""Decoded samples as a file has them, with what its header says of them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """An image before its samples become grey levels.
+
+    Attributes:
+        values: (height, width, bands), of any number type.
+        white: The stored value that the header calls white; None where it says nothing, as of signed integers.
+        zero_is_white: Whether small values are bright.
+        window: What the file itself asks to be shown, in its own units; None if it does not.
+        slope: Stored values times this, plus ``intercept``, are in the file's own units.
+        intercept: Likewise.
+        nodata: A stored value that stands for none.
+        cmyk: Whether the four bands are inks.
+    """
+
+    values: NDArray[Any] = field(repr=False)
+    white: float | None = None
+    zero_is_white: bool = False
+    window: Range | None = None
+    slope: float = 1.0
+    intercept: float = 0.0
+    nodata: float | None = None
+    cmyk: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything but the values, as plain JSON."""
+        names = ("white", "zero_is_white", "window", "slope", "intercept", "nodata", "cmyk")
+        return {name: getattr(self, name) for name in names}
+
+
+def white_of(values: NDArray[Any], bits: int | None = None) -> float | None:
+    """Return what is white by the type: all bits set of unsigned integers, 1 of floating point, nothing of signed ones."""
+    match values.dtype.kind:
+        case "f":
+            return 1.0
+        case "u":
+            return float(2 ** (bits or 8 * values.dtype.itemsize) - 1)
+        case "b":
+            return 1.0
+        case _:
+            return None
+
+
+def chosen_bands(count: int, bands: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return which bands to read: those asked for, or the first three, or the first where there are fewer than three.
+
+    Raises:
+        ValueError: One is not there.
+    """
+    if bands is None:
+        return (0, 1, 2) if count >= 3 else (0,)
+    if max(bands) >= count:
+        raise ValueError(f"has {count} bands, counted from 0, and bands={bands} asks for {max(bands)}")
+    return bands
+
+
+def as_bands(values: NDArray[Any], bands: tuple[int, ...] | None) -> NDArray[Any]:
+    """Return (height, width, 1 or 3) of an array (height, width) or (height, width, bands).
+
+    Raises:
+        ValueError: It has another shape, or not these bands.
+    """
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.ndim != 3 or 0 in values.shape:
+        raise ValueError(f"is not (height, width) or (height, width, bands): its shape is {values.shape}")
+    chosen = chosen_bands(values.shape[2], bands)
+    return values[..., list(chosen)] if chosen != tuple(range(values.shape[2])) else values
+
+
+def rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return height and width of an array of pixels."""
+    return int(shape[0]), int(shape[1])
+
+
+def is_integer(dtype: np.dtype[Any]) -> bool:
+    """Say whether samples are whole numbers."""
+    return dtype.kind in "uib"

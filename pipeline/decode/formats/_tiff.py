@@ -1,0 +1,94 @@
+"""TIFF by tifffile and imagecodecs: the first image, segment by segment, of each only the bands that are wanted."""
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal.pipeline.decode.formats._samples import Samples, chosen_bands, white_of
+from foveal.pipeline.decode.headers import TiffHeader, read_tiff_header
+
+_WHITE_IS_ZERO, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
+# What their codecs turn into RGB whatever the header says.
+_OWN_COLOUR = (6, 7, 33003, 33005, 34712, 50001)
+
+
+def read_tiff(file: bytes, bands: tuple[int, ...] | None) -> Samples:
+    """Decode a TIFF's first image.
+
+    Raises:
+        ValueError: Its colours are of a kind that is not read.
+    """
+    from tifffile import TiffFile  # noqa: PLC0415 - an extra
+
+    header = read_tiff_header(file)
+    if header is None:
+        raise ValueError("its first directory makes no sense")
+    photometric = _photometric(header)
+    with TiffFile(io.BytesIO(file)) as tiff:
+        page: Any = tiff.pages.first
+        if photometric == _PALETTE:
+            values = _looked_up(_read(page, (0,))[..., 0], page.colormap, bands)
+            return Samples(values, white=white_of(values))
+        wanted = (0, 1, 2, 3) if photometric == _CMYK else chosen_bands(header.bands, bands)
+        values = _read(page, wanted)
+        if photometric == _CMYK and bands is not None:
+            raise ValueError(f"is CMYK, of which bands={bands} cannot be taken")
+        return Samples(
+            values,
+            white=white_of(values, header.depth),
+            zero_is_white=photometric == _WHITE_IS_ZERO,
+            nodata=_nodata(page),
+            cmyk=photometric == _CMYK,
+        )
+
+
+def _photometric(header: TiffHeader) -> int:
+    kind = header.photometric
+    if kind in (_WHITE_IS_ZERO, _GREY, _RGB, _PALETTE):
+        return kind
+    if kind == _CMYK and header.bands >= 4:
+        return kind
+    if kind == _YCBCR and header.compression in _OWN_COLOUR:
+        return _RGB
+    if kind < 0:  # not said
+        return _RGB if header.bands >= 3 else _GREY
+    raise ValueError(f"its photometric interpretation {kind} of {header.samples} is not read")
+
+
+def _read(page: Any, wanted: tuple[int, ...]) -> NDArray[Any]:
+    """Return (height, width, bands) of a page; segments that are not there hold its fill value."""
+    if page.imagedepth != 1 or page.dtype is None:
+        raise ValueError(
+            f"its pixels are of a kind that tifffile does not read: {page.dtype}, depth {page.imagedepth}"
+        )
+    height, width = page.imagelength, page.imagewidth
+    values = np.full((height, width, len(wanted)), page.nodata or 0, page.dtype)
+    contiguous = page.planarconfig == 1 or page.samplesperpixel == 1
+    for data, (plane, depth, top, left, _), _ in page.segments(maxworkers=1):
+        if data is None or depth:
+            continue
+        inside = data[0, : height - top, : width - left]
+        place = np.s_[top : top + inside.shape[0], left : left + inside.shape[1]]
+        if contiguous:
+            values[place] = inside[..., list(wanted)]
+        for k in [k for k, band in enumerate(wanted) if band == plane and not contiguous]:
+            values[place][..., k] = inside[..., 0]
+    return values
+
+
+def _looked_up(
+    indices: NDArray[Any], colormap: NDArray[Any] | None, bands: tuple[int, ...] | None
+) -> NDArray[Any]:
+    if colormap is None:
+        raise ValueError("it has a palette without colours")
+    table = np.ascontiguousarray(colormap.T.astype(np.uint16))
+    if table.max(initial=0) < 256:  # written by programs that took the entries for bytes
+        table *= np.uint16(257)
+    colours: NDArray[Any] = table[indices][..., list(chosen_bands(3, bands))]
+    return colours
+
+
+def _nodata(page: Any) -> float | None:
+    return float(page.nodata) if 42113 in page.tags else None

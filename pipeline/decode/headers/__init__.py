@@ -1,0 +1,76 @@
+"""What the headers of image files say, read without decoding anything, and without torch or DALI."""
+
+from foveal.pipeline.decode.headers._exif import orientation_of, turns_sideways, upright
+from foveal.pipeline.decode.headers._jpeg import (
+    BASELINE,
+    EXTENDED,
+    JPEG_LS_FRAME,
+    LOSSLESS,
+    PROGRESSIVE,
+    JpegFrame,
+    JpegHeader,
+    read_jpeg_header,
+)
+from foveal.pipeline.decode.headers._jpeg2000 import Jpeg2000Header, read_jpeg2000_header
+from foveal.pipeline.decode.headers._kind import (
+    AVIF,
+    DICOM,
+    HEIC,
+    JPEG,
+    JPEG_2000,
+    JPEG_LS,
+    JPEG_XL,
+    JPEG_XR,
+    LERC,
+    NPY,
+    OTHER,
+    PNG,
+    PNM,
+    TIFF,
+    WEBP,
+    Kind,
+    kind_of_file,
+)
+from foveal.pipeline.decode.headers._rarer import jpeg_xl_header, jpeg_xr_size, lerc_size, pnm_fields
+from foveal.pipeline.decode.headers._tiff import TiffHeader, read_tiff_header
+from foveal.pipeline.decode.headers._webp import with_plain_exif
+
+__all__ = [
+    "AVIF",
+    "BASELINE",
+    "DICOM",
+    "EXTENDED",
+    "HEIC",
+    "JPEG",
+    "JPEG_2000",
+    "JPEG_LS",
+    "JPEG_LS_FRAME",
+    "JPEG_XL",
+    "JPEG_XR",
+    "LERC",
+    "LOSSLESS",
+    "NPY",
+    "OTHER",
+    "PNG",
+    "PNM",
+    "PROGRESSIVE",
+    "TIFF",
+    "WEBP",
+    "Jpeg2000Header",
+    "JpegFrame",
+    "JpegHeader",
+    "Kind",
+    "TiffHeader",
+    "jpeg_xl_header",
+    "jpeg_xr_size",
+    "kind_of_file",
+    "lerc_size",
+    "orientation_of",
+    "pnm_fields",
+    "read_jpeg2000_header",
+    "read_jpeg_header",
+    "read_tiff_header",
+    "turns_sideways",
+    "upright",
+    "with_plain_exif",
+]

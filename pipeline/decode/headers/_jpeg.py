@@ -1,0 +1,90 @@
+"""What the markers before a JPEG's first scan say: its frame, and its EXIF blocks."""
+
+from dataclasses import dataclass
+
+_START_OF_SCAN, _APP1 = 0xDA, 0xE1
+_WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA)}
+# DHT, JPG and DAC lie among them and begin no frame; 0xF7 is that of JPEG-LS.
+_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_EXIF = b"Exif\0\0"
+
+BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS, JPEG_LS_FRAME = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
+_NAMES = {
+    BASELINE: "baseline",
+    EXTENDED: "extended",
+    PROGRESSIVE: "progressive",
+    LOSSLESS: "lossless",
+    0xC9: "arithmetic",
+    0xCA: "progressive arithmetic",
+    0xCB: "lossless arithmetic",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JpegFrame:
+    """The frame header of a JPEG.
+
+    Attributes:
+        kind: The second byte of its marker: 0xC0 for baseline, 0xF7 for JPEG-LS.
+        bits: Of a sample.
+        height: Pixels, before orientation; 0 where it comes after the first scan.
+        width: Pixels, before orientation.
+        factors: The (horizontal, vertical) sampling factors of each component.
+    """
+
+    kind: int
+    bits: int
+    height: int
+    width: int
+    factors: tuple[tuple[int, int], ...]
+
+    @property
+    def name(self) -> str:
+        """Such as ``lossless JPEG``."""
+        return "JPEG-LS" if self.kind == JPEG_LS_FRAME else f"{_NAMES.get(self.kind, 'hierarchical')} JPEG"
+
+
+@dataclass(frozen=True, slots=True)
+class JpegHeader:
+    """What stands before the first scan.
+
+    Attributes:
+        exif: The EXIF blocks, each a TIFF file.
+        frame: The only frame header; None where there is none, more than one, or one that is cut.
+    """
+
+    exif: tuple[bytes, ...]
+    frame: JpegFrame | None
+
+
+def read_jpeg_header(jpeg: bytes) -> JpegHeader | None:
+    """Return what stands before the first scan; None where the markers are not as they should be."""
+    exif: list[bytes] = []
+    frames: list[JpegFrame | None] = []
+    place = 2
+    while jpeg[place : place + 1] == b"\xff":
+        marker = jpeg[place + 1] if place + 1 < len(jpeg) else 0
+        if marker == 0xFF:  # may be repeated
+            place += 1
+            continue
+        if marker == _START_OF_SCAN:
+            return JpegHeader(tuple(exif), frames[0] if len(frames) == 1 else None)
+        length = int.from_bytes(jpeg[place + 2 : place + 4])
+        if marker in _WITHOUT_LENGTH or length < 2:
+            return None
+        if marker == _APP1 or marker in _FRAMES:
+            segment = jpeg[place + 4 : place + 2 + length]
+            if marker in _FRAMES:
+                frames.append(_frame(marker, segment))
+            elif segment.startswith(_EXIF):
+                exif.append(segment[len(_EXIF) :])
+        place += 2 + length
+    return None
+
+
+def _frame(kind: int, segment: bytes) -> JpegFrame | None:
+    if len(segment) < 6 or len(segment) != 6 + 3 * segment[5]:
+        return None
+    height, width = int.from_bytes(segment[1:3]), int.from_bytes(segment[3:5])
+    factors = tuple((byte >> 4, byte & 15) for byte in segment[7::3])
+    return JpegFrame(kind, segment[0], height, width, factors)

@@ -1,0 +1,62 @@
+"""What a JPEG 2000 file says of its components."""
+
+import struct
+from dataclasses import dataclass
+
+_SIZ = b"\xff\x4f\xff\x51"
+_MOST_COMPONENTS = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class Jpeg2000Header:
+    """The SIZ segment of a codestream.
+
+    Attributes:
+        height: Pixels.
+        width: Pixels.
+        bits: Precision of each component.
+        signed: Whether any component has signed samples.
+    """
+
+    height: int
+    width: int
+    bits: tuple[int, ...]
+    signed: bool
+
+    @property
+    def depth(self) -> int:
+        """Bits of the deepest component."""
+        return max(self.bits)
+
+
+def read_jpeg2000_header(file: bytes) -> Jpeg2000Header | None:
+    """Return what a JPEG 2000 codestream or JP2 file says, None where no codestream begins."""
+    start = _start_of_codestream(file)
+    if start is None:
+        return None
+    try:
+        _, _, right, bottom, left, top = struct.unpack_from(">HH4I", file, start + 4)
+        count = struct.unpack_from(">H", file, start + 40)[0]
+        depths = file[start + 42 : start + 42 + 3 * count : 3]
+    except struct.error:
+        return None
+    if not 0 < count == len(depths) <= _MOST_COMPONENTS or right <= left or bottom <= top:
+        return None
+    bits = tuple((depth & 127) + 1 for depth in depths)
+    return Jpeg2000Header(bottom - top, right - left, bits, signed=any(depth & 128 for depth in depths))
+
+
+def _start_of_codestream(file: bytes) -> int | None:
+    """Return where the SIZ segment begins: at once, or in the box ``jp2c``."""
+    place = 0
+    while not file.startswith(_SIZ, place):
+        length, kind = int.from_bytes(file[place : place + 4]), file[place + 4 : place + 8]
+        if kind == b"jp2c":
+            place += 16 if length == 1 else 8
+            return place if file.startswith(_SIZ, place) else None
+        if length == 1:
+            length = int.from_bytes(file[place + 8 : place + 16])
+        if length < 8 or place + length >= len(file):
+            return None
+        place += length
+    return place

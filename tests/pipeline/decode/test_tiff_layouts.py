@@ -1,0 +1,160 @@
+"""No layout of TIFF is silently wrong: beside tifffile's own reading, by the rule in double precision."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from foveal.pipeline import DecodeError, Decoder, decode, peek
+from foveal.pipeline.decode import PixelRule, _peek, _singly
+from tests.pipeline.decode.tiff_layouts import (
+    HEIGHT,
+    WIDTH,
+    Layout,
+    expected,
+    is_signed,
+    odd_layouts,
+    plain_layouts,
+    ramps,
+    stored,
+    written,
+)
+
+EVERY = 11  # a prime: all values of all properties come up
+
+
+def check(pixels: np.ndarray, reference: np.ndarray, layout: Layout, most: float) -> None:
+    """As far from the reference as rounding is, and the loss of the codec."""
+    assert pixels.shape == (HEIGHT, WIDTH, 3), layout.name
+    off = float(np.abs(pixels - reference).max())
+    assert off <= max(most, layout.loss), (layout.name, off)
+
+
+def some_layouts(step: int) -> list[Layout]:
+    return [*itertools.islice(plain_layouts(), 0, None, step), *odd_layouts()]
+
+
+def check_layouts(step: int) -> int:
+    """Check that all are right, or signed and refused; return how many are right."""
+    right = 0
+    with Decoder() as decoder:
+        for layout in some_layouts(step):
+            try:
+                image = peek(layout.file)
+            except DecodeError as error:
+                assert is_signed(layout.file), (layout.name, str(error))
+                assert error.reason.startswith("needs a window: its samples are int"), layout.name
+                continue
+            [pixels] = decoder.start([image]).pixels()
+            check(pixels.numpy(), expected(layout.file), layout, 0.7)
+            right += 1
+    return right
+
+
+def test_no_layout_is_silently_wrong():
+    """Every eleventh of depth x bands x photometric x planar x compression x tiling x byte order, and all odd ones."""
+    assert check_layouts(EVERY) > 300
+
+
+@pytest.mark.slow
+def test_no_layout_at_all_is_silently_wrong():
+    """All of them."""
+    assert check_layouts(1) > 2500
+
+
+def test_windowed_to_half_a_level():
+    """Through a window every depth is NumPy's result to half a level: it is applied before rounding to 8 bits."""
+    with Decoder() as decoder:
+        for layout in some_layouts(2 * EVERY):
+            values, page = stored(layout.file)
+            if page.photometric in (3, 5) or layout.loss > 2:
+                continue
+            low, high = (float(np.quantile(values.astype(np.float64), q)) for q in (0.2, 0.7))
+            if low == high:
+                continue
+            if page.bitspersample <= 8 and values.dtype.kind == "u" and page.bitspersample < 8:
+                continue  # below 8 bits a window is in levels
+            image = peek(layout.file, rule=PixelRule(window=(low, high)))
+            [pixels] = decoder.start([image]).pixels()
+            narrow = layout.loss * 255 / (high - low) * (1 if page.bitspersample == 8 else 0.05)
+            check(pixels.numpy(), expected(layout.file, (low, high)), layout, 0.5 + 1e-6 + narrow)
+
+
+def test_without_the_extra_each_is_right_or_names_it(monkeypatch):
+    """What neither DALI nor Pillow reads right is refused, with what it is and what reads it."""
+    for module in (_peek, _singly):
+        monkeypatch.setattr(module, "missing", lambda kind: kind.needs)
+    refused = right = 0
+    with Decoder() as decoder:
+        for layout in some_layouts(EVERY):
+            try:
+                [pixels] = decoder.start([peek(layout.file)]).pixels()
+            except DecodeError as error:
+                refused += 1
+                assert is_signed(layout.file) or "needs the extra foveal[formats]: TIFF of " in str(error), layout.name
+            else:
+                right += 1
+                check(pixels.numpy(), expected(layout.file), layout, 1)
+    assert right > 30
+    assert refused > 100
+
+
+def test_the_check_notices_what_dali_gets_wrong():
+    """Given to DALI as it is, a band-interleaved file of 16 bits would not pass."""
+    import nvidia.dali.experimental.dynamic as ndd
+
+    [layout] = written("planar", ramps("uint16", 3), photometric="rgb", planarconfig="separate")
+    wrong = np.asarray(ndd.decoders.image(np.frombuffer(layout.file, np.uint8), device="cpu").evaluate()._storage)
+
+    check(decode([layout.file])[0].numpy(), expected(layout.file), layout, 0.7)
+    with pytest.raises(AssertionError, match="planar"):
+        check(wrong, expected(layout.file), layout, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("compression", "name"),
+    [(33005, "JPEG 2000 (Aperio, RGB) (33005)"), (34712, "JPEG 2000 (34712)"), ("jpegxl", "JPEG XL (50002)"), ("png", "PNG (34933)")],
+)
+def test_a_compression_that_is_not_known_here_is_named(monkeypatch, compression, name):
+    """Rather than decoded to black."""
+    monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
+    [layout] = written("x", ramps("uint8", 3), photometric="rgb", compression=compression, tile=(16, 16))
+
+    with pytest.raises(DecodeError) as error:
+        peek(layout.file)
+    assert str(error.value) == (
+        f"image needs the extra foveal[formats]: TIFF of uint8, {name} – pip install 'foveal[formats]'"
+    )
+
+
+def test_bands_are_chosen():
+    """Three of thirteen, contiguous or each by itself, counted from 0; one that is not there is named."""
+    values = ramps("uint16", 13)
+    for planar in ("contig", "separate"):
+        [layout] = written(planar, values, photometric="minisblack", planarconfig=planar)
+        image = peek(layout.file, rule=PixelRule(bands=(3, 2, 1)))
+        with Decoder() as decoder:
+            [pixels] = decoder.start([image]).pixels()
+            assert np.abs(pixels.numpy() - values[..., [3, 2, 1]] / 65535 * 255).max() <= 0.5
+            with pytest.raises(DecodeError, match=r"13 bands, counted from 0, and bands=\(13, 2, 1\) asks for 13"):
+                decoder.start([peek(layout.file, rule=PixelRule(bands=(13, 2, 1)))]).pixels()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_of_deep_ones(orientation):
+    """The second decoder's are turned upright as DALI's are."""
+    [deep] = written("x", ramps("uint16", 3), photometric="rgb", compression="jpegxl", extratags=[(274, 3, 1, orientation, True)])
+    [plain] = written("x", ramps("uint16", 3), photometric="rgb", extratags=[(274, 3, 1, orientation, True)])
+
+    assert peek(deep.file).by == "helper"
+    assert peek(plain.file).by == "dali"
+    one, other = (decode([layout.file])[0].numpy() for layout in (deep, plain))
+    assert np.array_equal(one, other)
+
+
+def test_more_samples_than_there_is_room_for():
+    """A header that claims thousands of bands is refused before anything is made room for."""
+    [layout] = written("x", np.zeros((8, 8, 300), np.uint8), photometric="minisblack", planarconfig="contig")
+
+    with pytest.raises(DecodeError, match=r"has more bands than max_pixels=64 allows: .* bytes of samples"):
+        peek(layout.file, max_pixels=64, rule=PixelRule(bands=(5, 6, 7)))
