@@ -126,7 +126,7 @@ def _peek_tiff(file: bytes, rule: PixelRule) -> EncodedImage:
     if by.startswith("dali") and (image := _by_dali(file, by)) is not None:
         return replace(image, pixel_bytes=0 if by == "dali" else 3 * header.depth // 8)
     if by == "pillow" or (by == "dali" and header.depth <= 8):
-        with contextlib.suppress(*([DecodeError] if not missing(TIFF) else [])):
+        with contextlib.suppress(DecodeError):
             return _by_pillow(file)
     _need(TIFF, f"TIFF of {header.samples}, {header.compression_name}")
     stored = 1 if header.planar else header.bands

@@ -29,6 +29,9 @@ def route_tiff(header: TiffHeader, rule: PixelRule) -> Decodes:
         raise needs_window(
             f"its samples are {header.samples}, of which the header does not say what is white"
         )
+    inverted = header.photometric == _WHITE_IS_ZERO and header.depth > 1
+    if inverted and rule.window is not None:  # a window is of stored values, and others turn them round
+        return "helper"
     if header.is_uniform and header.fill_order == 1 and rule.first_bands:
         by = _tiff_by_dali(header, rule)
         if by is not None:

@@ -5,10 +5,12 @@ process. A fork of it starts its own.
 """
 
 import atexit
+import contextlib
 import importlib.util
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -96,11 +98,9 @@ def _ask(
             helper.kill()
         facts, content = receive(answers, 2 * samples)
     except (EOFError, OSError, ValueError):
-        helper.kill()
-        raise FormatError(f"the decoder ended: {_cause(helper.wait(), seconds)}") from None
+        raise FormatError(f"the decoder ended: {_cause(_end(helper), seconds)}") from None
     except BaseException:  # Ctrl-C: the answer would be taken for the next one's
-        helper.kill()
-        helper.wait()
+        _end(helper)
         raise
     _put_back(helper)
     if "fault" in facts:
@@ -108,8 +108,19 @@ def _ask(
     return facts, content
 
 
+def _end(helper: subprocess.Popen[bytes]) -> int:
+    """End a helper, and return its exit status."""
+    helper.kill()
+    for pipe in (helper.stdin, helper.stdout):
+        with contextlib.suppress(OSError):  # what was left to write to one that has gone
+            cast("IO[bytes]", pipe).close()
+    return helper.wait()
+
+
 def _cause(status: int, seconds: int) -> str:
-    return f"it took more than {seconds} s" if status in (-24, -9) else f"exit status {status}"
+    if status == -signal.SIGXCPU:
+        return f"it took more than {seconds} s"
+    return "it was killed, as for too much memory" if status == -signal.SIGKILL else f"exit status {status}"
 
 
 _lock = threading.Lock()
@@ -143,5 +154,4 @@ def close_helpers() -> None:
     with _lock:
         idle, _idle[:] = list(_idle), []
     for helper in idle if _process == os.getpid() else ():
-        helper.kill()
-        helper.communicate()
+        _end(helper)

@@ -1,7 +1,5 @@
 """No layout of TIFF is silently wrong: beside tifffile's own reading, by the rule in double precision."""
 
-import itertools
-
 import numpy as np
 import pytest
 
@@ -31,7 +29,7 @@ def check(pixels: np.ndarray, reference: np.ndarray, layout: Layout, most: float
 
 
 def some_layouts(step: int) -> list[Layout]:
-    return [*itertools.islice(plain_layouts(), 0, None, step), *odd_layouts()]
+    return [*plain_layouts(step), *odd_layouts()]
 
 
 def check_layouts(step: int) -> int:
@@ -39,14 +37,14 @@ def check_layouts(step: int) -> int:
     right = 0
     with Decoder() as decoder:
         for layout in some_layouts(step):
-            try:
-                image = peek(layout.file)
-            except DecodeError as error:
-                assert is_signed(layout.file), (layout.name, str(error))
-                assert error.reason.startswith("needs a window: its samples are int"), layout.name
+            if is_signed(layout.file):
+                with pytest.raises(DecodeError, match="needs a window: its samples are int"):
+                    peek(layout.file)
                 continue
-            [pixels] = decoder.start([image]).pixels()
-            check(pixels.numpy(), expected(layout.file), layout, 0.7)
+            [pixels] = decoder.start([peek(layout.file)]).pixels()
+            # DALI rounds inks twice, and colours of palettes down.
+            twice = any(kind in layout.name for kind in ("separated", "palette"))
+            check(pixels.numpy(), expected(layout.file), layout, 1 if twice else 0.7)
             right += 1
     return right
 
@@ -84,19 +82,21 @@ def test_without_the_extra_each_is_right_or_names_it(monkeypatch):
     """What neither DALI nor Pillow reads right is refused, with what it is and what reads it."""
     for module in (_peek, _singly):
         monkeypatch.setattr(module, "missing", lambda kind: kind.needs)
-    refused = right = 0
+    reasons: list[str] = []
+    right = 0
     with Decoder() as decoder:
         for layout in some_layouts(EVERY):
             try:
                 [pixels] = decoder.start([peek(layout.file)]).pixels()
             except DecodeError as error:
-                refused += 1
-                assert is_signed(layout.file) or "needs the extra foveal[formats]: TIFF of " in str(error), layout.name
+                reasons.append("" if is_signed(layout.file) else error.reason)
             else:
                 right += 1
                 check(pixels.numpy(), expected(layout.file), layout, 1)
     assert right > 30
-    assert refused > 100
+    assert len(reasons) > 100
+    named = "needs the extra foveal[formats]: TIFF of "
+    assert [reason for reason in reasons if reason and not reason.startswith(named)] == []
 
 
 def test_the_check_notices_what_dali_gets_wrong():
@@ -104,7 +104,9 @@ def test_the_check_notices_what_dali_gets_wrong():
     import nvidia.dali.experimental.dynamic as ndd
 
     [layout] = written("planar", ramps("uint16", 3), photometric="rgb", planarconfig="separate")
-    wrong = np.asarray(ndd.decoders.image(np.frombuffer(layout.file, np.uint8), device="cpu").evaluate()._storage)
+    wrong = np.asarray(
+        ndd.decoders.image(np.frombuffer(layout.file, np.uint8), device="cpu").evaluate()._storage
+    )
 
     check(decode([layout.file])[0].numpy(), expected(layout.file), layout, 0.7)
     with pytest.raises(AssertionError, match="planar"):
@@ -113,7 +115,12 @@ def test_the_check_notices_what_dali_gets_wrong():
 
 @pytest.mark.parametrize(
     ("compression", "name"),
-    [(33005, "JPEG 2000 (Aperio, RGB) (33005)"), (34712, "JPEG 2000 (34712)"), ("jpegxl", "JPEG XL (50002)"), ("png", "PNG (34933)")],
+    [
+        (33005, "JPEG 2000 (Aperio, RGB) (33005)"),
+        (34712, "JPEG 2000 (34712)"),
+        ("jpegxl", "JPEG XL (50002)"),
+        ("png", "PNG (34933)"),
+    ],
 )
 def test_a_compression_that_is_not_known_here_is_named(monkeypatch, compression, name):
     """Rather than decoded to black."""
@@ -136,14 +143,22 @@ def test_bands_are_chosen():
         with Decoder() as decoder:
             [pixels] = decoder.start([image]).pixels()
             assert np.abs(pixels.numpy() - values[..., [3, 2, 1]] / 65535 * 255).max() <= 0.5
-            with pytest.raises(DecodeError, match=r"13 bands, counted from 0, and bands=\(13, 2, 1\) asks for 13"):
+            with pytest.raises(
+                DecodeError, match=r"13 bands, counted from 0, and bands=\(13, 2, 1\) asks for 13"
+            ):
                 decoder.start([peek(layout.file, rule=PixelRule(bands=(13, 2, 1)))]).pixels()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_of_deep_ones(orientation):
     """The second decoder's are turned upright as DALI's are."""
-    [deep] = written("x", ramps("uint16", 3), photometric="rgb", compression="jpegxl", extratags=[(274, 3, 1, orientation, True)])
+    [deep] = written(
+        "x",
+        ramps("uint16", 3),
+        photometric="rgb",
+        compression="jpegxl",
+        extratags=[(274, 3, 1, orientation, True)],
+    )
     [plain] = written("x", ramps("uint16", 3), photometric="rgb", extratags=[(274, 3, 1, orientation, True)])
 
     assert peek(deep.file).by == "helper"

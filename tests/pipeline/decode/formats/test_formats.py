@@ -1,0 +1,150 @@
+"""What the second decoder reads, beside what was written."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+from pydicom.uid import JPEG2000Lossless, RLELossless
+
+from foveal.pipeline import DecodeError, Decoder, decode, peek
+from foveal.pipeline.decode import PixelRule, _peek
+from tests.pipeline.decode.files import avif, dicom, heic, lossless, of_bits
+from tests.pipeline.decode.tiff_layouts import ramps
+
+LOSSLESS = lossless()
+
+
+def pixels_of(file: bytes, **rule) -> np.ndarray:
+    with Decoder() as decoder:
+        return decoder.start([peek(file, rule=PixelRule(**rule))]).pixels()[0].numpy()
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_stored_without_loss(name):
+    """Each format and depth is what was written, by the header's own white, to half a level."""
+    pixels = pixels_of(LOSSLESS[name].file)
+
+    assert pixels.shape == LOSSLESS[name].levels.shape
+    assert np.abs(pixels - LOSSLESS[name].levels).max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in LOSSLESS
+        if not any(of in name for of in ("JPEG 2000 of 8", "J2K of 8", "lossless JPEG of 8"))
+    ],
+)
+def test_without_the_extra_each_is_named(monkeypatch, name):
+    """With what reads it."""
+    monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
+
+    with pytest.raises(DecodeError) as error:
+        peek(LOSSLESS[name].file)
+    kind = name.split(" of ")[0].replace("J2K", "JPEG 2000")
+    assert re.fullmatch(
+        rf"image needs the extra foveal\[formats\]: {kind}.* – pip install 'foveal\[formats\]'",
+        str(error.value),
+    )
+
+
+def test_signed_samples_need_a_window():
+    """Those of JPEG 2000, too."""
+    import imagecodecs
+
+    values = ramps("int16", 1)[..., 0]
+    file = imagecodecs.jpeg2k_encode(values, level=0, codecformat="jp2")
+
+    with pytest.raises(DecodeError, match="needs a window: its samples are signed"):
+        peek(file)
+    off = pixels_of(file, window=(-1000, 400)) - ((values[..., None] + 1000.0) / 1400).clip(0, 1) * 255
+    assert np.abs(off).max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("make", [heic, avif])
+def test_boxes_that_turn(make, orientation):
+    """HEIC and AVIF arrive upright, by their own boxes, once."""
+    pixels = np.asarray(Image.fromarray(ramps("uint8", 3)).resize((48, 32)))
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    plain = io.BytesIO()
+    Image.fromarray(pixels).save(plain, "PNG", exif=exif)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(plain)))
+
+    turned = decode([make(pixels, orientation)])[0].numpy()
+
+    assert turned.shape == upright.shape
+    assert np.abs(turned.astype(int) - upright).mean() < 3
+
+
+GREY = of_bits(12, 1)
+
+
+@pytest.mark.parametrize("syntax", [None, RLELossless])
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+def test_dicom_of_twelve_bits(syntax, photometric):
+    """From 0 to what its stored bits hold; of MONOCHROME1 0 is white."""
+    file = dicom(GREY[0], photometric, bits=12, syntax=syntax)
+    levels = GREY[1] if photometric == "MONOCHROME2" else 255 - GREY[1]
+
+    assert np.abs(pixels_of(file) - levels).max() <= 0.5 + 1e-6
+
+
+HOUNSFIELD = np.rint(ramps("float64", 1)[..., 0] * 4000 - 1024).astype(np.int16)
+
+
+def test_dicom_in_hounsfield_units():
+    """Signed values need a window; one is in the file's own units, whatever slope and intercept it stores."""
+    with pytest.raises(DecodeError, match="needs a window: its samples are int16"):
+        pixels_of(dicom(HOUNSFIELD))
+    for file in (
+        dicom(HOUNSFIELD),
+        dicom((HOUNSFIELD + 1024).astype(np.uint16), RescaleSlope=1, RescaleIntercept=-1024),
+    ):
+        off = (
+            pixels_of(file, window=(-1000, 400)) - ((HOUNSFIELD[..., None] + 1000.0) / 1400).clip(0, 1) * 255
+        )
+        assert np.abs(off).max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize(("centre", "width"), [(40, 400), ([40, 300], [400, 2000])])
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT"])
+def test_dicom_shows_its_own_window(centre, width, function):
+    """The first that the file states, by the standard's formula."""
+    stored = (HOUNSFIELD + 1024).astype(np.uint16)
+    tags = {"RescaleSlope": 1, "RescaleIntercept": -1024, "VOILUTFunction": function}
+    file = dicom(stored, WindowCenter=centre, WindowWidth=width, **tags)
+    units = HOUNSFIELD.astype(np.float64)[..., None]
+    light = (units - 39.5) / 399 + 0.5 if function == "LINEAR" else (units - 40) / 400 + 0.5
+
+    assert np.abs(pixels_of(file) - light.clip(0, 1) * 255).max() <= 0.5 + 1e-6
+
+
+def test_dicom_in_colour_and_in_several_frames():
+    """RGB as it is; of frames the first."""
+    colours = ramps("uint8", 3)
+    assert np.array_equal(pixels_of(dicom(colours, "RGB")), colours)
+
+    frames = np.stack([GREY[0], GREY[0] * 0])
+    file = dicom(frames.reshape(-1, frames.shape[2]), bits=12, Rows=frames.shape[1], NumberOfFrames=2)
+    assert np.abs(pixels_of(file) - GREY[1]).max() <= 0.5 + 1e-6
+
+
+def test_dicom_as_jpeg_2000():
+    """A transfer syntax that pylibjpeg decodes."""
+    samples = np.asarray(Image.fromarray(ramps("uint8", 1)[..., 0]).resize((96, 64)))
+
+    assert np.array_equal(pixels_of(dicom(samples, syntax=JPEG2000Lossless))[..., 0], samples)
+
+
+def test_too_many_pixels():
+    """Each header is held to the limit before anything is decoded."""
+    files = [LOSSLESS[name].file for name in LOSSLESS] + [dicom(GREY[0], bits=12), heic(ramps("uint8", 3))]
+    for file in files:
+        with pytest.raises(DecodeError, match="has more pixels than max_pixels=959: "):
+            peek(file, max_pixels=959)
+        assert peek(file, max_pixels=64 * 64).height > 0
