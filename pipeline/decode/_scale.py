@@ -16,7 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from foveal.pipeline.decode._encoded_image import EncodedImage
-from foveal.pipeline.decode.headers import BASELINE, EXTENDED, JPEG, PROGRESSIVE, JpegFrame, orientation_of, read_jpeg_header
+from foveal.pipeline.decode.headers import (
+    BASELINE,
+    EXTENDED,
+    JPEG,
+    PROGRESSIVE,
+    JpegFrame,
+    orientation_of,
+    read_jpeg_header,
+)
 from foveal.sampler import ZoomNeeds
 
 Scale = Literal[1, 2, 4, 8]
