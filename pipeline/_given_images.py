@@ -9,51 +9,64 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from foveal.pipeline.decode import MAX_PIXELS, DecodeError, Decoder, peek
+from foveal.pipeline.decode import MAX_PIXELS, ByLibjpeg, DecodeError, Decoder, EncodedImage, peek
 
 
 def as_pixels(
-    images: Sequence[Any], *, first: int, device: torch.device, num_threads: int | None
-) -> list[UInt8[Tensor, "_height _width 3"]]:
-    """Return each image as (height, width, 3) uint8 on the device; encoded ones are decoded as the loader does.
+    images: Sequence[Any],
+    *,
+    first: int,
+    device: torch.device,
+    num_threads: int | None,
+    by_whom: ByLibjpeg | None = None,
+) -> tuple[list[UInt8[Tensor, "_height _width 3"]], list[tuple[int, int]]]:
+    """Return each image as (height, width, 3) uint8 on the device, and the (height, width) of each original.
 
     Args:
         images: uint8 tensors or arrays, (height, width, 3) or (3, height, width); Pillow's images; encoded files.
         first: The place of the first of them in the batch, for messages.
         device: Where the pixels shall be.
         num_threads: Threads that decode, None for the processors that this process may use.
+        by_whom: Chooses the encoded files that libjpeg-turbo decodes, perhaps as smaller copies; None if DALI decodes all.
 
     Raises:
         ValueError: One has another shape, no pixels, or cannot be decoded.
         TypeError: One is of another type.
     """
-    files = {k: bytes(image) for k, image in enumerate(images) if _is_encoded(image)}
+    files = {
+        k: _peek(bytes(image), first + k, by_whom) for k, image in enumerate(images) if _is_encoded(image)
+    }
     decoded = dict(zip(files, _decode(files, first, device, num_threads), strict=True)) if files else {}
-    return [
+    pixels = [
         decoded[k] if k in decoded else _pixels(image, f"images[{first + k}]").to(device)
         for k, image in enumerate(images)
     ]
+    sizes = [(image.shape[0], image.shape[1]) for image in pixels]
+    for k, file in files.items():
+        sizes[k] = file.original_size(pixels[k])
+    return pixels, sizes
 
 
 def _is_encoded(image: Any) -> bool:
     return isinstance(image, bytes | bytearray | memoryview)
 
 
+def _peek(file: bytes, place: int, by_whom: ByLibjpeg | None) -> EncodedImage:
+    try:
+        image = peek(file, max_pixels=MAX_PIXELS)
+    except DecodeError as error:
+        raise _unreadable(place, error) from error
+    return image if by_whom is None else by_whom(image, 0)
+
+
 def _decode(
-    files: dict[int, bytes], first: int, device: torch.device, num_threads: int | None
+    files: dict[int, EncodedImage], first: int, device: torch.device, num_threads: int | None
 ) -> list[Tensor]:
-    places = list(files)
-    encoded = []
-    for place, file in files.items():
-        try:
-            encoded.append(peek(file, max_pixels=MAX_PIXELS))
-        except DecodeError as error:
-            raise _unreadable(first + place, error) from error
     with Decoder(device, num_threads=num_threads) as decoder:
         try:
-            return decoder.start(encoded).pixels()
+            return decoder.start(list(files.values())).pixels()
         except DecodeError as error:
-            raise _unreadable(first + places[error.index or 0], error) from error
+            raise _unreadable(first + list(files)[error.index or 0], error) from error
 
 
 def _unreadable(place: int, error: DecodeError) -> ValueError:

@@ -9,12 +9,12 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, NoReturn, Self, get_args
+from typing import Any, NoReturn, Self
 
 import torch
 from torch import nn
 
-from foveal.pipeline.decode import MAX_PIXELS, DecodeMode
+from foveal.pipeline.decode import MAX_PIXELS, DecodeMode, as_decode_mode
 from foveal.pipeline.epoch import (
     Augment,
     Batch,
@@ -88,11 +88,12 @@ class ZoomLoader:
         quarantine: A JSON-lines file in which bad samples are kept, and from which later epochs, runs and other ranks
             learn of them: those are replaced or dropped without being tried (replaced for ``"raise"``, too).
         max_pixels: The most that an image may have by its header, None for no limit.
-        decode: ``"full"`` is DALI, for everything. ``"auto"`` decodes JPEGs on the CPU by libjpeg-turbo, which is faster:
-            at 1/2, 1/4 or 1/8 of their size where the zoom has a bound (its ``source_px``) and
-            shows no more than such a copy holds, else the same pixels. Grids, labels and ``"__size__"`` stay in the
-            original's frame, the copy's to within half of its pixels. Other files, and JPEGs that are damaged, of four
-            colours or oddly labelled, go DALI's way, and on a GPU everything does.
+        decode: Which decoder to use. ``"auto"`` decodes JPEGs on the CPU with libjpeg-turbo, which is faster than DALI
+            and gives the same pixels. If the zoom has a bound (its ``source_px``), a JPEG is decoded
+            at 1/2, 1/4 or 1/8 of its size whenever such a copy holds all that the zoom can show; grids, labels and
+            ``"__size__"`` stay in the frame of the original, to within half a pixel of the copy. DALI decodes all
+            other files, JPEGs that are damaged, have four colours or unusual headers, and everything on a GPU.
+            ``"dali"`` decodes every file with DALI, at full size.
         memory_budget: What decoded images may take in memory at once, such as ``"2GB"``, by their headers, with those
             that are ready ahead while the zoom trains; an image that would take more alone is bad. By default 360 MB,
             or one image that is larger. A stand-in for a bad image comes on top, and so does what the decoder itself
@@ -139,7 +140,7 @@ class ZoomLoader:
         max_bad_fraction: float = 0.1,
         quarantine: str | os.PathLike[str] | None = None,
         max_pixels: int | None = MAX_PIXELS,
-        decode: DecodeMode = "full",
+        decode: DecodeMode = "auto",
         memory_budget: int | str | None = None,
         augment: Augment | None = None,
     ) -> None:
@@ -153,8 +154,7 @@ class ZoomLoader:
         ):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value!r}.")
-        if decode not in get_args(DecodeMode):
-            raise ValueError(f"decode must be 'full' or 'auto', got {decode!r}.")
+        decode = as_decode_mode(decode)
         self.zoom = zoom
         self.device = choose_device(device, zoom)
         self.fields = parse_fields(fields, guide=guide_of(needs))

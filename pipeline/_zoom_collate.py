@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate, get_worker_info
 
 from foveal.pipeline._given_images import as_pixels
+from foveal.pipeline.decode import DecodeMode, as_decode_mode, by_libjpeg
 from foveal.pipeline.epoch import micro_batch_size
 from foveal.pipeline.fields import IMAGE, alternatives
 from foveal.pipeline.flow import home_of
@@ -40,6 +41,7 @@ class ZoomCollate:
         with_grid: Whether the batch shall also have ``"__grid__"`` (batch, height, width, 2), and ``"__size__"``
             (batch, 2), height and width of the originals, int64: what ``warp_boxes`` and its like need. In a tuple they
             come last.
+        decode: Which decoder to use for encoded files, as :class:`ZoomLoader` takes it.
 
     Raises:
         TypeError: A zoom that is no module; in a batch, samples or images of another kind.
@@ -52,13 +54,21 @@ class ZoomCollate:
         >>> for images, labels in loader:  # (64, 3, 224, 224) float32 in [0, 1], (64,) int64
     """
 
-    def __init__(self, zoom: nn.Module, *, image: int | str | None = None, with_grid: bool = False) -> None:
+    def __init__(
+        self,
+        zoom: nn.Module,
+        *,
+        image: int | str | None = None,
+        with_grid: bool = False,
+        decode: DecodeMode = "auto",
+    ) -> None:
         needs = ZoomNeeds.of(zoom)
         _check_served(needs)
         self.lowres_size = needs.lowres_size
         self.zoom = zoom
         self.image = image
         self.with_grid = with_grid
+        self.decode: DecodeMode = as_decode_mode(decode)
         self._started_with_gradients = True
 
     def __getstate__(self) -> dict[str, Any]:
@@ -95,17 +105,20 @@ class ZoomCollate:
         if in_worker:
             self._refuse_to_train()
         size = micro_batch_size(self.zoom, len(images))
+        device = home_of(self.zoom) or _CPU
+        by_whom = by_libjpeg(self.decode, device, self.zoom)
         parts: list[Zoomed] = []
         sizes: list[tuple[int, int]] = []
         with torch.no_grad() if in_worker else nullcontext():
             for first in range(0, len(images), size):
-                pixels = as_pixels(
+                pixels, originals = as_pixels(
                     images[first : first + size],
                     first=first,
-                    device=home_of(self.zoom) or _CPU,
+                    device=device,
                     num_threads=1 if in_worker else None,
+                    by_whom=by_whom,
                 )
-                sizes += [(image.shape[0], image.shape[1]) for image in pixels]
+                sizes += originals
                 parts.append(self.zoom(pixels, self._look(pixels)))
         return Zoomed(*(torch.cat(tensors) for tensors in zip(*parts, strict=True))), sizes
 

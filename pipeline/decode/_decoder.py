@@ -246,9 +246,10 @@ class Decoder:
             return ndd.decoders.image(copy, device="gpu" if self.device.type == "cuda" else "cpu", **deep)
 
 
-def describe_decoder(device_type: str, mode: DecodeMode = "full") -> str:
-    """Return which decoder's pixels come from a device: another version may round otherwise."""
-    jpegs = f", JPEGs by simplejpeg {metadata.version('simplejpeg')}" if mode == "auto" else ""
+def describe_decoder(device_type: str, mode: DecodeMode) -> str:
+    """Return the decoders that a mode uses on a device, with their versions: another version may round otherwise."""
+    by_libjpeg = mode == "auto" and device_type == "cpu"
+    jpegs = f", JPEGs by simplejpeg {metadata.version('simplejpeg')}" if by_libjpeg else ""
     return f"DALI {dali_version} on {device_type}{jpegs}"
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import Tensor
+
 from foveal.pipeline.decode._pixel_rule import PLAIN, PixelRule
 from foveal.pipeline.decode.headers import OTHER, Kind, turns_sideways
 
@@ -44,6 +46,10 @@ class EncodedImage:
     def upright_size(self) -> tuple[int, int]:
         """Height and width of the original as its orientation would have it seen."""
         return (self.width, self.height) if turns_sideways(self.orientation) else (self.height, self.width)
+
+    def original_size(self, pixels: Tensor) -> tuple[int, int]:
+        """Height and width of the upright original, of which the decoded pixels may be a smaller copy."""
+        return self.upright_size if self.scale > 1 else (pixels.shape[0], pixels.shape[1])
 
     @property
     def decoded_pixels(self) -> int:

@@ -38,6 +38,23 @@ _EVEN_CHROMA = (((1, 1),), ((1, 1), (1, 1), (1, 1)), ((2, 2), (1, 1), (1, 1)))
 _OTHER_CHROMA = (((2, 1), (1, 1), (1, 1)), ((1, 2), (1, 1), (1, 1)))
 
 
+def by_libjpeg(
+    decode: DecodeMode,
+    device: torch.device,
+    zoom: nn.Module,
+    view: Callable[[int, Size], Tensor] | None = None,
+) -> "ByLibjpeg | None":
+    """Return what chooses the images that libjpeg-turbo decodes; None if DALI decodes all of them.
+
+    Args:
+        decode: The mode.
+        device: Where the pixels shall be. On a GPU, DALI decodes everything.
+        zoom: As for :class:`ByLibjpeg`, and ``view``, too.
+        view: See there.
+    """
+    return ByLibjpeg(zoom, view) if decode == "auto" and device.type == "cpu" else None
+
+
 class ByLibjpeg:
     """Decides which images libjpeg-turbo decodes, and at which scale.
 

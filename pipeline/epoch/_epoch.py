@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from foveal.pipeline.decode import ByLibjpeg, DecodeMode, Decoder, default_num_threads
+from foveal.pipeline.decode import DecodeMode, Decoder, by_libjpeg, default_num_threads
 from foveal.pipeline.epoch._augment import Augment
 from foveal.pipeline.epoch._budget import Budget
 from foveal.pipeline.epoch._join import Batch, Joiner
@@ -126,14 +126,13 @@ class Chain:
 
     def _reader(self, epoch: int, order: EpochOrder, budget: Budget) -> SampleReader:
         members = self.fields.members
-        small_copies = self.decode == "auto" and self.device.type == "cpu"
         return SampleReader(
             lambda ordinal: self.shards.read(ordinal, members),
             order,
             self.fields,
             self.bad,
             max_pixels=self.max_pixels,
-            by_whom=ByLibjpeg(self.zoom, self._view(epoch)) if small_copies else None,
+            by_whom=by_libjpeg(self.decode, self.device, self.zoom, self._view(epoch)),
             budget=budget,
             seed=(self.seed, epoch),
         )

@@ -121,7 +121,9 @@ def decode_micro_batches(
             with stats.timed("decode"):
                 samples, images = _settle(flight.samples, flight.decoding, decoder, instead_of, stats)
             with stats.timed("lowres"):
-                sizes = [_original_size(*pair) for pair in zip(samples, images, strict=True)]
+                sizes = [
+                    sample.image.original_size(image) for sample, image in zip(samples, images, strict=True)
+                ]
                 views = _views(samples, sizes, view, decoder.device)
                 small = _look(images, views, lowres_size, decoder.device)
             return Decoded(samples, images, sizes, views, small, flight.share), flight.ends_batch
@@ -224,11 +226,6 @@ def _settle(
     return [sample for sample, _ in good], [image for _, image in good]
 
 
-def _original_size(sample: Encoded, image: Tensor) -> tuple[int, int]:
-    """Height and width of an upright original, of which the image may be a smaller copy."""
-    return sample.image.upright_size if sample.image.scale > 1 else (image.shape[0], image.shape[1])
-
-
 def _views(
     samples: list[Encoded],
     sizes: list[tuple[int, int]],
@@ -244,7 +241,7 @@ def _views(
 def _fault(sample: Encoded, image: Tensor | DecodeError) -> DecodeError | MemberError | None:
     if isinstance(image, DecodeError):
         return image
-    return first_misfit(sample.located, _original_size(sample, image))
+    return first_misfit(sample.located, sample.image.original_size(image))
 
 
 def _asides(decoded: Decoded, fields: Fields) -> dict[str, Any]:

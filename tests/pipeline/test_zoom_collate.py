@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from foveal.pipeline import ZoomCollate, ZoomLoader, decode
 from foveal.pipeline._zoom_collate import join_labels
-from foveal.sampler import BoxSaliency, SaliencySampler, UniformSampler, warp_boxes
+from foveal.sampler import BoxSaliency, FixedSaliency, SaliencySampler, UniformSampler, warp_boxes
 from tests.checks import check_close
 from tests.pipeline.making import encode, picture
 
@@ -107,6 +107,30 @@ def test_forms_of_images(zoom):
     assert names == list(forms)
     for image in images:
         check_close(image, zoom([torch.from_numpy(PICTURES[3].copy())]).images[0], 1e-4)
+
+
+@pytest.mark.parametrize("decode", ["dali", "auto"])
+def test_encoded_images_are_decoded_as_the_loader_does(write_shard, decode):
+    """A bounded zoom gets scaled copies of large JPEGs, and ``__size__`` is still that of the originals."""
+    files = [encode(picture(k, 400 + k, 300)) for k in range(3)]
+    zoom = SaliencySampler(16, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
+    fields = ("image", "__grid__", "__size__")
+    shard = write_shard([{"__key__": str(k), "jpg": file} for k, file in enumerate(files)])
+    with ZoomLoader(shard, zoom, batch_size=3, fields=fields, decode=decode) as loader:
+        expected = next(iter(loader))
+    found = ZoomCollate(zoom, with_grid=True, decode=decode)([(file,) for file in files])
+
+    assert found[2].tolist() == [[400, 300], [401, 300], [402, 300]]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_scaled_copies_are_used():
+    """The test above would not tell copies from whole images if none were decoded smaller."""
+    zoom = SaliencySampler(16, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
+    sample = (encode(picture(0, 400, 300)),)
+    auto, dali = (ZoomCollate(zoom, decode=mode)([sample])[0] for mode in ("auto", "dali"))
+
+    assert not torch.equal(auto, dali)
 
 
 def test_encoded_images_come_upright_and_decoded_ones_as_they_are():

@@ -1,8 +1,8 @@
 """``foveal bench loader``: how much of the speed of decoding alone is left when the loader zooms?
 
 In one run, by turns: reading the samples; decoding them with DALI; decoding and a low-resolution copy; the whole
-loader, whose saliency network is frozen, as it decodes by default and with ``decode="auto"``, without a bound on the
-zoom and with two; and a loader as one would write it by hand, with the same network.
+loader, whose saliency network is frozen, decoding with DALI and with ``decode="auto"``, the default, without a bound on
+the zoom and with two; and a loader as one would write it by hand, with the same network.
 """
 
 import tempfile
@@ -56,7 +56,7 @@ class Way:
         return ZoomLoader(urls, self.zoom(size), batch_size=batch_size, fields=fields, decode=self.decode)
 
 
-LOADER = Way("Foveal, decode full", "full", None)
+LOADER = Way("Foveal, decode dali", "dali", None)
 WAYS = (
     LOADER,
     Way("Foveal, decode auto", "auto", None),

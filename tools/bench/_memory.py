@@ -1,6 +1,6 @@
 """``foveal bench memory``: how much memory does a batch of large images take, above the process at rest?
 
-64 images of 12 megapixels go through the loader, in batches of 8 and of 64, decoded in full and with ``decode="auto"``
+64 images of 12 megapixels go through the loader, in batches of 8 and of 64, decoded by DALI and with ``decode="auto"``
 under a ``max_zoom`` of 4; frozen, and trainable, where each batch goes backward to the saliency network; without
 and with ``memory_budget``. Each case runs in a process of its own (``_memory_case.py``), whose peak the kernel counts.
 """
@@ -27,7 +27,7 @@ from foveal.tools.scenes.scenes import write_scenes
 
 BUDGET = "100MB"  # two images and a half of 12 megapixels
 BATCH_SIZES = (8, 64)
-_WAYS: tuple[tuple[DecodeMode, float | None], ...] = (("full", None), ("auto", 4.0))
+_WAYS: tuple[tuple[DecodeMode, float | None], ...] = (("dali", None), ("auto", 4.0))
 
 
 def bench_memory(

@@ -24,25 +24,16 @@ class Advice:
     gain: float | None = None
 
 
-def decode_auto(facts: Facts) -> Advice | None:
-    """Another decoder for JPEGs on the CPU."""
-    gain = _gain(facts, Setting("auto"))
-    if gain < _WORTH:
-        return None
-    return Advice('decode="auto": the same pixels, of JPEGs, from a faster decoder', gain)
-
-
 def max_zoom(facts: Facts) -> Advice | None:
     """Less to decode, where the zoom has a bound: the mildest bound that brings most of what bounds can."""
     bounded = {setting: _gain(facts, setting) for setting in facts.loaders if setting.max_zoom is not None}
     most = max(bounded.values(), default=0.0)
-    if most < _WORTH * max(1.0, _gain(facts, Setting("auto"))):
+    if most < _WORTH:
         return None
     enough = [setting for setting, gain in bounded.items() if gain >= most / _WORTH]
     mildest = max(enough, key=lambda setting: setting.max_zoom or 0)
     return Advice(
-        f'SaliencySampler(..., max_zoom={mildest.max_zoom:g}) and decode="auto": images are decoded no larger than such a '
-        "zoom can show",
+        f"SaliencySampler(..., max_zoom={mildest.max_zoom:g}): images are decoded no larger than such a zoom can show",
         bounded[mildest],
     )
 
@@ -144,7 +135,6 @@ def verify(facts: Facts) -> Advice | None:
 
 
 RULES: tuple[Callable[[Facts], Advice | None], ...] = (
-    decode_auto,
     max_zoom,
     num_threads,
     cache_size,

@@ -23,7 +23,7 @@ _BUSY = 0.1  # of all processors: more than the system itself takes
 class Setting:
     """How a loader decodes, up to which bound it zooms, and where."""
 
-    decode: DecodeMode = "full"
+    decode: DecodeMode = "auto"
     max_zoom: float | None = None
     device: str = "cpu"
 

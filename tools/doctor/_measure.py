@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import Tensor
 
 from foveal.pipeline import DecodeError, Decoder, EncodedImage, ZoomLoader, peek
-from foveal.pipeline.decode import ByLibjpeg
+from foveal.pipeline.decode import DecodeMode, by_libjpeg
 from foveal.pipeline.flow import in_threads
 from foveal.sampler import SaliencySampler, lowres, sample, zoom_grid
 from foveal.sampler.saliency import softmax_map
@@ -144,8 +144,7 @@ def _write(path: Path, images: Sequence[EncodedImage]) -> str:
 
 
 def _settings() -> list[Setting]:
-    bounded = [Setting("auto", bound) for bound in MAX_ZOOMS]
-    return [DEFAULT, Setting("auto"), *bounded]
+    return [DEFAULT, *(Setting(max_zoom=bound) for bound in MAX_ZOOMS), Setting("dali")]
 
 
 def _cases(images: Sequence[EncodedImage], shard: str, size: int) -> dict[Any, Callable[[], object]]:
@@ -156,7 +155,7 @@ def _cases(images: Sequence[EncodedImage], shard: str, size: int) -> dict[Any, C
     return {
         **{("decoding", s): partial(_decode, images, _zoom(size, s), s.decode) for s in settings},
         **{("loader", s): partial(_load, shard, size, s) for s in [*settings, *elsewhere]},
-        **{("threads", n): partial(_decode, images, _zoom(size, DEFAULT), "full", n) for n in counts},
+        **{("threads", n): partial(_decode, images, _zoom(size, DEFAULT), DEFAULT.decode, n) for n in counts},
     }
 
 
@@ -183,16 +182,16 @@ def _load(shard: str, size: int, setting: Setting) -> None:
 
 
 def _decode(
-    images: Sequence[EncodedImage], zoom: SaliencySampler, decode: str, threads: int | None = None
+    images: Sequence[EncodedImage], zoom: SaliencySampler, decode: DecodeMode, threads: int | None = None
 ) -> None:
     exhaust(_decoded(images, zoom, decode, threads))
 
 
 def _decoded(
-    images: Sequence[EncodedImage], zoom: SaliencySampler, decode: str, threads: int | None = None
+    images: Sequence[EncodedImage], zoom: SaliencySampler, decode: DecodeMode, threads: int | None = None
 ) -> Iterator[list[Tensor]]:
     """Decode a few at a time, always the next ones while the last are looked at."""
-    by_whom = ByLibjpeg(zoom) if decode == "auto" else lambda image, _: image
+    by_whom = by_libjpeg(decode, torch.device("cpu"), zoom) or (lambda image, _: image)
     with Decoder(num_threads=threads) as decoder:
         ahead = None
         for first in range(0, len(images), _TOGETHER):

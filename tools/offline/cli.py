@@ -22,7 +22,7 @@ from foveal.tools.console.options import (
 )
 
 ImageFormat = Literal["jpg", "webp", "png", "npy"]
-DecodeMode = Literal["full", "auto"]
+DecodeMode = Literal["dali", "auto"]
 
 
 def zoom(
@@ -72,7 +72,7 @@ def zoom(
     decode: Annotated[
         DecodeMode,
         typer.Option(help="auto: JPEGs on the CPU by libjpeg-turbo, no larger than --max-zoom can show."),
-    ] = "full",
+    ] = "auto",
     max_failure_rate: Annotated[float, typer.Option(help="Stop when more than this share failed.")] = 0.1,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also zoom shards again of which samples failed.")

@@ -60,7 +60,7 @@ class Recipe:
     points: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
     max_pixels: int = MAX_PIXELS
-    decode: DecodeMode = "full"
+    decode: DecodeMode = "auto"
 
     def __post_init__(self) -> None:
         if self.saliency == "boxes" and not self.boxes:

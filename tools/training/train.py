@@ -98,7 +98,6 @@ class _Training:
             seed=self.options.seed,
             device=self.ranks.device,
             num_threads=self.options.num_threads,
-            decode="auto",
             **how,
         )
 

@@ -1,6 +1,8 @@
 """decode="auto": JPEGs by libjpeg-turbo, beside DALI."""
 
 import re
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from foveal.pipeline import Augment, Boxes, Decoder, ZoomLoader, decode, peek
-from foveal.pipeline.decode import ByLibjpeg
+from foveal.pipeline import Augment, Boxes, Decoder, ZoomCollate, ZoomLoader, decode, peek
+from foveal.pipeline.decode import ByLibjpeg, as_decode_mode, by_libjpeg, describe_decoder
 from foveal.pipeline.decode._libjpeg import decode_jpeg
 from foveal.pipeline.decode._scale import scale_for
 from foveal.pipeline.flow import Buffers
@@ -31,7 +33,7 @@ class Needs(torch.nn.Module):
         self.source_px = height, width
 
 
-def by_libjpeg(file: bytes, zoom: torch.nn.Module) -> tuple[int, np.ndarray]:
+def decoded_by_libjpeg(file: bytes, zoom: torch.nn.Module) -> tuple[int, np.ndarray]:
     image = ByLibjpeg(zoom)(peek(file), 0)
     assert image.by == "libjpeg"
     return image.scale, decode_jpeg(image, Buffers(ROOM)).numpy()
@@ -64,7 +66,7 @@ def test_full_scale_is_dali_to_the_bit(height, width, chroma, orientation, progr
     kind = {"exif": exif, "progressive": progressive}
     file = encode(image.convert("L"), **kind) if chroma == "L" else encode(image, subsampling=chroma, **kind)
 
-    scale, pixels = by_libjpeg(file, WHOLE)
+    scale, pixels = decoded_by_libjpeg(file, WHOLE)
 
     assert scale == 1
     assert np.array_equal(pixels, decode([file])[0].numpy())
@@ -79,7 +81,9 @@ def test_scaled_copies_have_the_rounded_size(height, width, scale, orientation):
     file = encode(smooth, exif=exif, quality=95, subsampling="4:4:4")
     full = decode([file])[0].numpy()
 
-    used, small = by_libjpeg(file, Needs(max(1, full.shape[0] // scale), max(1, full.shape[1] // scale)))
+    used, small = decoded_by_libjpeg(
+        file, Needs(max(1, full.shape[0] // scale), max(1, full.shape[1] // scale))
+    )
 
     assert small.shape == (*(max(1, (2 * side + used) // (2 * used)) for side in full.shape[:2]), 3)
     quarter_turns = {1: 0, 3: 2, 6: 1}[
@@ -99,7 +103,7 @@ def test_photographs_agree_with_dali(data_dir, max_zoom):
     scales = set()
     for ordinal in range(0, len(shards), 2):
         file = shards[ordinal].members["jpg"]
-        scale, pixels = by_libjpeg(file, zoom)
+        scale, pixels = decoded_by_libjpeg(file, zoom)
         apart = grey_levels_apart(pixels, decode([file])[0].numpy(), scale)
         assert apart < (1.0 if scale > 1 else 1e-9), shards.key(ordinal)
         scales.add(scale)
@@ -120,8 +124,8 @@ def test_coarse_chroma_along_one_axis_is_decoded_whole():
     zoom = SaliencySampler(8, lowres_size=(8, 8), max_zoom=1.0)
     file = Image.fromarray(picture(0, 160, 160))
 
-    assert by_libjpeg(encode(file, subsampling="4:2:0"), zoom)[0] == 8
-    assert by_libjpeg(encode(file, subsampling="4:2:2"), zoom)[0] == 1
+    assert decoded_by_libjpeg(encode(file, subsampling="4:2:0"), zoom)[0] == 8
+    assert decoded_by_libjpeg(encode(file, subsampling="4:2:2"), zoom)[0] == 1
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 900), st.integers(1, 900))
@@ -151,8 +155,8 @@ def test_needs_of_a_zoom_include_its_own_look():
     """Where the zoom shows little, the copy that it looks at still has its pixels."""
     file = encode(picture(0, 800, 800), subsampling="4:2:0")
 
-    assert by_libjpeg(file, SaliencySampler(10, max_zoom=1.0, lowres_size=(100, 100)))[0] == 8
-    assert by_libjpeg(file, SaliencySampler(10, max_zoom=1.0, lowres_size=(101, 100)))[0] == 4
+    assert decoded_by_libjpeg(file, SaliencySampler(10, max_zoom=1.0, lowres_size=(100, 100)))[0] == 8
+    assert decoded_by_libjpeg(file, SaliencySampler(10, max_zoom=1.0, lowres_size=(101, 100)))[0] == 4
 
 
 @pytest.mark.parametrize(
@@ -219,9 +223,9 @@ def load(urls: str, zoom: torch.nn.Module, **options) -> list:
 def test_without_a_bound_batches_are_the_same(photo_like):
     """Bit for bit."""
     zoom = SaliencySampler(32).eval().requires_grad_(False)
-    full, auto = (load(photo_like, zoom, decode=mode) for mode in ("full", "auto"))
+    whole, auto = (load(photo_like, zoom, decode=mode) for mode in ("dali", "auto"))
 
-    for a, b in zip(full[:3], auto[:3], strict=True):
+    for a, b in zip(whole[:3], auto[:3], strict=True):
         assert torch.equal(a, b)
 
 
@@ -229,14 +233,14 @@ def test_without_a_bound_batches_are_the_same(photo_like):
 def test_with_a_bound_all_stays_in_the_originals_frame(photo_like, augment):
     """Sizes, grids, views and boxes are those of the original; pixels differ by what decoding differs."""
     zoom = SaliencySampler(48, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
-    full, auto = (load(photo_like, zoom, decode=mode, augment=augment) for mode in ("full", "auto"))
+    whole, auto = (load(photo_like, zoom, decode=mode, augment=augment) for mode in ("dali", "auto"))
 
-    assert torch.equal(full[1], auto[1])
-    assert torch.equal(full[2], auto[2])
-    assert torch.equal(full[5], auto[5])
-    assert all(torch.equal(a, b) for a, b in zip(full[3].boxes, auto[3].boxes, strict=True))
-    assert float((full[0] - auto[0]).abs().mean()) < 1 / 255
-    assert not torch.equal(full[0], auto[0])  # or nothing was decoded smaller
+    assert torch.equal(whole[1], auto[1])
+    assert torch.equal(whole[2], auto[2])
+    assert torch.equal(whole[5], auto[5])
+    assert all(torch.equal(a, b) for a, b in zip(whole[3].boxes, auto[3].boxes, strict=True))
+    assert float((whole[0] - auto[0]).abs().mean()) < 1 / 255
+    assert not torch.equal(whole[0], auto[0])  # or nothing was decoded smaller
 
 
 def test_a_grid_that_is_off_is_noticed(photo_like):
@@ -249,8 +253,48 @@ def test_a_grid_that_is_off_is_noticed(photo_like):
 
 def test_the_mode_is_checked(photo_like):
     """The message says which there are."""
-    with pytest.raises(ValueError, match=re.escape("decode must be 'full' or 'auto', got 'fast'.")):
+    with pytest.raises(ValueError, match=re.escape("decode must be 'dali' or 'auto', got 'fast'.")):
         ZoomLoader(photo_like, WHOLE, batch_size=1, decode="fast")
+
+
+@pytest.mark.parametrize("make", [partial(ZoomCollate, WHOLE), as_decode_mode], ids=["collate", "function"])
+def test_the_old_name_of_dali_still_works(make):
+    """decode="full" means "dali", with a warning that says so."""
+    with pytest.warns(DeprecationWarning, match=re.escape('decode="full" is now called "dali"')):
+        made = make(decode="full")
+
+    assert getattr(made, "decode", made) == "dali"
+
+
+def test_the_warning_names_the_line_that_uses_the_old_name(photo_like):
+    """It points into the caller's file, so that the line can be found and changed."""
+    with pytest.warns(DeprecationWarning, match="dali") as warned:
+        ZoomLoader(photo_like, WHOLE, batch_size=4, decode="full")
+
+    assert Path(warned[0].filename) == Path(__file__)
+
+
+def test_auto_is_the_default(photo_like):
+    """A loader and a collate_fn decode scaled copies by default if the zoom has a bound."""
+    zoom = SaliencySampler(48, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
+    auto, dali = (load(photo_like, zoom, decode=mode)[0] for mode in ("auto", "dali"))
+
+    assert torch.equal(load(photo_like, zoom)[0], auto)
+    assert not torch.equal(auto, dali)
+    assert ZoomCollate(zoom).decode == "auto"
+
+
+def test_on_a_gpu_auto_is_dali():
+    """No image is kept from nvJPEG."""
+    assert by_libjpeg("auto", torch.device("cuda"), WHOLE) is None
+    assert by_libjpeg("dali", torch.device("cpu"), WHOLE) is None
+    assert isinstance(by_libjpeg("auto", torch.device("cpu"), WHOLE), ByLibjpeg)
+
+
+def test_decoders_are_named_as_they_are_used():
+    """A folder of zoomed shards names the decoder whose version decides its pixels: on a GPU that is DALI alone."""
+    assert "simplejpeg" in describe_decoder("cpu", "auto")
+    assert "simplejpeg" not in describe_decoder("cpu", "dali") + describe_decoder("cuda", "auto")
 
 
 def test_it_ends_where_the_reader_stops(photo_like):

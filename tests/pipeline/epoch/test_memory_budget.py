@@ -51,7 +51,7 @@ def watched(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("decode", ["full", "auto"])
+@pytest.mark.parametrize("decode", ["dali", "auto"])
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize("budget", [LARGEST, 2 * LARGEST, 10 * LARGEST])
 def test_no_more_is_alive(outliers, watched, budget, train, decode):

@@ -30,7 +30,7 @@ def test_small_run(urls, tmp_path, capsys):
         "reading only",
         "DALI decode only",
         "decode + low-res",
-        "Foveal, decode full",
+        "Foveal, decode dali",
         "Foveal, decode auto",
         "Foveal, decode auto, max_zoom 4",
         "Foveal, decode auto, max_zoom 2",

@@ -9,7 +9,7 @@ from foveal.tools.doctor._advice import Advice, advise
 from foveal.tools.doctor._facts import DECODE, DEFAULT, READ, STAGES, Facts, Setting
 from foveal.tools.doctor.doctor import busy, describe, rows, verdict
 
-AUTO, BY_4, BY_2, CUDA = Setting("auto"), Setting("auto", 4.0), Setting("auto", 2.0), Setting(device="cuda")
+DALI, BY_4, BY_2, CUDA = Setting("dali"), Setting(max_zoom=4.0), Setting(max_zoom=2.0), Setting(device="cuda")
 
 # A machine of eight processors, images of 0.6 MP, nothing that could be better.
 WELL = Facts(
@@ -28,8 +28,8 @@ WELL = Facts(
     processors=8,
     busy=0.0,
     stages=dict(zip(STAGES, (0.001, 0.01, 0.001, 0.001, 0.001, 0.002), strict=True)),
-    decoding={DEFAULT: 0.01, AUTO: 0.01, BY_4: 0.01, BY_2: 0.01},
-    loaders={DEFAULT: 0.01, AUTO: 0.01, BY_4: 0.01, BY_2: 0.01},
+    decoding={DEFAULT: 0.01, BY_4: 0.01, BY_2: 0.01, DALI: 0.01},
+    loaders={DEFAULT: 0.01, BY_4: 0.01, BY_2: 0.01, DALI: 0.01},
     threads={1: 0.08, 4: 0.02, 8: 0.01, 16: 0.01},
 )
 SLOW_READING = {**WELL.stages, READ: 0.04}
@@ -37,7 +37,7 @@ SLOW_SALIENCY = {**WELL.stages, "saliency": 0.02}
 
 
 def loaders(**seconds):
-    names = {"full": DEFAULT, "auto": AUTO, "by_4": BY_4, "by_2": BY_2, "cuda": CUDA}
+    names = {"auto": DEFAULT, "dali": DALI, "by_4": BY_4, "by_2": BY_2, "cuda": CUDA}
     return {**WELL.loaders, **{names[name]: taken for name, taken in seconds.items()}}
 
 
@@ -47,37 +47,17 @@ def test_where_all_is_well():
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"loaders": loaders(full=0.012)}, 1.2),
-        ({"loaders": loaders(full=0.0105)}, None),
-        ({"loaders": loaders(auto=0.02)}, None),
-        ({"loaders": loaders(full=0.012), "stages": SLOW_READING}, None),  # reading would still hold it up
-    ],
-)
-def test_decode_auto(changes, expected):
-    """Where the loader is a tenth faster with it."""
-    advice = doctor.decode_auto(replace(WELL, **changes))
-
-    assert (advice and pytest.approx(advice.gain)) == expected
-    assert advice is None or advice.do.startswith('decode="auto"')
-
-
-@pytest.mark.parametrize(
     ("changes", "bound", "gain"),
     [
-        (
-            loaders(full=0.03, auto=0.02, by_4=0.0105),
-            4,
-            2.857,
-        ),  # half as much again is not worth the harder bound
-        (loaders(full=0.03, auto=0.02, by_4=0.018), 2, 3),
-        (loaders(full=0.011, auto=0.0105), None, None),  # auto alone brings as much
+        (loaders(auto=0.03, by_4=0.0105), 4, 2.857),  # 5 % more is not worth the harder bound
+        (loaders(auto=0.03, by_4=0.018), 2, 3),
+        (loaders(auto=0.0105), None, None),
         (loaders(by_4=0.02, by_2=0.02), None, None),
+        (loaders(dali=0.005), None, None),  # another decoder is no bound
     ],
 )
 def test_max_zoom(changes, bound, gain):
-    """Where a bound brings more than the decoder alone; the mildest that brings nearly all."""
+    """A bound is advised if it makes the loader a tenth faster: the mildest one that brings nearly all."""
     advice = doctor.max_zoom(replace(WELL, loaders=changes))
 
     assert (advice is None) == (bound is None)
@@ -167,7 +147,7 @@ def test_what_would_not_help(rule, changes):
 
 def test_what_brings_most_comes_first():
     """And what brings nobody knows how much last."""
-    facts = replace(WELL, bad=1, bad_reason="x", loaders=loaders(full=0.03, auto=0.02, cuda=0.001))
+    facts = replace(WELL, bad=1, bad_reason="x", loaders=loaders(auto=0.03, cuda=0.001))
     gains = [advice.gain for advice in advise(facts)]
 
     assert gains[:2] == [pytest.approx(30), pytest.approx(3)]
@@ -205,7 +185,7 @@ def test_the_table():
     assert found[READ] == ["1.00", "1,000.0", "", "100", "6%"]
     assert found[DECODE] == ["10.00", "100.0", "60", "", "62%"]
     assert found["decoding, auto, max_zoom 4"] == ["10.00", "100.0", "60", "", ""]
-    assert found["loader, full"] == ["10.00", "100.0", "60", "", ""]
+    assert found["loader, auto"] == ["10.00", "100.0", "60", "", ""]
     assert len(found) == 6 + 3 + 4
 
 

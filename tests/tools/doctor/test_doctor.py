@@ -36,7 +36,7 @@ def test_examine(tmp_path, capsys):
     assert (facts.images, facts.bad, facts.samples, facts.shards, facts.without_index) == (5, 2, 7, 2, 1)
     assert facts.pixels == 5 * 240 * 320
     assert all(facts.stages[stage] > 0 for stage in STAGES)
-    assert set(facts.loaders) >= {Setting(), Setting("auto"), Setting("auto", 4.0), Setting("auto", 2.0)}
+    assert set(facts.loaders) >= {Setting(), Setting("dali"), Setting(max_zoom=4.0), Setting(max_zoom=2.0)}
     assert re.search(r"^\S.* limits: [\d.,]+ images/s", printed, re.MULTILINE)
     assert printed.startswith("The machine was busy") == facts.is_busy
     assert "foveal verify SHARDS" in printed

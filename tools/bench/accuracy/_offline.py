@@ -18,10 +18,10 @@ from foveal.tools.training.train import classify
 def accuracy_offline(run: Path, task: AccuracyTask, options: TrainOptions) -> float:
     """Return the accuracy of a finished run's classifier on zoomed shards.
 
-    The shards are those of ``foveal zoom --saliency saliency.pt --decode auto``: JPEGs of quality 90. They stay in the
+    The shards are those of ``foveal zoom --saliency saliency.pt``: JPEGs of quality 90. They stay in the
     run's folder.
     """
-    recipe = Recipe(size=options.size, saliency=str(run / SALIENCY), decode="auto")
+    recipe = Recipe(size=options.size, saliency=str(run / SALIENCY))
     zoom_shards(task.val, recipe, out=str(run / "zoomed"), options=RunOptions(threads=options.num_threads))
     model = SmallConvNet(task.classes).eval()
     model.load_state_dict(torch.load(run / MODEL, weights_only=True))

@@ -101,9 +101,7 @@ def _ours(
         with way.loader(shards.urls, size, batch_size) as loader:
             check_loader(loader, shards, first=_CHECKED, check=way.check)
     zooming = {way.name: way.loader(shards.urls, size, batch_size, ("image",)) for way in ZOOMING}
-    uniform = ZoomLoader(
-        shards.urls, UniformSampler(size), batch_size=batch_size, fields=("image",), decode="auto"
-    )
+    uniform = ZoomLoader(shards.urls, UniformSampler(size), batch_size=batch_size, fields=("image",))
     return {name: loaders.enter_context(loader) for name, loader in {UNIFORM: uniform, **zooming}.items()}
 
 
