@@ -9,22 +9,23 @@ line on standard error says why), 2 bad usage, 130 interrupted.
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from foveal import __version__
 from foveal.tools.bench.cli import bench
+from foveal.tools.console.choices import BoxFormat, DemoZoomName
+from foveal.tools.console.old_names import current_name
 from foveal.tools.console.options import (
     URLS,
     BatchSize,
-    BoxFormat,
-    GridOption,
+    FamilyOption,
     MaxPixels,
     MaxZoom,
     MinZoom,
+    OutSize,
     SaliencyOption,
-    Size,
     StorageOptions,
     Temperature,
     Urls,
@@ -35,12 +36,11 @@ from foveal.tools.training.cli import train
 
 app = typer.Typer(
     no_args_is_help=True,
+    context_settings={"token_normalize_func": current_name},
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(bench, name="bench")
-
-DemoZoom = Literal["saliency", "patches", "mixed"]
 
 # Packages that not every verb needs, and the extra that brings them.
 _EXTRAS = {"matplotlib": "plots", "ray": "ray"}
@@ -67,15 +67,15 @@ def demo(
     *,
     urls: Annotated[list[str] | None, typer.Option(help=URLS + " Default: generated scenes.")] = None,
     out: Annotated[Path, typer.Option(file_okay=False, help="Where the picture goes.")] = Path("demo"),
-    zoom: Annotated[DemoZoom, typer.Option(help="What brings the pixels back.")] = "saliency",
-    size: Size = 224,
+    zoom: Annotated[DemoZoomName, typer.Option(help="What brings the pixels back.")] = "saliency",
+    out_size: OutSize = 224,
     batch_size: BatchSize = 8,
     scenes: Annotated[int, typer.Option(min=1, help="How many scenes to generate without --urls.")] = 64,
 ) -> None:
     """Run the whole path on this machine, with a picture to look at."""
     from foveal.tools.demo.demo import run_demo
 
-    run_demo(urls or [], out=out, zoom=zoom, size=size, batch_size=batch_size, scenes=scenes)
+    run_demo(urls or [], out=out, zoom=zoom, out_size=out_size, batch_size=batch_size, scenes=scenes)
 
 
 @app.command()
@@ -95,7 +95,7 @@ def doctor(
     urls: Annotated[list[str] | None, typer.Argument(help=URLS, show_default=False)] = None,
     *,
     images: Annotated[int, typer.Option(min=1, help="How many to look at, spread evenly over all.")] = 64,
-    size: Size = 224,
+    out_size: OutSize = 224,
     repeats: Annotated[int, typer.Option(min=1, help="Rounds; each times every case once.")] = 3,
     compile_ahead: Annotated[
         bool,
@@ -121,7 +121,7 @@ def doctor(
     from foveal.tools.doctor.doctor import examine
 
     options = parse_storage_options(storage_options)
-    examine(urls, images=images, size=size, repeats=repeats, storage_options=options)
+    examine(urls, images=images, out_size=out_size, repeats=repeats, storage_options=options)
 
 
 @app.command()
@@ -171,13 +171,13 @@ def view(
     *,
     out: Annotated[Path, typer.Option(dir_okay=False, help="The picture, a PNG.")] = Path("sheet.png"),
     saliency: SaliencyOption = "spectral",
-    grid: GridOption = None,
+    family: FamilyOption = None,
     temperature: Temperature = None,
     max_zoom: MaxZoom = None,
     min_zoom: MinZoom = None,
     boxes: Annotated[str | None, typer.Option(help="Draw these boxes, such as json:boxes.")] = None,
     box_format: Annotated[BoxFormat, typer.Option(help="What four numbers of a box are.")] = "xyxy",
-    size: Size = 224,
+    out_size: OutSize = 224,
     rows: Annotated[int, typer.Option(min=1, help="How many samples, spread evenly over all.")] = 5,
 ) -> None:
     """Draw some images as a zoom shows them: original with the grid, saliency, uniform, zoomed."""
@@ -189,10 +189,10 @@ def view(
     from foveal.tools.packing.packed import packed
 
     chosen = choose_zoom(
-        size,
+        out_size,
         saliency,
         boxes_from=boxes,
-        family=grid,
+        family=family,
         temperature=temperature,
         max_zoom=max_zoom,
         min_zoom=min_zoom,

@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from foveal import __version__
+from foveal import __version__, pipeline, sampler
 from foveal.shards import ShardWriter
+from foveal.tools.console import choices
 
 
 def foveal(*arguments):
@@ -77,6 +78,44 @@ def test_bench_alone_lists_its_verbs():
     assert [verb for verb in verbs if not re.search(rf"\b{verb} +[A-Z]", shown)] == []
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("--size=none", "--out-size"), ("--workers=none", "--num-threads"), ("--grid=none", "--family")],
+)
+def test_old_names_of_options_still_work(old, new):
+    """For one release, with a line that says what they are called now; --help shows the new ones alone."""
+    run = foveal("train", "a.tar", "--out", "run", old)
+
+    name, new_name = old.removeprefix("--").partition("=")[0], new.removeprefix("--")
+    assert run.stderr.startswith(
+        f"foveal: '{name}' on the command line is now called '{new_name}'; the old name will be removed"
+    )
+    assert f"Invalid value for '{new}'" in run.stderr  # it was read as the new one
+    assert re.search(rf"--{name}\b", foveal("train", "--help").stdout) is None
+
+
+def test_old_names_of_choices_still_work(tmp_path):
+    """As the value of an option, too."""
+    run = foveal("zoom", tmp_path / "none.tar", "--out", tmp_path / "out", "--decode", "full")
+
+    assert run.stderr.startswith("foveal: 'full' on the command line is now called 'dali';")
+    assert "none.tar" in run.stderr
+    assert run.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        (choices.BoxFormat, pipeline.BoxFormat),
+        (choices.DecodeMode, pipeline.DecodeMode),
+        (choices.Family, sampler.Family),
+    ],
+)
+def test_choices_are_those_of_the_library(here, there):
+    """They are written twice, so that --help need not load torch, and say the same."""
+    assert here == there
+
+
 def test_version():
     """--version says which."""
     assert foveal("--version").stdout == f"foveal {__version__}\n"
@@ -87,7 +126,7 @@ def test_version():
     [
         ["index"],
         ["nonsense"],
-        ["demo", "--size", "many"],
+        ["demo", "--out-size", "many"],
         ["demo", "--batch-size", "0"],
         ["demo", "--zoom", "none"],
         ["bench", "sample", "x"],

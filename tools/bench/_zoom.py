@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import torch
 from rich.console import Console
@@ -12,16 +13,17 @@ from foveal.shards.store import open_store
 from foveal.tools.bench._throughput import print_throughput
 from foveal.tools.bench.ceilings import DECODE, decoded_batches, exhaust
 from foveal.tools.bench.timing import Timing, alternate, write_json
+from foveal.tools.console.choices import ImageFormat
 from foveal.tools.console.choose_zoom import choose_zoom
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.offline.against import verify_against
 from foveal.tools.offline.manifest import claim
-from foveal.tools.offline.recipe import ImageFormat, Recipe
+from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard import Job, zoom_here
 from foveal.tools.offline.shard_files import ShardStats
 from foveal.tools.scenes.scenes import write_shards
 
-_FORMATS: tuple[ImageFormat, ...] = ("jpg", "webp", "png", "npy")
+_FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 
 
 def bench_zoom(
@@ -77,7 +79,7 @@ class _Run:
     """Zooms all shards into a folder, each time anew."""
 
     def __init__(self, shards: Shards, out: Path, kind: ImageFormat, size: int) -> None:
-        recipe = Recipe(size=size, format=kind)
+        recipe = Recipe(out_size=size, format=kind)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         zoom = choose_zoom(size, recipe.saliency, temperature=recipe.temperature)
         self._urls, self._store = shards.urls, open_store(out)

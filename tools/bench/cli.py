@@ -3,17 +3,16 @@
 # ruff: noqa: PLC0415 - each verb imports what it needs when it runs
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from foveal.tools.console.options import Amp, BatchSize, Json, MaybeUrls, Size
+from foveal.tools.console.choices import AccuracyTaskName, Amp
+from foveal.tools.console.options import BatchSize, Json, MaybeUrls, NumThreads, OutSize
 
 bench = typer.Typer(help="Measure Foveal beside its ceilings and what it replaces.", no_args_is_help=True)
 
 Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each round times every case once.")]
-
-AccuracyTaskName = Literal["digits-colour", "digits", "coins", "roads"]
 
 Images = Annotated[int, typer.Option(min=1, help="Images of an epoch; where there are fewer, they repeat.")]
 
@@ -25,13 +24,15 @@ def loader(
     images: Images = 128,
     batch_size: BatchSize = 32,
     repeats: Repeats = 5,
-    size: Size = 224,
+    out_size: OutSize = 224,
     json: Json = None,
 ) -> None:
     """Time the loader beside reading, decoding, and a loader written by hand."""
     from foveal.tools.bench._loader import bench_loader
 
-    bench_loader(urls or [], images=images, batch_size=batch_size, repeats=repeats, size=size, json_path=json)
+    bench_loader(
+        urls or [], images=images, batch_size=batch_size, repeats=repeats, size=out_size, json_path=json
+    )
 
 
 @bench.command()
@@ -41,13 +42,15 @@ def peers(
     images: Images = 128,
     batch_size: BatchSize = 32,
     repeats: Repeats = 5,
-    size: Size = 224,
+    out_size: OutSize = 224,
     json: Json = None,
 ) -> None:
     """Time what one would use instead, as far as it is installed, beside the loader."""
     from foveal.tools.bench.peers.peers import bench_peers
 
-    bench_peers(urls or [], images=images, batch_size=batch_size, repeats=repeats, size=size, json_path=json)
+    bench_peers(
+        urls or [], images=images, batch_size=batch_size, repeats=repeats, size=out_size, json_path=json
+    )
 
 
 @bench.command()
@@ -69,26 +72,26 @@ def report(
 
 @bench.command(name="zoom")
 def bench_zoom_verb(
-    urls: MaybeUrls = None, *, repeats: Repeats = 5, size: Size = 224, json: Json = None
+    urls: MaybeUrls = None, *, repeats: Repeats = 5, out_size: OutSize = 224, json: Json = None
 ) -> None:
     """Time rewriting shards, to each format, beside decoding alone."""
     from foveal.tools.bench._zoom import bench_zoom
 
-    bench_zoom(urls or [], repeats=repeats, size=size, json_path=json)
+    bench_zoom(urls or [], repeats=repeats, size=out_size, json_path=json)
 
 
 @bench.command()
-def sample(*, repeats: Repeats = 7, size: Size = 224, json: Json = None) -> None:
+def sample(*, repeats: Repeats = 7, out_size: OutSize = 224, json: Json = None) -> None:
     """Time sampling a 12-megapixel image, forward and backward, beside float() and grid_sample; a GPU's kernel, where there is one."""
     import torch
 
     from foveal.tools.bench.kernels.sample import bench_sample
 
-    bench_sample(repeats=repeats, size=size, json_path=json)
+    bench_sample(repeats=repeats, size=out_size, json_path=json)
     if torch.cuda.is_available():
         from foveal.tools.bench.kernels.kernel import bench_kernel
 
-        bench_kernel(repeats=repeats, size=size, json_path=json and json.with_stem(f"{json.stem}-kernel"))
+        bench_kernel(repeats=repeats, size=out_size, json_path=json and json.with_stem(f"{json.stem}-kernel"))
 
 
 @bench.command()
@@ -99,7 +102,7 @@ def faults(
     percent: Annotated[float, typer.Option(min=0, max=100, help="How many of a hundred are bad.")] = 1.0,
     batch_size: BatchSize = 32,
     repeats: Repeats = 5,
-    size: Size = 224,
+    out_size: OutSize = 224,
     json: Json = None,
 ) -> None:
     """Time an epoch with bad images beside one without."""
@@ -111,7 +114,7 @@ def faults(
         percent=percent,
         batch_size=batch_size,
         repeats=repeats,
-        size=size,
+        size=out_size,
         json_path=json,
     )
 
@@ -121,22 +124,22 @@ def adaptive(
     *,
     repeats: Repeats = 5,
     depth: Annotated[int, typer.Option(help="Layers of the ResNet: 18, 34, 50, 101 or 152.")] = 50,
-    size: Annotated[int, typer.Option(min=16, help="Height and width of the images, in pixels.")] = 448,
+    image_size: Annotated[int, typer.Option(min=16, help="Height and width of the images, in pixels.")] = 448,
     batch_size: BatchSize = 1,
     json: Json = None,
 ) -> None:
     """Time the last stages of a ResNet with a part of their cells fine, beside all fine."""
     from foveal.tools.bench.kernels.adaptive import bench_adaptive
 
-    bench_adaptive(repeats=repeats, depth=depth, size=size, batch_size=batch_size, json_path=json)
+    bench_adaptive(repeats=repeats, depth=depth, size=image_size, batch_size=batch_size, json_path=json)
 
 
 @bench.command()
-def quality(urls: MaybeUrls = None, *, size: Size = 224, json: Json = None) -> None:
+def quality(urls: MaybeUrls = None, *, out_size: OutSize = 224, json: Json = None) -> None:
     """Measure how near zoomed images come to 256 points to a pixel: by one point, resized first, anti-aliased."""
     from foveal.tools.bench.kernels.quality import bench_quality
 
-    bench_quality(urls or [], size=size, json_path=json)
+    bench_quality(urls or [], size=out_size, json_path=json)
 
 
 @bench.command()
@@ -148,11 +151,11 @@ def topk(*, repeats: Repeats = 7, json: Json = None) -> None:
 
 
 @bench.command()
-def grid(*, repeats: Repeats = 7, size: Size = 224, json: Json = None) -> None:
+def grid(*, repeats: Repeats = 7, out_size: OutSize = 224, json: Json = None) -> None:
     """Time each family of grids beside the paper's code's convolution, checked to be the same."""
     from foveal.tools.bench.kernels.grid import bench_grid
 
-    bench_grid(repeats=repeats, size=size, json_path=json)
+    bench_grid(repeats=repeats, size=out_size, json_path=json)
 
 
 @bench.command()
@@ -190,7 +193,7 @@ def accuracy(
             envvar="FOVEAL_DATA", file_okay=False, help="The folder with digits/, coins/ and roads/."
         ),
     ] = Path("data"),
-    size: Annotated[
+    out_size: Annotated[
         list[int] | None, typer.Option(min=8, help="As train; may be repeated.  [default: 48]")
     ] = None,
     arm: Annotated[
@@ -210,9 +213,7 @@ def accuracy(
     ] = None,
     batch_size: BatchSize = 64,
     amp: Annotated[Amp, typer.Option(help="What the classifier computes in.")] = "off",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that decode.  [default: all processors]")
-    ] = None,
+    num_threads: NumThreads = None,
     json: Json = None,
 ) -> None:
     """Train the same network on the same number of pixels, resized, zoomed or cut out; run again, it goes on."""
@@ -223,12 +224,12 @@ def accuracy(
         task,
         out=out,
         data=data,
-        sizes=size or [48],
+        sizes=out_size or [48],
         arms=arm or (),
         seeds=seeds,
         offline=offline,
         scenes=scenes,
         epochs=epochs,
-        options=TrainOptions(batch_size=batch_size, amp=amp, num_threads=workers),
+        options=TrainOptions(batch_size=batch_size, amp=amp, num_threads=num_threads),
         json_path=json,
     )

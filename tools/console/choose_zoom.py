@@ -24,11 +24,11 @@ from foveal.sampler.zooms import is_checkpoint
 _TEMPERATURE = 0.5
 
 
-def choose_patches(size: int, saliency: str, count: int) -> PatchSampler:
+def choose_patches(out_size: int, saliency: str, count: int) -> PatchSampler:
     """Return a frozen sampler of patches.
 
     Args:
-        size: Height and width of a patch in pixels.
+        out_size: Height and width of a patch in pixels.
         saliency: ``"spectral"``, or a file that ``torch.save`` wrote: the ``state_dict`` of a :class:`ScoreNet`, or of a
             sampler that has one.
         count: How many of each image.
@@ -42,16 +42,16 @@ def choose_patches(size: int, saliency: str, count: int) -> PatchSampler:
         if saliency == "spectral"
         else _trained(Path(saliency), (ScoreNet,), "score.")
     )
-    return PatchSampler(count, size, score=score).eval().requires_grad_(requires_grad=False)
+    return PatchSampler(count, out_size, score=score).eval().requires_grad_(requires_grad=False)
 
 
 def choose_zoom(
-    size: int, saliency: str, *, boxes_from: str | None = None, **options: Any
+    out_size: int, saliency: str, *, boxes_from: str | None = None, **options: Any
 ) -> SaliencySampler | UniformSampler:
     """Return a frozen sampler.
 
     Args:
-        size: Height and width of its output in pixels.
+        out_size: Height and width of its output in pixels.
         saliency: ``"spectral"``, ``"uniform"`` for no zoom at all, ``"boxes"``, or a file: one that
             :meth:`SaliencySampler.save_checkpoint` wrote, as ``foveal train`` does, or one that ``torch.save`` wrote, the
             ``state_dict`` of a :class:`SaliencyNet`, :class:`ResNet18Saliency` (which then looks at 224 x 224 pixels) or
@@ -64,16 +64,16 @@ def choose_zoom(
         ValueError: ``saliency`` is none of them, or an option is out of range.
     """
     if saliency == "uniform":
-        return UniformSampler(size)
+        return UniformSampler(out_size)
     chosen = {name: value for name, value in options.items() if value is not None}
     if _is_checkpoint(Path(saliency)):
         # The images are to be looked at, or written.
         plain: dict[str, Any] = {"mean": None, "std": None, "dtype": None, "channels_last": False}
-        zoom = SaliencySampler.from_checkpoint(saliency, out_size=size, **plain, **chosen)
+        zoom = SaliencySampler.from_checkpoint(saliency, out_size=out_size, **plain, **chosen)
     else:
         network = _network(saliency, boxes_from)
         look = {"lowres_size": (224, 224)} if isinstance(network, ResNet18Saliency) else {}
-        zoom = SaliencySampler(size, saliency=network, **{"temperature": _TEMPERATURE, **look, **chosen})
+        zoom = SaliencySampler(out_size, saliency=network, **{"temperature": _TEMPERATURE, **look, **chosen})
     return zoom.eval().requires_grad_(requires_grad=False)
 
 

@@ -25,10 +25,10 @@ _PAINTED_PX = 616  # the longer side of what is painted: twice what a sheet show
 _LINE = np.array([255, 214, 0], np.uint8)
 
 
-def build_mixed(size: int) -> MixedResolution:
-    """Return a sampler of as many pixels as an image of ``size`` by ``size`` has, about half of them in fine tokens."""
-    patch_size = max(2, size // 14)
-    tokens = (size // patch_size) ** 2
+def build_mixed(out_size: int) -> MixedResolution:
+    """Return a sampler of as many pixels as an image of ``out_size`` by ``out_size`` has, about half of them in fine tokens."""
+    patch_size = max(2, out_size // 14)
+    tokens = (out_size // patch_size) ** 2
     cells = round(math.sqrt(tokens / 2))
     refined = min(cells**2, (tokens - cells**2) // _REFINE**2)
     return MixedResolution(cells, patch_size=patch_size, refined=refined, refine=_REFINE)
@@ -115,12 +115,12 @@ def _borders(cells: tuple[int, int]) -> Float[np.ndarray, "rows cols 2"]:
     return np.stack(np.meshgrid(x, y), -1)
 
 
-def _code(size: int) -> str:
-    zoom = build_mixed(size)
+def _code(out_size: int) -> str:
+    zoom = build_mixed(out_size)
     return f"MixedResolution({zoom.cells}, patch_size={zoom.patch_size}, refined={zoom.refined}, refine={zoom.refine})"
 
 
-def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:
+def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:
     [original] = read_originals(shards, [sample.ordinal])
     height, width, _ = original.shape
     count, _, side, _ = sample.image.shape
@@ -133,7 +133,7 @@ def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:
         sample.image,
         sample.grid,
         sample.saliency,
-        zoom=build_mixed(size),
+        zoom=build_mixed(out_size),
         caption="   ".join(facts),
     )
 

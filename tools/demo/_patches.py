@@ -9,7 +9,7 @@ from foveal.tools.pictures.patch_row import PATCH_TITLES, patch_row
 from foveal.tools.pictures.sheet import SheetRow
 
 
-def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:
+def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:
     [original] = read_originals(shards, [sample.ordinal])
     height, width, _ = original.shape
     return patch_row(
@@ -17,16 +17,16 @@ def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:
         sample.image,
         scores=sample.saliency[0].numpy(force=True),
         corners=patch_frames(sample.grid, (height, width)),
-        even=size,
+        even=out_size,
         caption=caption_facts(shards, sample.ordinal),
     )
 
 
 # Sixteen by sixteen cells: coarser than a network's, so that the best four are four places and not one.
 PATCHES = DemoZoom(
-    build=lambda size: PatchSampler(4, size // 2, score=SpectralSaliency((16, 16))),
+    build=lambda out_size: PatchSampler(4, out_size // 2, score=SpectralSaliency((16, 16))),
     names="PatchSampler, SpectralSaliency",
-    code=lambda size: f"PatchSampler(4, {size} // 2, score=SpectralSaliency((16, 16)))",
+    code=lambda out_size: f"PatchSampler(4, {out_size} // 2, score=SpectralSaliency((16, 16)))",
     titles=PATCH_TITLES,
     row=_row,
 )

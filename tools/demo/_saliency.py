@@ -10,30 +10,32 @@ from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture, magnificat
 _TEMPERATURE = 0.5
 
 
-def _row(shards: Shards, sample: Picked, size: int) -> SheetRow:
+def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:
     """Return a row of the contact sheet: what the loader made of a sample, beside its original."""
     [original] = read_originals(shards, [sample.ordinal])
     grid = sample.grid.numpy(force=True)
     height, width, _ = original.shape
     facts = [
         *caption_facts(shards, sample.ordinal),
-        f"{width} × {height} → {size} × {size}",
+        f"{width} × {height} → {out_size} × {out_size}",
         f"zooms in up to {magnification(grid):.1f}×",
     ]
     return SheetRow(
         original=original.numpy(),
         grid=grid,
         saliency=sample.saliency[0].numpy(force=True),
-        uniform=as_picture(UniformSampler(size)([original]).images[0]),
+        uniform=as_picture(UniformSampler(out_size)([original]).images[0]),
         zoomed=as_picture(sample.image),
         caption="   ".join(facts),
     )
 
 
 SALIENCY = DemoZoom(
-    build=lambda size: SaliencySampler(size, saliency=SpectralSaliency(), temperature=_TEMPERATURE),
+    build=lambda out_size: SaliencySampler(out_size, saliency=SpectralSaliency(), temperature=_TEMPERATURE),
     names="SaliencySampler, SpectralSaliency",
-    code=lambda size: f"SaliencySampler({size}, saliency=SpectralSaliency(), temperature={_TEMPERATURE})",
+    code=lambda out_size: (
+        f"SaliencySampler({out_size}, saliency=SpectralSaliency(), temperature={_TEMPERATURE})"
+    ),
     titles=TITLES,
     row=_row,
 )

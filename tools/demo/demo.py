@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from foveal.pipeline import LoaderStats, ZoomLoader
 from foveal.shards import Shards
+from foveal.tools.console.choices import DemoZoomName
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.table import print_table
@@ -21,12 +22,12 @@ from foveal.tools.pictures.originals import spread_evenly
 from foveal.tools.pictures.sheet import draw_sheet
 from foveal.tools.scenes.scenes import write_shards
 
-ZOOMS = {"saliency": SALIENCY, "patches": PATCHES, "mixed": MIXED}
+ZOOMS: dict[DemoZoomName, DemoZoom] = {"saliency": SALIENCY, "patches": PATCHES, "mixed": MIXED}
 """What ``foveal demo --zoom`` may be."""
 
 _STAGES = {
     "read": "reading",
-    "decode": "waiting for DALI to decode",
+    "decode": "waiting for images to be decoded",
     "lowres": "low-resolution copy",
     "zoom": "saliency, grid and sampling",
     "wait": "this loop, waiting for a batch",
@@ -37,8 +38,8 @@ def run_demo(
     urls: Sequence[str],
     *,
     out: Path,
-    zoom: str = "saliency",
-    size: int = 224,
+    zoom: DemoZoomName = "saliency",
+    out_size: int = 224,
     batch_size: int = 8,
     scenes: int = 64,
     rows: int = 5,
@@ -49,7 +50,7 @@ def run_demo(
         urls: Shards; none for generated scenes, which are kept in ``out / "shards"``.
         out: The folder of the contact sheet, ``sheet.png``.
         zoom: Which of ``ZOOMS``.
-        size: Height and width of the zoomed images, in pixels.
+        out_size: Height and width of the zoomed images, in pixels.
         batch_size: Images in a batch.
         scenes: How many scenes to generate.
         rows: How many samples the contact sheet shows, spread evenly over all.
@@ -61,18 +62,18 @@ def run_demo(
     shards = Shards(urls or write_shards(out / "shards", scenes, console=console))
     console.print(f"{len(shards):,} samples in {len(shards.urls):,} shards, on {describe_machine()}\n")
     shown = ZOOMS[zoom]
-    sampler = shown.build(size)
-    show_loop(console, shards, shown, sampler, size=size, batch_size=batch_size)
+    sampler = shown.build(out_size)
+    show_loop(console, shards, shown, sampler, out_size=out_size, batch_size=batch_size)
     picks = spread_evenly(rows, len(shards))
     picked = time_epoch(console, shards, sampler, picks, batch_size=batch_size)
     path = out / "sheet.png"
-    draw_sheet([shown.row(shards, sample, size) for sample in picked], path, titles=shown.titles)
+    draw_sheet([shown.row(shards, sample, out_size) for sample in picked], path, titles=shown.titles)
     console.print(f"\nThe picture: {path}")
     return path
 
 
 def show_loop(
-    console: Console, shards: Shards, shown: DemoZoom, sampler: nn.Module, *, size: int, batch_size: int
+    console: Console, shards: Shards, shown: DemoZoom, sampler: nn.Module, *, out_size: int, batch_size: int
 ) -> None:
     """Print the loop that one writes, and what its first batch looks like; kernels are compiled on the way."""
     fields = ("image", "cls") if "cls" in shards[0].members else ("image", "__key__")
@@ -84,7 +85,7 @@ def show_loop(
     console.print(
         "    from foveal.pipeline import ZoomLoader\n"
         f"    from foveal.sampler import {shown.names}\n\n"
-        f"    zoom = {shown.code(size)}\n"
+        f"    zoom = {shown.code(out_size)}\n"
         f"    loader = ZoomLoader(urls, zoom, batch_size={batch_size}{names[1]})\n"
         f"    for images, {names[0]} in loader:\n"
         f"        ...  # {describe(batch[0])}, {describe(batch[1])}\n\n"

@@ -115,11 +115,11 @@ def use_cuda(facts: Facts) -> Advice | None:
 def zoom_offline(facts: Facts) -> Advice | None:
     """Zoomed shards instead of images much larger than what is shown."""
     mean = facts.pixels / facts.images
-    if mean < _MUCH_LARGER * (_SHOWN_ZOOM * facts.size) ** 2:
+    if mean < _MUCH_LARGER * (_SHOWN_ZOOM * facts.out_size) ** 2:
         return None
     return Advice(
-        f"foveal zoom SHARDS --out FOLDER, if the saliency need not learn: an epoch then decodes {facts.size} × {facts.size} "
-        f"pixels instead of {mean / 1e6:.1f} megapixels an image, one in {mean / facts.size**2:,.0f}"
+        f"foveal zoom SHARDS --out FOLDER, if the saliency need not learn: an epoch then decodes {facts.out_size} × {facts.out_size} "
+        f"pixels instead of {mean / 1e6:.1f} megapixels an image, one in {mean / facts.out_size**2:,.0f}"
     )
 
 

@@ -51,7 +51,7 @@ class Facts:
         remote: How many of them are on other machines.
         without_index: Local shards without a fresh index beside them.
         opening_seconds: What it took to open all shards.
-        size: Height and width of the zoomed images, in pixels.
+        out_size: Height and width of the zoomed images, in pixels.
         processors: That this process may use.
         busy: How many of them, on average, other processes kept busy while this was measured.
         stages: Seconds an image, of each of ``STAGES`` alone.
@@ -71,7 +71,7 @@ class Facts:
     remote: int
     without_index: int
     opening_seconds: float
-    size: int
+    out_size: int
     processors: int
     busy: float
     stages: Mapping[str, float]

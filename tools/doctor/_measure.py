@@ -39,7 +39,7 @@ def measure(
     urls: Sequence[str],
     *,
     images: int,
-    size: int,
+    out_size: int,
     repeats: int,
     console: Console,
     storage_options: Mapping[str, Any] | None = None,
@@ -49,7 +49,7 @@ def measure(
     Args:
         urls: Shards.
         images: How many images to look at, evenly spread over all shards.
-        size: Height and width of the zoomed images, in pixels.
+        out_size: Height and width of the zoomed images, in pixels.
         repeats: Rounds; each times every case once.
         console: Where progress shows.
         storage_options: For remote shards.
@@ -73,11 +73,11 @@ def measure(
         )
     with tempfile.TemporaryDirectory(prefix="foveal-") as folder:
         shard = _write(Path(folder) / "copy.tar", good)
-        cases = _cases(good, shard, size)
+        cases = _cases(good, shard, out_size)
         with Others() as others:
             timings = alternate(cases, repeats, console=console)
         seconds = {case: timing.median / len(good) for case, timing in timings.items()}
-        stages = _stages_alone(good, size)
+        stages = _stages_alone(good, out_size)
     decoding, loaders, threads = _by_kind(seconds)
     return Facts(
         images=len(good),
@@ -93,7 +93,7 @@ def measure(
             not _is_indexed(url) for url, away in zip(shards.urls, far, strict=True) if not away
         ),
         opening_seconds=opening,
-        size=size,
+        out_size=out_size,
         processors=_processors(),
         busy=others.processors,
         stages={READ: reading, DECODE: decoding[DEFAULT], **stages},
@@ -147,15 +147,18 @@ def _settings() -> list[Setting]:
     return [DEFAULT, *(Setting(max_zoom=bound) for bound in MAX_ZOOMS), Setting("dali")]
 
 
-def _cases(images: Sequence[EncodedImage], shard: str, size: int) -> dict[Any, Callable[[], object]]:
+def _cases(images: Sequence[EncodedImage], shard: str, out_size: int) -> dict[Any, Callable[[], object]]:
     """Return what to time, by what it is: decoding by setting, loaders by setting, threads by number."""
     settings = _settings()
     elsewhere = [Setting(device="cuda")] if torch.cuda.is_available() else []
     counts = sorted({1, max(1, _processors() // 2), _processors()})
     return {
-        **{("decoding", s): partial(_decode, images, _zoom(size, s), s.decode) for s in settings},
-        **{("loader", s): partial(_load, shard, size, s) for s in [*settings, *elsewhere]},
-        **{("threads", n): partial(_decode, images, _zoom(size, DEFAULT), DEFAULT.decode, n) for n in counts},
+        **{("decoding", s): partial(_decode, images, _zoom(out_size, s), s.decode) for s in settings},
+        **{("loader", s): partial(_load, shard, out_size, s) for s in [*settings, *elsewhere]},
+        **{
+            ("threads", n): partial(_decode, images, _zoom(out_size, DEFAULT), DEFAULT.decode, n)
+            for n in counts
+        },
     }
 
 
@@ -169,14 +172,14 @@ def _by_kind(
     return kinds[0], kinds[1], kinds[2]
 
 
-def _zoom(size: int, setting: Setting) -> SaliencySampler:
+def _zoom(out_size: int, setting: Setting) -> SaliencySampler:
     torch.manual_seed(0)
-    zoom = SaliencySampler(size, max_zoom=setting.max_zoom).eval().requires_grad_(requires_grad=False)
+    zoom = SaliencySampler(out_size, max_zoom=setting.max_zoom).eval().requires_grad_(requires_grad=False)
     return zoom.to(setting.device)
 
 
-def _load(shard: str, size: int, setting: Setting) -> None:
-    zoom = _zoom(size, setting)
+def _load(shard: str, out_size: int, setting: Setting) -> None:
+    zoom = _zoom(out_size, setting)
     with ZoomLoader(shard, zoom, batch_size=32, fields=("image",), decode=setting.decode) as loader:
         exhaust(loader)
 
@@ -204,9 +207,9 @@ def _decoded(
 
 
 @torch.no_grad()
-def _stages_alone(images: Sequence[EncodedImage], size: int) -> dict[str, float]:
+def _stages_alone(images: Sequence[EncodedImage], out_size: int) -> dict[str, float]:
     """Return seconds an image of what follows decoding, one after the other with nothing beside it."""
-    zoom = _zoom(size, DEFAULT)
+    zoom = _zoom(out_size, DEFAULT)
     seconds = dict.fromkeys((LOWRES, SALIENCY, GRID, SAMPLE), 0.0)
 
     def timed(stage: str, work: Callable[[], Tensor]) -> Tensor:
@@ -221,7 +224,7 @@ def _stages_alone(images: Sequence[EncodedImage], size: int) -> dict[str, float]
             small = timed(LOWRES, lambda: lowres(part, zoom.lowres_size))  # noqa: B023 - called at once
             logits = timed(SALIENCY, lambda: zoom.saliency(small))  # noqa: B023 - as above
             weights = softmax_map(logits, zoom.temperature)
-            grid = timed(GRID, lambda: zoom_grid(weights, (size, size)))  # noqa: B023 - as above
+            grid = timed(GRID, lambda: zoom_grid(weights, (out_size, out_size)))  # noqa: B023 - as above
             timed(SAMPLE, lambda: sample(part, grid))  # noqa: B023 - as above
     return {stage: taken / len(images) for stage, taken in seconds.items()}
 

@@ -17,7 +17,7 @@ def examine(
     urls: Sequence[str],
     *,
     images: int = 64,
-    size: int = 224,
+    out_size: int = 224,
     repeats: int = 3,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Facts:
@@ -26,7 +26,7 @@ def examine(
     Args:
         urls: Shards, as ``expand_urls`` understands them.
         images: How many images to look at, evenly spread over all shards.
-        size: Height and width of the zoomed images, in pixels.
+        out_size: Height and width of the zoomed images, in pixels.
         repeats: Rounds; each times every case once.
         storage_options: For remote shards.
 
@@ -37,7 +37,12 @@ def examine(
     console = Console()
     with quiet_codecs():
         facts = measure(
-            urls, images=images, size=size, repeats=repeats, console=console, storage_options=storage_options
+            urls,
+            images=images,
+            out_size=out_size,
+            repeats=repeats,
+            console=console,
+            storage_options=storage_options,
         )
     if facts.is_busy:
         console.print(busy(facts), soft_wrap=True, markup=False, highlight=False)
@@ -47,7 +52,7 @@ def examine(
     console.print()
     print_table(console, ["", "ms an image", "images/s", "MP/s", "MB/s", "share"], rows(facts))
     console.print(
-        f"{facts.images:,} of {facts.samples:,} images, {facts.pixels / 1e6:,.0f} MP, to {size} × {size}, on "
+        f"{facts.images:,} of {facts.samples:,} images, {facts.pixels / 1e6:,.0f} MP, to {out_size} × {out_size}, on "
         f"{describe_machine()}.",
         soft_wrap=True,
     )

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from foveal.pipeline.fields import encode_array
-from foveal.tools.offline.recipe import ImageFormat
+from foveal.tools.console.choices import ImageFormat
 
 
 def encode_image(

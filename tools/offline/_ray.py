@@ -68,7 +68,7 @@ class RayCluster:
         """Zoom shards, each on one node, whichever is free; yield their stats in the order in which they are done.
 
         Args:
-            job: What to do. ``threads`` is how many processors a shard is given, 1 where it is None.
+            job: What to do. ``num_threads`` is how many processors a shard is given, 1 if it is None.
             urls: Shards.
             store: Where to.
             advance: Told of so many samples more that are done.
@@ -77,15 +77,15 @@ class RayCluster:
             ShardError, StoreError, ValueError: As one shard raised it; the others are given up.
             ClusterError: A shard was begun anew too often.
         """
-        threads = job.threads or 1
+        num_threads = job.num_threads or 1
         task: Any = ray.remote(_zoom_one)
         task = task.options(
-            num_cpus=threads,
+            num_cpus=num_threads,
             num_gpus=int(self.device == "cuda"),
             max_retries=_RETRIES,
             retry_exceptions=False,
         )
-        shared = ray.put((replace(job, threads=threads), store))
+        shared = ray.put((replace(job, num_threads=num_threads), store))
         under_way = {task.remote(shared, url): url for url in urls}
         try:
             while under_way:

@@ -67,7 +67,7 @@ def _patch_row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> She
         patches,
         scores=map_from_json(record).numpy(),
         corners=np.array(record["patches"], np.float32),
-        even=math.isqrt(len(patches) * job.recipe.size**2),  # of as many pixels
+        even=math.isqrt(len(patches) * job.recipe.out_size**2),  # of as many pixels
         caption=[zoomed.key],
     )
 

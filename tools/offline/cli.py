@@ -4,25 +4,22 @@
 
 import sys
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from foveal.tools.console.choices import BoxFormat, DecodeMode, ImageFormat
 from foveal.tools.console.options import (
-    BoxFormat,
-    GridOption,
+    FamilyOption,
     MaxPixels,
     MaxZoom,
     MinZoom,
+    OutSize,
     SaliencyOption,
-    Size,
     StorageOptions,
     Temperature,
     Urls,
 )
-
-ImageFormat = Literal["jpg", "webp", "png", "npy"]
-DecodeMode = Literal["dali", "auto"]
 
 
 def zoom(
@@ -33,17 +30,17 @@ def zoom(
     ],
     format: Annotated[ImageFormat, typer.Option(help="What zoomed images are written as.")] = "jpg",  # noqa: A002
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of jpg and webp.")] = 90,
-    size: Size = 224,
+    out_size: OutSize = 224,
     patches: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="As many patches of each image instead, SIZE pixels high and wide.",
+            help="As many patches of each image instead, OUT_SIZE pixels high and wide.",
             show_default=False,
         ),
     ] = None,
     saliency: SaliencyOption = "spectral",
-    grid: GridOption = None,
+    family: FamilyOption = None,
     temperature: Temperature = None,
     max_zoom: MaxZoom = None,
     min_zoom: MinZoom = None,
@@ -62,7 +59,7 @@ def zoom(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1.  [default: a CUDA device if there is one]")
     ] = None,
-    workers: Annotated[
+    num_threads: Annotated[
         int | None,
         typer.Option(
             min=1, help="Threads that decode, and that encode.  [default: all processors; 1 with --ray]"
@@ -73,7 +70,7 @@ def zoom(
         DecodeMode,
         typer.Option(help="auto: JPEGs on the CPU by libjpeg-turbo, no larger than --max-zoom can show."),
     ] = "auto",
-    max_failure_rate: Annotated[float, typer.Option(help="Stop when more than this share failed.")] = 0.1,
+    max_bad_fraction: Annotated[float, typer.Option(help="Stop when more than this share failed.")] = 0.1,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also zoom shards again of which samples failed.")
     ] = False,
@@ -100,12 +97,12 @@ def zoom(
     urls = packed(urls, console=Console(stderr=True, soft_wrap=True, highlight=False, markup=False))
 
     recipe = Recipe(
-        size=size,
+        out_size=out_size,
         patches=patches,
         format=format,
         quality=quality,
         saliency=saliency,
-        grid=grid,
+        family=family,
         temperature=temperature,
         max_zoom=max_zoom,
         min_zoom=min_zoom,
@@ -119,8 +116,8 @@ def zoom(
     )
     options = RunOptions(
         device=device,
-        threads=workers,
-        max_failure_rate=max_failure_rate,
+        num_threads=num_threads,
+        max_bad_fraction=max_bad_fraction,
         retry_failed=retry_failed,
         overwrite=overwrite,
         rank=rank,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foveal.shards.store import Store
+from foveal.tools.console.old_names import with_current_names
 from foveal.tools.offline.recipe import fingerprint_id
 
 MANIFEST = "manifest.json"
@@ -30,19 +31,22 @@ def claim(store: Store, fingerprint: Mapping[str, Any], *, overwrite: bool) -> s
         OtherFingerprintError: It holds others; the message shows the differences.
     """
     there = read_manifest(store)
-    if there is not None and there != dict(fingerprint) and not overwrite:
-        raise OtherFingerprintError(
-            f"out must be a folder whose shards were made with the same, got {store.url!r}, where {_differences(there, fingerprint)} – "
-            "name another folder, or add --overwrite to make them all anew."
-        )
-    if there != dict(fingerprint):
-        text = json.dumps({"version": _VERSION, "fingerprint": dict(fingerprint)}, indent=1) + "\n"
-        store.write(MANIFEST, text.encode())
+    if there is not None:
+        differences = _differences(with_current_names(there), fingerprint)
+        if not differences:
+            return fingerprint_id(there)  # as it stands in the stats of the shards that are done
+        if not overwrite:
+            raise OtherFingerprintError(
+                f"out must be a folder whose shards were made with the same, got {store.url!r}, where {differences} – "
+                "name another folder, or add --overwrite to make them all anew."
+            )
+    text = json.dumps({"version": _VERSION, "fingerprint": dict(fingerprint)}, indent=1) + "\n"
+    store.write(MANIFEST, text.encode())
     return fingerprint_id(dict(fingerprint))
 
 
 def read_manifest(store: Store) -> dict[str, Any] | None:
-    """Return the fingerprint that a folder was claimed with, None where it was not.
+    """Return the fingerprint that a folder was claimed with, as it was written; None if the folder was not claimed.
 
     Raises:
         ValueError: Its manifest is none of ours, or of a newer version.

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import PIL
 from PIL import features
@@ -15,8 +15,7 @@ from foveal.pipeline.decode import MAX_PIXELS, DecodeMode, describe_decoder
 from foveal.pipeline.fields import IMAGE, BoxFormat, SpatialField, alternatives, kind_of
 from foveal.sampler import SaliencySampler
 from foveal.sampler.grids import Family
-
-ImageFormat = Literal["jpg", "webp", "png", "npy"]
+from foveal.tools.console.choices import ImageFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +23,12 @@ class Recipe:
     """The settings of ``foveal zoom``.
 
     Attributes:
-        size: Height and width of the zoomed images, or of each patch, in pixels.
+        out_size: Height and width of the zoomed images, or of each patch, in pixels.
         patches: How many patches of each image instead of one that is zoomed, None for the zoom.
         format: What they are written as; ``npy`` is (height, width, 3) uint8.
         quality: Of ``jpg`` and ``webp``, 1 to 100.
         saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, or a file of weights.
-        grid: How points are drawn to what matters; None for what the file of weights says, or ``"kernel"``.
+        family: How points are drawn to what matters; None for what the file of weights says, or ``"kernel"``.
         temperature: Below 1 zooms harder; None for what the file of weights says, or 0.5.
         max_zoom: No step finer than this; None for what the file of weights says, or no bound.
         min_zoom: No step coarser than this; likewise.
@@ -45,12 +44,12 @@ class Recipe:
         ValueError: Settings that do not go together.
     """
 
-    size: int = 224
+    out_size: int = 224
     patches: int | None = None
     format: ImageFormat = "jpg"
     quality: int = 90
     saliency: str = "spectral"
-    grid: Family | None = None
+    family: Family | None = None
     temperature: float | None = None
     max_zoom: float | None = None
     min_zoom: float | None = None
@@ -123,7 +122,7 @@ def _resolved(zoom: nn.Module) -> dict[str, Any]:
     """Return the zoom's settings, whoever made them: the command line, the file of weights, or a default."""
     if not isinstance(zoom, SaliencySampler):
         return {}
-    named = {"grid" if name == "family" else name: value for name, value in zoom.settings.items()}
+    named = dict(zoom.settings)
     for name in ("out_size", "mean", "std", "dtype", "channels_last"):
         del named[name]  # the recipe's size; and images are written as they are
     return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}

@@ -45,7 +45,7 @@ class Job:
         device: Where images are decoded and zoomed.
         fingerprint: The short name of all that decides how they come out.
         storage_options: For remote shards.
-        threads: That decode, and that encode; None for the processors there are.
+        num_threads: Threads that decode, and as many that encode; None for one for each available processor.
     """
 
     recipe: Recipe
@@ -53,7 +53,7 @@ class Job:
     device: torch.device
     fingerprint: str
     storage_options: Mapping[str, Any]
-    threads: int | None
+    num_threads: int | None
 
 
 class ShardZoomer:
@@ -86,7 +86,7 @@ class ShardZoomer:
             max_pixels=job.recipe.max_pixels,
             decode=job.recipe.decode,
             device=job.device,
-            num_threads=job.threads,
+            num_threads=job.num_threads,
             rank=0,
             world_size=1,
             storage_options=job.storage_options,
@@ -145,7 +145,7 @@ class ShardZoomer:
     def _write_samples(self, writer: ShardWriter, advance: Callable[[int], object]) -> list[SampleRow]:
         rows: dict[int, SampleRow] = {}
         last_key = None
-        with ThreadPoolExecutor(self._job.threads or default_num_threads(), "foveal-encode") as pool:
+        with ThreadPoolExecutor(self._job.num_threads or default_num_threads(), "foveal-encode") as pool:
             for batch in self._batches:
                 samples = apart(batch, self._job.recipe.labels)
                 for delivered, (sample, row) in zip(samples, pool.map(self._encoded, samples), strict=True):

@@ -29,7 +29,7 @@ _READS = 32  # stats that are read side by side
 
 
 class TooManyFailuresError(DataError, RuntimeError):
-    """More samples failed than ``max_failure_rate`` allows."""
+    """More samples failed than ``max_bad_fraction`` allows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +38,8 @@ class RunOptions:
 
     Attributes:
         device: Where images are decoded and zoomed; None for a CUDA device if there is one.
-        threads: That decode, and that encode; None for as many as there are processors.
-        max_failure_rate: Of all samples, more than this share may not fail.
+        num_threads: Threads that decode, and as many that encode; None for one for each available processor.
+        max_bad_fraction: Of all samples, more than this share may not fail.
         retry_failed: Also zoom those shards again of which samples failed.
         overwrite: Zoom all again, and take a folder whose shards were made with other settings.
         rank: Which part of the shards this process zooms: each ``world_size``-th, beginning with this one.
@@ -54,8 +54,8 @@ class RunOptions:
     """
 
     device: str | None = None
-    threads: int | None = None
-    max_failure_rate: float = 0.1
+    num_threads: int | None = None
+    max_bad_fraction: float = 0.1
     retry_failed: bool = False
     overwrite: bool = False
     rank: int = 0
@@ -67,8 +67,8 @@ class RunOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.world_size:
             raise ValueError(f"rank must be in [0, world_size={self.world_size}), got {self.rank!r}.")
-        if not 0 <= self.max_failure_rate <= 1:
-            raise ValueError(f"max_failure_rate must be in [0, 1], got {self.max_failure_rate!r}.")
+        if not 0 <= self.max_bad_fraction <= 1:
+            raise ValueError(f"max_bad_fraction must be in [0, 1], got {self.max_bad_fraction!r}.")
 
 
 def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOptions) -> None:
@@ -147,17 +147,17 @@ def _job(recipe: Recipe, options: RunOptions, store: Store) -> Job:
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     zoom = _sampler(recipe)
     fingerprint = claim(store, recipe.fingerprint(zoom, device.type), overwrite=options.overwrite)
-    return Job(recipe, zoom, device, fingerprint, options.storage_options, options.threads)
+    return Job(recipe, zoom, device, fingerprint, options.storage_options, options.num_threads)
 
 
 def _sampler(recipe: Recipe) -> nn.Module:
     if recipe.patches is not None:
-        return choose_patches(recipe.size, recipe.saliency, recipe.patches)
+        return choose_patches(recipe.out_size, recipe.saliency, recipe.patches)
     return choose_zoom(
-        recipe.size,
+        recipe.out_size,
         recipe.saliency,
         boxes_from=next(iter(recipe.boxes), None),
-        family=recipe.grid,
+        family=recipe.family,
         temperature=recipe.temperature,
         max_zoom=recipe.max_zoom,
         min_zoom=recipe.min_zoom,
@@ -176,7 +176,7 @@ def _zoom_left(
     """Zoom what is not done yet; return the stats of it, and how many seconds it took."""
     left = {name: original for name, original in mine.items() if name not in done}
     store.sweep([file for name in left for file in files_of(name)])
-    counts = _Counts(sum(original.samples for original in mine.values()), options.max_failure_rate)
+    counts = _Counts(sum(original.samples for original in mine.values()), options.max_bad_fraction)
     for stats in done.values():
         counts.add(stats)
     new: list[ShardStats] = []
@@ -211,8 +211,8 @@ class _Counts:
         if self._failed.total() > self._most * self._samples:
             kinds = ", ".join(f"{count} × {status}" for status, count in self._failed.most_common())
             raise TooManyFailuresError(
-                f"{self._failed.total()} of {self._samples} samples failed, more than max_failure_rate={self._most} allows: "
-                f"{kinds}; the last in {stats.shard}, see its _samples.jsonl – or raise --max-failure-rate."
+                f"{self._failed.total()} of {self._samples} samples failed, more than max_bad_fraction={self._most} allows: "
+                f"{kinds}; the last in {stats.shard}, see its _samples.jsonl – or raise --max-bad-fraction."
             )
 
 

@@ -3,13 +3,12 @@
 # ruff: noqa: PLC0415 - imported when it runs: `foveal --help` answers at once
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from foveal.tools.console.options import Amp, BatchSize, Grid, Size, Urls
-
-TrainZoom = Literal["saliency", "uniform"]
+from foveal.tools.console.choices import Amp, Family, TrainZoomName
+from foveal.tools.console.options import BatchSize, NumThreads, OutSize, Urls
 
 
 def train(
@@ -20,8 +19,8 @@ def train(
         list[str] | None,
         typer.Option(help="Shards to validate on after each epoch; may be repeated.", show_default=False),
     ] = None,
-    zoom: Annotated[TrainZoom, typer.Option(help="uniform trains the same without a zoom.")] = "saliency",
-    size: Size = 224,
+    zoom: Annotated[TrainZoomName, typer.Option(help="uniform trains the same without a zoom.")] = "saliency",
+    out_size: OutSize = 224,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the shards.")] = 10,
     batch_size: BatchSize = 64,
     lr: Annotated[float, typer.Option(help="Peak learning rate of the classifier.")] = 3e-3,
@@ -41,7 +40,7 @@ def train(
     contrast: Annotated[
         float, typer.Option(help="How strongly untrained saliency prefers what stands out.")
     ] = 0.03,
-    grid: Annotated[Grid, typer.Option(help="How points are drawn to what matters.")] = "kernel",
+    family: Annotated[Family, typer.Option(help="How points are drawn to what matters.")] = "kernel",
     fwhm_cells: Annotated[float, typer.Option(help="How far saliency reaches, of 31 cells.")] = 8.0,
     temperature: Annotated[float, typer.Option(help="Below 1 zooms harder.")] = 1 / 8,
     max_zoom: Annotated[float, typer.Option(help="No step finer than this.")] = 5.0,
@@ -57,9 +56,7 @@ def train(
         int | None, typer.Option(min=1, help="How many classes.  [default: the labels are counted]")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and all that is drawn.")] = 0,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that decode.  [default: all processors]")
-    ] = None,
+    num_threads: NumThreads = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the run in OUT was, or begin where there is none.")
     ] = False,
@@ -74,7 +71,7 @@ def train(
 
     augment = Augment(hflip=hflip, vflip=vflip, crop_scale=crop_scale, rotate_deg=rotate_deg)
     options = TrainOptions(
-        size=size,
+        out_size=out_size,
         zoom=zoom,
         epochs=epochs,
         batch_size=batch_size,
@@ -86,7 +83,7 @@ def train(
         min_cells=min_cells,
         blur=blur,
         contrast=contrast,
-        grid=grid,
+        family=family,
         fwhm_cells=fwhm_cells,
         temperature=temperature,
         max_zoom=max_zoom,
@@ -94,7 +91,7 @@ def train(
         amp=amp,
         classes=classes,
         seed=seed,
-        num_threads=workers,
+        num_threads=num_threads,
     )
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     shards = packed(urls, console=console)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Float
@@ -14,9 +14,7 @@ from foveal.pipeline import Augment
 from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler
 from foveal.sampler.grids import Family
 from foveal.shards import ShardError, Shards
-
-Amp = Literal["off", "bf16", "fp16"]
-ZoomKind = Literal["saliency", "uniform"]
+from foveal.tools.console.choices import Amp, TrainZoomName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +22,7 @@ class TrainOptions:
     """The options of a training.
 
     Attributes:
-        size: Height and width of the zoomed images, in pixels.
+        out_size: Height and width of the zoomed images, in pixels.
         zoom: ``"saliency"``, or ``"uniform"`` for the same training without a zoom.
         epochs: Passes over the shards.
         batch_size: Images of a batch, on each rank.
@@ -37,7 +35,7 @@ class TrainOptions:
         blur: Share of all steps in which zoomed images are blurred at random, a different amount each step (Recasens et
             al. 2018: the classifier then depends on the zoom early).
         contrast: How strongly untrained saliency prefers what stands out, as :class:`foveal.sampler.SaliencyNet` takes it.
-        grid: The family of the zoom's grids.
+        family: The family of the zoom's grids.
         fwhm_cells: How far saliency reaches, in cells of the zoom's map.
         temperature: What saliency is divided by before the softmax: the reciprocal of a gain.
         max_zoom: The most that the zoom magnifies, None for no bound. With one, JPEGs are decoded no larger than it can show.
@@ -53,8 +51,8 @@ class TrainOptions:
         ValueError: An option is out of range.
     """
 
-    size: int = 224
-    zoom: ZoomKind = "saliency"
+    out_size: int = 224
+    zoom: TrainZoomName = "saliency"
     epochs: int = 10
     batch_size: int = 64
     lr: float = 3e-3
@@ -65,7 +63,7 @@ class TrainOptions:
     min_cells: float | None = None
     blur: float = 0.0
     contrast: float = 0.03
-    grid: Family = "kernel"
+    family: Family = "kernel"
     fwhm_cells: float = 8.0
     temperature: float = 1 / 8
     max_zoom: float | None = 5.0
@@ -78,7 +76,7 @@ class TrainOptions:
     num_threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("size", "epochs", "batch_size", "log_steps", "checkpoint_steps"):
+        for name in ("out_size", "epochs", "batch_size", "log_steps", "checkpoint_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}.")
         for name in ("lr", "saliency_lr"):
@@ -89,7 +87,7 @@ class TrainOptions:
         for name in ("warmup", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be a share in [0, 1], got {getattr(self, name)!r}.")
-        for name, allowed in (("amp", Amp), ("zoom", ZoomKind), ("grid", Family)):
+        for name, allowed in (("amp", Amp), ("zoom", TrainZoomName), ("family", Family)):
             if getattr(self, name) not in get_args(allowed):
                 raise ValueError(
                     f"{name} must be one of {', '.join(get_args(allowed))}, got {getattr(self, name)!r}."
@@ -98,11 +96,11 @@ class TrainOptions:
     def make_zoom(self) -> SaliencySampler | UniformSampler:
         """Return a new sampler."""
         if self.zoom == "uniform":
-            return UniformSampler(self.size)
+            return UniformSampler(self.out_size)
         return SaliencySampler(
-            self.size,
+            self.out_size,
             saliency=SaliencyNet(contrast=self.contrast),
-            family=self.grid,
+            family=self.family,
             fwhm_cells=self.fwhm_cells,
             temperature=self.temperature,
             max_zoom=self.max_zoom,

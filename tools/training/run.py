@@ -10,6 +10,7 @@ from torch import nn
 
 from foveal.sampler import SaliencySampler
 from foveal.shards.store import replacing
+from foveal.tools.console.old_names import with_current_names
 from foveal.tools.training._ranks import Ranks
 
 METRICS, LAST, MODEL, SALIENCY = "metrics.jsonl", "last.pt", "model.pt", "saliency.pt"
@@ -89,10 +90,11 @@ class TrainRun:
 
     def _read(self) -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(self.folder / LAST, map_location="cpu", weights_only=True)
+        before = with_current_names(checkpoint["options"])
         for name, value in self._options.items():
-            if checkpoint["options"].get(name) != value:
+            if before.get(name) != value:
                 raise ValueError(
-                    f"{name} must be {checkpoint['options'].get(name)!r}, as in the run that goes on in {str(self.folder)!r}, "
+                    f"{name} must be {before.get(name)!r}, as in the run that goes on in {str(self.folder)!r}, "
                     f"got {value!r} – name another folder for another training."
                 )
         return checkpoint

@@ -17,10 +17,11 @@ from torch.nn.functional import cross_entropy
 
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import saliency_entropy
+from foveal.tools.console.choices import Amp
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.training._ranks import Ranks, in_ranks
 from foveal.tools.training._sheet import draw_validation
-from foveal.tools.training.options import Amp, TrainOptions, blurred, channels_last, lr_factor, read_labels
+from foveal.tools.training.options import TrainOptions, blurred, channels_last, lr_factor, read_labels
 from foveal.tools.training.run import TrainRun
 from foveal.tools.training.small_convnet import SmallConvNet
 

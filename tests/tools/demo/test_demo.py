@@ -8,7 +8,7 @@ from PIL import Image
 import foveal.sampler
 from foveal.sampler import PatchSampler, SaliencySampler, SpectralSaliency
 from foveal.shards import ShardWriter
-from foveal.tools._cli import DemoZoom
+from foveal.tools.console.choices import DemoZoomName
 from foveal.tools.demo.demo import ZOOMS, run_demo
 from foveal.tools.pictures.patch_frames import patch_frames
 from foveal.tools.pictures.patch_row import frames_side_by_side, side_by_side
@@ -22,7 +22,7 @@ def picture_size(path):
 
 def test_demo_on_its_own_scenes(tmp_path, capsys):
     """Without shards it draws some, zooms all of them, says how fast, and leaves a picture."""
-    path = run_demo([], out=tmp_path, size=32, batch_size=2, scenes=3, rows=2)
+    path = run_demo([], out=tmp_path, out_size=32, batch_size=2, scenes=3, rows=2)
 
     printed = capsys.readouterr().out
     assert path == tmp_path / "sheet.png"
@@ -38,7 +38,7 @@ def test_demo_on_shards_without_labels(tmp_path, capsys):
     with ShardWriter(tmp_path / "own.tar") as writer:
         writer.write({"__key__": "only", "jpg": _as_sample(0, draw_scene(0, size=(90, 60)))["jpg"]})
 
-    path = run_demo([str(tmp_path / "own.tar")], out=tmp_path / "out", size=32)
+    path = run_demo([str(tmp_path / "own.tar")], out=tmp_path / "out", out_size=32)
 
     printed = capsys.readouterr().out
     assert picture_size(path) == (1600, 52 + 342)
@@ -47,7 +47,7 @@ def test_demo_on_shards_without_labels(tmp_path, capsys):
 
 def test_demo_of_patches(tmp_path, capsys):
     """Four patches of half the size, and a sheet of them."""
-    path = run_demo([], out=tmp_path, zoom="patches", size=32, batch_size=2, scenes=2, rows=2)
+    path = run_demo([], out=tmp_path, zoom="patches", out_size=32, batch_size=2, scenes=2, rows=2)
 
     assert picture_size(path) == (1600, 52 + 2 * 342)
     assert "(2, 4, 3, 16, 16) float32, (2,) int64" in capsys.readouterr().out
@@ -64,7 +64,7 @@ def test_the_code_that_is_shown_makes_the_zoom_that_runs(name):
 
 def test_every_zoom_of_the_demo_is_an_option():
     """The command line offers what there is."""
-    assert set(typing.get_args(DemoZoom)) == set(ZOOMS)
+    assert set(typing.get_args(DemoZoomName)) == set(ZOOMS)
 
 
 def test_frames_are_where_the_patches_were_cut():

@@ -24,7 +24,7 @@ WELL = Facts(
     remote=0,
     without_index=0,
     opening_seconds=0.1,
-    size=224,
+    out_size=224,
     processors=8,
     busy=0.0,
     stages=dict(zip(STAGES, (0.001, 0.01, 0.001, 0.001, 0.001, 0.002), strict=True)),

@@ -30,7 +30,7 @@ def test_examine(tmp_path, capsys):
         write(tmp_path / "b.tar", [*pictures(2), ("jpg", b"<html>"), ("txt", b"no image")]),
     )
     write_index(whole)
-    facts = examine([whole, other], images=7, size=32, repeats=1)
+    facts = examine([whole, other], images=7, out_size=32, repeats=1)
     printed = capsys.readouterr().out
 
     assert (facts.images, facts.bad, facts.samples, facts.shards, facts.without_index) == (5, 2, 7, 2, 1)
@@ -47,7 +47,7 @@ def test_examine(tmp_path, capsys):
 def test_no_more_images_than_asked_for(tmp_path):
     """Evenly spread over all there are."""
     path = write(tmp_path / "a.tar", pictures(6))
-    facts = measure([path], images=2, size=32, repeats=1, console=Console(quiet=True))
+    facts = measure([path], images=2, out_size=32, repeats=1, console=Console(quiet=True))
 
     assert (facts.images, facts.samples) == (2, 6)
     assert facts.bytes == sum(len(Shards(path)[k].members["jpg"]) for k in (0, 5))
@@ -72,4 +72,4 @@ def test_nothing_to_measure(tmp_path):
             "images must be there to be measured, got 1 that are bad, the first: is empty: 0 bytes"
         ),
     ):
-        measure([path], images=4, size=32, repeats=1, console=Console(quiet=True))
+        measure([path], images=4, out_size=32, repeats=1, console=Console(quiet=True))

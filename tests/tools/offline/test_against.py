@@ -91,7 +91,7 @@ def test_without_a_manifest(urls, tmp_path):
 
 def test_on_the_command_line(urls, tmp_path):
     """Exit status 0 and 1; one folder, no more."""
-    zoom(urls, tmp_path / "npy", Recipe(size=8, format="npy"))
+    zoom(urls, tmp_path / "npy", Recipe(out_size=8, format="npy"))
 
     def verify(*folders):
         return CliRunner().invoke(app, ["verify", *map(str, folders), "--against", urls])

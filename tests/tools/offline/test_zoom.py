@@ -71,7 +71,7 @@ def test_one_shard_in_one_shard_out(tmp_path):
 def test_offline_is_online(tmp_path, image_format, most, mean):
     """To 8-bit rounding for what loses nothing, within the codec's error for what does; in grey levels."""
     urls = write_originals(tmp_path / "in", shards=2, samples=11)
-    zoom(urls, tmp_path / "out", Recipe(size=32, format=image_format, quality=95))
+    zoom(urls, tmp_path / "out", Recipe(out_size=32, format=image_format, quality=95))
     with ZoomLoader(urls, spectral(32), batch_size=7, fields=("image", "__key__")) as loader:
         online = torch.cat([images for images, _ in loader]).permute(0, 2, 3, 1).numpy() * 255
     read = np.load if image_format == "npy" else Image.open
@@ -102,7 +102,7 @@ def test_the_loader_reads_it_as_it_was(tmp_path):
 def test_labels_follow(tmp_path):
     """Boxes, points and masks are what the loader makes of them; what else is in their JSON stays."""
     urls = write_originals(tmp_path / "in", shards=1)
-    zoom(urls, tmp_path / "out", Recipe(size=24, format="png", **LABELS))
+    zoom(urls, tmp_path / "out", Recipe(out_size=24, format="png", **LABELS))
     fields = ("image", Boxes("json:boxes"), Points("json:face.points"), Mask("mask.png"))
     with ZoomLoader(urls, spectral(), batch_size=5, fields=fields) as loader:
         _, (boxes, kept), points, masks = next(iter(loader))
@@ -138,7 +138,7 @@ def test_boxes_come_out_as_they_went_in(tmp_path, box_format, kind):
     with ShardWriter(tmp_path / "a.tar") as writer:
         writer.write({"__key__": "a", "jpg": encode(picture(0, 48, 64)), f"boxes.{kind}": member})
     recipe = Recipe(
-        size=24, format="png", saliency="uniform", boxes=(f"boxes.{kind}",), box_format=box_format
+        out_size=24, format="png", saliency="uniform", boxes=(f"boxes.{kind}",), box_format=box_format
     )
     zoom(str(tmp_path / "a.tar"), tmp_path / "out", recipe)
     [(_, members)] = samples_of(tmp_path / "out")
@@ -157,7 +157,7 @@ def test_boxes_as_saliency(tmp_path):
     with ShardWriter(tmp_path / "a.tar") as writer:
         writer.write({"__key__": "a", "jpg": encode(picture(0, 48, 64)), "json": {"b": [[40, 20, 8, 8]]}})
     recipe = Recipe(
-        size=24, format="png", saliency="boxes", boxes=("json:b",), box_format="xywh", temperature=1.0
+        out_size=24, format="png", saliency="boxes", boxes=("json:b",), box_format="xywh", temperature=1.0
     )
     zoom(str(tmp_path / "a.tar"), tmp_path / "out", recipe)
     [(_, members)] = samples_of(tmp_path / "out")
@@ -173,7 +173,9 @@ def test_predictions_go_back_to_the_original(tmp_path):
     """The record in a sample is all that it takes."""
     urls = write_originals(tmp_path / "in", shards=1)
     zoom(
-        urls, tmp_path / "out", Recipe(size=64, format="png", grid="separable", points=("json:face.points",))
+        urls,
+        tmp_path / "out",
+        Recipe(out_size=64, format="png", family="separable", points=("json:face.points",)),
     )
     for _, members in samples_of(tmp_path / "out"):
         record = ZoomRecord.from_json(json.loads(members["zoom.json"]))
@@ -194,7 +196,7 @@ def test_weights(tmp_path):
     zoom(
         urls,
         tmp_path / "out",
-        Recipe(size=24, format="npy", saliency=str(tmp_path / "net.pt"), temperature=0.3),
+        Recipe(out_size=24, format="npy", saliency=str(tmp_path / "net.pt"), temperature=0.3),
     )
     sampler = SaliencySampler(24, saliency=net, temperature=0.3).eval().requires_grad_(False)
     with ZoomLoader(urls, sampler, batch_size=5) as loader:
@@ -216,7 +218,7 @@ def test_other_readers(tmp_path):
     from nvidia.dali import pipeline_def
 
     urls = write_originals(tmp_path / "in", shards=1)
-    zoom(urls, tmp_path / "out", Recipe(size=24, format="jpg"))
+    zoom(urls, tmp_path / "out", Recipe(out_size=24, format="jpg"))
     tar = str(tmp_path / "out/s-0.tar")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -252,8 +254,8 @@ def test_every_sample_is_accounted_for(tmp_path):
         writer.write(labelled(5))
     with ShardWriter(tmp_path / "b.tar") as writer:
         writer.write(labelled(6, jpg=b""))
-    recipe = Recipe(size=24, format="png", boxes=("json:boxes",), max_pixels=250_000)
-    zoom(str(tmp_path / "?.tar"), tmp_path / "out", recipe, max_failure_rate=1.0)
+    recipe = Recipe(out_size=24, format="png", boxes=("json:boxes",), max_pixels=250_000)
+    zoom(str(tmp_path / "?.tar"), tmp_path / "out", recipe, max_bad_fraction=1.0)
     rows = rows_of(tmp_path / "out")
     stats = [json.loads((tmp_path / f"out/{name}_stats.json").read_text()) for name in "ab"]
 
@@ -323,7 +325,7 @@ def test_keys_that_come_twice(tmp_path):
             ("a", encode(picture(3, 40, 60))),
         ):
             writer.write({"__key__": key, "jpg": image, "cls": 1})
-    zoom(str(tmp_path / "a.tar"), tmp_path / "out", max_failure_rate=1.0)
+    zoom(str(tmp_path / "a.tar"), tmp_path / "out", max_bad_fraction=1.0)
 
     assert [(row["key"], row["status"]) for row in rows_of(tmp_path / "out")] == [
         ("a", "ok"),
@@ -389,16 +391,16 @@ def test_names_that_are_taken(tmp_path):
     ):
         zoom(str(tmp_path / "a.tar"), tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json"]
-    zoom(str(tmp_path / "a.tar"), tmp_path / "once", Recipe(size=24, format="jpg"))
+    zoom(str(tmp_path / "a.tar"), tmp_path / "once", Recipe(out_size=24, format="jpg"))
     with pytest.raises(
         ValueError, match=r"urls must be of shards that are not zoomed yet, got one with zoom.json for 'k' of"
     ):
-        zoom(str(tmp_path / "once/a.tar"), tmp_path / "twice", Recipe(size=8, format="jpg"))
+        zoom(str(tmp_path / "once/a.tar"), tmp_path / "twice", Recipe(out_size=8, format="jpg"))
 
 
 def test_photos(tmp_path, data_dir):
     """Real photographs: all there, a fraction of the bytes."""
-    zoom(str(data_dir / "photos/photos-000002.tar"), tmp_path / "out", Recipe(size=224))
+    zoom(str(data_dir / "photos/photos-000002.tar"), tmp_path / "out", Recipe(out_size=224))
     rows = rows_of(tmp_path / "out")
 
     assert Counter(row["status"] for row in rows) == {"ok": 10}
@@ -413,7 +415,9 @@ def test_decoded_no_larger_than_shown(tmp_path):
             writer.write(labelled(k, jpg=encode(picture(k, 600, 800))))
     urls = str(tmp_path / "in" / "*.tar")
     for bound in (None, 1.5):
-        recipes = {mode: replace(RECIPE, size=64, max_zoom=bound, decode=mode) for mode in ("dali", "auto")}
+        recipes = {
+            mode: replace(RECIPE, out_size=64, max_zoom=bound, decode=mode) for mode in ("dali", "auto")
+        }
         for mode, recipe in recipes.items():
             zoom(urls, tmp_path / f"{mode}-{bound}", recipe)
     unbound, bound = (
@@ -432,7 +436,7 @@ def test_shards_of_others(tmp_path, data_dir):
     """A tar of DALI's, a compressed one of webdataset's: keys and labels as they are."""
     for name in ("NVIDIA-aistore-single-png-cls.tar", "webdataset-webdataset-sample.tgz"):
         source = str(data_dir / "shards" / name)
-        zoom(source, tmp_path / name, Recipe(size=16, format="npy"), max_failure_rate=1.0)
+        zoom(source, tmp_path / name, Recipe(out_size=16, format="npy"), max_bad_fraction=1.0)
         with Shards(source) as shards:
             before = [sample.key for sample in shards]
 
@@ -457,7 +461,7 @@ def test_the_page(tmp_path, monkeypatch):
 def test_uniform(tmp_path):
     """No zoom: the record is that of the even grid."""
     urls = write_originals(tmp_path / "in", shards=1, samples=2)
-    zoom(urls, tmp_path / "out", Recipe(size=24, format="png", saliency="uniform"))
+    zoom(urls, tmp_path / "out", Recipe(out_size=24, format="png", saliency="uniform"))
     for _, members in samples_of(tmp_path / "out"):
         record = ZoomRecord.from_json(json.loads(members["zoom.json"]))
 
@@ -474,7 +478,7 @@ def test_the_check_of_closeness_can_fail():
 def test_patches(tmp_path, image_format):
     """K of each image, as the loader delivers them, and where they are; the other members as they were."""
     urls = write_originals(tmp_path / "in", shards=1)
-    zoom(urls, tmp_path / "out", Recipe(size=16, patches=3, format=image_format))
+    zoom(urls, tmp_path / "out", Recipe(out_size=16, patches=3, format=image_format))
     sampler = PatchSampler(3, 16, score=SpectralSaliency((16, 16))).eval().requires_grad_(False)
     with ZoomLoader(urls, sampler, batch_size=5) as loader, Shards(urls) as shards:
         [(online, _)] = loader
@@ -500,7 +504,7 @@ def test_patches_by_a_trained_scorer(tmp_path):
     zoom(
         urls,
         tmp_path / "out",
-        Recipe(size=16, patches=2, format="npy", saliency=str(tmp_path / "patches.pt")),
+        Recipe(out_size=16, patches=2, format="npy", saliency=str(tmp_path / "patches.pt")),
     )
     with ZoomLoader(urls, trained.eval().requires_grad_(False), batch_size=2) as loader:
         [(online, _)] = loader

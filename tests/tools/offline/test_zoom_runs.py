@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,9 @@ from foveal.shards import Shards, ShardWriter
 from foveal.shards.store._store import Folder, StoreError
 from foveal.tools.offline import shard as _zoom_shard
 from foveal.tools.offline.against import verify_against
-from foveal.tools.offline.recipe import Recipe
+from foveal.tools.offline.recipe import Recipe, fingerprint_id
 from foveal.tools.offline.zoom import RunOptions, TooManyFailuresError
-from tests.tools.offline.zooming import content, labelled, rows_of, write_originals, zoom
+from tests.tools.offline.zooming import RECIPE, content, labelled, rows_of, write_originals, zoom
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ def states(folder):
 @pytest.mark.usefixtures("no_sheet")
 def test_equal_runs_give_equal_bytes(urls, tmp_path):
     """Whatever the threads; the folder's name is in none of them."""
-    zoom(urls, tmp_path / "a", threads=1)
-    zoom(urls, tmp_path / "b", threads=3)
+    zoom(urls, tmp_path / "a", num_threads=1)
+    zoom(urls, tmp_path / "b", num_threads=3)
 
     assert content(tmp_path / "a") == content(tmp_path / "b")
     assert len(content(tmp_path / "a")) == 11
@@ -118,10 +119,10 @@ def test_another_fingerprint_is_refused(urls, tmp_path, zoomed_shards):
     """With what differs; --overwrite is the way past, and may be interrupted."""
     out = tmp_path / "out"
     zoom(urls, out)
-    other = Recipe(size=16, format="png", temperature=0.25)
+    other = Recipe(out_size=16, format="png", temperature=0.25)
     with pytest.raises(
         ValueError,
-        match=r"out must be a folder whose shards were made with the same, got '.*out', where size was 24 and is 16, temperature was 0.5 and is 0.25 – name another folder, or add --overwrite",
+        match=r"out must be a folder whose shards were made with the same, got '.*out', where out_size was 24 and is 16, temperature was 0.5 and is 0.25 – name another folder, or add --overwrite",
     ):
         zoom(urls, out, other)
     zoom(urls, out, other, overwrite=True, rank=0, world_size=3)
@@ -131,6 +132,27 @@ def test_another_fingerprint_is_refused(urls, tmp_path, zoomed_shards):
     assert zoomed_shards == ["s-1.tar", "s-2.tar"]
     zoom(urls, tmp_path / "fresh", other)
     assert content(out) == content(tmp_path / "fresh")
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_a_folder_that_an_earlier_version_began(urls, tmp_path, zoomed_shards):
+    """It goes on under the old names of settings: nothing is zoomed again, and the default decoder of then is named."""
+    out, recipe = tmp_path / "out", replace(RECIPE, decode="dali", family="kernel")
+    zoom(urls, out, recipe)
+    manifest = json.loads((out / "manifest.json").read_text())
+    before = manifest["fingerprint"]
+    new_id, old_names = fingerprint_id(before), {"family": "grid", "out_size": "size"}
+    before = {old_names.get(name, name): value for name, value in before.items()} | {"decode": "full"}
+    (out / "manifest.json").write_text(json.dumps({**manifest, "fingerprint": before}))
+    for stats in out.glob("*_stats.json"):
+        stats.write_text(stats.read_text().replace(new_id, fingerprint_id(before)))
+    zoomed_shards.clear()
+    zoom(urls, out, recipe)
+
+    assert zoomed_shards == []
+    assert not verify_against(str(out), [urls])
+    with pytest.raises(ValueError, match='decode was "dali" and is "auto"'):
+        zoom(urls, out, replace(recipe, decode="auto"))
 
 
 def test_a_manifest_of_something_else(urls, tmp_path):
@@ -168,11 +190,11 @@ def test_too_many_failures(tmp_path, capsys):
     urls = write_originals(tmp_path / "in", bad=[5, 6, 7])
     with pytest.raises(
         TooManyFailuresError,
-        match=r"3 of 15 samples failed, more than max_failure_rate=0.1 allows: 3 × corrupt; the last in s-1.tar, see its _samples.jsonl",
+        match=r"3 of 15 samples failed, more than max_bad_fraction=0.1 allows: 3 × corrupt; the last in s-1.tar, see its _samples.jsonl",
     ):
         zoom(urls, tmp_path / "out")
     assert "2 of 3 shards are done; the same command goes on from there." in capsys.readouterr().out
-    zoom(urls, tmp_path / "out", max_failure_rate=0.2)
+    zoom(urls, tmp_path / "out", max_bad_fraction=0.2)
 
     assert len(rows_of(tmp_path / "out")) == 15
 
@@ -193,7 +215,7 @@ def test_ranks(urls, tmp_path, capsys):
     ("options", "message"),
     [
         ({"rank": 3, "world_size": 3}, "rank must be in [0, world_size=3), got 3."),
-        ({"max_failure_rate": 1.5}, "max_failure_rate must be in [0, 1], got 1.5."),
+        ({"max_bad_fraction": 1.5}, "max_bad_fraction must be in [0, 1], got 1.5."),
     ],
 )
 def test_options_that_make_no_sense(options, message):
@@ -261,11 +283,11 @@ def test_a_small_disk(tmp_path):
     try:
         urls = write_originals(tmp_path / "in", shards=2, samples=8)
         with pytest.raises(StoreError, match=r"s-\d.* cannot be written: No space left on device"):
-            zoom(urls, disk / "out", Recipe(size=64, format="png"))
+            zoom(urls, disk / "out", Recipe(out_size=64, format="png"))
         assert [path for path in (disk / "out").iterdir() if path.name.startswith(".")] == []
         subprocess.run(["mount", "-o", "remount,size=10m", str(disk)], check=True)
-        zoom(urls, disk / "out", Recipe(size=64, format="png"))
-        zoom(urls, tmp_path / "out", Recipe(size=64, format="png"))
+        zoom(urls, disk / "out", Recipe(out_size=64, format="png"))
+        zoom(urls, tmp_path / "out", Recipe(out_size=64, format="png"))
 
         assert content(disk / "out") == content(tmp_path / "out")
     finally:
@@ -298,7 +320,7 @@ def test_interrupted(tmp_path):
     urls = write_originals(tmp_path / "in", shards=4, samples=25)
     # A shell's background job begins with the signal ignored.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from foveal.tools import main; main()"
-    settings = ["--size", "24", "--format", "png", "--device", "cpu", "--out", str(tmp_path / "out")]
+    settings = ["--out-size", "24", "--format", "png", "--device", "cpu", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
         [sys.executable, "-c", code, "zoom", urls, *settings],
         stdout=subprocess.PIPE,
@@ -379,12 +401,12 @@ def test_memory_does_not_grow_with_the_shard(tmp_path, data_dir):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"patches": 3, "size": 16}, {"boxes": ("json:boxes",), "format": "npy"}]
+    "settings", [{}, {"patches": 3, "out_size": 16}, {"boxes": ("json:boxes",), "format": "npy"}]
 )
 def test_the_sheet(tmp_path, settings):
     """Is drawn from what was written, for zooms, patches and boxes."""
     urls = write_originals(tmp_path / "in", shards=1, bad=[2], samples=20)
-    zoom(urls, tmp_path / "out", Recipe(**{"size": 24, **settings}))
+    zoom(urls, tmp_path / "out", Recipe(**{"out_size": 24, **settings}))
 
     with Image.open(tmp_path / "out/sheet.png") as sheet:
         assert sheet.width == 1600

@@ -12,7 +12,7 @@ from foveal.tools.offline.zoom import RunOptions, zoom_shards
 from tests.pipeline.making import encode, picture
 
 CUT = encode(picture(0, 400, 600), quality=95)[:9000]
-RECIPE = Recipe(size=24, format="png")
+RECIPE = Recipe(out_size=24, format="png")
 # Of a shard's files those that equal runs have alike; an index says when its tar was written.
 SAME = ("*.tar", "*_samples.jsonl", "*_stats.json", "manifest.json", "sizes.json")
 

@@ -24,7 +24,7 @@ from foveal.tools.offline.zoom import RunOptions, zoom_shards
 from foveal.tools.training import train as _train
 from tests.pipeline.making import encode, picture
 
-SMALL = TrainOptions(size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1)
+SMALL = TrainOptions(out_size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_both_learn(shards, tmp_path, no_sheets):
     """Twenty pictures are soon known by heart, and the saliency network has moved, too."""
     torch.manual_seed(SMALL.seed)
     before = SMALL.make_zoom().state_dict()
-    options = TrainOptions(size=16, epochs=20, batch_size=5, num_threads=1)
+    options = TrainOptions(out_size=16, epochs=20, batch_size=5, num_threads=1)
     last = train(shards, tmp_path / "run", val=shards, options=options)
     after = weights(tmp_path / "run")
 
@@ -128,7 +128,7 @@ def test_resumed_it_ends_the_same(after, shards, tmp_path, monkeypatch, no_sheet
 def test_other_weights_are_noticed(shards, tmp_path, no_sheets):
     """Two seeds are not the same run."""
     for seed in (0, 1):
-        options = TrainOptions(size=16, epochs=1, batch_size=10, seed=seed, num_threads=1)
+        options = TrainOptions(out_size=16, epochs=1, batch_size=10, seed=seed, num_threads=1)
         train(shards, tmp_path / f"{seed}", options=options)
 
     with pytest.raises(AssertionError):
@@ -158,7 +158,7 @@ def test_other_samplers_and_models(zoom, shards, tmp_path, no_sheets):
 def test_mixed_precision(amp, shards, tmp_path, no_sheets):
     """The classifier's convolutions run in half precision; the loss is about the same."""
     losses = [
-        train(shards, tmp_path / kind, options=TrainOptions(size=16, epochs=1, batch_size=4, amp=kind))[
+        train(shards, tmp_path / kind, options=TrainOptions(out_size=16, epochs=1, batch_size=4, amp=kind))[
             "train_loss"
         ]
         for kind in ("off", amp)
@@ -173,7 +173,7 @@ def test_entropy_keeps_the_saliency_even(shards, tmp_path, no_sheets):
     cells = []
     for entropy, min_cells in ((0.0, None), (10.0, None), (10.0, 1.5)):
         options = TrainOptions(
-            size=16, epochs=8, batch_size=5, entropy=entropy, min_cells=min_cells, num_threads=1
+            out_size=16, epochs=8, batch_size=5, entropy=entropy, min_cells=min_cells, num_threads=1
         )
         run = tmp_path / f"{entropy} {min_cells}"
         cells.append(train(shards, run, options=options)["train_cells"])
@@ -221,7 +221,9 @@ def test_blurred_images(shards, tmp_path, no_sheets):
     assert not torch.equal(first, second)
     assert first.var() < images.var()
     assert torch.allclose(first.mean((2, 3)), images.mean((2, 3)), atol=0.02)
-    last = train(shards, tmp_path / "run", options=TrainOptions(size=16, epochs=1, batch_size=4, blur=0.5))
+    last = train(
+        shards, tmp_path / "run", options=TrainOptions(out_size=16, epochs=1, batch_size=4, blur=0.5)
+    )
     assert last["train_loss"] > 0
 
 
@@ -253,18 +255,34 @@ def test_a_folder_holds_one_run(shards, tmp_path, no_sheets):
         train(shards, run, options=SMALL)
 
     other = TrainOptions(
-        size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1, lr=1e-3
+        out_size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1, lr=1e-3
     )
     message = f"lr must be 0.003, as in the run that goes on in {str(run)!r}, got 0.001 – name another folder for another training."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         train(shards, run, options=other, resume=True)
 
 
+def test_a_run_that_an_earlier_version_began(shards, tmp_path, no_sheets):
+    """Its checkpoint names two options as they were called then, and goes on."""
+    run = tmp_path / "run"
+    train(shards, run, options=replace(SMALL, epochs=1))
+    checkpoint = torch.load(run / "last.pt", weights_only=True)
+    names = {"family": "grid", "out_size": "size"}
+    checkpoint["options"] = {names.get(name, name): value for name, value in checkpoint["options"].items()}
+    torch.save(checkpoint, run / "last.pt")
+    before = (run / "metrics.jsonl").read_text()
+    train(shards, run, options=replace(SMALL, epochs=1), resume=True)
+
+    assert (run / "metrics.jsonl").read_text() == before
+    with pytest.raises(ValueError, match="family must be 'kernel'"):
+        train(shards, run, options=replace(SMALL, epochs=1, family="cdf"), resume=True)
+
+
 def test_too_few_samples(shards, tmp_path, no_sheets):
     """A batch that never fills would train nothing."""
     message = "batch_size must be at most the samples of a rank, got 21 – lower it."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        train(shards, tmp_path / "run", options=TrainOptions(size=16, batch_size=21))
+        train(shards, tmp_path / "run", options=TrainOptions(out_size=16, batch_size=21))
 
 
 @pytest.mark.parametrize("label", [b"-1", b"cat", None])
@@ -294,12 +312,12 @@ def test_a_process_that_is_killed(shards, tmp_path):
         shards,
         "--val",
         shards,
-        "--size",
+        "--out-size",
         16,
         "--batch-size",
         4,
     ]
-    command += ["--epochs", 12, "--workers", 1, "--classes", 3, "--resume", "--out"]
+    command += ["--epochs", 12, "--num-threads", 1, "--classes", 3, "--resume", "--out"]
     assert run_script([*command, tmp_path / "whole"]).wait(300) == 0
     killed = 0
     for _ in range(3):
@@ -324,7 +342,7 @@ shards, out, batch_size = sys.argv[1:]
 torch.manual_seed(7)
 conv = nn.Conv2d(3, 8, 3)
 model = nn.Sequential(conv, nn.GroupNorm(2, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
-options = TrainOptions(size=16, epochs=2, batch_size=int(batch_size), num_threads=1)
+options = TrainOptions(out_size=16, epochs=2, batch_size=int(batch_size), num_threads=1)
 train(shards, out, val=shards, model=model, options=options)
 """
 
@@ -348,10 +366,10 @@ def test_two_ranks_train_as_one(shards, tmp_path):
 
 def test_frozen_it_is_as_it_was_trained(shards, tmp_path, no_sheets, no_sheet):
     """What `foveal zoom --saliency` writes is what the trained zoom shows, and the classifier tells as much from it."""
-    options = TrainOptions(size=16, epochs=12, batch_size=5, num_threads=1)
+    options = TrainOptions(out_size=16, epochs=12, batch_size=5, num_threads=1)
     last = train(shards, tmp_path / "run", val=shards, options=options)
-    recipe = Recipe(size=16, format="png", saliency=str(tmp_path / "run" / "saliency.pt"))
-    zoom_shards([shards], recipe, out=str(tmp_path / "zoomed"), options=RunOptions(threads=1))
+    recipe = Recipe(out_size=16, format="png", saliency=str(tmp_path / "run" / "saliency.pt"))
+    zoom_shards([shards], recipe, out=str(tmp_path / "zoomed"), options=RunOptions(num_threads=1))
     model = _train.SmallConvNet(3).eval()
     model.load_state_dict(torch.load(tmp_path / "run" / "model.pt", weights_only=True))
     zoom = SaliencySampler.from_checkpoint(tmp_path / "run" / "saliency.pt").requires_grad_(

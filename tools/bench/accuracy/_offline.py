@@ -21,13 +21,15 @@ def accuracy_offline(run: Path, task: AccuracyTask, options: TrainOptions) -> fl
     The shards are those of ``foveal zoom --saliency saliency.pt``: JPEGs of quality 90. They stay in the
     run's folder.
     """
-    recipe = Recipe(size=options.size, saliency=str(run / SALIENCY))
-    zoom_shards(task.val, recipe, out=str(run / "zoomed"), options=RunOptions(threads=options.num_threads))
+    recipe = Recipe(out_size=options.out_size, saliency=str(run / SALIENCY))
+    zoom_shards(
+        task.val, recipe, out=str(run / "zoomed"), options=RunOptions(num_threads=options.num_threads)
+    )
     model = SmallConvNet(task.classes).eval()
     model.load_state_dict(torch.load(run / MODEL, weights_only=True))
     urls = [str(run / "zoomed" / Path(url).name) for url in task.val]
     right = images_read = 0
-    with torch.no_grad(), ZoomLoader(urls, UniformSampler(options.size), batch_size=64) as loader:
+    with torch.no_grad(), ZoomLoader(urls, UniformSampler(options.out_size), batch_size=64) as loader:
         for images, labels in loader:
             right += int((classify(model, images, options.amp).argmax(1) == labels).sum())
             images_read += len(labels)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,10 +15,11 @@ from rich.console import Console
 
 from foveal.pipeline import Augment
 from foveal.shards import Sample, Shards, ShardWriter
+from foveal.tools.console.choices import AccuracyTaskName
 from foveal.tools.scenes.digit_scenes import Digits, write_digit_scenes
 from foveal.tools.training.options import read_labels
 
-TASKS = ("digits-colour", "digits", "coins", "roads")
+TASKS: tuple[str, ...] = get_args(AccuracyTaskName)
 COINS = ("1c", "2c", "5c", "10c", "20c", "50c", "1e", "2e")
 _COIN_TILE, _ROAD_TILE = 1024, (320, 512)
 # Of a road's tile: above the first it shows a crack, and not only the end of a neighbour's.

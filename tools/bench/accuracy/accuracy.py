@@ -38,7 +38,7 @@ Zoom = Callable[[TrainOptions], nn.Module]
 
 def _oracle(options: TrainOptions) -> nn.Module:
     return SaliencySampler(
-        options.size,
+        options.out_size,
         saliency=BoxSaliency("json:boxes", amplitude=_AMPLITUDE),
         lowres_size=(64, 64),
         max_zoom=options.max_zoom,
@@ -46,18 +46,18 @@ def _oracle(options: TrainOptions) -> nn.Module:
 
 
 OTHERS: dict[str, Zoom] = {
-    "uniform": lambda options: UniformSampler(options.size),
+    "uniform": lambda options: UniformSampler(options.out_size),
     "patches": lambda options: PatchSampler(
-        _PATCHES, options.size // 2, lowres_size=128, gradient="relative"
+        _PATCHES, options.out_size // 2, lowres_size=128, gradient="relative"
     ),
     "oracle": _oracle,
     "full": lambda _: UniformSampler(FULL_PX),
 }
 ZOOMS: dict[str, dict[str, Any]] = {
     "kernel": {},
-    "separable": {"grid": "separable"},
-    "cdf": {"grid": "cdf"},
-    "cdf-unbounded": {"grid": "cdf", "max_zoom": None},
+    "separable": {"family": "separable"},
+    "cdf": {"family": "cdf"},
+    "cdf-unbounded": {"family": "cdf", "max_zoom": None},
     "flat": {"contrast": 0.0},
     "unbounded": {"max_zoom": None},
     "bound-2": {"max_zoom": 2.0},
@@ -116,7 +116,7 @@ def bench_accuracy(
         offline: Whether to measure, too, on shards that ``foveal zoom`` wrote with what was trained.
         scenes: How many scenes with digits to train on.
         epochs: Of each training; None for as many as the task's images need.
-        options: Of the trainings; size, epochs, augment, classes and seed are set here.
+        options: Of the trainings; out_size, epochs, augment, classes and seed are set here.
         json_path: Where the numbers go too.
 
     Returns:
@@ -139,7 +139,7 @@ def bench_accuracy(
     cases = itertools.product(range(seeds), sizes, arms)  # so a table of fewer seeds is there first
     for seed, size, arm in cases:
         console.print(f"{name}, {size} × {size}, {arm}, seed {seed}")
-        run, chosen = out / "runs" / f"{name}-{size}-{arm}-{seed}", replace(options, size=size, seed=seed)
+        run, chosen = out / "runs" / f"{name}-{size}-{arm}-{seed}", replace(options, out_size=size, seed=seed)
         line = _run(arm, task, run, chosen)
         if offline and arm in ZOOMS:
             line["offline_accuracy"] = accuracy_offline(run, task, chosen)

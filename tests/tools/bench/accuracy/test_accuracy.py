@@ -173,7 +173,7 @@ def test_real_roads(data_dir, tmp_path):
 
 def test_the_arms_are_what_they_say():
     """Each learned one is the default but for what it is named after, and the rest are what they are called."""
-    options = TrainOptions(size=16)
+    options = TrainOptions(out_size=16)
     zooms = {arm: replace(options, **changes).make_zoom().settings for arm, changes in ZOOMS.items()}
     changed = {
         arm: {name: value for name, value in settings.items() if value != zooms["kernel"][name]}
