@@ -18,13 +18,14 @@ from foveal.tools.bench.cli import bench
 from foveal.tools.console.choices import BoxFormat, DemoZoomName
 from foveal.tools.console.old_names import current_name
 from foveal.tools.console.options import (
-    URLS,
+    BOX_FORMAT,
     BatchSize,
     FamilyOption,
     MaxPixels,
     MaxZoom,
     MinZoom,
     OutSize,
+    Repeats,
     SaliencyOption,
     StorageOptions,
     Temperature,
@@ -56,23 +57,40 @@ def _print_version(*, wanted: bool) -> None:
 def foveal(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which this is.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Full-resolution images in, compact batches out, with more pixels where it matters."""
+    """Load full-resolution images from WebDataset shards and give the parts that matter more of the pixels."""
 
 
 @app.command()
 def demo(
     *,
-    urls: Annotated[list[str] | None, typer.Option(help=URLS + " Default: generated scenes.")] = None,
-    out: Annotated[Path, typer.Option(file_okay=False, help="Where the picture goes.")] = Path("demo"),
-    zoom: Annotated[DemoZoomName, typer.Option(help="What brings the pixels back.")] = "saliency",
+    urls: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Shards to show: a path, URL or pattern, e.g. 'photos/*.tar'; may be repeated.",
+            show_default="generated scenes",
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder in which the demo saves its picture.")
+    ] = Path("demo"),
+    zoom: Annotated[
+        DemoZoomName,
+        typer.Option(
+            help="How images are made small: saliency zooms the whole image, patches cuts out its most salient patches, mixed "
+            "turns it into coarse and fine tokens."
+        ),
+    ] = "saliency",
     out_size: OutSize = 224,
     batch_size: BatchSize = 8,
-    scenes: Annotated[int, typer.Option(min=1, help="How many scenes to generate without --urls.")] = 64,
+    scenes: Annotated[
+        int, typer.Option(min=1, help="Number of scenes to generate if --urls is not given.")
+    ] = 64,
 ) -> None:
-    """Run the whole path on this machine, with a picture to look at."""
+    """Run the whole loader on this machine and save a picture of what its zoom does."""
     from foveal.tools.demo.demo import run_demo
 
     run_demo(urls or [], out=out, zoom=zoom, out_size=out_size, batch_size=batch_size, scenes=scenes)
@@ -82,9 +100,11 @@ def demo(
 def index(
     urls: Urls,
     *,
-    force: Annotated[bool, typer.Option("--force", help="Also where an index is there and fresh.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Rebuild indexes that are already up to date.")
+    ] = False,
 ) -> None:
-    """Write an index beside each shard: what is where in the tar."""
+    """Write an index file beside each shard, so that loaders need not scan the shard when they open it."""
     from foveal.tools._index import index_shards
 
     index_shards(urls, force=force)
@@ -94,9 +114,11 @@ def index(
 def doctor(
     urls: Annotated[list[str] | None, typer.Argument(help=URLS, show_default=False)] = None,
     *,
-    images: Annotated[int, typer.Option(min=1, help="How many to look at, spread evenly over all.")] = 64,
+    images: Annotated[
+        int, typer.Option(min=1, help="Number of images to measure, spread evenly over all shards.")
+    ] = 64,
     out_size: OutSize = 224,
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds; each times every case once.")] = 3,
+    repeats: Repeats = 3,
     compile_ahead: Annotated[
         bool,
         typer.Option(
@@ -106,7 +128,7 @@ def doctor(
     ] = False,
     storage_options: StorageOptions = "{}",
 ) -> None:
-    """Say what limits a loader here, and what to do about it."""
+    """Measure what limits the speed of the loader for these shards on this machine, and say what to do about it."""
     if compile_ahead:
         from foveal.tools.doctor.warm import warm
 
@@ -130,20 +152,26 @@ def verify(
     *,
     quarantine: Annotated[
         Path,
-        typer.Option(dir_okay=False, help="The file that bad samples are added to, for ZoomLoader to skip."),
+        typer.Option(
+            dir_okay=False,
+            help="File to which bad samples are added; ZoomLoader(quarantine=...) skips the samples in it.",
+        ),
     ] = Path("quarantine.jsonl"),
-    fields: Annotated[str, typer.Option(help="What each sample must have, separated by commas.")] = "image",
+    fields: Annotated[
+        str, typer.Option(help="Fields that each sample must have, separated by commas, e.g. image,cls.")
+    ] = "image",
     max_pixels: MaxPixels = None,
     against: Annotated[
         list[str] | None,
         typer.Option(
-            help="Instead, compare a folder that foveal zoom wrote with the shards it was made of.",
+            help="Original shards to compare with. SHARDS is then a folder that foveal zoom wrote, and must account for every "
+            "sample of the originals; nothing is decoded. May be repeated.",
             show_default=False,
         ),
     ] = None,
     storage_options: StorageOptions = "{}",
 ) -> None:
-    """Decode everything, and say what is bad; exit status 1 if anything is."""
+    """Decode every image and list the bad samples. The exit status is 1 if any sample or shard is bad."""
     from foveal.tools.console.storage_options import parse_storage_options
 
     options = parse_storage_options(storage_options)
@@ -169,18 +197,23 @@ def verify(
 def view(
     urls: Urls,
     *,
-    out: Annotated[Path, typer.Option(dir_okay=False, help="The picture, a PNG.")] = Path("sheet.png"),
+    out: Annotated[Path, typer.Option(dir_okay=False, help="PNG file to write.")] = Path("sheet.png"),
     saliency: SaliencyOption = "spectral",
     family: FamilyOption = None,
     temperature: Temperature = None,
     max_zoom: MaxZoom = None,
     min_zoom: MinZoom = None,
-    boxes: Annotated[str | None, typer.Option(help="Draw these boxes, such as json:boxes.")] = None,
-    box_format: Annotated[BoxFormat, typer.Option(help="What four numbers of a box are.")] = "xyxy",
+    boxes: Annotated[
+        str | None,
+        typer.Option(help="Boxes to draw, e.g. json:boxes: the entry `boxes` of each sample's json member."),
+    ] = None,
+    box_format: Annotated[BoxFormat, typer.Option(help=BOX_FORMAT)] = "xyxy",
     out_size: OutSize = 224,
-    rows: Annotated[int, typer.Option(min=1, help="How many samples, spread evenly over all.")] = 5,
+    rows: Annotated[
+        int, typer.Option(min=1, help="Number of samples to draw, spread evenly over all shards.")
+    ] = 5,
 ) -> None:
-    """Draw some images as a zoom shows them: original with the grid, saliency, uniform, zoomed."""
+    """Draw sample images with the sampling grid over them, their saliency, and how they look resized evenly and zoomed."""
     from rich.console import Console
 
     from foveal.pipeline import Boxes

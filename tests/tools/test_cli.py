@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from foveal import __version__, pipeline, sampler
+from foveal.pipeline.decode import MAX_PIXELS
 from foveal.shards import ShardWriter
 from foveal.tools.console import choices
 
@@ -109,6 +110,7 @@ def test_old_names_of_choices_still_work(tmp_path):
         (choices.BoxFormat, pipeline.BoxFormat),
         (choices.DecodeMode, pipeline.DecodeMode),
         (choices.Family, sampler.Family),
+        (choices.MAX_PIXELS, MAX_PIXELS),
     ],
 )
 def test_choices_are_those_of_the_library(here, there):

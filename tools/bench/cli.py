@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
-from foveal.tools.console.choices import AccuracyTaskName, Amp
-from foveal.tools.console.options import BatchSize, Json, MaybeUrls, NumThreads, OutSize
+from foveal.tools.console.choices import AccuracyTaskName
+from foveal.tools.console.options import AmpOption, BatchSize, Json, MaybeUrls, NumThreads, OutSize, Repeats
 
-bench = typer.Typer(help="Measure Foveal beside its ceilings and what it replaces.", no_args_is_help=True)
+bench = typer.Typer(
+    help="Measure the speed, memory and accuracy of Foveal beside what one would use instead.",
+    no_args_is_help=True,
+)
 
-Repeats = Annotated[int, typer.Option(min=1, help="Rounds; each round times every case once.")]
-
-Images = Annotated[int, typer.Option(min=1, help="Images of an epoch; where there are fewer, they repeat.")]
+Images = Annotated[
+    int, typer.Option(min=1, help="Number of images in an epoch; if the shards hold fewer, they repeat.")
+]
 
 
 @bench.command()
@@ -27,7 +30,7 @@ def loader(
     out_size: OutSize = 224,
     json: Json = None,
 ) -> None:
-    """Time the loader beside reading, decoding, and a loader written by hand."""
+    """Time the loader beside reading alone, decoding alone, and a loader written by hand."""
     from foveal.tools.bench._loader import bench_loader
 
     bench_loader(
@@ -45,7 +48,7 @@ def peers(
     out_size: OutSize = 224,
     json: Json = None,
 ) -> None:
-    """Time what one would use instead, as far as it is installed, beside the loader."""
+    """Time other loaders, those that are installed, beside this one."""
     from foveal.tools.bench.peers.peers import bench_peers
 
     bench_peers(
@@ -58,13 +61,18 @@ def report(
     files: Annotated[
         list[Path],
         typer.Argument(
-            exists=True, dir_okay=False, help="Of bench loader and bench peers.", show_default=False
+            exists=True,
+            dir_okay=False,
+            help="JSON files that `foveal bench loader --json` or `foveal bench peers --json` wrote.",
+            show_default=False,
         ),
     ],
     *,
-    out: Annotated[Path, typer.Option(dir_okay=False, help="The chart, a PNG.")] = Path("chart.png"),
+    out: Annotated[Path, typer.Option(dir_okay=False, help="PNG file to write the chart to.")] = Path(
+        "chart.png"
+    ),
 ) -> None:
-    """Draw a chart from the files that bench loader and bench peers wrote."""
+    """Draw a bar chart of the results of `foveal bench loader` and `foveal bench peers`."""
     from foveal.tools.bench._report import draw_report
 
     draw_report(files, out)
@@ -74,7 +82,7 @@ def report(
 def bench_zoom_verb(
     urls: MaybeUrls = None, *, repeats: Repeats = 5, out_size: OutSize = 224, json: Json = None
 ) -> None:
-    """Time rewriting shards, to each format, beside decoding alone."""
+    """Time `foveal zoom` for each image format beside decoding alone."""
     from foveal.tools.bench._zoom import bench_zoom
 
     bench_zoom(urls or [], repeats=repeats, size=out_size, json_path=json)
@@ -82,7 +90,10 @@ def bench_zoom_verb(
 
 @bench.command()
 def sample(*, repeats: Repeats = 7, out_size: OutSize = 224, json: Json = None) -> None:
-    """Time sampling a 12-megapixel image, forward and backward, beside float() and grid_sample; a GPU's kernel, where there is one."""
+    """Time sampling of a 12-megapixel image, forward and backward, beside torch's grid_sample.
+
+    If there is a GPU, its kernel is timed, too.
+    """
     import torch
 
     from foveal.tools.bench.kernels.sample import bench_sample
@@ -99,13 +110,15 @@ def faults(
     urls: MaybeUrls = None,
     *,
     images: Images = 400,
-    percent: Annotated[float, typer.Option(min=0, max=100, help="How many of a hundred are bad.")] = 1.0,
+    percent: Annotated[
+        float, typer.Option(min=0, max=100, help="Percentage of the images that are bad.")
+    ] = 1.0,
     batch_size: BatchSize = 32,
     repeats: Repeats = 5,
     out_size: OutSize = 224,
     json: Json = None,
 ) -> None:
-    """Time an epoch with bad images beside one without."""
+    """Time an epoch with bad images beside an epoch without."""
     from foveal.tools.bench._faults import bench_faults
 
     bench_faults(
@@ -123,12 +136,14 @@ def faults(
 def adaptive(
     *,
     repeats: Repeats = 5,
-    depth: Annotated[int, typer.Option(help="Layers of the ResNet: 18, 34, 50, 101 or 152.")] = 50,
-    image_size: Annotated[int, typer.Option(min=16, help="Height and width of the images, in pixels.")] = 448,
+    depth: Annotated[int, typer.Option(help="Number of layers of the ResNet: 18, 34, 50, 101 or 152.")] = 50,
+    image_size: Annotated[
+        int, typer.Option(min=16, help="Height and width of the images that go in, in pixels.")
+    ] = 448,
     batch_size: BatchSize = 1,
     json: Json = None,
 ) -> None:
-    """Time the last stages of a ResNet with a part of their cells fine, beside all fine."""
+    """Time a ResNet whose last stages keep only some cells at fine resolution, beside one that keeps all."""
     from foveal.tools.bench.kernels.adaptive import bench_adaptive
 
     bench_adaptive(repeats=repeats, depth=depth, size=image_size, batch_size=batch_size, json_path=json)
@@ -136,7 +151,10 @@ def adaptive(
 
 @bench.command()
 def quality(urls: MaybeUrls = None, *, out_size: OutSize = 224, json: Json = None) -> None:
-    """Measure how near zoomed images come to 256 points to a pixel: by one point, resized first, anti-aliased."""
+    """Measure how closely three ways of sampling match the mean of 256 points in each output pixel.
+
+    The ways are one point a pixel, resizing before the zoom, and anti-aliased sampling.
+    """
     from foveal.tools.bench.kernels.quality import bench_quality
 
     bench_quality(urls or [], size=out_size, json_path=json)
@@ -144,7 +162,7 @@ def quality(urls: MaybeUrls = None, *, out_size: OutSize = 224, json: Json = Non
 
 @bench.command()
 def topk(*, repeats: Repeats = 7, json: Json = None) -> None:
-    """Time the choice of patches, forward and backward, beside one that writes its draws out."""
+    """Time the differentiable choice of patches beside the published way, which keeps one-hot vectors in memory."""
     from foveal.tools.bench.kernels.topk import bench_topk
 
     bench_topk(repeats=repeats, json_path=json)
@@ -152,7 +170,7 @@ def topk(*, repeats: Repeats = 7, json: Json = None) -> None:
 
 @bench.command()
 def grid(*, repeats: Repeats = 7, out_size: OutSize = 224, json: Json = None) -> None:
-    """Time each family of grids beside the paper's code's convolution, checked to be the same."""
+    """Time each family of grids beside the convolution in the paper's code."""
     from foveal.tools.bench.kernels.grid import bench_grid
 
     bench_grid(repeats=repeats, size=out_size, json_path=json)
@@ -162,11 +180,11 @@ def grid(*, repeats: Repeats = 7, out_size: OutSize = 224, json: Json = None) ->
 def memory(
     urls: MaybeUrls = None,
     *,
-    images: Annotated[int, typer.Option(min=1, help="Images that each case loads.")] = 64,
+    images: Annotated[int, typer.Option(min=1, help="Number of images that each case loads.")] = 64,
     repeats: Repeats = 3,
     json: Json = None,
 ) -> None:
-    """Measure the peak memory of large images in small and large batches, each case in a process of its own."""
+    """Measure the peak memory of loading large images, in small and in large batches."""
     from foveal.tools.bench._memory import bench_memory
 
     bench_memory(urls or [], images=images, repeats=repeats, json_path=json)
@@ -174,7 +192,7 @@ def memory(
 
 @bench.command()
 def scale(*, repeats: Repeats = 5, json: Json = None) -> None:
-    """Time a megapixel in small and large images and batches, on one processor and on two."""
+    """Time the loader a megapixel for small and large images, small and large batches, one processor and two."""
     from foveal.tools.bench._scale import bench_scale
 
     bench_scale(repeats=repeats, json_path=json)
@@ -182,41 +200,65 @@ def scale(*, repeats: Repeats = 5, json: Json = None) -> None:
 
 @bench.command()
 def accuracy(
-    task: Annotated[AccuracyTaskName, typer.Argument(help="What is to be told.")] = "digits-colour",
+    task: Annotated[
+        AccuracyTaskName, typer.Argument(help="Task: what the classifier must recognise.")
+    ] = "digits-colour",
     *,
-    out: Annotated[Path, typer.Option(file_okay=False, help="Where scenes and runs are kept.")] = Path(
-        "accuracy"
-    ),
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder for the generated shards and the runs.")
+    ] = Path("accuracy"),
     data: Annotated[
         Path,
         typer.Option(
-            envvar="FOVEAL_DATA", file_okay=False, help="The folder with digits/, coins/ and roads/."
+            envvar="FOVEAL_DATA",
+            file_okay=False,
+            help="Folder of the real images: digits/, coins/ and roads/.",
         ),
     ] = Path("data"),
     out_size: Annotated[
-        list[int] | None, typer.Option(min=8, help="As train; may be repeated.  [default: 48]")
+        list[int] | None,
+        typer.Option(
+            min=8,
+            help="Height and width that the network sees, in pixels; may be repeated.",
+            show_default="48",
+        ),
     ] = None,
     arm: Annotated[
         list[str] | None,
         typer.Option(
-            help="uniform, kernel, separable, cdf, patches, oracle, full, or a recipe of docs/train.md; may be repeated.  [default: uniform, kernel, and oracle where there are boxes]"
+            help="Way to make images small: uniform, kernel, separable, cdf, patches, oracle, full, or another recipe of "
+            "docs/train.md; may be repeated.",
+            show_default="uniform, kernel, and oracle if the task has boxes",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of trainings of each arm, with seeds 0, 1, and so on.")
+    ] = 3,
     offline: Annotated[
         bool,
-        typer.Option("--offline", help="Measure also on shards that `foveal zoom` writes with each zoom."),
+        typer.Option(
+            "--offline",
+            help="Also measure accuracy on shards that `foveal zoom` writes with each trained zoom.",
+        ),
     ] = False,
-    scenes: Annotated[int, typer.Option(min=4, help="With digits, to train on.")] = 8000,
+    scenes: Annotated[
+        int, typer.Option(min=4, help="Number of scenes to generate for training, in the tasks with digits.")
+    ] = 8000,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over them.  [default: as many as the task needs]")
+        int | None,
+        typer.Option(
+            min=1, help="Number of passes over the training images.", show_default="as the task needs"
+        ),
     ] = None,
     batch_size: BatchSize = 64,
-    amp: Annotated[Amp, typer.Option(help="What the classifier computes in.")] = "off",
+    amp: AmpOption = "off",
     num_threads: NumThreads = None,
     json: Json = None,
 ) -> None:
-    """Train the same network on the same number of pixels, resized, zoomed or cut out; run again, it goes on."""
+    """Train the same network on images that are resized, zoomed or cut out to the same size, and compare accuracies.
+
+    If it is interrupted, the same command continues where it stopped.
+    """
     from foveal.tools.bench.accuracy.accuracy import bench_accuracy
     from foveal.tools.training.options import TrainOptions
 

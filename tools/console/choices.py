@@ -1,4 +1,4 @@
-"""The values that options of the command line can be chosen from.
+"""The values that options of the command line can be chosen from, and a default.
 
 ``--help`` must not load torch. So the command line's own choices are defined here, where the code that loads torch imports
 them from; those of the library cannot be imported without torch and are written again. A test holds them equal.
@@ -16,3 +16,4 @@ TrainZoomName = Literal["saliency", "uniform"]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 DecodeMode = Literal["dali", "auto"]
 Family = Literal["kernel", "separable", "cdf"]
+MAX_PIXELS = 178_956_970

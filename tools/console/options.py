@@ -5,36 +5,70 @@ from typing import Annotated
 
 import typer
 
-from foveal.tools.console.choices import Family
+from foveal.tools.console.choices import MAX_PIXELS, Amp, Family
 
-URLS = "Shards: paths or patterns, such as 'train-{000000..000146}.tar' or 'photos/*.tar'."
-Urls = Annotated[list[str], typer.Argument(help=URLS, show_default=False)]
+_URLS = "Shards: paths, URLs or patterns, e.g. 'train-{000000..000146}.tar' or 's3://bucket/*.tar'."
+_ONE_PER_PROCESSOR = "one for each available processor"
+FROM_CHECKPOINT = "as the file of --saliency says; without one, "
+
+Urls = Annotated[list[str], typer.Argument(metavar="SHARDS", help=_URLS, show_default=False)]
 MaybeUrls = Annotated[
     list[str] | None,
-    typer.Argument(help=URLS + " Default: generated scenes.", show_default=False),
+    typer.Argument(metavar="SHARDS", help=_URLS, show_default="generated scenes"),
 ]
-OutSize = Annotated[int, typer.Option(min=8, help="Height and width of the zoomed images, in pixels.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
+OutSize = Annotated[int, typer.Option(min=8, help="Height and width of the images that come out, in pixels.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Number of images in a batch.")]
 NumThreads = Annotated[
     int | None,
-    typer.Option(min=1, help="Threads that decode images.  [default: one for each available processor]"),
+    typer.Option(min=1, help="Number of threads that decode images.", show_default=_ONE_PER_PROCESSOR),
 ]
 StorageOptions = Annotated[
-    str, typer.Option(help="For remote shards and folders: JSON that fsspec's file system takes.")
+    str,
+    typer.Option(
+        help="Options for remote shards and folders, as a JSON object: the arguments of fsspec's file system.",
+        show_default="no options",
+    ),
 ]
+Repeats = Annotated[int, typer.Option(min=1, help="Number of rounds; each round times every case once.")]
 Json = Annotated[
-    Path | None, typer.Option("--json", dir_okay=False, help="Also write the numbers to this file.")
+    Path | None,
+    typer.Option("--json", dir_okay=False, help="JSON file to write the results to, besides printing them."),
 ]
-SaliencyOption = Annotated[str, typer.Option(help="spectral, uniform, boxes, or a file of trained weights.")]
-FamilyOption = Annotated[
-    Family | None,
-    typer.Option(help="How points are drawn to what matters.  [default: as it was trained, or kernel]"),
+AmpOption = Annotated[
+    Amp, typer.Option(help="Reduced precision in which the classifier computes; off is float32.")
 ]
-Temperature = Annotated[
-    float | None, typer.Option(help="Below 1 zooms harder.  [default: as it was trained, or 0.5]")
+SaliencyOption = Annotated[
+    str,
+    typer.Option(
+        help="What decides where to zoom: spectral (needs no training), boxes (those of --boxes), uniform (no zoom), or a "
+        "file of trained weights."
+    ),
 ]
-MaxZoom = Annotated[float | None, typer.Option(help="No step finer than this.  [default: no bound]")]
-MinZoom = Annotated[float | None, typer.Option(help="No step coarser than this.  [default: no bound]")]
+_FAMILY = (
+    "How saliency is turned into a grid of sampling points: kernel pulls points towards salient places, separable does so "
+    "for whole rows and columns, cdf spaces rows and columns in proportion to saliency."
+)
+FamilyOption = Annotated[Family | None, typer.Option(help=_FAMILY, show_default=FROM_CHECKPOINT + "kernel")]
+TrainFamily = Annotated[Family, typer.Option(help=_FAMILY)]
+BOX_FORMAT = "Meaning of a box's four numbers: two corners, corner and size, or centre and size, in pixels."
+_TEMPERATURE = "Softmax temperature of the saliency; lower values zoom harder."
+Temperature = Annotated[float | None, typer.Option(help=_TEMPERATURE, show_default=FROM_CHECKPOINT + "0.5")]
+TrainTemperature = Annotated[float, typer.Option(help=_TEMPERATURE)]
+_MAX_ZOOM = "Upper bound on local magnification, relative to a uniform resize."
+MaxZoom = Annotated[float | None, typer.Option(help=_MAX_ZOOM, show_default=FROM_CHECKPOINT + "no bound")]
+TrainMaxZoom = Annotated[float, typer.Option(help=_MAX_ZOOM)]
+MinZoom = Annotated[
+    float | None,
+    typer.Option(
+        help="Lower bound on local magnification, relative to a uniform resize, e.g. 0.5.",
+        show_default=FROM_CHECKPOINT + "no bound",
+    ),
+]
 MaxPixels = Annotated[
-    int | None, typer.Option(min=1, help="The most pixels an image may have.  [default: as ZoomLoader]")
+    int | None,
+    typer.Option(
+        min=1,
+        help="Treat an image with more pixels than this as bad.",
+        show_default=str(MAX_PIXELS),
+    ),
 ]

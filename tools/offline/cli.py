@@ -10,6 +10,7 @@ import typer
 
 from foveal.tools.console.choices import BoxFormat, DecodeMode, ImageFormat
 from foveal.tools.console.options import (
+    BOX_FORMAT,
     FamilyOption,
     MaxPixels,
     MaxZoom,
@@ -26,17 +27,17 @@ def zoom(
     urls: Urls,
     *,
     out: Annotated[
-        str, typer.Option(help="The folder to write to, local or s3:// or gs://.", show_default=False)
+        str, typer.Option(help="Folder to write to: a local path, s3:// or gs://.", show_default=False)
     ],
-    format: Annotated[ImageFormat, typer.Option(help="What zoomed images are written as.")] = "jpg",  # noqa: A002
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of jpg and webp.")] = 90,
+    format: Annotated[ImageFormat, typer.Option(help="File format of the zoomed images.")] = "jpg",  # noqa: A002
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of zoomed jpg and webp files.")] = 90,
     out_size: OutSize = 224,
     patches: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="As many patches of each image instead, OUT_SIZE pixels high and wide.",
-            show_default=False,
+            help="Number of patches, OUT_SIZE pixels high and wide, to cut out of each image instead of zooming it.",
+            show_default="no patches",
         ),
     ] = None,
     saliency: SaliencyOption = "spectral",
@@ -44,49 +45,94 @@ def zoom(
     temperature: Temperature = None,
     max_zoom: MaxZoom = None,
     min_zoom: MinZoom = None,
-    image: Annotated[str, typer.Option(help="The member to zoom.")] = "jpg;jpeg;png;webp",
+    image: Annotated[
+        str, typer.Option(help="Member of each sample to zoom; alternatives are separated by semicolons.")
+    ] = "jpg;jpeg;png;webp",
     boxes: Annotated[
         list[str] | None,
-        typer.Option(help="Boxes that follow the zoom, such as json:boxes; may be repeated."),
+        typer.Option(
+            help="Boxes to warp with the image, e.g. json:boxes: the entry `boxes` of each sample's json member; may be repeated."
+        ),
     ] = None,
     box_format: Annotated[
-        BoxFormat, typer.Option(help="What four numbers of a box are, in and out.")
+        BoxFormat, typer.Option(help=BOX_FORMAT + " Boxes are written as they are read.")
     ] = "xyxy",
-    points: Annotated[list[str] | None, typer.Option(help="Points that do, such as json:points.")] = None,
+    points: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Points to warp with the image, e.g. json:points: the entry `points` of each sample's json member; may be repeated."
+        ),
+    ] = None,
     mask: Annotated[
-        list[str] | None, typer.Option(help="Masks of class ids that do, such as mask.png.")
+        list[str] | None,
+        typer.Option(help="Masks of class ids to warp with the image, e.g. mask.png; may be repeated."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1.  [default: a CUDA device if there is one]")
+        str | None,
+        typer.Option(
+            help="Device that decodes and zooms: cpu, cuda, or one of several GPUs, e.g. cuda:1.",
+            show_default="cuda if there is a GPU, else cpu",
+        ),
     ] = None,
     num_threads: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Threads that decode, and that encode.  [default: all processors; 1 with --ray]"
+            min=1,
+            help="Number of threads that decode images, and of those that encode them.",
+            show_default="one for each available processor; 1 with --ray",
         ),
     ] = None,
     max_pixels: MaxPixels = None,
     decode: Annotated[
         DecodeMode,
-        typer.Option(help="auto: JPEGs on the CPU by libjpeg-turbo, no larger than --max-zoom can show."),
+        typer.Option(
+            help="Image decoder: auto decodes JPEGs on the CPU with libjpeg-turbo, no larger than --max-zoom can show, and all "
+            "else with DALI; dali decodes everything with DALI, at full size."
+        ),
     ] = "auto",
-    max_bad_fraction: Annotated[float, typer.Option(help="Stop when more than this share failed.")] = 0.1,
+    max_bad_fraction: Annotated[
+        float,
+        typer.Option(help="Stop with an error if more than this fraction of the samples cannot be zoomed."),
+    ] = 0.1,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Also zoom shards again of which samples failed.")
+        bool, typer.Option("--retry-failed", help="Zoom those shards again in which samples failed.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Zoom all again, whatever the folder's shards were made with.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Zoom all shards again, even if the folder holds shards that were made with other settings.",
+        ),
     ] = False,
     ray: Annotated[
         str | None,
-        typer.Option(help="Spread over a Ray cluster: local, auto, or its address.", show_default=False),
+        typer.Option(
+            help="Spread the shards over a Ray cluster: local (this machine alone), auto (the cluster found by ray.init), or "
+            "the cluster's address.",
+            show_default="no cluster",
+        ),
     ] = None,
-    rank: Annotated[int, typer.Option(min=0, help="Zoom each WORLD_SIZE-th shard, from this one.")] = 0,
-    world_size: Annotated[int, typer.Option(min=1, help="How many processes share the work.")] = 1,
+    rank: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Index of this process among WORLD_SIZE processes: it zooms shards RANK, RANK + WORLD_SIZE, and so on.",
+        ),
+    ] = 0,
+    world_size: Annotated[int, typer.Option(min=1, help="Number of processes that share the shards.")] = 1,
     storage_options: StorageOptions = "{}",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a shard, for logs.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print one JSON object for each finished shard to standard output, and all else to standard error.",
+        ),
+    ] = False,
 ) -> None:
-    """Write zoomed shards: the same names, keys and order, in a fraction of the bytes. Run again, it goes on."""
+    """Write zoomed copies of shards, with the same file names, keys and order, in a fraction of the bytes.
+
+    If it is interrupted, the same command continues where it stopped.
+    """
     from rich.console import Console
 
     from foveal.tools.console.storage_options import parse_storage_options

@@ -7,61 +7,118 @@ from typing import Annotated
 
 import typer
 
-from foveal.tools.console.choices import Amp, Family, TrainZoomName
-from foveal.tools.console.options import BatchSize, NumThreads, OutSize, Urls
+from foveal.tools.console.choices import TrainZoomName
+from foveal.tools.console.options import (
+    AmpOption,
+    BatchSize,
+    NumThreads,
+    OutSize,
+    TrainFamily,
+    TrainMaxZoom,
+    TrainTemperature,
+    Urls,
+)
 
 
 def train(
     urls: Urls,
     *,
-    out: Annotated[Path, typer.Option(file_okay=False, help="The folder of the run.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            file_okay=False,
+            help="Folder of this run: its checkpoints, metrics and pictures.",
+            show_default=False,
+        ),
+    ],
     val: Annotated[
         list[str] | None,
-        typer.Option(help="Shards to validate on after each epoch; may be repeated.", show_default=False),
+        typer.Option(
+            help="Shards to validate on after each epoch: a path, URL or pattern; may be repeated.",
+            show_default="no validation",
+        ),
     ] = None,
-    zoom: Annotated[TrainZoomName, typer.Option(help="uniform trains the same without a zoom.")] = "saliency",
+    zoom: Annotated[
+        TrainZoomName,
+        typer.Option(
+            help="saliency learns where to zoom; uniform trains the same classifier without a zoom."
+        ),
+    ] = "saliency",
     out_size: OutSize = 224,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the shards.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, help="Number of passes over the shards.")] = 10,
     batch_size: BatchSize = 64,
     lr: Annotated[float, typer.Option(help="Peak learning rate of the classifier.")] = 3e-3,
-    saliency_lr: Annotated[float, typer.Option(help="Of the saliency network, in multiples of LR.")] = 0.3,
-    warmup: Annotated[float, typer.Option(help="Share of all steps in which they rise.")] = 0.3,
-    weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = 0.01,
-    entropy: Annotated[float, typer.Option(help="How strongly an even saliency is rewarded.")] = 0.0,
+    saliency_lr: Annotated[
+        float, typer.Option(help="Peak learning rate of the saliency network, as a multiple of --lr.")
+    ] = 0.3,
+    warmup: Annotated[
+        float, typer.Option(help="Fraction of training spent warming up the learning rates.")
+    ] = 0.3,
+    weight_decay: Annotated[float, typer.Option(help="Weight decay of the AdamW optimizer.")] = 0.01,
+    entropy: Annotated[
+        float,
+        typer.Option(help="Weight of a reward for saliency that is spread out (its entropy); 0 for none."),
+    ] = 0.0,
     min_cells: Annotated[
-        float | None, typer.Option(help="Up to how many cells it is spread over.  [default: no end]")
+        float | None,
+        typer.Option(
+            help="Stop rewarding entropy once saliency covers this many cells.", show_default="never stop"
+        ),
     ] = None,
     blur: Annotated[
         float,
         typer.Option(
-            help="Share of all steps in which zoomed images are blurred, each time by another amount."
+            help="Fraction of training, from its start, in which zoomed images are blurred by a random amount: it makes the "
+            "classifier depend on the zoom early."
         ),
     ] = 0.0,
     contrast: Annotated[
-        float, typer.Option(help="How strongly untrained saliency prefers what stands out.")
+        float,
+        typer.Option(
+            help="How strongly the saliency network, before it is trained, prefers what stands out from its surroundings."
+        ),
     ] = 0.03,
-    family: Annotated[Family, typer.Option(help="How points are drawn to what matters.")] = "kernel",
-    fwhm_cells: Annotated[float, typer.Option(help="How far saliency reaches, of 31 cells.")] = 8.0,
-    temperature: Annotated[float, typer.Option(help="Below 1 zooms harder.")] = 1 / 8,
-    max_zoom: Annotated[float, typer.Option(help="No step finer than this.")] = 5.0,
-    hflip: Annotated[float, typer.Option(help="Probability of mirroring left and right.")] = 0.0,
-    vflip: Annotated[float, typer.Option(help="Probability of mirroring upside down.")] = 0.0,
+    family: TrainFamily = "kernel",
+    fwhm_cells: Annotated[
+        float,
+        typer.Option(
+            help="Full width at half maximum of the Gaussian that spreads saliency, in cells of the 31 × 31 saliency map."
+        ),
+    ] = 8.0,
+    temperature: TrainTemperature = 1 / 8,
+    max_zoom: TrainMaxZoom = 5.0,
+    hflip: Annotated[float, typer.Option(help="Probability of flipping an image left to right.")] = 0.0,
+    vflip: Annotated[float, typer.Option(help="Probability of flipping an image upside down.")] = 0.0,
     crop_scale: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Random crops of this share of the area, from least to most.  [default: none]"),
+        typer.Option(
+            help="Crop images at random: smallest and largest area of a crop, as fractions of the image's area.",
+            show_default="no crops",
+        ),
     ] = None,
-    rotate_deg: Annotated[float, typer.Option(help="Degrees of random turns, either way.")] = 0.0,
-    amp: Annotated[Amp, typer.Option(help="What the classifier computes in.")] = "off",
+    rotate_deg: Annotated[
+        float,
+        typer.Option(
+            help="Largest angle, in degrees, by which images are rotated at random in either direction."
+        ),
+    ] = 0.0,
+    amp: AmpOption = "off",
     classes: Annotated[
-        int | None, typer.Option(min=1, help="How many classes.  [default: the labels are counted]")
+        int | None,
+        typer.Option(min=1, help="Number of classes.", show_default="the largest label in SHARDS, plus 1"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and all that is drawn.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Seed of the initial weights, the order of samples, and all random choices."
+        ),
+    ] = 0,
     num_threads: NumThreads = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the run in OUT was, or begin where there is none.")
+        bool, typer.Option("--resume", help="Continue the run in OUT, or start one if there is none.")
     ] = False,
 ) -> None:
-    """Train a classifier, and the saliency network with it, through the loader. Also under torchrun."""
+    """Train a classifier, and with it the network that decides where to zoom. Works under torchrun, too."""
     from rich.console import Console
 
     from foveal.pipeline import Augment
