@@ -14,6 +14,7 @@ from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, Zo
 from foveal.shards import Shards
 from foveal.shards.store import open_store
 from foveal.tools.console.choose_zoom import choose_zoom
+from foveal.tools.console.old_names import with_current_names
 from foveal.tools.offline.manifest import read_manifest
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard_files import parse_table, read_stats, table_name
@@ -118,9 +119,9 @@ def test_zoomed_shards_are_read(written):
 
 def test_a_folder_of_zoomed_shards_goes_on(written):
     """The same settings make the same fingerprint, the machine's share of it apart."""
-    there = read_manifest(open_store(str(written / "zoomed"), {}))
+    there = with_current_names(read_manifest(open_store(str(written / "zoomed"), {})))
     chosen = {"max_zoom": 4.0, "min_zoom": 0.5, "temperature": 0.25}
-    recipe = Recipe(size=16, grid="separable", boxes=("json:boxes",), decode=there["decode"], **chosen)
+    recipe = Recipe(out_size=16, family="separable", boxes=("json:boxes",), decode=there["decode"], **chosen)
     zoom = choose_zoom(16, "spectral", family="separable", **chosen)
 
     now = recipe.fingerprint(zoom, "cpu")
@@ -138,7 +139,7 @@ def test_a_training_goes_on(written):
     url = str(written / "samples.tar")
     with in_ranks() as ranks, ZoomLoader(url, zoom, batch_size=3, shuffle=True, last_batch="drop") as loader:
         parts = {"model": model, "zoom": zoom, "optimizer": optimizer, "loader": loader}
-        run = TrainRun(written / "run", ranks, saved["options"], resume=True)
+        run = TrainRun(written / "run", ranks, with_current_names(saved["options"]), resume=True)
         assert run.load(parts) == 2
 
         assert loader.epoch == 1

@@ -30,6 +30,7 @@ from foveal.tools.console.options import (
     StorageOptions,
     Temperature,
     Urls,
+    UrlsOrNone,
 )
 from foveal.tools.offline.cli import zoom
 from foveal.tools.packing.cli import pack
@@ -112,7 +113,7 @@ def index(
 
 @app.command()
 def doctor(
-    urls: Annotated[list[str] | None, typer.Argument(help=URLS, show_default=False)] = None,
+    urls: UrlsOrNone = None,
     *,
     images: Annotated[
         int, typer.Option(min=1, help="Number of images to measure, spread evenly over all shards.")
@@ -123,7 +124,7 @@ def doctor(
         bool,
         typer.Option(
             "--warm",
-            help="Compile the kernels that a first batch would wait for, and keep them on disk. SHARDS may be left out.",
+            help="Compile the kernels that a first batch would wait for, and keep them on disk; SHARDS may then be left out.",
         ),
     ] = False,
     storage_options: StorageOptions = "{}",
