@@ -14,8 +14,9 @@ from typing import Annotated
 import typer
 
 from foveal import __version__
+from foveal._choices import BoxFormat
 from foveal.tools.bench.cli import bench
-from foveal.tools.console.choices import BoxFormat, DemoZoomName
+from foveal.tools.console.choices import DemoZoomName
 from foveal.tools.console.old_names import current_name
 from foveal.tools.console.options import (
     BOX_FORMAT,

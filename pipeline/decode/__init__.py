@@ -2,7 +2,7 @@
 
 from foveal._choices import DecodeMode
 from foveal.pipeline.decode._decode_error import DecodeError
-from foveal.pipeline.decode._decode_mode import DecodeMode, as_decode_mode
+from foveal.pipeline.decode._decode_mode import as_decode_mode
 from foveal.pipeline.decode._decoder import (
     Decoder,
     Decoding,

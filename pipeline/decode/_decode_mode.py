@@ -1,10 +1,9 @@
 """The two ways to decode: DALI for every file, or the fastest decoder for each file and device."""
 
 import warnings
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
-DecodeMode = Literal["dali", "auto"]
-"""Which decoder decodes an image; :class:`ZoomLoader` says what each means."""
+from foveal._choices import DecodeMode
 
 
 def as_decode_mode(decode: str) -> DecodeMode:

@@ -15,6 +15,7 @@ import simplejpeg
 import torch
 from torch import Tensor, nn
 
+from foveal._choices import DecodeMode
 from foveal.pipeline.decode._encoded_image import EncodedImage
 from foveal.pipeline.decode.headers import (
     BASELINE,

@@ -9,8 +9,8 @@ from typing import Literal
 Family = Literal["kernel", "separable", "cdf"]
 """How saliency attracts points, as :func:`foveal.sampler.zoom_grid` takes it."""
 
-DecodeMode = Literal["full", "auto"]
-"""Which decoder takes an image, as :class:`foveal.pipeline.ZoomLoader` takes it."""
+DecodeMode = Literal["dali", "auto"]
+"""Which decoder decodes an image, as :class:`foveal.pipeline.ZoomLoader` takes it."""
 
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 """What the four numbers of a box are, as :class:`foveal.pipeline.Boxes` takes it."""

@@ -1,7 +1,6 @@
-"""The values that options of the command line can be chosen from, and a default.
+"""The values that options of the command line can be chosen from, as far as the library has no name for them.
 
-``--help`` must not load torch. So the command line's own choices are defined here, where the code that loads torch imports
-them from; those of the library cannot be imported without torch and are written again. A test holds them equal.
+``--help`` must not load torch: so they are defined here, where the code that loads torch imports them from.
 """
 
 from typing import Literal
@@ -12,8 +11,5 @@ DemoZoomName = Literal["saliency", "patches", "mixed"]
 ImageFormat = Literal["jpg", "webp", "png", "npy"]
 TrainZoomName = Literal["saliency", "uniform"]
 
-# Written again: of foveal.pipeline and foveal.sampler.
-BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
-DecodeMode = Literal["dali", "auto"]
-Family = Literal["kernel", "separable", "cdf"]
+# As foveal.pipeline.decode has it, which needs torch to be imported: a test holds both equal.
 MAX_PIXELS = 178_956_970

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from foveal.tools.console.choices import MAX_PIXELS, Amp, Family
+from foveal._choices import Family
+from foveal.tools.console.choices import MAX_PIXELS, Amp
 
 _URLS = "Shards: paths, URLs or patterns, e.g. 'train-{000000..000146}.tar' or 's3://bucket/*.tar'."
 _ONE_PER_PROCESSOR = "one for each available processor"

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from foveal.tools.console.choices import BoxFormat, DecodeMode, ImageFormat
+from foveal._choices import BoxFormat, DecodeMode
+from foveal.tools.console.choices import ImageFormat
 from foveal.tools.console.options import (
     BOX_FORMAT,
     FamilyOption,
