@@ -2,7 +2,18 @@
 
 from foveal.pipeline._loader import ZoomLoader
 from foveal.pipeline._zoom_collate import ZoomCollate
-from foveal.pipeline.decode import DecodeError, DecodeMode, Decoder, EncodedImage, decode, peek
+from foveal.pipeline.decode import (
+    Bands,
+    Color,
+    DecodeError,
+    DecodeMode,
+    Decoder,
+    EncodedImage,
+    PixelRule,
+    Window,
+    decode,
+    peek,
+)
 from foveal.pipeline.epoch import Augment, LastBatch
 from foveal.pipeline.faults import BadSample, FaultKind, OnBad, Quarantine, TooManyBadSamplesError
 from foveal.pipeline.fields import Boxes, BoxFormat, Field, Mask, Points, SpatialField, WarpedBoxes
@@ -12,8 +23,10 @@ from foveal.shards import DataError
 __all__ = [
     "Augment",
     "BadSample",
+    "Bands",
     "BoxFormat",
     "Boxes",
+    "Color",
     "DataError",
     "DecodeError",
     "DecodeMode",
@@ -25,11 +38,13 @@ __all__ = [
     "LoaderStats",
     "Mask",
     "OnBad",
+    "PixelRule",
     "Points",
     "Quarantine",
     "SpatialField",
     "TooManyBadSamplesError",
     "WarpedBoxes",
+    "Window",
     "ZoomCollate",
     "ZoomLoader",
     "decode",

@@ -1,15 +1,30 @@
 """Images as data sets give them, decoded or not, to full-resolution pixels."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from foveal.pipeline.decode import MAX_PIXELS, ByLibjpeg, DecodeError, Decoder, EncodedImage, peek
+from foveal.pipeline.decode import (
+    MAX_PIXELS,
+    PLAIN,
+    ByLibjpeg,
+    DecodeError,
+    Decoder,
+    EncodedImage,
+    PixelRule,
+    encoded_of,
+    levels_of_array,
+    levels_of_picture,
+    peek,
+)
+
+T = TypeVar("T", Tensor, NDArray[Any])
 
 
 def as_pixels(
@@ -19,41 +34,50 @@ def as_pixels(
     device: torch.device,
     num_threads: int | None,
     by_whom: ByLibjpeg | None = None,
+    rule: PixelRule = PLAIN,
 ) -> tuple[list[UInt8[Tensor, "_height _width 3"]], list[tuple[int, int]]]:
     """Return each image as (height, width, 3) uint8 on the device, and the (height, width) of each original.
 
+    One of Pillow's that has not been read yet is decoded from its file, so that its pixels are those of the file.
+
     Args:
-        images: uint8 tensors or arrays, (height, width, 3) or (3, height, width); Pillow's images; encoded files.
+        images: Tensors or arrays, (height, width, 3), (3, height, width), (height, width, 1) or (height, width), and with
+            bands (height, width, bands); Pillow's images; encoded files.
         first: The place of the first of them in the batch, for messages.
         device: Where the pixels shall be.
         num_threads: Threads that decode, None for the processors that this process may use.
         by_whom: Chooses the encoded files that libjpeg-turbo decodes, perhaps as smaller copies; None if DALI decodes all.
+        rule: How samples become grey levels.
 
     Raises:
         ValueError: One has another shape, no pixels, or cannot be decoded.
-        TypeError: One is of another type.
+        TypeError: One is of another type, or of one whose white nobody can tell.
     """
     files = {
-        k: _peek(bytes(image), first + k, by_whom) for k, image in enumerate(images) if _is_encoded(image)
+        k: _peek(file, first + k, by_whom, rule)
+        for k, image in enumerate(images)
+        if (file := _encoded(image)) is not None
     }
     decoded = dict(zip(files, _decode(files, first, device, num_threads), strict=True)) if files else {}
     pixels = [
-        decoded[k] if k in decoded else _pixels(image, f"images[{first + k}]").to(device)
+        decoded[k] if k in decoded else _pixels(image, f"images[{first + k}]", rule).to(device)
         for k, image in enumerate(images)
     ]
     sizes = [(image.shape[0], image.shape[1]) for image in pixels]
-    for k, file in files.items():
-        sizes[k] = file.original_size(pixels[k])
+    for k, encoded in files.items():
+        sizes[k] = encoded.original_size(pixels[k])
     return pixels, sizes
 
 
-def _is_encoded(image: Any) -> bool:
-    return isinstance(image, bytes | bytearray | memoryview)
+def _encoded(image: Any) -> bytes | None:
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    return encoded_of(image) if isinstance(image, Image.Image) else None
 
 
-def _peek(file: bytes, place: int, by_whom: ByLibjpeg | None) -> EncodedImage:
+def _peek(file: bytes, place: int, by_whom: ByLibjpeg | None, rule: PixelRule) -> EncodedImage:
     try:
-        image = peek(file, max_pixels=MAX_PIXELS)
+        image = peek(file, max_pixels=MAX_PIXELS, rule=rule)
     except DecodeError as error:
         raise _unreadable(place, error) from error
     return image if by_whom is None else by_whom(image, 0)
@@ -73,39 +97,57 @@ def _unreadable(place: int, error: DecodeError) -> ValueError:
     return ValueError(f"images[{place}] must be a readable image, got one that {error.reason}.")
 
 
-def _pixels(image: Any, name: str) -> Tensor:
-    if isinstance(image, Image.Image):
-        image = _loaded(image, name)
-    if not isinstance(image, Tensor | np.ndarray):
-        raise TypeError(
-            f"{name} must be a uint8 tensor or array, a PIL image or an encoded file, got {type(image).__name__}."
-        )
-    if image.dtype != (torch.uint8 if isinstance(image, Tensor) else np.uint8):
-        raise TypeError(f"{name} must be uint8, got {image.dtype} – the zoom scales to [0, 1] itself.")
-    if isinstance(
-        image, np.ndarray
-    ):  # torch refuses negative strides, and warns of what cannot be written to
-        image = torch.from_numpy(np.require(image, requirements=("C", "W")))
+def _pixels(image: Any, name: str, rule: PixelRule) -> Tensor:
+    try:
+        if isinstance(image, Image.Image):
+            return torch.from_numpy(levels_of_picture(image, rule))
+        if not isinstance(image, Tensor | np.ndarray):
+            raise TypeError(
+                f"{name} must be a tensor or array, a PIL image or an encoded file, got {type(image).__name__}."
+            )
+        if _is_plain(image) and rule == PLAIN:
+            return _channels_last(_as_tensor(image), name)
+        return torch.from_numpy(levels_of_array(_bands_last(_as_array(image), name, rule), rule))
+    except DecodeError as error:
+        kind = TypeError if error.reason.startswith("needs a window") else ValueError
+        raise kind(f"{name} must be a readable image, got one that {error.reason}.") from error
+
+
+def _is_plain(image: Tensor | NDArray[Any]) -> bool:
+    """Whether an image is RGB of 8 bits, which is passed on as it is, from wherever it lies."""
+    usual = image.dtype == (torch.uint8 if isinstance(image, Tensor) else np.uint8)
+    return usual and image.ndim == 3 and image.shape[2] != 1
+
+
+def _as_tensor(image: Tensor | NDArray[Any]) -> Tensor:
+    if isinstance(image, Tensor):
+        return image
+    # torch refuses negative strides, and warns of what cannot be written to
+    return torch.from_numpy(np.require(image, requirements=("C", "W")))
+
+
+def _as_array(image: Tensor | NDArray[Any]) -> NDArray[Any]:
+    return image.detach().cpu().numpy() if isinstance(image, Tensor) else image
+
+
+def _bands_last(image: NDArray[Any], name: str, rule: PixelRule) -> NDArray[Any]:
+    """Return (height, width) or (height, width, bands) of an array that may have its three bands first."""
+    if image.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold numbers, got {image.dtype}.")
+    grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
+    if image.size and (grey or (image.ndim == 3 and rule.bands is not None)):
+        return image
     return _channels_last(image, name)
 
 
-def _loaded(image: Image.Image, name: str) -> Any:
-    try:
-        return np.array(image.convert("RGB"))  # an image that was opened is read only now
-    except Exception as error:  # whatever Pillow's plugins run into
-        raise ValueError(
-            f"{name} must be a readable image, got one of which Pillow says {str(error)!r}."
-        ) from error
-
-
-def _channels_last(image: Tensor, name: str) -> Tensor:
+def _channels_last(image: T, name: str) -> T:
     shape = tuple(image.shape)
     if image.ndim == 3 and shape[0] == 3 and shape[2] != 3:
-        image = image.permute(1, 2, 0)
+        image = image.swapaxes(0, 1).swapaxes(1, 2)
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
-            f"{name} must be (height, width, 3) or (3, height, width), got shape {shape!r} – convert it to RGB."
+            f"{name} must be (height, width, 3) or (3, height, width), got shape {shape!r} – convert it to RGB, or pass bands."
         )
-    if image.numel() == 0:
+    if 0 in shape:
         raise ValueError(f"{name} must have pixels, got shape {shape!r}.")
     return image

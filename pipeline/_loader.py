@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Self
 import torch
 from torch import nn
 
-from foveal.pipeline.decode import MAX_PIXELS, DecodeMode, as_decode_mode
+from foveal.pipeline.decode import MAX_PIXELS, Bands, Color, DecodeMode, PixelRule, Window, as_decode_mode
 from foveal.pipeline.epoch import (
     Augment,
     Batch,
@@ -100,6 +100,15 @@ class ZoomLoader:
             needs. A zoom with batch norm in training mode is given whole batches, which must fit.
         augment: Random flips, crops and turns, as part of the zoom; None for none. The zoom's ``forward`` must take
             ``views``.
+        window: Which stored values become black and white, ``(low, high)``, for CT, sensors of 12 bits in 16, elevation or
+            reflectance: applied before rounding to 8 bits, in the units in which samples are stored (of DICOM after its
+            rescale slope; of up to 8 bits 0 to 255). ``"auto"`` takes percentiles 1 and 99 of each image. None: from 0 to
+            what the header calls white, of any depth; or the window that a DICOM file states. Signed integers, and
+            floating point outside [0, 1], then are bad samples that "need a window". Where 0 is white by the header, it is.
+        bands: Which three bands of a TIFF, JPEG 2000 or ``npy`` image are red, green and blue, counted from 0: ``(3, 2, 1)``.
+            None for the first three, or the first where there are fewer than three.
+        color: ``"srgb"`` converts by the colour profile that is embedded in an image, if one is. None does not, whatever
+            the profile says.
 
     Raises:
         ValueError: An argument that makes no sense, with its value.
@@ -143,6 +152,9 @@ class ZoomLoader:
         decode: DecodeMode = "auto",
         memory_budget: int | str | None = None,
         augment: Augment | None = None,
+        window: Window | None = None,
+        bands: Bands | None = None,
+        color: Color | None = None,
     ) -> None:
         needs = ZoomNeeds.of(zoom)
         if augment is not None:
@@ -155,6 +167,7 @@ class ZoomLoader:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value!r}.")
         decode = as_decode_mode(decode)
+        rule = PixelRule(window, bands, color)
         self.zoom = zoom
         self.device = choose_device(device, zoom)
         self.fields = parse_fields(fields, guide=guide_of(needs))
@@ -186,6 +199,7 @@ class ZoomLoader:
             decode=decode,
             memory_budget=budget,
             augment=augment,
+            rule=rule,
             shuffle=shuffle,
             seed=seed,
         )

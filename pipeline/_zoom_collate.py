@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate, get_worker_info
 
 from foveal.pipeline._given_images import as_pixels
-from foveal.pipeline.decode import DecodeMode, as_decode_mode, by_libjpeg
+from foveal.pipeline.decode import Bands, Color, DecodeMode, PixelRule, Window, as_decode_mode, by_libjpeg
 from foveal.pipeline.epoch import micro_batch_size
 from foveal.pipeline.fields import IMAGE, alternatives
 from foveal.pipeline.flow import home_of
@@ -25,10 +25,11 @@ class ZoomCollate:
     image becomes the zoom's (batch, 3, height, width); everything else is joined as torch's ``default_collate`` does,
     and stays a list where that cannot be (tensors of different shapes, ``None``, objects).
 
-    An image is a uint8 tensor or array, (height, width, 3) or (3, height, width) (three by three pixels wide are taken
-    for the former), a PIL image, or a whole encoded file, which is decoded as :class:`ZoomLoader` does, upright
-    by its EXIF orientation. What is decoded already is taken as it is. Images are zoomed where the zoom's parameters
-    are, by default on the CPU.
+    An image is a tensor or array, (height, width, 3), (3, height, width) (three by three pixels wide are taken for the
+    former) or (height, width), a PIL image, or a whole encoded file, which is decoded as :class:`ZoomLoader` does. A file, the
+    PIL image that was opened from it, and an array of its samples give the same pixels: of each type the full range, as of a
+    file, floating point in [0, 1], or what ``window`` says. Files and PIL images are turned upright by the EXIF orientation
+    that they have. Images are zoomed where the zoom's parameters are, by default on the CPU.
 
     It works in this process and in workers, forked or spawned. With gradients enabled and a zoom that has parameters
     that require them, the batch carries the graph, which cannot leave a worker: train with ``num_workers=0`` or with
@@ -42,9 +43,13 @@ class ZoomCollate:
             (batch, 2), height and width of the originals, int64: what ``warp_boxes`` and its like need. In a tuple they
             come last.
         decode: Which decoder to use for encoded files, as :class:`ZoomLoader` takes it.
+        window: As :class:`ZoomLoader` takes it; of an array the values that become black and white.
+        bands: As :class:`ZoomLoader` takes it.
+        color: As :class:`ZoomLoader` takes it.
 
     Raises:
-        TypeError: A zoom that is no module; in a batch, samples or images of another kind.
+        TypeError: A zoom that is no module; in a batch, samples or images of another kind, and such as need a window (signed
+            integers, floating point outside [0, 1]) without one.
         ValueError: A zoom that asks for boxes. In a batch, an image that cannot be decoded or has another shape, samples that do not go together,
             or a zoom that needs gradients in a worker. Each message names the place in the batch.
 
@@ -61,6 +66,9 @@ class ZoomCollate:
         image: int | str | None = None,
         with_grid: bool = False,
         decode: DecodeMode = "auto",
+        window: Window | None = None,
+        bands: Bands | None = None,
+        color: Color | None = None,
     ) -> None:
         needs = ZoomNeeds.of(zoom)
         _check_served(needs)
@@ -69,6 +77,7 @@ class ZoomCollate:
         self.image = image
         self.with_grid = with_grid
         self.decode: DecodeMode = as_decode_mode(decode)
+        self._rule = PixelRule(window, bands, color)
         self._started_with_gradients = True
 
     def __getstate__(self) -> dict[str, Any]:
@@ -117,6 +126,7 @@ class ZoomCollate:
                     device=device,
                     num_threads=1 if in_worker else None,
                     by_whom=by_whom,
+                    rule=self._rule,
                 )
                 sizes += originals
                 parts.append(self.zoom(pixels, self._look(pixels)))

@@ -20,7 +20,9 @@ from foveal.tools.console.choices import DemoZoomName
 from foveal.tools.console.old_names import current_name
 from foveal.tools.console.options import (
     BOX_FORMAT,
+    Bands,
     BatchSize,
+    ColorOption,
     FamilyOption,
     MaxPixels,
     MaxZoom,
@@ -32,6 +34,7 @@ from foveal.tools.console.options import (
     Temperature,
     Urls,
     UrlsOrNone,
+    Window,
 )
 from foveal.tools.offline.cli import zoom
 from foveal.tools.packing.cli import pack
@@ -163,6 +166,9 @@ def verify(
         str, typer.Option(help="Fields that each sample must have, separated by commas, e.g. image,cls.")
     ] = "image",
     max_pixels: MaxPixels = None,
+    window: Window = None,
+    bands: Bands = None,
+    color: ColorOption = None,
     against: Annotated[
         list[str] | None,
         typer.Option(
@@ -184,12 +190,14 @@ def verify(
             raise ValueError(f"urls must be one folder that foveal zoom wrote, got {urls!r}.")
         raise typer.Exit(int(verify_against(urls[0], against, storage_options=options)))
     from foveal.tools._verify import verify_shards
+    from foveal.tools.console.pixel_options import parse_pixels
 
     if verify_shards(
         urls,
         quarantine=quarantine,
         fields=fields.split(","),
         max_pixels=max_pixels,
+        rule=parse_pixels(window, bands, color),
         storage_options=options,
     ):
         raise typer.Exit(1)
@@ -214,6 +222,9 @@ def view(
     rows: Annotated[
         int, typer.Option(min=1, help="Number of samples to draw, spread evenly over all shards.")
     ] = 5,
+    window: Window = None,
+    bands: Bands = None,
+    color: ColorOption = None,
 ) -> None:
     """Draw sample images with the sampling grid over them, their saliency, and how they look resized evenly and zoomed."""
     from rich.console import Console
@@ -221,6 +232,7 @@ def view(
     from foveal.pipeline import Boxes
     from foveal.tools._view import view_shards
     from foveal.tools.console.choose_zoom import choose_zoom
+    from foveal.tools.console.pixel_options import parse_pixels
     from foveal.tools.packing.packed import packed
 
     chosen = choose_zoom(
@@ -234,7 +246,8 @@ def view(
     )
     field = Boxes(boxes, format=box_format) if boxes else None
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    view_shards(packed(urls, console=console), chosen, out=out, rows=rows, boxes=field)
+    rule = parse_pixels(window, bands, color)
+    view_shards(packed(urls, console=console), chosen, out=out, rows=rows, boxes=field, rule=rule)
 
 
 app.command()(pack)

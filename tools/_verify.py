@@ -12,7 +12,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from foveal.pipeline import BadSample, LoaderStats, Quarantine, ZoomLoader
-from foveal.pipeline.decode import MAX_PIXELS
+from foveal.pipeline.decode import MAX_PIXELS, PLAIN, PixelRule
 from foveal.pipeline.fields import Field
 from foveal.sampler import Zoomed
 from foveal.shards import ShardWarning
@@ -38,6 +38,7 @@ def verify_shards(
     quarantine: str | os.PathLike[str],
     fields: Sequence[Field] = ("image",),
     max_pixels: int | None = None,
+    rule: PixelRule = PLAIN,
     storage_options: Mapping[str, Any] | None = None,
 ) -> bool:
     """Decode everything on all processors, print what is bad by reason, and add it to a quarantine file.
@@ -47,6 +48,7 @@ def verify_shards(
         quarantine: The file; made only if something is bad.
         fields: What each sample must have, as ``ZoomLoader`` takes them.
         max_pixels: The most that an image may have, None for the loader's own limit.
+        rule: How samples become grey levels: what then still needs a window is bad.
         storage_options: For remote shards.
 
     Returns:
@@ -70,6 +72,9 @@ def verify_shards(
             on_bad="drop",
             max_bad_fraction=1.0,
             max_pixels=max_pixels or MAX_PIXELS,
+            window=rule.window,
+            bands=rule.bands,
+            color=rule.color,
             device="cpu",
             rank=0,
             world_size=1,

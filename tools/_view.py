@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from foveal.pipeline import Boxes
+from foveal.pipeline import Boxes, PixelRule
+from foveal.pipeline.decode import PLAIN
 from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.shards import Shards
 from foveal.tools.console.progress import progress_bar
@@ -21,6 +22,7 @@ def view_shards(
     out: Path,
     rows: int = 5,
     boxes: Boxes | None = None,
+    rule: PixelRule = PLAIN,
 ) -> None:
     """Draw a sheet: original with grid and boxes over it, saliency, uniform resize, zoomed with its boxes.
 
@@ -30,6 +32,7 @@ def view_shards(
         out: The picture, a PNG.
         rows: How many samples, spread evenly over all.
         boxes: Where each sample's boxes are; None for none.
+        rule: How samples become grey levels.
 
     Raises:
         ShardError: A shard or one of these samples cannot be read, or its boxes are none.
@@ -38,6 +41,8 @@ def view_shards(
     shards = Shards(urls)
     picks = spread_evenly(rows, len(shards))
     with progress_bar(console) as progress:
-        drawn = [view_row(shards, pick, zoom, boxes) for pick in progress.track(picks, description="Zooming")]
+        drawn = [
+            view_row(shards, pick, zoom, boxes, rule) for pick in progress.track(picks, description="Zooming")
+        ]
     draw_sheet(drawn, out)
     console.print(f"{len(drawn)} of {len(shards):,} samples\n{zoom.extra_repr()}\nThe picture: {out}")

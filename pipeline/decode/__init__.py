@@ -1,6 +1,6 @@
 """Decoding: the only folder that knows DALI."""
 
-from foveal._choices import DecodeMode
+from foveal._choices import Color, DecodeMode
 from foveal.pipeline.decode._decode_error import DecodeError
 from foveal.pipeline.decode._decode_mode import as_decode_mode
 from foveal.pipeline.decode._decoder import (
@@ -11,13 +11,16 @@ from foveal.pipeline.decode._decoder import (
     describe_decoder,
 )
 from foveal.pipeline.decode._encoded_image import EncodedImage
+from foveal.pipeline.decode._opened import encoded_of, levels_of_array, levels_of_picture
 from foveal.pipeline.decode._peek import MAX_PIXELS, peek
 from foveal.pipeline.decode._pillow import class_ids_with_pillow
-from foveal.pipeline.decode._pixel_rule import Bands, Color, PixelRule, Window, parse_bands, parse_window
+from foveal.pipeline.decode._pixel_rule import PLAIN, Bands, PixelRule, Window, parse_bands, parse_window
 from foveal.pipeline.decode._scale import ByLibjpeg, by_libjpeg
+from foveal.pipeline.decode.formats import describe_formats
 
 __all__ = [
     "MAX_PIXELS",
+    "PLAIN",
     "Bands",
     "ByLibjpeg",
     "Color",
@@ -34,6 +37,10 @@ __all__ = [
     "decode",
     "default_num_threads",
     "describe_decoder",
+    "describe_formats",
+    "encoded_of",
+    "levels_of_array",
+    "levels_of_picture",
     "parse_bands",
     "parse_window",
     "peek",

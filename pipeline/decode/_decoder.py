@@ -31,6 +31,7 @@ from foveal._choices import DecodeMode
 from foveal.pipeline.decode._decode_error import DecodeError
 from foveal.pipeline.decode._encoded_image import EncodedImage
 from foveal.pipeline.decode._peek import peek
+from foveal.pipeline.decode._pixel_rule import PLAIN, PixelRule
 from foveal.pipeline.decode._singly import decode_singly, last_resort, leveled
 from foveal.pipeline.flow import IMAGE_BYTES, Buffers, to_device
 
@@ -260,7 +261,11 @@ def default_num_threads() -> int:
 
 
 def decode(
-    encoded: Sequence[bytes], *, device: torch.device | str = "cpu", num_threads: int | None = None
+    encoded: Sequence[bytes],
+    *,
+    device: torch.device | str = "cpu",
+    num_threads: int | None = None,
+    rule: PixelRule = PLAIN,
 ) -> list[UInt8[Tensor, "_height _width 3"]]:
     """Decode images as the loader does, all at once.
 
@@ -268,6 +273,7 @@ def decode(
         encoded: Whole image files.
         device: Where the pixels shall be.
         num_threads: Threads that decode; ``None`` for the processors that this process may use.
+        rule: How samples become grey levels: window, bands, colour.
 
     Returns:
         An RGB image ``(height, width, 3)``, uint8, upright by its EXIF orientation, for each file.
@@ -278,11 +284,11 @@ def decode(
     if not encoded:
         return []
     with Decoder(device, num_threads=num_threads) as decoder:
-        return decoder.start([_peeked(file, index) for index, file in enumerate(encoded)]).pixels()
+        return decoder.start([_peeked(file, index, rule) for index, file in enumerate(encoded)]).pixels()
 
 
-def _peeked(file: bytes, index: int) -> EncodedImage:
+def _peeked(file: bytes, index: int, rule: PixelRule) -> EncodedImage:
     try:
-        return peek(file)
+        return peek(file, rule=rule)
     except DecodeError as error:
         raise error.at(index) from error

@@ -115,7 +115,10 @@ def _check_within(samples: Samples) -> None:
 
 def _percentiles(samples: Samples) -> Range:
     step = int(np.ceil(np.sqrt(samples.values.size / _PERCENTILE_SAMPLES))) or 1
-    known = _known(samples, samples.values[::step, ::step])
+    some = samples.values[::step, ::step]
+    if np.array_equal(some[..., :1].repeat(some.shape[2], axis=2), some, equal_nan=some.dtype.kind == "f"):
+        some = some[..., :1]  # grey that was made RGB counts as grey
+    known = _known(samples, some)
     if not known.size:
         return 0.0, 0.0
     low, high = np.percentile(known.astype(np.float64), AUTO_PERCENTILES)

@@ -109,7 +109,7 @@ def _peek_jpeg(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - 
 
 
 def _peek_png(file: bytes, rule: PixelRule) -> EncodedImage:
-    deep = file[24:25] == b"\x10" and rule.window is not None
+    deep = file[24:25] == b"\x10" and rule.keeps_depth
     return _by_dali(_still(file), "dali16" if deep else "dali") or _by_pillow(file)
 
 

@@ -12,8 +12,8 @@ from jaxtyping import Int32, UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from foveal._choices import Color
 from foveal.pipeline.decode._decode_error import DecodeError, check_pixels
-from foveal.pipeline.decode._pixel_rule import Color
 from foveal.pipeline.decode.formats import Samples
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def decode_with_pillow(file: bytes, *, color: Color | None = None) -> Samples:
     Raises:
         DecodeError: Pillow cannot decode it either.
     """
-    return _read(file, lambda image: samples_of(_upright(image), color=color))
+    return _read(file, lambda image: samples_of(turned_upright(image), color=color))
 
 
 def samples_of(image: Image.Image, *, color: Color | None = None) -> Samples:
@@ -111,7 +111,8 @@ def _unusable(error: Exception) -> DecodeError:
     )
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def turned_upright(image: Image.Image) -> Image.Image:
+    """Return an image as its EXIF orientation would have it seen; it still knows its format."""
     upright = ImageOps.exif_transpose(image)
     upright.format = image.format
     return upright

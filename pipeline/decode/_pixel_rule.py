@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
 
+from foveal._choices import Color
+
 Window = tuple[float, float] | Literal["auto"]
+"""The stored values that become black and white, or percentiles of each image."""
+
 Bands = tuple[int, int, int]
-Color = Literal["srgb"]
+"""Which bands are red, green and blue, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,11 @@ class PixelRule:
     def is_default(self) -> bool:
         """Whether nothing is asked for."""
         return self == PLAIN
+
+    @property
+    def keeps_depth(self) -> bool:
+        """Whether samples of 16 bits must not become 8 as they are decoded."""
+        return self.window is not None or self.color is not None
 
     @property
     def first_bands(self) -> bool:

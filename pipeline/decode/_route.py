@@ -49,7 +49,7 @@ def _tiff_by_dali(header: TiffHeader, rule: PixelRule) -> Decodes | None:
     if header.sample_format != _UNSIGNED or header.predictor == 3:
         return None
     if depth == 16 and colours:
-        return "dali" if rule.window is None else "dali16"
+        return "dali16" if rule.keeps_depth else "dali"
     if depth == 1 and bands == 1 and kind in (_WHITE_IS_ZERO, _GREY):
         return "dali"
     inks = (

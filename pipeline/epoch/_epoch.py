@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from foveal.pipeline.decode import DecodeMode, Decoder, by_libjpeg, default_num_threads
+from foveal.pipeline.decode import DecodeMode, Decoder, PixelRule, by_libjpeg, default_num_threads
 from foveal.pipeline.epoch._augment import Augment
 from foveal.pipeline.epoch._budget import Budget
 from foveal.pipeline.epoch._join import Batch, Joiner
@@ -53,6 +53,7 @@ class Chain:
     decode: DecodeMode
     memory_budget: int | None
     augment: Augment | None
+    rule: PixelRule
     shuffle: bool
     seed: int
     image_memory: Buffers = field(init=False)
@@ -132,6 +133,7 @@ class Chain:
             self.fields,
             self.bad,
             max_pixels=self.max_pixels,
+            rule=self.rule,
             by_whom=by_libjpeg(self.decode, self.device, self.zoom, self._view(epoch)),
             budget=budget,
             seed=(self.seed, epoch),

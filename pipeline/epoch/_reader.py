@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from foveal.pipeline.decode import DecodeError, EncodedImage, peek
+from foveal.pipeline.decode import DecodeError, EncodedImage, PixelRule, peek
 from foveal.pipeline.epoch._budget import Budget
 from foveal.pipeline.faults import BadSample, BadSamples, TooManyBadSamplesError
 from foveal.pipeline.fields import Fields, Located, MemberError
@@ -68,6 +68,7 @@ class SampleReader:
         fields: What of each sample is wanted.
         bad: Where bad samples are recorded, and what is done about them.
         max_pixels: The most that an image may have, None for no limit.
+        rule: How samples of images become grey levels.
         by_whom: Decides who decodes an image, given its sample's number, and at which scale; None for DALI, at full scale.
         budget: What the images may take in memory, each and together.
         seed: Which samples stand in for bad ones: equal seeds (epoch included), equal choices.
@@ -81,6 +82,7 @@ class SampleReader:
         bad: BadSamples,
         *,
         max_pixels: int | None,
+        rule: PixelRule,
         by_whom: Callable[[EncodedImage, int], EncodedImage] | None,
         budget: Budget,
         seed: tuple[int, int],
@@ -90,6 +92,7 @@ class SampleReader:
         self._fields = fields
         self._bad = bad
         self._max_pixels = max_pixels
+        self._rule = rule
         self._by_whom = by_whom
         self._budget = budget
         self._seed = seed
@@ -139,7 +142,8 @@ class SampleReader:
         return bad
 
     def _encoded(self, sample: Sample, place: Place, ordinal: int) -> Encoded:
-        image = peek(self._fields.encoded_image(sample.members), max_pixels=self._max_pixels)
+        file = self._fields.encoded_image(sample.members)
+        image = peek(file, max_pixels=self._max_pixels, rule=self._rule)
         if self._by_whom is not None:
             image = self._by_whom(image, ordinal)
         self._budget.check(image)

@@ -14,7 +14,33 @@ from foveal.pipeline.fields._spatial_field import SpatialField
 from foveal.shards.naming import INTEGERS
 
 # Extensions of which one among its alternatives makes a field the image.
-_IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "jp2", "pgm", "pnm", "ppm", "tif", "tiff")
+_IMAGE_EXTENSIONS = frozenset(
+    [
+        "jpg",
+        "jpeg",
+        "png",
+        "webp",
+        "bmp",
+        "gif",
+        "tif",
+        "tiff",
+        "pgm",
+        "pnm",
+        "ppm",
+        "pfm",
+        "jp2",
+        "j2k",
+        "jxl",
+        "jls",
+        "jxr",
+        "avif",
+        "heic",
+        "heif",
+        "dcm",
+        "dicom",
+        "lerc",
+    ]
+)
 IMAGE = "jpg;jpeg;png;webp"
 
 # What the loader knows about a sample besides its members.
@@ -110,7 +136,8 @@ def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) 
     """Check the fields that a user asks for.
 
     Args:
-        fields: ``"image"``, member extensions such as ``"cls"`` or ``"json"``, alternatives such as
+        fields: ``"image"``, member extensions such as ``"cls"`` or ``"json"`` (one of an image, else an ``npy``, is the
+            image), alternatives such as
             ``"cls;txt"``, labels that follow the zoom (``Boxes``, ``Points``, ``Mask``), and the loader's own:
             ``__key__``, ``__url__``, ``__index__``, ``__members__``, ``__size__``, ``__valid__``, ``__grid__``,
             ``__saliency__``, ``__view__``.
@@ -127,7 +154,8 @@ def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) 
                 "fields must be member extensions, Boxes, Points, Mask or one of image, "
                 f"{', '.join(OWN_FIELDS)}, got {name!r}."
             )
-    images = [name for name in names if _is_image(name)]
+    # An array is the image if nothing else is.
+    images = [name for name in names if _is_image(name)] or [name for name in names if _is_array(name)]
     if len(images) != 1 or len(set(names)) != len(names):
         raise ValueError(f"fields must name exactly one image and nothing twice, got {names!r}.")
     of_guide = (name for name in names if guide is not None and _is_same_place(name, guide))
@@ -177,6 +205,10 @@ def _is_same_place(name: Field, guide: SpatialField) -> TypeGuard[SpatialField]:
 
 def _is_image(name: Field) -> bool:
     return isinstance(name, str) and any(extension in _IMAGE_EXTENSIONS for extension in _extensions(name))
+
+
+def _is_array(name: Field) -> bool:
+    return isinstance(name, str) and any(kind_of(extension) == "npy" for extension in _extensions(name))
 
 
 def _extensions(name: Field) -> tuple[str, ...]:

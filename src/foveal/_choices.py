@@ -12,5 +12,8 @@ Family = Literal["kernel", "separable", "cdf"]
 DecodeMode = Literal["dali", "auto"]
 """Which decoder decodes an image, as :class:`foveal.pipeline.ZoomLoader` takes it."""
 
+Color = Literal["srgb"]
+"""What colours are converted to by an embedded profile, as :class:`foveal.pipeline.ZoomLoader` takes it."""
+
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 """What the four numbers of a box are, as :class:`foveal.pipeline.Boxes` takes it."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from foveal._choices import Family
+from foveal._choices import Color, Family
 from foveal.tools.console.choices import MAX_PIXELS, Amp
 
 _URLS = "Shards: paths, URLs or patterns, e.g. 'train-{000000..000146}.tar' or 's3://bucket/*.tar'."
@@ -64,6 +64,27 @@ MinZoom = Annotated[
     typer.Option(
         help="Lower bound on local magnification, relative to a uniform resize, e.g. 0.5.",
         show_default=FROM_CHECKPOINT + "no bound",
+    ),
+]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        help="Stored values that become black and white, e.g. -1000:400, or auto for percentiles 1 and 99 of each image.",
+        show_default="0 and what the image's header calls white",
+    ),
+]
+Bands = Annotated[
+    str | None,
+    typer.Option(
+        help="Bands that become red, green and blue, counted from 0, e.g. 3,2,1.",
+        show_default="the first three",
+    ),
+]
+ColorOption = Annotated[
+    Color | None,
+    typer.Option(
+        help="Convert colours to this space, by the profile embedded in each image.",
+        show_default="no conversion",
     ),
 ]
 MaxPixels = Annotated[

@@ -59,7 +59,7 @@ def _ordinal(originals: Shards, zoomed: Shards, pick: int, store: Store) -> int:
 
 
 def _patch_row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> SheetRow:
-    [original] = read_originals(originals, [ordinal])
+    [original] = read_originals(originals, [ordinal], image=job.recipe.image, rule=job.recipe.rule)
     record = json.loads(zoomed.members[RECORD])
     patches = torch.from_numpy(np.stack(_pixels(job, zoomed.members))).permute(0, 3, 1, 2)
     return patch_row(
@@ -73,7 +73,7 @@ def _patch_row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> She
 
 
 def _row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> SheetRow:
-    [original] = read_originals(originals, [ordinal])
+    [original] = read_originals(originals, [ordinal], image=job.recipe.image, rule=job.recipe.rule)
     height, width, _ = original.shape
     kept = json.loads(zoomed.members[RECORD])
     record = ZoomRecord.from_json(kept)

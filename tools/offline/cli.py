@@ -12,6 +12,8 @@ from foveal._choices import BoxFormat, DecodeMode
 from foveal.tools.console.choices import ImageFormat
 from foveal.tools.console.options import (
     BOX_FORMAT,
+    Bands,
+    ColorOption,
     FamilyOption,
     MaxPixels,
     MaxZoom,
@@ -21,6 +23,7 @@ from foveal.tools.console.options import (
     StorageOptions,
     Temperature,
     Urls,
+    Window,
 )
 
 
@@ -84,6 +87,9 @@ def zoom(
         ),
     ] = None,
     max_pixels: MaxPixels = None,
+    window: Window = None,
+    bands: Bands = None,
+    color: ColorOption = None,
     decode: Annotated[
         DecodeMode,
         typer.Option(
@@ -136,6 +142,7 @@ def zoom(
     """
     from rich.console import Console
 
+    from foveal.tools.console.pixel_options import parse_pixels
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.offline.recipe import Recipe
     from foveal.tools.offline.zoom import RunOptions, zoom_shards
@@ -159,6 +166,7 @@ def zoom(
         points=tuple(points or ()),
         masks=tuple(mask or ()),
         decode=decode,
+        rule=parse_pixels(window, bands, color),
         **({} if max_pixels is None else {"max_pixels": max_pixels}),
     )
     options = RunOptions(

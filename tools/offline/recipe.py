@@ -11,7 +11,14 @@ from torch import nn
 
 from foveal import __version__
 from foveal.pipeline import Boxes, Mask, Points
-from foveal.pipeline.decode import MAX_PIXELS, DecodeMode, describe_decoder
+from foveal.pipeline.decode import (
+    MAX_PIXELS,
+    PLAIN,
+    DecodeMode,
+    PixelRule,
+    describe_decoder,
+    describe_formats,
+)
 from foveal.pipeline.fields import IMAGE, BoxFormat, SpatialField, alternatives, kind_of
 from foveal.sampler import SaliencySampler
 from foveal.sampler.grids import Family
@@ -39,6 +46,7 @@ class Recipe:
         masks: Which members are masks of class ids that follow the zoom, each a ``png``.
         max_pixels: The most that an image may have.
         decode: As :class:`foveal.pipeline.ZoomLoader` takes it.
+        rule: How samples become grey levels.
 
     Raises:
         ValueError: Settings that do not go together.
@@ -60,6 +68,7 @@ class Recipe:
     masks: tuple[str, ...] = ()
     max_pixels: int = MAX_PIXELS
     decode: DecodeMode = "auto"
+    rule: PixelRule = PLAIN
 
     def __post_init__(self) -> None:
         if self.saliency == "boxes" and not self.boxes:
@@ -98,18 +107,24 @@ class Recipe:
         boxes = (Boxes(source, format=self.box_format) for source in self.boxes)
         return (*boxes, *map(Points, self.points), *map(Mask, self.masks))
 
+    def _second_decoder(self) -> dict[str, str]:
+        """What reads the image where it may be of a format that DALI does not read, or not right."""
+        usual = set(alternatives(self.image)) <= set(alternatives(IMAGE))
+        return {} if usual else {"formats": describe_formats()}
+
     def fingerprint(self, zoom: nn.Module, device_type: str) -> dict[str, Any]:
         """Return everything that decides how the shards come out, as plain JSON.
 
         The file that the weights came from counts by what is in it, not by its name.
         """
-        settings = {
-            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
-        }
+        given = asdict(self)
+        given |= {name: value for name, value in given.pop("rule").items() if value is not None}
+        settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
         trained = self.saliency not in ("spectral", "uniform", "boxes")
         return {
             "foveal": __version__,
             "decoder": describe_decoder(device_type, self.decode),
+            **self._second_decoder(),
             "encoder": _encoder(self.format),
             "weights": _digest(zoom) if trained else None,
             **settings,

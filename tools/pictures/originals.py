@@ -6,11 +6,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from foveal.pipeline import Boxes, decode
+from foveal.pipeline import Boxes, PixelRule, decode
+from foveal.pipeline.decode import PLAIN
 from foveal.pipeline.fields import MemberError, parse_fields
 from foveal.shards import Sample, ShardError, Shards
-
-_FIELDS = parse_fields(["image"])
 
 
 def spread_evenly(rows: int, samples: int) -> list[int]:
@@ -19,21 +18,30 @@ def spread_evenly(rows: int, samples: int) -> list[int]:
     return picks
 
 
-def encoded_image(sample: Sample) -> bytes:
-    """Return the member that the field "image" means.
+def encoded_image(sample: Sample, image: str = "image") -> bytes:
+    """Return the member that a field means, by default the field "image".
 
     Raises:
         ShardError: There is none.
     """
     try:
-        return _FIELDS.encoded_image(sample.members)
+        return parse_fields([image]).encoded_image(sample.members)
     except MemberError as error:
         raise ShardError(sample.url, sample.key, str(error)) from error
 
 
-def read_originals(shards: Shards, ordinals: Sequence[int]) -> list[UInt8[Tensor, "_height _width 3"]]:
-    """Return these samples' images, decoded as the loader decodes them, on the CPU."""
-    return decode([encoded_image(shards[ordinal]) for ordinal in ordinals])
+def read_originals(
+    shards: Shards, ordinals: Sequence[int], *, image: str = "image", rule: PixelRule = PLAIN
+) -> list[UInt8[Tensor, "_height _width 3"]]:
+    """Return these samples' images, decoded as the loader decodes them, on the CPU.
+
+    Args:
+        shards: Where they are.
+        ordinals: Their numbers.
+        image: The field that the image is.
+        rule: How samples become grey levels.
+    """
+    return decode([encoded_image(shards[ordinal], image) for ordinal in ordinals], rule=rule)
 
 
 def caption_facts(shards: Shards, ordinal: int) -> list[str]:

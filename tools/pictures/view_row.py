@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from foveal.pipeline import Boxes
+from foveal.pipeline import Boxes, PixelRule
+from foveal.pipeline.decode import PLAIN
 from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, warp_boxes
 from foveal.shards import Shards
 from foveal.tools.pictures.originals import read_boxes, read_originals
@@ -11,10 +12,14 @@ from foveal.tools.pictures.sheet import SheetRow, as_picture, magnification
 
 
 def view_row(
-    shards: Shards, ordinal: int, zoom: SaliencySampler | UniformSampler, boxes: Boxes | None
+    shards: Shards,
+    ordinal: int,
+    zoom: SaliencySampler | UniformSampler,
+    boxes: Boxes | None,
+    rule: PixelRule = PLAIN,
 ) -> SheetRow:
     """Return a row of the sheet: a sample as the zoom shows it, beside its original."""
-    [original] = read_originals(shards, [ordinal])
+    [original] = read_originals(shards, [ordinal], rule=rule)
     found = torch.zeros(0, 4) if boxes is None else read_boxes(shards[ordinal], boxes)
     height, width, _ = original.shape
     with torch.no_grad():

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from torch import nn
 
-from foveal.pipeline import Boxes
+from foveal.pipeline import Boxes, PixelRule
+from foveal.pipeline.decode import PLAIN
 from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.shards import Shards
 from foveal.tools.pictures.originals import spread_evenly
@@ -15,13 +16,16 @@ from foveal.tools.pictures.view_row import view_row
 _ROWS = 5
 
 
-def draw_validation(urls: str | Sequence[str], zoom: nn.Module, path: Path) -> None:
+def draw_validation(
+    urls: str | Sequence[str], zoom: nn.Module, path: Path, *, rule: PixelRule = PLAIN
+) -> None:
     """Draw some samples as the zoom sees them now; nothing for samplers whose answer is no image.
 
     Args:
         urls: Shards.
         zoom: In evaluation mode.
         path: The PNG.
+        rule: How samples become grey levels.
     """
     if not isinstance(zoom, SaliencySampler | UniformSampler):
         return
@@ -29,4 +33,4 @@ def draw_validation(urls: str | Sequence[str], zoom: nn.Module, path: Path) -> N
     boxes = None if source is None else Boxes(source)
     with Shards(urls) as shards:
         picks = spread_evenly(_ROWS, len(shards))
-        draw_sheet([view_row(shards, pick, zoom, boxes) for pick in picks], path)
+        draw_sheet([view_row(shards, pick, zoom, boxes, rule) for pick in picks], path)

@@ -10,13 +10,16 @@ import typer
 from foveal.tools.console.choices import TrainZoomName
 from foveal.tools.console.options import (
     AmpOption,
+    Bands,
     BatchSize,
+    ColorOption,
     NumThreads,
     OutSize,
     TrainFamily,
     TrainMaxZoom,
     TrainTemperature,
     Urls,
+    Window,
 )
 
 
@@ -114,6 +117,9 @@ def train(
         ),
     ] = 0,
     num_threads: NumThreads = None,
+    window: Window = None,
+    bands: Bands = None,
+    color: ColorOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in OUT, or start one if there is none.")
     ] = False,
@@ -122,11 +128,13 @@ def train(
     from rich.console import Console
 
     from foveal.pipeline import Augment
+    from foveal.tools.console.pixel_options import parse_pixels
     from foveal.tools.packing.packed import packed
     from foveal.tools.training.options import TrainOptions
     from foveal.tools.training.train import train as train_zoom
 
     augment = Augment(hflip=hflip, vflip=vflip, crop_scale=crop_scale, rotate_deg=rotate_deg)
+    rule = parse_pixels(window, bands, color)
     options = TrainOptions(
         out_size=out_size,
         zoom=zoom,
@@ -149,6 +157,9 @@ def train(
         classes=classes,
         seed=seed,
         num_threads=num_threads,
+        window=rule.window,
+        bands=rule.bands,
+        color=rule.color,
     )
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     shards = packed(urls, console=console)

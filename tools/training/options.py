@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from foveal.pipeline import Augment
+from foveal.pipeline import Augment, Bands, Color, PixelRule, Window
 from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler
 from foveal.sampler.grids import Family
 from foveal.shards import ShardError, Shards
@@ -46,6 +46,9 @@ class TrainOptions:
         log_steps: Steps from one line of ``metrics.jsonl`` to the next.
         checkpoint_steps: Steps from one checkpoint to the next; one more at the end of each epoch.
         num_threads: Threads that decode; None for the processors there are.
+        window: As :class:`foveal.pipeline.ZoomLoader` takes it.
+        bands: Likewise.
+        color: Likewise.
 
     Raises:
         ValueError: An option is out of range.
@@ -74,6 +77,9 @@ class TrainOptions:
     log_steps: int = 20
     checkpoint_steps: int = 500
     num_threads: int | None = None
+    window: Window | None = None
+    bands: Bands | None = None
+    color: Color | None = None
 
     def __post_init__(self) -> None:
         for name in ("out_size", "epochs", "batch_size", "log_steps", "checkpoint_steps"):
@@ -92,6 +98,11 @@ class TrainOptions:
                 raise ValueError(
                     f"{name} must be one of {', '.join(get_args(allowed))}, got {getattr(self, name)!r}."
                 )
+
+    @property
+    def rule(self) -> PixelRule:
+        """How samples become grey levels."""
+        return PixelRule(self.window, self.bands, self.color)
 
     def make_zoom(self) -> SaliencySampler | UniformSampler:
         """Return a new sampler."""

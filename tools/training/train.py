@@ -99,6 +99,9 @@ class _Training:
             seed=self.options.seed,
             device=self.ranks.device,
             num_threads=self.options.num_threads,
+            window=self.options.window,
+            bands=self.options.bands,
+            color=self.options.color,
             **how,
         )
 
@@ -180,7 +183,9 @@ class _Training:
         self.console.print(f"epoch {epoch + 1} of {self.options.epochs}: {told}")
         if self.ranks.rank == 0:
             self.zoom.eval()
-            draw_validation(shown, self.zoom, self.run.folder / f"epoch-{epoch + 1:03d}.png")
+            draw_validation(
+                shown, self.zoom, self.run.folder / f"epoch-{epoch + 1:03d}.png", rule=self.options.rule
+            )
 
 
 def classify(model: nn.Module, images: Tensor, amp: Amp) -> Tensor:

@@ -7,6 +7,7 @@ from foveal.pipeline.decode.formats._helper import (
     FormatError,
     close_helpers,
     decode_by_helper,
+    describe_formats,
     missing,
     size_by_helper,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "chosen_bands",
     "close_helpers",
     "decode_by_helper",
+    "describe_formats",
     "missing",
     "size_by_helper",
     "white_of",

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -42,6 +43,16 @@ class FormatError(Exception):
 def missing(kind: Kind) -> tuple[str, ...]:
     """Return the modules that a format needs and that are not installed."""
     return tuple(name for name in kind.needs if importlib.util.find_spec(name) is None)
+
+
+def describe_formats() -> str:
+    """Return which versions of the second decoder's libraries are installed: others may round otherwise."""
+    names = ("imagecodecs", "pillow-heif", "pydicom", "pylibjpeg", "tifffile")
+    found = []
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return ", ".join(found)
 
 
 def size_by_helper(kind: Kind, file: bytes) -> tuple[int, int, int]:

@@ -1,0 +1,66 @@
+"""Images that a data set has opened or decoded already, as the decoder would give them."""
+
+import io
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from foveal.pipeline.decode._decode_error import DecodeError
+from foveal.pipeline.decode._levels import to_levels
+from foveal.pipeline.decode._pillow import samples_of, turned_upright
+from foveal.pipeline.decode._pixel_rule import PixelRule
+from foveal.pipeline.decode._route import check_bands
+from foveal.pipeline.decode.formats import Samples, as_bands, white_of
+
+
+def encoded_of(image: Image.Image) -> bytes | None:
+    """Return the file of one of Pillow's images that was opened and not yet read; None where it is not the file's any more.
+
+    Pillow reads some files with fewer bits than they have, or another white, and afterwards nothing tells.
+    """
+    stream = image.fp if isinstance(image, ImageFile.ImageFile) else None
+    if stream is None or not getattr(image, "tile", None) or getattr(image, "tell", int)() != 0:
+        return None
+    try:
+        place = stream.tell()
+        stream.seek(0)
+        file = bytes(stream.read())
+        stream.seek(place)
+        with Image.open(io.BytesIO(file)) as again:  # a draft has another size or mode
+            return file if (again.size, again.mode) == (image.size, image.mode) else None
+    except (OSError, ValueError):
+        return None
+
+
+def levels_of_picture(image: Image.Image, rule: PixelRule) -> UInt8[np.ndarray, "_height _width 3"]:
+    """Return the levels of one of Pillow's images, upright by the orientation that it still has.
+
+    Raises:
+        DecodeError: It cannot be read, needs a window, or has not these bands.
+    """
+    check_bands(rule, f"PIL image of mode {image.mode}")
+    try:
+        samples = samples_of(turned_upright(image), color=rule.color)
+    except DecodeError:
+        raise
+    except Exception as error:  # whatever Pillow's plugins run into: one that was opened may be read only now
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise DecodeError(f"is broken: Pillow says {words!r}") from error
+    levels: NDArray[Any] = to_levels(samples, rule.window)
+    return levels if rule.bands is None else levels[..., list(rule.bands)]
+
+
+def levels_of_array(values: NDArray[Any], rule: PixelRule) -> UInt8[np.ndarray, "_height _width 3"]:
+    """Return the levels of an array (height, width) or (height, width, bands): as of a file that stores it.
+
+    Raises:
+        DecodeError: It needs a window, or has not these bands.
+    """
+    try:
+        chosen = as_bands(values, rule.bands)
+    except ValueError as error:
+        raise DecodeError(str(error)) from error
+    return to_levels(Samples(np.ascontiguousarray(chosen), white=white_of(values)), rule.window)
