@@ -36,6 +36,7 @@ from foveal.tools.console.options import (
     UrlsOrNone,
     Window,
 )
+from foveal.tools.explore.cli import explore
 from foveal.tools.offline.cli import zoom
 from foveal.tools.packing.cli import pack
 from foveal.tools.training.cli import train
@@ -49,7 +50,7 @@ app = typer.Typer(
 app.add_typer(bench, name="bench")
 
 # Packages that not every verb needs, and the extra that brings them.
-_EXTRAS = {"matplotlib": "plots", "ray": "ray"}
+_EXTRAS = {"matplotlib": "plots", "ray": "ray", "nicegui": "explore"}
 
 
 def _print_version(*, wanted: bool) -> None:
@@ -250,6 +251,7 @@ def view(
     view_shards(packed(urls, console=console), chosen, out=out, rows=rows, boxes=field, rule=rule)
 
 
+app.command()(explore)
 app.command()(pack)
 app.command()(zoom)
 app.command()(train)

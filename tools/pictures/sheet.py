@@ -21,7 +21,7 @@ _WIDTHS_PX = (462, 462, 308, 308)
 _ROW_PX, _GAP_PX, _MARGIN_PX, _TITLE_PX, _CAPTION_PX = 308, 12, 12, 40, 34
 _DPI = 100
 _GRID_LINES = 16
-_BOX_COLOURS = ("#ffd400", "#00e5ff", "#ff5ad9", "#7cff4f", "#ff7a29", "#b39bff")
+BOX_COLOURS = ("#ffd400", "#00e5ff", "#ff5ad9", "#7cff4f", "#ff7a29", "#b39bff")
 
 
 def _no_boxes() -> Float[np.ndarray, "0 4"]:
@@ -135,7 +135,7 @@ def _draw_grid(cell: Axes, grid: Float[np.ndarray, "rows cols 2"], size: tuple[i
 def _draw_boxes(cell: Axes, boxes: Float[np.ndarray, "count 4"], numbers: Sequence[int]) -> None:
     """Draw boxes, each in the colour of its number, on a dark edge to be legible on anything."""
     for (x0, y0, x1, y1), number in zip(boxes, numbers, strict=True):
-        for width, colour in ((3.0, "black"), (1.6, _BOX_COLOURS[number % len(_BOX_COLOURS)])):
+        for width, colour in ((3.0, "black"), (1.6, BOX_COLOURS[number % len(BOX_COLOURS)])):
             corner = (x0 - 0.5, y0 - 0.5)  # imshow has pixel centres at whole numbers
             cell.add_patch(Rectangle(corner, x1 - x0, y1 - y0, fill=False, linewidth=width, edgecolor=colour))
 

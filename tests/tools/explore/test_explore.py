@@ -1,0 +1,201 @@
+"""The page shows what a loader delivers, and the code under it gives just that."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foveal.sampler import SaliencySampler, SpectralSaliency
+from foveal.shards import ShardError, ShardWriter
+from foveal.tools.explore._looker import Looker
+from foveal.tools.explore._settings import Settings, Source
+from tests.pipeline.making import encode, picture
+
+plots = pytest.importorskip("matplotlib", reason="no matplotlib: pip install '.[plots]'")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Four pictures, the last of them damaged, with boxes; and a checkpoint."""
+    folder = tmp_path_factory.mktemp("explore")
+    with ShardWriter(folder / "a.tar") as writer:
+        for k in range(4):
+            image = encode(picture(k, 200 + 10 * k, 300))
+            boxes = {"boxes": [[20, 30, 90 + k, 120]]}
+            writer.write({"__key__": f"{k}", "jpg": image if k < 3 else image[:40], "json": boxes})
+    path = folder / "zoom.pt"
+    SaliencySampler(64, saliency=SpectralSaliency(), temperature=0.3).save_checkpoint(path)
+    return Source((str(folder / "a.tar"),), boxes="json:boxes", checkpoint=path)
+
+
+any_settings = st.builds(
+    Settings,
+    saliency=st.sampled_from(["spectral", "boxes", "checkpoint", "uniform"]),
+    family=st.sampled_from(["kernel", "separable", "cdf"]),
+    temperature=st.sampled_from([0.2, 0.5, 1.0]),
+    fwhm_cells=st.sampled_from([4.0, 8.0]),
+    max_zoom=st.sampled_from([None, 2.0, 4.0]),
+    min_zoom=st.sampled_from([None, 0.5]),
+    size=st.sampled_from([32, 48]),
+    hflip=st.sampled_from([0.0, 0.5]),
+    rotate_deg=st.sampled_from([0.0, 10.0]),
+    crop_least=st.sampled_from([1.0, 0.5]),
+    epoch=st.integers(0, 3),
+)
+
+
+@settings(max_examples=15)
+@given(chosen=any_settings, number=st.integers(0, 2))
+def test_the_python_gives_the_picture_to_the_bit(source, chosen, number):
+    """Run as it is copied, the script's loader delivers the very pixels that the page shows."""
+    look = Looker(source).look(number, chosen)
+    names = {}
+    exec(compile(chosen.python(source), "page", "exec"), names)
+    with names["loader"] as loader:
+        images = [images for (images,) in loader]
+
+    assert torch.equal(images[number][0], look.zoomed)
+
+
+@pytest.mark.parametrize("saliency", ["spectral", "boxes", "checkpoint", "uniform"])
+def test_the_command_gives_the_picture(source, saliency, tmp_path, monkeypatch):
+    """``foveal zoom`` as it is copied writes the pixels that the page shows, rounded to 256 levels."""
+    import shlex
+
+    from PIL import Image
+
+    from foveal.shards import Shards
+
+    monkeypatch.chdir(tmp_path)
+    chosen = Settings(saliency=saliency, size=48, max_zoom=3.0)
+    words = shlex.split(chosen.command(source))
+    done = subprocess.run(
+        [sys.executable, "-m", "foveal.tools", *words[1:], "--max-bad-fraction", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    members = Shards("zoomed/*.tar")[1].members
+    import io
+
+    written = np.asarray(Image.open(io.BytesIO(next(v for k, v in members.items() if k in ("png", "jpg")))))
+    shown = (Looker(source).look(1, chosen).zoomed.permute(1, 2, 0).numpy() * 255).round()
+
+    assert np.abs(written - shown).max() <= 0.5
+
+
+def test_what_a_pixel_shows(source):
+    """Of a uniform resize each pixel shows as many pixels of the original as there are for it."""
+    look = Looker(source).look(0, Settings(saliency="uniform", size=50))
+
+    assert look.source_px_at(20, 20) == pytest.approx((6.0, 4.0), rel=1e-4)
+
+
+def test_a_bad_sample_has_its_reason(source):
+    """What cannot be decoded is an error that names the sample."""
+    looker = Looker(source)
+
+    with pytest.raises((ShardError, ValueError), match="3"):
+        looker.look(3, Settings())
+    assert looker.look(0, Settings()).original.key == "0"
+
+
+def test_a_number_beyond_the_samples(source):
+    """The page asks for samples by number: one that is not there is refused."""
+    with pytest.raises(ValueError, match=re.escape("number must be in [0, 4), got 4.")):
+        Looker(source).look(4, Settings())
+
+
+def test_augmented_images_have_no_command(source):
+    """``foveal zoom`` does not augment, so no command is shown."""
+    assert replace(Settings(), hflip=0.5).command(source) is None
+
+
+@pytest.fixture
+def page(source):
+    """A running ``foveal explore``: its address."""
+    pytest.importorskip("nicegui", reason="no NiceGUI: pip install '.[explore]'")
+    port = 20000 + os.getpid() % 20000
+    command = [sys.executable, "-m", "foveal.tools", "explore", *source.urls, "--boxes", "json:boxes"]
+    command += ["--saliency", str(source.checkpoint), "--no-open", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
+        try:
+            address = f"http://127.0.0.1:{port}"
+            for _ in range(240):
+                assert server.poll() is None, server.stdout.read()
+                try:
+                    urllib.request.urlopen(address, timeout=5).close()
+                    break
+                except (urllib.error.URLError, TimeoutError):
+                    time.sleep(0.5)
+            yield address
+        finally:
+            server.kill()
+
+
+@pytest.mark.slow
+def test_nothing_else_is_served(page):
+    """Another host's name is refused, and no address leads to a file of this machine."""
+
+    def status(path, host=None):
+        request = urllib.request.Request(page + path, headers={"Host": host} if host else {})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert status("/") == 200
+    assert status("/", host="elsewhere.example") == 400
+    assert status("/etc/passwd") == 404
+    assert status("/..%2f..%2fetc%2fpasswd") == 404
+
+
+@pytest.mark.slow
+def test_in_a_browser(page):
+    """The page loads, a slider changes the picture and the code, a bad sample shows its reason."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install selenium")
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    options = webdriver.ChromeOptions()
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
+        options.add_argument(flag)
+    try:
+        browser = webdriver.Chrome(options=options)
+    except Exception as error:  # noqa: BLE001 - no browser or no driver, in many ways
+        pytest.skip(f"no Chromium with its driver: {error}")
+    with browser:
+        browser.get(page)
+        wait = WebDriverWait(browser, 120, ignored_exceptions=[Exception])
+
+        def zoomed():
+            return browser.find_elements(By.TAG_NAME, "img")[3].get_attribute("src")
+
+        wait.until(lambda _: zoomed().startswith("data:image/png"))
+        first, text = zoomed(), browser.find_element(By.TAG_NAME, "body").text
+        assert "Sample 0 of 4: 0, 300 × 200 pixels, 1 of 1 boxes" in text
+        assert "temperature=0.5" in text
+        thumb = browser.find_element(
+            By.CSS_SELECTOR, '[data-setting="temperature"] [tabindex="0"], [data-setting="temperature"]'
+        )
+        thumb.send_keys(Keys.ARROW_LEFT)
+        wait.until(lambda _: zoomed() != first)
+        wait.until(lambda _: "temperature=0.45" in browser.find_element(By.TAG_NAME, "body").text)
+        number = browser.find_element(By.CSS_SELECTOR, 'input[type="number"]')
+        number.send_keys(Keys.CONTROL, "a")
+        number.send_keys("3", Keys.TAB)
+        wait.until(lambda _: "Sample 3 of 4" in browser.find_element(By.TAG_NAME, "body").text)
+        assert "a.tar" in browser.find_element(By.TAG_NAME, "body").text

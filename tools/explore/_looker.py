@@ -1,0 +1,144 @@
+"""One sample as a zoom shows it, at once: an image is decoded when it is first looked at, and then kept."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from foveal.pipeline import Boxes
+from foveal.pipeline.fields import warp_labels
+from foveal.sampler import UniformSampler
+from foveal.shards import Shards
+from foveal.tools.explore._settings import Settings, Source
+from foveal.tools.pictures.originals import read_boxes, read_originals
+
+# Images that are kept decoded: the one that is shown, and its neighbours.
+_KEPT = 3
+# The original is drawn no larger than this, in pixels.
+SHOWN_PX = 640
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A decoded sample.
+
+    Attributes:
+        key: Its key.
+        image: Upright, RGB.
+        small: A copy of at most ``SHOWN_PX`` pixels a side, to draw.
+        boxes: (x0, y0, x1, y1) in pixels of the image.
+    """
+
+    key: str
+    image: UInt8[Tensor, "height width 3"]
+    small: UInt8[np.ndarray, "rows cols 3"]
+    boxes: Float[Tensor, "count 4"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the page shows of a sample.
+
+    Attributes:
+        original: The sample.
+        zoomed: RGB in [0, 1], exactly what a loader delivers.
+        uniform: The whole image at the same size.
+        grid: Where each output pixel looks: (x, y) in [-1, 1] of the original.
+        saliency: What drew the grid.
+        boxes: Those boxes that the zoomed image shows, in its pixels.
+        kept: Which of the original's boxes they are.
+    """
+
+    original: Original
+    zoomed: Float[Tensor, "3 height width"]
+    uniform: Float[Tensor, "3 height width"]
+    grid: Float[np.ndarray, "height width 2"]
+    saliency: Float[np.ndarray, "rows cols"]
+    boxes: Float[np.ndarray, "kept 4"]
+    kept: list[int]
+
+    def source_px_at(self, row: int, col: int) -> tuple[float, float]:
+        """Return the width and height in source pixels of what an output pixel shows."""
+        height, width, _ = self.original.image.shape
+        steps = np.gradient(self.grid, axis=(0, 1))
+        down, across = (step[row, col] * (width / 2, height / 2) for step in steps)
+        return float(np.hypot(*across)), float(np.hypot(*down))
+
+
+class Looker:
+    """Looks at the samples of some shards. Any number of threads may ask.
+
+    Args:
+        source: Which shards, and where their boxes are.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._shards = Shards(source.urls)
+        self._boxes = Boxes(source.boxes, format=source.box_format) if source.boxes else None
+        self._kept: OrderedDict[int, Original] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Return how many samples there are."""
+        return len(self._shards)
+
+    def look(self, number: int, settings: Settings) -> Look:
+        """Zoom a sample.
+
+        Raises:
+            DataError: The sample is bad; the message has the reason.
+            ValueError: A setting makes no sense.
+        """
+        original = self._original(number)
+        zoom = settings.zoom(self.source)
+        height, width, _ = original.image.shape
+        views = self._views(number, settings, (height, width))
+        told: dict[str, Any] = {} if views is None else {"views": views}
+        with torch.no_grad():
+            uniform = UniformSampler(settings.size)([original.image], **told)
+            if getattr(zoom, "boxes_from", None) is not None:
+                told["boxes"] = [original.boxes / torch.tensor([width, height, width, height])]
+            zoomed = zoom([original.image], **told)
+        field = self._boxes or Boxes("json:boxes")
+        seen = warp_labels([field], [{field: original.boxes}], zoomed.grid, [(height, width)], views=views)[
+            field
+        ]
+        return Look(
+            original,
+            zoomed.images[0],
+            uniform.images[0],
+            zoomed.grid[0].numpy(),
+            zoomed.saliency[0, 0].numpy(),
+            seen.boxes[0].numpy(),
+            seen.kept[0].tolist(),
+        )
+
+    def _views(self, number: int, settings: Settings, size: tuple[int, int]) -> Tensor | None:
+        augment = settings.augment
+        return None if augment is None else augment.view(size, (0, settings.epoch, number))[None]
+
+    def _original(self, number: int) -> Original:
+        with self._lock:
+            if number not in self._kept:
+                self._kept[number] = self._read(number)
+                while len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(number)
+            return self._kept[number]
+
+    def _read(self, number: int) -> Original:
+        if not 0 <= number < len(self):
+            raise ValueError(f"number must be in [0, {len(self)}), got {number!r}.")
+        [image] = read_originals(self._shards, [number])
+        sample = self._shards[number]
+        boxes = torch.zeros(0, 4) if self._boxes is None else read_boxes(sample, self._boxes)
+        small = Image.fromarray(image.numpy())
+        small.thumbnail((SHOWN_PX, SHOWN_PX), Image.Resampling.BOX, reducing_gap=2.0)
+        return Original(sample.key, image, np.asarray(small), boxes)

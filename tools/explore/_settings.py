@@ -1,0 +1,140 @@
+"""What is set on the page, and the lines of code that give the same images."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from foveal.pipeline import Augment, BoxFormat
+from foveal.sampler import Family, SaliencySampler, UniformSampler
+from foveal.tools.console.choose_zoom import choose_zoom
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is looked at, given once on the command line.
+
+    Attributes:
+        urls: The shards.
+        boxes: Where each sample's boxes are, such as ``"json:boxes"``; None for none.
+        box_format: What the four numbers of a box are.
+        checkpoint: A file that ``foveal train`` wrote; None for none.
+    """
+
+    urls: tuple[str, ...]
+    boxes: str | None = None
+    box_format: BoxFormat = "xyxy"
+    checkpoint: Path | None = None
+
+    @property
+    def saliencies(self) -> list[str]:
+        """Names of the saliency sources that the page offers."""
+        there = {"spectral": True, "boxes": self.boxes, "checkpoint": self.checkpoint, "uniform": True}
+        return [name for name, given in there.items() if given]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be turned on the page.
+
+    Attributes:
+        saliency: One of :attr:`Source.saliencies`.
+        family: How a grid is made of the saliency.
+        temperature: What the saliency's logits are divided by: below 1 zooms harder.
+        fwhm_cells: Width of the Gaussian that attracts, in cells of the saliency map; without meaning for "cdf".
+        max_zoom: Upper bound on local magnification; None for no bound.
+        min_zoom: Lower bound on it; None for no bound.
+        size: Height and width of the zoomed image, in pixels.
+        hflip, rotate_deg, crop_least: Of the augmentation: chance of mirroring, largest turn in degrees, least area of a crop.
+        epoch: Which of the random views is shown.
+    """
+
+    saliency: str = "spectral"
+    family: Family = "kernel"
+    temperature: float = 0.5
+    fwhm_cells: float = 8.0
+    max_zoom: float | None = 4.0
+    min_zoom: float | None = None
+    size: int = 224
+    hflip: float = 0.0
+    rotate_deg: float = 0.0
+    crop_least: float = 1.0
+    epoch: int = 0
+
+    @property
+    def augment(self) -> Augment | None:
+        """The random views; None if all of them are the whole image."""
+        crop = None if self.crop_least >= 1 else (self.crop_least, 1.0)
+        chosen = Augment(hflip=self.hflip, rotate_deg=self.rotate_deg, crop_scale=crop)
+        return None if chosen == Augment() else chosen
+
+    def zoom(self, source: Source) -> SaliencySampler | UniformSampler:
+        """Return the sampler that is set, frozen."""
+        saliency = str(source.checkpoint) if self.saliency == "checkpoint" else self.saliency
+        return choose_zoom(self.size, saliency, boxes_from=source.boxes, **self._options)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        own = ("family", "temperature", "fwhm_cells", "max_zoom", "min_zoom")
+        return {name: getattr(self, name) for name in own}
+
+    def python(self, source: Source) -> str:
+        """Return a script whose loader gives the images that the page shows."""
+        given = ", ".join(f"{name}={value!r}" for name, value in self._options.items() if value is not None)
+        match self.saliency:
+            case "uniform":
+                names, zoom = ["UniformSampler"], f"UniformSampler({self.size})"
+            case "checkpoint":
+                path, names = str(source.checkpoint), ["SaliencySampler"]
+                zoom = f"SaliencySampler.from_checkpoint({path!r}, out_size={self.size}, {given}).eval().requires_grad_(False)"
+            case "boxes":
+                names = ["BoxSaliency", "SaliencySampler"]
+                zoom = f"SaliencySampler({self.size}, saliency=BoxSaliency({source.boxes!r}), {given})"
+            case _:
+                names = ["SaliencySampler", "SpectralSaliency"]
+                zoom = f"SaliencySampler({self.size}, saliency=SpectralSaliency(), {given})"
+        options = ['batch_size=1, fields=("image",), decode="dali"']
+        if self.augment is not None:
+            options.append(f"augment={_short(self.augment)}")
+        doors = ["Augment, ZoomLoader" if self.augment is not None else "ZoomLoader", ", ".join(names)]
+        last = [f"loader.set_epoch({self.epoch})"] if self.augment is not None else []
+        return "\n".join(
+            [
+                f"from foveal.pipeline import {doors[0]}",
+                f"from foveal.sampler import {doors[1]}",
+                "",
+                f"zoom = {zoom}",
+                f"loader = ZoomLoader({list(source.urls)!r}, zoom, {', '.join(options)})",
+                *last,
+            ]
+        )
+
+    def command(self, source: Source) -> str | None:
+        """Return the ``foveal zoom`` that writes these images; None if they are augmented, which it cannot do."""
+        if self.augment is not None:
+            return None
+        saliency = str(source.checkpoint) if self.saliency == "checkpoint" else self.saliency
+        words = ["foveal", "zoom", *source.urls, "--out", "zoomed", "--size", str(self.size)]
+        words += ["--saliency", saliency]
+        if self.saliency != "uniform":
+            words += [
+                w for name, value in self._options.items() if value is not None for w in _option(name, value)
+            ]
+        if source.boxes is not None:
+            words += ["--boxes", source.boxes, "--box-format", source.box_format]
+        return shlex.join([*words, "--format", "png"])
+
+
+def _option(name: str, value: object) -> Sequence[str]:
+    return f"--{name.replace('_', '-')}", str(value)
+
+
+def _short(augment: Augment) -> str:
+    """Return the call that makes it, without what is as by default."""
+    plain = Augment()
+    chosen = [field.name for field in fields(augment)]
+    given = {
+        name: getattr(augment, name) for name in chosen if getattr(augment, name) != getattr(plain, name)
+    }
+    return f"Augment({', '.join(f'{name}={value!r}' for name, value in given.items())})"
