@@ -11,10 +11,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from foveal.pipeline import Boxes
+from foveal.pipeline import Boxes, DecodeError
 from foveal.pipeline.fields import warp_labels
 from foveal.sampler import UniformSampler
-from foveal.shards import Shards
+from foveal.shards import ShardError, Shards
 from foveal.tools.explore._settings import Settings, Source
 from foveal.tools.pictures.originals import read_boxes, read_originals
 
@@ -136,8 +136,11 @@ class Looker:
     def _read(self, number: int) -> Original:
         if not 0 <= number < len(self):
             raise ValueError(f"number must be in [0, {len(self)}), got {number!r}.")
-        [image] = read_originals(self._shards, [number])
         sample = self._shards[number]
+        try:
+            [image] = read_originals(self._shards, [number])
+        except DecodeError as error:
+            raise ShardError(sample.url, sample.key, str(error)) from error
         boxes = torch.zeros(0, 4) if self._boxes is None else read_boxes(sample, self._boxes)
         small = Image.fromarray(image.numpy())
         small.thumbnail((SHOWN_PX, SHOWN_PX), Image.Resampling.BOX, reducing_gap=2.0)

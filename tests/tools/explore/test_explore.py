@@ -54,7 +54,7 @@ any_settings = st.builds(
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(chosen=any_settings, number=st.integers(0, 2))
 def test_the_python_gives_the_picture_to_the_bit(source, chosen, number):
     """Run as it is copied, the script's loader delivers the very pixels that the page shows."""
@@ -106,7 +106,7 @@ def test_a_bad_sample_has_its_reason(source):
     """What cannot be decoded is an error that names the sample."""
     looker = Looker(source)
 
-    with pytest.raises((ShardError, ValueError), match="3"):
+    with pytest.raises(ShardError, match="a.tar: 3: image 0 is broken"):
         looker.look(3, Settings())
     assert looker.look(0, Settings()).original.key == "0"
 
