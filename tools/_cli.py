@@ -24,6 +24,7 @@ from foveal.tools.console.options import (
     BatchSize,
     ColorOption,
     FamilyOption,
+    FwhmCells,
     MaxPixels,
     MaxZoom,
     MinZoom,
@@ -212,6 +213,7 @@ def view(
     saliency: SaliencyOption = "spectral",
     family: FamilyOption = None,
     temperature: Temperature = None,
+    fwhm_cells: FwhmCells = None,
     max_zoom: MaxZoom = None,
     min_zoom: MinZoom = None,
     boxes: Annotated[
@@ -242,6 +244,7 @@ def view(
         boxes_from=boxes,
         family=family,
         temperature=temperature,
+        fwhm_cells=fwhm_cells,
         max_zoom=max_zoom,
         min_zoom=min_zoom,
     )

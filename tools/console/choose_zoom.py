@@ -1,5 +1,6 @@
 """The zoom that a command line describes."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,12 @@ from foveal.sampler import (
 )
 from foveal.sampler.zooms import is_checkpoint
 
-# Sharper than the sampler's own: saliency that was not trained for a zoom is too even for one.
-_TEMPERATURE = 0.5
+# What stands for no bound where None stands for the default.
+_NO_BOUND = {"max_zoom": math.inf, "min_zoom": 0.0}
+
+# Sharper than the sampler's own: saliency that was not trained for a zoom is too even for one. The bound keeps a lone bright
+# spot from taking the whole image.
+_UNTRAINED: dict[str, Any] = {"temperature": 0.5, "max_zoom": 4.0}
 
 
 def choose_patches(out_size: int, saliency: str, count: int) -> PatchSampler:
@@ -57,23 +62,27 @@ def choose_zoom(
             ``state_dict`` of a :class:`SaliencyNet`, :class:`ResNet18Saliency` (which then looks at 224 x 224 pixels) or
             :class:`NJetSaliencyNet`, or of a sampler that has one.
         boxes_from: Where a sample's boxes are, for ``"boxes"``.
-        **options: The other arguments of :class:`SaliencySampler`. None stands for what the file says, and where it says
-            nothing, for a temperature of 0.5 and the defaults.
+        **options: The other arguments of :class:`SaliencySampler`. None stands for what the file says; without a file, for a
+            temperature of 0.5, a ``max_zoom`` of 4, and the defaults. ``math.inf`` as ``max_zoom`` is no bound, nor is 0 as ``min_zoom``.
 
     Raises:
         ValueError: ``saliency`` is none of them, or an option is out of range.
     """
     if saliency == "uniform":
         return UniformSampler(out_size)
-    chosen = {name: value for name, value in options.items() if value is not None}
+    chosen = {
+        name: None if value == _NO_BOUND.get(name) else value
+        for name, value in options.items()
+        if value is not None
+    }
     if _is_checkpoint(Path(saliency)):
         # The images are to be looked at, or written.
         plain: dict[str, Any] = {"mean": None, "std": None, "dtype": None, "channels_last": False}
         zoom = SaliencySampler.from_checkpoint(saliency, out_size=out_size, **plain, **chosen)
     else:
         network = _network(saliency, boxes_from)
-        look = {"lowres_size": (224, 224)} if isinstance(network, ResNet18Saliency) else {}
-        zoom = SaliencySampler(out_size, saliency=network, **{"temperature": _TEMPERATURE, **look, **chosen})
+        look: dict[str, Any] = {"lowres_size": (224, 224)} if isinstance(network, ResNet18Saliency) else {}
+        zoom = SaliencySampler(out_size, saliency=network, **{**_UNTRAINED, **look, **chosen})
     return zoom.eval().requires_grad_(requires_grad=False)
 
 

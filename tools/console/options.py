@@ -57,7 +57,18 @@ _TEMPERATURE = "Softmax temperature of the saliency; lower values zoom harder."
 Temperature = Annotated[float | None, typer.Option(help=_TEMPERATURE, show_default=FROM_CHECKPOINT + "0.5")]
 TrainTemperature = Annotated[float, typer.Option(help=_TEMPERATURE)]
 _MAX_ZOOM = "Upper bound on local magnification, relative to a uniform resize."
-MaxZoom = Annotated[float | None, typer.Option(help=_MAX_ZOOM, show_default=FROM_CHECKPOINT + "no bound")]
+MaxZoom = Annotated[
+    float | None,
+    typer.Option(help=_MAX_ZOOM + " inf is no bound.", show_default=FROM_CHECKPOINT + "4"),
+]
+FwhmCells = Annotated[
+    float | None,
+    typer.Option(
+        help="Width of the Gaussian that pulls points towards salient places (full width at half maximum), in cells of "
+        "the saliency map; cdf has none.",
+        show_default=FROM_CHECKPOINT + "8",
+    ),
+]
 TrainMaxZoom = Annotated[float, typer.Option(help=_MAX_ZOOM)]
 MinZoom = Annotated[
     float | None,

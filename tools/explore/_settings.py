@@ -1,5 +1,6 @@
 """What is set on the page, and the lines of code that give the same images."""
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -72,16 +73,24 @@ class Settings:
     def zoom(self, source: Source) -> SaliencySampler | UniformSampler:
         """Return the sampler that is set, frozen."""
         saliency = str(source.checkpoint) if self.saliency == "checkpoint" else self.saliency
-        return choose_zoom(self.size, saliency, boxes_from=source.boxes, **self._options)
+        return choose_zoom(self.size, saliency, boxes_from=source.boxes, **self._in_full)
 
     @property
     def _options(self) -> dict[str, Any]:
         own = ("family", "temperature", "fwhm_cells", "max_zoom", "min_zoom")
         return {name: getattr(self, name) for name in own}
 
+    @property
+    def _in_full(self) -> dict[str, Any]:
+        """The same where None would stand for what a checkpoint says."""
+        return self._options | {"max_zoom": self.max_zoom or math.inf, "min_zoom": self.min_zoom or 0.0}
+
     def python(self, source: Source) -> str:
         """Return a script whose loader gives the images that the page shows."""
-        given = ", ".join(f"{name}={value!r}" for name, value in self._options.items() if value is not None)
+        named = self._options.items()
+        given = ", ".join(
+            f"{name}={value!r}" for name, value in named if value is not None or self.saliency == "checkpoint"
+        )
         match self.saliency:
             case "uniform":
                 names, zoom = ["UniformSampler"], f"UniformSampler({self.size})"
@@ -115,15 +124,13 @@ class Settings:
         if self.augment is not None:
             return None
         saliency = str(source.checkpoint) if self.saliency == "checkpoint" else self.saliency
-        words = ["foveal", "zoom", *source.urls, "--out", "zoomed", "--size", str(self.size)]
+        words = ["foveal", "zoom", *source.urls, "--out", "zoomed", "--out-size", str(self.size)]
         words += ["--saliency", saliency]
         if self.saliency != "uniform":
-            words += [
-                w for name, value in self._options.items() if value is not None for w in _option(name, value)
-            ]
+            words += [word for name, value in self._in_full.items() for word in _option(name, value)]
         if source.boxes is not None:
             words += ["--boxes", source.boxes, "--box-format", source.box_format]
-        return shlex.join([*words, "--format", "png"])
+        return shlex.join([*words, "--decode", "dali", "--format", "png"])
 
 
 def _option(name: str, value: object) -> Sequence[str]:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from foveal.tools.console.options import BoxFormat, Urls
+from foveal._choices import BoxFormat
+from foveal.tools.console.options import BOX_FORMAT, Urls
 
 
 def explore(
@@ -24,7 +25,7 @@ def explore(
         str | None,
         typer.Option(help="Where each sample's boxes are, e.g. json:boxes: drawn, and offered as saliency."),
     ] = None,
-    box_format: Annotated[BoxFormat, typer.Option(help="What the four numbers of a box are.")] = "xyxy",
+    box_format: Annotated[BoxFormat, typer.Option(help=BOX_FORMAT)] = "xyxy",
     host: Annotated[
         str,
         typer.Option(

@@ -15,6 +15,7 @@ from foveal.tools.console.options import (
     Bands,
     ColorOption,
     FamilyOption,
+    FwhmCells,
     MaxPixels,
     MaxZoom,
     MinZoom,
@@ -47,6 +48,7 @@ def zoom(
     saliency: SaliencyOption = "spectral",
     family: FamilyOption = None,
     temperature: Temperature = None,
+    fwhm_cells: FwhmCells = None,
     max_zoom: MaxZoom = None,
     min_zoom: MinZoom = None,
     image: Annotated[
@@ -158,6 +160,7 @@ def zoom(
         saliency=saliency,
         family=family,
         temperature=temperature,
+        fwhm_cells=fwhm_cells,
         max_zoom=max_zoom,
         min_zoom=min_zoom,
         image=image,

@@ -37,8 +37,9 @@ class Recipe:
         saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, or a file of weights.
         family: How points are drawn to what matters; None for what the file of weights says, or ``"kernel"``.
         temperature: Below 1 zooms harder; None for what the file of weights says, or 0.5.
-        max_zoom: No step finer than this; None for what the file of weights says, or no bound.
-        min_zoom: No step coarser than this; likewise.
+        fwhm_cells: Width of attraction, in cells of the saliency map; None for what the file of weights says, or 8.
+        max_zoom: Upper bound on magnification, ``math.inf`` for none; None for what the file of weights says, or 4.
+        min_zoom: Lower bound on it; None for what the file of weights says, or no bound.
         image: The member to zoom, alternatives with ``;``.
         boxes: Where boxes are that follow the zoom, such as ``"json:boxes"``.
         box_format: What four numbers of a box are, in and out.
@@ -59,6 +60,7 @@ class Recipe:
     saliency: str = "spectral"
     family: Family | None = None
     temperature: float | None = None
+    fwhm_cells: float | None = None
     max_zoom: float | None = None
     min_zoom: float | None = None
     image: str = IMAGE
@@ -118,6 +120,7 @@ class Recipe:
         The file that the weights came from counts by what is in it, not by its name.
         """
         given = asdict(self)
+        del given["fwhm_cells"]  # the zoom's own says it, if there is one
         given |= {name: value for name, value in given.pop("rule").items() if value is not None}
         settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
         trained = self.saliency not in ("spectral", "uniform", "boxes")

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foveal.sampler import SaliencySampler, SpectralSaliency
+from foveal.sampler import SaliencyNet, SaliencySampler
 from foveal.shards import ShardError, ShardWriter
 from foveal.tools.explore._looker import Looker
 from foveal.tools.explore._settings import Settings, Source
@@ -24,18 +24,30 @@ from tests.pipeline.making import encode, picture
 plots = pytest.importorskip("matplotlib", reason="no matplotlib: pip install '.[plots]'")
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """Four pictures, the last of them damaged, with boxes; and a checkpoint."""
-    folder = tmp_path_factory.mktemp("explore")
+def write(folder, damaged):
+    """Three pictures with boxes, perhaps a damaged fourth, and a checkpoint."""
     with ShardWriter(folder / "a.tar") as writer:
-        for k in range(4):
+        for k in range(3 + damaged):
             image = encode(picture(k, 200 + 10 * k, 300))
             boxes = {"boxes": [[20, 30, 90 + k, 120]]}
             writer.write({"__key__": f"{k}", "jpg": image if k < 3 else image[:40], "json": boxes})
     path = folder / "zoom.pt"
-    SaliencySampler(64, saliency=SpectralSaliency(), temperature=0.3).save_checkpoint(path)
+    SaliencySampler(
+        64, saliency=SaliencyNet(contrast=0.5), temperature=0.3, max_zoom=3.0, min_zoom=0.4
+    ).save_checkpoint(path)
     return Source((str(folder / "a.tar"),), boxes="json:boxes", checkpoint=path)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Good samples."""
+    return write(tmp_path_factory.mktemp("explore"), damaged=False)
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory):
+    """The last one is bad."""
+    return write(tmp_path_factory.mktemp("explore"), damaged=True)
 
 
 any_settings = st.builds(
@@ -54,7 +66,7 @@ any_settings = st.builds(
 )
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(chosen=any_settings, number=st.integers(0, 2))
 def test_the_python_gives_the_picture_to_the_bit(source, chosen, number):
     """Run as it is copied, the script's loader delivers the very pixels that the page shows."""
@@ -90,9 +102,9 @@ def test_the_command_gives_the_picture(source, saliency, tmp_path, monkeypatch):
     import io
 
     written = np.asarray(Image.open(io.BytesIO(next(v for k, v in members.items() if k in ("png", "jpg")))))
-    shown = (Looker(source).look(1, chosen).zoomed.permute(1, 2, 0).numpy() * 255).round()
+    shown = Looker(source).look(1, chosen).zoomed.permute(1, 2, 0).numpy() * 255
 
-    assert np.abs(written - shown).max() <= 0.5
+    assert np.abs(written - shown).max() <= 0.5 + 1e-3
 
 
 def test_what_a_pixel_shows(source):
@@ -102,19 +114,19 @@ def test_what_a_pixel_shows(source):
     assert look.source_px_at(20, 20) == pytest.approx((6.0, 4.0), rel=1e-4)
 
 
-def test_a_bad_sample_has_its_reason(source):
+def test_a_bad_sample_has_its_reason(damaged):
     """What cannot be decoded is an error that names the sample."""
-    looker = Looker(source)
+    looker = Looker(damaged)
 
-    with pytest.raises(ShardError, match="a.tar: 3: image 0 is broken"):
+    with pytest.raises(ShardError, match=r"a\.tar: 3: image 0 is broken"):
         looker.look(3, Settings())
     assert looker.look(0, Settings()).original.key == "0"
 
 
 def test_a_number_beyond_the_samples(source):
     """The page asks for samples by number: one that is not there is refused."""
-    with pytest.raises(ValueError, match=re.escape("number must be in [0, 4), got 4.")):
-        Looker(source).look(4, Settings())
+    with pytest.raises(ValueError, match=re.escape("number must be in [0, 3), got 3.")):
+        Looker(source).look(3, Settings())
 
 
 def test_augmented_images_have_no_command(source):
@@ -123,12 +135,12 @@ def test_augmented_images_have_no_command(source):
 
 
 @pytest.fixture
-def page(source):
+def page(damaged):
     """A running ``foveal explore``: its address."""
     pytest.importorskip("nicegui", reason="no NiceGUI: pip install '.[explore]'")
     port = 20000 + os.getpid() % 20000
-    command = [sys.executable, "-m", "foveal.tools", "explore", *source.urls, "--boxes", "json:boxes"]
-    command += ["--saliency", str(source.checkpoint), "--no-open", "--port", str(port)]
+    command = [sys.executable, "-m", "foveal.tools", "explore", *damaged.urls, "--boxes", "json:boxes"]
+    command += ["--saliency", str(damaged.checkpoint), "--no-open", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
         try:
             address = f"http://127.0.0.1:{port}"
