@@ -1,11 +1,7 @@
 """The loader: shards in, zoomed batches out."""
 
-import contextlib
-import ctypes
 import functools
 import os
-import warnings
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -16,11 +12,15 @@ from torch import nn
 
 from foveal.pipeline.decode import MAX_PIXELS, Bands, Color, DecodeMode, PixelRule, Window, as_decode_mode
 from foveal.pipeline.epoch import (
+    AtWork,
     Augment,
     Batch,
     BatchPlan,
     Chain,
+    EpochIterator,
     LastBatch,
+    Place,
+    Position,
     check_augment,
     identity,
     make_state,
@@ -31,7 +31,7 @@ from foveal.pipeline.faults import BadSample, BadSamples, OnBad
 from foveal.pipeline.fields import Field, guide_of, parse_fields
 from foveal.pipeline.flow import LoaderStats, choose_device
 from foveal.sampler import ZoomNeeds
-from foveal.shards import Shards, ShardWarning
+from foveal.shards import Shards
 from foveal.shards.naming import parse_size
 
 
@@ -39,10 +39,15 @@ class ZoomLoader:
     """Batches of zoomed images out of WebDataset shards.
 
     Reads, decodes, looks (the zoom's saliency at low resolution) and samples in the background,
-    and delivers tuples in the order of ``fields``. Iterate it as often as you like; each pass is an
-    epoch. When gradients are enabled and the zoom has parameters that require them as an epoch begins,
-    zooming runs in the foreground with the current weights, and the batch carries the graph:
-    ``loss.backward()`` reaches the saliency network. Otherwise zooming runs ahead as well.
+    and delivers tuples in the order of ``fields``. Iterate it as often as you like; each complete pass is an
+    epoch, which is over when its last batch has been delivered. When gradients are enabled and the zoom has parameters that
+    require them as an epoch begins, zooming runs in the foreground with the current weights, and the batch carries the
+    graph: ``loss.backward()`` reaches the saliency network. Otherwise zooming runs ahead as well.
+
+    Iterators are independent of each other, as those of a ``DataLoader`` are: ``next(iter(loader))`` inside a loop draws a
+    batch and leaves the loop alone. With ``shuffle``, each iterator of an epoch has an order of its own, so a loop that leaves
+    early and begins again sees other batches. On several ranks all iterators of an epoch have the same order, as with a
+    ``DistributedSampler``. Two iterators work ahead at a time; further ones rest until they are asked for a batch.
 
     Equal arguments give equal batches, bit for bit on one device, whatever ``num_threads`` and ``prefetch_factor``
     are. With another batch size images may differ by rounding, where torch's convolutions compute a lone image another
@@ -175,10 +180,8 @@ class ZoomLoader:
         self._bad = BadSamples(on_bad, max_bad_fraction, quarantine, asked=self.fields.asked)
         self._shuffle = shuffle
         self._seed = seed
-        self._epoch = 0
-        self._position = 0  # in this epoch, what all ranks together have had
-        self._resume_at = 0  # where the next iterator begins
-        self._running: weakref.ref[_Epoch] | None = None
+        self._position = Position(Place())
+        self._at_work = AtWork()
         budget = None if memory_budget is None else parse_size("memory_budget", memory_budget)
         place = place_among_ranks(rank, world_size)
         BatchPlan(0, batch_size, *place, last_batch)  # refuses bad arguments before shards are opened
@@ -209,12 +212,9 @@ class ZoomLoader:
         return len(self._plan)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Begin the epoch, or go on in it after ``load_state_dict``. One that is still being iterated ends."""
-        self._stop()
-        self._position, self._resume_at = self._resume_at, 0
-        epoch = _Epoch(self, replace(self._plan, start=self._position))
-        self._running = weakref.ref(epoch)
-        return epoch
+        """Begin the epoch, or go on in it after ``load_state_dict``. Other iterators go on beside this one."""
+        self._settle()
+        return EpochIterator(self._chain, self._plan, self._position, self._at_work)
 
     @property
     def bad_samples(self) -> list[BadSample]:
@@ -223,52 +223,60 @@ class ZoomLoader:
 
     @property
     def epoch(self) -> int:
-        """The epoch that iterating begins; a complete pass moves on to the next."""
-        return self._epoch
+        """The epoch that the loader is in, and that iterating begins; an epoch's last batch moves on to the next."""
+        self._settle()
+        return self._position.place.epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, and with it the order, that iterating begins; the present one leaves all as it is."""
+        """Choose the epoch, and with it the order, that the next iterator begins.
+
+        For the present epoch that is its first order again, or after ``load_state_dict`` the place that was loaded.
+        Iterators that are under way go on; those of another epoch do not move the loader's place any more.
+        """
         if epoch < 0:
             raise ValueError(f"epoch must be at least 0, got {epoch!r}.")
-        if epoch != self._epoch:
-            self._epoch, self._position, self._resume_at = epoch, 0, 0
+        if epoch != self.epoch:
+            self._position = Position(Place(epoch))
+        self._position.begin_again()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place after the last batch that was delivered, as plain JSON.
 
         Batches that are ready ahead do not count. After an epoch's last batch it is the beginning of the next epoch.
         The same on every rank that has had as many batches.
+
+        Of several iterators that are under way it is the place of one. A single batch that is drawn beside a loop leaves it
+        at the loop's place; the second batch in a row moves it to the iterator that delivered both.
         """
-        return make_state(**self._normal(self._epoch, self._position), of=self._identity)
+        self._settle()
+        return make_state(self._position.place, of=self._identity)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved place: the next iterator begins with the sample that would have come.
 
         The number of ranks and the batch size may differ from those of the loader that was saved: the order of the
-        samples is the same. ``len`` remains that of a whole epoch.
+        samples is the same. ``len`` remains that of a whole epoch. Iterators that are under way go on, but do not move the
+        loader's place any more.
 
         Raises:
             ValueError: The state is of other shards, another seed or order, or a newer version.
         """
-        place = read_state(state, of=self._identity)
-        self._stop()
-        normal = self._normal(*place)
-        self._epoch = normal["epoch"]
-        self._position = self._resume_at = normal["position"]
+        self._position = Position(read_state(state, of=self._identity), resume=True)
+
+    def _settle(self) -> None:
+        """Move on to the next epoch where no batch of this one is left, as after loading a state with another batch size."""
+        place = self._position.place
+        if place.position and not len(replace(self._plan, start=place.position)):
+            self._position.finished(place.epoch)
 
     @functools.cached_property
     def _identity(self) -> dict[str, Any]:
         """Hashed once: a state may be taken after every batch."""
         return identity(self._shards, seed=self._seed, shuffle=self._shuffle)
 
-    def _normal(self, epoch: int, position: int) -> dict[str, int]:
-        """Where no batch is left, the next epoch begins."""
-        left = len(replace(self._plan, start=position))
-        return {"epoch": epoch, "position": position} if left else {"epoch": epoch + 1, "position": 0}
-
     def close(self) -> None:
-        """End what runs in the background, close the shards and let go of memory. May be called again."""
-        self._stop()
+        """End all iterators, close the shards and let go of memory. May be called again."""
+        self._at_work.close()
         self._chain.release_memory()
         self._shards.close()
 
@@ -285,67 +293,3 @@ class ZoomLoader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _stop(self) -> None:
-        running = self._running and self._running()
-        if running:
-            running.close()
-
-
-class _Epoch(Iterator[Batch]):
-    """One pass over a loader's batches. What runs for it in the background ends with it."""
-
-    def __init__(self, loader: ZoomLoader, plan: BatchPlan) -> None:
-        self._loader = loader
-        self._number = loader.epoch
-        self._plan = plan
-        self._delivered = 0
-        loader._bad.begin_epoch(loader._plan.own_samples)  # noqa: SLF001 - the loader's other half
-        self._batches = loader._chain.batches(loader.epoch, plan)  # noqa: SLF001 - the loader's other half
-        self._closed = False
-
-    def __next__(self) -> Batch:
-        try:
-            with self._loader.stats.timed("wait"):
-                batch = next(self._batches, None)
-        except BaseException:  # Ctrl-C, too: a batch may be lost, and none must be delivered after it
-            self.close()
-            raise
-        if batch is None:
-            if not self._closed:
-                self._finish()
-            raise StopIteration
-        self._delivered += 1
-        if self._loader.epoch == self._number:
-            self._loader._position = self._plan.place_after(self._delivered)  # noqa: SLF001 - as above
-        self._loader.stats.batches += 1
-        return batch
-
-    def close(self) -> None:
-        """End before the end: the loader stays at this epoch."""
-        if not self._closed:
-            self._closed = True
-            self._batches.close()
-            _give_memory_back()
-
-    def _finish(self) -> None:
-        self._closed = True
-        if self._loader.epoch == self._number:
-            self._loader.set_epoch(self._number + 1)
-        _give_memory_back()
-        _warn_of(self._loader._bad.of_epoch())  # noqa: SLF001 - as above
-
-
-def _warn_of(bad: list[BadSample]) -> None:
-    if bad:
-        warnings.warn(
-            f"{len(bad)} bad sample(s) in this epoch, the first: {bad[0]}; all are in the loader's bad_samples",
-            ShardWarning,
-            stacklevel=4,  # the loop over the loader
-        )
-
-
-def _give_memory_back() -> None:
-    """Return to the system what the decoders freed but C's allocator kept, a hundred megabytes and growing."""
-    with contextlib.suppress(AttributeError):  # glibc has it
-        ctypes.CDLL(None).malloc_trim(0)

@@ -1,20 +1,27 @@
 """One epoch: its plan, its stages, and its batches."""
 
+from foveal.pipeline.epoch._at_work import AtWork
 from foveal.pipeline.epoch._augment import Augment, check_augment
 from foveal.pipeline.epoch._epoch import Chain
+from foveal.pipeline.epoch._iterator import EpochIterator
 from foveal.pipeline.epoch._join import Batch
 from foveal.pipeline.epoch._loader_state import identity, make_state, read_state
 from foveal.pipeline.epoch._micro_batch import MICRO_BATCH, micro_batch_size
 from foveal.pipeline.epoch._plan import BatchPlan, LastBatch
+from foveal.pipeline.epoch._position import Place, Position
 from foveal.pipeline.epoch._ranks import place_among_ranks
 
 __all__ = [
     "MICRO_BATCH",
+    "AtWork",
     "Augment",
     "Batch",
     "BatchPlan",
     "Chain",
+    "EpochIterator",
     "LastBatch",
+    "Place",
+    "Position",
     "check_augment",
     "identity",
     "make_state",

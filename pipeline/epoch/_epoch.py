@@ -24,7 +24,7 @@ from foveal.pipeline.epoch._stages import (
     read_micro_batches,
     zoom_batches,
 )
-from foveal.pipeline.faults import BadSamples
+from foveal.pipeline.faults import BadSamples, EpochBadSamples
 from foveal.pipeline.fields import Fields, Mask
 from foveal.pipeline.flow import IMAGE_BYTES, Background, Buffers, LoaderStats, Streams, streams_for
 from foveal.sampler import ZoomNeeds
@@ -63,16 +63,24 @@ class Chain:
         object.__setattr__(self, "image_memory", Buffers(self.memory_budget or IMAGE_BYTES))
         object.__setattr__(self, "batch_memory", Buffers(sys.maxsize))  # as much as batches are alive at once
 
-    def batches(self, epoch: int, plan: BatchPlan) -> Stage[Batch]:
+    def batches(
+        self, number: int, plan: BatchPlan, bad: EpochBadSamples, leave: Callable[[], bool]
+    ) -> Stage[Batch]:
         """Begin an epoch, or a part of it.
 
         Micro-batches are decoded in the background while the one before them is zoomed, so the two stages can
         share a thread.
+
+        Args:
+            number: What order, stand-ins and views are drawn by.
+            plan: Which samples belong to which batch.
+            bad: Where the epoch's bad samples are recorded.
+            leave: Called when the batches are not wanted any more; says whether nobody else reads.
         """
         self.shards.resume()
-        order = EpochOrder(self.shards.counts, shuffle=self.shuffle, seed=self.seed, epoch=epoch)
+        order = EpochOrder(self.shards.counts, shuffle=self.shuffle, seed=self.seed, epoch=number)
         budget, streams = self._budget(), streams_for(self.device)
-        reader = self._reader(epoch, order, budget)
+        reader = self._reader(number, order, budget, bad)
         read = read_micro_batches(
             plan,
             reader.take,
@@ -93,13 +101,14 @@ class Chain:
             ZoomNeeds.of(self.zoom).lowres_size,
             self.stats,
             budget=budget,
-            view=self._view(epoch),
+            view=self._view(number),
         )
 
         def let_go() -> None:
             """End what the first thread waits for, since closing begins with the last."""
             budget.close()
-            self.shards.interrupt()
+            if leave():
+                self.shards.interrupt()
 
         ahead = functools.partial(
             _ahead, streams=streams, count=self.prefetch_factor, kernels=self._threads(), hurry=let_go
@@ -125,18 +134,18 @@ class Chain:
         self.image_memory.clear()
         self.batch_memory.clear()
 
-    def _reader(self, epoch: int, order: EpochOrder, budget: Budget) -> SampleReader:
+    def _reader(self, number: int, order: EpochOrder, budget: Budget, bad: EpochBadSamples) -> SampleReader:
         members = self.fields.members
         return SampleReader(
             lambda ordinal: self.shards.read(ordinal, members),
             order,
             self.fields,
-            self.bad,
+            bad,
             max_pixels=self.max_pixels,
             rule=self.rule,
-            by_whom=by_libjpeg(self.decode, self.device, self.zoom, self._view(epoch)),
+            by_whom=by_libjpeg(self.decode, self.device, self.zoom, self._view(number)),
             budget=budget,
-            seed=(self.seed, epoch),
+            seed=(self.seed, number),
         )
 
     def _reads_at_once(self) -> int:
@@ -160,12 +169,12 @@ class Chain:
             return Budget(self.memory_budget, strict=True)
         return Budget(math.inf if needs_whole_batch(self.zoom) else IMAGE_BYTES, strict=False)
 
-    def _view(self, epoch: int) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
-        """What gives an epoch's view of a sample, by its number and its size."""
+    def _view(self, number: int) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
+        """Return what gives the view of a sample, by the sample's number and size, if images are augmented."""
         if self.augment is None:
             return None
         augment, seed = self.augment, self.seed
-        return lambda ordinal, size: augment.view(size, (seed, epoch, ordinal))
+        return lambda ordinal, size: augment.view(size, (seed, number, ordinal))
 
     def _trains(self) -> bool:
         return torch.is_grad_enabled() and any(p.requires_grad for p in self.zoom.parameters())

@@ -1,13 +1,15 @@
 """A place in an epoch as plain JSON, and what has to hold for a loader to go on from there.
 
-The order of an epoch is a function of seed and epoch, and all ranks together walk it once. So a place is two numbers,
-the epoch and the position, for any number of ranks and any batch size.
+The order of an epoch is a function of seed, epoch and the iterator's number in the epoch, and all ranks together walk it
+once. So a place is three numbers, for any number of ranks and any batch size.
 """
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from foveal.pipeline.epoch._position import Place
 from foveal.shards import Shards
 from foveal.shards.naming import identity_of
 
@@ -27,16 +29,13 @@ def identity(shards: Shards, *, seed: int, shuffle: bool) -> dict[str, Any]:
     return {"seed": seed, "shuffle": shuffle, "samples": len(shards), "shards": digest.hexdigest()}
 
 
-def make_state(*, epoch: int, position: int, of: Mapping[str, Any]) -> dict[str, Any]:
+def make_state(place: Place, *, of: Mapping[str, Any]) -> dict[str, Any]:
     """Return a state: plain JSON, a few hundred bytes. ``of`` is the loader's :func:`identity`."""
-    return {"version": VERSION, "epoch": epoch, "position": position, **of}
+    return {"version": VERSION, **asdict(place), **of}
 
 
-def read_state(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> tuple[int, int]:
-    """Check a state against the :func:`identity` of the loader that shall go on from it.
-
-    Returns:
-        The epoch, and the samples that all ranks together have had of it.
+def read_state(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> Place:
+    """Check a state against the :func:`identity` of the loader that shall go on from it, and return its place.
 
     Raises:
         ValueError: The state is of a newer version, of other shards, of another order, or no state at all.
@@ -53,7 +52,7 @@ def read_state(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> tuple[int,
                 f"state must be of a loader with {name} {value!r}, got {state.get(name)!r} – make the loader with "
                 "the same shards, seed and shuffle as the one that was saved."
             )
-    samples = of["samples"]
-    if not 0 <= state["position"] <= samples or state["epoch"] < 0:
+    samples, place = of["samples"], Place(state["epoch"], state["position"], state.get("iterator", 0))
+    if not 0 <= place.position <= samples or place.epoch < 0 or place.iterator < 0:
         raise ValueError(f"state must lie within an epoch of {samples} samples, got {dict(state)!r}.")
-    return state["epoch"], state["position"]
+    return place

@@ -7,7 +7,7 @@ from typing import Any
 
 from foveal.pipeline.decode import DecodeError, EncodedImage, PixelRule, peek
 from foveal.pipeline.epoch._budget import Budget
-from foveal.pipeline.faults import BadSample, BadSamples, TooManyBadSamplesError
+from foveal.pipeline.faults import BadSample, EpochBadSamples, TooManyBadSamplesError
 from foveal.pipeline.fields import Fields, Located, MemberError
 from foveal.shards import EpochOrder, Sample
 
@@ -79,7 +79,7 @@ class SampleReader:
         read: Callable[[int], Sample],
         order: EpochOrder,
         fields: Fields,
-        bad: BadSamples,
+        bad: EpochBadSamples,
         *,
         max_pixels: int | None,
         rule: PixelRule,

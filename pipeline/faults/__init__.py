@@ -1,7 +1,15 @@
 """Bad samples: what is recorded of them, and when there are too many."""
 
 from foveal.pipeline.faults._bad_sample import BadSample, FaultKind
-from foveal.pipeline.faults._bad_samples import BadSamples, OnBad, TooManyBadSamplesError
+from foveal.pipeline.faults._bad_samples import BadSamples, EpochBadSamples, OnBad, TooManyBadSamplesError
 from foveal.pipeline.faults._quarantine import Quarantine
 
-__all__ = ["BadSample", "BadSamples", "FaultKind", "OnBad", "Quarantine", "TooManyBadSamplesError"]
+__all__ = [
+    "BadSample",
+    "BadSamples",
+    "EpochBadSamples",
+    "FaultKind",
+    "OnBad",
+    "Quarantine",
+    "TooManyBadSamplesError",
+]

@@ -55,16 +55,14 @@ class BadSamples:
         self._met: dict[_Identity, BadSample] = {}
         self._known: dict[_Identity, BadSample] = {}
         self._may_pass: set[tuple[object, ...]] = set()
-        self._new: list[BadSample] = []
-        self._epoch_samples = 0
         self._lock = threading.Lock()
 
-    def begin_epoch(self, samples: int) -> None:
-        """Count anew, against so many samples, and learn what other processes have found."""
+    def begin_epoch(self, samples: int) -> "EpochBadSamples":
+        """Learn what other processes have found, and return what counts the bad among so many samples."""
         with self._lock:
-            self._new, self._epoch_samples = [], samples
             if self._quarantine is not None:
                 self._learn(self._quarantine.read())
+        return EpochBadSamples(self, samples, self._max_fraction)
 
     def _learn(self, listed: list[BadSample]) -> None:
         for bad in listed:
@@ -80,14 +78,51 @@ class BadSamples:
         with self._lock:
             return list(self._met.values())
 
-    def of_epoch(self) -> list[BadSample]:
-        """Return those of this epoch that were not known before."""
-        with self._lock:
-            return list(self._new)
-
     def known(self, url: str, key: str, number_in_shard: int) -> BadSample | None:
         """Return what is known to be wrong with a sample, None for one that is to be tried."""
         return self._known.get((url, key, number_in_shard)) or self._known.get((url, key, -1))
+
+    def add(self, bad: BadSample) -> bool:
+        """Record a sample; return whether it was not known before."""
+        with self._lock:
+            if self.known(
+                bad.url, bad.key, bad.number_in_shard
+            ):  # found twice at once, as itself and standing in
+                return False
+            if _finding(bad) in self._may_pass:  # the file had it, and nothing has changed
+                self._known[_identity(bad)] = bad
+                return False
+            self._met.setdefault(_identity(bad), bad)
+            # Without a file to remove it from, a sample that was raised is raised again.
+            if self._quarantine is not None or self.on_bad != "raise":
+                self._known[_identity(bad)] = bad
+            if self._quarantine is not None:
+                self._quarantine.add([bad])
+            return True
+
+
+class EpochBadSamples:
+    """The bad samples that one pass over an epoch met, and that were not known before. Any of its threads may add to them.
+
+    Args:
+        known: Those of the loader.
+        samples: How many samples the epoch has on this rank.
+        max_fraction: The share of them that may turn out bad.
+    """
+
+    def __init__(self, known: BadSamples, samples: int, max_fraction: float) -> None:
+        self.on_bad = known.on_bad
+        self.known = known.known
+        self._known = known
+        self._samples = samples
+        self._max_fraction = max_fraction
+        self._new: list[BadSample] = []
+        self._lock = threading.Lock()
+
+    def all(self) -> list[BadSample]:
+        """Return them in the order in which they were met."""
+        with self._lock:
+            return list(self._new)
 
     def add(self, bad: BadSample) -> None:
         """Record a sample.
@@ -97,30 +132,19 @@ class BadSamples:
             TooManyBadSamplesError: It is one too many.
         """
         with self._lock:
-            if self.known(
-                bad.url, bad.key, bad.number_in_shard
-            ):  # found twice at once, as itself and standing in
-                return
-            if _finding(bad) in self._may_pass:  # the file had it, and nothing has changed
-                self._known[_identity(bad)] = bad
+            if not self._known.add(bad):
                 return
             self._new.append(bad)
-            self._met.setdefault(_identity(bad), bad)
-            # Without a file to remove it from, a sample that was raised is raised again.
-            if self._quarantine is not None or self.on_bad != "raise":
-                self._known[_identity(bad)] = bad
-            if self._quarantine is not None:
-                self._quarantine.add([bad])
             if self.on_bad == "raise":
                 raise ShardError(bad.url, bad.key, bad.reason)
-            if len(self._new) > self._max_fraction * self._epoch_samples:
+            if len(self._new) > self._max_fraction * self._samples:
                 raise TooManyBadSamplesError(self._too_many())
 
     def _too_many(self) -> str:
         counts = Counter(bad.fault for bad in self._new)
         faults = ", ".join(f"{count} × {fault!r}" for fault, count in counts.most_common())
         return (
-            f"{len(self._new)} of this epoch's {self._epoch_samples} samples are bad, more than "
+            f"{len(self._new)} of this epoch's {self._samples} samples are bad, more than "
             f"max_bad_fraction={self._max_fraction} allows: {faults}; the last is {self._new[-1]} – run "
             "`foveal verify` on the shards, or raise max_bad_fraction."
         )

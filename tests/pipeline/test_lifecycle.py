@@ -110,7 +110,7 @@ def leave_early(loader):
 def begin_twice(loader):
     held = iter(loader)
     next(held)
-    assert next(iter(loader)) and next(held, None) is None
+    assert next(iter(loader)) and next(held)
 
 def fail(loader):
     with contextlib.suppress(ZeroDivisionError):
@@ -135,10 +135,19 @@ def close(loader):
     loader.close()
     assert next(batches, None) is None
 
+def take_all_and_no_more(loader):
+    batches = iter(loader)
+    assert sum(len(next(batches)[1]) for _ in range(len(loader))) == 13
+    assert not [t for t in threading.enumerate() if t.name in ("foveal-read", "foveal-decode", "foveal-zoom")]
+
+def hold_three(loader):
+    held = [iter(loader) for _ in range(3)]
+    assert all(len(list(batches)) == 7 for batches in held)
+
 def go_to_the_end(loader):
     assert sum(len(labels) for _, labels in loader) == 13
 
-WAYS = (leave_early, begin_twice, fail, interrupt, forget, close, go_to_the_end)
+WAYS = (leave_early, begin_twice, fail, interrupt, forget, close, take_all_and_no_more, hold_three, go_to_the_end)
 loader = ZoomLoader(urls, zoom, batch_size=2)
 
 def left():

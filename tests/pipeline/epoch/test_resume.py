@@ -99,7 +99,7 @@ def test_a_plan_may_start_anywhere(samples, start, sizes, last_batch):
 
 
 def test_a_break_begins_anew_and_a_load_goes_on(small_shards):
-    """Only `load_state_dict` makes an iterator begin in the middle, and only the next one."""
+    """Only `load_state_dict` makes iterators begin in the middle, until one has delivered a batch."""
     with loader(small_shards) as ours:
         whole = keys(ours)
         ours.set_epoch(0)
@@ -107,17 +107,28 @@ def test_a_break_begins_anew_and_a_load_goes_on(small_shards):
             break
         state = ours.state_dict()
         assert state["position"] == 2
-        assert keys(ours) == whole
+        another = keys(ours)
+        assert another != whole
+        assert sorted(another) == sorted(whole)
 
         ours.load_state_dict(state)
         ours.set_epoch(0)  # as training loops do; it is this epoch already
         assert ours.state_dict() == state
-        for _ in ours:
-            break
-        assert keys(ours) == whole
+        iter(ours)  # as trainers do to see whether it can be iterated
+        assert keys(ours) == whole[2:]
+        assert ours.epoch == 1
         ours.load_state_dict(state)
         ours.set_epoch(5)
         assert ours.state_dict()["position"] == 0
+
+
+def test_the_first_order_of_an_epoch_can_be_had_again(small_shards):
+    """By `set_epoch`, also of the epoch that was left."""
+    with loader(small_shards) as ours:
+        for _ in range(3):
+            ours.set_epoch(0)
+            first = next(iter(ours))[1]
+            assert first == next(iter(loader(small_shards)))[1]
 
 
 def test_shards_may_move(small_shards, tmp_path):
@@ -139,6 +150,7 @@ def test_shards_may_move(small_shards, tmp_path):
         ({"version": None}, "state must be what state_dict() returned, got {'version': None"),
         ({"position": 14}, "state must lie within an epoch of 13 samples, got {"),
         ({"position": -1}, "state must lie within an epoch of 13 samples, got {"),
+        ({"iterator": -1}, "state must lie within an epoch of 13 samples, got {"),
         ({"epoch": -1}, "state must lie within an epoch of 13 samples, got {"),
         ({"position": 1.5}, "state must be what state_dict() returned, got {"),
     ],

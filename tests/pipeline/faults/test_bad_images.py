@@ -188,11 +188,10 @@ def test_the_limit_is_of_the_whole_epoch(write_shard):
 
 def test_a_sample_that_is_found_twice_counts_once():
     """In its own place and as a stand-in, by two threads at the same time."""
-    bad = BadSamples("substitute", 0.1, None)
-    bad.begin_epoch(10)
+    bad = BadSamples("substitute", 0.1, None).begin_epoch(10)
     for _ in range(2):
         bad.add(BadSample("a.tar", "1", "image is empty", "corrupt"))
-    assert len(bad.of_epoch()) == 1
+    assert len(bad.all()) == 1
     with pytest.raises(TooManyBadSamplesError, match=r"^2 of this epoch's 10 samples are bad"):
         bad.add(BadSample("a.tar", "2", "image is empty", "corrupt"))
 

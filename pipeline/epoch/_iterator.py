@@ -1,0 +1,115 @@
+"""One pass over an epoch, as a training script iterates it."""
+
+import contextlib
+import ctypes
+import functools
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+
+from foveal.pipeline.epoch._at_work import AtWork
+from foveal.pipeline.epoch._epoch import Chain
+from foveal.pipeline.epoch._join import Batch
+from foveal.pipeline.epoch._plan import BatchPlan
+from foveal.pipeline.epoch._position import Position
+from foveal.pipeline.epoch._stages import Stage
+from foveal.pipeline.faults import BadSample
+from foveal.shards import ShardWarning
+
+
+class EpochIterator(Iterator[Batch]):
+    """The batches of an epoch, or those that are left of it. Work on them begins at once, in the background.
+
+    The epoch is over when the last batch is delivered, not when another one is asked for.
+
+    Args:
+        chain: Makes the batches.
+        plan: Says which samples belong to this rank's batches.
+        position: The place of the loader. Batches that are delivered move it.
+        at_work: The iterators of the loader.
+    """
+
+    def __init__(self, chain: Chain, plan: BatchPlan, position: Position, at_work: AtWork) -> None:
+        self._chain = chain
+        self._position = position
+        self._at_work = at_work
+        self._begins_at = position.begin(self, one_order=plan.world_size > 1)
+        self._plan = replace(plan, start=self._begins_at.position)
+        self._bad = chain.bad.begin_epoch(replace(plan, start=0).own_samples)
+        self._delivered = 0
+        self._closed = False
+        self._number = at_work.add(self)
+        self._batches: Stage[Batch] | None = None
+        self._work()
+
+    def __next__(self) -> Batch:
+        if self._closed:
+            raise StopIteration
+        try:
+            if self._is_over:  # from the beginning
+                self._end()
+                self._position.finished(self._begins_at.epoch)
+                raise StopIteration  # noqa: TRY301 - an iterator's way
+            with self._chain.stats.timed("wait"):
+                batch = next(self._work())
+            self._delivered += 1
+            if self._is_over:
+                self._end()
+        except BaseException:  # Ctrl-C, too: a batch may be lost, and none must be delivered after it
+            self.close()
+            raise
+        self._note_delivery()
+        return batch
+
+    @property
+    def _is_over(self) -> bool:
+        return self._delivered == len(self._plan)
+
+    def _work(self) -> Stage[Batch]:
+        """Return what makes the next batches. It begins anew where this iterator rested."""
+        self._at_work.work(self._number)
+        if self._batches is None:
+            rest = replace(self._plan, start=self._plan.place_after(self._delivered))
+            leave = functools.partial(self._at_work.leave, self._number)
+            self._batches = self._chain.batches(self._begins_at.order, rest, self._bad, leave)
+        return self._batches
+
+    def _note_delivery(self) -> None:
+        place = replace(self._begins_at, position=self._plan.place_after(self._delivered))
+        self._position.delivered(self, place)
+        if self._is_over:
+            self._position.finished(place.epoch)
+        self._chain.stats.batches += 1
+
+    def rest(self) -> None:
+        """Give up threads and memory until the next batch is asked for."""
+        batches, self._batches = self._batches, None
+        if batches is not None:
+            self._at_work.leave(self._number)
+            batches.close()
+            _give_memory_back()
+
+    def close(self) -> None:
+        """End before the end: the epoch is not over."""
+        self._closed = True
+        self._position.left(self)
+        self.rest()
+
+    def _end(self) -> None:
+        self.close()
+        _warn_of(self._bad.all())
+
+
+def _warn_of(bad: list[BadSample]) -> None:
+    if bad:
+        warnings.warn(
+            f"{len(bad)} bad sample(s) in this epoch, the first: {bad[0]}; all are in the loader's bad_samples",
+            ShardWarning,
+            stacklevel=4,  # the loop over the loader
+        )
+
+
+def _give_memory_back() -> None:
+    """Return to the system what the decoders freed but C's allocator kept, a hundred megabytes and growing."""
+    with contextlib.suppress(AttributeError):  # glibc has it
+        ctypes.CDLL(None).malloc_trim(0)

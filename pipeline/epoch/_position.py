@@ -1,0 +1,89 @@
+"""Where a loader is in its epochs, with any number of iterators under way."""
+
+import weakref
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in an epoch.
+
+    Attributes:
+        epoch: The epoch's number.
+        position: How many samples of it all ranks together have had.
+        iterator: The iterator's number within the epoch.
+    """
+
+    epoch: int = 0
+    position: int = 0
+    iterator: int = 0
+
+    @property
+    def order(self) -> int:
+        """What order, stand-ins and views are drawn by: the epoch for its first iterator, another number for each other."""
+        return self.epoch + (self.iterator << 32)
+
+
+class Position:
+    """The place of a loader, which its iterators move.
+
+    The place follows one iterator. Where several are under way, it moves to another one with that one's second batch
+    in a row. So a loop keeps its place while single batches are drawn beside it (``next(iter(loader))``), and an iterator
+    that is held but not used any more does not hold the place back. An epoch is over when any of its iterators has
+    delivered the last batch.
+
+    Args:
+        place: Where the loader is.
+        resume: Whether iterators go on from there until one has delivered a batch; else they begin the epoch.
+    """
+
+    def __init__(self, place: Place, *, resume: bool = False) -> None:
+        self._last: weakref.ref[object] | None = None
+        self._move_to(place, resume=resume)
+
+    def _move_to(self, place: Place, *, resume: bool) -> None:
+        self.place = place
+        self._resume = resume
+        self._first = self._next = place.iterator
+        self._waiting: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
+        self._followed: weakref.ref[object] | None = None
+
+    def begin(self, iterator: object, *, one_order: bool) -> Place:
+        """Return where a new iterator begins.
+
+        Args:
+            iterator: The iterator. Its number is used up when it delivers a batch.
+            one_order: Whether all iterators of an epoch visit it in one order, as on several ranks, of which one may
+                draw a batch that the others do not.
+        """
+        if self._resume:
+            return self.place
+        unused = max([self._next, *(number + 1 for number in self._waiting.values())])
+        place = Place(self.place.epoch, 0, self._first if one_order else unused)
+        self._waiting[iterator] = place.iterator
+        return place
+
+    def delivered(self, iterator: object, place: Place) -> None:
+        """Note that an iterator delivered a batch, and is now at a place."""
+        if place.epoch == self.place.epoch:
+            self._waiting.pop(iterator, None)
+            self._next = max(self._next, place.iterator + 1)
+            followed = self._followed and self._followed()
+            if followed in (None, iterator) or (self._last and self._last()) is iterator:
+                self.place, self._resume, self._followed = place, False, weakref.ref(iterator)
+        self._last = weakref.ref(iterator)
+
+    def finished(self, epoch: int) -> None:
+        """Note that an iterator of an epoch delivered the last batch, or that there is none to deliver."""
+        if epoch == self.place.epoch:
+            self._move_to(Place(epoch + 1), resume=False)
+
+    def left(self, iterator: object) -> None:
+        """Note that an iterator will not deliver any more."""
+        if self._followed and self._followed() is iterator:
+            self._followed = None
+
+    def begin_again(self) -> None:
+        """Let the next iterator be the first of the epoch, unless it is to go on in it."""
+        if not self._resume:
+            self._first = self._next = 0
