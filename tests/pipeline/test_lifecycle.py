@@ -36,7 +36,7 @@ def test_memory_after_five_epochs_is_memory_after_two(data_dir):
         gc.disable()
         def resident():
             return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-        with ZoomLoader(urls, SaliencySampler(224).requires_grad_(False), batch_size=8) as loader:
+        with ZoomLoader(urls, SaliencySampler(224).requires_grad_(False), batch_size=8, decode="dali") as loader:
             sizes = []
             for epoch in range(5):
                 assert sum(len(labels) for _, labels in loader) == 31
