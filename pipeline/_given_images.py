@@ -35,8 +35,8 @@ def as_pixels(
     num_threads: int | None,
     by_whom: ByLibjpeg | None = None,
     rule: PixelRule = PLAIN,
-) -> tuple[list[UInt8[Tensor, "_height _width 3"]], list[tuple[int, int]]]:
-    """Return each image as (height, width, 3) uint8 on the device, and the (height, width) of each original.
+) -> tuple[list[UInt8[Tensor, "_height _width 3"]], list[EncodedImage | None]]:
+    """Return each image as (height, width, 3) uint8 on the device, and the encoded one that it was decoded from, if any.
 
     One of Pillow's that has not been read yet is decoded from its file, so that its pixels are those of the file.
 
@@ -63,10 +63,7 @@ def as_pixels(
         decoded[k] if k in decoded else _pixels(image, f"images[{first + k}]", rule).to(device)
         for k, image in enumerate(images)
     ]
-    sizes = [(image.shape[0], image.shape[1]) for image in pixels]
-    for k, encoded in files.items():
-        sizes[k] = encoded.original_size(pixels[k])
-    return pixels, sizes
+    return pixels, [files.get(k) for k in range(len(images))]
 
 
 def _encoded(image: Any) -> bytes | None:

@@ -9,11 +9,20 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate, get_worker_info
 
 from foveal.pipeline._given_images import as_pixels
-from foveal.pipeline.decode import Bands, Color, DecodeMode, PixelRule, Window, as_decode_mode, by_libjpeg
-from foveal.pipeline.epoch import micro_batch_size
+from foveal.pipeline.decode import (
+    Bands,
+    Color,
+    DecodeMode,
+    EncodedImage,
+    PixelRule,
+    Window,
+    as_decode_mode,
+    by_libjpeg,
+)
+from foveal.pipeline.epoch import Copies, micro_batch_size
 from foveal.pipeline.fields import IMAGE, alternatives
 from foveal.pipeline.flow import home_of
-from foveal.sampler import Zoomed, ZoomNeeds, lowres
+from foveal.sampler import Zoomed, ZoomNeeds
 
 _CPU = torch.device("cpu")
 
@@ -70,9 +79,8 @@ class ZoomCollate:
         bands: Bands | None = None,
         color: Color | None = None,
     ) -> None:
-        needs = ZoomNeeds.of(zoom)
-        _check_served(needs)
-        self.lowres_size = needs.lowres_size
+        self._needs = ZoomNeeds.of(zoom)
+        _check_served(self._needs)
         self.zoom = zoom
         self.image = image
         self.with_grid = with_grid
@@ -120,7 +128,7 @@ class ZoomCollate:
         sizes: list[tuple[int, int]] = []
         with torch.no_grad() if in_worker else nullcontext():
             for first in range(0, len(images), size):
-                pixels, originals = as_pixels(
+                pixels, encoded = as_pixels(
                     images[first : first + size],
                     first=first,
                     device=device,
@@ -128,12 +136,10 @@ class ZoomCollate:
                     by_whom=by_whom,
                     rule=self._rule,
                 )
-                sizes += originals
-                parts.append(self.zoom(pixels, self._look(pixels)))
+                sizes += [_original_size(*pair) for pair in zip(encoded, pixels, strict=True)]
+                copies = Copies(encoded, pixels, takes_views=self._needs.takes_views)
+                parts.append(copies.zoom(self.zoom, copies.look(self._needs.lowres_size)))
         return Zoomed(*(torch.cat(tensors) for tensors in zip(*parts, strict=True))), sizes
-
-    def _look(self, pixels: list[Tensor]) -> Tensor | None:
-        return None if self.lowres_size is None else lowres(pixels, self.lowres_size)
 
     def _refuse_to_train(self) -> None:
         needing = sum(parameter.requires_grad for parameter in self.zoom.parameters())
@@ -143,6 +149,10 @@ class ZoomCollate:
                 "the process – call zoom.requires_grad_(False), iterate under torch.no_grad(), or use num_workers=0 "
                 "or ZoomLoader to train it."
             )
+
+
+def _original_size(encoded: EncodedImage | None, pixels: Tensor) -> tuple[int, int]:
+    return (pixels.shape[0], pixels.shape[1]) if encoded is None else encoded.original_size(pixels)
 
 
 def _check_served(needs: ZoomNeeds) -> None:

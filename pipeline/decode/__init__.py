@@ -1,6 +1,7 @@
 """Decoding: the only folder that knows DALI."""
 
 from foveal._choices import Color, DecodeMode
+from foveal.pipeline.decode._copy_frame import frame_of, trimmed
 from foveal.pipeline.decode._decode_error import DecodeError
 from foveal.pipeline.decode._decode_mode import as_decode_mode
 from foveal.pipeline.decode._decoder import (
@@ -39,9 +40,11 @@ __all__ = [
     "describe_decoder",
     "describe_formats",
     "encoded_of",
+    "frame_of",
     "levels_of_array",
     "levels_of_picture",
     "parse_bands",
     "parse_window",
     "peek",
+    "trimmed",
 ]

@@ -17,18 +17,15 @@ Pixels = NDArray[np.uint8]
 def decode_jpeg(image: EncodedImage, buffers: Buffers) -> UInt8[Tensor, "_height _width 3"]:
     """Decode a JPEG at the scale and in the orientation that it was peeked with, into memory that is used again.
 
-    Each side is that of the original divided by the scale, rounded: the copy's frame is the original's to within half a
-    pixel of the copy.
+    Each side is that of the original divided by the scale, rounded up: the last pixels of the copy may stand for more than
+    there is, as :func:`frame_of` says.
 
     Raises:
         ValueError: The file is damaged, or of a kind that libjpeg-turbo does not decode.
     """
     pixels = _decoded(image, buffers)
-    rows, cols = (
-        max(1, (2 * side + image.scale) // (2 * image.scale)) for side in (image.height, image.width)
-    )
     # One element a pixel: numpy then moves three bytes at a time.
-    whole = upright(pixels.view("V3")[:rows, :cols, 0], image.orientation)
+    whole = upright(pixels.view("V3")[..., 0], image.orientation)
     return torch.from_numpy(_contiguous(whole, buffers))
 
 

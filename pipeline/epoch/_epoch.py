@@ -98,7 +98,7 @@ class Chain:
                 buffers=self.image_memory,
             ),
             reader.instead_of,
-            ZoomNeeds.of(self.zoom).lowres_size,
+            ZoomNeeds.of(self.zoom),
             self.stats,
             budget=budget,
             view=self._view(number),

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -20,9 +20,10 @@ from foveal.pipeline.epoch._budget import Budget, share_of
 from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._micro_batch import AHEAD
 from foveal.pipeline.epoch._reader import Encoded
+from foveal.pipeline.epoch._zoom_copies import Copies
 from foveal.pipeline.fields import Fields, MemberError, first_misfit, warp_labels
 from foveal.pipeline.flow import Background, LoaderStats, Streams, in_threads, to_device
-from foveal.sampler import Zoomed, lowres
+from foveal.sampler import Zoomed, ZoomNeeds
 
 T = TypeVar("T")
 Stage = Generator[T] | Background[T]  # what a stage is fed by, and closes when it ends
@@ -34,7 +35,7 @@ class Decoded:
 
     Attributes:
         samples: What the images belong to.
-        images: Upright, (height, width, 3), perhaps smaller than the originals.
+        copies: The images, upright, perhaps smaller than the originals.
         sizes: Height and width of the originals in pixels.
         views: Which view of each to zoom, None for whole images.
         lowres: Copies to look at, None where the zoom wants none.
@@ -42,7 +43,7 @@ class Decoded:
     """
 
     samples: list[Encoded]
-    images: list[Tensor]
+    copies: Copies
     sizes: list[tuple[int, int]]
     views: Tensor | None
     lowres: Tensor | None
@@ -95,7 +96,7 @@ def decode_micro_batches(
     micro_batches: Stage[tuple[list[Encoded], bool]],
     decoder: Decoder,
     instead_of: Callable[[Encoded, DecodeError | MemberError], Encoded | None],
-    lowres_size: tuple[int, int] | None,
+    needs: ZoomNeeds,
     stats: LoaderStats,
     *,
     budget: Budget,
@@ -109,7 +110,7 @@ def decode_micro_batches(
         micro_batches: What was read.
         decoder: Decodes; entered and left here, in the thread that runs this.
         instead_of: Gives the sample to put in the place of one whose image is bad, or None to leave it out.
-        lowres_size: Height and width of the copy that the zoom looks at, None where it wants none.
+        needs: What the zoom asks for.
         stats: Where images that Pillow decoded and time are counted.
         budget: How much of images may be in memory.
         view: Gives the view of a sample, by its number and its size, that the zoom is to be given; None for none.
@@ -125,8 +126,10 @@ def decode_micro_batches(
                     sample.image.original_size(image) for sample, image in zip(samples, images, strict=True)
                 ]
                 views = _views(samples, sizes, view, decoder.device)
-                small = _look(images, views, lowres_size, decoder.device)
-            return Decoded(samples, images, sizes, views, small, flight.share), flight.ends_batch
+                encoded = [sample.image for sample in samples]
+                copies = Copies(encoded, images, views, takes_views=needs.takes_views)
+                small = _look(copies, needs.lowres_size, decoder.device)
+            return Decoded(samples, copies, sizes, views, small, flight.share), flight.ends_batch
 
         fault: list[Exception] = []
         try:
@@ -175,7 +178,7 @@ def zoom_batches(
     with closing(micro_batches):
         for decoded, ends_batch in micro_batches:
             with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
-                zoomed = zoom(decoded.images, decoded.lowres, **_asides(decoded, fields))
+                zoomed = decoded.copies.zoom(zoom, decoded.lowres, boxes=_boxes(decoded, fields))
                 located = [sample.located for sample in decoded.samples]
                 labels = warp_labels(fields.spatial, located, zoomed.grid, decoded.sizes, views=decoded.views)
                 joiner.add(decoded.samples, decoded.sizes, decoded.views, zoomed, labels)
@@ -244,15 +247,12 @@ def _fault(sample: Encoded, image: Tensor | DecodeError) -> DecodeError | Member
     return first_misfit(sample.located, sample.image.original_size(image))
 
 
-def _asides(decoded: Decoded, fields: Fields) -> dict[str, Any]:
-    """Return what a zoom is told beside images and their copies, and only where there is something to tell."""
-    asides: dict[str, Any] = {}
-    if decoded.views is not None:
-        asides["views"] = decoded.views
-    if fields.guide is not None:
-        boxes = [sample.located[fields.guide] for sample in decoded.samples]
-        asides["boxes"] = [_as_fractions(*pair) for pair in zip(boxes, decoded.sizes, strict=True)]
-    return asides
+def _boxes(decoded: Decoded, fields: Fields) -> list[Tensor] | None:
+    """Return the boxes that a zoom is told, as fractions of the originals; None where it asks for none."""
+    if fields.guide is None:
+        return None
+    boxes = [sample.located[fields.guide] for sample in decoded.samples]
+    return [_as_fractions(*pair) for pair in zip(boxes, decoded.sizes, strict=True)]
 
 
 def _as_fractions(boxes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -261,9 +261,7 @@ def _as_fractions(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     return (boxes / boxes.new_tensor([width, height, width, height])).clamp(-1, 2)
 
 
-def _look(
-    images: list[Tensor], views: Tensor | None, size: tuple[int, int] | None, device: torch.device
-) -> Tensor | None:
-    if size is None:
-        return None
-    return lowres(images, size, views) if images else torch.empty(0, 3, *size, device=device)
+def _look(copies: Copies, size: tuple[int, int] | None, device: torch.device) -> Tensor | None:
+    if size is None or copies.images:
+        return copies.look(size)
+    return torch.empty(0, 3, *size, device=device)

@@ -1,0 +1,110 @@
+"""Zooming smaller copies as if they were the originals: grids, views and boxes stay in the original's frame."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foveal.pipeline.decode import EncodedImage, frame_of, trimmed
+from foveal.pipeline.flow import to_device
+from foveal.sampler import Zoomed, compose, lowres
+
+
+class Copies:
+    """Decoded images, some of which are smaller copies.
+
+    Args:
+        encoded: What they were decoded from; None for those that are no copies.
+        images: Upright, (height, width, 3).
+        views: (batch, 2, 3), from [-1, 1] of what is to be shown to [-1, 1] of each original; None for whole originals.
+        takes_views: Whether the zoom can be told where the original lies in a copy. One that cannot is given copies whose
+            frame is right to within half of their pixels.
+    """
+
+    def __init__(
+        self,
+        encoded: Sequence[EncodedImage | None],
+        images: Sequence[Tensor],
+        views: Tensor | None = None,
+        *,
+        takes_views: bool,
+    ) -> None:
+        pairs = list(zip(encoded, images, strict=True))
+        self._rounded = [pixels if image is None else trimmed(pixels, image) for image, pixels in pairs]
+        self._frames = _frames(encoded) if takes_views else None
+        self._views = views
+        self.images = self._rounded if self._frames is None else list(images)
+        if self._frames is not None and images:
+            self._frames = to_device(self._frames, images[0].device)
+
+    def look(self, size: tuple[int, int] | None) -> Tensor | None:
+        """Return the low-resolution copies that a zoom looks at, None where it wants none."""
+        if size is None:
+            return None
+        if self._views is None:
+            return lowres(self._rounded, size)
+        return lowres(self.images, size, self._shown())
+
+    def zoom(
+        self,
+        zoom: Callable[..., Zoomed],
+        small: Tensor | None,
+        *,
+        boxes: Sequence[Tensor] | None = None,
+    ) -> Zoomed:
+        """Zoom, and return the grid in the originals' frame.
+
+        Args:
+            zoom: The sampler.
+            small: What :meth:`look` returned.
+            boxes: For each image (n, 4) as fractions of the original; None where the zoom asks for none.
+        """
+        asides: dict[str, Any] = {}
+        if (shown := self._shown()) is not None:
+            asides["views"] = shown
+        if boxes is not None:
+            asides["boxes"] = boxes if self._frames is None else _boxes_in(self._frames, boxes)
+        zoomed = zoom(self.images, small, **asides)
+        return zoomed if self._frames is None else zoomed._replace(grid=_out_of(self._frames, zoomed.grid))
+
+    def _shown(self) -> Tensor | None:
+        """Return the views as the copies have them."""
+        if self._frames is None:
+            return self._views
+        if self._views is None:
+            return self._frames.float()
+        factors, summands = _parts(self._frames)
+        shown = self._views.double() * factors[..., None]
+        shown[..., 2] += summands
+        return shown.to(self._views.dtype)
+
+
+def _frames(encoded: Sequence[EncodedImage | None]) -> Tensor | None:
+    """Return the frames of all, None where each is its original's own."""
+    frames = [None if image is None else frame_of(image) for image in encoded]
+    if all(frame is None for frame in frames):
+        return None
+    whole = torch.eye(2, 3, dtype=torch.float64)
+    return torch.stack([whole if frame is None else frame for frame in frames])
+
+
+def _parts(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Return factors and summands, (batch, 2) each, of (x, y)."""
+    return frames[:, [0, 1], [0, 1]], frames[:, :, 2]
+
+
+def _out_of(frames: Tensor, grid: Tensor) -> Tensor:
+    """Take points from the copies into the originals."""
+    places = [1] * (grid.ndim - 2)
+    factors, summands = (part.view(-1, *places, 2).to(grid.dtype) for part in _parts(frames))
+    return (grid - summands) / factors
+
+
+def _boxes_in(frames: Tensor, boxes: Sequence[Tensor]) -> list[Tensor]:
+    """Take boxes, as fractions of the originals, into the copies."""
+    inside = []
+    for frame, some in zip(frames, boxes, strict=True):
+        corners = compose(frame[None].to(some), 2 * some.reshape(1, -1, 2) - 1)
+        inside.append(((corners + 1) / 2).reshape(some.shape))
+    return inside
