@@ -73,8 +73,8 @@ def test_full_scale_is_dali_to_the_bit(height, width, chroma, orientation, progr
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([2, 4, 8]), st.sampled_from([1, 3, 6]))
-def test_scaled_copies_have_the_rounded_size(height, width, scale, orientation):
-    """And lie upright as the original does."""
+def test_scaled_copies_hold_all_of_the_original(height, width, scale, orientation):
+    """A block that the original fills in part is a pixel, too; and they lie upright as the original does."""
     smooth = Image.linear_gradient("L").resize((width, height)).convert("RGB")
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -85,11 +85,11 @@ def test_scaled_copies_have_the_rounded_size(height, width, scale, orientation):
         file, Needs(max(1, full.shape[0] // scale), max(1, full.shape[1] // scale))
     )
 
-    assert small.shape == (*(max(1, (2 * side + used) // (2 * used)) for side in full.shape[:2]), 3)
+    assert small.shape == (*(-(-side // used) for side in full.shape[:2]), 3)
     quarter_turns = {1: 0, 3: 2, 6: 1}[
         orientation
     ]  # back to how the file lies: there whole cells begin at the corner
-    if min(full.shape[:2]) >= used:
+    if min(full.shape[:2]) >= 16:  # of fewer a whole gradient lies within a block
         assert grey_levels_apart(np.rot90(small, quarter_turns), np.rot90(full, quarter_turns), used) < 6
 
 
@@ -236,9 +236,9 @@ def test_with_a_bound_all_stays_in_the_originals_frame(photo_like, augment):
     whole, auto = (load(photo_like, zoom, decode=mode, augment=augment) for mode in ("dali", "auto"))
 
     assert torch.equal(whole[1], auto[1])
-    assert torch.equal(whole[2], auto[2])
+    assert float((whole[2] - auto[2]).abs().max()) < 1e-6
     assert torch.equal(whole[5], auto[5])
-    assert all(torch.equal(a, b) for a, b in zip(whole[3].boxes, auto[3].boxes, strict=True))
+    assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(whole[3].boxes, auto[3].boxes, strict=True))
     assert float((whole[0] - auto[0]).abs().mean()) < 1 / 255
     assert not torch.equal(whole[0], auto[0])  # or nothing was decoded smaller
 

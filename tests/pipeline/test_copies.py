@@ -1,0 +1,144 @@
+"""Smaller copies are sampled as the originals would be: by their true extent, to the far edge."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from foveal.pipeline import Augment, EncodedImage, ZoomCollate, ZoomLoader
+from foveal.pipeline.decode import frame_of, trimmed
+from foveal.pipeline.epoch import Copies
+from foveal.sampler import BoxSaliency, FixedSaliency, SaliencySampler, UniformSampler, Zoomed, compose
+from tests.pipeline.making import encode
+
+OUT = 40
+RISE = 245  # levels, from one edge to the other
+
+
+def ramp(height: int, width: int, axis: int, offset: float = 0) -> np.ndarray:
+    """Grey that rises downwards or to the right: where a level was read tells where the image was looked at."""
+    place = np.mgrid[:height, :width][axis] + 0.5
+    return (offset + RISE * place / (height, width)[axis]).round().astype(np.uint8)
+
+
+def jpegs(height: int, width: int, axis: int, orientation: int = 1) -> list[tuple[bytes]]:
+    """Ramps whose levels are shifted by parts of one, so that rounding to whole levels cancels in their mean."""
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    return [(encode(ramp(height, width, axis, k / 8), quality=100, exif=exif),) for k in range(8)]
+
+
+def apart(one: torch.Tensor, other: torch.Tensor) -> float:
+    """How many output pixels two batches of ramps are apart at one edge, if they agree in the middle."""
+    off = (one - other)[:, 0].mean(dim=0) * 255 / (RISE / OUT)
+    along = [off[3:-3].mean(dim=0), off[:, 3:-3].mean(dim=1)]
+    pairs = [each.view(-1, 2).mean(dim=1) for each in along]  # what alternates is no place
+    return max(float((each - each.median()).abs().max()) for each in pairs)
+
+
+ZOOMS = {
+    "uniform": UniformSampler(OUT),
+    "separable": SaliencySampler(
+        OUT, saliency=FixedSaliency(torch.ones(5, 5)), max_zoom=1.0, family="separable", lowres_size=(16, 16)
+    ),
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("zoom", ZOOMS)
+def test_auto_and_dali_look_at_the_same_places(orientation, zoom):
+    """To 0.02 output pixels, up to the far edge, whichever sides are no multiples of the scale."""
+    for height, width, axis in ((805, 1203, 0), (801, 1207, 1), (331, 665, 1)):
+        files = jpegs(height, width, axis, orientation)
+        full, auto = (
+            ZoomCollate(ZOOMS[zoom], with_grid=True, decode=mode)(files) for mode in ("dali", "auto")
+        )
+        assert torch.equal(full[-1], auto[-1])
+        assert float((full[1] - auto[1]).abs().max()) < 1e-6
+        assert not torch.equal(full[0], auto[0])  # or nothing was decoded smaller
+        assert apart(full[0], auto[0]) < 0.02
+
+
+def test_a_copy_in_the_frame_of_its_own_is_noticed(monkeypatch):
+    """Rounded to whole pixels of the copy, as for a zoom that takes no views, it is further off than that."""
+    files = jpegs(805, 1203, 1)
+    full = ZoomCollate(ZOOMS["uniform"], decode="dali")(files)[0]
+    monkeypatch.setattr("foveal.pipeline.epoch._zoom_copies.frame_of", lambda image: None)
+
+    assert apart(full, ZoomCollate(ZOOMS["uniform"], decode="auto")(files)[0]) > 0.05
+
+
+def test_views_are_of_the_original(write_shard):
+    """Flips, crops and turns of copies are those of the originals."""
+    shard = write_shard(
+        [{"__key__": f"{k}", "jpg": jpegs(1605 + k, 2403 - 3 * k, k % 2, 1 + k)[0][0]} for k in range(8)]
+    )
+    augment = Augment(hflip=0.5, vflip=0.5, crop_scale=(0.5, 1), rotate_deg=20)
+    fields = ("image", "__grid__", "__view__")
+    batches = []
+    for mode in ("dali", "auto"):
+        with ZoomLoader(
+            shard, ZOOMS["uniform"], batch_size=8, fields=fields, decode=mode, augment=augment
+        ) as loader:
+            batches += list(loader)
+    full, auto = batches
+
+    assert torch.equal(full[2], auto[2])
+    assert float((full[1] - auto[1]).abs().max()) < 1e-5
+    assert float((full[0] - auto[0])[..., 3:-3, 3:-3].abs().max()) < 2 / 255
+
+
+def an_image(height: int, width: int, scale: int, orientation: int) -> EncodedImage:
+    return EncodedImage(b"", height, width, "libjpeg", whole=True, scale=scale, orientation=orientation)
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([1, 2, 4, 8]), st.integers(1, 8))
+def test_frames(height, width, scale, orientation):
+    """The original's corners lie where its pixels end in the copy; the trimmed copy is as near as half a pixel."""
+    image = an_image(height, width, scale, orientation)
+    frame = frame_of(image)
+    rows, cols = (-(-side // scale) for side in image.upright_size)
+    corners = torch.tensor([[[-1.0, -1.0], [1.0, 1.0]]], dtype=torch.float64)
+    inside = corners if frame is None else compose(frame[None], corners)
+
+    pixels = (inside[0] + 1) / 2 * torch.tensor([cols, rows])  # of the copy
+    across, down = (pixels[1] - pixels[0]).tolist()
+    assert abs(down * scale - image.upright_size[0]) < 1e-6
+    assert abs(across * scale - image.upright_size[1]) < 1e-6
+    assert float(pixels.min()) > -1e-9
+    assert float((pixels[1] - torch.tensor([cols, rows])).max()) < 1e-9
+    kept = trimmed(torch.zeros(rows, cols, 3, dtype=torch.uint8), image)
+    assert abs(kept.shape[0] - down) <= max(0.5, 1 - down)
+    assert abs(kept.shape[1] - across) <= max(0.5, 1 - across)
+
+
+class Plain(torch.nn.Module):
+    """A zoom that takes no views."""
+
+    def forward(self, images, lowres=None):
+        self.shapes = [tuple(image.shape) for image in images]
+        return Zoomed(torch.zeros(1, 3, 2, 2), torch.zeros(1, 2, 2, 2), torch.ones(1, 1, 1, 1))
+
+
+def test_a_zoom_that_takes_no_views():
+    """It is given the trimmed copy, and its grid as it is."""
+    image, zoom = an_image(805, 803, 8, 1), Plain()
+    copies = Copies([image], [torch.zeros(101, 101, 3, dtype=torch.uint8)], takes_views=False)
+
+    assert not copies.zoom(zoom, None).grid.any()
+    assert zoom.shapes == [(101, 100, 3)]
+
+
+def test_boxes_are_of_the_original():
+    """The zoom is told of them in the copy's frame, and looks at the same place."""
+    boxes = [torch.tensor([[0.7, 0.1, 0.95, 0.4]])]
+    zoom = SaliencySampler(OUT, saliency=BoxSaliency(), lowres_size=(16, 16), max_zoom=3.0)
+    full = Copies([None], [torch.zeros(805, 1203, 3, dtype=torch.uint8)], takes_views=True)
+    image = an_image(805, 1203, 8, 3)
+    small = torch.zeros(101, 151, 3, dtype=torch.uint8)
+    copies = Copies([image], [small], takes_views=True)
+
+    one, other = (each.zoom(zoom, each.look((16, 16)), boxes=boxes) for each in (full, copies))
+    assert float((one.grid - other.grid).abs().max()) < 1e-5
