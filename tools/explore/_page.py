@@ -21,7 +21,7 @@ from foveal.tools.explore._paint import (
 )
 from foveal.tools.explore._settings import Settings
 
-TITLES = ("Original, and where the zoom samples it", "Saliency", "Uniform resize", "Zoomed")
+TITLES = ("Original and grid", "Saliency", "Uniform resize", "Zoomed")
 _NO_BOUND = 16.0  # the right end of the slider of max_zoom stands for none
 
 
@@ -44,6 +44,7 @@ class Page:
 
     def _build(self) -> None:
         ui.page_title("foveal explore")
+        ui.add_css(".nicegui-code pre { white-space: pre-wrap; overflow-wrap: anywhere; }")
         with ui.row().classes("w-full no-wrap max-[700px]:flex-wrap items-start gap-6"):
             with ui.column().classes("w-72 max-[700px]:w-full shrink-0 gap-1"):
                 self._build_controls()
