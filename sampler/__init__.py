@@ -34,7 +34,7 @@ from foveal.sampler.adaptive import (
     on_nodes,
     saliency_mask,
 )
-from foveal.sampler.frames import compose
+from foveal.sampler.frames import compose, to_lattice
 from foveal.sampler.grids import Family, Padding, zoom_grid
 from foveal.sampler.labels import (
     invert_grid,
@@ -117,6 +117,7 @@ __all__ = [
     "saliency_entropy",
     "saliency_mask",
     "sample",
+    "to_lattice",
     "token_positions",
     "unwarp_boxes",
     "unwarp_masks",

@@ -256,3 +256,21 @@ def full_gradient(scores, noise, k, sigma, upstream):
     """Covariance of what a draw is worth with its noise (Berthet et al. 2020, prop. 3.1), as of a sample."""
     worth = (chosen(scores, noise, k, sigma) * upstream).sum((1, 2))
     return [np.cov(worth, one)[0, 1] / sigma for one in noise.T.astype(np.float64)]
+
+
+def means_over_cells(weights, cells):
+    """Mean over each of (rows, cols) even cells of a map that is linear between nodes, the outermost on the edges.
+
+    By a sum over points between which no node lies, so that the sum is the integral.
+    """
+    values = np.asarray(weights, np.float64)
+    for axis, (nodes, parts) in enumerate(zip(np.shape(weights), cells, strict=True)):
+        points = parts * max(nodes - 1, 1)
+        place = (np.arange(points) + 0.5) / points
+        node = np.linspace(0, 1, nodes) if nodes > 1 else np.array([0.5])
+        fine = np.apply_along_axis(
+            lambda line, at=place, there=node: np.interp(at, there, line), axis, values
+        )
+        split = np.split(fine, parts, axis=axis)
+        values = np.stack([part.mean(axis) for part in split], axis=axis)
+    return values

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from foveal.sampler.adaptive._levels import snapped, spread_blocks
+from foveal.sampler.frames import cell_means
 
 
 def saliency_mask(
@@ -20,7 +20,8 @@ def saliency_mask(
     """Return a mask that keeps so large a share of each image fine: the share where its saliency is highest.
 
     Args:
-        saliency: A map of any size and scale over the whole image, such as a sampler's ``Zoomed.saliency``.
+        saliency: A map of any size and scale over the whole image, its first and last nodes on the image's edges, such as a
+            sampler's ``Zoomed.saliency``. A block counts with its mean over it.
         size: (rows, cols) of the mask.
         keep: The share of the area at level 0; or one share for each level but the last, finest first, such as
             (0.1, 0.3) for a tenth at 0, three tenths at 1 and the rest at 2. Rounded to whole blocks of the
@@ -40,9 +41,11 @@ def saliency_mask(
     _check_size(size)
     side = 2 ** len(shares)
     blocks = (math.ceil(size[0] / side), math.ceil(size[1] / side))
-    values = interpolate(
-        saliency.detach().float(), blocks, mode="bilinear", align_corners=False, antialias=True
-    )
+    edges = [
+        [min(k * side / cells, 1.0) for k in range(count + 1)]
+        for cells, count in zip(size, blocks, strict=True)
+    ]
+    values = cell_means(saliency.detach().float(), *edges)
     order = values.flatten(1).argsort(dim=1, descending=True, stable=True)
     count = blocks[0] * blocks[1]
     ends = torch.tensor([round(count * sum(shares[: k + 1])) for k in range(len(shares))])

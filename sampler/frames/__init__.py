@@ -3,6 +3,7 @@
 from foveal.sampler.frames._constant import constant
 from foveal.sampler.frames._frame import identity_grid, interpolation, outer_grid, pixel_centres
 from foveal.sampler.frames._images import Images, as_ragged, check_images, count, is_dense_float
+from foveal.sampler.frames._lattice import Frame, cell_means, even_edges, to_lattice
 from foveal.sampler.frames._ragged_labels import (
     SourceSize,
     as_given,
@@ -24,6 +25,7 @@ from foveal.sampler.frames._views import (
 )
 
 __all__ = [
+    "Frame",
     "Images",
     "SourceSize",
     "Views",
@@ -31,12 +33,14 @@ __all__ = [
     "as_ragged",
     "boxes_around",
     "boxes_in_views",
+    "cell_means",
     "check_corners",
     "check_images",
     "compose",
     "constant",
     "count",
     "each_size",
+    "even_edges",
     "even_grid",
     "height_and_width",
     "identity_grid",
@@ -48,5 +52,6 @@ __all__ = [
     "outer_grid",
     "padded",
     "pixel_centres",
+    "to_lattice",
     "widths_and_heights",
 ]

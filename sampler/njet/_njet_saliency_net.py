@@ -1,7 +1,9 @@
 """A saliency network that learns at which scales to look."""
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from foveal.sampler.frames import Frame, to_lattice
 from foveal.sampler.njet._njet_conv import NJetConv2d
 from foveal.sampler.njet._njet_prefilter import NJetPrefilter
 from foveal.sampler.saliency import SaliencyNet
@@ -18,6 +20,7 @@ class NJetSaliencyNet(SaliencyNet):
     Args:
         map_size: (rows, cols) of the map.
         order: Highest order of the derivatives that the kernels are made of, 0 to 10.
+        frame: As in :class:`SaliencyNet`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -26,8 +29,10 @@ class NJetSaliencyNet(SaliencyNet):
         >>> zoom = SaliencySampler(224, saliency=NJetSaliencyNet())
     """
 
-    def __init__(self, map_size: tuple[int, int] = (31, 31), *, order: int = 2) -> None:
-        super().__init__(map_size)
+    def __init__(
+        self, map_size: tuple[int, int] = (31, 31), *, order: int = 2, frame: Frame = "nodes"
+    ) -> None:
+        super().__init__(map_size, frame=frame)
         self.stem = nn.Sequential(
             NJetPrefilter(2.0),
             _normalised(NJetConv2d(3, 24, order=order, sigma=2.0, subsample=1.0), 24),
@@ -38,6 +43,18 @@ class NJetSaliencyNet(SaliencyNet):
             _normalised(NJetConv2d(32, 32, order=order, sigma=2.0, groups=32, subsample=1.0), 32),
             _normalised(nn.Conv2d(32, 64, kernel_size=1, bias=False), 64),
         )
+
+    # What is subsampled by resizing lies in cells, whatever the strides.
+    def _whole_strides(
+        self, small: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        return small
+
+    def _resized(self, logits: Float[Tensor, "batch 1 _rows _cols"]) -> Float[Tensor, "batch 1 rows cols"]:
+        return super()._resized(logits) if self.frame == "cells" else to_lattice(logits, self.map_size)
+
+    def _fit_frame(self) -> None:
+        pass  # only the reading differs
 
 
 def _normalised(conv: nn.Module, outputs: int) -> nn.Sequential:

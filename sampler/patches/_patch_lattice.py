@@ -50,11 +50,13 @@ def cell_centres(score: nn.Module, lowres_px: int, cells: int) -> Float[Tensor, 
     """Return the middle of what each cell has seen along one axis, as a fraction of the image's side.
 
     Args:
-        score: Its ``first_centre_px`` and ``stride_px`` say so, as those of :class:`ScoreNet` do. The cells of one
-            without them tile the image.
+        score: Its ``first_centre_px`` and ``stride_px`` say so, as those of :class:`ScoreNet` do; or its ``frame``, as that
+            of :class:`SpectralSaliency` does. The cells of one without them tile the image.
         lowres_px: The side of the copy that it looked at.
         cells: How many.
     """
+    if getattr(score, "frame", "cells") == "nodes":
+        return torch.linspace(0, 1, cells, dtype=torch.float64)
     stride: float = getattr(score, "stride_px", lowres_px / cells)
     first: float = getattr(score, "first_centre_px", stride / 2)
     return (first + stride * torch.arange(cells, dtype=torch.float64)) / lowres_px

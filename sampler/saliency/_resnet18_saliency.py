@@ -7,14 +7,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d, relu
 
+from foveal.sampler.frames import Frame
+from foveal.sampler.saliency._framed_map import FramedMap, at_corners, in_multiples
 from foveal.sampler.saliency._residual import BasicBlock
 
+# Of how many pixels the image's sides must be, for the strides to end on the edges.
+_STRIDES = 16
 
-class ResNet18Saliency(nn.Module):
+
+class ResNet18Saliency(FramedMap):
     """Saliency logits from the trunk of ResNet-18, conv1 to layer3, as published (Recasens et al. 2018).
 
     Give it (batch, 3, height, width) in [0, 1]; it normalises by ImageNet's mean and standard deviation itself. Made
-    for a 224 x 224 copy (``lowres_size=(224, 224)``), where the map is found on 14 x 14 and resized. Its BatchNorm
+    for a 224 x 224 copy (``lowres_size=(224, 224)``), where the map is found on 15 x 15 and resized. Its BatchNorm
     mixes the samples of a batch while training; in small batches keep it in ``eval()``.
 
     The names in its state_dict are torchvision's, ``head.weight`` and ``head.bias`` apart, so that pretrained weights
@@ -25,13 +30,16 @@ class ResNet18Saliency(nn.Module):
 
     Args:
         map_size: (rows, cols) of the map.
+        frame: ``"nodes"``: the trunk looks at the corners of the copy's pixels (:func:`at_corners`), so that its strides end on
+            the image's edges, and what it finds is read where it is. ``"cells"`` is published: the trunk's 14 x 14 cells
+            lie 7.5 of 224 pixels to the upper left of their middles, from which the map is resized.
     """
 
     _mean: Tensor
     _std: Tensor
 
-    def __init__(self, map_size: tuple[int, int] = (31, 31)) -> None:
-        super().__init__()
+    def __init__(self, map_size: tuple[int, int] = (31, 31), *, frame: Frame = "nodes") -> None:
+        super().__init__(frame)
         self.map_size = map_size
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -50,11 +58,13 @@ class ResNet18Saliency(nn.Module):
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
-        features = relu(self.bn1(self.conv1((small - self._mean) / self._std)))
+        on_nodes = self.frame == "nodes"
+        seen = at_corners(in_multiples(small, _STRIDES)) if on_nodes else small
+        features = relu(self.bn1(self.conv1((seen - self._mean) / self._std)))
         features = max_pool2d(features, kernel_size=3, stride=2, padding=1)
         features = self.layer3(self.layer2(self.layer1(features)))
         logits: Tensor = self.head(features)
-        return interpolate(logits, self.map_size, mode="bilinear", align_corners=False)
+        return interpolate(logits, self.map_size, mode="bilinear", align_corners=on_nodes)
 
     def load_torchvision(self, state_dict: Mapping[str, Tensor]) -> None:
         """Take the trunk's weights from torchvision's ResNet-18; its layer4 and fc are left out, the head is kept.

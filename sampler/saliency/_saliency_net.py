@@ -1,12 +1,26 @@
 """A saliency network small enough to run on the CPU beside the decoding."""
 
+from collections.abc import Mapping
+from typing import Any, Literal, cast
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from foveal.sampler.frames import Frame
+from foveal.sampler.saliency._framed_map import FramedMap, in_multiples
 
-class SaliencyNet(nn.Module):
-    """Saliency logits from a small convolutional network of under six thousand weights.
+# The first convolution's kernel. An even one has its windows between pixels, so that with half of it as padding the
+# outermost lie on the image's edges.
+_STEM: dict[Frame, int] = {"nodes": 6, "cells": 5}
+# Zeros beyond the border are an edge of their own: on bright images up to nine tenths of untrained saliency lay there.
+_BEYOND: dict[Frame, Literal["zeros", "replicate"]] = {"nodes": "replicate", "cells": "zeros"}
+# Of how many pixels the image's sides must be, for the strides of stem and context to end on the edges.
+_STRIDES = 8
+
+
+class SaliencyNet(FramedMap):
+    """Saliency logits from a small convolutional network of under seven thousand weights.
 
     Give it (batch, 3, height, width) in [0, 1], by default a 128 x 128 copy. It looks at details on a quarter of that
     resolution, adds what an eighth shows of the surroundings, and resizes the sum to the map. GroupNorm has no
@@ -14,35 +28,86 @@ class SaliencyNet(nn.Module):
     uniform (it would not zoom), but every weight receives a gradient. With ``contrast`` it begins by preferring what stands
     out from its surroundings: each detail is what random filters answer, cut off at zero, and all count for the zoom.
 
+    The windows of its strided convolutions are centred on the image's edges and evenly between, which is where its map
+    is read. Sides that are no multiple of 8 pixels are resized to one.
+
     Args:
         map_size: (rows, cols) of the map.
         contrast: With which weight each of 32 details counts before training; 0 for random weights about zero. ``foveal
             train`` begins with 0.03, to be divided by a temperature of 1/8 (docs/train.md).
+        frame: ``"nodes"``; or ``"cells"``, the network of earlier versions, whose map lay up to half a cell, and 1.5 of 128
+            pixels, beside where it was read. Weights of that time bring it along when they are loaded.
     """
 
-    def __init__(self, map_size: tuple[int, int] = (31, 31), *, contrast: float = 0.0) -> None:
-        super().__init__()
+    def __init__(
+        self, map_size: tuple[int, int] = (31, 31), *, contrast: float = 0.0, frame: Frame = "nodes"
+    ) -> None:
+        super().__init__(frame)
         self.map_size = map_size
         self.stem = nn.Sequential(
-            _conv(3, 24, size=5, stride=4), _conv(24, 24, groups=24), _conv(24, 32, size=1)
+            _block(_window(3, 24, frame, stride=4)),
+            _block(_window(24, 24, frame, groups=24)),
+            _block(_pointwise(24, 32)),
         )
-        self.context = nn.Sequential(_conv(32, 32, stride=2, groups=32), _conv(32, 64, size=1))
-        self.detail = nn.Conv2d(
-            32, 1, kernel_size=1, bias=False
-        )  # a softmax follows: it would not see a bias
-        self.surroundings = nn.Conv2d(64, 1, kernel_size=1, bias=False)
+        self.context = nn.Sequential(
+            _block(_window(32, 32, frame, stride=2, groups=32)), _block(_pointwise(32, 64))
+        )
+        # A softmax follows: it would not see a bias.
+        self.detail = _pointwise(32, 1)
+        self.surroundings = _pointwise(64, 1)
         nn.init.normal_(self.detail.weight, mean=contrast, std=0.0 if contrast else 0.01)
         nn.init.normal_(self.surroundings.weight, std=contrast / 10 if contrast else 0.01)
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
-        features = self.stem(small - 0.5)
+        features = self.stem(self._whole_strides(small) - 0.5)
         return self._resized(self.detail(features)) + self._resized(self.surroundings(self.context(features)))
 
+    def _whole_strides(
+        self, small: Float[Tensor, "batch 3 _height _width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        return small if self.frame == "cells" else in_multiples(small, _STRIDES)
+
     def _resized(self, logits: Float[Tensor, "batch 1 _rows _cols"]) -> Float[Tensor, "batch 1 rows cols"]:
-        return interpolate(logits, self.map_size, mode="bilinear", align_corners=False)
+        return interpolate(logits, self.map_size, mode="bilinear", align_corners=self.frame == "nodes")
+
+    def _fit_frame(self) -> None:
+        for block in cast("list[nn.Sequential]", [self.stem[0], self.stem[1], self.context[0]]):
+            old = cast("nn.Conv2d", block[0])
+            new = _window(
+                old.in_channels, old.out_channels, self.frame, stride=old.stride[0], groups=old.groups
+            )
+            # The parameter stays the one that an optimiser may know.
+            old.weight.data = new.weight.data.to(old.weight)
+            new.weight = old.weight
+            block[0] = new
+
+    def _frame_of(
+        self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Mapping[str, Any]
+    ) -> Frame:
+        weight = state_dict.get(f"{prefix}stem.0.0.weight")
+        if weight is None:
+            return super()._frame_of(state_dict, prefix, local_metadata)
+        return "cells" if weight.shape[-1] == _STEM["cells"] else "nodes"
 
 
-def _conv(inputs: int, outputs: int, *, size: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, groups=groups, bias=False)
-    return nn.Sequential(conv, nn.GroupNorm(4, outputs), nn.ReLU(inplace=True))
+def _window(inputs: int, outputs: int, frame: Frame, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    size = _STEM[frame] if stride == 4 else 3
+    return nn.Conv2d(
+        inputs,
+        outputs,
+        size,
+        stride,
+        padding=size // 2,
+        groups=groups,
+        bias=False,
+        padding_mode=_BEYOND[frame],
+    )
+
+
+def _pointwise(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel_size=1, bias=False)
+
+
+def _block(conv: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(conv, nn.GroupNorm(4, conv.out_channels), nn.ReLU(inplace=True))

@@ -6,10 +6,11 @@ back together with the phase, lights up where the image departs from its own tex
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from foveal.sampler.frames import constant
+from foveal.sampler.frames import Frame, constant, to_lattice
+from foveal.sampler.saliency._framed_map import FramedMap
 
 # Amplitudes below this are noise: white noise of 1/1000 of full scale has it. A flat image is nothing else.
 _NOISE = 0.1
@@ -17,7 +18,7 @@ _NOISE = 0.1
 _NOTHING = 1e-12
 
 
-class SpectralSaliency(nn.Module):
+class SpectralSaliency(FramedMap):
     """Logits of the spectral residual, for zooming without a trained network.
 
     For brightness, red against green, and blue against yellow: log amplitude of the FFT, minus its 3 x 3 mean, back
@@ -36,6 +37,8 @@ class SpectralSaliency(nn.Module):
         analysis_px: Side of the square on which the spectrum is taken. Smaller finds larger things; 64 is published.
         sigma: Standard deviation of the Gaussian, as a share of the side.
         uniform_share: Part of the map's mass that is spread evenly, in (0, 1].
+        frame: ``"nodes"``, as samplers read a map; ``"cells"`` for a map whose cells tile the image, as scores of a
+            :class:`PatchSampler` do, and as earlier versions had it everywhere.
 
     Raises:
         ValueError: An argument is out of range.
@@ -48,8 +51,9 @@ class SpectralSaliency(nn.Module):
         analysis_px: int = 64,
         sigma: float = 0.03,
         uniform_share: float = 0.1,
+        frame: Frame = "nodes",
     ) -> None:
-        super().__init__()
+        super().__init__(frame)
         if analysis_px < 4:
             raise ValueError(f"analysis_px must be at least 4, got {analysis_px!r}.")
         if not sigma > 0:
@@ -73,13 +77,16 @@ class SpectralSaliency(nn.Module):
             )  # black has no spectrum at all
             energy = (each / each.mean(dim=(2, 3), keepdim=True)).sum(dim=1, keepdim=True)
             blur = _mirrored_gaussian(self.analysis_px, self.sigma, small.device)
-            found = interpolate(
-                blur @ energy @ blur.T, self.map_size, mode="bilinear", align_corners=False, antialias=True
-            )
+            found = self._resized(blur @ energy @ blur.T)
             share = found / found.sum(dim=(2, 3), keepdim=True)
             rows, cols = self.map_size
             logits: Tensor = ((1 - self.uniform_share) * share + self.uniform_share / (rows * cols)).log()
             return logits
+
+    def _resized(self, energy: Float[Tensor, "batch 1 side side"]) -> Float[Tensor, "batch 1 rows cols"]:
+        if self.frame == "nodes":
+            return to_lattice(energy, self.map_size)
+        return interpolate(energy, self.map_size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def _opponent_colours(rgb: Float[Tensor, "batch 3 side side"]) -> Float[Tensor, "batch 3 side side"]:

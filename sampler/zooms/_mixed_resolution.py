@@ -8,13 +8,14 @@ list of the image, of the same length for each, with a transformer in place of c
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
 
 from foveal.sampler.frames import (
     Images,
     Views,
     as_ragged,
+    cell_means,
     count,
+    even_edges,
     even_grid,
     height_and_width,
     identity_grid,
@@ -46,7 +47,7 @@ class MixedResolution(nn.Module):
         refined: How many cells are refined, the most salient ones; of equals the upper left.
         refine: Into how many by how many fine tokens.
         saliency: As of :class:`SaliencySampler`: a module from (batch, 3, height, width) in [0, 1] to logits (batch, 1, rows,
-            cols) of any rows and cols; a cell counts with the mean of what lies in it. :class:`SpectralSaliency` if None.
+            cols) of any rows and cols; a cell counts with the mean of the map over it. :class:`SpectralSaliency` if None.
         lowres_size: Height and width in pixels of the copy that the saliency module looks at.
         antialias: As in :func:`sample`.
 
@@ -143,7 +144,7 @@ class MixedResolution(nn.Module):
 
     def _choose(self, weights: Float[Tensor, "batch 1 rows cols"]) -> Int[Tensor, "batch refined"]:
         """Return the numbers of the most salient cells, ascending."""
-        means = adaptive_avg_pool2d(weights.detach(), self.cells).flatten(1)
+        means = cell_means(weights.detach().float(), *map(even_edges, self.cells)).flatten(1)
         return means.argsort(dim=1, descending=True, stable=True)[:, : self.refined].sort(dim=1).values
 
     def _view(self, finer: int, like: Float[Tensor, "batch 1 1 2"]) -> Float[Tensor, "1 height width 2"]:

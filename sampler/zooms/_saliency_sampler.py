@@ -31,7 +31,9 @@ class SaliencySampler(nn.Module):
     Args:
         out_size: Height and width of the output in pixels, or one number for both.
         saliency: A module from (batch, 3, height, width) in [0, 1] to logits (batch, 1, rows, cols) of any rows and
-            cols. A map that is non-negative already goes in as its logarithm. :class:`SaliencyNet` if None.
+            cols, of which the first and last lie on the image's edges: :func:`to_lattice` brings the features of a
+            convolutional network there. A map that is non-negative already goes in as its logarithm.
+            :class:`SaliencyNet` if None.
         lowres_size: Height and width in pixels of the copy that the saliency module looks at.
         family: How points are attracted, as in :func:`zoom_grid`.
         fwhm_cells: Width of the attraction, as in :func:`zoom_grid`.

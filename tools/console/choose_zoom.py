@@ -43,9 +43,9 @@ def choose_patches(out_size: int, saliency: str, count: int) -> PatchSampler:
     """
     # Sixteen by sixteen cells: coarser than a network's, so that the best few are different places.
     score = (
-        SpectralSaliency((16, 16))
+        SpectralSaliency((16, 16), frame="cells")
         if saliency == "spectral"
-        else _trained(Path(saliency), (ScoreNet,), "score.")
+        else _trained(Path(saliency), (ScoreNet,), "score")
     )
     return PatchSampler(count, out_size, score=score).eval().requires_grad_(requires_grad=False)
 
@@ -101,11 +101,11 @@ def _network(saliency: str, boxes_from: str | None) -> nn.Module:
             return BoxSaliency(boxes_from)
         case _:
             kinds = (SaliencyNet, ResNet18Saliency, NJetSaliencyNet)
-            return _trained(Path(saliency), kinds, "saliency.")
+            return _trained(Path(saliency), kinds, "saliency")
 
 
-def _trained(path: Path, kinds: Sequence[type[nn.Module]], prefix: str) -> nn.Module:
-    """Return a network with its weights from a file, also where they are a part of a sampler's, named with a prefix.
+def _trained(path: Path, kinds: Sequence[type[nn.Module]], part: str) -> nn.Module:
+    """Return a network with its weights from a file, also from that of a sampler of which the network is a part.
 
     Their names say of which kind it is.
     """
@@ -116,11 +116,16 @@ def _trained(path: Path, kinds: Sequence[type[nn.Module]], prefix: str) -> nn.Mo
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        weights = {name.removeprefix(prefix): weight for name, weight in state.items()}
         candidates = [kind() for kind in kinds]
-        of_these = (network for network in candidates if network.state_dict().keys() == weights.keys())
-        network = next(of_these, candidates[0])
-        network.load_state_dict(weights)
+        # A sampler's names begin with that of its part; the part of a bare holder has the same.
+        if any(name.startswith(f"{part}.") for name in state):
+            holders: list[nn.Module] = [nn.ModuleDict({part: network}) for network in candidates]
+        else:
+            holders = candidates
+        pairs = list(zip(holders, candidates, strict=True))
+        of_these = (pair for pair in pairs if pair[0].state_dict().keys() == state.keys())
+        holder, network = next(of_these, pairs[0])
+        holder.load_state_dict(state)
     except Exception as error:  # of many kinds, for a file that may hold anything
         words = str(error).splitlines()[0]
         raise ValueError(

@@ -24,9 +24,11 @@ def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:
 
 # Sixteen by sixteen cells: coarser than a network's, so that the best four are four places and not one.
 PATCHES = DemoZoom(
-    build=lambda out_size: PatchSampler(4, out_size // 2, score=SpectralSaliency((16, 16))),
+    build=lambda out_size: PatchSampler(4, out_size // 2, score=SpectralSaliency((16, 16), frame="cells")),
     names="PatchSampler, SpectralSaliency",
-    code=lambda out_size: f"PatchSampler(4, {out_size} // 2, score=SpectralSaliency((16, 16)))",
+    code=lambda out_size: (
+        f"PatchSampler(4, {out_size} // 2, score=SpectralSaliency((16, 16), frame='cells'))"
+    ),
     titles=PATCH_TITLES,
     row=_row,
 )

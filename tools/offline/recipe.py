@@ -143,6 +143,8 @@ def _resolved(zoom: nn.Module) -> dict[str, Any]:
     named = dict(zoom.settings)
     for name in ("out_size", "mean", "std", "dtype", "channels_last"):
         del named[name]  # the recipe's size; and images are written as they are
+    if getattr(zoom.saliency, "frame", "cells") == "nodes":  # before there was a choice, all were in cells
+        named["frame"] = "nodes"
     return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
 
 

@@ -38,6 +38,7 @@ def patch_row(
         original=original.numpy(),
         grid=None,
         saliency=scores,
+        saliency_frame="cells",
         uniform=as_picture(UniformSampler(even)([original]).images[0]),
         zoomed=side_by_side(patches),
         caption="   ".join([*caption, f"{width} × {height} → {count} × {side} × {side} as they are"]),

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from foveal.sampler.frames import Frame
 from foveal.tools.pictures.magnification import local_zoom
 
 TITLES = ("Original, and where the zoom samples it", "Saliency", "Uniform resize", "Zoomed")
@@ -36,6 +37,7 @@ class SheetRow:
         original: The whole image, RGB.
         grid: Where each output pixel looks in the original: (x, y) in [-1, 1], ``align_corners=False``. None to draw none.
         saliency: A coarse map over the original, any scale.
+        saliency_frame: Where it lies: on ``"nodes"``, the outermost on the image's edges, or in ``"cells"`` that tile the image.
         uniform: The original resized to the size of the output, RGB in [0, 1].
         zoomed: The output, RGB in [0, 1].
         caption: One line, printed above the row.
@@ -53,6 +55,7 @@ class SheetRow:
     boxes: Float[np.ndarray, "count 4"] = field(default_factory=_no_boxes)
     zoomed_boxes: Float[np.ndarray, "kept 4"] = field(default_factory=_no_boxes)
     kept: Sequence[int] = ()
+    saliency_frame: Frame = "nodes"
 
 
 def draw_sheet(rows: Sequence[SheetRow], path: Path, *, titles: tuple[str, str, str, str] = TITLES) -> None:
@@ -150,5 +153,12 @@ def _draw_saliency(cell: Axes, row: SheetRow) -> None:
     height, width, _ = row.original.shape
     cell.imshow(row.original.mean(-1), cmap="gray", vmin=0, vmax=400)
     weight = row.saliency / max(float(row.saliency.max()), 1e-12)
-    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    rows, cols = weight.shape
+    # The outermost nodes lie on the edges, so that half of their pixels is beyond.
+    half = [
+        side / max(2 * (count - 1), 1) if row.saliency_frame == "nodes" and count > 1 else 0.0
+        for side, count in ((height, rows), (width, cols))
+    ]
+    extent = (-0.5 - half[1], width - 0.5 + half[1], height - 0.5 + half[0], -0.5 - half[0])
     cell.imshow(weight, cmap="inferno", alpha=0.25 + 0.6 * weight, extent=extent, interpolation="bilinear")
+    cell.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))

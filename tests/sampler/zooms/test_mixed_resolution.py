@@ -23,6 +23,7 @@ from foveal.sampler import (
 from foveal.shards import ShardWriter
 from tests.checks import check_close, unhooked
 from tests.pipeline.making import encode, picture
+from tests.reference import means_over_cells
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -33,9 +34,9 @@ def images(sizes=SIZES):
     return [torch.from_numpy(picture(k, *size).copy()) for k, size in enumerate(sizes)]
 
 
-def one_map(cells, seed=0):
-    """A saliency of one node to a cell."""
-    return np.random.default_rng(seed).random(cells) + 0.01
+def any_map(nodes, seed=0):
+    """A saliency on so many nodes."""
+    return np.random.default_rng(seed).random(nodes) + 0.01
 
 
 def cut(pixels, cells):
@@ -52,10 +53,10 @@ def cut(pixels, cells):
 
 @st.composite
 def any_zoom(draw):
-    """A sampler of any numbers, and the saliency of each of its cells."""
+    """A sampler of any numbers and map, and the saliency of each of its cells."""
     cells = draw(st.integers(1, 5)), draw(st.integers(1, 5))
     refined = draw(st.integers(0, cells[0] * cells[1]))
-    weights = one_map(cells, draw(st.integers(0, 99)))
+    weights = any_map((draw(st.integers(1, 6)), draw(st.integers(1, 6))), draw(st.integers(0, 99)))
     zoom = MixedResolution(
         cells,
         patch_size=draw(st.integers(2, 6)),
@@ -63,7 +64,7 @@ def any_zoom(draw):
         refine=draw(st.integers(2, 3)),
         saliency=FixedSaliency(torch.from_numpy(weights)),
     )
-    return zoom, weights
+    return zoom, means_over_cells(weights, cells).astype(np.float32)
 
 
 @settings(max_examples=15, deadline=None)
@@ -119,8 +120,7 @@ def test_positions_and_scales(drawn):
 
 def test_a_source_as_large_as_source_px_is_shown_pixel_by_pixel():
     """Nothing finer is ever read: there, fine tokens are the source's own pixels."""
-    weights = one_map((2, 3))
-    zoom = MixedResolution((2, 3), patch_size=4, refined=6, saliency=FixedSaliency(torch.from_numpy(weights)))
+    zoom = MixedResolution((2, 3), patch_size=4, refined=6, saliency=FixedSaliency(torch.ones(3, 3)))
     image = torch.randint(256, (*zoom.source_px, 3), dtype=torch.uint8)
     pixels = cut(image.permute(2, 0, 1) / 255, (4, 6))
     own = [[2 * r + i, 2 * c + j] for r in range(2) for c in range(3) for i in range(2) for j in range(2)]

@@ -113,9 +113,15 @@ def test_published_geometry(size, downscale, first, last):
         assert abs(float(corners[-1, -1, 0] - centred[-1, -1, 0]) - last) <= 1
 
 
-def test_cells_of_another_network_tile_the_image():
-    """A scorer that says nothing about its cells has them side by side."""
-    check_close(cell_centres(SpectralSaliency(), 100, 5), np.array([0.1, 0.3, 0.5, 0.7, 0.9]), 1e-12)
+@pytest.mark.parametrize("score", [torch.nn.Identity(), SpectralSaliency(frame="cells")])
+def test_cells_of_another_network_tile_the_image(score):
+    """A scorer that says nothing about its cells has them side by side; so has one that says they are cells."""
+    check_close(cell_centres(score, 100, 5), np.array([0.1, 0.3, 0.5, 0.7, 0.9]), 1e-12)
+
+
+def test_nodes_of_a_map_reach_to_the_edges():
+    """A scorer whose map lies on nodes has its first and last patches centred on the image's edges."""
+    check_close(cell_centres(SpectralSaliency(), 100, 5), np.array([0, 0.25, 0.5, 0.75, 1]), 1e-12)
 
 
 @pytest.mark.parametrize("border", ["replicate", "zeros"])

@@ -1,0 +1,90 @@
+"""Where a network's map lies is saved with its weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, pad
+
+from foveal.sampler.frames import Frame
+
+# torch writes a module's version beside its weights. Files from before frames were told apart have 1.
+_FRAMES: dict[int, Frame] = {1: "cells", 2: "nodes"}
+_VERSIONS = {frame: version for version, frame in _FRAMES.items()}
+
+
+class FramedMap(nn.Module):
+    """A saliency module that finds its map on the nodes of a lattice, or, as earlier versions did, in cells.
+
+    :class:`SaliencySampler` reads any map on the nodes of a lattice. Weights that were trained while a map was found in
+    cells, and read on nodes, keep that shift: a ``state_dict`` says which frame its weights are for, and loading it
+    changes the module's. One without torch's metadata, a plain dict, leaves the frame as it is.
+
+    Args:
+        frame: ``"nodes"`` or ``"cells"``.
+
+    Raises:
+        ValueError: It is neither.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__()
+        self._version = _version(frame)
+
+    @property
+    def frame(self) -> Frame:
+        """``"nodes"``: cell (i, j) of the map lies at (i / (rows - 1), j / (cols - 1)); ``"cells"``: at the middle of a cell."""
+        return _FRAMES[self._version]
+
+    @frame.setter
+    def frame(self, frame: Frame) -> None:
+        if frame != self.frame:
+            self._version = _version(frame)
+            self._fit_frame()
+
+    def _fit_frame(self) -> None:
+        """Change what the frame decides of the module, before it has other weights."""
+
+    def _frame_of(
+        self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Mapping[str, Any]
+    ) -> Frame:
+        """Return the frame that weights are for."""
+        del state_dict, prefix
+        return _FRAMES.get(local_metadata.get("version", 0), self.frame)
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Mapping[str, Any], *others: Any
+    ) -> None:
+        self.frame = self._frame_of(state_dict, prefix, local_metadata)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
+
+
+def _version(frame: Frame) -> int:
+    if frame not in _VERSIONS:
+        raise ValueError(f"frame must be one of {tuple(_VERSIONS)!r}, got {frame!r}.")
+    return _VERSIONS[frame]
+
+
+def at_corners(
+    small: Float[Tensor, "batch channel _height _width"],
+) -> Float[Tensor, "batch channel height width"]:
+    """Return an image at the corners of its pixels, which begin and end on its edges: one more row and column.
+
+    Each corner is the mean of the four pixels that meet there; beyond the edges the border's pixels go on. A convolution
+    with an odd kernel and a stride that divides the sides is then centred on the edges, too, and evenly between: its
+    outputs are the nodes of a lattice.
+    """
+    corners: Tensor = avg_pool2d(pad(small, (1, 1, 1, 1), mode="replicate"), kernel_size=2, stride=1)
+    return corners
+
+
+def in_multiples(
+    small: Float[Tensor, "batch channel _height _width"], of: int
+) -> Float[Tensor, "batch channel height width"]:
+    """Return an image whose sides are multiples of so many pixels: resized to the next ones where they are not."""
+    sides = [-(-side // of) * of for side in small.shape[2:]]
+    if sides == list(small.shape[2:]):
+        return small
+    resized: Tensor = interpolate(small, sides, mode="bilinear", align_corners=False)
+    return resized
