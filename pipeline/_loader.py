@@ -56,8 +56,8 @@ class ZoomLoader:
     Memory that images were decoded into, and that of batches nobody refers to any more, serves again, also in the next
     epoch; ``close`` gives it back.
 
-    A loader goes with a fork of its process, an epoch does not. Where the zoom trains in a fork,
-    ``torch.set_num_threads(1)`` comes first, as for anything of torch's there. Loaders do not pickle.
+    After a fork the child may use the loader, but not an epoch that was already running. If the zoom trains in the
+    child, call ``torch.set_num_threads(1)`` there first, as for any training with torch. Loaders do not pickle.
 
     Args:
         urls: Shards, as :func:`foveal.shards.expand_urls` takes them.

@@ -34,6 +34,7 @@ from foveal.tools.console.options import (
     StorageOptions,
     Temperature,
     Urls,
+    UrlsOrImages,
     UrlsOrNone,
     Window,
 )
@@ -207,7 +208,7 @@ def verify(
 
 @app.command()
 def view(
-    urls: Urls,
+    urls: UrlsOrImages,
     *,
     out: Annotated[Path, typer.Option(dir_okay=False, help="PNG file to write.")] = Path("sheet.png"),
     saliency: SaliencyOption = "spectral",

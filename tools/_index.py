@@ -16,7 +16,7 @@ def index_shards(urls: Sequence[str], *, force: bool = False) -> None:
 
     Args:
         urls: Shards, as ``expand_urls`` understands them.
-        force: Also where an index is there and fresh.
+        force: Rebuild indexes that are already up to date.
 
     Raises:
         ShardError: A shard that cannot be read. Those before it keep their indexes.

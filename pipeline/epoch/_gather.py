@@ -29,7 +29,9 @@ class Gather:
 
     def add(self, part: Tensor) -> None:
         """Take the next part; it is not referred to afterwards where there are buffers."""
-        begins_empty = self._whole is None and not len(part)  # of nothing the memory format is unknown
+        begins_empty = self._whole is None and not len(
+            part
+        )  # an empty tensor does not reveal its memory format
         if self._buffers is None or begins_empty:
             self._parts.append(part)
             return

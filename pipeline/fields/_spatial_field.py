@@ -110,7 +110,7 @@ def warp_labels(
     """
     if fields and grid.ndim != 4:
         raise ValueError(
-            f"fields must be without {type(fields[0]).__name__} for a zoom that answers no single image, got a grid of "
+            f"fields must be without {type(fields[0]).__name__} for a zoom that returns several images a sample, got a grid of "
             f'shape {tuple(grid.shape)!r} – ask for "__grid__" and the plain member instead.'
         )
     with torch.no_grad():

@@ -67,5 +67,5 @@ def _check_one(image: UInt8[Tensor, "_height _width 3"], name: str) -> None:
 
 
 def count(images: Images) -> int:
-    """How many there are; of a tensor whose batch a graph leaves open, ``len`` would fix it."""
+    """Return how many images there are; ``len()`` would specialise a dynamic batch size while tracing."""
     return images.shape[0] if isinstance(images, Tensor) else len(images)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-# Where images lie is told to a device anew in each call. (Releases of torch before 2.8 have no word for it.)
+# Image addresses change on every call, so CUDA graphs cannot capture this. (torch before 2.8 has no tag for it.)
 _TAGS = [
     torch.Tag.pt2_compliant_tag,
     *(tag for name, tag in vars(torch.Tag).items() if name == "cudagraph_unsafe"),

@@ -64,7 +64,7 @@ class GaussianJet:
         """Refuse what there are no filters for."""
         if not 0 <= self.order <= MAX_ORDER:
             raise ValueError(
-                f"order must be between 0 and {MAX_ORDER}, got {self.order!r} – higher ones are all rounding; "
+                f"order must be between 0 and {MAX_ORDER}, got {self.order!r} – higher orders are lost in rounding; "
                 "put a second layer behind the first instead."
             )
         if not self.truncate > 0:

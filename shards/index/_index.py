@@ -138,9 +138,7 @@ def _check_representable(url: str, lines: list[bytes], cut: Cut | None) -> None:
     for line in lines:
         if is_quoted(line):
             key = parse_line(line)[0].key
-            raise ShardError(
-                url, key, "no index was written: its format has no way to say names with white space"
-            )
+            raise ShardError(url, key, "no index was written: its format cannot hold names with white space")
 
 
 def _is_fresh(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> bool:

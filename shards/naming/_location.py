@@ -43,9 +43,7 @@ def local_path(url: str) -> str:
         ShardError: The URL is remote, or names another host.
     """
     if _REMOTE.match(url):
-        raise ShardError(
-            url, None, "is remote, and what is to be done needs a local file: copy it to a local disk"
-        )
+        raise ShardError(url, None, "is remote, and this needs a local file: copy it to a local disk")
     if not url.startswith("file:"):
         return url
     rest = url.removeprefix("file:")

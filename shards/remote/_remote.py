@@ -24,7 +24,7 @@ SLOWEST = 1 << 20  # bytes
 LISTING_TIMEOUT = 600.0  # seconds: a thousand names come with each of many requests
 _LARGEST_INDEX = 1 << 26  # bytes: half a million samples
 
-# File systems are never let go: to close one that a fork has copied would disturb the process it was copied from.
+# File systems are kept for the life of the process: closing a forked copy would break the parent's.
 _KEPT: dict[int, Any] = {}
 
 

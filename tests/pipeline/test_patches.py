@@ -98,7 +98,7 @@ def test_labels_cannot_follow_several_patches(write_shard, small_shards, trainin
     )
     zoom = PatchSampler(2, 16, lowres_size=32).train(training)
     message = (
-        "fields must be without Boxes for a zoom that answers no single image, got a grid of shape (1, 2, 16, 16, 2) "
+        "fields must be without Boxes for a zoom that returns several images a sample, got a grid of shape (1, 2, 16, 16, 2) "
         '– ask for "__grid__" and the plain member instead.'
     )
     with (

@@ -13,6 +13,10 @@ _ONE_PER_PROCESSOR = "one for each available processor"
 FROM_CHECKPOINT = "as the file of --saliency says; without one, "
 
 Urls = Annotated[list[str], typer.Argument(metavar="SHARDS", help=_URLS, show_default=False)]
+UrlsOrImages = Annotated[
+    list[str],
+    typer.Argument(metavar="SHARDS", help=_URLS + " Or a folder of images.", show_default=False),
+]
 UrlsOrNone = Annotated[list[str] | None, typer.Argument(metavar="SHARDS", help=_URLS, show_default=False)]
 MaybeUrls = Annotated[
     list[str] | None,

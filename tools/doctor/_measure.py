@@ -69,7 +69,7 @@ def measure(
     good, bad, by_pillow = sort_out(found)
     if not good:
         raise ValueError(
-            f"images must be there to be measured, got {len(bad)} that are bad, the first: {bad[0]}"
+            f"shards must hold at least one good image, got {len(bad)} bad ones, the first: {bad[0]}"
         )
     with tempfile.TemporaryDirectory(prefix="foveal-") as folder:
         shard = _write(Path(folder) / "copy.tar", good)

@@ -34,7 +34,7 @@ def finish(
 def print_summary(console: Console, new: Sequence[ShardStats], seconds: float, where: str) -> None:
     """Print what this run did: images, bytes, speed, and failures by kind."""
     if not new:
-        console.print(f"Nothing was left to do. The shards: {where}")
+        console.print(f"Nothing to do. The zoomed shards: {where}")
         return
     images, pixels = sum(stats.ok for stats in new), sum(stats.pixels for stats in new)
     bytes_in, bytes_out = sum(stats.bytes_in for stats in new), sum(stats.bytes_out for stats in new)

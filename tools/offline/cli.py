@@ -23,13 +23,13 @@ from foveal.tools.console.options import (
     SaliencyOption,
     StorageOptions,
     Temperature,
-    Urls,
+    UrlsOrImages,
     Window,
 )
 
 
 def zoom(
-    urls: Urls,
+    urls: UrlsOrImages,
     *,
     out: Annotated[
         str, typer.Option(help="Folder to write to: a local path, s3:// or gs://.", show_default=False)

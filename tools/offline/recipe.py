@@ -35,11 +35,11 @@ class Recipe:
         format: What they are written as; ``npy`` is (height, width, 3) uint8.
         quality: Of ``jpg`` and ``webp``, 1 to 100.
         saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, or a file of weights.
-        family: How points are drawn to what matters; None for what the file of weights says, or ``"kernel"``.
-        temperature: Below 1 zooms harder; None for what the file of weights says, or 0.5.
-        fwhm_cells: Width of attraction, in cells of the saliency map; None for what the file of weights says, or 8.
-        max_zoom: Upper bound on magnification, ``math.inf`` for none; None for what the file of weights says, or 4.
-        min_zoom: Lower bound on it; None for what the file of weights says, or no bound.
+        family: How saliency becomes a grid; None for what the file of weights says, or ``"kernel"``.
+        temperature: Softmax temperature of the saliency; lower values zoom harder. None for what the file of weights says, or 0.5.
+        fwhm_cells: Width of the Gaussian that spreads saliency, in cells of its map; None for what the file of weights says, or 8.
+        max_zoom: Upper bound on local magnification, ``math.inf`` for none; None for what the file of weights says, or 4.
+        min_zoom: Lower bound on local magnification; None for what the file of weights says, or no bound.
         image: The member to zoom, alternatives with ``;``.
         boxes: Where boxes are that follow the zoom, such as ``"json:boxes"``.
         box_format: What four numbers of a box are, in and out.
@@ -74,9 +74,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.saliency == "boxes" and not self.boxes:
-            raise ValueError(
-                "saliency must come with boxes to look at, got 'boxes' without – add --boxes json:boxes."
-            )
+            raise ValueError("boxes must be given with saliency='boxes', got none – add --boxes json:boxes.")
         for mask in self.masks:
             if any(kind_of(extension) != "png" for extension in alternatives(mask)):
                 raise ValueError(
@@ -92,7 +90,7 @@ class Recipe:
         for name, value in (("boxes", self.boxes), ("points", self.points), ("masks", self.masks)):
             if value:
                 raise ValueError(
-                    f"{name} must be none with patches, into which no label follows, got {value!r}."
+                    f"{name} must be empty with patches, got {value!r} – labels are not warped into patches."
                 )
         if self.saliency in ("uniform", "boxes"):
             raise ValueError(
@@ -101,7 +99,9 @@ class Recipe:
         bounds = ("max_zoom", self.max_zoom), ("min_zoom", self.min_zoom)
         for name, bound in bounds:
             if bound is not None:
-                raise ValueError(f"{name} must be None with patches, which are as they are, got {bound!r}.")
+                raise ValueError(
+                    f"{name} must be None with patches, got {bound!r} – patches are cut out, not zoomed."
+                )
 
     @property
     def labels(self) -> tuple[SpatialField, ...]:

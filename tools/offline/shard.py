@@ -193,7 +193,7 @@ def zoom_here(
 
 @contextmanager
 def _unwarned() -> Iterator[None]:
-    """Without a word about bad samples, which the table has, and about a cut, of which who opened all shards has warned."""
+    """Silence ShardWarning: the table lists bad samples, and cut shards were reported when all shards were opened."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShardWarning)
         yield

@@ -193,7 +193,7 @@ def _zoom_left(
                     counts.add(stats)
     except BaseException:
         finished = f"{len(done) + len(new):,} of {len(mine):,} shards are done"
-        console.print(f"{finished}; the same command goes on from there.")
+        console.print(f"{finished}; the same command continues from there.")
         raise
     store.sweep([file for name in left for file in files_of(name)])
     return new, time.perf_counter() - start

@@ -18,13 +18,13 @@ from foveal.tools.console.options import (
     TrainFamily,
     TrainMaxZoom,
     TrainTemperature,
-    Urls,
+    UrlsOrImages,
     Window,
 )
 
 
 def train(
-    urls: Urls,
+    urls: UrlsOrImages,
     *,
     out: Annotated[
         Path,

@@ -22,7 +22,7 @@ def image_table(
     if on_cuda and torch.cuda.is_current_stream_capturing():
         raise RuntimeError(
             "the current stream must not be capturing a CUDA graph, got one that is – "
-            "sample and take low-resolution copies before: where images lie changes from batch to batch."
+            "sample and take low-resolution copies before: image addresses change from batch to batch."
         )
     rows = [(image.data_ptr(), image.shape[0], image.shape[1]) for image in images]
     table = torch.tensor(rows, dtype=torch.int64, pin_memory=on_cuda).view(-1, 3)

@@ -1,4 +1,4 @@
-"""Launch a kernel of Triton's, in the one way in which all of them are meant."""
+"""Launch a Triton kernel with the settings they all share."""
 
 from contextlib import nullcontext
 from typing import Any

@@ -197,7 +197,7 @@ def test_tiny_scales_are_the_pixel_itself(sigma):
     [
         (
             {"order": 11},
-            "order must be between 0 and 10, got 11 – higher ones are all rounding; put a second layer behind the first instead.",
+            "order must be between 0 and 10, got 11 – higher orders are lost in rounding; put a second layer behind the first instead.",
         ),
         ({"order": -1}, "order must be between 0 and 10, got -1"),
         ({"truncate": 0.0}, "truncate must be positive, got 0.0."),

@@ -229,7 +229,7 @@ def test_an_index_that_cannot_be_opened_is_put_aside(tar):
     [
         (
             tar_bytes(samples(["a b"])),
-            "{tar}: a b: no index was written: its format has no way to say names with white space",
+            "{tar}: a b: no index was written: its format cannot hold names with white space",
         ),
         (
             tar_bytes(samples(["a"]))[:800],

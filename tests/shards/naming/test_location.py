@@ -37,6 +37,6 @@ def test_an_index_is_not_written_to_a_server():
     """What needs a file here says so."""
     with pytest.raises(
         ShardError,
-        match=r"^s3://b/a\.tar: is remote, and what is to be done needs a local file: copy it to a",
+        match=r"^s3://b/a\.tar: is remote, and this needs a local file: copy it to a",
     ):
         write_index("s3://b/a.tar")

@@ -69,7 +69,7 @@ def test_nothing_to_measure(tmp_path):
     with pytest.raises(
         ValueError,
         match=re.escape(
-            "images must be there to be measured, got 1 that are bad, the first: is empty: 0 bytes"
+            "shards must hold at least one good image, got 1 bad ones, the first: is empty: 0 bytes"
         ),
     ):
         measure([path], images=4, out_size=32, repeats=1, console=Console(quiet=True))

@@ -351,7 +351,7 @@ def test_the_names_of_shards():
     [
         (
             {"saliency": "boxes"},
-            "saliency must come with boxes to look at, got 'boxes' without – add --boxes json:boxes.",
+            "boxes must be given with saliency='boxes', got none – add --boxes json:boxes.",
         ),
         (
             {"masks": ("mask.jpg",)},
@@ -519,13 +519,13 @@ def test_patches_by_a_trained_scorer(tmp_path):
     [
         (
             {"boxes": ("json:b",)},
-            "boxes must be none with patches, into which no label follows, got ('json:b',).",
+            "boxes must be empty with patches, got ('json:b',) – labels are not warped into patches.",
         ),
         (
             {"saliency": "uniform"},
             "saliency must be spectral or the weights of a ScoreNet with patches, got 'uniform'.",
         ),
-        ({"max_zoom": 2.0}, "max_zoom must be None with patches, which are as they are, got 2.0."),
+        ({"max_zoom": 2.0}, "max_zoom must be None with patches, got 2.0 – patches are cut out, not zoomed."),
     ],
 )
 def test_what_patches_cannot(settings, message):

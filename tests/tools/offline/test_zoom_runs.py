@@ -68,7 +68,7 @@ def test_a_rerun_touches_nothing(urls, tmp_path, zoomed_shards, capsys):
 
     assert states(tmp_path / "out") == before
     assert zoomed_shards == []
-    assert "3 of 3 shards are done already.\nNothing was left to do." in capsys.readouterr().out
+    assert "3 of 3 shards are done already.\nNothing to do." in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("no_sheet")
@@ -193,7 +193,7 @@ def test_too_many_failures(tmp_path, capsys):
         match=r"3 of 15 samples failed, more than max_bad_fraction=0.1 allows: 3 × corrupt; the last in s-1.tar, see its _samples.jsonl",
     ):
         zoom(urls, tmp_path / "out")
-    assert "2 of 3 shards are done; the same command goes on from there." in capsys.readouterr().out
+    assert "2 of 3 shards are done; the same command continues from there." in capsys.readouterr().out
     zoom(urls, tmp_path / "out", max_bad_fraction=0.2)
 
     assert len(rows_of(tmp_path / "out")) == 15
@@ -335,7 +335,7 @@ def test_interrupted(tmp_path):
     said, _ = process.communicate(timeout=120)
 
     assert process.returncode == 130
-    assert re.search(r"\d of 4 shards are done; the same command goes on from there\.", said)
+    assert re.search(r"\d of 4 shards are done; the same command continues from there\.", said)
     assert [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == []
     zoom(urls, tmp_path / "out")
     assert not verify_against(str(tmp_path / "out"), [urls])
