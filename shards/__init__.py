@@ -1,6 +1,6 @@
 """Data at rest: which tars there are, where each sample lies, in which order an epoch visits them, writing tars."""
 
-from foveal.shards._error import DataError, ShardError, ShardWarning
+from foveal.shards._error import DataError, SampleError, ShardError, ShardWarning
 from foveal.shards._order import EpochOrder
 from foveal.shards._shards import Sample, Shards
 from foveal.shards._urls import expand_urls
@@ -11,6 +11,7 @@ __all__ = [
     "DataError",
     "EpochOrder",
     "Sample",
+    "SampleError",
     "ShardError",
     "ShardWarning",
     "ShardWriter",

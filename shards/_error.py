@@ -4,6 +4,8 @@
 
     DataError                        the data is at fault, not the program
     ├── ShardError                   a shard, or a sample in it
+    │   ├── SampleError              a sample whose tar does not hold it as it should; all others can be read
+    │   ├── DamagedError             a file that is there, and is no shard
     │   └── RemoteError              a server did not deliver it
     ├── TooManyBadSamplesError       of foveal.pipeline: an epoch has more bad samples than allowed
     └── TooManyFailuresError         of foveal zoom: more samples failed than allowed
@@ -37,6 +39,29 @@ class ShardError(DataError):
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.url, self.key, self.reason) if part is not None)
+
+
+class SampleError(ShardError):
+    """A sample whose tar does not hold it as it should. All others can be read, so it is a bad sample, not a bad storage.
+
+    Args:
+        url: Its shard.
+        key: Its key.
+        reason: What is wrong.
+        member: The extension of the member at fault, in lower case.
+        number_in_shard: Its number among the samples of its shard, from 0.
+    """
+
+    def __init__(self, url: str, key: str, reason: str, member: str, number_in_shard: int) -> None:
+        super().__init__(url, key, reason)
+        self.args = (url, key, reason, member, number_in_shard)  # so that it pickles
+        self.sample_key = key
+        self.member = member
+        self.number_in_shard = number_in_shard
+
+
+class DamagedError(ShardError):
+    """A file that is there, and is no shard: asking again will not mend it."""
 
 
 class RemoteError(ShardError):

@@ -3,9 +3,27 @@
 from collections.abc import Iterator, Sequence
 
 from foveal.shards._descriptor import Descriptor
-from foveal.shards._error import RemoteError, ShardError
-from foveal.shards.index import Member
+from foveal.shards._error import RemoteError, SampleError, ShardError
+from foveal.shards.index import UNREADABLE, Member
 from foveal.shards.remote import Ranged
+
+
+def check_members(url: str, number_in_shard: int, members: Sequence[Member]) -> None:
+    """Refuse members that do not have one content, before anything is read.
+
+    Raises:
+        SampleError: The tar has one of them twice, by names that differ by no more than case, or not in one piece.
+    """
+    seen: set[str] = set()
+    for member in members:
+        ext = member.ext.lower()
+        reason = UNREADABLE.get(member.offset)
+        if reason is not None:
+            raise SampleError(url, member.key, f"{ext} member {reason}", ext, number_in_shard)
+        if ext in seen:
+            reason = f"has two members {ext!r}: pack it again with one – tar --append adds to a tar, it replaces nothing"
+            raise SampleError(url, member.key, reason, ext, number_in_shard)
+        seen.add(ext)
 
 
 def read_members(url: str, tar: Descriptor | Ranged, members: Sequence[Member]) -> dict[str, bytes]:
@@ -14,23 +32,25 @@ def read_members(url: str, tar: Descriptor | Ranged, members: Sequence[Member]) 
     Raises:
         ShardError: One cannot be read, or is cut.
     """
-    content: dict[str, bytes] = {}
-    for run in _runs(members, tar.gap):
-        start, end = run[0].offset, run[-1].offset + run[-1].size
+    content: dict[Member, bytes] = {}
+    for run in _runs(sorted(members, key=lambda member: member.offset), tar.gap):
+        start, end = run[0].offset, max(member.offset + member.size for member in run)
         data = _read(url, tar, run[0], end - start)
         for member in run:
-            content[member.ext.lower()] = _cut_out(url, data, member, start)
-    return content
+            content[member] = _cut_out(url, data, member, start)
+    return {member.ext.lower(): content[member] for member in members}
 
 
 def _runs(members: Sequence[Member], gap: int) -> Iterator[list[Member]]:
-    """Yield the members in runs, within which there is no gap longer than ``gap``."""
+    """Yield the members in runs, within which there is no gap longer than ``gap``; links share their content's place."""
     run: list[Member] = []
+    end = 0
     for member in members:
-        if run and member.offset - (run[-1].offset + run[-1].size) > gap:
+        if run and member.offset - end > gap:
             yield run
             run = []
         run.append(member)
+        end = max(end, member.offset + member.size)
     if run:
         yield run
 

@@ -3,7 +3,7 @@
 import operator
 import os
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -13,10 +13,19 @@ import numpy as np
 from jaxtyping import Int64
 
 from foveal.shards._descriptor import Descriptor
-from foveal.shards._error import ShardError, ShardWarning
-from foveal.shards._members import read_members
+from foveal.shards._error import DamagedError, ShardError, ShardWarning
+from foveal.shards._members import check_members, read_members
 from foveal.shards._urls import expand_urls
-from foveal.shards.index import Cache, Found, ShardIndex, Stamp, find_index, read_index, tar_stamp
+from foveal.shards.index import (
+    Cache,
+    Found,
+    ShardIndex,
+    Stamp,
+    find_index,
+    nothing_of,
+    read_index,
+    tar_stamp,
+)
 from foveal.shards.naming import is_remote
 from foveal.shards.remote import Ranged, RemoteShards
 
@@ -45,6 +54,7 @@ class Shards:
     """The samples of many WebDataset shards, in the order of the shards and of each tar.
 
     Tars of GNU, PAX and USTAR kinds are read in place. A gzip-compressed one is unpacked into the cache folder once.
+    Members are those that webdataset finds, and hard links; hidden files, such as macOS's ``._photo.jpg``, are passed over.
     An index is taken from beside the tar (``foveal index`` writes it, DALI's is read too), else from the cache
     folder, else it is worked out from the tar's headers and kept in the cache folder. With indexes at hand, opening
     reads a few bytes per shard; a shard's own index is read when the first of its samples is.
@@ -75,14 +85,15 @@ class Shards:
     Attributes:
         urls: One per shard.
         counts: Samples in each shard.
+        damaged: Why nothing can be read of a file that is there, by its URL: it is empty, no tar, or badly compressed.
 
     Raises:
-        ShardError: A shard is missing, is no tar, cannot be reached, or has a sample with two members of one name.
+        ShardError: A shard is missing or cannot be reached, or all are damaged.
         ValueError: ``cache_size`` is no size.
 
     Warns:
-        ShardWarning: A tar was cut: its whole samples before the cut are there. An index beside a tar does not fit
-            it and was put aside.
+        ShardWarning: A shard is damaged: it counts as one without samples. A tar was cut: its whole samples before the cut
+            are there. A tar goes on behind its end mark. An index beside a tar does not fit it and was put aside.
 
     Example:
         >>> shards = Shards("train-{000000..000146}.tar")
@@ -92,6 +103,7 @@ class Shards:
 
     urls: list[str]
     counts: Int64[np.ndarray, " shards"]
+    damaged: Mapping[str, ShardError]
 
     def __init__(
         self,
@@ -104,7 +116,7 @@ class Shards:
         self._cache = Cache.at(cache_dir)
         self._remote = RemoteShards(self._cache, cache_size, storage_options)
         self.urls = expand_urls(urls, storage_options=storage_options)
-        found = _find_all(self.urls, self._cache, self._remote)
+        found, self.damaged = _find_all(self.urls, self._cache, self._remote)
         _warn_of_cuts(found)
         _warn_of_complaints(found)
         self.counts = np.array([shard.count for shard in found], dtype=np.int64)
@@ -148,12 +160,14 @@ class Shards:
 
         Raises:
             IndexError: There is no such sample.
+            SampleError: One of these members is there twice, or is a link or a sparse file. Other samples can be read.
             ShardError: The tar or its index changed, went away, or cannot be read.
         """
         shard, place = self._locate(index)
         url, lines = self.urls[shard], self._index(shard)
         entries = lines[place]
         wanted = [member for member in entries if members is None or member.ext.lower() in members]
+        check_members(url, place, wanted)
         # by its state, too: an index that was read again is of the state that is there by now
         content = read_members(url, self._tar(shard, lines.stamp), wanted)
         return Sample(entries[0].key, url, content, place)
@@ -190,12 +204,30 @@ class Shards:
         self.close()
 
 
-def _find_all(urls: Sequence[str], cache: Cache, remote: RemoteShards) -> list[Found]:
-    """Find all indexes: local ones in turn, remote ones many at a time, as each waits for a server."""
+def _find_all(
+    urls: Sequence[str], cache: Cache, remote: RemoteShards
+) -> tuple[list[Found], dict[str, DamagedError]]:
+    """Find all indexes: local ones in turn, remote ones many at a time, as each waits for a server.
+
+    Returns:
+        Them, and the errors of those files that are damaged, unless all are.
+    """
     far = [url for url in urls if is_remote(url)]
     with ThreadPoolExecutor(min(_ASKING, len(far)) or 1) as pool:
-        answers = pool.map(remote.find, far)
-        return [next(answers) if is_remote(url) else find_index(url, cache) for url in urls]
+        answers = pool.map(partial(_found_or_damaged, remote.find), far)
+        near = partial(_found_or_damaged, partial(find_index, cache=cache))
+        found = [next(answers) if is_remote(url) else near(url) for url in urls]
+    damaged = {url: error for url, error in zip(urls, found, strict=True) if isinstance(error, DamagedError)}
+    if len(damaged) == len(set(urls)):
+        raise damaged[urls[0]]
+    return [nothing_of(each) if isinstance(each, DamagedError) else each for each in found], damaged
+
+
+def _found_or_damaged(find: Callable[[str], Found], url: str) -> Found | DamagedError:
+    try:
+        return find(url)
+    except DamagedError as error:
+        return error
 
 
 def _load_index(

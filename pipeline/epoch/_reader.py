@@ -7,9 +7,9 @@ from typing import Any
 
 from foveal.pipeline.decode import DecodeError, EncodedImage, PixelRule, peek
 from foveal.pipeline.epoch._budget import Budget
-from foveal.pipeline.faults import BadSample, EpochBadSamples, TooManyBadSamplesError
+from foveal.pipeline.faults import BadSample, EpochBadSamples, FaultKind, TooManyBadSamplesError
 from foveal.pipeline.fields import Fields, Located, MemberError
-from foveal.shards import EpochOrder, Sample
+from foveal.shards import EpochOrder, Sample, SampleError
 
 # A data set of which so many samples in a row are bad has nothing to stand in for them.
 _TRIES = 100
@@ -126,7 +126,10 @@ class SampleReader:
 
     def _try(self, place: Place) -> Encoded | BadSample:
         ordinal = self._ordinal(place)
-        sample = self._read(ordinal)  # a storage failure is not a bad sample; it raises
+        try:
+            sample = self._read(ordinal)  # a storage failure is not a bad sample; it raises
+        except SampleError as error:
+            return self._record_unreadable(error)
         known = self._bad.known(sample.url, sample.key, sample.number_in_shard)
         if known is not None:
             return known
@@ -134,6 +137,16 @@ class SampleReader:
             return self._encoded(sample, place, ordinal)
         except (MemberError, DecodeError) as error:
             return self._record(sample, error)
+
+    def _record_unreadable(self, error: SampleError) -> BadSample:
+        known = self._bad.known(error.url, error.sample_key, error.number_in_shard)
+        if known is not None:
+            return known
+        field = self._fields.field_with(error.member)
+        kind: FaultKind = "unreadable_member"
+        bad = BadSample(error.url, error.sample_key, error.reason, kind, field, error.number_in_shard)
+        self._bad.add(bad)
+        return bad
 
     def _record(self, sample: Sample | Encoded, fault: DecodeError | MemberError) -> BadSample:
         field = self._fields.image_name if isinstance(fault, DecodeError) else fault.field

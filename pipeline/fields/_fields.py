@@ -118,6 +118,11 @@ class Fields:
         """The image's name as :func:`field_name` gives it."""
         return ";".join(self.image)
 
+    def field_with(self, extension: str) -> str:
+        """Return the name of a field that reads this member, as :func:`field_name` gives it."""
+        named = (name for name in self._read if extension in _extensions(name))
+        return next(map(field_name, named), "__members__")
+
     @property
     def asked(self) -> frozenset[str]:
         """What is read of each sample: the names of the fields, and of the image, as :func:`field_name` gives them."""

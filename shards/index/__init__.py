@@ -5,31 +5,35 @@ from foveal.shards.index._idx_format import LONGEST_TAG, Stamp, parse_stamp
 from foveal.shards.index._index import (
     Found,
     ShardIndex,
+    find_fresh,
     find_index,
-    fresh_count,
     index_path,
     kept,
+    nothing_of,
     read_index,
     tar_stamp,
     write_index,
 )
 from foveal.shards.index._scan import UnusableError, agreed, scan
-from foveal.shards.index._tar import Member, split_name
+from foveal.shards.index._tar import UNREADABLE, Cut, Member, split_name
 
 __all__ = [
     "LONGEST_TAG",
+    "UNREADABLE",
     "Cache",
+    "Cut",
     "Found",
     "Member",
     "ShardIndex",
     "Stamp",
     "UnusableError",
     "agreed",
+    "find_fresh",
     "find_index",
-    "fresh_count",
     "index_path",
     "kept",
     "name_of",
+    "nothing_of",
     "parse_stamp",
     "read_index",
     "scan",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from foveal.shards._error import ShardError
+from foveal.shards._error import DamagedError, ShardError
 from foveal.shards.index._idx_format import Stamp
 from foveal.shards.naming import identity_of, is_remote, local_path
 from foveal.shards.store import replacing
@@ -74,7 +74,7 @@ class Cache:
             _remove_older(path, name_of(url))
             return path.open("rb", buffering=0)
         except (zlib.error, gzip.BadGzipFile) as error:
-            raise ShardError(url, None, f"is a damaged gzip file: {error}") from error
+            raise DamagedError(url, None, f"is a damaged gzip file: {error}") from error
         except OSError as error:
             reason = (
                 f"cannot be unpacked into {str(self.folder)!r}: {error.strerror}: unpack it, or set cache_dir"

@@ -3,11 +3,16 @@
     v1.2 47                                          version, samples
     cls 512 2 dir/a.cls jpg 1536 166535 dir/a.jpg    extension, offset and size in bytes, name; of each member
     ...
-    # foveal size=12154880 mtime_ns=1763717000000     the state of the tar this was written for
+    # foveal 2 size=12154880 mtime_ns=1763717000000   the state of the tar this was written for
 
-Of a remote tar the state is ``size=12154880 tag=%22b1946ac9%22``, its ETag or else its Last-Modified. DALI reads as many lines as the first one says, so the last line, which is ours, does not disturb it. v1.1 has no
-names. Fields are separated by white space, so a name that has some cannot be told to DALI. In lines that
-only we read (in memory, in the cache) such a byte, and an empty field, is written as a NUL and a letter.
+Of a remote tar the state is ``size=12154880 tag=%22b1946ac9%22``, its ETag or else its Last-Modified. Behind it stands
+``beyond=10240`` if so many bytes follow the tar's end mark. The 2 counts the ways in which samples were grouped: a file with
+another number, or none, is checked like one of another tool. DALI reads as many lines as the first one says, so the last
+line, which is ours, does not disturb it. v1.1 has no names.
+
+Fields are separated by white space, so a name that has some cannot be told to DALI. In lines that only we read (in memory,
+in the cache) such a byte, and an empty field, is written as a NUL and a letter; and a member that the tar does not hold in
+one piece has an offset below zero.
 """
 
 import hashlib
@@ -33,7 +38,7 @@ _PLAIN = {escape: byte for byte, escape in _SPECIAL.items()}
 _HEADER = re.compile(rb"v1\.([12]) (\d+)\s*$")
 TAIL = 1024  # bytes at the end of an index file, more than its last line has
 LONGEST_TAG = 256  # characters, up to three bytes each when quoted
-_STAMP = re.compile(rb"(?:^|\n)# foveal size=(\d+) (?:mtime_ns=(-?\d+)|tag=(\S*))\n$")
+_STAMP = re.compile(rb"(?:^|\n)# foveal 2 size=(\d+) (?:mtime_ns=(-?\d+)|tag=(\S*))(?: beyond=(\d+))?\n$")
 _FIELDS = {
     b"1": re.compile(rb"(\S+) (\d+) (\d+)(?: |$)"),
     # DALI's own tool writes names with spaces as they are. A name ends with its extension, that tells where.
@@ -78,9 +83,9 @@ class Entry(NamedTuple):
     name: str | None
 
 
-def format_index(lines: Sequence[bytes], stamp: Stamp) -> bytes:
-    """Return the whole text of an index file."""
-    last = f"# foveal {stamp}\n".encode()
+def format_index(lines: Sequence[bytes], stamp: Stamp, beyond: int = 0) -> bytes:
+    """Return the whole text of an index file of a tar of which so many bytes follow its end mark."""
+    last = f"# foveal 2 {stamp}{f' beyond={beyond}' if beyond else ''}\n".encode()
     return b"\n".join((b"v1.2 %d" % len(lines), *lines, last))
 
 
@@ -106,6 +111,12 @@ def parse_line(line: bytes) -> list[Member]:
 def is_quoted(line: bytes) -> bool:
     """Return whether a name in the line has white space, so that DALI would misread it."""
     return b"\0" in line
+
+
+def parse_beyond(tail: bytes) -> int:
+    """Return how many bytes follow the end mark of the tar, from the end of an index file of ours."""
+    match = _STAMP.search(tail)
+    return int(match[4]) if match is not None and match[4] is not None else 0
 
 
 def parse_count(head: bytes) -> int | None:

@@ -20,12 +20,13 @@ from foveal.shards.index._idx_format import (
     Stamp,
     format_index,
     is_quoted,
+    parse_beyond,
     parse_count,
     parse_line,
     parse_stamp,
 )
 from foveal.shards.index._scan import UnusableError, agreed, scan
-from foveal.shards.index._tar import Cut, Member
+from foveal.shards.index._tar import UNREADABLE, Cut, Member, goes_on
 from foveal.shards.naming import local_path
 from foveal.shards.store import replacing
 
@@ -58,8 +59,8 @@ class ShardIndex:
 class Found:
     """One shard's number of samples and its index: a file, or the index itself where it could not be kept.
 
-    ``complaint`` says what is wrong with the index file beside the tar when it had to be put aside, ``cut`` where the
-    tar ends too early.
+    ``complaint`` says what is wrong with the index file beside the tar when it had to be put aside, ``cut`` what of the tar
+    is not read, and why.
     """
 
     count: int
@@ -78,14 +79,20 @@ def find_index(url: str, cache: Cache) -> Found:
     """Find a shard's index, or work it out; with a fresh one at hand only the ends of a small file are read.
 
     Raises:
-        ShardError: The shard cannot be read, or a sample has two members of one name.
+        ShardError: The shard cannot be read.
+        DamagedError: It is there, and no shard.
     """
     stamp = tar_stamp(url)
     for path in (index_path(url), cache.index_path(url)):
-        count = fresh_count(path, stamp)
-        if count is not None:
-            return Found(count, path)
+        found = find_fresh(url, path, stamp)
+        if found is not None:
+            return found
     return _work_out(url, cache, stamp)
+
+
+def nothing_of(error: ShardError) -> Found:
+    """Return the index of a shard of which nothing can be read: no samples, and a word about it."""
+    return Found(0, ShardIndex.of(format_index([], Stamp(0, 0))), cut=f"{error}; nothing of it is read")
 
 
 def read_index(path: Path) -> ShardIndex:
@@ -112,8 +119,9 @@ def write_index(url: str | os.PathLike[str], *, force: bool = False) -> Path:
         The index file: ``train-0.idx`` for ``train-0.tar``. It appears complete or not at all.
 
     Raises:
-        ShardError: The tar cannot be read to its end, is compressed, or has white space in a name (which the format
-            cannot say); such a shard is read without this file. Or the folder cannot be written.
+        ShardError: The tar cannot be read to its end, is compressed, or has white space in a name, or a member that is not in
+            one piece (neither of which the format can say); such a shard is read without this file. Or the folder cannot
+            be written.
     """
     url = os.fspath(url)
     path, stamp = index_path(url), tar_stamp(url)
@@ -124,25 +132,31 @@ def write_index(url: str | os.PathLike[str], *, force: bool = False) -> Path:
             return path
         lines, cut = scan(url, tar)
     _check_representable(url, lines, cut)
+    beyond = 0 if cut is None else cut.beyond
     try:
         with replacing(path) as file:
-            file.write(format_index(lines, stamp))
+            file.write(format_index(lines, stamp, beyond))
     except OSError as error:
         raise ShardError(url, None, f"its index {str(path)!r} cannot be written: {error.strerror}") from error
     return path
 
 
 def _check_representable(url: str, lines: list[bytes], cut: Cut | None) -> None:
-    if cut is not None:
+    if cut is not None and not cut.beyond:
         raise ShardError(url, cut.key, f"{cut.reason}: no index was written")
     for line in lines:
+        members = parse_line(line)
         if is_quoted(line):
-            key = parse_line(line)[0].key
-            raise ShardError(url, key, "no index was written: its format cannot hold names with white space")
+            reason = "no index was written: its format cannot hold names with white space"
+            raise ShardError(url, members[0].key, reason)
+        for member in members:
+            if member.offset < 0:
+                reason = f"no index was written: {member.ext} member {UNREADABLE[member.offset]}"
+                raise ShardError(url, member.key, reason)
 
 
 def _is_fresh(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> bool:
-    if fresh_count(path, stamp) is not None:
+    if find_fresh(url, path, stamp) is not None:
         return True
     try:
         return _adopt(url, path, tar, stamp) is not None
@@ -150,8 +164,8 @@ def _is_fresh(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> bool:
         return False
 
 
-def fresh_count(path: Path, stamp: Stamp) -> int | None:
-    """Return the number of samples from an index file of ours, None where there is none for this state of the tar."""
+def find_fresh(url: str, path: Path, stamp: Stamp) -> Found | None:
+    """Return what the ends of an index file of ours say, None if there is none for this state of the tar."""
     try:
         with path.open("rb", buffering=0) as file:
             head = file.read(64)
@@ -159,40 +173,46 @@ def fresh_count(path: Path, stamp: Stamp) -> int | None:
             tail = file.read()
     except OSError:
         return None
-    return parse_count(head) if parse_stamp(tail) == stamp else None
+    count = parse_count(head)
+    if count is None or parse_stamp(tail) != stamp:
+        return None
+    beyond = parse_beyond(tail)
+    return Found(count, path, cut=f"{url}: {goes_on(beyond)}" if beyond else None)
 
 
 def _work_out(url: str, cache: Cache, stamp: Stamp) -> Found:
-    complaint, cut, lines = None, None, None
+    complaint, adopted = None, None
     with cache.open_tar(url) as tar:
         try:
-            lines = _adopt(url, index_path(url), tar, stamp)
+            adopted = _adopt(url, index_path(url), tar, stamp)
         except UnusableError as error:
             complaint = f"{str(index_path(url))!r} {error}"
-        if lines is None:
-            lines, cut = scan(url, tar)
+        lines, cut = scan(url, tar) if adopted is None else adopted
     return kept(url, cache, stamp, lines, complaint=complaint, cut=cut)
 
 
 def kept(
     url: str, cache: Cache, stamp: Stamp, lines: list[bytes], *, complaint: str | None, cut: Cut | None
 ) -> Found:
-    """Keep what was worked out in the cache, but for an index of a tar that was cut: that is said every time."""
-    text = format_index(lines, stamp)
-    if cut is None and cache.store(cache.index_path(url), text):
-        return Found(len(lines), cache.index_path(url), complaint)
-    return Found(len(lines), ShardIndex.of(text), complaint, _tell_cut(url, lines, cut))
+    """Keep what was worked out in the cache, but for an index of a tar that was cut: it may grow again."""
+    text = format_index(lines, stamp, 0 if cut is None else cut.beyond)
+    said = _tell_cut(url, lines, cut)
+    if (cut is None or cut.beyond) and cache.store(cache.index_path(url), text):
+        return Found(len(lines), cache.index_path(url), complaint, said)
+    return Found(len(lines), ShardIndex.of(text), complaint, said)
 
 
 def _tell_cut(url: str, lines: list[bytes], cut: Cut | None) -> str | None:
     if cut is None:
         return None
+    if cut.beyond:
+        return f"{url}: {cut.reason}"
     last = f"the last whole one is {parse_line(lines[-1])[-1].key!r}" if lines else "none is whole"
     return f"{url}: {cut.reason}; of its samples, {last}"
 
 
-def _adopt(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> list[bytes] | None:
-    """Return the line of each sample by an index file that is not ours, None where there is none.
+def _adopt(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> tuple[list[bytes], Cut | None] | None:
+    """Return as :func:`scan`, by an index file that is not ours; None if there is none.
 
     v1.1 has no names, so the tar's headers are read all the same, and must agree.
     """

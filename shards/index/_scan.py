@@ -1,8 +1,8 @@
-"""The samples of a tar as its headers tell, and as an index file tells that agrees with them."""
+"""The samples of a tar by its headers, and by an index file that agrees with them."""
 
 from typing import BinaryIO
 
-from foveal.shards._error import RemoteError, ShardError
+from foveal.shards._error import DamagedError, ShardError
 from foveal.shards.index._idx_format import Entry, format_line, parse_entries, parse_line
 from foveal.shards.index._tar import BLOCK, Cut, Member, group, split_name, walk
 
@@ -12,10 +12,10 @@ class UnusableError(Exception):
 
 
 def scan(url: str, tar: BinaryIO) -> tuple[list[bytes], Cut | None]:
-    """Return the line of each sample, read from the tar's headers, and where the tar was cut if it was."""
+    """Return the line of each sample, read from the tar's headers, and what is odd about its end, if anything."""
     lines: list[bytes] = []
     try:
-        lines.extend(format_line(sample) for sample in group(url, walk(url, tar)))
+        lines.extend(format_line(sample) for sample in group(walk(url, tar)))
     except Cut as cut:
         return lines, cut
     except OSError as error:
@@ -23,8 +23,8 @@ def scan(url: str, tar: BinaryIO) -> tuple[list[bytes], Cut | None]:
     return lines, None
 
 
-def agreed(url: str, text: bytes, tar: BinaryIO) -> list[bytes]:
-    """Return the line of each sample by the text of an index file, of which v1.1 has no names.
+def agreed(url: str, text: bytes, tar: BinaryIO) -> tuple[list[bytes], Cut | None]:
+    """Return as :func:`scan`, by the text of an index file of a tar that was not cut; v1.1 has no names.
 
     Raises:
         UnusableError: It does not agree with the tar.
@@ -35,12 +35,13 @@ def agreed(url: str, text: bytes, tar: BinaryIO) -> list[bytes]:
         raise UnusableError(f"is unreadable: {error}") from error
     members = _members(entries)
     if members:
-        _check_ends(url, members, tar)
-        return [format_line(sample) for sample in group(url, members)]
+        beyond = _check_ends(url, members, tar)
+        return [format_line(sample) for sample in group(members)], beyond
     lines, cut = scan(url, tar)
-    if cut is not None or [m[1:] for line in lines for m in parse_line(line)] != [e[:3] for e in entries]:
+    is_cut = cut is not None and not cut.beyond
+    if is_cut or [m[1:] for line in lines for m in parse_line(line)] != [e[:3] for e in entries]:
         raise UnusableError("does not agree with its tar")
-    return lines
+    return lines, cut
 
 
 def _members(entries: list[Entry]) -> list[Member] | None:
@@ -59,14 +60,23 @@ def _members(entries: list[Entry]) -> list[Member] | None:
     return members
 
 
-def _check_ends(url: str, members: list[Member], tar: BinaryIO) -> None:
-    """Compare with the tar where a change shows: at the first member, at the last, and in what follows it."""
+def _check_ends(url: str, members: list[Member], tar: BinaryIO) -> Cut | None:
+    """Compare with the tar where a change shows: at the first member, at the last, and in what follows it.
+
+    Returns:
+        What is odd about the tar's end: that it goes on behind its end mark.
+    """
     first, last = members[0], members[-1]
+    found: list[Member] = []
+    end: Cut | None = None
     try:
-        agrees = next(walk(url, tar), None) == first and list(walk(url, tar, last.offset - BLOCK)) == [last]
-    except RemoteError:
-        raise
-    except (Cut, ShardError):
+        agrees = next(walk(url, tar), None) == first
+    except (Cut, DamagedError):
         agrees = False
-    if not agrees:
+    try:
+        found.extend(walk(url, tar, last.offset - BLOCK))
+    except Cut as cut:
+        end = cut
+    if not agrees or found != [last] or (end is not None and not end.beyond):
         raise UnusableError("does not agree with its tar")
+    return end

@@ -1,7 +1,9 @@
 """What a tar holds, read from its headers alone, and grouped into samples as webdataset groups it.
 
 The member ``dir/photo.left.JPG`` is member ``left.jpg`` of the sample ``dir/photo``: the key ends at the first
-dot of the last path component. A sample is a run of members with one key.
+dot of the last path component. A sample is a run of members with one key. Three things differ from webdataset: hidden
+files such as macOS's ``._photo.jpg`` are passed over, hard links are members like those that they link to, and a member
+whose content the tar does not hold in one piece counts as one, so that its sample can be named.
 """
 
 import os
@@ -10,7 +12,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
-from foveal.shards._error import ShardError
+from foveal.shards._error import DamagedError
 
 BLOCK = 512  # bytes: a tar is made of blocks, each header is one, and data fills whole ones
 
@@ -18,9 +20,20 @@ BLOCK = 512  # bytes: a tar is made of blocks, each header is one, and data fill
 _KEY_AND_EXT = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")
 _META = re.compile(r"__[^/]*__($|/)")
 
+# In the place of an offset: why the tar does not hold a member's content in one piece.
+_SPARSE, _DANGLING, _SYMBOLIC = -1, -2, -3
+UNREADABLE = {
+    _SPARSE: "is stored as a sparse file: pack it again with tar, without --sparse",
+    _DANGLING: "is a hard link to a file that does not stand before it in the tar: pack it again with tar --hard-dereference",
+    _SYMBOLIC: "is a symbolic link, without content: pack it again with tar --dereference",
+}
+
 
 class Member(NamedTuple):
-    """Where one file of a sample lies: ``size`` bytes from byte ``offset`` of the tar."""
+    """Where one file of a sample lies: ``size`` bytes from byte ``offset`` of the tar.
+
+    An offset below zero is a key of :data:`UNREADABLE`.
+    """
 
     key: str
     ext: str
@@ -33,24 +46,36 @@ class Member(NamedTuple):
         return f"{self.key}.{self.ext}"
 
 
-class Cut(Exception):  # noqa: N818 - a tar that ends early is no error of the walk, which has yielded what there is
-    """The tar ends before its end mark.
+class Cut(Exception):  # noqa: N818 - an odd end is no error of the walk, which has yielded what there is
+    """The tar does not end as a tar ends.
 
     Args:
-        reason: Where, and how much is missing.
-        key: The key of the member that was cut, None where no name could be read.
+        reason: Where, and how much is missing, or not read.
+        key: The key of the member that was cut, None if no name could be read.
+        beyond: How many bytes follow the end mark. If there are any, all samples before it are whole.
     """
 
-    def __init__(self, reason: str, key: str | None = None) -> None:
+    def __init__(self, reason: str, key: str | None = None, beyond: int = 0) -> None:
         super().__init__(reason)
         self.reason = reason
         self.key = key
+        self.beyond = beyond
+
+
+def goes_on(beyond: int) -> str:
+    """Return what to say of a tar that goes on behind its end mark."""
+    return (
+        f"goes on behind its end mark: its last {beyond:,} bytes are not read – if it was joined from several tars by cat, "
+        "join them by tar --concatenate (-A) instead"
+    )
 
 
 def split_name(name: str) -> tuple[str, str] | None:
-    """Return (key, extension) of a member's name, None where webdataset skips it."""
+    """Return (key, extension) of a member's name, None if it is passed over: as webdataset does, or hidden."""
     match = _KEY_AND_EXT.match(name)
-    return None if match is None or _META.match(name) else (match[1], match[2])
+    if match is None or _META.match(name) or match[1].endswith("/"):
+        return None
+    return match[1], match[2]
 
 
 def walk(url: str, file: BinaryIO, start: int = 0) -> Iterator[Member]:
@@ -58,54 +83,84 @@ def walk(url: str, file: BinaryIO, start: int = 0) -> Iterator[Member]:
 
     Raises:
         Cut: After the last whole member, when the tar does not end as a tar ends.
-        ShardError: It is no tar, or a member is stored in a way that has no single offset.
+        DamagedError: It is no tar.
     """
     size = file.seek(0, os.SEEK_END)
     if start == 0:
         _check_first_header(url, file)
     end = file.seek(start)
+    places: dict[str, tuple[int, int]] = {}
     try:
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
             while (info := tar.next()) is not None and tar.offset > end:
                 tar.members = []  # type: ignore[attr-defined] # or all headers stay in memory; webdataset does it too
-                if info.isreg():
-                    yield from _members(url, info, size)
+                yield from _members(info, size, tar.offset, places)
                 end = tar.offset
-    except (tarfile.TarError, ValueError, OverflowError):
+    except (tarfile.TarError, ValueError, OverflowError, IndexError, RecursionError):
         pass  # a header that makes no sense: where it stands is judged here
     _check_end(file, end, size)
 
 
-def _members(url: str, info: tarfile.TarInfo, tar_size: int) -> Iterator[Member]:
+def _members(
+    info: tarfile.TarInfo, tar_size: int, end: int, places: dict[str, tuple[int, int]]
+) -> Iterator[Member]:
+    """Yield the member that a header announces, if it is one; note where its content lies, for links that follow."""
+    place = _place(info, places)
+    if place is None:
+        return
     key, ext = split_name(info.name) or (None, "")
-    missing = info.offset_data + info.size - tar_size
-    if info.issparse():
-        raise ShardError(url, key, f"member {info.name!r} is a sparse file: write the tar without --sparse")
-    if missing > 0:
+    missing = (end if info.issparse() else info.offset_data + info.size) - tar_size
+    if info.isreg() and missing > 0:
         raise Cut(
             f"was cut at byte {tar_size}: {missing} of {info.size} bytes of {info.name!r} are missing", key
         )
+    places[info.name] = place
     if key is not None:
-        yield Member(key, ext, info.offset_data, info.size)
+        yield Member(key, ext, *place)
+
+
+def _place(info: tarfile.TarInfo, places: dict[str, tuple[int, int]]) -> tuple[int, int] | None:
+    """Return offset and size of a file's content, None for what is no file."""
+    if info.issparse():
+        return _SPARSE, info.size
+    if info.isreg():
+        return info.offset_data, info.size
+    if info.islnk():
+        return places.get(info.linkname, (_DANGLING, 0))
+    return (_SYMBOLIC, 0) if info.issym() else None
 
 
 def _check_first_header(url: str, file: BinaryIO) -> None:
     file.seek(0)
     block = file.read(BLOCK)
     if not block:
-        raise ShardError(url, None, "is an empty file, not a tar")
+        raise DamagedError(url, None, "is an empty file, not a tar")
     if any(block) and not _is_header(block):
-        raise ShardError(url, None, "is not a tar: there is no tar header at its start")
+        raise DamagedError(url, None, "is not a tar: there is no tar header at its start")
 
 
 def _check_end(file: BinaryIO, end: int, size: int) -> None:
     file.seek(end)
     block = file.read(BLOCK)
     if block and not any(block):
-        return
-    if len(block) < BLOCK or _is_header(block):
+        _check_nothing_follows(file, size)
+    elif len(block) < BLOCK or _is_header(block):
         raise Cut(f"was cut at byte {size}: its end mark is missing")
-    raise Cut(f"is damaged at byte {end}: there is no tar header")
+    else:
+        raise Cut(f"is damaged at byte {end}: there is no tar header")
+
+
+def _check_nothing_follows(file: BinaryIO, size: int) -> None:
+    """Look behind the end mark, where writers leave zeros to fill their last record, as far as the longest record goes."""
+    start = file.tell()
+    rest = file.read(min(_LONGEST_RECORD, size - start))
+    filling = len(rest) - len(rest.lstrip(b"\0"))
+    if filling < len(rest):
+        beyond = size - (start + filling) // BLOCK * BLOCK
+        raise Cut(goes_on(beyond), beyond=beyond)
+
+
+_LONGEST_RECORD = 1 << 20  # bytes: 2048 blocks, where tar writes 20 unless told otherwise
 
 
 def _is_header(block: bytes) -> bool:
@@ -116,15 +171,14 @@ def _is_header(block: bytes) -> bool:
     return True
 
 
-def group(url: str, members: Iterable[Member]) -> Iterator[list[Member]]:
-    """Yield each sample's members, in the order of the tar.
+def group(members: Iterable[Member]) -> Iterator[list[Member]]:
+    """Yield each sample's members, in the order of the tar; two may have one extension.
 
-    Of a tar that was cut, the last sample is yielded where nothing of it can be missing: the member that was cut
+    Of a tar that was cut, the last sample is yielded if nothing of it can be missing: the member that was cut
     has another key, or, when its name is lost too, the sample has all that the one before it has.
 
     Raises:
         Cut: As :func:`walk` raised it, after the last whole sample.
-        ShardError: A sample has two members whose extensions differ by no more than case.
     """
     sample: list[Member] = []
     before: set[str] | None = None
@@ -134,8 +188,6 @@ def group(url: str, members: Iterable[Member]) -> Iterator[list[Member]]:
             if sample and member.key != sample[0].key:
                 yield sample
                 before, sample = _exts(sample), []
-            if member.ext.lower() in _exts(sample):
-                raise ShardError(url, member.key, f"has two members {member.ext.lower()!r}")
             sample.append(member)
     except Cut as error:
         cut = error
@@ -150,6 +202,8 @@ def _exts(sample: list[Member]) -> set[str]:
 
 
 def _is_whole(sample: list[Member], before: set[str] | None, cut: Cut) -> bool:
+    if cut.beyond:
+        return True
     if cut.key is not None:
         return cut.key != sample[0].key
     return before is not None and _exts(sample) >= before

@@ -8,7 +8,7 @@ from typing import Any
 
 import fsspec
 
-from foveal.shards._error import RemoteError
+from foveal.shards._error import DamagedError, RemoteError
 from foveal.shards.index import Stamp
 from foveal.shards.naming import scheme_of
 from foveal.shards.remote._answer import Answer
@@ -66,7 +66,7 @@ class Remote:
             # Not HEAD, which signed URLs and some servers refuse.
             return self._ask(url, 0, 1).stamp
         except ChangedError:
-            raise RemoteError(url, None, "is an empty file, not a tar") from None
+            raise DamagedError(url, None, "is an empty file, not a tar") from None
         except LastingError as error:
             raise RemoteError(url, None, str(error)) from error
 

@@ -7,11 +7,12 @@ from typing import Any, BinaryIO, cast
 from foveal.shards._descriptor import Descriptor
 from foveal.shards.index import (
     Cache,
+    Cut,
     Found,
     Stamp,
     UnusableError,
     agreed,
-    fresh_count,
+    find_fresh,
     kept,
     name_of,
     parse_stamp,
@@ -55,13 +56,13 @@ class RemoteShards:
         """Find a shard's index in the cache or beside it, or work it out from its headers; one request where it is kept.
 
         Raises:
-            ShardError: The shard cannot be read, or a sample has two members of one name.
+            ShardError: The shard cannot be read.
+            DamagedError: It is there, and no shard.
         """
         stamp = self._remote.state(url)
-        path = self._cache.index_path(url)
-        count = fresh_count(path, stamp)
-        if count is not None:
-            return Found(count, path)
+        found = find_fresh(url, self._cache.index_path(url), stamp)
+        if found is not None:
+            return found
         if _is_packed(url):
             return self._work_out(url, stamp, self._unpacked(url, stamp))
         try:
@@ -81,19 +82,18 @@ class RemoteShards:
             return Descriptor(copy)
 
     def _work_out(self, url: str, stamp: Stamp, tar: BinaryIO | RangedFile) -> Found:
-        complaint, cut, lines = None, None, None
+        complaint, adopted = None, None
         with tar:
             file = cast("BinaryIO", tar)
             try:
-                lines = self._adopt(url, stamp, file)
+                adopted = self._adopt(url, stamp, file)
             except UnusableError as error:
                 complaint = f"{index_url(identity_of(url))!r} {error}"
-            if lines is None:
-                lines, cut = scan(url, file)
+            lines, cut = scan(url, file) if adopted is None else adopted
         return kept(url, self._cache, stamp, lines, complaint=complaint, cut=cut)
 
-    def _adopt(self, url: str, stamp: Stamp, tar: BinaryIO) -> list[bytes] | None:
-        """Return the line of each sample by the index beside the shard, None where there is none.
+    def _adopt(self, url: str, stamp: Stamp, tar: BinaryIO) -> tuple[list[bytes], Cut | None] | None:
+        """Return the line of each sample, and what is odd about the end, by the index beside the shard; None if there is none.
 
         It was uploaded with the tar, whenever that was: its age says nothing, its size and its ends do.
         """

@@ -4,6 +4,7 @@ import io
 import tarfile
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 from foveal.shards import Shards
 
@@ -12,6 +13,12 @@ with warnings.catch_warnings():  # what webdataset imports is old in places
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
 FORMATS = (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT)
+
+
+class HardLink(NamedTuple):
+    """What a tar has of a file that is another one's content under a second name."""
+
+    target: str
 
 
 def tar_bytes(files, tar_format=tarfile.GNU_FORMAT):
@@ -24,6 +31,8 @@ def tar_bytes(files, tar_format=tarfile.GNU_FORMAT):
                 info.type = tarfile.DIRTYPE
             elif isinstance(content, str):
                 info.type, info.linkname = tarfile.SYMTYPE, content
+            elif isinstance(content, HardLink):
+                info.type, info.linkname = tarfile.LNKTYPE, content.target
             else:
                 info.size = len(content)
             tar.addfile(info, io.BytesIO(content) if isinstance(content, bytes) else None)

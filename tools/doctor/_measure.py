@@ -21,8 +21,8 @@ from foveal.pipeline.decode import DecodeMode, by_libjpeg
 from foveal.pipeline.flow import in_threads
 from foveal.sampler import SaliencySampler, lowres, sample, zoom_grid
 from foveal.sampler.saliency import softmax_map
-from foveal.shards import ShardError, Shards, ShardWriter
-from foveal.shards.index import fresh_count, index_path, tar_stamp
+from foveal.shards import SampleError, ShardError, Shards, ShardWriter
+from foveal.shards.index import find_fresh, index_path, tar_stamp
 from foveal.shards.naming import is_remote
 from foveal.tools.bench.ceilings import exhaust
 from foveal.tools.bench.timing import alternate
@@ -105,7 +105,10 @@ def measure(
 
 def _read(shards: Shards, ordinal: int) -> bytes | str:
     """Return a sample's image, or what is wrong with it."""
-    found = shards[ordinal]
+    try:
+        found = shards[ordinal]
+    except SampleError as error:
+        return str(error)
     try:
         return encoded_image(found)
     except ShardError as error:
@@ -230,7 +233,7 @@ def _stages_alone(images: Sequence[EncodedImage], out_size: int) -> dict[str, fl
 
 
 def _is_indexed(url: str) -> bool:
-    return fresh_count(index_path(url), tar_stamp(url)) is not None
+    return find_fresh(url, index_path(url), tar_stamp(url)) is not None
 
 
 def _processors() -> int:

@@ -10,6 +10,7 @@ from foveal.shards.index._idx_format import (
     format_index,
     format_line,
     is_quoted,
+    parse_beyond,
     parse_count,
     parse_entries,
     parse_line,
@@ -46,8 +47,18 @@ def test_is_plain_text():
     lines = [format_line([Member("d/a", "cls", 512, 2), Member("d/a", "JPG", 1536, 9)])]
 
     assert format_index(lines, Stamp(10240, 7)) == (
-        b"v1.2 1\ncls 512 2 d/a.cls JPG 1536 9 d/a.JPG\n# foveal size=10240 mtime_ns=7\n"
+        b"v1.2 1\ncls 512 2 d/a.cls JPG 1536 9 d/a.JPG\n# foveal 2 size=10240 mtime_ns=7\n"
     )
+
+
+@given(st.integers(0, 1 << 60), st.booleans())
+def test_how_much_follows_the_end_mark(beyond, remote):
+    """It is in the last line, behind the tar's state, if it is anything."""
+    stamp = Stamp(10240, None, '"1 2"') if remote else Stamp(10240, 7)
+    text = format_index([], stamp, beyond)
+
+    assert (parse_stamp(text), parse_beyond(text)) == (stamp, beyond)
+    assert (b"beyond" in text) == (beyond > 0)
 
 
 @pytest.mark.parametrize("name", ["a b.jpg", "a\tb.jpg", "a.jp g", "a."])
