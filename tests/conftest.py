@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, settings
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+# Servers of the tests run on this machine, whatever proxy its environment names.
+os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy"), "127.0.0.1,localhost")))
+
 # What `make test` says depends on the code alone, not on luck or on how busy a machine is; `make test-all` draws new examples.
 # Hypothesis also tries constants of whatever modules are loaded: how many of its examples a strategy refuses depends on that.
 settings.register_profile(

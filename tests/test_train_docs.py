@@ -27,7 +27,7 @@ def shard(tmp_path) -> str:
 def test_its_code_runs(shard, tmp_path, monkeypatch):
     """As it stands but for data and time: a trunk of one's own is trained, and the zoom goes into a DataLoader that exists."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("foveal.tools.training.train.draw_validation", lambda *_: None)
+    monkeypatch.setattr("foveal.tools.training.train.draw_validation", lambda *_, **__: None)
     code = TRAIN.replace("epochs=11, batch_size=64", "epochs=1, batch_size=4")
     for part in ("train-{000000..000015}.tar", "val-{000000..000003}.tar"):
         code = code.replace(part, shard)

@@ -1,6 +1,7 @@
 """``foveal view``: some images of a data set as a zoom shows them, with their boxes, on one sheet."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -10,9 +11,10 @@ from foveal.pipeline.decode import PLAIN
 from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.shards import Shards
 from foveal.tools.console.progress import progress_bar
-from foveal.tools.pictures.originals import spread_evenly
 from foveal.tools.pictures.sheet import draw_sheet
-from foveal.tools.pictures.view_row import view_row
+from foveal.tools.pictures.view_row import view_rows
+
+_MOST_TOLD = 5
 
 
 def view_shards(
@@ -22,6 +24,7 @@ def view_shards(
     out: Path,
     rows: int = 5,
     boxes: Boxes | None = None,
+    image: str = "image",
     rule: PixelRule = PLAIN,
 ) -> None:
     """Draw a sheet: original with grid and boxes over it, saliency, uniform resize, zoomed with its boxes.
@@ -32,17 +35,21 @@ def view_shards(
         out: The picture, a PNG.
         rows: How many samples, spread evenly over all.
         boxes: Where each sample's boxes are; None for none.
+        image: The field that is the image.
         rule: How samples become grey levels.
 
     Raises:
-        ShardError: A shard or one of these samples cannot be read, or its boxes are none.
+        ShardError: A shard cannot be read, or no sample is good.
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls)
-    picks = spread_evenly(rows, len(shards))
     with progress_bar(console) as progress:
-        drawn = [
-            view_row(shards, pick, zoom, boxes, rule) for pick in progress.track(picks, description="Zooming")
-        ]
+        task = progress.add_task("Zooming", total=min(rows, len(shards)))
+        advance = partial(progress.advance, task)
+        drawn, bad = view_rows(shards, rows, zoom, boxes, image=image, rule=rule, advance=advance)
     draw_sheet(drawn, out)
+    for error in bad[:_MOST_TOLD]:
+        console.print(f"Not shown: {error}")
+    if len(bad) > _MOST_TOLD:
+        console.print(f"Not shown either: {len(bad) - _MOST_TOLD} more – run `foveal verify` on the shards.")
     console.print(f"{len(drawn)} of {len(shards):,} samples\n{zoom.extra_repr()}\nThe picture: {out}")

@@ -4,6 +4,7 @@ from typing import Any
 
 from foveal.shards.remote._answer import Answer, asked_for
 from foveal.shards.remote._http import receive
+from foveal.shards.remote._proxy import proxy_of
 from foveal.shards.remote._retry import RefusedError
 
 OPTIONS: dict[str, Any] = {}
@@ -14,8 +15,10 @@ async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answ
     del tag
     await fs._set_session()  # noqa: SLF001 - gcsfs has no public way to a response's headers
     headers = fs._get_headers(asked_for(start, size, None))  # noqa: SLF001
-    request = fs.session.get(fs.url(url), headers=headers, params=fs._get_params({}))  # noqa: SLF001
-    return await receive(request, start, size)
+    target = fs.url(url)
+    proxy = proxy_of(target)
+    request = fs.session.get(target, headers=headers, params=fs._get_params({}), proxy=proxy)  # noqa: SLF001
+    return await receive(request, start, size, proxy)
 
 
 async def find(fs: Any, pattern: str) -> list[str]:

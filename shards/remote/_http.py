@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 
 from foveal.shards.remote._answer import Answer, asked_for, check_length, is_wanted, tell_extent, tell_stamp
+from foveal.shards.remote._proxy import proxy_of, shown
 from foveal.shards.remote._retry import LastingError, PassingError, failure
 
 _NO_LIMIT = aiohttp.ClientTimeout(total=None)  # who asks sets one, by what is asked for
@@ -22,29 +23,31 @@ async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answ
         PassingError: It is worth asking again.
         LastingError: It is not.
     """
+    proxy = fs.kwargs.get("proxy") or proxy_of(url)
     session = await fs.set_session()
     session._retry_connection = False  # noqa: SLF001 - each attempt is one request: whether to ask again is not its business
-    options = {"timeout": _NO_LIMIT, **fs.kwargs}
+    options = {"timeout": _NO_LIMIT, **fs.kwargs, "proxy": proxy}
     headers = {**options.pop("headers", {}), **asked_for(start, size, tag)}
-    return await receive(session.get(fs.encode_url(url), headers=headers, **options), start, size)
+    return await receive(session.get(fs.encode_url(url), headers=headers, **options), start, size, proxy)
 
 
 async def receive(
-    request: AbstractAsyncContextManager[aiohttp.ClientResponse], start: int, size: int
+    request: AbstractAsyncContextManager[aiohttp.ClientResponse], start: int, size: int, proxy: str | None
 ) -> Answer:
-    """Send a request for ``size`` bytes from byte ``start``, and return what comes."""
+    """Send a request for ``size`` bytes from byte ``start``, perhaps through a proxy, and return what comes."""
+    through = "" if proxy is None else f" through the proxy {shown(proxy)}"
     try:
         async with request as response:
-            return await _receive(response, start, size)
+            return await _receive(response, start, size, through)
     except (aiohttp.InvalidURL, aiohttp.ClientSSLError, aiohttp.TooManyRedirects) as error:
-        raise LastingError(f"cannot be read: {_name(error)}") from error
+        raise LastingError(f"cannot be read: {_name(error)}{through}") from error
     except (aiohttp.ClientError, OSError) as error:
-        raise PassingError(_name(error)) from error
+        raise PassingError(f"{_name(error)}{through}") from error
 
 
-async def _receive(response: aiohttp.ClientResponse, start: int, size: int) -> Answer:
+async def _receive(response: aiohttp.ClientResponse, start: int, size: int, through: str) -> Answer:
     if response.status >= 400:
-        said = f"HTTP {response.status} {response.reason}".rstrip()
+        said = f"HTTP {response.status} {response.reason}".rstrip() + through
         raise failure(response.status, said, _seconds(response.headers.get("Retry-After", "")))
     extent = tell_extent(response.status, response.headers.get("Content-Range"), response.content_length)
     stamp = tell_stamp(response.headers, extent)

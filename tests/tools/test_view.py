@@ -16,9 +16,10 @@ from foveal.sampler import (
     SpectralSaliency,
     warp_boxes,
 )
-from foveal.shards import ShardError, Shards, ShardWriter
-from foveal.tools._view import view_row, view_shards
+from foveal.shards import SampleError, ShardError, Shards, ShardWriter
+from foveal.tools._view import view_shards
 from foveal.tools.console.choose_zoom import choose_zoom
+from foveal.tools.pictures.view_row import view_row, view_rows
 from tests.pipeline.making import encode, picture
 
 BOXES = [[10, 20, 40, 60], [70, 5, 95, 30]]
@@ -68,6 +69,25 @@ def test_without_boxes(shard):
 
     assert len(row.boxes) == len(row.zoomed_boxes) == 0
     assert "boxes" not in row.caption
+
+
+def test_bad_samples_make_room(tmp_path, capsys):
+    """The next good sample is drawn instead, and the bad ones are named; alone they are an error that names one."""
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        for k in range(9):
+            image = {0: {}, 8: {"jpg": b"junk"}}.get(k, {"jpg": encode(picture(k, 80, 100))})
+            writer.write({"__key__": str(k), "json": {"boxes": BOXES}, **image})
+    url = str(tmp_path / "s.tar")
+    rows, bad = view_rows(Shards(url), 3, choose_zoom(32, "spectral"), Boxes("json:boxes"))
+
+    assert [row.caption[0] for row in rows] == ["1", "4"]
+    assert [error.key for error in bad] == ["0", "8"]
+    view_shards([url], choose_zoom(32, "spectral"), out=tmp_path / "sheet.png", rows=3)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"Not shown: {url}: 8: image is nothing that DALI or Pillow knows" in printed
+    assert "2 of 9 samples" in printed
+    with pytest.raises(SampleError, match=r"s\.tar: 0: member is missing: there is no jpg"):
+        view_rows(Shards(url), 3, choose_zoom(32, "spectral"), Boxes("json:detections"))
 
 
 def test_boxes_that_are_not_there(shard):

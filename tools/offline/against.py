@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from foveal.pipeline.decode import default_num_threads
-from foveal.pipeline.fields import alternatives
 from foveal.shards import ShardError, Shards, ShardWarning
 from foveal.shards.store import Store, open_store
 from foveal.tools.console.print_findings import print_findings
 from foveal.tools.console.progress import progress_bar
-from foveal.tools.offline._image_hash import image_hash
+from foveal.tools.offline._image_hash import read_image_hash
 from foveal.tools.offline.manifest import MANIFEST, read_manifest
 from foveal.tools.offline.recipe import fingerprint_id
 from foveal.tools.offline.shard_files import (
@@ -71,6 +70,7 @@ def verify_against(
     options = dict(storage_options or {})
     store, originals = open_store(out, options), Shards(urls, storage_options=options)
     originals.close()
+    whole = [url for url in originals.urls if url not in originals.damaged]
     fingerprint = read_manifest(store)
     if fingerprint is None:
         raise ValueError(
@@ -86,11 +86,15 @@ def verify_against(
         progress_bar(console) as progress,
     ):
         warnings.simplefilter("ignore", ShardWarning)  # what is wrong with a zoomed shard is a finding
-        checks = pool.map(check, originals.urls)
-        for found, rows in progress.track(checks, total=len(originals.urls), description="Comparing"):
+        checks = pool.map(check, whole)
+        for found, rows in progress.track(checks, total=len(whole), description="Comparing"):
             findings += found
             counts.update(row.status for row in rows)
     findings += _strangers(files, originals.urls)
+    findings += [
+        Finding(name_of_zoomed(url), "was to be made of a damaged shard", error.reason)
+        for url, error in originals.damaged.items()
+    ]
     places = ((found.fault, ": ".join(filter(None, (found.shard, found.detail)))) for found in findings)
     print_findings(console, places, what="findings")
     failed = ", ".join(f"{count:,} {status}" for status, count in counts.most_common() if status != OK)
@@ -145,7 +149,7 @@ def _faults_of_rows(name: str, original: Shards, rows: Sequence[SampleRow], imag
         yield Finding(name, "accounts for other samples than there are", _first_difference(keys, listed))
         return
     for ordinal, row in enumerate(rows):
-        if image_hash(original.read(ordinal, alternatives(image)).members, image) != row.sha256:
+        if read_image_hash(original, ordinal, image) != row.sha256:
             yield Finding(name, "was made of other images", row.key)
 
 

@@ -19,7 +19,7 @@ from foveal.pipeline.decode import default_num_threads
 from foveal.pipeline.epoch import MICRO_BATCH
 from foveal.shards import ShardError, Shards, ShardWarning, ShardWriter, write_index
 from foveal.shards.store import Store
-from foveal.tools.offline._image_hash import image_hash
+from foveal.tools.offline._image_hash import read_image_hash
 from foveal.tools.offline._zoomed_sample import OWN_FIELDS, Delivered, apart, encode_sample
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard_files import (
@@ -165,11 +165,11 @@ class ShardZoomer:
         return encode_sample(sample, self._job.recipe, self._job.zoom)
 
     def _failed(self, index: int, bad: BadSample | None) -> SampleRow:
-        sample = self._shards[index]
         if bad is None:
-            raise ShardError(sample.url, sample.key, "was neither delivered nor found to be bad")
-        sha256 = image_hash(sample.members, self._job.recipe.image)
-        return SampleRow(sample.key, bad.kind, bad.reason, sha256=sha256)
+            url, key = self._shards.urls[0], self._shards.key(index)
+            raise ShardError(url, key, "was neither delivered nor found to be bad")
+        sha256 = read_image_hash(self._shards, index, self._job.recipe.image)
+        return SampleRow(bad.key, bad.kind, bad.reason, sha256=sha256)
 
 
 def zoom_here(

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from foveal.shards import DataError, Shards
+from foveal.shards import DataError, ShardError, Shards
 from foveal.shards.store import Store, open_store
 from foveal.tools.console.choose_zoom import choose_patches, choose_zoom
 from foveal.tools.console.progress import progress_bar
@@ -81,13 +81,17 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
         options: How to go about it.
 
     Raises:
-        ShardError: A shard cannot be read.
+        ShardError: A shard cannot be read, or, when all others are done, is damaged.
         StoreError: The folder cannot be written.
         TooManyFailuresError: More samples failed than is allowed.
         ValueError: A folder with other shards, two shards of one name.
     """
     console = Console(stderr=options.lines is not None, soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls, storage_options=options.storage_options)
+    damaged = shards.damaged
+    if damaged:
+        whole = [url for url in shards.urls if url not in damaged]
+        shards = Shards(whole, storage_options=options.storage_options)
     originals = _by_name(shards)
     store = open_store(out, options.storage_options)
     if options.world_size == 1:  # other ranks may be writing these just now
@@ -106,6 +110,10 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
     elif new or SHEET not in store.names():
         finish(console, job, shards, all_done, store)
     print_summary(console, new, seconds, store.url)
+    if damaged:
+        url, error = next(iter(damaged.items()))
+        reason = f"{error.reason}; it is one of {len(damaged)} damaged shard(s), of which nothing was zoomed"
+        raise ShardError(url, None, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from foveal.pipeline import Boxes, PixelRule, decode
+from foveal.pipeline import Boxes, DecodeError, PixelRule, decode
 from foveal.pipeline.decode import PLAIN
 from foveal.pipeline.fields import MemberError, parse_fields
-from foveal.shards import Sample, ShardError, Shards
+from foveal.shards import Sample, SampleError, Shards
 
 
 def spread_evenly(rows: int, samples: int) -> list[int]:
@@ -22,12 +22,12 @@ def encoded_image(sample: Sample, image: str = "image") -> bytes:
     """Return the member that a field means, by default the field "image".
 
     Raises:
-        ShardError: There is none.
+        SampleError: There is none.
     """
     try:
         return parse_fields([image]).encoded_image(sample.members)
     except MemberError as error:
-        raise ShardError(sample.url, sample.key, str(error)) from error
+        raise _bad(sample, error) from error
 
 
 def read_originals(
@@ -40,8 +40,17 @@ def read_originals(
         ordinals: Their numbers.
         image: The field that the image is.
         rule: How samples become grey levels.
+
+    Raises:
+        SampleError: One has no image, or one that cannot be decoded.
     """
-    return decode([encoded_image(shards[ordinal], image) for ordinal in ordinals], rule=rule)
+    samples = [shards[ordinal] for ordinal in ordinals]
+    files = [encoded_image(sample, image) for sample in samples]
+    try:
+        return decode(files, rule=rule)
+    except DecodeError as error:
+        bad, reason = samples[error.index or 0], f"image {error.reason}"
+        raise SampleError(bad.url, bad.key, reason, image, bad.number_in_shard) from error
 
 
 def caption_facts(shards: Shards, ordinal: int) -> list[str]:
@@ -55,9 +64,13 @@ def read_boxes(sample: Sample, boxes: Boxes) -> Float[Tensor, "count 4"]:
     """Return a sample's boxes as (x0, y0, x1, y1) in pixels of the upright original.
 
     Raises:
-        ShardError: It has none, or they are something else.
+        SampleError: It has none, or they are something else.
     """
     try:
         return boxes.read(sample.members, max_pixels=None)
     except MemberError as error:
-        raise ShardError(sample.url, sample.key, str(error)) from error
+        raise _bad(sample, error) from error
+
+
+def _bad(sample: Sample, error: MemberError) -> SampleError:
+    return SampleError(sample.url, sample.key, str(error), error.field, sample.number_in_shard)

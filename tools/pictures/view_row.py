@@ -1,4 +1,7 @@
-"""The row of one sample, as a zoom shows it."""
+"""Rows of a sheet: samples as a zoom shows them."""
+
+import itertools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -6,9 +9,56 @@ from torch import Tensor
 from foveal.pipeline import Boxes, PixelRule
 from foveal.pipeline.decode import PLAIN
 from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, warp_boxes
-from foveal.shards import Shards
-from foveal.tools.pictures.originals import read_boxes, read_originals
+from foveal.shards import SampleError, Shards
+from foveal.tools.pictures.originals import read_boxes, read_originals, spread_evenly
 from foveal.tools.pictures.sheet import SheetRow, as_picture, magnification
+
+_TRIES = 20  # samples that are looked at for a row
+
+
+def view_rows(
+    shards: Shards,
+    count: int,
+    zoom: SaliencySampler | UniformSampler,
+    boxes: Boxes | None,
+    *,
+    image: str = "image",
+    rule: PixelRule = PLAIN,
+    advance: Callable[[], object] = lambda: None,
+) -> tuple[list[SheetRow], list[SampleError]]:
+    """Return the rows of some samples, spread evenly over all: a bad one makes room for the first good one after it.
+
+    Args:
+        shards: Where they are.
+        count: How many.
+        zoom: What shows them.
+        boxes: Where each sample's boxes are; None for none.
+        image: The field that is the image.
+        rule: How samples become grey levels.
+        advance: Called after each row.
+
+    Returns:
+        The rows, fewer if there are not enough good samples, and what is wrong with those that made room.
+
+    Raises:
+        SampleError: None of those that were tried is good.
+        ShardError: A shard cannot be read.
+    """
+    picks = spread_evenly(count, len(shards))
+    rows: list[SheetRow] = []
+    bad: list[SampleError] = []
+    for pick, following in itertools.pairwise([*picks, len(shards)]):
+        for ordinal in range(pick, min(max(pick + 1, following), pick + _TRIES)):
+            try:
+                rows.append(view_row(shards, ordinal, zoom, boxes, image=image, rule=rule))
+            except SampleError as error:
+                bad.append(error)
+            else:
+                break
+        advance()
+    if bad and not rows:
+        raise bad[0]
+    return rows, bad
 
 
 def view_row(
@@ -16,10 +66,12 @@ def view_row(
     ordinal: int,
     zoom: SaliencySampler | UniformSampler,
     boxes: Boxes | None,
+    *,
+    image: str = "image",
     rule: PixelRule = PLAIN,
 ) -> SheetRow:
     """Return a row of the sheet: a sample as the zoom shows it, beside its original."""
-    [original] = read_originals(shards, [ordinal], rule=rule)
+    [original] = read_originals(shards, [ordinal], image=image, rule=rule)
     found = torch.zeros(0, 4) if boxes is None else read_boxes(shards[ordinal], boxes)
     height, width, _ = original.shape
     with torch.no_grad():

@@ -9,15 +9,14 @@ from foveal.pipeline import Boxes, PixelRule
 from foveal.pipeline.decode import PLAIN
 from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.shards import Shards
-from foveal.tools.pictures.originals import spread_evenly
 from foveal.tools.pictures.sheet import draw_sheet
-from foveal.tools.pictures.view_row import view_row
+from foveal.tools.pictures.view_row import view_rows
 
 _ROWS = 5
 
 
 def draw_validation(
-    urls: str | Sequence[str], zoom: nn.Module, path: Path, *, rule: PixelRule = PLAIN
+    urls: str | Sequence[str], zoom: nn.Module, path: Path, *, image: str = "image", rule: PixelRule = PLAIN
 ) -> None:
     """Draw some samples as the zoom sees them now; nothing for samplers whose answer is no image.
 
@@ -25,12 +24,16 @@ def draw_validation(
         urls: Shards.
         zoom: In evaluation mode.
         path: The PNG.
+        image: The field that is the image.
         rule: How samples become grey levels.
+
+    Raises:
+        ShardError: A shard cannot be read, or no sample is good.
     """
     if not isinstance(zoom, SaliencySampler | UniformSampler):
         return
     source = getattr(zoom, "boxes_from", None)
     boxes = None if source is None else Boxes(source)
     with Shards(urls) as shards:
-        picks = spread_evenly(_ROWS, len(shards))
-        draw_sheet([view_row(shards, pick, zoom, boxes, rule) for pick in picks], path)
+        rows, _ = view_rows(shards, _ROWS, zoom, boxes, image=image, rule=rule)  # the loader names what is bad
+        draw_sheet(rows, path)

@@ -1,7 +1,6 @@
 """How ``foveal train`` trains: its options, with the defaults that worked best, and the small functions they mean."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -13,7 +12,6 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 from foveal.pipeline import Augment, Bands, Color, PixelRule, Window
 from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler
 from foveal.sampler.grids import Family
-from foveal.shards import ShardError, Shards
 from foveal.tools.console.choices import Amp, TrainZoomName
 
 
@@ -148,22 +146,3 @@ def channels_last(
 ) -> Float[Tensor, "batch *patches 3 height width"]:
     """Return images with the channels of a pixel side by side, as convolutions are fastest; patches as they are."""
     return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
-
-
-def read_labels(urls: str | Sequence[str]) -> list[int]:
-    """Return the labels of all shards in their order; images are not read.
-
-    Raises:
-        ShardError: A sample has no label, or one that is no whole number from 0.
-    """
-    labels = []
-    with Shards(urls) as shards:
-        for ordinal in range(len(shards)):
-            sample = shards.read(ordinal, ("cls",))
-            label = sample.members.get("cls", b"").strip()
-            if not label.isdigit():
-                raise ShardError(
-                    sample.url, sample.key, f"cls must be a whole number from 0, got {label[:20]!r}"
-                )
-            labels.append(int(label))
-    return labels

@@ -15,6 +15,9 @@ from foveal.tools.training._ranks import Ranks
 
 METRICS, LAST, MODEL, SALIENCY = "metrics.jsonl", "last.pt", "model.pt", "saliency.pt"
 
+# Options that a run may go on with otherwise: nothing that is trained depends on them.
+_FREE = frozenset({"num_threads", "log_steps", "checkpoint_steps"})
+
 
 class TrainRun:
     """Writes metrics and checkpoints, on the first rank alone; reads them on all.
@@ -25,14 +28,30 @@ class TrainRun:
         folder: Made if it is not there.
         ranks: Who trains.
         options: All that decides how the training goes, as plain values.
+        defaults: What runs of versions that did not have an option did.
         resume: Whether to go on with what is there.
+
+    Attributes:
+        unfinished: The epoch that the run had trained, but neither validated nor drawn when it was stopped: its number, and
+            its means. None if there is none.
 
     Raises:
         ValueError: There is a run, and it shall not go on, or was one with other options.
     """
 
-    def __init__(self, folder: Path, ranks: Ranks, options: Mapping[str, Any], *, resume: bool) -> None:
+    unfinished: dict[str, Any] | None = None
+
+    def __init__(
+        self,
+        folder: Path,
+        ranks: Ranks,
+        options: Mapping[str, Any],
+        *,
+        defaults: Mapping[str, Any],
+        resume: bool,
+    ) -> None:
         self.folder, self._ranks, self._options = folder, ranks, dict(options)
+        self._defaults = dict(defaults)
         self._first = ranks.rank == 0
         if not resume and any((folder / name).exists() for name in (METRICS, LAST, MODEL)):
             raise ValueError(
@@ -51,6 +70,7 @@ class TrainRun:
         step = 0
         if self._checkpoint is not None:
             step = int(self._checkpoint["step"])
+            self.unfinished = self._checkpoint.get("unfinished")
             for name, part in parts.items():
                 part.load_state_dict(self._checkpoint[name])
             self._checkpoint = None
@@ -59,10 +79,13 @@ class TrainRun:
         self._ranks.wait()
         return step
 
-    def save(self, parts: Mapping[str, Any], step: int) -> None:
-        """Write a checkpoint of all parts."""
+    def save(
+        self, parts: Mapping[str, Any], step: int, *, unfinished: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write a checkpoint of all parts, of a run that has an epoch to finish, if so."""
         if self._first:
             states = {name: part.state_dict() for name, part in parts.items()}
+            states["unfinished"] = None if unfinished is None else dict(unfinished)
             with replacing(self.folder / LAST, sync=True) as file:
                 torch.save({"step": step, "options": self._options, **states}, file)
         self._ranks.wait()
@@ -90,18 +113,25 @@ class TrainRun:
 
     def _read(self) -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(self.folder / LAST, map_location="cpu", weights_only=True)
-        before = with_current_names(checkpoint["options"])
+        before = {**self._defaults, **with_current_names(checkpoint["options"])}
         for name, value in self._options.items():
-            if before.get(name) != value:
+            longer = name == "epochs" and value > before[name]
+            if before[name] != value and name not in _FREE and not longer:
+                bound = "at least " if name == "epochs" else ""
                 raise ValueError(
-                    f"{name} must be {before.get(name)!r}, as in the run that goes on in {str(self.folder)!r}, "
-                    f"got {value!r} – name another folder for another training."
+                    f"{name} must be {bound}{before[name]!r}, as in the run that goes on in {str(self.folder)!r}, got {value!r} – "
+                    "name another folder for another training."
                 )
         return checkpoint
 
     def _keep_metrics(self, step: int) -> None:
         """Forget what a killed process measured after its last checkpoint: it will be measured again."""
-        kept = [json.dumps(line) + "\n" for line in self._lines() if line["step"] <= step]
+        unfinished = self.unfinished and self.unfinished["epoch"]
+        kept = [
+            json.dumps(line) + "\n"
+            for line in self._lines()
+            if line["step"] <= step and (unfinished is None or line.get("epoch") != unfinished)
+        ]
         with replacing(self.folder / METRICS) as file:
             file.writelines(line.encode() for line in kept)
 

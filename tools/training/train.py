@@ -21,7 +21,8 @@ from foveal.tools.console.choices import Amp
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.training._ranks import Ranks, in_ranks
 from foveal.tools.training._sheet import draw_validation
-from foveal.tools.training.options import TrainOptions, blurred, channels_last, lr_factor, read_labels
+from foveal.tools.training.labels import count_classes
+from foveal.tools.training.options import TrainOptions, blurred, channels_last, lr_factor
 from foveal.tools.training.run import TrainRun
 from foveal.tools.training.small_convnet import SmallConvNet
 
@@ -58,18 +59,21 @@ def train(
         The last epoch's line of ``metrics.jsonl``.
 
     Raises:
-        ValueError: ``out`` holds a run, or one with other options; or there are too few samples for a batch.
-        ShardError: A sample has no label, or a shard cannot be read.
+        ValueError: ``out`` holds a run, or one with other options; there are too few samples for a batch, or ``model`` has
+            fewer logits than there are classes.
+        ShardError: A label is of no class, to train or to validate on, which is found before training begins; or a shard
+            cannot be read.
     """
     options = options or TrainOptions()
     with in_ranks() as ranks:
         torch.manual_seed(options.seed)
         zoom = options.make_zoom() if zoom is None else zoom
+        classes = count_classes(urls, val, options.classes)
         if model is None:
-            model = SmallConvNet(options.classes or 1 + max(read_labels(urls), default=-1))
-        run = TrainRun(Path(out), ranks, asdict(options), resume=resume)
+            model = SmallConvNet(classes)
+        run = TrainRun(Path(out), ranks, asdict(options), defaults=asdict(TrainOptions()), resume=resume)
         model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
-        training = _Training(model, zoom.to(ranks.device), options, ranks, run)
+        training = _Training(model, zoom.to(ranks.device), options, ranks, run, classes=classes)
         how: dict[str, Any] = {"shuffle": True, "last_batch": "drop", "augment": options.augment}
         with training.loader(urls, training.shared_zoom, **how) as loader:
             return training.fit(loader, val, shown=val or urls)
@@ -79,15 +83,23 @@ class _Training:
     """What a training holds on to, and its loops, from the outermost in."""
 
     def __init__(
-        self, model: nn.Module, zoom: nn.Module, options: TrainOptions, ranks: Ranks, run: TrainRun
+        self,
+        model: nn.Module,
+        zoom: nn.Module,
+        options: TrainOptions,
+        ranks: Ranks,
+        run: TrainRun,
+        *,
+        classes: int,
     ) -> None:
         self.model, self.zoom, self.options, self.ranks, self.run = model, zoom, options, ranks, run
+        self.classes = classes
         self.shared_model, self.shared_zoom = ranks.share(model), ranks.share(zoom)
         self.optimizer = torch.optim.AdamW(options.parameter_groups(model, zoom))
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=options.amp == "fp16")
         self.parts: dict[str, Any] = {"model": model, "zoom": zoom}
         self.parts |= {"optimizer": self.optimizer, "scaler": self.scaler}
-        self.step, self.steps, self.learning_rate = 0, 1, 0.0
+        self.step, self.steps, self.lr_factor = 0, 1, 0.0
         self.console = Console(soft_wrap=True, highlight=False, markup=False, quiet=ranks.rank > 0)
 
     def loader(self, urls: Urls, zoom: nn.Module, **how: Any) -> ZoomLoader:
@@ -116,10 +128,12 @@ class _Training:
         self.step = self.run.load(self.parts)
         with progress_bar(self.console, unit="steps") as progress:
             task = progress.add_task("Training", total=self.steps, completed=self.step)
+            if self.run.unfinished is not None:  # it was stopped after an epoch's last step
+                self.end_epoch(**self.run.unfinished, val=val, shown=shown)
             while (epoch := loader.epoch) < self.options.epochs:
-                line = self.train_epoch(loader, lambda: progress.update(task, completed=self.step))
-                self.end_epoch(epoch, {**line, **self.validate(val)}, shown)
-                self.run.save(self.parts, self.step)
+                means = self.train_epoch(loader, lambda: progress.update(task, completed=self.step))
+                self.run.save(self.parts, self.step, unfinished={"epoch": epoch, "means": means})
+                self.end_epoch(epoch, means, val=val, shown=shown)
         self.run.finish(self.model, self.zoom)
         return self.run.last_epoch()
 
@@ -140,22 +154,28 @@ class _Training:
             self.step += 1
             on_step()
             if self.step % self.options.log_steps == 0:
-                self.run.log("step", step=self.step, lr=self.learning_rate, **_means("train", sums))
+                lr = self.options.lr * self.lr_factor
+                rates = {"lr": lr, "saliency_lr": lr * self.options.saliency_lr}
+                self.run.log("step", step=self.step, **rates, **_means("train", sums))
             if self.step % self.options.checkpoint_steps == 0 and self.step % len(loader):
                 self.run.save(self.parts, self.step)
 
     def prepare_step(self) -> None:
         """Set what depends on the step alone: so a run that goes on does as one that never stopped."""
         torch.manual_seed(self.ranks.own_seed(self.options.seed * 1_000_003 + self.step))
-        self.learning_rate = lr_factor(self.step, self.steps, self.options.warmup)
+        self.lr_factor = lr_factor(self.step, self.steps, self.options.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * self.learning_rate
+            group["lr"] = group["peak_lr"] * self.lr_factor
 
     def train_step(self, images: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Tensor:
         """Change the weights by one batch; return its sums."""
         if self.step < self.options.blur * self.steps:
             images = blurred(images)
         logits = classify(self.shared_model, images, self.options.amp)
+        if logits.shape[1] < self.classes:
+            raise ValueError(
+                f"model must have a logit for each of {self.classes} classes, got {logits.shape[1]} logits."
+            )
         entropy = saliency_entropy(saliency).clamp(max=math.log(self.options.min_cells or math.inf))
         loss = cross_entropy(logits, labels) - self.options.entropy * entropy.mean()
         self.optimizer.zero_grad()
@@ -176,16 +196,17 @@ class _Training:
                 sums += _sums(classify(self.model, images, self.options.amp), labels, saliency, valid)
         return _means("val", self.ranks.sum(sums))
 
-    def end_epoch(self, epoch: int, line: dict[str, float], shown: Urls) -> None:
-        """Write the epoch's line, print it, and draw how the zoom sees some images now."""
+    def end_epoch(self, epoch: int, means: dict[str, float], *, val: Urls, shown: Urls) -> None:
+        """Validate, write the epoch's line, print it, draw how the zoom sees some images now, and note that it is done."""
+        line = {**means, **self.validate(val)}
         self.run.log("epoch", step=self.step, epoch=epoch, **line)
         told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in line.items())
         self.console.print(f"epoch {epoch + 1} of {self.options.epochs}: {told}")
         if self.ranks.rank == 0:
             self.zoom.eval()
-            draw_validation(
-                shown, self.zoom, self.run.folder / f"epoch-{epoch + 1:03d}.png", rule=self.options.rule
-            )
+            path = self.run.folder / f"epoch-{epoch + 1:03d}.png"
+            draw_validation(shown, self.zoom, path, rule=self.options.rule)
+        self.run.save(self.parts, self.step)
 
 
 def classify(model: nn.Module, images: Tensor, amp: Amp) -> Tensor:

@@ -17,12 +17,14 @@ from torch import nn
 
 from foveal.pipeline import Augment, ZoomLoader
 from foveal.sampler import PatchSampler, SaliencySampler, UniformSampler
-from foveal.shards import ShardWriter
+from foveal.shards import ShardError, ShardWarning, ShardWriter
 from foveal.tools import TrainOptions, train
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.zoom import RunOptions, zoom_shards
 from foveal.tools.training import train as _train
+from foveal.tools.training.small_convnet import SmallConvNet
 from tests.pipeline.making import encode, picture
+from tests.shards.reading import make_tar
 
 SMALL = TrainOptions(out_size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1)
 
@@ -40,7 +42,7 @@ def shards(tmp_path_factory) -> str:
 @pytest.fixture
 def no_sheets(monkeypatch):
     """A second less each."""
-    monkeypatch.setattr(_train, "draw_validation", lambda *_: None)
+    monkeypatch.setattr(_train, "draw_validation", lambda *_, **__: None)
 
 
 def lines(run: Path, kind: str) -> list[dict]:
@@ -93,13 +95,13 @@ class KilledError(Exception):
     """As if it were."""
 
 
-@pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 7, 9, "validation"])
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 7, 9, "validation", "drawing"])
 def test_resumed_it_ends_the_same(after, shards, tmp_path, monkeypatch, no_sheets):
     """Whenever a run is killed, going on gives the weights, bit for bit, and the metrics of one that never stopped."""
     train(shards, tmp_path / "whole", val=shards, options=SMALL)
     whole_step, left = _train._Training.train_step, [after]
 
-    def killed(*args):
+    def killed(*args, **options):
         raise KilledError
 
     def killed_later(training, *batch):
@@ -112,6 +114,8 @@ def test_resumed_it_ends_the_same(after, shards, tmp_path, monkeypatch, no_sheet
             _train._Training,
             *(("validate", killed) if after == "validation" else ("train_step", killed_later)),
         )
+        if after == "drawing":
+            patch.setattr(_train, "draw_validation", killed)
         with pytest.raises(KilledError):
             train(shards, tmp_path / "run", val=shards, options=SMALL)
     train(shards, tmp_path / "run", val=shards, options=SMALL, resume=True)
@@ -285,15 +289,124 @@ def test_too_few_samples(shards, tmp_path, no_sheets):
         train(shards, tmp_path / "run", options=TrainOptions(out_size=16, batch_size=21))
 
 
-@pytest.mark.parametrize("label", [b"-1", b"cat", None])
-def test_labels_that_are_none(label, tmp_path):
-    """The sample is named."""
-    with ShardWriter(tmp_path / "s.tar") as writer:
-        writer.write({"__key__": "a", "jpg": b"", **({} if label is None else {"cls": label})})
-    told = f"cls must be a whole number from 0, got {label or b''!r}"
-    with pytest.raises(Exception, match=re.escape(told)) as caught:
-        train(str(tmp_path / "s.tar"), tmp_path / "run", options=SMALL)
-    assert type(caught.value).__name__ == "ShardError"
+def write_labels(path: Path, labels: list[object]) -> str:
+    """A shard of pictures with these labels, None for none."""
+    with ShardWriter(path) as writer:
+        for k, label in enumerate(labels):
+            cls = {} if label is None else {"cls": label}
+            writer.write({"__key__": f"{k:03d}", "jpg": encode(picture(k, 50, 60)), **cls})
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ([b"cat"], "no sample of the shards has a label: 000 has cls b'cat'"),
+        ([None, b"cat"], "no sample of the shards has a label: 000 has no cls"),
+        ([], "no sample of the shards has a label: there is no sample"),
+        (
+            [0, -1, -1],
+            "001: cls must be a whole number from 0, got -1: 2 of 3 labels are below – mend them, or leave these samples out",
+        ),
+    ],
+)
+def test_labels_that_are_no_classes(labels, reason, tmp_path):
+    """Are found before a folder is made, to train on or to validate on; the first sample is named."""
+    bad, good = write_labels(tmp_path / "bad.tar", labels), write_labels(tmp_path / "good.tar", [0, 1, 2])
+    message = f"^{re.escape(f'{bad}: {reason}')}$"
+    with pytest.raises(ShardError, match=message):
+        train(bad, tmp_path / "run", options=SMALL)
+    with pytest.raises(ShardError, match=message):
+        train(good, tmp_path / "run", val=bad, options=SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_that_only_validation_has(tmp_path, no_sheets):
+    """Is found before training begins, and trained for where --classes counts it."""
+    new, good = (
+        write_labels(tmp_path / "new.tar", [0, 3, 4]),
+        write_labels(tmp_path / "good.tar", [0, 1, 2] * 4),
+    )
+    reason = (
+        "001: cls must be in [0, 3), got 3: 2 of 3 labels to validate on are of no class that is trained – mend them, or name "
+        "more --classes than 3"
+    )
+    with pytest.raises(ShardError, match=f"^{re.escape(f'{new}: {reason}')}$"):
+        train(good, tmp_path / "run", val=new, options=SMALL)
+    with pytest.raises(ShardError, match=re.escape("to train on are of no class that is trained")):
+        train(good, tmp_path / "run", options=replace(SMALL, classes=2))
+    assert not (tmp_path / "run").exists()
+
+    assert "val_loss" in train(good, tmp_path / "run", val=new, options=replace(SMALL, epochs=1, classes=5))
+
+
+def test_a_model_with_too_few_logits(shards, tmp_path, no_sheets):
+    """Is refused in the first step, before a loss could be wrong or a device could fall over it."""
+    message = "model must have a logit for each of 3 classes, got 2 logits."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(shards, tmp_path / "run", model=SmallConvNet(2), options=SMALL)
+
+
+def test_bad_samples_cost_themselves(tmp_path):
+    """No label, a label twice, a cut image, in training and in validation: all else is trained on, and drawn."""
+    files = []
+    for k in range(40):
+        image = encode(picture(k, 50, 60))
+        files.append((f"{k:03d}.jpg", image[:200] if k in (0, 39) else image))
+        if k != 13:
+            files += [(f"{k:03d}.cls", b"%d" % (k % 3))] * (2 if k == 20 else 1)
+    make_tar(tmp_path / "s.tar", files)
+    url, run = str(tmp_path / "s.tar"), tmp_path / "run"
+    with pytest.warns(ShardWarning, match="4 bad sample"):
+        last = train(url, run, val=url, options=replace(SMALL, epochs=1))
+
+    assert last["step"] == 10
+    assert (run / "epoch-001.png").exists()
+    assert (run / "model.pt").exists()
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_what_is_written_of_the_learning_rates(epochs, shards, tmp_path, no_sheets):
+    """They are those that the optimiser steps with."""
+    stepped = []
+
+    class Watched(torch.optim.AdamW):
+        def step(self, *args):
+            stepped.append([group["lr"] for group in self.param_groups])
+            return super().step(*args)
+
+    options = replace(SMALL, epochs=epochs, lr=0.004, saliency_lr=0.25, log_steps=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim, "AdamW", Watched)
+        train(shards, tmp_path / "run", options=options)
+
+    assert [[line["lr"], line["saliency_lr"]] for line in lines(tmp_path / "run", "step")] == stepped
+    assert max(lr for lr, _ in stepped) <= 0.004
+    assert len(stepped) == 5 * epochs
+
+
+def test_a_run_goes_on_with_other_threads_and_for_longer(shards, tmp_path, no_sheets):
+    """What nothing depends on may change; more epochs are more training; fewer are refused, and so is anything else."""
+    train(shards, tmp_path / "run", options=SMALL)
+    longer = replace(SMALL, epochs=3, num_threads=2, log_steps=5, checkpoint_steps=100)
+    assert train(shards, tmp_path / "run", options=longer, resume=True)["epoch"] == 2
+
+    message = f"epochs must be at least 3, as in the run that goes on in {str(tmp_path / 'run')!r}, got 2"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(shards, tmp_path / "run", options=SMALL, resume=True)
+
+
+def test_a_run_of_a_version_with_fewer_options(shards, tmp_path, no_sheets):
+    """Goes on with what was done then: the defaults."""
+    train(shards, tmp_path / "run", options=replace(SMALL, epochs=1))
+    checkpoint = torch.load(tmp_path / "run/last.pt", weights_only=True)
+    for name in ("blur", "unfinished"):
+        (checkpoint["options"] if name == "blur" else checkpoint).pop(name)
+    torch.save(checkpoint, tmp_path / "run/last.pt")
+
+    with pytest.raises(ValueError, match=r"blur must be 0\.0, as in the run"):
+        train(shards, tmp_path / "run", options=replace(SMALL, blur=0.5), resume=True)
+    assert train(shards, tmp_path / "run", options=SMALL, resume=True)["epoch"] == 1
 
 
 def run_script(command: list[object]) -> subprocess.Popen:

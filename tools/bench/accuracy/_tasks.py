@@ -17,7 +17,7 @@ from foveal.pipeline import Augment
 from foveal.shards import Sample, Shards, ShardWriter
 from foveal.tools.console.choices import AccuracyTaskName
 from foveal.tools.scenes.digit_scenes import Digits, write_digit_scenes
-from foveal.tools.training.options import read_labels
+from foveal.tools.training.labels import read_labels
 
 TASKS: tuple[str, ...] = get_args(AccuracyTaskName)
 COINS = ("1c", "2c", "5c", "10c", "20c", "50c", "1e", "2e")

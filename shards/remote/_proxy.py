@@ -1,0 +1,32 @@
+"""The proxy that the environment names for a URL, as curl and others understand it: HTTP_PROXY, ALL_PROXY, NO_PROXY."""
+
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment
+
+from foveal.shards.remote._retry import LastingError
+
+
+def proxy_of(url: str) -> str | None:
+    """Return the proxy to ask for an ``http(s)://`` URL, None if it is to be asked itself.
+
+    Raises:
+        LastingError: The proxy is of a kind that is not supported.
+    """
+    parts, named = urlsplit(url), getproxies_environment()
+    proxy = named.get(parts.scheme) or named.get("all")
+    if not proxy or proxy_bypass_environment(parts.netloc.rpartition("@")[2]):
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if not proxy.startswith("http://"):
+        raise LastingError(
+            f"cannot be read: the environment names the proxy {shown(proxy)}, and only http:// proxies are supported: set "
+            f"{parts.scheme}_proxy to one, or no_proxy to {parts.hostname}"
+        )
+    return proxy
+
+
+def shown(proxy: str) -> str:
+    """Return a proxy without user and password."""
+    parts = urlsplit(proxy)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -1,0 +1,198 @@
+"""A fault in one sample or one tar costs that sample or that tar: it is named, and everything else is delivered."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+from foveal.pipeline import BadSample, ZoomLoader
+from foveal.sampler import UniformSampler
+from foveal.shards import ShardError, ShardWarning
+from foveal.tools.offline.against import verify_against
+from foveal.tools.offline.recipe import Recipe
+from tests.pipeline.making import encode, picture
+from tests.shards.reading import HardLink, make_tar
+from tests.tools.offline.zooming import rows_of, samples_of, zoom
+
+JPEG = encode(picture(0, 20, 30))
+DOUBLE = "has two members 'cls': pack it again with one – tar --append adds to a tar, it replaces nothing"
+IMAGE = "jpg;jpeg;png;webp"
+
+
+def sample(k: int) -> list[tuple[str, object]]:
+    return [(f"{k}.jpg", JPEG), (f"{k}.cls", b"%d" % k)]
+
+
+def with_two(place: int, *more: tuple[str, object]) -> list[tuple[str, object]]:
+    """Eight samples, behind one of which stand more members."""
+    return [member for k in range(8) for member in [*sample(k), *(more if k == place else ())]]
+
+
+FAULTS = {
+    "a label twice": (with_two(3, ("3.cls", b"7")), {3: (DOUBLE, "cls")}),
+    "in the last sample": (with_two(7, ("7.cls", b"7")), {7: (DOUBLE, "cls")}),
+    "JPG beside jpg": (with_two(0, ("0.JPG", JPEG)), {0: (DOUBLE.replace("cls", "jpg"), IMAGE)}),
+    "a label appended": (
+        [*with_two(8), ("3.cls", b"7")],
+        {8: ("member is missing: there is no jpg or jpeg or png or webp", IMAGE)},
+    ),
+    "links and nothing else": (
+        [*with_two(8), ("8.jpg", "../elsewhere.jpg"), ("8.cls", b"8")],
+        {8: ("jpg member is a symbolic link, without content: pack it again with tar --dereference", IMAGE)},
+    ),
+    "doubles that are not read": (with_two(3, ("3.txt", b"a"), ("3.txt", b"b")), {}),
+    "hidden files": (with_two(3, ("d/._3.jpg", b"\0\5\x16\7"), ("d/.DS_Store", b"x")), {}),
+}
+
+
+def epoch(url, **options) -> list[int]:
+    options = {"batch_size": 3, "fields": ("image", "cls", "__valid__"), "max_bad_fraction": 1.0, **options}
+    with ZoomLoader(url, UniformSampler(8), **options) as loader:
+        labels = [k for _, labels, valid in loader for k in labels[valid].tolist()]
+        again = [k for _, labels, valid in loader for k in labels[valid].tolist()]
+        found = loader.bad_samples
+    assert again == labels
+    return labels, found
+
+
+@pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
+@pytest.mark.parametrize("on_bad", ["substitute", "drop"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_other_sample_is_delivered(fault, on_bad, tmp_path):
+    """In both epochs, by a quarantine file, too; the bad one is listed with what is wrong and for which field."""
+    files, bad = FAULTS[fault]
+    url = str(make_tar(tmp_path / "s.tar", files))
+    expected = [k for k in range(8) if k not in bad]
+    for _ in range(2):
+        labels, found = epoch(url, on_bad=on_bad, quarantine=tmp_path / "q")
+        assert labels == expected
+    labels, found = epoch(url, on_bad=on_bad)
+    kinds = {"member is missing": "missing_member"}
+
+    assert labels == expected
+    assert found == [
+        BadSample(url, key_of(fault, k), reason, kinds.get(reason[:17], "unreadable_member"), field, k)
+        for k, (reason, field) in bad.items()
+    ]
+
+
+def key_of(fault: str, place: int) -> str:
+    return "3" if fault == "a label appended" else str(place)
+
+
+def test_raised_it_names_the_sample(tmp_path):
+    """As any bad sample."""
+    url = str(make_tar(tmp_path / "s.tar", with_two(3, ("3.cls", b"7"))))
+    with pytest.raises(ShardError, match=r"s\.tar: 3: has two members 'cls'"):
+        epoch(url, on_bad="raise")
+
+
+def test_all_members_are_asked_for(tmp_path):
+    """A double that is read only because everything is, counts for those who read everything."""
+    url = str(make_tar(tmp_path / "s.tar", with_two(3, ("3.txt", b"a"), ("3.txt", b"b"))))
+    options = {"batch_size": 8, "on_bad": "drop", "max_bad_fraction": 1.0, "quarantine": tmp_path / "q"}
+    fields = ("image", "cls", "__members__")
+    with ZoomLoader(url, UniformSampler(8), fields=fields, **options) as loader:
+        with pytest.warns(ShardWarning, match="has two members 'txt'"):
+            assert [len(labels) for _, labels, _ in loader] == [7]
+        assert [bad.field for bad in loader.bad_samples] == ["__members__"]
+    assert epoch(url, quarantine=tmp_path / "q") == (list(range(8)), [])
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>" * 100])
+def test_a_tar_that_is_none(content, tmp_path):
+    """The other tars are delivered."""
+    for name in ("a", "c"):
+        make_tar(tmp_path / f"{name}.tar", with_two(8))
+    (tmp_path / "b.tar").write_bytes(content)
+    with pytest.warns(ShardWarning, match=r"b\.tar: is .*; nothing of it is read$"):
+        labels, found = epoch(str(tmp_path / "?.tar"))
+
+    assert (labels, found) == ([*range(8)] * 2, [])
+
+
+def test_packed_on_a_mac(tmp_path):
+    """Shadow files and attributes in headers: neither a sample nor part of one."""
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for k in range(8):
+            for name, data in sample(k):
+                for path, held in ((f"t/._{name}", b"\0\5\x16\7"), (f"t/{name}", data)):
+                    info = tarfile.TarInfo(path)
+                    info.size = len(held)
+                    info.pax_headers = {"SCHILY.xattr.com.apple.quarantine": "0081;0;Safari"}
+                    tar.addfile(info, io.BytesIO(held))
+
+    assert epoch(str(tmp_path / "a.tar")) == (list(range(8)), [])
+
+
+def test_hard_links(tmp_path):
+    """Samples whose images are one file are as many samples."""
+    files = [
+        member
+        for k in range(8)
+        for member in [(f"{k}.jpg", HardLink("0.jpg") if k else JPEG), (f"{k}.cls", b"%d" % k)]
+    ]
+
+    assert epoch(str(make_tar(tmp_path / "s.tar", files))) == (list(range(8)), [])
+
+
+@pytest.mark.usefixtures("_quiet_sheet")
+def test_zoomed_offline(tmp_path):
+    """Each has its row and its reason; a damaged shard is named when all others are done, and when they are compared."""
+    jpegs = {k: encode(picture(k, 40, 60)) for k in range(4)}
+    files = [m for k, jpeg in jpegs.items() for m in [(f"{k}.jpg", jpeg), (f"{k}.cls", b"1")]]
+    make_tar(tmp_path / "a.tar", [*files, ("3.cls", b"2"), ("4.jpg", "link"), ("4.cls", b"1")])
+    (tmp_path / "b.tar").write_bytes(b"junk" * 500)
+    make_tar(tmp_path / "c.tar", files)
+    recipe = Recipe(size=24, format="png")
+    with (
+        pytest.raises(ShardError, match=r"b\.tar: is not a tar: .*of which nothing was zoomed$"),
+        pytest.warns(ShardWarning),
+    ):
+        zoom(str(tmp_path / "?.tar"), tmp_path / "out", recipe, max_failure_rate=1.0)
+
+    statuses = [(row["key"], row["status"]) for row in rows_of(tmp_path / "out")]
+    ok = [(str(k), "ok") for k in range(4)]
+    assert statuses == [*ok[:3], ("3", "unreadable_member"), ("4", "unreadable_member"), *ok]
+    assert [key for key, _ in samples_of(tmp_path / "out")] == ["0", "1", "2", "0", "1", "2", "3"]
+    with pytest.warns(ShardWarning):
+        assert verify_against(str(tmp_path / "out"), [str(tmp_path / "?.tar")])
+    assert not verify_against(str(tmp_path / "out"), [str(tmp_path / "[ac].tar")])
+
+
+@pytest.fixture
+def _quiet_sheet(monkeypatch):
+    """A picture less."""
+    monkeypatch.setitem(sys.modules, "foveal.tools.offline._sheet", None)
+
+
+def test_verified(tmp_path):
+    """Everything that is wrong is found in one run."""
+    make_tar(tmp_path / "a.tar", with_two(3, ("3.jpg", JPEG)))
+    (tmp_path / "b.tar").write_bytes(b"")
+    (tmp_path / "c.tar").write_bytes((tmp_path / "a.tar").read_bytes() * 2)
+    command = [
+        sys.executable,
+        "-m",
+        "foveal.tools",
+        "verify",
+        str(tmp_path / "?.tar"),
+        "--quarantine",
+        str(tmp_path / "q"),
+    ]
+    run = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "250"},
+    )
+
+    assert (run.returncode, run.stderr) == (1, "")
+    assert "b.tar: is an empty file, not a tar; nothing of it is read" in run.stdout
+    assert "c.tar: goes on behind its end mark" in run.stdout
+    assert "has two members 'jpg'" in run.stdout
+    assert "14 images decoded; 2 bad" in run.stdout

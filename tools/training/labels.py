@@ -1,0 +1,102 @@
+"""The labels of a training, all looked at before it begins: one that is no class would stop it hours later."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from foveal.pipeline.flow import in_threads
+from foveal.shards import SampleError, ShardError, Shards
+from foveal.shards.naming import is_remote
+
+Urls = str | Sequence[str]
+_REMOTE_READS = 32  # labels that are asked for side by side if each waits for a server
+
+
+class Labelled(NamedTuple):
+    """A sample that has a label."""
+
+    url: str
+    key: str
+    label: int
+
+
+def read_labels(urls: Urls) -> list[int]:
+    """Return the labels of all shards in their order; images are not read.
+
+    Samples without a label, or with something else in its place, are left out: the loader finds and names them.
+
+    Raises:
+        ShardError: A label is below zero, or no sample has one.
+    """
+    return [sample.label for sample in _labelled(urls)]
+
+
+def count_classes(urls: Urls, val: Urls, classes: int | None) -> int:
+    """Return how many classes a classifier must tell apart, after a look at every label.
+
+    Args:
+        urls: Shards to train on.
+        val: Shards to validate on, perhaps none.
+        classes: How many classes there are; None to find out from the labels to train on.
+
+    Raises:
+        ShardError: A label is below zero or not below the number of classes, or no sample to train on has one.
+    """
+    train = _labelled(urls)
+    known = 1 + max(sample.label for sample in train)
+    _check("to train on", train, classes or known)
+    if val:
+        _check("to validate on", _labelled(val), classes or known)
+    return classes or known
+
+
+def _check(what_for: str, samples: Sequence[Labelled], classes: int) -> None:
+    strange = [sample for sample in samples if sample.label >= classes]
+    if strange:
+        url, key, label = strange[0]
+        raise ShardError(
+            url,
+            key,
+            f"cls must be in [0, {classes}), got {label}: {len(strange)} of {len(samples)} labels {what_for} are of no class "
+            f"that is trained – mend them, or name more --classes than {classes}",
+        )
+
+
+def _labelled(urls: Urls) -> list[Labelled]:
+    found: list[Labelled] = []
+    with Shards(urls) as shards:
+        first = "there is no sample"
+        for sample in _read(shards):
+            if isinstance(sample, Labelled):
+                found.append(sample)
+            elif not found and first == "there is no sample":
+                first = sample
+        if not found:
+            raise ShardError(shards.urls[0], None, f"no sample of the shards has a label: {first}")
+    negative = [sample for sample in found if sample.label < 0]
+    if negative:
+        url, key, label = negative[0]
+        raise ShardError(
+            url,
+            key,
+            f"cls must be a whole number from 0, got {label}: {len(negative)} of {len(found)} labels are below – mend them, or "
+            "leave these samples out",
+        )
+    return found
+
+
+def _read(shards: Shards) -> Iterator[Labelled | str]:
+    """Yield each sample's label, or what is in its place."""
+
+    def label_of(ordinal: int) -> Labelled | str:
+        try:
+            sample = shards.read(ordinal, ("cls",))
+        except SampleError as error:
+            return str(error)
+        label = sample.members.get("cls")
+        try:
+            return Labelled(sample.url, sample.key, int(label or b""))
+        except ValueError:
+            return f"{sample.key} has {'no cls' if label is None else f'cls {label[:20]!r}'}"
+
+    at_once = _REMOTE_READS if any(map(is_remote, shards.urls)) else 1
+    return in_threads(label_of, range(len(shards)), at_once)
