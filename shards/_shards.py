@@ -14,6 +14,7 @@ from jaxtyping import Int64
 
 from foveal.shards._descriptor import Descriptor
 from foveal.shards._error import DamagedError, ShardError, ShardWarning
+from foveal.shards._layout import Layout
 from foveal.shards._members import check_members, read_members
 from foveal.shards._urls import expand_urls
 from foveal.shards.index import (
@@ -30,6 +31,7 @@ from foveal.shards.naming import is_remote
 from foveal.shards.remote import Ranged, RemoteShards
 
 _ASKING = 64  # remote shards looked up at a time
+_LAYOUTS = 4  # asked for only if members are missing, and then by several threads
 _OPEN_SHARDS = 64  # indexes and descriptors kept at hand: more than two windows of an EpochOrder
 
 
@@ -130,9 +132,12 @@ class Shards:
         places = self._cache, self._remote
         self._index = lru_cache(_OPEN_SHARDS)(partial(_load_index, self.urls, self._found, *places))
         self._tar = lru_cache(_OPEN_SHARDS)(partial(_open_shard, self.urls, *places))
+        self._layout = lru_cache(_LAYOUTS)(partial(_layout_of, self._index))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_index", "_tar")}
+        return {
+            name: value for name, value in vars(self).items() if name not in ("_index", "_tar", "_layout")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -171,6 +176,20 @@ class Shards:
         # by its state, too: an index that was read again is of the state that is there by now
         content = read_members(url, self._tar(shard, lines.stamp), wanted)
         return Sample(entries[0].key, url, content, place)
+
+    def elsewhere(self, index: SupportsIndex, members: Collection[str]) -> str | None:
+        """Return the name of a member that a sample lacks and that seems to be its own, but stands apart from it in the tar.
+
+        Args:
+            index: The sample's number.
+            members: Lower-case extensions, any of which would do.
+
+        Returns:
+            Such as ``"labels/0.cls"`` for the sample of ``"images/0.jpg"``; None if there is none.
+        """
+        shard, place = self._locate(index)
+        found = self._layout(shard).elsewhere(place, members)
+        return None if found is None else found.name
 
     def key(self, index: SupportsIndex) -> str:
         """Return a sample's key, of which nothing but the index is read; raise as :meth:`read` does."""
@@ -245,6 +264,10 @@ def _load_index(
     if len(loaded) != found[shard].count or (not is_remote(url) and loaded.stamp != tar_stamp(url)):
         raise ShardError(url, None, "has changed since it was opened: open it again")
     return loaded
+
+
+def _layout_of(index: Callable[[int], ShardIndex], shard: int) -> Layout:
+    return Layout(index(shard))
 
 
 def _open_shard(

@@ -138,6 +138,7 @@ class Chain:
         members = self.fields.members
         return SampleReader(
             lambda ordinal: self.shards.read(ordinal, members),
+            self.shards.elsewhere,
             order,
             self.fields,
             bad,

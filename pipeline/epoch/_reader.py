@@ -64,6 +64,7 @@ class SampleReader:
 
     Args:
         read: Reads a sample by its number.
+        elsewhere: Finds a member of a sample, by its number and extensions, that stands apart from it in its tar.
         order: Which sample comes at which position.
         fields: What of each sample is wanted.
         bad: Where bad samples are recorded, and what is done about them.
@@ -77,6 +78,7 @@ class SampleReader:
     def __init__(
         self,
         read: Callable[[int], Sample],
+        elsewhere: Callable[[int, tuple[str, ...]], str | None],
         order: EpochOrder,
         fields: Fields,
         bad: EpochBadSamples,
@@ -88,6 +90,7 @@ class SampleReader:
         seed: tuple[int, int],
     ) -> None:
         self._read = read
+        self._elsewhere = elsewhere
         self._order = order
         self._fields = fields
         self._bad = bad
@@ -135,8 +138,23 @@ class SampleReader:
             return known
         try:
             return self._encoded(sample, place, ordinal)
-        except (MemberError, DecodeError) as error:
+        except MemberError as error:
+            return self._record(sample, self._explained(error, sample, ordinal))
+        except DecodeError as error:
             return self._record(sample, error)
+
+    def _explained(self, error: MemberError, sample: Sample, ordinal: int) -> MemberError:
+        """Say of a member that is missing where it is, if it only does not stand beside its sample."""
+        elsewhere = self._elsewhere(ordinal, error.missing) if error.missing else None
+        if elsewhere is None:
+            return error
+        beside = ".".join([sample.key, *list(sample.members)[:1]])
+        reason = (
+            f"member is apart from its sample: there is no {' or '.join(error.missing)} beside {beside}, but {elsewhere} "
+            "elsewhere in the tar – members of a sample must stand side by side under one name up to the first dot: rename "
+            "them if need be, and pack with tar --sort=name"
+        )
+        return MemberError(reason, error.kind, field=error.field)
 
     def _record_unreadable(self, error: SampleError) -> BadSample:
         known = self._bad.known(error.url, error.sample_key, error.number_in_shard)

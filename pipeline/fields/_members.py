@@ -23,12 +23,16 @@ class MemberError(Exception):
     Attributes:
         kind: What is wrong with it, in one word.
         field: The name of the field that it was read for; :class:`Fields` sets it.
+        missing: If it is missing, the extensions of which none is there.
     """
 
-    def __init__(self, reason: str, kind: MemberFault = "bad_label", field: str = "") -> None:
+    def __init__(
+        self, reason: str, kind: MemberFault = "bad_label", *, field: str = "", missing: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(reason)
         self.kind: MemberFault = kind
         self.field = field
+        self.missing = missing
 
 
 def alternatives(name: str) -> tuple[str, ...]:
@@ -42,10 +46,13 @@ def find_member(extensions: Iterable[str], members: Mapping[str, bytes]) -> str:
     Raises:
         MemberError: None is.
     """
-    for extension in extensions:
+    wanted = tuple(extensions)
+    for extension in wanted:
         if extension in members:
             return extension
-    raise MemberError(f"member is missing: there is no {' or '.join(extensions)}", "missing_member")
+    raise MemberError(
+        f"member is missing: there is no {' or '.join(wanted)}", "missing_member", missing=wanted
+    )
 
 
 def kind_of(extension: str) -> str:

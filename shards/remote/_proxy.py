@@ -1,7 +1,7 @@
 """The proxy that the environment names for a URL, as curl and others understand it: HTTP_PROXY, ALL_PROXY, NO_PROXY."""
 
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 from foveal.shards.remote._retry import LastingError
 
@@ -14,7 +14,7 @@ def proxy_of(url: str) -> str | None:
     """
     parts, named = urlsplit(url), getproxies_environment()
     proxy = named.get(parts.scheme) or named.get("all")
-    if not proxy or proxy_bypass_environment(parts.netloc.rpartition("@")[2]):
+    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
     if "://" not in proxy:
         proxy = f"http://{proxy}"
