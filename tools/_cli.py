@@ -16,7 +16,7 @@ import typer
 from foveal import __version__
 from foveal._choices import BoxFormat
 from foveal.tools.bench.cli import bench
-from foveal.tools.console.choices import DemoZoomName
+from foveal.tools.console.choices import IMAGE, DemoZoomName
 from foveal.tools.console.old_names import current_name
 from foveal.tools.console.options import (
     BOX_FORMAT,
@@ -25,6 +25,7 @@ from foveal.tools.console.options import (
     ColorOption,
     FamilyOption,
     FwhmCells,
+    ImageOption,
     MaxPixels,
     MaxZoom,
     MinZoom,
@@ -168,6 +169,7 @@ def verify(
     fields: Annotated[
         str, typer.Option(help="Fields that each sample must have, separated by commas, e.g. image,cls.")
     ] = "image",
+    image: ImageOption = IMAGE,
     max_pixels: MaxPixels = None,
     window: Window = None,
     bands: Bands = None,
@@ -198,7 +200,7 @@ def verify(
     if verify_shards(
         urls,
         quarantine=quarantine,
-        fields=fields.split(","),
+        fields=[image if field == "image" else field for field in fields.split(",")],
         max_pixels=max_pixels,
         rule=parse_pixels(window, bands, color),
         storage_options=options,
@@ -222,6 +224,7 @@ def view(
         typer.Option(help="Boxes to draw, e.g. json:boxes: the entry `boxes` of each sample's json member."),
     ] = None,
     box_format: Annotated[BoxFormat, typer.Option(help=BOX_FORMAT)] = "xyxy",
+    image: ImageOption = IMAGE,
     out_size: OutSize = 224,
     rows: Annotated[
         int, typer.Option(min=1, help="Number of samples to draw, spread evenly over all shards.")
@@ -252,7 +255,8 @@ def view(
     field = Boxes(boxes, format=box_format) if boxes else None
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     rule = parse_pixels(window, bands, color)
-    view_shards(packed(urls, console=console), chosen, out=out, rows=rows, boxes=field, rule=rule)
+    shards = packed(urls, console=console)
+    view_shards(shards, chosen, out=out, rows=rows, boxes=field, image=image, rule=rule)
 
 
 app.command()(explore)

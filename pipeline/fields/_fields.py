@@ -9,7 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foveal.pipeline.fields._members import MemberError, alternatives, find_member, kind_of, parse_member
+from foveal.pipeline.fields._members import (
+    MemberError,
+    alternatives,
+    find_member,
+    is_parsed,
+    kind_of,
+    parse_member,
+)
 from foveal.pipeline.fields._spatial_field import SpatialField
 from foveal.shards.naming import INTEGERS
 
@@ -140,9 +147,12 @@ class Fields:
 def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) -> Fields:
     """Check the fields that a user asks for.
 
+    The image is ``"image"`` or a member of an image's extension. If there is none, it is a member whose extension ends with
+    one (``"left.jpg"``), else an ``npy``, else one whose extension says nothing that is known (``"img"``). So a mask can be asked for beside an
+    image, as bytes.
+
     Args:
-        fields: ``"image"``, member extensions such as ``"cls"`` or ``"json"`` (one of an image, else an ``npy``, is the
-            image), alternatives such as
+        fields: ``"image"``, member extensions such as ``"cls"`` or ``"json"``, alternatives such as
             ``"cls;txt"``, labels that follow the zoom (``Boxes``, ``Points``, ``Mask``), and the loader's own:
             ``__key__``, ``__url__``, ``__index__``, ``__members__``, ``__size__``, ``__valid__``, ``__grid__``,
             ``__saliency__``, ``__view__``.
@@ -159,10 +169,12 @@ def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) 
                 "fields must be member extensions, Boxes, Points, Mask or one of image, "
                 f"{', '.join(OWN_FIELDS)}, got {name!r}."
             )
-    # An array is the image if nothing else is.
-    images = [name for name in names if _is_image(name)] or [name for name in names if _is_array(name)]
+    images = _images(names)
     if len(images) != 1 or len(set(names)) != len(names):
-        raise ValueError(f"fields must name exactly one image and nothing twice, got {names!r}.")
+        raise ValueError(
+            f"fields must name exactly one image and nothing twice, got {names!r} – name it by its member's extension, such "
+            'as "tif" or "left.jpg", and ask for other images by "__members__".'
+        )
     of_guide = (name for name in names if guide is not None and _is_same_place(name, guide))
     return Fields(names=names, image=_extensions(images[0]), guide=next(of_guide, guide))
 
@@ -208,12 +220,17 @@ def _is_same_place(name: Field, guide: SpatialField) -> TypeGuard[SpatialField]:
     return isinstance(name, type(guide)) and name.source == guide.source
 
 
-def _is_image(name: Field) -> bool:
-    return isinstance(name, str) and any(extension in _IMAGE_EXTENSIONS for extension in _extensions(name))
-
-
-def _is_array(name: Field) -> bool:
-    return isinstance(name, str) and any(kind_of(extension) == "npy" for extension in _extensions(name))
+def _images(names: Sequence[Field]) -> list[str]:
+    """Return the fields that are the image, by the first of these rules that finds any."""
+    members = {name: _extensions(name) for name in names if isinstance(name, str) and name not in OWN_FIELDS}
+    rules = (
+        lambda extension: extension in _IMAGE_EXTENSIONS,
+        lambda extension: kind_of(extension) in _IMAGE_EXTENSIONS,
+        lambda extension: kind_of(extension) == "npy",
+        lambda extension: not is_parsed(extension),
+    )
+    found = ([name for name, extensions in members.items() if any(map(rule, extensions))] for rule in rules)
+    return next(filter(None, found), [])
 
 
 def _extensions(name: Field) -> tuple[str, ...]:

@@ -60,6 +60,11 @@ def kind_of(extension: str) -> str:
     return extension.rpartition(".")[2]
 
 
+def is_parsed(extension: str) -> bool:
+    """Say whether an extension says what a member holds, so that it is not delivered as bytes."""
+    return kind_of(extension) in _PARSERS
+
+
 def parse_member(name: str, members: Mapping[str, bytes]) -> Any:
     """Return what a member holds, parsed by its extension; as bytes where that says nothing.
 
@@ -92,7 +97,12 @@ def _text(content: bytes) -> str:
 
 
 def _array(content: bytes) -> Any:
-    array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    try:
+        array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except (
+        Exception
+    ) as error:  # a damaged header: of syntax, of tokens, or one that claims all memory there is
+        raise ValueError(str(error)) from error
     if array.dtype.kind not in "biufc":
         raise ValueError(array.dtype)
     return array

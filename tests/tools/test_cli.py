@@ -6,6 +6,7 @@ import pytest
 
 from foveal import __version__
 from foveal.pipeline.decode import MAX_PIXELS
+from foveal.pipeline.fields import IMAGE
 from foveal.shards import ShardWriter
 from foveal.tools.console import choices
 
@@ -107,6 +108,7 @@ def test_old_names_of_choices_still_work(tmp_path):
 def test_the_largest_image_is_that_of_the_library():
     """The number is written twice, so that --help need not load torch."""
     assert choices.MAX_PIXELS == MAX_PIXELS
+    assert choices.IMAGE == IMAGE
 
 
 def test_version():

@@ -11,5 +11,6 @@ DemoZoomName = Literal["saliency", "patches", "mixed"]
 ImageFormat = Literal["jpg", "webp", "png", "npy"]
 TrainZoomName = Literal["saliency", "uniform"]
 
-# As foveal.pipeline.decode has it, which needs torch to be imported: a test holds both equal.
+# As foveal.pipeline.decode and foveal.pipeline.fields have them, which need torch to be imported: a test holds both equal.
 MAX_PIXELS = 178_956_970
+IMAGE = "jpg;jpeg;png;webp"

@@ -81,6 +81,12 @@ MinZoom = Annotated[
         show_default=FROM_CHECKPOINT + "no bound",
     ),
 ]
+ImageOption = Annotated[
+    str,
+    typer.Option(
+        help="Member of each sample that holds its image, e.g. tif or left.jpg; alternatives separated by semicolons."
+    ),
+]
 Window = Annotated[
     str | None,
     typer.Option(

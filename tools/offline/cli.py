@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from foveal._choices import BoxFormat, DecodeMode
-from foveal.tools.console.choices import ImageFormat
+from foveal.tools.console.choices import IMAGE, ImageFormat
 from foveal.tools.console.options import (
     BOX_FORMAT,
     Bands,
     ColorOption,
     FamilyOption,
     FwhmCells,
+    ImageOption,
     MaxPixels,
     MaxZoom,
     MinZoom,
@@ -51,9 +52,7 @@ def zoom(
     fwhm_cells: FwhmCells = None,
     max_zoom: MaxZoom = None,
     min_zoom: MinZoom = None,
-    image: Annotated[
-        str, typer.Option(help="Member of each sample to zoom; alternatives are separated by semicolons.")
-    ] = "jpg;jpeg;png;webp",
+    image: ImageOption = IMAGE,
     boxes: Annotated[
         list[str] | None,
         typer.Option(

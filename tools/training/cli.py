@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from foveal.tools.console.choices import TrainZoomName
+from foveal.tools.console.choices import IMAGE, TrainZoomName
 from foveal.tools.console.options import (
     AmpOption,
     Bands,
     BatchSize,
     ColorOption,
+    ImageOption,
     NumThreads,
     OutSize,
     TrainFamily,
@@ -47,6 +48,7 @@ def train(
             help="saliency learns where to zoom; uniform trains the same classifier without a zoom."
         ),
     ] = "saliency",
+    image: ImageOption = IMAGE,
     out_size: OutSize = 224,
     epochs: Annotated[int, typer.Option(min=1, help="Number of passes over the shards.")] = 10,
     batch_size: BatchSize = 64,
@@ -136,6 +138,7 @@ def train(
     augment = Augment(hflip=hflip, vflip=vflip, crop_scale=crop_scale, rotate_deg=rotate_deg)
     rule = parse_pixels(window, bands, color)
     options = TrainOptions(
+        image=image,
         out_size=out_size,
         zoom=zoom,
         epochs=epochs,

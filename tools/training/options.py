@@ -12,7 +12,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 from foveal.pipeline import Augment, Bands, Color, PixelRule, Window
 from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler
 from foveal.sampler.grids import Family
-from foveal.tools.console.choices import Amp, TrainZoomName
+from foveal.tools.console.choices import IMAGE, Amp, TrainZoomName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,7 @@ class TrainOptions:
         window: As :class:`foveal.pipeline.ZoomLoader` takes it.
         bands: Likewise.
         color: Likewise.
+        image: The member that holds a sample's image, alternatives with ``;``.
 
     Raises:
         ValueError: An option is out of range.
@@ -78,6 +79,7 @@ class TrainOptions:
     window: Window | None = None
     bands: Bands | None = None
     color: Color | None = None
+    image: str = IMAGE
 
     def __post_init__(self) -> None:
         for name in ("out_size", "epochs", "batch_size", "log_steps", "checkpoint_steps"):

@@ -107,7 +107,7 @@ class _Training:
             urls,
             zoom,
             batch_size=self.options.batch_size,
-            fields=("image", "cls", "__saliency__", "__valid__"),
+            fields=(self.options.image, "cls", "__saliency__", "__valid__"),
             seed=self.options.seed,
             device=self.ranks.device,
             num_threads=self.options.num_threads,
@@ -205,7 +205,9 @@ class _Training:
         if self.ranks.rank == 0:
             self.zoom.eval()
             path = self.run.folder / f"epoch-{epoch + 1:03d}.png"
-            draw_validation(shown, self.zoom, path, rule=self.options.rule)
+            draw_validation(
+                shown, self.zoom, path, image=self.options.image, rule=self.options.rule
+            )
         self.run.save(self.parts, self.step)
 
 

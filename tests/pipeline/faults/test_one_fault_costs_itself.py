@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 import tarfile
+import warnings
 
 import pytest
 
-from foveal.pipeline import BadSample, ZoomLoader
+from foveal.pipeline import BadSample, TooManyBadSamplesError, ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardError, ShardWarning
 from foveal.tools.offline.against import verify_against
@@ -20,6 +21,10 @@ from tests.tools.offline.zooming import rows_of, samples_of, zoom
 JPEG = encode(picture(0, 20, 30))
 DOUBLE = "has two members 'cls': pack it again with one – tar --append adds to a tar, it replaces nothing"
 IMAGE = "jpg;jpeg;png;webp"
+APART = (
+    "member is apart from its sample: there is no {} beside {}, but {} elsewhere in the tar – members of a sample must stand "
+    "side by side under one name up to the first dot: rename them if need be, and pack with tar --sort=name"
+)
 
 
 def sample(k: int) -> list[tuple[str, object]]:
@@ -37,7 +42,22 @@ FAULTS = {
     "JPG beside jpg": (with_two(0, ("0.JPG", JPEG)), {0: (DOUBLE.replace("cls", "jpg"), IMAGE)}),
     "a label appended": (
         [*with_two(8), ("3.cls", b"7")],
-        {8: ("member is missing: there is no jpg or jpeg or png or webp", IMAGE)},
+        {8: (APART.format("jpg or jpeg or png or webp", "3.cls", "3.jpg"), IMAGE)},
+    ),
+    "images first, then labels": (
+        [
+            *((f"{k}.jpg", JPEG) for k in range(4)),
+            *((f"{k}.cls", b"1") for k in range(4)),
+            *sample(8),
+            *sample(9),
+        ],
+        {
+            **{k: (APART.format("cls", f"{k}.jpg", f"{k}.cls"), "cls") for k in range(4)},
+            **{
+                4 + k: (APART.format("jpg or jpeg or png or webp", f"{k}.cls", f"{k}.jpg"), IMAGE)
+                for k in range(4)
+            },
+        },
     ),
     "links and nothing else": (
         [*with_two(8), ("8.jpg", "../elsewhere.jpg"), ("8.cls", b"8")],
@@ -65,22 +85,22 @@ def test_every_other_sample_is_delivered(fault, on_bad, tmp_path):
     """In both epochs, by a quarantine file, too; the bad one is listed with what is wrong and for which field."""
     files, bad = FAULTS[fault]
     url = str(make_tar(tmp_path / "s.tar", files))
-    expected = [k for k in range(8) if k not in bad]
+    expected = [8, 9] if "first" in fault else [k for k in range(8) if k not in bad]
     for _ in range(2):
         labels, found = epoch(url, on_bad=on_bad, quarantine=tmp_path / "q")
         assert labels == expected
     labels, found = epoch(url, on_bad=on_bad)
-    kinds = {"member is missing": "missing_member"}
+    kinds = {"member is apart": "missing_member"}
 
     assert labels == expected
-    assert found == [
-        BadSample(url, key_of(fault, k), reason, kinds.get(reason[:17], "unreadable_member"), field, k)
+    assert sorted(found, key=lambda sample: sample.number_in_shard) == [
+        BadSample(url, key_of(fault, k), reason, kinds.get(reason[:15], "unreadable_member"), field, k)
         for k, (reason, field) in bad.items()
     ]
 
 
 def key_of(fault: str, place: int) -> str:
-    return "3" if fault == "a label appended" else str(place)
+    return {"a label appended": "3", "images first, then labels": str(place % 4)}.get(fault, str(place))
 
 
 def test_raised_it_names_the_sample(tmp_path):
@@ -147,7 +167,7 @@ def test_zoomed_offline(tmp_path):
     make_tar(tmp_path / "a.tar", [*files, ("3.cls", b"2"), ("4.jpg", "link"), ("4.cls", b"1")])
     (tmp_path / "b.tar").write_bytes(b"junk" * 500)
     make_tar(tmp_path / "c.tar", files)
-    recipe = Recipe(size=24, format="png")
+    recipe = Recipe(out_size=24, format="png")
     with (
         pytest.raises(ShardError, match=r"b\.tar: is not a tar: .*of which nothing was zoomed$"),
         pytest.warns(ShardWarning),
@@ -196,3 +216,52 @@ def test_verified(tmp_path):
     assert "c.tar: goes on behind its end mark" in run.stdout
     assert "has two members 'jpg'" in run.stdout
     assert "14 images decoded; 2 bad" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        (
+            [
+                f"{folder}/{k}.{ext}"
+                for folder, ext in (("images", "jpg"), ("labels", "cls"))
+                for k in range(9)
+            ],
+            "there is no cls beside images/8.jpg, but labels/8.cls elsewhere",
+        ),
+        (
+            [
+                f"n{n}/{k}.{ext}"
+                for n in range(2)
+                for k in range(9)
+                for ext in ("jpg", "cls")
+                if ext != "cls" or n
+            ],
+            None,
+        ),
+        ([f"{k}.jpg" for k in range(9)], None),
+    ],
+)
+def test_what_stands_apart_is_told_from_what_is_missing(tmp_path, files, hint):
+    """Halves of a sample in two folders are named; whole samples that share a name, or none at all, are no halves."""
+    url = str(
+        make_tar(tmp_path / "s.tar", [(name, JPEG if name.endswith("jpg") else b"1") for name in files])
+    )
+    options = {"batch_size": 9, "on_bad": "drop", "max_bad_fraction": 1.0}
+    with ZoomLoader(url, UniformSampler(8), **options) as loader, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ShardWarning)
+        list(loader)
+    bad = {sample.number_in_shard: sample.reason for sample in loader.bad_samples}
+
+    assert (hint or "member is missing: there is no cls") in bad[8]
+    assert ("side by side" in bad[8]) == (hint is not None)
+
+
+def test_too_many_of_them_say_so(tmp_path):
+    """The error is the first thing that a user sees of such a tar."""
+    files = [*((f"{k}.jpg", JPEG) for k in range(6)), *((f"{k}.cls", b"1") for k in range(6))]
+    url = str(make_tar(tmp_path / "s.tar", files))
+    with pytest.raises(TooManyBadSamplesError, match="side by side"):
+        epoch(url, max_bad_fraction=0.1)
+    with pytest.raises(TooManyBadSamplesError, match=r"100 samples in a row are bad.*side by side"):
+        epoch(url)

@@ -6,6 +6,8 @@ import re
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from foveal.pipeline import Boxes, Points
 from foveal.pipeline.fields import MemberError, collate, parse_fields
@@ -26,17 +28,49 @@ def npy(array) -> bytes:
         ),
         (("image", ""), "got ''."),
         (("image", 3), "got 3."),
-        (("cls",), "fields must name exactly one image and nothing twice, got ('cls',)."),
-        (("image", "jpg"), "fields must name exactly one image and nothing twice, got ('image', 'jpg')."),
+        (("cls",), "fields must name exactly one image and nothing twice, got ('cls',) – "),
+        (("image", "jpg"), "fields must name exactly one image and nothing twice, got ('image', 'jpg') – "),
         (
             ("image", "cls", "cls"),
-            "fields must name exactly one image and nothing twice, got ('image', 'cls', 'cls').",
+            "fields must name exactly one image and nothing twice, got ('image', 'cls', 'cls') – ",
         ),
     ],
 )
 def test_fields_that_make_no_sense(fields, message):
     """Each is named as it was given."""
     with pytest.raises(ValueError, match=re.escape(message)):
+        parse_fields(fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "image"),
+    [
+        (("input.jpg", "cls"), "input.jpg"),
+        (("0.jpg", "__key__"), "0.jpg"),
+        (("cls", "left.png", "json"), "left.png"),
+        (("tif", "cls"), "tif"),
+        (("image", "mask.png"), "jpg;jpeg;png;webp"),
+        (("jpg", "mask.png", "depth.png"), "jpg"),
+        (("img", "cls", "txt", "json"), "img"),
+        (("bin", "cls", "npy"), "npy"),
+        (("left.avif;right.avif", "cls"), "left.avif;right.avif"),
+        (("jpg;img", "cls", "bin"), "jpg;img"),
+        (("photo.JPG", "cls"), "photo.jpg"),
+    ],
+)
+def test_which_field_is_the_image(fields, image):
+    """The one of an image's extension; without one, a dotted one; without that, one that says nothing else."""
+    assert parse_fields(fields).image_name == image
+
+
+@pytest.mark.parametrize("fields", [("left.jpg", "right.jpg"), ("cls", "json"), ("img", "bin"), ("__key__",)])
+def test_fields_of_which_none_or_several_could_be_the_image(fields):
+    """The message says how to name it."""
+    message = (
+        f"fields must name exactly one image and nothing twice, got {fields!r} – name it by its member's extension, such as "
+        '"tif" or "left.jpg", and ask for other images by "__members__".'
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         parse_fields(fields)
 
 
@@ -79,12 +113,45 @@ def test_alternatives_are_tried_in_their_order():
         ("npy", {"npy": b"x"}, "npy is not a NumPy array of numbers: b'x'"),
         ("npy", {"npy": npy(np.array([{}], dtype=object))}, "npy is not a NumPy array of numbers: "),
         ("npy", {"npy": npy(np.array(["a"]))}, "npy is not a NumPy array of numbers: "),
+        ("npy", {"npy": npy(np.zeros(3)).replace(b"(3,)", b"(3,(")}, "npy is not a NumPy array of numbers: "),
+        (
+            "npy",
+            {"npy": npy(np.zeros(3)).replace(b"(3,), }       ", b"(9000000000,) }")},
+            "npy is not a NumPy array of numbers: ",
+        ),
+        (
+            "npy",
+            {"npy": npy(np.zeros(3)).replace(b"(3,), }            ", b"(900000000000000,)}")},
+            "npy is not a NumPy array of numbers: ",
+        ),
+        ("npy", {"npy": npy(np.zeros(3)).replace(b"(3,)", b"03 ,")}, "npy is not a NumPy array of numbers: "),
     ],
 )
 def test_members_that_are_missing_or_wrong(field, members, message):
     """The reason names the member and shows what it holds; nothing is unpickled."""
     with pytest.raises(MemberError, match=re.escape(message)):
         parse_fields(("image", field)).labels(members)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 127), st.sampled_from(b"'(){}[],:0123456789\\\n\0\xff")),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_damaged_array_is_a_bad_label(changes):
+    """Whatever its header says, nothing but that is raised."""
+    content = bytearray(npy(np.arange(3.0)))
+    for place, byte in changes:
+        content[place] = byte
+    try:
+        held = parse_fields(("image", "npy")).labels({"npy": bytes(content)})["npy"].dtype.kind
+    except MemberError as error:
+        held = error.kind
+
+    assert held in (*"biufc", "bad_label")
 
 
 def test_a_missing_image():
