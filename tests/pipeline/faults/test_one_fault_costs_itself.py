@@ -172,7 +172,7 @@ def test_zoomed_offline(tmp_path):
         pytest.raises(ShardError, match=r"b\.tar: is not a tar: .*of which nothing was zoomed$"),
         pytest.warns(ShardWarning),
     ):
-        zoom(str(tmp_path / "?.tar"), tmp_path / "out", recipe, max_failure_rate=1.0)
+        zoom(str(tmp_path / "?.tar"), tmp_path / "out", recipe, max_bad_fraction=1.0)
 
     statuses = [(row["key"], row["status"]) for row in rows_of(tmp_path / "out")]
     ok = [(str(k), "ok") for k in range(4)]
