@@ -35,5 +35,7 @@ def draw_validation(
     source = getattr(zoom, "boxes_from", None)
     boxes = None if source is None else Boxes(source)
     with Shards(urls) as shards:
-        rows, _ = view_rows(shards, _ROWS, zoom, boxes, image=image, rule=rule)  # the loader names what is bad
+        rows, _ = view_rows(
+            shards, _ROWS, zoom, boxes, image=image, rule=rule
+        )  # the loader names what is bad
         draw_sheet(rows, path)

@@ -205,9 +205,7 @@ class _Training:
         if self.ranks.rank == 0:
             self.zoom.eval()
             path = self.run.folder / f"epoch-{epoch + 1:03d}.png"
-            draw_validation(
-                shown, self.zoom, path, image=self.options.image, rule=self.options.rule
-            )
+            draw_validation(shown, self.zoom, path, image=self.options.image, rule=self.options.rule)
         self.run.save(self.parts, self.step)
 
 
