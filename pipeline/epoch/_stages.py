@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from foveal.pipeline.decode import DecodeError, Decoder, Decoding
 from foveal.pipeline.epoch._budget import Budget, share_of
 from foveal.pipeline.epoch._join import Batch, Joiner
+from foveal.pipeline.epoch._lost_saliency import check_saliency
 from foveal.pipeline.epoch._micro_batch import AHEAD
 from foveal.pipeline.epoch._reader import Encoded
 from foveal.pipeline.epoch._zoom_copies import Copies
 from foveal.pipeline.fields import Fields, MemberError, first_misfit, warp_labels
 from foveal.pipeline.flow import Background, LoaderStats, Streams, in_threads, to_device
-from foveal.sampler import Zoomed, ZoomNeeds
+from foveal.sampler import ZoomNeeds
 
 T = TypeVar("T")
 Stage = Generator[T] | Background[T]  # what a stage is fed by, and closes when it ends
@@ -154,7 +155,7 @@ def decode_micro_batches(
 
 def zoom_batches(
     micro_batches: Stage[tuple[Decoded, bool]],
-    zoom: Callable[..., Zoomed],
+    zoom: nn.Module,
     fields: Fields,
     joiner: Joiner,
     stats: LoaderStats,
@@ -179,6 +180,7 @@ def zoom_batches(
         for decoded, ends_batch in micro_batches:
             with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
                 zoomed = decoded.copies.zoom(zoom, decoded.lowres, boxes=_boxes(decoded, fields))
+                check_saliency(zoomed, zoom, [sample.key for sample in decoded.samples])
                 located = [sample.located for sample in decoded.samples]
                 labels = warp_labels(fields.spatial, located, zoomed.grid, decoded.sizes, views=decoded.views)
                 joiner.add(decoded.samples, decoded.sizes, decoded.views, zoomed, labels)

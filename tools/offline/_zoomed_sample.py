@@ -66,6 +66,10 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
         ValueError: It has another member of a name that is wanted.
     """
     source = find_member(alternatives(recipe.image), sample.members)
+    if bool(sample.saliency.isnan().any()):
+        raise ValueError(
+            f"saliency must be finite, got NaN for {sample.key} – the network's weights have diverged."
+        )
     shown = _as_bytes(sample.image if recipe.patches is not None else sample.image[None])
     images = [encode_image(pixels, recipe.format, recipe.quality) for pixels in shown]
     new = dict(zip(zoomed_names(source, recipe), images, strict=True))
