@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from foveal.sampler import SaliencySampler, SpectralSaliency
+from foveal.sampler import SaliencyNet, SaliencySampler, SpectralSaliency
 from foveal.shards import ShardWriter
+from foveal.tools.pictures.magnification import local_zoom
 from tests.pipeline.making import encode, picture
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +39,20 @@ def test_the_training_loop(shards):
     assert names["images"].dtype == torch.float32
     assert names["labels"].shape == (64,)
     assert names["labels"].dtype == torch.int64
+
+
+def test_the_first_example_zooms():
+    """Before it has learned anything, its zoom already enlarges what stands out, and its bound holds."""
+    code = next(line for line in BLOCKS[0].splitlines() if line.startswith("zoom = "))
+    names = {"SaliencySampler": SaliencySampler, "SaliencyNet": SaliencyNet}
+    torch.manual_seed(0)
+    exec(compile(code, "README.md", "exec"), names)
+    image = torch.full((300, 400, 3), 90, dtype=torch.uint8)
+    image[200:216, 300:316] = torch.tensor([250, 40, 40], dtype=torch.uint8)
+    with torch.no_grad():
+        grid = names["zoom"]([image]).grid[0].numpy()
+
+    assert 1.5 < local_zoom(grid)[0] <= 5.01
 
 
 def test_the_sampler_alone():

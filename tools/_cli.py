@@ -31,6 +31,7 @@ from foveal.tools.console.options import (
     MinZoom,
     OutSize,
     Repeats,
+    Rows,
     SaliencyOption,
     StorageOptions,
     Temperature,
@@ -97,12 +98,15 @@ def demo(
     batch_size: BatchSize = 8,
     scenes: Annotated[
         int, typer.Option(min=1, help="Number of scenes to generate if --urls is not given.")
-    ] = 64,
+    ] = 32,
+    rows: Rows = 2,
 ) -> None:
     """Run the whole loader on this machine and save a picture of what its zoom does."""
     from foveal.tools.demo.demo import run_demo
 
-    run_demo(urls or [], out=out, zoom=zoom, out_size=out_size, batch_size=batch_size, scenes=scenes)
+    run_demo(
+        urls or [], out=out, zoom=zoom, out_size=out_size, batch_size=batch_size, scenes=scenes, rows=rows
+    )
 
 
 @app.command()
@@ -226,9 +230,7 @@ def view(
     box_format: Annotated[BoxFormat, typer.Option(help=BOX_FORMAT)] = "xyxy",
     image: ImageOption = IMAGE,
     out_size: OutSize = 224,
-    rows: Annotated[
-        int, typer.Option(min=1, help="Number of samples to draw, spread evenly over all shards.")
-    ] = 5,
+    rows: Rows = 5,
     window: Window = None,
     bands: Bands = None,
     color: ColorOption = None,

@@ -36,6 +36,9 @@ StorageOptions = Annotated[
     ),
 ]
 Repeats = Annotated[int, typer.Option(min=1, help="Number of rounds; each round times every case once.")]
+Rows = Annotated[
+    int, typer.Option(min=1, help="Number of samples in the picture, spread evenly over all shards.")
+]
 Json = Annotated[
     Path | None,
     typer.Option("--json", dir_okay=False, help="JSON file to write the results to, besides printing them."),

@@ -6,8 +6,8 @@ from foveal.tools.demo._shown import DemoZoom, Picked
 from foveal.tools.pictures.originals import caption_facts, read_originals
 from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture, magnification
 
-# Sharper than the default, so that the picture shows at a glance what the zoom does.
-_TEMPERATURE = 0.5
+# Strong enough that the picture shows at a glance what the zoom does.
+_SETTINGS = {"temperature": 0.5, "max_zoom": 4.0}
 
 
 def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:
@@ -30,12 +30,15 @@ def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:
     )
 
 
+def _code(out_size: int) -> str:
+    settings = ", ".join(f"{name}={value}" for name, value in _SETTINGS.items())
+    return f"SaliencySampler({out_size}, saliency=SpectralSaliency(), {settings})"
+
+
 SALIENCY = DemoZoom(
-    build=lambda out_size: SaliencySampler(out_size, saliency=SpectralSaliency(), temperature=_TEMPERATURE),
+    build=lambda out_size: SaliencySampler(out_size, saliency=SpectralSaliency(), **_SETTINGS),
     names="SaliencySampler, SpectralSaliency",
-    code=lambda out_size: (
-        f"SaliencySampler({out_size}, saliency=SpectralSaliency(), temperature={_TEMPERATURE})"
-    ),
+    code=_code,
     titles=TITLES,
     row=_row,
 )

@@ -41,8 +41,8 @@ def run_demo(
     zoom: DemoZoomName = "saliency",
     out_size: int = 224,
     batch_size: int = 8,
-    scenes: int = 64,
-    rows: int = 5,
+    scenes: int = 32,
+    rows: int = 2,
 ) -> Path:
     """Zoom every image of some shards, say how fast that was, and draw a contact sheet.
 

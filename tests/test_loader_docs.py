@@ -1,0 +1,63 @@
+"""What the pages on the loader show is what happens."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from foveal.pipeline.fields._fields import OWN_FIELDS
+from foveal.shards import ShardWriter
+from tests.pipeline.making import encode, picture
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def blocks(page: str) -> list[str]:
+    """The Python of a page."""
+    return re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def shards(tmp_path) -> str:
+    """A shard of 70 labelled pictures with boxes."""
+    with ShardWriter(tmp_path / "train.tar") as writer:
+        for k in range(70):
+            boxes = {"boxes": [[2, 3, 20, 30]]}
+            writer.write(
+                {"__key__": f"{k:04d}", "jpg": encode(picture(k, 40, 60)), "cls": k % 3, "json": boxes}
+            )
+    return str(tmp_path / "train.tar")
+
+
+def test_the_page_on_the_loader(shards, capsys):
+    """Its first example trains on all samples; its second continues from a state."""
+    first, second = blocks("loader.md")
+    names = {}
+    exec(compile(first.replace("train-{000000..000146}.tar", shards), "loader.md", "exec"), names)
+
+    assert names["images"].shape == (6, 3, 224, 224)  # what is left of 70
+    assert names["labels"].dtype == torch.int64
+    assert len(names["boxes"]) == 6
+    assert capsys.readouterr().out.startswith("torch.Size([64, 3, 224, 224]) torch.Size([64]) 0")
+    exec(compile(second.replace("train-{000000..000146}.tar", shards), "loader.md", "exec"), names)
+    assert names["other"].state_dict() == names["loader"].state_dict()
+
+
+def test_the_fields_of_the_page():
+    """Its table has all of the loader's own fields, and no other."""
+    table = (DOCS / "loader.md").read_text().split("## Fields")[1].split("##")[0]
+
+    assert set(re.findall(r'"(__\w+__)"', table)) == set(OWN_FIELDS)
+
+
+def test_the_page_on_other_loaders(capsys):
+    """Both examples run: the zoom as a collate function, and by itself."""
+    first, second = blocks("swap.md")
+    images = [torch.from_numpy(picture(k, 60 + k, 90).copy()) for k in range(9)]
+    names = {"dataset": [(image, k) for k, image in enumerate(images)], "image": images[0]}
+    exec(compile(first.replace("num_workers=2", "num_workers=0"), "swap.md", "exec"), names)
+
+    assert capsys.readouterr().out.startswith("torch.Size([8, 3, 224, 224]) torch.Size([8])")
+    exec(compile(second, "swap.md", "exec"), names)
+    assert names["images"].shape == (1, 3, 224, 224)
