@@ -7,7 +7,7 @@ from foveal.tools.pictures.originals import caption_facts, read_originals
 from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture, magnification
 
 # Strong enough that the picture shows at a glance what the zoom does.
-_SETTINGS = {"temperature": 0.5, "max_zoom": 4.0}
+_TEMPERATURE, _MAX_ZOOM = 0.5, 4.0
 
 
 def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:
@@ -30,15 +30,17 @@ def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:
     )
 
 
+def _build(out_size: int) -> SaliencySampler:
+    return SaliencySampler(
+        out_size, saliency=SpectralSaliency(), temperature=_TEMPERATURE, max_zoom=_MAX_ZOOM
+    )
+
+
 def _code(out_size: int) -> str:
-    settings = ", ".join(f"{name}={value}" for name, value in _SETTINGS.items())
+    settings = f"temperature={_TEMPERATURE}, max_zoom={_MAX_ZOOM}"
     return f"SaliencySampler({out_size}, saliency=SpectralSaliency(), {settings})"
 
 
 SALIENCY = DemoZoom(
-    build=lambda out_size: SaliencySampler(out_size, saliency=SpectralSaliency(), **_SETTINGS),
-    names="SaliencySampler, SpectralSaliency",
-    code=_code,
-    titles=TITLES,
-    row=_row,
+    build=_build, names="SaliencySampler, SpectralSaliency", code=_code, titles=TITLES, row=_row
 )
