@@ -122,7 +122,9 @@ class PerturbedTopK(nn.Module):
             batch, self.samples, positions, dtype=scores.dtype, device=scores.device, generator=generator
         )
         perturbed = torch.add(scores.detach()[:, None], noise, alpha=self.sigma)
-        chosen = hard_topk(perturbed, self.k).mT
+        _check_enough(perturbed, self.k)
+        # Under noise no two are equal, and finding the largest is faster than sorting all.
+        chosen = perturbed.topk(self.k, sorted=False).indices.sort(-1).values.mT
         ones = scores.new_ones(()).expand(chosen.shape)
         weights = _count(chosen, ones, positions) / self.samples
         if not scores.requires_grad:
@@ -157,17 +159,22 @@ class PerturbedTopK(nn.Module):
 
 
 def hard_topk(scores: Float[Tensor, "*batch positions"], k: int) -> Int[Tensor, "*batch {k}"]:
-    """Return the k positions of the highest scores, in ascending order of position.
+    """Return the k positions of the highest scores, of equal ones the first, in ascending order of position.
 
     Raises:
         ValueError: There are not so many.
     """
+    _check_enough(scores, k)
+    best = scores.detach().argsort(dim=-1, descending=True, stable=True)[..., :k]
+    positions: Tensor = best.sort(-1).values
+    return positions
+
+
+def _check_enough(scores: Float[Tensor, "*batch positions"], k: int) -> None:
     if k > scores.shape[-1]:
         raise ValueError(
             f"k must be at most the {scores.shape[-1]} positions that there are, got {k!r} – score more finely."
         )
-    positions: Tensor = scores.detach().topk(k, sorted=False).indices.sort(-1).values
-    return positions
 
 
 def _count(

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils._pytree import _register_namedtuple
 
 
 class Zoomed(NamedTuple):
@@ -22,3 +23,7 @@ class Zoomed(NamedTuple):
         """Show shapes; nobody reads pixels."""
         shapes = ", ".join(f"{name}={tuple(value.shape)}" for name, value in self._asdict().items())
         return f"Zoomed({shapes})"
+
+
+# By this name torch.export.save writes what a sampler returns, and torch.export.load finds it again.
+_register_namedtuple(Zoomed, serialized_type_name="foveal.sampler.Zoomed")

@@ -283,3 +283,12 @@ def test_messages_of_the_call():
 def test_repr():
     """Its settings."""
     assert repr(PerturbedTopK(3)) == "PerturbedTopK(k=3, sigma=0.05, samples=500, gradient='diagonal')"
+
+
+@pytest.mark.parametrize("count", [4, 40, 961])
+def test_of_equals_the_first_are_chosen(count):
+    """Whatever their number, and beside larger and smaller ones."""
+    scores = torch.zeros(2, count)
+    scores[1, -1] = 1.0
+
+    assert PerturbedTopK(3).eval()(scores).argmax(2).tolist() == [[0, 1, 2], [0, 1, count - 1]]
