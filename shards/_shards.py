@@ -55,13 +55,13 @@ class Sample:
 class Shards:
     """The samples of many WebDataset shards, in the order of the shards and of each tar.
 
-    Tars of GNU, PAX and USTAR kinds are read in place. A gzip-compressed one is unpacked into the cache folder once.
+    Tars of GNU, PAX and USTAR kinds are read in place. One that is compressed (gzip, bzip2, xz; zstd with the extra ``zstd``) is unpacked into the cache folder once.
     Members are those that webdataset finds, and hard links; hidden files, such as macOS's ``._photo.jpg``, are passed over.
     An index is taken from beside the tar (``foveal index`` writes it, DALI's is read too), else from the cache
     folder, else it is worked out from the tar's headers and kept in the cache folder. With indexes at hand, opening
     reads a few bytes per shard; a shard's own index is read when the first of its samples is.
 
-    Remote shards (``s3://``, ``gs://``, ``http(s)://``; a gzip-compressed one must be named ``.tar.gz`` or ``.tgz``)
+    Remote shards (``s3://``, ``gs://``, ``http(s)://``; a compressed one must be named so, such as ``.tar.gz`` or ``.tar.zst``)
     are read by ranges, one request for the members of a sample that lie close together, unless ``cache_size`` says
     how much room copies of whole shards may take: a shard is then downloaded when the first of its samples is read,
     once for all processes that share the folder, which wait for it, and the copies longest unused make room.

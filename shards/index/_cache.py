@@ -1,17 +1,16 @@
 """The folder for what is worked out once: indexes that have no place beside their tar, unpacked gzip tars."""
 
-import gzip
 import hashlib
 import os
-import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from foveal.shards._error import DamagedError, ShardError
+from foveal.shards._error import ShardError
 from foveal.shards.index._idx_format import Stamp
+from foveal.shards.index._packed import packing_of, unpack
 from foveal.shards.naming import identity_of, is_remote, local_path
 from foveal.shards.store import replacing
 
@@ -47,19 +46,19 @@ class Cache:
         return True
 
     def open_tar(self, url: str) -> BinaryIO:
-        """Open a shard for reading; a gzip-compressed one is unpacked into the cache first, once.
+        """Open a shard for reading; a compressed one is unpacked into the cache first, once.
 
         Raises:
             ShardError: It cannot be opened or unpacked.
         """
         file = open_local(url)
-        if not is_gzip(file):
+        if packing_of(file) is None:
             return file
         with file:
             return self.unpacked(url, Stamp.of(os.fstat(file.fileno())), lambda: file)
 
     def unpacked(self, url: str, stamp: Stamp, open_packed: Callable[[], BinaryIO]) -> BinaryIO:
-        """Open a gzip-compressed shard, unpacked; ``open_packed`` is called where it is not kept in this state yet.
+        """Open a compressed shard, unpacked; ``open_packed`` is called where it is not kept in this state yet.
 
         Raises:
             ShardError: It cannot be unpacked, or as ``open_packed`` raises it.
@@ -70,11 +69,9 @@ class Cache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with open_packed() as packed, replacing(path) as tar:
-                _unpack(packed, tar)
+                unpack(url, packed, tar)
             _remove_older(path, name_of(url))
             return path.open("rb", buffering=0)
-        except (zlib.error, gzip.BadGzipFile) as error:
-            raise DamagedError(url, None, f"is a damaged gzip file: {error}") from error
         except OSError as error:
             reason = (
                 f"cannot be unpacked into {str(self.folder)!r}: {error.strerror}: unpack it, or set cache_dir"
@@ -92,18 +89,6 @@ def open_local(url: str) -> BinaryIO:
         return open(local_path(url), "rb", buffering=0)  # noqa: PTH123 - Path("") would be the folder
     except OSError as error:
         raise ShardError(url, None, f"cannot be opened: {error.strerror}") from error
-
-
-def is_gzip(file: BinaryIO) -> bool:
-    """Return whether the file starts as gzip files do."""
-    return os.pread(file.fileno(), 2, 0) == b"\x1f\x8b"
-
-
-def _unpack(packed: BinaryIO, tar: BinaryIO) -> None:
-    """Unpack what there is: of a file that was cut, the tar is cut too, and is read as such."""
-    with gzip.open(packed) as unpacked, suppress(EOFError):
-        while chunk := unpacked.read1(1 << 20):  # read() would lose what it has when the file ends early
-            tar.write(chunk)
 
 
 def _remove_older(path: Path, name: str) -> None:

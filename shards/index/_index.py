@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from foveal.shards._error import ShardError
-from foveal.shards.index._cache import Cache, is_gzip, open_local
+from foveal.shards.index._cache import Cache, open_local
 from foveal.shards.index._idx_format import (
     TAIL,
     Stamp,
@@ -25,6 +25,7 @@ from foveal.shards.index._idx_format import (
     parse_line,
     parse_stamp,
 )
+from foveal.shards.index._packed import packing_of
 from foveal.shards.index._scan import UnusableError, agreed, scan
 from foveal.shards.index._tar import UNREADABLE, Cut, Member, goes_on
 from foveal.shards.naming import local_path
@@ -126,8 +127,11 @@ def write_index(url: str | os.PathLike[str], *, force: bool = False) -> Path:
     url = os.fspath(url)
     path, stamp = index_path(url), tar_stamp(url)
     with open_local(url) as tar:
-        if is_gzip(tar):
-            raise ShardError(url, None, "is gzip-compressed, and an index is of plain tars: unpack it first")
+        kind = packing_of(tar)
+        if kind is not None:
+            raise ShardError(
+                url, None, f"is {kind}-compressed, and an index is of plain tars: unpack it first"
+            )
         if not force and _is_fresh(url, path, tar, stamp):
             return path
         lines, cut = scan(url, tar)

@@ -1,12 +1,13 @@
 """What strings mean: locations, sizes, and the extensions of members."""
 
-from foveal.shards.naming._extensions import INTEGERS, JSON
+from foveal.shards.naming._extensions import INTEGERS, JSON, PACKED
 from foveal.shards.naming._location import identity_of, index_url, is_remote, local_path, scheme_of
 from foveal.shards.naming._size import parse_size
 
 __all__ = [
     "INTEGERS",
     "JSON",
+    "PACKED",
     "identity_of",
     "index_url",
     "is_remote",

@@ -18,7 +18,7 @@ from foveal.shards.index import (
     parse_stamp,
     scan,
 )
-from foveal.shards.naming import identity_of, index_url, parse_size
+from foveal.shards.naming import PACKED, identity_of, index_url, parse_size
 from foveal.shards.remote._ranged import Ranged, RangedFile
 from foveal.shards.remote._remote import NoRangesError, Remote
 from foveal.shards.remote._shard_cache import ShardCache
@@ -122,5 +122,5 @@ class RemoteShards:
 
 
 def _is_packed(url: str) -> bool:
-    """Return whether a shard is gzip-compressed, by its name: to look inside would cost a request."""
-    return identity_of(url).partition("?")[0].endswith((".tar.gz", ".tgz"))
+    """Return whether a shard is compressed, by its name: to look inside would cost a request."""
+    return identity_of(url).partition("?")[0].endswith(PACKED)

@@ -4,6 +4,8 @@ import os
 import pickle
 import re
 import shutil
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -76,12 +78,66 @@ def test_a_packed_shard_is_unpacked_once(tmp_path, monkeypatch):
     tar.write_bytes(gzip.compress(tar_bytes(samples("ab"))))
     assert by_foveal(tar, cache_dir=cache) == by_webdataset(tar)
     with monkeypatch.context() as patch:
-        patch.setattr("foveal.shards.index._cache.gzip.open", lambda *_: pytest.fail("unpacked again"))
+        patch.setattr("foveal.shards.index._packed.gzip.open", lambda *_: pytest.fail("unpacked again"))
         assert by_foveal(tar, cache_dir=cache) == by_webdataset(tar)
 
     tar.write_bytes(gzip.compress(tar_bytes(samples("cde"))))
     assert by_foveal(tar, cache_dir=cache) == by_webdataset(tar)
     assert len(list(cache.glob("*.tar"))) == 1
+
+
+PACKERS = {
+    "tar.gz": ["gzip"],
+    "tar.zst": ["zstd", "-q"],
+    "tar.bz2": ["bzip2"],
+    "tar.xz": ["xz"],
+}
+
+
+@pytest.mark.parametrize("ending", PACKERS)
+def test_packed_by_any_of_the_usual_programs(ending, tmp_path):
+    """Whatever the file is called; of several parts in one file, all are read; cut or damaged it is said to be so."""
+    whole = tar_bytes([(name, os.urandom(600)) for name, _ in samples("abcdef")])
+    tar = tmp_path / "plain.tar"
+    tar.write_bytes(whole)
+    expected = by_webdataset(tar)
+    packed = [
+        subprocess.run(PACKERS[ending], input=part, stdout=-1, check=True).stdout
+        for part in (whole[:7000], whole[7000:])
+    ]
+    for name in (f"t.{ending}", "t.tar"):
+        (tmp_path / name).write_bytes(b"".join(packed))
+        assert by_foveal(tmp_path / name) == expected
+
+    with pytest.raises(ShardError, match=r"-compressed, and an index is of plain tars: unpack it first"):
+        write_index(tmp_path / f"t.{ending}")
+    (tmp_path / "cut.tar").write_bytes(packed[0] + packed[1][: len(packed[1]) // 2])
+    with pytest.warns(ShardWarning, match="was cut at byte"):
+        found = by_foveal(tmp_path / "cut.tar")
+    assert 0 < len(found) < len(expected)
+    assert found == expected[: len(found)]
+    damaged = bytearray(packed[0])
+    damaged[len(damaged) // 2 : len(damaged) // 2 + 40] = bytes(40)
+    (tmp_path / "bad.tar").write_bytes(damaged)
+    with pytest.raises(ShardError, match=r"is a damaged .* file"):
+        Shards(tmp_path / "bad.tar")
+
+
+def test_zstd_without_its_package(tmp_path, monkeypatch):
+    """The message says what to install."""
+    (tmp_path / "t.tar").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(
+        ShardError, match=r"is zstd-compressed, which needs a package .*pip install 'foveal\[zstd\]'"
+    ):
+        Shards(tmp_path / "t.tar")
+
+
+def test_a_name_that_begins_like_a_compressed_file(tmp_path):
+    """A folder called BZh9 is no bzip2."""
+    tar = make_tar(tmp_path / "t.tar", [("BZh9/a.jpg", b"1")])
+
+    assert by_foveal(tar) == [("BZh9/a", [("jpg", b"1")])]
 
 
 def test_a_packed_shard_needs_a_cache(tmp_path):

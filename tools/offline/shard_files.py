@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from foveal.pipeline import FaultKind
-from foveal.shards.naming import is_remote, local_path
+from foveal.shards.naming import PACKED, is_remote, local_path
 from foveal.shards.store import Store
 
 OK: Final = "ok"
@@ -82,7 +82,7 @@ def name_of_zoomed(url: str) -> str:
     """Return the name of the tar that a shard becomes: its own, ``.tar`` at the end."""
     name = unquote(urlsplit(url).path) if is_remote(url) else local_path(url)
     name = name.rpartition("/")[2]
-    for ending in (".tar.gz", ".tgz", ".tar"):
+    for ending in (*PACKED, ".tar"):
         name = name.removesuffix(ending)
     return f"{name}.tar"
 

@@ -1,0 +1,75 @@
+"""Compressed tars: told by their first bytes, and unpacked whole, as a compressed file cannot be read at random."""
+
+import bz2
+import gzip
+import importlib
+import lzma
+import os
+import re
+import zlib
+from contextlib import suppress
+from typing import Any, BinaryIO, cast
+
+from foveal.shards._error import DamagedError, ShardError
+
+_MAGIC = {
+    "gzip": re.compile(rb"\x1f\x8b"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+    "bzip2": re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),  # all of it: a tar may begin with a name like BZh
+    "xz": re.compile(rb"\xfd7zXZ\0"),
+}
+_PIECE = 1 << 20  # bytes
+
+
+def packing_of(file: BinaryIO) -> str | None:
+    """Return how a file is compressed: ``"gzip"``, ``"zstd"``, ``"bzip2"`` or ``"xz"``; None if it is not."""
+    head = os.pread(file.fileno(), 10, 0)
+    return next((kind for kind, magic in _MAGIC.items() if magic.match(head)), None)
+
+
+def unpack(url: str, packed: BinaryIO, tar: BinaryIO) -> None:
+    """Unpack what there is: of a file that was cut, the tar is cut too, and is read as such.
+
+    Raises:
+        DamagedError: The compressed data is damaged.
+        ShardError: It is zstd-compressed, and the package that reads it is not installed.
+        OSError: The tar cannot be written.
+    """
+    kind = packing_of(packed) or "gzip"
+    with _open(url, kind, packed) as unpacked, suppress(EOFError):
+        while piece := _read(url, kind, unpacked):
+            tar.write(piece)
+
+
+def _open(url: str, kind: str, packed: BinaryIO) -> Any:
+    match kind:
+        case "zstd":
+            return _zstd(url).ZstdDecompressor().stream_reader(packed, read_across_frames=True)
+        case "bzip2":
+            return bz2.open(packed)
+        case "xz":
+            return lzma.open(packed)
+        case _:
+            return gzip.open(packed)
+
+
+def _read(url: str, kind: str, unpacked: Any) -> bytes:
+    try:
+        return cast("bytes", unpacked.read1(_PIECE))  # read() would lose what it has when the file ends early
+    except EOFError:
+        raise
+    except Exception as error:
+        damage = isinstance(error, zlib.error | lzma.LZMAError | gzip.BadGzipFile) or (
+            isinstance(error, OSError) and error.errno is None  # as bz2 says it
+        )
+        if not damage and type(error).__name__ != "ZstdError":
+            raise
+        raise DamagedError(url, None, f"is a damaged {kind} file: {error}") from error
+
+
+def _zstd(url: str) -> Any:
+    try:
+        return importlib.import_module("zstandard")
+    except ImportError as error:
+        reason = "is zstd-compressed, which needs a package that is not installed: pip install 'foveal[zstd]', or unpack it"
+        raise ShardError(url, None, reason) from error
