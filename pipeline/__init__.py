@@ -4,6 +4,7 @@ from foveal.pipeline._loader import ZoomLoader
 from foveal.pipeline._zoom_collate import ZoomCollate
 from foveal.pipeline.decode import (
     Bands,
+    Bits,
     Color,
     DecodeError,
     DecodeMode,
@@ -24,6 +25,7 @@ __all__ = [
     "Augment",
     "BadSample",
     "Bands",
+    "Bits",
     "BoxFormat",
     "Boxes",
     "Color",

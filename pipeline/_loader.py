@@ -10,7 +10,16 @@ from typing import Any, NoReturn, Self
 import torch
 from torch import nn
 
-from foveal.pipeline.decode import MAX_PIXELS, Bands, Color, DecodeMode, PixelRule, Window, as_decode_mode
+from foveal.pipeline.decode import (
+    MAX_PIXELS,
+    Bands,
+    Bits,
+    Color,
+    DecodeMode,
+    PixelRule,
+    Window,
+    as_decode_mode,
+)
 from foveal.pipeline.epoch import (
     AtWork,
     Augment,
@@ -114,6 +123,8 @@ class ZoomLoader:
             None for the first three, or the first where there are fewer than three.
         color: ``"srgb"`` converts by the colour profile that is embedded in an image, if one is. None does not, whatever
             the profile says.
+        bits: 16 samples images of more than 8 bits at 16, in twice the time and four times the memory; others, and those
+            whose colours are converted, at 8.
 
     Raises:
         ValueError: An argument that makes no sense, with its value.
@@ -160,6 +171,7 @@ class ZoomLoader:
         window: Window | None = None,
         bands: Bands | None = None,
         color: Color | None = None,
+        bits: Bits = 8,
     ) -> None:
         needs = ZoomNeeds.of(zoom)
         if augment is not None:
@@ -172,7 +184,7 @@ class ZoomLoader:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value!r}.")
         decode = as_decode_mode(decode)
-        rule = PixelRule(window, bands, color)
+        rule = PixelRule(window, bands, color, bits)
         self.zoom = zoom
         self.device = choose_device(device, zoom)
         self.fields = parse_fields(fields, guide=guide_of(needs))

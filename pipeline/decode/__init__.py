@@ -15,7 +15,15 @@ from foveal.pipeline.decode._encoded_image import EncodedImage
 from foveal.pipeline.decode._opened import encoded_of, levels_of_array, levels_of_picture
 from foveal.pipeline.decode._peek import MAX_PIXELS, peek
 from foveal.pipeline.decode._pillow import class_ids_with_pillow
-from foveal.pipeline.decode._pixel_rule import PLAIN, Bands, PixelRule, Window, parse_bands, parse_window
+from foveal.pipeline.decode._pixel_rule import (
+    PLAIN,
+    Bands,
+    Bits,
+    PixelRule,
+    Window,
+    parse_bands,
+    parse_window,
+)
 from foveal.pipeline.decode._scale import ByLibjpeg, by_libjpeg
 from foveal.pipeline.decode.formats import describe_formats
 
@@ -23,6 +31,7 @@ __all__ = [
     "MAX_PIXELS",
     "PLAIN",
     "Bands",
+    "Bits",
     "ByLibjpeg",
     "Color",
     "DecodeError",

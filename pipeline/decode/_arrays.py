@@ -102,7 +102,7 @@ def npy_header(file: bytes) -> NpyHeader | None:
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
         stored, by_columns, dtype = read(stream)
-    except (ValueError, EOFError):
+    except Exception:  # noqa: BLE001 - NumPy parses the header as Python, and raises what its tokenizer does, too
         return None
     if dtype.kind not in "biuf" or len(stored) not in (2, 3) or min(stored) <= 0:
         return None

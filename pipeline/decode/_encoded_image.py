@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from foveal.pipeline.decode._pixel_rule import PLAIN, PixelRule
+from foveal.pipeline.decode._pixel_rule import PLAIN, Bits, PixelRule
 from foveal.pipeline.decode.headers import OTHER, Kind, turns_sideways
 
 # dali; dali16 and dali32: DALI, into 16 or 32 bits, that become levels here; libjpeg: libjpeg-turbo; helper: the second
@@ -28,6 +28,7 @@ class EncodedImage:
             themselves.
         kind: The format.
         pixel_bytes: Of a pixel while it is decoded, where that is more than the three that come out.
+        depth: Bits of a sample as it is stored, as far as the header says; 8 for fewer.
         rule: How its samples become grey levels.
     """
 
@@ -40,6 +41,7 @@ class EncodedImage:
     orientation: int = 1
     kind: Kind = OTHER
     pixel_bytes: int = 0
+    depth: int = 8
     rule: PixelRule = PLAIN
 
     @property
@@ -52,9 +54,15 @@ class EncodedImage:
         return self.upright_size if self.scale > 1 else (pixels.shape[0], pixels.shape[1])
 
     @property
+    def levels_bits(self) -> Bits:
+        """Bits of the levels that it is decoded to."""
+        return self.rule.bits if self.depth > 8 else 8
+
+    @property
     def decoded_pixels(self) -> int:
         """Pixels that are in memory while it is decoded: those that come out, and what they are made from."""
         pixels = -(-self.height // self.scale) * -(-self.width // self.scale)
         if self.pixel_bytes:
-            return pixels + pixels * self.pixel_bytes // 3
+            levels = 4 if self.levels_bits == 16 else 1  # and the two halves that are sampled
+            return pixels * levels + pixels * self.pixel_bytes // 3
         return pixels if self.orientation == 1 else 2 * pixels

@@ -6,18 +6,17 @@ and ``high`` what the header calls white; samples that then lie outside need a w
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 from numpy.typing import NDArray
 
 from foveal.pipeline.decode._decode_error import DecodeError
-from foveal.pipeline.decode._pixel_rule import Window
+from foveal.pipeline.decode._pixel_rule import Bits, Window
 from foveal.pipeline.decode.formats import Range, Samples
 
 AUTO_PERCENTILES = (1.0, 99.0)
-Bits = Literal[8, 16]
 # Samples that are computed at a time where there is no table: what they need beside the result stays small.
 _AT_ONCE = 1 << 18
 # Of a larger image every k-th pixel along both axes is enough to find percentiles by.

@@ -105,12 +105,14 @@ def _peek_jpeg(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - 
         orientation=turned or 1,
         kind=kind,
         pixel_bytes=2 * len(frame.factors),
+        depth=frame.bits,
     )
 
 
 def _peek_png(file: bytes, rule: PixelRule) -> EncodedImage:
-    deep = file[24:25] == b"\x10" and rule.keeps_depth
-    return _by_dali(_still(file), "dali16" if deep else "dali") or _by_pillow(file)
+    deep = file[24:25] == b"\x10"
+    image = _by_dali(_still(file), "dali16" if deep and rule.keeps_depth else "dali") or _by_pillow(file)
+    return replace(image, depth=16) if deep else image
 
 
 def _peek_webp(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - as the others
@@ -124,7 +126,8 @@ def _peek_tiff(file: bytes, rule: PixelRule) -> EncodedImage:
         return _by_pillow(file)
     by = route_tiff(header, rule)
     if by.startswith("dali") and (image := _by_dali(file, by)) is not None:
-        return replace(image, pixel_bytes=0 if by == "dali" else 3 * header.depth // 8)
+        pixel_bytes = 0 if by == "dali" else 3 * header.depth // 8
+        return replace(image, pixel_bytes=pixel_bytes, depth=max(8, header.depth))
     if by == "pillow" or (by == "dali" and header.depth <= 8):
         with contextlib.suppress(DecodeError):
             return _by_pillow(file)
@@ -138,6 +141,7 @@ def _peek_tiff(file: bytes, rule: PixelRule) -> EncodedImage:
         whole=True,
         orientation=header.orientation if 1 <= header.orientation <= 8 else 1,
         pixel_bytes=-(-header.depth // 8) * (stored + min(header.bands, 4)),
+        depth=max(8, header.depth),
     )
 
 
@@ -147,14 +151,23 @@ def _peek_jpeg2000(file: bytes, rule: PixelRule) -> EncodedImage:
         return _by_pillow(file)
     _need(JPEG_2000, f"JPEG 2000 of {header.depth} bits, {len(header.bits)} components")
     pixel_bytes = 4 * len(header.bits)
-    return EncodedImage(file, header.height, header.width, "helper", whole=True, pixel_bytes=pixel_bytes)
+    return EncodedImage(
+        file,
+        header.height,
+        header.width,
+        "helper",
+        whole=True,
+        pixel_bytes=pixel_bytes,
+        depth=max(8, header.depth),
+    )
 
 
 def _peek_pnm(file: bytes, rule: PixelRule) -> EncodedImage:
     header = pnm_header(file)
     if header is None or (header.white in (255, 65535) and header.integer and rule.window is None):
         return _by_dali(file) or _by_pillow(file)
-    return EncodedImage(file, header.height, header.width, "numpy", whole=True, pixel_bytes=12)
+    depth = 8 if header.integer and header.white < 256 else 16
+    return EncodedImage(file, header.height, header.width, "numpy", whole=True, pixel_bytes=12, depth=depth)
 
 
 def _peek_npy(file: bytes, rule: PixelRule) -> EncodedImage:
@@ -166,7 +179,10 @@ def _peek_npy(file: bytes, rule: PixelRule) -> EncodedImage:
     if header.dtype.kind == "i" and rule.window is None:
         raise needs_window(f"its samples are {header.dtype}, of which the header does not say what is white")
     height, width = header.shape[:2]
-    return EncodedImage(file, height, width, "numpy", whole=True, pixel_bytes=3 * header.dtype.itemsize)
+    itemsize = header.dtype.itemsize
+    return EncodedImage(
+        file, height, width, "numpy", whole=True, pixel_bytes=3 * itemsize, depth=8 * itemsize
+    )
 
 
 def _peek_sized(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - as the others
@@ -177,13 +193,19 @@ def _peek_sized(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 -
         size = _SIZES[kind](file)
         if size is None or min(size) < 1:
             raise DecodeError(f"is broken: its header makes no sense, for {kind.name}")
-        height, width, pixel_bytes = *size, 8
+        height, width, pixel_bytes, depth = *size, 8, _depth_of(kind, file)
     else:
         try:
-            height, width, pixel_bytes = size_by_helper(kind, file)
+            height, width, pixel_bytes, depth = size_by_helper(kind, file)
         except FormatError as error:
             raise DecodeError(f"is broken: {kind.needs[0]} says {str(error)!r}") from error
-    return EncodedImage(file, height, width, "helper", whole=True, pixel_bytes=pixel_bytes)
+    return EncodedImage(file, height, width, "helper", whole=True, pixel_bytes=pixel_bytes, depth=depth)
+
+
+def _depth_of(kind: Kind, file: bytes) -> int:
+    """Return the bits of a sample; 32 where the header may say something else, in a place that is not read."""
+    header = jpeg_xl_header(file) if kind == JPEG_XL else None
+    return 32 if header is None or header.bits is None else header.bits
 
 
 def _peek_other(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - as the others

@@ -4,12 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from foveal._choices import Color
 
 Window = tuple[float, float] | Literal["auto"]
 """The stored values that become black and white, or percentiles of each image."""
+
+Bits = Literal[8, 16]
+"""Of the levels that an image is decoded to."""
 
 Bands = tuple[int, int, int]
 """Which bands are red, green and blue, counted from 0."""
@@ -24,6 +27,7 @@ class PixelRule:
             the header says.
         bands: Which three bands are red, green and blue, counted from 0; None for the first three.
         color: ``"srgb"`` converts by the embedded colour profile; None does not.
+        bits: Of the levels: 16 keeps what deeper images have beyond 8, except where colours are converted.
 
     Raises:
         ValueError: One of them makes no sense.
@@ -32,22 +36,25 @@ class PixelRule:
     window: Window | None = None
     bands: Bands | None = None
     color: Color | None = None
+    bits: Bits = 8
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "window", _as_window(self.window))
         object.__setattr__(self, "bands", _as_bands(self.bands))
         if self.color not in (None, "srgb"):
             raise ValueError(f"color must be 'srgb' or None, got {self.color!r}.")
+        if self.bits not in get_args(Bits):
+            raise ValueError(f"bits must be 8 or 16, got {self.bits!r}.")
 
     @property
-    def is_default(self) -> bool:
-        """Whether nothing is asked for."""
-        return self == PLAIN
+    def keeps_pixels(self) -> bool:
+        """Whether RGB of 8 bits stays as it is."""
+        return self.window is None and self.first_bands and self.color is None
 
     @property
     def keeps_depth(self) -> bool:
         """Whether samples of 16 bits must not become 8 as they are decoded."""
-        return self.window is not None or self.color is not None
+        return self.window is not None or self.color is not None or self.bits > 8
 
     @property
     def first_bands(self) -> bool:

@@ -41,7 +41,7 @@ def leveled(image: EncodedImage, pixels: Tensor) -> UInt8[Tensor, "_height _widt
     Raises:
         DecodeError: They need a window, or the profile cannot be used.
     """
-    if pixels.dtype == torch.uint8 and image.rule.is_default:
+    if pixels.dtype == torch.uint8 and image.rule.keeps_pixels:
         return pixels
     white = {torch.uint8: 255.0, torch.uint16: 65535.0}.get(pixels.dtype, 1.0)
     return _tensor(image, Samples(pixels.cpu().numpy(), white=white), chosen=False)
@@ -95,10 +95,10 @@ def _tensor(
         converted: Whether their colours are.
     """
     rule = image.rule
-    levels = to_levels(samples, rule.window)
+    profile = profile_of(image.file) if rule.color is not None and not converted else None
+    levels = to_levels(samples, rule.window, 8 if profile is not None else image.levels_bits)
     if not chosen and rule.bands is not None:
         levels = levels[..., list(rule.bands)]
-    profile = profile_of(image.file) if rule.color is not None and not converted else None
     if profile is not None:
         levels = to_srgb(levels, profile)
     if image.by == "helper":

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from foveal.pipeline.decode import EncodedImage, frame_of, trimmed
+from foveal.pipeline.epoch._halves import are_deep, halves, joined
 from foveal.pipeline.flow import to_device
 from foveal.sampler import Zoomed, compose, lowres
 
@@ -42,9 +43,11 @@ class Copies:
         """Return the low-resolution copies that a zoom looks at, None where it wants none."""
         if size is None:
             return None
-        if self._views is None:
-            return lowres(self._rounded, size)
-        return lowres(self.images, size, self._shown())
+        images, views = (self._rounded, None) if self._views is None else (self.images, self._shown())
+        if not are_deep(images):
+            return lowres(images, size, views)
+        high, low = halves(images)
+        return joined(lowres(high, size, views), lowres(low, size, views))
 
     def zoom(
         self,
@@ -59,14 +62,17 @@ class Copies:
             zoom: The sampler.
             small: What :meth:`look` returned.
             boxes: For each image (n, 4) as fractions of the original; None where the zoom asks for none.
+
+        Raises:
+            ValueError: Of images of 16 bits: the zoom does not do the same twice.
         """
         asides: dict[str, Any] = {}
         if (shown := self._shown()) is not None:
             asides["views"] = shown
         if boxes is not None:
             asides["boxes"] = boxes if self._frames is None else _boxes_in(self._frames, boxes)
-        zoomed = zoom(self.images, small, **asides)
-        return zoomed if self._frames is None else zoomed._replace(grid=_out_of(self._frames, zoomed.grid))
+        found = (_zoom_deep if are_deep(self.images) else _zoom)(zoom, self.images, small, asides)
+        return found if self._frames is None else found._replace(grid=_out_of(self._frames, found.grid))
 
     def _shown(self) -> Tensor | None:
         """Return the views as the copies have them."""
@@ -78,6 +84,24 @@ class Copies:
         shown = self._views.double() * factors[..., None]
         shown[..., 2] += summands
         return shown.to(self._views.dtype)
+
+
+def _zoom(
+    zoom: Callable[..., Zoomed], images: Sequence[Tensor], small: Tensor | None, asides: dict[str, Any]
+) -> Zoomed:
+    return zoom(images, small, **asides)
+
+
+def _zoom_deep(
+    zoom: Callable[..., Zoomed], images: Sequence[Tensor], small: Tensor | None, asides: dict[str, Any]
+) -> Zoomed:
+    high, low = (zoom(half, small, **asides) for half in halves(images))
+    if not torch.equal(high.grid, low.grid):
+        raise ValueError(
+            "bits must be 8 for a zoom that draws at random, or looks at its images themselves instead of lowres, got 16 – "
+            "put it in eval mode."
+        )
+    return high._replace(images=joined(high.images, low.images))
 
 
 def _frames(encoded: Sequence[EncodedImage | None]) -> Tensor | None:

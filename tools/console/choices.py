@@ -8,7 +8,7 @@ from typing import Literal
 AccuracyTaskName = Literal["digits-colour", "digits", "coins", "roads"]
 Amp = Literal["off", "bf16", "fp16"]
 DemoZoomName = Literal["saliency", "patches", "mixed"]
-ImageFormat = Literal["jpg", "webp", "png", "npy"]
+ImageFormat = Literal["jpg", "webp", "png", "png16", "npy"]
 TrainZoomName = Literal["saliency", "uniform"]
 
 # As foveal.pipeline.decode and foveal.pipeline.fields have them, which need torch to be imported: a test holds both equal.

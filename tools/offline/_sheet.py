@@ -115,4 +115,4 @@ def _pixels(job: Job, members: Mapping[str, bytes]) -> list[Float[np.ndarray, "h
         images = [np.lib.format.read_array(io.BytesIO(file), allow_pickle=False) for file in files]
     else:
         images = [image.numpy() for image in decode(files)]
-    return [image.astype(np.float32) / 255 for image in images]
+    return [image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1) for image in images]

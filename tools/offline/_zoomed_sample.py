@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Num
 from torch import Tensor, nn
 
-from foveal.pipeline import SpatialField
+from foveal.pipeline import SpatialField, peek
 from foveal.pipeline.fields import alternatives, find_member
 from foveal.sampler import ZoomRecord
 from foveal.sampler.zooms import map_to_json
+from foveal.tools.console.choices import ImageFormat
 from foveal.tools.offline._encode_image import encode_image
 from foveal.tools.offline._image_hash import image_hash
 from foveal.tools.offline._zoomed_labels import kept_of, rewrite_labels
@@ -70,7 +71,11 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
         raise ValueError(
             f"saliency must be finite, got NaN for {sample.key} – the network's weights have diverged."
         )
-    shown = _as_bytes(sample.image if recipe.patches is not None else sample.image[None])
+    shown = _as_levels(
+        sample.image if recipe.patches is not None else sample.image[None],
+        recipe.format,
+        deep=recipe.format == "npy" and peek(sample.members[source], rule=recipe.rule).depth > 8,
+    )
     images = [encode_image(pixels, recipe.format, recipe.quality) for pixels in shown]
     new = dict(zip(zoomed_names(source, recipe), images, strict=True))
     new[RECORD] = json.dumps(_record(sample, recipe, zoom)).encode()
@@ -95,13 +100,23 @@ def zoomed_names(source: str, recipe: Recipe) -> list[str]:
     """
     folder, dot, _ = source.rpartition(".")
     if recipe.patches is None:
-        return [f"{folder}{dot}{recipe.format}"]
-    return [f"{folder}{dot}{number}.{recipe.format}" for number in range(recipe.patches)]
+        return [f"{folder}{dot}{recipe.extension}"]
+    return [f"{folder}{dot}{number}.{recipe.extension}" for number in range(recipe.patches)]
 
 
-def _as_bytes(images: Tensor) -> UInt8[np.ndarray, "count height width 3"]:
-    """Round to grey levels, in NumPy: torch would wake threads that spin while DALI wants the processors."""
-    return np.rint(images.numpy().transpose(0, 2, 3, 1) * np.float32(255)).astype(np.uint8)
+def _as_levels(
+    images: Tensor, image_format: ImageFormat, *, deep: bool
+) -> Num[np.ndarray, "count height width 3"]:
+    """Round to levels, in NumPy: torch would wake threads that spin while DALI wants the processors.
+
+    Deep images stay what they are, in [0, 1], where the format holds that.
+    """
+    light = images.numpy().transpose(0, 2, 3, 1)
+    if deep:
+        return light.astype(np.float32)
+    if image_format == "png16":
+        return np.rint(light.astype(np.float64) * 65535).astype(np.uint16)
+    return np.rint(light * np.float32(255)).astype(np.uint8)
 
 
 def _record(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> dict[str, Any]:

@@ -35,7 +35,12 @@ def zoom(
     out: Annotated[
         str, typer.Option(help="Folder to write to: a local path, s3:// or gs://.", show_default=False)
     ],
-    format: Annotated[ImageFormat, typer.Option(help="File format of the zoomed images.")] = "jpg",  # noqa: A002
+    format: Annotated[
+        ImageFormat,
+        typer.Option(
+            help="File format of the zoomed images. png16 is a PNG of 16 bits; npy holds float32 in [0, 1] for originals of more than 8 bits, else uint8."
+        ),
+    ] = "jpg",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of zoomed jpg and webp files.")] = 90,
     out_size: OutSize = 224,
     patches: Annotated[

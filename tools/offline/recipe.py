@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from foveal.pipeline import Boxes, Mask, Points
 from foveal.pipeline.decode import (
     MAX_PIXELS,
     PLAIN,
+    Bits,
     DecodeMode,
     PixelRule,
     describe_decoder,
@@ -32,7 +34,8 @@ class Recipe:
     Attributes:
         out_size: Height and width of the zoomed images, or of each patch, in pixels.
         patches: How many patches of each image instead of one that is zoomed, None for the zoom.
-        format: What they are written as; ``npy`` is (height, width, 3) uint8.
+        format: What they are written as; ``npy`` is (height, width, 3), uint8, or of originals of more than 8 bits float32 in
+            [0, 1]. ``png16`` is a PNG of 16 bits.
         quality: Of ``jpg`` and ``webp``, 1 to 100.
         saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, or a file of weights.
         family: How saliency becomes a grid; None for what the file of weights says, or ``"kernel"``.
@@ -104,6 +107,16 @@ class Recipe:
                 )
 
     @property
+    def extension(self) -> str:
+        """Of the members that zoomed images are."""
+        return "png" if self.format == "png16" else self.format
+
+    @property
+    def bits(self) -> Bits:
+        """Of the levels that deep originals are sampled at."""
+        return 16 if self.format in ("png16", "npy") else 8
+
+    @property
     def labels(self) -> tuple[SpatialField, ...]:
         """The labels that follow the zoom, as fields of a loader."""
         boxes = (Boxes(source, format=self.box_format) for source in self.boxes)
@@ -121,7 +134,8 @@ class Recipe:
         """
         given = asdict(self)
         del given["fwhm_cells"]  # the zoom's own says it, if there is one
-        given |= {name: value for name, value in given.pop("rule").items() if value is not None}
+        rule = given.pop("rule")
+        given |= {name: rule[name] for name in ("window", "bands", "color") if rule[name] is not None}
         settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
         trained = self.saliency not in ("spectral", "uniform", "boxes")
         return {
@@ -156,6 +170,8 @@ def fingerprint_id(fingerprint: dict[str, Any]) -> str:
 def _encoder(image_format: ImageFormat) -> str:
     if image_format == "npy":
         return "NumPy"
+    if image_format == "png16":
+        return f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
     codec = {"jpg": "libjpeg_turbo", "webp": "webp", "png": "zlib"}[image_format]
     return f"Pillow {PIL.__version__} with {codec} {features.version(codec)}"
 

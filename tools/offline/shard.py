@@ -88,6 +88,7 @@ class ShardZoomer:
             window=job.recipe.rule.window,
             bands=job.recipe.rule.bands,
             color=job.recipe.rule.color,
+            bits=job.recipe.bits,
             device=job.device,
             num_threads=job.num_threads,
             rank=0,

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from foveal.pipeline.decode.formats._samples import Range, Samples, as_bands, white_of
 
 
-def dicom_size(file: bytes) -> tuple[int, int, int]:
-    """Return height, width and bytes of a pixel of a DICOM file.
+def dicom_size(file: bytes) -> tuple[int, int, int, int]:
+    """Return height, width, bytes of a pixel and bits of a sample of a DICOM file.
 
     Raises:
         ValueError: It has no pixels.
@@ -18,11 +18,8 @@ def dicom_size(file: bytes) -> tuple[int, int, int]:
     data = _dataset(file, stop_before_pixels=True)
     if not data.get("Rows") or not data.get("Columns"):
         raise ValueError("it has no pixels")
-    return (
-        int(data.Rows),
-        int(data.Columns),
-        int(data.get("SamplesPerPixel", 1)) * -(-int(data.BitsAllocated) // 8),
-    )
+    pixel_bytes = int(data.get("SamplesPerPixel", 1)) * -(-int(data.BitsAllocated) // 8)
+    return int(data.Rows), int(data.Columns), pixel_bytes, int(data.BitsAllocated)
 
 
 def read_dicom(file: bytes, bands: tuple[int, ...] | None) -> Samples:

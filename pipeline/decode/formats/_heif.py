@@ -8,10 +8,10 @@ import numpy as np
 from foveal.pipeline.decode.formats._samples import Samples, as_bands, white_of
 
 
-def heif_size(file: bytes) -> tuple[int, int, int]:
-    """Return height, width and bytes of a pixel of the primary image, upright."""
+def heif_size(file: bytes) -> tuple[int, int, int, int]:
+    """Return height, width, bytes of a pixel and bits of a sample of the primary image, upright."""
     image = _opened(file)
-    return image.size[1], image.size[0], 8
+    return image.size[1], image.size[0], 8, int(image.info.get("bit_depth", 8))
 
 
 def read_heif(file: bytes, bands: tuple[int, ...] | None) -> Samples:

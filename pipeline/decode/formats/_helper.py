@@ -55,15 +55,15 @@ def describe_formats() -> str:
     return ", ".join(found)
 
 
-def size_by_helper(kind: Kind, file: bytes) -> tuple[int, int, int]:
-    """Return height, width, and bytes of a pixel, by the header.
+def size_by_helper(kind: Kind, file: bytes) -> tuple[int, int, int, int]:
+    """Return height, width, bytes of a pixel, and bits of a sample, by the header.
 
     Raises:
         FormatError: The library does not find them.
     """
     facts, _ = _ask({"what": "size", "kind": kind.name, "bands": None}, file, 0, 0)
-    height, width, pixel_bytes = map(int, facts["size"])
-    return height, width, pixel_bytes
+    height, width, pixel_bytes, bits = map(int, facts["size"])
+    return height, width, pixel_bytes, bits
 
 
 def decode_by_helper(

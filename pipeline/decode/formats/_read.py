@@ -27,4 +27,4 @@ READERS: dict[str, Callable[[bytes, tuple[int, ...] | None], Samples]] = {
     "LERC": read_lerc,
 }
 # Those whose size only their library finds.
-SIZES: dict[str, Callable[[bytes], tuple[int, int, int]]] = {"DICOM": dicom_size, "HEIC": heif_size}
+SIZES: dict[str, Callable[[bytes], tuple[int, int, int, int]]] = {"DICOM": dicom_size, "HEIC": heif_size}

@@ -1,11 +1,12 @@
 """Decode damaged images by the thousand, in a process of its own: ``python -m tests.pipeline.decode.fuzz COUNT SEED [SHARD...]``.
 
-Mutations of real JPEG, PNG, WebP and other bytes: bit flips, cuts, splices with another file, repeated and removed
+Mutations of real JPEG, PNG, WebP and other bytes, and of those that the second decoder reads in a process of its own: bit flips, cuts, splices with another file, repeated and removed
 stretches, and edits of the header. Each comes from one seed. What is decoded must have the size that its header says,
 and what is not must have a reason; the process must neither crash nor hang.
 """
 
 import faulthandler
+import io
 import json
 import random
 import re
@@ -13,11 +14,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from PIL import Image
+from pydicom.uid import RLELossless
 
-from foveal.pipeline import DecodeError, Decoder, EncodedImage, peek
+from foveal.pipeline import DecodeError, Decoder, EncodedImage, PixelRule, peek
 from foveal.shards import Shards
+from tests.pipeline.decode.files import avif, dicom, heic
+from tests.pipeline.decode.tiff_layouts import odd_layouts, plain_layouts, ramps
 from tests.pipeline.making import encode, picture
 
 BATCH = 8
@@ -45,7 +50,33 @@ def sources() -> list[bytes]:
     ]
     noise = np.random.default_rng(0).integers(0, 256, (64, 48, 4), dtype=np.uint8)
     files += [encode(Image.fromarray(noise).convert(mode), "PNG") for mode in ("RGBA", "LA", "P", "1", "L")]
-    return files + files[:6]
+    return files + files[:6] + deep_sources()
+
+
+def deep_sources() -> list[bytes]:
+    """What has more than 8 bits, and what the second decoder and NumPy read."""
+    grey, colours = ramps("uint16", 1)[..., 0], ramps("uint16", 3)
+    pixels = picture(0, 48, 64)
+    files = [
+        imagecodecs.png_encode(colours),
+        imagecodecs.jpeg2k_encode(colours, level=0, codecformat="jp2"),
+        imagecodecs.jpegxl_encode(colours, lossless=True),
+        imagecodecs.jpegxl_encode(pixels, level=90),
+        imagecodecs.jpegls_encode(grey),
+        imagecodecs.jpegxr_encode(colours, level=0.9),
+        imagecodecs.lerc_encode(grey),
+        imagecodecs.jpeg8_encode(grey >> 4, level=90, bitspersample=12),
+        imagecodecs.jpeg8_encode(grey, lossless=True),
+        b"P6\n40 24\n4095\n" + (colours >> 4).astype(">u2").tobytes(),
+        dicom(grey >> 4, bits=12),
+        dicom(grey >> 4, bits=12, syntax=RLELossless),
+        heic(pixels),
+        avif(pixels),
+    ]
+    array = io.BytesIO()
+    np.save(array, colours)
+    layouts = [*plain_layouts(step=97), *odd_layouts()]
+    return [*files, array.getvalue(), *(layout.file for layout in layouts[::3])]
 
 
 def mutated(file: bytes, other: bytes, chance: random.Random) -> bytes:
@@ -98,10 +129,10 @@ def _zero(data: bytearray, _: bytes, chance: random.Random) -> None:
 
 
 def peeked(files: Iterator[bytes], counts: dict[str, int]) -> Iterator[EncodedImage]:
-    """Those that the header does not give away."""
-    for file in files:
+    """Those that the header does not give away; every second one as through a window."""
+    for number, file in enumerate(files):
         try:
-            yield peek(file, max_pixels=MAX_PIXELS)
+            yield peek(file, max_pixels=MAX_PIXELS, rule=PixelRule("auto" if number % 2 else None))
         except DecodeError:
             counts["refused by header"] += 1
 
@@ -120,6 +151,8 @@ def run(mutations: int, seed: int, shards: list[str]) -> dict[str, int]:
         "refused by decoders": 0,
         "decoded": 0,
         "by pillow": 0,
+        "by helpers": 0,
+        "helpers ended": 0,
     }
     made = _mutations(files, mutations, seed)
     with Decoder() as decoder:
@@ -131,10 +164,12 @@ def run(mutations: int, seed: int, shards: list[str]) -> dict[str, int]:
                 if isinstance(pixels, DecodeError):
                     assert pixels.reason
                     counts["refused by decoders"] += 1
+                    counts["helpers ended"] += "the decoder ended" in pixels.reason
                 else:
                     assert sorted(pixels.shape[:2]) == sorted((image.height, image.width))
                     assert pixels.shape[2] == 3
                     counts["decoded"] += 1
+                    counts["by helpers"] += image.by == "helper"
             counts["by pillow"] += decoding.by_pillow
             faulthandler.cancel_dump_traceback_later()
     return counts

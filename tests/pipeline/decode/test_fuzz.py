@@ -28,6 +28,8 @@ def check(found: dict[str, int], count: int) -> None:
     assert found["refused by header"] + found["refused by decoders"] + found["decoded"] == count
     assert found["decoded"] > count / 10
     assert found["by pillow"] > 0
+    assert found["by helpers"] > 0
+    assert found["helpers ended"] < count / 100
     assert found["peak_mb"] < 2048
 
 

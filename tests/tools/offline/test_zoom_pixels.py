@@ -5,15 +5,22 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from foveal.pipeline import PixelRule
 from foveal.shards import ShardWriter
-from tests.tools.offline.zooming import rows_of, samples_of
+from foveal.tools.offline._encode_image import encode_image
+from foveal.tools.offline.recipe import Recipe
+from tests.tools.offline.zooming import rows_of, samples_of, zoom
 
 HEIGHT, WIDTH = 96, 160
 WINDOW = (-1000.0, 400.0)
@@ -99,3 +106,72 @@ def test_words_that_are_no_window(shard, tmp_path):
 
     assert run.returncode == 1
     assert "window must be LOW:HIGH, such as -1000:400, or auto, got 'soft'." in run.stderr
+
+
+@pytest.fixture
+def sensor(tmp_path) -> str:
+    """Four images of 12 bits in 16, three bands each."""
+    with ShardWriter(tmp_path / "sensor.tar") as writer:
+        for k in range(4):
+            file = io.BytesIO()
+            tifffile.imwrite(file, sensor_values(k), photometric="rgb")
+            writer.write({"__key__": f"s{k}", "tif": file.getvalue(), "cls": k})
+    return str(tmp_path / "sensor.tar")
+
+
+def sensor_values(k: int) -> Any:
+    return np.random.default_rng(k).integers(0, 4096, (HEIGHT, WIDTH, 3), dtype=np.uint16)
+
+
+def zoomed_files(urls: str, out: Path, **settings: Any) -> list[bytes]:
+    recipe = Recipe(out_size=32, image="tif", saliency="uniform", **settings)
+    zoom(urls, out, recipe)
+    return [members[recipe.extension] for _, members in samples_of(out)]
+
+
+@pytest.mark.parametrize("window", [None, (0.0, 4095.0)])
+@pytest.mark.parametrize("image_format", ["png16", "npy"])
+def test_deep_images_stay_deep(sensor, tmp_path, window, image_format):
+    """A PNG of 16 bits, or floating point in [0, 1]: even means of what is stored, to a 16-bit level, windowed or not."""
+    files = zoomed_files(sensor, tmp_path / "out", format=image_format, rule=PixelRule(window))
+
+    for k, file in enumerate(files):
+        light = sensor_values(k).astype(np.float64) / (window or (0, 65535))[1]
+        means = light.reshape(32, 3, 32, 5, 3).mean(axis=(1, 3))
+        if image_format == "npy":
+            zoomed = np.load(io.BytesIO(file))
+            assert zoomed.dtype == np.float32
+        else:
+            stored = imagecodecs.png_decode(file)
+            assert stored.dtype == np.uint16
+            zoomed = stored / 65535
+        assert np.abs(zoomed - means)[1:-1, 1:-1].max() < 2 / 65535
+        assert len(np.unique(zoomed)) > 256
+
+
+def test_eight_bits_stay_eight_in_npy(tmp_path):
+    """Deep formats change nothing of ordinary images: their arrays are uint8, and PNGs of 16 bits hold the same levels."""
+    with ShardWriter(tmp_path / "plain.tar") as writer:
+        file = io.BytesIO()
+        tifffile.imwrite(file, np.full((HEIGHT, WIDTH, 3), (10, 100, 200), np.uint8), photometric="rgb")
+        writer.write({"__key__": "a", "tif": file.getvalue()})
+    urls = str(tmp_path / "plain.tar")
+    [array] = zoomed_files(urls, tmp_path / "npy", format="npy")
+    [deep] = zoomed_files(urls, tmp_path / "png16", format="png16")
+
+    assert np.load(io.BytesIO(array)).dtype == np.uint8
+    assert np.array_equal(imagecodecs.png_decode(deep), np.full((32, 32, 3), (2570, 25700, 51400), np.uint16))
+
+
+@pytest.mark.parametrize("grey", [True, False])
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 10**6))
+def test_pngs_of_sixteen_bits(grey, height, width, seed):
+    """As another library reads them; grey where the image is."""
+    pixels = np.random.default_rng(seed).integers(
+        0, 65536, (height, width, 1 if grey else 3), dtype=np.uint16
+    )
+
+    read = imagecodecs.png_decode(encode_image(np.broadcast_to(pixels, (height, width, 3)), "png16", 90))
+
+    assert read.dtype == np.uint16
+    assert np.array_equal(read.reshape(pixels.shape), pixels)

@@ -1,0 +1,36 @@
+"""Images of 16 bits as two of 8. Sampling is linear, so what it makes of both adds up to what it would make of the whole.
+
+The weights of both halves sum to 1, so also a mean and a standard deviation that a zoom applies come out right.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_HIGH, _LOW = 256 * 255 / 65535, 255 / 65535
+
+
+def are_deep(images: Sequence[Tensor]) -> bool:
+    """Say whether any image has 16 bits."""
+    return any(image.dtype == torch.uint16 for image in images)
+
+
+def halves(images: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return images of the upper and of the lower 8 bits; those of 8 bits are both."""
+    pairs = [_halves(image) if image.dtype == torch.uint16 else (image, image) for image in images]
+    return [high for high, _ in pairs], [low for _, low in pairs]
+
+
+def joined(high: Tensor, low: Tensor) -> Tensor:
+    """Return what was made of the upper and of the lower halves as one, in [0, 1]."""
+    return high * _HIGH + low * _LOW
+
+
+def _halves(image: Tensor) -> tuple[Tensor, Tensor]:
+    if image.device.type == "cpu":
+        values = image.numpy()
+        return torch.from_numpy((values >> 8).astype(np.uint8)), torch.from_numpy(values.astype(np.uint8))
+    wide = image.to(torch.int32)
+    return (wide >> 8).to(torch.uint8), (wide & 255).to(torch.uint8)
