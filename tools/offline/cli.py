@@ -35,7 +35,7 @@ def zoom(
     out: Annotated[
         str, typer.Option(help="Folder to write to: a local path, s3:// or gs://.", show_default=False)
     ],
-    format: Annotated[
+    format: Annotated[  # noqa: A002
         ImageFormat,
         typer.Option(
             help="File format of the zoomed images. png16 is a PNG of 16 bits; npy holds float32 in [0, 1] for originals of more than 8 bits, else uint8."
