@@ -96,7 +96,7 @@ def _zoom_deep(
     zoom: Callable[..., Zoomed], images: Sequence[Tensor], small: Tensor | None, asides: dict[str, Any]
 ) -> Zoomed:
     high, low = (zoom(half, small, **asides) for half in halves(images))
-    if not torch.equal(high.grid, low.grid):
+    if not torch.allclose(high.grid, low.grid, rtol=0, atol=0, equal_nan=True):
         raise ValueError(
             "bits must be 8 for a zoom that draws at random, or looks at its images themselves instead of lowres, got 16 – "
             "put it in eval mode."
