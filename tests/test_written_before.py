@@ -141,7 +141,7 @@ def test_a_training_goes_on(written):
     url = str(written / "samples.tar")
     with in_ranks() as ranks, ZoomLoader(url, zoom, batch_size=3, shuffle=True, last_batch="drop") as loader:
         parts = {"model": model, "zoom": zoom, "optimizer": optimizer, "loader": loader}
-        run = TrainRun(written / "run", ranks, with_current_names(saved["options"]), resume=True)
+        run = TrainRun(written / "run", ranks, with_current_names(saved["options"]), defaults={}, resume=True)
         assert run.load(parts) == 2
 
         assert loader.epoch == 1
