@@ -17,7 +17,20 @@ from foveal.pipeline.decode import (
 )
 from foveal.pipeline.epoch import Augment, LastBatch
 from foveal.pipeline.faults import BadSample, FaultKind, OnBad, Quarantine, TooManyBadSamplesError
-from foveal.pipeline.fields import Boxes, BoxFormat, Field, Mask, Points, SpatialField, WarpedBoxes
+from foveal.pipeline.fields import (
+    Boxes,
+    BoxFormat,
+    Field,
+    Frame,
+    LabelledBoxes,
+    LabelName,
+    LabelReader,
+    Mask,
+    PointFormat,
+    Points,
+    SpatialField,
+    WarpedBoxes,
+)
 from foveal.pipeline.flow import LoaderStats
 from foveal.shards import DataError
 
@@ -36,11 +49,16 @@ __all__ = [
     "EncodedImage",
     "FaultKind",
     "Field",
+    "Frame",
+    "LabelName",
+    "LabelReader",
+    "LabelledBoxes",
     "LastBatch",
     "LoaderStats",
     "Mask",
     "OnBad",
     "PixelRule",
+    "PointFormat",
     "Points",
     "Quarantine",
     "SpatialField",

@@ -14,14 +14,14 @@ from typing import Annotated
 import typer
 
 from foveal import __version__
-from foveal._choices import BoxFormat
 from foveal.tools.bench.cli import bench
 from foveal.tools.console.choices import IMAGE, DemoZoomName
 from foveal.tools.console.old_names import current_name
 from foveal.tools.console.options import (
-    BOX_FORMAT,
     Bands,
     BatchSize,
+    BoxFormatOption,
+    BoxFrameOption,
     ColorOption,
     FamilyOption,
     FwhmCells,
@@ -227,7 +227,8 @@ def view(
         str | None,
         typer.Option(help="Boxes to draw, e.g. json:boxes: the entry `boxes` of each sample's json member."),
     ] = None,
-    box_format: Annotated[BoxFormat, typer.Option(help=BOX_FORMAT)] = "xyxy",
+    box_format: BoxFormatOption = None,
+    box_frame: BoxFrameOption = None,
     image: ImageOption = IMAGE,
     out_size: OutSize = 224,
     rows: Rows = 5,
@@ -254,7 +255,7 @@ def view(
         max_zoom=max_zoom,
         min_zoom=min_zoom,
     )
-    field = Boxes(boxes, format=box_format) if boxes else None
+    field = Boxes(boxes, format=box_format, frame=box_frame) if boxes else None
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     rule = parse_pixels(window, bands, color)
     shards = packed(urls, console=console)

@@ -8,9 +8,11 @@ from rich.console import Console
 
 from foveal.pipeline import Boxes, PixelRule
 from foveal.pipeline.decode import PLAIN
+from foveal.pipeline.fields import warn_if_absent
 from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.shards import Shards
 from foveal.tools.console.progress import progress_bar
+from foveal.tools.pictures.originals import spread_evenly
 from foveal.tools.pictures.sheet import draw_sheet
 from foveal.tools.pictures.view_row import view_rows
 
@@ -40,6 +42,9 @@ def view_shards(
 
     Raises:
         ShardError: A shard cannot be read, or no sample is good.
+
+    Warns:
+        UserWarning: None of these samples has a place for boxes.
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls)
@@ -47,6 +52,8 @@ def view_shards(
         task = progress.add_task("Zooming", total=min(rows, len(shards)))
         advance = partial(progress.advance, task)
         drawn, bad = view_rows(shards, rows, zoom, boxes, image=image, rule=rule, advance=advance)
+    if boxes is not None and not any(len(row.boxes) for row in drawn):
+        warn_if_absent(boxes, (shards[pick].members for pick in spread_evenly(rows, len(shards))))
     draw_sheet(drawn, out)
     for error in bad[:_MOST_TOLD]:
         console.print(f"Not shown: {error}")

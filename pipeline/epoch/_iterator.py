@@ -97,6 +97,7 @@ class EpochIterator(Iterator[Batch]):
 
     def _end(self) -> None:
         self.close()
+        self._chain.fields.absences.end_epoch()
         _warn_of(self._bad.all())
 
 

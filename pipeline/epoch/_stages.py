@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from foveal.pipeline.decode import DecodeError, Decoder, Decoding
 from foveal.pipeline.epoch._budget import Budget, share_of
 from foveal.pipeline.epoch._join import Batch, Joiner
-from foveal.pipeline.epoch._lost_saliency import check_saliency
 from foveal.pipeline.epoch._micro_batch import AHEAD
 from foveal.pipeline.epoch._reader import Encoded
 from foveal.pipeline.epoch._zoom_copies import Copies
 from foveal.pipeline.fields import Fields, MemberError, first_misfit, warp_labels
 from foveal.pipeline.flow import Background, LoaderStats, Streams, in_threads, to_device
-from foveal.sampler import ZoomNeeds
+from foveal.sampler import Zoomed, ZoomNeeds
 
 T = TypeVar("T")
 Stage = Generator[T] | Background[T]  # what a stage is fed by, and closes when it ends
@@ -155,7 +154,7 @@ def decode_micro_batches(
 
 def zoom_batches(
     micro_batches: Stage[tuple[Decoded, bool]],
-    zoom: nn.Module,
+    zoom: Callable[..., Zoomed],
     fields: Fields,
     joiner: Joiner,
     stats: LoaderStats,
@@ -180,7 +179,6 @@ def zoom_batches(
         for decoded, ends_batch in micro_batches:
             with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
                 zoomed = decoded.copies.zoom(zoom, decoded.lowres, boxes=_boxes(decoded, fields))
-                check_saliency(zoomed, zoom, [sample.key for sample in decoded.samples])
                 located = [sample.located for sample in decoded.samples]
                 labels = warp_labels(fields.spatial, located, zoomed.grid, decoded.sizes, views=decoded.views)
                 joiner.add(decoded.samples, decoded.sizes, decoded.views, zoomed, labels)
@@ -254,13 +252,9 @@ def _boxes(decoded: Decoded, fields: Fields) -> list[Tensor] | None:
     if fields.guide is None:
         return None
     boxes = [sample.located[fields.guide] for sample in decoded.samples]
-    return [_as_fractions(*pair) for pair in zip(boxes, decoded.sizes, strict=True)]
-
-
-def _as_fractions(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    height, width = size
-    # What lies far outside stays outside: a box that makes no sense is no reason to stop an epoch.
-    return (boxes / boxes.new_tensor([width, height, width, height])).clamp(-1, 2)
+    fractions = [fields.guide.in_fractions(*pair) for pair in zip(boxes, decoded.sizes, strict=True)]
+    # A box far outside stays outside: one that makes no sense is no reason to stop an epoch.
+    return [each.clamp(-1, 2) for each in fractions]
 
 
 def _look(copies: Copies, size: tuple[int, int] | None, device: torch.device) -> Tensor | None:

@@ -1,12 +1,15 @@
 """Fields of a sample: members of a shard, and labels that follow the zoom."""
 
-from foveal._choices import BoxFormat
-from foveal.pipeline.fields._boxes import Boxes, WarpedBoxes, guide_of
+from foveal._choices import BoxFormat, Frame
+from foveal.pipeline.fields._absences import warn_if_absent
+from foveal.pipeline.fields._boxes import Boxes, guide_of
 from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, field_name, parse_fields
 from foveal.pipeline.fields._mask import Mask
 from foveal.pipeline.fields._members import MemberError, alternatives, encode_array, find_member, kind_of
-from foveal.pipeline.fields._points import Points
+from foveal.pipeline.fields._points import ImagePoints, Points
 from foveal.pipeline.fields._spatial_field import Located, SpatialField, first_misfit, warp_labels
+from foveal.pipeline.fields._warped_boxes import ImageBoxes, LabelledBoxes, WarpedBoxes
+from foveal.pipeline.fields.formats import LabelName, LabelReader, PointFormat
 
 __all__ = [
     "IMAGE",
@@ -14,9 +17,16 @@ __all__ = [
     "Boxes",
     "Field",
     "Fields",
+    "Frame",
+    "ImageBoxes",
+    "ImagePoints",
+    "LabelName",
+    "LabelReader",
+    "LabelledBoxes",
     "Located",
     "Mask",
     "MemberError",
+    "PointFormat",
     "Points",
     "SpatialField",
     "WarpedBoxes",
@@ -29,5 +39,6 @@ __all__ = [
     "guide_of",
     "kind_of",
     "parse_fields",
+    "warn_if_absent",
     "warp_labels",
 ]

@@ -2,129 +2,199 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, NamedTuple, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from foveal._choices import BoxFormat
-from foveal.pipeline.fields._rows import check_rows, check_rows_source, read_rows, write_rows
+from foveal._choices import BoxFormat, Frame
+from foveal.pipeline.fields._frame import in_fractions, in_pixels, settled, wrong_frame, wrong_size
+from foveal.pipeline.fields._members import MemberError
 from foveal.pipeline.fields._spatial_field import SpatialField
+from foveal.pipeline.fields._warped_boxes import ImageBoxes, LabelledBoxes, WarpedBoxes, labels_as_tensors
+from foveal.pipeline.fields.formats import (
+    BOX_MEMBERS,
+    BoxSource,
+    LabelName,
+    LabelReader,
+    NewBoxes,
+    box_source,
+    check_rows,
+    corners_of,
+    is_source,
+    rows_of,
+    usual_form,
+)
 from foveal.pipeline.flow import to_device
 from foveal.sampler import ZoomNeeds, warp_boxes
-
-
-class WarpedBoxes(NamedTuple):
-    """The boxes of a batch in its zoomed images; unpacks as ``boxes, kept``."""
-
-    boxes: list[Tensor]
-    """For each image (k, 4) float32: (x0, y0, x1, y1) in pixels of the zoomed image, clipped to it, those left of which it shows something."""
-
-    kept: list[Tensor]
-    """For each image the (k,) int64 indices of these among the boxes of the original, to pick their other labels by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Boxes(SpatialField):
     """Boxes that follow the zoom, given among the ``fields`` of a :class:`ZoomLoader`.
 
-    In the shard: rows of four in pixels of the upright original (after EXIF orientation), all of which is
-    (0, 0, width, height). None is an empty list.
+    In the shard: boxes of the upright original (after EXIF orientation), in pixels, all of which is (0, 0, width, height),
+    or in fractions. A box that is null or NaN is absent; all are if there is nothing at the end of the path.
+    ``docs/labels.md`` has a table of label formats.
 
     In the batch: :class:`WarpedBoxes`, the tightest boxes around what becomes of these (see
-    :func:`foveal.sampler.warp_boxes`), always as (x0, y0, x1, y1).
+    :func:`foveal.sampler.warp_boxes`), always as (x0, y0, x1, y1) in pixels; with ``labels`` :class:`LabelledBoxes`.
 
     Attributes:
-        source: Where they are: a member, and after a colon the dotted path into its JSON, such as ``"json:boxes"``; or an
-            ``npy`` member of shape (n, 4).
-        format: What a row is: ``"xyxy"`` (x0, y0, x1, y1), ``"xywh"`` (x0, y0, width, height) as in COCO, or
-            ``"cxcywh"`` (x and y of the centre, width, height).
+        source: Where they are. ``"json:boxes"``: a list of rows in a JSON member, by a dotted path.
+            ``"json:annotations[].bbox"``: one box in each item of a list. ``"npy"``: an array (n, 4). ``"txt"``: YOLO's
+            lines; a sample without this member has no boxes. ``"xml"``: Pascal VOC. Or a function that returns an array
+            (n, 4), given the sample's members: a dict of bytes by extension.
+        format: What a row is: ``"xyxy"`` (x0, y0, x1, y1), the default; ``"xywh"`` (x0, y0, width, height), as in COCO;
+            ``"cxcywh"`` (x and y of the centre, width, height), as in YOLO, the default of ``"txt"``. For ``"xyxy"`` a box
+            in JSON may also be points around which it lies: two corners, or a polygon.
+        frame: What numbers count: ``"pixel"``, the default, or ``"fraction"`` of the image, the default of ``"txt"``.
+        labels: What belongs to each box, and stays or leaves with it: the name of an entry beside it (in its item of the
+            list, or in VOC's ``object``; beside a list of rows, another list of as many), or the number of a column, from 0
+            (in YOLO's lines 0 is the class; in rows of more than four numbers 4 is the first after the box). Or several.
 
     Raises:
-        ValueError: ``source`` or ``format`` is nothing of the kind.
+        ValueError: An argument is nothing of the kind.
 
     Example:
-        >>> fields = ("image", "json", Boxes("json:boxes"))
-        >>> for images, labels, (boxes, kept) in ZoomLoader("coins.tar", zoom, batch_size=4, fields=fields):
-        ...     names = [[label["labels"][k] for k in each] for label, each in zip(labels, kept)]
+        >>> boxes = Boxes("json:annotations[].bbox", format="xywh", labels="category_id")
+        >>> for images, (boxes, kept, labels) in ZoomLoader("coco.tar", zoom, batch_size=4, fields=("image", boxes)):
+        ...     targets = [{"boxes": b, "labels": ids} for b, ids in zip(boxes, labels["category_id"])]
     """
 
-    source: str
+    source: str | LabelReader
     _: KW_ONLY
-    format: BoxFormat = "xyxy"
+    format: BoxFormat | None = None
+    frame: Frame | None = None
+    labels: LabelName | tuple[LabelName, ...] = ()
 
     def __post_init__(self) -> None:
-        check_rows_source(self.source)
-        if self.format not in get_args(BoxFormat):
-            raise ValueError(f"format must be one of {', '.join(get_args(BoxFormat))}, got {self.format!r}.")
+        if not is_source(self.source, BOX_MEMBERS):
+            raise ValueError(
+                "source must be a json member with a path to the boxes in it, such as 'json:boxes' or "
+                "'json:annotations[].bbox', an npy, txt or xml member, or a function of the members, "
+                f"got {self.source!r}."
+            )
+        box_format, frame = usual_form(self.source)
+        self._settle("format", box_format, get_args(BoxFormat))
+        self._settle("frame", frame, get_args(Frame))
+        labels = (self.labels,) if isinstance(self.labels, str | int) else tuple(self.labels)
+        if not all(isinstance(name, str) or name >= 0 for name in labels) or len(set(labels)) < len(labels):
+            raise ValueError(f"labels must be names or numbers of columns, each once, got {self.labels!r}.")
+        object.__setattr__(self, "labels", labels)
 
-    def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Tensor:
-        """Return a sample's boxes as (x0, y0, x1, y1) in pixels of its original."""
+    def _settle(self, name: str, usual: str, choices: Sequence[str]) -> None:
+        value = getattr(self, name)
+        if value not in (None, *choices):
+            raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
+        object.__setattr__(self, name, value or usual)
+
+    @property
+    def _form(self) -> tuple[BoxFormat, Frame]:
+        return cast("BoxFormat", self.format), cast("Frame", self.frame)
+
+    @property
+    def _names(self) -> tuple[LabelName, ...]:
+        return cast("tuple[LabelName, ...]", self.labels)
+
+    @property
+    def _source(self) -> BoxSource:
+        return box_source(self.source, *self._form)
+
+    def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> ImageBoxes:
+        """Return a sample's boxes in the frame that they are in."""
         del max_pixels
-        rows = read_rows(self.source, 4, members)
+        table = self._source.read(members, self._names)
+        unknown = [name for name in self._names if name not in table.labels]
+        if unknown:
+            raise MemberError(f"{self.name} has columns by numbers only, and labels name: {unknown[0]!r}")
+        corners = self._corners(table.rows)
+        places = np.flatnonzero(~np.isnan(table.rows).all(axis=1))
+        labels = {name: [values[k] for k in places] for name, values in table.labels.items()}
+        return ImageBoxes(torch.from_numpy(corners[places]), torch.from_numpy(places), labels, table.size)
+
+    def _corners(self, rows: Any) -> Any:
+        box_format, _ = self._form
         with np.errstate(over="ignore", invalid="ignore"):
-            corners = self._corners(rows).astype(np.float32)
-        check_rows(self.source, "is not finite", rows, ~np.isfinite(corners).all(axis=1))
-        fault = "has exchanged corners" if self.format == "xyxy" else "has a negative width or height"
-        check_rows(self.source, fault, rows, (corners[:, :2] > corners[:, 2:]).any(axis=1))
-        return torch.from_numpy(corners)
+            corners = corners_of(rows, box_format).astype(np.float32)
+        absent = np.isnan(rows).all(axis=1)
+        check_rows(self.name, "is not finite", rows, ~np.isfinite(corners).all(axis=1) & ~absent)
+        fault = "has exchanged corners" if box_format == "xyxy" else "has a negative width or height"
+        check_rows(self.name, fault, rows, (corners[:, :2] > corners[:, 2:]).any(axis=1))
+        return corners
+
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        """Say whether a sample has no place for boxes at all, be it an empty list."""
+        return self._source.is_absent(members)
+
+    def misfit(self, label: ImageBoxes, size: tuple[int, int]) -> str | None:
+        """Say if these boxes are in another frame, or those of another image."""
+        return wrong_frame(self.name, label.corners, self._form[1], size) or wrong_size(
+            self.name, label.size, self._form[1], size
+        )
+
+    def in_pixels(self, label: ImageBoxes, size: tuple[int, int]) -> Tensor:
+        """Return boxes (k, 4), (x0, y0, x1, y1), in pixels of an upright original of this (height, width)."""
+        return in_pixels(label.corners, self._form[1], size)
+
+    def in_fractions(self, label: ImageBoxes, size: tuple[int, int]) -> Tensor:
+        """Return boxes (k, 4), (x0, y0, x1, y1), as fractions of an upright original of this (height, width)."""
+        return in_fractions(label.corners, self._form[1], size)
 
     def warp(
         self,
-        labels: Sequence[Tensor],
+        labels: Sequence[ImageBoxes],
         grid: Tensor,
         sizes: Sequence[tuple[int, int]],
         *,
         views: Tensor | None = None,
-    ) -> WarpedBoxes:
+    ) -> WarpedBoxes | LabelledBoxes:
         """Return the boxes in pixels of the zoomed images."""
-        return WarpedBoxes(
-            *warp_boxes([to_device(label, grid.device) for label in labels], grid, sizes, views=views)
+        corners = [self.in_pixels(*pair) for pair in zip(labels, sizes, strict=True)]
+        boxes, kept = warp_boxes([to_device(each, grid.device) for each in corners], grid, sizes, views=views)
+        boxes = [settled(each) for each in boxes]
+        left = [indices.tolist() for indices in kept] if self._names else []
+        places = [to_device(each.places, k.device)[k] for each, k in zip(labels, kept, strict=True)]
+        if not self._names:
+            return WarpedBoxes(boxes, places)
+        beside = {
+            name: [
+                [each.labels[name][k] for k in indices] for each, indices in zip(labels, left, strict=True)
+            ]
+            for name in self._names
+        }
+        return LabelledBoxes(boxes, places, beside)
+
+    def join(self, parts: Sequence[WarpedBoxes | LabelledBoxes]) -> WarpedBoxes | LabelledBoxes:
+        """Return one pair of lists for the batch, and labels as tensors if they are numbers."""
+        boxes = [each for part in parts for each in part.boxes]
+        kept = [each for part in parts for each in part.kept]
+        if not self._names:
+            return WarpedBoxes(boxes, kept)
+        labelled = cast("Sequence[LabelledBoxes]", parts)
+        values = {name: [each for part in labelled for each in part.labels[name]] for name in self._names}
+        return LabelledBoxes(
+            boxes, kept, {name: labels_as_tensors(each, boxes) for name, each in values.items()}
         )
 
-    def join(self, parts: Sequence[WarpedBoxes]) -> WarpedBoxes:
-        """Return one pair of lists for the batch."""
-        return WarpedBoxes(
-            [boxes for part in parts for boxes in part.boxes],
-            [kept for part in parts for kept in part.kept],
-        )
-
-    def of_sample(self, value: WarpedBoxes, index: int) -> WarpedBoxes:
+    def of_sample(self, value: WarpedBoxes | LabelledBoxes, index: int) -> ImageBoxes:
         """Return the boxes of one image, and which of the original's they are."""
-        return WarpedBoxes([value.boxes[index].cpu()], [value.kept[index].cpu()])
+        return ImageBoxes(value.boxes[index].cpu(), value.kept[index].cpu(), {})
 
-    def write(self, members: Mapping[str, bytes], label: WarpedBoxes) -> dict[str, bytes]:
-        """Return the member with these boxes; in JSON also a list ``<name>_kept``: which of the original's they are."""
-        rows = self._rows(label.boxes[0].numpy())
-        return write_rows(self.source, members, rows, kept=self.kept(label))
+    def write(
+        self, members: Mapping[str, bytes], label: ImageBoxes, size: tuple[int, int]
+    ) -> dict[str, bytes]:
+        """Return the member with these boxes."""
+        box_format, frame = self._form
+        corners = label.corners if frame == "pixel" else in_fractions(label.corners, "pixel", size)
+        new = NewBoxes(rows_of(corners.numpy(), box_format), label.places.tolist(), self._names, size)
+        return self._source.write(members, new)
 
-    def kept(self, label: WarpedBoxes) -> list[int]:
+    def kept(self, label: ImageBoxes) -> list[int]:
         """Return which of the original's boxes the zoomed image shows."""
-        indices: list[int] = label.kept[0].tolist()
-        return indices
-
-    def _rows(self, corners: Any) -> Any:
-        """The inverse of ``_corners``."""
-        low, high = corners[:, :2], corners[:, 2:]
-        match self.format:
-            case "xyxy":
-                return corners
-            case "xywh":
-                return np.concatenate([low, high - low], axis=1)
-            case "cxcywh":
-                return np.concatenate([(low + high) / 2, high - low], axis=1)
-
-    def _corners(self, rows: Any) -> Any:
-        first, second = rows[:, :2], rows[:, 2:]
-        match self.format:
-            case "xyxy":
-                corners = first, second
-            case "xywh":
-                corners = first, first + second
-            case "cxcywh":
-                corners = first - second / 2, first + second / 2
-        return np.concatenate(corners, axis=1)
+        places: list[int] = label.places.tolist()
+        return places
 
 
 def guide_of(needs: ZoomNeeds) -> Boxes | None:

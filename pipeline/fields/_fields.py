@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from foveal.pipeline.fields._absences import Absences
+from foveal.pipeline.fields._boxes import Boxes
 from foveal.pipeline.fields._members import (
     MemberError,
     alternatives,
@@ -75,20 +76,22 @@ class Fields:
     Attributes:
         names: As the user wrote them.
         image: Member extensions that may hold the image, the first that is there counts.
-        guide: Boxes that the zoom is to be told; read with the others, and delivered only where ``names`` has them.
+        guide: Boxes that the zoom asks for; read with the others, and delivered only if ``names`` has them.
+        absences: Watches for labels that no sample has.
     """
 
     names: tuple[Field, ...]
     image: tuple[str, ...]
-    guide: SpatialField | None = None
+    guide: Boxes | None = None
+    absences: Absences = field(default_factory=Absences, compare=False, repr=False)
 
     @property
     def members(self) -> frozenset[str] | None:
         """Every member that may be needed of a sample; None for all that it has."""
-        if "__members__" in self.names:
+        named = [_extensions(name) for name in self._read if name not in OWN_FIELDS]
+        if "__members__" in self.names or None in named:
             return None
-        named = (_extensions(name) for name in self._read if name not in OWN_FIELDS)
-        return frozenset(extension for names in named for extension in names)
+        return frozenset(extension for names in named for extension in names or ())
 
     @property
     def spatial(self) -> tuple[SpatialField, ...]:
@@ -111,13 +114,14 @@ class Fields:
 
     def located(
         self, members: Mapping[str, bytes], *, max_pixels: int | None = None
-    ) -> dict[SpatialField, Tensor]:
+    ) -> dict[SpatialField, Any]:
         """Return the labels that follow the zoom, as they lie in the original; masks of at most so many pixels."""
-        located: dict[SpatialField, Tensor] = {}
-        for field in self._read:
-            if isinstance(field, SpatialField):
-                with _read_for(field_name(field)):
-                    located[field] = field.read(members, max_pixels=max_pixels)
+        located: dict[SpatialField, Any] = {}
+        for name in self._read:
+            if isinstance(name, SpatialField):
+                with _read_for(field_name(name)):
+                    located[name] = name.read(members, max_pixels=max_pixels)
+                self.absences.note(name, members)
         return located
 
     @property
@@ -127,7 +131,7 @@ class Fields:
 
     def field_with(self, extension: str) -> str:
         """Return the name of a field that reads this member, as :func:`field_name` gives it."""
-        named = (name for name in self._read if extension in _extensions(name))
+        named = (name for name in self._read if extension in (_extensions(name) or ()))
         return next(map(field_name, named), "__members__")
 
     @property
@@ -144,7 +148,7 @@ class Fields:
         return isinstance(name, str) and name not in OWN_FIELDS and _extensions(name) == self.image
 
 
-def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) -> Fields:
+def parse_fields(fields: Sequence[Field], *, guide: Boxes | None = None) -> Fields:
     """Check the fields that a user asks for.
 
     The image is ``"image"`` or a member of an image's extension. If there is none, it is a member whose extension ends with
@@ -156,8 +160,8 @@ def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) 
             ``"cls;txt"``, labels that follow the zoom (``Boxes``, ``Points``, ``Mask``), and the loader's own:
             ``__key__``, ``__url__``, ``__index__``, ``__members__``, ``__size__``, ``__valid__``, ``__grid__``,
             ``__saliency__``, ``__view__``.
-        guide: Boxes that the zoom itself asks for. Where ``fields`` has those of the same source, they are meant: it
-            says what four numbers of a box are.
+        guide: Boxes that the zoom itself asks for. If ``fields`` has those of the same source, they are meant: they say
+            what the four numbers of a box are.
 
     Raises:
         ValueError: A field that is unknown or named twice, or not exactly one image.
@@ -176,7 +180,7 @@ def parse_fields(fields: Sequence[Field], *, guide: SpatialField | None = None) 
             'as "tif" or "left.jpg", and ask for other images by "__members__".'
         )
     of_guide = (name for name in names if guide is not None and _is_same_place(name, guide))
-    return Fields(names=names, image=_extensions(images[0]), guide=next(of_guide, guide))
+    return Fields(names=names, image=_of_member(images[0]), guide=next(of_guide, guide))
 
 
 def field_name(field: Field) -> str:
@@ -186,7 +190,7 @@ def field_name(field: Field) -> str:
         The extensions of a plain field, such as ``"jpg;jpeg;png;webp"`` for ``"image"``; for labels that follow the zoom the
         expression that makes them.
     """
-    return repr(field) if isinstance(field, SpatialField) else ";".join(_extensions(field))
+    return repr(field) if isinstance(field, SpatialField) else ";".join(_extensions(field) or ())
 
 
 @contextmanager
@@ -216,13 +220,13 @@ def _is_known(name: Field) -> bool:
     return bool(name) and (not name.startswith("__") or name in OWN_FIELDS)
 
 
-def _is_same_place(name: Field, guide: SpatialField) -> TypeGuard[SpatialField]:
-    return isinstance(name, type(guide)) and name.source == guide.source
+def _is_same_place(name: Field, guide: Boxes) -> TypeGuard[Boxes]:
+    return isinstance(name, Boxes) and name.source == guide.source
 
 
 def _images(names: Sequence[Field]) -> list[str]:
     """Return the fields that are the image, by the first of these rules that finds any."""
-    members = {name: _extensions(name) for name in names if isinstance(name, str) and name not in OWN_FIELDS}
+    members = {name: _of_member(name) for name in names if isinstance(name, str) and name not in OWN_FIELDS}
     rules = (
         lambda extension: extension in _IMAGE_EXTENSIONS,
         lambda extension: kind_of(extension) in _IMAGE_EXTENSIONS,
@@ -233,7 +237,10 @@ def _images(names: Sequence[Field]) -> list[str]:
     return next(filter(None, found), [])
 
 
-def _extensions(name: Field) -> tuple[str, ...]:
-    if isinstance(name, SpatialField):
-        return name.extensions
+def _extensions(name: Field) -> tuple[str, ...] | None:
+    """Return the members that may hold a field; None for any."""
+    return name.extensions if isinstance(name, SpatialField) else _of_member(name)
+
+
+def _of_member(name: str) -> tuple[str, ...]:
     return alternatives(IMAGE if name == "image" else name)

@@ -46,7 +46,7 @@ class Mask(SpatialField):
 
     def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Tensor:
         """Return a sample's mask (height, width), uint8 or int32."""
-        extension = find_member(self.extensions, members)
+        extension = find_member(self._extensions, members)
         try:
             return class_ids_with_pillow(members[extension], max_pixels=max_pixels)
         except DecodeError as error:
@@ -54,6 +54,15 @@ class Mask(SpatialField):
             raise MemberError(
                 f"{extension} {error.reason}", "too_large" if too_large else "bad_label"
             ) from error
+
+    @property
+    def _extensions(self) -> tuple[str, ...]:
+        return alternatives(self.source)
+
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        """Say no: a mask that is missing makes a bad sample."""
+        del members
+        return False
 
     def misfit(self, label: Tensor, size: tuple[int, int]) -> str | None:
         """Refuse another aspect than the image's; rounding to whole pixels may have changed it by less than one."""
@@ -85,9 +94,10 @@ class Mask(SpatialField):
         """Return the mask of one image."""
         return value[index].cpu()
 
-    def write(self, members: Mapping[str, bytes], label: Tensor) -> dict[str, bytes]:
+    def write(self, members: Mapping[str, bytes], label: Tensor, size: tuple[int, int]) -> dict[str, bytes]:
         """Return the member as a grey PNG of these class ids."""
-        return {find_member(self.extensions, members): _encode(label.numpy())}
+        del size
+        return {find_member(self._extensions, members): _encode(label.numpy())}
 
 
 def _encode(ids: Int[np.ndarray, "height width"]) -> bytes:

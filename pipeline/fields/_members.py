@@ -66,13 +66,21 @@ def is_parsed(extension: str) -> bool:
 
 
 def parse_member(name: str, members: Mapping[str, bytes]) -> Any:
-    """Return what a member holds, parsed by its extension; as bytes where that says nothing.
+    """Return what the first of some alternatives holds, parsed by its extension.
 
     Raises:
-        MemberError: It is missing, or holds something else.
+        MemberError: All are missing, or it holds something else.
     """
     extension = find_member(alternatives(name), members)
-    content = members[extension]
+    return parse_content(extension, members[extension])
+
+
+def parse_content(extension: str, content: bytes) -> Any:
+    """Return what a member holds, parsed by its extension; as bytes if that says nothing.
+
+    Raises:
+        MemberError: It holds something else.
+    """
     parse, expected = _PARSERS.get(kind_of(extension), (bytes, "bytes"))
     try:
         return parse(content)

@@ -1,73 +1,139 @@
 """Points as a field of the loader."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from typing import NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from foveal.pipeline.fields._rows import check_rows, check_rows_source, read_rows, write_rows
+from foveal._choices import Frame
+from foveal.pipeline.fields._frame import in_fractions, in_pixels, settled, wrong_frame, wrong_size
 from foveal.pipeline.fields._spatial_field import SpatialField
+from foveal.pipeline.fields.formats import (
+    POINT_MEMBERS,
+    LabelReader,
+    PointFormat,
+    PointSource,
+    check_rows,
+    is_source,
+    point_source,
+)
 from foveal.pipeline.flow import to_device
 from foveal.sampler import warp_points
+
+
+class ImagePoints(NamedTuple):
+    """The points of one image."""
+
+    points: Tensor
+    """(n, 2) float32, (x, y); NaN for one that is absent."""
+
+    size: tuple[int, int] | None = None
+    """The (height, width) that the label file says its image has, if it does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Points(SpatialField):
     """Points that follow the zoom, given among the ``fields`` of a :class:`ZoomLoader`.
 
-    In the shard: rows (x, y) in pixels of the upright original (after EXIF orientation), whose upper left corner is
-    (0, 0) and whose first pixel's centre is (0.5, 0.5). None is an empty list.
+    In the shard: points (x, y) of the upright original (after EXIF orientation), in pixels, whose upper left corner is
+    (0, 0) and whose first pixel's centre is (0.5, 0.5), or in fractions. A point is absent if it is null or NaN, or if a
+    third number, its visibility in COCO, is 0. There is none if there is nothing at the end of the path.
+    ``docs/labels.md`` has a table of label formats.
 
     In the batch: for each image a (n, 2) float32 tensor of (x, y) in pixels of the zoomed image, counted likewise, in the
-    same order. A point that it does not show comes out beyond [0, width] x [0, height].
+    same order: persons, shapes or rings of a polygon one after the other. A point that it does not show comes out beyond
+    [0, width] x [0, height]; one that is absent is NaN, so that all others keep their numbers.
 
     Attributes:
-        source: Where they are: a member, and after a colon the dotted path into its JSON, such as ``"json:points"`` or
-            ``"json:face.landmarks"``; or an ``npy`` member of shape (n, 2).
+        source: Where they are. ``"json:points"`` or ``"json:face.landmarks"``: pairs, triples or flat lists of numbers in
+            a JSON member, by a dotted path. ``"json:annotations[].keypoints"``: those of all items of a list. ``"npy"``: an
+            array (n, 2) or (n, 3), or with more axes before. Or a function that returns such an array, given the
+            sample's members: a dict of bytes by extension.
+        format: What a point is in JSON: ``"xy"``, or ``"xyv"`` with a visibility or score. By default the number of
+            numbers tells; a flat list of 6, 12, 18 ... numbers, which may be either, needs it.
+        frame: What numbers count: ``"pixel"`` or ``"fraction"`` of the image.
 
     Raises:
-        ValueError: ``source`` is nothing of the kind.
+        ValueError: An argument is nothing of the kind.
 
     Example:
         >>> loader = ZoomLoader("train.tar", zoom, batch_size=64, fields=("image", Points("json:points")))
         >>> images, points = next(iter(loader))  # (64, 3, 224, 224), and 64 tensors (n, 2)
     """
 
-    source: str
+    source: str | LabelReader
+    _: KW_ONLY
+    format: PointFormat | None = None
+    frame: Frame = "pixel"
 
     def __post_init__(self) -> None:
-        check_rows_source(self.source)
+        if not is_source(self.source, POINT_MEMBERS):
+            raise ValueError(
+                "source must be a json member with a path to the points in it, such as 'json:points' or "
+                "'json:annotations[].keypoints', an npy member, or a function of the members, "
+                f"got {self.source!r}."
+            )
+        if self.format not in (None, *get_args(PointFormat)):
+            raise ValueError(
+                f"format must be one of {', '.join(get_args(PointFormat))}, got {self.format!r}."
+            )
+        if self.frame not in get_args(Frame):
+            raise ValueError(f"frame must be one of {', '.join(get_args(Frame))}, got {self.frame!r}.")
 
-    def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Tensor:
-        """Return a sample's points in pixels of its original."""
+    @property
+    def _source(self) -> PointSource:
+        return point_source(self.source, self.format, self.frame)
+
+    def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> ImagePoints:
+        """Return a sample's points in the frame that they are in."""
         del max_pixels
-        rows = read_rows(self.source, 2, members)
+        rows, size = self._source.read(members)
         with np.errstate(over="ignore"):
             points = rows.astype(np.float32)
-        check_rows(self.source, "is not finite", rows, ~np.isfinite(points).all(axis=1))
-        return torch.from_numpy(points)
+        check_rows(self.name, "is not finite", rows, np.isinf(points).any(axis=1))
+        points[np.isnan(points).any(axis=1)] = np.nan
+        return ImagePoints(torch.from_numpy(points), size)
+
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        """Say whether a sample has no place for points at all, be it an empty list."""
+        return self._source.is_absent(members)
+
+    def misfit(self, label: ImagePoints, size: tuple[int, int]) -> str | None:
+        """Say if these points are in another frame, or those of another image."""
+        return wrong_frame(self.name, label.points, self.frame, size) or wrong_size(
+            self.name, label.size, self.frame, size
+        )
 
     def warp(
         self,
-        labels: Sequence[Tensor],
+        labels: Sequence[ImagePoints],
         grid: Tensor,
         sizes: Sequence[tuple[int, int]],
         *,
         views: Tensor | None = None,
     ) -> list[Tensor]:
         """Return the points in pixels of the zoomed images."""
-        return warp_points([to_device(label, grid.device) for label in labels], grid, sizes, views=views)
+        pixels = [
+            in_pixels(label.points, self.frame, size) for label, size in zip(labels, sizes, strict=True)
+        ]
+        points = [to_device(each, grid.device) for each in pixels]
+        warped = warp_points([each.nan_to_num() for each in points], grid, sizes, views=views)
+        return [torch.where(old.isnan(), old, settled(new)) for old, new in zip(points, warped, strict=True)]
 
     def join(self, parts: Sequence[list[Tensor]]) -> list[Tensor]:
         """Return one list for the batch."""
         return [points for part in parts for points in part]
 
-    def of_sample(self, value: list[Tensor], index: int) -> Tensor:
+    def of_sample(self, value: list[Tensor], index: int) -> ImagePoints:
         """Return the points of one image."""
-        return value[index].cpu()
+        return ImagePoints(value[index].cpu())
 
-    def write(self, members: Mapping[str, bytes], label: Tensor) -> dict[str, bytes]:
+    def write(
+        self, members: Mapping[str, bytes], label: ImagePoints, size: tuple[int, int]
+    ) -> dict[str, bytes]:
         """Return the member with these points."""
-        return write_rows(self.source, members, label.numpy())
+        points = label.points if self.frame == "pixel" else in_fractions(label.points, "pixel", size)
+        return self._source.write(members, points.numpy(), size)

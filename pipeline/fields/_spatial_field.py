@@ -13,36 +13,46 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foveal.pipeline.fields._members import MemberError, alternatives
+from foveal.pipeline.fields._members import MemberError
+from foveal.pipeline.fields.formats import LabelReader, name_of, place_of
 
 
 class SpatialField(ABC):
     """A field of the loader whose values follow the zoom."""
 
     __slots__ = ()
-    source: str
+    source: str | LabelReader
 
     @property
-    def extensions(self) -> tuple[str, ...]:
-        """Member extensions that may hold it, the first that is there counts."""
-        return alternatives(self.source.partition(":")[0])
+    def name(self) -> str:
+        """What messages call it."""
+        return name_of(self.source)
+
+    @property
+    def extensions(self) -> tuple[str, ...] | None:
+        """Member extensions that may hold it, the first that is there counts; None if it may need all members."""
+        return place_of(self.source).extensions if isinstance(self.source, str) else None
 
     @abstractmethod
-    def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Tensor:
-        """Return a sample's label in the frame of its upright original.
+    def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Any:
+        """Return a sample's label, as it lies in its upright original.
 
         Raises:
             MemberError: It is missing, or no such label.
         """
 
-    def misfit(self, label: Tensor, size: tuple[int, int]) -> str | None:  # noqa: ARG002 - coordinates always fit
-        """Say why a label cannot belong to an image of this (height, width), None where it can."""
-        return None
+    @abstractmethod
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        """Say whether a sample has no place for such a label, be it an empty one."""
+
+    @abstractmethod
+    def misfit(self, label: Any, size: tuple[int, int]) -> str | None:
+        """Say why a label cannot belong to an image of this (height, width) in pixels, None if it can."""
 
     @abstractmethod
     def warp(
         self,
-        labels: Sequence[Tensor],
+        labels: Sequence[Any],
         grid: Tensor,
         sizes: Sequence[tuple[int, int]],
         *,
@@ -59,12 +69,13 @@ class SpatialField(ABC):
         """Return one sample's label out of what a batch has, on the CPU."""
 
     @abstractmethod
-    def write(self, members: Mapping[str, bytes], label: Any) -> dict[str, bytes]:
+    def write(self, members: Mapping[str, bytes], label: Any, size: tuple[int, int]) -> dict[str, bytes]:
         """Return the members that change if a sample's label is put where ``read`` takes it from, in the form it had there.
 
         Args:
             members: Of the sample, as they are.
             label: As ``of_sample`` returns it.
+            size: (height, width) of the zoomed image in pixels.
 
         Raises:
             ValueError: That form cannot hold it.
@@ -75,7 +86,7 @@ class SpatialField(ABC):
         return None
 
 
-Located = Mapping[SpatialField, Tensor]
+Located = Mapping[SpatialField, Any]
 """The labels of one sample that lie in its image."""
 
 

@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from foveal.sampler.frames import Images, Views, boxes_in_views, height_and_width, out_of_views
 from foveal.sampler.grids import Family, GridSettings, Padding, unchecked_grid
-from foveal.sampler.saliency import SaliencyNeeds, SaliencyNet
+from foveal.sampler.saliency import SaliencyNeeds, SaliencyNet, softmax_map
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import pixel_format, sample_as
 from foveal.sampler.zooms._checkpoint import VERSION, describe_network, make_network, read_checkpoint
 from foveal.sampler.zooms._grid_setting import GridSetting
-from foveal.sampler.zooms._looked_at import map_of, nan_where_lost
 from foveal.sampler.zooms._zoomed import Zoomed
 
 _FORM = ("mean", "std", "dtype", "channels_last")
@@ -135,9 +134,8 @@ class SaliencySampler(nn.Module):
     @property
     def settings(self) -> dict[str, Any]:
         """All arguments but the saliency network, as plain values."""
-        sizes = {"out_size": self.out_size, "lowres_size": self.lowres_size}
-        own = {"temperature": self.temperature, "antialias": self.antialias}
-        return sizes | self.grid_settings.to_json() | own | {name: getattr(self.form, name) for name in _FORM}
+        own = {name: getattr(self, name) for name in ("out_size", "lowres_size", "temperature", "antialias")}
+        return own | self.grid_settings.to_json() | {name: getattr(self.form, name) for name in _FORM}
 
     @property
     def source_px(self) -> tuple[int, int] | None:
@@ -171,18 +169,16 @@ class SaliencySampler(nn.Module):
                 as fractions of the source's width and height. With views, they are taken into the view.
 
         Returns:
-            The zoomed images, NaN where the saliency network returned NaN or infinity; the grid in the frame of the sources, whatever the views; the saliency in that of the views.
+            The zoomed images; the grid in the frame of the sources, whatever the views; the saliency in that of the views.
 
         Raises:
-            ValueError: Images, views or boxes do not go together, or have another shape, as may the logits; or boxes are given to a
+            ValueError: Images, views or boxes do not go together, or have another shape; or boxes are given to a
                 saliency that takes none, or none to one that does.
         """
         small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
-        logits = self._logits(small, views, boxes)
-        weights = map_of(logits, self.saliency, small.shape[0], self.temperature)
+        weights = softmax_map(self._logits(small, views, boxes), self.temperature)
         grid = out_of_views(unchecked_grid(weights, self.out_size, self.grid_settings), views)
-        pixels = sample_as(images, grid, self.form, antialias=self.antialias)
-        return Zoomed(nan_where_lost(pixels, weights), grid, weights)
+        return Zoomed(sample_as(images, grid, self.form, antialias=self.antialias), grid, weights)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""

@@ -17,3 +17,6 @@ Color = Literal["srgb"]
 
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 """What the four numbers of a box are, as :class:`foveal.pipeline.Boxes` takes it."""
+
+Frame = Literal["pixel", "fraction"]
+"""What the coordinates of a label count, as :class:`foveal.pipeline.Boxes` takes it."""

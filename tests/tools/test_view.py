@@ -87,13 +87,24 @@ def test_bad_samples_make_room(tmp_path, capsys):
     assert f"Not shown: {url}: 8: image is nothing that DALI or Pillow knows" in printed
     assert "2 of 9 samples" in printed
     with pytest.raises(SampleError, match=r"s\.tar: 0: member is missing: there is no jpg"):
-        view_rows(Shards(url), 3, choose_zoom(32, "spectral"), Boxes("json:detections"))
+        view_rows(Shards(url), 3, choose_zoom(32, "spectral"), Boxes("json"))
 
 
-def test_boxes_that_are_not_there(shard):
+def test_boxes_that_are_something_else(shard):
     """The sample is named."""
-    with pytest.raises(ShardError, match=re.escape(f"{shard}: 0: json has no detections")):
-        view_row(Shards(shard), 0, choose_zoom(32, "spectral"), Boxes("json:detections"))
+    with pytest.raises(ShardError, match=re.escape(f"{shard}: 0: json is not (n, 4) numbers: ")):
+        view_row(Shards(shard), 0, choose_zoom(32, "spectral"), Boxes("json"))
+
+
+def test_boxes_that_no_sample_has(shard, tmp_path):
+    """Are warned of, and the sheet is drawn without."""
+    with pytest.warns(
+        UserWarning, match="json detections is absent in all of 5 samples, the last of which has json "
+    ):
+        view_shards(
+            [shard], choose_zoom(32, "spectral"), out=tmp_path / "a.png", boxes=Boxes("json:detections")
+        )
+    assert (tmp_path / "a.png").stat().st_size
 
 
 @pytest.mark.parametrize("whole", [True, False])

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from foveal._choices import Color, Family
+from foveal._choices import BoxFormat, Color, Family, Frame
 from foveal.tools.console.choices import MAX_PIXELS, Amp
 
 _URLS = "Shards: paths, URLs or patterns, e.g. 'train-{000000..000146}.tar' or 's3://bucket/*.tar'."
@@ -59,7 +59,20 @@ _FAMILY = (
 )
 FamilyOption = Annotated[Family | None, typer.Option(help=_FAMILY, show_default=FROM_CHECKPOINT + "kernel")]
 TrainFamily = Annotated[Family, typer.Option(help=_FAMILY)]
-BOX_FORMAT = "Meaning of a box's four numbers: two corners, corner and size, or centre and size, in pixels."
+BoxFormatOption = Annotated[
+    BoxFormat | None,
+    typer.Option(
+        help="Meaning of a box's four numbers: two corners, corner and size, or centre and size.",
+        show_default="xyxy; cxcywh for txt",
+    ),
+]
+BoxFrameOption = Annotated[
+    Frame | None,
+    typer.Option(
+        help="Unit of a box's numbers: pixels of the upright original, or fractions of its width and height.",
+        show_default="pixel; fraction for txt",
+    ),
+]
 _TEMPERATURE = "Softmax temperature of the saliency; lower values zoom harder."
 Temperature = Annotated[float | None, typer.Option(help=_TEMPERATURE, show_default=FROM_CHECKPOINT + "0.5")]
 TrainTemperature = Annotated[float, typer.Option(help=_TEMPERATURE)]

@@ -12,8 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from foveal.pipeline import Boxes, DecodeError
-from foveal.pipeline.fields import warp_labels
-from foveal.sampler import UniformSampler
+from foveal.sampler import UniformSampler, warp_boxes
 from foveal.shards import ShardError, Shards
 from foveal.tools.explore._settings import Settings, Source
 from foveal.tools.pictures.originals import read_boxes, read_originals
@@ -81,7 +80,9 @@ class Looker:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._shards = Shards(source.urls)
-        self._boxes = Boxes(source.boxes, format=source.box_format) if source.boxes else None
+        self._boxes = None
+        if source.boxes:
+            self._boxes = Boxes(source.boxes, format=source.box_format, frame=source.box_frame)
         self._kept: OrderedDict[int, Original] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -106,18 +107,15 @@ class Looker:
             if getattr(zoom, "boxes_from", None) is not None:
                 told["boxes"] = [original.boxes / torch.tensor([width, height, width, height])]
             zoomed = zoom([original.image], **told)
-        field = self._boxes or Boxes("json:boxes")
-        seen = warp_labels([field], [{field: original.boxes}], zoomed.grid, [(height, width)], views=views)[
-            field
-        ]
+        [seen], [kept] = warp_boxes([original.boxes], zoomed.grid, (height, width), views=views)
         return Look(
             original,
             zoomed.images[0],
             uniform.images[0],
             zoomed.grid[0].numpy(),
             zoomed.saliency[0, 0].numpy(),
-            seen.boxes[0].numpy(),
-            seen.kept[0].tolist(),
+            seen.numpy(),
+            kept.tolist(),
         )
 
     def _views(self, number: int, settings: Settings, size: tuple[int, int]) -> Tensor | None:
@@ -141,7 +139,10 @@ class Looker:
             [image] = read_originals(self._shards, [number])
         except DecodeError as error:
             raise ShardError(sample.url, sample.key, str(error)) from error
-        boxes = torch.zeros(0, 4) if self._boxes is None else read_boxes(sample, self._boxes)
+        height, width, _ = image.shape
+        boxes = torch.zeros(0, 4)
+        if self._boxes is not None:
+            boxes = read_boxes(sample, self._boxes, (height, width)).corners
         small = Image.fromarray(image.numpy())
         small.thumbnail((SHOWN_PX, SHOWN_PX), Image.Resampling.BOX, reducing_gap=2.0)
         return Original(sample.key, image, np.asarray(small), boxes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from foveal.pipeline import Augment, BoxFormat
+from foveal.pipeline import Augment, BoxFormat, Frame
 from foveal.sampler import Family, SaliencySampler, UniformSampler
 from foveal.tools.console.choose_zoom import choose_zoom
 
@@ -19,13 +19,15 @@ class Source:
     Attributes:
         urls: The shards.
         boxes: Where each sample's boxes are, such as ``"json:boxes"``; None for none.
-        box_format: What the four numbers of a box are.
+        box_format: What the four numbers of a box are; None for what such boxes usually are.
+        box_frame: What these numbers count; likewise.
         checkpoint: A file that ``foveal train`` wrote; None for none.
     """
 
     urls: tuple[str, ...]
     boxes: str | None = None
-    box_format: BoxFormat = "xyxy"
+    box_format: BoxFormat | None = None
+    box_frame: Frame | None = None
     checkpoint: Path | None = None
 
     @property
@@ -129,7 +131,9 @@ class Settings:
         if self.saliency != "uniform":
             words += [word for name, value in self._in_full.items() for word in _option(name, value)]
         if source.boxes is not None:
-            words += ["--boxes", source.boxes, "--box-format", source.box_format]
+            words += ["--boxes", source.boxes]
+            forms = {"box_format": source.box_format, "box_frame": source.box_frame}
+            words += [word for name, value in forms.items() if value for word in _option(name, value)]
         return shlex.join([*words, "--decode", "dali", "--format", "png"])
 
 

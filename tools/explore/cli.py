@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from foveal._choices import BoxFormat
-from foveal.tools.console.options import BOX_FORMAT, Urls
+from foveal.tools.console.options import BoxFormatOption, BoxFrameOption, Urls
 
 
 def explore(
@@ -25,7 +24,8 @@ def explore(
         str | None,
         typer.Option(help="Where each sample's boxes are, e.g. json:boxes: drawn, and offered as saliency."),
     ] = None,
-    box_format: Annotated[BoxFormat, typer.Option(help=BOX_FORMAT)] = "xyxy",
+    box_format: BoxFormatOption = None,
+    box_frame: BoxFrameOption = None,
     host: Annotated[
         str,
         typer.Option(
@@ -47,5 +47,5 @@ def explore(
     console = Console(soft_wrap=True, highlight=False, markup=False)
     shards = packed(urls, console=console)
     console.print(f"The page: http://{host}:{port}  (Ctrl-C ends it)")
-    source = Source(tuple(shards), boxes, box_format, saliency)
+    source = Source(tuple(shards), boxes, box_format, box_frame, saliency)
     serve(source, host=host, port=port, open_browser=open_browser)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from foveal.pipeline import Boxes, decode
+from foveal.pipeline import decode
 from foveal.pipeline.fields import alternatives
 from foveal.sampler import UniformSampler, ZoomRecord
 from foveal.sampler.zooms import map_from_json
@@ -75,8 +75,7 @@ def _patch_row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> She
 def _row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> SheetRow:
     [original] = read_originals(originals, [ordinal], image=job.recipe.image, rule=job.recipe.rule)
     height, width, _ = original.shape
-    kept = json.loads(zoomed.members[RECORD])
-    record = ZoomRecord.from_json(kept)
+    record = ZoomRecord.from_json(json.loads(zoomed.members[RECORD]))
     grid = record.grid()[0].numpy()
     facts = (
         zoomed.key,
@@ -90,19 +89,21 @@ def _row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> SheetRow:
         uniform=as_picture(UniformSampler(record.out_size)([original]).images[0]),
         zoomed=_pixels(job, zoomed.members)[0],
         caption="   ".join(facts),
-        **_boxes(job, originals[ordinal], zoomed, kept),
+        **_boxes(job, originals[ordinal], zoomed, record),
     )
 
 
-def _boxes(job: Job, original: Sample, zoomed: Sample, record: Mapping[str, Any]) -> dict[str, Any]:
+def _boxes(job: Job, original: Sample, zoomed: Sample, record: ZoomRecord) -> dict[str, Any]:
     """Return the first kind of boxes that followed the zoom, before and after."""
     if not job.recipe.boxes:
         return {}
-    field = Boxes(job.recipe.boxes[0], format=job.recipe.box_format)
+    field = job.recipe.box_fields[0]
+    before = read_boxes(original, field, record.source_size)
+    kept = json.loads(zoomed.members[RECORD])["kept"][field.source]
     return {
-        "boxes": read_boxes(original, field).numpy(),
-        "zoomed_boxes": read_boxes(zoomed, field).numpy(),
-        "kept": record["kept"][field.source],
+        "boxes": before.corners.numpy(),
+        "zoomed_boxes": read_boxes(zoomed, field, record.out_size).corners.numpy(),
+        "kept": [before.places.tolist().index(place) for place in kept],
     }
 
 

@@ -89,7 +89,8 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
         zoom=None if recipe.patches is not None else local_zoom(sample.grid.numpy()),
         bytes=sum(map(len, images)),
     )
-    changed = rewrite_labels(sample.members, sample.labels)
+    height, width = sample.image.shape[-2:]
+    changed = rewrite_labels(sample.members, sample.labels, (height, width))
     return {"__key__": sample.key, **others, **changed, **new}, row
 
 

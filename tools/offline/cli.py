@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from foveal._choices import BoxFormat, DecodeMode
+from foveal._choices import DecodeMode
 from foveal.tools.console.choices import IMAGE, ImageFormat
 from foveal.tools.console.options import (
-    BOX_FORMAT,
     Bands,
+    BoxFormatOption,
+    BoxFrameOption,
     ColorOption,
     FamilyOption,
     FwhmCells,
@@ -61,12 +62,19 @@ def zoom(
     boxes: Annotated[
         list[str] | None,
         typer.Option(
-            help="Boxes to warp with the image, e.g. json:boxes: the entry `boxes` of each sample's json member; may be repeated."
+            help="Boxes to warp with the image, e.g. json:boxes (the entry `boxes` of each sample's json member), json:annotations[].bbox (COCO), xml (Pascal VOC) "
+            "or txt (YOLO); they are written in the same form; may be repeated."
         ),
     ] = None,
-    box_format: Annotated[
-        BoxFormat, typer.Option(help=BOX_FORMAT + " Boxes are written as they are read.")
-    ] = "xyxy",
+    box_format: BoxFormatOption = None,
+    box_frame: BoxFrameOption = None,
+    box_label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What else belongs to each box and leaves with it: the name of an entry beside the boxes, e.g. category_id, or "
+            "the number of a column; may be repeated."
+        ),
+    ] = None,
     points: Annotated[
         list[str] | None,
         typer.Option(
@@ -148,6 +156,7 @@ def zoom(
     """
     from rich.console import Console
 
+    from foveal.pipeline.decode import MAX_PIXELS
     from foveal.tools.console.pixel_options import parse_pixels
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.offline.recipe import Recipe
@@ -170,11 +179,13 @@ def zoom(
         image=image,
         boxes=tuple(boxes or ()),
         box_format=box_format,
+        box_frame=box_frame,
+        box_labels=tuple(int(name) if name.isdecimal() else name for name in box_label or ()),
         points=tuple(points or ()),
         masks=tuple(mask or ()),
         decode=decode,
         rule=parse_pixels(window, bands, color),
-        **({} if max_pixels is None else {"max_pixels": max_pixels}),
+        max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
     )
     options = RunOptions(
         device=device,

@@ -21,7 +21,7 @@ from foveal.pipeline.decode import (
     describe_decoder,
     describe_formats,
 )
-from foveal.pipeline.fields import IMAGE, BoxFormat, SpatialField, alternatives, kind_of
+from foveal.pipeline.fields import IMAGE, BoxFormat, Frame, LabelName, SpatialField, alternatives, kind_of
 from foveal.sampler import SaliencySampler
 from foveal.sampler.grids import Family
 from foveal.tools.console.choices import ImageFormat
@@ -45,7 +45,9 @@ class Recipe:
         min_zoom: Lower bound on local magnification; None for what the file of weights says, or no bound.
         image: The member to zoom, alternatives with ``;``.
         boxes: Where boxes are that follow the zoom, such as ``"json:boxes"``.
-        box_format: What four numbers of a box are, in and out.
+        box_format: What the four numbers of a box are, in and out; None for what the member usually has.
+        box_frame: What these numbers count, in and out; likewise.
+        box_labels: What stands beside boxes and leaves with them; see :class:`foveal.pipeline.Boxes`.
         points: Where points are that follow the zoom.
         masks: Which members are masks of class ids that follow the zoom, each a ``png``.
         max_pixels: The most that an image may have.
@@ -68,7 +70,9 @@ class Recipe:
     min_zoom: float | None = None
     image: str = IMAGE
     boxes: tuple[str, ...] = ()
-    box_format: BoxFormat = "xyxy"
+    box_format: BoxFormat | None = None
+    box_frame: Frame | None = None
+    box_labels: tuple[LabelName, ...] = ()
     points: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
     max_pixels: int = MAX_PIXELS
@@ -117,10 +121,17 @@ class Recipe:
         return 16 if self.format in ("png16", "npy") else 8
 
     @property
+    def box_fields(self) -> tuple[Boxes, ...]:
+        """The boxes that follow the zoom, as fields of a loader."""
+        return tuple(
+            Boxes(source, format=self.box_format, frame=self.box_frame, labels=self.box_labels)
+            for source in self.boxes
+        )
+
+    @property
     def labels(self) -> tuple[SpatialField, ...]:
         """The labels that follow the zoom, as fields of a loader."""
-        boxes = (Boxes(source, format=self.box_format) for source in self.boxes)
-        return (*boxes, *map(Points, self.points), *map(Mask, self.masks))
+        return (*map(Points, self.points), *map(Mask, self.masks), *self.box_fields)
 
     def _second_decoder(self) -> dict[str, str]:
         """What reads the image where it may be of a format that DALI does not read, or not right."""

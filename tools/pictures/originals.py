@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from foveal.pipeline import Boxes, DecodeError, PixelRule, decode
 from foveal.pipeline.decode import PLAIN
-from foveal.pipeline.fields import MemberError, parse_fields
+from foveal.pipeline.fields import ImageBoxes, MemberError, parse_fields
 from foveal.shards import Sample, SampleError, Shards
 
 
@@ -60,16 +60,20 @@ def caption_facts(shards: Shards, ordinal: int) -> list[str]:
     return [sample.key, *([f"label {label.decode()}"] if label else [])]
 
 
-def read_boxes(sample: Sample, boxes: Boxes) -> Float[Tensor, "count 4"]:
-    """Return a sample's boxes as (x0, y0, x1, y1) in pixels of the upright original.
+def read_boxes(sample: Sample, boxes: Boxes, size: tuple[int, int]) -> ImageBoxes:
+    """Return a sample's boxes in pixels of its upright image, of this (height, width).
 
     Raises:
         SampleError: It has none, or they are something else.
     """
     try:
-        return boxes.read(sample.members, max_pixels=None)
+        found = boxes.read(sample.members, max_pixels=None)
     except MemberError as error:
         raise _bad(sample, error) from error
+    reason = boxes.misfit(found, size)
+    if reason is not None:
+        raise _bad(sample, MemberError(reason, field=repr(boxes)))
+    return found._replace(corners=boxes.in_pixels(found, size))
 
 
 def _bad(sample: Sample, error: MemberError) -> SampleError:

@@ -72,8 +72,10 @@ def view_row(
 ) -> SheetRow:
     """Return a row of the sheet: a sample as the zoom shows it, beside its original."""
     [original] = read_originals(shards, [ordinal], image=image, rule=rule)
-    found = torch.zeros(0, 4) if boxes is None else read_boxes(shards[ordinal], boxes)
     height, width, _ = original.shape
+    found = torch.zeros(0, 4)
+    if boxes is not None:
+        found = read_boxes(shards[ordinal], boxes, (height, width)).corners
     with torch.no_grad():
         told = {} if getattr(zoom, "boxes_from", None) is None else {"boxes": [found / _corner(original)]}
         zoomed: Zoomed = zoom([original], **told)

@@ -20,11 +20,23 @@ from tests.pipeline.fields.test_fields import npy
 from tests.pipeline.making import encode
 
 BOX = [[1, 2, 3.5, 8]]
-NO_ROWS = "source must be a json member with a path to the coordinates in it, such as 'json:boxes', or an npy member, got "
+NO_BOXES = (
+    "source must be a json member with a path to the boxes in it, such as 'json:boxes' or 'json:annotations[].bbox', "
+    "an npy, txt or xml member, or a function of the members, got "
+)
+MORE = "json b has rows of {} numbers, and labels must name one that is not of the box, such as labels=(4,): row 0 is "
+NO_POINTS = (
+    "source must be a json member with a path to the points in it, such as 'json:points' or "
+    "'json:annotations[].keypoints', an npy member, or a function of the members, got "
+)
 
 
 def read(field, **members):
-    return field.read({name.replace("_", "."): content for name, content in members.items()}, max_pixels=1000)
+    """The numbers of a label, as a tensor."""
+    label = field.read(
+        {name.replace("_", "."): content for name, content in members.items()}, max_pixels=1000
+    )
+    return label if isinstance(label, torch.Tensor) else label[0]
 
 
 def js(value) -> bytes:
@@ -42,6 +54,10 @@ def js(value) -> bytes:
         (Boxes("boxes.npy"), {"boxes_npy": npy(np.array(BOX, dtype=np.float16))}),
         (Boxes("json:boxes", format="xywh"), {"json": js({"boxes": [[1, 2, 2.5, 6]]})}),
         (Boxes("json:boxes", format="cxcywh"), {"json": js({"boxes": [[2.25, 5, 2.5, 6]]})}),
+        (Boxes("json:boxes"), {"json": js({"boxes": BOX[0]})}),
+        (Boxes("npy"), {"npy": npy(np.array(BOX[0]))}),
+        (Boxes(lambda members: json.loads(members["json"])), {"json": js(BOX)}),
+        (Boxes(lambda members: torch.tensor(json.loads(members["json"]))), {"json": js(BOX)}),
     ],
 )
 def test_boxes_are_read(field, members):
@@ -88,20 +104,42 @@ def test_formats_are_each_others(rows):
 @pytest.mark.parametrize(
     ("field", "content", "reason"),
     [
-        (Boxes("json:boxes"), js({"bbox": []}), "json has no boxes: {'bbox': []}"),
-        (Boxes("json:a.boxes"), js({"a": BOX}), "json has no a.boxes: {'a': [[1, 2, 3.5, 8]]}"),
         (
-            Boxes("json:boxes"),
-            js({"b": [{"name": "x" * 99}] * 99}),
-            "json has no boxes: {'b': [{'name': 'xxxxxxxxxxxx...xxxxxxxxxxxxx'}, {'name': 'x...",
+            Boxes("json:a.boxes"),
+            js({"a": BOX}),
+            "json has a list on the way to a.boxes, and [] must follow its name: {'a': [[1, 2, 3.5, 8]]}",
         ),
-        (Boxes("json:boxes"), js([1]), "json has no boxes: [1]"),
+        (Boxes("json:b.boxes"), js({"b": "x" * 99}), "json has no b.boxes: {'b': 'xxxxxxxxxxxx...xxxxxxxxxxxxx'}"),
+        (Boxes("json:boxes"), js("x"), "json has no boxes: 'x'"),
+        (Boxes("json:a[].boxes"), js({"a": {"boxes": 1}}), "json has no list for a[].boxes: {'a': {'boxes': 1}}"),
+        (Boxes("json:b"), js({"b": "xxxx"}), "json b is not (n, 4) numbers: 'xxxx'"),
+        (
+            Boxes("json:b", format="xywh"),
+            js({"b": [[1, 2], [3, 4]]}),
+            "json b is not (n, 4) numbers: [[1, 2], [3, 4]]",
+        ),
+        (
+            Boxes("json:b"),
+            js({"b": [list(range(8))]}),
+            MORE.format(8) + "[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, ...]",
+        ),
+        (
+            Boxes("json:b", format="cxcywh"),
+            js({"b": [[9, 9, 2, 2, 0.5]]}),
+            MORE.format(5) + "[9.0, 9.0, 2.0, 2.0, 0.5]",
+        ),
+        (Boxes("json:b", labels=5), js({"b": [[1, 2, 3, 4, 5]]}), "json b has no column 5: row 0 is [1.0, 2.0, 3.0, 4.0, 5.0]"),
+        (Boxes("npy", labels="a"), npy(np.array(BOX)), "npy has columns by numbers only, and labels name: 'a'"),
+        (
+            Boxes("json:b", labels="c"),
+            js({"b": BOX, "c": [1, 2]}),
+            "json c is not one entry for each of the boxes: 1 and [1, 2]",
+        ),
+        (Boxes("json:b", labels="c"), js({"b": BOX}), "json c is not one entry for each of the boxes: 1 and None"),
         (Boxes("json:boxes"), b"{", "json is not JSON: b'{'"),
         (Boxes("json:boxes"), b"[" * 10**5, f"json is not JSON: b'{'[' * 40}'..."),
         (Boxes("json:b"), js({"b": [[1, 2, 3]]}), "json b is not (n, 4) numbers: [[1, 2, 3]]"),
-        (Boxes("json:b"), js({"b": [1, 2, 3, 4]}), "json b is not (n, 4) numbers: [1, 2, 3, 4]"),
         (Boxes("json:b"), js({"b": [[]]}), "json b is not (n, 4) numbers: [[]]"),
-        (Boxes("json:b"), js({"b": None}), "json b is not (n, 4) numbers: None"),
         (Boxes("json:b"), js({"b": {"x": 1}}), "json b is not (n, 4) numbers: {'x': 1}"),
         (
             Boxes("json:b"),
@@ -135,12 +173,24 @@ def test_formats_are_each_others(rows):
             js({"b": [[5, 0, 3, -9]]}),
             "json b has a negative width or height: row 0 is [5.0, 0.0, 3.0, -9.0]",
         ),
-        (Points("json:p"), js({"p": BOX}), "json p is not (n, 2) numbers: [[1, 2, 3.5, 8]]"),
+        (Points("json:p"), js({"p": BOX}), "json p is not (n, 2) numbers: [1, 2, 3.5, 8]"),
+        (Points("json:p"), js({"p": {"x": 1}}), "json p is not (n, 2) numbers: {'x': 1}"),
+        (Points("json:p"), js({"p": [[1, 2], "x"]}), "json p is not (n, 2) numbers: [[1, 2], 'x']"),
+        (Points("json:p"), js({"p": [1, True]}), "json p is not (n, 2) numbers: [1, True]"),
+        (Points("json:p"), js({"p": [[1]]}), "json p is not (n, 2) numbers: [1]"),
+        (Points("json:p"), js({"p": [[10**999, 1]]}), f"json p is not (n, 2) numbers: [1{'0' * 17}...{'0' * 19}, 1]"),
+        (Points("json:p"), js({"p": [[[[[[[[[1, 2]]]]]]]]]}), "json p is not (n, 2) numbers: [[1, 2]]"),
+        (
+            Points("json:p"),
+            js({"p": [1, 2, 3, 4, 5, 6]}),
+            "json p may be pairs or triples, and format must say which: [1, 2, 3, 4, 5, 6]",
+        ),
+        (Points("json:p", format="xyv"), js({"p": [1, 2, 3, 4]}), "json p is not (n, 2) numbers: [1, 2, 3, 4]"),
         (Points("json:p"), b'{"p": [[1, Infinity]]}', "json p is not finite: row 0 is [1.0, inf]"),
         (
             Points("x.npy"),
-            npy(np.zeros((2, 3))),
-            "x.npy is not (n, 2) numbers: float64 of shape (2, 3)",
+            npy(np.zeros((2, 5))),
+            "x.npy is not (n, 2) numbers: float64 of shape (2, 5)",
         ),
         (
             Points("x.npy"),
@@ -227,17 +277,34 @@ def test_ids_of_other_files():
     ("make", "message"),
     [
         *(
-            (make, NO_ROWS + f"{value!r}.")
+            (make, NO_BOXES + f"{value!r}.")
             for make, value in [
                 (lambda: Boxes("boxes"), "boxes"),
                 (lambda: Boxes(""), ""),
                 (lambda: Boxes(3), 3),
+                (lambda: Boxes("txt:a"), "txt:a"),
+                (lambda: Boxes("xml;json"), "xml;json"),
+                (lambda: Boxes("json:a[.b"), "json:a[.b"),
+            ]
+        ),
+        *(
+            (make, NO_POINTS + f"{value!r}.")
+            for make, value in [
                 (lambda: Points("json:"), "json:"),
                 (lambda: Points("json:a..b"), "json:a..b"),
                 (lambda: Points("json:a:b"), "json:a:b"),
                 (lambda: Points("npy:a"), "npy:a"),
+                (lambda: Points("txt"), "txt"),
                 (lambda: Points("__size__"), "__size__"),
             ]
+        ),
+        (lambda: Boxes("npy", frame="percent"), "frame must be one of pixel, fraction, got 'percent'."),
+        (lambda: Points("npy", frame=None), "frame must be one of pixel, fraction, got None."),
+        (lambda: Points("npy", format="yx"), "format must be one of xy, xyv, got 'yx'."),
+        (lambda: Boxes("npy", labels=-1), "labels must be names or numbers of columns, each once, got -1."),
+        (
+            lambda: Boxes("npy", labels=("a", "a")),
+            "labels must be names or numbers of columns, each once, got ('a', 'a').",
         ),
         (
             lambda: Boxes("json:boxes", format="yxyx"),

@@ -11,7 +11,9 @@ from PIL import Image, ImageOps
 
 from foveal.pipeline import Boxes, Mask, Points, WarpedBoxes, ZoomLoader
 from foveal.pipeline.fields import _mask
+from foveal.pipeline.fields._warped_boxes import labels_as_tensors
 from foveal.sampler import (
+    BoxSaliency,
     SaliencySampler,
     SpectralSaliency,
     UniformSampler,
@@ -141,7 +143,10 @@ BAD = {
         "mask.png has another shape than the image: 30 × 21 on 100 × 120 pixels (height × width)",
     ),
     "no mask": ({"mask.png": b""}, "mask.png is empty: 0 bytes"),
-    "no boxes": ({"json": {"face": {"points": []}}}, "json has no boxes: {'face': {'points': []}}"),
+    "no boxes": (
+        {"json": {"boxes": "none", "face": {"points": []}}},
+        "json boxes is not (n, 4) numbers: 'none'",
+    ),
     "exchanged": (
         {"json": {"boxes": [[9, 9, 1, 1]], "face": {"points": []}}},
         "json boxes has exchanged corners: row 0 is [9.0, 9.0, 1.0, 1.0]",
@@ -218,6 +223,103 @@ def test_masks_of_full_resolution_are_released(labelled_shard, monkeypatch):
 
         assert batch[1].shape == (13, 16, 16)
         assert [ref() for ref in seen] == [None] * 13
+
+
+def test_labels_stay_beside_their_boxes(write_shard):
+    """Boxes that leave the image take their labels along; numbers come out as tensors, names as lists."""
+    away = [500, 0, 600, 9]
+    samples = [
+        ([[1, 2, 30, 40], away, [9, 9, 20, 20]], [5, 6, 7], ["a", "b", "c"]),
+        ([away], [8], ["d"]),
+        ([], [], []),
+        ([None, [0, 0, 9, 9]], [1, 2], ["e", "f"]),
+    ]
+    url = write_shard(
+        [labelled(k, json={"b": b, "ids": i, "names": n, "s": i}) for k, (b, i, n) in enumerate(samples)]
+    )
+    field = Boxes("json:b", labels=("ids", "names"))
+    with ZoomLoader(url, UniformSampler(16), batch_size=4, fields=("image", field)) as loader:
+        ((_, (boxes, kept, labels)),) = list(loader)
+
+    assert [len(each) for each in boxes] == [2, 0, 0, 1]
+    assert [each.tolist() for each in kept] == [[0, 2], [], [], [1]]
+    assert [each.tolist() for each in labels["ids"]] == [[5, 7], [], [], [2]]
+    assert {each.dtype for each in labels["ids"]} == {torch.int64}
+    assert labels["names"] == [["a", "c"], [], [], ["f"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([[1, 2], []], [torch.tensor([1, 2]), torch.zeros(0, dtype=torch.int64)]),
+        ([[1], [0.5]], [torch.tensor([1.0]), torch.tensor([0.5])]),
+        ([[True], []], [torch.tensor([1]), torch.zeros(0, dtype=torch.int64)]),
+        ([[1], ["a"]], [[1], ["a"]]),
+        ([[1, None]], [[1, None]]),
+        ([[2**70]], [[2**70]]),
+    ],
+)
+def test_labels_as_tensors(values, expected):
+    """If all of the batch are numbers, and hold in 64 bits."""
+    found = labels_as_tensors(values, [torch.zeros(len(each), 4) for each in values])
+
+    assert repr(found) == repr(expected)
+
+
+def test_a_point_that_is_absent_comes_out_as_nan(write_shard):
+    """In its place among the others, which are where they would be without it."""
+    url = write_shard([labelled(0, json={"p": [[10, 20], None, [50, 30]], "q": [[10, 20], [50, 30]]})])
+    zoom = SaliencySampler(16, saliency=SpectralSaliency(), temperature=0.5).requires_grad_(False)
+    fields = ("image", Points("json:p"), Points("json:q"))
+    with ZoomLoader(url, zoom, batch_size=1, fields=fields) as loader:
+        ((_, (points,), (known,)),) = list(loader)
+
+    assert points.isnan().tolist() == [[False] * 2, [True] * 2, [False] * 2]
+    assert torch.equal(points[[0, 2]], known)
+
+
+def test_fractions_are_of_the_upright_image(write_shard):
+    """Of a photograph that is stored turned, whoever decodes it, and of one that is decoded smaller."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    file = encode(picture(0, 300, 400), exif=turned)
+    label = {"boxes": [[0.25, 0.5, 0.5, 1]], "points": [0.25, 0.5]}
+    url = write_shard([{"__key__": "a", "jpg": file, "json": label}])
+    fields = ("image", Boxes("json:boxes", frame="fraction"), Points("json:points", frame="fraction"))
+    for decode in ("dali", "auto"):
+        with ZoomLoader(url, UniformSampler((40, 30)), batch_size=1, fields=fields, decode=decode) as loader:
+            ((_, ((box,), _), (points,)),) = list(loader)
+
+        check_close(box, [[7.5, 20, 15, 40]], 1e-3)
+        check_close(points, [[7.5, 20]], 1e-3)
+
+
+def test_boxes_in_fractions_guide_a_zoom(write_shard):
+    """As the same boxes in pixels do; those that are absent are not told."""
+    pixels = [[20, 30, 50, 60], None]
+    label = {"px": pixels, "fr": [[20 / 90, 30 / 60, 50 / 90, 1], None]}
+    url = write_shard([labelled(0, json=label)])
+    grids = []
+    for field in (Boxes("json:px"), Boxes("json:fr", frame="fraction")):
+        zoom = SaliencySampler(16, saliency=BoxSaliency(field.source), temperature=1.0)
+        with ZoomLoader(url, zoom, batch_size=1, fields=("image", field, "__grid__")) as loader:
+            grids.append(next(iter(loader))[2])
+
+    check_close(grids[0], grids[1], 1e-5)
+    assert (
+        grids[0] - UniformSampler(16)([torch.zeros(60, 90, 3, dtype=torch.uint8)]).grid
+    ).abs().max() > 0.01
+
+
+def test_whole_pixels_stay_whole_where_nothing_is_zoomed(write_shard):
+    """No noise of grids in float32."""
+    label = {"boxes": [[6, 8, 36, 28]], "face": {"points": [[7, 11]]}}
+    url = write_shard([labelled(0, json=label)])
+    with ZoomLoader(url, UniformSampler((60, 90)), batch_size=1, fields=FIELDS) as loader:
+        ((_, ((boxes,), _), (points,), *_),) = list(loader)
+
+    assert boxes.tolist() == [[6, 8, 36, 28]]
+    assert points.tolist() == [[7, 11]]
 
 
 def test_boxes_and_points_from_far_outside(write_shard):

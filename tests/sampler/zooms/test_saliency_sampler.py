@@ -209,8 +209,7 @@ def test_repr(images):
     """Settings and shapes, no pixels."""
     assert (
         "out_size=(8, 8), lowres_size=(128, 128), family='kernel', fwhm_cells=8.0, padding='reflect', "
-        "max_zoom=2.0, min_zoom=None, temperature=1.0, antialias=True"
-        in repr(SaliencySampler(8, max_zoom=2.0))
+        "temperature=1.0, max_zoom=2.0, min_zoom=None" in repr(SaliencySampler(8, max_zoom=2.0))
     )
     assert (
         repr(UniformSampler((4, 5))(images))

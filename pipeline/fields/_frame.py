@@ -1,0 +1,68 @@
+"""The frame of coordinates: pixels of the upright original, or fractions of it; and the one taken for the other."""
+
+import torch
+from torch import Tensor
+
+from foveal._choices import Frame
+
+# Fractions may be rounded, and may overhang the image.
+_ROUNDING = 1e-3
+_OVERHANG = 1.0
+_STEPS = 2**14  # of a pixel: float32 has as many for the widest images
+_FAR = 2**20
+_TINY = 2  # pixels: an image that its fractions would fit
+
+
+def in_pixels(coordinates: Tensor, frame: Frame, size: tuple[int, int]) -> Tensor:
+    """Return coordinates (n, 2 or 4), x first, in pixels of an image of this (height, width)."""
+    return coordinates if frame == "pixel" else coordinates * _extent(coordinates, size)
+
+
+def in_fractions(coordinates: Tensor, frame: Frame, size: tuple[int, int]) -> Tensor:
+    """Return coordinates (n, 2 or 4), x first, as fractions of an image of this (height, width)."""
+    return coordinates if frame == "fraction" else coordinates / _extent(coordinates, size)
+
+
+def wrong_frame(name: str, coordinates: Tensor, frame: Frame, size: tuple[int, int]) -> str | None:
+    """Say why an image's coordinates cannot be of this frame; None if they can.
+
+    All of them in [0, 1], and not all whole: in pixels that would be the one in the corner.
+
+    Args:
+        name: How messages call them.
+        coordinates: (n, 2 or 4); NaN for points that are absent.
+        frame: What they are said to be.
+        size: The (height, width) of the image in pixels.
+    """
+    known = coordinates[~coordinates.isnan().any(dim=1)]
+    if frame == "fraction":
+        outside = ((known < -_OVERHANG) | (known > 1 + _OVERHANG)).any(dim=1)
+        if outside.any():
+            row = known[outside][0].tolist()
+            return f'{name} is beyond fractions of the image, and frame="pixel" is for pixels: one is {row}'
+        return None
+    within = ((known >= -_ROUNDING) & (known <= 1 + _ROUNDING)).all()
+    if len(known) and within and max(size) > _TINY and not torch.equal(known, known.round()):
+        return f'{name} can only be fractions of the image, and needs frame="fraction": one is {known[0].tolist()}'
+    return None
+
+
+def wrong_size(name: str, stated: tuple[int, int] | None, frame: Frame, size: tuple[int, int]) -> str | None:
+    """Say if a label file is about an image of another (height, width) in pixels; None if it is not, or does not say."""
+    if frame == "fraction" or stated is None or stated == size:
+        return None
+    (rows, cols), (height, width) = stated, size
+    return (
+        f"{name} is of an image of another size: {rows} × {cols}, and this one has {height} × {width} pixels "
+        "(height × width)"
+    )
+
+
+def settled(coordinates: Tensor) -> Tensor:
+    """Return coordinates in zoomed images without the noise of grids in float32: whole pixels stay whole if nothing is zoomed."""
+    return torch.where(coordinates.abs() < _FAR, (coordinates * _STEPS).round() / _STEPS, coordinates)
+
+
+def _extent(coordinates: Tensor, size: tuple[int, int]) -> Tensor:
+    height, width = size
+    return coordinates.new_tensor([width, height] * (coordinates.shape[1] // 2))

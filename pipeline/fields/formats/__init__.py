@@ -1,0 +1,31 @@
+"""Files of labels as labelling tools write them: how they are read, and written back."""
+
+from foveal.pipeline.fields.formats._box_file import BoxTable, NewBoxes
+from foveal.pipeline.fields.formats._box_format import corners_of, rows_of
+from foveal.pipeline.fields.formats._box_source import BOX_MEMBERS, BoxSource, box_source, usual_form
+from foveal.pipeline.fields.formats._columns import LabelName
+from foveal.pipeline.fields.formats._numbers import check_rows
+from foveal.pipeline.fields.formats._point_lists import PointFormat
+from foveal.pipeline.fields.formats._point_source import POINT_MEMBERS, PointSource, point_source
+from foveal.pipeline.fields.formats._source import LabelReader, is_source, name_of, place_of
+
+__all__ = [
+    "BOX_MEMBERS",
+    "POINT_MEMBERS",
+    "BoxSource",
+    "BoxTable",
+    "LabelName",
+    "LabelReader",
+    "NewBoxes",
+    "PointFormat",
+    "PointSource",
+    "box_source",
+    "check_rows",
+    "corners_of",
+    "is_source",
+    "name_of",
+    "place_of",
+    "point_source",
+    "rows_of",
+    "usual_form",
+]

@@ -1,0 +1,115 @@
+"""Where boxes come from: a member of one of the kinds that this package reads and writes, or a user's own function."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from foveal._choices import BoxFormat, Frame
+from foveal.pipeline.fields._members import MemberError, find_member, kind_of, shown
+from foveal.pipeline.fields.formats._box_file import BoxFile, BoxTable, NewBoxes
+from foveal.pipeline.fields.formats._columns import LabelName, columns_beside
+from foveal.pipeline.fields.formats._json_document import goes_through_lists
+from foveal.pipeline.fields.formats._json_items import JsonItems
+from foveal.pipeline.fields.formats._json_rows import JsonRows
+from foveal.pipeline.fields.formats._npy_boxes import NpyBoxes
+from foveal.pipeline.fields.formats._numbers import numbers
+from foveal.pipeline.fields.formats._source import LabelReader, Place, name_of, place_of, read_with
+from foveal.pipeline.fields.formats._voc_boxes import VocBoxes
+from foveal.pipeline.fields.formats._yolo_boxes import YoloBoxes
+from foveal.shards.naming import JSON
+
+BOX_MEMBERS = JSON | {"npy", "txt", "xml"}
+"""Kinds of member that may hold boxes."""
+
+
+class BoxSource(Protocol):
+    """Where the boxes of a sample come from, and where they go back to."""
+
+    def read(self, members: Mapping[str, bytes], labels: Sequence[LabelName]) -> BoxTable:
+        """Return a sample's boxes.
+
+        Raises:
+            MemberError: They are missing, or something else.
+        """
+        ...
+
+    def write(self, members: Mapping[str, bytes], new: NewBoxes) -> dict[str, bytes]:
+        """Return the members that change if a sample has these boxes instead."""
+        ...
+
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        """Say whether a sample has no place for boxes at all."""
+        ...
+
+
+def box_source(source: str | LabelReader, box_format: BoxFormat, frame: Frame) -> BoxSource:
+    """Return what reads the boxes that a user names."""
+    if isinstance(source, str):
+        return _OfMember(place_of(source), box_format, frame)
+    return _OfReader(source, box_format, frame)
+
+
+def usual_form(source: str | LabelReader) -> tuple[BoxFormat, Frame]:
+    """Return in which format and frame boxes usually are there."""
+    yolo = isinstance(source, str) and place_of(source).kinds == {"txt"}
+    return ("cxcywh", "fraction") if yolo else ("xyxy", "pixel")
+
+
+@dataclass(frozen=True, slots=True)
+class _OfMember:
+    place: Place
+    format: BoxFormat
+    frame: Frame
+
+    def read(self, members: Mapping[str, bytes], labels: Sequence[LabelName]) -> BoxTable:
+        member = self._member(members)
+        if member is None:
+            return BoxTable(np.empty((0, 4)), {name: [] for name in labels})
+        return self._file(member).read(members[member], labels)
+
+    def write(self, members: Mapping[str, bytes], new: NewBoxes) -> dict[str, bytes]:
+        member = self._member(members)
+        return {} if member is None else {member: self._file(member).write(members[member], new)}
+
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        member = self._member(members)
+        return member is None or not self._file(member).has_boxes(members[member])
+
+    def _member(self, members: Mapping[str, bytes]) -> str | None:
+        """Return the one that is there; None if it may be missing: YOLO writes no file for a picture without objects."""
+        if self.place.kinds == {"txt"} and not set(self.place.extensions) & members.keys():
+            return None
+        return find_member(self.place.extensions, members)
+
+    def _file(self, member: str) -> BoxFile:
+        kinds: dict[str, type[BoxFile]] = {"npy": NpyBoxes, "txt": YoloBoxes, "xml": VocBoxes}
+        in_json = JsonItems if goes_through_lists(self.place.path) else JsonRows
+        kind = kinds.get(kind_of(member), in_json)
+        return kind(member, self.place.path, self.format, self.frame)
+
+
+@dataclass(frozen=True, slots=True)
+class _OfReader:
+    reader: LabelReader
+    format: BoxFormat
+    frame: Frame
+
+    def read(self, members: Mapping[str, bytes], labels: Sequence[LabelName]) -> BoxTable:
+        value = read_with(self.reader, members)
+        rows = np.empty((0, 4)) if value is None else numbers(value)
+        if rows is not None and rows.shape == (0,):
+            rows = np.empty((0, 4))
+        name = name_of(self.reader)
+        if rows is None or rows.ndim != 2 or rows.shape[1] < 4:
+            raise MemberError(f"{name} did not return (n, 4) numbers: {shown(value)}")
+        return BoxTable(rows[:, :4], columns_beside(name, rows, labels, self.format))
+
+    def write(self, members: Mapping[str, bytes], new: NewBoxes) -> dict[str, bytes]:
+        del members, new
+        raise ValueError(f"source must be a member to be written back to, got {name_of(self.reader)}.")
+
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        del members
+        return False

@@ -1,0 +1,20 @@
+"""Coordinates as they are written: what they count, and with how many decimals."""
+
+from typing import Any
+
+import numpy as np
+
+from foveal._choices import Frame
+
+_DECIMALS: dict[Frame, int] = {"pixel": 4, "fraction": 7}
+
+
+def rounded(rows: Any, frame: Frame) -> list[list[float]]:
+    """Return rows of coordinates with as many decimals as matter."""
+    values: list[list[float]] = rows.astype(np.float64).round(_DECIMALS[frame]).tolist()
+    return values
+
+
+def as_word(value: float) -> str:
+    """Return a rounded coordinate as text."""
+    return np.format_float_positional(value, trim="-")

@@ -1,0 +1,148 @@
+"""A JSON document, and paths into it: ``annotations[].bbox`` is the entry ``bbox`` of each item of ``annotations``."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from foveal.pipeline.fields._members import MemberError, parse_content, shown
+
+_ENTRY = re.compile(r"([^.:\[\]]*)((?:\[\])*)")
+_EACH = "[]"
+# Where labelling tools say how large the image is: LabelMe, SA-1B.
+_SIZES = (((), "imageHeight", "imageWidth"), (("image",), "height", "width"))
+
+
+class Slot(NamedTuple):
+    """A place in a document."""
+
+    holder: Any
+    """The dict or list that has it."""
+
+    key: Any
+    """Where in it: ``holder[key]``."""
+
+    value: Any
+    """What is there; None also if nothing is."""
+
+    item: tuple[list[Any], int] | None
+    """Which item of which list the path went through last; None if it went through none."""
+
+    def beside(self, name: str) -> Any:
+        """Return another entry of the dict that has this one, None if there is none."""
+        return self.holder.get(name) if isinstance(self.holder, dict) else None
+
+
+class JsonDocument:
+    """A JSON member, to read from and to write to.
+
+    Args:
+        member: Its extension.
+        content: The whole of it.
+
+    Raises:
+        MemberError: It is not JSON.
+    """
+
+    def __init__(self, member: str, content: bytes) -> None:
+        self._member = member
+        self._root = {"": parse_content(member, content)}
+
+    def slots(self, path: str) -> list[Slot]:
+        """Return the places that a path leads to: one, or with ``[]`` one for each item, none if there is no such list.
+
+        Raises:
+            MemberError: Something else is on the way than the path says.
+        """
+        slots = [Slot(self._root, "", self._root[""], None)]
+        for step in steps_of(path) or ():
+            slots = [found for slot in slots for found in self._step(slot, step, path)]
+        return slots
+
+    def has(self, path: str) -> bool:
+        """Return whether there is something at a path, be it an empty list."""
+        return _is_there(self._root[""], steps_of(path) or ())
+
+    def put(self, slot: Slot, value: Any) -> None:
+        """Put another value into a place."""
+        slot.holder[slot.key] = value
+
+    def remove_items(self, slots: Sequence[Slot]) -> None:
+        """Take the items that these places belong to out of their lists."""
+        for items, index in sorted((slot.item for slot in slots if slot.item), key=lambda item: -item[1]):
+            del items[index]
+
+    def stated_size(self) -> tuple[int, int] | None:
+        """Return the (height, width) that the document says its image has, None if it does not."""
+        for holder, height, width in self._sizes():
+            return int(holder[height]), int(holder[width])
+        return None
+
+    def restate_size(self, size: tuple[int, int]) -> None:
+        """Let the document say another (height, width), if it says one; an image inside it would be another: it goes."""
+        for holder, height, width in self._sizes():
+            holder[height], holder[width] = size
+        document = self._root[""]
+        if isinstance(document, dict) and "imageHeight" in document and document.get("imageData"):
+            document["imageData"] = None
+
+    def encode(self) -> bytes:
+        """Return it as a member holds it."""
+        return json.dumps(self._root[""]).encode()
+
+    def _sizes(self) -> list[tuple[dict[str, Any], str, str]]:
+        found = []
+        for way, height, width in _SIZES:
+            holder = self._root[""]
+            for name in way:
+                holder = holder.get(name) if isinstance(holder, dict) else None
+            if isinstance(holder, dict) and all(_is_length(holder.get(side)) for side in (height, width)):
+                found.append((holder, height, width))
+        return found
+
+    def _step(self, slot: Slot, step: str, path: str) -> list[Slot]:
+        value = slot.value
+        match step, value:
+            case "[]", None:
+                return []
+            case "[]", list():
+                return [Slot(value, k, each, (value, k)) for k, each in enumerate(value)]
+            case "[]", _:
+                fault = f"has no list for {path}"
+            case _, None | dict() | []:
+                return [Slot(value, step, value.get(step) if isinstance(value, dict) else None, slot.item)]
+            case _, list():
+                fault = f"has a list on the way to {path}, and [] must follow its name"
+            case _:
+                fault = f"has no {path}"
+        raise MemberError(f"{self._member} {fault}: {shown(self._root[''])}")
+
+
+def steps_of(path: str) -> tuple[str, ...] | None:
+    """Return the steps of a path, names and ``"[]"``; None if it is no path."""
+    steps: list[str] = []
+    for entry in path.split(".") if path else ():
+        match = _ENTRY.fullmatch(entry)
+        if match is None or not entry:
+            return None
+        steps += [match[1]] if match[1] else []
+        steps += [_EACH] * (len(match[2]) // 2)
+    return tuple(steps)
+
+
+def goes_through_lists(path: str) -> bool:
+    """Return whether a path leads to any number of places."""
+    return _EACH in path
+
+
+def _is_there(value: Any, steps: tuple[str, ...]) -> bool:
+    if not steps:
+        return value is not None
+    step, rest = steps[0], steps[1:]
+    if step == _EACH:
+        return isinstance(value, list) and (not value or any(_is_there(each, rest) for each in value))
+    return isinstance(value, dict) and _is_there(value.get(step), rest)
+
+
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

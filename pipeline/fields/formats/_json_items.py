@@ -1,0 +1,76 @@
+"""Boxes in the items of a JSON list: COCO, SA-1B, LabelMe."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from foveal.pipeline.fields._members import MemberError, shown
+from foveal.pipeline.fields.formats._box_file import BoxFile, BoxTable, NewBoxes
+from foveal.pipeline.fields.formats._columns import LabelName, columns_beside
+from foveal.pipeline.fields.formats._decimals import rounded
+from foveal.pipeline.fields.formats._json_document import JsonDocument, Slot
+from foveal.pipeline.fields.formats._numbers import box_rows, numbers, with_box
+
+_SHAPE = "shape_type"
+# LabelMe's shapes that are around nothing.
+_NO_BOXES = ("point", "points", "line", "linestrip")
+
+
+class JsonItems(BoxFile):
+    """``{"annotations": [{"bbox": [...], "category_id": 3}, ...]}``: what stands beside a box are other entries of its item.
+
+    If LabelMe says so, two points are the centre of a circle and a point on it.
+    """
+
+    __slots__ = ()
+
+    def read(self, content: bytes, labels: Sequence[LabelName]) -> BoxTable:
+        """Return a box for each item; in items without, it is absent."""
+        document = JsonDocument(self.member, content)
+        slots = document.slots(self.path)
+        rows = self._rows(slots)
+        beside: dict[LabelName, list[Any]] = {
+            name: [slot.beside(name) for slot in slots] for name in labels if isinstance(name, str)
+        }
+        return BoxTable(
+            rows[:, :4], beside | columns_beside(self.name, rows, labels, self.format), document.stated_size()
+        )
+
+    def write(self, content: bytes, new: NewBoxes) -> bytes:
+        """Return the document with other boxes; an item whose box leaves, leaves with it."""
+        document = JsonDocument(self.member, content)
+        slots = document.slots(self.path)
+        present = ~np.isnan(self._rows(slots)[:, :4]).all(axis=1)
+        stays = dict(zip(new.places, rounded(new.rows, self.frame), strict=True))
+        for k, row in stays.items():
+            document.put(slots[k], with_box(slots[k].value, row))
+            if slots[k].beside(_SHAPE):
+                slots[k].holder[_SHAPE] = "rectangle"
+        document.remove_items([slot for k, slot in enumerate(slots) if present[k] and k not in stays])
+        document.restate_size(new.size)
+        return document.encode()
+
+    def has_boxes(self, content: bytes) -> bool:
+        """Return whether the document has such a list, and an entry in one of its items."""
+        return JsonDocument(self.member, content).has(self.path)
+
+    def _rows(self, slots: Sequence[Slot]) -> Any:
+        values = [_outline(slot) for slot in slots]
+        rows = box_rows(values, points=self.takes_points)
+        if rows is None:
+            raise MemberError(f"{self.name} is not 4 numbers in each item: {shown(values)}")
+        return rows
+
+
+def _outline(slot: Slot) -> Any:
+    """Return what the box lies around; of LabelMe's circles two corners, of its lines nothing."""
+    kind = slot.beside(_SHAPE)
+    if kind in _NO_BOXES:
+        return None
+    if kind == "circle":
+        ends = numbers(slot.value)
+        if ends is not None and ends.shape == (2, 2):
+            radius = np.hypot(*(ends[1] - ends[0]))
+            return [(ends[0] - radius).tolist(), (ends[0] + radius).tolist()]
+    return slot.value

@@ -1,0 +1,72 @@
+"""Where a label is: a member, perhaps a path into it, or a function of the members."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from foveal.pipeline.fields._members import MemberError, alternatives, kind_of
+from foveal.pipeline.fields.formats._json_document import steps_of
+from foveal.shards.naming import JSON
+
+LabelReader = Callable[[Mapping[str, bytes]], Any]
+"""A function that returns a sample's label, given its members: a dict of bytes by extension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A member, and where in it.
+
+    Attributes:
+        extensions: Of the member: alternatives, the first that is there counts.
+        path: Into its JSON; empty for all of it.
+    """
+
+    extensions: tuple[str, ...]
+    path: str
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What such members hold."""
+        return frozenset(map(kind_of, self.extensions))
+
+
+def place_of(source: str) -> Place:
+    """Return which member a source names, and which place in it."""
+    members, _, path = source.partition(":")
+    return Place(alternatives(members), path)
+
+
+def is_source(source: Any, whole: Collection[str]) -> bool:
+    """Return whether a source names members of these kinds, or JSON with a path in it, or is a function.
+
+    Args:
+        source: What a user gave.
+        whole: Kinds of member that need no path. Text and XML have no alternatives of other kinds.
+    """
+    if not isinstance(source, str):
+        return callable(source)
+    place = place_of(source)
+    if ":" in source:
+        return place.kinds <= JSON and steps_of(place.path) is not None and place.path != ""
+    apart = place.kinds & {"txt", "xml"}
+    return place.kinds <= set(whole) and (not apart or len(place.kinds) == 1)
+
+
+def name_of(source: str | LabelReader) -> str:
+    """Return how messages call a source: up to a colon they are the same for all samples with one fault."""
+    if isinstance(source, str):
+        return source.replace(":", " ")
+    return str(getattr(source, "__qualname__", type(source).__qualname__))
+
+
+def read_with(reader: LabelReader, members: Mapping[str, bytes]) -> Any:
+    """Return what a user's function makes of a sample's members.
+
+    Raises:
+        MemberError: It raised whatever it raised.
+    """
+    try:
+        return reader(members)
+    except Exception as error:
+        words = f"{type(error).__name__} {str(error) or 'without a word'}"
+        raise MemberError(f"{name_of(reader)} failed: {words}") from error

@@ -1,0 +1,364 @@
+"""Boxes as labelling tools write them: read, and written back."""
+
+import itertools
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from defusedxml.ElementTree import fromstring
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foveal.pipeline import Boxes
+from foveal.pipeline.fields import ImageBoxes, MemberError
+from tests.pipeline.fields import label_files as files
+from tests.pipeline.fields.label_files import CORNERS, HEIGHT, IDS, NAMES, WIDTH, js
+
+SIZE = HEIGHT, WIDTH
+FORMATS = {
+    "COCO": (
+        "json",
+        files.coco(),
+        Boxes("json:annotations[].bbox", format="xywh", labels="category_id"),
+        IDS,
+    ),
+    "LabelMe": ("json", files.labelme(), Boxes("json:shapes[].points", labels="label"), NAMES),
+    "Pascal VOC": ("xml", files.voc(), Boxes("xml", labels="name"), NAMES),
+    "YOLO": ("txt", files.yolo(), Boxes("txt", labels=0), IDS),
+    "rows": ("json", files.rows_with_scores(), Boxes("json:boxes", labels=5), IDS),
+    "lists": ("json", files.lists_side_by_side(), Boxes("json:boxes", labels="labels"), NAMES),
+    "array": ("npy", files.array(), Boxes("npy", labels=4), IDS),
+}
+
+
+def read(field, member, content):
+    return field.read({member: content}, max_pixels=None)
+
+
+def pixels(field, label, size=SIZE):
+    return field.in_pixels(label, size).tolist()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_boxes_are_read_with_what_belongs_to_them(name):
+    """From each format the same boxes, and the class of each."""
+    member, content, field, classes = FORMATS[name]
+    label = read(field, member, content)
+
+    assert pixels(field, label) == CORNERS
+    assert label.places.tolist() == [0, 1, 2]
+    assert list(label.labels.values()) == [classes]
+    assert field.misfit(label, SIZE) is None
+    assert not field.is_absent({member: content})
+
+
+def check_written(name, places, corners, size):
+    """What was written is read as these boxes, with the labels of the old ones that they are."""
+    member, content, field, classes = FORMATS[name]
+    new = ImageBoxes(torch.tensor(corners).reshape(-1, 4), torch.tensor(places, dtype=torch.int64), {})
+    written = field.write({member: content, "other": b""}, new, size)
+    label = read(field, member, written[member])
+
+    assert set(written) == {member}
+    torch.testing.assert_close(
+        field.in_pixels(label, size), torch.tensor(corners).reshape(-1, 4), rtol=0, atol=1e-3
+    )
+    assert list(label.labels.values()) == [[classes[place] for place in places]]
+    assert field.misfit(label, size) is None
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(list(FORMATS)),
+    st.sets(st.integers(0, 2)),
+    st.lists(
+        st.tuples(*[st.floats(0, 20, width=32), st.floats(2, 10, width=32)] * 2), min_size=3, max_size=3
+    ),
+)
+def test_boxes_are_written_back(name, left, boxes):
+    """In the format that they came in, each with its class, whichever of them are left."""
+    places = sorted(left)
+    corners = [[x, y, x + w, y + h] for (x, w, y, h), _ in zip(boxes, places, strict=False)]
+
+    check_written(name, places, corners, (32, 40))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_wrong_box_would_be_seen(name, monkeypatch):
+    """The check above fails if boxes are written one pixel off, or beside other labels."""
+    right = Boxes.write
+    for wrong in (
+        lambda new: new._replace(corners=new.corners + 1),
+        lambda new: new._replace(places=new.places + 1),
+    ):
+        monkeypatch.setattr(Boxes, "write", lambda self, m, new, s, w=wrong: right(self, m, w(new), s))
+        with pytest.raises(AssertionError):
+            check_written(name, [0, 1], [[1.0, 2, 5, 9], [3, 4, 8, 12]], (32, 40))
+
+
+def written(name, places=(0, 2)):
+    member, content, field, _ = FORMATS[name]
+    boxes = ImageBoxes(torch.tensor([[1.0, 2, 3, 4.00004]] * len(places)), torch.tensor(places), {})
+    return field.write({member: content}, boxes, (32, 40))[member]
+
+
+def test_what_else_is_in_json_stays():
+    """Items leave with their boxes, lists that were named are picked, and a size that is stated is the new one."""
+    coco, labelme = json.loads(written("COCO")), json.loads(written("LabelMe"))
+    lists, rows = json.loads(written("lists")), json.loads(written("rows"))
+
+    assert coco == {
+        "image": {"width": 40, "height": 32, "file_name": "a.jpg"},
+        "annotations": [
+            {"id": 10, "bbox": [1, 2, 2, 2], "category_id": 3, "iscrowd": 0},
+            {"id": 12, "bbox": [1, 2, 2, 2], "category_id": 3, "iscrowd": 0},
+        ],
+    }
+    assert [shape["label"] for shape in labelme["shapes"]] == ["cat", "cat", "nose"]
+    assert labelme["shapes"][0]["points"] == [[1, 2], [3, 4]]
+    assert (labelme["imageHeight"], labelme["imageWidth"], labelme["imageData"]) == (32, 40, None)
+    assert lists == {
+        "boxes": [[1, 2, 3, 4]] * 2,
+        "boxes_kept": [0, 2],
+        "labels": ["cat", "cat"],
+        "more": 1,
+    }
+    assert rows == {"boxes": [[1, 2, 3, 4, 0.5, 3]] * 2, "boxes_kept": [0, 2]}
+    assert Boxes("json").write(
+        {"json": js(CORNERS)}, ImageBoxes(torch.ones(1, 4), torch.tensor([1]), {}), SIZE
+    ) == {"json": b"[[1.0, 1.0, 1.0, 1.0]]"}
+
+
+def test_what_else_is_in_other_files_stays():
+    """Confidences in YOLO's lines, elements of VOC's documents, columns of arrays."""
+    voc = fromstring(written("Pascal VOC"))
+    boxes = ImageBoxes(torch.tensor([[4.0, 8, 20, 24]]), torch.tensor([1]), {})
+
+    assert [each.findtext("name") for each in voc.findall("object")] == ["cat", "cat"]
+    assert voc.findtext("filename") == "a.jpg"
+    assert [voc.findtext(f"size/{side}") for side in ("width", "height", "depth")] == ["40", "32", "3"]
+    assert voc.findtext("object/bndbox/xmax") == "3"
+    assert Boxes("txt").write({"txt": b"1 .5 .5 1 1 0.90\n2 .5 .5 1 1 .80\n"}, boxes, (32, 40)) == {
+        "txt": b"2 0.3 0.5 0.4 0.5 .80\n"
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "member", "content", "corners", "places"),
+    [
+        (Boxes("json:b"), "json", js({"b": [None, [1, 2, 3, 4]]}), [[1, 2, 3, 4]], [1]),
+        (Boxes("json:b"), "json", js({"b": [[None] * 4, [1, 2, 3, 4]]}), [[1, 2, 3, 4]], [1]),
+        (Boxes("json:b"), "json", b'{"b": [[NaN, NaN, NaN, NaN], [1, 2, 3, 4]]}', [[1, 2, 3, 4]], [1]),
+        (Boxes("json:b"), "json", js({"b": [None, [1, 2, 3, 4, 9]]}), [[1, 2, 3, 4]], [1]),
+        (Boxes("json:b"), "json", js({"b": [None, None]}), [], []),
+        (Boxes("json:b"), "json", js({"b": None}), [], []),
+        (Boxes("json:b"), "json", js({"c": 1}), [], []),
+        (Boxes("json:a.b"), "json", js({"a": None}), [], []),
+        (Boxes("json:b"), "json", js([]), [], []),
+        (Boxes("json:a[].b"), "json", js({}), [], []),
+        (Boxes("json:a[].b"), "json", js({"a": []}), [], []),
+        (Boxes("json:a[].b"), "json", js({"a": [{}, {"b": None}, {"b": [1, 2, 3, 4]}]}), [[1, 2, 3, 4]], [2]),
+        (Boxes("json:a[].b"), "json", js({"a": [None, {"b": [1, 2, 3, 4]}]}), [[1, 2, 3, 4]], [1]),
+        (Boxes("json:[].b"), "json", js([{"b": [1, 2, 3, 4]}]), [[1, 2, 3, 4]], [0]),
+        (Boxes("json:a[]"), "json", js({"a": [[1, 2, 3, 4], None]}), [[1, 2, 3, 4]], [0]),
+        (Boxes("json:p[].q[].b"), "json", js({"p": [{"q": [{"b": [1, 2, 3, 4]}]}, {}]}), [[1, 2, 3, 4]], [0]),
+        (Boxes("npy"), "npy", files.npy(np.array([[np.nan] * 4, [1, 2, 3, 4]])), [[1, 2, 3, 4]], [1]),
+        (Boxes("txt"), "txt", b"", [], []),
+        (Boxes("txt"), "cls", b"", [], []),
+        (Boxes("xml"), "xml", b"<annotation><object><name>a</name></object></annotation>", [], []),
+        (Boxes(lambda _: None), "json", b"", [], []),
+        (Boxes(lambda _: []), "json", b"", [], []),
+    ],
+)
+def test_boxes_that_are_absent(field, member, content, corners, places):
+    """Are none, and the others keep their numbers: the picture is none the worse for it."""
+    label = read(field, member, content)
+
+    assert label.corners.shape == (len(corners), 4)
+    assert label.corners.tolist() == corners
+    assert label.places.tolist() == places
+
+
+@pytest.mark.parametrize(
+    ("source", "member", "content", "absent"),
+    [
+        ("json:b", "json", js({}), True),
+        ("json:b", "json", js({"b": None}), True),
+        ("json:b", "json", js({"b": []}), False),
+        ("json:a[].b", "json", js({"a": []}), False),
+        ("json:a[].b", "json", js({"a": [{}]}), True),
+        ("json:a[].b", "json", js({"a": [{}, {"b": [1, 2, 3, 4]}]}), False),
+        ("txt", "cls", b"", True),
+        ("txt", "txt", b"", False),
+        ("xml", "xml", b"", False),
+    ],
+)
+def test_where_there_is_no_place_for_boxes(source, member, content, absent):
+    """No entry at all is absent, an empty list is an answer."""
+    assert Boxes(source).is_absent({member: content}) is absent
+
+
+def test_boxes_around_points():
+    """LabelMe's circles, polygons of different lengths, pairs of corners."""
+    circle = {"shape_type": "circle", "points": [[20, 20], [23, 24]]}
+    polygon = {"shape_type": "polygon", "points": [[1, 2], [9, 5], [4, 8]]}
+    line = {"shape_type": "line", "points": [[1, 2], [9, 5]]}
+    shapes = read(Boxes("json:shapes[].points"), "json", js({"shapes": [circle, line, polygon]}))
+
+    assert shapes.corners.tolist() == [[15, 15, 25, 25], [1, 2, 9, 8]]
+    assert shapes.places.tolist() == [0, 2]
+    corners = js({"b": [[[1, 2], [3, 4]], [[9, 9], [5, 6]]]})
+    assert read(Boxes("json:b"), "json", corners).corners.tolist() == [[1, 2, 3, 4], [5, 6, 9, 9]]
+    assert read(Boxes("json:b"), "json", js({"b": [[1, 2], [3, 4], [2, 9]]})).corners.tolist() == [
+        [1, 2, 3, 9]
+    ]
+
+
+def test_labels_of_absent_boxes_are_left_out():
+    """Labels belong to the boxes that are there."""
+    content = js({"boxes": [None, [1, 2, 3, 4]], "labels": ["a", "b"]})
+
+    assert read(Boxes("json:boxes", labels="labels"), "json", content).labels == {"labels": ["b"]}
+    assert read(
+        Boxes("json:a[].b", labels=("c", "d")), "json", js({"a": [{"b": [1, 2, 3, 4], "c": 1}]})
+    ).labels == {
+        "c": [1],
+        "d": [None],
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "content", "reason"),
+    [
+        (Boxes("txt"), b"1 2 3 4", "txt is not lines of class, x, y, width and height: b'1 2 3 4'"),
+        (Boxes("txt"), b"a .1 .1 .1 .1", "txt is not lines of class, x, y, width and height: b'a .1 .1 .1 .1'"),
+        (Boxes("txt"), b"1 2 3 4 5\n1 2 3", "txt is not lines of class, x, y, width and height: "),
+        (Boxes("txt"), b"1 .1 .1 .2 .1 .2 .2", "txt is not lines of class, x, y, width and height: "),
+        (Boxes("txt", labels=5), b"1 .5 .5 .1 .1", "txt has no column 5: row 0 is [1.0, 0.5, 0.5, 0.1, 0.1]"),
+        (Boxes("txt"), b"1 .5 .5 inf .1", "txt is not finite: row 0 is [0.5, 0.5, inf, 0.1]"),
+        (Boxes("xml"), b"<a>", "xml is not XML without a document type: b'<a>'"),
+        (Boxes("xml"), b"", "xml is not XML without a document type: b''"),
+        (
+            Boxes("xml"),
+            b'<!DOCTYPE a [<!ENTITY b "c">]><a/>',
+            "xml is not XML without a document type: b'<!DOCTYPE a [<!ENTITY b \"c\">]><a/>'",
+        ),
+        (Boxes("xml"), b"<?xml version='1.0' encoding='x'?><a/>", "xml is not XML without a document type: "),
+        (Boxes("xml"), b"<a>" * 60 + b"</a>" * 60, "xml is nested more than 50 levels deep: "),
+        (
+            Boxes("xml"),
+            b"<a><object><bndbox><xmin>1</xmin><ymin>x</ymin></bndbox></object></a>",
+            "xml has a bndbox that is not four numbers: ['1', 'x', None, None]",
+        ),
+        (Boxes("json:b"), b'{"b": [[1, NaN, 3, 4]]}', "json b is not finite: row 0 is [1.0, nan, 3.0, 4.0]"),
+        (Boxes("json:a[].b"), js({"a": [{"b": [1, 2, 3]}]}), "json a[].b is not 4 numbers in each item: [[1, 2, 3]]"),
+        (Boxes("json:a[].b"), js({"a": [1]}), "json has no a[].b: {'a': [1]}"),
+        (Boxes(len), b"", "len did not return (n, 4) numbers: 1"),
+        (Boxes(lambda m: m["none"]), b"", "test_box_files.<lambda> failed: KeyError 'none'"),
+    ],
+)  # fmt: skip
+def test_files_that_make_a_bad_sample(field, content, reason):
+    """The reason shows what was found."""
+    member = field.extensions[0] if field.extensions else "x"
+    with pytest.raises(MemberError, match=re.escape(reason).replace("test_box_files\\.", "")):
+        read(field, member, content)
+
+
+BOMB = (
+    b"""<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "ha">%s]><a><object><name>&j;</name></object></a>"""
+    % b"".join(
+        b'<!ENTITY %c "%s">' % (ord(k), b"&%c;" % ord(j) * 10) for j, k in itertools.pairwise("abcdefghij")
+    )
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        BOMB,
+        b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>',
+        b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>',
+    ],
+)
+def test_xml_of_enemies(content):
+    """Entities are neither multiplied nor fetched: a document type is refused."""
+    with pytest.raises(MemberError, match="xml is not XML without a document type"):
+        read(Boxes("xml"), "xml", content)
+
+
+def test_very_deep_documents_end_in_an_error():
+    """Not in a stack that is full."""
+    for member, content in (
+        ("xml", b"<a>" * 200_000),
+        ("json", b"[" * 200_000),
+        ("json", b'{"a":' * 200_000),
+    ):
+        source = "json:a[].b" if member == "json" else "xml"
+        with pytest.raises(MemberError):
+            read(Boxes(source), member, content)
+
+
+@pytest.mark.parametrize(
+    ("field", "size", "reason"),
+    [
+        (Boxes("json:b"), (480, 640), 'json b can only be fractions of the image, and needs frame="fraction": one is [0.25, 0.5, 0.75, 1.0]'),
+        (Boxes("json:b"), (2, 2), None),
+        (Boxes("json:b", frame="fraction"), (480, 640), None),
+        (Boxes("json:i"), (480, 640), None),
+        (Boxes("json:p", frame="fraction"), (480, 640), 'json p is beyond fractions of the image, and frame="pixel" is for pixels: one is [3.0, 4.0, 9.0, 9.0]'),
+        (Boxes("json:e"), (480, 640), None),
+        (Boxes("json:s.boxes"), (480, 640), None),
+    ],
+)  # fmt: skip
+def test_another_frame_is_not_taken_silently(field, size, reason):
+    """Fractions for pixels, pixels for fractions; what may be either is believed."""
+    content = js(
+        {
+            "b": [[0.25, 0.5, 0.75, 1]],
+            "i": [[0, 0, 1, 1]],
+            "p": [[0, 0, 1, 1], [3, 4, 9, 9]],
+            "e": [],
+            "s": {"boxes": [[0.5, 0.5, 0.75, 0.75], [3, 4, 9, 9.5]]},
+        }
+    )
+
+    assert field.misfit(read(field, "json", content), size) == reason
+
+
+@pytest.mark.parametrize("name", ["COCO", "LabelMe", "Pascal VOC"])
+def test_labels_of_an_image_of_another_size_do_not_fit(name):
+    """Tools write down how large the image is; if it is another by now, they are about another frame."""
+    member, content, field, _ = FORMATS[name]
+    reason = field.misfit(read(field, member, content), (96, 128))
+
+    assert (
+        reason
+        == f"{field.name} is of an image of another size: 48 × 64, and this one has 96 × 128 pixels (height × width)"
+    )
+
+
+def test_sizes_that_say_nothing():
+    """Some tools write zeros."""
+    content = files.voc().replace(b"<width>64", b"<width>0").replace(b"<height>48", b"<height>0")
+
+    assert read(Boxes("xml"), "xml", content).size is None
+
+
+def test_an_own_reader_is_given_all_members():
+    """And what it returns is taken in the format and frame that were named, with columns beside."""
+    seen = []
+
+    def reader(members):
+        seen.append(dict(members))
+        return np.array([[0.5, 0.5, 0.5, 0.5, 3]])
+
+    field = Boxes(reader, format="cxcywh", frame="fraction", labels=4)
+    label = field.read({"a": b"1", "b": b"2"}, max_pixels=None)
+
+    assert seen == [{"a": b"1", "b": b"2"}]
+    assert pixels(field, label, (100, 200)) == [[50, 25, 150, 75]]
+    assert label.labels == {4: [3]}
+    with pytest.raises(ValueError, match=r"source must be a member to be written back to, got .*reader\."):
+        field.write({}, label, (1, 1))
