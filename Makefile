@@ -10,8 +10,9 @@ demo: .venv/ready
 test: .venv/ready
 	$(PYTEST) -m "not slow"
 
-test-all: .venv/ready
+test-all: .venv/ready .venv/frameworks/ready
 	FOVEAL_NEW_EXAMPLES=1 $(PYTEST)
+	.venv/frameworks/bin/python -m pytest tests/frameworks
 
 # A million damaged images, a quarter of an hour; SEED=... for others.
 SEED ?= 0
@@ -37,4 +38,13 @@ docs: .venv/ready
 	python3 -m venv .venv
 	$(PY) -m pip install --quiet torch==2.13.0
 	$(PY) -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+# The training frameworks have an environment of their own: they need torchvision, and so torch in the build that torchvision is made for.
+# Composer's last release asks for torch below 2.7.1, and runs with this one.
+.venv/frameworks/ready: .venv/ready
+	python3 -m venv .venv/frameworks
+	.venv/frameworks/bin/python -m pip install --quiet torch torchvision
+	.venv/frameworks/bin/python -m pip install --quiet --editable '.[frameworks]'
+	.venv/frameworks/bin/python -m pip install --quiet --no-deps mosaicml==0.32.1
 	touch $@

@@ -10,6 +10,12 @@ from typing import Any, NoReturn, Self
 import torch
 from torch import nn
 
+from foveal.pipeline.dataloader import (
+    DataLoaderAttributes,
+    Source,
+    refuse_workers,
+    reported_to_accelerate,
+)
 from foveal.pipeline.decode import (
     MAX_PIXELS,
     Bands,
@@ -44,7 +50,7 @@ from foveal.shards import Shards
 from foveal.shards.naming import parse_size
 
 
-class ZoomLoader:
+class ZoomLoader(DataLoaderAttributes):
     """Batches of zoomed images out of WebDataset shards.
 
     Reads, decodes, looks (the zoom's saliency at low resolution) and samples in the background,
@@ -79,7 +85,8 @@ class ZoomLoader:
             ``"__index__"`` (its number in the order of the shards), ``"__members__"`` (all that it has, a dict of bytes by
             extension), ``"__size__"`` (height and width in pixels of the upright original), ``"__valid__"``, ``"__grid__"``,
             ``"__saliency__"``, ``"__view__"`` (what ``augment`` drew, (2, 3) for each image); and labels that follow the
-            zoom: :class:`Boxes`, :class:`Points`, :class:`Mask`.
+            zoom: :class:`Boxes`, :class:`Points`, :class:`Mask`. Batches are tuples in this order, or dicts if names are given:
+            ``{"pixel_values": "image", "labels": "cls"}``.
         shuffle: Whether each epoch visits the samples in another order.
         seed: What the orders depend on, together with the epoch.
         last_batch: ``"partial"`` delivers what is left at the end as a smaller batch (an empty one where fewer samples
@@ -149,7 +156,7 @@ class ZoomLoader:
         zoom: nn.Module,
         *,
         batch_size: int,
-        fields: Sequence[Field] = ("image", "cls"),
+        fields: Sequence[Field] | Mapping[str, Field] = ("image", "cls"),
         shuffle: bool = False,
         seed: int = 0,
         last_batch: LastBatch = "partial",
@@ -225,8 +232,19 @@ class ZoomLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Begin the epoch, or go on in it after ``load_state_dict``. Other iterators go on beside this one."""
+        refuse_workers(more_than=1)
         self._settle()
-        return EpochIterator(self._chain, self._plan, self._position, self._at_work)
+        epoch = EpochIterator(self._chain, self._plan, self._position, self._at_work)
+        return reported_to_accelerate(epoch, epoch.plan)
+
+    def _source(self) -> Source:
+        return Source(
+            loader=self,
+            counts=self._shards.counts,
+            shuffled=self._shuffle,
+            seed=self._seed,
+            plan=lambda: self._plan,
+        )
 
     @property
     def bad_samples(self) -> list[BadSample]:

@@ -27,6 +27,9 @@ class EpochIterator(Iterator[Batch]):
         plan: Says which samples belong to this rank's batches.
         position: The place of the loader. Batches that are delivered move it.
         at_work: The iterators of the loader.
+
+    Attributes:
+        plan: The plan of these batches.
     """
 
     def __init__(self, chain: Chain, plan: BatchPlan, position: Position, at_work: AtWork) -> None:
@@ -34,7 +37,7 @@ class EpochIterator(Iterator[Batch]):
         self._position = position
         self._at_work = at_work
         self._begins_at = position.begin(self, one_order=plan.world_size > 1)
-        self._plan = replace(plan, start=self._begins_at.position)
+        self.plan = replace(plan, start=self._begins_at.position)
         self._bad = chain.bad.begin_epoch(replace(plan, start=0).own_samples)
         self._delivered = 0
         self._closed = False
@@ -63,19 +66,19 @@ class EpochIterator(Iterator[Batch]):
 
     @property
     def _is_over(self) -> bool:
-        return self._delivered == len(self._plan)
+        return self._delivered == len(self.plan)
 
     def _work(self) -> Stage[Batch]:
         """Return what makes the next batches. It begins anew where this iterator rested."""
         self._at_work.work(self._number)
         if self._batches is None:
-            rest = replace(self._plan, start=self._plan.place_after(self._delivered))
+            rest = replace(self.plan, start=self.plan.place_after(self._delivered))
             leave = functools.partial(self._at_work.leave, self._number)
             self._batches = self._chain.batches(self._begins_at.order, rest, self._bad, leave)
         return self._batches
 
     def _note_delivery(self) -> None:
-        place = replace(self._begins_at, position=self._plan.place_after(self._delivered))
+        place = replace(self._begins_at, position=self.plan.place_after(self._delivered))
         self._position.delivered(self, place)
         if self._is_over:
             self._position.finished(place.epoch)

@@ -13,7 +13,7 @@ from foveal.pipeline.fields import Field, Fields, SpatialField, collate
 from foveal.pipeline.flow import Buffers, LoaderStats, to_device
 from foveal.sampler import Zoomed
 
-Batch = tuple[Any, ...]
+Batch = Any  # a tuple in the order of the fields, or a dict if the fields were named; a loop unpacks either
 
 
 class Joiner:
@@ -92,4 +92,5 @@ class Joiner:
             value = own[name]() if name in own else collate(name, [sample.labels[name] for sample in samples])
             return to_device(value, images.device) if isinstance(value, Tensor) else value
 
-        return tuple(field(name) for name in self._fields.names)
+        values = tuple(field(name) for name in self._fields.names)
+        return values if self._fields.keys is None else dict(zip(self._fields.keys, values, strict=True))

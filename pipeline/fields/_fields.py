@@ -78,12 +78,14 @@ class Fields:
         image: Member extensions that may hold the image, the first that is there counts.
         guide: Boxes that the zoom asks for; read with the others, and delivered only if ``names`` has them.
         absences: Watches for labels that no sample has.
+        keys: What the fields are called in a batch that is a dict; None if batches are tuples.
     """
 
     names: tuple[Field, ...]
     image: tuple[str, ...]
     guide: Boxes | None = None
     absences: Absences = field(default_factory=Absences, compare=False, repr=False)
+    keys: tuple[str, ...] | None = None
 
     @property
     def members(self) -> frozenset[str] | None:
@@ -148,7 +150,7 @@ class Fields:
         return isinstance(name, str) and name not in OWN_FIELDS and _extensions(name) == self.image
 
 
-def parse_fields(fields: Sequence[Field], *, guide: Boxes | None = None) -> Fields:
+def parse_fields(fields: Sequence[Field] | Mapping[str, Field], *, guide: Boxes | None = None) -> Fields:
     """Check the fields that a user asks for.
 
     The image is ``"image"`` or a member of an image's extension. If there is none, it is a member whose extension ends with
@@ -159,13 +161,16 @@ def parse_fields(fields: Sequence[Field], *, guide: Boxes | None = None) -> Fiel
         fields: ``"image"``, member extensions such as ``"cls"`` or ``"json"``, alternatives such as
             ``"cls;txt"``, labels that follow the zoom (``Boxes``, ``Points``, ``Mask``), and the loader's own:
             ``__key__``, ``__url__``, ``__index__``, ``__members__``, ``__size__``, ``__valid__``, ``__grid__``,
-            ``__saliency__``, ``__view__``.
+            ``__saliency__``, ``__view__``. A mapping names each as it is to be called in batches that are dicts.
         guide: Boxes that the zoom itself asks for. If ``fields`` has those of the same source, they are meant: they say
             what the four numbers of a box are.
 
     Raises:
         ValueError: A field that is unknown or named twice, or not exactly one image.
     """
+    keys = tuple(fields) if isinstance(fields, Mapping) else None
+    if isinstance(fields, Mapping):
+        fields = tuple(fields.values())
     names = (fields,) if isinstance(fields, str | SpatialField) else tuple(fields)
     for name in names:
         if not _is_known(name):
@@ -180,7 +185,7 @@ def parse_fields(fields: Sequence[Field], *, guide: Boxes | None = None) -> Fiel
             'as "tif" or "left.jpg", and ask for other images by "__members__".'
         )
     of_guide = (name for name in names if guide is not None and _is_same_place(name, guide))
-    return Fields(names=names, image=_of_member(images[0]), guide=next(of_guide, guide))
+    return Fields(names=names, image=_of_member(images[0]), guide=next(of_guide, guide), keys=keys)
 
 
 def field_name(field: Field) -> str:

@@ -19,3 +19,9 @@ def picture(seed: int, height: int, width: int) -> np.ndarray[Any, Any]:
     """A smooth random picture, so that JPEG keeps it."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def complaints(stderr: str) -> list[str]:
+    """What a process wrote to standard error, but for what it says while kernels are compiled, as on a new machine."""
+    compiling = ("Foveal compiles its CPU kernels", "Compiling ")
+    return [line for line in stderr.splitlines() if not line.startswith(compiling)]

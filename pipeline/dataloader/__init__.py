@@ -1,0 +1,8 @@
+"""How a loader looks to code that expects torch's ``DataLoader``: attributes, samplers, and what frameworks ask besides."""
+
+from foveal.pipeline.dataloader._accelerate import reported_to_accelerate
+from foveal.pipeline.dataloader._attributes import DataLoaderAttributes
+from foveal.pipeline.dataloader._source import Source
+from foveal.pipeline.dataloader._workers import refuse_workers
+
+__all__ = ["DataLoaderAttributes", "Source", "refuse_workers", "reported_to_accelerate"]

@@ -1,0 +1,79 @@
+"""Tells Accelerate where in an epoch a loader is.
+
+Accelerate steps the optimizer with an epoch's last batch, however many batches are accumulated, and
+``gather_for_metrics`` cuts off there what fills the last batch. It learns both from the loader at the top of the stack
+in ``accelerate.state.GradientState``, on which ``accelerator.prepare`` puts a ``DataLoader``. It leaves any other loader
+as it is, so that gradients of an epoch's last batches would reach the next epoch.
+"""
+
+import sys
+import weakref
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from foveal.pipeline.epoch import BatchPlan
+
+T = TypeVar("T")
+
+
+def reported_to_accelerate(batches: Iterator[T], plan: BatchPlan) -> Iterator[T]:
+    """Return an iterator over the same batches that Accelerate knows of, if Accelerate is used in this process.
+
+    Args:
+        batches: The batches of an epoch, or those that are left of it.
+        plan: The plan of these batches.
+    """
+    state = _gradient_state()
+    return batches if state is None else _Reported(batches, plan, state)
+
+
+def _gradient_state() -> Any | None:
+    """Return Accelerate's state if an ``Accelerator`` has been made."""
+    kind: Any = getattr(sys.modules.get("accelerate.state"), "GradientState", None)
+    return kind() if getattr(kind, "_shared_state", None) else None
+
+
+class _Reported(Iterator[T]):
+    """An iterator that Accelerate knows of, from its first batch until it is asked for one more than there are.
+
+    Attributes:
+        end_of_dataloader: Whether the last batch has been delivered.
+        remainder: Of the last batch of all ranks together, how many come first that count; 0 if all do.
+    """
+
+    def __init__(self, batches: Iterator[T], plan: BatchPlan, state: Any) -> None:
+        self._batches = batches
+        self._left = len(plan)
+        self._state = state
+        weakref.finalize(self, _forget, state).atexit = False
+        self.end_of_dataloader = False
+        padded = plan.last_batch == "pad"
+        self.remainder = plan.samples % (plan.batch_size * plan.world_size) if padded else 0
+
+    def __next__(self) -> T:
+        self._enter()
+        try:
+            batch = next(self._batches)
+        except BaseException:
+            self._leave()
+            raise
+        self._left -= 1
+        self.end_of_dataloader = self._left == 0
+        return batch
+
+    def _enter(self) -> None:
+        """Go to the top of the stack."""
+        self._state.dataloader_references = [None, *_alive(self._state, other_than=self), self]
+
+    def _leave(self) -> None:
+        self._state.dataloader_references = [None, *_alive(self._state, other_than=self)]
+
+
+def _alive(state: Any, other_than: object = None) -> list[Any]:
+    """Return what is on the stack, which holds weak references, and ``None`` at its bottom."""
+    return [one for one in state.dataloader_references if one is not None and one is not other_than]
+
+
+def _forget(state: Any) -> None:
+    """Take an iterator that no longer exists from the stack, as when a loop was left early."""
+    state.dataloader_references = [None, *_alive(state)]

@@ -1,0 +1,46 @@
+"""The samples of a loader, as torch's ``Dataset``."""
+
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from torch.utils.data import Dataset
+
+from foveal.pipeline.dataloader._samplers import PlannedBatch
+from foveal.pipeline.dataloader._source import Source
+from foveal.pipeline.dataloader._workers import refuse_workers
+
+
+class LoaderDataset(Dataset[Any]):
+    """The samples of a loader. ``len`` is their number; they come in the batches of the loader's ``batch_sampler``.
+
+    ``DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)`` delivers what the
+    loader delivers. That is also what Accelerate's ``skip_first_batches`` makes of a loader, with a batch sampler that
+    leaves out the first batches: those are not read.
+
+    A loader works ahead in the order that it has computed, so it cannot be asked for arbitrary samples.
+    """
+
+    _batches: Iterator[Any] | None = None
+    _next: tuple[int, int] | None = None  # epoch and number of the batch that they go on with
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __len__(self) -> int:
+        return self._source.plan().samples
+
+    def __getitem__(self, index: Any) -> NoReturn:
+        raise TypeError(
+            f"index must be a batch of the loader's batch_sampler, got {index!r} – a ZoomLoader reads in an order of its own; "
+            "foveal.shards.Shards gives single samples, and ZoomCollate zooms them."
+        )
+
+    def __getitems__(self, batch: Any) -> Any:
+        """Return a batch of the loader's ``batch_sampler``, zoomed. Batches in a row are worked on ahead."""
+        refuse_workers(more_than=0)
+        if not isinstance(batch, PlannedBatch):
+            self[batch]
+        if self._batches is None or self._next != (batch.epoch, batch.number):
+            self._batches = self._source.batches_from(batch.epoch, batch.position)
+        self._next = (batch.epoch, batch.number + 1)
+        return next(self._batches)

@@ -1,0 +1,138 @@
+"""The order of a loader, as torch's samplers."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch.utils.data import BatchSampler, DistributedSampler, SequentialSampler
+
+from foveal.pipeline.dataloader._source import Source
+
+
+class PlannedBatch(list[int]):
+    """The numbers of a batch's samples, and which batch of which epoch it is."""
+
+    def __init__(self, ordinals: list[int], epoch: int, number: int, position: int) -> None:
+        super().__init__(ordinals)
+        self.epoch = epoch
+        self.number = number
+        self.position = position
+
+
+class LoaderSampler(DistributedSampler[Any]):
+    """The samples that this rank takes in the present epoch, in order, by their numbers in the shards.
+
+    It is a ``DistributedSampler`` because the loader already gives each rank its share: Ray Train and Composer look for
+    this type, and add one of their own where it is not. ``set_epoch`` is the loader's.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    @property
+    def dataset(self) -> range:  # type: ignore[override]  # as many elements as the shards have samples
+        """As many elements as there are samples."""
+        return range(self._source.plan().samples)
+
+    @property
+    def num_replicas(self) -> int:  # type: ignore[override]
+        """How many ranks share the epoch."""
+        return self._source.plan().world_size
+
+    @property
+    def rank(self) -> int:  # type: ignore[override]
+        """This rank."""
+        return self._source.plan().rank
+
+    @property
+    def epoch(self) -> int:  # type: ignore[override]
+        """The loader's epoch."""
+        return self._source.epoch
+
+    @property
+    def shuffle(self) -> bool:  # type: ignore[override]
+        """Whether each epoch has an order of its own."""
+        return self._source.shuffled
+
+    @property
+    def seed(self) -> int:  # type: ignore[override]
+        """The loader's seed."""
+        return self._source.seed
+
+    @property
+    def drop_last(self) -> bool:  # type: ignore[override]
+        """Whether samples that do not fill a batch are left out."""
+        return self._source.plan().last_batch == "drop"
+
+    @property
+    def num_samples(self) -> int:  # type: ignore[override]
+        """How many samples this rank takes in an epoch."""
+        return self._source.plan().own_samples
+
+    @property
+    def total_size(self) -> int:  # type: ignore[override]
+        """How many samples all ranks take together, if each takes as many as this one."""
+        return self.num_samples * self.num_replicas
+
+    def __iter__(self) -> Iterator[int]:
+        order, plan = self._source.order(self.epoch), self._source.plan()
+        return (order[position % len(order)] for batch in plan for position in batch)
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the loader's epoch."""
+        self._source.loader.set_epoch(epoch)
+
+
+class SequentialLoaderSampler(LoaderSampler, SequentialSampler):
+    """The same for a loader that does not shuffle, which Lightning's ``overfit_batches`` wants to see."""
+
+
+class LoaderBatchSampler(LoaderSampler, BatchSampler):  # type: ignore[override]
+    """The same, batch by batch: what the ``batch_sampler`` of a ``DataLoader`` around the loader's dataset is."""
+
+    @property
+    def sampler(self) -> LoaderSampler:  # type: ignore[override]
+        """The same samples, one by one."""
+        return LoaderSampler(self._source)
+
+    @property
+    def batch_size(self) -> int:  # type: ignore[override]
+        """Samples of one rank's batch."""
+        return self._source.plan().batch_size
+
+    def __iter__(self) -> Iterator[PlannedBatch]:  # type: ignore[override]
+        return _PlannedBatches(self._source)
+
+    def __len__(self) -> int:
+        return len(self._source.plan())
+
+
+class _PlannedBatches(Iterator[PlannedBatch]):
+    """The batches of an epoch, which is that of the loader when the first is asked for. Its state is what torchdata saves."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._epoch: int | None = None
+        self._number = 0
+
+    def __next__(self) -> PlannedBatch:
+        if self._epoch is None:
+            self._epoch = self._source.epoch
+        order, plan = self._source.order(self._epoch), self._source.plan()
+        if self._number == len(plan):
+            raise StopIteration
+        ordinals = [order[position % len(order)] for position in plan[self._number]]
+        self._number += 1
+        return PlannedBatch(ordinals, self._epoch, self._number - 1, plan.place_after(self._number - 1))
+
+    def state_dict(self) -> dict[str, int | None]:
+        """Return the epoch, and how many of its batches have been asked for."""
+        return {"epoch": self._epoch, "number": self._number}
+
+    def load_state_dict(self, state: Mapping[str, int | None]) -> None:
+        """Go on from a state."""
+        self._epoch, self._number = state["epoch"], state["number"] or 0
+        if self._epoch is not None:
+            self._source.loader.set_epoch(self._epoch)

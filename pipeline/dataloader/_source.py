@@ -1,0 +1,65 @@
+"""What the samplers and the dataset of a loader need to know of it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Int64
+
+from foveal.pipeline.epoch import BatchPlan
+from foveal.shards import EpochOrder
+
+
+class Loader(Protocol):
+    """What is used of a loader."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that iterating begins."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose it."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the loader's place."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to a place."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Begin there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A loader as its samplers and its dataset see it. What may change is asked for anew each time.
+
+    Attributes:
+        loader: The loader.
+        counts: Samples in each shard.
+        shuffled: Whether each epoch has an order of its own.
+        seed: What the orders depend on, together with the epoch.
+        plan: Returns this rank's batches of a whole epoch, as ranges of positions.
+    """
+
+    loader: Loader
+    counts: Int64[np.ndarray, " shards"]
+    shuffled: bool
+    seed: int
+    plan: Callable[[], BatchPlan]
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that iterating the loader begins."""
+        return self.loader.epoch
+
+    def order(self, epoch: int) -> EpochOrder:
+        """Return the order of an epoch."""
+        return EpochOrder(self.counts, shuffle=self.shuffled, seed=self.seed, epoch=epoch)
+
+    def batches_from(self, epoch: int, position: int) -> Iterator[Any]:
+        """Go to a place in an epoch, in the order of its first iterator, and iterate over the batches from there."""
+        place = {"epoch": epoch, "position": position, "iterator": 0}
+        self.loader.load_state_dict({**self.loader.state_dict(), **place})
+        return iter(self.loader)

@@ -1,0 +1,97 @@
+"""What Accelerate is told, with a state of the shape of Accelerate's; tests/frameworks has Accelerate itself."""
+
+import gc
+import sys
+import types
+
+import pytest
+
+from foveal.pipeline import ZoomLoader
+from foveal.sampler import UniformSampler
+
+
+class State:
+    """Keeps references as Accelerate's ``GradientState`` does, once there is an ``Accelerator``."""
+
+    _shared_state: dict[str, object] = {}  # noqa: RUF012 - Accelerate's own name for it
+
+    def __init__(self):
+        self.__dict__ = self._shared_state
+
+    @property
+    def dataloader_references(self):
+        return [None if one is None else one() for one in self.references]
+
+    @dataloader_references.setter
+    def dataloader_references(self, found):
+        import weakref
+
+        self.references = [None if one is None else weakref.ref(one) for one in found]
+
+
+@pytest.fixture
+def state(monkeypatch):
+    """The state of an ``Accelerator`` that has been made."""
+    module = types.ModuleType("accelerate.state")
+    module.GradientState = State
+    monkeypatch.setitem(sys.modules, "accelerate.state", module)
+    monkeypatch.setattr(State, "_shared_state", {"references": [None], "initialized": True})
+    return State()
+
+
+def make(urls, **options):
+    return ZoomLoader(urls, UniformSampler(8), batch_size=5, **options)
+
+
+def test_the_last_batch_is_known(small_shards, state):
+    """While a loader is iterated it is at the top of the stack, and afterwards it is not there."""
+    said = [state.dataloader_references[-1].end_of_dataloader for _ in make(small_shards)]
+
+    assert said == [False, False, True]
+    assert state.dataloader_references == [None]
+
+
+def test_a_loop_within_a_loop(small_shards, state):
+    """Each sees its own loader at the top, also after the inner one was left early or took exactly its batches."""
+    outer, inner = make(small_shards), make(small_shards)
+    for number, _ in enumerate(outer, start=1):
+        mine = state.dataloader_references[-1]
+        for _ in inner:
+            assert state.dataloader_references[-1] is not mine
+            if number == 1:
+                break
+        for _ in zip(range(len(inner)), inner, strict=True):
+            pass
+        gc.collect()
+        next(iter(inner))
+        assert mine.end_of_dataloader == (number == 3)
+        assert state.dataloader_references == [None, mine]
+
+
+@pytest.mark.parametrize(("last_batch", "expected"), [("pad", 3), ("partial", 0), ("drop", 0)])
+def test_how_many_count(small_shards, state, last_batch, expected):
+    """Of the last batch, where it is filled: 13 samples are two batches of five, and three."""
+    batches = iter(make(small_shards, last_batch=last_batch))
+    next(batches)
+
+    assert state.dataloader_references[-1].remainder == expected
+
+
+def test_an_error_leaves_nothing_behind(small_shards, state):
+    """A loader that ended with an error is not at the top any more."""
+    loader = make([*small_shards], on_bad="raise", fields=("image", "txt"))
+    with pytest.raises(Exception, match="txt"):
+        list(loader)
+
+    assert state.dataloader_references == [None]
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_without_an_accelerator(small_shards, state, monkeypatch, loaded):
+    """Whether the package is loaded or not, nothing is written to its state, and none is made."""
+    monkeypatch.setattr(State, "_shared_state", {})
+    if not loaded:
+        monkeypatch.delitem(sys.modules, "accelerate.state")
+    assert len(list(make(small_shards))) == 3
+
+    assert State._shared_state == {}

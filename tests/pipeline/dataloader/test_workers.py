@@ -1,0 +1,57 @@
+"""Loaders in worker processes of a ``DataLoader``."""
+
+import re
+
+import pytest
+from torch.utils.data import DataLoader, IterableDataset
+
+from foveal.pipeline import ZoomLoader
+from foveal.sampler import UniformSampler
+
+
+class Around(IterableDataset):
+    """What people write to put a loader into a ``DataLoader``."""
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __iter__(self):
+        return iter(self.loader)
+
+
+def make(urls):
+    return ZoomLoader(urls, UniformSampler(8), batch_size=4, fields=("image", "__index__"))
+
+
+def ordinals(batches):
+    return [k for batch in batches for k in batch[1].tolist()]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_one_worker_delivers_all(small_shards, workers):
+    """As the loader itself does."""
+    assert ordinals(DataLoader(Around(make(small_shards)), batch_size=None, num_workers=workers)) == list(
+        range(13)
+    )
+
+
+def test_several_workers_are_refused(small_shards):
+    """They would deliver each sample several times."""
+    message = (
+        "num_workers of a DataLoader around a ZoomLoader must be 0 or 1, got 2 – the loader decodes in threads of its own, "
+        "num_threads of them."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        list(DataLoader(Around(make(small_shards)), batch_size=None, num_workers=2))
+
+
+def test_the_dataset_stays_in_its_process(small_shards):
+    """In a worker the loader's epoch would advance, and outside it would not."""
+    loader = make(small_shards)
+    batches = DataLoader(
+        loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn, num_workers=1
+    )
+    with pytest.raises(
+        ValueError, match=re.escape("around a ZoomLoader must be 0, got 1 – the loader decodes in threads")
+    ):
+        list(batches)
