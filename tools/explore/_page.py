@@ -3,11 +3,12 @@
 import asyncio
 import functools
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from nicegui import run, ui
 from nicegui.events import MouseEventArguments
 
+from foveal._choices import Family
 from foveal.sampler.threads import use_one_torch_thread
 from foveal.shards import DataError
 from foveal.tools.explore._looker import Look, Looker
@@ -72,7 +73,7 @@ class Page:
             ).classes("w-28")
             ui.button("Next", on_click=lambda: self._step(1)).props("dense").mark("next")
         self._choice("saliency", self._looker.source.saliencies, "Where to look")
-        self._choice("family", ["kernel", "separable", "cdf"], "Family of grids")
+        self._choice("family", list(get_args(Family)), "Family of grids")
         self._slider("temperature", (0.05, 2, 0.05), "Temperature: lower zooms harder", start.temperature)
         self._slider("fwhm_cells", (1, 24, 0.5), "Width of attraction, in cells", start.fwhm_cells)
         self._slider(
