@@ -1,5 +1,6 @@
 """The zoom for loaders that exist already: a ``collate_fn``."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate, get_worker_info
 
 from foveal.pipeline._given_images import as_pixels
+from foveal.pipeline._labels_in_frame import labels_in_frame
 from foveal.pipeline.decode import (
     Bands,
     Color,
@@ -62,6 +64,10 @@ class ZoomCollate:
         ValueError: A zoom that asks for boxes. In a batch, an image that cannot be decoded or has another shape, samples that do not go together,
             or a zoom that needs gradients in a worker. Each message names the place in the batch.
 
+    Warns:
+        UserWarning: Once, without ``with_grid``: samples have boxes, points or masks (by name, by type, as torchvision's
+            ``tv_tensors``, or by having the image's shape), which are passed on as they are.
+
     Example:
         >>> zoom = SaliencySampler(224).requires_grad_(False)
         >>> loader = DataLoader(dataset, batch_size=64, num_workers=4, collate_fn=ZoomCollate(zoom))
@@ -87,6 +93,7 @@ class ZoomCollate:
         self.decode: DecodeMode = as_decode_mode(decode)
         self._rule = PixelRule(window, bands, color)
         self._started_with_gradients = True
+        self._has_warned = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Take along whether gradients are enabled: a spawned worker begins with them, whatever its parent does."""
@@ -97,6 +104,7 @@ class ZoomCollate:
         entries = _entries(samples)
         image = self._image_of(entries[0])
         _check_alike(entries)
+        self._warn_of_labels(entries[0], image)
         zoomed, sizes = self._zoom([entry[image] for entry in entries])
         batch = {
             name: zoomed.images if name == image else join_labels([entry[name] for entry in entries])
@@ -106,6 +114,19 @@ class ZoomCollate:
             batch["__grid__"] = zoomed.grid
             batch["__size__"] = torch.tensor(sizes, dtype=torch.int64, device=zoomed.grid.device)
         return batch if isinstance(samples[0], Mapping) else tuple(batch.values())
+
+    def _warn_of_labels(self, entry: Mapping[Any, Any], image: Any) -> None:
+        """Say once that boxes and their like do not follow, unless the batch has what it takes to warp them."""
+        left = [] if self.with_grid or self._has_warned else labels_in_frame(entry, image)
+        if left:
+            self._has_warned = True
+            warnings.warn(
+                f"{', '.join(left)} {'stay' if len(left) > 1 else 'stays'} in the frame of the original images, which is not "
+                "that of the zoomed ones – ask for with_grid=True and call warp_boxes, warp_points or warp_masks, or use "
+                "ZoomLoader with Boxes, Points or Mask",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _image_of(self, entry: Mapping[Any, Any]) -> Any:
         names: tuple[Any, ...] = (self.image,)
