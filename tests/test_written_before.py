@@ -123,7 +123,14 @@ def test_a_folder_of_zoomed_shards_goes_on(written):
     """The same settings make the same fingerprint, the machine's share of it apart."""
     there = with_current_names(read_manifest(open_store(str(written / "zoomed"), {})))
     chosen = {"max_zoom": 4.0, "min_zoom": 0.5, "temperature": 0.25}
-    recipe = Recipe(out_size=16, family="separable", boxes=("json:boxes",), decode=there["decode"], **chosen)
+    recipe = Recipe(
+        out_size=16,
+        family="separable",
+        boxes=("json:boxes",),
+        box_format="xyxy",
+        decode=there["decode"],
+        **chosen,
+    )
     zoom = choose_zoom(16, "spectral", family="separable", **chosen)
 
     now = recipe.fingerprint(zoom, "cpu")

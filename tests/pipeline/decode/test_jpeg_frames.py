@@ -9,7 +9,7 @@ from foveal.pipeline import EncodedImage, decode
 from foveal.pipeline.decode import ByLibjpeg
 from foveal.pipeline.decode._scale import is_usual
 from foveal.pipeline.decode.headers import JPEG, read_jpeg_header
-from tests.pipeline.decode.test_libjpeg import WHOLE, Needs, by_libjpeg
+from tests.pipeline.decode.test_libjpeg import WHOLE, Needs, decoded_by_libjpeg
 from tests.pipeline.making import encode, picture
 
 
@@ -72,7 +72,7 @@ def test_extended_frames_are_usual():
     extended = file[:place] + b"\xff\xc1" + file[place + 2 :]
 
     for zoom in (WHOLE, Needs(20, 20)):
-        (one, pixels), (other, same) = by_libjpeg(file, zoom), by_libjpeg(extended, zoom)
+        (one, pixels), (other, same) = decoded_by_libjpeg(file, zoom), decoded_by_libjpeg(extended, zoom)
         assert one == other
         assert np.array_equal(pixels, same)
 
@@ -83,7 +83,7 @@ def test_coarse_chroma_down_is_decoded_whole():
 
     file = imagecodecs.jpeg8_encode(picture(0, 160, 160), subsampling="440")
     assert read_jpeg_header(file).frame.factors == DOWN
-    scale, pixels = by_libjpeg(file, Needs(20, 20))
+    scale, pixels = decoded_by_libjpeg(file, Needs(20, 20))
 
     assert scale == 1
     assert np.array_equal(pixels, decode([file])[0].numpy())

@@ -345,7 +345,7 @@ def test_label_fields_follow_the_views(labelled):
     ids = [torch.from_numpy(np.array(Image.open(io.BytesIO(m["mask.png"])))) for m in members]
 
     for found, expected in zip(boxes, warp_boxes(raw, grids, sizes, views=views)[0], strict=True):
-        check_close(found, expected, 1e-5)
+        check_close(found, expected, 1e-4)
     for found in unwarp_points(points, grids, sizes, views=views):
         check_close(found, [[20, 26], [60, 50]], 1e-2)
     assert torch.equal(masks, warp_masks(ids, grids).long())

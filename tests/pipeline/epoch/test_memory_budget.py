@@ -89,6 +89,7 @@ def test_an_image_that_takes_more_alone_is_bad(outliers):
         UniformSampler(8),
         batch_size=4,
         memory_budget=LARGEST - 1,
+        decode="dali",
         on_bad="drop",
         max_bad_fraction=1,
     )

@@ -208,8 +208,8 @@ def test_a_small_object_in_clutter_is_enlarged():
 def test_repr(images):
     """Settings and shapes, no pixels."""
     assert (
-        "out_size=(8, 8), lowres_size=(128, 128), family='kernel', fwhm_cells=8.0, padding='reflect', "
-        "temperature=1.0, max_zoom=2.0, min_zoom=None" in repr(SaliencySampler(8, max_zoom=2.0))
+        "out_size=(8, 8), lowres_size=(128, 128), temperature=1.0, antialias=True, family='kernel', fwhm_cells=8.0, "
+        "padding='reflect', max_zoom=2.0, min_zoom=None" in repr(SaliencySampler(8, max_zoom=2.0))
     )
     assert (
         repr(UniformSampler((4, 5))(images))

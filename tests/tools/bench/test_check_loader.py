@@ -27,7 +27,7 @@ def batches_of(urls, **options):
 
 @pytest.fixture(scope="module")
 def batches(urls):
-    return batches_of(urls)
+    return batches_of(urls, decode="dali")
 
 
 @pytest.fixture(scope="module")

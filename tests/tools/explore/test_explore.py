@@ -119,7 +119,7 @@ def test_a_bad_sample_has_its_reason(damaged):
     """What cannot be decoded is an error that names the sample."""
     looker = Looker(damaged)
 
-    with pytest.raises(ShardError, match=r"a\.tar: 3: image 0 is broken"):
+    with pytest.raises(ShardError, match=r"a\.tar: 3: image is broken"):
         looker.look(3, Settings())
     assert looker.look(0, Settings()).original.key == "0"
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import warnings
 from collections import Counter
@@ -198,7 +199,7 @@ def test_weights(tmp_path):
         tmp_path / "out",
         Recipe(out_size=24, format="npy", saliency=str(tmp_path / "net.pt"), temperature=0.3),
     )
-    sampler = SaliencySampler(24, saliency=net, temperature=0.3).eval().requires_grad_(False)
+    sampler = SaliencySampler(24, saliency=net, temperature=0.3, max_zoom=4.0).eval().requires_grad_(False)
     with ZoomLoader(urls, sampler, batch_size=5) as loader:
         [(online, _)] = loader
     offline = np.stack([np.load(io.BytesIO(members["npy"])) for _, members in samples_of(tmp_path / "out")])
@@ -414,14 +415,14 @@ def test_decoded_no_larger_than_shown(tmp_path):
         for k in range(3):
             writer.write(labelled(k, jpg=encode(picture(k, 600, 800))))
     urls = str(tmp_path / "in" / "*.tar")
-    for bound in (None, 1.5):
+    for bound in (math.inf, 1.5):
         recipes = {
             mode: replace(RECIPE, out_size=64, max_zoom=bound, decode=mode) for mode in ("dali", "auto")
         }
         for mode, recipe in recipes.items():
             zoom(urls, tmp_path / f"{mode}-{bound}", recipe)
     unbound, bound = (
-        [samples_of(tmp_path / f"{mode}-{bound}") for mode in ("dali", "auto")] for bound in (None, 1.5)
+        [samples_of(tmp_path / f"{mode}-{bound}") for mode in ("dali", "auto")] for bound in (math.inf, 1.5)
     )
 
     assert unbound[0] == unbound[1]
@@ -479,7 +480,9 @@ def test_patches(tmp_path, image_format):
     """K of each image, as the loader delivers them, and where they are; the other members as they were."""
     urls = write_originals(tmp_path / "in", shards=1)
     zoom(urls, tmp_path / "out", Recipe(out_size=16, patches=3, format=image_format))
-    sampler = PatchSampler(3, 16, score=SpectralSaliency((16, 16))).eval().requires_grad_(False)
+    sampler = (
+        PatchSampler(3, 16, score=SpectralSaliency((16, 16), frame="cells")).eval().requires_grad_(False)
+    )
     with ZoomLoader(urls, sampler, batch_size=5) as loader, Shards(urls) as shards:
         [(online, _)] = loader
         originals = [sample.members for sample in shards]
