@@ -147,6 +147,10 @@ class Recipe:
         del given["fwhm_cells"]  # the zoom's own says it, if there is one
         rule = given.pop("rule")
         given |= {name: rule[name] for name in ("window", "bands", "color") if rule[name] is not None}
+        given["box_format"] = self.box_format or "xyxy"  # as runs had it when there were no others
+        for name in ("box_frame", "box_labels"):
+            if not given[name]:
+                del given[name]
         settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
         trained = self.saliency not in ("spectral", "uniform", "boxes")
         return {
