@@ -1,6 +1,10 @@
 .PHONY: demo test test-all fuzz check format docs
 
 PY := .venv/bin/python
+# Real photographs and shards, if they lie beside the clone: tests that need them are skipped without.
+ifneq ($(wildcard ../shared/data),)
+export FOVEAL_DATA ?= $(realpath ../shared/data)
+endif
 # On as many processors as there are, four at most: each process loads all of torch.
 PYTEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal
 

@@ -1,6 +1,5 @@
 """Imports point one way: tools -> pipeline -> (sampler | shards), and into a room only through its door."""
 
-import ast
 import itertools
 import subprocess
 import sys
@@ -8,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.imports import imports, past_the_door
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,23 +29,6 @@ FOREIGN = {
 }
 
 
-def imports(path: Path) -> set[str]:
-    """Every module that a file names in an import, wherever in the file."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            found.add(node.module or "")
-            found |= {
-                f"{node.module}.{alias.name}"
-                for alias in node.names
-                if alias.name.startswith("_") and not alias.name.startswith("__")
-            }
-    return found
-
-
 def violations(folder: str, path: Path) -> set[str]:
     """Imports that this folder should not have."""
     found = imports(path)
@@ -61,13 +45,6 @@ def modules(root: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(itertools.chain.from_iterable((root / folder).rglob("*.py") for folder in ALLOWED)):
         parts = path.relative_to(root).with_suffix("").parts
         yield ".".join(("foveal", *(p for p in parts if p != "__init__"))), path
-
-
-def past_the_door(module: str, path: Path) -> set[str]:
-    """Private modules that a module imports although they stand in a room that it is not in."""
-    room = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    private = {name for name in imports(path) if name.startswith("foveal.") and "._" in name}
-    return {name for name in private if not f"{room}.".startswith(name[: name.index("._") + 1])}
 
 
 def circles(edges: Iterable[tuple[str, str]]) -> set[str]:

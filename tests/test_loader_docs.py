@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from foveal.pipeline.fields._fields import OWN_FIELDS
 from foveal.shards import ShardWriter
 from tests.pipeline.making import encode, picture
 
@@ -42,13 +41,6 @@ def test_the_page_on_the_loader(shards, capsys):
     assert capsys.readouterr().out.startswith("torch.Size([64, 3, 224, 224]) torch.Size([64]) 0")
     exec(compile(second.replace("train-{000000..000146}.tar", shards), "loader.md", "exec"), names)
     assert names["other"].state_dict() == names["loader"].state_dict()
-
-
-def test_the_fields_of_the_page():
-    """Its table has all of the loader's own fields, and no other."""
-    table = (DOCS / "loader.md").read_text().split("## Fields")[1].split("##")[0]
-
-    assert set(re.findall(r'"(__\w+__)"', table)) == set(OWN_FIELDS)
 
 
 def test_the_page_on_other_loaders(capsys):

@@ -12,6 +12,7 @@ import torch
 
 from foveal.shards import ShardWriter
 from tests.pipeline.making import encode, picture
+from tests.tools import command_line
 
 PAGE = (Path(__file__).parents[1] / "docs" / "patches.md").read_text()
 [BLOCK] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -43,11 +44,7 @@ def test_the_example_runs(shard):
 
 def test_its_commands_and_files_exist():
     """Each verb, option and file that it names is there."""
-    from typer.main import get_command
-
-    from foveal.tools._cli import app
-
-    commands = get_command(app).commands
+    commands = command_line.command().commands
     assert "topk" in commands["bench"].commands
     assert any("--zoom" in parameter.opts for parameter in commands["demo"].params)
     assert (Path(__file__).parents[1] / "docs" / "examples" / "find_digit.py").is_file()

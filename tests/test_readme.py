@@ -13,6 +13,7 @@ from foveal.sampler import SaliencyNet, SaliencySampler, SpectralSaliency
 from foveal.shards import ShardWriter
 from foveal.tools.pictures.magnification import local_zoom
 from tests.pipeline.making import encode, picture
+from tests.tools import command_line
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -77,11 +78,7 @@ def test_links_and_pictures_are_there():
 
 def test_its_commands_exist():
     """Each verb that it names is one of the command line's."""
-    from typer.main import get_command
-
-    from foveal.tools._cli import app
-
-    verbs = get_command(app).commands
+    verbs = command_line.command().commands
     named = set(re.findall(r"foveal (demo|index|bench|verify|zoom|view|train|doctor)\b", README))
 
     assert named

@@ -12,6 +12,7 @@ import pytest
 
 from foveal.tools.packing.pack import pack
 from tests.pipeline.making import encode, picture
+from tests.tools import command_line
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in ("README.md", "SECURITY.md"))]
@@ -30,14 +31,10 @@ def missing_tests(text: str) -> list[str]:
 
 def unknown_options(text: str) -> set[str]:
     """Options of ``foveal`` in commands of a page that the parser does not have, as "verb --option"."""
-    from typer.main import get_command
-
-    from foveal.tools._cli import app
-
     unknown = set()
     for line in re.findall(r"^(?:    |\$ ?)?(foveal [a-z].*)$", text.replace("\\\n", " "), re.MULTILINE):
         words = line.split("  #")[0].split()[1:]
-        command, verb = get_command(app), []
+        command, verb = command_line.command(), []
         while words and (inner := getattr(command, "commands", {}).get(words[0])) is not None:
             command = inner
             verb.append(words.pop(0))

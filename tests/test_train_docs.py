@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from foveal.pipeline import ZoomCollate
 from foveal.shards import Shards, ShardWriter
 from tests.pipeline.making import encode, picture
+from tests.tools import command_line
 
 PAGE = (Path(__file__).parents[1] / "docs" / "train.md").read_text()
 SHARDS, FROZEN, TRAIN = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -60,11 +61,7 @@ def test_its_shards(tmp_path, monkeypatch):
 
 def test_its_commands_exist():
     """Each verb and each option that it names is there."""
-    from typer.main import get_command
-
-    from foveal.tools._cli import app
-
-    verbs = get_command(app).commands
+    verbs = command_line.command().commands
     assert "accuracy" in verbs["bench"].commands
     options = {name for verb in ("train", "zoom") for one in verbs[verb].params for name in one.opts}
     named = set(re.findall(r"--[a-z][a-z-]+", PAGE)) - {"--nproc-per-node"}

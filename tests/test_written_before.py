@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, ZoomRecord
@@ -18,8 +17,6 @@ from foveal.tools.console.old_names import with_current_names
 from foveal.tools.offline.manifest import read_manifest
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard_files import parse_table, read_stats, table_name
-from foveal.tools.training._ranks import in_ranks
-from foveal.tools.training.run import TrainRun
 from tests.checks import check_close
 from tests.golden.regenerate import SIDE, picture
 
@@ -137,21 +134,3 @@ def test_a_folder_of_zoomed_shards_goes_on(written):
     assert {name: now[name] for name in there if name not in MACHINE} == {
         name: value for name, value in there.items() if name not in MACHINE
     }
-
-
-def test_a_training_goes_on(written):
-    """Weights, optimiser and loader are what they were, at the step where they were."""
-    saved = torch.load(written / "run" / "last.pt", weights_only=True)
-    model = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 3))
-    zoom = SaliencySampler(16)
-    optimizer = torch.optim.AdamW([{"params": list(model.parameters())}, {"params": list(zoom.parameters())}])
-    url = str(written / "samples.tar")
-    with in_ranks() as ranks, ZoomLoader(url, zoom, batch_size=3, shuffle=True, last_batch="drop") as loader:
-        parts = {"model": model, "zoom": zoom, "optimizer": optimizer, "loader": loader}
-        run = TrainRun(written / "run", ranks, with_current_names(saved["options"]), defaults={}, resume=True)
-        assert run.load(parts) == 2
-
-        assert loader.epoch == 1
-    for name, weight in zoom.state_dict().items():
-        assert torch.equal(weight, saved["zoom"][name]), name
-    assert optimizer.state_dict()["state"].keys() == saved["optimizer"]["state"].keys()

@@ -1,4 +1,4 @@
-"""The command line: ``foveal --help``; and :func:`train`, what ``foveal train`` does, for trunks of one's own."""
+"""The command line, and :func:`train`, which does what ``foveal train`` does for a network of your own."""
 
 import typing
 
@@ -12,7 +12,7 @@ __all__ = ["TrainOptions", "main", "train"]
 
 
 def __getattr__(name: str) -> typing.Any:
-    """Load what needs torch only for those who ask for it: the command line answers at once."""
+    """Import what needs torch only when it is asked for, so that the command line starts at once."""
     if name == "train":
         from foveal.tools.training.train import train  # noqa: PLC0415 - see above
 

@@ -1,6 +1,6 @@
-"""The verbs of ``foveal``, their options, and how they end.
+"""The verbs of ``foveal``, their options and exit codes.
 
-Nothing heavy is imported before a verb runs: ``foveal --help`` answers at once. Exit codes: 0 good, 1 failed (one
+Nothing heavy is imported before a verb runs, so ``foveal --help`` is printed at once. Exit codes: 0 good, 1 failed (one
 line on standard error says why), 2 bad usage, 130 interrupted.
 """
 
@@ -53,7 +53,7 @@ app = typer.Typer(
 )
 app.add_typer(bench, name="bench")
 
-# Packages that not every verb needs, and the extra that brings them.
+# Packages that only some verbs need, and the extra that installs each.
 _EXTRAS = {"matplotlib": "plots", "ray": "ray", "nicegui": "explore"}
 
 

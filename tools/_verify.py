@@ -1,4 +1,4 @@
-"""``foveal verify``: decode every image as the loader would, and say what is bad."""
+"""``foveal verify``: decode every image as the loader does, and list the bad samples."""
 
 import os
 import time
@@ -24,11 +24,11 @@ _BATCH_SIZE = 16
 
 
 class _Glance(nn.Module):
-    """A zoom that shows nothing: what counts here is that there was something to show."""
+    """A zoom that returns empty images: verifying needs the decoding only."""
 
     def forward(self, images: Sequence[Tensor], lowres: None = None) -> Zoomed:  # noqa: ARG002 - as any zoom
         count = len(images)
-        grid = torch.zeros(count, 1, 1, 2)  # the least that labels can follow
+        grid = torch.zeros(count, 1, 1, 2)  # the smallest grid that labels can be warped by
         return Zoomed(torch.empty(count, 3, 0, 0), grid, torch.empty(count, 1, 0, 0))
 
 
@@ -41,22 +41,22 @@ def verify_shards(
     rule: PixelRule = PLAIN,
     storage_options: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Decode everything on all processors, print what is bad by reason, and add it to a quarantine file.
+    """Decode everything on all processors, print the bad samples by reason, and add them to a quarantine file.
 
     Args:
         urls: Shards, as ``expand_urls`` understands them.
-        quarantine: The file; made only if something is bad.
-        fields: What each sample must have, as ``ZoomLoader`` takes them.
-        max_pixels: The most that an image may have, None for the loader's own limit.
-        rule: How samples become grey levels: what then still needs a window is bad.
+        quarantine: The file; it is made only if a sample is bad.
+        fields: The fields that each sample must have, as ``ZoomLoader`` takes them.
+        max_pixels: The largest number of pixels of an image; None for the loader's own limit.
+        rule: How stored values become grey levels. An image that still needs a window is bad.
         storage_options: For remote shards.
 
     Returns:
-        Whether anything is bad, samples or shards.
+        Whether any sample or shard is bad.
 
     Raises:
         ShardError: A shard cannot be read at all.
-        ValueError: The quarantine file is something else.
+        ValueError: The quarantine file is not a quarantine file.
     """
     console, file = Console(), Quarantine(quarantine)
     known = set(file.read())

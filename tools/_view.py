@@ -1,4 +1,4 @@
-"""``foveal view``: some images of a data set as a zoom shows them, with their boxes, on one sheet."""
+"""``foveal view``: draw how a zoom shows some images of a data set, with their boxes, on one sheet."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -33,18 +33,18 @@ def view_shards(
 
     Args:
         urls: Shards, as ``expand_urls`` understands them.
-        zoom: What is looked at.
-        out: The picture, a PNG.
-        rows: How many samples, spread evenly over all.
-        boxes: Where each sample's boxes are; None for none.
+        zoom: The zoom to show.
+        out: The PNG file to write.
+        rows: How many samples to draw, spread evenly over all.
+        boxes: The field that holds each sample's boxes; None to draw no boxes.
         image: The field that is the image.
-        rule: How samples become grey levels.
+        rule: How stored values become grey levels.
 
     Raises:
         ShardError: A shard cannot be read, or no sample is good.
 
     Warns:
-        UserWarning: None of these samples has a place for boxes.
+        UserWarning: None of the drawn samples has the member that the boxes are in.
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls)

@@ -1,6 +1,7 @@
 """Pictures, and files of them."""
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -25,3 +26,17 @@ def complaints(stderr: str) -> list[str]:
     """What a process wrote to standard error, but for what it says while kernels are compiled, as on a new machine."""
     compiling = ("Foveal compiles its CPU kernels", "Compiling ")
     return [line for line in stderr.splitlines() if not line.startswith(compiling)]
+
+
+def npy(array: Any) -> bytes:
+    """An array as an ``npy`` file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def huge(width: int, height: int) -> bytes:
+    """A PNG that claims a size."""
+    file = bytearray(encode(picture(0, 8, 8), "PNG"))
+    file[16:24] = struct.pack(">II", width, height)
+    return bytes(file)

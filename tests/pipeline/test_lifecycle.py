@@ -14,20 +14,7 @@ import pytest
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import SaliencySampler, UniformSampler
 from tests.pipeline.making import complaints
-
-HEAD = """
-import gc, itertools, os, signal, sys, time
-import torch
-from foveal.pipeline import ZoomLoader
-from foveal.sampler import SaliencySampler, UniformSampler
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
-urls = sys.argv[1:]
-"""
-
-
-def python(code: str, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", HEAD + textwrap.dedent(code), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+from tests.pipeline.processes import HEAD, python
 
 
 def test_memory_after_five_epochs_is_memory_after_two(data_dir):

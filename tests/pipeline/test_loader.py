@@ -17,6 +17,7 @@ from foveal.pipeline import ZoomLoader, decode
 from foveal.sampler import SaliencySampler, UniformSampler, sample
 from foveal.shards import Shards
 from tests.pipeline.making import encode, picture
+from tests.pipeline.processes import foveal_threads
 
 
 class Watched(UniformSampler):
@@ -35,14 +36,6 @@ class Watched(UniformSampler):
         self.threads.add(threading.current_thread().name)
         assert lowres.shape == (len(images), 3, 16, 16)
         return super().forward(images, lowres)
-
-
-def foveal_threads() -> list[str]:
-    return [
-        thread.name
-        for thread in threading.enumerate()
-        if thread.name.startswith("foveal-") and "sampler" not in thread.name
-    ]
 
 
 def keys(loader: ZoomLoader) -> list[list[str]]:

@@ -15,11 +15,10 @@ import torch
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import SaliencySampler
 from foveal.shards import ShardError, Shards
-from foveal.shards.remote import _retry
 from tests.pipeline.making import encode, picture
-from tests.pipeline.test_lifecycle import HEAD
-from tests.pipeline.test_loader import foveal_threads
+from tests.pipeline.processes import HEAD, foveal_threads
 from tests.shards import server as web
+from tests.shards.remote.hurrying import hurry
 from tests.shards.server import FAULTS, Files, serving
 
 SAMPLES = 40
@@ -29,8 +28,7 @@ CACHES = pytest.mark.parametrize("cache_size", [None, "1MB"], ids=["ranges", "co
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch, tmp_path):
     """Ask again after milliseconds, slow answers take a twentieth of a second, and the cache is our own."""
-    monkeypatch.setattr(_retry, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(_retry, "LONGEST_PAUSE", 0.01)
+    hurry(monkeypatch)
     monkeypatch.setattr(web, "SLOW", 0.05)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
@@ -119,7 +117,7 @@ def test_an_epoch_under_faults_is_the_local_one(local, server, cache_size, seed,
     """Keys, labels, stand-ins and pixels, two epochs of them, and again from the middle of one."""
     with loader(local) as one:
         expected = epoch(one), epoch(one)
-    monkeypatch.setattr(_retry, "ATTEMPTS", 30)  # one in three fails: six in a row do happen
+    hurry(monkeypatch, attempts=30)  # one in three fails: six in a row do happen
     server.faults = some_faults(seed)
     with loader(on(server, local), cache_size=cache_size) as one:
         assert equal(epoch(one), expected[0])

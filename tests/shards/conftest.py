@@ -2,7 +2,7 @@
 
 import pytest
 
-from foveal.shards.remote import _retry
+from tests.shards.remote.hurrying import hurry
 
 
 @pytest.fixture(autouse=True)
@@ -13,5 +13,4 @@ def _own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def hasty(monkeypatch):
     """Ask again after milliseconds."""
-    monkeypatch.setattr(_retry, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(_retry, "LONGEST_PAUSE", 0.01)
+    hurry(monkeypatch)

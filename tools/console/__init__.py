@@ -1,4 +1,5 @@
 """What the verbs share on the console.
 
-The doors of the command line stay empty, so that ``--help`` loads little: a file without an underscore is for all rooms.
+The doors of the command line stay empty, so that ``--help`` loads little. A file without an underscore may be imported
+from all rooms.
 """

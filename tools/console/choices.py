@@ -1,6 +1,6 @@
-"""The values that options of the command line can be chosen from, as far as the library has no name for them.
+"""The choices of options that only the command line has; those that the library shares are in ``foveal._choices``.
 
-``--help`` must not load torch: so they are defined here, where the code that loads torch imports them from.
+``--help`` must not load torch. So these types are defined here, and the code that needs torch imports them from here.
 """
 
 from typing import Literal

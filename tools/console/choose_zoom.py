@@ -21,11 +21,11 @@ from foveal.sampler import (
 )
 from foveal.sampler.zooms import is_checkpoint
 
-# What stands for no bound where None stands for the default.
+# The value of each bound that means no bound; None means the default.
 _NO_BOUND = {"max_zoom": math.inf, "min_zoom": 0.0}
 
-# Sharper than the sampler's own: saliency that was not trained for a zoom is too even for one. The bound keeps a lone bright
-# spot from taking the whole image.
+# A lower temperature than the sampler's default, because saliency that was not trained for a zoom is too even. The bound keeps
+# a single bright spot from filling the whole output.
 _UNTRAINED: dict[str, Any] = {"temperature": 0.5, "max_zoom": 4.0}
 
 
@@ -36,12 +36,12 @@ def choose_patches(out_size: int, saliency: str, count: int) -> PatchSampler:
         out_size: Height and width of a patch in pixels.
         saliency: ``"spectral"``, or a file that ``torch.save`` wrote: the ``state_dict`` of a :class:`ScoreNet`, or of a
             sampler that has one.
-        count: How many of each image.
+        count: How many patches of each image.
 
     Raises:
         ValueError: ``saliency`` is neither.
     """
-    # Sixteen by sixteen cells: coarser than a network's, so that the best few are different places.
+    # Sixteen by sixteen cells are coarser than a network's map, so that the best patches lie in different places.
     score = (
         SpectralSaliency((16, 16), frame="cells")
         if saliency == "spectral"
@@ -61,7 +61,7 @@ def choose_zoom(
             :meth:`SaliencySampler.save_checkpoint` wrote, as ``foveal train`` does, or one that ``torch.save`` wrote, the
             ``state_dict`` of a :class:`SaliencyNet`, :class:`ResNet18Saliency` (which then looks at 224 x 224 pixels) or
             :class:`NJetSaliencyNet`, or of a sampler that has one.
-        boxes_from: Where a sample's boxes are, for ``"boxes"``.
+        boxes_from: The field that holds a sample's boxes, for ``"boxes"``.
         **options: The other arguments of :class:`SaliencySampler`. None stands for what the file says; without a file, for a
             temperature of 0.5, a ``max_zoom`` of 4, and the defaults. ``math.inf`` as ``max_zoom`` is no bound, nor is 0 as ``min_zoom``.
 
@@ -76,7 +76,7 @@ def choose_zoom(
         if value is not None
     }
     if _is_checkpoint(Path(saliency)):
-        # The images are to be looked at, or written.
+        # The images will be looked at or written, so they stay as they are.
         plain: dict[str, Any] = {"mean": None, "std": None, "dtype": None, "channels_last": False}
         zoom = SaliencySampler.from_checkpoint(saliency, out_size=out_size, **plain, **chosen)
     else:
@@ -105,9 +105,9 @@ def _network(saliency: str, boxes_from: str | None) -> nn.Module:
 
 
 def _trained(path: Path, kinds: Sequence[type[nn.Module]], part: str) -> nn.Module:
-    """Return a network with its weights from a file, also from that of a sampler of which the network is a part.
+    """Return a network with its weights from a file, which may also hold the weights of a whole sampler.
 
-    Their names say of which kind it is.
+    The names of the weights tell the kind of network.
     """
     if not path.is_file():
         raise ValueError(
@@ -117,7 +117,7 @@ def _trained(path: Path, kinds: Sequence[type[nn.Module]], part: str) -> nn.Modu
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         candidates = [kind() for kind in kinds]
-        # A sampler's names begin with that of its part; the part of a bare holder has the same.
+        # The names in a sampler's file begin with the name of the part that the network is.
         if any(name.startswith(f"{part}.") for name in state):
             holders: list[nn.Module] = [nn.ModuleDict({part: network}) for network in candidates]
         else:

@@ -1,4 +1,4 @@
-"""What machine this is, and which versions of packages it has."""
+"""The machine that this runs on, and the versions of its packages."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ import torch
 
 
 def environment() -> dict[str, Any]:
-    """Return the versions and the hardware that decide what a benchmark says."""
+    """Return the versions and the hardware that the results of a benchmark depend on."""
     packages = ("foveal", "torch", "numpy", "numba", "pillow", "nvidia-dali-cuda130", "nvidia-dali-cuda120")
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
@@ -24,7 +24,7 @@ def environment() -> dict[str, Any]:
 
 
 def describe_machine() -> str:
-    """Return the machine in one line."""
+    """Return a description of the machine in one line."""
     facts = environment()
     return f"{facts['cores']} cores of {facts['cpu']}" + (f", {facts['gpu']}" if facts["gpu"] else "")
 

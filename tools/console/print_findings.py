@@ -1,4 +1,4 @@
-"""What is wrong with shards, as a table by kind."""
+"""A table of the faults that were found in shards."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -8,12 +8,12 @@ from rich.table import Table
 
 
 def print_findings(console: Console, found: Iterable[tuple[str, str]], *, what: str) -> None:
-    """Print how many there are of each kind, the most frequent first, each with an example; nothing where none are.
+    """Print how many faults there are of each kind, the most frequent first, each with an example; nothing if there are none.
 
     Args:
-        console: Where to.
-        found: For each its kind, and where it is.
-        what: What is counted.
+        console: Where to print.
+        found: The kind and the place of each fault.
+        what: The heading over the counts.
     """
     by_kind: defaultdict[str, list[str]] = defaultdict(list)
     for kind, where in found:

@@ -6,7 +6,7 @@ from rich.text import Text
 
 
 class _Rate(ProgressColumn):
-    """How many a second."""
+    """A column with the number of items a second."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -17,9 +17,9 @@ class _Rate(ProgressColumn):
 
 
 def progress_bar(console: Console, *, unit: str | None = None) -> Progress:
-    """Return a bar that says how much is done and how long the rest takes, and vanishes; on terminals only.
+    """Return a bar that shows how much is done and how long the rest will take. It is shown on terminals only, and removed at the end.
 
-    With a unit it also says how many a second.
+    With a unit it also shows how many items are done a second.
     """
     return Progress(
         "{task.description}",

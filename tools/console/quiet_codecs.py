@@ -1,4 +1,4 @@
-"""Codecs written in C tell stderr about every odd image, past Python and without saying which."""
+"""Silence for codecs in C, which write to stderr about every odd image without naming it, bypassing Python."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_codecs() -> Iterator[None]:
-    """Drop what C libraries write to stderr; Python's own stderr goes on as before. For a process of our own only."""
+    """Drop what C libraries write to stderr, but keep Python's own stderr. Use it only in processes that Foveal owns."""
     sys.stderr.flush()
     before, kept = sys.stderr, os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,14 +1,14 @@
-"""What a command line says of a remote file system."""
+"""The option ``--storage-options``."""
 
 import json
 from typing import Any
 
 
 def parse_storage_options(text: str) -> dict[str, Any]:
-    """Return what a command line says of a remote file system.
+    """Return the options of a remote file system from the JSON on the command line.
 
     Raises:
-        ValueError: It is no JSON object.
+        ValueError: It is not a JSON object.
     """
     try:
         options = json.loads(text)

@@ -1,4 +1,4 @@
-"""Mixed resolution on the demo's sheet: which cells are refined, and all tokens painted where they belong."""
+"""Mixed resolution on the demo's sheet: the cells that are refined, and all tokens drawn at their places."""
 
 import math
 
@@ -20,13 +20,13 @@ MIXED_TITLES = (
     "Uniform, as many pixels",
     "Tokens in their places",
 )
-_REFINE = 4  # few cells, but so finely that the picture shows at a glance what they bring
-_PAINTED_PX = 616  # the longer side of what is painted: twice what a sheet shows
+_REFINE = 4  # few cells, but refined strongly, so that the picture shows the effect at a glance
+_PAINTED_PX = 616  # longer side of the drawing: twice the size that a sheet shows
 _LINE = np.array([255, 214, 0], np.uint8)
 
 
 def build_mixed(out_size: int) -> MixedResolution:
-    """Return a sampler of as many pixels as an image of ``out_size`` by ``out_size`` has, about half of them in fine tokens."""
+    """Return a sampler whose tokens have as many pixels as an image of ``out_size`` by ``out_size``, about half of them fine."""
     patch_size = max(2, out_size // 14)
     tokens = (out_size // patch_size) ** 2
     cells = round(math.sqrt(tokens / 2))
@@ -43,13 +43,13 @@ def mixed_row(
     zoom: MixedResolution,
     caption: str,
 ) -> SheetRow:
-    """Return the row of one image, from what mixed resolution made of it.
+    """Return the row of one image and its tokens.
 
     Args:
         original: The whole image.
-        tokens: Of ``Zoomed.images``, of this image: first the coarse ones.
-        grid: Of ``Zoomed.grid``.
-        saliency: Of ``Zoomed.saliency``.
+        tokens: The tokens of this image in ``Zoomed.images``, the coarse ones first.
+        grid: The grids of these tokens in ``Zoomed.grid``.
+        saliency: The map of this image in ``Zoomed.saliency``.
         zoom: The sampler.
         caption: One line above the row.
     """
@@ -75,7 +75,7 @@ def paint(
     places: Float[Tensor, "tokens 4"],
     size: tuple[int, int],
 ) -> Float[np.ndarray, "height width 3"]:
-    """Paint tokens one over the other where they lie in a picture of this (height, width): later ones lie on top."""
+    """Draw tokens at their places in a picture of this (height, width); later tokens cover earlier ones."""
     canvas = torch.zeros(3, *size)
     for token, (x0, y0, x1, y1) in zip(tokens, rectangles(places, size).tolist(), strict=True):
         area = (max(1, y1 - y0), max(1, x1 - x0))
@@ -88,7 +88,7 @@ def framed(
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Return the original with a frame around each of these places."""
     drawn = original.numpy().copy()
-    thick = max(1, max(drawn.shape[:2]) // 150)  # to be seen beside the lines between cells
+    thick = max(1, max(drawn.shape[:2]) // 150)  # so that it stands out from the lines between cells
     for x0, y0, x1, y1 in rectangles(places, drawn.shape[:2]).tolist():
         drawn[y0:y1, x0 : x0 + thick] = drawn[y0:y1, max(x1 - thick, 0) : x1] = _LINE
         drawn[y0 : y0 + thick, x0:x1] = drawn[max(y1 - thick, 0) : y1, x0:x1] = _LINE
@@ -104,13 +104,13 @@ def rectangles(places: Float[Tensor, "tokens 4"], size: tuple[int, ...]) -> Int[
 
 
 def _refined(places: Float[Tensor, "tokens 4"], zoom: MixedResolution) -> Float[Tensor, "refined 4"]:
-    """Where the cells lie that the fine tokens make up."""
+    """Return the places of the refined cells, each the union of its fine tokens."""
     each = places[zoom.cells[0] * zoom.cells[1] :].view(zoom.refined, zoom.refine**2, 4)
     return torch.cat([each.mean(dim=1)[:, :2], each[:, 0, 2:] * zoom.refine], dim=1)
 
 
 def _borders(cells: tuple[int, int]) -> Float[np.ndarray, "rows cols 2"]:
-    """The lattice of lines between coarse cells, as a sheet draws a grid."""
+    """Return the lines between coarse cells in the form in which a sheet takes a grid."""
     y, x = (np.linspace(-1, 1, count + 1) for count in cells)
     return np.stack(np.meshgrid(x, y), -1)
 

@@ -1,4 +1,4 @@
-"""The demo's patches: the original with their frames, scores, uniform resize, the patches at full resolution."""
+"""The demo of patches: the original with a frame for each patch, the scores, a uniform resize, the patches."""
 
 from foveal.sampler import PatchSampler, SpectralSaliency
 from foveal.shards import Shards

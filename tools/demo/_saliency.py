@@ -1,4 +1,4 @@
-"""The demo's zoom to what is salient: the original with the grid, saliency, uniform resize, zoomed."""
+"""The demo of the zoom: the original with the grid, the saliency, a uniform resize, the zoomed image."""
 
 from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler
 from foveal.shards import Shards
@@ -11,7 +11,7 @@ _TEMPERATURE, _MAX_ZOOM = 0.5, 4.0
 
 
 def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:
-    """Return a row of the contact sheet: what the loader made of a sample, beside its original."""
+    """Return a row of the sheet: a sample as the loader delivered it, beside its original."""
     [original] = read_originals(shards, [sample.ordinal])
     grid = sample.grid.numpy(force=True)
     height, width, _ = original.shape

@@ -1,4 +1,4 @@
-"""What each of the demo's zooms is: how it is made, how one writes that, and what its samples look like on a sheet."""
+"""What the demo must know of each of its zooms: how to make it, the code for that, and how its samples are drawn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from foveal.tools.pictures.sheet import SheetRow
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """A sample of the epoch that goes on the sheet: its number, and what the loader delivered."""
+    """A sample that goes on the sheet: its number, and what the loader delivered."""
 
     ordinal: int
     key: str
@@ -26,11 +26,11 @@ class DemoZoom:
     """A zoom that ``foveal demo`` shows.
 
     Attributes:
-        build: Makes the sampler for an output of this height and width in pixels, or of as many pixels.
-        names: What of ``foveal.sampler`` one imports for it.
-        code: What one writes for it, for an output of this size.
-        titles: Over the four columns of its sheet.
-        row: Makes the row of a sample, of shards and for a size.
+        build: Makes the sampler for an output of this height and width in pixels, or for as many pixels.
+        names: The names to import from ``foveal.sampler`` in order to make it.
+        code: Returns the Python code that makes it, for an output of this size.
+        titles: The titles of the four columns of its sheet.
+        row: Makes the row of one sample from the shards, the sample and the output size.
     """
 
     build: Callable[[int], nn.Module]

@@ -1,4 +1,4 @@
-"""``foveal demo``: the whole path on this machine, from shards to zoomed batches, with a picture to look at."""
+"""``foveal demo``: run the whole loader on this machine, from shards to zoomed batches, and save a picture."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -23,7 +23,7 @@ from foveal.tools.pictures.sheet import draw_sheet
 from foveal.tools.scenes.scenes import write_shards
 
 ZOOMS: dict[DemoZoomName, DemoZoom] = {"saliency": SALIENCY, "patches": PATCHES, "mixed": MIXED}
-"""What ``foveal demo --zoom`` may be."""
+"""The choices of ``foveal demo --zoom``."""
 
 _STAGES = {
     "read": "reading",
@@ -44,7 +44,7 @@ def run_demo(
     scenes: int = 32,
     rows: int = 2,
 ) -> Path:
-    """Zoom every image of some shards, say how fast that was, and draw a contact sheet.
+    """Zoom every image of some shards, print how fast that was, and draw a contact sheet.
 
     Args:
         urls: Shards; none for generated scenes, which are kept in ``out / "shards"``.
@@ -75,7 +75,7 @@ def run_demo(
 def show_loop(
     console: Console, shards: Shards, shown: DemoZoom, sampler: nn.Module, *, out_size: int, batch_size: int
 ) -> None:
-    """Print the loop that one writes, and what its first batch looks like; kernels are compiled on the way."""
+    """Print the training loop as Python code, and the shapes of its first batch; this also compiles the kernels."""
     fields = ("image", "cls") if "cls" in shards[0].members else ("image", "__key__")
     names = ("labels", "") if "cls" in fields else ("keys", f", fields={fields}")
     start = time.perf_counter()
@@ -103,7 +103,7 @@ def describe(value: Any) -> str:
 def time_epoch(
     console: Console, shards: Shards, sampler: nn.Module, picks: Collection[int], *, batch_size: int
 ) -> list[Picked]:
-    """Run through all samples once, print how fast that was, and return what became of those picked."""
+    """Load all samples once, print how fast that was, and return the picked ones."""
     fields = ("__key__", "image", "__grid__", "__saliency__")
     picked: list[Picked] = []
     start = time.perf_counter()
@@ -122,7 +122,7 @@ def time_epoch(
 
 
 def print_speed(console: Console, stats: LoaderStats, seconds: float) -> None:
-    """Print how fast a pass was, and where its time went."""
+    """Print how fast the pass was, and how much time each stage took."""
     console.print(
         f"{stats.images:,} images, {stats.pixels / 1e6:,.0f} MP, {stats.bytes / 1e6:,.0f} MB in {seconds:.1f} s: "
         f"{stats.images / seconds:.1f} images/s, {stats.pixels / seconds / 1e6:.0f} MP/s\n"

@@ -1,13 +1,13 @@
-"""What to do about what ``foveal doctor`` found. Every piece of advice is a function of the facts, and says what it will bring."""
+"""The advice of ``foveal doctor``. Each rule is a function of the measured facts, and states the expected gain."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from foveal.tools.doctor._facts import DECODE, DEFAULT, READ, Facts, Setting
 
-_WORTH = 1.1  # times as fast: what is less is lost in noise
+_WORTH = 1.1  # times as fast: smaller gains cannot be told from noise
 _FEW = 4  # processors
-_SHOWN_ZOOM = 4  # an output pixel that shows less than a quarter of a uniform step is rarely worth its while
+_SHOWN_ZOOM = 4  # magnifying more than four times is rarely useful
 _MUCH_LARGER = 4  # times the pixels that such a zoom can show
 
 
@@ -16,8 +16,8 @@ class Advice:
     """One thing to do.
 
     Attributes:
-        do: What, with the argument or the command.
-        gain: How many times as fast the loader will be by what was measured here; None where that is not known.
+        do: What to do, with the argument or the command.
+        gain: How many times as fast the loader will be, by these measurements; None if that is not known.
     """
 
     do: str
@@ -25,7 +25,7 @@ class Advice:
 
 
 def max_zoom(facts: Facts) -> Advice | None:
-    """Less to decode, where the zoom has a bound: the mildest bound that brings most of what bounds can."""
+    """Advise a bound on the zoom, which leaves less to decode: the mildest bound that brings most of the possible gain."""
     bounded = {setting: _gain(facts, setting) for setting in facts.loaders if setting.max_zoom is not None}
     most = max(bounded.values(), default=0.0)
     if most < _WORTH:
@@ -39,7 +39,7 @@ def max_zoom(facts: Facts) -> Advice | None:
 
 
 def num_threads(facts: Facts) -> Advice | None:
-    """Another number of threads if decoding limits, never more than there are processors."""
+    """Advise another number of threads if decoding is the limit; never more than there are processors."""
     useful = [count for count in facts.threads if count <= facts.processors]
     best = min(useful, key=lambda count: facts.threads[count])
     gain = facts.threads[facts.processors] / facts.threads[best]
@@ -49,7 +49,7 @@ def num_threads(facts: Facts) -> Advice | None:
 
 
 def cache_size(facts: Facts) -> Advice | None:
-    """Copies of remote shards, where reading limits."""
+    """Advise local copies of remote shards if reading is the limit."""
     if not facts.remote or facts.limit != READ:
         return None
     room = max(1, round(1.1 * facts.bytes / facts.images * facts.samples / 1e9))
@@ -60,7 +60,7 @@ def cache_size(facts: Facts) -> Advice | None:
 
 
 def faster_storage(facts: Facts) -> Advice | None:
-    """Where reading from here limits, nothing in the loader helps."""
+    """Advise another disk if reading local shards is the limit, since no setting of the loader helps then."""
     if facts.remote or facts.limit != READ:
         return None
     return Advice(
@@ -70,7 +70,7 @@ def faster_storage(facts: Facts) -> Advice | None:
 
 
 def write_indexes(facts: Facts) -> Advice | None:
-    """Indexes beside the shards, for every machine that will open them."""
+    """Advise index files beside the shards, which every machine that opens them can use."""
     if not facts.without_index:
         return None
     return Advice(
@@ -80,7 +80,7 @@ def write_indexes(facts: Facts) -> Advice | None:
 
 
 def encode_anew(facts: Facts) -> Advice | None:
-    """Images that DALI refuses."""
+    """Advise to re-encode images that DALI refuses."""
     if not facts.by_pillow:
         return None
     return Advice(
@@ -90,13 +90,13 @@ def encode_anew(facts: Facts) -> Advice | None:
 
 
 def more_processors(facts: Facts) -> Advice | None:
-    """A machine with more, where decoding limits on few."""
+    """Advise a machine with more processors if decoding on few is the limit."""
     if facts.processors > _FEW or facts.limit != DECODE:
         return None
     if facts.processors == 1:
         return Advice("a machine with more than 1 processor: decoding spreads over all there are")
     times = facts.threads[1] / facts.threads[facts.processors]
-    if times < _WORTH:  # others are at work here: more processors may do as little
+    if times < _WORTH:  # other processes use the processors: more of them might bring as little
         return None
     return Advice(
         f"a machine with more than {facts.processors} processors: here they decode {times:.1f} times as fast as 1"
@@ -104,7 +104,7 @@ def more_processors(facts: Facts) -> Advice | None:
 
 
 def use_cuda(facts: Facts) -> Advice | None:
-    """A CUDA device that is there."""
+    """Advise to use a CUDA device if there is one."""
     gains = {setting.device: _gain(facts, setting) for setting in facts.loaders if setting.device != "cpu"}
     device, gain = max(gains.items(), key=lambda item: item[1], default=("", 0.0))
     if gain < _WORTH:
@@ -113,7 +113,7 @@ def use_cuda(facts: Facts) -> Advice | None:
 
 
 def zoom_offline(facts: Facts) -> Advice | None:
-    """Zoomed shards instead of images much larger than what is shown."""
+    """Advise to zoom shards offline if images are much larger than the zoom shows."""
     mean = facts.pixels / facts.images
     if mean < _MUCH_LARGER * (_SHOWN_ZOOM * facts.out_size) ** 2:
         return None
@@ -124,7 +124,7 @@ def zoom_offline(facts: Facts) -> Advice | None:
 
 
 def verify(facts: Facts) -> Advice | None:
-    """Bad images."""
+    """Advise to list bad images in a quarantine file."""
     if not facts.bad:
         return None
     tried = facts.images + facts.bad
@@ -149,13 +149,13 @@ RULES: tuple[Callable[[Facts], Advice | None], ...] = (
 
 
 def advise(facts: Facts) -> list[Advice]:
-    """Return all advice that the facts call for: what brings most first, what brings nobody knows how much last."""
+    """Return all advice that the facts call for: the largest gain first, unknown gains last."""
     given = [advice for rule in RULES if (advice := rule(facts)) is not None]
     return sorted(given, key=lambda advice: -(advice.gain or 0))
 
 
 def _gain(facts: Facts, setting: Setting) -> float:
-    """How many times as fast a loader with this setting is as one with defaults, reading included; 0 if not measured."""
+    """Return how many times as fast a loader with this setting is as one with the defaults, including reading; 0 if not measured."""
     if setting not in facts.loaders:
         return 0.0
     return facts.loader_seconds / max(facts.loaders[setting], facts.stages[READ])

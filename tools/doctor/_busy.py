@@ -10,13 +10,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Others:
-    """A context in which is counted how many processors other processes kept busy.
+    """A context that measures how many processors other processes kept busy.
 
-    The system counts the ticks during which each processor worked (``/proc/stat``), and those that this process used; what is
-    left is others' work. Where the system does not say, nobody else worked.
+    The system counts the time that each processor worked (``/proc/stat``), and the time that this process used; the difference is
+    the work of others. If the system does not count, no other process is assumed to have worked.
 
     Attributes:
-        processors: Once the context has ended: how many of the processors that this process may use others kept busy, on average.
+        processors: After the context has ended: of the processors that this process may use, how many others kept busy on average.
     """
 
     processors = 0.0
@@ -33,7 +33,7 @@ class Others:
 
 
 def busy_seconds(stat: Path = Path("/proc/stat")) -> float:
-    """Return how long the processors that this process may use have worked since the system started, added up."""
+    """Return the total time that the processors of this process have worked since the system started, in seconds."""
     try:
         lines = stat.read_text().splitlines()
     except OSError:
@@ -49,5 +49,5 @@ def _worked(ticks: list[str]) -> float:
 
 
 def _own_seconds() -> float:
-    """Return the processor time of this process and of those it has started and that have ended."""
+    """Return the processor time of this process and of its child processes that have ended."""
     return sum(os.times()[:4])

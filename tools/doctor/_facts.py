@@ -1,4 +1,4 @@
-"""What ``foveal doctor`` found out: numbers alone, from which follow what limits and what to do."""
+"""The measurements of ``foveal doctor``: the verdict and the advice follow from these numbers alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ READ, DECODE, LOWRES, SALIENCY, GRID, SAMPLE = (
     "sampling",
 )
 STAGES = (READ, DECODE, LOWRES, SALIENCY, GRID, SAMPLE)
-"""What happens to each image in turn, with the loader's defaults."""
+"""The stages of each image with the loader's defaults, in order."""
 
-_BUSY = 0.1  # of all processors: more than the system itself takes
+_BUSY = 0.1  # share of all processors: more than the system itself takes
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a loader decodes, up to which bound it zooms, and where."""
+    """A configuration of the loader: its decoder, the bound of its zoom, and its device."""
 
     decode: DecodeMode = "auto"
     max_zoom: float | None = None
@@ -37,27 +37,27 @@ DEFAULT = Setting()
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was measured.
+    """The measurements.
 
     Attributes:
-        images: Good images that were measured.
-        pixels: Of all of them.
-        bytes: Of all of them, encoded.
-        bad: How many others could not be decoded; ``bad_reason`` is the first one's.
-        bad_reason: What is wrong with the first bad one.
-        by_pillow: Images that DALI refused and Pillow decoded.
-        samples: In all shards.
-        shards: How many there are.
-        remote: How many of them are on other machines.
-        without_index: Local shards without a fresh index beside them.
-        opening_seconds: What it took to open all shards.
+        images: Number of good images that were measured.
+        pixels: Pixels of all of these images.
+        bytes: Encoded bytes of all of these images.
+        bad: Number of other images, which could not be decoded.
+        bad_reason: What is wrong with the first bad image.
+        by_pillow: Number of images that DALI refused and Pillow decoded.
+        samples: Number of samples in all shards.
+        shards: Number of shards.
+        remote: Number of shards on other machines.
+        without_index: Number of local shards without an up-to-date index beside them.
+        opening_seconds: Seconds to open all shards.
         out_size: Height and width of the zoomed images, in pixels.
-        processors: That this process may use.
+        processors: Number of processors that this process may use.
         busy: How many of them, on average, other processes kept busy while this was measured.
-        stages: Seconds an image, of each of ``STAGES`` alone.
-        decoding: Seconds an image, of decoding alone, by setting.
-        loaders: Seconds an image, of the whole loader from a copy of the images on this machine's disk, by setting.
-        threads: Seconds an image, of decoding alone with so many threads.
+        stages: Seconds an image of each of ``STAGES`` alone.
+        decoding: Seconds an image of decoding alone, by setting.
+        loaders: Seconds an image of the whole loader, reading a local copy of the images, by setting.
+        threads: Seconds an image of decoding alone, by number of threads.
     """
 
     images: int
@@ -86,12 +86,12 @@ class Facts:
 
     @property
     def loader_seconds(self) -> float:
-        """Seconds an image of a loader with defaults: reading goes on beside it, and holds it up where it is slower."""
+        """Seconds an image of a loader with the defaults. Reading runs beside it, and limits it if reading is slower."""
         return max(self.loaders[DEFAULT], self.stages[READ])
 
     @property
     def limit(self) -> str:
-        """The stage that limits: reading where it alone is slower than the loader, else the one that works longest."""
+        """The stage that limits the speed: reading if it alone is slower than the loader, else the stage that works longest."""
         if self.stages[READ] > self.loaders[DEFAULT]:
             return READ
         return max(STAGES, key=lambda stage: self.stages[stage])

@@ -1,7 +1,7 @@
-"""The measuring behind ``foveal doctor``: some images, each stage alone, then the whole loader.
+"""The measurements of ``foveal doctor``: each stage alone on some images, then the whole loader.
 
-The images are read once from where they lie, as an epoch that is not shuffled reads them, in threads where that is another
-machine. All else runs on what was read: it does not get quicker because the shards are in the memory by then.
+The images are read from the shards once, in order, and in threads if the shards are remote. All other measurements run on
+what was read, so it does not matter that the shards are in the page cache by then.
 """
 
 import os
@@ -48,10 +48,10 @@ def measure(
 
     Args:
         urls: Shards.
-        images: How many images to look at, evenly spread over all shards.
+        images: How many images to measure, spread evenly over all shards.
         out_size: Height and width of the zoomed images, in pixels.
-        repeats: Rounds; each times every case once.
-        console: Where progress shows.
+        repeats: Number of rounds; each round times every case once.
+        console: Where to show the progress.
         storage_options: For remote shards.
 
     Raises:
@@ -104,7 +104,7 @@ def measure(
 
 
 def _read(shards: Shards, ordinal: int) -> bytes | str:
-    """Return a sample's image, or what is wrong with it."""
+    """Return a sample's encoded image, or the reason why it has none."""
     try:
         found = shards[ordinal]
     except SampleError as error:
@@ -116,7 +116,7 @@ def _read(shards: Shards, ordinal: int) -> bytes | str:
 
 
 def sort_out(found: Sequence[bytes | str]) -> tuple[list[EncodedImage], list[str], int]:
-    """Decode everything once; return the good images, what is wrong with each other, and how many Pillow decoded."""
+    """Decode everything once; return the good images, the fault of each bad one, and how many Pillow decoded."""
     bad = [reason for reason in found if isinstance(reason, str)]
     good: list[EncodedImage] = []
     by_pillow = 0
@@ -151,7 +151,7 @@ def _settings() -> list[Setting]:
 
 
 def _cases(images: Sequence[EncodedImage], shard: str, out_size: int) -> dict[Any, Callable[[], object]]:
-    """Return what to time, by what it is: decoding by setting, loaders by setting, threads by number."""
+    """Return the cases to time by their kind: decoding by setting, loaders by setting, threads by number."""
     settings = _settings()
     elsewhere = [Setting(device="cuda")] if torch.cuda.is_available() else []
     counts = sorted({1, max(1, _processors() // 2), _processors()})
@@ -196,7 +196,7 @@ def _decode(
 def _decoded(
     images: Sequence[EncodedImage], zoom: SaliencySampler, decode: DecodeMode, threads: int | None = None
 ) -> Iterator[list[Tensor]]:
-    """Decode a few at a time, always the next ones while the last are looked at."""
+    """Decode a few images at a time, and the next ones while the previous ones are used."""
     by_whom = by_libjpeg(decode, torch.device("cpu"), zoom) or (lambda image, _: image)
     with Decoder(num_threads=threads) as decoder:
         ahead = None
@@ -211,7 +211,7 @@ def _decoded(
 
 @torch.no_grad()
 def _stages_alone(images: Sequence[EncodedImage], out_size: int) -> dict[str, float]:
-    """Return seconds an image of what follows decoding, one after the other with nothing beside it."""
+    """Return the seconds an image of each stage after decoding, one after the other, with nothing running beside it."""
     zoom = _zoom(out_size, DEFAULT)
     seconds = dict.fromkeys((LOWRES, SALIENCY, GRID, SAMPLE), 0.0)
 

@@ -1,4 +1,4 @@
-"""``foveal doctor``: what limits a loader on this machine and these shards, and what to do about it."""
+"""``foveal doctor``: find out what limits a loader for some shards on this machine, and what to do about it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,13 +21,13 @@ def examine(
     repeats: int = 3,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Facts:
-    """Measure, and print the verdict, the advice, and a table of the stages.
+    """Measure, then print the verdict, the advice, and a table of the stages.
 
     Args:
         urls: Shards, as ``expand_urls`` understands them.
-        images: How many images to look at, evenly spread over all shards.
+        images: How many images to measure, spread evenly over all shards.
         out_size: Height and width of the zoomed images, in pixels.
-        repeats: Rounds; each times every case once.
+        repeats: Number of rounds; each round times every case once.
         storage_options: For remote shards.
 
     Raises:
@@ -60,7 +60,7 @@ def examine(
 
 
 def verdict(facts: Facts) -> str:
-    """Return what limits, and how fast that is: one sentence."""
+    """Return one sentence that says which stage limits the loader, and how fast the loader is."""
     rate = 1 / facts.loader_seconds
     megapixels = rate * facts.pixels / facts.images / 1e6
     speed = f"{rate:,.1f} images/s ({megapixels:,.0f} MP/s) with the loader's defaults"
@@ -71,7 +71,7 @@ def verdict(facts: Facts) -> str:
 
 
 def busy(facts: Facts) -> str:
-    """Return what to make of figures that were measured while others worked: one sentence."""
+    """Return one sentence on how to read figures that were measured while other processes worked."""
     return (
         f"The machine was busy: other processes used {facts.busy:.1f} of {facts.processors} processors while this was measured, "
         "so the figures are too low, and the advice may be wrong. Run again when nothing else runs."
@@ -79,12 +79,12 @@ def busy(facts: Facts) -> str:
 
 
 def describe(advice: Advice) -> str:
-    """Return one piece of advice as it is printed."""
+    """Return a piece of advice as it is printed."""
     return advice.do + (f" – {advice.gain:.1f} times as fast" if advice.gain else "") + "."
 
 
 def rows(facts: Facts) -> list[list[str]]:
-    """Return the table: each stage alone, other ways to decode, and the whole loader."""
+    """Return the rows of the table: each stage alone, other ways to decode, and the whole loader."""
     total = sum(facts.stages.values())
     stages = [_row(facts, stage, facts.stages[stage], share=facts.stages[stage] / total) for stage in STAGES]
     decoding = [_row(facts, f"{DECODE}, {s}", taken) for s, taken in facts.decoding.items() if s != DEFAULT]

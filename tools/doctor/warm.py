@@ -1,4 +1,4 @@
-"""``foveal doctor --warm``: compile what a first batch would wait for, on each device that is there."""
+"""``foveal doctor --warm``: compile the kernels that a first batch would wait for, for each device of this machine."""
 
 import logging
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ _LOG = logging.getLogger("foveal")
 
 
 class _Compiled(logging.Handler):
-    """Collects what the sampler says that it compiles.
+    """Collects the messages about kernels that are compiled.
 
     Attributes:
-        kernels: Seconds that each took.
-        folder: Where they are kept; None if nowhere.
+        kernels: Seconds that each kernel took.
+        folder: Where compiled kernels are kept; None if they are not kept.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class _Compiled(logging.Handler):
         self.folder: str | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a kernel that has been compiled, and pass over other messages."""
+        """Note a kernel that has been compiled, and ignore other messages."""
         facts = vars(record)
         if "kernel" in facts:
             self.kernels[facts["kernel"]] = self.kernels.get(facts["kernel"], 0) + facts["seconds"]
@@ -34,10 +34,10 @@ class _Compiled(logging.Handler):
 
 
 def warm() -> dict[str, float]:
-    """Compile all kernels that are not on disk yet, and print which those were.
+    """Compile all kernels that are not on disk yet, and print their names.
 
     Returns:
-        Seconds that each CPU kernel took; nothing if all were there already.
+        Seconds that each CPU kernel took; empty if all were on disk.
     """
     with _listening() as compiled:
         for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
@@ -47,7 +47,7 @@ def warm() -> dict[str, float]:
 
 
 def _zoom_once(device: torch.device) -> None:
-    """Call each kernel, forward and backward, in each of the forms that it is compiled in."""
+    """Call each kernel, forward and backward, with each set of argument types that it is compiled for."""
     images = [torch.zeros((300, 400, 3), dtype=torch.uint8, device=device)]
     for antialias in (True, False):
         zoom = SaliencySampler(32, lowres_size=(32, 32), antialias=antialias).to(device)
@@ -58,7 +58,7 @@ def _zoom_once(device: torch.device) -> None:
 
 @contextmanager
 def _listening() -> Iterator[_Compiled]:
-    """Collect what is compiled, instead of having it printed line by line."""
+    """Collect the messages about compiled kernels instead of printing them line by line."""
     compiled, level, propagates = _Compiled(), _LOG.level, _LOG.propagate
     _LOG.addHandler(compiled)
     _LOG.setLevel(logging.INFO)

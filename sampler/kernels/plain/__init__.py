@@ -2,7 +2,7 @@
 
 from foveal.sampler.kernels.plain._antialias import antialias_dense
 from foveal.sampler.kernels.plain._lowres import BOX_FROM, fill_lowres_plainly, is_large, shrink, shrink_into
-from foveal.sampler.kernels.plain._sample import sample_plainly
+from foveal.sampler.kernels.plain._sample import sample_plainly, sample_reference
 
 __all__ = [
     "BOX_FROM",
@@ -10,6 +10,7 @@ __all__ = [
     "fill_lowres_plainly",
     "is_large",
     "sample_plainly",
+    "sample_reference",
     "shrink",
     "shrink_into",
 ]

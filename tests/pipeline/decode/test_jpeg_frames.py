@@ -9,7 +9,7 @@ from foveal.pipeline import EncodedImage, decode
 from foveal.pipeline.decode import ByLibjpeg
 from foveal.pipeline.decode._scale import is_usual
 from foveal.pipeline.decode.headers import JPEG, read_jpeg_header
-from tests.pipeline.decode.test_libjpeg import WHOLE, Needs, decoded_by_libjpeg
+from tests.pipeline.decode.by_libjpeg import WHOLE, Needs, decoded_by_libjpeg
 from tests.pipeline.making import encode, picture
 
 

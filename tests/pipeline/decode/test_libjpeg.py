@@ -17,26 +17,10 @@ from foveal.pipeline.decode import ByLibjpeg, as_decode_mode, by_libjpeg, descri
 from foveal.pipeline.decode._libjpeg import decode_jpeg
 from foveal.pipeline.decode._scale import scale_for
 from foveal.pipeline.flow import Buffers
-from foveal.sampler import FixedSaliency, SaliencySampler, UniformSampler
+from foveal.sampler import FixedSaliency, SaliencySampler
 from foveal.shards import Shards
+from tests.pipeline.decode.by_libjpeg import ROOM, WHOLE, Needs, decoded_by_libjpeg
 from tests.pipeline.making import encode, picture
-
-ROOM = 300_000_000
-WHOLE = UniformSampler(8, antialias=False)  # may show any pixel
-
-
-class Needs(torch.nn.Module):
-    """A zoom that shows so much of a source, and looks at nothing."""
-
-    def __init__(self, height: int, width: int) -> None:
-        super().__init__()
-        self.source_px = height, width
-
-
-def decoded_by_libjpeg(file: bytes, zoom: torch.nn.Module) -> tuple[int, np.ndarray]:
-    image = ByLibjpeg(zoom)(peek(file), 0)
-    assert image.by == "libjpeg"
-    return image.scale, decode_jpeg(image, Buffers(ROOM)).numpy()
 
 
 def box_mean(pixels: np.ndarray, scale: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import pickle
 import re
-import struct
 
 import pytest
 import torch
@@ -10,7 +9,7 @@ from PIL import Image
 
 from foveal.pipeline import DecodeError, decode, peek
 from foveal.pipeline.decode._peek import _still
-from tests.pipeline.making import encode, picture
+from tests.pipeline.making import encode, huge, picture
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM"])
@@ -43,13 +42,6 @@ def test_one_that_was_cut(kind):
 def test_padding_is_no_cut(tail):
     """Cameras and editors write it."""
     assert peek(encode(picture(0, 43, 61)) + tail).whole
-
-
-def huge(width: int, height: int) -> bytes:
-    """A PNG that claims a size."""
-    file = bytearray(encode(picture(0, 8, 8), "PNG"))
-    file[16:24] = struct.pack(">II", width, height)
-    return bytes(file)
 
 
 def test_too_many_pixels():

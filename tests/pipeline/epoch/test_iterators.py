@@ -10,7 +10,7 @@ from foveal.pipeline import ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import EpochOrder, ShardWarning
 from tests.pipeline.making import encode, picture
-from tests.pipeline.test_loader import foveal_threads
+from tests.pipeline.processes import foveal_threads
 
 
 def loader(urls, batch_size=2, **options) -> ZoomLoader:

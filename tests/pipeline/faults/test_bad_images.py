@@ -15,9 +15,8 @@ from foveal.pipeline import BadSample, Quarantine, TooManyBadSamplesError, ZoomL
 from foveal.pipeline.faults import BadSamples
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardError, ShardWarning
-from tests.pipeline.decode.test_peek import huge
-from tests.pipeline.making import encode, picture
-from tests.pipeline.test_loader import foveal_threads
+from tests.pipeline.making import encode, huge, picture
+from tests.pipeline.processes import foveal_threads
 
 FIELDS = ("image", "cls", "__key__", "__valid__", "__size__")
 CUT = encode(picture(0, 400, 600), quality=95)[:9000]

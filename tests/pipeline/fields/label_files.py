@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from tests.pipeline.fields.test_fields import npy
+from tests.pipeline.making import npy
 
 WIDTH, HEIGHT = 64, 48
 CORNERS = [[6, 8, 36, 28], [0, 0, 12, 10], [40, 20, 64, 48]]

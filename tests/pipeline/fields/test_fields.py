@@ -1,7 +1,7 @@
 """What a batch is made of."""
 
-import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 
 from foveal.pipeline import Boxes, Points
 from foveal.pipeline.fields import MemberError, collate, parse_fields
+from foveal.pipeline.fields._fields import OWN_FIELDS
+from tests.pipeline.making import npy
 
 
-def npy(array) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
+def test_the_page_on_the_loader_has_all_of_its_own_fields():
+    """And no other: docs/loader.md, "Fields"."""
+    page = (Path(__file__).parents[3] / "docs" / "loader.md").read_text()
+    table = page.split("## Fields")[1].split("##")[0]
+
+    assert set(re.findall(r'"(__\w+__)"', table)) == set(OWN_FIELDS)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from foveal.pipeline import Points
 from foveal.pipeline.fields import ImagePoints
 from tests.pipeline.fields.label_files import js
-from tests.pipeline.fields.test_fields import npy
+from tests.pipeline.making import npy
 
 NONE = (math.nan, math.nan)
 

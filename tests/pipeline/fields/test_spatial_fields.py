@@ -16,8 +16,7 @@ from PIL import Image
 
 from foveal.pipeline import BadSample, Boxes, Mask, Points
 from foveal.pipeline.fields import MemberError, first_misfit
-from tests.pipeline.fields.test_fields import npy
-from tests.pipeline.making import encode
+from tests.pipeline.making import encode, npy
 
 BOX = [[1, 2, 3.5, 8]]
 NO_BOXES = (

@@ -10,9 +10,9 @@ from PIL import Image, ImageOps
 
 from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, sample
 from foveal.sampler.kernels.plain import _antialias as plain
-from foveal.sampler.sampling._sample_op import sample_with_slope_op
 from tests import reference
 from tests.checks import check_close, check_psnr
+from tests.sampler.sampling.operators import sample_with_slope_op
 
 
 def noise(height, width, seed=0):

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from foveal.sampler import lowres
-from foveal.sampler.sampling import _lowres
 from tests import reference
 from tests.checks import check_close
+from tests.sampler.sampling.operators import use_triton
 
 
 def noise(height, width, seed=0):
@@ -21,7 +21,7 @@ def on_device(triton_device, monkeypatch):
 
     def answer(images, size):
         with monkeypatch.context() as patch:
-            patch.setattr(_lowres, "kernels_for", lambda *_: "triton")
+            use_triton(patch)
             return lowres([image.to(triton_device) for image in images], size).cpu()
 
     return answer

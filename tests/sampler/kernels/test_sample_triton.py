@@ -10,9 +10,9 @@ from foveal.sampler import lowres, sample
 from foveal.sampler.kernels.cpu import pull_back_on_cpu, sample_on_cpu
 from foveal.sampler.kernels.cuda import pull_back_on_cuda, sample_on_cuda
 from foveal.sampler.kernels.cuda._image_table import image_table
-from foveal.sampler.sampling import _sample_op
 from tests import reference
 from tests.checks import check_close
+from tests.sampler.sampling.operators import sample_op, sample_with_slope_op, use_triton
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PLAIN = {"scale": [1.0, 1.0, 1.0], "shift": [0.0, 0.0, 0.0]}
@@ -244,7 +244,7 @@ def test_the_operator_with_these_kernels(triton_device, monkeypatch, antialias):
     form = {"antialias": antialias, "mean": MEAN, "std": STD, "dtype": torch.float16, "channels_last": True}
     expected = sample(images, here, **form)
     expected.float().square().sum().backward()
-    monkeypatch.setattr(_sample_op, "kernels_for", lambda *_: "triton")
+    use_triton(monkeypatch)
     there = here.detach().to(triton_device).requires_grad_()
     pixels = sample([image.to(triton_device) for image in images], there, **form)
     pixels.float().square().sum().backward()
@@ -262,7 +262,7 @@ def test_no_cuda_graph(monkeypatch):
     )
     with pytest.raises(RuntimeError, match=re.escape(message)):
         image_table([noise(2, 2)], torch.device("cuda"))
-    for operator in (_sample_op.sample_op, _sample_op.sample_with_slope_op, torch.ops.foveal.lowres.default):
+    for operator in (sample_op, sample_with_slope_op, torch.ops.foveal.lowres.default):
         assert torch.Tag.cudagraph_unsafe in operator.tags
 
 
@@ -317,8 +317,8 @@ def test_opcheck(antialias):
     images, grid = [noise(7, 5).cuda(), noise(1, 1).cuda()], wavy(2, 4, 3).cuda()
     arguments = (images, grid, antialias, [1.0] * 3, [0.0] * 3, torch.float32, False)
 
-    torch.library.opcheck(_sample_op.sample_op, arguments)
-    torch.library.opcheck(_sample_op.sample_with_slope_op, arguments)
+    torch.library.opcheck(sample_op, arguments)
+    torch.library.opcheck(sample_with_slope_op, arguments)
 
 
 @pytest.mark.gpu

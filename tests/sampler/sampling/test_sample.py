@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.sampler import sample
-from foveal.sampler.kernels.plain._sample import sample_reference
+from foveal.sampler.kernels.plain import sample_reference
 from foveal.sampler.sampling._sample_op import sample_op, sample_with_slope_op
 from tests import reference
 from tests.checks import check_close, check_operator, unhooked

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from foveal.sampler import PatchSampler, PerturbedTopK, ScoreNet, SpectralSaliency, lowres, saliency_entropy
+from foveal.sampler import PatchSampler, PerturbedTopK, ScoreNet, lowres, saliency_entropy
 from foveal.sampler.patches import cut_patches, mix_patches, patch_corners, zero_to_one
-from foveal.sampler.patches._patch_lattice import cell_centres
 from tests.checks import check_close, unhooked
+from tests.sampler.patches.seeing import seen_by
 
 
 def noise(height, width, seed=0):
@@ -47,31 +47,11 @@ def coordinates(height, width):
     return torch.stack([y, x])[None]
 
 
-def seen_by(net, size, row, col, batch=64):
-    """What of the image a cell has seen, by the support of its gradient over many images: (first, end) by axis."""
-    image = torch.randn(batch, 3, *size, requires_grad=True)
-    net(image)[:, 0, row, col].sum().backward()
-    rows, cols = (image.grad.abs().sum(dim).nonzero()[:, 0] for dim in ((0, 1, 3), (0, 1, 2)))
-    return [(int(axis.min()), int(axis.max()) + 1) for axis in (rows, cols)]
-
-
 def all_patches(image, corners, size, border):
     """Every patch, by padding the whole image first: (positions, size, size, 3) in float64."""
     mode = {"replicate": "edge", "zeros": "constant"}[border]
     padded = np.pad(image.numpy().astype(np.float64), ((200, 200), (200, 200), (0, 0)), mode)
     return np.stack([padded[y + 200 : y + 200 + size, x + 200 : x + 200 + size] for y, x in corners.tolist()])
-
-
-@pytest.mark.parametrize("cell", [(0, 0), (2, 5), (5, 0)])
-def test_a_cell_has_seen_what_the_network_says(cell):
-    """The support of the gradient is [8i, 8i + 16), and its middle is what patches are centred on."""
-    torch.manual_seed(0)
-    size = (59, 64)
-    seen = seen_by(ScoreNet(), size, *cell)
-
-    assert seen == [(8 * k, 8 * k + 16) for k in cell]
-    for (first, end), k, side in zip(seen, cell, size, strict=True):
-        assert cell_centres(ScoreNet(), side, 8)[k] * side == (first + end) / 2
 
 
 @pytest.mark.parametrize("size", [(960, 1280), (1000, 1000), (701, 2003)])
@@ -111,17 +91,6 @@ def test_published_geometry(size, downscale, first, last):
     assert abs(float(corners[0, 0, 0]) + 50 - first) <= 0.5
     if last is not None:
         assert abs(float(corners[-1, -1, 0] - centred[-1, -1, 0]) - last) <= 1
-
-
-@pytest.mark.parametrize("score", [torch.nn.Identity(), SpectralSaliency(frame="cells")])
-def test_cells_of_another_network_tile_the_image(score):
-    """A scorer that says nothing about its cells has them side by side; so has one that says they are cells."""
-    check_close(cell_centres(score, 100, 5), np.array([0.1, 0.3, 0.5, 0.7, 0.9]), 1e-12)
-
-
-def test_nodes_of_a_map_reach_to_the_edges():
-    """A scorer whose map lies on nodes has its first and last patches centred on the image's edges."""
-    check_close(cell_centres(SpectralSaliency(), 100, 5), np.array([0, 0.25, 0.5, 0.75, 1]), 1e-12)
 
 
 @pytest.mark.parametrize("border", ["replicate", "zeros"])

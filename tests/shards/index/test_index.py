@@ -8,28 +8,13 @@ import pytest
 from foveal.shards import ShardError, Shards, ShardWarning, write_index
 from foveal.shards.index import Cache, find_index
 from foveal.shards.index._idx_format import parse_entries
+from tests.shards.index.dali import dali_index
 from tests.shards.reading import by_foveal, by_webdataset, make_tar, open_files, samples, tar_bytes
 
 
 @pytest.fixture
 def tar(tmp_path):
     return make_tar(tmp_path / "t.tar", samples(["a", "b", "c"]))
-
-
-def dali_index(tar, version="v1.2"):
-    """An index as DALI's tool writes it, made from the standard library's view of the tar."""
-    with tarfile.open(tar) as file:
-        members = list(file)
-    lines = []
-    for first, second in zip(members[::2], members[1::2], strict=True):
-        fields = [
-            f"{m.name.partition('.')[2]} {m.offset_data} {m.size}" + f" {m.name}" * (version == "v1.2")
-            for m in (first, second)
-        ]
-        lines.append(" ".join(fields))
-    path = tar.with_suffix(".idx")
-    path.write_text("\n".join([f"{version} {len(lines)}", *lines, ""]))
-    return path
 
 
 def change(tar, content):

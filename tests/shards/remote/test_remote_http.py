@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from foveal.shards import ShardError, Shards, ShardWarning, write_index
 from foveal.shards.index import parse_stamp
 from foveal.shards.remote import _remote
-from tests.shards.index.test_index import dali_index
+from tests.shards.index.dali import dali_index
 from tests.shards.reading import by_foveal, by_webdataset, make_tar, samples, tar_bytes
 from tests.shards.server import BREAKS, FAULTS, SLOW, Files, serving
 

@@ -12,7 +12,8 @@ from foveal.tools.console.choices import DemoZoomName
 from foveal.tools.demo.demo import ZOOMS, run_demo
 from foveal.tools.pictures.patch_frames import patch_frames
 from foveal.tools.pictures.patch_row import frames_side_by_side, side_by_side
-from foveal.tools.scenes.scenes import _as_sample, draw_scene
+from foveal.tools.scenes.scenes import draw_scene
+from tests.pipeline.making import encode
 
 
 def picture_size(path):
@@ -36,7 +37,7 @@ def test_demo_on_its_own_scenes(tmp_path, capsys):
 def test_demo_on_shards_without_labels(tmp_path, capsys):
     """A user's shards need images and nothing else; fewer samples make a shorter sheet."""
     with ShardWriter(tmp_path / "own.tar") as writer:
-        writer.write({"__key__": "only", "jpg": _as_sample(0, draw_scene(0, size=(90, 60)))["jpg"]})
+        writer.write({"__key__": "only", "jpg": encode(draw_scene(0, size=(90, 60)).image)})
 
     path = run_demo([str(tmp_path / "own.tar")], out=tmp_path / "out", out_size=32)
 
@@ -70,7 +71,7 @@ def test_every_zoom_of_the_demo_is_an_option():
 def test_frames_are_where_the_patches_were_cut():
     """On the original, the pixels inside a frame are those of its patch; side by side, they are there again."""
     image = torch.randint(0, 256, (200, 230, 3), dtype=torch.uint8)
-    patches, grid, _ = PatchSampler(3, 20, score=SpectralSaliency((5, 5)))([image])
+    patches, grid, _ = PatchSampler(3, 20, score=SpectralSaliency((5, 5), frame="cells"))([image])
     picture = side_by_side(patches[0])
 
     assert picture.shape == (40, 40, 3)

@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from foveal.shards import ShardWriter
-from foveal.tools._cli import app
 from tests.pipeline.making import encode, picture
+from tests.tools import command_line
 
 ROOT = Path(__file__).parents[3]
 LOADERS = """
@@ -98,7 +97,7 @@ def test_a_cold_batch_says_what_it_waits_for(tmp_path):
 
 def test_shards_or_warm():
     """Without either there is nothing to do, and the message says what there is."""
-    found = CliRunner().invoke(app, ["doctor"])
+    found = command_line.run("doctor")
 
     assert found.exit_code == 2
     assert "name the shards to examine, or compile ahead with --warm" in re.sub(r"[\s│]+", " ", found.output)

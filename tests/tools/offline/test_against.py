@@ -5,12 +5,11 @@ import os
 import re
 
 import pytest
-from typer.testing import CliRunner
 
 from foveal.shards import ShardWriter
-from foveal.tools._cli import app
 from foveal.tools.offline.against import verify_against
 from foveal.tools.offline.recipe import Recipe
+from tests.tools import command_line
 from tests.tools.offline.zooming import labelled, samples_of, write_originals, zoom
 
 pytestmark = pytest.mark.usefixtures("no_sheet")
@@ -94,7 +93,7 @@ def test_on_the_command_line(urls, tmp_path):
     zoom(urls, tmp_path / "npy", Recipe(out_size=8, format="npy"))
 
     def verify(*folders):
-        return CliRunner().invoke(app, ["verify", *map(str, folders), "--against", urls])
+        return command_line.run("verify", *folders, "--against", urls)
 
     assert verify(tmp_path / "npy").exit_code == 0
     (tmp_path / "npy/s-1.tar").unlink()

@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from foveal.shards import Shards, ShardWriter
-from foveal.shards.store._store import StoreError
+from foveal.shards.store import StoreError
 from foveal.tools.offline.against import verify_against
 from tests.shards.server import Forward, serving
 from tests.tools.offline.zooming import content, labelled, write_originals, zoom

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from foveal.shards import Shards, ShardWriter
-from foveal.shards.store._store import Folder, StoreError
+from foveal.shards.store import StoreError, open_store
 from foveal.tools.offline import shard as _zoom_shard
 from foveal.tools.offline.against import verify_against
 from foveal.tools.offline.recipe import Recipe, fingerprint_id
@@ -360,7 +360,7 @@ def test_the_disk_full_check_sees_half_files(tmp_path):
     """Or it would show nothing: a write without a rename leaves one."""
 
     def write_half():
-        with Folder(str(tmp_path)).new_file("a") as path:
+        with open_store(str(tmp_path)).new_file("a") as path:
             path.write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 

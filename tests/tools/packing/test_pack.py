@@ -10,15 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from typer.testing import CliRunner
 
 from foveal.shards import Shards
-from foveal.tools._cli import app
 from foveal.tools.packing._pictures import find_pictures
 from foveal.tools.packing.pack import CLASSES, pack
 from foveal.tools.packing.packed import packed
 from tests.pipeline.making import encode, picture
 from tests.shards.reading import by_webdataset
+from tests.tools import command_line
 
 
 def write(folder, *names):
@@ -212,7 +211,7 @@ def test_verbs_take_a_folder_of_images(tmp_path, monkeypatch, verb, work):
     given = []
     monkeypatch.setattr(work, lambda urls, *_, **options: given.append((urls, options.get("val"))))
 
-    done = CliRunner().invoke(app, [verb[0], "in", *verb[1:]])
+    done = command_line.run(verb[0], "in", *verb[1:])
 
     assert done.exit_code == 0, done.output
     [(urls, val)] = given

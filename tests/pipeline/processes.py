@@ -1,0 +1,30 @@
+"""Loaders in processes of their own, and the threads of those in this one."""
+
+import subprocess
+import sys
+import textwrap
+import threading
+
+HEAD = """
+import gc, itertools, os, signal, sys, time
+import torch
+from foveal.pipeline import ZoomLoader
+from foveal.sampler import SaliencySampler, UniformSampler
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
+urls = sys.argv[1:]
+"""
+
+
+def python(code: str, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    """Run code after the usual imports; ``urls`` are the arguments."""
+    command = [sys.executable, "-c", HEAD + textwrap.dedent(code), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def foveal_threads() -> list[str]:
+    """The names of the threads that a loader has begun and not ended."""
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith("foveal-") and "sampler" not in thread.name
+    ]

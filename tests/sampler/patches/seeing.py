@@ -1,0 +1,11 @@
+"""What a network has seen of an image."""
+
+import torch
+
+
+def seen_by(net, size, row, col, batch=64):
+    """What of the image a cell has seen, by the support of its gradient over many images: (first, end) by axis."""
+    image = torch.randn(batch, 3, *size, requires_grad=True)
+    net(image)[:, 0, row, col].sum().backward()
+    rows, cols = (image.grad.abs().sum(dim).nonzero()[:, 0] for dim in ((0, 1, 3), (0, 1, 2)))
+    return [(int(axis.min()), int(axis.max()) + 1) for axis in (rows, cols)]

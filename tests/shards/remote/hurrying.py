@@ -1,0 +1,13 @@
+"""Retries without the waiting."""
+
+from typing import Any
+
+from foveal.shards.remote import _retry
+
+
+def hurry(monkeypatch: Any, *, attempts: int | None = None) -> None:
+    """Ask again after milliseconds, and perhaps more often."""
+    monkeypatch.setattr(_retry, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(_retry, "LONGEST_PAUSE", 0.01)
+    if attempts is not None:
+        monkeypatch.setattr(_retry, "ATTEMPTS", attempts)

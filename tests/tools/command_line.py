@@ -1,0 +1,18 @@
+"""The command line, run in this process."""
+
+from typing import Any
+
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from foveal.tools._cli import app
+
+
+def run(*arguments: object) -> Any:
+    """Run ``foveal`` with these arguments; the result has ``exit_code``, ``stdout`` and ``exception``."""
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def command() -> Any:
+    """The parser, as click has it."""
+    return get_command(app)
