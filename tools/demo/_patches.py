@@ -22,7 +22,7 @@ def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:
     )
 
 
-# Sixteen by sixteen cells: coarser than a network's, so that the best four are four places and not one.
+# Sixteen by sixteen cells are coarser than a network's map, so that the best four patches lie in different places.
 PATCHES = DemoZoom(
     build=lambda out_size: PatchSampler(4, out_size // 2, score=SpectralSaliency((16, 16), frame="cells")),
     names="PatchSampler, SpectralSaliency",
