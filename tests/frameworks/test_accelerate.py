@@ -1,0 +1,98 @@
+"""Accelerate beside the script of docs/frameworks.md: accumulation, skipping, metrics, and what does not work."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from foveal.pipeline import ZoomLoader
+from foveal.sampler import SaliencySampler, UniformSampler
+from tests.frameworks.test_ranks import on_two_processes
+
+accelerate = pytest.importorskip("accelerate", reason="accelerate is installed by `make test-all`")
+pytestmark = pytest.mark.slow
+
+METRICS = """
+import torch
+from accelerate import Accelerator
+from foveal.pipeline import ZoomLoader
+from foveal.sampler import SaliencySampler
+
+accelerator = Accelerator(cpu=True)
+zoom, model = SaliencySampler(8), torch.nn.Linear(1, 1)
+loader = ZoomLoader(
+    ["train-000000.tar", "val-000000.tar"], zoom, batch_size=5, last_batch="pad", fields=("image", "__index__")
+)
+with torch.no_grad():
+    gathered = [accelerator.gather_for_metrics(ordinals) for _, ordinals in loader]
+if accelerator.is_main_process:
+    torch.save(torch.cat(gathered), "gathered.pt")
+"""
+
+
+def make(shards, zoom=None):
+    urls = [str(shards / f"train-00000{k}.tar") for k in (0, 1)]
+    return ZoomLoader(
+        urls, zoom or UniformSampler(8), batch_size=8, shuffle=True, fields=("image", "cls", "__index__")
+    )
+
+
+def network():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 10))
+    return model, torch.optim.SGD(model.parameters(), 0.1)
+
+
+def test_the_last_batch_steps_the_optimizer(shards):
+    """Of five batches, three are accumulated, and then two; ``prepare`` hands the loader back."""
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=3)
+    model, optimizer, loader = accelerator.prepare(*network(), (mine := make(shards)))
+    stepped = []
+    for _ in range(2):
+        for images, labels, _ in loader:
+            with accelerator.accumulate(model):
+                accelerator.backward(nn.functional.cross_entropy(model(images), labels))
+                stepped.append(accelerator.sync_gradients)
+                optimizer.step()
+                optimizer.zero_grad()
+
+    assert loader is mine
+    assert stepped == [False, False, True, False, True] * 2
+
+
+def test_skipping(shards):
+    """Batches that are skipped are not read, those that follow are the same."""
+    accelerate.Accelerator(cpu=True)
+    whole = [ordinals.tolist() for _, _, ordinals in make(shards)]
+    loader = make(shards)
+    rest = [ordinals.tolist() for _, _, ordinals in accelerate.skip_first_batches(loader, 2)]
+
+    assert rest == whole[2:]
+    assert loader.stats.batches == 3
+
+
+def test_metrics_on_two_processes(new_folder):
+    """Each of 32 samples once and in order, though 40 fill the batches."""
+    folder = new_folder()
+    on_two_processes(METRICS, folder, "metrics")
+
+    assert torch.load(folder / "gathered.pt").tolist() == list(range(32))
+
+
+def test_a_prepared_dataloader_around_a_zoom_that_trains(shards):
+    """Asks for a batch before the step of the one before it, and torch says that a weight was modified."""
+    accelerator = accelerate.Accelerator(cpu=True)
+    zoom = SaliencySampler(8)
+    loader = make(shards, zoom)
+    model, _ = network()
+    optimizer = torch.optim.SGD([*model.parameters(), *zoom.parameters()], 0.1)
+    batches = accelerator.prepare(
+        DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)
+    )
+
+    def train():
+        for images, labels, _ in batches:
+            nn.functional.cross_entropy(model(images), labels).backward()
+            optimizer.step()
+
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        train()

@@ -1,0 +1,57 @@
+"""Lightning beside the script of docs/frameworks.md: loaders that are given to it, and a few batches over and over."""
+
+import pytest
+import torch
+from torch import nn
+
+from foveal.pipeline import ZoomLoader
+from foveal.sampler import UniformSampler
+
+L = pytest.importorskip("lightning", reason="lightning is installed by `make test-all`")
+pytestmark = pytest.mark.slow
+
+
+class Classifier(L.LightningModule):
+    """Notes which samples come in which epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 10))
+        self.seen = []
+
+    def training_step(self, batch, index):
+        images, labels, ordinals = batch
+        self.seen.append((self.current_epoch, ordinals.tolist()))
+        return nn.functional.cross_entropy(self.network(images), labels)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def fit(shards, *, shuffle, **options):
+    """What comes in each of three epochs."""
+    urls = [str(shards / f"train-00000{k}.tar") for k in (0, 1)]
+    loader = ZoomLoader(
+        urls, UniformSampler(8), batch_size=8, shuffle=shuffle, fields=("image", "cls", "__index__")
+    )
+    classifier = Classifier()
+    quiet = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
+    L.Trainer(max_epochs=3, accelerator="cpu", **quiet, **options).fit(classifier, loader)
+    return [[batch for epoch, batch in classifier.seen if epoch == wanted] for wanted in range(3)]
+
+
+def test_loaders_given_to_fit(shards):
+    """Each epoch has all samples, in another order."""
+    epochs = fit(shards, shuffle=True)
+
+    assert [sorted(k for batch in epoch for k in batch) for epoch in epochs] == [list(range(40))] * 3
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_a_few_batches_over_and_over(shards):
+    """``overfit_batches`` takes the first ones of a loader that does not shuffle, and the same in each epoch."""
+    epochs = fit(shards, shuffle=False, overfit_batches=2)
+
+    assert epochs == [[list(range(8)), list(range(8, 16))]] * 3
