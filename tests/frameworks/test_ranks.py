@@ -113,7 +113,9 @@ def on_ray(code, folder, stop_before):
 @pytest.mark.slow
 def test_ray_train(new_folder):
     """Two workers: each reads its share, and a run that failed goes on where it was when it is started again."""
-    pytest.importorskip("ray.train", reason="ray[train] is installed by `make test-all`")
+    pytest.importorskip(
+        "ray.train", reason="ray[train] is installed by `make test-all`", exc_type=ImportError
+    )
     code = script("Ray Train")
     whole, weights = on_ray(code, new_folder(), None)
     folder = new_folder()
