@@ -6,17 +6,17 @@ import scipy.interpolate
 import scipy.optimize
 
 
-def kernel_nodes(saliency, fwhm_cells, padding):
+def kernel_nodes(saliency, fwhm_cells, padding, reach=None):
     """Recasens et al. 2018, the published way: correlate the padded map with a (2p + 1)^2 Gaussian, p = n - 1."""
     rows, cols = saliency.shape
-    below, right = rows - 1, cols - 1
+    below, right = (rows - 1, cols - 1) if reach is None else (reach, reach)
     padded = np.pad(
         saliency.astype(np.float64),
         ((below, below), (right, right)),
         {"replicate": "edge"}.get(padding, padding),
     )
-    y = 2 * (np.arange(rows + 2 * below) - below) / below - 1
-    x = 2 * (np.arange(cols + 2 * right) - right) / right - 1
+    y = 2 * (np.arange(rows + 2 * below) - below) / (rows - 1) - 1
+    x = 2 * (np.arange(cols + 2 * right) - right) / (cols - 1) - 1
     di, dj = np.mgrid[-below : below + 1, -right : right + 1]
     kernel = np.exp(-4 * np.log(2) * (di**2 + dj**2) / fwhm_cells**2)
     nodes = np.empty((2, rows, cols))
@@ -28,13 +28,14 @@ def kernel_nodes(saliency, fwhm_cells, padding):
     return nodes
 
 
-def kernel_line(marginal, fwhm_cells, padding):
+def kernel_line(marginal, fwhm_cells, padding, reach=None):
     """The same along one axis: each node at the Gaussian-weighted mean position of what lies around it."""
     last = len(marginal) - 1
-    padded = np.pad(marginal.astype(np.float64), last, {"replicate": "edge"}.get(padding, padding))
-    x = 2 * (np.arange(len(padded)) - last) / last - 1
-    near = np.exp(-4 * np.log(2) * np.arange(-last, last + 1) ** 2 / fwhm_cells**2)
-    window = [slice(i, i + 2 * last + 1) for i in range(last + 1)]
+    reach = last if reach is None else reach
+    padded = np.pad(marginal.astype(np.float64), reach, {"replicate": "edge"}.get(padding, padding))
+    x = 2 * (np.arange(len(padded)) - reach) / last - 1
+    near = np.exp(-4 * np.log(2) * np.arange(-reach, reach + 1) ** 2 / fwhm_cells**2)
+    window = [slice(i, i + 2 * reach + 1) for i in range(last + 1)]
     return np.array([(near * padded[w] * x[w]).sum() / (near * padded[w]).sum() for w in window])
 
 
@@ -93,15 +94,79 @@ def grid_at_pixels(nodes, size):
     )
 
 
-def grid_published(nodes, size):
-    """The published upsampling: nodes are pixels of a small image that is enlarged with align_corners=False."""
-    return _read_nodes(
-        nodes,
-        [
+def published_grid(saliency, size, *, family, fwhm_cells, padding, compat):
+    """The grids of Learning to Zoom and of FOVEA and LZU, which place the outermost nodes otherwise when they enlarge the map."""
+    reach = min(saliency.shape) - 1
+    if family == "kernel":
+        nodes = kernel_nodes(saliency, fwhm_cells, padding, reach)
+    else:
+        x, y = (kernel_line(saliency.sum(axis), fwhm_cells, padding, reach) for axis in (0, 1))
+        nodes = np.stack(np.meshgrid(x, y))
+    nodes = np.clip(nodes, -1, 1)
+    if compat == "align_corners":
+        places = [np.linspace(0, n - 1, length) for length, n in zip(size, saliency.shape, strict=True)]
+    else:
+        places = [
             (np.arange(length) + 0.5) * n / length - 0.5
-            for length, n in zip(size, nodes.shape[1:], strict=True)
-        ],
-    )
+            for length, n in zip(size, saliency.shape, strict=True)
+        ]
+    return _read_nodes(nodes, places)
+
+
+def attwarp_places(attention, length, pixels):
+    """AttWarp's (Dalal et al. 2025) columns: root of the attention, sums along y, inverse of their cumulative sum.
+
+    Its density is constant within each of the image's columns; output pixel k is put at its left edge, k / pixels, and
+    what is found there is taken for the centre of a column. Returned in [-1, 1] of the image's edges.
+    """
+    marginal = (np.sqrt(np.maximum(attention, 0)) + 1e-9).sum(0)
+    reached = np.concatenate([[0], np.cumsum(marginal) / marginal.sum()]) * pixels
+    found = np.interp(np.arange(pixels), reached, np.arange(length + 1))
+    return 2 * (found + 0.5) / length - 1
+
+
+def fovea_saliency(boxes, grid_size, image_size, *, bandwidth=64.0, amplitude=1.0):
+    """Thavamani et al. 2021, the published way, boxes in pixels: each brings a Gaussian and a floor."""
+    (rows, cols), (height, width) = grid_size, image_size
+    y, x = np.meshgrid(np.linspace(0, height, rows), np.linspace(0, width, cols), indexing="ij")
+    total = np.zeros(grid_size)
+    for x0, y0, x1, y1 in boxes:
+        off = (x - (x0 + x1) / 2) ** 2 / (x1 - x0) + (y - (y0 + y1) / 2) ** 2 / (y1 - y0)
+        kernel = np.exp(-0.5 * off / bandwidth)
+        total += amplitude * kernel / (1e-5 + kernel.sum()) + 1 / (2 * min(grid_size) - 1) ** 2
+    return total / total.sum()
+
+
+def grid_sample(image, grid, *, align_corners):
+    """``torch.nn.functional.grid_sample`` with zeros beyond the border, of an (h, w, c) image: (c, H, W)."""
+    padded = np.pad(np.asarray(image, np.float64), ((1, 1), (1, 1), (0, 0)))
+    places = []
+    for axis, length in ((0, image.shape[1]), (1, image.shape[0])):
+        centre = (grid[..., axis] + 1) / 2
+        places.append((centre * (length - 1) if align_corners else centre * length - 0.5) + 1)
+    x, y = places
+    x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
+    x1, y1 = np.minimum(x0 + 1, padded.shape[1] - 1), np.minimum(y0 + 1, padded.shape[0] - 1)
+    fx, fy = (x - x0)[..., None], (y - y0)[..., None]
+    top = (1 - fx) * padded[y0, x0] + fx * padded[y0, x1]
+    bottom = (1 - fx) * padded[y1, x0] + fx * padded[y1, x1]
+    return np.moveaxis((1 - fy) * top + fy * bottom, -1, 0)
+
+
+def adaptive_means(image, size):
+    """``AdaptiveAvgPool2d`` of an (h, w, c) image: (c, rows, cols)."""
+    (height, width), (rows, cols) = image.shape[:2], size
+    cells = [
+        [
+            image[
+                i * height // rows : -(-(i + 1) * height // rows),
+                j * width // cols : -(-(j + 1) * width // cols),
+            ].mean((0, 1))
+            for j in range(cols)
+        ]
+        for i in range(rows)
+    ]
+    return np.moveaxis(np.array(cells), -1, 0)
 
 
 def pixel_centres(length):

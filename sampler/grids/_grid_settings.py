@@ -8,10 +8,13 @@ from foveal._choices import Family
 Padding = Literal["reflect", "replicate"]
 """What lies beyond a map's border, as :func:`zoom_grid` has it."""
 
-Compat = Literal["exact", "torch04", "torch13plus"]
+Compat = Literal["exact", "torch04", "torch13plus", "align_corners"]
 """Which code's grid it is, as :func:`zoom_grid` has it."""
 
 _CHOICES = {"family": get_args(Family), "padding": get_args(Padding), "compat": get_args(Compat)}
+
+FIRST_SETTINGS = frozenset(("family", "fwhm_cells", "padding", "max_zoom", "min_zoom"))
+"""The settings that files of the first version have; where a later one is missing, it has its default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +61,11 @@ class GridSettings:
         return None if self.min_zoom is None else 1 / self.min_zoom
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as plain JSON, ``compat`` only where it is not the default."""
+        """Return the settings as plain JSON: those of the first version always, later ones if they are not the default."""
         return {
             each.name: value
             for each in fields(self)
-            if (value := getattr(self, each.name)) != each.default or each.name != "compat"
+            if (value := getattr(self, each.name)) != each.default or each.name in FIRST_SETTINGS
         }
 
     def _check(self) -> None:
@@ -77,8 +80,10 @@ class GridSettings:
             raise ValueError(f"min_zoom must be in (0, 1], got {self.min_zoom!r}: pass None for no bound.")
 
     def _check_published(self) -> None:
-        if self.family != "kernel":
-            raise ValueError(f"family must be 'kernel' with compat={self.compat!r}, got {self.family!r}.")
+        if self.family == "cdf":
+            raise ValueError(
+                f"family must be 'kernel' or 'separable' with compat={self.compat!r}, got {self.family!r}."
+            )
         for name in ("max_zoom", "min_zoom"):
             if (bound := getattr(self, name)) is not None:
                 raise ValueError(

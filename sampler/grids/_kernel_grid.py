@@ -24,7 +24,6 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from foveal.sampler.frames import constant, interpolation
 from foveal.sampler.grids._grid_settings import Padding
@@ -38,7 +37,8 @@ def kernel_grid(
     weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], fwhm: float, padding: Padding
 ) -> Float[Tensor, "batch height width 2"]:
     """Read the node map, piecewise bilinear on [-1, 1], at the centres of the output's pixels."""
-    nodes = _accurate_nodes(weights, fwhm, padding)
+    # CUDA may be set to multiply float32 in TF32, whose ten bits miss by half a pixel of 800. float64 is never cut.
+    nodes = kernel_nodes(weights.double() if weights.is_cuda else weights, fwhm, padding)
     down = interpolation(nodes.shape[2], out_size[0], nodes.dtype, nodes.device)
     across = interpolation(nodes.shape[3], out_size[1], nodes.dtype, nodes.device)
     # x and y are brought side by side while there are few of them: at full size that alone would take most of the time.
@@ -47,26 +47,20 @@ def kernel_grid(
     return grid
 
 
-def published_grid(
-    weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], fwhm: float, padding: Padding
-) -> Float[Tensor, "batch height width 2"]:
-    """Enlarge the node map as if its nodes were pixels: the published code's own upsampling."""
-    nodes = _accurate_nodes(weights, fwhm, padding)
-    upsampled: Tensor = interpolate(nodes, out_size, mode="bilinear", align_corners=False)
-    return upsampled.permute(0, 2, 3, 1).contiguous().to(weights.dtype)
-
-
 def kernel_nodes(
-    weights: Float[Tensor, "batch 1 rows cols"], fwhm: float, padding: Padding
+    weights: Float[Tensor, "batch 1 rows cols"], fwhm: float, padding: Padding, *, reach: int | None = None
 ) -> Float[Tensor, "batch 2 rows cols"]:
     """Return where each node of the lattice is drawn to: (x, y) in [-1, 1], nodes at ``linspace(-1, 1, n)``.
 
     ``weights`` sum to one per map. The map that sends each lattice position to its node never folds over: its
-    Jacobian is Cov(x, y) / sigma^2 under the weights S k, which is symmetric and positive.
+    Jacobian is Cov(x, y) / sigma^2 under the weights S k, which is symmetric and positive. ``reach`` is how many cells
+    the kernel reaches, and the map is padded by; by default along each axis one less than its cells.
     """
     weights = weights[:, 0] + _FLOOR
-    by_row = _axis_matrices(weights.shape[1], fwhm, padding, weights.dtype, weights.device)
-    by_col = _axis_matrices(weights.shape[2], fwhm, padding, weights.dtype, weights.device)
+    by_row, by_col = (
+        _axis_matrices((n, n - 1 if reach is None else reach), fwhm, padding, weights.dtype, weights.device)
+        for n in weights.shape[1:]
+    )
     (mass_r, moment_r), (mass_c, moment_c) = by_row.unbind(0), by_col.unbind(0)
     drawn = mass_r @ weights
     total = drawn @ mass_c.T
@@ -76,33 +70,29 @@ def kernel_nodes(
 
 
 def axis_nodes(
-    marginal: Float[Tensor, "batch nodes"], fwhm: float, padding: Padding
+    marginal: Float[Tensor, "batch nodes"], fwhm: float, padding: Padding, *, reach: int | None = None
 ) -> Float[Tensor, "batch nodes"]:
     """The same along one axis alone: where each node of a line is drawn to."""
     weights = marginal + _FLOOR
-    mass, moment = _axis_matrices(weights.shape[1], fwhm, padding, weights.dtype, weights.device).unbind(0)
+    n = weights.shape[1]
+    extent = (n, n - 1 if reach is None else reach)
+    mass, moment = _axis_matrices(extent, fwhm, padding, weights.dtype, weights.device).unbind(0)
     return (weights @ moment.T / (weights @ mass.T)).clamp(-1, 1)
-
-
-def _accurate_nodes(
-    weights: Float[Tensor, "batch 1 rows cols"], fwhm: float, padding: Padding
-) -> Float[Tensor, "batch 2 rows cols"]:
-    # CUDA may be set to multiply float32 in TF32, whose ten bits miss by half a pixel of 800. float64 is never cut.
-    return kernel_nodes(weights.double() if weights.is_cuda else weights, fwhm, padding)
 
 
 @constant
 def _axis_matrices(
-    n: int, fwhm: float, padding: Padding, dtype: torch.dtype, device: torch.device
+    extent: tuple[int, int], fwhm: float, padding: Padding, dtype: torch.dtype, device: torch.device
 ) -> Float[Tensor, "2 n n"]:
-    """M and N of one axis, computed in float64."""
-    reach = n - 1
+    """M and N of one axis of n nodes, for a kernel that reaches so many cells: ``extent`` is both. Computed in float64."""
+    n, reach = extent
+    last = n - 1
     padded = torch.arange(-reach, n + reach)
     distance = (padded - torch.arange(n)[:, None]).double()
     kernel = torch.exp(-4 * math.log(2) * (distance / fwhm) ** 2) * (distance.abs() <= reach)
-    source = _reflected(padded, reach) if padding == "reflect" else padded.clamp(0, reach)
+    source = _reflected(padded, last) if padding == "reflect" else padded.clamp(0, last)
     pad = (source[:, None] == torch.arange(n)).double()
-    position = 2 * padded.double() / reach - 1
+    position = 2 * padded.double() / last - 1
     return torch.stack([kernel @ pad, (kernel * position) @ pad]).to(device, dtype)
 
 

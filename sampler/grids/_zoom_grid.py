@@ -8,7 +8,8 @@ from foveal._choices import Family
 from foveal.sampler.grids._bounds import bounded
 from foveal.sampler.grids._cdf_grid import cdf_grid
 from foveal.sampler.grids._grid_settings import Compat, GridSettings, Padding
-from foveal.sampler.grids._kernel_grid import kernel_grid, published_grid
+from foveal.sampler.grids._kernel_grid import kernel_grid
+from foveal.sampler.grids._published_grid import published_grid
 from foveal.sampler.grids._separable_grid import separable_grid
 
 
@@ -53,11 +54,13 @@ def zoom_grid(
             the outermost points half of that: nothing in the image shrinks further, nothing is cropped. Above 0, at most
             1 (then the grid is the identity); None for no bound. With both, the larger share of the identity is taken,
             and holds both.
-        compat: "exact" reads the node map at the output's pixel centres. The other two are the published code's own
-            upsampling, off by up to 1.4 % of the width. They are one grid read in two ways:
-            "torch04" for ``grid_sample(align_corners=True)``, what torch did when it was published; "torch13plus" for
-            ``grid_sample(align_corners=False, padding_mode="zeros")``, what the same code does since torch 1.3
-            (the border comes out at half brightness).
+        compat: "exact" reads the node map at the output's pixel centres. The others return the grid of published code, in
+            the frame in which that code hands it to ``grid_sample``. Beside the exact one, that of Learning to Zoom is off by
+            1.6 % of the width for a uniform map, 4.3 % for one object, 6.1 % for sharp maps (``docs/samplers.md``).
+            "torch04": Learning to Zoom when it was published, for ``grid_sample(align_corners=True)``.
+            "torch13plus": the same grid, which that code reads with ``align_corners=False, padding_mode="zeros"`` since
+            torch 1.3 (the border comes out at half brightness).
+            "align_corners": FOVEA and LZU, for ``grid_sample(align_corners=True)``.
 
     Returns:
         (x, y) in [-1, 1], ``align_corners=False``: -1 and 1 are the outer edges of the border pixels, as in
@@ -94,7 +97,7 @@ def unchecked_grid(
         # One line of cells says nothing about its own axis: as two equal ones it gives the identity there.
         lattice = weights.repeat(1, 1, 1 + (weights.shape[2] == 1), 1 + (weights.shape[3] == 1))
         if settings.compat != "exact":
-            return published_grid(lattice, out_size, settings.fwhm_cells, settings.padding)
+            return published_grid(lattice, out_size, settings)
         match settings.family:
             case "kernel":
                 grid = kernel_grid(lattice, out_size, settings.fwhm_cells, settings.padding)

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 class BoxSaliency(nn.Module):
     """Logits of a kernel density of boxes (Thavamani et al., FOVEA, ICCV 2021, section 3.2).
 
-    The map is an even floor of mass 1, and on it for each box a Gaussian of mass ``amplitude`` about its centre, with
-    variance ``bandwidth`` times the box's width along x, and ``bandwidth`` times its height along y; then all is brought
-    to a sum of one, and its logarithm is returned. An image without boxes has the floor alone and is not zoomed.
+    Each box adds a Gaussian of mass ``amplitude`` about its centre, with variance ``bandwidth`` times the box's width along
+    x, and ``bandwidth`` times its height along y, and an even floor of mass 1. The sum is brought to a sum of one, and its
+    logarithm is returned. So the rest of the image keeps ``1 / (1 + amplitude)`` of the saliency, however many boxes there
+    are: 30 % by default. An image without boxes has an even map and is not zoomed.
 
-    Three things differ from the published code. There each box brings a floor of its own, so that many boxes are
-    drowned in it. There a Gaussian narrower than a cell may fall between the nodes; here half a cell is added to
-    each standard deviation's square. There boxes are changed in place, and measured in pixels; here in shares of the
-    image's sides, whatever its resolution.
+    Two things differ from the published code. There, a Gaussian narrower than a cell may fall between the nodes; here half
+    a cell is added to each standard deviation's square. There, boxes are measured in pixels; here in shares of the image's
+    sides, whatever its resolution.
 
     Boxes come with each batch: ``zoom(images, boxes=[...])``. They are clipped to what the network would see, that is to
     the view where there are views, and those outside of it say nothing.
@@ -26,9 +26,12 @@ class BoxSaliency(nn.Module):
         boxes_from: Which field of a loader's samples the boxes are to be taken from, such as ``"json:boxes"``. None
             where they are passed by hand.
         map_size: (rows, cols) of the map.
-        amplitude: Mass of each box's Gaussian, in masses of the floor.
-        bandwidth: As a share of the image's side. With 0.04, a box of a quarter of the width has a standard deviation of a
-            tenth of the width, that is the square root of 0.04 * 0.25. Published is 64 pixels of 1920 by 1200.
+        amplitude: Mass of each box's Gaussian, in masses of the floor that it brings. The published code has a floor of
+            ``1 / (2 p + 1)^2`` a cell, p being one less than the map's shorter side: its amplitude is 1 where ours is
+            ``(2 p + 1)^2 / (rows * cols)``, which is 2.35 for its map of 31 x 51.
+        bandwidth: As a share of the image's side, or two of them, of its height and width. With 0.04, a box of a quarter
+            of the width has a standard deviation of a tenth of the width, that is the square root of 0.04 * 0.25.
+            Published is 64 pixels of 1920 by 1200: (64 / 1200, 64 / 1920).
 
     Raises:
         ValueError: An argument is out of range.
@@ -45,17 +48,22 @@ class BoxSaliency(nn.Module):
         boxes_from: str | None = None,
         map_size: tuple[int, int] = (31, 31),
         *,
-        amplitude: float = 1.0,
-        bandwidth: float = 0.04,
+        amplitude: float = 7 / 3,
+        bandwidth: float | tuple[float, float] = 0.04,
     ) -> None:
         super().__init__()
-        for name, value in (("amplitude", amplitude), ("bandwidth", bandwidth)):
-            if not value > 0:
+        pair = bandwidth if isinstance(bandwidth, tuple) else (bandwidth, bandwidth)
+        for name, value, positive in (
+            ("amplitude", amplitude, amplitude > 0),
+            ("bandwidth", bandwidth, min(pair) > 0),
+        ):
+            if not positive:
                 raise ValueError(f"{name} must be positive, got {value!r}.")
         self.boxes_from = boxes_from
         self.map_size = map_size
         self.amplitude = amplitude
         self.bandwidth = bandwidth
+        self._bandwidths = pair
 
     def forward(
         self,
@@ -86,16 +94,20 @@ class BoxSaliency(nn.Module):
         low, high = boxes[:, :2], boxes[:, 2:]
         shown = ((high > 0) & (low < 1)).all(dim=1)
         low, high = (corner[shown].float().clamp(0, 1) for corner in (low, high))
-        across, down = (self._kernel(low[:, k], high[:, k], n) for k, n in ((0, cols), (1, rows)))
-        density = 1 / (rows * cols) + self.amplitude * (down.T @ across)
-        return (density / (1 + self.amplitude * len(low))).log()
+        of_height, of_width = self._bandwidths
+        across = _kernel(low[:, 0], high[:, 0], cols, of_width)
+        down = _kernel(low[:, 1], high[:, 1], rows, of_height)
+        kernels = len(low) or 1  # without a box, one floor
+        density = kernels / (rows * cols) + self.amplitude * (down.T @ across)
+        return (density / (kernels + self.amplitude * len(low))).log()
 
-    def _kernel(
-        self, low: Float[Tensor, " count"], high: Float[Tensor, " count"], nodes: int
-    ) -> Float[Tensor, "count nodes"]:
-        """Each box's Gaussian along one axis, at the nodes, with a sum of one."""
-        cell = 1 / max(nodes - 1, 1)
-        variance = self.bandwidth * (high - low) + (cell / 2) ** 2
-        place = torch.linspace(0, 1, nodes, device=low.device)
-        off = place - (low + high)[:, None] / 2
-        return (-0.5 * off.square() / variance[:, None]).softmax(dim=1)
+
+def _kernel(
+    low: Float[Tensor, " count"], high: Float[Tensor, " count"], nodes: int, bandwidth: float
+) -> Float[Tensor, "count nodes"]:
+    """Each box's Gaussian along one axis, at the nodes, with a sum of one."""
+    cell = 1 / max(nodes - 1, 1)
+    variance = bandwidth * (high - low) + (cell / 2) ** 2
+    place = torch.linspace(0, 1, nodes, device=low.device)
+    off = place - (low + high)[:, None] / 2
+    return (-0.5 * off.square() / variance[:, None]).softmax(dim=1)

@@ -66,6 +66,33 @@ class ResNet18Saliency(FramedMap):
         logits: Tensor = self.head(features)
         return interpolate(logits, self.map_size, mode="bilinear", align_corners=on_nodes)
 
+    def load_published(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Take the weights of a checkpoint of the paper's code, and the frame in which that code has the map, ``"cells"``.
+
+        Those of the task network, of unused layers and of the Gaussian, which that code never trains, are left out.
+
+        Args:
+            state_dict: Of the whole model, names beginning with ``localization.`` and ``conv_last.``, or with
+                ``module.`` before that, where it was saved in parallel.
+
+        Raises:
+            RuntimeError: A weight is missing or has another shape.
+        """
+        plain = {name.removeprefix("module."): value for name, value in state_dict.items()}
+        trunk = {
+            name.removeprefix("localization."): value
+            for name, value in plain.items()
+            if name.startswith("localization.")
+        }
+        head = {
+            name.replace("conv_last.", "head."): value
+            for name, value in plain.items()
+            if name.startswith("conv_last.")
+        }
+        kept = {name: value for name, value in trunk.items() if not name.startswith(("layer4.", "fc."))}
+        self.frame = "cells"
+        self.load_state_dict({**kept, **head})
+
     def load_torchvision(self, state_dict: Mapping[str, Tensor]) -> None:
         """Take the trunk's weights from torchvision's ResNet-18; its layer4 and fc are left out, the head is kept.
 

@@ -9,11 +9,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler.frames import Images, Views, boxes_in_views, height_and_width, out_of_views
-from foveal.sampler.grids import Family, GridSettings, Padding, unchecked_grid
+from foveal.sampler.frames import (
+    Images,
+    Views,
+    boxes_in_views,
+    check_images,
+    height_and_width,
+    out_of_views,
+)
+from foveal.sampler.grids import Compat, Family, GridSettings, Padding, unchecked_grid
 from foveal.sampler.saliency import SaliencyNeeds, SaliencyNet, softmax_map
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import pixel_format, sample_as
+from foveal.sampler.zooms._as_published import area_lowres, faded, in_one_frame
 from foveal.sampler.zooms._checkpoint import VERSION, describe_network, make_network, read_checkpoint
 from foveal.sampler.zooms._grid_setting import GridSetting
 from foveal.sampler.zooms._zoomed import Zoomed
@@ -43,6 +51,10 @@ class SaliencySampler(nn.Module):
         max_zoom: As in :func:`zoom_grid`. It also bounds ``source_px``, the height and width beyond which a larger
             source could not show more.
         min_zoom: As in :func:`zoom_grid`.
+        compat: Other than ``"exact"``: everything as published code has it, so that a network that was trained with it
+            sees the pixels that it knows (``docs/samplers.md``). The grid, as in :func:`zoom_grid`, is read by points
+            (``antialias=False``) in its own frame, and the saliency module looks at a copy by ``AdaptiveAvgPool2d``. Needs
+            whole images: there are no ``views``.
         antialias: As in :func:`sample`.
         mean: As in :func:`sample`. The saliency module sees values that are not normalised.
         std: As in :func:`sample`.
@@ -65,6 +77,7 @@ class SaliencySampler(nn.Module):
     padding = GridSetting[Padding]()
     max_zoom = GridSetting[float | None]()
     min_zoom = GridSetting[float | None]()
+    compat = GridSetting[Compat]()
 
     def __init__(
         self,
@@ -78,6 +91,7 @@ class SaliencySampler(nn.Module):
         temperature: float = 1.0,
         max_zoom: float | None = None,
         min_zoom: float | None = None,
+        compat: Compat = "exact",
         antialias: bool = True,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -93,7 +107,12 @@ class SaliencySampler(nn.Module):
             padding=padding,
             max_zoom=max_zoom,
             min_zoom=min_zoom,
+            compat=compat,
         )
+        if antialias and compat != "exact":
+            raise ValueError(
+                f"antialias must be False with compat={compat!r}, got {antialias!r}: the published code reads points."
+            )
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature!r}.")
         self.saliency = SaliencyNet() if saliency is None else saliency
@@ -147,6 +166,16 @@ class SaliencySampler(nn.Module):
         return math.ceil(height * bound), math.ceil(width * bound)
 
     @property
+    def takes_views(self) -> bool:
+        """Whether a loader may pass ``views``."""
+        return self.compat == "exact"
+
+    @property
+    def takes_lowres(self) -> bool:
+        """Whether a loader may pass ``lowres``; else the sampler makes the published copy itself."""
+        return self.compat == "exact"
+
+    @property
     def boxes_from(self) -> str | None:
         """Which field of the samples a loader is to pass as ``boxes``; None for a saliency that takes none, or by hand."""
         return SaliencyNeeds.of(self.saliency).boxes_from
@@ -173,12 +202,33 @@ class SaliencySampler(nn.Module):
 
         Raises:
             ValueError: Images, views or boxes do not go together, or have another shape; or boxes are given to a
-                saliency that takes none, or none to one that does.
+                saliency that takes none, or none to one that does; or views with a ``compat`` that has none.
         """
+        if self.compat != "exact":
+            return self._forward_as_published(images, lowres, views, boxes)
         small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
         weights = softmax_map(self._logits(small, views, boxes), self.temperature)
         grid = out_of_views(unchecked_grid(weights, self.out_size, self.grid_settings), views)
         return Zoomed(sample_as(images, grid, self.form, antialias=self.antialias), grid, weights)
+
+    def _forward_as_published(
+        self,
+        images: Images,
+        lowres: Float[Tensor, "batch channel rows cols"] | None,
+        views: Views | None,
+        boxes: Sequence[Float[Tensor, "_count 4"]] | None,
+    ) -> Zoomed:
+        if views is not None:
+            raise ValueError(
+                f"views must be None with compat={self.compat!r}, got {tuple(views.shape)!r}: augment the images."
+            )
+        check_images(images)
+        small = area_lowres(images, self.lowres_size) if lowres is None else lowres
+        weights = softmax_map(self._logits(small, None, boxes), self.temperature)
+        published = unchecked_grid(weights, self.out_size, self.grid_settings)
+        grid = in_one_frame(published, images, self.compat)
+        pixels = sample_as(images, grid, self.form, antialias=False)
+        return Zoomed(faded(pixels, grid, images, self.compat), grid, weights)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""

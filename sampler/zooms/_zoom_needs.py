@@ -18,10 +18,12 @@ class ZoomNeeds:
 
     Attributes:
         name: The module's class, for messages.
-        lowres_size: Height and width in pixels of the copy to be passed as ``lowres``; None for a zoom that looks at none.
+        lowres_size: Height and width in pixels of the copy to be passed as ``lowres``; None for a zoom that looks at none, or
+            has an attribute ``takes_lowres`` that is False because it makes its own.
         source_px: Height and width in pixels beyond which a larger source (or view of it) shows no more: a decoder may
             make a smaller image. None where the original may show more at any size.
-        takes_views: Whether ``forward`` takes ``views``, (batch, 2, 3) as :func:`compose` has them.
+        takes_views: Whether ``forward`` takes ``views``, (batch, 2, 3) as :func:`compose` has them. An attribute
+            ``takes_views`` that is False says that it does not, for all that it has the parameter.
         boxes_from: Which field of a sample is to be passed as ``boxes``, such as ``"json:boxes"``: for each image (n, 4),
             (x0, y0, x1, y1) as fractions of the upright original. None for no boxes.
 
@@ -51,9 +53,9 @@ class ZoomNeeds:
         module = _unwrapped(zoom)
         return cls(
             name=type(module).__name__,
-            lowres_size=_size_of(module, "lowres_size"),
+            lowres_size=_size_of(module, "lowres_size") if getattr(module, "takes_lowres", True) else None,
             source_px=_size_of(module, "source_px"),
-            takes_views=_takes(module, "views"),
+            takes_views=_takes(module, "views") and bool(getattr(module, "takes_views", True)),
             boxes_from=getattr(module, "boxes_from", None),
         )
 

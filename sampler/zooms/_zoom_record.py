@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler.grids import Family, GridSettings, Padding, zoom_grid
+from foveal.sampler.grids import FIRST_SETTINGS, Compat, Family, GridSettings, Padding, zoom_grid
+from foveal.sampler.zooms._as_published import in_one_frame
 from foveal.sampler.zooms._saliency_sampler import SaliencySampler
 
-_VERSION = 1
-_SETTINGS = tuple(GridSettings().to_json())
+# Records of the first version have the settings without the later ones, and are still written if those are at their
+# defaults: an earlier foveal reads such records, and refuses the others instead of making another grid of them.
+_VERSION = 2
+_SETTINGS = tuple(each.name for each in fields(GridSettings))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +35,7 @@ class ZoomRecord:
         padding: What lies beyond the map.
         max_zoom: The bound on magnification.
         min_zoom: The bound on shrinking.
+        compat: Which code's grid.
 
     Example:
         >>> record = ZoomRecord.from_json(json.loads(sample["zoom.json"]))
@@ -46,6 +50,7 @@ class ZoomRecord:
     padding: Padding = "reflect"
     max_zoom: float | None = None
     min_zoom: float | None = None
+    compat: Compat = "exact"
 
     def __post_init__(self) -> None:
         GridSettings(**self._settings)  # refuses what no grid could follow
@@ -67,15 +72,18 @@ class ZoomRecord:
 
         What the sampler had, to rounding.
         """
-        return zoom_grid(self.saliency[None, None], self.out_size, **self._settings)
+        grid = zoom_grid(self.saliency[None, None], self.out_size, **self._settings)
+        if self.compat == "exact":
+            return grid
+        return in_one_frame(grid, torch.empty(1, 0, *self.source_size), self.compat)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
         return {
-            "version": _VERSION,
+            "version": _VERSION if self._written.keys() - FIRST_SETTINGS else 1,
             "source_size": list(self.source_size),
             "out_size": list(self.out_size),
-            **self._settings,
+            **self._written,
             **map_to_json(self.saliency),
         }
 
@@ -92,13 +100,19 @@ class ZoomRecord:
         try:
             saliency = map_from_json(record)
             (height, width), (rows, cols) = record["source_size"], record["out_size"]
-            return cls((height, width), (rows, cols), saliency, **{name: record[name] for name in _SETTINGS})
+            first = {name: record[name] for name in FIRST_SETTINGS}
+            later = {name: record[name] for name in _SETTINGS if name in record}
+            return cls((height, width), (rows, cols), saliency, **{**first, **later})
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"record must be one that to_json made, got {sorted(record)!r}.") from error
 
     @property
     def _settings(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _SETTINGS}
+
+    @property
+    def _written(self) -> dict[str, Any]:
+        return GridSettings(**self._settings).to_json()
 
 
 def map_to_json(saliency: Float[Tensor, "rows cols"]) -> dict[str, Any]:

@@ -140,14 +140,18 @@ def test_the_price_of_reflect_is_magnification_near_the_border(padding, place, p
     assert 1 / (y.diff(dim=0)[:, place].min().item() * 15) == pytest.approx(peak, rel=0.15)
 
 
-def test_published_upsampling():
-    """T9: the compat modes are the published code's grid."""
-    saliency = softmax_map(31, 31)
-    nodes = np.clip(reference.kernel_nodes(saliency[0, 0].numpy(), 13.0, "replicate"), -1, 1)
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("nodes", [(31, 31), (9, 14), (27, 48)])
+@pytest.mark.parametrize("family", ["kernel", "separable"])
+@pytest.mark.parametrize("compat", ["torch04", "torch13plus", "align_corners"])
+def test_published_upsampling(compat, family, nodes, padding):
+    """T9: the compat modes are the published code's grids, on maps of any shape."""
+    saliency = softmax_map(*nodes)
+    how = {"family": family, "fwhm_cells": 13.0, "padding": padding, "compat": compat}
+    expected = reference.published_grid(saliency[0, 0].numpy(), (17, 24), **how)
 
-    for compat in ("torch04", "torch13plus"):
-        grid = zoom_grid(saliency, (64, 48), fwhm_cells=13.0, padding="replicate", compat=compat)
-        check_close(grid[0], reference.grid_published(nodes, (64, 48)), 1e-12)
+    check_close(zoom_grid(saliency, (17, 24), **how)[0], expected, 1e-12)
+    check_close(zoom_grid(saliency.float(), (17, 24), **how)[0], expected, 1e-5)
 
 
 def test_published_border_is_dark_since_torch13():
@@ -247,12 +251,15 @@ def test_first_use_in_inference_mode_spoils_nothing():
         ({"fwhm_cells": 0.0}, "fwhm_cells must be positive, got 0.0."),
         ({"padding": "zeros"}, "padding must be one of ('reflect', 'replicate'), got 'zeros'."),
         ({"max_zoom": 0.5}, "max_zoom must be at least 1, got 0.5: pass None for no bound."),
-        ({"compat": "old"}, "compat must be one of ('exact', 'torch04', 'torch13plus'), got 'old'."),
+        (
+            {"compat": "old"},
+            "compat must be one of ('exact', 'torch04', 'torch13plus', 'align_corners'), got 'old'.",
+        ),
         ({"min_zoom": 0.0}, "min_zoom must be in (0, 1], got 0.0: pass None for no bound."),
         ({"min_zoom": 1.1}, "min_zoom must be in (0, 1], got 1.1: pass None for no bound."),
         (
             {"compat": "torch13plus", "family": "cdf"},
-            "family must be 'kernel' with compat='torch13plus', got 'cdf'.",
+            "family must be 'kernel' or 'separable' with compat='torch13plus', got 'cdf'.",
         ),
         (
             {"compat": "torch04", "min_zoom": 0.5},

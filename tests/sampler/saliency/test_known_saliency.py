@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.sampler import BoxSaliency, FixedSaliency, SaliencyNet, SaliencySampler, compose, zoom_grid
+from tests import reference
 from tests.checks import check_close, unhooked
 from tests.strategies import softmax_map
 
@@ -16,10 +17,10 @@ IMAGE = torch.zeros(2, 3, 8, 8)
 
 
 def density(boxes, size, amplitude, bandwidth):
-    """FOVEA's formula on a floor of mass one, a box and a cell at a time."""
+    """FOVEA's formula with floors of mass one, a box and a cell at a time; half a cell wider than published."""
     rows, cols = size
     y, x = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, cols), indexing="ij")
-    total = np.full(size, 1 / (rows * cols))
+    total = np.full(size, max(len(boxes), 1) / (rows * cols))
     for x0, y0, x1, y1 in np.asarray(boxes, np.float64):
         across = bandwidth * (x1 - x0) + (0.5 / (cols - 1)) ** 2
         down = bandwidth * (y1 - y0) + (0.5 / (rows - 1)) ** 2
@@ -62,13 +63,24 @@ def test_without_boxes_there_is_no_zoom():
     check_close(zoomed.grid, zoom_grid(torch.ones(2, 1, 31, 31), (9, 7)), 1e-5)
 
 
-def test_a_box_pulls_as_much_beside_many():
-    """The floor does not grow with the number of boxes: a box's share over it stays what it is."""
-    alone, others = torch.tensor([[0.1, 0.1, 0.2, 0.2]]), torch.tensor([[0.8, 0.8, 0.9, 0.9]]).repeat(30, 1)
-    logits = BoxSaliency()(IMAGE, [alone, torch.cat([alone, others])])
-    over_floor = logits[:, 0, 4, 4] - logits[:, 0, 0, 30]
+@pytest.mark.parametrize("count", [1, 2, 31, 200])
+def test_the_rest_keeps_its_share_beside_many_boxes(count):
+    """Thirty percent by default, whatever their number: the corner's cell, which no box is near, has its part of it."""
+    boxes = torch.tensor([[0.1, 0.1, 0.2, 0.2]]).repeat(count, 1)
+    saliency = BoxSaliency()(IMAGE, [boxes] * 2).exp()
 
-    check_close(over_floor[1], over_floor[0], 1e-3)
+    check_close(saliency[:, 0, 30, 30] * 31**2, [0.3, 0.3], 1e-5)
+    assert BoxSaliency(amplitude=1.0)(IMAGE, [boxes] * 2).exp()[0, 0, 30, 30] * 31**2 == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("count", [1, 5, 31])
+def test_the_rest_keeps_as_much_as_with_fovea(count):
+    """Its formula and constants, on its map of 1200 by 1920 pixels; both within the rounding that its 1e-5 is."""
+    boxes = some_boxes(count, 3) * 0.3 + 0.3
+    ours = BoxSaliency(None, (31, 51), amplitude=61**2 / (31 * 51), bandwidth=(64 / 1200, 64 / 1920))
+    theirs = reference.fovea_saliency(boxes.double().numpy() * ([1920, 1200] * 2), (31, 51), (1200, 1920))
+
+    check_close(ours(IMAGE, [boxes] * 2)[0, 0].exp()[0, 0] / theirs[0, 0], 1, 0.03)
 
 
 def test_the_box_is_magnified():
@@ -187,6 +199,7 @@ def test_messages_about_boxes(saliency, boxes, message):
     [
         (lambda: BoxSaliency(amplitude=0.0), "amplitude must be positive, got 0.0."),
         (lambda: BoxSaliency(bandwidth=-1.0), "bandwidth must be positive, got -1.0."),
+        (lambda: BoxSaliency(bandwidth=(0.1, 0.0)), "bandwidth must be positive, got (0.1, 0.0)."),
         (lambda: FixedSaliency(torch.ones(1, 2, 3)), "saliency must be (rows, cols), got shape (1, 2, 3)."),
         (
             lambda: FixedSaliency(torch.zeros(2, 3)),

@@ -58,8 +58,8 @@ def test_without_a_zoom():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "version must be in [1, 1], got 2 – use a newer foveal."),
-        ({"version": None}, "version must be in [1, 1], got None"),
+        ({"version": 3}, "version must be in [1, 2], got 3 – use a newer foveal."),
+        ({"version": None}, "version must be in [1, 2], got None"),
         ({"map_size": [5, 5]}, "record must be one that to_json made, got ["),
         ({"saliency": "%"}, "record must be one that to_json made, got ["),
         ({"source_size": 3}, "record must be one that to_json made, got ["),

@@ -1,0 +1,60 @@
+"""Images read as published code reads them: the low-resolution copy, the frame of the grid, the border."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from foveal.sampler.frames import Images, as_ragged, is_dense_float
+from foveal.sampler.grids import Compat
+
+
+def area_lowres(images: Images, size: tuple[int, int]) -> Float[Tensor, "batch channel height width"]:
+    """Return copies of this (height, width) as ``torch.nn.AdaptiveAvgPool2d`` makes them: in [0, 1] from uint8.
+
+    Cell (i, j) of (h, w) is the mean of rows [floor(i H / h), ceil((i + 1) H / h)) and of columns likewise, so that
+    neighbouring cells may share a row or column.
+    """
+    if is_dense_float(images):
+        wide = images.to(torch.promote_types(images.dtype, torch.float32))  # type: ignore[union-attr]
+        pooled: Tensor = adaptive_avg_pool2d(wide, size)
+        return pooled
+    copies = [adaptive_avg_pool2d(image.permute(2, 0, 1).float(), size) for image in as_ragged(images)]
+    return torch.stack(copies) / 255 if copies else torch.empty(0, 3, *size)
+
+
+def in_one_frame(
+    grid: Float[Tensor, "batch height width 2"], images: Images, compat: Compat
+) -> Float[Tensor, "batch height width 2"]:
+    """Bring a published grid into the frame of ``grid_sample(align_corners=False)``, where it reads the same pixels."""
+    if compat == "torch13plus":
+        return grid
+    # With align_corners=True, -1 and 1 are the centres of the border pixels.
+    return grid * (1 - 1 / _sides(grid, images))
+
+
+def faded(
+    pixels: Float[Tensor, "batch channel height width"],
+    grid: Float[Tensor, "batch height width 2"],
+    images: Images,
+    compat: Compat,
+) -> Float[Tensor, "batch channel height width"]:
+    """Fade the border's pixels as ``padding_mode="zeros"`` does, where the published code has it.
+
+    A bilinear point less than a pixel beyond the centre of a border pixel is this pixel's value, times one minus the
+    distance in pixels: along either axis.
+    """
+    if compat != "torch13plus":
+        return pixels
+    beyond = (grid.abs() - (1 - 1 / _sides(grid, images))).clamp(min=0) * _sides(grid, images) / 2
+    return pixels * (1 - beyond).prod(dim=-1)[:, None].to(pixels.dtype)
+
+
+def _sides(grid: Float[Tensor, "batch height width 2"], images: Images) -> Float[Tensor, "batch 1 1 2"]:
+    """Return width and height of each image in pixels."""
+    each = (
+        [(images.shape[3], images.shape[2])] * images.shape[0]
+        if isinstance(images, Tensor)
+        else [(image.shape[1], image.shape[0]) for image in images]
+    )
+    return grid.new_tensor(each).reshape(-1, 1, 1, 2)

@@ -1,0 +1,157 @@
+"""What the page on published systems states is what the formulas give."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from foveal.sampler import BoxSaliency, FixedSaliency, ResNet18Saliency, SaliencySampler, zoom_grid
+from tests import reference
+from tests.checks import check_close
+from tests.strategies import bump, softmax_map
+
+PAGE = (Path(__file__).parents[1] / "docs" / "samplers.md").read_text()
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in PAGE.splitlines()
+    if line.startswith("| ") and not line.startswith("| system")
+]
+STATED = {name: float(difference.removesuffix(" %")) for name, _, difference, _ in ROWS}
+SETTINGS = {name: settings for name, settings, _, _ in ROWS}
+
+
+def settings_of(row, **names):
+    """The keywords that a row of the table gives."""
+    inner = re.fullmatch(r"`(.*)`", SETTINGS[row])[1]
+    return eval(f"dict({inner})", {"BoxSaliency": BoxSaliency, "FixedSaliency": FixedSaliency, **names})
+
+
+def share(ours, theirs):
+    """The largest difference of two grids as a percentage of the image's side."""
+    return float(np.abs(np.asarray(ours, np.float64) - theirs).max() / 2 * 100)
+
+
+def of_learning_to_zoom(compat):
+    """The grid as the published code hands it to grid_sample, for sharp maps."""
+    how = settings_of("Learning to Zoom, torch 0.4 to 1.2 (Recasens et al. 2018)") | {"compat": compat}
+    how = {name: how[name] for name in ("fwhm_cells", "padding", "compat")}
+    maps = [softmax_map(31, 31, contrast=contrast) for contrast in (1.0, 4.0)]
+    return max(
+        share(
+            zoom_grid(each.float(), (40, 40), **how)[0],
+            reference.published_grid(each[0, 0].numpy(), (40, 40), family="kernel", **how),
+        )
+        for each in maps
+    )
+
+
+def of_fovea():
+    """From boxes of a few sizes to the grid, on an image of 1200 by 1920 pixels."""
+    how = settings_of("FOVEA (Thavamani et al. 2021)")
+    boxes = torch.tensor([[0.2, 0.3, 0.25, 0.4], [0.6, 0.5, 0.9, 0.7], [0.62, 0.4, 0.66, 0.45]])
+    zoom = SaliencySampler((60, 96), **how)
+    image = torch.zeros(1, 3, 1200, 1920)
+    pixels = boxes.double().numpy() * ([1920, 1200] * 2)
+    saliency = reference.fovea_saliency(pixels, (31, 51), (1200, 1920))
+    theirs = reference.published_grid(
+        saliency,
+        (60, 96),
+        family="separable",
+        fwhm_cells=4.0,
+        padding="reflect",
+        compat="align_corners",
+    )
+    return share(zoom(image, boxes=[boxes]).grid[0], theirs * (1 - 1 / np.array([1920, 1200])))
+
+
+def of_lzu():
+    """A fixed map of its 27 x 48 nodes."""
+    prior = softmax_map(27, 48)[0, 0]
+    how = settings_of("LZU (Thavamani et al. 2023)", prior=prior.float())
+    theirs = reference.published_grid(
+        prior.numpy(),
+        (30, 40),
+        family="separable",
+        fwhm_cells=10.0,
+        padding="reflect",
+        compat="align_corners",
+    )
+    ours = SaliencySampler((30, 40), **how)(torch.zeros(1, 3, 300, 400)).grid[0]
+    return share(ours, theirs * (1 - 1 / np.array([400, 300])))
+
+
+def of_attwarp():
+    """Attention as large as the image, which is how the published code takes it."""
+    attention = torch.nn.functional.interpolate(
+        softmax_map(24, 24, contrast=1.5), (480, 640), mode="bilinear", align_corners=True
+    )
+    how = settings_of("AttWarp (Dalal et al. 2025), square root", attention=attention[0, 0])
+    ours = SaliencySampler((240, 320), **how)(torch.zeros(1, 3, 480, 640)).grid[0, 0, :, 0]
+    return share(ours, reference.attwarp_places(attention[0, 0].numpy(), 640, 320))
+
+
+MEASURED = {
+    "Learning to Zoom, torch 0.4 to 1.2 (Recasens et al. 2018)": lambda: of_learning_to_zoom("torch04"),
+    "Learning to Zoom, torch 1.3 and later": lambda: of_learning_to_zoom("torch13plus"),
+    "FOVEA (Thavamani et al. 2021)": of_fovea,
+    "LZU (Thavamani et al. 2023)": of_lzu,
+    "AttWarp (Dalal et al. 2025), square root": of_attwarp,
+}
+
+
+def test_every_row_is_measured():
+    """So that no row is added without its formula."""
+    assert STATED.keys() == MEASURED.keys()
+
+
+@pytest.mark.parametrize("row", MEASURED)
+def test_the_largest_difference_is_as_stated(row):
+    """No larger; and no less than half of it, unless it is rounding."""
+    measured = MEASURED[row]()
+
+    assert measured <= STATED[row]
+    assert measured >= STATED[row] / 2 or STATED[row] <= 1e-4
+
+
+def sharp_maps():
+    """Ten, of independent cells of which a few have almost all."""
+    draw = torch.Generator().manual_seed(0)
+    return [(8 * torch.randn(1, 1, 31, 31, generator=draw)).double().exp() for _ in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("compat", "place"), [("torch13plus", 0), ("align_corners", 3)], ids=["learning to zoom", "fovea"]
+)
+def test_how_far_exact_is_from_published(compat, place):
+    """Beside the formulas, all in the frame of pixels of an image of 400."""
+    stated = [float(number) for number in re.findall(r"([\d.]+) %", PAGE.split("The default")[1])]
+    scale = 1 - 1 / 400 if compat == "align_corners" else 1
+    how = {"fwhm_cells": 13.0, "padding": "replicate"}
+
+    def off(saliency):
+        theirs = reference.published_grid(
+            saliency[0, 0].numpy(), (224, 224), family="kernel", compat=compat, **how
+        )
+        return share(zoom_grid(saliency, (224, 224), **how)[0], scale * theirs)
+
+    maps = [torch.ones(1, 1, 31, 31).double()], [bump(8.0).double()], sharp_maps()
+    for k, each in enumerate(maps):
+        assert max(map(off, each)) == pytest.approx(stated[place + k], rel=0.1)
+
+
+def test_the_published_checkpoint_of_the_page(tmp_path, monkeypatch):
+    """The example runs on a file of the published code's names."""
+    ours = ResNet18Saliency()
+    names = {f"localization.{k}": v for k, v in ours.state_dict().items() if not k.startswith("head.")}
+    names |= {"conv_last.weight": ours.head.weight.detach(), "conv_last.bias": ours.head.bias.detach()}
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": names}, "published.pth")
+    [block] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    found = {}
+    exec(compile(block, "samplers.md", "exec"), found)
+
+    check_close(found["zoom"].saliency.conv1.weight, ours.conv1.weight, 0)
+    assert found["zoom"].settings["compat"] == "torch13plus"
+    assert found["zoom"].saliency.frame == "cells"
