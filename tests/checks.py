@@ -49,6 +49,19 @@ def uniform_steps(grid):
     )
 
 
+def singular_values(grid):
+    """Per sample, of the grid's Jacobian in uniform steps, at the four corners of every cell of four points: (batch, n)."""
+    height, width = grid.shape[1:3]
+    in_steps = grid.double() * torch.tensor([width / 2, height / 2], dtype=torch.float64)
+    across, down = in_steps.diff(dim=2), in_steps.diff(dim=1)
+    matrices = [
+        torch.stack([a, d], dim=-1)
+        for a in (across[:, :-1], across[:, 1:])
+        for d in (down[:, :, :-1], down[:, :, 1:])
+    ]
+    return torch.linalg.svdvals(torch.stack(matrices, dim=1)).flatten(1)
+
+
 def border_gaps(grid):
     """Per sample, the ways from the image's edges to the outermost points, in those of the identity."""
     height, width = grid.shape[1:3]
@@ -65,8 +78,9 @@ def border_gaps(grid):
 
 
 def check_bounds(grid, max_zoom, min_zoom, slack):
-    """No step shorter than 1 / max_zoom of a uniform one; none, nor a gap at the border, longer than 1 / min_zoom."""
+    """Nothing is magnified more, in any direction, and nothing shrinks more, the gaps at the border included."""
     steps, gaps = uniform_steps(grid), border_gaps(grid)
+    steps = torch.cat([steps, singular_values(grid)], dim=1)
 
     if max_zoom is not None:
         assert bool((steps >= 1 / max_zoom - slack).all()), f"magnified {1 / steps.min()} times"

@@ -125,6 +125,28 @@ def attwarp_places(attention, length, pixels):
     return 2 * (found + 0.5) / length - 1
 
 
+def tasn_places(marginals, pixels, *, most=4.0, iterations=5):
+    """TASN's (Zheng et al. 2019) places along two axes: densities cut at a threshold, the excess spread evenly, five times.
+
+    Each is the inverse of a cumulative sum that starts at 1 whatever the first density is, read with ``align_corners``:
+    returned in [-1, 1] of the centres of the border pixels.
+    """
+    cells = len(marginals[0])
+    densities = [marginal / marginal.sum() * pixels for marginal in marginals]
+    for k in range(iterations):
+        threshold = min(density.max() for density in densities)
+        if k == 0:
+            threshold = min(threshold, most * pixels / cells)
+        densities = [np.minimum(density, threshold) for density in densities]
+        densities = [density + (pixels - density.sum()) / cells for density in densities]
+    places = []
+    for density in densities:
+        reached = np.concatenate([[1.0], 1 + np.cumsum(density[1:])])
+        wanted = np.arange(pixels) * reached[-1] / pixels
+        places.append(np.interp(wanted, reached, np.arange(cells)) * 2 / (cells - 1) - 1)
+    return places
+
+
 def fovea_saliency(boxes, grid_size, image_size, *, bandwidth=64.0, amplitude=1.0):
     """Thavamani et al. 2021, the published way, boxes in pixels: each brings a Gaussian and a floor."""
     (rows, cols), (height, width) = grid_size, image_size
@@ -171,6 +193,19 @@ def adaptive_means(image, size):
 
 def pixel_centres(length):
     return (2 * np.arange(length) + 1) / length - 1
+
+
+def capped_places(places, least, most):
+    """Places along an axis, to whose density in the image one number is added before it is cut, found by bracketing."""
+    knots, reached = (
+        np.array([-1.0, *places, 1.0]) / 2,
+        np.array([0, *(np.arange(len(places)) + 0.5), len(places)]),
+    )
+    density, ways = np.diff(reached) / len(places) / np.diff(knots), np.diff(knots)
+    excess = lambda number: (np.clip(density + number, least, most) * ways).sum() - 1  # noqa: E731
+    density = np.clip(density + scipy.optimize.brentq(excess, -density.max(), most, xtol=1e-15), least, most)
+    cumulative = np.concatenate([[0], np.cumsum(density * ways)])
+    return 2 * np.interp(reached[1:-1] / len(places), cumulative, knots)
 
 
 def bilinear(image, grid):

@@ -92,7 +92,20 @@ def of_attwarp():
     return share(ours, reference.attwarp_places(attention[0, 0].numpy(), 640, 320))
 
 
+def of_tasn():
+    """Attention on 28 x 28 cells, enlarged and squared, of which the bound cuts off some."""
+    smooth = torch.nn.functional.avg_pool2d(softmax_map(28, 28, contrast=2.0), 5, 1, 2)
+    large = torch.nn.functional.interpolate(smooth, (512, 512), mode="bilinear", align_corners=True)
+    how = settings_of("TASN (Zheng et al. 2019)", attention=large[0, 0])
+    grid = SaliencySampler((224, 224), **how)(torch.zeros(1, 3, 512, 512)).grid[0]
+    squared = large[0, 0].numpy() ** 2
+    x, y = reference.tasn_places([squared.max(0), squared.max(1)], 224)
+    assert 1 / (np.diff(x) * 112).min() > 4.2, "its bound of 4 holds"
+    return max(share(grid[0, :, 0], x * (1 - 1 / 512)), share(grid[:, 0, 1], y * (1 - 1 / 512)))
+
+
 MEASURED = {
+    "TASN (Zheng et al. 2019)": of_tasn,
     "Learning to Zoom, torch 0.4 to 1.2 (Recasens et al. 2018)": lambda: of_learning_to_zoom("torch04"),
     "Learning to Zoom, torch 1.3 and later": lambda: of_learning_to_zoom("torch13plus"),
     "FOVEA (Thavamani et al. 2021)": of_fovea,

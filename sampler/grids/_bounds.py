@@ -1,8 +1,11 @@
 """How far a grid may magnify and how far it may shrink: a blend with the identity by the least that it takes.
 
-Of all steps between neighbouring points, r being one of them in uniform steps, a blend by the share a makes
-``(1 - a) r + a``. So the extreme step alone decides the share, the bound holds exactly, and the same rule serves every
-family of grids.
+Of a grid g and the identity, ``r g + (1 - r) id`` has the Jacobian ``r J + (1 - r) I``. The extreme place alone decides r,
+so the bound holds exactly, and the same rule serves every family of grids.
+
+Along the axes that is simple: a step of d uniform steps becomes ``r d + 1 - r``. A ridge of saliency that runs diagonally is
+magnified across it, though, which only the singular values of the Jacobian tell (:func:`most_kept`). Grids that are drawn
+along each axis alone have a diagonal Jacobian, for which the axes say all.
 """
 
 import torch
@@ -10,15 +13,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler.frames import identity_grid
+from foveal.sampler.grids._grid_settings import GridSettings
+from foveal.sampler.grids._jacobian import most_kept
 
 
 def bounded(
-    grid: Float[Tensor, "batch height width 2"], *, shortest: float | None, longest: float | None
+    grid: Float[Tensor, "batch height width 2"], nodes: tuple[int, int], settings: GridSettings
 ) -> Float[Tensor, "batch height width 2"]:
-    """Blend each grid with the identity until no step is shorter or longer than this many uniform steps.
+    """Blend each grid, read from a lattice of so many nodes, with the identity until nothing passes the bounds.
 
-    The larger of the two shares holds both bounds.
+    The larger of the shares that the two bounds take holds both.
     """
+    shortest, longest = settings.shortest_step, settings.longest_step
     if shortest is None and longest is None:
         return grid
     share = grid.new_zeros(grid.shape[0])
@@ -26,6 +32,8 @@ def bounded(
         share = torch.maximum(share, _share(1 - _shortest_step(grid), 1 - shortest))
     if longest is not None:
         share = torch.maximum(share, _share(_longest_step(grid) - 1, longest - 1))
+    if settings.family == "kernel" and settings.bound != "axes":
+        share = torch.maximum(share, 1 - most_kept(grid, nodes, shortest=shortest, longest=longest))
     identity = identity_grid((grid.shape[1], grid.shape[2]), grid.dtype, grid.device)
     return torch.lerp(grid, identity, share[:, None, None, None])
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler.frames import constant, outer_grid, pixel_centres
+from foveal.sampler.grids._grid_settings import Marginal
 
 # Added to a density of mean one. Where the map is zero on a stretch, points jump over it; this makes the jump steep
 # instead of a division by zero. float32 cannot show what it changes.
@@ -22,14 +23,16 @@ _FLOOR = 1e-9
 
 
 def cdf_grid(
-    weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int]
+    weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], marginal: Marginal
 ) -> Float[Tensor, "batch height width 2"]:
     """Invert both marginals' cumulative distributions at the output's pixel centres; always computed in float64."""
-    weights_64 = weights[:, 0].double()
-    rows, cols = (_trapezoid(n, weights.device) for n in weights_64.shape[1:])
-    return outer_grid(_axis(rows @ weights_64, out_size[1]), _axis(weights_64 @ cols, out_size[0])).to(
-        weights.dtype
-    )
+    wide = weights[:, 0].double()
+    if marginal == "max":
+        by_col, by_row = wide.amax(dim=1), wide.amax(dim=2)
+    else:
+        rows, cols = (_trapezoid(n, weights.device) for n in wide.shape[1:])
+        by_col, by_row = rows @ wide, wide @ cols
+    return outer_grid(_axis(by_col, out_size[1]), _axis(by_row, out_size[0])).to(weights.dtype)
 
 
 def _axis(marginal: Float[Tensor, "batch nodes"], pixels: int) -> Float[Tensor, "batch pixels"]:

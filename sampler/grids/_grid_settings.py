@@ -1,5 +1,6 @@
 """The settings of a grid as one value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -11,10 +12,28 @@ Padding = Literal["reflect", "replicate"]
 Compat = Literal["exact", "torch04", "torch13plus", "align_corners"]
 """Which code's grid it is, as :func:`zoom_grid` has it."""
 
-_CHOICES = {"family": get_args(Family), "padding": get_args(Padding), "compat": get_args(Compat)}
+Marginal = Literal["sum", "max"]
+"""What a map is along one axis, as :func:`zoom_grid` has it."""
+
+Bound = Literal["blend", "local", "axes"]
+"""How ``max_zoom`` and ``min_zoom`` are held, as :func:`zoom_grid` has it."""
+
+_CHOICES = {
+    "family": get_args(Family),
+    "padding": get_args(Padding),
+    "marginal": get_args(Marginal),
+    "bound": get_args(Bound),
+    "compat": get_args(Compat),
+}
 
 FIRST_SETTINGS = frozenset(("family", "fwhm_cells", "padding", "max_zoom", "min_zoom"))
-"""The settings that files of the first version have; where a later one is missing, it has its default."""
+"""The settings that files of the first version have."""
+
+
+def _first_version(family: str, *, is_bounded: bool) -> dict[str, Any]:
+    """Return what the first version had where there are settings now: it bounded "kernel" grids along the axes alone."""
+    axes = family == "kernel" and is_bounded
+    return {"marginal": "sum", "bound": "axes" if axes else "blend", "compat": "exact"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +48,8 @@ class GridSettings:
         padding: What lies beyond the map.
         max_zoom: Bound on magnification.
         min_zoom: Bound on shrinking.
+        marginal: What a map is along one axis.
+        bound: How the two bounds are held.
         compat: Which code's grid.
 
     Raises:
@@ -40,6 +61,8 @@ class GridSettings:
     padding: Padding = "reflect"
     max_zoom: float | None = None
     min_zoom: float | None = None
+    marginal: Marginal = "sum"
+    bound: Bound = "blend"
     compat: Compat = "exact"
 
     def __post_init__(self) -> None:
@@ -60,13 +83,32 @@ class GridSettings:
         """The bound on shrinking likewise."""
         return None if self.min_zoom is None else 1 / self.min_zoom
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a bound on magnification or shrinking."""
+        return self.max_zoom is not None or self.min_zoom is not None
+
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as plain JSON: those of the first version always, later ones if they are not the default."""
-        return {
-            each.name: value
-            for each in fields(self)
-            if (value := getattr(self, each.name)) != each.default or each.name in FIRST_SETTINGS
-        }
+        """Return the settings as plain JSON: those of the first version always, later ones if that had something else."""
+        had = _first_version(self.family, is_bounded=self.is_bounded)
+        mine = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in mine.items() if name in FIRST_SETTINGS or value != had[name]}
+
+    @property
+    def version(self) -> int:
+        """The first version of files that has all of what :meth:`to_json` returns; earlier ones refuse a later file."""
+        return 2 if self.to_json().keys() - FIRST_SETTINGS else 1
+
+    @classmethod
+    def from_json(cls, settings: Mapping[str, Any]) -> "GridSettings":
+        """Return the settings that :meth:`to_json` wrote, by this version or an earlier one.
+
+        Raises:
+            ValueError: One is out of range, or two do not go together.
+        """
+        named = dict(settings)
+        bounded = named.get("max_zoom") is not None or named.get("min_zoom") is not None
+        return cls(**(_first_version(named.get("family", "kernel"), is_bounded=bounded) | named))
 
     def _check(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -80,6 +122,8 @@ class GridSettings:
             raise ValueError(f"min_zoom must be in (0, 1], got {self.min_zoom!r}: pass None for no bound.")
 
     def _check_published(self) -> None:
+        if self.marginal != "sum":
+            raise ValueError(f"marginal must be 'sum' with compat={self.compat!r}, got {self.marginal!r}.")
         if self.family == "cdf":
             raise ValueError(
                 f"family must be 'kernel' or 'separable' with compat={self.compat!r}, got {self.family!r}."

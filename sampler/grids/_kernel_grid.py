@@ -11,8 +11,8 @@ U = diag(positions), the constants M = K R and N = K U R hold all of it:
     D = M S M^T,    u = (M S N^T) / D,    v = (N S M^T) / D
 
 The step in x from one column to the next is the entry u_x of the Jacobian, and the step in y between rows v_y. The
-Jacobian is not diagonal (it is the covariance), so between these two directions a ridge of saliency that runs
-diagonally is magnified more across than either step tells.
+Jacobian is not diagonal (it is the covariance), so a ridge of saliency that runs diagonally is magnified more across than
+either step tells: bounds of the zoom hold for its singular values.
 
 The continuous map never folds. Read at pixels, x still never falls along a row nor y along a column, but a cell of four
 neighbours may turn over: under "replicate" next to where positions are clamped to the image (up to half a percent of

@@ -13,17 +13,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler.frames import interpolation, outer_grid
-from foveal.sampler.grids._grid_settings import Padding
+from foveal.sampler.grids._grid_settings import Marginal, Padding
 from foveal.sampler.grids._kernel_grid import axis_nodes
 
 
 def separable_grid(
-    weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], fwhm: float, padding: Padding
+    weights: Float[Tensor, "batch 1 rows cols"],
+    out_size: tuple[int, int],
+    fwhm: float,
+    padding: Padding,
+    marginal: Marginal,
 ) -> Float[Tensor, "batch height width 2"]:
     """Read each axis' own node map at the output's pixel centres; always computed in float64."""
-    marginals = weights[:, 0].double()
-    x = _axis(marginals.sum(dim=1), out_size[1], fwhm, padding)
-    y = _axis(marginals.sum(dim=2), out_size[0], fwhm, padding)
+    wide = weights[:, 0].double()
+    by_col, by_row = ((wide.amax(dim=k) if marginal == "max" else wide.sum(dim=k)) for k in (1, 2))
+    # Of one sum, which the nodes do not depend on but for the floor that is added to each.
+    x = _axis(by_col / by_col.sum(dim=1, keepdim=True), out_size[1], fwhm, padding)
+    y = _axis(by_row / by_row.sum(dim=1, keepdim=True), out_size[0], fwhm, padding)
     return outer_grid(x, y).to(weights.dtype)
 
 

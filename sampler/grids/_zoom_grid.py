@@ -6,8 +6,10 @@ from torch import Tensor
 
 from foveal._choices import Family
 from foveal.sampler.grids._bounds import bounded
+from foveal.sampler.grids._capped import capped
 from foveal.sampler.grids._cdf_grid import cdf_grid
-from foveal.sampler.grids._grid_settings import Compat, GridSettings, Padding
+from foveal.sampler.grids._clipped import clipped
+from foveal.sampler.grids._grid_settings import Bound, Compat, GridSettings, Marginal, Padding
 from foveal.sampler.grids._kernel_grid import kernel_grid
 from foveal.sampler.grids._published_grid import published_grid
 from foveal.sampler.grids._separable_grid import separable_grid
@@ -22,6 +24,8 @@ def zoom_grid(
     padding: Padding = "reflect",
     max_zoom: float | None = None,
     min_zoom: float | None = None,
+    marginal: Marginal = "sum",
+    bound: Bound = "blend",
     compat: Compat = "exact",
 ) -> Float[Tensor, "batch height width 2"]:
     """Return where each output pixel looks in the input: denser where the saliency is higher.
@@ -46,14 +50,20 @@ def zoom_grid(
             of the map's width, which is 24.3. A narrower one zooms in more sharply. Without meaning for "cdf".
         padding: What lies beyond the map's border. "reflect" shows the whole image, whatever the saliency;
             "replicate" is the paper's, and crops when the saliency is concentrated. Without meaning for "cdf".
-        max_zoom: The shortest step between neighbouring points may be ``1 / max_zoom`` of a uniform step, along x
-            between columns and along y between rows. Where it would be shorter, that sample's grid is blended with
-            the identity by just as much as it takes. At least 1; None for no bound. On "separable" and "cdf" grids
-            that is all the magnification there is; on "kernel" grids a diagonal ridge may be magnified further across.
-        min_zoom: The longest step likewise may be ``1 / min_zoom`` of a uniform step, and from the image's edges to
-            the outermost points half of that: nothing in the image shrinks further, nothing is cropped. Above 0, at most
-            1 (then the grid is the identity); None for no bound. With both, the larger share of the identity is taken,
-            and holds both.
+        max_zoom: Nothing is magnified more than this, in any direction, relative to a uniform resize: the singular values
+            of the grid's Jacobian, in uniform steps, are at least ``1 / max_zoom``. At least 1; None for no bound.
+        min_zoom: Nothing in the image shrinks more than ``1 / min_zoom`` times, and nothing is cropped: the singular values
+            are at most that, and from the image's edges to the outermost points there is at most half of it. Above 0, at
+            most 1 (then the grid is the identity); None for no bound.
+        marginal: For "separable" and "cdf", what the map is along an axis: its "sum" over the other axis, or its "max",
+            with which a small object counts as much as a large one (TASN). Without meaning for "kernel".
+        bound: How ``max_zoom`` and ``min_zoom`` are held.
+            "blend" mixes a sample's grid with the identity by just as much as it takes, which takes zoom from all of it.
+            "local" acts where a bound is exceeded, so that a second object keeps its zoom beside one that is too hot. On
+            "separable" and "cdf" grids, the density of points is cut and the rest spread evenly (TASN); on "kernel" grids,
+            the map is cut off at the height at which the bounds hold.
+            "axes" is the blend of earlier versions for "kernel" grids, for which steps along x and y alone count: a diagonal
+            ridge may be magnified further across. Files of those versions have it.
         compat: "exact" reads the node map at the output's pixel centres. The others return the grid of published code, in
             the frame in which that code hands it to ``grid_sample``. Beside the exact one, that of Learning to Zoom is off by
             1.6 % of the width for a uniform map, 4.3 % for one object, 6.1 % for sharp maps (``docs/samplers.md``).
@@ -80,6 +90,8 @@ def zoom_grid(
         padding=padding,
         max_zoom=max_zoom,
         min_zoom=min_zoom,
+        marginal=marginal,
+        bound=bound,
         compat=compat,
     )
     if min(out_size) < 1:
@@ -98,14 +110,21 @@ def unchecked_grid(
         lattice = weights.repeat(1, 1, 1 + (weights.shape[2] == 1), 1 + (weights.shape[3] == 1))
         if settings.compat != "exact":
             return published_grid(lattice, out_size, settings)
+        nodes = (lattice.shape[2], lattice.shape[3])
+        locally = settings.bound == "local" and settings.is_bounded
         match settings.family:
             case "kernel":
-                grid = kernel_grid(lattice, out_size, settings.fwhm_cells, settings.padding)
+                drawing = clipped(lattice, settings) if locally else lattice
+                # The cut holds on the nodes, between which a grid may pass a bound by little.
+                grid = kernel_grid(drawing, out_size, settings.fwhm_cells, settings.padding)
+                return bounded(grid, nodes, settings)
             case "separable":
-                grid = separable_grid(lattice, out_size, settings.fwhm_cells, settings.padding)
+                grid = separable_grid(
+                    lattice, out_size, settings.fwhm_cells, settings.padding, settings.marginal
+                )
             case "cdf":
-                grid = cdf_grid(lattice, out_size)
-        return bounded(grid, shortest=settings.shortest_step, longest=settings.longest_step)
+                grid = cdf_grid(lattice, out_size, settings.marginal)
+        return capped(grid, settings) if locally else bounded(grid, nodes, settings)
 
 
 def _check_saliency(saliency: Float[Tensor, "batch 1 rows cols"]) -> None:

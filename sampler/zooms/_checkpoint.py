@@ -1,16 +1,18 @@
 """A trained zoom in one file: its settings beside its weights, so that it zooms again as it was trained."""
 
 import os
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from foveal.sampler.grids import GridSettings
 from foveal.sampler.njet import NJetSaliencyNet
 from foveal.sampler.saliency import ResNet18Saliency, SaliencyNet
 
-VERSION = 1
+VERSION = 2
 NETWORKS: dict[str, type[SaliencyNet | ResNet18Saliency]] = {
     kind.__name__: kind for kind in (SaliencyNet, ResNet18Saliency, NJetSaliencyNet)
 }
@@ -48,6 +50,14 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"checkpoint must be of version {VERSION} or older, got {content['version']!r} – update foveal."
         )
     return dict(content)
+
+
+def settings_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return the keywords of the sampler that a checkpoint is of, those of its grid whatever version wrote them."""
+    settings = dict(checkpoint["settings"])
+    names = [each.name for each in fields(GridSettings) if each.name in settings]
+    grid = GridSettings.from_json({name: settings.pop(name) for name in names})
+    return settings | asdict(grid)
 
 
 def make_network(checkpoint: dict[str, Any], network: nn.Module | None) -> nn.Module:

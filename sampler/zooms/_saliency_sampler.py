@@ -17,12 +17,12 @@ from foveal.sampler.frames import (
     height_and_width,
     out_of_views,
 )
-from foveal.sampler.grids import Compat, Family, GridSettings, Padding, unchecked_grid
+from foveal.sampler.grids import Bound, Compat, Family, GridSettings, Marginal, Padding, unchecked_grid
 from foveal.sampler.saliency import SaliencyNeeds, SaliencyNet, softmax_map
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import pixel_format, sample_as
 from foveal.sampler.zooms._as_published import area_lowres, faded, in_one_frame
-from foveal.sampler.zooms._checkpoint import VERSION, describe_network, make_network, read_checkpoint
+from foveal.sampler.zooms._checkpoint import describe_network, make_network, read_checkpoint, settings_of
 from foveal.sampler.zooms._grid_setting import GridSetting
 from foveal.sampler.zooms._zoomed import Zoomed
 
@@ -51,6 +51,8 @@ class SaliencySampler(nn.Module):
         max_zoom: As in :func:`zoom_grid`. It also bounds ``source_px``, the height and width beyond which a larger
             source could not show more.
         min_zoom: As in :func:`zoom_grid`.
+        marginal: As in :func:`zoom_grid`.
+        bound: As in :func:`zoom_grid`.
         compat: Other than ``"exact"``: everything as published code has it, so that a network that was trained with it
             sees the pixels that it knows (``docs/samplers.md``). The grid, as in :func:`zoom_grid`, is read by points
             (``antialias=False``) in its own frame, and the saliency module looks at a copy by ``AdaptiveAvgPool2d``. Needs
@@ -77,6 +79,8 @@ class SaliencySampler(nn.Module):
     padding = GridSetting[Padding]()
     max_zoom = GridSetting[float | None]()
     min_zoom = GridSetting[float | None]()
+    marginal = GridSetting[Marginal]()
+    bound = GridSetting[Bound]()
     compat = GridSetting[Compat]()
 
     def __init__(
@@ -91,6 +95,8 @@ class SaliencySampler(nn.Module):
         temperature: float = 1.0,
         max_zoom: float | None = None,
         min_zoom: float | None = None,
+        marginal: Marginal = "sum",
+        bound: Bound = "blend",
         compat: Compat = "exact",
         antialias: bool = True,
         mean: Sequence[float] | None = None,
@@ -107,6 +113,8 @@ class SaliencySampler(nn.Module):
             padding=padding,
             max_zoom=max_zoom,
             min_zoom=min_zoom,
+            marginal=marginal,
+            bound=bound,
             compat=compat,
         )
         if antialias and compat != "exact":
@@ -136,13 +144,13 @@ class SaliencySampler(nn.Module):
             ValueError: It is no such file, of a newer version, or of another network.
         """
         checkpoint = read_checkpoint(path)
-        return cls(**{**checkpoint["settings"], **changes}, saliency=make_network(checkpoint, saliency))
+        return cls(**{**settings_of(checkpoint), **changes}, saliency=make_network(checkpoint, saliency))
 
     def save_checkpoint(self, path: str | os.PathLike[str] | BinaryIO) -> None:
         """Write settings and weights to one file, which :meth:`from_checkpoint` and ``foveal zoom --saliency`` take."""
         torch.save(
             {
-                "version": VERSION,
+                "version": self.grid_settings.version,
                 "settings": self.settings,
                 **describe_network(self.saliency),
                 "weights": self.saliency.state_dict(),

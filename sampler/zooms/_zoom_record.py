@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler.grids import FIRST_SETTINGS, Compat, Family, GridSettings, Padding, zoom_grid
+from foveal.sampler.grids import (
+    FIRST_SETTINGS,
+    Bound,
+    Compat,
+    Family,
+    GridSettings,
+    Marginal,
+    Padding,
+    zoom_grid,
+)
 from foveal.sampler.zooms._as_published import in_one_frame
 from foveal.sampler.zooms._saliency_sampler import SaliencySampler
 
-# Records of the first version have the settings without the later ones, and are still written if those are at their
-# defaults: an earlier foveal reads such records, and refuses the others instead of making another grid of them.
 _VERSION = 2
 _SETTINGS = tuple(each.name for each in fields(GridSettings))
 
@@ -35,6 +42,8 @@ class ZoomRecord:
         padding: What lies beyond the map.
         max_zoom: The bound on magnification.
         min_zoom: The bound on shrinking.
+        marginal: What a map is along one axis.
+        bound: How the two bounds are held.
         compat: Which code's grid.
 
     Example:
@@ -50,10 +59,12 @@ class ZoomRecord:
     padding: Padding = "reflect"
     max_zoom: float | None = None
     min_zoom: float | None = None
+    marginal: Marginal = "sum"
+    bound: Bound = "blend"
     compat: Compat = "exact"
 
     def __post_init__(self) -> None:
-        GridSettings(**self._settings)  # refuses what no grid could follow
+        _ = self._grid_settings  # refuses what no grid could follow
 
     @classmethod
     def of(
@@ -65,7 +76,7 @@ class ZoomRecord:
         """Return the record of one image that a :class:`SaliencySampler` or :class:`UniformSampler` zoomed."""
         settings = zoom.grid_settings if isinstance(zoom, SaliencySampler) else GridSettings()
         out_size: Any = zoom.out_size
-        return cls(source_size, out_size, saliency[0].detach().float().cpu(), **settings.to_json())
+        return cls(source_size, out_size, saliency[0].detach().float().cpu(), **asdict(settings))
 
     def grid(self) -> Float[Tensor, "1 height width 2"]:
         """Return where each output pixel looked: (x, y) in [-1, 1] of the upright original, as in :func:`zoom_grid`.
@@ -80,10 +91,10 @@ class ZoomRecord:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
         return {
-            "version": _VERSION if self._written.keys() - FIRST_SETTINGS else 1,
+            "version": self._grid_settings.version,
             "source_size": list(self.source_size),
             "out_size": list(self.out_size),
-            **self._written,
+            **self._grid_settings.to_json(),
             **map_to_json(self.saliency),
         }
 
@@ -102,7 +113,8 @@ class ZoomRecord:
             (height, width), (rows, cols) = record["source_size"], record["out_size"]
             first = {name: record[name] for name in FIRST_SETTINGS}
             later = {name: record[name] for name in _SETTINGS if name in record}
-            return cls((height, width), (rows, cols), saliency, **{**first, **later})
+            settings = GridSettings.from_json(first | later)
+            return cls((height, width), (rows, cols), saliency, **asdict(settings))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"record must be one that to_json made, got {sorted(record)!r}.") from error
 
@@ -111,8 +123,8 @@ class ZoomRecord:
         return {name: getattr(self, name) for name in _SETTINGS}
 
     @property
-    def _written(self) -> dict[str, Any]:
-        return GridSettings(**self._settings).to_json()
+    def _grid_settings(self) -> GridSettings:
+        return GridSettings(**self._settings)
 
 
 def map_to_json(saliency: Float[Tensor, "rows cols"]) -> dict[str, Any]:

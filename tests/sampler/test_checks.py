@@ -3,8 +3,16 @@ import numpy as np
 import pytest
 import torch
 
-from foveal.sampler import sample
-from tests.checks import check_bounds, check_close, check_grid, check_operator, check_psnr, unhooked
+from foveal.sampler import sample, zoom_grid
+from tests.checks import (
+    check_bounds,
+    check_close,
+    check_grid,
+    check_operator,
+    check_psnr,
+    unhooked,
+    uniform_steps,
+)
 
 
 @pytest.mark.parametrize("wrong", [np.ones((2, 2)) + 1e-3, np.full((2, 2), np.nan), np.ones((2, 1))])
@@ -44,6 +52,17 @@ def test_check_grid_refuses(wrong):
 
     with pytest.raises(AssertionError):
         check_grid(grid)
+
+
+def test_check_bounds_refuses_a_ridge():
+    """Whose steps along the axes are within the bound, and which is magnified across."""
+    i, j = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
+    ridge = torch.exp(-((i - j) ** 2) / 2).double()[None, None]
+    grid = zoom_grid(ridge, (60, 60), max_zoom=2.0, bound="axes")
+
+    assert uniform_steps(grid).min() >= 1 / 2 - 1e-9
+    with pytest.raises(AssertionError, match="magnified"):
+        check_bounds(grid, 2.0, None, 1e-9)
 
 
 @pytest.mark.parametrize(

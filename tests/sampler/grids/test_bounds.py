@@ -1,12 +1,24 @@
 """How far a zoom may magnify, and how far it may shrink."""
 
+import contextlib
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.sampler import zoom_grid
-from tests.checks import border_gaps, check_bounds, check_close, check_grid, uniform_steps
+from foveal.sampler.grids._jacobian import most_kept
+from tests import reference
+from tests.checks import (
+    border_gaps,
+    check_bounds,
+    check_close,
+    check_grid,
+    singular_values,
+    uniform_steps,
+)
 from tests.strategies import FAMILIES, PADDINGS, any_saliency, bump, softmax_map
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -21,11 +33,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
     st.tuples(st.floats(1, 20) | st.none(), st.floats(0.02, 1) | st.none()),
 )
 def test_both_bounds_hold_and_no_more(family, saliency, size, padding, bounds):
-    """No local step passes either bound, one of them is met where they act, and nothing changes where they do not."""
+    """Nothing passes either bound in any direction, one is met where they act, and nothing changes where they do not."""
     max_zoom, min_zoom = bounds
     free = zoom_grid(saliency, size, family=family, padding=padding)
     grid = zoom_grid(saliency, size, family=family, padding=padding, max_zoom=max_zoom, min_zoom=min_zoom)
-    steps, gaps = uniform_steps(grid), border_gaps(grid)
+    steps, gaps = torch.cat([uniform_steps(grid), singular_values(grid)], 1), border_gaps(grid)
     shortest, longest = (
         steps.amin().item() if steps.numel() else 1.0,
         torch.cat([steps, gaps], 1).amax().item(),
@@ -48,7 +60,8 @@ def test_max_zoom_in_float32(family, max_zoom):
     size = (48, 64)
     grid = zoom_grid(saliency, size, family=family, max_zoom=max_zoom)
 
-    check_close(uniform_steps(grid).amin(dim=1), [1 / max_zoom, 1], 1e-4)
+    least = torch.cat([uniform_steps(grid), singular_values(grid)], dim=1).amin(dim=1)
+    check_close(least, [1 / max_zoom, 1], 1e-4)
     check_close(grid[1:], zoom_grid(saliency[1:], size, family=family), 1e-6)
     check_grid(grid)
 
@@ -107,32 +120,171 @@ def test_gradcheck(family, padding, max_zoom, min_zoom):
     assert torch.autograd.gradcheck(zoom, saliency)
 
 
-@pytest.mark.parametrize("family", ["separable", "cdf"])
-def test_separable_steps_are_the_magnification(family):
-    """On a separable grid the Jacobian is diagonal: its singular values are the steps, and the bounds hold for them."""
-    saliency = bump(20, row=7, col=22, cells=1.0).double()
-    grid = zoom_grid(saliency, (60, 60), family=family, max_zoom=4.0, min_zoom=0.6)
-    scales = torch.linalg.svdvals(jacobians(grid))
-
-    assert scales.min() >= 1 / 4.0 - 1e-9
-    assert scales.max() <= 1 / 0.6 + 1e-9
-
-
-def test_a_diagonal_ridge_is_magnified_further_across():
-    """The kernel's Jacobian is not diagonal: its steps keep the bound, its smaller singular value need not."""
+def ridge():
     i, j = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
-    ridge = torch.exp(-((i - j) ** 2) / 2).double()[None, None]
-    grid = zoom_grid(ridge, (60, 60), max_zoom=2.0)
-    upright = zoom_grid(torch.exp(-((j - 15) ** 2) / 2).double()[None, None], (60, 60), max_zoom=2.0)
-
-    check_bounds(grid, 2.0, None, 1e-9)
-    assert torch.linalg.svdvals(jacobians(grid)).min() < 1 / 4
-    assert torch.linalg.svdvals(jacobians(upright)).min() >= 1 / 2 - 1e-9
+    return torch.exp(-((i - j) ** 2) / 2).double()[None, None] + 0.005
 
 
-def jacobians(grid):
-    """One 2 x 2 matrix for each cell of a square grid, in uniform steps."""
-    size = grid.shape[1]
-    across = (grid[:, :-1].diff(dim=2) + grid[:, 1:].diff(dim=2)) / 2
-    down = (grid[:, :, :-1].diff(dim=1) + grid[:, :, 1:].diff(dim=1)) / 2
-    return torch.stack([across, down], dim=-1) * size / 2
+@pytest.mark.parametrize("bound", ["blend", "local"])
+@pytest.mark.parametrize("size", [(60, 60), (40, 90)])
+def test_a_diagonal_ridge_is_not_magnified_further_across(size, bound):
+    """Nor does what lies between two objects on a diagonal shrink further; along the axes alone both would."""
+    i, j = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
+    two = sum(torch.exp(-((i - 15 - s) ** 2 + (j - 15 - s) ** 2) / 8) for s in (-8, 8)).double() + 1e-3
+
+    check_bounds(zoom_grid(ridge(), size, max_zoom=2.0, bound=bound), 2.0, None, 1e-9)
+    check_bounds(zoom_grid(two[None, None], size, min_zoom=0.5, bound=bound), None, 0.5, 1e-9)
+    assert singular_values(zoom_grid(ridge(), size, max_zoom=2.0, bound="axes")).min() < 1 / 4
+    assert singular_values(zoom_grid(two[None, None], size, min_zoom=0.5, bound="axes")).max() > 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_saliency(torch.float64, batch=2), st.tuples(st.integers(2, 80), st.integers(2, 80)))
+def test_the_places_that_are_looked_at_tell_all(saliency, size):
+    """The extremes over all cells are those next to the lines of nodes, whatever the resolution of either."""
+    grid = zoom_grid(saliency, size)
+    values = singular_values(grid)
+    nodes = tuple(max(side, 2) for side in saliency.shape[2:])
+    for shortest, longest in ((0.4, None), (None, 1.6)):
+        kept = most_kept(grid, nodes, shortest=shortest, longest=longest)
+        identity = zoom_grid(torch.ones(1, 1, 2, 2, dtype=torch.float64), size)
+        blend = identity + kept[:, None, None, None] * (grid - identity)
+        found = singular_values(blend)
+        if shortest is not None:
+            assert (found.amin(dim=1) >= shortest - 1e-9).all()
+            assert ((kept == 1) == (values.amin(dim=1) >= shortest)).all()
+        else:
+            assert (found.amax(dim=1) <= longest + 1e-9).all()
+            assert ((kept == 1) == (values.amax(dim=1) <= longest)).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=40, deadline=None)
+@given(
+    any_saliency(torch.float64, batch=2),
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(st.sampled_from(PADDINGS), st.sampled_from(["sum", "max"])),
+    st.tuples(st.floats(1, 20) | st.none(), st.floats(0.02, 1) | st.none()),
+)
+def test_the_local_bound_holds(family, saliency, size, choices, bounds):
+    """Exactly, for any map; the grid stays monotone and does not fold, and nothing changes where no bound is exceeded."""
+    max_zoom, min_zoom = bounds
+    how = {"family": family, "padding": choices[0], "marginal": choices[1]}
+    free = zoom_grid(saliency, size, **how)
+    grid = zoom_grid(saliency, size, max_zoom=max_zoom, min_zoom=min_zoom, bound="local", **how)
+
+    check_bounds(grid, max_zoom, min_zoom, 1e-9)
+    check_grid(grid)
+    for k in range(len(grid)):
+        with contextlib.suppress(AssertionError):
+            check_bounds(free[k : k + 1], max_zoom, min_zoom, 0)
+            assert family == "kernel" or torch.equal(grid[k], free[k]), "changed without need"
+
+
+def test_local_changes_nothing_within_the_bounds():
+    """Bit for bit, for every family."""
+    saliency = softmax_map(31, 31, contrast=0.2)
+    for family in FAMILIES:
+        free = zoom_grid(saliency, (20, 30), family=family)
+        bounded = zoom_grid(saliency, (20, 30), family=family, max_zoom=50.0, min_zoom=0.01, bound="local")
+        check_close(bounded, free, 1e-15)
+
+
+@pytest.mark.parametrize("family", ["separable", "cdf"])
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_densities_are_cut_and_the_rest_spread(family, padding):
+    """Beside an oracle, which finds what is added to all of them by bracketing."""
+    saliency = bump(9, row=7, col=22, cells=1.5).double()
+    how = {"family": family, "padding": padding}
+    free = zoom_grid(saliency, (30, 40), **how)[0, 0, :, 0].numpy()
+    bounded = zoom_grid(saliency, (30, 40), max_zoom=2.5, min_zoom=0.5, bound="local", **how)
+    expected = reference.capped_places(free, 0.5, 2.5)
+
+    check_close(bounded[0, 0, :, 0], expected, 1e-9)
+    assert np.abs(expected - free).max() > 0.02
+
+
+def spots():
+    """A hot object, a second one that is far less so, and the rest."""
+    i, j = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
+
+    def spot(row, col, height):
+        return height * torch.exp(-((i - row) ** 2 + (j - col) ** 2) / (2 * 1.5**2))
+
+    return (spot(10, 10, 60) + spot(22, 22, 8) + 1).double()[None, None]
+
+
+def magnification(grid, row, col):
+    """By how much what lies at this node of 31 is magnified in area, as a length."""
+    height, width = grid.shape[1:3]
+    there = torch.tensor([col / 15 - 1, row / 15 - 1], dtype=grid.dtype)
+    near = int((grid[0] - there).square().sum(dim=-1).argmin())
+    at = grid[0, near // width - 1 : near // width + 2, near % width - 1 : near % width + 2]
+    across, down = (at[1, 2] - at[1, 0]) * width / 4, (at[2, 1] - at[0, 1]) * height / 4
+    return float(1 / (across[0] * down[1] - across[1] * down[0]).abs().sqrt())
+
+
+@pytest.mark.parametrize(
+    ("family", "marginal"), [("kernel", "sum"), ("separable", "sum"), ("separable", "max"), ("cdf", "sum")]
+)
+def test_a_second_object_keeps_its_zoom(family, marginal):
+    """Beside one that is cut to the bound; the blend takes zoom from both."""
+    how = {"family": family, "marginal": marginal}
+    free = zoom_grid(spots(), (224, 224), **how)
+    blend, local = (
+        zoom_grid(spots(), (224, 224), max_zoom=2.0, bound=bound, **how) for bound in ("blend", "local")
+    )
+    lost = {
+        name: magnification(free, 22, 22) - magnification(grid, 22, 22)
+        for name, grid in (("blend", blend), ("local", local))
+    }
+
+    assert magnification(local, 10, 10) == pytest.approx(2, rel=0.01)
+    assert lost["local"] < 0.85 * lost["blend"]
+    assert family == "kernel" or lost["local"] < 0.01
+
+
+def test_the_maximum_along_an_axis_shows_small_objects():
+    """One of a cell and a half on a bright ground: with the sum over the other axis it drowns in the ground."""
+    i, j = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
+    spot = (1 + 40 * torch.exp(-((i - 15) ** 2 + (j - 15) ** 2) / (2 * 1.5**2))).double()[None, None]
+    by_sum, by_max = (
+        magnification(zoom_grid(spot, (224, 224), family="cdf", marginal=marginal), 15, 15)
+        for marginal in ("sum", "max")
+    )
+
+    assert by_max > 1.5 * by_sum > 3
+
+
+@pytest.mark.parametrize("family", ["separable", "cdf"])
+def test_marginals(family):
+    """As the map of one row that is the marginal, and of one column, would be drawn."""
+    saliency = softmax_map(9, 14)
+    by_col = zoom_grid(saliency.amax(dim=2, keepdim=True), (5, 20), family=family)
+    by_row = zoom_grid(saliency.amax(dim=3, keepdim=True), (5, 20), family=family)
+    grid = zoom_grid(saliency, (5, 20), family=family, marginal="max")
+
+    check_close(grid[..., 0], by_col[..., 0], 1e-12)
+    check_close(grid[..., 1], by_row[..., 1], 1e-12)
+
+
+@pytest.mark.parametrize("bound", ["axes", "local"])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("max_zoom", "min_zoom"), [(1.3, None), (None, 0.8), (1.3, 0.8)])
+def test_gradcheck_of_other_bounds(family, bound, max_zoom, min_zoom):
+    """Derivatives through the height at which the map is cut, or what is added to densities."""
+    saliency = softmax_map(4, 5, batch=2).requires_grad_()
+
+    def zoom(weights):
+        return zoom_grid(
+            weights,
+            (6, 7),
+            family=family,
+            fwhm_cells=3.0,
+            max_zoom=max_zoom,
+            min_zoom=min_zoom,
+            bound=bound,
+            marginal="max",
+        )
+
+    assert torch.autograd.gradcheck(zoom, saliency, atol=1e-3 if family == "kernel" else 1e-5)

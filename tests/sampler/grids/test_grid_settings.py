@@ -22,6 +22,8 @@ SETTINGS = st.fixed_dictionaries(
         "fwhm_cells": st.floats(2, 13),
         "max_zoom": st.none() | st.floats(1.5, 9),
         "min_zoom": st.none() | st.floats(0.1, 0.9),
+        "marginal": st.sampled_from(["sum", "max"]),
+        "bound": st.sampled_from(["blend", "local", "axes"]),
     }
 )
 NAMES = [field.name for field in dataclasses.fields(GridSettings)]
@@ -43,7 +45,7 @@ def test_a_sampler_and_a_record_take_them_one_by_one(of):
     """With the same defaults again, all that say what is seen where."""
     parameters = inspect.signature(of).parameters
 
-    for name, default in GridSettings().to_json().items():
+    for name, default in dataclasses.asdict(GridSettings()).items():
         assert parameters[name].default == default, name
 
 
@@ -51,9 +53,25 @@ def test_a_sampler_and_a_record_take_them_one_by_one(of):
 def test_json_brings_them_back(settings):
     """Through text; and two that are equal are one."""
     whole = GridSettings(**settings)
-    again = GridSettings(**json.loads(json.dumps(whole.to_json())))
+    again = GridSettings.from_json(json.loads(json.dumps(whole.to_json())))
 
     assert (again, hash(again)) == (whole, hash(whole))
+
+
+def test_files_of_the_first_version_keep_their_meaning():
+    """They bounded "kernel" grids along the axes alone; an earlier version is not given what it would misread."""
+    first = {"family": "kernel", "fwhm_cells": 8.0, "padding": "reflect", "max_zoom": 2.0, "min_zoom": None}
+    read = GridSettings.from_json(first)
+
+    assert read == GridSettings(max_zoom=2.0, bound="axes")
+    assert (read.to_json(), read.version) == (first, 1)
+    assert GridSettings(max_zoom=2.0).to_json() == {**first, "bound": "blend"}
+    assert GridSettings(max_zoom=2.0).version == 2
+    assert GridSettings().version == 1
+    for family in ("separable", "cdf"):
+        there = {**first, "family": family}
+        assert GridSettings.from_json(there) == GridSettings(family=family, max_zoom=2.0)
+        assert GridSettings(family=family, max_zoom=2.0).to_json() == there
 
 
 @given(SETTINGS)

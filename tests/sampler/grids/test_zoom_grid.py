@@ -255,6 +255,12 @@ def test_first_use_in_inference_mode_spoils_nothing():
             {"compat": "old"},
             "compat must be one of ('exact', 'torch04', 'torch13plus', 'align_corners'), got 'old'.",
         ),
+        ({"marginal": "mean"}, "marginal must be one of ('sum', 'max'), got 'mean'."),
+        ({"bound": "hard"}, "bound must be one of ('blend', 'local', 'axes'), got 'hard'."),
+        (
+            {"compat": "align_corners", "marginal": "max"},
+            "marginal must be 'sum' with compat='align_corners', got 'max'.",
+        ),
         ({"min_zoom": 0.0}, "min_zoom must be in (0, 1], got 0.0: pass None for no bound."),
         ({"min_zoom": 1.1}, "min_zoom must be in (0, 1], got 1.1: pass None for no bound."),
         (

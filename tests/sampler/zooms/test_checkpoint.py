@@ -16,6 +16,8 @@ SETTINGS = {
     "temperature": 0.25,
     "max_zoom": 4.0,
     "min_zoom": 0.5,
+    "marginal": "max",
+    "bound": "local",
     "antialias": False,
     "mean": (0.5, 0.4, 0.3),
     "std": (0.2, 0.3, 0.4),
@@ -101,9 +103,9 @@ def test_files_that_are_none(content, tmp_path):
         torch.save(zoom.state_dict(), path)
     else:
         zoom.save_checkpoint(path)
-        torch.save({**torch.load(path, weights_only=True), "version": 2}, path)
+        torch.save({**torch.load(path, weights_only=True), "version": 3}, path)
     message = (
-        "checkpoint must be of version 1 or older, got 2 – update foveal."
+        "checkpoint must be of version 2 or older, got 3 – update foveal."
         if content == "newer"
         else f"checkpoint must be a file that SaliencySampler.save_checkpoint wrote, got {str(path)!r} – for weights alone use "
         "load_state_dict."

@@ -19,6 +19,7 @@ SETTINGS = st.fixed_dictionaries(
         "fwhm_cells": st.floats(2, 13),
         "max_zoom": st.none() | st.floats(1.5, 9),
         "min_zoom": st.none() | st.floats(0.1, 0.9),
+        "bound": st.sampled_from(["blend", "local", "axes"]),
     }
 )
 
