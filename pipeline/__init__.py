@@ -15,7 +15,7 @@ from foveal.pipeline.decode import (
     decode,
     peek,
 )
-from foveal.pipeline.epoch import Augment, LastBatch
+from foveal.pipeline.epoch import Augment, LastBatch, RankWarning
 from foveal.pipeline.faults import BadSample, FaultKind, OnBad, Quarantine, TooManyBadSamplesError
 from foveal.pipeline.fields import (
     Boxes,
@@ -61,6 +61,7 @@ __all__ = [
     "PointFormat",
     "Points",
     "Quarantine",
+    "RankWarning",
     "SpatialField",
     "TooManyBadSamplesError",
     "WarpedBoxes",

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -9,11 +10,11 @@ from typing import Any, NoReturn, Self
 
 import torch
 from torch import nn
+from torch.utils.data import get_worker_info
 
 from foveal.pipeline.dataloader import (
     DataLoaderAttributes,
     Source,
-    refuse_workers,
     reported_to_accelerate,
 )
 from foveal.pipeline.decode import (
@@ -36,10 +37,12 @@ from foveal.pipeline.epoch import (
     LastBatch,
     Place,
     Position,
+    Ranks,
+    RankWarning,
     check_augment,
     identity,
     make_state,
-    place_among_ranks,
+    may_drift,
     read_state,
 )
 from foveal.pipeline.faults import BadSample, BadSamples, OnBad
@@ -63,6 +66,10 @@ class ZoomLoader(DataLoaderAttributes):
     batch and leaves the loop alone. With ``shuffle``, each iterator of an epoch has an order of its own, so a loop that leaves
     early and begins again sees other batches. On several ranks all iterators of an epoch have the same order, as with a
     ``DistributedSampler``. Two iterators work ahead at a time; further ones rest until they are asked for a batch.
+
+    A zoom that trains on several ranks has to have its gradients averaged: give the loader ``DistributedDataParallel(zoom)``, or
+    make the zoom a part of the model that is wrapped. In the workers of a ``DataLoader`` around a dataset that iterates this
+    loader, the workers take its batches in turns.
 
     Equal arguments give equal batches, bit for bit on one device, whatever ``num_threads`` and ``prefetch_factor``
     are. With another batch size images may differ by rounding, where torch's convolutions compute a lone image another
@@ -97,8 +104,9 @@ class ZoomLoader(DataLoaderAttributes):
         num_threads: Threads that decode. By default the processors this process may use, shared with the
             other ranks of this machine.
         prefetch_factor: Batches that are ready ahead, or decoded micro-batches while the zoom trains.
-        rank: This process among those that share an epoch; by default that of ``torch.distributed``.
-        world_size: How many processes share an epoch; by default that of ``torch.distributed``.
+        rank: This process among those that share an epoch. By default it is asked for when iterating begins, and when ``len``
+            is asked for: of ``torch.distributed``, else of the variables ``RANK`` and ``WORLD_SIZE`` that torchrun sets.
+        world_size: How many processes share an epoch; by default as for ``rank``.
         cache_dir: Where indexes of shards are kept that have none beside them, and copies of remote shards.
         cache_size: Room for copies of remote shards, such as ``"200GB"``; None to read remote samples by ranges.
         storage_options: For remote shards, as :class:`foveal.shards.Shards` takes them.
@@ -142,7 +150,8 @@ class ZoomLoader(DataLoaderAttributes):
         TooManyBadSamplesError: While iterating: more samples are bad than ``max_bad_fraction`` allows.
 
     Warns:
-        ShardWarning: At the end of an epoch in which samples turned out bad.
+        ShardWarning: With the last batch of an epoch in which samples turned out bad.
+        RankWarning: While iterating: the ranks train different zooms; or ranks do not share an epoch, or share an order again.
 
     Example:
         >>> loader = ZoomLoader("train-{000000..000146}.tar", SaliencySampler(224), batch_size=64, shuffle=True)
@@ -202,12 +211,12 @@ class ZoomLoader(DataLoaderAttributes):
         self._position = Position(Place())
         self._at_work = AtWork()
         budget = None if memory_budget is None else parse_size("memory_budget", memory_budget)
-        place = place_among_ranks(rank, world_size)
-        BatchPlan(0, batch_size, *place, last_batch)  # refuses bad arguments before shards are opened
+        self._batch_size, self._last_batch = batch_size, last_batch
+        self._ranks = Ranks(rank, world_size)
+        self._plan_of(0)  # refuses bad arguments before shards are opened
         self._shards = Shards(
             urls, cache_dir=cache_dir, cache_size=cache_size, storage_options=storage_options
         )
-        self._plan = BatchPlan(len(self._shards), batch_size, *place, last_batch)
         self._chain = Chain(
             shards=self._shards,
             zoom=zoom,
@@ -227,14 +236,18 @@ class ZoomLoader(DataLoaderAttributes):
         )
 
     def __len__(self) -> int:
-        """Return the batches of an epoch on this rank; every rank has as many."""
+        """Return the number of batches of an epoch on this rank, of as many ranks as there are now. It is equal on all."""
         return len(self._plan)
 
     def __iter__(self) -> Iterator[Batch]:
         """Begin the epoch, or go on in it after ``load_state_dict``. Other iterators go on beside this one."""
-        refuse_workers(more_than=1)
         self._settle()
-        epoch = EpochIterator(self._chain, self._plan, self._position, self._at_work)
+        plan, first = self._plan, 0
+        self._warn_of_ranks(plan.world_size)
+        if (worker := get_worker_info()) is not None:
+            plan = replace(plan, worker=worker.id, workers=worker.num_workers)
+            first = (worker.seed - worker.id) % 2**31  # another one for each pass over the DataLoader
+        epoch = EpochIterator(self._chain, plan, self._ranks, self._position, self._at_work, first=first)
         return reported_to_accelerate(epoch, epoch.plan)
 
     def _source(self) -> Source:
@@ -298,6 +311,32 @@ class ZoomLoader(DataLoaderAttributes):
         place = self._position.place
         if place.position and not len(replace(self._plan, start=place.position)):
             self._position.finished(place.epoch)
+
+    @property
+    def _plan(self) -> BatchPlan:
+        """The batches of an epoch by the ranks of now."""
+        return self._plan_of(len(self._shards))
+
+    def _plan_of(self, samples: int) -> BatchPlan:
+        return BatchPlan(samples, self._batch_size, *self._ranks.now(), self._last_batch)
+
+    def _warn_of_ranks(self, world_size: int) -> None:
+        self._ranks.warn_of_others(stacklevel=3)
+        if may_drift(self.zoom, world_size) and self._ranks.are_without_group:
+            warnings.warn(
+                f"the zoom trains on {world_size} ranks, of which there is no process group to average its gradients – call "
+                "torch.distributed.init_process_group, and give ZoomLoader DistributedDataParallel(zoom).",
+                RankWarning,
+                stacklevel=3,
+            )
+        if world_size > 1 and self._shuffle and self._position.is_left:
+            epoch = self._position.place.epoch
+            warnings.warn(
+                f"epoch {epoch} was left early and begins again in the same order, which the iterators of {world_size} ranks share "
+                "– call set_epoch on every rank before each pass.",
+                RankWarning,
+                stacklevel=3,
+            )
 
     @functools.cached_property
     def _identity(self) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """What the README shows is what happens."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +45,42 @@ def test_the_training_loop(shards):
     assert names["labels"].dtype == torch.int64
 
 
+RANK = """
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+F = nn.functional
+torch.manual_seed(0)
+model = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 3))
+{zoom}{ranks}{loop}
+weights = torch.cat([p.detach().flatten() for p in [*model.parameters(), *zoom.parameters()]])
+both = [torch.empty_like(weights) for _ in range(2)]
+torch.distributed.all_gather(both, weights)
+print(f"{{len(labels)}} samples, the same weights: {{torch.equal(*both)}}, they train the zoom: {{images.requires_grad}}")
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_the_training_loop_on_two_ranks(shards, tmp_path):
+    """The second block in place of the first one's loader: each rank has half of the samples, and weights stay equal."""
+    zoom, loop = BLOCKS[0].partition("loader = ")[0], BLOCKS[0][BLOCKS[0].index("optimizer = ") :]
+    code = RANK.format(zoom=zoom, ranks=BLOCKS[1], loop=loop)
+    script = tmp_path / "train.py"
+    script.write_text(code.replace("train-{000000..000146}.tar", shards))
+    run = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == ["32 samples, the same weights: True, they train the zoom: True"] * 2
+    assert "RankWarning" not in run.stderr
+
+
 def test_the_first_example_zooms():
     """Before it has learned anything, its zoom already enlarges what stands out, and its bound holds."""
     code = next(line for line in BLOCKS[0].splitlines() if line.startswith("zoom = "))
@@ -57,13 +96,13 @@ def test_the_first_example_zooms():
 
 
 def test_the_sampler_alone():
-    """The second block runs, too."""
+    """The third block runs, too."""
     names = {"SaliencySampler": SaliencySampler, "SpectralSaliency": SpectralSaliency}
     names["image"] = torch.from_numpy(np.array(picture(0, 300, 400)))
-    exec(compile(BLOCKS[1], "README.md", "exec"), names)
+    exec(compile(BLOCKS[2], "README.md", "exec"), names)
 
     assert names["images"].shape == (1, 3, 224, 224)
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
 
 
 def test_links_and_pictures_are_there():

@@ -37,7 +37,7 @@ class LoaderDataset(Dataset[Any]):
 
     def __getitems__(self, batch: Any) -> Any:
         """Return a batch of the loader's ``batch_sampler``, zoomed. Batches in a row are worked on ahead."""
-        refuse_workers(more_than=0)
+        refuse_workers()
         if not isinstance(batch, PlannedBatch):
             self[batch]
         if self._batches is None or self._next != (batch.epoch, batch.number):

@@ -2,6 +2,7 @@
 
 from foveal.pipeline.epoch._at_work import AtWork
 from foveal.pipeline.epoch._augment import Augment, check_augment
+from foveal.pipeline.epoch._drift import may_drift
 from foveal.pipeline.epoch._epoch import Chain
 from foveal.pipeline.epoch._iterator import EpochIterator
 from foveal.pipeline.epoch._join import Batch
@@ -9,7 +10,7 @@ from foveal.pipeline.epoch._loader_state import identity, make_state, read_state
 from foveal.pipeline.epoch._micro_batch import MICRO_BATCH, micro_batch_size
 from foveal.pipeline.epoch._plan import BatchPlan, LastBatch
 from foveal.pipeline.epoch._position import Place, Position
-from foveal.pipeline.epoch._ranks import place_among_ranks
+from foveal.pipeline.epoch._ranks import Ranks, RankWarning
 from foveal.pipeline.epoch._zoom_copies import Copies
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "LastBatch",
     "Place",
     "Position",
+    "RankWarning",
+    "Ranks",
     "check_augment",
     "identity",
     "make_state",
+    "may_drift",
     "micro_batch_size",
-    "place_among_ranks",
     "read_state",
 ]

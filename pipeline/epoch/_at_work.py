@@ -25,7 +25,7 @@ class AtWork:
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
-        self._iterators: weakref.WeakValueDictionary[int, Works] = weakref.WeakValueDictionary()
+        self._iterators: dict[int, weakref.ref[Works]] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -35,7 +35,8 @@ class AtWork:
     def add(self, iterator: Works) -> int:
         """Return the number by which an iterator is known here. It rests until :meth:`work`."""
         number = next(self._numbers)
-        self._iterators[number] = iterator
+        self._iterators = {known: other for known, other in self._iterators.items() if other() is not None}
+        self._iterators[number] = weakref.ref(iterator)
         return number
 
     def work(self, number: int) -> None:
@@ -46,16 +47,21 @@ class AtWork:
         self._working.move_to_end(number)
         while len(self._working) > _MOST:
             oldest, _ = self._working.popitem(last=False)
-            if (iterator := self._iterators.get(oldest)) is not None:
+            if (iterator := self._get(oldest)) is not None:
                 iterator.rest()
 
     def leave(self, number: int) -> bool:
         """Note that an iterator stops working, and return whether no other one works."""
         self._working.pop(number, None)
-        return not any(other in self._iterators for other in self._working)
+        return all(self._get(other) is None for other in self._working)
 
     def close(self) -> None:
         """Close them all."""
         self._working.clear()  # at once: none of them has to be considerate of the others
-        for iterator in list(self._iterators.values()):
-            iterator.close()
+        for number in self._iterators:
+            if (iterator := self._get(number)) is not None:
+                iterator.close()
+
+    def _get(self, number: int) -> Works | None:
+        known = self._iterators.get(number)
+        return None if known is None else known()

@@ -13,6 +13,7 @@ from torch import nn
 from foveal.pipeline.decode import DecodeMode, Decoder, PixelRule, by_libjpeg, default_num_threads
 from foveal.pipeline.epoch._augment import Augment
 from foveal.pipeline.epoch._budget import Budget
+from foveal.pipeline.epoch._drift import DriftWatch
 from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._micro_batch import micro_batch_size, needs_whole_batch
 from foveal.pipeline.epoch._plan import BatchPlan
@@ -58,10 +59,12 @@ class Chain:
     seed: int
     image_memory: Buffers = field(init=False)
     batch_memory: Buffers = field(init=False)
+    drift: DriftWatch = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_memory", Buffers(self.memory_budget or IMAGE_BYTES))
         object.__setattr__(self, "batch_memory", Buffers(sys.maxsize))  # as much as batches are alive at once
+        object.__setattr__(self, "drift", DriftWatch(self.zoom))
 
     def batches(
         self, number: int, plan: BatchPlan, bad: EpochBadSamples, leave: Callable[[], bool]

@@ -11,7 +11,8 @@ from foveal.pipeline.epoch._at_work import AtWork
 from foveal.pipeline.epoch._epoch import Chain
 from foveal.pipeline.epoch._join import Batch
 from foveal.pipeline.epoch._plan import BatchPlan
-from foveal.pipeline.epoch._position import Position
+from foveal.pipeline.epoch._position import Place, Position
+from foveal.pipeline.epoch._ranks import Ranks
 from foveal.pipeline.epoch._stages import Stage
 from foveal.pipeline.faults import BadSample
 from foveal.shards import ShardWarning
@@ -25,18 +26,30 @@ class EpochIterator(Iterator[Batch]):
     Args:
         chain: Makes the batches.
         plan: Says which samples belong to this rank's batches.
+        ranks: Says which ranks there are now.
         position: The place of the loader. Batches that are delivered move it.
         at_work: The iterators of the loader.
+        first: The least number that this iterator may have in its epoch, if all do not share one order.
 
     Attributes:
         plan: The plan of these batches.
     """
 
-    def __init__(self, chain: Chain, plan: BatchPlan, position: Position, at_work: AtWork) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        plan: BatchPlan,
+        ranks: Ranks,
+        position: Position,
+        at_work: AtWork,
+        *,
+        first: int = 0,
+    ) -> None:
         self._chain = chain
+        self._ranks: Ranks | None = ranks  # None when a change was told of
         self._position = position
         self._at_work = at_work
-        self._begins_at = position.begin(self, one_order=plan.world_size > 1)
+        self._begins_at = position.begin(self, one_order=plan.world_size > 1, first=first)
         self.plan = replace(plan, start=self._begins_at.position)
         self._bad = chain.bad.begin_epoch(replace(plan, start=0).own_samples)
         self._delivered = 0
@@ -53,6 +66,7 @@ class EpochIterator(Iterator[Batch]):
                 self._end()
                 self._position.finished(self._begins_at.epoch)
                 raise StopIteration  # noqa: TRY301 - an iterator's way
+            self._look_around()
             with self._chain.stats.timed("wait"):
                 batch = next(self._work())
             self._delivered += 1
@@ -64,24 +78,33 @@ class EpochIterator(Iterator[Batch]):
         self._note_delivery()
         return batch
 
+    def _look_around(self) -> None:
+        """Warn of what makes this rank's samples or zoom go apart from the others'."""
+        self._chain.drift.look(self.plan, self._place, self._delivered, stacklevel=3)
+        if self._ranks is not None and self._ranks.warn_of_change(self.plan.world_size, stacklevel=3):
+            self._ranks = None
+
     @property
     def _is_over(self) -> bool:
         return self._delivered == len(self.plan)
+
+    @property
+    def _place(self) -> Place:
+        return replace(self._begins_at, position=self.plan.place_after(self._delivered))
 
     def _work(self) -> Stage[Batch]:
         """Return what makes the next batches. It begins anew where this iterator rested."""
         self._at_work.work(self._number)
         if self._batches is None:
-            rest = replace(self.plan, start=self.plan.place_after(self._delivered))
+            rest = replace(self.plan, start=self._place.position)
             leave = functools.partial(self._at_work.leave, self._number)
             self._batches = self._chain.batches(self._begins_at.order, rest, self._bad, leave)
         return self._batches
 
     def _note_delivery(self) -> None:
-        place = replace(self._begins_at, position=self.plan.place_after(self._delivered))
-        self._position.delivered(self, place)
+        self._position.delivered(self, self._place)
         if self._is_over:
-            self._position.finished(place.epoch)
+            self._position.finished(self._begins_at.epoch)
         self._chain.stats.batches += 1
 
     def rest(self) -> None:

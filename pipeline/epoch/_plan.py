@@ -34,6 +34,8 @@ class BatchPlan(Sequence[range]):
             evenly as possible (a rank's last batch is empty when fewer samples than ranks are left),
             ``"drop"`` leaves them out, ``"pad"`` fills the batch with positions beyond the last sample.
         start: The position that the first batch begins with.
+        worker: Which of ``workers`` this process is, in [0, workers).
+        workers: How many processes take this rank's batches in turns, as a DataLoader's workers do.
     """
 
     samples: int
@@ -42,6 +44,8 @@ class BatchPlan(Sequence[range]):
     world_size: int = 1
     last_batch: LastBatch = "partial"
     start: int = 0
+    worker: int = 0
+    workers: int = 1
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -55,13 +59,17 @@ class BatchPlan(Sequence[range]):
 
     def __len__(self) -> int:
         full, rest = divmod(self.samples - self.start, self._global_size)
-        return full + (rest > 0 and self.last_batch != "drop")
+        batches = full + (rest > 0 and self.last_batch != "drop")
+        return -(-(batches - self.worker) // self.workers) if batches > self.worker else 0
 
     def __getitem__(self, index: int) -> range:  # type: ignore[override]  # batches are taken one at a time
         if not 0 <= index < len(self):
             raise IndexError(f"index must be in [0, {len(self)}), got {index!r}.")
-        start = self.place_after(index)
-        size = self.place_after(index + 1) - start if self.last_batch == "partial" else self._global_size
+        number = index * self.workers + self.worker
+        start, end = (
+            min(self.start + each * self._global_size, self.samples) for each in (number, number + 1)
+        )
+        size = end - start if self.last_batch == "partial" else self._global_size
         share, more = divmod(size, self.world_size)  # the first `more` ranks take one more than the others
         first = start + self.rank * share + min(self.rank, more)
         return range(first, first + share + (self.rank < more))
@@ -73,8 +81,8 @@ class BatchPlan(Sequence[range]):
         return 0 if last < 0 else last * self.batch_size + len(self[last])
 
     def place_after(self, batches: int) -> int:
-        """Return the position that follows the first ``batches`` batches of all ranks."""
-        return min(self.start + batches * self._global_size, self.samples)
+        """Return the position that follows the first ``batches`` batches of all ranks, and of all workers."""
+        return min(self.start + batches * self.workers * self._global_size, self.samples)
 
     @property
     def _global_size(self) -> int:

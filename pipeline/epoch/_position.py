@@ -45,28 +45,30 @@ class Position:
         self.place = place
         self._resume = resume
         self._first = self._next = place.iterator
-        self._waiting: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
+        self._waiting: list[tuple[weakref.ref[object], int]] = []
         self._followed: weakref.ref[object] | None = None
 
-    def begin(self, iterator: object, *, one_order: bool) -> Place:
+    def begin(self, iterator: object, *, one_order: bool, first: int = 0) -> Place:
         """Return where a new iterator begins.
 
         Args:
             iterator: The iterator. Its number is used up when it delivers a batch.
             one_order: Whether all iterators of an epoch visit it in one order, as on several ranks, of which one may
                 draw a batch that the others do not.
+            first: The least number that the iterator may have if it may have one of its own.
         """
         if self._resume:
             return self.place
-        unused = max([self._next, *(number + 1 for number in self._waiting.values())])
+        self._waiting = [waiting for waiting in self._waiting if waiting[0]() is not None]
+        unused = max([self._next, first, *(number + 1 for _, number in self._waiting)])
         place = Place(self.place.epoch, 0, self._first if one_order else unused)
-        self._waiting[iterator] = place.iterator
+        self._waiting.append((weakref.ref(iterator), place.iterator))
         return place
 
     def delivered(self, iterator: object, place: Place) -> None:
         """Note that an iterator delivered a batch, and is now at a place."""
         if place.epoch == self.place.epoch:
-            self._waiting.pop(iterator, None)
+            self._waiting = [waiting for waiting in self._waiting if waiting[0]() is not iterator]
             self._next = max(self._next, place.iterator + 1)
             followed = self._followed and self._followed()
             if followed in (None, iterator) or (self._last and self._last()) is iterator:
@@ -82,6 +84,15 @@ class Position:
         """Note that an iterator will not deliver any more."""
         if self._followed and self._followed() is iterator:
             self._followed = None
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the epoch was begun by an iterator that does not go on with it."""
+        return (
+            self.place.position > 0
+            and not self._resume
+            and (self._followed is None or self._followed() is None)
+        )
 
     def begin_again(self) -> None:
         """Let the next iterator be the first of the epoch, unless it is to go on in it."""

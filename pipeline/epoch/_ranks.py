@@ -1,13 +1,95 @@
 """Which of the processes that share an epoch this one is."""
 
-import torch
+import os
+import warnings
+from dataclasses import dataclass
+
+import torch.distributed as dist
+
+# What launchers tell of how many processes they started, where torch does not ask them.
+_LAUNCHERS = {"mpirun": "OMPI_COMM_WORLD_SIZE", "mpiexec": "PMI_SIZE", "srun": "SLURM_STEP_NUM_TASKS"}
 
 
-def place_among_ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    """Return this process's rank and how many there are, by ``torch.distributed`` where nobody said."""
-    group = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if rank is None:
-        rank = torch.distributed.get_rank() if group else 0
-    if world_size is None:
-        world_size = torch.distributed.get_world_size() if group else 1
-    return rank, world_size
+class RankWarning(UserWarning):
+    """Ranks do not share an epoch, or the zoom that they train, as they should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """This process among those that share an epoch, asked for when it is needed: a process group may be made late.
+
+    Attributes:
+        rank: What the user said. None to ask ``torch.distributed`` and, where there is no process group, the variables
+            ``RANK`` and ``WORLD_SIZE``, which torchrun sets.
+        world_size: The same.
+    """
+
+    rank: int | None
+    world_size: int | None
+
+    def now(self) -> tuple[int, int]:
+        """Return the rank and the number of ranks.
+
+        Raises:
+            ValueError: Only one of the two was given, and there is nothing to take the other one from.
+        """
+        if self.rank is not None and self.world_size is not None:
+            return self.rank, self.world_size
+        found = _by_group() or _by_variables()
+        if found is None and (self.rank, self.world_size) != (None, None):
+            raise ValueError(
+                "rank and world_size must be given together where there is no process group, got "
+                f"rank={self.rank!r} and world_size={self.world_size!r}."
+            )
+        rank, world_size = found or (0, 1)
+        return (
+            rank if self.rank is None else self.rank,
+            world_size if self.world_size is None else self.world_size,
+        )
+
+    @property
+    def are_without_group(self) -> bool:
+        """Whether the ranks are known by their variables alone."""
+        return self.world_size is None and _by_group() is None
+
+    def warn_of_others(self, *, stacklevel: int) -> None:
+        """Warn where a launcher started several processes of which torch knows nothing."""
+        if self.world_size is not None or _by_group() or _by_variables():
+            return
+        for launcher, variable in _LAUNCHERS.items():
+            if (size := _number(variable) or 0) > 1:
+                warnings.warn(
+                    f"{launcher} started {size} processes ({variable}), but there is no process group, so each of them gets "
+                    "all samples – call torch.distributed.init_process_group before iterating, or give rank and world_size.",
+                    RankWarning,
+                    stacklevel=stacklevel + 1,
+                )
+
+    def warn_of_change(self, begun_with: int, *, stacklevel: int) -> bool:
+        """Warn, and return True, where there are more ranks by now than an iterator was begun with."""
+        _, world_size = self.now()
+        if world_size <= begun_with:
+            return False
+        warnings.warn(
+            f"this iterator was begun with {begun_with} rank(s) and there are {world_size} now: it does not share its samples "
+            "with the others – begin another one after torch.distributed.init_process_group.",
+            RankWarning,
+            stacklevel=stacklevel + 1,
+        )
+        return True
+
+
+def _by_group() -> tuple[int, int] | None:
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return None
+
+
+def _by_variables() -> tuple[int, int] | None:
+    rank, world_size = _number("RANK"), _number("WORLD_SIZE")
+    return None if rank is None or world_size is None else (rank, world_size)
+
+
+def _number(variable: str) -> int | None:
+    value = os.environ.get(variable, "")
+    return int(value) if value.isdecimal() else None

@@ -57,7 +57,7 @@ class Background(Iterator[T], Generic[T]):
         )
         self._thread.start()
         _close_all_at_exit()
-        _running.add(self)
+        _running[:] = [other for other in _running if other() is not None] + [weakref.ref(self)]
 
     def __iter__(self) -> Self:
         return self
@@ -91,11 +91,14 @@ class Background(Iterator[T], Generic[T]):
             self._hurry()
 
     def __del__(self) -> None:
-        if hasattr(self, "_thread"):
+        if (
+            hasattr(self, "_thread") and self._thread.ident is not None
+        ):  # else Ctrl-C came before it was started
             self.close()
 
 
-_running: "weakref.WeakSet[Background[Any]]" = weakref.WeakSet()
+# Not a WeakSet, whose callbacks would swallow Ctrl-C.
+_running: "list[weakref.ref[Background[Any]]]" = []
 
 
 @functools.cache
@@ -108,7 +111,8 @@ def _close_all_at_exit() -> None:
 
 
 def _close_all() -> None:
-    running = list(_running)  # in no order: one that waits for another's server must not be first
+    # One that waits for another's server must not be first.
+    running = [background for other in _running if (background := other()) is not None]
     for background in running:
         background.hurry()
     for background in running:

@@ -1,5 +1,6 @@
 """Memory that is lent and comes back."""
 
+import sys
 import threading
 
 import numpy as np
@@ -38,6 +39,35 @@ def test_a_buffer_that_nearly_fits_is_used():
     assert buffers.take(90).ctypes.data == addresses[100]
     assert buffers.take(110).ctypes.data == addresses[120]
     assert buffers.take(20).ctypes.data not in addresses.values()
+
+
+def test_no_python_runs_when_memory_comes_back():
+    """Ctrl-C would be lost if it came while Python's code runs there, where nothing can be raised."""
+    calls = []
+
+    def watch() -> None:
+        sys.setprofile(lambda frame, event, _: calls.append((event, frame.f_code.co_name)))
+
+    lent, other = Buffers(100).take(10), type("Noisy", (), {"__del__": lambda self: None})()
+    watch()
+    del lent
+    sys.setprofile(None)
+    assert [name for event, name in calls if event == "call"] == []
+    watch()
+    del other
+    sys.setprofile(None)
+    assert [name for event, name in calls if event == "call"] == ["<lambda>"]
+
+
+def test_what_is_lent_when_all_is_cleared_outlives_it():
+    """And counts no more, nor is it handed out again."""
+    buffers = Buffers(100)
+    lent = buffers.take(10)
+    lent[:] = 7
+    buffers.clear()
+    assert buffers.held == 0
+    buffers.take(10)[:] = 1
+    assert (lent == 7).all()
 
 
 def test_many_threads():

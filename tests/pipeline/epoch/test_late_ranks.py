@@ -1,0 +1,337 @@
+"""Ranks are asked for when they are needed, and what sets them apart is told."""
+
+import itertools
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.utils.data import DataLoader, IterableDataset
+
+from foveal.pipeline import RankWarning, ZoomLoader
+from foveal.pipeline.epoch import BatchPlan, Place, _drift, _ranks
+from foveal.sampler import SaliencySampler, UniformSampler
+
+# Python's word on forks beside threads, and torch's on more workers than processors: neither is ours.
+QUIET = pytest.mark.filterwarnings(
+    "ignore:.*multi-threaded.*:DeprecationWarning", "ignore:This DataLoader will create:UserWarning"
+)
+VARIABLES = ("RANK", "WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+
+
+@pytest.fixture(autouse=True)
+def _no_launcher(monkeypatch):
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+
+
+def loader(urls, zoom=None, batch_size=2, **options) -> ZoomLoader:
+    return ZoomLoader(
+        urls, zoom or UniformSampler(4), batch_size=batch_size, fields=("image", "__key__"), **options
+    )
+
+
+def keys(batches) -> list[str]:
+    return [key for _, batch in batches for key in batch]
+
+
+ALL = [f"{k:03d}" for k in range(13)]
+SECOND_OF_TWO = ["002", "003", "006", "007", "010", "011"]
+
+
+def in_group(monkeypatch, rank: int, world_size: int) -> None:
+    monkeypatch.setattr(_ranks, "_by_group", lambda: (rank, world_size))
+
+
+def test_a_process_group_that_is_made_late(small_shards, monkeypatch):
+    """Both `len` and the samples follow, from the next iterator on."""
+    with loader(small_shards) as ours:
+        assert len(ours) == 7
+        assert keys(ours) == ALL
+        in_group(monkeypatch, 1, 2)
+        assert len(ours) == len(list(ours)) == 4
+        assert keys(ours) == SECOND_OF_TWO
+
+
+def test_the_variables_of_torchrun_count_without_a_group(small_shards, monkeypatch):
+    """As long as there is no group, which knows better, and nothing was given."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with loader(small_shards) as ours, loader(small_shards, rank=0, world_size=1) as alone:
+        assert keys(ours) == SECOND_OF_TWO
+        assert keys(alone) == ALL
+        in_group(monkeypatch, 0, 1)
+        assert keys(ours) == ALL
+    monkeypatch.setenv("RANK", "")
+    with loader(small_shards) as ours:
+        assert keys(ours) == ALL
+
+
+@pytest.mark.parametrize("given", [{"rank": 1}, {"world_size": 2}])
+def test_half_of_the_ranks(small_shards, monkeypatch, given):
+    """One of the two is taken with what is known of the other; with nothing known it is refused."""
+    rank, world_size = given.get("rank"), given.get("world_size")
+    message = (
+        "rank and world_size must be given together where there is no process group, got "
+        f"rank={rank!r} and world_size={world_size!r}."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        loader(small_shards, **given)
+    in_group(monkeypatch, 1, 2)
+    with loader(small_shards, **given) as ours:
+        assert keys(ours) == SECOND_OF_TWO
+
+
+@pytest.mark.parametrize(
+    ("launcher", "variable"),
+    [
+        ("mpirun", "OMPI_COMM_WORLD_SIZE"),
+        ("mpiexec", "PMI_SIZE"),
+        ("srun", "SLURM_STEP_NUM_TASKS"),
+    ],
+)
+def test_launchers_that_torch_does_not_know(small_shards, monkeypatch, launcher, variable):
+    """That each process gets all samples is said, unless a group, or the user, says which one this is."""
+    monkeypatch.setenv(variable, "4")
+    message = (
+        f"{launcher} started 4 processes ({variable}), but there is no process group, so each of them gets all samples – "
+        "call torch.distributed.init_process_group before iterating, or give rank and world_size."
+    )
+    with loader(small_shards) as ours, loader(small_shards, rank=0, world_size=1) as alone:
+        with pytest.warns(RankWarning, match=f"^{re.escape(message)}$") as caught:
+            assert keys(ours) == ALL
+        assert [warning.filename for warning in caught] == [__file__]
+        assert keys(alone) == ALL
+        in_group(monkeypatch, 1, 2)
+        assert keys(ours) == SECOND_OF_TWO
+        monkeypatch.setenv(variable, "1")
+        in_group(monkeypatch, 0, 1)
+        assert keys(ours) == ALL
+
+
+def test_an_iterator_that_ranks_join(small_shards, monkeypatch):
+    """It goes on with all samples, as it was begun, and says so once."""
+    with loader(small_shards) as ours:
+        batches = iter(ours)
+        had = keys([next(batches)])
+        in_group(monkeypatch, 1, 2)
+        with pytest.warns(
+            RankWarning, match=r"^this iterator was begun with 1 rank\(s\) and there are 2 now: "
+        ) as caught:
+            had += keys(batches)
+        assert had == ALL
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_an_order_that_ranks_repeat(small_shards, monkeypatch):
+    """Leaving an epoch and beginning it again is said on several ranks, where all its iterators share an order."""
+    in_group(monkeypatch, 1, 2)
+    with loader(small_shards, shuffle=True) as ours:
+        first = keys(itertools.islice(ours, 2))
+        message = "epoch 0 was left early and begins again in the same order, which the iterators of 2 ranks share – call set_epoch"
+        with pytest.warns(RankWarning, match=f"^{message}"):
+            assert keys(itertools.islice(ours, 2)) == first
+        ours.set_epoch(1)
+        other = keys(itertools.islice(ours, 2))
+        assert other != first
+        ours.load_state_dict(ours.state_dict())
+        assert len(list(ours)) == 2
+
+
+def test_a_zoom_that_trains_on_ranks_without_a_group(small_shards, monkeypatch):
+    """Its gradients cannot be averaged; a frozen one is fine."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    zoom = SaliencySampler(8)
+    with loader(small_shards, zoom) as ours:
+        with pytest.warns(
+            RankWarning, match=r"^the zoom trains on 2 ranks, of which there is no process group"
+        ):
+            next(iter(ours))
+        with torch.no_grad():
+            next(iter(ours))
+
+
+class Two:
+    """A loader's zooms on two ranks, with one store."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.store = dist.HashStore()
+        monkeypatch.setattr(_drift, "store_of", lambda plan: self.store)
+        monkeypatch.setattr(_drift, "_numbers", itertools.repeat(0))
+        torch.manual_seed(0)
+        self.zooms = [SaliencySampler(8), SaliencySampler(8)]
+        self.zooms[1].load_state_dict(self.zooms[0].state_dict())
+        self.watches = [_drift.DriftWatch(zoom) for zoom in self.zooms]
+
+    def move(self, rank: int, by: float) -> None:
+        with torch.no_grad():
+            next(self.zooms[rank].parameters()).add_(by)
+
+    def look(self, rank: int, batches: int) -> None:
+        plan = BatchPlan(100, 1, rank, 2)
+        self.watches[rank].look(plan, Place(0, plan.place_after(batches)), batches, stacklevel=1)
+
+    def look_in_turns(self, order: tuple[int, int], counts: tuple[int, ...]) -> None:
+        for batches, rank in itertools.product(counts, order):
+            self.look(rank, batches)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_zooms_that_drift_apart_are_told_of(monkeypatch, order):
+    """At the first batch by which both ranks have looked; whoever is first waits for nothing."""
+    two = Two(monkeypatch)
+    for batches in (0, 1):
+        for rank in order:
+            two.look(rank, batches)
+            two.move(rank, 0.5)
+    two.look_in_turns(order, (2,))
+    two.move(1, 1e-3)
+    message = (
+        "the zooms of ranks 0 and 1 have different weights after 4 batch(es): each rank trains its own – give "
+        "foveal.pipeline.ZoomLoader the wrapped zoom, DistributedDataParallel(zoom), or make the zoom a part of the model "
+        "that is wrapped."
+    )
+    with pytest.warns(RankWarning, match=f"^{re.escape(message)}$"):
+        two.look_in_turns(order, (3, 4, 5))
+
+
+def test_a_pass_that_one_rank_makes_alone_is_no_drift(monkeypatch):
+    """At the same places, later on, with other weights."""
+    two = Two(monkeypatch)
+    for batches in range(4):
+        two.look(0, batches)
+        two.move(0, 0.5)
+    for batches in range(4):
+        two.look(0, batches)  # the same batches again
+    for batches in range(5):
+        two.look(1, batches)
+        two.move(1, 0.5)
+    two.look(0, 4)
+
+
+@pytest.mark.parametrize("how", ["frozen", "no_grad", "one rank", "third rank"])
+def test_what_cannot_drift_is_not_compared(monkeypatch, how):
+    """Without a word to the store."""
+    two = Two(monkeypatch)
+    two.zooms[0].requires_grad_(how != "frozen")
+    plan = BatchPlan(100, 1, 2 if how == "third rank" else 0, 1 if how == "one rank" else 3)
+    with torch.set_grad_enabled(how != "no_grad"):
+        two.watches[0].look(plan, Place(0, 1), 1, stacklevel=1)
+    assert two.store.num_keys() == 0
+
+
+class AsDataset(IterableDataset):
+    """What users put around a loader where a framework wants a dataset."""
+
+    def __init__(self, ours: ZoomLoader) -> None:
+        self.ours = ours
+
+    def __iter__(self):
+        return iter(self.ours)
+
+    def __len__(self) -> int:
+        return len(self.ours)
+
+
+@QUIET
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+@pytest.mark.parametrize("last_batch", ["partial", "drop", "pad"])
+def test_the_workers_of_a_data_loader_take_turns(small_shards, workers, last_batch):
+    """The same batches, in the same order, whatever their number."""
+    with loader(small_shards, last_batch=last_batch) as ours:
+        expected = [batch for _, batch in ours]
+        ours.set_epoch(0)
+        around = DataLoader(AsDataset(ours), batch_size=None, num_workers=workers)
+        assert [batch for _, batch in around] == expected
+        assert len(around) == len(expected)
+
+
+@QUIET
+@pytest.mark.parametrize("persistent", [False, True])
+def test_each_pass_over_a_data_loader_has_its_order(small_shards, persistent):
+    """Though each may begin with a copy of the same loader; and by torch's seed they come again."""
+
+    def orders() -> list[list[str]]:
+        torch.manual_seed(3)
+        with loader(small_shards, shuffle=True) as ours:
+            around = DataLoader(
+                AsDataset(ours), batch_size=None, num_workers=2, persistent_workers=persistent
+            )
+            return [keys(around) for _ in range(2)]
+
+    first, second = orders()
+    assert sorted(first) == sorted(second) == ALL
+    assert first != second
+    assert orders() == [first, second]
+
+
+RANK = """
+import sys, warnings
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from foveal.pipeline import ZoomLoader
+from foveal.sampler import SaliencySampler, UniformSampler
+
+warnings.simplefilter("always")
+fields = ("image", "__index__")
+early = ZoomLoader(sys.argv[1:], UniformSampler(4), batch_size=2, fields=fields)
+print("early", *(i for _, indices in early for i in indices.tolist()), flush=True)
+dist.init_process_group("gloo")
+print("late", *(i for _, indices in early for i in indices.tolist()), flush=True)
+torch.manual_seed(0)
+zoom, model = SaliencySampler(8), torch.nn.Conv2d(3, 1, 8)
+whole = torch.nn.ModuleDict({"model": model, "zoom": zoom})
+for name in ("apart", "part", "wrapped"):
+    if name == "wrapped":
+        zoom = DistributedDataParallel(zoom)
+    ours = ZoomLoader(sys.argv[1:], zoom, batch_size=2, fields=fields)
+    class Step(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+            if name == "part":
+                self.zoom = zoom
+        def forward(self, images):
+            return self.model(images)
+    step = DistributedDataParallel(Step())
+    optimizer = torch.optim.SGD([*model.parameters(), *zoom.parameters()], 1.0)
+    dist.broadcast(next(zoom.parameters()).data, 0)
+    for parameter in zoom.parameters():
+        dist.broadcast(parameter.data, 0)
+    with warnings.catch_warnings(record=True) as caught:
+        for images, _ in ours:
+            step(images).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    print(name, *(each.category.__name__ for each in caught), flush=True)
+dist.destroy_process_group()
+"""
+
+
+def test_under_torchrun(small_shards, tmp_path):
+    """Ranks share the samples before there is a group and after; of three ways to train a zoom, only the drifting one is told of."""
+    script = tmp_path / "rank.py"
+    script.write_text(RANK)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--tee=3"]
+    run = subprocess.run(
+        [*command, str(script), *small_shards],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert run.returncode == 0, run.stderr
+    lines = [re.sub(r"^\[.*?(\d)\]:", r"\1 ", line).split() for line in run.stdout.splitlines()]
+    said = {(rank, name): rest for rank, name, *rest in lines}
+
+    for when in ("early", "late"):
+        assert sorted(int(i) for rank in "01" for i in said[rank, when]) == list(range(13))
+    assert said["0", "apart"] == ["RankWarning"]
+    assert [said[key] for key in itertools.product("01", ("part", "wrapped"))] == [[]] * 4
+    assert said["1", "apart"] == []
