@@ -243,7 +243,7 @@ class ZoomLoader(DataLoaderAttributes):
         """Begin the epoch, or go on in it after ``load_state_dict``. Other iterators go on beside this one."""
         self._settle()
         plan, first = self._plan, 0
-        self._warn_of_ranks(plan.world_size)
+        self._warn_of_ranks(plan)
         if (worker := get_worker_info()) is not None:
             plan = replace(plan, worker=worker.id, workers=worker.num_workers)
             first = (worker.seed - worker.id) % 2**31  # another one for each pass over the DataLoader
@@ -320,20 +320,20 @@ class ZoomLoader(DataLoaderAttributes):
     def _plan_of(self, samples: int) -> BatchPlan:
         return BatchPlan(samples, self._batch_size, *self._ranks.now(), self._last_batch)
 
-    def _warn_of_ranks(self, world_size: int) -> None:
+    def _warn_of_ranks(self, plan: BatchPlan) -> None:
         self._ranks.warn_of_others(stacklevel=3)
-        if may_drift(self.zoom, world_size) and self._ranks.are_without_group:
+        if may_drift(self.zoom, plan.world_size) and self._ranks.are_without_group:
             warnings.warn(
-                f"the zoom trains on {world_size} ranks, of which there is no process group to average its gradients – call "
-                "torch.distributed.init_process_group, and give ZoomLoader DistributedDataParallel(zoom).",
+                f"the zoom trains on {plan.world_size} ranks, of which there is no process group to average its gradients – "
+                "call torch.distributed.init_process_group, and give ZoomLoader DistributedDataParallel(zoom).",
                 RankWarning,
                 stacklevel=3,
             )
-        if world_size > 1 and self._shuffle and self._position.is_left:
-            epoch = self._position.place.epoch
+        more_than_one_batch = self._position.place.position > plan.place_after(1)
+        if plan.world_size > 1 and self._shuffle and self._position.is_left and more_than_one_batch:
             warnings.warn(
-                f"epoch {epoch} was left early and begins again in the same order, which the iterators of {world_size} ranks share "
-                "– call set_epoch on every rank before each pass.",
+                f"epoch {self._position.place.epoch} was left early and begins again in the same order, which the iterators of "
+                f"{plan.world_size} ranks share – call set_epoch on every rank before each pass.",
                 RankWarning,
                 stacklevel=3,
             )

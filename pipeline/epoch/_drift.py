@@ -5,12 +5,16 @@ was given ``DistributedDataParallel(zoom)``, or if the zoom is a part of the mod
 trains a zoom of its own, and no error tells.
 
 So the first two ranks compare their zooms' weights after 1, 2, 4, 8, ... batches of an epoch. Each leaves a digest in the
-store of the process group. Neither waits for the other.
+store of the process group, if its weights have changed since the pass began: a pass that one rank makes alone, and that
+trains nothing, is not compared. Neither rank waits for the other.
 """
 
 import hashlib
 import itertools
+import sys
 import warnings
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -22,7 +26,8 @@ from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._position import Place
 from foveal.pipeline.epoch._ranks import RankWarning
 
-_numbers = itertools.count()  # of the loaders that train, so that each has its own keys
+# Of the loaders that train, by samples and batch size, so that each has keys of its own.
+_numbers: defaultdict[tuple[int, int], Iterator[int]] = defaultdict(itertools.count)
 
 
 class DriftWatch:
@@ -35,11 +40,12 @@ class DriftWatch:
     def __init__(self, zoom: nn.Module) -> None:
         self._zoom = zoom
         self._told = False
-        self._number: int | None = None
+        self._before = ""  # the digest of the weights with which the pass began
+        self._name: str | None = None
         self._digests: dict[str, str] = {}
         self._open: dict[
             str, int
-        ] = {}  # keys that the other rank has not been seen to have, and after how many batches
+        ] = {}  # keys to compare as soon as rank 1 has left them, and the batches until then
 
     def look(self, plan: BatchPlan, place: Place, batches: int, *, stacklevel: int) -> None:
         """Leave a digest if it is time to, and warn if an earlier one is not that of the other rank.
@@ -58,18 +64,23 @@ class DriftWatch:
         store = store_of(plan)
         if store is None:
             return
-        if batches.bit_count() == 1:
-            self._leave_digest(store, plan.rank, place, batches)
+        if batches == 0:
+            self._before = _digest(self._zoom)
+        elif batches.bit_count() == 1:
+            self._leave_digest(store, plan, place, batches)
         if plan.rank == 0:
             self._compare(store, stacklevel + 1)
 
-    def _leave_digest(self, store: Any, rank: int, place: Place, batches: int) -> None:
-        self._number = next(_numbers) if self._number is None else self._number
-        key = f"foveal/zoom/{self._number}/{place.epoch}/{place.iterator}/{place.position}"
-        if key not in self._digests:  # another pass, later on, has other weights
-            self._digests[key] = _digest(self._zoom)
+    def _leave_digest(self, store: Any, plan: BatchPlan, place: Place, batches: int) -> None:
+        if self._name is None:
+            loader = (plan.samples, plan.batch_size)
+            self._name = f"foveal/zoom/{plan.samples}/{plan.batch_size}/{next(_numbers[loader])}"
+        key = f"{self._name}/{place.epoch}/{place.iterator}/{place.position}"
+        digest = _digest(self._zoom)
+        if digest != self._before and key not in self._digests:  # another pass, later on, has other weights
+            self._digests[key] = digest
             self._open[key] = batches
-            store.set(f"{key}/{rank}", self._digests[key])
+            store.set(f"{key}/{plan.rank}", digest)
 
     def _compare(self, store: Any, stacklevel: int) -> None:
         for key, batches in list(self._open.items()):
@@ -92,9 +103,17 @@ def may_drift(zoom: nn.Module, world_size: int) -> bool:
     if world_size == 1 or not torch.is_grad_enabled() or isinstance(zoom, DistributedDataParallel):
         return False
     trained = [parameter for parameter in zoom.parameters() if parameter.requires_grad]
-    return bool(trained) and not any(
-        hasattr(each, "device_mesh") for each in trained
-    )  # sharded: each has a part
+    return bool(trained) and not _is_sharded(zoom, trained)
+
+
+def _is_sharded(zoom: nn.Module, trained: list[nn.Parameter]) -> bool:
+    """Say whether each rank has a part of the weights, as with FSDP and DeepSpeed's ZeRO-3."""
+    if any(hasattr(parameter, "device_mesh") or hasattr(parameter, "ds_id") for parameter in trained):
+        return True
+    fsdp = sys.modules.get("torch.distributed.fsdp")  # to import it takes seconds
+    return fsdp is not None and any(
+        isinstance(module, fsdp.FullyShardedDataParallel) for module in zoom.modules()
+    )
 
 
 def store_of(plan: BatchPlan) -> Any:

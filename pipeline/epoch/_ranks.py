@@ -64,6 +64,7 @@ class Ranks:
                     RankWarning,
                     stacklevel=stacklevel + 1,
                 )
+                return
 
     def warn_of_change(self, begun_with: int, *, stacklevel: int) -> bool:
         """Warn, and return True, where there are more ranks by now than an iterator was begun with."""

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
 
 import pytest
 import torch
@@ -104,6 +105,10 @@ def test_launchers_that_torch_does_not_know(small_shards, monkeypatch, launcher,
         with pytest.warns(RankWarning, match=f"^{re.escape(message)}$") as caught:
             assert keys(ours) == ALL
         assert [warning.filename for warning in caught] == [__file__]
+        monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")  # srun starts programs of MPI, too
+        with pytest.warns(RankWarning, match=f"^{launcher} ") as caught:
+            iter(ours)
+        assert len(caught) == 1
         assert keys(alone) == ALL
         in_group(monkeypatch, 1, 2)
         assert keys(ours) == SECOND_OF_TWO
@@ -161,7 +166,8 @@ class Two:
     def __init__(self, monkeypatch) -> None:
         self.store = dist.HashStore()
         monkeypatch.setattr(_drift, "store_of", lambda plan: self.store)
-        monkeypatch.setattr(_drift, "_numbers", itertools.repeat(0))
+        self.monkeypatch = monkeypatch
+        self.numbers = [defaultdict(itertools.count), defaultdict(itertools.count)]
         torch.manual_seed(0)
         self.zooms = [SaliencySampler(8), SaliencySampler(8)]
         self.zooms[1].load_state_dict(self.zooms[0].state_dict())
@@ -171,9 +177,13 @@ class Two:
         with torch.no_grad():
             next(self.zooms[rank].parameters()).add_(by)
 
-    def look(self, rank: int, batches: int) -> None:
-        plan = BatchPlan(100, 1, rank, 2)
-        self.watches[rank].look(plan, Place(0, plan.place_after(batches)), batches, stacklevel=1)
+    def look(self, rank: int, batches: int, samples: int = 100, watch=None) -> None:
+        plan = BatchPlan(samples, 1, rank, 2)
+        self.monkeypatch.setattr(
+            _drift, "_numbers", self.numbers[rank]
+        )  # each process counts its own loaders
+        watch = watch or self.watches[rank]
+        watch.look(plan, Place(0, plan.place_after(batches)), batches, stacklevel=1)
 
     def look_in_turns(self, order: tuple[int, int], counts: tuple[int, ...]) -> None:
         for batches, rank in itertools.product(counts, order):
@@ -211,6 +221,53 @@ def test_a_pass_that_one_rank_makes_alone_is_no_drift(monkeypatch):
         two.look(1, batches)
         two.move(1, 0.5)
     two.look(0, 4)
+
+
+@pytest.mark.parametrize("alone", [0, 1])
+def test_a_look_at_some_batches_before_training_is_no_drift(monkeypatch, alone):
+    """One rank draws pictures of the first batches, which changes no weights; then both train as one."""
+    two = Two(monkeypatch)
+    for batches in range(5):
+        two.look(alone, batches)
+    for batches in range(5):
+        for rank in (0, 1):
+            two.look(rank, batches)
+        for rank in (0, 1):
+            two.move(rank, 0.5)
+    assert two.store.num_keys() == 6
+
+
+def test_a_second_loader_of_one_rank_is_not_compared_with_the_other_ranks_first(monkeypatch):
+    """Loaders have keys of their own, by their samples and batch size."""
+    two = Two(monkeypatch)
+    extra = _drift.DriftWatch(two.zooms[0])
+    for batches in range(3):
+        two.look(0, batches, samples=50, watch=extra)
+        two.move(0, 0.5)
+    two.zooms[1].load_state_dict(two.zooms[0].state_dict())
+    for batches, rank in itertools.product(range(3), (0, 1)):
+        two.look(rank, batches)
+        two.move(rank, 0.5)
+    two.move(1, 0.5)
+    with pytest.warns(RankWarning, match=r"different weights after 4 batch\(es\)"):
+        two.look_in_turns((1, 0), (4,))
+
+
+class Sharded(torch.nn.Module):
+    """What FSDP makes of a module."""
+
+
+@pytest.mark.parametrize("mark", ["device_mesh", "ds_id", "FSDP"])
+def test_a_zoom_of_which_each_rank_has_a_part(monkeypatch, mark):
+    """As FSDP and DeepSpeed make them: the parts are not equal, and must not be."""
+    zoom = SaliencySampler(8)
+    assert _drift.may_drift(zoom, 2)
+    if mark == "FSDP":
+        monkeypatch.setattr("torch.distributed.fsdp.FullyShardedDataParallel", Sharded)
+        zoom.add_module("sharded", Sharded())
+    else:
+        setattr(next(zoom.parameters()), mark, 0)
+    assert not _drift.may_drift(zoom, 2)
 
 
 @pytest.mark.parametrize("how", ["frozen", "no_grad", "one rank", "third rank"])
