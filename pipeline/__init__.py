@@ -28,6 +28,8 @@ from foveal.pipeline.fields import (
     Mask,
     PointFormat,
     Points,
+    Saliency,
+    SaliencyKind,
     SpatialField,
     WarpedBoxes,
 )
@@ -62,6 +64,8 @@ __all__ = [
     "Points",
     "Quarantine",
     "RankWarning",
+    "Saliency",
+    "SaliencyKind",
     "SpatialField",
     "TooManyBadSamplesError",
     "WarpedBoxes",

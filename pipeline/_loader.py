@@ -46,7 +46,7 @@ from foveal.pipeline.epoch import (
     read_state,
 )
 from foveal.pipeline.faults import BadSample, BadSamples, OnBad
-from foveal.pipeline.fields import Field, guide_of, parse_fields
+from foveal.pipeline.fields import Field, guide_of, map_guide_of, parse_fields
 from foveal.pipeline.flow import LoaderStats, choose_device
 from foveal.sampler import ZoomNeeds
 from foveal.shards import Shards
@@ -85,14 +85,15 @@ class ZoomLoader(DataLoaderAttributes):
         urls: Shards, as :func:`foveal.shards.expand_urls` takes them.
         zoom: A sampler, such as :class:`foveal.sampler.SaliencySampler`. It stays yours: the loader
             neither moves it nor changes its mode. One with an attribute ``boxes_from``, such as ``"json:boxes"``, is given
-            that field's ``boxes``, as fractions of each original.
+            that field's ``boxes``, as fractions of each original; one with an attribute ``maps_from``, such as
+            ``"attention.npy"``, that field's ``maps`` (:class:`Saliency`).
         batch_size: Images of a batch, on this rank.
         fields: What a batch consists of: ``"image"``, member extensions (``"cls"``, ``"json"``, ``"txt"``,
             ``"npy"``; others arrive as bytes), alternatives (``"cls;txt"``), ``"__key__"``, ``"__url__"``,
             ``"__index__"`` (its number in the order of the shards), ``"__members__"`` (all that it has, a dict of bytes by
             extension), ``"__size__"`` (height and width in pixels of the upright original), ``"__valid__"``, ``"__grid__"``,
             ``"__saliency__"``, ``"__view__"`` (what ``augment`` drew, (2, 3) for each image); and labels that follow the
-            zoom: :class:`Boxes`, :class:`Points`, :class:`Mask`. Batches are tuples in this order, or dicts if names are given:
+            zoom: :class:`Boxes`, :class:`Points`, :class:`Mask`, :class:`Saliency`. Batches are tuples in this order, or dicts if names are given:
             ``{"pixel_values": "image", "labels": "cls"}``.
         shuffle: Whether each epoch visits the samples in another order.
         seed: What the orders depend on, together with the epoch.
@@ -203,7 +204,7 @@ class ZoomLoader(DataLoaderAttributes):
         rule = PixelRule(window, bands, color, bits)
         self.zoom = zoom
         self.device = choose_device(device, zoom)
-        self.fields = parse_fields(fields, guide=guide_of(needs))
+        self.fields = parse_fields(fields, guide=guide_of(needs), map_guide=map_guide_of(needs))
         self.stats = LoaderStats()
         self._bad = BadSamples(on_bad, max_bad_fraction, quarantine, asked=self.fields.asked)
         self._shuffle = shuffle

@@ -1,7 +1,7 @@
 """The zoom for loaders that exist already: a ``collate_fn``."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate, get_worker_info
 
 from foveal.pipeline._given_images import as_pixels
+from foveal.pipeline._given_maps import GivenMaps
 from foveal.pipeline._labels_in_frame import labels_in_frame
 from foveal.pipeline.decode import (
     Bands,
@@ -22,7 +23,7 @@ from foveal.pipeline.decode import (
     by_libjpeg,
 )
 from foveal.pipeline.epoch import Copies, micro_batch_size
-from foveal.pipeline.fields import IMAGE, alternatives
+from foveal.pipeline.fields import IMAGE, alternatives, map_guide_of
 from foveal.pipeline.flow import home_of
 from foveal.sampler import Zoomed, ZoomNeeds
 
@@ -46,6 +47,9 @@ class ZoomCollate:
     that require them, the batch carries the graph, which cannot leave a worker: train with ``num_workers=0`` or with
     :class:`ZoomLoader`. Workers hold copies of the zoom, of when they were started.
 
+    A zoom that asks for maps, such as one with ``MapSaliency("attention.npy")``, is given those entries of the samples, which
+    must be dicts: arrays (rows, cols), tensors, lists of rows, or members as they lie in a shard. The batch has them, too.
+
     Args:
         zoom: A sampler, such as :class:`foveal.sampler.SaliencySampler`.
         image: Which entry is the image. By default the first of a tuple; of a dict ``"image"``, else the first of
@@ -61,8 +65,8 @@ class ZoomCollate:
     Raises:
         TypeError: A zoom that is no module; in a batch, samples or images of another kind, and such as need a window (signed
             integers, floating point outside [0, 1]) without one.
-        ValueError: A zoom that asks for boxes. In a batch, an image that cannot be decoded or has another shape, samples that do not go together,
-            or a zoom that needs gradients in a worker. Each message names the place in the batch.
+        ValueError: A zoom that asks for boxes. In a batch, an image that cannot be decoded or has another shape, a map that is none,
+            samples that do not go together, or a zoom that needs gradients in a worker. Each message names the place in the batch.
 
     Warns:
         UserWarning: Once, without ``with_grid``: samples have boxes, points or masks (by name, by type, as torchvision's
@@ -87,6 +91,7 @@ class ZoomCollate:
     ) -> None:
         self._needs = ZoomNeeds.of(zoom)
         _check_served(self._needs)
+        self._map_guide = map_guide_of(self._needs)
         self.zoom = zoom
         self.image = image
         self.with_grid = with_grid
@@ -105,7 +110,8 @@ class ZoomCollate:
         image = self._image_of(entries[0])
         _check_alike(entries)
         self._warn_of_labels(entries[0], image)
-        zoomed, sizes = self._zoom([entry[image] for entry in entries])
+        maps = None if self._map_guide is None else GivenMaps(entries, self._map_guide)
+        zoomed, sizes = self._zoom([entry[image] for entry in entries], maps)
         batch = {
             name: zoomed.images if name == image else join_labels([entry[name] for entry in entries])
             for name in entries[0]
@@ -137,7 +143,9 @@ class ZoomCollate:
                 return name
         raise ValueError(f"image must be an entry of the samples, got {self.image!r} for {list(entry)!r}.")
 
-    def _zoom(self, images: Sequence[Any]) -> tuple[Zoomed, list[tuple[int, int]]]:
+    def _zoom(
+        self, images: Sequence[Any], maps: Callable[[int, Sequence[tuple[int, int]]], list[Tensor]] | None
+    ) -> tuple[Zoomed, list[tuple[int, int]]]:
         """Zoom a few at a time, as the loader does: decoded images are released before others are decoded."""
         in_worker = get_worker_info() is not None
         if in_worker:
@@ -159,7 +167,8 @@ class ZoomCollate:
                 )
                 sizes += [_original_size(*pair) for pair in zip(encoded, pixels, strict=True)]
                 copies = Copies(encoded, pixels, takes_views=self._needs.takes_views)
-                parts.append(copies.zoom(self.zoom, copies.look(self._needs.lowres_size)))
+                told = None if maps is None else maps(first, sizes[first:])
+                parts.append(copies.zoom(self.zoom, copies.look(self._needs.lowres_size), maps=told))
         return Zoomed(*(torch.cat(tensors) for tensors in zip(*parts, strict=True))), sizes
 
     def _refuse_to_train(self) -> None:

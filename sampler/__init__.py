@@ -6,7 +6,8 @@
 * :class:`SaliencyNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned small, learned as
   published, and without any training. Each returns *logits* over a lattice; the sampler's softmax makes a map of them
 * :class:`NJetConv2d` learns at which scale to look; :class:`NJetSaliencyNet` and :class:`NJetPrefilter` are made of it
-* :class:`BoxSaliency`, :class:`FixedSaliency` -- what is known beforehand: boxes of each image, one map for a data set
+* :class:`BoxSaliency`, :class:`MapSaliency`, :class:`FixedSaliency` -- what is known beforehand: boxes of each image, a map
+  of each image, one map for a data set
 * :func:`lowres`, :func:`zoom_grid`, :func:`sample` -- the steps, usable alone; :func:`compose` puts flips, crops and
   turns between them
 * :class:`AdaptiveDownsample`, :class:`AdaptiveResNet` -- a network that is fine where a mask says so and coarse elsewhere;
@@ -58,6 +59,7 @@ from foveal.sampler.patches import (
 from foveal.sampler.saliency import (
     BoxSaliency,
     FixedSaliency,
+    MapSaliency,
     ResNet18Saliency,
     SaliencyNet,
     SpectralSaliency,
@@ -83,6 +85,7 @@ __all__ = [
     "FixedSaliency",
     "GaussianJet",
     "LearnedMask",
+    "MapSaliency",
     "MixedResolution",
     "NJetConv2d",
     "NJetPrefilter",

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from foveal.pipeline.fields import encode_array
 from foveal.sampler import BoxSaliency, FixedSaliency, ResNet18Saliency, SaliencySampler, zoom_grid
+from foveal.shards import ShardWriter
 from tests import reference
 from tests.checks import check_close
+from tests.pipeline.making import encode, picture
 from tests.strategies import bump, softmax_map
 
 PAGE = (Path(__file__).parents[1] / "docs" / "samplers.md").read_text()
@@ -18,6 +21,8 @@ ROWS = [
     for line in PAGE.splitlines()
     if line.startswith("| ") and not line.startswith("| system")
 ]
+ROWS = [row for row in ROWS if len(row) == 4]
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 STATED = {name: float(difference.removesuffix(" %")) for name, _, difference, _ in ROWS}
 SETTINGS = {name: settings for name, settings, _, _ in ROWS}
 
@@ -154,6 +159,26 @@ def test_how_far_exact_is_from_published(compat, place):
         assert max(map(off, each)) == pytest.approx(stated[place + k], rel=0.1)
 
 
+def test_maps_of_the_page(tmp_path):
+    """The second example runs as it stands but for the data, and zooms to where the map is."""
+    attention = np.zeros((24, 24), np.float32)
+    attention[5, 18] = 1
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        for k in range(3):
+            image = encode(picture(k, 90, 120))
+            writer.write(
+                {"__key__": f"{k}", "jpg": image, "cls": k, "attention.npy": encode_array(attention + 0.01)}
+            )
+    code = BLOCKS[1].replace("train-{000000..000146}.tar", str(tmp_path / "a.tar")).replace("=64", "=3")
+    assert str(tmp_path) in code
+    found = {}
+    exec(compile(code, "samplers.md", "exec"), found)
+    [saliency] = found["zoom"]([torch.zeros(90, 120, 3).byte()], maps=[torch.from_numpy(attention)]).saliency
+
+    assert found["images"].shape == (3, 3, 224, 224)
+    assert divmod(int(saliency.argmax()), 31) == (7, 23)
+
+
 def test_the_published_checkpoint_of_the_page(tmp_path, monkeypatch):
     """The example runs on a file of the published code's names."""
     ours = ResNet18Saliency()
@@ -161,9 +186,8 @@ def test_the_published_checkpoint_of_the_page(tmp_path, monkeypatch):
     names |= {"conv_last.weight": ours.head.weight.detach(), "conv_last.bias": ours.head.bias.detach()}
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": names}, "published.pth")
-    [block] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     found = {}
-    exec(compile(block, "samplers.md", "exec"), found)
+    exec(compile(BLOCKS[0], "samplers.md", "exec"), found)
 
     check_close(found["zoom"].saliency.conv1.weight, ours.conv1.weight, 0)
     assert found["zoom"].settings["compat"] == "torch13plus"

@@ -178,7 +178,9 @@ def zoom_batches(
     with closing(micro_batches):
         for decoded, ends_batch in micro_batches:
             with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
-                zoomed = decoded.copies.zoom(zoom, decoded.lowres, boxes=_boxes(decoded, fields))
+                zoomed = decoded.copies.zoom(
+                    zoom, decoded.lowres, boxes=_boxes(decoded, fields), maps=_maps(decoded, fields)
+                )
                 located = [sample.located for sample in decoded.samples]
                 labels = warp_labels(fields.spatial, located, zoomed.grid, decoded.sizes, views=decoded.views)
                 joiner.add(decoded.samples, decoded.sizes, decoded.views, zoomed, labels)
@@ -255,6 +257,15 @@ def _boxes(decoded: Decoded, fields: Fields) -> list[Tensor] | None:
     fractions = [fields.guide.in_fractions(*pair) for pair in zip(boxes, decoded.sizes, strict=True)]
     # A box far outside stays outside: one that makes no sense is no reason to stop an epoch.
     return [each.clamp(-1, 2) for each in fractions]
+
+
+def _maps(decoded: Decoded, fields: Fields) -> list[Tensor] | None:
+    """Return the maps that a zoom is told, whose cells tile the originals; None where it asks for none."""
+    guide = fields.map_guide
+    if guide is None:
+        return None
+    labels = [sample.located[guide] for sample in decoded.samples]
+    return [guide.as_map(*pair) for pair in zip(labels, decoded.sizes, strict=True)]
 
 
 def _look(copies: Copies, size: tuple[int, int] | None, device: torch.device) -> Tensor | None:

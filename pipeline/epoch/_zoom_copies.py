@@ -55,6 +55,7 @@ class Copies:
         small: Tensor | None,
         *,
         boxes: Sequence[Tensor] | None = None,
+        maps: Sequence[Tensor] | None = None,
     ) -> Zoomed:
         """Zoom, and return the grid in the originals' frame.
 
@@ -62,6 +63,7 @@ class Copies:
             zoom: The sampler.
             small: What :meth:`look` returned.
             boxes: For each image (n, 4) as fractions of the original; None where the zoom asks for none.
+            maps: For each image (rows, cols), cells that tile the original; None where the zoom asks for none.
 
         Raises:
             ValueError: Of images of 16 bits: the zoom does not do the same twice.
@@ -71,6 +73,10 @@ class Copies:
             asides["views"] = shown
         if boxes is not None:
             asides["boxes"] = boxes if self._frames is None else _boxes_in(self._frames, boxes)
+        if maps is not None:
+            asides["maps"] = (
+                maps  # the frame of a copy is its original's to within a pixel: less than any cell
+            )
         found = (_zoom_deep if are_deep(self.images) else _zoom)(zoom, self.images, small, asides)
         return found if self._frames is None else found._replace(grid=_out_of(self._frames, found.grid))
 

@@ -7,6 +7,7 @@ from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, field_
 from foveal.pipeline.fields._mask import Mask
 from foveal.pipeline.fields._members import MemberError, alternatives, encode_array, find_member, kind_of
 from foveal.pipeline.fields._points import ImagePoints, Points
+from foveal.pipeline.fields._saliency import Saliency, SaliencyKind, map_guide_of
 from foveal.pipeline.fields._spatial_field import Located, SpatialField, first_misfit, warp_labels
 from foveal.pipeline.fields._warped_boxes import ImageBoxes, LabelledBoxes, WarpedBoxes
 from foveal.pipeline.fields.formats import LabelName, LabelReader, PointFormat
@@ -28,6 +29,8 @@ __all__ = [
     "MemberError",
     "PointFormat",
     "Points",
+    "Saliency",
+    "SaliencyKind",
     "SpatialField",
     "WarpedBoxes",
     "alternatives",
@@ -38,6 +41,7 @@ __all__ = [
     "first_misfit",
     "guide_of",
     "kind_of",
+    "map_guide_of",
     "parse_fields",
     "warn_if_absent",
     "warp_labels",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from foveal.pipeline.fields._members import (
     kind_of,
     parse_member,
 )
+from foveal.pipeline.fields._saliency import Saliency
 from foveal.pipeline.fields._spatial_field import SpatialField
 from foveal.shards.naming import INTEGERS
 
@@ -64,6 +65,7 @@ OWN_FIELDS = (
     "__view__",
 )
 
+G = TypeVar("G", Boxes | None, Saliency | None)
 
 Field = str | SpatialField
 """A field of a batch, as :class:`ZoomLoader` takes them."""
@@ -77,6 +79,7 @@ class Fields:
         names: As the user wrote them.
         image: Member extensions that may hold the image, the first that is there counts.
         guide: Boxes that the zoom asks for; read with the others, and delivered only if ``names`` has them.
+        map_guide: The map that it asks for, likewise.
         absences: Watches for labels that no sample has.
         keys: What the fields are called in a batch that is a dict; None if batches are tuples.
     """
@@ -86,6 +89,7 @@ class Fields:
     guide: Boxes | None = None
     absences: Absences = field(default_factory=Absences, compare=False, repr=False)
     keys: tuple[str, ...] | None = None
+    map_guide: Saliency | None = None
 
     @property
     def members(self) -> frozenset[str] | None:
@@ -143,14 +147,22 @@ class Fields:
 
     @property
     def _read(self) -> tuple[Field, ...]:
-        return self.names if self.guide is None or self.guide in self.names else (*self.names, self.guide)
+        guides = [
+            each for each in (self.guide, self.map_guide) if each is not None and each not in self.names
+        ]
+        return (*self.names, *guides)
 
     def is_image(self, name: Field) -> bool:
         """Say whether this field is the image that is zoomed."""
         return isinstance(name, str) and name not in OWN_FIELDS and _extensions(name) == self.image
 
 
-def parse_fields(fields: Sequence[Field] | Mapping[str, Field], *, guide: Boxes | None = None) -> Fields:
+def parse_fields(
+    fields: Sequence[Field] | Mapping[str, Field],
+    *,
+    guide: Boxes | None = None,
+    map_guide: Saliency | None = None,
+) -> Fields:
     """Check the fields that a user asks for.
 
     The image is ``"image"`` or a member of an image's extension. If there is none, it is a member whose extension ends with
@@ -164,6 +176,7 @@ def parse_fields(fields: Sequence[Field] | Mapping[str, Field], *, guide: Boxes 
             ``__saliency__``, ``__view__``. A mapping names each as it is to be called in batches that are dicts.
         guide: Boxes that the zoom itself asks for. If ``fields`` has those of the same source, they are meant: they say
             what the four numbers of a box are.
+        map_guide: The map that the zoom itself asks for, likewise.
 
     Raises:
         ValueError: A field that is unknown or named twice, or not exactly one image.
@@ -175,7 +188,7 @@ def parse_fields(fields: Sequence[Field] | Mapping[str, Field], *, guide: Boxes 
     for name in names:
         if not _is_known(name):
             raise ValueError(
-                "fields must be member extensions, Boxes, Points, Mask or one of image, "
+                "fields must be member extensions, Boxes, Points, Mask, Saliency or one of image, "
                 f"{', '.join(OWN_FIELDS)}, got {name!r}."
             )
     images = _images(names)
@@ -184,8 +197,13 @@ def parse_fields(fields: Sequence[Field] | Mapping[str, Field], *, guide: Boxes 
             f"fields must name exactly one image and nothing twice, got {names!r} – name it by its member's extension, such "
             'as "tif" or "left.jpg", and ask for other images by "__members__".'
         )
-    of_guide = (name for name in names if guide is not None and _is_same_place(name, guide))
-    return Fields(names=names, image=_of_member(images[0]), guide=next(of_guide, guide), keys=keys)
+    return Fields(
+        names=names,
+        image=_of_member(images[0]),
+        guide=_as_named(guide, names),
+        keys=keys,
+        map_guide=_as_named(map_guide, names),
+    )
 
 
 def field_name(field: Field) -> str:
@@ -225,8 +243,10 @@ def _is_known(name: Field) -> bool:
     return bool(name) and (not name.startswith("__") or name in OWN_FIELDS)
 
 
-def _is_same_place(name: Field, guide: Boxes) -> TypeGuard[Boxes]:
-    return isinstance(name, Boxes) and name.source == guide.source
+def _as_named(guide: G, names: Sequence[Field]) -> G:
+    """Return the field of the guide's kind that has the same source, if there is one: it says more."""
+    alike: Any = (name for name in names if type(name) is type(guide) and name.source == guide.source)
+    return next(alike, guide)
 
 
 def _images(names: Sequence[Field]) -> list[str]:

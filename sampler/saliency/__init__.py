@@ -2,6 +2,7 @@
 
 from foveal.sampler.saliency._box_saliency import BoxSaliency
 from foveal.sampler.saliency._fixed_saliency import FixedSaliency
+from foveal.sampler.saliency._map_saliency import MapSaliency, maps_in_views
 from foveal.sampler.saliency._residual import BasicBlock, Bottleneck
 from foveal.sampler.saliency._resnet18_saliency import ResNet18Saliency
 from foveal.sampler.saliency._saliency_needs import SaliencyNeeds
@@ -14,9 +15,11 @@ __all__ = [
     "Bottleneck",
     "BoxSaliency",
     "FixedSaliency",
+    "MapSaliency",
     "ResNet18Saliency",
     "SaliencyNeeds",
     "SaliencyNet",
     "SpectralSaliency",
+    "maps_in_views",
     "softmax_map",
 ]

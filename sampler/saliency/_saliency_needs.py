@@ -11,17 +11,30 @@ class SaliencyNeeds:
 
     Every saliency module takes (batch, 3, height, width) in [0, 1]. One with an attribute ``boxes_from``, such as
     :class:`BoxSaliency`, is called with a second argument: for each image (n, 4), boxes (x0, y0, x1, y1) as fractions of
-    what the image shows.
+    what the image shows. One with an attribute ``maps_from``, such as :class:`MapSaliency`, is called with a keyword
+    ``maps``: (batch, 1, rows, cols), cells that tile what the image shows, at least twice as fine as its ``map_size``.
 
     Attributes:
-        takes_boxes: Whether it has the attribute.
+        takes_boxes: Whether it has the attribute ``boxes_from``.
         boxes_from: Its value: which field of a sample the boxes are, None where they are passed by hand.
+        takes_maps: Whether it has the attribute ``maps_from``.
+        maps_from: Its value: which field of a sample the map is, None where maps are passed by hand.
+        map_size: (rows, cols) of what it returns, for one that takes maps.
     """
 
     takes_boxes: bool
     boxes_from: str | None
+    takes_maps: bool = False
+    maps_from: str | None = None
+    map_size: tuple[int, int] = (1, 1)
 
     @classmethod
     def of(cls, saliency: nn.Module) -> "SaliencyNeeds":
         """Read off what a module asks for."""
-        return cls(hasattr(saliency, "boxes_from"), getattr(saliency, "boxes_from", None))
+        return cls(
+            hasattr(saliency, "boxes_from"),
+            getattr(saliency, "boxes_from", None),
+            hasattr(saliency, "maps_from"),
+            getattr(saliency, "maps_from", None),
+            getattr(saliency, "map_size", (1, 1)),
+        )

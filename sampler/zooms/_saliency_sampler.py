@@ -18,7 +18,7 @@ from foveal.sampler.frames import (
     out_of_views,
 )
 from foveal.sampler.grids import Bound, Compat, Family, GridSettings, Marginal, Padding, unchecked_grid
-from foveal.sampler.saliency import SaliencyNeeds, SaliencyNet, softmax_map
+from foveal.sampler.saliency import SaliencyNeeds, SaliencyNet, maps_in_views, softmax_map
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import pixel_format, sample_as
 from foveal.sampler.zooms._as_published import area_lowres, faded, in_one_frame
@@ -188,12 +188,18 @@ class SaliencySampler(nn.Module):
         """Which field of the samples a loader is to pass as ``boxes``; None for a saliency that takes none, or by hand."""
         return SaliencyNeeds.of(self.saliency).boxes_from
 
+    @property
+    def maps_from(self) -> str | None:
+        """Which field of the samples a loader is to pass as ``maps``; None for a saliency that takes none, or by hand."""
+        return SaliencyNeeds.of(self.saliency).maps_from
+
     def forward(
         self,
         images: Images,
         lowres: Float[Tensor, "batch channel rows cols"] | None = None,
         views: Views | None = None,
         boxes: Sequence[Float[Tensor, "_count 4"]] | None = None,
+        maps: Sequence[Float[Tensor, "_rows _cols"]] | None = None,
     ) -> Zoomed:
         """Zoom a batch.
 
@@ -204,18 +210,20 @@ class SaliencySampler(nn.Module):
                 being made first. What lies beyond the image is its border. None for whole images.
             boxes: For a saliency that takes them, such as :class:`BoxSaliency`: for each image (n, 4), (x0, y0, x1, y1)
                 as fractions of the source's width and height. With views, they are taken into the view.
+            maps: For a saliency that takes them, such as :class:`MapSaliency`: for each image (rows, cols), non-negative
+                cells that tile the source. With views, they are taken into the view.
 
         Returns:
             The zoomed images; the grid in the frame of the sources, whatever the views; the saliency in that of the views.
 
         Raises:
-            ValueError: Images, views or boxes do not go together, or have another shape; or boxes are given to a
-                saliency that takes none, or none to one that does; or views with a ``compat`` that has none.
+            ValueError: Images, views, boxes or maps do not go together, or have another shape; or boxes or maps are given to
+                a saliency that takes none, or none to one that does; or views with a ``compat`` that has none.
         """
         if self.compat != "exact":
-            return self._forward_as_published(images, lowres, views, boxes)
+            return self._forward_as_published(images, lowres, views, boxes, maps)
         small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
-        weights = softmax_map(self._logits(small, views, boxes), self.temperature)
+        weights = softmax_map(self._logits(small, views, boxes, maps), self.temperature)
         grid = out_of_views(unchecked_grid(weights, self.out_size, self.grid_settings), views)
         return Zoomed(sample_as(images, grid, self.form, antialias=self.antialias), grid, weights)
 
@@ -225,6 +233,7 @@ class SaliencySampler(nn.Module):
         lowres: Float[Tensor, "batch channel rows cols"] | None,
         views: Views | None,
         boxes: Sequence[Float[Tensor, "_count 4"]] | None,
+        maps: Sequence[Float[Tensor, "_rows _cols"]] | None,
     ) -> Zoomed:
         if views is not None:
             raise ValueError(
@@ -232,7 +241,7 @@ class SaliencySampler(nn.Module):
             )
         check_images(images)
         small = area_lowres(images, self.lowres_size) if lowres is None else lowres
-        weights = softmax_map(self._logits(small, None, boxes), self.temperature)
+        weights = softmax_map(self._logits(small, None, boxes, maps), self.temperature)
         published = unchecked_grid(weights, self.out_size, self.grid_settings)
         grid = in_one_frame(published, images, self.compat)
         pixels = sample_as(images, grid, self.form, antialias=False)
@@ -248,15 +257,24 @@ class SaliencySampler(nn.Module):
         small: Float[Tensor, "batch channel rows cols"],
         views: Views | None,
         boxes: Sequence[Float[Tensor, "_count 4"]] | None,
+        maps: Sequence[Float[Tensor, "_rows _cols"]] | None,
     ) -> Float[Tensor, "batch 1 _rows _cols"]:
-        logits: Tensor
-        if boxes is None:
-            logits = self.saliency(small)
-        elif SaliencyNeeds.of(self.saliency).takes_boxes:
-            logits = self.saliency(small, boxes_in_views(boxes, views, small.shape[0]))
-        else:
-            raise ValueError(
-                f"boxes must be None for {type(self.saliency).__name__}, got {len(boxes)} – use BoxSaliency, or a module of "
-                "yours with an attribute boxes_from and forward(small, boxes)."
-            )
+        needs = SaliencyNeeds.of(self.saliency)
+        told: list[Any] = []
+        named: dict[str, Any] = {}
+        if boxes is not None:
+            if not needs.takes_boxes:
+                raise ValueError(
+                    f"boxes must be None for {type(self.saliency).__name__}, got {len(boxes)} – use BoxSaliency, or a module "
+                    "of yours with an attribute boxes_from and forward(small, boxes)."
+                )
+            told.append(boxes_in_views(boxes, views, small.shape[0]))
+        if maps is not None:
+            if not needs.takes_maps:
+                raise ValueError(
+                    f"maps must be None for {type(self.saliency).__name__}, got {len(maps)} – use MapSaliency, or a module of "
+                    "yours with an attribute maps_from and forward(small, *, maps)."
+                )
+            named["maps"] = maps_in_views([each.to(small.device) for each in maps], views, needs.map_size)
+        logits: Tensor = self.saliency(small, *told, **named)
         return logits

@@ -26,6 +26,8 @@ class ZoomNeeds:
             ``takes_views`` that is False says that it does not, for all that it has the parameter.
         boxes_from: Which field of a sample is to be passed as ``boxes``, such as ``"json:boxes"``: for each image (n, 4),
             (x0, y0, x1, y1) as fractions of the upright original. None for no boxes.
+        maps_from: Which field of a sample is to be passed as ``maps``, such as ``"attention.npy"``: for each image (rows,
+            cols), non-negative cells that tile the upright original. None for no maps.
 
     Example:
         >>> ZoomNeeds.of(SaliencySampler(224, max_zoom=4.0)).source_px
@@ -37,6 +39,7 @@ class ZoomNeeds:
     source_px: tuple[int, int] | None
     takes_views: bool
     boxes_from: str | None
+    maps_from: str | None = None
 
     @classmethod
     def of(cls, zoom: Any) -> "ZoomNeeds":
@@ -57,6 +60,7 @@ class ZoomNeeds:
             source_px=_size_of(module, "source_px"),
             takes_views=_takes(module, "views") and bool(getattr(module, "takes_views", True)),
             boxes_from=getattr(module, "boxes_from", None),
+            maps_from=getattr(module, "maps_from", None),
         )
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from foveal.sampler import (
     BoxSaliency,
+    MapSaliency,
     NJetSaliencyNet,
     PatchSampler,
     ResNet18Saliency,
@@ -51,17 +52,23 @@ def choose_patches(out_size: int, saliency: str, count: int) -> PatchSampler:
 
 
 def choose_zoom(
-    out_size: int, saliency: str, *, boxes_from: str | None = None, **options: Any
+    out_size: int,
+    saliency: str,
+    *,
+    boxes_from: str | None = None,
+    maps_from: str | None = None,
+    **options: Any,
 ) -> SaliencySampler | UniformSampler:
     """Return a frozen sampler.
 
     Args:
         out_size: Height and width of its output in pixels.
-        saliency: ``"spectral"``, ``"uniform"`` for no zoom at all, ``"boxes"``, or a file: one that
+        saliency: ``"spectral"``, ``"uniform"`` for no zoom at all, ``"boxes"``, ``"map"``, or a file: one that
             :meth:`SaliencySampler.save_checkpoint` wrote, as ``foveal train`` does, or one that ``torch.save`` wrote, the
             ``state_dict`` of a :class:`SaliencyNet`, :class:`ResNet18Saliency` (which then looks at 224 x 224 pixels) or
             :class:`NJetSaliencyNet`, or of a sampler that has one.
         boxes_from: The field that holds a sample's boxes, for ``"boxes"``.
+        maps_from: The field that holds a sample's saliency map, for ``"map"``.
         **options: The other arguments of :class:`SaliencySampler`. None stands for what the file says; without a file, for a
             temperature of 0.5, a ``max_zoom`` of 4, and the defaults. ``math.inf`` as ``max_zoom`` is no bound, nor is 0 as ``min_zoom``.
 
@@ -80,7 +87,7 @@ def choose_zoom(
         plain: dict[str, Any] = {"mean": None, "std": None, "dtype": None, "channels_last": False}
         zoom = SaliencySampler.from_checkpoint(saliency, out_size=out_size, **plain, **chosen)
     else:
-        network = _network(saliency, boxes_from)
+        network = _network(saliency, boxes_from, maps_from)
         look: dict[str, Any] = {"lowres_size": (224, 224)} if isinstance(network, ResNet18Saliency) else {}
         zoom = SaliencySampler(out_size, saliency=network, **{**_UNTRAINED, **look, **chosen})
     return zoom.eval().requires_grad_(requires_grad=False)
@@ -93,12 +100,14 @@ def _is_checkpoint(path: Path) -> bool:
         return False
 
 
-def _network(saliency: str, boxes_from: str | None) -> nn.Module:
+def _network(saliency: str, boxes_from: str | None, maps_from: str | None) -> nn.Module:
     match saliency:
         case "spectral":
             return SpectralSaliency()
         case "boxes":
             return BoxSaliency(boxes_from)
+        case "map":
+            return MapSaliency(maps_from)
         case _:
             kinds = (SaliencyNet, ResNet18Saliency, NJetSaliencyNet)
             return _trained(Path(saliency), kinds, "saliency")

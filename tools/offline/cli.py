@@ -58,6 +58,14 @@ def zoom(
     fwhm_cells: FwhmCells = None,
     max_zoom: MaxZoom = None,
     min_zoom: MinZoom = None,
+    saliency_member: Annotated[
+        str | None,
+        typer.Option(
+            help="Member of each sample that is its saliency map, e.g. attention.npy, heat.png or json:gaze.map (rows of "
+            "non-negative numbers, of any size); it takes the place of --saliency.",
+            show_default="no map",
+        ),
+    ] = None,
     image: ImageOption = IMAGE,
     boxes: Annotated[
         list[str] | None,
@@ -170,7 +178,8 @@ def zoom(
         patches=patches,
         format=format,
         quality=quality,
-        saliency=saliency,
+        saliency="map" if saliency_member is not None and saliency == "spectral" else saliency,
+        saliency_member=saliency_member,
         family=family,
         temperature=temperature,
         fwhm_cells=fwhm_cells,

@@ -37,7 +37,8 @@ class Recipe:
         format: What they are written as; ``npy`` is (height, width, 3), uint8, or of originals of more than 8 bits float32 in
             [0, 1]. ``png16`` is a PNG of 16 bits.
         quality: Of ``jpg`` and ``webp``, 1 to 100.
-        saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, or a file of weights.
+        saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, ``"map"``, or a file of weights.
+        saliency_member: Which member of each sample is its saliency map, for ``"map"``.
         family: How saliency becomes a grid; None for what the file of weights says, or ``"kernel"``.
         temperature: Softmax temperature of the saliency; lower values zoom harder. None for what the file of weights says, or 0.5.
         fwhm_cells: Width of the Gaussian that spreads saliency, in cells of its map; None for what the file of weights says, or 8.
@@ -63,6 +64,7 @@ class Recipe:
     format: ImageFormat = "jpg"
     quality: int = 90
     saliency: str = "spectral"
+    saliency_member: str | None = None
     family: Family | None = None
     temperature: float | None = None
     fwhm_cells: float | None = None
@@ -82,6 +84,11 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.saliency == "boxes" and not self.boxes:
             raise ValueError("boxes must be given with saliency='boxes', got none – add --boxes json:boxes.")
+        if (self.saliency == "map") != (self.saliency_member is not None):
+            raise ValueError(
+                f"saliency_member must be given with saliency='map' and with no other, got {self.saliency_member!r} with "
+                f"{self.saliency!r} – add --saliency-member attention.npy, or leave --saliency out."
+            )
         for mask in self.masks:
             if any(kind_of(extension) != "png" for extension in alternatives(mask)):
                 raise ValueError(
@@ -99,7 +106,7 @@ class Recipe:
                 raise ValueError(
                     f"{name} must be empty with patches, got {value!r} – labels are not warped into patches."
                 )
-        if self.saliency in ("uniform", "boxes"):
+        if self.saliency in ("uniform", "boxes", "map"):
             raise ValueError(
                 f"saliency must be spectral or the weights of a ScoreNet with patches, got {self.saliency!r}."
             )
@@ -148,11 +155,11 @@ class Recipe:
         rule = given.pop("rule")
         given |= {name: rule[name] for name in ("window", "bands", "color") if rule[name] is not None}
         given["box_format"] = self.box_format or "xyxy"  # as runs had it when there were no others
-        for name in ("box_frame", "box_labels"):
+        for name in ("box_frame", "box_labels", "saliency_member"):
             if not given[name]:
                 del given[name]
         settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
-        trained = self.saliency not in ("spectral", "uniform", "boxes")
+        trained = self.saliency not in ("spectral", "uniform", "boxes", "map")
         return {
             "foveal": __version__,
             "decoder": describe_decoder(device_type, self.decode),

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
-from foveal.pipeline import Boxes, DecodeError, PixelRule, decode
+from foveal.pipeline import Boxes, DecodeError, PixelRule, Saliency, decode
 from foveal.pipeline.decode import PLAIN
 from foveal.pipeline.fields import ImageBoxes, MemberError, parse_fields
 from foveal.shards import Sample, SampleError, Shards
@@ -74,6 +74,18 @@ def read_boxes(sample: Sample, boxes: Boxes, size: tuple[int, int]) -> ImageBoxe
     if reason is not None:
         raise _bad(sample, MemberError(reason, field=repr(boxes)))
     return found._replace(corners=boxes.in_pixels(found, size))
+
+
+def read_map(sample: Sample, saliency: Saliency, size: tuple[int, int]) -> Tensor:
+    """Return a sample's saliency map (rows, cols), given the (height, width) of its upright image in pixels.
+
+    Raises:
+        SampleError: It has none, or it is something else.
+    """
+    try:
+        return saliency.as_map(saliency.read(sample.members, max_pixels=None), size)
+    except MemberError as error:
+        raise _bad(sample, error) from error
 
 
 def _bad(sample: Sample, error: MemberError) -> SampleError:

@@ -2,15 +2,17 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from foveal.pipeline import Boxes, PixelRule
 from foveal.pipeline.decode import PLAIN
-from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, warp_boxes
+from foveal.pipeline.fields import map_guide_of
+from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, ZoomNeeds, warp_boxes
 from foveal.shards import SampleError, Shards
-from foveal.tools.pictures.originals import read_boxes, read_originals, spread_evenly
+from foveal.tools.pictures.originals import read_boxes, read_map, read_originals, spread_evenly
 from foveal.tools.pictures.sheet import SheetRow, as_picture, magnification
 
 _TRIES = 20  # samples that are looked at for a row
@@ -77,7 +79,10 @@ def view_row(
     if boxes is not None:
         found = read_boxes(shards[ordinal], boxes, (height, width)).corners
     with torch.no_grad():
-        told = {} if getattr(zoom, "boxes_from", None) is None else {"boxes": [found / _corner(original)]}
+        needs = ZoomNeeds.of(zoom)
+        told: dict[str, Any] = {} if needs.boxes_from is None else {"boxes": [found / _corner(original)]}
+        if (guide := map_guide_of(needs)) is not None:
+            told["maps"] = [read_map(shards[ordinal], guide, (height, width))]
         zoomed: Zoomed = zoom([original], **told)
         uniform = UniformSampler(zoom.out_size)([original]).images[0]
     [seen], [kept] = warp_boxes([found], zoomed.grid, (height, width))

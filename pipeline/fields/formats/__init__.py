@@ -4,16 +4,18 @@ from foveal.pipeline.fields.formats._box_file import BoxTable, NewBoxes
 from foveal.pipeline.fields.formats._box_format import corners_of, rows_of
 from foveal.pipeline.fields.formats._box_source import BOX_MEMBERS, BoxSource, box_source, usual_form
 from foveal.pipeline.fields.formats._columns import LabelName
+from foveal.pipeline.fields.formats._json_document import JsonDocument, steps_of
 from foveal.pipeline.fields.formats._numbers import check_rows
 from foveal.pipeline.fields.formats._point_lists import PointFormat
 from foveal.pipeline.fields.formats._point_source import POINT_MEMBERS, PointSource, point_source
-from foveal.pipeline.fields.formats._source import LabelReader, is_source, name_of, place_of
+from foveal.pipeline.fields.formats._source import LabelReader, is_source, name_of, place_of, read_with
 
 __all__ = [
     "BOX_MEMBERS",
     "POINT_MEMBERS",
     "BoxSource",
     "BoxTable",
+    "JsonDocument",
     "LabelName",
     "LabelReader",
     "NewBoxes",
@@ -26,6 +28,8 @@ __all__ = [
     "name_of",
     "place_of",
     "point_source",
+    "read_with",
     "rows_of",
+    "steps_of",
     "usual_form",
 ]

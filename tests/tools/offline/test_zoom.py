@@ -14,10 +14,13 @@ import pytest
 import torch
 import webdataset
 from PIL import Image
+from typer.testing import CliRunner
 
 from foveal.pipeline import Boxes, Mask, Points, ZoomLoader
+from foveal.pipeline.fields import encode_array
 from foveal.sampler import (
     BoxSaliency,
+    MapSaliency,
     PatchSampler,
     SaliencyNet,
     SaliencySampler,
@@ -28,6 +31,7 @@ from foveal.sampler import (
     zoom_grid,
 )
 from foveal.shards import Shards, ShardWriter
+from foveal.tools._cli import app
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard_files import format_table, name_of_zoomed, parse_table
 from foveal.tools.pictures.magnification import local_zoom
@@ -168,6 +172,36 @@ def test_boxes_as_saliency(tmp_path):
     ).grid
 
     check_close(ZoomRecord.from_json(json.loads(members["zoom.json"])).grid()[0], expected, 1e-5)
+
+
+def test_a_member_as_saliency(tmp_path):
+    """The map of each sample decides where to zoom, stays as it is, and is part of what the folder is made by."""
+    weights = np.random.default_rng(0).random((14, 14)).astype(np.float32)
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        writer.write(
+            {"__key__": "a", "jpg": encode(picture(0, 48, 64)), "attention.npy": encode_array(weights)}
+        )
+    arguments = ["zoom", str(tmp_path / "a.tar"), "--out", str(tmp_path / "out"), "--out-size", "24"]
+    done = CliRunner().invoke(app, [*arguments, "--saliency-member", "attention.npy", "--fwhm-cells", "6"])
+    assert done.exit_code == 0, done.output
+    [(_, members)] = samples_of(tmp_path / "out")
+    sampler = SaliencySampler(24, saliency=MapSaliency(), temperature=0.5, max_zoom=4.0, fwhm_cells=6.0)
+    [expected] = sampler(torch.zeros(1, 3, 48, 64), maps=[torch.from_numpy(weights)]).grid
+    fingerprint = json.loads((tmp_path / "out" / "manifest.json").read_text())["fingerprint"]
+
+    check_close(ZoomRecord.from_json(json.loads(members["zoom.json"])).grid()[0], expected, 1e-5)
+    assert members["attention.npy"] == encode_array(weights)
+    assert (fingerprint["saliency"], fingerprint["saliency_member"]) == ("map", "attention.npy")
+    assert fingerprint["fwhm_cells"] == 6.0
+
+
+def test_a_map_needs_its_member():
+    """And a member needs no other saliency."""
+    for given in ({"saliency": "map"}, {"saliency": "boxes", "boxes": ("json:b",), "saliency_member": "npy"}):
+        with pytest.raises(
+            ValueError, match="saliency_member must be given with saliency='map' and with no other"
+        ):
+            Recipe(**given)
 
 
 def test_predictions_go_back_to_the_original(tmp_path):

@@ -1,0 +1,220 @@
+"""Saliency maps as a field of the loader: what a zoom is told with each sample, or a label that follows the zoom."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from foveal._choices import Frame
+from foveal.pipeline.decode import DecodeError, class_ids_with_pillow
+from foveal.pipeline.fields._frame import in_fractions, wrong_frame
+from foveal.pipeline.fields._members import MemberError, encode_array, find_member, kind_of, parse_content
+from foveal.pipeline.fields._spatial_field import SpatialField
+from foveal.pipeline.fields.formats import JsonDocument, LabelReader, place_of, read_with, steps_of
+from foveal.pipeline.flow import to_device
+from foveal.sampler import ZoomNeeds
+from foveal.shards.naming import JSON
+
+SaliencyKind = Literal["map", "points"]
+"""What a saliency member holds, as :class:`Saliency` takes it."""
+
+_IMAGES = frozenset(("bmp", "jpeg", "jpg", "pgm", "png", "tif", "tiff", "webp"))
+# Points become a map of so many cells, with Gaussians of this standard deviation, in shares of the image's sides.
+_CELLS = 64
+_SPREAD = 0.04
+
+
+@dataclass(frozen=True, slots=True)
+class Saliency(SpatialField):
+    """A saliency map of each sample: attention of another model, gaze, depth, uncertainty.
+
+    It reaches a zoom by ``SaliencySampler(224, saliency=MapSaliency("attention.npy"))``, without being named among the
+    ``fields`` of a :class:`ZoomLoader`. There it says how the member is to be read, if that is not the usual way, and the
+    batch has it, too.
+
+    In the shard: (rows, cols) non-negative weights of any size and scale, whose cells tile the upright original, a 24 x 24
+    attention map as well as a heat map of the image's size. Or points to look at.
+
+    In the batch: (batch, height, width) float32, the map as the zoomed images show it, interpolated linearly.
+
+    Attributes:
+        source: Where it is. ``"attention.npy"``: an array (rows, cols), or with further axes of length one. ``"gaze.json"``, or
+            a dotted path in it such as ``"json:gaze.map"``: a list of rows. ``"depth.png"``: grey values as they are stored.
+            Or a function that returns an array, given the sample's members: a dict of bytes by extension.
+        kind: ``"map"``; or ``"points"``: rows (x, y) or (x, y, weight), each of which becomes a Gaussian with a standard
+            deviation of 4 % of the image's sides. Without points the image is not zoomed.
+        frame: What coordinates of points count: ``"pixel"`` of the upright original, or ``"fraction"`` of it.
+
+    Raises:
+        ValueError: An argument is nothing of the kind.
+
+    Example:
+        >>> zoom = SaliencySampler(224, saliency=MapSaliency("json:fixations"))
+        >>> gaze = Saliency("json:fixations", kind="points", frame="fraction")
+        >>> loader = ZoomLoader("views.tar", zoom, batch_size=64, fields=("image", "cls", gaze))
+    """
+
+    source: str | LabelReader
+    _: KW_ONLY
+    kind: SaliencyKind = "map"
+    frame: Frame = "pixel"
+
+    def __post_init__(self) -> None:
+        if not _is_source(self.source):
+            raise ValueError(
+                "source must be an npy, json or image member, such as 'attention.npy', or a path in a json member, such as "
+                f"'json:gaze.map', or a function of the members, got {self.source!r}."
+            )
+        for name, choices in (("kind", get_args(SaliencyKind)), ("frame", get_args(Frame))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}.")
+
+    def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Tensor:
+        """Return a sample's map (rows, cols), or its points (n, 2 or 3), as float32."""
+        values = self._values(members, max_pixels)
+        if values.dtype.kind not in "biuf":
+            raise MemberError(f"{self.name} is no array of real numbers")
+        if self.kind == "points":
+            return self._points(values)
+        while values.ndim > 2 and 1 in values.shape:
+            values = values.squeeze(values.shape.index(1))
+        if values.ndim != 2 or 0 in values.shape:
+            raise MemberError(f"{self.name} is no map of rows and columns: its shape is {values.shape}")
+        if max_pixels is not None and values.size > max_pixels:
+            raise MemberError(f"{self.name} has more cells than max_pixels: {values.shape}", "too_large")
+        return self._weights(values)
+
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        """Say no: a map that is missing makes a bad sample."""
+        del members
+        return False
+
+    def misfit(self, label: Tensor, size: tuple[int, int]) -> str | None:
+        """Say if points are in another frame; a map may have any aspect."""
+        return wrong_frame(self.name, label[:, :2], self.frame, size) if self.kind == "points" else None
+
+    def as_map(self, label: Tensor, size: tuple[int, int]) -> Float[Tensor, "_rows _cols"]:
+        """Return a sample's map, given the (height, width) of its upright original in pixels."""
+        if self.kind == "map":
+            return label
+        places, weights = in_fractions(label[:, :2], self.frame, size), label[:, 2:].sum(dim=1)
+        if label.shape[1] == 2:
+            weights = torch.ones(len(label))
+        cells = (torch.arange(_CELLS) + 0.5) / _CELLS
+        across, down = (torch.exp(-0.5 * ((cells - places[:, k, None]) / _SPREAD).square()) for k in (0, 1))
+        return (down * weights[:, None]).T @ across
+
+    def warp(
+        self,
+        labels: Sequence[Tensor],
+        grid: Tensor,
+        sizes: Sequence[tuple[int, int]],
+        *,
+        views: Tensor | None = None,
+    ) -> Tensor:
+        """Return the maps of the zoomed images."""
+        del views  # the grid has them in it
+        seen = [
+            grid_sample(
+                to_device(self.as_map(label, size), grid.device)[None, None],
+                grid[k : k + 1].float(),
+                mode="bilinear",
+                padding_mode="border",
+                align_corners=False,
+            )[0]
+            for k, (label, size) in enumerate(zip(labels, sizes, strict=True))
+        ]
+        return torch.cat([grid.new_empty(0, *grid.shape[1:3], dtype=torch.float32), *seen])
+
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        """Return one tensor for the batch."""
+        return torch.cat(list(parts))
+
+    def of_sample(self, value: Tensor, index: int) -> Tensor:
+        """Return the map of one image."""
+        return value[index].cpu()
+
+    def write(self, members: Mapping[str, bytes], label: Tensor, size: tuple[int, int]) -> dict[str, bytes]:
+        """Return the member with this map; points and other members than arrays and lists of rows cannot hold it."""
+        del size
+        if isinstance(self.source, str) and self.kind == "map":
+            place = place_of(self.source)
+            member = find_member(place.extensions, members)
+            if kind_of(member) == "npy":
+                return {member: encode_array(label.numpy())}
+            if kind_of(member) in JSON:
+                if not place.path:
+                    return {member: json.dumps(label.tolist()).encode()}
+                document = JsonDocument(member, members[member])
+                [slot] = document.slots(place.path)
+                document.put(slot, label.tolist())
+                return {member: document.encode()}
+        raise ValueError(f"source must be an npy or json member with a map to write one, got {self!r}.")
+
+    def _values(self, members: Mapping[str, bytes], max_pixels: int | None) -> np.ndarray[Any, Any]:
+        if not isinstance(self.source, str):
+            return _as_array(self.name, read_with(self.source, members))
+        place = place_of(self.source)
+        member = find_member(place.extensions, members)
+        if kind_of(member) in _IMAGES:
+            try:
+                return class_ids_with_pillow(members[member], max_pixels=max_pixels).numpy()
+            except DecodeError as error:
+                too_large = error.kind == "too_large"
+                raise MemberError(
+                    f"{member} {error.reason}", "too_large" if too_large else "bad_label"
+                ) from error
+        if kind_of(member) in JSON:
+            slots = JsonDocument(member, members[member]).slots(place.path)
+            if not slots or slots[0].value is None:
+                raise MemberError(f"{self.name} is missing: there is nothing there")
+            return _as_array(self.name, slots[0].value)
+        return _as_array(self.name, parse_content(member, members[member]))
+
+    def _points(self, values: np.ndarray[Any, Any]) -> Tensor:
+        if values.size == 0:
+            return torch.empty(0, 2)
+        if values.ndim != 2 or values.shape[1] not in (2, 3):
+            raise MemberError(
+                f"{self.name} has no rows of (x, y) or (x, y, weight): its shape is {values.shape}"
+            )
+        points = torch.from_numpy(values.astype(np.float32))
+        if not bool(points.isfinite().all() and (points[:, 2:] >= 0).all()):
+            raise MemberError(f"{self.name} is not finite, or has a negative weight")
+        return points
+
+    def _weights(self, values: np.ndarray[Any, Any]) -> Tensor:
+        with np.errstate(over="ignore"):
+            weights = values.astype(np.float32)
+        if not np.isfinite(weights).all():
+            raise MemberError(f"{self.name} is not finite")
+        if weights.min() < 0:
+            raise MemberError(f"{self.name} is negative somewhere: {float(weights.min())!r}")
+        return torch.from_numpy(weights)
+
+
+def map_guide_of(needs: ZoomNeeds) -> Saliency | None:
+    """Return the map that a zoom asks for with each sample, as one with ``MapSaliency("attention.npy")`` does."""
+    return None if needs.maps_from is None else Saliency(needs.maps_from)
+
+
+def _is_source(source: Any) -> bool:
+    if not isinstance(source, str):
+        return callable(source)
+    place = place_of(source)
+    if ":" in source:
+        return place.kinds <= JSON and bool(place.path) and steps_of(place.path) is not None
+    return all(place.extensions) and place.kinds <= _IMAGES | JSON | {"npy"}
+
+
+def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise MemberError(f"{name} is no array of numbers: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,117 @@
+"""Saliency that comes with each image: attention of another model, gaze, depth, uncertainty."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample
+
+from foveal.sampler.frames import Views, even_grid, to_lattice
+
+# Places to a node of the map, at least, that a given map is read at before it is averaged about the nodes.
+_PLACES = 2
+
+
+class MapSaliency(nn.Module):
+    """Logits of a map that is given with each image, of any size.
+
+    A map is (rows, cols) non-negative weights of any scale, whose cells tile the upright source as pixels do: the 24 x 24
+    attention of a vision transformer, a heat map of gaze, an uncertainty. It is averaged onto the nodes of ``map_size``.
+    A map without any weight says nothing: its image is not zoomed.
+
+    Maps come with each batch: ``zoom(images, maps=[...])``. Where there are views, each is seen through its view; beyond the
+    source it goes on as its border.
+
+    Args:
+        maps_from: Which field of a loader's samples the maps are to be taken from, such as ``"attention.npy"``
+            (:class:`foveal.pipeline.Saliency`). None where they are passed by hand.
+        map_size: (rows, cols) of the map that draws the grid.
+        floor: Share of the saliency that is spread evenly, in [0, 1).
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> zoom = SaliencySampler(224, saliency=MapSaliency())
+        >>> zoom(torch.zeros(1, 3, 480, 640), maps=[torch.rand(24, 24)]).images.shape
+        torch.Size([1, 3, 224, 224])
+    """
+
+    def __init__(
+        self, maps_from: str | None = None, map_size: tuple[int, int] = (31, 31), *, floor: float = 0.0
+    ) -> None:
+        super().__init__()
+        if min(map_size) < 1:
+            raise ValueError(f"map_size must be at least (1, 1), got {map_size!r}.")
+        if not 0 <= floor < 1:
+            raise ValueError(f"floor must be in [0, 1), got {floor!r}.")
+        self.maps_from = maps_from
+        self.map_size = map_size
+        self.floor = floor
+
+    def forward(
+        self,
+        small: Float[Tensor, "batch channel height width"],
+        *,
+        maps: Float[Tensor, "batch 1 _rows _cols"] | None = None,
+    ) -> Float[Tensor, "batch 1 rows cols"]:
+        """Return log weights, one per node; the exponentials sum to one.
+
+        Args:
+            small: Looked at for how many images there are, and where.
+            maps: What :func:`maps_in_views` made of the maps: cells that tile what ``small`` shows.
+
+        Raises:
+            ValueError: There are no maps, or not as many as images.
+        """
+        if maps is None or len(maps) != len(small):
+            raise ValueError(
+                f"maps must be a list of {len(small)} tensors, one for each image, got "
+                f"{maps if maps is None else len(maps)!r} – call the sampler with maps=[...]."
+            )
+        with torch.autocast(small.device.type, enabled=False):
+            weights = to_lattice(maps.to(small.device), self.map_size).clamp(min=0)
+            total = weights.sum(dim=(2, 3), keepdim=True)
+            even = 1 / (self.map_size[0] * self.map_size[1])
+            share = torch.where(total > 0, weights / torch.where(total > 0, total, 1), even)
+            return ((1 - self.floor) * share + self.floor * even).log()
+
+
+def maps_in_views(
+    maps: Sequence[Float[Tensor, "_rows _cols"]], views: Views | None, map_size: tuple[int, int]
+) -> Float[Tensor, "batch 1 rows cols"]:
+    """Return maps of the sources as the views show them, all of one size: cells that tile the view.
+
+    Args:
+        maps: (rows, cols) each, cells that tile the whole source.
+        views: (batch, 2, 3), from [-1, 1] of the view to [-1, 1] of the source; None for whole images.
+        map_size: Rows and columns of what will be made of them: the result is at least twice as fine, and as fine as the maps.
+
+    Raises:
+        ValueError: There are not as many maps as views; or one is not (rows, cols), not finite, or negative somewhere.
+    """
+    if views is not None and len(maps) != len(views):
+        raise ValueError(f"maps must be a list of {len(views)} tensors, one for each image, got {len(maps)}.")
+    for position, each in enumerate(maps):
+        _check_map(each, position)
+    size = tuple(max([_PLACES * n, *(each.shape[k] for each in maps)]) for k, n in enumerate(map_size))
+    seen = []
+    for k, each in enumerate(maps):
+        wide = each.to(torch.promote_types(each.dtype, torch.float32))[None, None]
+        view = None if views is None else views[k : k + 1].to(wide)
+        at = even_grid(wide, (size[0], size[1]), view)
+        # Of a map of one scale: sums of what is huge stay finite.
+        scaled = wide / wide.amax().clamp(min=torch.finfo(wide.dtype).tiny)
+        seen.append(grid_sample(scaled, at, mode="bilinear", padding_mode="border", align_corners=False))
+    return torch.cat(seen) if seen else torch.empty(0, 1, *size)
+
+
+def _check_map(weights: Float[Tensor, "_rows _cols"], position: int) -> None:
+    if weights.ndim != 2 or 0 in weights.shape:
+        raise ValueError(f"maps[{position}] must be (rows, cols), got shape {tuple(weights.shape)!r}.")
+    if not bool((weights.isfinite() & (weights >= 0)).all()):
+        raise ValueError(
+            f"maps[{position}] must be finite and non-negative, got values from {weights.min().item()!r} to "
+            f"{weights.max().item()!r}: apply a ReLU or a softmax first."
+        )
