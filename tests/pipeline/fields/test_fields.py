@@ -28,7 +28,7 @@ def test_the_page_on_the_loader_has_all_of_its_own_fields():
     [
         (
             ("image", "__foo__"),
-            "fields must be member extensions, Boxes, Points, Mask or one of image, __key__, __url__, __index__, __members__, __size__, __valid__, __grid__, __saliency__, __view__, got '__foo__'.",
+            "fields must be member extensions, Boxes, Points, Mask, Saliency or one of image, __key__, __url__, __index__, __members__, __size__, __valid__, __grid__, __saliency__, __view__, got '__foo__'.",
         ),
         (("image", ""), "got ''."),
         (("image", 3), "got 3."),
