@@ -273,7 +273,7 @@ def test_other_readers(tmp_path):
     pipe.build()
     images, labels = pipe.run()
 
-    assert theirs == [(f"dir/{k:03d}", k, (24, 24, 3), 1) for k in range(5)]
+    assert theirs == [(f"dir/{k:03d}", k, (24, 24, 3), 2) for k in range(5)]
     assert [bytes(np.array(label)) for label in labels] == [b"0", b"1", b"2", b"3", b"4"]
     assert [np.array(image).shape for image in images] == [(24, 24, 3)] * 5
 
