@@ -35,6 +35,7 @@ from foveal.pipeline.epoch import (
     Chain,
     EpochIterator,
     LastBatch,
+    LoaderOptions,
     Place,
     Position,
     Ranks,
@@ -193,26 +194,26 @@ class ZoomLoader(DataLoaderAttributes):
         needs = ZoomNeeds.of(zoom)
         if augment is not None:
             check_augment(augment, needs)
-        for name, value in (
-            ("num_threads", num_threads),
-            ("prefetch_factor", prefetch_factor),
-            ("max_pixels", max_pixels),
-        ):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value!r}.")
-        decode = as_decode_mode(decode)
-        rule = PixelRule(window, bands, color, bits)
+        self._options = LoaderOptions(
+            batch_size=batch_size,
+            last_batch=last_batch,
+            shuffle=shuffle,
+            seed=seed,
+            num_threads=num_threads,
+            prefetch_factor=prefetch_factor,
+            max_pixels=max_pixels,
+            decode=as_decode_mode(decode),
+            memory_budget=None if memory_budget is None else parse_size("memory_budget", memory_budget),
+            augment=augment,
+            rule=PixelRule(window, bands, color, bits),
+        )
         self.zoom = zoom
         self.device = choose_device(device, zoom)
         self.fields = parse_fields(fields, guide=guide_of(needs), map_guide=map_guide_of(needs))
         self.stats = LoaderStats()
         self._bad = BadSamples(on_bad, max_bad_fraction, quarantine, asked=self.fields.asked)
-        self._shuffle = shuffle
-        self._seed = seed
         self._position = Position(Place())
         self._at_work = AtWork()
-        budget = None if memory_budget is None else parse_size("memory_budget", memory_budget)
-        self._batch_size, self._last_batch = batch_size, last_batch
         self._ranks = Ranks(rank, world_size)
         self._plan_of(0)  # refuses bad arguments before shards are opened
         self._shards = Shards(
@@ -225,15 +226,7 @@ class ZoomLoader(DataLoaderAttributes):
             fields=self.fields,
             stats=self.stats,
             bad=self._bad,
-            num_threads=num_threads,
-            prefetch_factor=prefetch_factor,
-            max_pixels=max_pixels,
-            decode=decode,
-            memory_budget=budget,
-            augment=augment,
-            rule=rule,
-            shuffle=shuffle,
-            seed=seed,
+            options=self._options,
         )
 
     def __len__(self) -> int:
@@ -255,8 +248,7 @@ class ZoomLoader(DataLoaderAttributes):
         return Source(
             loader=self,
             counts=self._shards.counts,
-            shuffled=self._shuffle,
-            seed=self._seed,
+            options=self._options,
             plan=lambda: self._plan,
         )
 
@@ -319,7 +311,7 @@ class ZoomLoader(DataLoaderAttributes):
         return self._plan_of(len(self._shards))
 
     def _plan_of(self, samples: int) -> BatchPlan:
-        return BatchPlan(samples, self._batch_size, *self._ranks.now(), self._last_batch)
+        return BatchPlan(samples, self._options.batch_size, *self._ranks.now(), self._options.last_batch)
 
     def _warn_of_ranks(self, plan: BatchPlan) -> None:
         self._ranks.warn_of_others(stacklevel=3)
@@ -331,7 +323,7 @@ class ZoomLoader(DataLoaderAttributes):
                 stacklevel=3,
             )
         more_than_one_batch = self._position.place.position > plan.place_after(1)
-        if plan.world_size > 1 and self._shuffle and self._position.is_left and more_than_one_batch:
+        if plan.world_size > 1 and self._options.shuffle and self._position.is_left and more_than_one_batch:
             warnings.warn(
                 f"epoch {self._position.place.epoch} was left early and begins again in the same order, which the iterators of "
                 f"{plan.world_size} ranks share – call set_epoch on every rank before each pass.",
@@ -342,7 +334,7 @@ class ZoomLoader(DataLoaderAttributes):
     @functools.cached_property
     def _identity(self) -> dict[str, Any]:
         """Hashed once: a state may be taken after every batch."""
-        return identity(self._shards, seed=self._seed, shuffle=self._shuffle)
+        return identity(self._shards, self._options)
 
     def close(self) -> None:
         """End all iterators, close the shards and let go of memory. May be called again."""

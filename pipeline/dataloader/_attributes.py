@@ -51,7 +51,7 @@ class DataLoaderAttributes(ABC):
     def sampler(self) -> LoaderSampler:
         """The samples of this rank in the present epoch. Its ``set_epoch`` is the loader's."""
         source = self._source()
-        return LoaderSampler(source) if source.shuffled else SequentialLoaderSampler(source)
+        return LoaderSampler(source) if source.options.shuffle else SequentialLoaderSampler(source)
 
     @property
     def batch_sampler(self) -> LoaderBatchSampler:

@@ -51,12 +51,12 @@ class LoaderSampler(DistributedSampler[Any]):
     @property
     def shuffle(self) -> bool:  # type: ignore[override]
         """Whether each epoch has an order of its own."""
-        return self._source.shuffled
+        return self._source.options.shuffle
 
     @property
     def seed(self) -> int:  # type: ignore[override]
         """The loader's seed."""
-        return self._source.seed
+        return self._source.options.seed
 
     @property
     def drop_last(self) -> bool:  # type: ignore[override]

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Int64
 
-from foveal.pipeline.epoch import BatchPlan
+from foveal.pipeline.epoch import BatchPlan, LoaderOptions
 from foveal.shards import EpochOrder
 
 
@@ -38,15 +38,13 @@ class Source:
     Attributes:
         loader: The loader.
         counts: Samples in each shard.
-        shuffled: Whether each epoch has an order of its own.
-        seed: What the orders depend on, together with the epoch.
+        options: The loader's.
         plan: Returns this rank's batches of a whole epoch, as ranges of positions.
     """
 
     loader: Loader
     counts: Int64[np.ndarray, " shards"]
-    shuffled: bool
-    seed: int
+    options: LoaderOptions
     plan: Callable[[], BatchPlan]
 
     @property
@@ -56,7 +54,7 @@ class Source:
 
     def order(self, epoch: int) -> EpochOrder:
         """Return the order of an epoch."""
-        return EpochOrder(self.counts, shuffle=self.shuffled, seed=self.seed, epoch=epoch)
+        return EpochOrder(self.counts, shuffle=self.options.shuffle, seed=self.options.seed, epoch=epoch)
 
     def batches_from(self, epoch: int, position: int) -> Iterator[Any]:
         """Go to a place in an epoch, in the order of its first iterator, and iterate over the batches from there."""

@@ -6,6 +6,7 @@ from foveal.pipeline.epoch._drift import may_drift
 from foveal.pipeline.epoch._epoch import Chain
 from foveal.pipeline.epoch._iterator import EpochIterator
 from foveal.pipeline.epoch._join import Batch
+from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.epoch._loader_state import identity, make_state, read_state
 from foveal.pipeline.epoch._micro_batch import MICRO_BATCH, micro_batch_size
 from foveal.pipeline.epoch._plan import BatchPlan, LastBatch
@@ -23,6 +24,7 @@ __all__ = [
     "Copies",
     "EpochIterator",
     "LastBatch",
+    "LoaderOptions",
     "Place",
     "Position",
     "RankWarning",

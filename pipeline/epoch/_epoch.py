@@ -10,16 +10,15 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from foveal.pipeline.decode import DecodeMode, Decoder, PixelRule, by_libjpeg, default_num_threads
-from foveal.pipeline.epoch._augment import Augment
+from foveal.pipeline.decode import Decoder, by_libjpeg, default_num_threads
 from foveal.pipeline.epoch._budget import Budget
 from foveal.pipeline.epoch._drift import DriftWatch
 from foveal.pipeline.epoch._join import Batch, Joiner
+from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.epoch._micro_batch import micro_batch_size, needs_whole_batch
 from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._reader import SampleReader
 from foveal.pipeline.epoch._stages import (
-    Decoded,
     Stage,
     decode_micro_batches,
     read_micro_batches,
@@ -40,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """What a loader's epochs have in common; the arguments of :class:`ZoomLoader`, checked."""
+    """What a loader's epochs have in common."""
 
     shards: Shards
     zoom: nn.Module
@@ -48,21 +47,13 @@ class Chain:
     fields: Fields
     stats: LoaderStats
     bad: BadSamples
-    num_threads: int | None
-    prefetch_factor: int
-    max_pixels: int | None
-    decode: DecodeMode
-    memory_budget: int | None
-    augment: Augment | None
-    rule: PixelRule
-    shuffle: bool
-    seed: int
+    options: LoaderOptions
     image_memory: Buffers = field(init=False)
     batch_memory: Buffers = field(init=False)
     drift: DriftWatch = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image_memory", Buffers(self.memory_budget or IMAGE_BYTES))
+        object.__setattr__(self, "image_memory", Buffers(self.options.memory_budget or IMAGE_BYTES))
         object.__setattr__(self, "batch_memory", Buffers(sys.maxsize))  # as much as batches are alive at once
         object.__setattr__(self, "drift", DriftWatch(self.zoom))
 
@@ -81,7 +72,8 @@ class Chain:
             leave: Called when the batches are not wanted any more; says whether nobody else reads.
         """
         self.shards.resume()
-        order = EpochOrder(self.shards.counts, shuffle=self.shuffle, seed=self.seed, epoch=number)
+        options = self.options
+        order = EpochOrder(self.shards.counts, shuffle=options.shuffle, seed=options.seed, epoch=number)
         budget, streams = self._budget(), streams_for(self.device)
         reader = self._reader(number, order, budget, bad)
         read = read_micro_batches(
@@ -92,11 +84,11 @@ class Chain:
             most_pixels=self._most_pixels(),
             at_once=self._reads_at_once(),
         )
-        decoded: Stage[tuple[Decoded, bool]] = decode_micro_batches(
+        decoded = decode_micro_batches(
             Background(read, ahead=2, name="foveal-read"),
             Decoder(
                 self.device,
-                num_threads=self.num_threads,
+                num_threads=options.num_threads,
                 stream=None if streams is None else streams.decode,
                 buffers=self.image_memory,
             ),
@@ -114,7 +106,7 @@ class Chain:
                 self.shards.interrupt()
 
         ahead = functools.partial(
-            _ahead, streams=streams, count=self.prefetch_factor, kernels=self._threads(), hurry=let_go
+            _ahead, streams=streams, count=options.prefetch_factor, kernels=self._threads(), hurry=let_go
         )
         trains = self._trains()
         memory = self.batch_memory if self.device.type == "cpu" and not trains else None
@@ -138,18 +130,9 @@ class Chain:
         self.batch_memory.clear()
 
     def _reader(self, number: int, order: EpochOrder, budget: Budget, bad: EpochBadSamples) -> SampleReader:
-        members = self.fields.members
+        by_whom = by_libjpeg(self.options.decode, self.device, self.zoom, self._view(number))
         return SampleReader(
-            lambda ordinal: self.shards.read(ordinal, members),
-            self.shards.elsewhere,
-            order,
-            self.fields,
-            bad,
-            max_pixels=self.max_pixels,
-            rule=self.rule,
-            by_whom=by_libjpeg(self.decode, self.device, self.zoom, self._view(number)),
-            budget=budget,
-            seed=(self.seed, number),
+            self.shards, order, self.fields, bad, self.options, by_whom=by_whom, budget=budget, number=number
         )
 
     def _reads_at_once(self) -> int:
@@ -160,24 +143,24 @@ class Chain:
         return self._threads() if masks else 1
 
     def _threads(self) -> int:
-        return self.num_threads or default_num_threads()
+        return self.options.num_threads or default_num_threads()
 
     def _most_pixels(self) -> float:
         """The most of a micro-batch: with a budget half of it, so that one is decoded while another is zoomed."""
         if needs_whole_batch(self.zoom):
             return math.inf
-        return min(IMAGE_BYTES, self.memory_budget or math.inf) / 6
+        return min(IMAGE_BYTES, self.options.memory_budget or math.inf) / 6
 
     def _budget(self) -> Budget:
-        if self.memory_budget is not None:
-            return Budget(self.memory_budget, strict=True)
+        if self.options.memory_budget is not None:
+            return Budget(self.options.memory_budget, strict=True)
         return Budget(math.inf if needs_whole_batch(self.zoom) else IMAGE_BYTES, strict=False)
 
     def _view(self, number: int) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
         """Return what gives the view of a sample, by the sample's number and size, if images are augmented."""
-        if self.augment is None:
+        augment, seed = self.options.augment, self.options.seed
+        if augment is None:
             return None
-        augment, seed = self.augment, self.seed
         return lambda ordinal, size: augment.view(size, (seed, number, ordinal))
 
     def _trains(self) -> bool:

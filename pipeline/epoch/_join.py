@@ -1,6 +1,5 @@
 """Micro-batches that were zoomed, joined to a batch."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +7,8 @@ import torch
 from torch import Tensor
 
 from foveal.pipeline.epoch._gather import Gather
-from foveal.pipeline.epoch._reader import Encoded
+from foveal.pipeline.epoch._micro_batch import DecodedBatch
+from foveal.pipeline.epoch._reader import EncodedSample
 from foveal.pipeline.fields import Field, Fields, SpatialField, collate
 from foveal.pipeline.flow import Buffers, LoaderStats, to_device
 from foveal.sampler import Zoomed
@@ -25,6 +25,8 @@ class Joiner:
         buffers: Memory for batches; None where they carry graphs, or lie on another device.
     """
 
+    _samples: list[EncodedSample]
+
     def __init__(self, fields: Fields, capacity: int, buffers: Buffers | None) -> None:
         self._fields = fields
         self._images = Gather(capacity, buffers)
@@ -34,26 +36,19 @@ class Joiner:
         self._begin()
 
     def _begin(self) -> None:
-        self._samples: list[Encoded] = []
+        self._samples = []
         self._sizes: list[tuple[int, int]] = []
         self._views: list[Tensor] = []
         self._warped: list[dict[SpatialField, Any]] = []
 
-    def add(
-        self,
-        samples: Sequence[Encoded],
-        sizes: Sequence[tuple[int, int]],
-        views: Tensor | None,
-        zoomed: Zoomed,
-        labels: dict[SpatialField, Any],
-    ) -> None:
-        """Take a micro-batch: samples, heights and widths of their originals, what was zoomed, labels in its frame."""
+    def add(self, decoded: DecodedBatch, zoomed: Zoomed, labels: dict[SpatialField, Any]) -> None:
+        """Take a micro-batch, what was zoomed of it, and its labels in that frame. No image of it is kept."""
         self._images.add(zoomed.images)
         for name, gather in self._wanted.items():
             gather.add(getattr(zoomed, name))
-        self._samples += [replace(sample, located={}) for sample in samples]
-        self._sizes += sizes
-        self._views += [] if views is None else [views]
+        self._samples += [replace(sample, located={}) for sample in decoded.samples]
+        self._sizes += decoded.sizes
+        self._views += [] if decoded.views is None else [decoded.views]
         self._warped.append(labels)
 
     def take(self, stats: LoaderStats) -> Batch:
@@ -70,7 +65,7 @@ class Joiner:
         images = self._images.take()
         wanted = {name: gather.take() for name, gather in self._wanted.items()}
         samples = self._samples
-        own: dict[str, Callable[[], Any]] = {
+        own: dict[str, Any] = {
             "__key__": lambda: [sample.key for sample in samples],
             "__url__": lambda: [sample.url for sample in samples],
             "__index__": lambda: torch.tensor([sample.ordinal for sample in samples], dtype=torch.int64),

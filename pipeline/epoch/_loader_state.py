@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.epoch._position import Place
 from foveal.shards import Shards
 from foveal.shards.naming import identity_of
@@ -17,7 +18,7 @@ VERSION = 1
 _NUMBERS = ("version", "epoch", "position", "seed")
 
 
-def identity(shards: Shards, *, seed: int, shuffle: bool) -> dict[str, Any]:
+def identity(shards: Shards, options: LoaderOptions) -> dict[str, Any]:
     """Return what decides the order of every epoch, and so whose state a state is.
 
     Shards are told from others by their names without folders (and signatures), and how many samples each has: they may move to
@@ -26,7 +27,8 @@ def identity(shards: Shards, *, seed: int, shuffle: bool) -> dict[str, Any]:
     digest = hashlib.sha256()
     for url, count in zip(shards.urls, shards.counts.tolist(), strict=True):
         digest.update(f"{identity_of(url).rpartition('/')[2]}\0{count}\0".encode())
-    return {"seed": seed, "shuffle": shuffle, "samples": len(shards), "shards": digest.hexdigest()}
+    order = {"seed": options.seed, "shuffle": options.shuffle}
+    return {**order, "samples": len(shards), "shards": digest.hexdigest()}
 
 
 def make_state(place: Place, *, of: Mapping[str, Any]) -> dict[str, Any]:

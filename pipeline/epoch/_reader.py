@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from foveal.pipeline.decode import DecodeError, EncodedImage, PixelRule, peek
+from foveal.pipeline.decode import DecodeError, EncodedImage, peek
 from foveal.pipeline.epoch._budget import Budget
+from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.faults import BadSample, EpochBadSamples, FaultKind, TooManyBadSamplesError
 from foveal.pipeline.fields import Fields, Located, MemberError
-from foveal.shards import EpochOrder, Sample, SampleError
+from foveal.shards import EpochOrder, Sample, SampleError, Shards
 
 # A data set of which so many samples in a row are bad has nothing to stand in for them.
 _TRIES = 100
@@ -29,7 +30,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedSample:
     """A sample on its way to the decoder.
 
     Attributes:
@@ -63,44 +64,38 @@ class SampleReader:
     """Reads the samples of an epoch. Any number of threads may.
 
     Args:
-        read: Reads a sample by its number.
-        elsewhere: Finds a member of a sample, by its number and extensions, that stands apart from it in its tar.
+        shards: Where the samples are.
         order: Which sample comes at which position.
         fields: What of each sample is wanted.
         bad: Where bad samples are recorded, and what is done about them.
-        max_pixels: The most that an image may have, None for no limit.
-        rule: How samples of images become grey levels.
+        options: The loader's.
         by_whom: Decides who decodes an image, given its sample's number, and at which scale; None for DALI, at full scale.
         budget: What the images may take in memory, each and together.
-        seed: Which samples stand in for bad ones: equal seeds (epoch included), equal choices.
+        number: That of the order, by which samples are chosen, too, that stand in for bad ones.
     """
 
     def __init__(
         self,
-        read: Callable[[int], Sample],
-        elsewhere: Callable[[int, tuple[str, ...]], str | None],
+        shards: Shards,
         order: EpochOrder,
         fields: Fields,
         bad: EpochBadSamples,
+        options: LoaderOptions,
         *,
-        max_pixels: int | None,
-        rule: PixelRule,
         by_whom: Callable[[EncodedImage, int], EncodedImage] | None,
         budget: Budget,
-        seed: tuple[int, int],
+        number: int,
     ) -> None:
-        self._read = read
-        self._elsewhere = elsewhere
+        self._shards = shards
         self._order = order
         self._fields = fields
         self._bad = bad
-        self._max_pixels = max_pixels
-        self._rule = rule
+        self._options = options
         self._by_whom = by_whom
         self._budget = budget
-        self._seed = seed
+        self._seed = (options.seed, number)
 
-    def take(self, position: int, tries: int = 0) -> Encoded | None:
+    def take(self, position: int, tries: int = 0) -> EncodedSample | None:
         """Return the sample of a position, one that stands in for it, or None where it is left out.
 
         Raises:
@@ -110,7 +105,7 @@ class SampleReader:
         first: BadSample | None = None
         for attempt in range(tries, _TRIES + 1):
             tried = self._try(Place(position, attempt))
-            if isinstance(tried, Encoded):
+            if isinstance(tried, EncodedSample):
                 return tried
             if self._bad.on_bad == "drop":
                 return None
@@ -120,17 +115,19 @@ class SampleReader:
             "`foveal verify` on the shards; loader.bad_samples has all."
         )
 
-    def instead_of(self, encoded: Encoded, fault: DecodeError | MemberError) -> Encoded | None:
+    def instead_of(self, encoded: EncodedSample, fault: DecodeError | MemberError) -> EncodedSample | None:
         """The same for a place whose sample turned out bad later on."""
         self._record(encoded, fault)
         if self._bad.on_bad == "drop":
             return None
         return self.take(encoded.place.position, encoded.place.tries + 1)
 
-    def _try(self, place: Place) -> Encoded | BadSample:
+    def _try(self, place: Place) -> EncodedSample | BadSample:
         ordinal = self._ordinal(place)
         try:
-            sample = self._read(ordinal)  # a storage failure is not a bad sample; it raises
+            sample = self._shards.read(
+                ordinal, self._fields.members
+            )  # a storage failure is not a bad sample; it raises
         except SampleError as error:
             return self._record_unreadable(error)
         known = self._bad.known(sample.url, sample.key, sample.number_in_shard)
@@ -145,7 +142,7 @@ class SampleReader:
 
     def _explained(self, error: MemberError, sample: Sample, ordinal: int) -> MemberError:
         """Say of a member that is missing where it is, if it only does not stand beside its sample."""
-        elsewhere = self._elsewhere(ordinal, error.missing) if error.missing else None
+        elsewhere = self._shards.elsewhere(ordinal, error.missing) if error.missing else None
         if elsewhere is None:
             return error
         beside = ".".join([sample.key, *list(sample.members)[:1]])
@@ -166,24 +163,24 @@ class SampleReader:
         self._bad.add(bad)
         return bad
 
-    def _record(self, sample: Sample | Encoded, fault: DecodeError | MemberError) -> BadSample:
+    def _record(self, sample: Sample | EncodedSample, fault: DecodeError | MemberError) -> BadSample:
         field = self._fields.image_name if isinstance(fault, DecodeError) else fault.field
         bad = BadSample(sample.url, sample.key, str(fault), fault.kind, field, sample.number_in_shard)
         self._bad.add(bad)
         return bad
 
-    def _encoded(self, sample: Sample, place: Place, ordinal: int) -> Encoded:
+    def _encoded(self, sample: Sample, place: Place, ordinal: int) -> EncodedSample:
         file = self._fields.encoded_image(sample.members)
-        image = peek(file, max_pixels=self._max_pixels, rule=self._rule)
+        image = peek(file, max_pixels=self._options.max_pixels, rule=self._options.rule)
         if self._by_whom is not None:
             image = self._by_whom(image, ordinal)
         self._budget.check(image)
-        return Encoded(
+        return EncodedSample(
             sample.key,
             sample.url,
             image,
             self._fields.labels(sample.members),
-            self._fields.located(sample.members, max_pixels=self._max_pixels),
+            self._fields.located(sample.members, max_pixels=self._options.max_pixels),
             sample.members if self._fields.members is None else None,
             sum(map(len, sample.members.values())),
             valid=place.tries == 0 and place.position < len(self._order),

@@ -18,8 +18,8 @@ from torch import Tensor
 from foveal.pipeline.decode import DecodeError, Decoder, Decoding
 from foveal.pipeline.epoch._budget import Budget, share_of
 from foveal.pipeline.epoch._join import Batch, Joiner
-from foveal.pipeline.epoch._micro_batch import AHEAD
-from foveal.pipeline.epoch._reader import Encoded
+from foveal.pipeline.epoch._micro_batch import AHEAD, DecodedBatch, MicroBatch
+from foveal.pipeline.epoch._reader import EncodedSample
 from foveal.pipeline.epoch._zoom_copies import Copies
 from foveal.pipeline.fields import Fields, MemberError, first_misfit, warp_labels
 from foveal.pipeline.flow import Background, LoaderStats, Streams, in_threads, to_device
@@ -29,36 +29,15 @@ T = TypeVar("T")
 Stage = Generator[T] | Background[T]  # what a stage is fed by, and closes when it ends
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A micro-batch at full resolution: what a zoom is given to see.
-
-    Attributes:
-        samples: What the images belong to.
-        copies: The images, upright, perhaps smaller than the originals.
-        sizes: Height and width of the originals in pixels.
-        views: Which view of each to zoom, None for whole images.
-        lowres: Copies to look at, None where the zoom wants none.
-        share: Bytes that the images take of the budget, to be given back with them.
-    """
-
-    samples: list[Encoded]
-    copies: Copies
-    sizes: list[tuple[int, int]]
-    views: Tensor | None
-    lowres: Tensor | None
-    share: int
-
-
 def read_micro_batches(
     batches: Sequence[Sequence[int]],
-    take: Callable[[int], Encoded | None],
+    take: Callable[[int], EncodedSample | None],
     size: int,
     stats: LoaderStats,
     *,
     most_pixels: float = math.inf,
     at_once: int = 1,
-) -> Generator[tuple[list[Encoded], bool]]:
+) -> Generator[MicroBatch]:
     """Read the samples of each batch, at most ``size`` at a time.
 
     Args:
@@ -70,38 +49,38 @@ def read_micro_batches(
         at_once: How many to read side by side, each in a thread, for storage that makes one wait.
 
     Yields:
-        A micro-batch (empty only where there is nothing to deliver), and whether it is the last of its batch.
+        At least one micro-batch of each batch.
     """
     taken = in_threads(take, itertools.chain.from_iterable(batches), at_once)
     with closing(taken):
         for batch in batches:
-            part: list[Encoded] = []
+            part: list[EncodedSample] = []
             for _ in batch:
                 with stats.timed("read"):
                     sample = next(taken)
                 if sample is None:
                     continue
                 if part and (len(part) == size or _pixels([*part, sample]) > most_pixels):
-                    yield part, False
+                    yield MicroBatch(part, ends_batch=False)
                     part = []
                 part.append(sample)
-            yield part, True
+            yield MicroBatch(part, ends_batch=True)
 
 
-def _pixels(samples: list[Encoded]) -> int:
+def _pixels(samples: list[EncodedSample]) -> int:
     return sum(sample.image.decoded_pixels for sample in samples)
 
 
 def decode_micro_batches(
-    micro_batches: Stage[tuple[list[Encoded], bool]],
+    micro_batches: Stage[MicroBatch],
     decoder: Decoder,
-    instead_of: Callable[[Encoded, DecodeError | MemberError], Encoded | None],
+    instead_of: Callable[[EncodedSample, DecodeError | MemberError], EncodedSample | None],
     needs: ZoomNeeds,
     stats: LoaderStats,
     *,
     budget: Budget,
     view: Callable[[int, tuple[int, int]], Tensor] | None = None,
-) -> Generator[tuple[Decoded, bool]]:
+) -> Generator[DecodedBatch]:
     """Decode each micro-batch while the one before it is looked at and handed on.
 
     Each takes its share of the budget before it is decoded; who releases the images gives it back.
@@ -118,9 +97,9 @@ def decode_micro_batches(
     ahead: deque[_InFlight] = deque()
     with decoder, closing(micro_batches):
 
-        def finish(flight: _InFlight) -> tuple[Decoded, bool]:
+        def finish(flight: _InFlight) -> DecodedBatch:
             with stats.timed("decode"):
-                samples, images = _settle(flight.samples, flight.decoding, decoder, instead_of, stats)
+                samples, images = _settle(flight.read.samples, flight.decoding, decoder, instead_of, stats)
             with stats.timed("lowres"):
                 sizes = [
                     sample.image.original_size(image) for sample, image in zip(samples, images, strict=True)
@@ -129,18 +108,18 @@ def decode_micro_batches(
                 encoded = [sample.image for sample in samples]
                 copies = Copies(encoded, images, views, takes_views=needs.takes_views)
                 small = _look(copies, needs.lowres_size, decoder.device)
-            return Decoded(samples, copies, sizes, views, small, flight.share), flight.ends_batch
+            return DecodedBatch(samples, flight.read.ends_batch, copies, sizes, views, small, flight.share)
 
         fault: list[Exception] = []
         try:
-            for samples, ends_batch in _until_fault(micro_batches, fault):
-                share = share_of(sample.image for sample in samples)
+            for read in _until_fault(micro_batches, fault):
+                encoded = [sample.image for sample in read.samples]
+                share = share_of(encoded)
                 while ahead and not budget.has_room(share):
                     yield finish(ahead.popleft())
                 budget.take(share)
                 with stats.timed("decode"):
-                    decoding = decoder.start([sample.image for sample in samples])
-                    ahead.append(_InFlight(samples, ends_batch, decoding, share))
+                    ahead.append(_InFlight(read, decoder.start(encoded), share))
                 if len(ahead) > AHEAD:
                     yield finish(ahead.popleft())
             while ahead:
@@ -153,7 +132,7 @@ def decode_micro_batches(
 
 
 def zoom_batches(
-    micro_batches: Stage[tuple[Decoded, bool]],
+    micro_batches: Stage[DecodedBatch],
     zoom: Callable[..., Zoomed],
     fields: Fields,
     joiner: Joiner,
@@ -176,15 +155,15 @@ def zoom_batches(
         train: Whether the batch shall carry the graph that leads to the zoom's parameters.
     """
     with closing(micro_batches):
-        for decoded, ends_batch in micro_batches:
+        for decoded in micro_batches:
             with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
                 zoomed = decoded.copies.zoom(
                     zoom, decoded.lowres, boxes=_boxes(decoded, fields), maps=_maps(decoded, fields)
                 )
                 located = [sample.located for sample in decoded.samples]
                 labels = warp_labels(fields.spatial, located, zoomed.grid, decoded.sizes, views=decoded.views)
-                joiner.add(decoded.samples, decoded.sizes, decoded.views, zoomed, labels)
-            share = decoded.share
+                joiner.add(decoded, zoomed, labels)
+            share, ends_batch = decoded.share, decoded.ends_batch
             if streams is not None:
                 streams.reuse_after_here()
             del decoded, located, zoomed, labels  # the full-resolution images and masks end here
@@ -205,21 +184,20 @@ def _until_fault(items: Iterable[T], fault: list[Exception]) -> Generator[T]:
 class _InFlight:
     """A micro-batch that is being decoded."""
 
-    samples: list[Encoded]
-    ends_batch: bool
+    read: MicroBatch
     decoding: Decoding
     share: int
 
 
 def _settle(
-    samples: list[Encoded],
+    samples: list[EncodedSample],
     decoding: Decoding,
     decoder: Decoder,
-    instead_of: Callable[[Encoded, DecodeError | MemberError], Encoded | None],
+    instead_of: Callable[[EncodedSample, DecodeError | MemberError], EncodedSample | None],
     stats: LoaderStats,
-) -> tuple[list[Encoded], list[Tensor]]:
+) -> tuple[list[EncodedSample], list[Tensor]]:
     """Wait for the pixels; what cannot be decoded makes room for what can, or for nothing."""
-    good: list[tuple[Encoded, Tensor]] = []
+    good: list[tuple[EncodedSample, Tensor]] = []
     for sample, image in zip(samples, decoding.result(), strict=True):
         if (fault := _fault(sample, image)) is None:
             good.append((sample, cast("Tensor", image)))
@@ -232,7 +210,7 @@ def _settle(
 
 
 def _views(
-    samples: list[Encoded],
+    samples: list[EncodedSample],
     sizes: list[tuple[int, int]],
     view: Callable[[int, tuple[int, int]], Tensor] | None,
     device: torch.device,
@@ -243,13 +221,13 @@ def _views(
     return to_device(torch.stack(views), device) if views else torch.empty(0, 2, 3, device=device)
 
 
-def _fault(sample: Encoded, image: Tensor | DecodeError) -> DecodeError | MemberError | None:
+def _fault(sample: EncodedSample, image: Tensor | DecodeError) -> DecodeError | MemberError | None:
     if isinstance(image, DecodeError):
         return image
     return first_misfit(sample.located, sample.image.original_size(image))
 
 
-def _boxes(decoded: Decoded, fields: Fields) -> list[Tensor] | None:
+def _boxes(decoded: DecodedBatch, fields: Fields) -> list[Tensor] | None:
     """Return the boxes that a zoom is told, as fractions of the originals; None where it asks for none."""
     if fields.guide is None:
         return None
@@ -259,7 +237,7 @@ def _boxes(decoded: Decoded, fields: Fields) -> list[Tensor] | None:
     return [each.clamp(-1, 2) for each in fractions]
 
 
-def _maps(decoded: Decoded, fields: Fields) -> list[Tensor] | None:
+def _maps(decoded: DecodedBatch, fields: Fields) -> list[Tensor] | None:
     """Return the maps that a zoom is told, whose cells tile the originals; None where it asks for none."""
     guide = fields.map_guide
     if guide is None:

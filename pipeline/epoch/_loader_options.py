@@ -1,0 +1,30 @@
+"""The settings of a loader on which its epochs depend."""
+
+from dataclasses import dataclass
+
+from foveal.pipeline.decode import DecodeMode, PixelRule
+from foveal.pipeline.epoch._augment import Augment
+from foveal.pipeline.epoch._plan import LastBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoaderOptions:
+    """Arguments of :class:`ZoomLoader`, by their names there. ``memory_budget`` is in bytes, and ``rule`` stands for four."""
+
+    batch_size: int
+    last_batch: LastBatch
+    shuffle: bool
+    seed: int
+    num_threads: int | None
+    prefetch_factor: int
+    max_pixels: int | None
+    decode: DecodeMode
+    memory_budget: int | None
+    augment: Augment | None
+    rule: PixelRule
+
+    def __post_init__(self) -> None:
+        for name in ("num_threads", "prefetch_factor", "max_pixels"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value!r}.")
