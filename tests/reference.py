@@ -234,28 +234,27 @@ def supersampled(image, grid, points=16):
 
 
 def footprint_mean(image, grid):
-    """What anti-aliased sampling is defined as, a cell at a time: (c, H, W), and its derivatives by x and y: (2, c, H, W)."""
+    """What anti-aliased sampling is defined as, a source pixel at a time: (c, H, W)."""
     height, width, channels = image.shape
+    rows, cols = grid.shape[:2]
     step = np.stack([_step(grid, 1), _step(grid, 0)], axis=-1) * [[width / 2], [height / 2]]
     step[np.abs(step) > [[2 * width], [2 * height]]] = (
         0  # of a grid torn apart, which says nothing of a footprint
     )
-    mean, slope = np.zeros((channels, *grid.shape[:2])), np.zeros((2, channels, *grid.shape[:2]))
-    for i, j in np.ndindex(*grid.shape[:2]):
+    widest = 16 * np.array([[width / cols, width / rows], [height / cols, height / rows]])
+    step = np.clip(step, -widest, widest)
+    mean = np.zeros((channels, rows, cols))
+    for i, j in np.ndindex(rows, cols):
         values, vectors = np.linalg.eigh(step[i, j] @ step[i, j].T)
         (xx, xy), (_, yy) = vectors @ np.diag(np.maximum(values, 1)) @ vectors.T
         down, lean = np.sqrt(yy), xy / yy
         across = np.sqrt(xx - xy**2 / yy)
         x, y = (grid[i, j] + 1) * [width / 2, height / 2]
-        for row, inside, change in _lattice(y, down, 1):
-            source = image[np.clip(int(row), 0, height - 1)].astype(np.float64)
-            for column, part, part_change in _lattice(x + lean * (row - y), across, 2):
-                pair = np.clip(np.floor([column - 0.25, column + 0.25]).astype(int), 0, width - 1)
-                cell = source[pair].mean(axis=0)
-                mean[:, i, j] += inside * part * cell
-                slope[0, :, i, j] += inside * part_change * cell * width / 2
-                slope[1, :, i, j] += (change * part - lean * inside * part_change) * cell * height / 2
-    return mean, slope
+        for row, part in _under(y, down):
+            source = image[np.clip(row, 0, height - 1)].astype(np.float64)
+            for column, share in _under(x + lean * (row + 0.5 - y), across):
+                mean[:, i, j] += part * share * source[np.clip(column, 0, width - 1)] / (across * down)
+    return mean
 
 
 def area_mean(image, size):
@@ -296,20 +295,10 @@ def _overlap(pixels, cells):
     return np.clip(inside, 0, None) * cells / pixels
 
 
-def _lattice(place, length, most_pixels):
-    """Cells under [place - length / 2, place + length / 2): the middle of their pixels, share, and the share's derivative."""
-    stride = 1 + int(length / 5.9)
-    pixels = min(stride, most_pixels)
-    shift = (stride - pixels) // 2 + pixels / 2 - stride / 2
-    low, high = place - shift - length / 2, place - shift + length / 2
-    first, last = int(np.floor(low / stride)), int(np.floor(high / stride))
-    for cell in range(first, last + 1):
-        inside = min(high, (cell + 1) * stride) - max(low, cell * stride)
-        yield (
-            (cell + 0.5) * stride + shift,
-            inside / length,
-            (int(cell == last) - int(cell == first)) / length,
-        )
+def _under(middle, length):
+    """Pixels under an interval, and how much of each is inside."""
+    first, last = middle - length / 2, middle + length / 2
+    return [(k, min(last, k + 1) - max(first, k)) for k in range(int(np.floor(first)), int(np.ceil(last)))]
 
 
 def _step(grid, axis):

@@ -1,4 +1,4 @@
-"""The part of the source that one output pixel stands for, and the lattice of source pixels that it is read on.
+"""The part of the source that one output pixel stands for.
 
 A grid maps the output's plane to the source's. Near one output pixel that map is affine, and the pixel's square becomes
 a parallelogram spanned by the steps to its neighbours, a and b. Its second moments are those of C = a a^T + b b^T.
@@ -6,24 +6,27 @@ The footprint is the box, sheared along the rows, with just these moments and th
 row crosses it in one run. Where the grid magnifies, C's eigenvalues are raised to 1: the box is then one source pixel,
 and its average over the image of little squares is what bilinear interpolation gives.
 
-A footprint is cut by a lattice that lies fixed in the source: cells of ``stride`` rows and columns, of which at most
-``MOST_CELLS`` fit into it, each known by one of its rows and by the mean of its two middle columns. What is averaged
-is the image that is constant on each cell, exactly; hence the average is continuous in the footprint's place.
+Every source pixel counts by the part of it that is inside: a row by the part of its height, and within a row a pixel by
+the part of its width. So the average is continuous in all five numbers of a footprint, and no pattern of the source,
+however fine, is missed. Its derivative by them is known wherever no edge of the box lies on an edge between pixels.
 """
 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-MOST_CELLS = (
-    5.9  # of a footprint, along either axis; not whole, so that no common ratio of sizes falls on a threshold
-)
-READ_CELLS = 7  # a footprint that begins within a cell reaches into no more
-_FAR = 4  # images away: beyond, whatever is read is the border
-_LONGEST_STEP = 2  # images long: what is longer, or NaN, says nothing about a footprint
-_TINY = 1e-12
+FAR = 4
+"""Images away: beyond, whatever is read is the border."""
+
+TORN = 2
+"""Images long: a step that is longer, or NaN, says nothing about a footprint."""
+
+WIDEST = 16
+"""Uniform steps: a longer step counts as one of this length, or a torn grid would read the whole image for each pixel."""
+
+_TINY = 1e-6
 
 
 class Footprint(NamedTuple):
@@ -38,38 +41,36 @@ class Footprint(NamedTuple):
     """By how much a run lies further right than that of the row above."""
 
 
-class Cells(NamedTuple):
-    """One axis of the lattice under each footprint."""
-
-    stride: Float[Tensor, "batch height width"]
-    shift: Float[Tensor, "batch height width"]
-    """From the middle of a cell to the middle of the pixels that it is known by."""
-    first: Int[Tensor, "batch height width"]
-    """Within a cell, the first of these pixels."""
-
-
 def footprints(grid: Float[Tensor, "batch height width 2"], size: tuple[int, int]) -> Footprint:
-    """Return each output pixel's footprint in a source of ``size`` (height, width), by the grid's finite differences."""
+    """Return each output pixel's footprint in a source of ``size`` (height, width); autograd knows the way back to the grid."""
     height, width = size
     a_x, a_y = _step(grid, 2, 0, width), _step(grid, 2, 1, height)
     b_x, b_y = _step(grid, 1, 0, width), _step(grid, 1, 1, height)
-    c_xx, c_yy, c_xy = a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y
+    across, down, lean = _box(a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y)
+    return Footprint(_position(grid[..., 0], width), _position(grid[..., 1], height), across, down, lean)
+
+
+def _box(
+    c_xx: Float[Tensor, "batch height width"],
+    c_yy: Float[Tensor, "batch height width"],
+    c_xy: Float[Tensor, "batch height width"],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return across, down and lean of the box of these second moments, none of which is below those of a pixel."""
     half, middle = (c_xx - c_yy) * 0.5, (c_xx + c_yy) * 0.5
-    radius = (half * half + c_xy * c_xy).sqrt()
+    radius = _root(half * half + c_xy * c_xy)
     large, small = (middle + radius).clamp(min=1), (middle - radius).clamp(min=1)
-    kept = (large - small) * 0.5 / radius.clamp(min=_TINY)
+    # Of what lies off the diagonal, all is kept where both eigenvalues are, and nothing where both are raised.
+    partly = (large - small) * 0.5 / radius.clamp(min=_TINY)
+    kept = torch.where(middle - radius > 1, 1, torch.where(middle + radius > 1, partly, 0))
     c_yy, c_xy = (large + small) * 0.5 - kept * half, kept * c_xy
     down = c_yy.sqrt()
-    x, y = _position(grid[..., 0], width), _position(grid[..., 1], height)
-    return Footprint(x, y, (large * small).sqrt() / down, down, c_xy / c_yy)
+    return (large * small).sqrt() / down, down, c_xy / c_yy
 
 
-def cells(length: Float[Tensor, "batch height width"], most_pixels: int) -> Cells:
-    """Choose the stride for footprints of this length; a cell is known by ``most_pixels`` of its pixels, if it has them."""
-    stride = 1 + (length * (1 / MOST_CELLS)).floor()
-    pixels = stride.clamp(max=most_pixels)
-    first = ((stride - pixels) * 0.5).floor()
-    return Cells(stride, first + pixels * 0.5 - stride * 0.5, first.long())
+def _root(square: Float[Tensor, "batch height width"]) -> Float[Tensor, "batch height width"]:
+    """The square root, whose derivative at zero is zero: there both eigenvalues are the same."""
+    none: Bool[Tensor, "batch height width"] = square == 0
+    return torch.where(none, 0, torch.where(none, 1, square).sqrt())
 
 
 def _step(
@@ -84,12 +85,13 @@ def _step(
     share = torch.full((count,), 0.5, dtype=grid.dtype, device=grid.device)
     share[0] = share[-1] = 1
     step = (ahead - behind) * (share if dim == 2 else share[:, None]) * (length * 0.5)
-    return torch.where(step.abs() <= _LONGEST_STEP * length, step, 0)
+    widest = WIDEST * length / count
+    return torch.where(step.abs() <= TORN * length, step, 0).clamp(-widest, widest)
 
 
 def _position(
     coordinate: Float[Tensor, "batch height width"], length: int
 ) -> Float[Tensor, "batch height width"]:
     position = (coordinate + 1) * (length * 0.5)
-    lowest = -_FAR * length
-    return torch.where(position > lowest, position, lowest).clamp(max=_FAR * length)  # NaN goes to pixel 0
+    lowest = -FAR * length
+    return torch.where(position > lowest, position, lowest).clamp(max=FAR * length)  # NaN goes to pixel 0

@@ -19,11 +19,11 @@ def lowres(
 ) -> Float[Tensor, "batch channel height width"]:
     """Return small copies of the images, or of views of them, averaged, all of one size; the aspect ratio is not kept.
 
-    What is computed: bilinear interpolation with anti-aliasing (a triangle filter as wide as the reduction asks for).
-    For uint8 images that are at least four times the size along both axes, on the CPU and on CUDA with Triton, the mean over a box:
-    cell (i, j) of (h, w) averages the whole pixels of rows [i*H//h, (i+1)*H//h) and columns [j*W//w, (j+1)*W//w), of
-    the rows at most eight, evenly spaced. On photographs the two differ by less than 0.02 on average. Views are
-    sampled anti-aliased (:func:`sample`); that of the whole image differs by as little from the copy without a view.
+    For uint8 images the mean over a box: cell (i, j) of (h, w) averages rows [i*H/h, (i+1)*H/h) and columns
+    [j*W/w, (j+1)*W/w), each pixel by the part of it that is inside. For floating-point images bilinear interpolation with
+    anti-aliasing (a triangle filter as wide as the reduction asks for). On photographs the two differ by less than 0.02 on
+    average. Views are sampled anti-aliased (:func:`sample`); that of the whole image differs by as little from the copy
+    without a view.
 
     Args:
         images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from foveal.sampler.frames import Images, as_ragged, check_images, count, is_dense_float
-from foveal.sampler.kernels.plain import antialias_dense
+from foveal.sampler.sampling._dense_op import sample_dense_op
 from foveal.sampler.sampling._pixel_format import PixelFormat, pixel_format
 from foveal.sampler.sampling._sample_op import sample_op, sample_with_slope_op
 
@@ -71,7 +71,7 @@ def sample_as(
     _check_grid(grid, images)
     if is_dense_float(images):
         dense = images.to(grid.dtype)  # type: ignore[union-attr]
-        return form.written(antialias_dense(dense, grid) if antialias else _read_points(dense, grid))
+        return form.written(sample_dense_op(dense, grid) if antialias else _read_points(dense, grid))
     with_slope = torch.is_grad_enabled() and grid.requires_grad
     scale, shift = form.scale_and_shift(3)
     arguments = (

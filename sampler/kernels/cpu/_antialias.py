@@ -1,267 +1,300 @@
-"""The CPU kernel of anti-aliased `sample`; ``kernels/_footprint.py`` says what it computes, ``plain/_antialias.py`` spells it out.
+"""The CPU kernel of anti-aliased `sample` for any grid; ``kernels/_footprint.py`` says what it computes.
 
-An output row goes through in steps that each run over its whole width, so that the compiler makes vector instructions
-of them: the footprints, the lattice under them, and then, for the first source row of every footprint, for the second,
-and so on, where in it to read and with which weights. Reading itself is one vector to a cell (``_add_run.py``). While
-a source row is read, that of the output row to come is asked for, two cache lines to a footprint: asked for all at
-once, they would queue.
+An output row goes through in steps that each run over its whole width. First come the footprints; then, for a few source
+rows of every footprint at a time, where in them to begin and which part of the outermost pixels counts (``_aim``); then the
+pixels themselves, ten to a vector (``_vectors.py``). All pixels of a run but the outermost count in full, so they are
+summed as the integers that they are. The first and the last source row of each footprint count in part, and go first.
 """
 
 # ruff: noqa: PLR0917 - compiled functions take arrays by place
 # no_type_check keeps typing tools off functions that the compiler reads: numba has its own types.
-import math
 from typing import no_type_check
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.sampler.kernels._footprint import MOST_CELLS, READ_CELLS
-from foveal.sampler.kernels.cpu._add_run import add_run, add_run_and_edges
 from foveal.sampler.kernels.cpu._compiled import compiled
+from foveal.sampler.kernels.cpu._find import find
 from foveal.sampler.kernels.cpu._points import put_row
-from foveal.sampler.kernels.cpu._prefetch import prefetch
+from foveal.sampler.kernels.cpu._vectors import (
+    TEN,
+    ask_for,
+    get,
+    minus,
+    no_colour,
+    no_lanes,
+    one_pixel,
+    plus,
+    plus_times,
+    put,
+    sum_of_ten,
+    ten_pixels,
+)
 
 Pixels = NDArray[np.uint8]
 Reals = NDArray[np.floating]
 Counts = NDArray[np.int32]
-Offsets = NDArray[np.int64]
 Size = tuple[int, int]
 Band = tuple[int, int]  # rows of the output, [first, last)
 
-# Rows of `foot`: across, down, lean, x, y of `Footprint`; then room for a step between neighbours.
-# Rows of `lattice`: first source row, stride of rows, stride of columns, a column to ask for, how many source rows.
-# Rows of `span`, in cells: top and bottom from the first row's cell on; left in the first source row; by how much it
-# moves from each to the next; length.
-# Rows of `share`: of a source row, and of its change; of the first cell, what lies before the footprint; of the last, inside.
-# Rows of `place`: the source row, the first column to read, the last cell inside.
+_ROWS = 8  # source rows between a look at where they begin and their reading
+_MOST = 25  # vectors that `sum_of_ten` takes a sum of
+_BEYOND = 64  # bytes that may be read behind a run
+_LARGE = 1 << 22  # bytes of an image that no cache near a processor holds
+_AHEAD = 8  # footprints between asking for a source row and reading it
+# Colours of `sums`: of the footprint; of its right less its left edge; of both; of the former, by the source row's
+# number; of the first row; of the last.
+TOTAL, MOVED, WIDENED, TURNED, FIRST, LAST = range(6)
+# Rows of `box`: which part of the first and of the last source row counts; where the first begins.
+# Rows of `lies`: first source row, number of the last, vectors to a run.
+# Rows of `run`: first pixel, number of the last, for source rows; of `part`: less of the first pixel, of the last one.
 
 
 @compiled
 @no_type_check
 def antialias_into(
-    image: Pixels, grid: Reals, pixels: Reals, slope: Reals, tone: Reals, channels_last: bool, rows: Band
+    image: Pixels,
+    tail: Pixels,
+    grid: Reals,
+    pixels: Reals,
+    slope: Reals,
+    tone: Reals,
+    channels_last: bool,
+    rows: Band,
 ) -> None:
     """Write some rows of ``pixels``, (3, H, W) or (H, W, 3), flat, from ``image`` (h, w, 3), contiguous, at ``grid`` (H, W, 2).
 
-    ``slope`` (2, 3, H, W), unless it is empty: the derivative of each pixel by its grid point's x, and by its y.
-    ``tone`` (2, 3): what each channel is multiplied by, and what is then added.
+    ``tail``: the end of the image, by `end_of`. ``slope`` (5, 3, H, W), unless it is empty: the derivative of each pixel by
+    the five numbers of its footprint. ``tone`` (2, 3): what each channel is multiplied by, and what is then added.
     """
-    (first, last), width = rows, grid.shape[1]
-    size, source = (image.shape[0], image.shape[1]), image.reshape(image.size)
-    foot, lattice = np.empty((2, 7, width), grid.dtype), np.zeros((2, 5, width), np.int32)
-    span, share = np.empty((2, 5, width), grid.dtype), np.empty((4, width), grid.dtype)
-    place, starts = np.empty((3, width), np.int32), np.empty((width,), np.int64)
-    sums, border = np.empty((3, width, 8), grid.dtype), np.zeros(6 * READ_CELLS + 2, np.uint8)
-    values, most, edges = np.empty((3, width), grid.dtype), 0, slope.size > 0
-    for ahead in range(first, last + 1):
-        if ahead < last:
-            _find(grid, ahead, size, foot[ahead % 2])
-            to_come = _lay_rows(foot[ahead % 2], lattice[ahead % 2], span[ahead % 2])
-            _lay_columns(size[1], foot[ahead % 2], lattice[ahead % 2], span[ahead % 2])
+    (first, last), width, size = rows, grid.shape[1], (image.shape[0], image.shape[1])
+    steps, foot = np.empty((8, width), grid.dtype), np.empty((5, width), grid.dtype)
+    box, lies = np.empty((3, width), grid.dtype), np.empty((3, width), np.int32)
+    run, part = np.empty((_ROWS, 2, width), np.int32), np.empty((_ROWS, 2, width), grid.dtype)
+    number, sums = np.empty(width, np.int32), np.zeros(6 * 4 * width, grid.dtype)
+    values = np.empty((3, width), grid.dtype)
+    for i in range(first, last):
+        find(grid, i, size, steps, foot)
+        most = _lay(size[1], foot, box, lies)
+        number[:] = 0
+        _aim(number, size, foot, box, lies, run[0], part[0])
+        _aim(lies[1], size, foot, box, lies, run[1], part[1])
+        if slope.size:
+            _read_ends(image, tail, box, lies, run, part, sums, sums)
         else:
-            to_come = 0
-            lattice[ahead % 2, 4] = 0  # nothing to ask for
-        rounds, most = max(most, to_come), to_come
-        if ahead == first:
-            continue
-        now = (ahead - 1) % 2
-        sums[: 3 if edges else 1] = 0
-        for k in range(rounds):
-            _aim(k, size, lattice[now], span[now], share, place, starts)
-            _read(
-                source, k, size, lattice[now], lattice[ahead % 2], place, starts, share, sums, border, edges
-            )
-        _average(
-            sums,
-            size,
-            foot[now],
-            lattice[now],
-            tone,
-            values,
-            slope[:, :, ahead - 1] if slope.size else slope[:, :, 0:0, 0],
-        )
-        put_row(values, tone, pixels, ahead - 1, grid.shape[0], channels_last)
+            _read_ends(image, tail, box, lies, run, part, sums, None)
+        for begin in range(1, most, _ROWS):
+            count = min(_ROWS, most - begin)
+            for k in range(count):
+                number[:] = begin + k
+                _aim(number, size, foot, box, lies, run[k], part[k])
+            if slope.size:
+                _read_between(image, tail, begin, count, lies, run, part, sums, sums)
+            else:
+                _read_between(image, tail, begin, count, lies, run, part, sums, None)
+        _average(sums, foot, values)
+        if slope.size:
+            _differentiate(sums, foot, lies, tone, i, slope)
+        put_row(values, tone, pixels, i, grid.shape[0], channels_last)
+
+
+def end_of(image: Pixels) -> Pixels:
+    """Copy the end of an image to where one may read on behind it."""
+    width = image.shape[1]
+    source = image.reshape(-1)[-6 * width - 2 * _BEYOND :]
+    return np.concatenate([source, np.zeros(3 * width + 2 * _BEYOND, np.uint8)])
 
 
 @compiled
 @no_type_check
-def _find(grid: Reals, i: int, size: Size, foot: Reals) -> None:
-    """Work out the footprints of an output row, as `footprints` does, operation by operation."""
+def _lay(width: int, foot: Reals, box: Reals, lies: Counts) -> int:
+    """Find the source rows of each footprint, and where it begins in the first; return the largest number of a last row."""
     real = foot.dtype.type
-    zero, half, one, tiny = real(0), real(0.5), real(1), real(1e-12)
-    x_scale, y_scale = real(size[1]) * half, real(size[0]) * half
-    x_most, y_most = real(2 * size[1]), real(2 * size[0])
-    x_far, y_far = real(4 * size[1]), real(4 * size[0])
-    height, width = grid.shape[0], grid.shape[1]
-    points, above, below = grid[i], grid[max(i - 1, 0)], grid[min(i + 1, height - 1)]
-    share = half if 0 < i < height - 1 else one
-    for j in range(width):
-        foot[0, j] = (below[j, 0] - above[j, 0]) * share * x_scale
-        foot[1, j] = (below[j, 1] - above[j, 1]) * share * y_scale
-        foot[3, j] = (points[j, 0] + one) * x_scale
-        foot[4, j] = (points[j, 1] + one) * y_scale
-    for j in range(width):
-        left, right = max(j - 1, 0), min(j + 1, width - 1)
-        share = half if 0 < j < width - 1 else one
-        foot[5, j] = (points[right, 0] - points[left, 0]) * share * x_scale
-        foot[6, j] = (points[right, 1] - points[left, 1]) * share * y_scale
-    if height == 1:
-        foot[0], foot[1] = zero, real(size[0])
-    if width == 1:
-        foot[5], foot[6] = real(size[1]), zero
-    for j in range(width):
-        b_x = foot[0, j] if abs(foot[0, j]) <= x_most else zero
-        b_y = foot[1, j] if abs(foot[1, j]) <= y_most else zero
-        a_x = foot[5, j] if abs(foot[5, j]) <= x_most else zero
-        a_y = foot[6, j] if abs(foot[6, j]) <= y_most else zero
-        c_xx, c_yy, c_xy = a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y
-        tilt, middle = (c_xx - c_yy) * half, (c_xx + c_yy) * half
-        radius = math.sqrt(tilt * tilt + c_xy * c_xy)
-        large = max(one, middle + radius)
-        small = max(one, middle - radius)
-        kept = (large - small) * half / max(tiny, radius)
-        c_yy, c_xy = (large + small) * half - kept * tilt, kept * c_xy
-        foot[1, j] = math.sqrt(c_yy)
-        foot[0, j] = math.sqrt(large * small) / foot[1, j]
-        foot[2, j] = c_xy / c_yy
-        x = max(-x_far, foot[3, j])  # NaN goes to pixel 0
-        y = max(-y_far, foot[4, j])
-        foot[3, j] = min(x_far, x)
-        foot[4, j] = min(y_far, y)
-
-
-@compiled
-@no_type_check
-def _lay_rows(foot: Reals, lattice: Counts, span: Reals) -> int:
-    """Choose the source rows that each footprint of an output row is read in; return how many they are at most."""
-    real = foot.dtype.type
-    half, share, most = real(0.5), real(1 / MOST_CELLS), np.int32(0)
+    half, one, most = real(0.5), real(1), np.int32(0)
     for j in range(foot.shape[1]):
-        stride = 1 + np.int32(foot[1, j] * share)
-        known_by = (stride - 1) >> 1
-        shift = real(known_by) + half - real(stride) * half
-        long = foot[1, j] / real(stride)
-        top = (foot[4, j] - shift) / real(stride) - long * half
-        cell = np.int32(top)
-        cell -= 1 if top < real(cell) else 0
-        span[0, j], span[1, j] = top - real(cell), top - real(cell) + long
-        lattice[0, j], lattice[1, j] = cell * stride + known_by, stride
-        lattice[4, j] = 1 + np.int32(span[1, j])
+        across, down, lean = foot[2, j], foot[3, j], foot[4, j]
+        top = foot[1, j] - down * half
+        row = np.int32(top)
+        row -= 1 if top < real(row) else 0
+        above = top - real(row)
+        end = np.int32(above + down)
+        box[0, j], box[1, j] = one - above, above + down - real(end)
+        box[2, j] = foot[0, j] - across * half + lean * (real(row) + half - foot[1, j])
+        lies[0, j], lies[1, j] = row, end
+        lies[2, j] = 1 + np.int32(min(across + one, real(width)) * real(1 / TEN))
     for j in range(foot.shape[1]):
-        most = max(most, lattice[4, j])
+        most = max(most, lies[1, j])
     return most
 
 
 @compiled
 @no_type_check
-def _lay_columns(width: int, foot: Reals, lattice: Counts, span: Reals) -> None:
-    """Choose the source columns, and where a footprint begins in its first source row."""
+def _aim(number: Counts, size: Size, foot: Reals, box: Reals, lies: Counts, run: Counts, part: Reals) -> None:
+    """Find where each footprint's source row of this ``number`` begins and ends: ``run`` (2, W) and ``part`` (2, W).
+
+    Beyond the image's border the border pixel counts, as often as it takes.
+    """
     real = foot.dtype.type
-    half, share, last = real(0.5), real(1 / MOST_CELLS), real(width - 1)
-    for j in range(foot.shape[1]):
-        stride = 1 + np.int32(foot[0, j] * share)
-        pixels = 2 if stride > 1 else 1
-        shift = real((stride - pixels) >> 1) + real(pixels) * half - real(stride) * half
-        long = foot[0, j] / real(stride)
-        x = foot[3, j]
-        middle = x - shift + foot[2, j] * (real(lattice[0, j]) + half - foot[4, j])
-        span[2, j] = middle / real(stride) - long * half
-        span[3, j] = foot[2, j] * real(lattice[1, j]) / real(stride)
-        span[4, j] = long
-        lattice[2, j] = stride
-        x = max(real(0), x)
-        lattice[3, j] = np.int32(min(last, x))
-
-
-@compiled
-@no_type_check
-def _aim(
-    k: int, size: Size, lattice: Counts, span: Reals, share: Reals, place: Counts, starts: Offsets
-) -> None:
-    """For source row k of each footprint: ``share``, ``place``, and the byte that it starts at, -1 beyond the border."""
-    real = span.dtype.type
-    zero, one, k = real(0), real(1), np.int32(k)
     height, width = np.int32(size[0]), np.int32(size[1])
-    for j in range(span.shape[1]):
-        left = span[2, j] + real(k) * span[3, j]
-        cell = np.int32(left)
-        cell -= 1 if left < real(cell) else 0
-        begin = left - real(cell)
-        end = begin + span[4, j]
-        last = np.int32(end)
-        share[2, j], share[3, j] = begin, end - real(last)
-        stride = lattice[2, j]
-        place[1, j] = cell * stride + ((stride - (2 if stride > 1 else 1)) >> 1)
-        place[2, j] = last
-        row = lattice[0, j] + k * lattice[1, j]
-        row = max(0, row)
-        place[0, j] = row if row < height else height - 1
-    for j in range(span.shape[1]):
-        full = one if k + 1 < lattice[4, j] else span[1, j] - real(k)
-        share[0, j] = full - (span[0, j] if k == 0 else zero)
-        share[1, j] = (one if k + 1 == lattice[4, j] else zero) - (one if k == 0 else zero)
-    for j in range(span.shape[1]):
-        beyond = place[1, j] + (READ_CELLS - 1) * lattice[2, j] + 2
-        start = 3 * (np.int64(place[0, j]) * np.int64(width) + np.int64(place[1, j]))
-        starts[j] = start if place[1, j] >= 0 and beyond < width else np.int64(-1)
-
-
-@compiled
-@no_type_check
-def _read(
-    source: Pixels,
-    k: int,
-    size: Size,
-    lattice: Counts,
-    to_come: Counts,
-    place: Counts,
-    starts: Offsets,
-    share: Reals,
-    sums: Reals,
-    border: Pixels,
-    edges: bool,
-) -> None:
-    """Add source row k of each footprint to its sums; what lies beyond the border, by way of a copy."""
-    width, safe = size[1], source.size - 8
-    for j in range(lattice.shape[1]):
-        if k < to_come[4, j]:
-            ask_for = 3 * ((to_come[0, j] + k * to_come[1, j]) * width + to_come[3, j])
-            prefetch(source, ask_for)
-            prefetch(source, ask_for + 64)
-        if k >= lattice[4, j]:
-            continue
-        start, stride, last = starts[j], np.int64(lattice[2, j]), np.int64(place[2, j])
-        if start >= 0 and start + 3 * (READ_CELLS - 1) * stride <= safe:
-            if edges:
-                add_run_and_edges(source, start, 3 * stride, last, share, j, sums)
-            else:
-                add_run(source, start, 3 * stride, last, share, j, sums)
-        else:
-            row, column = place[0, j] * width, np.int64(place[1, j])
-            for n in range(2 * READ_CELLS):
-                pixel = row + min(max(column + (n >> 1) * stride + (n & 1), 0), width - 1)
-                for c in range(3):
-                    border[3 * n + c] = source[3 * pixel + c]
-            add_run_and_edges(border, np.int64(0), np.int64(6), last, share, j, sums)
-
-
-@compiled
-@no_type_check
-def _average(
-    sums: Reals, size: Size, foot: Reals, lattice: Counts, tone: Reals, values: Reals, slope: Reals
-) -> None:
-    """Make averages of the sums: ``values`` (3, W); and ``slope`` (2, 3, W), toned, unless it is empty, by x and by y."""
-    real = foot.dtype.type
-    one, x_scale, y_scale = real(1), real(size[1]) * real(0.5), real(size[0]) * real(0.5)
     for j in range(foot.shape[1]):
-        rows, columns = real(lattice[1, j]), real(lattice[2, j])
-        second = real(1 if columns > 1 else 0)
-        scale = real(1 / 255) / ((second + real(1)) * foot[0, j] * foot[1, j])
+        left = box[2, j] + real(number[j]) * foot[4, j]
+        column = np.int32(left)
+        column -= 1 if left < real(column) else 0
+        column = max(np.int32(0), min(column, width - 1))
+        begin = left - real(column)
+        end = begin + foot[2, j]
+        last = max(np.int32(0), min(np.int32(end), width - 1 - column))
+        row = max(np.int32(0), min(lies[0, j] + number[j], height - 1))
+        run[0, j], run[1, j] = row * width + column, last
+        part[0, j], part[1, j] = -begin, end - real(last)
+
+
+@compiled
+@no_type_check
+def _read_ends(
+    image: Pixels,
+    tail: Pixels,
+    box: Reals,
+    lies: Counts,
+    run: Counts,
+    part: Reals,
+    sums: Reals,
+    edges: Reals | None,
+) -> None:
+    """Begin the sums of each footprint with its first and its last source row, whose runs are numbers 0 and 1."""
+    zero, width = box.dtype.type(0), lies.shape[1]
+    begins, tail_begins = _addresses(image, tail)
+    for j in range(width):
+        vectors = np.int64(lies[2, j])
+        limit = image.size - 3 * TEN * vectors - _BEYOND
+        total = no_colour(zero)
+        for end in range(2):
+            ahead = begins + 3 * np.int64(run[end, 0, min(j + _AHEAD, width - 1)])
+            ask_for(ahead)
+            ask_for(ahead + 64)
+            at, last = 3 * np.int64(run[end, 0, j]), np.int64(run[end, 1, j])
+            at += begins if at <= limit else tail_begins
+            left, right = one_pixel(at, zero), one_pixel(at + 3 * last, zero)
+            colour = _sum(at, last, vectors, zero)
+            colour = plus_times(plus_times(colour, part[end, 0, j], left), part[end, 1, j], right)
+            total = plus_times(total, box[end, j], colour)
+            if edges is not None:
+                put(edges, 4 * ((FIRST + end) * width + j), colour)
+                moved, both = minus(right, left), plus(right, left)
+                weight = box[end, j]
+                at0, at1, at2 = 4 * (MOVED * width + j), 4 * (WIDENED * width + j), 4 * (TURNED * width + j)
+                if end == 0:
+                    put(edges, at0, plus_times(no_colour(zero), weight, moved))
+                    put(edges, at1, plus_times(no_colour(zero), weight, both))
+                else:
+                    put(edges, at0, plus_times(get(edges, at0), weight, moved))
+                    put(edges, at1, plus_times(get(edges, at1), weight, both))
+                    put(edges, at2, plus_times(no_colour(zero), weight * lies[1, j], moved))
+        put(sums, 4 * j, total)
+
+
+@compiled
+@no_type_check
+def _addresses(image: Pixels, tail: Pixels) -> tuple[int, int]:
+    """Return the image's address, and that which it would have if its end were ``tail``."""
+    return np.int64(image.ctypes.data), np.int64(tail.ctypes.data) - max(
+        0, image.size - 6 * image.shape[1] - 2 * _BEYOND
+    )
+
+
+@compiled
+@no_type_check
+def _sum(at: int, last: int, vectors: int, zero: float):  # noqa: ANN202 - a vector of the compiler's
+    """Sum a run's pixels before number ``last``."""
+    if vectors == 1:
+        return sum_of_ten(ten_pixels(at, last), zero)
+    total, lanes, full = no_colour(zero), no_lanes(), 0
+    for _ in range(vectors - 1):
+        lanes = plus(lanes, ten_pixels(at, min(last, TEN)))
+        at += 3 * TEN
+        last = max(last - TEN, 0)
+        full += 1
+        if full == _MOST - 1:
+            total, lanes, full = plus(total, sum_of_ten(lanes, zero)), no_lanes(), 0
+    return plus(total, sum_of_ten(plus(lanes, ten_pixels(at, last)), zero))
+
+
+@compiled
+@no_type_check
+def _read_between(
+    image: Pixels,
+    tail: Pixels,
+    begin: int,
+    count: int,
+    lies: Counts,
+    run: Counts,
+    part: Reals,
+    sums: Reals,
+    edges: Reals | None,
+) -> None:
+    """Add source rows ``begin`` to ``begin + count - 1`` of each footprint, those before the last, to its sums."""
+    zero, width = part.dtype.type(0), lies.shape[1]
+    begins, tail_begins = _addresses(image, tail)
+    for j in range(width):
+        rows, vectors = min(count, np.int64(lies[1, j]) - begin), np.int64(lies[2, j])
+        limit = image.size - 3 * TEN * vectors - _BEYOND
+        total, lanes = get(sums, 4 * j), no_lanes()
+        if edges is not None:
+            moved, widened = get(edges, 4 * (MOVED * width + j)), get(edges, 4 * (WIDENED * width + j))
+            turned = get(edges, 4 * (TURNED * width + j))
+        for k in range(rows):
+            ahead = begins + 3 * np.int64(run[k, 0, min(j + _AHEAD, width - 1)])
+            ask_for(ahead)
+            ask_for(ahead + 64)
+            at, last = 3 * np.int64(run[k, 0, j]), np.int64(run[k, 1, j])
+            at += begins if at <= limit else tail_begins
+            left, right = one_pixel(at, zero), one_pixel(at + 3 * last, zero)
+            if vectors <= _MOST // _ROWS:
+                for n in range(vectors - 1):
+                    lanes = plus(lanes, ten_pixels(at + 3 * TEN * n, min(max(last - TEN * n, 0), TEN)))
+                n = vectors - 1
+                lanes = plus(lanes, ten_pixels(at + 3 * TEN * n, max(last - TEN * n, 0)))
+            else:
+                total = plus(total, _sum(at, last, vectors, zero))
+            total = plus_times(plus_times(total, part[k, 0, j], left), part[k, 1, j], right)
+            if edges is not None:
+                moved, widened = plus(moved, minus(right, left)), plus(widened, plus(right, left))
+                turned = plus_times(turned, part.dtype.type(begin + k), minus(right, left))
+        put(sums, 4 * j, plus(total, sum_of_ten(lanes, zero)))
+        if edges is not None:
+            put(edges, 4 * (MOVED * width + j), moved)
+            put(edges, 4 * (WIDENED * width + j), widened)
+            put(edges, 4 * (TURNED * width + j), turned)
+
+
+@compiled
+@no_type_check
+def _average(sums: Reals, foot: Reals, values: Reals) -> None:
+    """Make averages of the sums: ``values`` (3, W)."""
+    real = foot.dtype.type
+    for j in range(foot.shape[1]):
+        scale = real(1 / 255) / (foot[2, j] * foot[3, j])
         for c in range(3):
-            mean = (sums[0, j, c] + second * sums[0, j, c + 3]) * (scale * rows * columns)
-            values[c, j] = min(one, mean)  # white may be rounded up
-            if slope.size:
-                by_x = (sums[1, j, c] + second * sums[1, j, c + 3]) * (scale * rows)
-                by_y = (sums[2, j, c] + second * sums[2, j, c + 3]) * (scale * columns)
-                slope[0, c, j] = by_x * x_scale * tone[0, c]
-                slope[1, c, j] = (by_y - foot[2, j] * by_x) * y_scale * tone[0, c]
+            values[c, j] = min(real(1), sums[4 * j + c] * scale)  # white may be rounded up
+
+
+@compiled
+@no_type_check
+def _differentiate(sums: Reals, foot: Reals, lies: Counts, tone: Reals, i: int, slope: Reals) -> None:
+    """Make derivatives of the sums: row i of ``slope`` (5, 3, H, W), toned, by the five numbers of `Footprint`."""
+    real = foot.dtype.type
+    half, width = real(0.5), foot.shape[1]
+    colours = sums.reshape((6, width, 4))
+    for c in range(3):
+        by_x, by_y, by_across = slope[0, c, i], slope[1, c, i], slope[2, c, i]
+        by_down, by_lean = slope[3, c, i], slope[4, c, i]
+        for j in range(width):
+            y, across, down, lean = foot[1, j], foot[2, j], foot[3, j], foot[4, j]
+            factor = real(1 / 255) * tone[0, c] / (across * down)
+            total, moved = colours[TOTAL, j, c], colours[MOVED, j, c]
+            first, last = colours[FIRST, j, c], colours[LAST, j, c]
+            by_x[j] = moved * factor
+            by_y[j] = (last - first - lean * moved) * factor
+            by_across[j] = (colours[WIDENED, j, c] * half - total / across) * factor
+            by_down[j] = ((last + first) * half - total / down) * factor
+            by_lean[j] = (colours[TURNED, j, c] + (real(lies[0, j]) + half - y) * moved) * factor

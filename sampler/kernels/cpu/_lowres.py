@@ -1,26 +1,32 @@
-"""`lowres` on the CPU: box means by numba for large images, torch for small ones."""
+"""`lowres` on the CPU: the mean over each cell."""
 
 from collections.abc import Sequence
 
+import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from foveal.sampler.kernels.plain import is_large, shrink_into
-from foveal.sampler.threads import spread
+from foveal.sampler.threads import spread_rows
 
 
 def fill_lowres_on_cpu(
     images: Sequence[UInt8[Tensor, "_height _width 3"]], small: Float[Tensor, "batch 3 height width"]
 ) -> None:
-    """Fill ``small``, in [0, 1], an image to a thread."""
-    from foveal.sampler.kernels.cpu._box_mean import box_mean_into  # noqa: PLC0415 - numba is loaded by the first call
+    """Fill ``small``, in [0, 1]."""
+    from foveal.sampler.kernels.cpu._separable import lay_cells, separable_into  # noqa: PLC0415 - numba is loaded by the first call
 
-    whole = [image.contiguous() for image in images]
+    whole = [image.contiguous().numpy() for image in images]
+    flat, as_they_are = (
+        small.view(len(images), small[0:1].numel()).numpy(),
+        np.array([[1] * 3, [0] * 3], np.float32),
+    )
+    height, width = small.shape[2:]
 
-    def work(k: int) -> None:
-        if is_large(whole[k], small):
-            box_mean_into(whole[k].numpy(), small[k].numpy())
-        else:
-            shrink_into(whole[k], small[k])
+    def work(k: int, rows: tuple[int, int]) -> None:
+        places = np.empty((2, height + width), np.int64)
+        parts = np.empty((3, height + width), np.float32)
+        lay_cells(height, whole[k].shape[0], 0, places, parts)
+        lay_cells(width, whole[k].shape[1], height, places, parts)
+        separable_into(whole[k], places, parts, flat[k], as_they_are, False, height, rows)
 
-    spread(work, len(images))
+    spread_rows(work, len(images), height)

@@ -1,6 +1,7 @@
 """`sample` on the CPU: numba's kernels, shared out among threads by rows of the output."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,17 +15,13 @@ def sample_on_cpu(
     images: Sequence[UInt8[Tensor, "_height _width 3"]],
     grid: Float[Tensor, "batch height width 2"],
     pixels: Float[Tensor, "batch 3 height width"],
-    slope: Float[Tensor, "batch 2 3 _height _width"],
+    slope: Float[Tensor, "batch _numbers 3 _height _width"],
     *,
     antialias: bool,
     scale: Sequence[float],
     shift: Sequence[float],
 ) -> None:
     """Fill ``pixels``, contiguous or channels-last, of any dtype, and ``slope``, of the grid's dtype, unless it is empty."""
-    from foveal.sampler.kernels.cpu._antialias import antialias_into  # noqa: PLC0415 - numba is loaded by the first call
-    from foveal.sampler.kernels.cpu._points import sample_into  # noqa: PLC0415 - as above
-
-    write_into = antialias_into if antialias else sample_into
     points, steps = grid.detach().contiguous().numpy(), slope.numpy()
     tone = np.array([scale, shift], dtype=points.dtype)
     whole = [image.contiguous().numpy() for image in images]
@@ -33,6 +30,7 @@ def sample_on_cpu(
     into = (
         (exact.permute(0, 2, 3, 1) if channels_last else exact).view(len(images), exact[0:1].numel()).numpy()
     )
+    write_into = _average_into if antialias else _read_into
 
     def work(k: int, rows: tuple[int, int]) -> None:
         write_into(whole[k], points[k], into[k], steps[k], tone, channels_last, rows)
@@ -44,16 +42,48 @@ def sample_on_cpu(
 
 def pull_back_on_cpu(
     by_pixels: Float[Tensor, "batch 3 height width"],
-    slope: Float[Tensor, "batch 2 3 height width"],
+    slope: Float[Tensor, "batch _numbers 3 height width"],
+    grid: Float[Tensor, "batch height width 2"],
+    sizes: Sequence[int],
     by_grid: Float[Tensor, "batch height width 2"],
 ) -> None:
-    """Fill ``by_grid`` with the sums over the channels of ``by_pixels``, of any strides and dtype, times ``slope``."""
-    from foveal.sampler.kernels.cpu._points import pull_back_into  # noqa: PLC0415 - as above
+    """Fill ``by_grid`` from the derivatives by the pixels, of any strides and dtype, and ``slope``."""
+    from foveal.sampler.kernels.cpu._points import pull_back_into  # noqa: PLC0415 - numba is loaded by the first call
+    from foveal.sampler.kernels.cpu._pull_back import pull_footprints_back_into  # noqa: PLC0415 - as above
 
     weights = by_pixels.to(slope.dtype, memory_format=torch.contiguous_format).contiguous().numpy()
-    steps, into = slope.numpy(), by_grid.numpy()
+    steps, points, into = slope.numpy(), grid.detach().contiguous().numpy(), by_grid.numpy()
 
     def work(k: int, rows: tuple[int, int]) -> None:
-        pull_back_into(weights[k], steps[k], into[k], rows)
+        if steps.shape[1] == 2:
+            pull_back_into(weights[k], steps[k], into[k], rows)
+        else:
+            size = sizes[2 * k], sizes[2 * k + 1]
+            pull_footprints_back_into(weights[k], steps[k], points[k], size, into[k], rows)
 
     spread_rows(work, len(slope), slope.shape[3])
+
+
+def _read_into(  # noqa: PLR0917 - as compiled functions take them
+    image: Any, grid: Any, pixels: Any, slope: Any, tone: Any, channels_last: bool, rows: Any
+) -> None:
+    from foveal.sampler.kernels.cpu._points import sample_into  # noqa: PLC0415 - as above
+
+    sample_into(image, grid, pixels, slope, tone, channels_last, rows)
+
+
+def _average_into(  # noqa: PLR0917 - as compiled functions take them
+    image: Any, grid: Any, pixels: Any, slope: Any, tone: Any, channels_last: bool, rows: Any
+) -> None:
+    """By rows and columns, if that is how the grid lies, which is faster; but that way knows no derivative."""
+    from foveal.sampler.kernels.cpu._antialias import antialias_into, end_of  # noqa: PLC0415 - as above
+    from foveal.sampler.kernels.cpu._separable import is_separable, lay_boxes, separable_into  # noqa: PLC0415 - as above
+
+    if slope.size or not is_separable(grid):
+        antialias_into(image, end_of(image), grid, pixels, slope, tone, channels_last, rows)
+        return
+    height, width, _ = grid.shape
+    places = np.empty((2, height + width), np.int64)
+    parts = np.empty((3, height + width), grid.dtype)
+    lay_boxes(grid, image.shape[:2], places, parts)
+    separable_into(image, places, parts, pixels, tone, channels_last, height, rows)

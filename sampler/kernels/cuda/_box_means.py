@@ -1,4 +1,7 @@
-"""The CUDA kernel of `lowres`: the box means of ``cpu/_box_mean.py``, in one launch for the whole ragged batch."""
+"""The CUDA kernel of `lowres`: the mean over each cell of an image, in one launch for the whole ragged batch.
+
+The threads of a program stand side by side in a source row, as memory has its pixels.
+"""
 
 # no_type_check keeps typing tools off functions that the compiler reads: Triton has its own types.
 from collections.abc import Sequence
@@ -19,68 +22,82 @@ _C, _S = tl.constexpr(_CELLS), tl.constexpr(_SPAN)
 
 
 def box_means_into(
-    images: Sequence[UInt8[Tensor, "_height _width 3"]],
-    small: Float32[Tensor, "batch 3 height width"],
-    least: int,
+    images: Sequence[UInt8[Tensor, "_height _width 3"]], small: Float32[Tensor, "batch 3 height width"]
 ) -> None:
-    """Write those of ``small``, contiguous, in [0, 1], whose image is at least ``least`` times as high and as wide.
-
-    The others stay as they are. Nothing waits for the device.
-    """
+    """Write ``small``, contiguous, in [0, 1]. Nothing waits for the device."""
     whole = [image.contiguous() for image in images]  # held until the launch is enqueued
     batch, _, rows, cols = small.shape
     programs = batch * rows * -(-cols // _CELLS)
-    arguments = image_table(whole, small.device), small, rows, cols, least
-    launch(box_mean_kernel, programs, small.device, *arguments)
+    launch(box_mean_kernel, programs, small.device, image_table(whole, small.device), small, rows, cols)
 
 
-@triton.jit(do_not_specialize=["rows", "cols", "least"])
+@triton.jit(do_not_specialize=["rows", "cols"])
 @no_type_check
-def box_mean_kernel(table, small, rows, cols, least):
-    """Write a few cells of one row of ``small`` (batch, 3, rows, cols): sums of eight source rows, exact, in integers."""
+def box_mean_kernel(table, small, rows, cols):
+    """Write a few cells of one row of ``small`` (batch, 3, rows, cols)."""
     across = tl.cdiv(cols, _C)
     line = tl.program_id(0) // across
     i = line % rows
     batch = (line // rows).to(tl.int64)
     image, height, width = find_image(table, batch)
-    if (height >= least * rows) & (width >= least * cols):
-        wished = tl.program_id(0) % across * _C + tl.arange(0, _C)
-        j = tl.minimum(wished, cols - 1)
-        left, right = _edges(j, cols, width)
-        top, bottom = _edges(i, rows, height)
+    wished = tl.program_id(0) % across * _C + tl.arange(0, _C)
+    j = tl.minimum(wished, cols - 1)
+    left, before_left, right, inside_right = _edges(j, cols, width)
+    top, before_top, bottom, inside_bottom = _edges(i, rows, height)
 
-        zero = tl.zeros([_C, _S], tl.int32)
-        red, green, blue = zero, zero, zero
-        for start in range(0, tl.max(right - left), _S):
-            column = left[:, None] + start + tl.arange(0, _S)[None, :]
-            wanted = column < right[:, None]
-            for part in tl.static_range(1, 16, 2):
-                row = top + (part * (bottom - top)) // 16
-                place = (image + row.to(tl.int64) * (3 * width) + 3 * column).to(tl.pointer_type(tl.uint8))
-                red += tl.load(place, mask=wanted, other=0).to(tl.int32)
-                green += tl.load(place + 1, mask=wanted, other=0).to(tl.int32)
-                blue += tl.load(place + 2, mask=wanted, other=0).to(tl.int32)
+    zero = tl.zeros([_C, _S], tl.float32)
+    red, green, blue = zero, zero, zero
+    for start in range(0, tl.max(right - left) + 1, _S):
+        column = left[:, None] + start + tl.arange(0, _S)[None, :]
+        wanted = column <= right[:, None]
+        part = tl.where(column == right[:, None], inside_right[:, None], 1.0)
+        part -= tl.where(column == left[:, None], before_left[:, None], 0.0)
+        offset = 3 * tl.minimum(tl.maximum(column, 0), width - 1)
+        for row in range(top, bottom + 1):
+            inside = tl.where(row == bottom, inside_bottom, 1.0) - tl.where(row == top, before_top, 0.0)
+            beginning = tl.minimum(tl.maximum(row, 0), height - 1).to(tl.int64) * (3 * width)
+            place = (image + beginning + offset).to(tl.pointer_type(tl.uint8))
+            share = part * inside
+            red = tl.fma(share, tl.load(place, mask=wanted, other=0).to(tl.float32), red)
+            green = tl.fma(share, tl.load(place + 1, mask=wanted, other=0).to(tl.float32), green)
+            blue = tl.fma(share, tl.load(place + 2, mask=wanted, other=0).to(tl.float32), blue)
 
-        count = (8 * 255 * (right - left)).to(tl.float32)
-        write_pixels(
-            small + ((batch * 3) * rows + i) * cols + j,
-            rows * cols,
-            _mean(red, count),
-            _mean(green, count),
-            _mean(blue, count),
-            wished < cols,
-        )
-
-
-@triton.jit
-@no_type_check
-def _mean(values, count):
-    return tl.math.div_rn(tl.sum(values, 1).to(tl.float32), count)
+    area = _length(cols, width) * _length(rows, height)
+    write_pixels(
+        small + ((batch * 3) * rows + i) * cols + j,
+        rows * cols,
+        _mean(red, area),
+        _mean(green, area),
+        _mean(blue, area),
+        wished < cols,
+    )
 
 
 @triton.jit
 @no_type_check
-def _edges(cell, cells, length):
-    """Return the first of a cell's pixels, and that of the next cell, along one axis."""
-    real = cell.to(tl.int64) * length
-    return (real // cells).to(tl.int32), ((real + length) // cells).to(tl.int32)
+def _mean(values, area):
+    return tl.minimum(tl.math.div_rn(tl.sum(values, 1), 255 * area), 1.0)  # white may be rounded up
+
+
+@triton.jit
+@no_type_check
+def _length(cells, pixels):
+    """Return how many pixels long a cell is along one axis: at least one."""
+    return tl.maximum(tl.math.div_rn(pixels.to(tl.float32), cells.to(tl.float32)), 1.0)
+
+
+@triton.jit
+@no_type_check
+def _edges(cell, cells, pixels):
+    """Return along one axis a cell's first pixel, which part of it lies before, its last pixel, which part lies inside.
+
+    In whole numbers, so that no rounding moves an edge: in halves of 1 / ``cells`` of a pixel.
+    """
+    wide, unit = tl.maximum(pixels, cells), (2 * cells).to(tl.int64)
+    middle = (2 * cell + 1).to(tl.int64) * pixels
+    low, high = middle - wide + unit, middle + wide + unit  # a pixel further: nothing is below zero
+    first, last = low // unit, high // unit
+    before, inside = (low - first * unit).to(tl.float32), (high - last * unit).to(tl.float32)
+    real = unit.to(tl.float32)
+    first, last = (first - 1).to(tl.int32), (last - 1).to(tl.int32)
+    return first, tl.math.div_rn(before, real), last, tl.math.div_rn(inside, real)

@@ -1,8 +1,4 @@
-"""An output pixel's footprint and lattice for the CUDA kernel, as ``kernels/_footprint.py`` has them, operation by operation.
-
-Root and quotient are those that round correctly, and what launches leaves multiplications and additions apart: so the
-footprints are those of the CPU to the bit, and no rounding decides otherwise which pixels are read.
-"""
+"""An output pixel's footprint for the CUDA kernels, as ``kernels/_footprint.py`` has it, and the way back from it to the grid."""
 
 # ruff: noqa: PLR0917 - compiled functions take values by place
 # no_type_check keeps typing tools off functions that the compiler reads: Triton has its own types.
@@ -11,9 +7,9 @@ from typing import no_type_check
 import triton
 import triton.language as tl
 
-from foveal.sampler.kernels._footprint import MOST_CELLS
+from foveal.sampler.kernels._footprint import FAR, TORN, WIDEST
 
-_SHARE = tl.constexpr(1 / MOST_CELLS)
+_FAR, _TORN, _WIDEST = tl.constexpr(FAR), tl.constexpr(TORN), tl.constexpr(WIDEST)
 
 
 @triton.jit
@@ -26,59 +22,132 @@ def read_point(grid, i, j, cols):
 
 @triton.jit
 @no_type_check
-def _step(ahead, behind, share, length):
-    step = (ahead - behind) * share * (length * 0.5)
+def _bounded(step, length, count):
+    """Return a step as it counts: none if the grid is torn there, and none longer than the widest."""
+    widest = _WIDEST * length / count.to(tl.float32)
+    held = tl.minimum(tl.maximum(step, -widest), widest)
+    return tl.where(tl.abs(step) <= _TORN * length, held, 0.0)  # not of NaN, either
+
+
+@triton.jit
+@no_type_check
+def steps_raw(grid, i, j, rows, cols, height, width):
+    """Return the steps from the left to the right neighbour of point (i, j), halved, and from the upper to the lower one."""
+    left_x, left_y = read_point(grid, i, tl.maximum(j - 1, 0), cols)
+    right_x, right_y = read_point(grid, i, tl.minimum(j + 1, cols - 1), cols)
+    above_x, above_y = read_point(grid, tl.maximum(i - 1, 0), j, cols)
+    below_x, below_y = read_point(grid, tl.minimum(i + 1, rows - 1), j, cols)
+    along = tl.where((j > 0) & (j < cols - 1), 0.5, 1.0)
+    down = tl.where((i > 0) & (i < rows - 1), 0.5, 1.0)
+    return (
+        (right_x - left_x) * along * (width * 0.5),
+        (right_y - left_y) * along * (height * 0.5),
+        (below_x - above_x) * down * (width * 0.5),
+        (below_y - above_y) * down * (height * 0.5),
+    )
+
+
+@triton.jit
+@no_type_check
+def steps(grid, i, j, rows, cols, height, width):
+    """Return the steps at point (i, j), as they count: x and y per column, x and y per row."""
+    a_x, a_y, b_x, b_y = steps_raw(grid, i, j, rows, cols, height, width)
+    # One point has no neighbour: it stands for the whole length.
+    return (
+        tl.where(cols > 1, _bounded(a_x, width, cols), width),
+        _bounded(a_y, height, cols),
+        _bounded(b_x, width, rows),
+        tl.where(rows > 1, _bounded(b_y, height, rows), height),
+    )
+
+
+@triton.jit
+@no_type_check
+def is_free(step, length, count):
+    """Return 1 where a step is the grid's own, 0 where it was bounded."""
     return tl.where(
-        tl.abs(step) <= 2 * length, step, 0.0
-    )  # what is longer, or NaN, says nothing of a footprint
+        tl.abs(step) <= tl.minimum(_WIDEST * length / count.to(tl.float32), _TORN * length), 1.0, 0.0
+    )
 
 
 @triton.jit
 @no_type_check
 def _position(coordinate, length):
     position = (coordinate + 1) * (length * 0.5)
-    position = tl.where(position > -4 * length, position, -4 * length)  # NaN goes to pixel 0
-    return tl.minimum(position, 4 * length)
+    position = tl.where(position > -_FAR * length, position, -_FAR * length)  # NaN goes to pixel 0
+    return tl.minimum(position, _FAR * length)
 
 
 @triton.jit
 @no_type_check
 def footprint(grid, i, j, rows, cols, height, width):
     """Return x, y, across, down and lean of ``Footprint`` at point (i, j) of a grid (rows, cols, 2)."""
-    left_x, left_y = read_point(grid, i, tl.maximum(j - 1, 0), cols)
-    right_x, right_y = read_point(grid, i, tl.minimum(j + 1, cols - 1), cols)
-    above_x, above_y = read_point(grid, tl.maximum(i - 1, 0), j, cols)
-    below_x, below_y = read_point(grid, tl.minimum(i + 1, rows - 1), j, cols)
-    along = tl.where((j > 0) & (j < cols - 1), 0.5, 1.0)
-    a_x = tl.where(cols > 1, _step(right_x, left_x, along, width), width)
-    a_y = _step(right_y, left_y, along, height)  # of one point alone: zero
-    along = tl.where((i > 0) & (i < rows - 1), 0.5, 1.0)
-    b_x = _step(below_x, above_x, along, width)
-    b_y = tl.where(rows > 1, _step(below_y, above_y, along, height), height)
-    across, down, lean = _shape(a_x, a_y, b_x, b_y)
+    a_x, a_y, b_x, b_y = steps(grid, i, j, rows, cols, height, width)
+    _, _, _, across, down, lean = _box(a_x, a_y, b_x, b_y)
     x, y = read_point(grid, i, j, cols)
     return _position(x, width), _position(y, height), across, down, lean
 
 
 @triton.jit
 @no_type_check
-def _shape(a_x, a_y, b_x, b_y):
+def _eigenvalues(a_x, a_y, b_x, b_y):
+    """Return half the difference of C's diagonal, its other element, and mean and half the difference of its eigenvalues."""
     c_xx, c_yy, c_xy = a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y
-    tilt, middle = (c_xx - c_yy) * 0.5, (c_xx + c_yy) * 0.5
-    radius = tl.math.sqrt_rn(tilt * tilt + c_xy * c_xy)
-    large, small = tl.maximum(middle + radius, 1.0), tl.maximum(middle - radius, 1.0)
-    kept = tl.math.div_rn((large - small) * 0.5, tl.maximum(radius, 1e-12))
-    c_yy, c_xy = (large + small) * 0.5 - kept * tilt, kept * c_xy
-    down = tl.math.sqrt_rn(c_yy)
-    return tl.math.div_rn(tl.math.sqrt_rn(large * small), down), down, tl.math.div_rn(c_xy, c_yy)
+    tilt = (c_xx - c_yy) * 0.5
+    return tilt, c_xy, (c_xx + c_yy) * 0.5, tl.math.sqrt_rn(tilt * tilt + c_xy * c_xy)
 
 
 @triton.jit
 @no_type_check
-def cells(length, most_pixels: tl.constexpr):
-    """Return a lattice's stride, shift, first pixel and number of pixels (of a cell) under footprints of this length."""
-    stride = 1 + (length * _SHARE).to(tl.int32)
-    pixels = tl.minimum(stride, most_pixels)
-    first = (stride - pixels) >> 1
-    shift = first.to(tl.float32) + pixels.to(tl.float32) * 0.5 - stride.to(tl.float32) * 0.5
-    return stride, shift, first, pixels
+def _box(a_x, a_y, b_x, b_y):
+    """Return the box's moments xx, yy and xy, and its across, down and lean."""
+    tilt, c_xy, middle, radius = _eigenvalues(a_x, a_y, b_x, b_y)
+    large, small = tl.maximum(middle + radius, 1.0), tl.maximum(middle - radius, 1.0)
+    kept = _kept(middle, radius)
+    mean, xy = (large + small) * 0.5, kept * c_xy
+    yy = mean - kept * tilt
+    down = tl.math.sqrt_rn(yy)
+    across = tl.math.div_rn(tl.math.sqrt_rn(large * small), down)
+    return mean + kept * tilt, yy, xy, across, down, tl.math.div_rn(xy, yy)
+
+
+@triton.jit
+@no_type_check
+def _kept(middle, radius):
+    """Return how much is kept of what lies off the middle: all where both eigenvalues are, nothing where both are raised."""
+    large, small = tl.maximum(middle + radius, 1.0), tl.maximum(middle - radius, 1.0)
+    partly = tl.math.div_rn((large - small) * 0.5, tl.maximum(radius, 1e-6))
+    return tl.where(middle - radius > 1, 1.0, partly)
+
+
+@triton.jit
+@no_type_check
+def back_to_steps(a_x, a_y, b_x, b_y, by_across, by_down, by_lean):
+    """Return the derivatives by the four steps from those by the box."""
+    xx, yy, xy, across, down, lean = _box(a_x, a_y, b_x, b_y)
+    by_area = by_across * 0.5 / (across * yy)
+    by_xx = by_area * yy
+    by_yy = by_area * xx - by_across * across * 0.5 / yy + by_down * 0.5 / down - by_lean * lean / yy
+    by_xy = by_lean / yy - 2 * by_area * xy
+
+    tilt, c_xy, middle, radius = _eigenvalues(a_x, a_y, b_x, b_y)
+    # Of each eigenvalue, whether it is that of C; the direction of the large one, any where both are the same.
+    is_large = tl.where(middle + radius > 1, 0.5, 0.0)
+    is_small = tl.where(middle - radius > 1, 0.5, 0.0)
+    cosine = tl.where(radius > 0, tilt / tl.maximum(radius, 1e-30), 1.0)
+    sine = tl.where(radius > 0, c_xy / tl.maximum(radius, 1e-30), 0.0)
+    by_mean, by_tilt = by_xx + by_yy, by_xx - by_yy
+    by_radius = by_tilt * cosine + by_xy * sine
+    by_turn = _kept(middle, radius) * (by_xy * cosine - by_tilt * sine)
+    same, other = is_large + is_small, is_large - is_small
+    by_middle = same * by_mean + other * by_radius
+    by_radius = other * by_mean + same * by_radius
+    by_tilt, by_xy = by_radius * cosine - by_turn * sine, by_radius * sine + by_turn * cosine
+
+    by_xx, by_yy = by_middle + by_tilt, by_middle - by_tilt
+    return (
+        a_x * by_xx + a_y * by_xy,
+        a_y * by_yy + a_x * by_xy,
+        b_x * by_xx + b_y * by_xy,
+        b_y * by_yy + b_x * by_xy,
+    )

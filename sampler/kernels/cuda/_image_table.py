@@ -24,10 +24,15 @@ def image_table(
             "the current stream must not be capturing a CUDA graph, got one that is – "
             "sample and take low-resolution copies before: image addresses change from batch to batch."
         )
-    rows = [(image.data_ptr(), image.shape[0], image.shape[1]) for image in images]
-    table = torch.tensor(rows, dtype=torch.int64, pin_memory=on_cuda).view(-1, 3)
     if on_cuda:
         stream = torch.cuda.current_stream(device)
         for image in images:
             image.record_stream(stream)
+    rows = [(image.data_ptr(), image.shape[0], image.shape[1]) for image in images]
+    return on_device([number for row in rows for number in row], device).view(-1, 3)
+
+
+def on_device(numbers: Sequence[int], device: torch.device) -> Int64[Tensor, " _count"]:
+    """Return whole numbers on ``device``, without waiting for it."""
+    table = torch.tensor(numbers, dtype=torch.int64, pin_memory=device.type == "cuda")
     return table.to(device, non_blocking=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from foveal.sampler.kernels.cuda._image_table import image_table
+from foveal.sampler.kernels.cuda._image_table import image_table, on_device
 from foveal.sampler.kernels.cuda._launch import launch
 
 
@@ -13,7 +13,7 @@ def sample_on_cuda(
     images: Sequence[UInt8[Tensor, "_height _width 3"]],
     grid: Float32[Tensor, "batch height width 2"],
     pixels: Float[Tensor, "batch 3 height width"],
-    slope: Float32[Tensor, "batch 2 3 _height _width"],
+    slope: Float32[Tensor, "batch _numbers 3 _height _width"],
     *,
     antialias: bool,
     scale: Sequence[float],
@@ -45,16 +45,30 @@ def sample_on_cuda(
 
 def pull_back_on_cuda(
     by_pixels: Float[Tensor, "batch 3 height width"],
-    slope: Float32[Tensor, "batch 2 3 height width"],
+    slope: Float32[Tensor, "batch _numbers 3 height width"],
+    grid: Float32[Tensor, "batch height width 2"],
+    sizes: Sequence[int],
     by_grid: Float32[Tensor, "batch height width 2"],
 ) -> None:
-    """Fill ``by_grid`` with the sums over the channels of ``by_pixels``, of any strides and dtype, times ``slope``.
+    """Fill ``by_grid`` from the derivatives by the pixels, of any strides and dtype, and ``slope``.
 
-    In one pass: torch's expression for it writes a tensor as large as ``slope`` and reads it again.
+    In one pass over ``slope``: torch's expression for it writes a tensor as large and reads it again.
     """
-    from foveal.sampler.kernels.cuda._pull_back import pull_back_kernel  # noqa: PLC0415 - as above
+    from foveal.sampler.kernels.cuda._pull_back import (  # noqa: PLC0415 - Triton is loaded by the first call
+        NUMBERS,
+        by_points_kernel,
+        by_steps_kernel,
+        pull_back_kernel,
+    )
     from foveal.sampler.kernels.cuda._tile import programs  # noqa: PLC0415 - as above
 
     batch, rows, cols, _ = by_grid.shape
-    arguments = by_pixels, slope.contiguous(), by_grid, rows, cols, *by_pixels.stride()
-    launch(pull_back_kernel, programs(batch, rows, cols), slope.device, *arguments)
+    many, place, strides = programs(batch, rows, cols), slope.device, by_pixels.stride()
+    if slope.shape[1] == 2:
+        launch(pull_back_kernel, many, place, by_pixels, slope.contiguous(), by_grid, rows, cols, *strides)
+        return
+    there, by_steps = on_device(sizes, place), slope.new_empty(batch, NUMBERS, rows, cols)
+    points = grid.detach().contiguous()
+    arguments = by_pixels, slope.contiguous(), points, there, by_steps, rows, cols, *strides
+    launch(by_steps_kernel, many, place, *arguments)
+    launch(by_points_kernel, many, place, by_steps, there, by_grid, rows, cols)

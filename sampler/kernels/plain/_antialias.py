@@ -1,97 +1,121 @@
-"""Anti-aliased `sample` in plain torch: what the kernel is held against, what runs where there is none, and for floats."""
+"""Anti-aliased `sample` in plain torch: what the kernels are held against, and what runs where there is none.
 
-import math
+A source row is summed from its left border on, once. What a footprint covers of it is then the difference of that sum at
+two places, linear between pixels; and a footprint's sum is that of its rows, by the part of each that is inside.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import grid_sample
 
-from foveal.sampler.kernels._footprint import READ_CELLS, Cells, Footprint, cells, footprints
+from foveal.sampler.kernels._footprint import Footprint, footprints
+
+Pixels = Float[Tensor, "batch channel height width"]
 
 
-def antialias_reference(
+def average_dense(
     images: Float[Tensor, "batch channel _height _width"], grid: Float[Tensor, "batch height width 2"]
-) -> tuple[Float[Tensor, "batch channel height width"], Float[Tensor, "batch 2 channel height width"]]:
-    """Average images of one size over the grid's footprints; autograd knows the way back to the images.
-
-    Returns:
-        The averages, on the images' scale, and their derivatives by the grid's x, and by its y, for a footprint
-        that moves and keeps its shape.
-    """
-    height, width = images.shape[2:]
-    foot = footprints(grid.detach(), (height, width))
-    rows, columns = cells(foot.down, 1), cells(foot.across, 2)
-    long = foot.down / rows.stride
-    top = (foot.y - rows.shift) / rows.stride - long * 0.5
-    total = by_x = by_y = grid.new_zeros(())
-    for k in range(_most_cells(long)):
-        inside, change = (share[:, None] for share in _share(top, long, torch.tensor(k, device=top.device)))
-        row = (top.floor() + k) * rows.stride + rows.first
-        run, run_change = _run(images, row, foot, columns)
-        total = total + inside * run
-        by_x = by_x + inside * run_change
-        by_y = by_y + change * run
-    area = (foot.down * foot.across)[:, None]
-    by_x = by_x * rows.stride[:, None] / area
-    by_y = by_y * columns.stride[:, None] / area - foot.lean[:, None] * by_x
-    slope = torch.stack([by_x * (width / 2), by_y * (height / 2)], dim=1)
-    return total * (rows.stride * columns.stride)[:, None] / area, slope
+) -> Pixels:
+    """Average images of one size over the grid's footprints."""
+    return mean_over(images, footprints(grid, (images.shape[2], images.shape[3])))
 
 
-def antialias_dense(
-    images: Float[Tensor, "batch channel _height _width"], grid: Float[Tensor, "batch height width 2"]
-) -> Float[Tensor, "batch channel height width"]:
-    """The same with autograd's way to the grid, too: a term that is zero, and whose derivative is the slope."""
-    averages, slope = antialias_reference(images, grid)
-    moved = (grid - grid.detach()).nan_to_num(nan=0, posinf=0, neginf=0)
-    towards_x, towards_y = (slope.detach() * moved.permute(0, 3, 1, 2)[:, :, None]).unbind(dim=1)
-    return averages + towards_x + towards_y
+def mean_over(images: Float[Tensor, "batch channel _height _width"], foot: Footprint) -> Pixels:
+    """Average images of one size over footprints."""
+    rows = _Rows(images)
+    total = rows.none(foot)
+    for row in rows_under(foot):
+        total = total + row.inside * (rows.upto(row, row.right) - rows.upto(row, row.left))
+    return (total / (foot.across * foot.down)[:, None]).to(images.dtype)
 
 
-def _run(
-    images: Float[Tensor, "batch channel _height _width"],
-    row: Float[Tensor, "batch height width"],
-    foot: Footprint,
-    columns: Cells,
-) -> tuple[Float[Tensor, "batch channel height width"], Float[Tensor, "batch channel height width"]]:
-    """Sum the cells under each footprint in one row of the source, and how that changes as it moves on by a cell."""
-    long = foot.across / columns.stride
-    middle = foot.x - columns.shift + foot.lean * (row + 0.5 - foot.y)
-    left = middle / columns.stride - long * 0.5
-    k = torch.arange(_most_cells(long), device=long.device)
-    inside, change = _share(left[..., None], long[..., None], k)
-    centre = (left.floor()[..., None] + k + 0.5) * columns.stride[..., None] + columns.shift[..., None]
-    found = _read(images, centre, (row + 0.5)[..., None].expand_as(centre))
-    return (inside[:, None] * found).sum(dim=-1), (change[:, None] * found).sum(dim=-1)
+def slope_over(
+    images: Float[Tensor, "batch channel _height _width"], foot: Footprint
+) -> Float[Tensor, "batch 5 channel height width"]:
+    """Return how each average changes with its footprint's five numbers, in their order: see `Footprint`."""
+    rows = _Rows(images)
+    total = moved = widened = turned = below = ends = rows.none(foot)
+    for row in rows_under(foot):
+        run = rows.upto(row, row.right) - rows.upto(row, row.left)
+        left, right = rows.at(row, row.left), rows.at(row, row.right)
+        total, moved = total + row.inside * run, moved + row.inside * (right - left)
+        widened = widened + row.inside * (right + left)
+        turned = turned + row.inside * (row.middle - foot.y[:, None]) * (right - left)
+        below, ends = below + (row.at_bottom - row.at_top) * run, ends + (row.at_bottom + row.at_top) * run
+    across, down, lean = foot.across[:, None], foot.down[:, None], foot.lean[:, None]
+    by_across, by_down = widened * 0.5 - total / across, ends * 0.5 - total / down
+    slope = torch.stack([moved, below - lean * moved, by_across, by_down, turned], dim=1)
+    return (slope / (across * down)[:, None]).to(images.dtype)
 
 
-def _read(
-    images: Float[Tensor, "batch channel _height _width"],
-    x: Float[Tensor, "batch height width taps"],
-    y: Float[Tensor, "batch height width taps"],
-) -> Float[Tensor, "batch channel height width taps"]:
-    """Read points, in pixels from the outer edge, that are the centre of a pixel or in the middle between two."""
-    points = torch.stack([x * (2 / images.shape[3]) - 1, y * (2 / images.shape[2]) - 1], dim=-1).flatten(2, 3)
-    found: Tensor = grid_sample(images, points, mode="bilinear", padding_mode="border", align_corners=False)
-    return found.view(*images.shape[:2], *x.shape[1:])
+class Row(NamedTuple):
+    """One source row of each footprint: all (batch, 1, height, width)."""
+
+    number: Int[Tensor, "batch 1 height width"]
+    middle: Float[Tensor, "batch 1 height width"]
+    left: Float[Tensor, "batch 1 height width"]
+    right: Float[Tensor, "batch 1 height width"]
+    inside: Float[Tensor, "batch 1 height width"]
+    """The part of the row's height that lies in the footprint."""
+    at_top: Float[Tensor, "batch 1 height width"]
+    """Whether the footprint's upper edge lies in it."""
+    at_bottom: Float[Tensor, "batch 1 height width"]
+    """Whether the lower edge does."""
 
 
-def _share(
-    start: Float[Tensor, "..."], long: Float[Tensor, "..."], k: Int[Tensor, "..."]
-) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
-    """How much of a footprint's cell k lies in [start, start + long), in cells, and how that changes with the start.
+def rows_under(foot: Footprint) -> Iterator[Row]:
+    """Yield the first source row of each footprint, then the second, and so on: as many as the tallest has."""
+    x, y, across, down, lean = (value[:, None] for value in foot)
+    first = (y - down * 0.5).floor()
+    top = y - down * 0.5 - first
+    bottom = top + down
+    most = int(bottom.max().item()) + 1 if bottom.numel() else 0
+    for k in range(most):
+        middle = first + (k + 0.5)
+        left = x + lean * (middle - y) - across * 0.5
+        inside = (bottom.clamp(max=k + 1) - top.clamp(min=k)).clamp(min=0)
+        at_top, at_bottom = (((edge >= k) & (edge < k + 1)).to(y.dtype) for edge in (top, bottom))
+        yield Row((first + k).long(), middle, left, left + across, inside, at_top, at_bottom)
 
-    Cell 0 is the one that the footprint starts in.
-    """
-    begin = start - start.floor()
-    end = begin + long
-    first, last = (k == 0).to(end.dtype), (k == end.floor()).to(end.dtype)
-    return (k < end.floor()) + last * (end - k) - first * begin, last - first
+
+class _Rows:
+    """The rows of images, beyond whose borders the border pixel goes on; and their sums from the left border on."""
+
+    def __init__(self, images: Float[Tensor, "batch channel height width"]) -> None:
+        self._size = images.shape[2], images.shape[3]
+        # Differences of long sums: where there is no float64, the sum is float32's.
+        precise = images if images.device.type == "mps" else images.double()
+        self._pixels = images.flatten(2)
+        self._before = (precise.cumsum(dim=3) - precise).flatten(2)
+
+    def none(self, foot: Footprint) -> Pixels:
+        """An empty sum."""
+        shape = (*self._before.shape[:2], *foot.x.shape[1:])
+        return torch.zeros(shape, dtype=self._before.dtype, device=self._before.device)
+
+    def at(self, row: Row, x: Float[Tensor, "batch 1 height width"]) -> Pixels:
+        """The row's values at the places x: those of the pixels that they lie in."""
+        return _read(self._pixels, place_of(row.number, x.floor(), self._size))
+
+    def upto(self, row: Row, x: Float[Tensor, "batch 1 height width"]) -> Pixels:
+        """The sum from the left border to the places x; less than zero beyond that border."""
+        place = place_of(row.number, x.floor(), self._size)
+        before, pixel = _read(self._before, place), _read(self._pixels, place)
+        return before + (x - place % self._size[1]) * pixel
 
 
-def _most_cells(long: Float[Tensor, "batch height width"]) -> int:
-    """How many cells the longest footprint may touch; a graph being compiled cannot ask."""
-    if torch.compiler.is_compiling() or long.numel() == 0:
-        return READ_CELLS
-    return math.ceil(long.max().item()) + 1
+def place_of(
+    row: Int[Tensor, "batch 1 height width"],
+    column: Float[Tensor, "batch 1 height width"],
+    size: tuple[int, int],
+) -> Int[Tensor, "batch 1 height width"]:
+    """Return the number of a pixel in its image; beyond the border, of the one at the border."""
+    return row.clamp(0, size[0] - 1) * size[1] + column.long().clamp(0, size[1] - 1)
+
+
+def _read(plane: Float[Tensor, "batch channel _all"], place: Int[Tensor, "batch 1 height width"]) -> Pixels:
+    places = place.flatten(2).expand(-1, plane.shape[1], -1)
+    return plane.gather(2, places).view(*plane.shape[:2], *place.shape[2:])

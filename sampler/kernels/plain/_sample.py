@@ -6,14 +6,15 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from foveal.sampler.kernels.plain._antialias import antialias_reference
+from foveal.sampler.kernels._footprint import footprints
+from foveal.sampler.kernels.plain._antialias import mean_over, slope_over
 
 
 def sample_plainly(
     images: Sequence[UInt8[Tensor, "_height _width 3"]],
     grid: Float[Tensor, "batch height width 2"],
     pixels: Float[Tensor, "batch 3 height width"],
-    slope: Float[Tensor, "batch 2 3 _height _width"],
+    slope: Float[Tensor, "batch _numbers 3 _height _width"],
     *,
     antialias: bool,
     scale: Sequence[float],
@@ -22,20 +23,20 @@ def sample_plainly(
     """Fill ``pixels``, and ``slope`` unless it is empty: each channel times its ``scale``, plus its ``shift``."""
     scales, shifts = (grid.new_tensor(values)[:, None, None] for values in (scale, shift))
     for k, (image, points) in enumerate(zip(images, grid.detach(), strict=True)):
-        values, steps = _one(image, points, antialias=antialias)
+        one = _average if antialias else sample_reference
+        values, steps = one(image, points)
         pixels[k].copy_(values * scales + shifts)
         if slope.numel():
             slope[k].copy_(steps * scales)
 
 
-def _one(
-    image: UInt8[Tensor, "_height _width 3"], points: Float[Tensor, "height width 2"], *, antialias: bool
-) -> tuple[Float[Tensor, "3 height width"], Float[Tensor, "2 3 height width"]]:
-    if not antialias:
-        return sample_reference(image, points)
+def _average(
+    image: UInt8[Tensor, "_height _width 3"], points: Float[Tensor, "height width 2"]
+) -> tuple[Float[Tensor, "3 height width"], Float[Tensor, "5 3 height width"]]:
     dense = image.permute(2, 0, 1)[None].to(points.dtype) / 255
-    averages, slope = antialias_reference(dense, points[None])
-    return averages[0].clamp(max=1), slope[0]  # white may be rounded up
+    foot = footprints(points[None], (image.shape[0], image.shape[1]))
+    averages = mean_over(dense, foot)[0].clamp(max=1)  # white may be rounded up
+    return averages, slope_over(dense, foot)[0]
 
 
 def sample_reference(

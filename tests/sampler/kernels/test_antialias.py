@@ -1,4 +1,6 @@
+import ctypes
 import io
+import mmap
 import tarfile
 
 import numpy as np
@@ -8,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, sample
-from foveal.sampler.kernels.plain import _antialias as plain
+from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, lowres, sample, zoom_grid
+from foveal.sampler.kernels._footprint import footprints
+from foveal.sampler.kernels.plain._antialias import mean_over, slope_over
 from tests import reference
 from tests.checks import check_close, check_psnr
 from tests.sampler.sampling.operators import sample_with_slope_op
@@ -41,7 +44,14 @@ def with_slope(image, grid):
 
 
 def by_formula(image, grid):
-    return [values / 255 for values in reference.footprint_mean(image.numpy(), grid[0].numpy())]
+    return reference.footprint_mean(image.numpy(), grid[0].numpy()) / 255
+
+
+def in_torch(image, grid):
+    """The same by plain torch, and its slope."""
+    dense = image.permute(2, 0, 1)[None].to(grid.dtype) / 255
+    foot = footprints(grid, image.shape[:2])
+    return mean_over(dense, foot), slope_over(dense, foot)
 
 
 sizes = st.integers(1, 70)
@@ -51,32 +61,61 @@ sizes = st.integers(1, 70)
 @given(st.tuples(sizes, sizes), st.integers(1, 7), st.integers(1, 7), st.floats(0.05, 2), st.integers(0, 999))
 @example((1, 2), 3, 1, 2.0, 14)  # a step of more than two images
 def test_equals_the_formula(size, rows, cols, strength, seed):
-    """Kernel and plain torch are the definition, value and slope, for any sizes and any bent grid.
-
-    Not for a straight one: its footprints may end where cells do, and there the slope has two sides.
-    """
+    """Kernel and plain torch are the definition for any sizes and any bent grid, and know the same slope."""
     image, grid = noise(*size, seed), wavy(rows, cols, strength, seed)
-    expected, expected_slope = by_formula(image, grid)
+    expected = by_formula(image, grid)
     pixels, slope = with_slope(image, grid)
+    averages, plain_slope = in_torch(image, grid)
     dense = image.permute(2, 0, 1)[None].double() / 255
-    averages, plain_slope = plain.antialias_reference(dense, grid)
 
     check_close(pixels[0], expected, 1e-9)
     check_close(averages[0], expected, 1e-9)
-    check_close(slope[0], expected_slope, 1e-7)
-    check_close(plain_slope[0], expected_slope, 1e-7)
+    check_close(slope, plain_slope, 1e-7)
     check_close(sample(dense, grid), pixels, 1e-9)
 
 
 @pytest.mark.parametrize("size", [(61, 47), (400, 300)])
 def test_float32(size):
-    """In float32 kernel and plain torch find the same footprints to the bit, and averages that are as good as equal."""
+    """In float32 kernel and plain torch find averages and slopes that are as good as equal."""
     image, grid = noise(*size), wavy(23, 19, 0.5, dtype=torch.float32)
-    averages, slope = plain.antialias_reference(image.permute(2, 0, 1)[None].float() / 255, grid)
+    averages, slope = in_torch(image, grid)
     pixels, kernel_slope = with_slope(image, grid)
 
     check_close(pixels, averages, 1e-4)
-    check_close(kernel_slope, slope, 1e-2)  # of values per unit of the grid: hundreds of pixels
+    check_close(kernel_slope, slope, 1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(sizes, sizes, st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
+def test_rows_and_columns_by_themselves(height, width, rows, cols, seed):
+    """A grid of straight rows and columns is the definition, too, without a slope and with one."""
+    image, generator = noise(height, width, seed), torch.Generator().manual_seed(seed)
+    across, down = (
+        (2.4 * torch.rand(n, generator=generator, dtype=torch.float64) - 1.2).sort().values
+        for n in (cols, rows)
+    )
+    grid = torch.stack([across.expand(rows, cols), down[:, None].expand(rows, cols)], -1)[None]
+    pixels, _ = with_slope(image, grid)
+
+    check_close(sample([image], grid)[0], by_formula(image, grid), 1e-9)
+    check_close(sample([image], grid), pixels, 1e-9)
+
+
+@pytest.mark.parametrize("period", range(2, 10))
+@pytest.mark.parametrize("way", ["rows", "columns", "diagonals"])
+def test_stripes_are_grey(period, way):
+    """A pattern far finer than the output comes out as its mean, whatever its period: sampled, and as a copy to look at."""
+    y, x = np.mgrid[:720, :960]
+    along = {"rows": y, "columns": x, "diagonals": x + y}[way]
+    stripes = torch.from_numpy(
+        np.repeat(np.uint8(255) * (along % period < 1)[..., None].astype(np.uint8), 3, 2)
+    )
+    straight = identity(24, 30, torch.float32)
+    turned = straight @ torch.tensor([[0.6, -0.2], [0.2, 0.6]])
+
+    for grid in (straight, turned):
+        assert (sample([stripes], grid) - 1 / period).abs().max() < 0.03 + 1 / (20 * period)
+    assert (lowres([stripes], (24, 30)) - 1 / period).abs().max() < 0.03 + 1 / (20 * period)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -112,9 +151,9 @@ def test_continuous_in_position():
     assert frames.diff(dim=0).abs().max() < 0.01
 
 
-@pytest.mark.parametrize("times", [1, 2, 3, 5])
+@pytest.mark.parametrize("times", [1, 2, 3, 5, 9, 14])
 def test_the_identity_is_an_area_resize(times):
-    """Up to five source pixels a side, every one of them counts, by its area."""
+    """Every source pixel counts, by its area."""
     image = noise(7 * times, 11 * times + 3)
     expected = reference.area_mean(image.numpy(), (7, 11)) / 255
 
@@ -122,10 +161,10 @@ def test_the_identity_is_an_area_resize(times):
 
 
 def test_noise_is_averaged():
-    """White noise at 20 source pixels a side leaves with the deviation of a mean of 5 rows and 5 pairs of columns."""
+    """White noise at 20 source pixels a side leaves with the deviation of a mean of 400."""
     pixels = sample([noise(2000, 2000)], identity(100, 100, torch.float32))
 
-    assert pixels.std().item() == pytest.approx((256 / np.sqrt(12)) / 255 / np.sqrt(5 * 5 * 2), rel=0.1)
+    assert pixels.std().item() == pytest.approx((256 / np.sqrt(12)) / 255 / 20, rel=0.1)
     assert abs(pixels.mean() - 0.5) < 0.01
 
 
@@ -141,29 +180,51 @@ def test_constant_images_stay_constant(height, width, strength, seed):
 
 
 def test_ramps_stay_linear_and_their_slope_is_exact():
-    """The lattice is centred: a ramp keeps its values to the middle of the footprint, and its slope everywhere inside."""
+    """A ramp keeps its values to the middle of the footprint, and its slope everywhere inside."""
     y, x = np.mgrid[:200, :240]
     image = torch.from_numpy(np.stack([x, y, 0 * x], axis=-1).astype(np.uint8))
-    grid = (0.6 * wavy(9, 8, 0.2)).requires_grad_()
+    grid = 0.6 * wavy(9, 8, 0.2)
     pixels, slope = with_slope(image, grid)
-    inside = grid.detach()[0].unbind(-1)
+    inside = grid[0].unbind(-1)
 
     check_close(pixels[0, 0], ((inside[0] + 1) * 120 - 0.5) / 255, 0.3 / 255)
     check_close(pixels[0, 1], ((inside[1] + 1) * 100 - 0.5) / 255, 0.3 / 255)
-    check_close(slope[0, 0, 0], torch.full((9, 8), 120 / 255), 40 / 255)
+    check_close(slope[0, 0, 0], torch.full((9, 8), 1 / 255), 0.1 / 255)
+    check_close(slope[0, 1, 1], torch.full((9, 8), 1 / 255), 0.1 / 255)
 
 
-def test_gradcheck(monkeypatch):
-    """With the footprints' shapes held, numeric and analytic derivatives agree, by the grid and by dense images."""
+def test_gradcheck_by_images():
+    """Averages are linear in dense images: numeric and analytic derivatives agree, also the second ones by both."""
     images, grid = torch.rand(2, 2, 5, 23, dtype=torch.float64), wavy(2, 3, 0.4).repeat(2, 1, 1, 1)
-    shape = plain.footprints(grid, (5, 23))
 
-    def held(moved, size):
-        return shape._replace(x=(moved[..., 0] + 1) * size[1] / 2, y=(moved[..., 1] + 1) * size[0] / 2)
+    assert torch.autograd.gradcheck(lambda image: sample(image, grid), images.requires_grad_())
 
-    monkeypatch.setattr(plain, "footprints", held)
 
-    assert torch.autograd.gradcheck(sample, (images.requires_grad_(), grid.requires_grad_()))
+def contrast(image, grid):
+    return sample([image], grid).var()
+
+
+@pytest.mark.parametrize("family", ["kernel", "separable", "cdf"])
+def test_the_gradient_is_that_of_what_is_computed(family):
+    """Averaged over phases of a fine texture, the derivative of contrast by the zoom's strength is the difference quotient."""
+    generator = torch.Generator().manual_seed(0)
+    image = noise(240, 240, 1)
+    logits = torch.rand(1, 1, 7, 7, generator=generator, dtype=torch.float64)
+    told, true, way = [], [], 1e-3
+
+    def at(strength, phase):
+        weights = (strength * logits).flatten(1).softmax(1).view_as(logits)
+        return contrast(image, zoom_grid(weights, (40, 40), family=family, fwhm_cells=3.0) + phase)
+
+    for phase in (torch.rand(60, 2, generator=generator, dtype=torch.float64) - 0.5) / 40:
+        strength = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+        at(strength, phase).backward()
+        told.append(strength.grad.item())
+        with torch.no_grad():
+            true.append((at(2.0 + way, phase) - at(2.0 - way, phase)).item() / (2 * way))
+
+    assert abs(np.mean(true)) > 1e-6
+    assert np.mean(told) == pytest.approx(np.mean(true), rel=0.1)
 
 
 def test_gradient_of_the_kernel():
@@ -188,9 +249,34 @@ def test_wild_points_are_harmless(value, dtype):
     near = torch.zeros(9, 9, dtype=torch.bool)
     near[3:6, 4] = near[4, 3:6] = True
 
-    assert torch.equal(pixels[..., ~near], before[..., ~near])
+    check_close(pixels[..., ~near], before[..., ~near], 1e-6)
     assert bool(((pixels >= -1e-6) & (pixels <= 1 + 1e-6)).all())
     check_close(sample(image.permute(2, 0, 1)[None].to(dtype) / 255, wild), pixels, 1e-4)
+
+
+def at_the_end_of_memory(image):
+    """A copy of an image whose last byte is the last that may be read: the page behind it is nobody's."""
+    size = image.numel()
+    page = mmap.PAGESIZE
+    room = -(-size // page) * page
+    memory = mmap.mmap(-1, room + page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + room), page, 0) == 0
+    copy = torch.frombuffer(memory, dtype=torch.uint8, count=size, offset=room - size).view(image.shape)
+    copy.copy_(image)
+    return copy
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.tuples(sizes, sizes), st.integers(1, 9), st.integers(1, 9), st.floats(0, 1), st.integers(0, 99))
+def test_nothing_behind_an_image_is_read(size, rows, cols, strength, seed):
+    """An image that ends where memory does is sampled like any other: what read on behind it would end the process."""
+    image = noise(*size, seed)
+    last = at_the_end_of_memory(image)
+    for grid in (wavy(rows, cols, strength, seed, torch.float32), identity(rows, cols, torch.float32)):
+        assert torch.equal(sample([last], grid), sample([image], grid))
+        with_slope(last, grid)
+    assert torch.equal(lowres([last], (rows, cols)), lowres([image], (rows, cols)))
 
 
 def test_one_thread_or_four():

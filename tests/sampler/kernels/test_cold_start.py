@@ -22,9 +22,10 @@ FIRST_BATCH = """
         zoomed.images.sum().backward()
         found.update(zoomed.images.detach().numpy().tobytes())
     from foveal.sampler.kernels.cpu import _antialias as _antialias_numba
-    from foveal.sampler.kernels.cpu import _box_mean as _lowres_numba
+    from foveal.sampler.kernels.cpu import _separable as _lowres_numba
+    from foveal.sampler.kernels.cpu import _pull_back as _pull_back_numba
     from foveal.sampler.kernels.cpu import _points as _sample_numba
-    kernels = (_antialias_numba.antialias_into, _sample_numba.sample_into, _sample_numba.pull_back_into, _lowres_numba.box_mean_into)
+    kernels = (_antialias_numba.antialias_into, _sample_numba.sample_into, _sample_numba.pull_back_into, _pull_back_numba.pull_footprints_back_into, _lowres_numba.separable_into)
     print(found.hexdigest(), [sum(kernel.stats.cache_hits.values()) for kernel in kernels])
 """
 
@@ -55,7 +56,7 @@ def test_eight_processes_start_cold_at_once(tmp_path):
     pixels, found = answer(start(tmp_path))
 
     assert {ours for ours, _ in together} == {pixels}
-    assert found == "[1, 1, 1, 1]"
+    assert found == "[1, 1, 1, 1, 1]"
     assert list(tmp_path.rglob("*.tmp.*")) == []
 
 
@@ -66,5 +67,5 @@ def test_a_broken_cache_is_compiled_anew(tmp_path):
     for data in tmp_path.rglob("*.nbc"):
         data.unlink()
 
-    assert found == "[0, 0, 0, 0]"
+    assert found == "[0, 0, 0, 0, 0]"
     assert answer(start(tmp_path)) == [pixels, found]

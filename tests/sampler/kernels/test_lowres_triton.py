@@ -28,7 +28,7 @@ def on_device(triton_device, monkeypatch):
 
 
 def test_equals_the_kernel_of_the_cpu(on_device):
-    """The same boxes, to the last bit but one, for images of all sizes in one batch; small ones the exact way."""
+    """The same means, to the last bit but one, for images of all sizes in one batch."""
     images = [
         noise(20, 28),
         noise(61, 47, 1),
@@ -42,24 +42,11 @@ def test_equals_the_kernel_of_the_cpu(on_device):
 
 
 def test_equals_the_formula(on_device):
-    """A box of eight rows, or of whole multiples, is the mean over the area."""
-    image = noise(16, 70)
+    """A cell is the mean over its area, its outermost pixels counted in part."""
+    image = noise(17, 71)
 
     check_close(on_device([image], (2, 2))[0], reference.area_mean(image.numpy(), (2, 2)) / 255, 1e-6)
     assert on_device([image + 1], (2, 2)).sub(lowres([image], (2, 2))).abs().max() > 1e-3
-
-
-def test_only_large_images_are_written(triton_device):
-    """What is less than four times the size along either axis is somebody else's."""
-    from foveal.sampler.kernels.cuda._box_means import box_means_into
-
-    images = [noise(16, 12), noise(15, 12), noise(16, 11), noise(40, 40)]
-    small = torch.full((4, 3, 4, 3), torch.nan, device=triton_device)
-    box_means_into([image.to(triton_device) for image in images], small, 4)
-
-    assert small.isfinite().flatten(1).all(1).tolist() == [True, False, False, True]
-    assert small.isnan().flatten(1).all(1).tolist() == [False, True, True, False]
-    box_means_into([], small[:0], 4)
 
 
 def test_white_stays_white(on_device):

@@ -10,6 +10,7 @@ from foveal.sampler import lowres, sample
 from foveal.sampler.kernels.cpu import pull_back_on_cpu, sample_on_cpu
 from foveal.sampler.kernels.cuda import pull_back_on_cuda, sample_on_cuda
 from foveal.sampler.kernels.cuda._image_table import image_table
+from foveal.sampler.kernels.plain import footprints_to_grid
 from tests import reference
 from tests.checks import check_close
 from tests.sampler.sampling.operators import sample_op, sample_with_slope_op, use_triton
@@ -41,23 +42,23 @@ def wavy(batch, height, width, strength=0.5):
     return straight + strength * smooth.permute(0, 2, 3, 1)
 
 
-def outputs(grid, dtype=torch.float32, *, slope=True, channels_last=False):
+def outputs(grid, dtype=torch.float32, *, slope=True, channels_last=False, numbers=2):
     batch, rows, cols, _ = grid.shape
     order = torch.channels_last if channels_last else torch.contiguous_format
     pixels = torch.full((batch, 3, rows, cols), torch.nan, dtype=dtype, device=grid.device)
-    shape = (batch, 2, 3, rows, cols) if slope else (batch, 2, 3, 0, 0)
+    shape = (batch, numbers, 3, rows, cols) if slope else (batch, numbers, 3, 0, 0)
     return pixels.to(memory_format=order), torch.full(shape, torch.nan, device=grid.device)
 
 
 def on_device(device, images, grid, antialias, *, tone=PLAIN, **form):
-    pixels, slope = outputs(grid.to(device), **form)
+    pixels, slope = outputs(grid.to(device), numbers=5 if antialias else 2, **form)
     there = [image.to(device) for image in images]
     sample_on_cuda(there, grid.to(device), pixels, slope, antialias=antialias, **tone)
     return pixels.cpu(), slope.cpu()
 
 
 def by_numba(images, grid, antialias, *, tone=PLAIN, **form):
-    pixels, slope = outputs(grid, **form)
+    pixels, slope = outputs(grid, numbers=5 if antialias else 2, **form)
     sample_on_cpu(images, grid, pixels, slope, antialias=antialias, **tone)
     return pixels, slope
 
@@ -82,9 +83,7 @@ def test_equals_the_formula(ragged, answers, antialias):
     """The kernels are the definition in float64, for every image of a ragged batch."""
     for image, points, pixels in zip(*ragged, answers[antialias][0], strict=True):
         source, place = image.numpy(), points.double().numpy()
-        expected = (
-            reference.footprint_mean(source, place)[0] if antialias else reference.bilinear(source, place)
-        )
+        expected = reference.footprint_mean(source, place) if antialias else reference.bilinear(source, place)
 
         check_close(pixels, expected / 255, 1e-4)
 
@@ -94,8 +93,8 @@ def test_equals_the_kernel_of_the_cpu(ragged, answers, antialias):
     """Values and slopes of both devices differ by less than float32 rounds: they read the same footprints."""
     pixels, slope = by_numba(*ragged, antialias)
 
-    check_close(answers[antialias][0], pixels, 1e-6)
-    check_close(answers[antialias][1], slope, 1e-6 * slope.abs().max())
+    check_close(answers[antialias][0], pixels, 3e-6)
+    check_close(answers[antialias][1], slope, 5e-6 * slope.abs().max())
 
 
 @either
@@ -111,18 +110,32 @@ def moved(triton_device, image, grid, antialias, by):
     return on_device(triton_device, [image], grid + torch.tensor(by), antialias, slope=False)[0].double()
 
 
-@either
-def test_slope_is_the_difference_quotient(triton_device, antialias):
-    """Values change by the slope, but for the one pixel in ten, at most, that crosses a cell's edge on the way."""
+def test_slope_of_points_is_the_difference_quotient(triton_device):
+    """Values change by the slope, but for the one pixel in ten, at most, that crosses a pixel's edge on the way."""
     image, grid, way = noise(40, 50), wavy(1, 4, 31, 0.1) * 0.8, 2**-12
-    _, slope = on_device(triton_device, [image], grid, antialias)
+    _, slope = on_device(triton_device, [image], grid, antialias=False)
     for axis, by in enumerate(([way, 0], [0, way])):
-        ahead = moved(triton_device, image, grid, antialias, by)
-        behind = moved(triton_device, image, grid, antialias, [-v for v in by])
+        ahead = moved(triton_device, image, grid, False, by)
+        behind = moved(triton_device, image, grid, False, [-v for v in by])
         quotient, rounding = (ahead - behind) / (2 * way), 2e-3 * slope.abs().max()
 
         assert (quotient - slope[:, axis]).abs().quantile(0.9) < rounding
         assert (quotient - 1.02 * slope[:, axis]).abs().quantile(0.9) > rounding
+
+
+def test_pull_back_of_footprints(triton_device):
+    """From footprints to the grid both devices go the way that autograd goes."""
+    draw = torch.Generator().manual_seed(0)
+    grid, size = wavy(2, 5, 33, 0.3), (60, 40)
+    slope, by_pixels = (torch.randn(*shape, generator=draw) for shape in ((2, 5, 3, 5, 33), (2, 3, 5, 33)))
+    there, here = (torch.full((2, 5, 33, 2), torch.nan, device=d) for d in (triton_device, "cpu"))
+    given = (by_pixels, slope, grid)
+    pull_back_on_cuda(*(t.to(triton_device) for t in given), [*size, *size], there)
+    pull_back_on_cpu(*given, [*size, *size], here)
+    expected = footprints_to_grid((by_pixels[:, None] * slope).sum(2).double(), grid.double(), size)
+
+    check_close(here.double(), expected, 1e-3 * expected.abs().max())
+    check_close(there, here, 1e-3 * here.abs().max())
 
 
 @either
@@ -133,7 +146,12 @@ def test_writes_its_pixels_and_no_others(triton_device, antialias):
     part = memory[:, :3, 1:6, 2:35]
     there = [image.to(triton_device) for image in images]
     sample_on_cuda(
-        there, grid.to(triton_device), part, memory.new_empty(2, 2, 3, 0, 0), antialias=antialias, **PLAIN
+        there,
+        grid.to(triton_device),
+        part,
+        memory.new_empty(2, 5 if antialias else 2, 3, 0, 0),
+        antialias=antialias,
+        **PLAIN,
     )
 
     check_close(part, by_numba(images, grid, antialias)[0], 1e-6)
@@ -168,8 +186,8 @@ def test_wild_points_are_harmless(triton_device, antialias):
     pixels, slope = on_device(triton_device, [image], grid, antialias)
     expected, expected_slope = by_numba([image], grid, antialias)
 
-    check_close(pixels, expected, 1e-6)
-    check_close(slope, expected_slope, 1e-6 * expected_slope.abs().max())
+    check_close(pixels, expected, 3e-6)
+    check_close(slope, expected_slope, 5e-6 * expected_slope.abs().max())
     nowhere, _ = on_device(triton_device, [image], torch.full((1, 2, 2, 2), torch.nan), antialias)
     check_close(nowhere, (image[0, 0] / 255)[None, :, None, None].expand(1, 3, 2, 2), 1e-6)
 
@@ -229,8 +247,10 @@ def test_pull_back(triton_device, kind):
     if kind == "expanded":
         by_pixels = by_pixels[:, :1, :1, :1].expand_as(by_pixels)
     there, here = (torch.full((2, 5, 33, 2), torch.nan, device=d) for d in (triton_device, "cpu"))
-    pull_back_on_cuda(by_pixels.to(triton_device), slope.to(triton_device), there)
-    pull_back_on_cpu(by_pixels, slope, here)
+    grid, sizes = torch.zeros(2, 5, 33, 2), [9, 7, 8, 6]
+    given = (by_pixels, slope, grid)
+    pull_back_on_cuda(*(t.to(triton_device) for t in given), sizes, there)
+    pull_back_on_cpu(*given, sizes, here)
     expected = np.einsum("bchw,bachw->bhwa", by_pixels.double().numpy(), slope.double().numpy())
 
     check_close(there, expected, 1e-5)

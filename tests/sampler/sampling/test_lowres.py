@@ -52,10 +52,10 @@ def test_linear_ramps_stay_linear(source):
 
 
 def test_noise_is_averaged():
-    """White noise leaves with the deviation of a mean of 8 rows of every cell, no alias of it."""
+    """White noise leaves with the deviation of a mean of all pixels of a cell, no alias of it."""
     small = lowres([noise(1600, 1600)], (50, 50))
 
-    assert small.std().item() == pytest.approx((256 / np.sqrt(12)) / 255 / np.sqrt(8 * 32), rel=0.1)
+    assert small.std().item() == pytest.approx((256 / np.sqrt(12)) / 255 / 32, rel=0.1)
 
 
 def test_photographs(data_dir):

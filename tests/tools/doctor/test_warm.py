@@ -64,7 +64,7 @@ def test_nothing_is_left_to_compile(tmp_path):
     batches = run(code, tmp_path / "kernels")
 
     assert re.match(
-        r"Compiled box_mean_into in [\d.]+ s, antialias_into in .*, pull_back_into in .*, sample_into in ",
+        r"Compiled separable_into in [\d.]+ s, antialias_into in .*, pull_footprints_back_into in ",
         cold[0],
     )
     assert f"They are kept in {tmp_path / 'kernels'}" in cold[0]

@@ -1,0 +1,116 @@
+"""The footprints of an output row on the CPU, as ``kernels/_footprint.py`` has them, and the way back from them to the grid.
+
+Each loop runs over the whole row, so that the compiler makes vector instructions of it.
+"""
+
+# no_type_check keeps typing tools off functions that the compiler reads: numba has its own types.
+import math
+from typing import no_type_check
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal.sampler.kernels._footprint import FAR, TORN, WIDEST
+from foveal.sampler.kernels.cpu._compiled import compiled
+
+Reals = NDArray[np.floating]
+Size = tuple[int, int]
+ALONG = 4  # rows of `steps`: x and y per column, x and y per row; then whether each is the grid's own, 1 or 0
+
+
+@compiled
+@no_type_check
+def find(grid: Reals, i: int, size: Size, steps: Reals, foot: Reals) -> None:
+    """Write the footprints of row i of ``grid`` (H, W, 2): ``foot`` (5, W), in the order of `Footprint`; ``steps`` (8, W)."""
+    real = foot.dtype.type
+    half, one, tiny = real(0.5), real(1), real(1e-6)
+    find_steps(grid, i, size, steps)
+    x_scale, y_scale = real(size[1]) * half, real(size[0]) * half
+    x_far, y_far = real(FAR * size[1]), real(FAR * size[0])
+    for j in range(grid.shape[1]):
+        a_x, a_y, b_x, b_y = steps[0, j], steps[1, j], steps[2, j], steps[3, j]
+        c_xx, c_yy, c_xy = a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y
+        tilt, middle = (c_xx - c_yy) * half, (c_xx + c_yy) * half
+        radius = math.sqrt(tilt * tilt + c_xy * c_xy)
+        large, small = max(one, middle + radius), max(one, middle - radius)
+        kept = (large - small) * half / max(tiny, radius)
+        kept = one if middle - radius > one else kept
+        c_yy, c_xy = (large + small) * half - kept * tilt, kept * c_xy
+        down = math.sqrt(c_yy)
+        foot[2, j], foot[3, j], foot[4, j] = math.sqrt(large * small) / down, down, c_xy / c_yy
+    for j in range(grid.shape[1]):
+        x = max(-x_far, (grid[i, j, 0] + one) * x_scale)  # NaN goes to pixel 0
+        y = max(-y_far, (grid[i, j, 1] + one) * y_scale)
+        foot[0, j], foot[1, j] = min(x_far, x), min(y_far, y)
+
+
+@compiled
+@no_type_check
+def find_steps(grid: Reals, i: int, size: Size, steps: Reals) -> None:
+    """Write the steps to the neighbours of each point of row i, in source pixels: ``steps`` (8, W)."""
+    real = steps.dtype.type
+    half, one = real(0.5), real(1)
+    height, width = grid.shape[0], grid.shape[1]
+    above, here, below = grid[max(i - 1, 0)], grid[i], grid[min(i + 1, height - 1)]
+    share = half if 0 < i < height - 1 else one
+    for axis in range(2):
+        scale = real(size[1 - axis]) * half
+        for j in range(width):
+            steps[axis, j] = (here[min(j + 1, width - 1), axis] - here[max(j - 1, 0), axis]) * scale
+            steps[2 + axis, j] = (below[j, axis] - above[j, axis]) * share * scale
+        for j in range(1, width - 1):
+            steps[axis, j] *= half
+    for n in range(ALONG):
+        length = size[1 - n % 2]
+        torn, widest = real(TORN * length), real(WIDEST * length) / real(width if n < 2 else height)
+        for j in range(width):
+            step = steps[n, j]
+            far = min(abs(step), widest)
+            steps[n, j] = math.copysign(far, step) if abs(step) <= torn else real(0)
+            steps[ALONG + n, j] = one if abs(step) <= min(torn, widest) else real(0)
+    if width == 1:  # one point has no neighbour: it stands for the whole length
+        steps[0], steps[1] = real(size[1]), real(0)
+    if height == 1:
+        steps[2], steps[3] = real(0), real(size[0])
+
+
+@compiled
+@no_type_check
+def back_to_steps(steps: Reals, by: Reals) -> None:
+    """Turn derivatives by ``by``, the five numbers of `Footprint` (6, W), into those by x, y and the four ``steps`` (8, W)."""
+    real = by.dtype.type
+    zero, half, one, two = real(0), real(0.5), real(1), real(2)
+    for j in range(by.shape[1]):
+        a_x, a_y, b_x, b_y = steps[0, j], steps[1, j], steps[2, j], steps[3, j]
+        c_xx, c_yy, c_xy = a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y
+        tilt, middle = (c_xx - c_yy) * half, (c_xx + c_yy) * half
+        radius = math.sqrt(tilt * tilt + c_xy * c_xy)
+        # Of each eigenvalue, whether it is that of C; the direction of the large one, any where both are the same.
+        is_large = one if middle + radius > one else zero
+        is_small = one if middle - radius > one else zero
+        large, small = max(one, middle + radius), max(one, middle - radius)
+        cosine = tilt / radius if radius > zero else one
+        sine = c_xy / radius if radius > zero else zero
+        partly = (large - small) * half / max(real(1e-6), radius)
+        kept = one if is_small > zero else partly
+        xx, yy = (large + small) * half + kept * tilt, (large + small) * half - kept * tilt
+        xy = kept * c_xy
+        # Back from the box to its moments.
+        down = math.sqrt(yy)
+        across, lean = math.sqrt(large * small) / down, xy / yy
+        by_area = by[2, j] * half / (across * yy)
+        by_xx = by_area * yy
+        by_yy = by_area * xx - by[2, j] * across * half / yy + by[3, j] * half / down - by[4, j] * lean / yy
+        by_xy = by[4, j] / yy - two * by_area * xy
+        # Back from the raised eigenvalues to those of C, and across them.
+        by_middle, by_tilt = by_xx + by_yy, by_xx - by_yy
+        by_radius, by_turn = by_tilt * cosine + by_xy * sine, kept * (by_xy * cosine - by_tilt * sine)
+        same, other = (is_large + is_small) * half, (is_large - is_small) * half
+        by_middle, by_radius = same * by_middle + other * by_radius, other * by_middle + same * by_radius
+        by_tilt, by_xy = by_radius * cosine - by_turn * sine, by_radius * sine + by_turn * cosine
+        # Back from C to the steps.
+        by_xx, by_yy = by_middle + by_tilt, by_middle - by_tilt
+        by[2, j] = (a_x * by_xx + a_y * by_xy) * steps[ALONG, j]
+        by[3, j] = (a_y * by_yy + a_x * by_xy) * steps[ALONG + 1, j]
+        by[4, j] = (b_x * by_xx + b_y * by_xy) * steps[ALONG + 2, j]
+        by[5, j] = (b_y * by_yy + b_x * by_xy) * steps[ALONG + 3, j]

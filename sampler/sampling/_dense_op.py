@@ -1,0 +1,96 @@
+"""The operator of torch behind anti-aliased `sample` of dense floating-point images.
+
+How many source rows a footprint has is known only when the grid is: an operator may look, a graph that is compiled may not.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from foveal.sampler.kernels import operator
+from foveal.sampler.kernels.plain import (
+    average_dense,
+    footprints_to_grid,
+    to_footprints,
+    to_images,
+    twice_differentiable,
+)
+
+
+@operator("foveal::sample_dense", "(Tensor images, Tensor grid) -> Tensor")
+def sample_dense_op(
+    images: Float[Tensor, "batch channel _height _width"], grid: Float[Tensor, "batch height width 2"]
+) -> Float[Tensor, "batch channel height width"]:
+    """Average images over the grid's footprints."""
+    return average_dense(images, grid)
+
+
+@operator("foveal::sample_dense_to_images", "(Tensor by_pixels, Tensor images, Tensor grid) -> Tensor")
+def _to_images(
+    by_pixels: Float[Tensor, "batch channel height width"],
+    images: Float[Tensor, "batch channel _height _width"],
+    grid: Float[Tensor, "batch height width 2"],
+) -> Float[Tensor, "batch channel _height _width"]:
+    return to_images(by_pixels, images, grid)
+
+
+@operator("foveal::sample_dense_to_footprints", "(Tensor by_pixels, Tensor images, Tensor grid) -> Tensor")
+def _to_footprints(
+    by_pixels: Float[Tensor, "batch channel height width"],
+    images: Float[Tensor, "batch channel _height _width"],
+    grid: Float[Tensor, "batch height width 2"],
+) -> Float[Tensor, "batch 5 height width"]:
+    return to_footprints(by_pixels, images, grid)
+
+
+@torch.library.register_fake("foveal::sample_dense")  # type: ignore[untyped-decorator]
+def _(
+    images: Float[Tensor, "batch channel _height _width"], grid: Float[Tensor, "batch height width 2"]
+) -> Float[Tensor, "batch channel height width"]:
+    return images.new_empty(*images.shape[:2], *grid.shape[1:3])
+
+
+@torch.library.register_fake("foveal::sample_dense_to_images")  # type: ignore[untyped-decorator]
+def _(
+    by_pixels: Float[Tensor, "batch channel height width"],
+    images: Float[Tensor, "batch channel _height _width"],
+    grid: Float[Tensor, "batch height width 2"],
+) -> Float[Tensor, "batch channel _height _width"]:
+    del by_pixels, grid
+    return images.new_empty(images.shape)
+
+
+@torch.library.register_fake("foveal::sample_dense_to_footprints")  # type: ignore[untyped-decorator]
+def _(
+    by_pixels: Float[Tensor, "batch channel height width"],
+    images: Float[Tensor, "batch channel _height _width"],
+    grid: Float[Tensor, "batch height width 2"],
+) -> Float[Tensor, "batch 5 height width"]:
+    del by_pixels, images
+    return grid.new_empty(grid.shape[0], 5, *grid.shape[1:3])
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    del output
+    ctx.save_for_backward(*inputs)
+
+
+def _back(
+    ctx: Any, by_pixels: Float[Tensor, "batch channel height width"]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Go the plain way, which autograd can go again, if the derivatives are to be differentiated."""
+    images, grid = ctx.saved_tensors
+    for_images, for_grid = ctx.needs_input_grad
+    if torch.is_grad_enabled():
+        both = twice_differentiable(by_pixels, images, grid)
+        return both[0] if for_images else None, both[1] if for_grid else None
+    by_images = _to_images(by_pixels, images, grid) if for_images else None
+    if not for_grid:
+        return by_images, None
+    size = images.shape[2], images.shape[3]
+    return by_images, footprints_to_grid(_to_footprints(by_pixels, images, grid), grid, size)
+
+
+torch.library.register_autograd("foveal::sample_dense", _back, setup_context=_keep)
