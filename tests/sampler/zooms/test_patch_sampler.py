@@ -315,7 +315,7 @@ def test_training_finds_the_other_spot():
     pair = 128 + 120 * (spots[0] - spots[1])
     images = [image[..., None].expand(200, 240, 3).byte() for image in (pair, 255 - pair)]
     sampler = PatchSampler(1, 40, lowres_size=64, samples=100, sigma=0.5, gradient="relative")
-    optimizer, losses = torch.optim.Adam(sampler.parameters(), lr=0.01), []
+    optimizer = torch.optim.Adam(sampler.parameters(), lr=0.01)
 
     def brightness():
         with torch.no_grad():
@@ -330,10 +330,8 @@ def test_training_finds_the_other_spot():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(loss.item())
 
     assert float((away * (brightness() - 0.5)).min()) > 0.1
-    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.05
 
 
 def test_zero_to_one():
