@@ -6,12 +6,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from foveal.sampler.frames import Images, Views, as_ragged, check_images, even_grid, is_dense_float
+from foveal.sampler.frames import Images, Views, as_ragged, check_images, is_dense_float
 from foveal.sampler.kernels import kernels_for, operator
 from foveal.sampler.kernels.cpu import fill_lowres_on_cpu
 from foveal.sampler.kernels.cuda import fill_lowres_on_cuda
 from foveal.sampler.kernels.plain import fill_lowres_plainly, shrink
-from foveal.sampler.sampling._sample import sample
+from foveal.sampler.sampling._pixel_format import PixelFormat
+from foveal.sampler.sampling._sample_evenly import sample_evenly
 
 
 def lowres(
@@ -43,7 +44,7 @@ def lowres(
     if min(size) < 1:
         raise ValueError(f"size must be at least (1, 1), got {size!r}.")
     if views is not None:
-        return sample(images, even_grid(images, size, views))
+        return sample_evenly(images, size, views, PixelFormat(), antialias=True)[0]
     if is_dense_float(images):
         wide = images.to(torch.promote_types(images.dtype, torch.float32))  # type: ignore[union-attr]
         small: Tensor = shrink(wide, size)

@@ -24,6 +24,7 @@ from foveal.sampler.frames import (
 from foveal.sampler.saliency import SpectralSaliency, softmax_map
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import sample
+from foveal.sampler.zooms._source_px import source_px_for
 from foveal.sampler.zooms._zoomed import Zoomed
 
 
@@ -98,11 +99,12 @@ class MixedResolution(nn.Module):
         return rows * cols + self.refined * self.refine**2
 
     @property
-    def source_px(self) -> tuple[int, int]:
-        """Height and width in pixels beyond which a larger source (or view of it) shows no more: the fine tokens', all over."""
+    def source_px(self) -> tuple[int, int] | None:
+        """Height and width in pixels beyond which a larger source (or view of it) shows no more; None without ``antialias``."""
         rows, cols = self.cells
         fine = self.refine if self.refined else 1
-        return rows * self.patch_size * fine, cols * self.patch_size * fine
+        picture = rows * self.patch_size * fine, cols * self.patch_size * fine
+        return source_px_for(picture, 1.0, antialias=self.antialias)
 
     def forward(
         self,

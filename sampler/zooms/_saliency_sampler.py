@@ -1,6 +1,5 @@
 """The paper's layer: look at a small copy, decide where to look closely, sample the full resolution there."""
 
-import math
 import os
 from collections.abc import Sequence
 from typing import Any, BinaryIO
@@ -24,6 +23,7 @@ from foveal.sampler.sampling import pixel_format, sample_as
 from foveal.sampler.zooms._as_published import area_lowres, faded, in_one_frame
 from foveal.sampler.zooms._checkpoint import describe_network, make_network, read_checkpoint, settings_of
 from foveal.sampler.zooms._grid_setting import GridSetting
+from foveal.sampler.zooms._source_px import source_px_for
 from foveal.sampler.zooms._zoomed import Zoomed
 
 _FORM = ("mean", "std", "dtype", "channels_last")
@@ -49,7 +49,7 @@ class SaliencySampler(nn.Module):
         temperature: Divides the logits. Below 1 the saliency is sharper and the zoom stronger: 0.25 is the fourth
             power of the map. The gain of other papers, which multiplies the logits, is its reciprocal.
         max_zoom: As in :func:`zoom_grid`. It also bounds ``source_px``, the height and width beyond which a larger
-            source could not show more.
+            source shows no more: two pixels along each side of what an output pixel averages.
         min_zoom: As in :func:`zoom_grid`.
         marginal: As in :func:`zoom_grid`.
         bound: As in :func:`zoom_grid`.
@@ -166,12 +166,8 @@ class SaliencySampler(nn.Module):
 
     @property
     def source_px(self) -> tuple[int, int] | None:
-        """Height and width in pixels beyond which a larger source (or view of it) shows no more; None without a ``max_zoom``."""
-        bound = self.grid_settings.max_zoom
-        if bound is None:
-            return None
-        height, width = self.out_size
-        return math.ceil(height * bound), math.ceil(width * bound)
+        """Height and width in pixels beyond which a larger source (or view of it) shows no more; None without ``max_zoom`` or ``antialias``."""
+        return source_px_for(self.out_size, self.grid_settings.max_zoom, antialias=self.antialias)
 
     @property
     def takes_views(self) -> bool:

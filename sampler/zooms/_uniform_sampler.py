@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler.frames import Images, Views, even_grid, height_and_width
-from foveal.sampler.sampling import pixel_format, sample_as
+from foveal.sampler.frames import Images, Views, height_and_width
+from foveal.sampler.sampling import pixel_format, sample_evenly
+from foveal.sampler.zooms._source_px import source_px_for
 from foveal.sampler.zooms._zoomed import Zoomed
 
 
@@ -51,8 +52,7 @@ class UniformSampler(nn.Module):
     @property
     def source_px(self) -> tuple[int, int] | None:
         """Height and width in pixels beyond which a larger source (or view of it) shows no more; None without ``antialias``."""
-        height, width = self.out_size
-        return (2 * height, 2 * width) if self.antialias else None
+        return source_px_for(self.out_size, 1.0, antialias=self.antialias)
 
     def forward(
         self,
@@ -62,6 +62,5 @@ class UniformSampler(nn.Module):
     ) -> Zoomed:
         """Sample the images, or views of them as :func:`compose` has them; ``lowres`` is accepted and not looked at."""
         del lowres
-        grid = even_grid(images, self.out_size, views)
-        even = grid.new_ones(grid.shape[0], 1, 1, 1)
-        return Zoomed(sample_as(images, grid, self.form, antialias=self.antialias), grid, even)
+        pixels, grid = sample_evenly(images, self.out_size, views, self.form, antialias=self.antialias)
+        return Zoomed(pixels, grid, grid.new_ones(grid.shape[0], 1, 1, 1))

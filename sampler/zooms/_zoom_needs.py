@@ -31,7 +31,7 @@ class ZoomNeeds:
 
     Example:
         >>> ZoomNeeds.of(SaliencySampler(224, max_zoom=4.0)).source_px
-        (896, 896)
+        (1792, 1792)
     """
 
     name: str

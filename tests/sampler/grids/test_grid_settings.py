@@ -98,7 +98,7 @@ def test_a_sampler_has_each_as_an_attribute():
         2.0,
         None,
     )
-    assert zoom.source_px == (16, 16)
+    assert zoom.source_px == (32, 32)
     with unhooked(), pytest.raises(ValueError, match=re.escape("max_zoom must be at least 1, got 0.5")):
         zoom.max_zoom = 0.5
     assert zoom.max_zoom == 2.0

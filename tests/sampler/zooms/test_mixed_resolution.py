@@ -118,16 +118,16 @@ def test_positions_and_scales(drawn):
         assert len({tuple(p) for p in parts[:, :2].round(5)}) == zoom.refine**2
 
 
-def test_a_source_as_large_as_source_px_is_shown_pixel_by_pixel():
-    """Nothing finer is ever read: there, fine tokens are the source's own pixels."""
+def test_a_source_as_large_as_all_fine_tokens_is_shown_pixel_by_pixel():
+    """Nothing finer is ever read: there, fine tokens are the source's own pixels. Two pixels to a token's are asked for."""
     zoom = MixedResolution((2, 3), patch_size=4, refined=6, saliency=FixedSaliency(torch.ones(3, 3)))
-    image = torch.randint(256, (*zoom.source_px, 3), dtype=torch.uint8)
+    image = torch.randint(256, (16, 24, 3), dtype=torch.uint8)
     pixels = cut(image.permute(2, 0, 1) / 255, (4, 6))
     own = [[2 * r + i, 2 * c + j] for r in range(2) for c in range(3) for i in range(2) for j in range(2)]
 
-    assert zoom.source_px == (16, 24)
+    assert zoom.source_px == (32, 48)
     check_close(zoom([image]).images[0, 6:], pixels[[6 * row + col for row, col in own]], 1e-6)
-    assert MixedResolution((2, 3), patch_size=4, refined=0).source_px == (8, 12)
+    assert MixedResolution((2, 3), patch_size=4, refined=0).source_px == (16, 24)
 
 
 def test_every_image_has_as_many_tokens():

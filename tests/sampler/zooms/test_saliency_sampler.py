@@ -62,7 +62,7 @@ def test_attributes():
 
     assert zoom.out_size == (100, 151)
     assert zoom.lowres_size == (128, 128)
-    assert zoom.source_px == (250, 378)
+    assert zoom.source_px == (500, 755)
     assert SaliencySampler(224).source_px is None
     assert (uniform.out_size, uniform.lowres_size, uniform.source_px) == ((64, 64), None, (128, 128))
     assert UniformSampler(64, antialias=False).source_px is None

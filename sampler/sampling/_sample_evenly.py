@@ -1,0 +1,28 @@
+"""Uniform sampling of images or of views of them."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from foveal.sampler.frames import Images, Views, even_grid
+from foveal.sampler.sampling._pixel_format import PixelFormat
+from foveal.sampler.sampling._sample import sample_as
+
+
+def sample_evenly(
+    images: Images, size: tuple[int, int], views: Views | None, form: PixelFormat, *, antialias: bool
+) -> tuple[Float[Tensor, "batch channel height width"], Float[Tensor, "batch height width 2"]]:
+    """Return what the uniform grid shows of each image, or of its view, and that grid.
+
+    A footprint is read off the steps to neighbouring points. An output that is one pixel wide or high has none along
+    that side, and a view may show any part of the source; there, two points are sampled and their mean is taken.
+    """
+    grid = even_grid(images, size, views)
+    alone = [side == 1 for side in size]
+    if views is None or not antialias or not any(alone):
+        return sample_as(images, grid, form, antialias=antialias), grid
+    height, width = (2 if single else side for single, side in zip(alone, size, strict=True))
+    finer = sample_as(images, even_grid(images, (height, width), views), form, antialias=True)
+    along = [dim for dim, single in zip((2, 3), alone, strict=True) if single]
+    kept = torch.channels_last if form.channels_last else torch.contiguous_format
+    return finer.mean(dim=along, keepdim=True).contiguous(memory_format=kept), grid

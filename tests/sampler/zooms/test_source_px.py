@@ -1,0 +1,77 @@
+"""`source_px`: a copy of that size shows what the original shows."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from foveal.sampler import FixedSaliency, MixedResolution, SaliencySampler, UniformSampler
+
+OUT = 32
+BUMP = torch.ones(31)
+BUMP[13:18] = 40
+BINDING = {"saliency": FixedSaliency(torch.outer(BUMP, BUMP)), "family": "cdf"}
+
+
+def stripes(side, period, down):
+    """A JPEG of stripes of this period in pixels, across the width or down the height."""
+    along = 128 + 100 * np.sin(2 * np.pi * (np.arange(side) + 0.5) / period + 0.7)
+    across = np.broadcast_to(along, (side, side))
+    file = io.BytesIO()
+    Image.fromarray((across.T if down else across).round().astype(np.uint8)).save(file, "jpeg", quality=98)
+    return file
+
+
+def decoded(file, divisor):
+    """The image as libjpeg decodes it at 1/1, 1/2, 1/4 or 1/8."""
+    image = Image.open(file)
+    side = image.width // divisor
+    image.draft("L", (side, side))
+    assert image.size == (side, side)
+    return torch.tensor(np.asarray(image.convert("RGB")))
+
+
+def contrast(zoom, image):
+    """The spread of the middle of what the zoom shows: there its bound is what holds it."""
+    middle = slice(OUT // 2 - 5, OUT // 2 + 5)
+    return float(zoom([image]).images[0, 0, middle, middle].std())
+
+
+def kept(zoom, px_per_px, magnified, down):
+    """The part of the contrast of stripes, 0.4 of them to an output pixel, that a copy keeps."""
+    side = 8 * round(px_per_px * magnified * OUT)
+    file = stripes(side, side / OUT / magnified / 0.4, down)
+    return contrast(zoom, decoded(file, 8)) / contrast(zoom, decoded(file, 1))
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize(
+    ("zoom", "magnified"),
+    [
+        (UniformSampler(OUT), 1),
+        (SaliencySampler(OUT, saliency=FixedSaliency(torch.ones(5, 5)), max_zoom=1.0), 1),
+        (SaliencySampler(OUT, max_zoom=2.0, **BINDING), 2),
+        (SaliencySampler(OUT, max_zoom=4.0, **BINDING), 4),
+    ],
+)
+def test_a_copy_of_that_size_keeps_nine_tenths_of_the_contrast(zoom, magnified, down):
+    """Of the finest stripes that an output shows well; of a copy half as large less is left, so the test can fail."""
+    sides = zoom.source_px[0] / magnified / OUT
+
+    assert min(kept(zoom, factor * sides, magnified, down) for factor in (1.0, 1.13)) > 0.9
+    assert kept(zoom, 1.13 / 2 * sides, magnified, down) < 0.8
+
+
+@pytest.mark.parametrize(
+    "zoom",
+    [
+        UniformSampler(OUT, antialias=False),
+        SaliencySampler(OUT, max_zoom=2.0, antialias=False),
+        MixedResolution(4, refined=2, antialias=False),
+    ],
+)
+def test_points_have_no_bound(zoom):
+    """A point may fall on any pixel of the source."""
+    assert zoom.source_px is None
