@@ -11,7 +11,7 @@ from foveal.sampler import FixedSaliency, MixedResolution, SaliencySampler, Unif
 
 OUT = 32
 BUMP = torch.ones(31)
-BUMP[13:18] = 40
+BUMP[12:19] = 40
 BINDING = {"saliency": FixedSaliency(torch.outer(BUMP, BUMP)), "family": "cdf"}
 
 
@@ -35,7 +35,7 @@ def decoded(file, divisor):
 
 def contrast(zoom, image):
     """The spread of the middle of what the zoom shows: there its bound is what holds it."""
-    middle = slice(OUT // 2 - 5, OUT // 2 + 5)
+    middle = slice(OUT // 2 - 3, OUT // 2 + 3)
     return float(zoom([image]).images[0, 0, middle, middle].std())
 
 

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from foveal.sampler import UniformSampler
-from foveal.tools.bench.kernels.quality import bench_quality, check_truth, measure, supersampled
+from foveal.tools.bench.kernels.quality import (
+    bench_quality,
+    check_truth,
+    measure,
+    supersampled,
+    supersampled_squares,
+)
 from foveal.tools.bench.kernels.sample import example_grid
 from tests import reference
 from tests.checks import check_close
@@ -16,15 +22,16 @@ def test_small_run(tmp_path, capsys):
     found = bench_quality([], size=32, scenes=1, json_path=tmp_path / "quality.json")
 
     assert json.loads((tmp_path / "quality.json").read_text())["decibels"] == found
-    assert list(found) == ["uniform", "temperature 1.0", "temperature 0.5", "temperature 0.25"]
+    zooms = ["uniform", "temperature 1.0", "temperature 0.5", "temperature 0.25"]
+    assert list(found) == [*zooms, *(f"{kind}, {zoom}" for kind in ("stripes", "texture") for zoom in zooms)]
     assert all(ways["anti-aliased"][0] > ways["one point"][0] for ways in found.values())
     assert "of the worst image / in the median" in capsys.readouterr().out
 
 
 def test_resized_first_is_right_for_the_uniform_grid():
-    """There the area mean is the truth; that of the kernel too, for as long as it reads every pixel."""
+    """There the area mean is the truth, and that of the kernel."""
     image = torch.randint(256, (64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    found = measure(image, UniformSampler(16))
+    found = measure(image, UniformSampler(16), supersampled_squares)
 
     assert found["one point"] < 20
     assert found["resized first"] == pytest.approx(found["anti-aliased"], abs=0.1)
