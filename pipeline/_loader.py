@@ -233,6 +233,13 @@ class ZoomLoader(DataLoaderAttributes):
         """Return the number of batches of an epoch on this rank, of as many ranks as there are now. It is equal on all."""
         return len(self._plan)
 
+    def __repr__(self) -> str:
+        options, plan = self._options, self._plan
+        return (
+            f"ZoomLoader({plan.samples} samples in {len(self._shards.urls)} shards, batch_size={plan.batch_size}, "
+            f"zoom={_outline(self.zoom)}, decode={options.decode!r} on {self.device}, rank {plan.rank} of {plan.world_size})"
+        )
+
     def __iter__(self) -> Iterator[Batch]:
         """Begin the epoch, or go on in it after ``load_state_dict``. Other iterators go on beside this one."""
         self._settle()
@@ -355,3 +362,10 @@ class ZoomLoader(DataLoaderAttributes):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _outline(zoom: nn.Module) -> str:
+    """Return a zoom's class, the size of what comes out, and the classes of its parts."""
+    size = [f"out_size={zoom.out_size}"] if hasattr(zoom, "out_size") else []
+    parts = [f"{name}={type(part).__name__}" for name, part in zoom.named_children()]
+    return f"{type(zoom).__name__}({', '.join(size + parts)})"

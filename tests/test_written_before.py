@@ -125,20 +125,17 @@ def test_zoomed_shards_are_read(written):
 
 
 def test_a_folder_of_zoomed_shards_goes_on(written):
-    """The same settings make the same fingerprint, the machine's share of it apart."""
+    """The same settings make the same fingerprint, apart from the machine's share of it and the frame of spectral saliency, which is new."""
     there = with_current_names(read_manifest(open_store(str(written / "zoomed"), {})))
     chosen = {"max_zoom": 4.0, "min_zoom": 0.5, "temperature": 0.25}
     recipe = Recipe(
         out_size=16,
         family="separable",
         boxes=("json:boxes",),
-        box_format="xyxy",
         decode=there["decode"],
         **chosen,
     )
     zoom = choose_zoom(16, "spectral", family="separable", **chosen)
 
     now = recipe.fingerprint(zoom, "cpu")
-    assert {name: now[name] for name in there if name not in MACHINE} == {
-        name: value for name, value in there.items() if name not in MACHINE
-    }
+    assert now | dict.fromkeys(MACHINE) == {**there, "frame": "nodes"} | dict.fromkeys(MACHINE)

@@ -40,6 +40,9 @@ def read_micro_batches(
 ) -> Generator[MicroBatch]:
     """Read the samples of each batch, at most ``size`` at a time.
 
+    Places that stay empty count, too: then a micro-batch consists of the same images whether a bad sample is found here or
+    by the decoder. A network may round otherwise if it sees another number of images.
+
     Args:
         batches: The positions of each batch in the order of the epoch.
         take: Gives what belongs at a position, or None for nothing.
@@ -55,15 +58,16 @@ def read_micro_batches(
     with closing(taken):
         for batch in batches:
             part: list[EncodedSample] = []
+            places = 0
             for _ in batch:
                 with stats.timed("read"):
-                    sample = next(taken)
-                if sample is None:
-                    continue
-                if part and (len(part) == size or _pixels([*part, sample]) > most_pixels):
-                    yield MicroBatch(part, ends_batch=False)
-                    part = []
-                part.append(sample)
+                    found = [sample for sample in [next(taken)] if sample is not None]
+                if places == size or (part and _pixels(part + found) > most_pixels):
+                    if part:
+                        yield MicroBatch(part, ends_batch=False)
+                    part, places = [], 0
+                part += found
+                places += 1
             yield MicroBatch(part, ends_batch=True)
 
 

@@ -121,6 +121,41 @@ def test_pixels_arrive_in_the_form_that_the_sampler_writes(small_shards, trained
     assert torch.equal(sample(pixels, grid, **form), image)
 
 
+class Wrapped(nn.Module):
+    """What DistributedDataParallel makes of a zoom."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+
+@pytest.mark.parametrize(
+    ("zoom", "options", "said"),
+    [
+        (
+            UniformSampler(8),
+            {},
+            "zoom=UniformSampler(out_size=(8, 8)), decode='auto' on cpu, rank 0 of 1",
+        ),
+        (
+            SaliencySampler((8, 6)),
+            {"decode": "dali", "rank": 1, "world_size": 2},
+            "zoom=SaliencySampler(out_size=(8, 6), saliency=SaliencyNet), decode='dali' on cpu, rank 1 of 2",
+        ),
+        (
+            Wrapped(SaliencySampler(8)),
+            {"device": "cpu"},
+            "zoom=Wrapped(module=SaliencySampler), decode='auto' on cpu, rank 0 of 1",
+        ),
+    ],
+)
+def test_a_loader_says_what_it_is(small_shards, zoom, options, said):
+    """In one line, also when it is closed."""
+    with ZoomLoader(small_shards, zoom, batch_size=4, **options) as loader:
+        assert repr(loader) == f"ZoomLoader(13 samples in 2 shards, batch_size=4, {said})"
+    assert repr(loader) == str(loader)
+
+
 def test_len_and_last_batch(small_shards):
     """13 samples by 5: three batches, or two full ones."""
     with ZoomLoader(small_shards, UniformSampler(8), batch_size=5) as loader:
