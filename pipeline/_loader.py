@@ -15,6 +15,7 @@ from torch.utils.data import get_worker_info
 from foveal.pipeline.dataloader import (
     DataLoaderAttributes,
     Source,
+    WorkerPasses,
     reported_to_accelerate,
 )
 from foveal.pipeline.decode import (
@@ -70,7 +71,8 @@ class ZoomLoader(DataLoaderAttributes):
 
     A zoom that trains on several ranks has to have its gradients averaged: give the loader ``DistributedDataParallel(zoom)``, or
     make the zoom a part of the model that is wrapped. In the workers of a ``DataLoader`` around a dataset that iterates this
-    loader, the workers take its batches in turns.
+    loader, the workers take its batches in turns. Each pass over that ``DataLoader`` has an order of its own; the first after
+    ``set_epoch`` has that of the epoch.
 
     Equal arguments give equal batches, bit for bit on one device, whatever ``num_threads`` and ``prefetch_factor``
     are. With another batch size images may differ by rounding, where torch's convolutions compute a lone image another
@@ -214,6 +216,7 @@ class ZoomLoader(DataLoaderAttributes):
         self._bad = BadSamples(on_bad, max_bad_fraction, quarantine, asked=self.fields.asked)
         self._position = Position(Place())
         self._at_work = AtWork()
+        self._passes = WorkerPasses()
         self._ranks = Ranks(rank, world_size)
         self._plan_of(0)  # refuses bad arguments before shards are opened
         self._shards = Shards(
@@ -247,7 +250,7 @@ class ZoomLoader(DataLoaderAttributes):
         self._warn_of_ranks(plan)
         if (worker := get_worker_info()) is not None:
             plan = replace(plan, worker=worker.id, workers=worker.num_workers)
-            first = (worker.seed - worker.id) % 2**31  # another one for each pass over the DataLoader
+            first = self._passes.number(worker.seed - worker.id)
         epoch = EpochIterator(self._chain, plan, self._ranks, self._position, self._at_work, first=first)
         return reported_to_accelerate(epoch, epoch.plan)
 
@@ -281,6 +284,7 @@ class ZoomLoader(DataLoaderAttributes):
         if epoch != self.epoch:
             self._position = Position(Place(epoch))
         self._position.begin_again()
+        self._forget_passes()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place after the last batch that was delivered, as plain JSON.
@@ -305,6 +309,12 @@ class ZoomLoader(DataLoaderAttributes):
             ValueError: The state is of other shards, another seed or order, or a newer version.
         """
         self._position = Position(read_state(state, of=self._identity), resume=True)
+        self._forget_passes()
+
+    def _forget_passes(self) -> None:
+        """Count those of workers anew, unless this is one of them."""
+        if get_worker_info() is None:
+            self._passes.begin_again()
 
     def _settle(self) -> None:
         """Move on to the next epoch where no batch of this one is left, as after loading a state with another batch size."""
