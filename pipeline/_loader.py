@@ -217,6 +217,7 @@ class ZoomLoader(DataLoaderAttributes):
         self._position = Position(Place())
         self._at_work = AtWork()
         self._passes = WorkerPasses()
+        self._loaded_in = 0  # the process in which a place was loaded
         self._ranks = Ranks(rank, world_size)
         self._plan_of(0)  # refuses bad arguments before shards are opened
         self._shards = Shards(
@@ -251,6 +252,11 @@ class ZoomLoader(DataLoaderAttributes):
         if (worker := get_worker_info()) is not None:
             plan = replace(plan, worker=worker.id, workers=worker.num_workers)
             first = self._passes.number(worker.seed - worker.id)
+            if first and self._position.resumes and self._loaded_in != os.getpid():
+                place = (
+                    self._position.place
+                )  # from which the first pass went on, in another copy of this loader
+                self._position, first = Position(Place(place.epoch)), place.iterator + first
         epoch = EpochIterator(self._chain, plan, self._ranks, self._position, self._at_work, first=first)
         return reported_to_accelerate(epoch, epoch.plan)
 
@@ -309,6 +315,7 @@ class ZoomLoader(DataLoaderAttributes):
             ValueError: The state is of other shards, another seed or order, or a newer version.
         """
         self._position = Position(read_state(state, of=self._identity), resume=True)
+        self._loaded_in = os.getpid()
         self._forget_passes()
 
     def _forget_passes(self) -> None:

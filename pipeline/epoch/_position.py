@@ -86,6 +86,11 @@ class Position:
             self._followed = None
 
     @property
+    def resumes(self) -> bool:
+        """Whether the next iterator goes on from a place that was loaded."""
+        return self._resume
+
+    @property
     def is_left(self) -> bool:
         """Whether the epoch was begun by an iterator that does not go on with it."""
         return (

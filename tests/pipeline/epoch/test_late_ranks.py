@@ -327,6 +327,22 @@ def test_each_pass_over_a_data_loader_has_its_order(small_shards, persistent, wo
 
 
 @QUIET
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_state_that_is_loaded_beside_workers(small_shards, workers):
+    """The first pass goes on from there. The others are whole, each in its order."""
+    with loader(small_shards, shuffle=True) as ours:
+        whole = list(ours)
+        ours.set_epoch(0)
+        next(iter(ours))
+        ours.load_state_dict(ours.state_dict())
+        around = DataLoader(AsDataset(ours), batch_size=None, num_workers=workers)
+        assert keys(around) == keys(whole[1:])
+        passes = [keys(around) for _ in range(3)]
+        assert [sorted(each) for each in passes] == [ALL] * 3
+        assert len({tuple(keys(whole)), *map(tuple, passes)}) == 4
+
+
+@QUIET
 def test_a_pass_over_a_data_loader_that_is_left(small_shards):
     """Workers of the next pass agree on its order, also if some of this one's were ended before they began."""
     with loader(small_shards, shuffle=True) as ours:
