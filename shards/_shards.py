@@ -196,6 +196,11 @@ class Shards:
         shard, place = self._locate(index)
         return str(self._index(shard)[place][0].key)
 
+    def extensions(self, index: SupportsIndex) -> list[str]:
+        """Return the lower-case extensions of a sample's members, of which nothing but the index is read; raise as :meth:`read` does."""
+        shard, place = self._locate(index)
+        return [member.ext.lower() for member in self._index(shard)[place]]
+
     def _locate(self, index: SupportsIndex) -> tuple[int, int]:
         total, number = len(self), operator.index(index)
         if not -total <= number < total:

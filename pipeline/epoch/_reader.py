@@ -15,6 +15,9 @@ from foveal.shards import EpochOrder, Sample, SampleError, Shards
 # A data set of which so many samples in a row are bad has nothing to stand in for them.
 _TRIES = 100
 
+# Members of a sample that a message names.
+_NAMED = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -141,10 +144,13 @@ class SampleReader:
             return self._record(sample, error)
 
     def _explained(self, error: MemberError, sample: Sample, ordinal: int) -> MemberError:
-        """Say of a member that is missing where it is, if it only does not stand beside its sample."""
-        elsewhere = self._shards.elsewhere(ordinal, error.missing) if error.missing else None
-        if elsewhere is None:
+        """Say of a member that is missing where it is, if it only does not stand beside its sample, and else what there is."""
+        if not error.missing:
             return error
+        elsewhere = self._shards.elsewhere(ordinal, error.missing)
+        if elsewhere is None:
+            there = " and ".join(self._shards.extensions(ordinal)[:_NAMED])
+            return MemberError(f"{error}, only {there}", error.kind, field=error.field)
         beside = ".".join([sample.key, *list(sample.members)[:1]])
         reason = (
             f"member is apart from its sample: there is no {' or '.join(error.missing)} beside {beside}, but {elsewhere} "

@@ -41,6 +41,7 @@ def test_numbers_samples_through_all_shards(tars):
     assert [sample.url for sample in read] == [str(tars[0])] * 2 + [str(tars[2])] * 3
     assert [shards[k] for k in range(-5, 0)] == list(shards) == read
     assert shards[np.int64(4)] == read[4]
+    assert [shards.extensions(k) for k in range(-5, 0)] == [list(sample.members) for sample in read]
 
 
 @pytest.mark.parametrize("index", [5, -6])
@@ -55,6 +56,7 @@ def test_reads_some_members(tmp_path):
     tar = make_tar(tmp_path / "t.tar", [("a.JPG", b"1"), ("a.seg.png", b"2"), ("a.cls", b"3")])
 
     assert Shards(tar).read(0, ["cls", "jpg", "txt"]) == Sample("a", str(tar), {"jpg": b"1", "cls": b"3"})
+    assert Shards(tar).extensions(0) == list(Shards(tar)[0].members)
 
 
 def test_describes_itself(tars):

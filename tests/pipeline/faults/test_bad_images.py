@@ -22,8 +22,8 @@ FIELDS = ("image", "cls", "__key__", "__valid__", "__size__")
 CUT = encode(picture(0, 400, 600), quality=95)[:9000]
 # What is wrong, and what it is called.
 BAD = {
-    "no image": ({"cls": 1}, "member is missing: there is no jpg or jpeg or png or webp"),
-    "no label": ({"jpg": encode(picture(0, 9, 9))}, "member is missing: there is no cls"),
+    "no image": ({"cls": 1}, "member is missing: there is no jpg or jpeg or png or webp, only cls"),
+    "no label": ({"jpg": encode(picture(0, 9, 9))}, "member is missing: there is no cls, only jpg"),
     "wrong label": ({"jpg": encode(picture(0, 9, 9)), "cls": b"dog"}, "cls is not an integer: b'dog'"),
     "junk": (
         {"jpg": b"junk", "cls": 1},
@@ -144,7 +144,7 @@ def test_what_a_warning_says(write_shard):
     with loader(url) as one:
         message = (
             f"3 bad sample(s) in this epoch, the first: {url}: 00: member is missing: there is no jpg or jpeg or "
-            "png or webp; all are in the loader's bad_samples"
+            "png or webp, only cls; all are in the loader's bad_samples"
         )
         with pytest.warns(ShardWarning, match=f"^{re.escape(message)}$") as caught:
             epoch(one)
@@ -160,7 +160,7 @@ def test_too_many(write_shard):
     )
     message = (
         "4 of this epoch's 30 samples are bad, more than max_bad_fraction=0.1 allows: 3 × 'member is missing', "
-        f"1 × 'image is empty'; the last is {url}: 03: member is missing: there is no jpg or jpeg or png or webp – "
+        f"1 × 'image is empty'; the last is {url}: 03: member is missing: there is no jpg or jpeg or png or webp, only cls – "
         "run `foveal verify` on the shards, or raise max_bad_fraction."
     )
     with (
@@ -200,7 +200,7 @@ def test_nothing_to_put_in_the_place(write_shard):
     url = write_shard([{"__key__": "0", "cls": 1}, {"__key__": "1", "cls": 1}])
     message = (
         "100 samples in a row are bad, there is none to put in their place: the first is "
-        f"{url}: 0: member is missing: there is no jpg or jpeg or png or webp – run `foveal verify` on the shards; "
+        f"{url}: 0: member is missing: there is no jpg or jpeg or png or webp, only cls – run `foveal verify` on the shards; "
         "loader.bad_samples has all."
     )
     with (
