@@ -133,6 +133,14 @@ def zoom(
             help="Zoom all shards again, even if the folder holds shards that were made with other settings.",
         ),
     ] = False,
+    license_name: Annotated[
+        str | None,
+        typer.Option(
+            "--license",
+            help="License of the images, e.g. cc-by-4.0, for the README.md of the folder, which is a dataset card.",
+            show_default="not stated",
+        ),
+    ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -205,6 +213,7 @@ def zoom(
         rank=rank,
         world_size=world_size,
         storage_options=parse_storage_options(storage_options),
+        license_name=license_name,
         lines=sys.stdout if json else None,
     )
     if ray is None:

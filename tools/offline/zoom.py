@@ -18,6 +18,7 @@ from foveal.shards.store import Store, open_store
 from foveal.tools.console.choose_zoom import choose_patches, choose_zoom
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.quiet_codecs import quiet_codecs
+from foveal.tools.offline._card import CARD, write_card
 from foveal.tools.offline._finish import SHEET, SIZES, finish, print_summary
 from foveal.tools.offline.manifest import MANIFEST, claim
 from foveal.tools.offline.recipe import Recipe
@@ -45,6 +46,7 @@ class RunOptions:
         rank: Which part of the shards this process zooms: each ``world_size``-th, beginning with this one.
         world_size: How many processes share the work.
         storage_options: For remote shards, in and out.
+        license_name: License of the images, for the card of the folder; None leaves it out.
         engine: Who zooms shards, and tells when one is done.
         lines: Where a JSON object goes for each shard that is done, such as standard output, on which nothing else is
             printed then; None for nowhere.
@@ -61,6 +63,7 @@ class RunOptions:
     rank: int = 0
     world_size: int = 1
     storage_options: Mapping[str, Any] = field(default_factory=dict)
+    license_name: str | None = None
     engine: Engine = zoom_here
     lines: TextIO | None = None
 
@@ -95,7 +98,7 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
     originals = _by_name(shards)
     store = open_store(out, options.storage_options)
     if options.world_size == 1:  # other ranks may be writing these just now
-        store.sweep([MANIFEST, SIZES, SHEET])
+        store.sweep([MANIFEST, SIZES, SHEET, CARD])
     job = _job(recipe, options, store)
     mine = dict(list(originals.items())[options.rank :: options.world_size])
     done = {} if options.overwrite else find_done(store, mine, job.fingerprint)
@@ -107,8 +110,11 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
     all_done = find_done(store, originals, job.fingerprint)
     if len(all_done) < len(originals):
         console.print(f"{len(originals) - len(all_done):,} shards are left to the other ranks.")
-    elif new or SHEET not in store.names():
-        finish(console, job, shards, all_done, store)
+    else:
+        if new or SHEET not in store.names():
+            finish(console, job, shards, all_done, store)
+        if not write_card(job, all_done, store, options.license_name):
+            console.print(f"{CARD} is left as it is: foveal zoom did not write it.")
     print_summary(console, new, seconds, store.url)
     if damaged:
         url, error = next(iter(damaged.items()))

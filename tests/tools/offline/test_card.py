@@ -1,0 +1,63 @@
+"""The dataset card of a folder of zoomed shards."""
+
+from dataclasses import replace
+
+import pytest
+
+from foveal.tools.offline._card import splits_of
+from tests.tools.offline.zooming import RECIPE, write_originals, zoom
+
+yaml = pytest.importorskip("yaml", reason="PyYAML reads the head; it comes with moto, in the extra `test`")
+
+
+def head(card):
+    return yaml.safe_load(card.split("---")[1])
+
+
+def test_it_says_what_is_there(tmp_path):
+    """Counts, license, labels, settings, and which files are data; a second run writes the same."""
+    urls = write_originals(tmp_path / "in", bad=(1,))
+    recipe = replace(RECIPE, boxes=("json:boxes",))
+    zoom(urls, tmp_path / "out", recipe, license_name="cc-by-4.0", max_bad_fraction=0.5)
+    card = (tmp_path / "out/README.md").read_text()
+    zoom(urls, tmp_path / "out", recipe, license_name="cc-by-4.0", max_bad_fraction=0.5)
+
+    assert head(card) == {
+        "license": "cc-by-4.0",
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "*.tar"}]}],
+    }
+    assert "14 images in 3 shards" in card
+    assert "Left out: 1 corrupt" in card
+    assert "Members: `bin`, `cls`, `json`, `mask.png`, `png`, `zoom.json`" in card
+    assert "Labels in the frame of the zoomed image: `json:boxes`" in card
+    assert '| format | "png" |' in card
+    assert "![" in card
+    assert (tmp_path / "out/README.md").read_text() == card
+    assert str(tmp_path) not in card
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_a_readme_of_others_stays(tmp_path, capsys):
+    """What somebody wrote is not written over."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/README.md").write_text("mine")
+    zoom(write_originals(tmp_path / "in", shards=1, samples=1), tmp_path / "out")
+
+    assert (tmp_path / "out/README.md").read_text() == "mine"
+    assert "README.md is left as it is" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["a.tar", "b.tar"], {"train": "*.tar"}),
+        (["train-0.tar", "train-1.tar"], {"train": "*train*.tar"}),
+        (["x-train-0.tar", "val_0.tar"], {"train": "*train*.tar", "validation": "*val*.tar"}),
+        (["train-0.tar", "other.tar"], {"train": "*.tar"}),  # one that no pattern has
+        (["train-interval.tar", "val-0.tar"], {"train": "*.tar"}),  # one that two patterns have
+        (["val-0.tar", "dev-0.tar"], {"train": "*.tar"}),  # two words for one split
+    ],
+)
+def test_splits(names, splits):
+    """Each shard is in exactly one split."""
+    assert splits_of(names) == splits

@@ -1,0 +1,135 @@
+"""The card of a folder of zoomed shards: ``README.md``, for people and for what reads dataset cards.
+
+Its head is in the form of the Hugging Face hub, where it says which files are data: without it, the tables beside the tars would
+be taken for samples.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
+
+from foveal.shards import Shards
+from foveal.shards.store import Store
+from foveal.tools.offline._finish import SHEET
+from foveal.tools.offline.manifest import read_manifest
+from foveal.tools.offline.shard import Job
+from foveal.tools.offline.shard_files import ShardStats
+
+CARD = "README.md"
+_OURS = (
+    "<!-- Written by foveal zoom, and written again by its next run; delete this line to keep changes. -->"
+)
+_SPLITS = {"train": "train", "val": "validation", "valid": "validation", "dev": "validation", "test": "test"}
+_MACHINE = ("foveal", "decoder", "encoder", "weights")
+
+
+def write_card(job: Job, done: Mapping[str, ShardStats], store: Store, license_name: str | None) -> bool:
+    """Write the card, unless there is a README that is not ours.
+
+    Args:
+        job: How the shards were made.
+        done: The stats of all shards, by name.
+        store: The folder.
+        license_name: Of the images, for the card's head; None leaves it out.
+
+    Returns:
+        Whether it was written.
+    """
+    names = store.names()
+    if CARD in names and _OURS not in store.read(CARD).decode(errors="replace"):
+        return False
+    parts = [
+        _head(list(done), license_name),
+        "# Zoomed images",
+        _OURS,
+        _facts(done),
+        *([f"![Some of the samples, before and after]({SHEET})"] if SHEET in names else []),
+        _members(job, done, store),
+        _settings(read_manifest(store) or {}),
+        _ways(),
+    ]
+    store.write(CARD, ("\n\n".join(parts) + "\n").encode())
+    return True
+
+
+def splits_of(names: Iterable[str]) -> dict[str, str]:
+    """Return a pattern of file names for each split.
+
+    A shard belongs to the split whose word is in its name (``train``, ``val``, ``test``); all belong to ``train`` if that does not
+    say it of each shard.
+    """
+    names = list(names)
+    patterns = {word: f"*{word}*.tar" for word in _SPLITS}
+    found = {
+        name: [word for word in _SPLITS if re.search(rf"(?<![a-z]){word}(?![a-z])", name)] for name in names
+    }
+    words = dict.fromkeys(word for each in found.values() for word in each)
+    fits = all(
+        len(each) == 1 and [word for word in words if fnmatch(name, patterns[word])] == each
+        for name, each in found.items()
+    )
+    if not fits or len({_SPLITS[word] for word in words}) < len(words):
+        return {"train": "*.tar"}
+    return {_SPLITS[word]: patterns[word] for word in words} or {"train": "*.tar"}
+
+
+def _head(names: Iterable[str], license_name: str | None) -> str:
+    files = [
+        f"  - split: {split}\n    path: {json.dumps(pattern)}" for split, pattern in splits_of(names).items()
+    ]
+    named = [f"license: {json.dumps(license_name)}"] if license_name else []
+    lines = ["---", *named, "configs:", "- config_name: default", "  data_files:", *files, "---"]
+    return "\n".join(lines)
+
+
+def _facts(done: Mapping[str, ShardStats]) -> str:
+    failed = sum((Counter(stats.failed) for stats in done.values()), Counter[str]())
+    images, pixels = (sum(getattr(stats, name) for stats in done.values()) for name in ("ok", "pixels"))
+    there, here = (sum(getattr(stats, name) for stats in done.values()) for name in ("bytes_in", "bytes_out"))
+    left_out = ", ".join(f"{count:,} {status}" for status, count in failed.most_common())
+    return (
+        f"{images:,} images in {len(done):,} shards, zoomed by `foveal zoom`: what matters in an image has more of its pixels "
+        f"here. The originals have {pixels / 1e6:,.1f} megapixels and {there / 1e6:,.1f} MB, these shards {here / 1e6:,.1f} MB; names, "
+        f"keys and order are the same. {f'Left out: {left_out}; the reasons are in `*_samples.jsonl`.' if left_out else 'Nothing was left out.'}"
+    )
+
+
+def _members(job: Job, done: Mapping[str, ShardStats], store: Store) -> str:
+    name = next((name for name, stats in done.items() if stats.ok), None)
+    if name is None:
+        return "No sample was zoomed."
+    with Shards(store.url_of(name), storage_options=job.storage_options) as shards:
+        members = ", ".join(f"`{member}`" for member in shards[0].members)
+    warped = [*job.recipe.boxes, *job.recipe.points, *job.recipe.masks]
+    follow = ", ".join(f"`{field}`" for field in warped)
+    return (
+        f"## Samples\n\nMembers: {members}. "
+        f"{f'Labels in the frame of the zoomed image: {follow}; all others' if warped else 'Members beside the image'} "
+        "are as they were. `zoom.json` is the zoom, which brings predictions back to the original (`foveal.sampler.ZoomRecord`)."
+    )
+
+
+def _settings(fingerprint: Mapping[str, object]) -> str:
+    made = ", ".join(f"{name} {fingerprint[name]}" for name in _MACHINE if fingerprint.get(name))
+    rows = [
+        f"| {name} | {json.dumps(value, ensure_ascii=False)} |"
+        for name, value in fingerprint.items()
+        if name not in _MACHINE and value not in (None, [])
+    ]
+    return "\n".join(["## Settings", "", f"Made with {made}.", "", "| | |", "|---|---|", *rows])
+
+
+def _ways() -> str:
+    return """## Reading
+
+```python
+import datasets, webdataset
+
+from foveal.shards import Shards
+
+there = datasets.load_dataset("FOLDER")  # this card says which files are data
+samples = webdataset.WebDataset("FOLDER/NAME.tar", shardshuffle=False).decode("pil")
+shards = Shards("FOLDER/*.tar")  # at random, by the .idx files, as DALI's readers.webdataset has them
+```"""
