@@ -161,7 +161,7 @@ def run(write_shard, monkeypatch):
 
 def test_iterators_deliver_what_the_model_says(run):
     """Samples, ends, the loader's place, its length and its warnings, whatever a script does with iterators."""
-    run(ZoomLoader, max_examples=400 if NEW_EXAMPLES else 30)
+    run(ZoomLoader, max_examples=400 if NEW_EXAMPLES else 20)
 
 
 class EndsTheFirst(ZoomLoader):
