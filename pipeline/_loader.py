@@ -89,7 +89,8 @@ class ZoomLoader(DataLoaderAttributes):
         zoom: A sampler, such as :class:`foveal.sampler.SaliencySampler`. It stays yours: the loader
             neither moves it nor changes its mode. One with an attribute ``boxes_from``, such as ``"json:boxes"``, is given
             that field's ``boxes``, as fractions of each original; one with an attribute ``maps_from``, such as
-            ``"attention.npy"``, that field's ``maps`` (:class:`Saliency`).
+            ``"attention.npy"``, that field's ``maps`` (:class:`Saliency`). One with an attribute ``condition``, a tuple of member extensions, is
+            given a tuple of what those fields are in a batch.
         batch_size: Images of a batch, on this rank.
         fields: What a batch consists of: ``"image"``, member extensions (``"cls"``, ``"json"``, ``"txt"``,
             ``"npy"``; others arrive as bytes), alternatives (``"cls;txt"``), ``"__key__"``, ``"__url__"``,
@@ -211,7 +212,9 @@ class ZoomLoader(DataLoaderAttributes):
         )
         self.zoom = zoom
         self.device = choose_device(device, zoom)
-        self.fields = parse_fields(fields, guide=guide_of(needs), map_guide=map_guide_of(needs))
+        self.fields = parse_fields(
+            fields, guide=guide_of(needs), map_guide=map_guide_of(needs), condition=needs.condition
+        )
         self.stats = LoaderStats()
         self._bad = BadSamples(on_bad, max_bad_fraction, quarantine, asked=self.fields.asked)
         self._position = Position(Place())

@@ -48,7 +48,8 @@ class ZoomCollate:
     :class:`ZoomLoader`. Workers hold copies of the zoom, of when they were started.
 
     A zoom that asks for maps, such as one with ``MapSaliency("attention.npy")``, is given those entries of the samples, which
-    must be dicts: arrays (rows, cols), tensors, lists of rows, or members as they lie in a shard. The batch has them, too.
+    must be dicts: arrays (rows, cols), tensors, lists of rows, or members as they lie in a shard. The batch has them, too. One
+    that has a ``condition`` is given the entries of those names as they are joined.
 
     Args:
         zoom: A sampler, such as :class:`foveal.sampler.SaliencySampler`.
@@ -111,7 +112,7 @@ class ZoomCollate:
         _check_alike(entries)
         self._warn_of_labels(entries[0], image)
         maps = None if self._map_guide is None else GivenMaps(entries, self._map_guide)
-        zoomed, sizes = self._zoom([entry[image] for entry in entries], maps)
+        zoomed, sizes = self._zoom([entry[image] for entry in entries], entries, maps)
         batch = {
             name: zoomed.images if name == image else join_labels([entry[name] for entry in entries])
             for name in entries[0]
@@ -144,7 +145,10 @@ class ZoomCollate:
         raise ValueError(f"image must be an entry of the samples, got {self.image!r} for {list(entry)!r}.")
 
     def _zoom(
-        self, images: Sequence[Any], maps: Callable[[int, Sequence[tuple[int, int]]], list[Tensor]] | None
+        self,
+        images: Sequence[Any],
+        entries: Sequence[Mapping[Any, Any]],
+        maps: Callable[[int, Sequence[tuple[int, int]]], list[Tensor]] | None,
     ) -> tuple[Zoomed, list[tuple[int, int]]]:
         """Zoom a few at a time, as the loader does: decoded images are released before others are decoded."""
         in_worker = get_worker_info() is not None
@@ -168,8 +172,28 @@ class ZoomCollate:
                 sizes += [_original_size(*pair) for pair in zip(encoded, pixels, strict=True)]
                 copies = Copies(encoded, pixels, takes_views=self._needs.takes_views)
                 told = None if maps is None else maps(first, sizes[first:])
-                parts.append(copies.zoom(self.zoom, copies.look(self._needs.lowres_size), maps=told))
+                small = copies.look(self._needs.lowres_size)
+                beside = self._condition(entries[first : first + size], first, device)
+                parts.append(copies.zoom(self.zoom, small, maps=told, condition=beside))
         return Zoomed(*(torch.cat(tensors) for tensors in zip(*parts, strict=True))), sizes
+
+    def _condition(
+        self, entries: Sequence[Mapping[Any, Any]], first: int, device: torch.device
+    ) -> tuple[Any, ...] | None:
+        """Return the entries that the zoom is told beside the images, each as the batch has it."""
+        if not self._needs.condition:
+            return None
+        values = []
+        for name in self._needs.condition:
+            for k, entry in enumerate(entries):
+                if name not in entry:
+                    raise ValueError(
+                        f"samples[{first + k}] must have the entry {name!r} that the zoom asks for, got {list(entry)!r} – give "
+                        "each sample as a dict with its condition."
+                    )
+            joined = join_labels([entry[name] for entry in entries])
+            values.append(joined.to(device) if isinstance(joined, Tensor) else joined)
+        return tuple(values)
 
     def _refuse_to_train(self) -> None:
         needing = sum(parameter.requires_grad for parameter in self.zoom.parameters())

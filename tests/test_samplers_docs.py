@@ -179,6 +179,22 @@ def test_maps_of_the_page(tmp_path):
     assert divmod(int(saliency.argmax()), 31) == (7, 23)
 
 
+def test_the_condition_of_the_page(tmp_path):
+    """The third example runs as it stands but for the data, and carries gradients to what chooses."""
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        for k in range(3):
+            query = encode_array(np.full(16, k, np.float32))
+            image = encode(picture(k, 90, 120))
+            writer.write({"__key__": f"{k}", "jpg": image, "cls": k, "query.npy": query})
+    code = BLOCKS[2].replace("train-{000000..000146}.tar", str(tmp_path / "a.tar")).replace("=64", "=3")
+    found = {"__name__": "page"}
+    exec(compile(code, "samplers.md", "exec"), found)
+    found["images"].square().sum().backward()
+
+    assert found["images"].shape == (3, 3, 224, 224)
+    assert found["zoom"].saliency.choose.weight.grad.abs().sum() > 0
+
+
 def test_the_published_checkpoint_of_the_page(tmp_path, monkeypatch):
     """The example runs on a file of the published code's names."""
     ours = ResNet18Saliency()

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._micro_batch import AHEAD, DecodedBatch, MicroBatch
 from foveal.pipeline.epoch._reader import EncodedSample
 from foveal.pipeline.epoch._zoom_copies import Copies
-from foveal.pipeline.fields import Fields, MemberError, first_misfit, warp_labels
+from foveal.pipeline.fields import Fields, MemberError, collate, first_misfit, warp_labels
 from foveal.pipeline.flow import Background, LoaderStats, Streams, in_threads, to_device
 from foveal.sampler import Zoomed, ZoomNeeds
 
@@ -162,7 +162,11 @@ def zoom_batches(
         for decoded in micro_batches:
             with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
                 zoomed = decoded.copies.zoom(
-                    zoom, decoded.lowres, boxes=_boxes(decoded, fields), maps=_maps(decoded, fields)
+                    zoom,
+                    decoded.lowres,
+                    boxes=_boxes(decoded, fields),
+                    maps=_maps(decoded, fields),
+                    condition=_condition(decoded, fields),
                 )
                 located = [sample.located for sample in decoded.samples]
                 labels = warp_labels(fields.spatial, located, zoomed.grid, decoded.sizes, views=decoded.views)
@@ -248,6 +252,15 @@ def _maps(decoded: DecodedBatch, fields: Fields) -> list[Tensor] | None:
         return None
     labels = [sample.located[guide] for sample in decoded.samples]
     return [guide.as_map(*pair) for pair in zip(labels, decoded.sizes, strict=True)]
+
+
+def _condition(decoded: DecodedBatch, fields: Fields) -> tuple[Any, ...] | None:
+    """Return the fields that a zoom is told beside the images, as a batch would have them; None where it asks for none."""
+    if not fields.condition:
+        return None
+    values = (collate(name, [sample.labels[name] for sample in decoded.samples]) for name in fields.condition)
+    device = decoded.copies.device
+    return tuple(to_device(value, device) if isinstance(value, Tensor) else value for value in values)
 
 
 def _look(copies: Copies, size: tuple[int, int] | None, device: torch.device) -> Tensor | None:

@@ -39,6 +39,11 @@ class Copies:
         if self._frames is not None and images:
             self._frames = to_device(self._frames, images[0].device)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the images are; the CPU for none."""
+        return self.images[0].device if self.images else torch.device("cpu")
+
     def look(self, size: tuple[int, int] | None) -> Tensor | None:
         """Return the low-resolution copies that a zoom looks at, None where it wants none."""
         if size is None:
@@ -56,6 +61,7 @@ class Copies:
         *,
         boxes: Sequence[Tensor] | None = None,
         maps: Sequence[Tensor] | None = None,
+        condition: Sequence[Any] | None = None,
     ) -> Zoomed:
         """Zoom, and return the grid in the originals' frame.
 
@@ -64,6 +70,7 @@ class Copies:
             small: What :meth:`look` returned.
             boxes: For each image (n, 4) as fractions of the original; None where the zoom asks for none.
             maps: For each image (rows, cols), cells that tile the original; None where the zoom asks for none.
+            condition: Fields of these images that the zoom asks for, each as a batch has it; None where it asks for none.
 
         Raises:
             ValueError: Of images of 16 bits: the zoom does not do the same twice.
@@ -77,6 +84,8 @@ class Copies:
             asides["maps"] = (
                 maps  # the frame of a copy is its original's to within a pixel: less than any cell
             )
+        if condition is not None:
+            asides["condition"] = condition
         found = (_zoom_deep if are_deep(self.images) else _zoom)(zoom, self.images, small, asides)
         return found if self._frames is None else found._replace(grid=_out_of(self._frames, found.grid))
 

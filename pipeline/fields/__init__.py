@@ -5,7 +5,14 @@ from foveal.pipeline.fields._absences import warn_if_absent
 from foveal.pipeline.fields._boxes import Boxes, guide_of
 from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, field_name, parse_fields
 from foveal.pipeline.fields._mask import Mask
-from foveal.pipeline.fields._members import MemberError, alternatives, encode_array, find_member, kind_of
+from foveal.pipeline.fields._members import (
+    MemberError,
+    alternatives,
+    encode_array,
+    find_member,
+    kind_of,
+    parse_member,
+)
 from foveal.pipeline.fields._points import ImagePoints, Points
 from foveal.pipeline.fields._saliency import Saliency, SaliencyKind, map_guide_of
 from foveal.pipeline.fields._spatial_field import Located, SpatialField, first_misfit, warp_labels
@@ -43,6 +50,7 @@ __all__ = [
     "kind_of",
     "map_guide_of",
     "parse_fields",
+    "parse_member",
     "warn_if_absent",
     "warp_labels",
 ]

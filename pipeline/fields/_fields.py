@@ -80,6 +80,7 @@ class Fields:
         image: Member extensions that may hold the image, the first that is there counts.
         guide: Boxes that the zoom asks for; read with the others, and delivered only if ``names`` has them.
         map_guide: The map that it asks for, likewise.
+        condition: Plain fields that it asks for, likewise.
         absences: Watches for labels that no sample has.
         keys: What the fields are called in a batch that is a dict; None if batches are tuples.
     """
@@ -90,6 +91,7 @@ class Fields:
     absences: Absences = field(default_factory=Absences, compare=False, repr=False)
     keys: tuple[str, ...] | None = None
     map_guide: Saliency | None = None
+    condition: tuple[str, ...] = ()
 
     @property
     def members(self) -> frozenset[str] | None:
@@ -112,7 +114,7 @@ class Fields:
     def labels(self, members: Mapping[str, bytes]) -> dict[str, Any]:
         """Return what the members hold that are plain fields and no image, parsed by their extension."""
         labels: dict[str, Any] = {}
-        for name in self.names:
+        for name in dict.fromkeys((*self.names, *self.condition)):
             if isinstance(name, str) and name not in OWN_FIELDS and not self.is_image(name):
                 with _read_for(field_name(name)):
                     labels[name] = parse_member(name, members)
@@ -150,7 +152,7 @@ class Fields:
         guides = [
             each for each in (self.guide, self.map_guide) if each is not None and each not in self.names
         ]
-        return (*self.names, *guides)
+        return (*self.names, *guides, *(name for name in self.condition if name not in self.names))
 
     def is_image(self, name: Field) -> bool:
         """Say whether this field is the image that is zoomed."""
@@ -162,6 +164,7 @@ def parse_fields(
     *,
     guide: Boxes | None = None,
     map_guide: Saliency | None = None,
+    condition: Sequence[str] = (),
 ) -> Fields:
     """Check the fields that a user asks for.
 
@@ -177,9 +180,10 @@ def parse_fields(
         guide: Boxes that the zoom itself asks for. If ``fields`` has those of the same source, they are meant: they say
             what the four numbers of a box are.
         map_guide: The map that the zoom itself asks for, likewise.
+        condition: Plain fields that it asks for.
 
     Raises:
-        ValueError: A field that is unknown or named twice, or not exactly one image.
+        ValueError: A condition that is no member. A field that is unknown or named twice, or not exactly one image.
     """
     keys = tuple(fields) if isinstance(fields, Mapping) else None
     if isinstance(fields, Mapping):
@@ -191,6 +195,9 @@ def parse_fields(
                 "fields must be member extensions, Boxes, Points, Mask, Saliency or one of image, "
                 f"{', '.join(OWN_FIELDS)}, got {name!r}."
             )
+    for name in condition:
+        if not isinstance(name, str) or not _is_known(name) or name in OWN_FIELDS:
+            raise ValueError(f"condition must be member extensions, such as 'txt' or 'npy', got {name!r}.")
     images = _images(names)
     if len(images) != 1 or len(set(names)) != len(names):
         raise ValueError(
@@ -203,6 +210,7 @@ def parse_fields(
         guide=_as_named(guide, names),
         keys=keys,
         map_guide=_as_named(map_guide, names),
+        condition=tuple(condition),
     )
 
 

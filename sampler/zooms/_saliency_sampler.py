@@ -57,6 +57,9 @@ class SaliencySampler(nn.Module):
             sees the pixels that it knows (``docs/samplers.md``). The grid, as in :func:`zoom_grid`, is read by points
             (``antialias=False``) in its own frame, and the saliency module looks at a copy by ``AdaptiveAvgPool2d``. Needs
             whole images: there are no ``views``.
+        condition: Which fields of a sample the saliency module sees beside the image, such as ``("txt",)`` or an embedding
+            ``("query.npy",)``: it is called with a keyword ``condition``, a tuple of one value for each, as a loader collates
+            them (a list of strings, a tensor). A question can decide where to look.
         antialias: As in :func:`sample`.
         mean: As in :func:`sample`. The saliency module sees values that are not normalised.
         std: As in :func:`sample`.
@@ -98,6 +101,7 @@ class SaliencySampler(nn.Module):
         marginal: Marginal = "sum",
         bound: Bound = "blend",
         compat: Compat = "exact",
+        condition: Sequence[str] = (),
         antialias: bool = True,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -125,6 +129,7 @@ class SaliencySampler(nn.Module):
             raise ValueError(f"temperature must be positive, got {temperature!r}.")
         self.saliency = SaliencyNet() if saliency is None else saliency
         self.temperature = float(temperature)
+        self.condition = (condition,) if isinstance(condition, str) else tuple(condition)
         self.antialias = antialias
         self.form = pixel_format(mean, std, dtype, channels_last)
 
@@ -162,6 +167,8 @@ class SaliencySampler(nn.Module):
     def settings(self) -> dict[str, Any]:
         """All arguments but the saliency network, as plain values."""
         own = {name: getattr(self, name) for name in ("out_size", "lowres_size", "temperature", "antialias")}
+        if self.condition:
+            own["condition"] = self.condition
         return own | self.grid_settings.to_json() | {name: getattr(self.form, name) for name in _FORM}
 
     @property
@@ -196,6 +203,8 @@ class SaliencySampler(nn.Module):
         views: Views | None = None,
         boxes: Sequence[Float[Tensor, "_count 4"]] | None = None,
         maps: Sequence[Float[Tensor, "_rows _cols"]] | None = None,
+        *,
+        condition: Sequence[Any] | None = None,
     ) -> Zoomed:
         """Zoom a batch.
 
@@ -208,18 +217,21 @@ class SaliencySampler(nn.Module):
                 as fractions of the source's width and height. With views, they are taken into the view.
             maps: For a saliency that takes them, such as :class:`MapSaliency`: for each image (rows, cols), non-negative
                 cells that tile the source. With views, they are taken into the view.
+            condition: What the saliency module sees beside the images: one value, of the whole batch, for each name of the
+                sampler's ``condition``.
 
         Returns:
             The zoomed images; the grid in the frame of the sources, whatever the views; the saliency in that of the views.
 
         Raises:
             ValueError: Images, views, boxes or maps do not go together, or have another shape; or boxes or maps are given to
-                a saliency that takes none, or none to one that does; or views with a ``compat`` that has none.
+                a saliency that takes none, or none to one that does; or a condition that is not as many values as names; or views with a ``compat`` that has none.
         """
         if self.compat != "exact":
-            return self._forward_as_published(images, lowres, views, boxes, maps)
+            return self._forward_as_published(images, lowres, views, self._told(boxes, maps, condition))
         small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
-        weights = softmax_map(self._logits(small, views, boxes, maps), self.temperature)
+        logits = self._logits(small, views, self._told(boxes, maps, condition))
+        weights = softmax_map(logits, self.temperature)
         grid = out_of_views(unchecked_grid(weights, self.out_size, self.grid_settings), views)
         return Zoomed(sample_as(images, grid, self.form, antialias=self.antialias), grid, weights)
 
@@ -228,8 +240,7 @@ class SaliencySampler(nn.Module):
         images: Images,
         lowres: Float[Tensor, "batch channel rows cols"] | None,
         views: Views | None,
-        boxes: Sequence[Float[Tensor, "_count 4"]] | None,
-        maps: Sequence[Float[Tensor, "_rows _cols"]] | None,
+        told: dict[str, Any],
     ) -> Zoomed:
         if views is not None:
             raise ValueError(
@@ -237,7 +248,7 @@ class SaliencySampler(nn.Module):
             )
         check_images(images)
         small = area_lowres(images, self.lowres_size) if lowres is None else lowres
-        weights = softmax_map(self._logits(small, None, boxes, maps), self.temperature)
+        weights = softmax_map(self._logits(small, None, told), self.temperature)
         published = unchecked_grid(weights, self.out_size, self.grid_settings)
         grid = in_one_frame(published, images, self.compat)
         pixels = sample_as(images, grid, self.form, antialias=False)
@@ -248,29 +259,41 @@ class SaliencySampler(nn.Module):
         plain = {name: value for name, value in self.settings.items() if name not in _FORM}
         return ", ".join([*(f"{name}={value!r}" for name, value in plain.items()), str(self.form)])
 
-    def _logits(
+    def _told(
         self,
-        small: Float[Tensor, "batch channel rows cols"],
-        views: Views | None,
         boxes: Sequence[Float[Tensor, "_count 4"]] | None,
         maps: Sequence[Float[Tensor, "_rows _cols"]] | None,
+        condition: Sequence[Any] | None,
+    ) -> dict[str, Any]:
+        """Return what the saliency module is told beside the images; refuse what it does not take."""
+        needs, name = SaliencyNeeds.of(self.saliency), type(self.saliency).__name__
+        if boxes is not None and not needs.takes_boxes:
+            raise ValueError(
+                f"boxes must be None for {name}, got {len(boxes)} – use BoxSaliency, or a module of yours with an attribute "
+                "boxes_from and forward(small, boxes)."
+            )
+        if maps is not None and not needs.takes_maps:
+            raise ValueError(
+                f"maps must be None for {name}, got {len(maps)} – use MapSaliency, or a module of yours with an attribute "
+                "maps_from and forward(small, *, maps)."
+            )
+        values = None if condition is None else tuple(condition)
+        if len(values or ()) != len(self.condition):
+            raise ValueError(
+                f"condition must be one value for each of {self.condition!r}, got "
+                f"{values if values is None else len(values)!r} – call the sampler with condition=(...)."
+            )
+        told = {"boxes": boxes, "maps": maps, "condition": values or None}
+        return {name: value for name, value in told.items() if value is not None}
+
+    def _logits(
+        self, small: Float[Tensor, "batch channel rows cols"], views: Views | None, told: dict[str, Any]
     ) -> Float[Tensor, "batch 1 _rows _cols"]:
-        needs = SaliencyNeeds.of(self.saliency)
-        told: list[Any] = []
-        named: dict[str, Any] = {}
-        if boxes is not None:
-            if not needs.takes_boxes:
-                raise ValueError(
-                    f"boxes must be None for {type(self.saliency).__name__}, got {len(boxes)} – use BoxSaliency, or a module "
-                    "of yours with an attribute boxes_from and forward(small, boxes)."
-                )
-            told.append(boxes_in_views(boxes, views, small.shape[0]))
-        if maps is not None:
-            if not needs.takes_maps:
-                raise ValueError(
-                    f"maps must be None for {type(self.saliency).__name__}, got {len(maps)} – use MapSaliency, or a module of "
-                    "yours with an attribute maps_from and forward(small, *, maps)."
-                )
-            named["maps"] = maps_in_views([each.to(small.device) for each in maps], views, needs.map_size)
-        logits: Tensor = self.saliency(small, *told, **named)
+        named = dict(told)
+        boxes = named.pop("boxes", None)
+        placed = [] if boxes is None else [boxes_in_views(boxes, views, small.shape[0])]
+        if "maps" in named:
+            there = [each.to(small.device) for each in named["maps"]]
+            named["maps"] = maps_in_views(there, views, SaliencyNeeds.of(self.saliency).map_size)
+        logits: Tensor = self.saliency(small, *placed, **named)
         return logits

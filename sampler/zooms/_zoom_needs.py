@@ -28,6 +28,7 @@ class ZoomNeeds:
             (x0, y0, x1, y1) as fractions of the upright original. None for no boxes.
         maps_from: Which field of a sample is to be passed as ``maps``, such as ``"attention.npy"``: for each image (rows,
             cols), non-negative cells that tile the upright original. None for no maps.
+        condition: Which fields of a sample are to be passed as ``condition``: a tuple of what each is in a batch.
 
     Example:
         >>> ZoomNeeds.of(SaliencySampler(224, max_zoom=4.0)).source_px
@@ -40,6 +41,7 @@ class ZoomNeeds:
     takes_views: bool
     boxes_from: str | None
     maps_from: str | None = None
+    condition: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, zoom: Any) -> "ZoomNeeds":
@@ -61,6 +63,7 @@ class ZoomNeeds:
             takes_views=_takes(module, "views") and bool(getattr(module, "takes_views", True)),
             boxes_from=getattr(module, "boxes_from", None),
             maps_from=getattr(module, "maps_from", None),
+            condition=tuple(getattr(module, "condition", ())),
         )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from foveal.pipeline import Boxes, PixelRule
 from foveal.pipeline.decode import PLAIN
-from foveal.pipeline.fields import map_guide_of
+from foveal.pipeline.fields import collate, map_guide_of, parse_member
 from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, ZoomNeeds, warp_boxes
 from foveal.shards import SampleError, Shards
 from foveal.tools.pictures.originals import read_boxes, read_map, read_originals, spread_evenly
@@ -83,6 +83,9 @@ def view_row(
         told: dict[str, Any] = {} if needs.boxes_from is None else {"boxes": [found / _corner(original)]}
         if (guide := map_guide_of(needs)) is not None:
             told["maps"] = [read_map(shards[ordinal], guide, (height, width))]
+        if needs.condition:
+            members = shards[ordinal].members
+            told["condition"] = [collate(name, [parse_member(name, members)]) for name in needs.condition]
         zoomed: Zoomed = zoom([original], **told)
         uniform = UniformSampler(zoom.out_size)([original]).images[0]
     [seen], [kept] = warp_boxes([found], zoomed.grid, (height, width))

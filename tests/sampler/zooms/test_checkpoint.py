@@ -60,7 +60,7 @@ def test_settings_are_all_there_are():
     zoom = SaliencySampler((20, 30), **SETTINGS)
 
     assert zoom.settings == {"out_size": (20, 30), **SETTINGS}
-    kept = {*zoom.settings, "compat"}  # which is left out at its default
+    kept = {*zoom.settings, "compat", "condition"}  # which are left out at their defaults
     assert set(SaliencySampler.__init__.__annotations__) == {*kept, "saliency", "return"}
 
 

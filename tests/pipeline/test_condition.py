@@ -1,0 +1,135 @@
+"""A condition for the saliency module: fields of a sample that it sees beside the image."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from foveal.pipeline import Augment, ZoomCollate, ZoomLoader
+from foveal.pipeline.fields import encode_array
+from foveal.sampler import SaliencySampler, ZoomNeeds
+from tests.checks import check_close, unhooked
+from tests.pipeline.making import encode, picture
+
+WORDS = ["left", "right", "left", "right", "right"]
+
+
+class Asked(torch.nn.Module):
+    """Looks left or right, as a text says, as strongly as a vector is long."""
+
+    def __init__(self):
+        super().__init__()
+        self.strength = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, small, *, condition):
+        words, vectors = condition
+        assert len(words) == len(small) == len(vectors)
+        slope = torch.linspace(-1, 1, 9).expand(len(small), 1, 5, 9)
+        sign = torch.tensor([1.0 if word == "right" else -1.0 for word in words])
+        return self.strength * (sign * vectors.norm(dim=1))[:, None, None, None] * slope
+
+
+def asked():
+    return SaliencySampler(16, saliency=Asked(), condition=("txt", "query.npy"))
+
+
+def vector(k):
+    return np.full(3, 1 + k / 3, np.float32)
+
+
+@pytest.fixture
+def url(write_shard):
+    return write_shard(
+        [
+            {
+                "__key__": f"{k}",
+                "png": encode(picture(k, 60 + k, 90), "PNG"),
+                "cls": k,
+                "txt": word,
+                "query.npy": encode_array(vector(k)),
+            }
+            for k, word in enumerate(WORDS)
+        ]
+    )
+
+
+def by_hand(views=None):
+    zoom = asked()
+    vectors = torch.stack([torch.from_numpy(vector(k)) for k in range(len(WORDS))])
+    return zoom(torch.zeros(len(WORDS), 3, 60, 90), views=views, condition=(WORDS, vectors))
+
+
+@pytest.mark.parametrize("augment", [None, Augment(hflip=0.5, crop_scale=(0.3, 0.8))])
+@pytest.mark.parametrize(
+    "fields", [("png", "__saliency__", "__view__"), ("png", "__saliency__", "__view__", "txt")]
+)
+def test_a_loader_passes_the_fields(url, augment, fields):
+    """Of each micro-batch, whether or not the batch has them, too; the zoom learns through them."""
+    with ZoomLoader(url, asked(), batch_size=5, fields=fields, augment=augment) as loader:
+        ((_, saliency, views, *rest),) = list(loader)
+    expected = by_hand(views if augment else None)
+    right = saliency[:, 0, :, 5:].sum(dim=(1, 2)) > 0.5
+
+    check_close(saliency, expected.saliency, 1e-6)
+    assert right.tolist() == [word == "right" for word in WORDS]
+    assert saliency.requires_grad
+    assert rest in ([], [WORDS])
+
+
+def test_a_sample_without_it_is_bad(write_shard):
+    """As one without any other member."""
+    url = write_shard(
+        [
+            {"__key__": f"{k}", "png": encode(picture(k, 60, 90), "PNG"), "cls": k, **more}
+            for k, more in enumerate(
+                [{"txt": "left", "query.npy": encode_array(vector(0))}, {"txt": "right"}]
+            )
+        ]
+    )
+    with ZoomLoader(
+        url, asked(), batch_size=2, fields=("png", "cls"), on_bad="drop", max_bad_fraction=1.0
+    ) as loader:
+        with pytest.warns(match="1 bad sample"):
+            ((_, labels),) = list(loader)
+        [found] = loader.bad_samples
+
+    assert labels.tolist() == [0]
+    assert found.reason.startswith("member is missing: there is no query.npy")
+
+
+def test_collate_passes_the_entries():
+    """Of samples that are dicts, as they are joined."""
+    samples = [
+        {"image": picture(k, 60 + k, 90), "txt": word, "query.npy": vector(k)} for k, word in enumerate(WORDS)
+    ]
+    batch = ZoomCollate(asked(), with_grid=True)(samples)
+
+    check_close(batch["__grid__"], by_hand().grid, 1e-5)
+    message = "samples[0] must have the entry 'txt' that the zoom asks for, got ['image'] – give"
+    collate = ZoomCollate(asked())
+    with pytest.raises(ValueError, match=re.escape(message)):
+        collate([{"image": samples[0]["image"]}])
+
+
+def test_what_it_is_kept_as(tmp_path):
+    """The names are settings: a loader reads them off, a checkpoint keeps them."""
+    zoom = asked()
+    zoom.save_checkpoint(tmp_path / "zoom.pt")
+    again = SaliencySampler.from_checkpoint(tmp_path / "zoom.pt", saliency=Asked())
+
+    assert ZoomNeeds.of(again).condition == ("txt", "query.npy")
+    assert ZoomNeeds.of(SaliencySampler(8)).condition == ()
+    assert SaliencySampler(8, condition="txt").condition == ("txt",)
+
+
+def test_messages(url):
+    """Each names what came."""
+    image = torch.zeros(1, 3, 8, 8)
+    for given, shown in ((None, "None"), ((["a"],), "1")):
+        message = f"condition must be one value for each of ('txt', 'query.npy'), got {shown} – call the sampler with"
+        with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
+            asked()(image, condition=given)
+    message = "condition must be member extensions, such as 'txt' or 'npy', got '__key__'."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ZoomLoader(url, SaliencySampler(8, saliency=Asked(), condition=("__key__",)), batch_size=1)
