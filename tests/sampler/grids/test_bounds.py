@@ -268,17 +268,18 @@ def test_marginals(family):
     check_close(grid[..., 1], by_row[..., 1], 1e-12)
 
 
-@pytest.mark.parametrize("bound", ["axes", "local"])
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("max_zoom", "min_zoom"), [(1.3, None), (None, 0.8), (1.3, 0.8)])
+@pytest.mark.parametrize(
+    ("family", "bound"), [("kernel", "axes"), ("kernel", "local"), ("separable", "local"), ("cdf", "local")]
+)
+@pytest.mark.parametrize(("max_zoom", "min_zoom"), [(1.3, None), (None, 0.8)])
 def test_gradcheck_of_other_bounds(family, bound, max_zoom, min_zoom):
     """Derivatives through the height at which the map is cut, or what is added to densities."""
-    saliency = softmax_map(4, 5, batch=2).requires_grad_()
+    saliency = softmax_map(3, 4).requires_grad_()
 
     def zoom(weights):
         return zoom_grid(
             weights,
-            (6, 7),
+            (4, 5),
             family=family,
             fwhm_cells=3.0,
             max_zoom=max_zoom,

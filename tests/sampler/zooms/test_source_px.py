@@ -75,3 +75,23 @@ def test_a_copy_of_that_size_keeps_nine_tenths_of_the_contrast(zoom, magnified, 
 def test_points_have_no_bound(zoom):
     """A point may fall on any pixel of the source."""
     assert zoom.source_px is None
+
+
+def test_lines_along_a_diagonal_ridge():
+    """Which is magnified most across: the bound holds there, too, so a copy of that size shows its lines."""
+    i, j = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
+    ridge = FixedSaliency(torch.exp(-((i - j) ** 2) / 2) + 0.005)
+    zoom = SaliencySampler(64, saliency=ridge, max_zoom=2.0)
+    loose = SaliencySampler(64, saliency=ridge, max_zoom=2.0, bound="axes")
+    side = 8 * zoom.source_px[0]
+    y, x = np.mgrid[:side, :side]
+    lines = 128 + 100 * np.sign(np.sin(2 * np.pi * (x - y) / 2**0.5 * 2 * 0.4 / (side / 64)))
+    file = io.BytesIO()
+    Image.fromarray(lines.astype(np.uint8)).save(file, "jpeg", quality=97)
+    full, copy = decoded(file, 1), decoded(file, 8)
+
+    def copied(sampler):
+        return sampler([copy]).images.std() / sampler([full]).images.std()
+
+    assert copied(zoom) > 0.9
+    assert copied(loose) < 0.87
