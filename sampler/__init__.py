@@ -4,7 +4,8 @@
 * :class:`PatchSampler` brings back the K best patches instead, by :class:`ScoreNet` and :class:`PerturbedTopK`;
   :class:`PatchMean`, :class:`PatchMax`, :class:`PatchTransformer` make one vector of theirs
 * :class:`SaliencyNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned small, learned as
-  published, and without any training. Each returns *logits* over a lattice; the sampler's softmax makes a map of them
+  published, and without any training; :class:`PriorSaliency` adds what a network learns to one of the last kind. Each
+  returns *logits* over a lattice; the sampler's softmax makes a map of them
 * :class:`NJetConv2d` learns at which scale to look; :class:`NJetSaliencyNet` and :class:`NJetPrefilter` are made of it
 * :class:`BoxSaliency`, :class:`MapSaliency`, :class:`FixedSaliency` -- what is known beforehand: boxes of each image, a map
   of each image, one map for a data set
@@ -60,6 +61,7 @@ from foveal.sampler.saliency import (
     BoxSaliency,
     FixedSaliency,
     MapSaliency,
+    PriorSaliency,
     ResNet18Saliency,
     SaliencyNet,
     SpectralSaliency,
@@ -99,6 +101,7 @@ __all__ = [
     "PatchSampler",
     "PatchTransformer",
     "PerturbedTopK",
+    "PriorSaliency",
     "ResNet18Saliency",
     "SaliencyNet",
     "SaliencySampler",

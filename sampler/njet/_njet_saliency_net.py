@@ -20,6 +20,7 @@ class NJetSaliencyNet(SaliencyNet):
     Args:
         map_size: (rows, cols) of the map.
         order: Highest order of the derivatives that the kernels are made of, 0 to 10.
+        zero_init: As in :class:`SaliencyNet`.
         frame: As in :class:`SaliencyNet`.
 
     Raises:
@@ -30,9 +31,14 @@ class NJetSaliencyNet(SaliencyNet):
     """
 
     def __init__(
-        self, map_size: tuple[int, int] = (31, 31), *, order: int = 2, frame: Frame = "nodes"
+        self,
+        map_size: tuple[int, int] = (31, 31),
+        *,
+        order: int = 2,
+        zero_init: bool = False,
+        frame: Frame = "nodes",
     ) -> None:
-        super().__init__(map_size, frame=frame)
+        super().__init__(map_size, zero_init=zero_init, frame=frame)
         self.stem = nn.Sequential(
             NJetPrefilter(2.0),
             _normalised(NJetConv2d(3, 24, order=order, sigma=2.0, subsample=1.0), 24),

@@ -3,6 +3,7 @@
 from foveal.sampler.saliency._box_saliency import BoxSaliency
 from foveal.sampler.saliency._fixed_saliency import FixedSaliency
 from foveal.sampler.saliency._map_saliency import MapSaliency, maps_in_views
+from foveal.sampler.saliency._prior_saliency import PriorSaliency
 from foveal.sampler.saliency._residual import BasicBlock, Bottleneck
 from foveal.sampler.saliency._resnet18_saliency import ResNet18Saliency
 from foveal.sampler.saliency._saliency_needs import SaliencyNeeds
@@ -16,6 +17,7 @@ __all__ = [
     "BoxSaliency",
     "FixedSaliency",
     "MapSaliency",
+    "PriorSaliency",
     "ResNet18Saliency",
     "SaliencyNeeds",
     "SaliencyNet",

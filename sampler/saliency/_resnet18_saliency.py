@@ -30,6 +30,8 @@ class ResNet18Saliency(FramedMap):
 
     Args:
         map_size: (rows, cols) of the map.
+        zero_init: Whether the head starts at zero, so that every logit is zero before training: the start for a network
+            whose logits are added to a prior (:class:`PriorSaliency`).
         frame: ``"nodes"``: the trunk looks at the corners of the copy's pixels (:func:`at_corners`), so that its strides end on
             the image's edges, and what it finds is read where it is. ``"cells"`` is published: the trunk's 14 x 14 cells
             lie 7.5 of 224 pixels to the upper left of their middles, from which the map is resized.
@@ -38,7 +40,9 @@ class ResNet18Saliency(FramedMap):
     _mean: Tensor
     _std: Tensor
 
-    def __init__(self, map_size: tuple[int, int] = (31, 31), *, frame: Frame = "nodes") -> None:
+    def __init__(
+        self, map_size: tuple[int, int] = (31, 31), *, zero_init: bool = False, frame: Frame = "nodes"
+    ) -> None:
         super().__init__(frame)
         self.map_size = map_size
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
@@ -50,9 +54,10 @@ class ResNet18Saliency(FramedMap):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.normal_(
-            self.head.weight, std=1e-3
-        )  # starts near uniform, so that training starts without a zoom
+        # Training starts near uniform, or exactly at the prior; a softmax follows, so that the bias changes nothing.
+        nn.init.normal_(self.head.weight, std=0.0 if zero_init else 1e-3)
+        if zero_init and self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
         self.register_buffer("_mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None], persistent=False)
         self.register_buffer("_std", torch.tensor([0.229, 0.224, 0.225])[:, None, None], persistent=False)
 

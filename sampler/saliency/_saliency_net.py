@@ -33,16 +33,27 @@ class SaliencyNet(FramedMap):
 
     Args:
         map_size: (rows, cols) of the map.
-        contrast: With which weight each of 32 details counts before training; 0 for random weights about zero. ``foveal
-            train`` begins with 0.03, to be divided by a temperature of 1/8 (docs/train.md).
+        contrast: With which weight each of 32 details counts before training; 0 for random weights about zero.
+        zero_init: Whether the last layers start at zero, so that every logit is zero before training: the start for a
+            network whose logits are added to a prior (:class:`PriorSaliency`).
         frame: ``"nodes"``; or ``"cells"``, the network of earlier versions, whose map lay up to half a cell, and 1.5 of 128
             pixels, beside where it was read. Weights of that time bring it along when they are loaded.
+
+    Raises:
+        ValueError: ``zero_init`` with a ``contrast``.
     """
 
     def __init__(
-        self, map_size: tuple[int, int] = (31, 31), *, contrast: float = 0.0, frame: Frame = "nodes"
+        self,
+        map_size: tuple[int, int] = (31, 31),
+        *,
+        contrast: float = 0.0,
+        zero_init: bool = False,
+        frame: Frame = "nodes",
     ) -> None:
         super().__init__(frame)
+        if contrast and zero_init:
+            raise ValueError(f"contrast must be 0 with zero_init, got {contrast!r}.")
         self.map_size = map_size
         self.stem = nn.Sequential(
             _block(_window(3, 24, frame, stride=4)),
@@ -55,8 +66,9 @@ class SaliencyNet(FramedMap):
         # A softmax follows: it would not see a bias.
         self.detail = _pointwise(32, 1)
         self.surroundings = _pointwise(64, 1)
-        nn.init.normal_(self.detail.weight, mean=contrast, std=0.0 if contrast else 0.01)
-        nn.init.normal_(self.surroundings.weight, std=contrast / 10 if contrast else 0.01)
+        spread = 0.0 if zero_init else 0.01
+        nn.init.normal_(self.detail.weight, mean=contrast, std=0.0 if contrast else spread)
+        nn.init.normal_(self.surroundings.weight, std=contrast / 10 if contrast else spread)
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""

@@ -1,6 +1,7 @@
 """A trained zoom in one file: its settings beside its weights, so that it zooms again as it was trained."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,15 @@ from torch import nn
 
 from foveal.sampler.grids import GridSettings
 from foveal.sampler.njet import NJetSaliencyNet
-from foveal.sampler.saliency import ResNet18Saliency, SaliencyNet
+from foveal.sampler.saliency import (
+    BoxSaliency,
+    FixedSaliency,
+    MapSaliency,
+    PriorSaliency,
+    ResNet18Saliency,
+    SaliencyNet,
+    SpectralSaliency,
+)
 
 VERSION = 2
 NETWORKS: dict[str, type[SaliencyNet | ResNet18Saliency]] = {
@@ -18,12 +27,34 @@ NETWORKS: dict[str, type[SaliencyNet | ResNet18Saliency]] = {
 }
 """The networks that a checkpoint can make by itself, from their names and ``map_size``."""
 
+_PRIORS: dict[type[nn.Module], tuple[str, ...]] = {
+    SpectralSaliency: ("map_size", "analysis_px", "sigma", "uniform_share", "frame"),
+    BoxSaliency: ("boxes_from", "map_size", "amplitude", "bandwidth"),
+    MapSaliency: ("maps_from", "map_size", "floor"),
+}
+"""Saliency without weights that it can make, too, and the arguments that it needs for that."""
+
 
 def describe_network(network: nn.Module) -> dict[str, Any]:
-    """Return what a network is, for a checkpoint: its class by name, and its map if it is one of :data:`NETWORKS`."""
+    """Return what a network is, for a checkpoint: its class by name, and what is needed to make it again.
+
+    That is ``map_size`` for one of :data:`NETWORKS`, ``arguments`` for saliency without weights, and both parts' own
+    descriptions for a :class:`PriorSaliency`. A module of the user's own has none of them.
+    """
     name = type(network).__name__
     known = NETWORKS.get(name) is type(network)
-    return {"network": name, "map_size": tuple(getattr(network, "map_size", ())) if known else None}
+    described: dict[str, Any] = {
+        "network": name,
+        "map_size": tuple(getattr(network, "map_size", ())) if known else None,
+    }
+    if type(network) is PriorSaliency:
+        parts = {part: describe_network(module) for part, module in network.named_children()}
+        return {**described, "arguments": {"gain": network.gain}, "parts": parts}
+    if type(network) is FixedSaliency:
+        return {**described, "arguments": {"shape": tuple(network.saliency.shape)}}
+    if type(network) in _PRIORS:
+        return {**described, "arguments": {name: getattr(network, name) for name in _PRIORS[type(network)]}}
+    return described
 
 
 def is_checkpoint(content: object) -> bool:
@@ -61,19 +92,14 @@ def settings_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_network(checkpoint: dict[str, Any], network: nn.Module | None) -> nn.Module:
-    """Return the checkpoint's network with its weights: the one given, or one of :data:`NETWORKS`.
+    """Return the checkpoint's network with its weights: the one given, or one that its description makes.
 
     Raises:
-        ValueError: It is none of those and none was given, or its weights do not fit.
+        ValueError: It is none of Foveal's and none was given, or its weights do not fit.
     """
     name = checkpoint["network"]
     if network is None:
-        if checkpoint["map_size"] is None or name not in NETWORKS:
-            raise ValueError(
-                f"saliency must be given for a network that is none of {', '.join(NETWORKS)}, got None for {name!r} – "
-                "make it as for training and pass it."
-            )
-        network = NETWORKS[name](tuple(checkpoint["map_size"]))
+        network = _made(checkpoint)
     try:
         network.load_state_dict(checkpoint["weights"])
     except RuntimeError as error:
@@ -82,6 +108,25 @@ def make_network(checkpoint: dict[str, Any], network: nn.Module | None) -> nn.Mo
             f"{str(error).splitlines()[0]}"
         ) from error
     return network
+
+
+def _made(described: Mapping[str, Any]) -> nn.Module:
+    """Return a new module of the kind that :func:`describe_network` described."""
+    name, arguments = described["network"], described.get("arguments", {})
+    if name in NETWORKS and described["map_size"] is not None:
+        return NETWORKS[name](tuple(described["map_size"]))
+    if name == PriorSaliency.__name__ and "parts" in described:
+        parts = {part: _made(each) for part, each in described["parts"].items()}
+        return PriorSaliency(**parts, **arguments)
+    if name == FixedSaliency.__name__ and arguments:
+        return FixedSaliency(torch.ones(arguments["shape"]))
+    for kind in _PRIORS:
+        if name == kind.__name__ and arguments:
+            return kind(**arguments)
+    raise ValueError(
+        f"saliency must be given for a network that is none of {', '.join(NETWORKS)}, got None for {name!r} – "
+        "make it as for training and pass it."
+    )
 
 
 def _not_ours(path: str | os.PathLike[str]) -> str:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from foveal._choices import FWHM_CELLS, MAX_ZOOM, TEMPERATURE
 from foveal.sampler.frames import (
     Images,
     Views,
@@ -17,7 +18,7 @@ from foveal.sampler.frames import (
     out_of_views,
 )
 from foveal.sampler.grids import Bound, Compat, Family, GridSettings, Marginal, Padding, unchecked_grid
-from foveal.sampler.saliency import SaliencyNeeds, SaliencyNet, maps_in_views, softmax_map
+from foveal.sampler.saliency import PriorSaliency, SaliencyNeeds, maps_in_views, softmax_map
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import pixel_format, sample_as
 from foveal.sampler.zooms._as_published import area_lowres, faded, in_one_frame
@@ -41,15 +42,15 @@ class SaliencySampler(nn.Module):
         saliency: A module from (batch, 3, height, width) in [0, 1] to logits (batch, 1, rows, cols) of any rows and
             cols, of which the first and last lie on the image's edges: :func:`to_lattice` brings the features of a
             convolutional network there. A map that is non-negative already goes in as its logarithm.
-            :class:`SaliencyNet` if None.
+            :class:`PriorSaliency` if None: spectral saliency, and a small network that learns what to add to it.
         lowres_size: Height and width in pixels of the copy that the saliency module looks at.
         family: How points are attracted, as in :func:`zoom_grid`.
         fwhm_cells: Width of the attraction, as in :func:`zoom_grid`.
         padding: As in :func:`zoom_grid`.
         temperature: Divides the logits. Below 1 the saliency is sharper and the zoom stronger: 0.25 is the fourth
             power of the map. The gain of other papers, which multiplies the logits, is its reciprocal.
-        max_zoom: As in :func:`zoom_grid`. It also bounds ``source_px``, the height and width beyond which a larger
-            source shows no more: two pixels along each side of what an output pixel averages.
+        max_zoom: As in :func:`zoom_grid`; None for no bound. It also bounds ``source_px``, the height and width beyond
+            which a larger source shows no more: two pixels along each side of what an output pixel averages.
         min_zoom: As in :func:`zoom_grid`.
         marginal: As in :func:`zoom_grid`.
         bound: As in :func:`zoom_grid`.
@@ -93,10 +94,10 @@ class SaliencySampler(nn.Module):
         saliency: nn.Module | None = None,
         lowres_size: tuple[int, int] = (128, 128),
         family: Family = "kernel",
-        fwhm_cells: float = 8.0,
+        fwhm_cells: float = FWHM_CELLS,
         padding: Padding = "reflect",
-        temperature: float = 1.0,
-        max_zoom: float | None = None,
+        temperature: float = TEMPERATURE,
+        max_zoom: float | None = MAX_ZOOM,
         min_zoom: float | None = None,
         marginal: Marginal = "sum",
         bound: Bound = "blend",
@@ -127,7 +128,7 @@ class SaliencySampler(nn.Module):
             )
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature!r}.")
-        self.saliency = SaliencyNet() if saliency is None else saliency
+        self.saliency = PriorSaliency() if saliency is None else saliency
         self.temperature = float(temperature)
         self.condition = (condition,) if isinstance(condition, str) else tuple(condition)
         self.antialias = antialias

@@ -1,7 +1,7 @@
-"""Choices that the command line offers and the folders below it act on.
+"""Choices that the command line offers and the folders below it act on, and the defaults that both share.
 
-They stand here, where importing them loads nothing else: ``foveal --help`` must not wait for torch. Each is exported
-at the door of the folder that acts on it.
+They stand here, where importing them loads nothing else: ``foveal --help`` must not wait for torch. Each choice is
+exported at the door of the folder that acts on it.
 """
 
 from typing import Literal
@@ -20,3 +20,9 @@ BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 
 Frame = Literal["pixel", "fraction"]
 """What the coordinates of a label count, as :class:`foveal.pipeline.Boxes` takes it."""
+
+# The zoom that learns, wherever it is made: SaliencySampler(size), `foveal train`, `foveal bench accuracy` (docs/train.md).
+FWHM_CELLS = 8.0
+MAX_ZOOM = 5.0
+TEMPERATURE = 1.0
+PRIOR_GAIN = 4.0

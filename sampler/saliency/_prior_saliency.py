@@ -1,0 +1,79 @@
+"""Saliency that needs no training, and a network that learns what to add to it."""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from foveal._choices import PRIOR_GAIN
+from foveal.sampler.saliency._saliency_needs import SaliencyNeeds
+from foveal.sampler.saliency._saliency_net import SaliencyNet
+from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
+
+
+class PriorSaliency(nn.Module):
+    """Logits of a prior plus those of a network: ``gain * (prior(small) + network(small))``.
+
+    A classifier reads nothing from details that are not enlarged yet, and then tells the saliency network nothing about
+    where they are. So the zoom starts where saliency without training already points: the network's last layer starts
+    at zero, the first map is the prior's, and training changes it from there.
+
+    Args:
+        network: A module from (batch, 3, height, width) to logits (batch, 1, rows, cols). ``SaliencyNet(zero_init=True)``
+            if None. Give a network of your own a last layer of zeros.
+        prior: A saliency module of the same rows and cols, such as :class:`SpectralSaliency` (if None),
+            :class:`FixedSaliency`, or one that is given something with each image: :class:`BoxSaliency`,
+            :class:`MapSaliency`. Its parameters, if it has some, are trained as well.
+        gain: Multiplies the sum, as the reciprocal of a sampler's ``temperature`` would.
+
+    Raises:
+        ValueError: ``gain`` is not positive.
+
+    Example:
+        >>> zoom = SaliencySampler(224, saliency=PriorSaliency(prior=BoxSaliency("json:boxes"), gain=1.0))
+    """
+
+    boxes_from: str | None
+    maps_from: str | None
+    map_size: tuple[int, int]
+
+    def __init__(
+        self, network: nn.Module | None = None, prior: nn.Module | None = None, *, gain: float = PRIOR_GAIN
+    ) -> None:
+        super().__init__()
+        if not gain > 0:
+            raise ValueError(f"gain must be positive, got {gain!r}.")
+        self.network = SaliencyNet(zero_init=True) if network is None else network
+        self.prior = SpectralSaliency() if prior is None else prior
+        self.gain = float(gain)
+        needs = SaliencyNeeds.of(self.prior)
+        # That an attribute is there says that boxes or maps are taken.
+        if needs.takes_boxes:
+            self.boxes_from = needs.boxes_from
+        if needs.takes_maps:
+            self.maps_from, self.map_size = needs.maps_from, needs.map_size
+
+    def forward(
+        self, small: Float[Tensor, "batch 3 height width"], *told: Any, **named: Any
+    ) -> Float[Tensor, "batch 1 rows cols"]:
+        """Return logits, one per cell of the map.
+
+        Args:
+            small: Low-resolution images in [0, 1].
+            *told: Boxes, for a prior that takes them.
+            **named: Maps, likewise.
+
+        Raises:
+            ValueError: The maps of prior and network differ in size.
+        """
+        known: Tensor = self.prior(small, *told, **named)
+        learned: Tensor = self.network(small)
+        if known.shape != learned.shape:
+            raise ValueError(
+                f"network must have the map size of prior, {tuple(known.shape[2:])!r}, got {tuple(learned.shape[2:])!r}."
+            )
+        return self.gain * (known + learned)
+
+    def extra_repr(self) -> str:
+        """Say what is not a submodule."""
+        return f"gain={self.gain!r}"
