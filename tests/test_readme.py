@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from foveal.sampler import SaliencyNet, SaliencySampler, SpectralSaliency
+from foveal.sampler import SaliencySampler, SpectralSaliency
 from foveal.shards import ShardWriter
 from foveal.tools.pictures.magnification import local_zoom
 from tests.pipeline.making import encode, picture
@@ -84,7 +84,7 @@ def test_the_training_loop_on_two_ranks(shards, tmp_path):
 def test_the_first_example_zooms():
     """Before it has learned anything, its zoom already enlarges what stands out, and its bound holds."""
     code = next(line for line in BLOCKS[0].splitlines() if line.startswith("zoom = "))
-    names = {"SaliencySampler": SaliencySampler, "SaliencyNet": SaliencyNet}
+    names = {"SaliencySampler": SaliencySampler}
     torch.manual_seed(0)
     exec(compile(code, "README.md", "exec"), names)
     image = torch.full((300, 400, 3), 90, dtype=torch.uint8)

@@ -67,7 +67,7 @@ class SpectralSaliency(FramedMap):
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return log saliency, one number per cell of the map; the exponentials sum to one."""
-        if len(small) == 0:  # of which there is no Fourier transform
+        if small.shape[0] == 0:  # of which there is no Fourier transform
             return small.new_empty(0, 1, *self.map_size)
         with torch.autocast(small.device.type, enabled=False):
             side = (self.analysis_px, self.analysis_px)

@@ -116,8 +116,8 @@ def _made(described: Mapping[str, Any]) -> nn.Module:
     if name in NETWORKS and described["map_size"] is not None:
         return NETWORKS[name](tuple(described["map_size"]))
     if name == PriorSaliency.__name__ and "parts" in described:
-        parts = {part: _made(each) for part, each in described["parts"].items()}
-        return PriorSaliency(**parts, **arguments)
+        network, prior = (_made(described["parts"][part]) for part in ("network", "prior"))
+        return PriorSaliency(network, prior, **arguments)
     if name == FixedSaliency.__name__ and arguments:
         return FixedSaliency(torch.ones(arguments["shape"]))
     for kind in _PRIORS:

@@ -50,7 +50,8 @@ class SaliencySampler(nn.Module):
         temperature: Divides the logits. Below 1 the saliency is sharper and the zoom stronger: 0.25 is the fourth
             power of the map. The gain of other papers, which multiplies the logits, is its reciprocal.
         max_zoom: As in :func:`zoom_grid`; None for no bound. It also bounds ``source_px``, the height and width beyond
-            which a larger source shows no more: two pixels along each side of what an output pixel averages.
+            which a larger source shows no more: two pixels along each side of what an output pixel averages. The default
+            stands for None with a ``compat``, which has no bound.
         min_zoom: As in :func:`zoom_grid`.
         marginal: As in :func:`zoom_grid`.
         bound: As in :func:`zoom_grid`.
@@ -112,6 +113,8 @@ class SaliencySampler(nn.Module):
         super().__init__()
         self.out_size = height_and_width(out_size, "out_size")
         self.lowres_size = height_and_width(lowres_size, "lowres_size")
+        if compat != "exact" and max_zoom == MAX_ZOOM:
+            max_zoom = None
         self.grid_settings = GridSettings(
             family=family,
             fwhm_cells=fwhm_cells,

@@ -10,6 +10,7 @@ from PIL import Image
 from foveal.pipeline import Boxes
 from foveal.sampler import (
     NJetSaliencyNet,
+    PriorSaliency,
     ResNet18Saliency,
     SaliencyNet,
     SaliencySampler,
@@ -108,7 +109,7 @@ def test_boxes_that_no_sample_has(shard, tmp_path):
 
 
 @pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize("kind", [SaliencyNet, ResNet18Saliency, NJetSaliencyNet])
+@pytest.mark.parametrize("kind", [SaliencyNet, ResNet18Saliency, NJetSaliencyNet, PriorSaliency])
 def test_trained_weights(tmp_path, whole, kind):
     """Of a saliency network of any kind, or of the sampler around it; frozen either way."""
     trained = SaliencySampler(16, saliency=kind())
@@ -116,6 +117,8 @@ def test_trained_weights(tmp_path, whole, kind):
     zoom = choose_zoom(32, str(tmp_path / "net.pt"))
 
     assert isinstance(zoom.saliency, kind)
+    if kind is PriorSaliency:  # as it was trained, as far as weights alone can say
+        assert zoom.settings == SaliencySampler(32).settings
     assert zoom.lowres_size == ((224, 224) if kind is ResNet18Saliency else (128, 128))
     assert all(torch.equal(a, b) for a, b in zip(zoom.parameters(), trained.parameters(), strict=True))
     assert not any(p.requires_grad for p in zoom.parameters())
@@ -134,7 +137,7 @@ def test_other_files(tmp_path, content):
         torch.save({"a": torch.zeros(1)}, path)
     else:
         path.write_bytes(content)
-    kinds = "a SaliencyNet, ResNet18Saliency or NJetSaliencyNet, or of a sampler with one, got"
+    kinds = "a SaliencyNet, ResNet18Saliency, NJetSaliencyNet or PriorSaliency, or of a sampler with one, got"
     with pytest.raises(ValueError, match=re.escape(f"{kinds} {str(path)!r}")) as caught:
         choose_zoom(32, str(path))
     assert "\n" not in str(caught.value)

@@ -9,6 +9,7 @@ AccuracyTaskName = Literal["digits-colour", "digits", "coins", "roads"]
 Amp = Literal["off", "bf16", "fp16"]
 DemoZoomName = Literal["saliency", "patches", "mixed"]
 ImageFormat = Literal["jpg", "webp", "png", "png16", "npy"]
+TrainPriorName = Literal["spectral", "none"]
 TrainZoomName = Literal["saliency", "uniform"]
 
 # As foveal.pipeline.decode and foveal.pipeline.fields have them, which need torch to be imported: a test holds both equal.

@@ -13,6 +13,7 @@ from foveal.sampler import (
     MapSaliency,
     NJetSaliencyNet,
     PatchSampler,
+    PriorSaliency,
     ResNet18Saliency,
     SaliencyNet,
     SaliencySampler,
@@ -65,8 +66,8 @@ def choose_zoom(
         out_size: Height and width of its output in pixels.
         saliency: ``"spectral"``, ``"uniform"`` for no zoom at all, ``"boxes"``, ``"map"``, or a file: one that
             :meth:`SaliencySampler.save_checkpoint` wrote, as ``foveal train`` does, or one that ``torch.save`` wrote, the
-            ``state_dict`` of a :class:`SaliencyNet`, :class:`ResNet18Saliency` (which then looks at 224 x 224 pixels) or
-            :class:`NJetSaliencyNet`, or of a sampler that has one.
+            ``state_dict`` of a :class:`SaliencyNet`, :class:`ResNet18Saliency` (which then looks at 224 x 224 pixels),
+            :class:`NJetSaliencyNet` or :class:`PriorSaliency` (with the sampler's own defaults), or of a sampler that has one.
         boxes_from: The field that holds a sample's boxes, for ``"boxes"``.
         maps_from: The field that holds a sample's saliency map, for ``"map"``.
         **options: The other arguments of :class:`SaliencySampler`. None stands for what the file says; without a file, for a
@@ -88,9 +89,19 @@ def choose_zoom(
         zoom = SaliencySampler.from_checkpoint(saliency, out_size=out_size, **plain, **chosen)
     else:
         network = _network(saliency, boxes_from, maps_from)
-        look: dict[str, Any] = {"lowres_size": (224, 224)} if isinstance(network, ResNet18Saliency) else {}
-        zoom = SaliencySampler(out_size, saliency=network, **{**_UNTRAINED, **look, **chosen})
+        zoom = SaliencySampler(out_size, saliency=network, **{**_settings_for(network), **chosen})
     return zoom.eval().requires_grad_(requires_grad=False)
+
+
+def _settings_for(network: nn.Module) -> dict[str, Any]:
+    """Return what a network needs that came without the settings of its sampler."""
+    match network:
+        case PriorSaliency():
+            return {}  # it has a gain of its own
+        case ResNet18Saliency():
+            return {**_UNTRAINED, "lowres_size": (224, 224)}
+        case _:
+            return _UNTRAINED
 
 
 def _is_checkpoint(path: Path) -> bool:
@@ -109,7 +120,7 @@ def _network(saliency: str, boxes_from: str | None, maps_from: str | None) -> nn
         case "map":
             return MapSaliency(maps_from)
         case _:
-            kinds = (SaliencyNet, ResNet18Saliency, NJetSaliencyNet)
+            kinds = (SaliencyNet, ResNet18Saliency, NJetSaliencyNet, PriorSaliency)
             return _trained(Path(saliency), kinds, "saliency")
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from foveal.tools.console.choices import IMAGE, TrainZoomName
+from foveal._choices import FWHM_CELLS, MAX_ZOOM, TEMPERATURE
+from foveal.tools.console.choices import IMAGE, TrainPriorName, TrainZoomName
 from foveal.tools.console.options import (
     AmpOption,
     Bands,
@@ -77,21 +78,28 @@ def train(
             "classifier depend on the zoom early."
         ),
     ] = 0.0,
+    prior: Annotated[
+        TrainPriorName,
+        typer.Option(
+            help="Saliency that training starts from: spectral points at what differs from the rest of the image; none starts "
+            "from an untrained network alone."
+        ),
+    ] = "spectral",
     contrast: Annotated[
         float,
         typer.Option(
             help="How strongly the saliency network, before it is trained, prefers what stands out from its surroundings."
         ),
-    ] = 0.03,
+    ] = 0.0,
     family: TrainFamily = "kernel",
     fwhm_cells: Annotated[
         float,
         typer.Option(
             help="Full width at half maximum of the Gaussian that spreads saliency, in cells of the 31 × 31 saliency map."
         ),
-    ] = 8.0,
-    temperature: TrainTemperature = 1 / 8,
-    max_zoom: TrainMaxZoom = 5.0,
+    ] = FWHM_CELLS,
+    temperature: TrainTemperature = TEMPERATURE,
+    max_zoom: TrainMaxZoom = MAX_ZOOM,
     hflip: Annotated[float, typer.Option(help="Probability of flipping an image left to right.")] = 0.0,
     vflip: Annotated[float, typer.Option(help="Probability of flipping an image upside down.")] = 0.0,
     crop_scale: Annotated[
@@ -150,6 +158,7 @@ def train(
         entropy=entropy,
         min_cells=min_cells,
         blur=blur,
+        prior=prior,
         contrast=contrast,
         family=family,
         fwhm_cells=fwhm_cells,

@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from foveal._choices import FWHM_CELLS, MAX_ZOOM, TEMPERATURE
 from foveal.pipeline import Augment, Bands, Color, PixelRule, Window
-from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler
+from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler, UniformSampler
 from foveal.sampler.grids import Family
-from foveal.tools.console.choices import IMAGE, Amp, TrainZoomName
+from foveal.tools.console.choices import IMAGE, Amp, TrainPriorName, TrainZoomName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,10 @@ class TrainOptions:
         min_cells: Up to how many cells that it is spread over (e to its entropy): a budget for each image; None for no end.
         blur: Share of all steps in which zoomed images are blurred at random, a different amount each step (Recasens et
             al. 2018: the classifier then depends on the zoom early).
-        contrast: How strongly untrained saliency prefers what stands out, as :class:`foveal.sampler.SaliencyNet` takes it.
+        prior: What the saliency network's logits are added to: ``"spectral"``, saliency that needs no training
+            (:class:`foveal.sampler.PriorSaliency`), or ``"none"``.
+        contrast: How strongly the untrained network prefers what stands out, as :class:`foveal.sampler.SaliencyNet` takes
+            it. With 0 and a prior, it begins by adding nothing.
         family: The family of the zoom's grids.
         fwhm_cells: How far saliency reaches, in cells of the zoom's map.
         temperature: What saliency is divided by before the softmax: the reciprocal of a gain.
@@ -64,11 +68,12 @@ class TrainOptions:
     entropy: float = 0.0
     min_cells: float | None = None
     blur: float = 0.0
-    contrast: float = 0.03
+    prior: TrainPriorName = "spectral"
+    contrast: float = 0.0
     family: Family = "kernel"
-    fwhm_cells: float = 8.0
-    temperature: float = 1 / 8
-    max_zoom: float | None = 5.0
+    fwhm_cells: float = FWHM_CELLS
+    temperature: float = TEMPERATURE
+    max_zoom: float | None = MAX_ZOOM
     augment: Augment | None = None
     amp: Amp = "off"
     classes: int | None = None
@@ -93,7 +98,12 @@ class TrainOptions:
         for name in ("warmup", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be a share in [0, 1], got {getattr(self, name)!r}.")
-        for name, allowed in (("amp", Amp), ("zoom", TrainZoomName), ("family", Family)):
+        for name, allowed in (
+            ("amp", Amp),
+            ("zoom", TrainZoomName),
+            ("prior", TrainPriorName),
+            ("family", Family),
+        ):
             if getattr(self, name) not in get_args(allowed):
                 raise ValueError(
                     f"{name} must be one of {', '.join(get_args(allowed))}, got {getattr(self, name)!r}."
@@ -110,12 +120,17 @@ class TrainOptions:
             return UniformSampler(self.out_size)
         return SaliencySampler(
             self.out_size,
-            saliency=SaliencyNet(contrast=self.contrast),
+            saliency=self._make_saliency(),
             family=self.family,
             fwhm_cells=self.fwhm_cells,
             temperature=self.temperature,
             max_zoom=self.max_zoom,
         )
+
+    def _make_saliency(self) -> nn.Module:
+        if self.prior == "none":
+            return SaliencyNet(contrast=self.contrast)
+        return PriorSaliency(SaliencyNet(contrast=self.contrast, zero_init=not self.contrast))
 
     def parameter_groups(self, model: nn.Module, zoom: nn.Module) -> list[dict[str, Any]]:
         """Return the optimiser's groups, each with the ``peak_lr`` that its schedule is a share of."""

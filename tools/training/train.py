@@ -71,7 +71,8 @@ def train(
         classes = count_classes(urls, val, options.classes)
         if model is None:
             model = SmallConvNet(classes)
-        run = TrainRun(Path(out), ranks, asdict(options), defaults=asdict(TrainOptions()), resume=resume)
+        before = asdict(TrainOptions(prior="none"))  # there was no prior at first
+        run = TrainRun(Path(out), ranks, asdict(options), defaults=before, resume=resume)
         model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
         training = _Training(model, zoom.to(ranks.device), options, ranks, run, classes=classes)
         how: dict[str, Any] = {"shuffle": True, "last_batch": "drop", "augment": options.augment}

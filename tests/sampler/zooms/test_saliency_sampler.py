@@ -7,7 +7,15 @@ import weakref
 import pytest
 import torch
 
-from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, lowres, sample, zoom_grid
+from foveal.sampler import (
+    SaliencyNet,
+    SaliencySampler,
+    SpectralSaliency,
+    UniformSampler,
+    lowres,
+    sample,
+    zoom_grid,
+)
 from tests.checks import check_close, check_grid, unhooked
 
 
@@ -63,7 +71,8 @@ def test_attributes():
     assert zoom.out_size == (100, 151)
     assert zoom.lowres_size == (128, 128)
     assert zoom.source_px == (500, 755)
-    assert SaliencySampler(224).source_px is None
+    assert SaliencySampler(224).source_px == (2240, 2240)
+    assert SaliencySampler(224, max_zoom=None).source_px is None
     assert (uniform.out_size, uniform.lowres_size, uniform.source_px) == ((64, 64), None, (128, 128))
     assert UniformSampler(64, antialias=False).source_px is None
 
@@ -102,7 +111,7 @@ def test_empty_batch(sampler):
 def test_plugs_into_a_network_on_dense_floats():
     """As the paper's layer: gradients to the image and to every weight."""
     torch.manual_seed(0)
-    zoom = SaliencySampler(12, lowres_size=(32, 32))
+    zoom = SaliencySampler(12, saliency=SaliencyNet(), lowres_size=(32, 32))
     image = torch.randn(2, 3, 40, 50, requires_grad=True)
     zoom(image).images.square().sum().backward()
 
@@ -129,7 +138,7 @@ def test_training_finds_the_spot():
     y, x = torch.meshgrid(torch.arange(200), torch.arange(240), indexing="ij")
     spot = 255 * torch.exp(-((y - 55) ** 2 + (x - 165) ** 2) / (2 * 15**2))
     image = spot[..., None].expand(200, 240, 3).byte()
-    zoom = SaliencySampler(32, lowres_size=(64, 64))
+    zoom = SaliencySampler(32, saliency=SaliencyNet(), lowres_size=(64, 64), max_zoom=None)
     before = copy.deepcopy(zoom.state_dict())
     optimizer, brightness = torch.optim.Adam(zoom.parameters(), lr=0.01), []
     for _ in range(20):

@@ -58,7 +58,7 @@ class TakesAnything(Own):
             ZoomNeeds(
                 name="SaliencySampler",
                 lowres_size=(128, 128),
-                source_px=None,
+                source_px=(200, 200),
                 takes_views=True,
                 boxes_from=None,
             ),

@@ -2,9 +2,9 @@
 
 Each way of bringing an image to so many pixels is trained by ``foveal train``'s own function, with the same network, steps, order
 and seeds, on the same shards. *uniform* resizes evenly; *kernel*, *separable* and *cdf* are the zoom's families of grids,
-learned, and there are arms that learn the first with another recipe; *patches* are four of a quarter of the pixels each, of the
-full resolution; *oracle* is the kernel grid of the boxes that are known: what a perfect saliency network could reach. *full* is
-the whole image, for what that costs.
+learned, and there are arms that learn the first with another recipe; *spectral* is where the learned zoom begins, and learns
+nothing; *patches* are four of a quarter of the pixels each, of the full resolution; *oracle* is the kernel grid of the boxes that
+are known: what a perfect saliency network could reach. *full* is the whole image, for what that costs.
 """
 
 import itertools
@@ -19,7 +19,8 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from foveal.sampler import BoxSaliency, PatchSampler, SaliencySampler, UniformSampler
+from foveal._choices import PRIOR_GAIN
+from foveal.sampler import BoxSaliency, PatchSampler, SaliencySampler, SpectralSaliency, UniformSampler
 from foveal.tools.bench.accuracy._offline import accuracy_offline
 from foveal.tools.bench.accuracy._tasks import AccuracyTask, make_task
 from foveal.tools.console.machine import describe_machine, environment
@@ -45,25 +46,38 @@ def _oracle(options: TrainOptions) -> nn.Module:
     )
 
 
+def _spectral(options: TrainOptions) -> nn.Module:
+    return SaliencySampler(
+        options.out_size,
+        saliency=SpectralSaliency(),
+        temperature=options.temperature / PRIOR_GAIN,
+        max_zoom=options.max_zoom,
+    )
+
+
 OTHERS: dict[str, Zoom] = {
     "uniform": lambda options: UniformSampler(options.out_size),
     "patches": lambda options: PatchSampler(
         _PATCHES, options.out_size // 2, lowres_size=128, gradient="relative"
     ),
     "oracle": _oracle,
+    "spectral": _spectral,
     "full": lambda _: UniformSampler(FULL_PX),
 }
+# What `foveal train` began from before it had a prior: filters at random that prefer what stands out.
+_NO_PRIOR: dict[str, Any] = {"prior": "none", "contrast": 0.03, "temperature": 1 / 8}
 ZOOMS: dict[str, dict[str, Any]] = {
     "kernel": {},
     "separable": {"family": "separable"},
     "cdf": {"family": "cdf"},
     "cdf-unbounded": {"family": "cdf", "max_zoom": None},
-    "flat": {"contrast": 0.0},
+    "no-prior": _NO_PRIOR,
+    "flat": {"prior": "none", "temperature": 1 / 8},
     "unbounded": {"max_zoom": None},
     "bound-2": {"max_zoom": 2.0},
     "bound-10": {"max_zoom": 10.0},
     "narrow": {"fwhm_cells": 4.0},
-    "paper": {"contrast": 0.0, "fwhm_cells": 13.0, "temperature": 1.0, "max_zoom": None},
+    "paper": {"prior": "none", "fwhm_cells": 13.0, "temperature": 1.0, "max_zoom": None},
     "fast": {"saliency_lr": 1.0},
     "entropy": {"entropy": 0.05},
     "budget": {"entropy": 0.3, "min_cells": 50.0},

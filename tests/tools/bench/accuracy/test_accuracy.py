@@ -185,7 +185,8 @@ def test_the_arms_are_what_they_say():
     assert changed["separable"] == {"family": "separable"}
     assert changed["cdf"] == {"family": "cdf"}
     assert changed["unbounded"] == {"max_zoom": None}
-    assert changed["paper"] == {"fwhm_cells": 13.0, "temperature": 1.0, "max_zoom": None}
+    assert changed["paper"] == {"fwhm_cells": 13.0, "max_zoom": None}
+    assert changed["no-prior"] == {"temperature": 0.125}
     assert isinstance(OTHERS["oracle"](options), SaliencySampler)
     assert isinstance(OTHERS["uniform"](options), UniformSampler)
     assert OTHERS["full"](options).out_size == (1024, 1024)

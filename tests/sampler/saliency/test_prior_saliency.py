@@ -1,0 +1,169 @@
+"""A prior, and what a network learns to add to it."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from foveal.sampler import (
+    BoxSaliency,
+    FixedSaliency,
+    MapSaliency,
+    NJetSaliencyNet,
+    PriorSaliency,
+    ResNet18Saliency,
+    SaliencyNet,
+    SaliencySampler,
+    SpectralSaliency,
+    ZoomNeeds,
+)
+from tests.checks import check_close, unhooked
+
+BOXES = [torch.tensor([[0.1, 0.2, 0.3, 0.4]]), torch.tensor([[0.6, 0.5, 0.8, 0.9]])]
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """Noise with a bright square in each."""
+    images = 0.3 * torch.rand(2, 3, 90, 120, generator=torch.Generator().manual_seed(0))
+    images[0, :, 20:32, 80:92] = 1
+    images[1, :, 60:72, 30:42] = 1
+    return images
+
+
+@pytest.mark.parametrize("network", [SaliencyNet, NJetSaliencyNet, ResNet18Saliency])
+def test_it_starts_where_the_prior_is(network, images):
+    """The default zoom is that of spectral saliency, bit for bit, until a step is made; and every seed starts alike."""
+    zoom = SaliencySampler(32, saliency=PriorSaliency(network(zero_init=True)), max_zoom=5.0).eval()
+    known = SaliencySampler(32, saliency=SpectralSaliency(), temperature=1 / 4, max_zoom=5.0)
+
+    with torch.no_grad():
+        for ours, theirs in zip(zoom(images), known(images), strict=True):
+            check_close(ours, theirs, 1e-6)
+
+
+def test_a_network_that_does_not_start_at_zero_starts_elsewhere(images):
+    """The comparison above can fail."""
+    zoom = SaliencySampler(32, saliency=PriorSaliency(SaliencyNet(contrast=0.03)))
+    known = SaliencySampler(32, saliency=SpectralSaliency(), temperature=1 / 4)
+
+    with torch.no_grad():
+        assert (zoom(images).grid - known(images).grid).abs().max() > 1e-3
+
+
+def test_every_weight_learns(images):
+    """The last layer at once, the others from the second step on; none is left out, as ranks need it."""
+    torch.manual_seed(0)
+    zoom = SaliencySampler(24, lowres_size=(64, 64))
+    optimizer = torch.optim.SGD(zoom.parameters(), lr=0.1)
+    moved = set()
+    for _ in range(2):
+        optimizer.zero_grad()
+        zoom(images).images.square().mean().backward()
+        assert all(p.grad is not None for p in zoom.parameters())
+        moved |= {name for name, p in zoom.named_parameters() if p.grad.abs().sum() > 0}
+        optimizer.step()
+
+    assert moved == {name for name, _ in zoom.named_parameters()}
+
+
+def test_training_leaves_the_prior():
+    """Of two things that stand out alike, the one that is asked for takes the zoom."""
+    torch.manual_seed(0)
+    image = torch.full((1, 3, 120, 120), 0.2)
+    image[:, 0, 30:40, 30:40] = 1  # red
+    image[:, 2, 80:90, 80:90] = 1  # blue
+    zoom = SaliencySampler(32, lowres_size=(64, 64))
+    optimizer, redness = torch.optim.Adam(zoom.parameters(), lr=0.01), []
+    for _ in range(30):
+        shown = zoom(image).images
+        redness.append(((shown[:, 0] - shown[:, 2]).clamp(min=0).mean()).item())
+        optimizer.zero_grad()
+        (shown[:, 2] - shown[:, 0]).mean().backward()
+        optimizer.step()
+
+    assert redness[-1] > 1.2 * redness[0]
+
+
+@pytest.mark.parametrize(
+    ("prior", "told"),
+    [
+        (BoxSaliency("json:boxes"), {"boxes": BOXES}),
+        (MapSaliency("attention.npy"), {"maps": [torch.rand(5, 7), torch.rand(9, 9)]}),
+        (FixedSaliency(torch.rand(31, 31)), {}),
+    ],
+)
+def test_any_prior(prior, told, images, tmp_path):
+    """What the prior is given with each image is asked of the loader; a file makes both parts again."""
+    zoom = SaliencySampler(24, saliency=PriorSaliency(prior=prior, gain=2.0)).eval()
+    known = SaliencySampler(24, saliency=prior, temperature=1 / 2)
+    needs, alone = ZoomNeeds.of(zoom), ZoomNeeds.of(known)
+    zoom.save_checkpoint(tmp_path / "zoom.pt")
+    again = SaliencySampler.from_checkpoint(tmp_path / "zoom.pt").eval()
+
+    assert needs == alone
+    with torch.no_grad():
+        expected = zoom(images, **told)
+        check_close(expected.grid, known(images, **told).grid, 1e-5)
+        assert torch.equal(again(images, **told).images, expected.images)
+    assert repr(again) == repr(zoom)
+
+
+def test_what_was_learned_is_kept(images, tmp_path):
+    """The file holds the network's weights and the gain."""
+    saliency = PriorSaliency(
+        SaliencyNet((9, 12), contrast=0.1), SpectralSaliency((9, 12), sigma=0.05), gain=3.0
+    )
+    zoom = SaliencySampler(24, saliency=saliency).eval()
+    zoom.save_checkpoint(tmp_path / "zoom.pt")
+    again = SaliencySampler.from_checkpoint(tmp_path / "zoom.pt").eval()
+
+    with torch.no_grad():
+        assert torch.equal(again(images).saliency, zoom(images).saliency)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PriorSaliency(gain=0.0), "gain must be positive, got 0.0."),
+        (
+            lambda: PriorSaliency(SaliencyNet((9, 9)))(torch.rand(1, 3, 64, 64)),
+            "network must have the map size of prior, (31, 31), got (9, 9).",
+        ),
+        (
+            lambda: SaliencyNet(contrast=0.5, zero_init=True),
+            "contrast must be 0 with zero_init, got 0.5.",
+        ),
+        (
+            lambda: SaliencySampler(8)(torch.rand(2, 3, 9, 9), boxes=BOXES),
+            "boxes must be None for PriorSaliency, got 2",
+        ),
+    ],
+)
+def test_messages(make, message):
+    """Each refusal names the argument and its value."""
+    with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
+        make()
+
+
+class OwnNet(nn.Module):
+    """A user's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 1)
+
+    def forward(self, small):
+        return nn.functional.interpolate(self.conv(small), (31, 31))
+
+
+def test_a_part_of_ones_own(tmp_path):
+    """It is made by the caller, and the message says so."""
+    zoom = SaliencySampler(8, saliency=PriorSaliency(OwnNet()))
+    zoom.save_checkpoint(tmp_path / "zoom.pt")
+    again = SaliencySampler.from_checkpoint(tmp_path / "zoom.pt", saliency=PriorSaliency(OwnNet()))
+
+    assert torch.equal(again.saliency.network.conv.weight, zoom.saliency.network.conv.weight)
+    with pytest.raises(ValueError, match=r"^saliency must be given .* got None for 'OwnNet'"):
+        SaliencySampler.from_checkpoint(tmp_path / "zoom.pt")
