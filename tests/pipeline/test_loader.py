@@ -140,7 +140,7 @@ class Wrapped(nn.Module):
         (
             SaliencySampler((8, 6)),
             {"decode": "dali", "rank": 1, "world_size": 2},
-            "zoom=SaliencySampler(out_size=(8, 6), saliency=SaliencyNet), decode='dali' on cpu, rank 1 of 2",
+            "zoom=SaliencySampler(out_size=(8, 6), saliency=PriorSaliency), decode='dali' on cpu, rank 1 of 2",
         ),
         (
             Wrapped(SaliencySampler(8)),

@@ -16,6 +16,7 @@ from scipy import stats
 from foveal.pipeline import Augment, Boxes, Mask, Points, ZoomLoader
 from foveal.sampler import (
     BoxSaliency,
+    SaliencyNet,
     SaliencySampler,
     SpectralSaliency,
     UniformSampler,
@@ -225,7 +226,7 @@ def test_empty_batches(small_shards):
 
 def test_training_through_views(small_shards):
     """The batch carries the graph to every weight."""
-    zoom = SaliencySampler(8, lowres_size=(32, 32))
+    zoom = SaliencySampler(8, saliency=SaliencyNet(), lowres_size=(32, 32))
     with load(small_shards, zoom=zoom, batch_size=4) as loader:
         images, *_ = next(iter(loader))
     images.square().sum().backward()

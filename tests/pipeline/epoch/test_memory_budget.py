@@ -56,7 +56,7 @@ def watched(monkeypatch):
 @pytest.mark.parametrize("budget", [LARGEST, 2 * LARGEST, 10 * LARGEST])
 def test_no_more_is_alive(outliers, watched, budget, train, decode):
     """Whatever the batch size and the outliers; every sample arrives, and at the end nothing is taken."""
-    zoom = SaliencySampler(16).requires_grad_(train)
+    zoom = SaliencySampler(16, max_zoom=None).requires_grad_(train)
     for batch_size in (1, 4, 10):
         with ZoomLoader(
             outliers,
@@ -118,7 +118,7 @@ class BatchNet(SaliencyNet):
 
 def test_a_whole_batch_must_fit_where_batch_norm_asks_for_it(outliers):
     """The message says what to do."""
-    zoom = SaliencySampler(8, saliency=BatchNet())
+    zoom = SaliencySampler(8, saliency=BatchNet(), max_zoom=None)
     message = (
         r"memory_budget must hold the images that are zoomed together, 1,\d{3},\d{3} bytes, got 600,000 – raise it, take "
         r"smaller batches, or keep the zoom's batch norm in eval mode\."
@@ -140,7 +140,7 @@ def test_a_budget_is_a_size(outliers, value):
 
 def test_leaving_an_epoch_lets_go(outliers):
     """A decoder that waits for room does not keep an epoch from ending."""
-    zoom = SaliencySampler(8)
+    zoom = SaliencySampler(8, max_zoom=None)
     with ZoomLoader(outliers, zoom, batch_size=1, memory_budget=LARGEST, prefetch_factor=8) as loader:
         for _ in range(10):
             next(iter(loader))

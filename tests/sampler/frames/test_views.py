@@ -13,6 +13,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from foveal.sampler import (
     FixedSaliency,
+    SaliencyNet,
     SaliencySampler,
     UniformSampler,
     compose,
@@ -220,7 +221,7 @@ def test_gradients_pass():
     """By the view, by the grid, and by the saliency network's weights through a view."""
     views = torch.randn(2, 2, 3, dtype=torch.float64, requires_grad=True)
     grid = torch.randn(2, 3, 4, 2, dtype=torch.float64, requires_grad=True)
-    zoom = SaliencySampler(12, lowres_size=(32, 32))
+    zoom = SaliencySampler(12, saliency=SaliencyNet(), lowres_size=(32, 32))
     zoom([noise(*SIZE)], views=view_of("quarter")).images.square().sum().backward()
 
     assert torch.autograd.gradcheck(compose, (views, grid))

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from foveal.pipeline import ZoomLoader
-from foveal.sampler import SaliencySampler
+from foveal.sampler import SaliencyNet, SaliencySampler
 from foveal.tools.console.old_names import with_current_names
 from foveal.tools.training._ranks import in_ranks
 from foveal.tools.training.run import TrainRun
@@ -20,7 +20,7 @@ def test_a_training_goes_on(tmp_path):
     written = shutil.copytree(WRITTEN, tmp_path / "written")
     saved = torch.load(written / "run" / "last.pt", weights_only=True)
     model = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 3))
-    zoom = SaliencySampler(16)
+    zoom = SaliencySampler(16, saliency=SaliencyNet())
     optimizer = torch.optim.AdamW([{"params": list(model.parameters())}, {"params": list(zoom.parameters())}])
     url = str(written / "samples.tar")
     with in_ranks() as ranks, ZoomLoader(url, zoom, batch_size=3, shuffle=True, last_batch="drop") as loader:
