@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from foveal.pipeline.fields import encode_array
-from foveal.sampler import BoxSaliency, FixedSaliency, ResNet18Saliency, SaliencySampler, zoom_grid
+from foveal.sampler import (
+    BoxSaliency,
+    FixedSaliency,
+    MapSaliency,
+    PriorSaliency,
+    ResNet18Saliency,
+    SaliencySampler,
+    zoom_grid,
+)
 from foveal.shards import ShardWriter
 from tests import reference
 from tests.checks import check_close
@@ -177,6 +185,21 @@ def test_maps_of_the_page(tmp_path):
 
     assert found["images"].shape == (3, 3, 224, 224)
     assert divmod(int(saliency.argmax()), 31) == (7, 23)
+
+
+def test_a_map_with_a_network_beside_it():
+    """It starts as the map, and the network's last layers have a gradient, also where the map has no weight."""
+    attention = torch.zeros(24, 24)
+    attention[5, 18] = 1
+    [code] = re.findall(r"`(PriorSaliency\(.*?\))` starts", PAGE)
+    both = eval(code, {"PriorSaliency": PriorSaliency, "MapSaliency": MapSaliency})
+    image = torch.rand(1, 3, 90, 120, generator=torch.Generator().manual_seed(0))
+    zoomed = SaliencySampler(16, saliency=both)(image, maps=[attention])
+    alone = SaliencySampler(16, saliency=both.prior)(image, maps=[attention])
+    zoomed.images.square().sum().backward()
+
+    check_close(zoomed.saliency, alone.saliency, 1e-6)
+    assert both.network.detail.weight.grad.abs().sum() > 0
 
 
 def test_the_condition_of_the_page(tmp_path):
