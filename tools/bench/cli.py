@@ -212,7 +212,7 @@ def accuracy(
         typer.Option(
             envvar="FOVEAL_DATA",
             file_okay=False,
-            help="Folder of the real images: digits/, coins/ and roads/.",
+            help="Folder of the real images: field/pcb/, field/coffee-small/, digits/, coins/ and roads/.",
         ),
     ] = Path("data"),
     out_size: Annotated[

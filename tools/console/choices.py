@@ -5,7 +5,7 @@
 
 from typing import Literal
 
-AccuracyTaskName = Literal["digits-colour", "digits", "coins", "roads"]
+AccuracyTaskName = Literal["pcb", "coffee", "digits-colour", "digits", "coins", "roads"]
 Amp = Literal["off", "bf16", "fp16"]
 DemoZoomName = Literal["saliency", "patches", "mixed"]
 ImageFormat = Literal["jpg", "webp", "png", "png16", "npy"]

@@ -1,4 +1,4 @@
-"""What ``foveal bench accuracy`` trains on: shards of images of about a megapixel whose label is a small part of them."""
+"""What ``foveal bench accuracy`` trains on: shards of images whose label is a small part of them."""
 
 import io
 import json
@@ -22,6 +22,11 @@ from foveal.tools.training.labels import read_labels
 TASKS: tuple[str, ...] = get_args(AccuracyTaskName)
 COINS = ("1c", "2c", "5c", "10c", "20c", "50c", "1e", "2e")
 _COIN_TILE, _ROAD_TILE = 1024, (320, 512)
+# Of tasks that are shards already: the folder below the data, how many labels, passes, and what to vary.
+_SHARDS: dict[str, tuple[str, int, int, Augment | None]] = {
+    "pcb": ("field/pcb", 6, 10, None),
+    "coffee": ("field/coffee-small", 5, 60, Augment(hflip=0.5, vflip=0.5)),
+}
 # Of a road's tile: above the first it shows a crack, and not only the end of a neighbour's.
 _CRACKED = 0.002
 
@@ -63,7 +68,7 @@ def make_task(name: str, folder: Path, data: Path, *, scenes: int, console: Cons
     Args:
         name: One of :data:`TASKS`.
         folder: Where to.
-        data: The folder that holds ``digits``, ``coins`` and ``roads``.
+        data: The folder that holds ``field/pcb``, ``field/coffee-small``, ``digits``, ``coins`` and ``roads``.
         scenes: How many scenes with digits to train on, and a quarter as many to measure on.
         console: Where the progress shows.
 
@@ -72,6 +77,8 @@ def make_task(name: str, folder: Path, data: Path, *, scenes: int, console: Cons
     """
     if name.startswith("digits"):
         return _digits(name, folder, data / "digits", scenes, console)
+    if name in _SHARDS:
+        return _ready_shards(name, data)
     cut, classes, epochs = {"coins": (_coin_tiles, len(COINS), 60), "roads": (_road_tiles, 2, 100)}[name]
     if not (found := sorted((data / name).glob("*.tar"))):
         raise ValueError(
@@ -84,6 +91,20 @@ def make_task(name: str, folder: Path, data: Path, *, scenes: int, console: Cons
         train = _write_tiles(folder / f"{name}-train.tar", shards, learned, cut)
         val = _write_tiles(folder / f"{name}-val.tar", shards, held_out, cut)
     return AccuracyTask([train], [val], classes, epochs, Augment(hflip=0.5, vflip=0.5))
+
+
+def _ready_shards(name: str, data: Path) -> AccuracyTask:
+    """Return the task of a folder with ``train-*.tar`` and ``test-*.tar``; what is in ``val-*.tar`` is for choosing."""
+    below, classes, epochs, augment = _SHARDS[name]
+    train, test = (
+        [str(path) for path in sorted((data / below).glob(f"{part}-*.tar"))] for part in ("train", "test")
+    )
+    if not train or not test:
+        raise ValueError(
+            f"data must be a folder with {below}/train-*.tar and {below}/test-*.tar, got {str(data)!r} – name it with --data, "
+            "or in FOVEAL_DATA."
+        )
+    return AccuracyTask(train, test, classes, epochs, augment)
 
 
 def _digits(name: str, folder: Path, digits: Path, scenes: int, console: Console) -> AccuracyTask:

@@ -123,7 +123,7 @@ def bench_accuracy(
     Args:
         name: The task, one of ``TASKS``.
         out: Where scenes and runs are kept.
-        data: The folder that holds ``digits``, ``coins`` and ``roads``.
+        data: The folder that holds ``field/pcb``, ``field/coffee-small``, ``digits``, ``coins`` and ``roads``.
         sizes: Heights and widths of what the network sees, in pixels.
         arms: Which of ``ARMS``; none for uniform, kernel, and where there are boxes oracle.
         seeds: How many trainings of each, with seeds 0, 1, ...

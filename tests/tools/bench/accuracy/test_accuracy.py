@@ -12,11 +12,12 @@ from rich.console import Console
 
 from foveal.pipeline import Boxes, ZoomLoader
 from foveal.sampler import SaliencySampler, UniformSampler
-from foveal.shards import Shards
+from foveal.shards import Shards, ShardWriter
 from foveal.tools import TrainOptions
 from foveal.tools.bench.accuracy._tasks import COINS, make_task
 from foveal.tools.bench.accuracy.accuracy import ARMS, OTHERS, ZOOMS, bench_accuracy
 from foveal.tools.scenes.digit_scenes import DIGIT_PX, SCENE_PX, Digits, draw_digit_scene
+from tests.pipeline.making import encode, picture
 
 QUIET = Console(quiet=True)
 SHORT = TrainOptions(batch_size=2, num_threads=1)
@@ -126,6 +127,36 @@ def test_what_cannot_be(digits, tmp_path, task, arms, message):
         bench_accuracy(
             task, out=tmp_path / "out", data=tmp_path, arms=arms, scenes=4, epochs=1, options=SHORT
         )
+
+
+@pytest.mark.parametrize(("name", "folder"), [("pcb", "pcb"), ("coffee", "coffee-small")])
+def test_shards_that_are_ready(name, folder, tmp_path):
+    """Trained on the training part and measured on the test part; what is for choosing is not read."""
+    (tmp_path / "field" / folder).mkdir(parents=True)
+    for part, count in (("train", 4), ("val", 5), ("test", 3)):
+        with ShardWriter(tmp_path / "field" / folder / f"{part}-000000.tar") as writer:
+            for k in range(count):
+                image = encode(picture(k, 40, 50), "PNG")
+                writer.write(
+                    {"__key__": f"{k}", "png": image, "cls": k % 2, "json": {"boxes": [[9, 9, 20, 20]]}}
+                )
+    task = make_task(name, tmp_path / "out", tmp_path, scenes=0, console=QUIET)
+    found = bench_accuracy(
+        name, out=tmp_path / "out", data=tmp_path, sizes=[16], seeds=1, epochs=1, options=SHORT
+    )
+
+    assert task.counts()[:2] == (4, 3)
+    assert list(found) == ["uniform 16", "kernel 16", "oracle 16"]
+
+
+def test_shards_that_are_not_there(tmp_path):
+    """Said with the folder, and how to name another."""
+    message = (
+        f"data must be a folder with field/pcb/train-*.tar and field/pcb/test-*.tar, got {str(tmp_path)!r} – name it with "
+        "--data, or in FOVEAL_DATA."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        make_task("pcb", tmp_path, tmp_path, scenes=0, console=QUIET)
 
 
 def test_real_coins(data_dir, tmp_path):
