@@ -66,7 +66,7 @@ def deep_sources() -> list[bytes]:
         imagecodecs.jpegxr_encode(colours, level=0.9),
         imagecodecs.lerc_encode(grey),
         imagecodecs.jpeg8_encode(grey >> 4, level=90, bitspersample=12),
-        imagecodecs.jpeg8_encode(grey, lossless=True),
+        imagecodecs.jpeg8_encode(grey, lossless=True, bitspersample=16),
         b"P6\n40 24\n4095\n" + (colours >> 4).astype(">u2").tobytes(),
         dicom(grey >> 4, bits=12),
         dicom(grey >> 4, bits=12, syntax=RLELossless),
