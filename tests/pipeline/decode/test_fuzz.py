@@ -35,11 +35,11 @@ def check(found: dict[str, int], count: int) -> None:
 
 def test_mutations(capsys):
     """Of small pictures of every kind."""
-    found = fuzz(20_000, 0)
+    found = fuzz(6_000, 0)
     with capsys.disabled():
         sys.stdout.write(f"\n  {found}\n")
 
-    check(found, 20_000)
+    check(found, 6_000)
 
 
 def test_mutations_of_found_files(data_dir, capsys):

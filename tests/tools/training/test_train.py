@@ -95,7 +95,17 @@ class KilledError(Exception):
     """As if it were."""
 
 
-@pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 7, 9, "validation", "drawing"])
+AFTER = [
+    0,
+    2,
+    7,
+    "validation",
+    "drawing",
+    *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 3, 5, 9)),
+]
+
+
+@pytest.mark.parametrize("after", AFTER)
 def test_resumed_it_ends_the_same(after, shards, tmp_path, monkeypatch, no_sheets):
     """Whenever a run is killed, going on gives the weights, bit for bit, and the metrics of one that never stopped."""
     train(shards, tmp_path / "whole", val=shards, options=SMALL)
@@ -177,7 +187,7 @@ def test_entropy_keeps_the_saliency_even(shards, tmp_path, no_sheets):
     cells = []
     for entropy, min_cells in ((0.0, None), (10.0, None), (10.0, 1.5)):
         options = TrainOptions(
-            out_size=16, epochs=8, batch_size=5, entropy=entropy, min_cells=min_cells, num_threads=1
+            out_size=16, epochs=4, batch_size=5, entropy=entropy, min_cells=min_cells, num_threads=1
         )
         run = tmp_path / f"{entropy} {min_cells}"
         cells.append(train(shards, run, options=options)["train_cells"])
