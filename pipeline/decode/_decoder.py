@@ -32,7 +32,7 @@ from foveal.pipeline.decode._decode_error import DecodeError
 from foveal.pipeline.decode._encoded_image import EncodedImage
 from foveal.pipeline.decode._peek import peek
 from foveal.pipeline.decode._pixel_rule import PLAIN, PixelRule
-from foveal.pipeline.decode._singly import decode_singly, last_resort, leveled
+from foveal.pipeline.decode._singly import by_pillow, decode_singly, leveled
 from foveal.pipeline.flow import IMAGE_BYTES, Buffers, to_device
 
 
@@ -132,7 +132,7 @@ class Decoding:
         if not image.whole:
             return DecodeError(f"is cut: after {len(image.file)} bytes there is no end mark")
         try:
-            pixels = last_resort(image)
+            pixels = by_pillow(image)
         except DecodeError as error:
             return error
         self.by_pillow += 1

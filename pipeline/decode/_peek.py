@@ -124,7 +124,7 @@ def _peek_tiff(file: bytes, rule: PixelRule) -> EncodedImage:
     header = read_tiff_header(file)
     if header is None:
         return _by_pillow(file)
-    by = route_tiff(header, rule)
+    by = route_tiff(header, rule, helped=not missing(TIFF))
     if by.startswith("dali") and (image := _by_dali(file, by)) is not None:
         pixel_bytes = 0 if by == "dali" else 3 * header.depth // 8
         return replace(image, pixel_bytes=pixel_bytes, depth=max(8, header.depth))

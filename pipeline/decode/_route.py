@@ -19,8 +19,15 @@ _PILLOW_COMPRESSIONS = _DALI_COMPRESSIONS | _FACSIMILE | {6, 34925}
 _LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 
 
-def route_tiff(header: TiffHeader, rule: PixelRule) -> Decodes:
+def route_tiff(header: TiffHeader, rule: PixelRule, *, helped: bool) -> Decodes:
     """Return who decodes a TIFF.
+
+    Damaged ones of some layouts can end the process of DALI's decoder, so DALI has only those that nothing else reads.
+
+    Args:
+        header: What it says of itself.
+        rule: How its samples shall become grey levels.
+        helped: Whether the second decoder is installed.
 
     Raises:
         DecodeError: Nobody can say what is white in it.
@@ -35,7 +42,7 @@ def route_tiff(header: TiffHeader, rule: PixelRule) -> Decodes:
     if header.is_uniform and header.fill_order == 1 and rule.first_bands:
         by = _tiff_by_dali(header, rule)
         if by is not None:
-            return by
+            return "helper" if helped else "pillow" if _tiff_by_pillow_exactly(header, rule) else by
     return "pillow" if _tiff_by_pillow(header, rule) else "helper"
 
 
@@ -59,6 +66,11 @@ def _tiff_by_dali(header: TiffHeader, rule: PixelRule) -> Decodes | None:
     )
     chroma = kind == _YCBCR and header.compression == 7 and bands == 3
     return "dali" if depth == 8 and (colours or inks or chroma) else None
+
+
+def _tiff_by_pillow_exactly(header: TiffHeader, rule: PixelRule) -> bool:
+    # A fourth band may be alpha that colours were multiplied by, which Pillow divides them by.
+    return header.bands != 4 and _tiff_by_pillow(header, rule)
 
 
 def _tiff_by_pillow(header: TiffHeader, rule: PixelRule) -> bool:

@@ -11,8 +11,8 @@ from foveal.pipeline.decode._encoded_image import EncodedImage
 from foveal.pipeline.decode._levels import to_levels
 from foveal.pipeline.decode._libjpeg import decode_jpeg
 from foveal.pipeline.decode._pillow import decode_with_pillow, profile_of, to_srgb
-from foveal.pipeline.decode.formats import FormatError, Samples, decode_by_helper, missing
-from foveal.pipeline.decode.headers import NPY, TIFF, read_tiff_header, upright
+from foveal.pipeline.decode.formats import FormatError, Samples, decode_by_helper
+from foveal.pipeline.decode.headers import NPY, upright
 from foveal.pipeline.flow import Buffers
 
 
@@ -59,19 +59,6 @@ def by_pillow(image: EncodedImage) -> UInt8[Tensor, "_height _width 3"]:
             f"is broken: DALI refuses it, and of {image.kind.name} of this depth Pillow gives 8 bits only"
         )
     return _tensor(image, samples, chosen=False, converted=samples.values.dtype == np.uint8)
-
-
-def last_resort(image: EncodedImage) -> UInt8[Tensor, "_height _width 3"]:
-    """Decode what DALI refused.
-
-    Raises:
-        DecodeError: It cannot be decoded.
-    """
-    if image.kind == TIFF:
-        header = read_tiff_header(image.file)
-        if header is not None and header.depth > 8 and not missing(TIFF):
-            return _by_helper(image)
-    return by_pillow(image)
 
 
 def _by_helper(image: EncodedImage) -> Tensor:

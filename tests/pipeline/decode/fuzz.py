@@ -22,7 +22,7 @@ from pydicom.uid import RLELossless
 from foveal.pipeline import DecodeError, Decoder, EncodedImage, PixelRule, peek
 from foveal.shards import Shards
 from tests.pipeline.decode.files import avif, dicom, heic
-from tests.pipeline.decode.tiff_layouts import odd_layouts, ramps
+from tests.pipeline.decode.tiff_layouts import odd_layouts, plain_layouts, ramps
 from tests.pipeline.making import encode, picture
 
 BATCH = 8
@@ -75,8 +75,8 @@ def deep_sources() -> list[bytes]:
     ]
     array = io.BytesIO()
     np.save(array, colours)
-    # Not the layouts that DALI reads: damaged ones of those can end its process (README, Limits).
-    return [*files, array.getvalue(), *(layout.file for layout in list(odd_layouts())[::3])]
+    layouts = [*list(odd_layouts())[::3], *plain_layouts(97)]
+    return [*files, array.getvalue(), *(layout.file for layout in layouts)]
 
 
 def mutated(file: bytes, other: bytes, chance: random.Random) -> bytes:

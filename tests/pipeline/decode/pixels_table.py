@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image
 
 from foveal.pipeline import DecodeError, Decoder, PixelRule, peek
-from foveal.pipeline.decode import _peek, _singly
+from foveal.pipeline.decode import _peek
 from tests.pipeline.decode.files import avif, dicom, heic
 from tests.pipeline.decode.tiff_layouts import ramps
 from tests.pipeline.making import encode
@@ -255,7 +255,7 @@ def shown(row: Row) -> tuple[Any, str]:
 def without_the_extra() -> Any:
     """A context in which nothing of it is installed."""
     gone = mock.Mock(side_effect=lambda kind: kind.needs)
-    return mock.patch.multiple(_peek, missing=gone), mock.patch.multiple(_singly, missing=gone)
+    return mock.patch.multiple(_peek, missing=gone)
 
 
 def off_by(row: Row, levels: Any) -> float:
@@ -289,8 +289,7 @@ def line(row: Row) -> str:
 
 def extra_of(row: Row) -> str:
     """The extra that a row needs, if any."""
-    one, other = without_the_extra()
-    with one, other:
+    with without_the_extra():
         try:
             shown(row)
         except DecodeError as error:

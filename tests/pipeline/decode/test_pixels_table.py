@@ -38,8 +38,7 @@ def test_each_row_is_right(row):
 @pytest.mark.parametrize("row", ROWS, ids=name_of)
 def test_without_the_extra_no_row_is_wrong(row):
     """The core decodes it as right, or names what reads it."""
-    one, other = without_the_extra()
-    with one, other:
+    with without_the_extra():
         try:
             levels, _ = shown(row)
         except DecodeError as error:
