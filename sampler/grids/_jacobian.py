@@ -91,7 +91,7 @@ def singular_extremes(
     return torch.stack(least).amin(dim=0), torch.stack(most).amax(dim=0)
 
 
-def _corners(cells: Cells, step: tuple[float, float]) -> list[Parts]:
+def _corners(cells: Cells, step: tuple[float, float]) -> tuple[Parts, Parts, Parts, Parts]:
     """Return the Jacobians at the corners of cells, in steps of this (x, y)."""
     upper_left, upper_right, lower_left, lower_right = cells
     across, down = (
@@ -101,8 +101,8 @@ def _corners(cells: Cells, step: tuple[float, float]) -> list[Parts]:
             ((upper_left, lower_left), (upper_right, lower_right)),
         )
     )
-    in_steps = [[(x / step[0], y / step[1]) for x, y in each] for each in (across, down)]
-    return [(*along_row, *along_col) for along_row in in_steps[0] for along_col in in_steps[1]]
+    (top, bottom), (left, right) = ([(x / step[0], y / step[1]) for x, y in each] for each in (across, down))
+    return (*top, *left), (*top, *right), (*bottom, *left), (*bottom, *right)
 
 
 def _invariants(parts: Parts) -> Parts:

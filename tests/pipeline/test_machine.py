@@ -293,7 +293,7 @@ def machine(urls: tuple[str, ...], loader: type[ZoomLoader] = ZoomLoader) -> typ
     return type("Machine", (Loaders,), {"urls": urls, "loader": loader})
 
 
-@pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
+@pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning", "ignore::foveal.pipeline.RankWarning")
 def test_no_sequence_of_actions_loses_a_sample_or_the_place(urls):
     """Each good sample once an epoch over all ranks, in the one order, as many batches on each, and the state says where."""
     run_state_machine_as_test(
@@ -342,7 +342,7 @@ class RepeatsItsOrder(ZoomLoader):
 
 
 @pytest.mark.parametrize("broken", [OneAhead, LosesOne, StaysBehind, EndsTheFirst, RepeatsItsOrder])
-@pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
+@pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning", "ignore::foveal.pipeline.RankWarning")
 def test_the_machine_finds_what_is_broken(urls, broken):
     """A loader that is one off in any of these ways does not pass."""
     limits = settings(

@@ -91,7 +91,9 @@ class Settings:
         """Return a script whose loader gives the images that the page shows."""
         named = self._options.items()
         given = ", ".join(
-            f"{name}={value!r}" for name, value in named if value is not None or self.saliency == "checkpoint"
+            f"{name}={value!r}"
+            for name, value in named
+            if value is not None or name == "max_zoom" or self.saliency == "checkpoint"
         )
         match self.saliency:
             case "uniform":

@@ -50,7 +50,9 @@ def write_card(job: Job, done: Mapping[str, ShardStats], store: Store, license_n
         _settings(read_manifest(store) or {}),
         _ways(),
     ]
-    store.write(CARD, ("\n\n".join(parts) + "\n").encode())
+    text = ("\n\n".join(parts) + "\n").encode()
+    if CARD not in names or store.read(CARD) != text:
+        store.write(CARD, text)
     return True
 
 

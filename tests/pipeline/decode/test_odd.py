@@ -74,7 +74,9 @@ def dali_reads(file: bytes) -> bool:
     return True
 
 
-@pytest.mark.parametrize("on_bad", ["substitute", "drop", "raise"])
+@pytest.mark.parametrize(
+    "on_bad", ["raise", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("substitute", "drop"))]
+)
 def test_an_epoch_of_odd_files(odd_urls, tmp_path, on_bad):
     """To the end; every file that DALI or Pillow can decode is delivered once, every other is reported with its reason."""
     quarantine = str(tmp_path / "bad.jsonl") if on_bad == "raise" else None

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.sampler import SaliencySampler, UniformSampler, ZoomRecord, unwarp_points, warp_points
@@ -24,6 +24,7 @@ SETTINGS = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=25)
 @given(
     settings=SETTINGS,
     size=st.tuples(st.integers(40, 90), st.integers(40, 90)),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from foveal.sampler import SaliencySampler
+from foveal.sampler import SaliencyNet, SaliencySampler
 from foveal.tools.bench._check_loader import check_exact, check_near
 from foveal.tools.bench._loader import WAYS, bench_loader
 from foveal.tools.scenes.scenes import write_shards
@@ -60,7 +60,11 @@ def test_by_hand_sees_the_same(urls):
     from foveal.tools.bench._by_hand import HandWrittenLoader, PillowImages
 
     torch.manual_seed(0)
-    zoom = SaliencySampler(24, antialias=False).eval().requires_grad_(requires_grad=False)
+    zoom = (
+        SaliencySampler(24, saliency=SaliencyNet(), antialias=False)
+        .eval()
+        .requires_grad_(requires_grad=False)
+    )
     by_hand = HandWrittenLoader(urls, zoom, (24, 24), batch_size=2)
     with torch.no_grad():
         [ours] = zoom([PillowImages(urls)[0]]).images

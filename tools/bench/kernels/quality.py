@@ -103,7 +103,9 @@ def _row(kind: str, zoom: str) -> str:
 def _zooms(size: int) -> dict[str, nn.Module]:
     saliency = SpectralSaliency()
     sharper = {
-        f"temperature {temperature}": SaliencySampler(size, saliency=saliency, temperature=temperature)
+        f"temperature {temperature}": SaliencySampler(
+            size, saliency=saliency, temperature=temperature, max_zoom=None
+        )
         for temperature in TEMPERATURES
     }
     return {"uniform": UniformSampler(size), **sharper}
