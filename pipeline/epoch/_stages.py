@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from foveal.pipeline.decode import DecodeError, Decoder, Decoding
 from foveal.pipeline.epoch._budget import Budget, share_of
 from foveal.pipeline.epoch._join import Batch, Joiner
+from foveal.pipeline.epoch._lost_saliency import check_saliency
 from foveal.pipeline.epoch._micro_batch import AHEAD, DecodedBatch, MicroBatch
 from foveal.pipeline.epoch._reader import EncodedSample
 from foveal.pipeline.epoch._zoom_copies import Copies
 from foveal.pipeline.fields import Fields, MemberError, collate, first_misfit, warp_labels
 from foveal.pipeline.flow import Background, LoaderStats, Streams, in_threads, to_device
-from foveal.sampler import Zoomed, ZoomNeeds
+from foveal.sampler import ZoomNeeds
 
 T = TypeVar("T")
 Stage = Generator[T] | Background[T]  # what a stage is fed by, and closes when it ends
@@ -137,7 +138,7 @@ def decode_micro_batches(
 
 def zoom_batches(
     micro_batches: Stage[DecodedBatch],
-    zoom: Callable[..., Zoomed],
+    zoom: nn.Module,
     fields: Fields,
     joiner: Joiner,
     stats: LoaderStats,
@@ -168,6 +169,7 @@ def zoom_batches(
                     maps=_maps(decoded, fields),
                     condition=_condition(decoded, fields),
                 )
+                check_saliency(zoomed, zoom, [sample.key for sample in decoded.samples])
                 located = [sample.located for sample in decoded.samples]
                 labels = warp_labels(fields.spatial, located, zoomed.grid, decoded.sizes, views=decoded.views)
                 joiner.add(decoded, zoomed, labels)

@@ -21,9 +21,10 @@ from foveal.sampler.frames import (
     identity_grid,
     out_of_views,
 )
-from foveal.sampler.saliency import SpectralSaliency, softmax_map
+from foveal.sampler.saliency import SpectralSaliency
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import sample
+from foveal.sampler.zooms._looked_at import map_of, nan_where_lost
 from foveal.sampler.zooms._source_px import source_px_for
 from foveal.sampler.zooms._zoomed import Zoomed
 
@@ -126,7 +127,7 @@ class MixedResolution(nn.Module):
             ValueError: Images or views do not go together, or have another shape.
         """
         small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
-        weights = softmax_map(self.saliency(small))
+        weights = map_of(self.saliency(small), self.saliency, small.shape[0])
         like = even_grid(images, (1, 1), None)  # knows the images' device and precision
         coarse = self._view(1, like).expand(count(images), -1, -1, -1)
         fine = _cut(self._view(self.refine, like), self.cells)[0][self._choose(weights)]
@@ -135,7 +136,7 @@ class MixedResolution(nn.Module):
             self._tokens(images, out_of_views(fine, views), (self.refine, self.refine)),
         ]
         pixels, grids = (torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True))
-        return Zoomed(pixels.movedim(-1, 2).contiguous(), grids, weights)
+        return Zoomed(nan_where_lost(pixels.movedim(-1, 2).contiguous(), weights), grids, weights)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""

@@ -20,8 +20,8 @@ from foveal.sampler.patches import (
     patch_grids,
     zero_to_one,
 )
-from foveal.sampler.saliency import softmax_map
 from foveal.sampler.sampling import lowres as lowres_of
+from foveal.sampler.zooms._looked_at import map_of, nan_where_lost
 from foveal.sampler.zooms._zoomed import Zoomed
 
 
@@ -116,7 +116,8 @@ class PatchSampler(nn.Module):
         with torch.autocast(small.device.type, enabled=False):
             scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
             patches, grid = self._patches(images, scores, generator)
-            return Zoomed(patches, grid, softmax_map(scores))
+            saliency = map_of(scores, self.score, small.shape[0])
+            return Zoomed(nan_where_lost(patches, saliency), grid, saliency)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""

@@ -18,12 +18,13 @@ from foveal.sampler.frames import (
     out_of_views,
 )
 from foveal.sampler.grids import Bound, Compat, Family, GridSettings, Marginal, Padding, unchecked_grid
-from foveal.sampler.saliency import PriorSaliency, SaliencyNeeds, maps_in_views, softmax_map
+from foveal.sampler.saliency import PriorSaliency, SaliencyNeeds, maps_in_views
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import pixel_format, sample_as
 from foveal.sampler.zooms._as_published import area_lowres, faded, in_one_frame
 from foveal.sampler.zooms._checkpoint import describe_network, make_network, read_checkpoint, settings_of
 from foveal.sampler.zooms._grid_setting import GridSetting
+from foveal.sampler.zooms._looked_at import map_of, nan_where_lost
 from foveal.sampler.zooms._source_px import source_px_for
 from foveal.sampler.zooms._zoomed import Zoomed
 
@@ -225,19 +226,20 @@ class SaliencySampler(nn.Module):
                 sampler's ``condition``.
 
         Returns:
-            The zoomed images; the grid in the frame of the sources, whatever the views; the saliency in that of the views.
+            The zoomed images, NaN where the saliency network returned NaN or infinity; the grid in the frame of the sources, whatever the views; the saliency in that of the views.
 
         Raises:
-            ValueError: Images, views, boxes or maps do not go together, or have another shape; or boxes or maps are given to
-                a saliency that takes none, or none to one that does; or a condition that is not as many values as names; or views with a ``compat`` that has none.
+            ValueError: Images, views, boxes or maps do not go together, or have another shape, as may the logits; or boxes or maps
+                are given to a saliency that takes none, or none to one that does; or a condition that is not as many values as names; or views with a ``compat`` that has none.
         """
         if self.compat != "exact":
             return self._forward_as_published(images, lowres, views, self._told(boxes, maps, condition))
         small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
         logits = self._logits(small, views, self._told(boxes, maps, condition))
-        weights = softmax_map(logits, self.temperature)
+        weights = map_of(logits, self.saliency, small.shape[0], self.temperature)
         grid = out_of_views(unchecked_grid(weights, self.out_size, self.grid_settings), views)
-        return Zoomed(sample_as(images, grid, self.form, antialias=self.antialias), grid, weights)
+        pixels = sample_as(images, grid, self.form, antialias=self.antialias)
+        return Zoomed(nan_where_lost(pixels, weights), grid, weights)
 
     def _forward_as_published(
         self,
@@ -252,11 +254,11 @@ class SaliencySampler(nn.Module):
             )
         check_images(images)
         small = area_lowres(images, self.lowres_size) if lowres is None else lowres
-        weights = softmax_map(self._logits(small, None, told), self.temperature)
+        weights = map_of(self._logits(small, None, told), self.saliency, small.shape[0], self.temperature)
         published = unchecked_grid(weights, self.out_size, self.grid_settings)
         grid = in_one_frame(published, images, self.compat)
         pixels = sample_as(images, grid, self.form, antialias=False)
-        return Zoomed(faded(pixels, grid, images, self.compat), grid, weights)
+        return Zoomed(nan_where_lost(faded(pixels, grid, images, self.compat), weights), grid, weights)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""

@@ -1,0 +1,33 @@
+"""A saliency network that has diverged ends an epoch, with the samples that it was lost on."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from foveal.sampler import Zoomed
+
+
+def check_saliency(zoomed: Zoomed, zoom: nn.Module, keys: Sequence[str]) -> None:
+    """Refuse a micro-batch whose saliency is not finite.
+
+    On a GPU nothing is looked at, since that would wait for the device in every step: there the images are NaN, and so is
+    the loss that they reach.
+
+    Raises:
+        ValueError: The saliency of an image is NaN; the network and the images' keys are named.
+    """
+    if zoomed.saliency.device.type != "cpu":
+        return
+    lost = zoomed.saliency.detach().isnan().flatten(1).any(dim=1)
+    if bool(lost.any()):
+        names = ", ".join(key for key, each in zip(keys, lost.tolist(), strict=True) if each)
+        raise ValueError(
+            f"saliency must be finite, got NaN or infinite logits from {network_name(zoom)} for {names} – its weights have "
+            "diverged, or its numbers are too large for half precision."
+        )
+
+
+def network_name(zoom: nn.Module) -> str:
+    """Return the class of what decides where a zoom looks: its saliency, its scorer, or itself."""
+    parts = ((name.rpartition(".")[2], part) for name, part in zoom.named_modules())
+    return type(next((part for name, part in parts if name in ("saliency", "score")), zoom)).__name__

@@ -1,0 +1,37 @@
+"""What a saliency network returns is looked at before anything is made of it."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from foveal.sampler.saliency import softmax_map
+
+
+def map_of(
+    logits: Tensor, network: nn.Module, batch: int, temperature: float = 1.0
+) -> Float[Tensor, "batch 1 rows cols"]:
+    """Return the softmax of logits that have the right shape.
+
+    Raises:
+        ValueError: They have another; the network is named.
+    """
+    if logits.ndim != 4 or logits.shape[:2] != (batch, 1) or 0 in logits.shape[2:]:
+        raise ValueError(
+            f"saliency must return (batch, 1, rows, cols) logits, got shape {tuple(logits.shape)!r} from "
+            f"{type(network).__name__} for {batch} images."
+        )
+    return softmax_map(logits, temperature)
+
+
+def nan_where_lost(
+    images: Float[Tensor, "batch *patches channel height width"], saliency: Float[Tensor, "batch 1 rows cols"]
+) -> Float[Tensor, "batch *patches channel height width"]:
+    """Make those images NaN whose saliency is: without a grid, there is nothing that they show.
+
+    A grid of NaN reads pixel 0, which would give a flat picture that no guard against NaN sees. No device is waited for:
+    on a GPU, and in a compiled graph, every batch is written once more, under a mask; on the CPU only one that is lost.
+    """
+    lost = saliency.detach().isnan().flatten(1).any(dim=1)
+    if not torch.compiler.is_compiling() and lost.device.type == "cpu" and not bool(lost.any()):
+        return images
+    return images.masked_fill(lost.view(-1, *[1] * (images.ndim - 1)), torch.nan)
