@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from foveal.pipeline import Boxes, ZoomLoader
-from foveal.sampler import SaliencySampler
+from foveal.sampler import SaliencyNet, SaliencySampler
 from foveal.shards import ShardWriter
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.zoom import RunOptions, zoom_shards
@@ -26,7 +26,7 @@ def shard(tmp_path):
 
 @pytest.fixture
 def diverged():
-    zoom = SaliencySampler(16)
+    zoom = SaliencySampler(16, saliency=SaliencyNet())
     with torch.no_grad():
         zoom.saliency.detail.weight[0, 3] = torch.nan
     return zoom

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from foveal.sampler import FixedSaliency, MixedResolution, PatchSampler, SaliencySampler
+from foveal.sampler import FixedSaliency, MixedResolution, PatchSampler, SaliencyNet, SaliencySampler
 from tests.checks import unhooked
 from tests.sampler.making import run_in
 
@@ -56,7 +56,7 @@ def test_minus_infinity_in_places_is_a_map(make):
 
 def test_the_loss_is_nan():
     """And so a guard in the training loop, such as a gradient scaler's, sees it."""
-    zoom = SaliencySampler(8)
+    zoom = SaliencySampler(8, saliency=SaliencyNet())
     with torch.no_grad():
         zoom.saliency.detail.weight[0, 3] = torch.nan
     loss = zoom([torch.randint(256, (30, 40, 3), dtype=torch.uint8)]).images.square().mean()
@@ -70,8 +70,8 @@ def test_a_compiled_sampler_has_the_same(tmp_path):
         tmp_path,
         """
         import torch
-        from foveal.sampler import SaliencySampler
-        image, zoom = torch.rand(2, 3, 30, 40), SaliencySampler(8)
+        from foveal.sampler import SaliencyNet, SaliencySampler
+        image, zoom = torch.rand(2, 3, 30, 40), SaliencySampler(8, saliency=SaliencyNet())
         compiled = torch.compile(zoom, backend="eager", fullgraph=True)
         assert torch.equal(compiled(image).images, zoom(image).images)
         with torch.no_grad():
