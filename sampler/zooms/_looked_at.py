@@ -34,4 +34,7 @@ def nan_where_lost(
     lost = saliency.detach().isnan().flatten(1).any(dim=1)
     if not torch.compiler.is_compiling() and lost.device.type == "cpu" and not bool(lost.any()):
         return images
-    return images.masked_fill(lost.view(-1, *[1] * (images.ndim - 1)), torch.nan)
+    filled = images.masked_fill(lost.view(-1, *[1] * (images.ndim - 1)), torch.nan)
+    if images.ndim == 4 and images.is_contiguous(memory_format=torch.channels_last):
+        return filled.contiguous(memory_format=torch.channels_last)  # a compiled graph would order it anew
+    return filled
