@@ -382,7 +382,7 @@ for name in ("apart", "part", "wrapped"):
         def forward(self, images):
             return self.model(images)
     step = DistributedDataParallel(Step())
-    optimizer = torch.optim.SGD([*model.parameters(), *zoom.parameters()], 1.0)
+    optimizer = torch.optim.SGD([*model.parameters(), *zoom.parameters()], 1e-3)
     dist.broadcast(next(zoom.parameters()).data, 0)
     for parameter in zoom.parameters():
         dist.broadcast(parameter.data, 0)
