@@ -17,6 +17,7 @@ from tests.pipeline.making import complaints
 from tests.pipeline.processes import HEAD, python
 
 
+@pytest.mark.slow
 def test_memory_after_five_epochs_is_memory_after_two(data_dir):
     """With the cycle collector off: whatever a cycle kept would add up to gigabytes."""
     run = python(
@@ -162,7 +163,8 @@ print(*before, *left())
 """
 
 
-@pytest.mark.parametrize("trains", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("trains", [False, True])
 def test_twenty_times_every_way_out_leave_nothing(small_shards, trains):
     """No thread, of ours or DALI's, and no file stays open, with the cycle collector off."""
     run = python("gc.disable()\n" + CYCLES.replace("TRAINS", str(trains)), *small_shards)

@@ -59,7 +59,7 @@ KINDS = ("time", "read", "encode", "fsync", "rename", "stats")
 
 
 @pytest.mark.usefixtures("no_sheet")
-@pytest.mark.parametrize("lives", [9, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lives", [4, pytest.param(100, marks=pytest.mark.slow)])
 def test_killed_and_run_again(tmp_path, lives):
     """Reading, encoding, before and after fsync, rename and stats: nothing is missing, twice, other than it should be, or left over."""
     urls, chance = write_originals(tmp_path / "in", shards=4, samples=9, bad=[3]), random.Random(lives)

@@ -182,6 +182,7 @@ def test_mixed_precision(amp, shards, tmp_path, no_sheets):
     assert losses[0] == pytest.approx(losses[1], rel=0.1)
 
 
+@pytest.mark.slow
 def test_entropy_keeps_the_saliency_even(shards, tmp_path, no_sheets):
     """Rewarded, it spreads over more cells than without, but where it has enough."""
     cells = []

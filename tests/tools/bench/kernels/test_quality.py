@@ -17,6 +17,7 @@ from tests import reference
 from tests.checks import check_close
 
 
+@pytest.mark.slow
 def test_small_run(tmp_path, capsys):
     """A small run prints its table, writes its file, and finds anti-aliasing to be nearer than points."""
     found = bench_quality([], size=32, scenes=1, json_path=tmp_path / "quality.json")
