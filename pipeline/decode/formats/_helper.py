@@ -6,6 +6,7 @@ process. A fork of it starts its own.
 
 import atexit
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -40,6 +41,7 @@ class FormatError(Exception):
     """A file that a helper could not decode. Reads as what is wrong with it, as the library says."""
 
 
+@functools.cache  # asked for each file
 def missing(kind: Kind) -> tuple[str, ...]:
     """Return the modules that a format needs and that are not installed."""
     return tuple(name for name in kind.needs if importlib.util.find_spec(name) is None)
