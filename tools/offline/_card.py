@@ -38,7 +38,8 @@ def write_card(job: Job, done: Mapping[str, ShardStats], store: Store, license_n
         Whether it was written.
     """
     names = store.names()
-    if CARD in names and _OURS not in store.read(CARD).decode(errors="replace"):
+    before = store.read(CARD) if CARD in names else None
+    if before is not None and _OURS.encode() not in before:
         return False
     parts = [
         _head(list(done), license_name),
@@ -51,7 +52,7 @@ def write_card(job: Job, done: Mapping[str, ShardStats], store: Store, license_n
         _ways(),
     ]
     text = ("\n\n".join(parts) + "\n").encode()
-    if CARD not in names or store.read(CARD) != text:
+    if before != text:
         store.write(CARD, text)
     return True
 
