@@ -12,9 +12,9 @@ from foveal.pipeline.decode._decoder import (
     describe_decoder,
 )
 from foveal.pipeline.decode._encoded_image import EncodedImage
+from foveal.pipeline.decode._label_image import LabelImage, label_image
 from foveal.pipeline.decode._opened import encoded_of, levels_of_array, levels_of_picture
 from foveal.pipeline.decode._peek import MAX_PIXELS, peek
-from foveal.pipeline.decode._pillow import class_ids_with_pillow
 from foveal.pipeline.decode._pixel_rule import (
     PLAIN,
     Bands,
@@ -39,17 +39,18 @@ __all__ = [
     "Decoder",
     "Decoding",
     "EncodedImage",
+    "LabelImage",
     "PixelRule",
     "Window",
     "as_decode_mode",
     "by_libjpeg",
-    "class_ids_with_pillow",
     "decode",
     "default_num_threads",
     "describe_decoder",
     "describe_formats",
     "encoded_of",
     "frame_of",
+    "label_image",
     "levels_of_array",
     "levels_of_picture",
     "parse_bands",

@@ -1,19 +1,17 @@
-"""What Pillow decodes: images that DALI refuses, such as GIF, AVIF and JPEGs with unusual markers, and masks of class ids."""
+"""What Pillow decodes: images that DALI refuses, such as GIF, AVIF and JPEGs with unusual markers."""
 
 import io
 import threading
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import torch
-from jaxtyping import Int32, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from foveal._choices import Color
-from foveal.pipeline.decode._decode_error import DecodeError, check_pixels
+from foveal.pipeline.decode._decode_error import DecodeError
 from foveal.pipeline.decode.formats import Samples
 
 T = TypeVar("T")
@@ -30,13 +28,13 @@ def peek_with_pillow(file: bytes) -> tuple[int, int]:
     Raises:
         DecodeError: Pillow does not know it either.
     """
-    return _read(file, lambda image: (image.height, image.width))
+    return read_with_pillow(file, lambda image: (image.height, image.width))
 
 
 def profile_of(file: bytes) -> bytes | None:
     """Return the colour profile that is embedded in a file; None where there is none, or Pillow does not know the file."""
     try:
-        return _read(file, lambda image: image.info.get("icc_profile")) or None
+        return read_with_pillow(file, lambda image: image.info.get("icc_profile")) or None
     except DecodeError:
         return None
 
@@ -51,7 +49,7 @@ def decode_with_pillow(file: bytes, *, color: Color | None = None) -> Samples:
     Raises:
         DecodeError: Pillow cannot decode it either.
     """
-    return _read(file, lambda image: samples_of(turned_upright(image), color=color))
+    return read_with_pillow(file, lambda image: samples_of(turned_upright(image), color=color))
 
 
 def samples_of(image: Image.Image, *, color: Color | None = None) -> Samples:
@@ -118,46 +116,12 @@ def turned_upright(image: Image.Image) -> Image.Image:
     return upright
 
 
-def class_ids_with_pillow(
-    file: bytes, *, max_pixels: int | None = None
-) -> UInt8[Tensor, "_height _width"] | Int32[Tensor, "_height _width"]:
-    """Decode a mask of class ids, upright by its EXIF orientation.
-
-    Palette images give their indices, grey ones their values as they are stored; RGB counts where all pixels are grey.
+def read_with_pillow(file: bytes, what: Callable[[Image.Image], T]) -> T:
+    """Return what a function makes of an image that was opened.
 
     Raises:
-        DecodeError: It is no image, has more pixels than ``max_pixels``, or colours without a palette.
+        DecodeError: Pillow does not know the file, or the function found it broken.
     """
-    if not file:
-        raise DecodeError("is empty: 0 bytes")
-
-    def ids(image: Image.Image) -> Tensor:
-        check_pixels(image.height, image.width, max_pixels)
-        ImageOps.exif_transpose(image, in_place=True)
-        return torch.from_numpy(_ids(image, file))
-
-    return _read(file, ids)
-
-
-def _ids(image: Image.Image, file: bytes) -> Any:
-    values = np.array(image)
-    match image.mode:
-        case "1" | "L" | "P":
-            return values.astype(np.uint8) // _grey_step(file)
-        case "I" | "I;16" | "I;16B" | "I;16L":
-            return values.astype(np.int32)
-        case "RGB" if all(np.array_equal(values[..., 0], values[..., k]) for k in (1, 2)):
-            return values[..., 0].copy()
-    raise DecodeError(f"holds no class ids: its pixels are {image.mode}")
-
-
-def _grey_step(file: bytes) -> int:
-    """Pillow spreads the values of a grey PNG of 2 or 4 bits over [0, 255]: return how far apart they come out."""
-    depth_and_colours = file[24:26] if file.startswith(b"\x89PNG") else b""
-    return {b"\2\0": 85, b"\4\0": 17}.get(depth_and_colours, 1)
-
-
-def _read(file: bytes, what: Callable[[Image.Image], T]) -> T:
     try:
         return _read_once(file, what)
     except Warning:  # the process makes errors of warnings; the image is none the worse for it

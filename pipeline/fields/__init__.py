@@ -1,6 +1,6 @@
 """Fields of a sample: members of a shard, and labels that follow the zoom."""
 
-from foveal._choices import BoxFormat, Frame
+from foveal._choices import BoxFormat, Frame, PointFormat
 from foveal.pipeline.fields._absences import warn_if_absent
 from foveal.pipeline.fields._boxes import Boxes, guide_of
 from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, field_name, parse_fields
@@ -17,7 +17,7 @@ from foveal.pipeline.fields._points import ImagePoints, Points
 from foveal.pipeline.fields._saliency import Saliency, SaliencyKind, map_guide_of
 from foveal.pipeline.fields._spatial_field import Located, SpatialField, first_misfit, warp_labels
 from foveal.pipeline.fields._warped_boxes import ImageBoxes, LabelledBoxes, WarpedBoxes
-from foveal.pipeline.fields.formats import LabelName, LabelReader, PointFormat
+from foveal.pipeline.fields.formats import LabelName, LabelReader
 
 __all__ = [
     "IMAGE",

@@ -1,89 +1,187 @@
 """Masks as a field of the loader."""
 
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any, cast, get_args
 
-import numpy as np
 import torch
-from jaxtyping import Int
-from PIL import Image
 from torch import Tensor
 
-from foveal.pipeline.decode import DecodeError, class_ids_with_pillow
-from foveal.pipeline.fields._members import MemberError, alternatives, find_member
+from foveal._choices import Frame
+from foveal.pipeline.fields._frame import wrong_frame, wrong_size
 from foveal.pipeline.fields._spatial_field import SpatialField
+from foveal.pipeline.fields.formats import (
+    LabelName,
+    LabelReader,
+    MaskSource,
+    Palette,
+    PixelMask,
+    ReadMask,
+    ShapeMask,
+    Shapes,
+    coding_of,
+    is_source,
+    pairs_of,
+    place_of,
+)
 from foveal.pipeline.flow import to_device
 from foveal.sampler import warp_masks
+from foveal.shards.naming import JSON
+
+Classes = Mapping[str | int, int] | Sequence[str]
+"""The class ids of the labels beside shapes, as :class:`Mask` takes them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Mask(SpatialField):
     """A mask of class ids that follows the zoom, given among the ``fields`` of a :class:`ZoomLoader`.
 
-    In the shard: an image that covers the upright original (after EXIF orientation; its own is followed, too), at the
-    same resolution or another of the same aspect. Its ids are the indices of a palette PNG, else its grey values as they
-    are stored: 0 and 1 of a 1-bit PNG, up to 65535 of a 16-bit one. RGB counts where all pixels are grey.
+    In the shard: a picture or an array that covers the upright original (after EXIF orientation; its own is followed, too), at
+    the same resolution or another of the same aspect; or shapes, painted in their order, later ones over earlier ones.
+    ``docs/labels.md`` has a table of label formats.
 
     In the batch: (batch, height, width) int64, the id of the pixel that each point of the grid lies in: none is invented.
 
     Attributes:
-        source: The member that it is in, such as ``"mask.png"``.
+        source: Where it is. ``"mask.png"``: a picture, whose ids are the indices of a palette, else grey values as they are stored:
+            0 and 1 of a 1-bit PNG, up to 65535 of a 16-bit one. ``"mask.npy"``: an array (height, width) of whole numbers.
+            ``"json:annotations[].segmentation"``: polygons (which need pycocotools) or run lengths as COCO has them, LabelMe's
+            shapes, one in each item of a list. ``"txt"``: YOLO's lines of polygons; a sample without this member has none. Or a
+            function that returns an array, given the sample's members: a dict of bytes by extension.
+        palette: What pixels stand for: colours (red, green, blue), or grey values, in the order of their ids; or a mapping from
+            them to ids. Pixels of files that do not keep values, such as JPEGs, are taken for the nearest of it. Or
+            ``"panoptic"``: red + 256 green + 65536 blue.
+        labels: Of shapes: the name of the entry beside each that is its class, or 0 for the first number of YOLO's lines. Without,
+            ids number the shapes of the list, from 1 on.
+        classes: Of shapes: the id of each label, as a mapping, or as labels in the order of their ids. Without, labels are ids.
+        background: Of shapes: the id where there is none.
+        frame: Of shapes: what corners count, ``"pixel"`` or ``"fraction"`` of the image, the default of ``"txt"``.
 
     Raises:
-        ValueError: ``source`` is nothing of the kind.
+        ValueError: An argument is nothing of the kind.
 
     Example:
         >>> loader = ZoomLoader("roads.tar", zoom, batch_size=64, fields=("image", Mask("crack.png")))
         >>> images, cracks = next(iter(loader))  # (64, 3, 224, 224) and (64, 224, 224)
     """
 
-    source: str
+    source: str | LabelReader
+    _: KW_ONLY
+    palette: Palette | None = None
+    labels: LabelName | None = None
+    classes: Classes | None = None
+    background: int = 0
+    frame: Frame | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.source, str) or ":" in self.source or not all(alternatives(self.source)):
-            raise ValueError(f"source must be a member such as 'mask.png', got {self.source!r}.")
+        if not self._is_known:
+            raise ValueError(
+                "source must be a member such as 'mask.png' or 'mask.npy', a json member with a path to shapes, such as "
+                f"'json:annotations[].segmentation', 'txt', or a function of the members, got {self.source!r}."
+            )
+        if self.palette is not None:
+            object.__setattr__(self, "palette", pairs_of(self.palette))
+        if self.classes is not None:
+            object.__setattr__(self, "classes", _pairs(self.classes))
+        self._check_shapes()
 
-    def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Tensor:
-        """Return a sample's mask (height, width), uint8 or int32."""
-        extension = find_member(self._extensions, members)
-        try:
-            return class_ids_with_pillow(members[extension], max_pixels=max_pixels)
-        except DecodeError as error:
-            too_large = error.kind == "too_large"
-            raise MemberError(
-                f"{extension} {error.reason}", "too_large" if too_large else "bad_label"
-            ) from error
+    def __repr__(self) -> str:
+        """Return the expression that makes it, without what is left out: quarantine files name fields by it."""
+        given = [
+            (each.name, getattr(self, each.name))
+            for each in fields(self)
+            if getattr(self, each.name) != each.default
+        ]
+        return f"Mask({', '.join(f'{name}={value!r}' for name, value in given)})"
+
+    def _check_shapes(self) -> None:
+        """Settle what shapes have, and refuse what belongs to the other kind of mask."""
+        if not self._has_shapes:
+            given = (self.labels, self.classes, self.background or None, self.frame)
+            for name, value in zip(("labels", "classes", "background", "frame"), given, strict=True):
+                if value is not None:
+                    raise ValueError(f"{name} must be left out for a mask of pixels, got {value!r}.")
+            return
+        if self.palette is not None:
+            raise ValueError(f"palette must be left out for a mask of shapes, got {self.palette!r}.")
+        in_text = place_of(cast("str", self.source)).kinds == {"txt"}
+        if self.labels is not None and (self.labels != 0 if in_text else not isinstance(self.labels, str)):
+            raise ValueError(
+                f"labels must be {'0, the first number of a line' if in_text else 'the name of an entry'}, got {self.labels!r}."
+            )
+        if self.classes is not None and self.labels is None:
+            raise ValueError("labels must be given with classes, got None.")
+        if self.frame not in (None, *get_args(Frame)):
+            raise ValueError(f"frame must be one of {', '.join(get_args(Frame))}, got {self.frame!r}.")
+        object.__setattr__(self, "frame", self.frame or ("fraction" if in_text else "pixel"))
 
     @property
-    def _extensions(self) -> tuple[str, ...]:
-        return alternatives(self.source)
+    def _is_known(self) -> bool:
+        if not isinstance(self.source, str) or ":" in self.source:
+            return is_source(self.source, ())
+        place = place_of(self.source)
+        return all(place.extensions) and (place.kinds == {"txt"} or not place.kinds & {"txt", *JSON})
+
+    @property
+    def _has_shapes(self) -> bool:
+        return isinstance(self.source, str) and (":" in self.source or place_of(self.source).kinds == {"txt"})
+
+    @property
+    def _source(self) -> MaskSource:
+        if self._has_shapes:
+            return ShapeMask(
+                cast("str", self.source),
+                cast("Frame", self.frame),
+                self.labels,
+                cast("Any", self.classes),
+                self.background,
+            )
+        coding = coding_of(cast("Any", self.palette))
+        if isinstance(self.source, str):
+            return PixelMask(place_of(self.source), coding)
+        return ReadMask(self.source, coding)
+
+    def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Tensor | Shapes:
+        """Return a sample's mask (height, width), uint8, int32 or int64, or the shapes to paint into one."""
+        label = self._source.read(members, max_pixels)
+        return label if isinstance(label, Shapes) else torch.from_numpy(label)
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say no: a mask that is missing makes a bad sample."""
-        del members
-        return False
+        """Say whether a sample has no place for shapes at all; a picture that is missing makes a bad sample."""
+        return self._source.is_absent(members)
 
-    def misfit(self, label: Tensor, size: tuple[int, int]) -> str | None:
+    def misfit(self, label: Tensor | Shapes, size: tuple[int, int]) -> str | None:
         """Refuse another aspect than the image's; rounding to whole pixels may have changed it by less than one."""
-        (rows, cols), (height, width) = label.shape, size
+        if not isinstance(label, Shapes):
+            return self._other_aspect(tuple(label.shape), size)
+        corners = torch.from_numpy(label.corners)
+        return (
+            wrong_frame(self.name, corners, label.frame, size)
+            or wrong_size(self.name, label.stated, label.frame, size)
+            or label.misfit(self.name, size)
+            or next(filter(None, (self._other_aspect(each, size) for each in label.sizes)), None)
+        )
+
+    def _other_aspect(self, shape: tuple[int, ...], size: tuple[int, int]) -> str | None:
+        (rows, cols), (height, width) = shape, size
         if abs(rows * width - cols * height) < max(height, width):
             return None
         shapes = f"{rows} × {cols} on {height} × {width} pixels (height × width)"
-        return f"{self.source} has another shape than the image: {shapes}"
+        return f"{self.name} has another shape than the image: {shapes}"
 
     def warp(
         self,
-        labels: Sequence[Tensor],
+        labels: Sequence[Tensor | Shapes],
         grid: Tensor,
         sizes: Sequence[tuple[int, int]],
         *,
         views: Tensor | None = None,
     ) -> Tensor:
         """Return the masks of the zoomed images."""
-        del sizes, views  # a mask covers its image at whatever resolution, and the grid has the views in it
+        del views  # the grid has them in it
         near = grid.cpu()  # rather than all of a mask's pixels to where the grid is
-        seen = [warp_masks([label], near[k : k + 1]).long() for k, label in enumerate(labels)]
+        masks = (_mask_of(label, size) for label, size in zip(labels, sizes, strict=True))  # one at a time
+        seen = [warp_masks([mask], near[k : k + 1]).long() for k, mask in enumerate(masks)]
         return to_device(torch.cat([warp_masks([], near[:0]), *seen]), grid.device)
 
     def join(self, parts: Sequence[Tensor]) -> Tensor:
@@ -95,20 +193,24 @@ class Mask(SpatialField):
         return value[index].cpu()
 
     def write(self, members: Mapping[str, bytes], label: Tensor, size: tuple[int, int]) -> dict[str, bytes]:
-        """Return the member as a grey PNG of these class ids."""
+        """Return the member with these class ids: an array, or a PNG with the palette or the colours that it had."""
         del size
-        return {find_member(self._extensions, members): _encode(label.numpy())}
+        return self._source.write(members, label.numpy())
 
 
-def _encode(ids: Int[np.ndarray, "height width"]) -> bytes:
-    """Return a grey PNG of class ids: 8 bits if they suffice, else 16. Equal ids give equal bytes.
+def _mask_of(label: Tensor | Shapes, size: tuple[int, int]) -> Tensor:
+    """Return a mask (height, width), at the resolution of the image unless the label has one of its own."""
+    return torch.from_numpy(label.painted(size)) if isinstance(label, Shapes) else label
 
-    Raises:
-        ValueError: An id needs more than 16 bits.
-    """
-    most = ids.max(initial=0)
-    if most > 65535:
-        raise ValueError(f"class ids must be at most 65535 in a PNG, got {int(most)}.")
-    buffer = io.BytesIO()
-    Image.fromarray(ids.astype(np.uint8 if most < 256 else np.uint16)).save(buffer, format="PNG")
-    return buffer.getvalue()
+
+def _pairs(classes: Any) -> tuple[tuple[str | int, int], ...]:
+    if isinstance(classes, Mapping):
+        pairs = tuple(classes.items())
+    else:
+        named = not isinstance(classes, str) and all(isinstance(each, str) for each in classes)
+        pairs = tuple((name, k) for k, name in enumerate(classes)) if named else tuple(classes)
+    if not all(isinstance(each, tuple) and len(each) == 2 and type(each[1]) is int for each in pairs):
+        raise ValueError(
+            f"classes must be labels in the order of their class ids, or a mapping to them, got {classes!r}."
+        )
+    return pairs

@@ -97,11 +97,11 @@ def shown(value: Any) -> str:
 
 
 def _integer(content: bytes) -> Any:
-    return np.asarray(int(content), dtype=np.int64)
+    return np.asarray(int(_text(content)), dtype=np.int64)
 
 
 def _text(content: bytes) -> str:
-    return content.decode()
+    return content.decode("utf-8-sig")  # some editors begin a text with a mark
 
 
 def _array(content: bytes) -> Any:

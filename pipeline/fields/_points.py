@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foveal._choices import Frame
+from foveal._choices import Frame, PointFormat
 from foveal.pipeline.fields._frame import in_fractions, in_pixels, settled, wrong_frame, wrong_size
 from foveal.pipeline.fields._spatial_field import SpatialField
 from foveal.pipeline.fields.formats import (
     POINT_MEMBERS,
     LabelReader,
-    PointFormat,
     PointSource,
     check_rows,
     is_source,

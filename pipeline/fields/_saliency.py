@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -12,11 +12,10 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from foveal._choices import Frame
-from foveal.pipeline.decode import DecodeError, class_ids_with_pillow
 from foveal.pipeline.fields._frame import in_fractions, wrong_frame
 from foveal.pipeline.fields._members import MemberError, encode_array, find_member, kind_of, parse_content
 from foveal.pipeline.fields._spatial_field import SpatialField
-from foveal.pipeline.fields.formats import JsonDocument, LabelReader, place_of, read_with, steps_of
+from foveal.pipeline.fields.formats import JsonDocument, LabelReader, image_of, place_of, read_with, steps_of
 from foveal.pipeline.flow import to_device
 from foveal.sampler import ZoomNeeds
 from foveal.shards.naming import JSON
@@ -163,13 +162,10 @@ class Saliency(SpatialField):
         place = place_of(self.source)
         member = find_member(place.extensions, members)
         if kind_of(member) in _IMAGES:
-            try:
-                return class_ids_with_pillow(members[member], max_pixels=max_pixels).numpy()
-            except DecodeError as error:
-                too_large = error.kind == "too_large"
-                raise MemberError(
-                    f"{member} {error.reason}", "too_large" if too_large else "bad_label"
-                ) from error
+            image = image_of(member, members[member], max_pixels)
+            if not image.is_grey:
+                raise MemberError(f"{member} is no map of one channel: it has colours")
+            return cast("np.ndarray[Any, Any]", image.grey)
         if kind_of(member) in JSON:
             slots = JsonDocument(member, members[member]).slots(place.path)
             if not slots or slots[0].value is None:

@@ -18,6 +18,9 @@ Color = Literal["srgb"]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 """What the four numbers of a box are, as :class:`foveal.pipeline.Boxes` takes it."""
 
+PointFormat = Literal["xy", "xyv"]
+"""What a point is: two numbers, or three, of which the last is its visibility, or a score: 0 if the point is absent."""
+
 Frame = Literal["pixel", "fraction"]
 """What the coordinates of a label count, as :class:`foveal.pipeline.Boxes` takes it."""
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from foveal._choices import BoxFormat, Color, Family, Frame
+from foveal._choices import BoxFormat, Color, Family, Frame, PointFormat
 from foveal.tools.console.choices import MAX_PIXELS, Amp
 
 _URLS = "Shards: paths, URLs or patterns, e.g. 'train-{000000..000146}.tar' or 's3://bucket/*.tar'."
@@ -71,6 +71,19 @@ BoxFrameOption = Annotated[
     typer.Option(
         help="Unit of a box's numbers: pixels of the upright original, or fractions of its width and height.",
         show_default="pixel; fraction for txt",
+    ),
+]
+PointFormatOption = Annotated[
+    PointFormat | None,
+    typer.Option(
+        help="Numbers of a point in JSON: x and y, or x, y and visibility.",
+        show_default="as many as there are; polygons of 3, 6, 9 ... corners need xy",
+    ),
+]
+PointFrameOption = Annotated[
+    Frame,
+    typer.Option(
+        help="Unit of a point's numbers: pixels of the upright original, or fractions of its width and height."
     ),
 ]
 _TEMPERATURE = "Softmax temperature of the saliency; lower values zoom harder."

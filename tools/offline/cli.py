@@ -22,6 +22,8 @@ from foveal.tools.console.options import (
     MaxZoom,
     MinZoom,
     OutSize,
+    PointFormatOption,
+    PointFrameOption,
     SaliencyOption,
     StorageOptions,
     Temperature,
@@ -86,12 +88,17 @@ def zoom(
     points: Annotated[
         list[str] | None,
         typer.Option(
-            help="Points to warp with the image, e.g. json:points: the entry `points` of each sample's json member; may be repeated."
+            help="Points to warp with the image, e.g. json:points (the entry `points` of each sample's json member) or "
+            "json:annotations[].segmentation (COCO's polygons); may be repeated."
         ),
     ] = None,
+    point_format: PointFormatOption = None,
+    point_frame: PointFrameOption = "pixel",
     mask: Annotated[
         list[str] | None,
-        typer.Option(help="Masks of class ids to warp with the image, e.g. mask.png; may be repeated."),
+        typer.Option(
+            help="Masks to warp with the image, e.g. mask.png or mask.npy; no pixel is mixed; may be repeated."
+        ),
     ] = None,
     device: Annotated[
         str | None,
@@ -199,6 +206,8 @@ def zoom(
         box_frame=box_frame,
         box_labels=tuple(int(name) if name.isdecimal() else name for name in box_label or ()),
         points=tuple(points or ()),
+        point_format=point_format,
+        point_frame=point_frame,
         masks=tuple(mask or ()),
         decode=decode,
         rule=parse_pixels(window, bands, color),

@@ -21,7 +21,16 @@ from foveal.pipeline.decode import (
     describe_decoder,
     describe_formats,
 )
-from foveal.pipeline.fields import IMAGE, BoxFormat, Frame, LabelName, SpatialField, alternatives, kind_of
+from foveal.pipeline.fields import (
+    IMAGE,
+    BoxFormat,
+    Frame,
+    LabelName,
+    PointFormat,
+    SpatialField,
+    alternatives,
+    kind_of,
+)
 from foveal.sampler import SaliencySampler
 from foveal.sampler.grids import Family
 from foveal.tools.console.choices import ImageFormat
@@ -50,7 +59,9 @@ class Recipe:
         box_frame: What these numbers count, in and out; likewise.
         box_labels: What stands beside boxes and leaves with them; see :class:`foveal.pipeline.Boxes`.
         points: Where points are that follow the zoom.
-        masks: Which members are masks of class ids that follow the zoom, each a ``png``.
+        point_format: What a point is, in and out; None if the number of numbers tells.
+        point_frame: What these numbers count, in and out.
+        masks: Which members are masks that follow the zoom, each a ``png`` or ``npy``. Colours stay what they are.
         max_pixels: The most that an image may have.
         decode: As :class:`foveal.pipeline.ZoomLoader` takes it.
         rule: How samples become grey levels.
@@ -76,6 +87,8 @@ class Recipe:
     box_frame: Frame | None = None
     box_labels: tuple[LabelName, ...] = ()
     points: tuple[str, ...] = ()
+    point_format: PointFormat | None = None
+    point_frame: Frame = "pixel"
     masks: tuple[str, ...] = ()
     max_pixels: int = MAX_PIXELS
     decode: DecodeMode = "auto"
@@ -90,9 +103,10 @@ class Recipe:
                 f"{self.saliency!r} – add --saliency-member attention.npy, or leave --saliency out."
             )
         for mask in self.masks:
-            if any(kind_of(extension) != "png" for extension in alternatives(mask)):
+            if not {kind_of(extension) for extension in alternatives(mask)} <= {"png", "npy"}:
                 raise ValueError(
-                    f"mask must be a png member, which keeps class ids as they are, got {mask!r}."
+                    f"mask must be a png or npy member, which keeps class ids as they are, got {mask!r} – warp polygons by "
+                    "--points json:annotations[].segmentation."
                 )
         if self.patches is not None:
             self._check_patches()
@@ -138,7 +152,9 @@ class Recipe:
     @property
     def labels(self) -> tuple[SpatialField, ...]:
         """The labels that follow the zoom, as fields of a loader."""
-        return (*map(Points, self.points), *map(Mask, self.masks), *self.box_fields)
+        points = (Points(source, format=self.point_format, frame=self.point_frame) for source in self.points)
+        masks = (Mask(source, palette="panoptic") for source in self.masks)  # so colours are ids, too
+        return (*points, *masks, *self.box_fields)
 
     def _second_decoder(self) -> dict[str, str]:
         """What reads the image where it may be of a format that DALI does not read, or not right."""
@@ -157,6 +173,9 @@ class Recipe:
         given["box_format"] = self.box_format or "xyxy"  # as runs had it when there were no others
         for name in ("box_frame", "box_labels", "saliency_member"):
             if not given[name]:
+                del given[name]
+        for name, usual in (("point_format", None), ("point_frame", "pixel")):
+            if given[name] == usual:
                 del given[name]
         settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
         trained = self.saliency not in ("spectral", "uniform", "boxes", "map")

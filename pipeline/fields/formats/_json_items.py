@@ -11,10 +11,7 @@ from foveal.pipeline.fields.formats._columns import LabelName, columns_beside
 from foveal.pipeline.fields.formats._decimals import rounded
 from foveal.pipeline.fields.formats._json_document import JsonDocument, Slot
 from foveal.pipeline.fields.formats._numbers import box_rows, numbers, with_box
-
-_SHAPE = "shape_type"
-# LabelMe's shapes that are around nothing.
-_NO_BOXES = ("point", "points", "line", "linestrip")
+from foveal.pipeline.fields.formats._shapes import LINES, SHAPE
 
 
 class JsonItems(BoxFile):
@@ -45,8 +42,8 @@ class JsonItems(BoxFile):
         stays = dict(zip(new.places, rounded(new.rows, self.frame), strict=True))
         for k, row in stays.items():
             document.put(slots[k], with_box(slots[k].value, row))
-            if slots[k].beside(_SHAPE):
-                slots[k].holder[_SHAPE] = "rectangle"
+            if slots[k].beside(SHAPE):
+                slots[k].holder[SHAPE] = "rectangle"
         document.remove_items([slot for k, slot in enumerate(slots) if present[k] and k not in stays])
         document.restate_size(new.size)
         return document.encode()
@@ -65,8 +62,8 @@ class JsonItems(BoxFile):
 
 def _outline(slot: Slot) -> Any:
     """Return what the box lies around; of LabelMe's circles two corners, of its lines nothing."""
-    kind = slot.beside(_SHAPE)
-    if kind in _NO_BOXES:
+    kind = slot.beside(SHAPE)
+    if kind in LINES:
         return None
     if kind == "circle":
         ends = numbers(slot.value)

@@ -2,12 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
+from foveal._choices import PointFormat
 from foveal.pipeline.fields._members import MemberError, shown
-
-PointFormat = Literal["xy", "xyv"]
-"""What a point is: two numbers, or three, of which the last is its visibility, or a score: 0 if the point is absent."""
 
 # Persons, each a list of points, each a list of numbers; polygons of several rings.
 _MOST_LEVELS = 6

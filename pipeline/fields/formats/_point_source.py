@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from foveal._choices import Frame
+from foveal._choices import Frame, PointFormat
 from foveal.pipeline.fields._members import (
     MemberError,
     encode_array,
@@ -18,7 +18,7 @@ from foveal.pipeline.fields._members import (
 from foveal.pipeline.fields.formats._decimals import rounded
 from foveal.pipeline.fields.formats._json_document import JsonDocument
 from foveal.pipeline.fields.formats._numbers import numbers
-from foveal.pipeline.fields.formats._point_lists import PointFormat, put_points, read_points
+from foveal.pipeline.fields.formats._point_lists import put_points, read_points
 from foveal.pipeline.fields.formats._source import LabelReader, Place, name_of, place_of, read_with
 from foveal.shards.naming import JSON
 

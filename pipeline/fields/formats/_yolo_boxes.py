@@ -5,14 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from foveal.pipeline.fields._members import MemberError, parse_content, shown
+from foveal.pipeline.fields._members import MemberError, shown
 from foveal.pipeline.fields.formats._box_file import BoxFile, BoxTable, NewBoxes
 from foveal.pipeline.fields.formats._columns import LabelName, named_columns
 from foveal.pipeline.fields.formats._decimals import as_word, rounded
+from foveal.pipeline.fields.formats._yolo_lines import yolo_lines
 
 
 class YoloBoxes(BoxFile):
-    """Lines of five numbers, the class first, or of six with a confidence at the end. Column 0 is the class."""
+    """Lines of five numbers, the class first, or of six with a confidence at the end. Column 0 is the class.
+
+    In the format ``"xyxy"`` a line may also be a class and at least three corners (x, y): the box lies around them.
+    """
 
     __slots__ = ()
 
@@ -23,25 +27,40 @@ class YoloBoxes(BoxFile):
 
     def write(self, content: bytes, new: NewBoxes) -> bytes:
         """Return the lines of the boxes that stay."""
-        old = self._lines(content)
+        old = yolo_lines(self.member, content)
         lines = []
         for place, row in zip(new.places, rounded(new.rows, self.frame), strict=True):
             new_words = (as_word(value) for value in row)
-            lines.append(" ".join([old[place][0], *new_words, *old[place][5:]]))
+            beside = [] if _is_polygon(old[place]) else old[place][5:]
+            lines.append(" ".join([old[place][0], *new_words, *beside]))
         return "".join(f"{line}\n" for line in lines).encode()
 
-    def _lines(self, content: bytes) -> list[list[str]]:
-        text: str = parse_content(self.member, content)
-        return [words for line in text.splitlines() if (words := line.split())]
-
     def _numbers(self, content: bytes) -> Any:
-        lines = self._lines(content)
+        lines = yolo_lines(self.member, content)
         if not lines:
             return np.empty((0, 5))
+        if self.takes_points:
+            lines = [_around(line) if _is_polygon(line) else line for line in lines]
         try:
             numbers = np.array([[float(word) for word in line] for line in lines])
         except ValueError:  # words, or lines of different lengths
             numbers = None
         if numbers is None or numbers.shape[1] not in (5, 6):
-            raise MemberError(f"{self.name} is not lines of class, x, y, width and height: {shown(content)}")
+            polygons = (
+                ", nor boxes around polygons without format='xyxy'" if any(map(_is_polygon, lines)) else ""
+            )
+            raise MemberError(
+                f"{self.name} is not lines of class, x, y, width and height{polygons}: {shown(content)}"
+            )
         return numbers
+
+
+def _is_polygon(line: Sequence[str]) -> bool:
+    return len(line) >= 7 and len(line) % 2 == 1
+
+
+def _around(line: Sequence[str]) -> list[str]:
+    """Return the line of the box around a polygon."""
+    x, y = line[1::2], line[2::2]
+    sides = (pick(words, key=float) for pick, words in ((min, x), (min, y), (max, x), (max, y)))
+    return [line[0], *sides]

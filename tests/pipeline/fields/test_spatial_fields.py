@@ -29,6 +29,11 @@ NO_POINTS = (
     "'json:annotations[].keypoints', an npy member, or a function of the members, got "
 )
 
+NO_MASK = (
+    "source must be a member such as 'mask.png' or 'mask.npy', a json member with a path to shapes, such as "
+    "'json:annotations[].segmentation', 'txt', or a function of the members, got "
+)
+
 
 def read(field, **members):
     """The numbers of a label, as a tensor."""
@@ -201,8 +206,8 @@ def test_formats_are_each_others(rows):
         (Mask("m.png"), None, "member is missing: there is no m.png"),
         (Mask("m.png"), b"", "m.png is empty: 0 bytes"),
         (Mask("m.png"), b"junk", "m.png is nothing that DALI or Pillow knows: it begins with b'junk'"),
-        (Mask("m.png"), encode(Image.new("RGB", (3, 2), "red"), "PNG"), "m.png holds no class ids: its pixels are RGB"),
-        (Mask("m.png"), encode(Image.new("LA", (3, 2)), "PNG"), "m.png holds no class ids: its pixels are LA"),
+        (Mask("m.png"), encode(Image.new("RGB", (3, 2), "red"), "PNG"), "m.png has colours, and palette must say what they stand for: one is (255, 0, 0)"),
+        (Mask("m.png"), encode(Image.new("LA", (3, 2)), "PNG"), "m.png holds no class ids: its pixels are LA, and some are transparent"),
         (
             Mask("m.png"),
             encode(Image.new("L", (40, 26)), "PNG"),
@@ -309,9 +314,9 @@ def test_ids_of_other_files():
             lambda: Boxes("json:boxes", format="yxyx"),
             "format must be one of xyxy, xywh, cxcywh, got 'yxyx'.",
         ),
-        (lambda: Mask(""), "source must be a member such as 'mask.png', got ''."),
-        (lambda: Mask("png:a"), "source must be a member such as 'mask.png', got 'png:a'."),
-        (lambda: Mask(None), "source must be a member such as 'mask.png', got None."),
+        (lambda: Mask(""), NO_MASK + "''."),
+        (lambda: Mask("png:a"), NO_MASK + "'png:a'."),
+        (lambda: Mask(None), NO_MASK + "None."),
     ],
 )
 def test_fields_that_make_no_sense(make, message):

@@ -10,7 +10,6 @@ import torch
 from PIL import Image, ImageOps
 
 from foveal.pipeline import Boxes, Mask, Points, WarpedBoxes, ZoomLoader
-from foveal.pipeline.fields import _mask
 from foveal.pipeline.fields._warped_boxes import labels_as_tensors
 from foveal.sampler import (
     BoxSaliency,
@@ -210,13 +209,13 @@ def test_masks_of_full_resolution_are_released(labelled_shard, monkeypatch):
     """When a batch comes out, none of them is alive any more, though the stage that made it still is."""
     seen: list[weakref.ref] = []
 
-    def watched(file, *, max_pixels):
-        ids = decode(file, max_pixels=max_pixels)
+    def watched(self, members, *, max_pixels):
+        ids = read(self, members, max_pixels=max_pixels)
         seen.append(weakref.ref(ids))
         return ids
 
-    decode = _mask.class_ids_with_pillow
-    monkeypatch.setattr(_mask, "class_ids_with_pillow", watched)
+    read = Mask.read
+    monkeypatch.setattr(Mask, "read", watched)
     with ZoomLoader(labelled_shard, SaliencySampler(16), batch_size=13, fields=("image", MASK)) as loader:
         epoch = iter(loader)
         batch = next(epoch)

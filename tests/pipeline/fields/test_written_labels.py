@@ -27,4 +27,6 @@ def test_masks_that_were_written_are_read(most):
 def test_ids_that_no_png_holds():
     """Are refused, not cut."""
     with pytest.raises(ValueError, match=re.escape("class ids must be at most 65535 in a PNG, got 65536.")):
-        Mask("m.png").write({"m.png": b""}, torch.tensor([[65536]]), (1, 1))
+        Mask("m.png").write(
+            {"m.png": encode(np.zeros((1, 1), np.uint8), "PNG")}, torch.tensor([[65536]]), (1, 1)
+        )

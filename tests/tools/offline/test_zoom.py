@@ -36,7 +36,7 @@ from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard_files import format_table, name_of_zoomed, parse_table
 from foveal.tools.pictures.magnification import local_zoom
 from tests.checks import check_close
-from tests.pipeline.making import encode, picture
+from tests.pipeline.making import encode, npy, picture
 from tests.tools.offline.zooming import (
     CUT,
     RECIPE,
@@ -155,6 +155,50 @@ def test_boxes_come_out_as_they_went_in(tmp_path, box_format, kind):
         torch.from_numpy(given).double() * torch.tensor([24 / 64, 0.5] * 2),
         1e-3,
     )
+
+
+def test_masks_come_out_as_they_went_in(tmp_path):
+    """Colours as colours, indices with their palette, arrays as arrays, polygons as polygons: each in the place that the image shows."""
+    ids = np.zeros((48, 64), np.uint8)
+    ids[10:30, 20:50], ids[24:44, :30] = 1, 2
+    colours = np.array([[0, 0, 0], [255, 0, 0], [9, 9, 9]], np.uint8)
+    indexed = Image.frombytes("P", (64, 48), ids.tobytes())
+    indexed.putpalette(colours.tobytes())
+    polygon = [20, 10, 50, 10, 50, 30]
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        writer.write(
+            {
+                "__key__": "a",
+                "jpg": encode(picture(0, 48, 64)),
+                "rgb.png": encode(colours[ids], "PNG"),
+                "index.png": encode(indexed, "PNG"),
+                "npy": npy(ids.astype(np.int16) - 1),
+                "json": {"a": [{"bbox": [20, 10, 30, 20], "segmentation": [polygon], "id": 5}]},
+            }
+        )
+    recipe = Recipe(
+        out_size=24,
+        format="png",
+        saliency="uniform",
+        masks=("rgb.png", "index.png", "npy"),
+        points=("json:a[].segmentation",),
+        point_format="xy",
+        boxes=("json:a[].bbox",),
+        box_format="xywh",
+    )
+    zoom(str(tmp_path / "a.tar"), tmp_path / "out", recipe)
+    [(_, members)] = samples_of(tmp_path / "out")
+    rows, cols = ((np.arange(24) + 0.5) / 24 * [[48], [64]]).astype(int)
+    seen = ids[np.ix_(rows, cols)]
+
+    assert np.array_equal(pixels(members["rgb.png"]), colours[seen])
+    assert np.array_equal(pixels(members["index.png"]), seen)
+    assert Image.open(io.BytesIO(members["index.png"])).getpalette() == colours.ravel().tolist()
+    array = np.load(io.BytesIO(members["npy"]))
+    assert array.dtype == np.int16
+    assert np.array_equal(array, seen.astype(int) - 1)
+    [item] = json.loads(members["json"])["a"]
+    assert item == {"bbox": [7.5, 5, 11.25, 10], "segmentation": [[7.5, 5, 18.75, 5, 18.75, 15]], "id": 5}
 
 
 def test_boxes_as_saliency(tmp_path):
@@ -390,7 +434,7 @@ def test_the_names_of_shards():
         ),
         (
             {"masks": ("mask.jpg",)},
-            "mask must be a png member, which keeps class ids as they are, got 'mask.jpg'.",
+            "mask must be a png or npy member, which keeps class ids as they are, got 'mask.jpg' – warp polygons by --points json:annotations[].segmentation.",
         ),
         (
             {"boxes": ("json:a", "json:a")},

@@ -1,0 +1,211 @@
+"""Where masks come from: an image, an array, shapes in JSON or YOLO's text, or a user's own function."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from foveal._choices import Frame
+from foveal.pipeline.decode import LabelImage
+from foveal.pipeline.fields._members import (
+    MemberError,
+    encode_array,
+    find_member,
+    kind_of,
+    parse_content,
+    shown,
+)
+from foveal.pipeline.fields.formats._class_ids import Coding, image_of
+from foveal.pipeline.fields.formats._columns import LabelName
+from foveal.pipeline.fields.formats._encoded_mask import encode_mask
+from foveal.pipeline.fields.formats._json_document import JsonDocument
+from foveal.pipeline.fields.formats._shapes import Part, Shapes, parts_of
+from foveal.pipeline.fields.formats._source import LabelReader, Place, name_of, place_of, read_with
+from foveal.pipeline.fields.formats._yolo_lines import yolo_polygons
+
+
+class MaskSource(Protocol):
+    """Where the mask of a sample comes from, and where it goes back to."""
+
+    def read(self, members: Mapping[str, bytes], max_pixels: int | None) -> Any:
+        """Return a sample's class ids (height, width), or the shapes to paint.
+
+        Raises:
+            MemberError: It is missing, or something else.
+        """
+        ...
+
+    def write(self, members: Mapping[str, bytes], ids: Any) -> dict[str, bytes]:
+        """Return the members that change if a sample has these class ids instead."""
+        ...
+
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        """Say whether a sample has no place for shapes at all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PixelMask:
+    """A member that is an image or an array.
+
+    Attributes:
+        place: Which one.
+        coding: What its pixels stand for.
+    """
+
+    place: Place
+    coding: Coding
+
+    def read(self, members: Mapping[str, bytes], max_pixels: int | None) -> Any:
+        """Return the class ids."""
+        member = find_member(self.place.extensions, members)
+        return self.coding.ids(member, self._image(member, members, max_pixels))
+
+    def write(self, members: Mapping[str, bytes], ids: Any) -> dict[str, bytes]:
+        """Return the member with other class ids, in the form that it has: a PNG or an array."""
+        member = find_member(self.place.extensions, members)
+        old = self._image(member, members, None)
+        values = self.coding.values(ids, like=old)
+        if kind_of(member) == "npy":
+            return {member: encode_array(values.astype(old.values.dtype))}
+        return {member: encode_mask(values, old.palette if values.ndim == 2 else None)}
+
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        """Say no: a mask that is missing makes a bad sample."""
+        del members
+        return False
+
+    def _image(self, member: str, members: Mapping[str, bytes], max_pixels: int | None) -> LabelImage:
+        content = members[member]
+        if kind_of(member) != "npy":
+            return image_of(member, content, max_pixels)
+        return _image_of_array(member, parse_content(member, content), max_pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMask:
+    """What a user's function returns.
+
+    Attributes:
+        reader: The function.
+        coding: What its pixels stand for.
+    """
+
+    reader: LabelReader
+    coding: Coding
+
+    def read(self, members: Mapping[str, bytes], max_pixels: int | None) -> Any:
+        """Return the class ids."""
+        name = f"{name_of(self.reader)}'s result"
+        return self.coding.ids(name, _image_of_array(name, read_with(self.reader, members), max_pixels))
+
+    def write(self, members: Mapping[str, bytes], ids: Any) -> dict[str, bytes]:
+        """Refuse: there is no member."""
+        del members, ids
+        raise ValueError(f"source must be a member to be written back to, got {name_of(self.reader)}.")
+
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        """Say no."""
+        del members
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeMask:
+    """Shapes in a JSON document, or in YOLO's lines.
+
+    Attributes:
+        source: As the user wrote it.
+        frame: What corners count.
+        label: Which entry beside a shape, or which column, is its class; None to number the shapes, from 1 on.
+        classes: The class id of each label; None if labels are class ids.
+        background: The class id of pixels that no shape covers.
+    """
+
+    source: str
+    frame: Frame
+    label: LabelName | None
+    classes: tuple[tuple[Any, int], ...] | None
+    background: int
+
+    def read(self, members: Mapping[str, bytes], max_pixels: int | None) -> Shapes:
+        """Return the shapes; there are none if YOLO's file is missing."""
+        place = place_of(self.source)
+        if place.kinds == {"txt"}:
+            found, stated = self._in_text(place, members), None
+        else:
+            member = find_member(place.extensions, members)
+            document = JsonDocument(member, members[member])
+            found, stated = self._in_json(document, place.path, max_pixels), document.stated_size()
+        parts = [
+            (self._id(k, label), part)
+            for k, (label, shape) in enumerate(found)
+            for part in shape
+        ]  # fmt: skip
+        return Shapes(parts, self.frame, self.background, stated)
+
+    def write(self, members: Mapping[str, bytes], ids: Any) -> dict[str, bytes]:
+        """Refuse: shapes that overlap cannot be told from what was painted."""
+        del members, ids
+        raise ValueError(
+            f"source must be an image or npy member to be written back to, got {self.source!r} – warp polygons as Points."
+        )
+
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        """Say whether there is no list of shapes, or no such entry in one of its items."""
+        place = place_of(self.source)
+        if place.kinds == {"txt"}:
+            return not set(place.extensions) & members.keys()
+        member = find_member(place.extensions, members)
+        return not JsonDocument(member, members[member]).has(place.path)
+
+    def _in_json(
+        self, document: JsonDocument, path: str, max_pixels: int | None
+    ) -> list[tuple[Any, list[Part]]]:
+        label = str(self.label)
+        return [
+            (slot.beside(label), parts_of(slot, name_of(self.source), max_pixels))
+            for slot in document.slots(path)
+        ]
+
+    def _in_text(self, place: Place, members: Mapping[str, bytes]) -> list[tuple[Any, list[Part]]]:
+        there = [extension for extension in place.extensions if extension in members]
+        if not there:
+            return []
+        return [(label, [polygon]) for label, polygon in yolo_polygons(there[0], members[there[0]])]
+
+    def _id(self, number: int, label: Any) -> int:
+        if self.label is None:
+            return number + 1
+        found = dict(self.classes).get(label) if self.classes is not None and _is_label(label) else label
+        if type(found) is not int or not -(2**63) <= found < 2**63:
+            known = "no whole number" if self.classes is None else "not among classes"
+            raise MemberError(f"{name_of(self.source)} has a {self.label} that is {known}: {shown(label)}")
+        if found == self.background and self.classes is None:
+            raise MemberError(
+                f"{name_of(self.source)} has shapes of the class that background is: {found} – give classes={{0: 1, 1: 2, ...}}, or "
+                "another background"
+            )
+        return found
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, str | int)
+
+
+def _image_of_array(name: str, value: Any, max_pixels: int | None) -> LabelImage:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise MemberError(f"{name} is no mask (height, width): {shown(value)}") from error
+    while array.ndim > 2 and array.shape[-1] != 3 and 1 in array.shape:
+        array = array.squeeze(array.shape.index(1))
+    if array.dtype.kind == "b":
+        array = array.astype(np.uint8)
+    colours = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
+    if array.dtype.kind not in "iuf" or not (array.ndim == 2 or colours) or 0 in array.shape:
+        raise MemberError(f"{name} is no mask (height, width): {array.dtype} of shape {array.shape}")
+    if max_pixels is not None and array.shape[0] * array.shape[1] > max_pixels:
+        raise MemberError(f"{name} has more pixels than max_pixels={max_pixels}: {array.shape}", "too_large")
+    return LabelImage(array)

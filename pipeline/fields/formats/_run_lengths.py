@@ -1,0 +1,101 @@
+"""COCO's run-length encoding of binary masks: lengths of runs of 0 and 1 in turns, down one column after the other."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeGuard
+
+import numpy as np
+
+from foveal.pipeline.fields._members import MemberError, shown
+
+_MOST_RUNS = 2**24
+_FIRST, _CONTINUED, _SIGN, _BITS = 48, 0x20, 0x10, 5
+
+
+class Runs(NamedTuple):
+    """A binary mask."""
+
+    ends: Any
+    """(n,) int64, where each run ends; every second one is of ones."""
+
+    size: tuple[int, int]
+    """Its (height, width)."""
+
+    def paint(self, canvas: Any, value: int) -> None:
+        """Set the pixels of a canvas (width, height), contiguous, that the mask has."""
+        flat = canvas.reshape(-1)
+        ends = self.ends.tolist()
+        for start, end in zip(ends[::2], ends[1::2], strict=False):
+            flat[start:end] = value
+
+
+def runs_of(value: Mapping[str, Any], name: str) -> Runs:
+    """Return a mask as COCO's files have it, compressed or not.
+
+    Args:
+        value: ``{"size": [height, width], "counts": [...]}``, or its counts as a string.
+        name: What messages call it.
+
+    Raises:
+        MemberError: It is no such thing.
+    """
+    size, counts = value.get("size"), value.get("counts")
+    if not _is_size(size):
+        raise MemberError(f"{name} has run lengths without a size (height, width): {shown(value)}")
+    if isinstance(counts, str):
+        counts = _decompressed(counts)
+    if not isinstance(counts, list) or not all(type(each) is int and each >= 0 for each in counts):
+        raise MemberError(f"{name} has counts that are no run lengths: {shown(value)}")
+    height, width = size
+    if sum(counts) != height * width:
+        raise MemberError(
+            f"{name} has run lengths of another sum than its size: {sum(counts)} and {height} × {width} (height × width)"
+        )
+    return Runs(np.cumsum(np.array(counts, np.int64)), (height, width))
+
+
+def runs_in_polygon(polygon: Any, size: tuple[int, int]) -> Runs:
+    """Return the pixels that a polygon (n, 2) of (x, y) covers, as COCO's own tools count them.
+
+    Args:
+        polygon: At least three corners, not far outside of the image.
+        size: (height, width) of the mask in pixels.
+
+    Raises:
+        ModuleNotFoundError: pycocotools is not installed.
+    """
+    try:
+        coco = importlib.import_module("pycocotools.mask")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "masks of polygons need pycocotools, which is not installed – pip install 'foveal[coco]'."
+        ) from error
+    [encoded] = coco.frPyObjects([polygon.ravel().tolist()], *size)
+    counts = _decompressed(encoded["counts"].decode()) or []
+    return Runs(np.cumsum(np.array(counts, np.int64)), size)
+
+
+def _decompressed(text: str) -> list[int] | None:
+    """Return the counts that a string stands for; None if it is none.
+
+    Digits of five bits, the least first, of signed numbers; from the fourth on they are differences to the last but one.
+    """
+    counts: list[int] = []
+    number = shift = 0
+    for character in text:
+        digit = ord(character) - _FIRST
+        if not 0 <= digit < 64 or shift > 60 or len(counts) > _MOST_RUNS:
+            return None
+        number |= (digit & 0x1F) << shift
+        shift += _BITS
+        if digit & _CONTINUED:
+            continue
+        if digit & _SIGN:
+            number -= 1 << shift
+        counts.append(number + counts[-2] if len(counts) > 2 else number)
+        number = shift = 0
+    return None if shift else counts
+
+
+def _is_size(size: Any) -> TypeGuard[list[int]]:
+    return isinstance(size, list) and len(size) == 2 and all(type(each) is int and each > 0 for each in size)
