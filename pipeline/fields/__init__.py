@@ -4,7 +4,7 @@ from foveal._choices import BoxFormat, Frame, PointFormat
 from foveal.pipeline.fields._absences import warn_if_absent
 from foveal.pipeline.fields._boxes import Boxes, guide_of
 from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, field_name, parse_fields
-from foveal.pipeline.fields._mask import Mask
+from foveal.pipeline.fields._mask import Classes, Mask
 from foveal.pipeline.fields._members import (
     MemberError,
     alternatives,
@@ -18,11 +18,13 @@ from foveal.pipeline.fields._saliency import Saliency, SaliencyKind, map_guide_o
 from foveal.pipeline.fields._spatial_field import Located, SpatialField, first_misfit, warp_labels
 from foveal.pipeline.fields._warped_boxes import ImageBoxes, LabelledBoxes, WarpedBoxes
 from foveal.pipeline.fields.formats import LabelName, LabelReader
+from foveal.pipeline.fields.masks import Palette
 
 __all__ = [
     "IMAGE",
     "BoxFormat",
     "Boxes",
+    "Classes",
     "Field",
     "Fields",
     "Frame",
@@ -34,6 +36,7 @@ __all__ = [
     "Located",
     "Mask",
     "MemberError",
+    "Palette",
     "PointFormat",
     "Points",
     "Saliency",

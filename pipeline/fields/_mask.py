@@ -10,9 +10,8 @@ from torch import Tensor
 from foveal._choices import Frame
 from foveal.pipeline.fields._frame import wrong_frame, wrong_size
 from foveal.pipeline.fields._spatial_field import SpatialField
-from foveal.pipeline.fields.formats import (
-    LabelName,
-    LabelReader,
+from foveal.pipeline.fields.formats import LabelName, LabelReader, is_source, place_of
+from foveal.pipeline.fields.masks import (
     MaskSource,
     Palette,
     PixelMask,
@@ -20,9 +19,7 @@ from foveal.pipeline.fields.formats import (
     ShapeMask,
     Shapes,
     coding_of,
-    is_source,
     pairs_of,
-    place_of,
 )
 from foveal.pipeline.flow import to_device
 from foveal.sampler import warp_masks

@@ -15,7 +15,8 @@ from foveal._choices import Frame
 from foveal.pipeline.fields._frame import in_fractions, wrong_frame
 from foveal.pipeline.fields._members import MemberError, encode_array, find_member, kind_of, parse_content
 from foveal.pipeline.fields._spatial_field import SpatialField
-from foveal.pipeline.fields.formats import JsonDocument, LabelReader, image_of, place_of, read_with, steps_of
+from foveal.pipeline.fields.formats import JsonDocument, LabelReader, place_of, read_with, steps_of
+from foveal.pipeline.fields.masks import image_of
 from foveal.pipeline.flow import to_device
 from foveal.sampler import ZoomNeeds
 from foveal.shards.naming import JSON

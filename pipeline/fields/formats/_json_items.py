@@ -11,7 +11,12 @@ from foveal.pipeline.fields.formats._columns import LabelName, columns_beside
 from foveal.pipeline.fields.formats._decimals import rounded
 from foveal.pipeline.fields.formats._json_document import JsonDocument, Slot
 from foveal.pipeline.fields.formats._numbers import box_rows, numbers, with_box
-from foveal.pipeline.fields.formats._shapes import LINES, SHAPE
+
+SHAPE = "shape_type"
+"""What LabelMe calls the kind of a shape."""
+
+LINES = ("point", "points", "line", "linestrip")
+"""Those that are around nothing."""
 
 
 class JsonItems(BoxFile):

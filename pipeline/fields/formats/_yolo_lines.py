@@ -1,9 +1,6 @@
-"""YOLO's text files, one line for each object: its class, then coordinates as fractions of the image."""
+"""YOLO's text files: one line for each object, its class first."""
 
-from typing import Any
-
-from foveal.pipeline.fields._members import MemberError, parse_content, shown
-from foveal.pipeline.fields.formats._shapes import polygon_of
+from foveal.pipeline.fields._members import parse_content
 
 
 def yolo_lines(member: str, content: bytes) -> list[list[str]]:
@@ -14,27 +11,3 @@ def yolo_lines(member: str, content: bytes) -> list[list[str]]:
     """
     text: str = parse_content(member, content)
     return [words for line in text.splitlines() if (words := line.split())]
-
-
-def yolo_polygons(member: str, content: bytes) -> list[tuple[int, Any]]:
-    """Return the class and the corners (n, 2) of each line ``class x y x y x y ...``.
-
-    Raises:
-        MemberError: A line has something else, such as a box.
-    """
-    found = []
-    for words in yolo_lines(member, content):
-        values = _numbers(words)
-        if values is None or len(values) < 7 or len(values) % 2 == 0 or not values[0].is_integer():
-            raise MemberError(
-                f"{member} is not lines of a class and at least three corners: {shown(' '.join(words))}"
-            )
-        found.append((int(values[0]), polygon_of(values[1:], member)))
-    return found
-
-
-def _numbers(words: list[str]) -> list[float] | None:
-    try:
-        return [float(word) for word in words]
-    except ValueError:
-        return None

@@ -8,14 +8,10 @@ import numpy as np
 
 from foveal._choices import Frame
 from foveal.pipeline.fields._members import MemberError, shown
-from foveal.pipeline.fields.formats._class_ids import image_of, smallest_kind
-from foveal.pipeline.fields.formats._json_document import Slot
-from foveal.pipeline.fields.formats._numbers import numbers
-from foveal.pipeline.fields.formats._run_lengths import Runs, runs_in_polygon, runs_of
+from foveal.pipeline.fields.formats import LINES, SHAPE, Slot, numbers
+from foveal.pipeline.fields.masks._class_ids import image_of, smallest_kind
+from foveal.pipeline.fields.masks._run_lengths import Runs, runs_in_polygon, runs_of
 
-SHAPE = "shape_type"
-# LabelMe's shapes that are around nothing.
-LINES = ("point", "points", "line", "linestrip")
 _AROUND = np.linspace(0, 2 * np.pi, 256, endpoint=False)
 # The path around a polygon is no longer than this or one pixel for each of the image: the memory of what fills it grows with it.
 _LONGEST = 10**6

@@ -16,13 +16,19 @@ from foveal.pipeline.fields._members import (
     parse_content,
     shown,
 )
-from foveal.pipeline.fields.formats._class_ids import Coding, image_of
-from foveal.pipeline.fields.formats._columns import LabelName
-from foveal.pipeline.fields.formats._encoded_mask import encode_mask
-from foveal.pipeline.fields.formats._json_document import JsonDocument
-from foveal.pipeline.fields.formats._shapes import Part, Shapes, parts_of
-from foveal.pipeline.fields.formats._source import LabelReader, Place, name_of, place_of, read_with
-from foveal.pipeline.fields.formats._yolo_lines import yolo_polygons
+from foveal.pipeline.fields.formats import (
+    JsonDocument,
+    LabelName,
+    LabelReader,
+    Place,
+    name_of,
+    place_of,
+    read_with,
+)
+from foveal.pipeline.fields.masks._class_ids import Coding, image_of
+from foveal.pipeline.fields.masks._encoded_mask import encode_mask
+from foveal.pipeline.fields.masks._shapes import Part, Shapes, parts_of
+from foveal.pipeline.fields.masks._yolo_polygons import yolo_polygons
 
 
 class MaskSource(Protocol):
