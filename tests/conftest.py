@@ -5,6 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+# Threads of torch that wait for each other in loops take the processors from those they wait for, as soon as two tests run at a
+# time: the tests of training took eight times as long. OpenMP asks once, when torch is loaded; so do the processes of tests.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import torch
 from hypothesis import HealthCheck, settings
 

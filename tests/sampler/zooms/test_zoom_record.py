@@ -24,7 +24,7 @@ SETTINGS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     settings=SETTINGS,
     size=st.tuples(st.integers(40, 90), st.integers(40, 90)),

@@ -490,7 +490,7 @@ def test_two_ranks_train_as_one(shards, tmp_path):
 
 def test_frozen_it_is_as_it_was_trained(shards, tmp_path, no_sheets, no_sheet):
     """What `foveal zoom --saliency` writes is what the trained zoom shows, and the classifier tells as much from it."""
-    options = TrainOptions(out_size=16, epochs=12, batch_size=5, num_threads=1)
+    options = TrainOptions(out_size=16, epochs=4, batch_size=5, num_threads=1)
     last = train(shards, tmp_path / "run", val=shards, options=options)
     recipe = Recipe(out_size=16, format="png", saliency=str(tmp_path / "run" / "saliency.pt"))
     zoom_shards([shards], recipe, out=str(tmp_path / "zoomed"), options=RunOptions(num_threads=1))
