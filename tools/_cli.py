@@ -6,6 +6,7 @@ line on standard error says why), 2 bad usage, 130 interrupted.
 
 # ruff: noqa: PLC0415 - each verb imports what it needs when it runs
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -270,6 +271,8 @@ app.command()(train)
 
 def main() -> None:
     """Run ``foveal``: the entry point of the command line."""
+    # Threads of torch that wait in loops take the processors from those that decode. OpenMP asks when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.formatwarning = _one_line
     try:
         app(prog_name="foveal")

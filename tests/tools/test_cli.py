@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -39,6 +40,27 @@ def test_help_of_every_verb(verb):
 
     assert run.returncode == 0
     assert "Usage: foveal" in run.stdout
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait(before, after):
+    """Before torch is loaded, unless the environment says otherwise."""
+    code = """
+import os, sys
+from foveal.tools import main
+sys.argv = ["foveal", "--version"]
+try:
+    main()
+except SystemExit:
+    print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": before} if before else {}
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+
+    assert run.stdout.splitlines()[-1] == f"{after} False"
 
 
 def test_help_is_light():
