@@ -120,7 +120,11 @@ class Boxes(SpatialField):
             corners = corners_of(rows, box_format).astype(np.float32)
         absent = np.isnan(rows).all(axis=1)
         check_rows(self.name, "is not finite", rows, ~np.isfinite(corners).all(axis=1) & ~absent)
-        fault = "has exchanged corners" if box_format == "xyxy" else "has a negative width or height"
+        fault = (
+            "has exchanged corners, and may need format='xywh'"
+            if box_format == "xyxy"
+            else "has a negative width or height"
+        )
         check_rows(self.name, fault, rows, (corners[:, :2] > corners[:, 2:]).any(axis=1))
         return corners
 

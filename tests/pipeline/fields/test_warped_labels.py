@@ -148,7 +148,7 @@ BAD = {
     ),
     "exchanged": (
         {"json": {"boxes": [[9, 9, 1, 1]], "face": {"points": []}}},
-        "json boxes has exchanged corners: row 0 is [9.0, 9.0, 1.0, 1.0]",
+        "json boxes has exchanged corners, and may need format='xywh': row 0 is [9.0, 9.0, 1.0, 1.0]",
     ),
 }
 
