@@ -13,11 +13,11 @@ import itertools
 import os
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import metadata
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, ParamSpec, Self, TypeVar, cast
 
 import numpy as np
 import nvidia.dali.experimental.dynamic as ndd
@@ -34,6 +34,10 @@ from foveal.pipeline.decode._peek import peek
 from foveal.pipeline.decode._pixel_rule import PLAIN, PixelRule
 from foveal.pipeline.decode._singly import by_pillow, decode_singly, leveled
 from foveal.pipeline.flow import IMAGE_BYTES, Buffers, to_device
+from foveal.sampler.threads import spread_over, use_one_torch_thread
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Decoding:
@@ -43,9 +47,9 @@ class Decoding:
         self._decoder = decoder
         self._images = images
         self._singly = {
-            k: decoder._submit(image)  # noqa: SLF001 - two halves of one thing
+            k: decoder.submit(decode_singly, image, decoder.buffers)
             for k, image in enumerate(images)
-            if image.by not in _DALI_TYPES
+            if not image.by_dali
         }
         # DALI delivers a batch or nothing of it, so what may fail goes by itself; and one type for all of it.
         kinds = itertools.product(_DALI_TYPES, (True, False))
@@ -190,7 +194,7 @@ class Decoder:
         self._pool: ThreadPoolExecutor | None = None
         self._stream = stream
         self._entered: tuple[Any, ...] = ()
-        self._buffers = buffers or Buffers(IMAGE_BYTES)
+        self.buffers = buffers or Buffers(IMAGE_BYTES)
 
     def __enter__(self) -> Self:
         on_gpu = self.device.type == "cuda"
@@ -224,11 +228,25 @@ class Decoder:
         """
         return Decoding(self, images)
 
-    def _submit(self, image: EncodedImage) -> Future[Tensor]:
+    def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call a function in one of the threads that decode images one by one; what it computes stays in that thread."""
         self._check_open()
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="foveal-image")
-        return self._pool.submit(decode_singly, image, self._buffers)
+            self._pool = ThreadPoolExecutor(
+                self.num_threads, thread_name_prefix="foveal-image", initializer=_stay_in_this_thread
+            )
+        return self._pool.submit(work, *args, **kwargs)
+
+    def decode_here(self, images: Sequence[EncodedImage]) -> list[UInt8[Tensor, "_height _width 3"]] | None:
+        """Decode in the calling thread, on the CPU, images that are not DALI's.
+
+        Returns:
+            None if one cannot be decoded: :meth:`start` then says which and why, and asks other decoders as well.
+        """
+        try:
+            return [decode_singly(image, self.buffers) for image in images]
+        except Exception:  # noqa: BLE001 - of any kind: a broken file may ask for all memory there is
+            return None
 
     def _check_open(self) -> None:
         if not self._contexts:
@@ -245,6 +263,12 @@ class Decoder:
             copy = ndd.batch([np.frombuffer(file, np.uint8) for file in files])
             deep = {} if dtype is None else {"dtype": dtype}
             return ndd.decoders.image(copy, device="gpu" if self.device.type == "cuda" else "cpu", **deep)
+
+
+def _stay_in_this_thread() -> None:
+    """All processors are busy with threads like this one."""
+    use_one_torch_thread()
+    spread_over(1)
 
 
 def describe_decoder(device_type: str, mode: DecodeMode) -> str:

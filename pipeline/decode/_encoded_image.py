@@ -45,6 +45,11 @@ class EncodedImage:
     rule: PixelRule = PLAIN
 
     @property
+    def by_dali(self) -> bool:
+        """Whether DALI decodes it, in a batch; others decode an image at a time, in any thread."""
+        return self.by in {"dali", "dali16", "dali32"}
+
+    @property
     def upright_size(self) -> tuple[int, int]:
         """Height and width of the original as its orientation would have it seen."""
         return (self.width, self.height) if turns_sideways(self.orientation) else (self.height, self.width)

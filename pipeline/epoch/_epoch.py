@@ -15,15 +15,24 @@ from foveal.pipeline.epoch._budget import Budget
 from foveal.pipeline.epoch._drift import DriftWatch
 from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._loader_options import LoaderOptions
-from foveal.pipeline.epoch._micro_batch import micro_batch_size, needs_whole_batch
+from foveal.pipeline.epoch._micro_batch import (
+    PER_THREAD,
+    PIXELS_PER_THREAD,
+    may_zoom_in_threads,
+    micro_batch_size,
+    needs_whole_batch,
+)
 from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._reader import SampleReader
 from foveal.pipeline.epoch._stages import (
     Stage,
+    decode_and_zoom,
     decode_micro_batches,
+    join_batches,
     read_micro_batches,
-    zoom_batches,
+    zoom_micro_batches,
 )
+from foveal.pipeline.epoch._steps import Looking, Zooming
 from foveal.pipeline.faults import BadSamples, EpochBadSamples
 from foveal.pipeline.fields import Fields, Mask
 from foveal.pipeline.flow import IMAGE_BYTES, Background, Buffers, LoaderStats, Streams, streams_for
@@ -62,8 +71,8 @@ class Chain:
     ) -> Stage[Batch]:
         """Begin an epoch, or a part of it.
 
-        Micro-batches are decoded in the background while the one before them is zoomed, so the two stages can
-        share a thread.
+        If nothing forbids it, images are zoomed in the threads that decode them. Else micro-batches are decoded in the
+        background while the one before them is zoomed, so the two stages can share a thread.
 
         Args:
             number: What order, stand-ins and views are drawn by.
@@ -72,32 +81,27 @@ class Chain:
             leave: Called when the batches are not wanted any more; says whether nobody else reads.
         """
         self.shards.resume()
-        options = self.options
+        options, streams = self.options, streams_for(self.device)
         order = EpochOrder(self.shards.counts, shuffle=options.shuffle, seed=options.seed, epoch=number)
-        budget, streams = self._budget(), streams_for(self.device)
+        trains, in_threads = self._trains(), self._zooms_in_threads()
+        budget = self._budget()
         reader = self._reader(number, order, budget, bad)
         read = read_micro_batches(
             plan,
             reader.take,
-            micro_batch_size(self.zoom, plan.batch_size),
+            PER_THREAD if in_threads else micro_batch_size(self.zoom, plan.batch_size),
             self.stats,
-            most_pixels=self._most_pixels(),
+            most_pixels=min(self._most_pixels(), PIXELS_PER_THREAD if in_threads else math.inf),
             at_once=self._reads_at_once(),
         )
-        decoded = decode_micro_batches(
-            Background(read, ahead=2, name="foveal-read"),
-            Decoder(
-                self.device,
-                num_threads=options.num_threads,
-                stream=None if streams is None else streams.decode,
-                buffers=self.image_memory,
-            ),
-            reader.instead_of,
-            ZoomNeeds.of(self.zoom),
-            self.stats,
-            budget=budget,
-            view=self._view(number),
+        decoder = Decoder(
+            self.device,
+            num_threads=options.num_threads,
+            stream=None if streams is None else streams.decode,
+            buffers=self.image_memory,
         )
+        looking = Looking(ZoomNeeds.of(self.zoom), self.device, self._view(number), self.stats)
+        zooming = Zooming(self.zoom, self.fields, self.stats, trains)
 
         def let_go() -> None:
             """End what the first thread waits for, since closing begins with the last."""
@@ -108,21 +112,18 @@ class Chain:
         ahead = functools.partial(
             _ahead, streams=streams, count=options.prefetch_factor, kernels=self._threads(), hurry=let_go
         )
-        trains = self._trains()
         memory = self.batch_memory if self.device.type == "cpu" and not trains else None
-        zoomed = functools.partial(
-            zoom_batches,
-            zoom=self.zoom,
-            fields=self.fields,
-            joiner=Joiner(self.fields, plan.batch_size, memory),
-            stats=self.stats,
-            budget=budget,
-            streams=streams,
-            train=trains,
-        )
+        joiner = Joiner(self.fields, plan.batch_size, memory)
+        source = Background(read, ahead=self._threads() + 1, name="foveal-read")
+        stages = (source, decoder, reader.instead_of, looking)
+        if in_threads:
+            zoomed = decode_and_zoom(*stages, zooming, self.stats, budget=budget)
+            return ahead(join_batches(zoomed, joiner, self.stats), name="foveal-zoom")
+        decoded = decode_micro_batches(*stages, self.stats, budget=budget)
+        zoom = functools.partial(zoom_micro_batches, zooming=zooming, budget=budget, streams=streams)
         if trains:  # zooming waits for the training step; decoding need not
-            return zoomed(ahead(decoded, name="foveal-decode"))
-        return ahead(zoomed(decoded), name="foveal-zoom")
+            return join_batches(zoom(ahead(decoded, name="foveal-decode")), joiner, self.stats)
+        return ahead(join_batches(zoom(decoded), joiner, self.stats), name="foveal-zoom")
 
     def release_memory(self) -> None:
         """Give what is kept for later epochs back to the system."""
@@ -162,6 +163,11 @@ class Chain:
         if augment is None:
             return None
         return lambda ordinal, size: augment.view(size, (seed, number, ordinal))
+
+    def _zooms_in_threads(self) -> bool:
+        """Say whether each image may be zoomed by itself, in the thread that decoded it. DALI decodes batches."""
+        in_threads = self.device.type == "cpu" and self.options.decode == "auto"
+        return in_threads and not self._trains() and may_zoom_in_threads(self.zoom)
 
     def _trains(self) -> bool:
         return torch.is_grad_enabled() and any(p.requires_grad for p in self.zoom.parameters())

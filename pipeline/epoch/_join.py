@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from foveal.pipeline.epoch._gather import Gather
-from foveal.pipeline.epoch._micro_batch import DecodedBatch
+from foveal.pipeline.epoch._micro_batch import ZoomedBatch
 from foveal.pipeline.epoch._reader import EncodedSample
 from foveal.pipeline.fields import Field, Fields, SpatialField, collate
 from foveal.pipeline.flow import Buffers, LoaderStats, to_device
-from foveal.sampler import Zoomed
 
 Batch = Any  # a tuple in the order of the fields, or a dict if the fields were named; a loop unpacks either
 
@@ -41,15 +40,15 @@ class Joiner:
         self._views: list[Tensor] = []
         self._warped: list[dict[SpatialField, Any]] = []
 
-    def add(self, decoded: DecodedBatch, zoomed: Zoomed, labels: dict[SpatialField, Any]) -> None:
-        """Take a micro-batch, what was zoomed of it, and its labels in that frame. No image of it is kept."""
-        self._images.add(zoomed.images)
+    def add(self, part: ZoomedBatch) -> None:
+        """Take a micro-batch that was zoomed."""
+        self._images.add(part.zoomed.images)
         for name, gather in self._wanted.items():
-            gather.add(getattr(zoomed, name))
-        self._samples += [replace(sample, located={}) for sample in decoded.samples]
-        self._sizes += decoded.sizes
-        self._views += [] if decoded.views is None else [decoded.views]
-        self._warped.append(labels)
+            gather.add(getattr(part.zoomed, name))
+        self._samples += [replace(sample, located={}) for sample in part.samples]
+        self._sizes += part.sizes
+        self._views += [] if part.views is None else [part.views]
+        self._warped.append(part.labels)
 
     def take(self, stats: LoaderStats) -> Batch:
         """Return the batch, count it, and begin another."""

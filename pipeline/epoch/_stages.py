@@ -1,33 +1,38 @@
 """The stages of the loader: generators that read, decode and zoom, each fed by the one before.
 
-A batch travels in micro-batches: a few images are decoded, looked at, zoomed and released before
-the next few, so that memory holds a handful of full-resolution images however large the batch is.
+A batch travels in micro-batches: a few images are decoded, looked at, zoomed and released before the next few. So memory
+holds a handful of full-resolution images, however large the batch is. Two ways lead from what was read to what was zoomed:
+:func:`decode_micro_batches` and then :func:`zoom_micro_batches`, or :func:`decode_and_zoom`, which does both in one thread.
 """
 
 import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing, nullcontext
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from foveal.pipeline.decode import DecodeError, Decoder, Decoding
 from foveal.pipeline.epoch._budget import Budget, share_of
 from foveal.pipeline.epoch._join import Batch, Joiner
-from foveal.pipeline.epoch._lost_saliency import check_saliency
-from foveal.pipeline.epoch._micro_batch import AHEAD, DecodedBatch, MicroBatch
+from foveal.pipeline.epoch._micro_batch import AHEAD, DecodedBatch, MicroBatch, ZoomedBatch
 from foveal.pipeline.epoch._reader import EncodedSample
-from foveal.pipeline.epoch._zoom_copies import Copies
-from foveal.pipeline.fields import Fields, MemberError, collate, first_misfit, warp_labels
-from foveal.pipeline.flow import Background, LoaderStats, Streams, in_threads, to_device
-from foveal.sampler import ZoomNeeds
+from foveal.pipeline.epoch._steps import Looking, Zooming
+from foveal.pipeline.fields import MemberError, first_misfit
+from foveal.pipeline.flow import Background, LoaderStats, Streams, in_threads
 
 T = TypeVar("T")
+F = TypeVar("F")
 Stage = Generator[T] | Background[T]  # what a stage is fed by, and closes when it ends
+InsteadOf = Callable[[EncodedSample, DecodeError | MemberError], EncodedSample | None]
+
+# Micro-batches of each thread that may be begun while the first of them is not done: a progressive JPEG takes as long as
+# several others. What is done is small.
+_AHEAD_OF_EACH_THREAD = 6
 
 
 def read_micro_batches(
@@ -79,12 +84,11 @@ def _pixels(samples: list[EncodedSample]) -> int:
 def decode_micro_batches(
     micro_batches: Stage[MicroBatch],
     decoder: Decoder,
-    instead_of: Callable[[EncodedSample, DecodeError | MemberError], EncodedSample | None],
-    needs: ZoomNeeds,
+    instead_of: InsteadOf,
+    looking: Looking,
     stats: LoaderStats,
     *,
     budget: Budget,
-    view: Callable[[int, tuple[int, int]], Tensor] | None = None,
 ) -> Generator[DecodedBatch]:
     """Decode each micro-batch while the one before it is looked at and handed on.
 
@@ -94,38 +98,164 @@ def decode_micro_batches(
         micro_batches: What was read.
         decoder: Decodes; entered and left here, in the thread that runs this.
         instead_of: Gives the sample to put in the place of one whose image is bad, or None to leave it out.
-        needs: What the zoom asks for.
+        looking: Makes the copies that the zoom looks at.
         stats: Where images that Pillow decoded and time are counted.
         budget: How much of images may be in memory.
-        view: Gives the view of a sample, by its number and its size, that the zoom is to be given; None for none.
     """
-    ahead: deque[_InFlight] = deque()
+
+    def begin(read: MicroBatch, share: int) -> Decoding:
+        del share
+        with stats.timed("decode"):
+            return decoder.start(read.images)
+
+    def finish(flight: _InFlight[Decoding]) -> DecodedBatch:
+        settled = _settle(flight.read.samples, flight.begun, decoder, instead_of, stats)
+        return looking(*settled, ends_batch=flight.read.ends_batch, share=flight.share)
+
+    yield from _ahead(micro_batches, decoder, begin, finish, Decoding.drain, budget=budget, most=AHEAD)
+
+
+def zoom_micro_batches(
+    micro_batches: Stage[DecodedBatch],
+    zooming: Zooming,
+    *,
+    budget: Budget,
+    streams: Streams | None = None,
+) -> Generator[ZoomedBatch]:
+    """Zoom each micro-batch and its labels, and release what has full resolution.
+
+    Args:
+        micro_batches: What was decoded.
+        zooming: Zooms one.
+        budget: What the images' share goes back to.
+        streams: Of a CUDA device: what is decoded from then on must not be written where these images are read.
+    """
+    with closing(micro_batches):
+        for decoded in micro_batches:
+            zoomed, share = zooming(decoded), decoded.share
+            if streams is not None:
+                streams.reuse_after_here()
+            del decoded  # the full-resolution images and masks end here
+            budget.give_back(share)
+            yield zoomed
+            del zoomed
+
+
+def decode_and_zoom(  # noqa: PLR0917 - what a stage is made of, as for the others
+    micro_batches: Stage[MicroBatch],
+    decoder: Decoder,
+    instead_of: InsteadOf,
+    looking: Looking,
+    zooming: Zooming,
+    stats: LoaderStats,
+    *,
+    budget: Budget,
+) -> Generator[ZoomedBatch]:
+    """Decode and zoom each micro-batch in one of the decoder's threads, where its pixels are still in the cache.
+
+    The thread that runs this finishes what DALI decodes, and micro-batches in which an image is bad: so bad samples are
+    recorded in the order of the epoch.
+
+    Args:
+        micro_batches: What was read.
+        decoder: Decodes; entered and left here, in the thread that runs this.
+        instead_of: Gives the sample to put in the place of one whose image is bad, or None to leave it out.
+        looking: Makes the copies that the zoom looks at; called in any thread.
+        zooming: Zooms; called in any thread.
+        stats: Where images that Pillow decoded and time are counted.
+        budget: How much of images may be in memory.
+    """
+
+    def in_thread(read: MicroBatch) -> ZoomedBatch | None:
+        with stats.timed("decode"):
+            images = decoder.decode_here(read.images)
+        if images is None or any(_fault(*pair) for pair in zip(read.samples, images, strict=True)):
+            return None
+        return zooming(looking(read.samples, images, ends_batch=read.ends_batch))
+
+    def in_thread_with_share(read: MicroBatch, share: int) -> ZoomedBatch | None:
+        try:
+            return in_thread(read)
+        finally:
+            budget.give_back(share)  # only here are the images gone
+
+    def begin(read: MicroBatch, share: int) -> _Begun:
+        if read.samples and not any(image.by_dali for image in read.images):
+            return decoder.submit(in_thread_with_share, read, share)
+        with stats.timed("decode"):
+            return decoder.start(read.images)
+
+    def here(read: MicroBatch, begun: Decoding) -> ZoomedBatch:
+        settled = _settle(read.samples, begun, decoder, instead_of, stats)
+        return zooming(looking(*settled, ends_batch=read.ends_batch))
+
+    def finish(flight: _InFlight[_Begun]) -> ZoomedBatch:
+        read, begun = flight.read, flight.begun
+        if isinstance(begun, Future):
+            if (zoomed := begun.result()) is not None:
+                stats.pillow += sum(image.by == "pillow" for image in read.images)
+                return zoomed
+            budget.take(flight.share)
+            begun = decoder.start(read.images)
+        zoomed = here(read, begun)
+        budget.give_back(flight.share)
+        return zoomed
+
+    most = _AHEAD_OF_EACH_THREAD * decoder.num_threads
+    yield from _ahead(micro_batches, decoder, begin, finish, _drain, budget=budget, most=most)
+
+
+def join_batches(zoomed: Stage[ZoomedBatch], joiner: Joiner, stats: LoaderStats) -> Generator[Batch]:
+    """Join the micro-batches of each batch.
+
+    Args:
+        zoomed: What was zoomed, in the order of the epoch.
+        joiner: Joins their fields.
+        stats: Where images and pixels are counted.
+    """
+    with closing(zoomed):
+        for part in zoomed:
+            joiner.add(part)
+            ends_batch = part.ends_batch
+            del part
+            if ends_batch:
+                yield joiner.take(stats)
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight(Generic[F]):
+    """A micro-batch that was begun."""
+
+    read: MicroBatch
+    share: int
+    begun: F
+
+
+_Begun = Decoding | Future[ZoomedBatch | None]
+
+
+def _ahead(
+    micro_batches: Stage[MicroBatch],
+    decoder: Decoder,
+    begin: Callable[[MicroBatch, int], F],
+    finish: Callable[[_InFlight[F]], T],
+    drain: Callable[[F], object],
+    *,
+    budget: Budget,
+    most: int,
+) -> Generator[T]:
+    """Begin micro-batches while the first of them is not finished, as far as there is room; finish them in their order."""
+    ahead: deque[_InFlight[F]] = deque()
     with decoder, closing(micro_batches):
-
-        def finish(flight: _InFlight) -> DecodedBatch:
-            with stats.timed("decode"):
-                samples, images = _settle(flight.read.samples, flight.decoding, decoder, instead_of, stats)
-            with stats.timed("lowres"):
-                sizes = [
-                    sample.image.original_size(image) for sample, image in zip(samples, images, strict=True)
-                ]
-                views = _views(samples, sizes, view, decoder.device)
-                encoded = [sample.image for sample in samples]
-                copies = Copies(encoded, images, views, takes_views=needs.takes_views)
-                small = _look(copies, needs.lowres_size, decoder.device)
-            return DecodedBatch(samples, flight.read.ends_batch, copies, sizes, views, small, flight.share)
-
         fault: list[Exception] = []
         try:
             for read in _until_fault(micro_batches, fault):
-                encoded = [sample.image for sample in read.samples]
-                share = share_of(encoded)
+                share = share_of(read.images)
                 while ahead and not budget.has_room(share):
                     yield finish(ahead.popleft())
                 budget.take(share)
-                with stats.timed("decode"):
-                    ahead.append(_InFlight(read, decoder.start(encoded), share))
-                if len(ahead) > AHEAD:
+                ahead.append(_InFlight(read, share, begin(read, share)))
+                if len(ahead) > most:
                     yield finish(ahead.popleft())
             while ahead:
                 yield finish(ahead.popleft())
@@ -133,53 +263,15 @@ def decode_micro_batches(
                 raise fault[0]
         finally:
             for left in ahead:
-                left.decoding.drain()
+                drain(left.begun)
 
 
-def zoom_batches(
-    micro_batches: Stage[DecodedBatch],
-    zoom: nn.Module,
-    fields: Fields,
-    joiner: Joiner,
-    stats: LoaderStats,
-    *,
-    budget: Budget,
-    streams: Streams | None = None,
-    train: bool,
-) -> Generator[Batch]:
-    """Zoom each micro-batch and its labels, release what has full resolution, and join a batch's fields.
-
-    Args:
-        micro_batches: What was decoded.
-        zoom: The sampler.
-        fields: What a batch consists of.
-        joiner: Joins them.
-        stats: Where images, pixels and time are counted.
-        budget: What the images' share goes back to.
-        streams: Of a CUDA device: what is decoded from then on must not be written where these images are read.
-        train: Whether the batch shall carry the graph that leads to the zoom's parameters.
-    """
-    with closing(micro_batches):
-        for decoded in micro_batches:
-            with stats.timed("zoom"), nullcontext() if train else torch.no_grad():
-                zoomed = decoded.copies.zoom(
-                    zoom,
-                    decoded.lowres,
-                    boxes=_boxes(decoded, fields),
-                    maps=_maps(decoded, fields),
-                    condition=_condition(decoded, fields),
-                )
-                check_saliency(zoomed, zoom, [sample.key for sample in decoded.samples])
-                located = [sample.located for sample in decoded.samples]
-                labels = warp_labels(fields.spatial, located, zoomed.grid, decoded.sizes, views=decoded.views)
-                joiner.add(decoded, zoomed, labels)
-            share, ends_batch = decoded.share, decoded.ends_batch
-            if streams is not None:
-                streams.reuse_after_here()
-            del decoded, located, zoomed, labels  # the full-resolution images and masks end here
-            budget.give_back(share)
-            if ends_batch:
-                yield joiner.take(stats)
+def _drain(begun: _Begun) -> None:
+    """Wait, and drop what comes of it."""
+    if isinstance(begun, Decoding):
+        begun.drain()
+    elif not begun.cancel():
+        begun.exception()
 
 
 def _until_fault(items: Iterable[T], fault: list[Exception]) -> Generator[T]:
@@ -190,82 +282,37 @@ def _until_fault(items: Iterable[T], fault: list[Exception]) -> Generator[T]:
         fault.append(error)
 
 
-@dataclass(frozen=True, slots=True)
-class _InFlight:
-    """A micro-batch that is being decoded."""
-
-    read: MicroBatch
-    decoding: Decoding
-    share: int
-
-
 def _settle(
     samples: list[EncodedSample],
     decoding: Decoding,
     decoder: Decoder,
-    instead_of: Callable[[EncodedSample, DecodeError | MemberError], EncodedSample | None],
+    instead_of: InsteadOf,
     stats: LoaderStats,
 ) -> tuple[list[EncodedSample], list[Tensor]]:
     """Wait for the pixels; what cannot be decoded makes room for what can, or for nothing."""
+    with stats.timed("decode"):
+        good = _settled(samples, decoding, decoder, instead_of, stats)
+    return [sample for sample, _ in good], [image for _, image in good]
+
+
+def _settled(
+    samples: list[EncodedSample],
+    decoding: Decoding,
+    decoder: Decoder,
+    instead_of: InsteadOf,
+    stats: LoaderStats,
+) -> list[tuple[EncodedSample, Tensor]]:
     good: list[tuple[EncodedSample, Tensor]] = []
     for sample, image in zip(samples, decoding.result(), strict=True):
         if (fault := _fault(sample, image)) is None:
             good.append((sample, cast("Tensor", image)))
         elif (spare := instead_of(sample, fault)) is not None:
-            good += zip(
-                *_settle([spare], decoder.start([spare.image]), decoder, instead_of, stats), strict=True
-            )
+            good += _settled([spare], decoder.start([spare.image]), decoder, instead_of, stats)
     stats.pillow += decoding.by_pillow
-    return [sample for sample, _ in good], [image for _, image in good]
-
-
-def _views(
-    samples: list[EncodedSample],
-    sizes: list[tuple[int, int]],
-    view: Callable[[int, tuple[int, int]], Tensor] | None,
-    device: torch.device,
-) -> Tensor | None:
-    if view is None:
-        return None
-    views = [view(sample.ordinal, size) for sample, size in zip(samples, sizes, strict=True)]
-    return to_device(torch.stack(views), device) if views else torch.empty(0, 2, 3, device=device)
+    return good
 
 
 def _fault(sample: EncodedSample, image: Tensor | DecodeError) -> DecodeError | MemberError | None:
     if isinstance(image, DecodeError):
         return image
     return first_misfit(sample.located, sample.image.original_size(image))
-
-
-def _boxes(decoded: DecodedBatch, fields: Fields) -> list[Tensor] | None:
-    """Return the boxes that a zoom is told, as fractions of the originals; None where it asks for none."""
-    if fields.guide is None:
-        return None
-    boxes = [sample.located[fields.guide] for sample in decoded.samples]
-    fractions = [fields.guide.in_fractions(*pair) for pair in zip(boxes, decoded.sizes, strict=True)]
-    # A box far outside stays outside: one that makes no sense is no reason to stop an epoch.
-    return [each.clamp(-1, 2) for each in fractions]
-
-
-def _maps(decoded: DecodedBatch, fields: Fields) -> list[Tensor] | None:
-    """Return the maps that a zoom is told, whose cells tile the originals; None where it asks for none."""
-    guide = fields.map_guide
-    if guide is None:
-        return None
-    labels = [sample.located[guide] for sample in decoded.samples]
-    return [guide.as_map(*pair) for pair in zip(labels, decoded.sizes, strict=True)]
-
-
-def _condition(decoded: DecodedBatch, fields: Fields) -> tuple[Any, ...] | None:
-    """Return the fields that a zoom is told beside the images, as a batch would have them; None where it asks for none."""
-    if not fields.condition:
-        return None
-    values = (collate(name, [sample.labels[name] for sample in decoded.samples]) for name in fields.condition)
-    device = decoded.copies.device
-    return tuple(to_device(value, device) if isinstance(value, Tensor) else value for value in values)
-
-
-def _look(copies: Copies, size: tuple[int, int] | None, device: torch.device) -> Tensor | None:
-    if size is None or copies.images:
-        return copies.look(size)
-    return torch.empty(0, 3, *size, device=device)

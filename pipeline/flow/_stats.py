@@ -1,11 +1,14 @@
 """What a loader has done, and where its time went."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
+
+_ADDING = threading.Lock()
 
 STAGES = ("read", "decode", "lowres", "zoom", "wait")
 
@@ -14,9 +17,9 @@ STAGES = ("read", "decode", "lowres", "zoom", "wait")
 class LoaderStats:
     """Counts and seconds since the loader was made.
 
-    The stages run side by side, so their seconds add up to more than the time that passed. The one
-    with the most is the one that limits, as long as ``wait`` is large; where ``wait`` is small, the
-    training script is what limits. With a CUDA device each stage is an NVTX range as well.
+    The stages run side by side, each perhaps in several threads at once, so their seconds add up to more than the time that
+    passed. The one with the most is the one that limits, as long as ``wait`` is large; where ``wait`` is small, the training
+    script is what limits. With a CUDA device each stage is an NVTX range as well.
 
     Attributes:
         batches: Batches delivered.
@@ -25,7 +28,7 @@ class LoaderStats:
         bytes: Bytes of encoded images and labels that went into them.
         substituted: Images that stand in for bad ones.
         pillow: Images that DALI refused and Pillow decoded.
-        seconds: By stage: ``read``, ``decode`` (waiting for the decoder), ``lowres``, ``zoom`` (saliency, grid and
+        seconds: By stage: ``read``, ``decode`` (decoding, or waiting for DALI), ``lowres``, ``zoom`` (saliency, grid and
             sampling), and ``wait``, which the training script spent waiting for a batch.
     """
 
@@ -39,13 +42,15 @@ class LoaderStats:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the time that the block takes to a stage. Each stage runs in one thread at a time."""
+        """Add the time that the block takes to a stage. Any thread may be timed."""
         start = time.perf_counter()
         try:
             with _shown_to_profilers(stage):
                 yield
         finally:
-            self.seconds[stage] += time.perf_counter() - start
+            taken = time.perf_counter() - start
+            with _ADDING:
+                self.seconds[stage] += taken
 
 
 def _shown_to_profilers(stage: str) -> AbstractContextManager[None]:

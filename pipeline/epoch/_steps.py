@@ -1,0 +1,124 @@
+"""What is done to a few decoded images, in whichever thread: look at small copies of them, then zoom them and their labels."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foveal.pipeline.epoch._lost_saliency import check_saliency
+from foveal.pipeline.epoch._micro_batch import DecodedBatch, ZoomedBatch
+from foveal.pipeline.epoch._reader import EncodedSample
+from foveal.pipeline.epoch._zoom_copies import Copies
+from foveal.pipeline.fields import Fields, collate, warp_labels
+from foveal.pipeline.flow import LoaderStats, to_device
+from foveal.sampler import ZoomNeeds
+
+View = Callable[[int, tuple[int, int]], Tensor]
+"""Gives the view of a sample, by its number and its size, that the zoom is to be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Makes the copies that a zoom looks at.
+
+    Attributes:
+        needs: What the zoom asks for.
+        device: Where the images are.
+        view: None for whole images.
+        stats: Where time is counted.
+    """
+
+    needs: ZoomNeeds
+    device: torch.device
+    view: View | None
+    stats: LoaderStats
+
+    def __call__(
+        self, samples: list[EncodedSample], images: list[Tensor], *, ends_batch: bool, share: int = 0
+    ) -> DecodedBatch:
+        """Return the images and their copies; ``share`` is what they take of the budget, if who zooms is to give it back."""
+        with self.stats.timed("lowres"):
+            encoded = [sample.image for sample in samples]
+            sizes = [image.original_size(pixels) for image, pixels in zip(encoded, images, strict=True)]
+            views = self._views(samples, sizes)
+            copies = Copies(encoded, images, views, takes_views=self.needs.takes_views)
+            return DecodedBatch(samples, ends_batch, copies, sizes, views, self._look(copies), share)
+
+    def _views(self, samples: list[EncodedSample], sizes: list[tuple[int, int]]) -> Tensor | None:
+        if self.view is None:
+            return None
+        views = [self.view(sample.ordinal, size) for sample, size in zip(samples, sizes, strict=True)]
+        return (
+            to_device(torch.stack(views), self.device) if views else torch.empty(0, 2, 3, device=self.device)
+        )
+
+    def _look(self, copies: Copies) -> Tensor | None:
+        size = self.needs.lowres_size
+        if size is None or copies.images:
+            return copies.look(size)
+        return torch.empty(0, 3, *size, device=self.device)
+
+
+@dataclass(frozen=True, slots=True)
+class Zooming:
+    """Zooms images and their labels.
+
+    Attributes:
+        zoom: The sampler.
+        fields: What a batch consists of.
+        stats: Where time is counted.
+        train: Whether the batch shall carry the graph that leads to the zoom's parameters.
+    """
+
+    zoom: nn.Module
+    fields: Fields
+    stats: LoaderStats
+    train: bool
+
+    def __call__(self, decoded: DecodedBatch) -> ZoomedBatch:
+        """Return what the zoom makes of decoded images; nothing of it refers to them."""
+        with self.stats.timed("zoom"), nullcontext() if self.train else torch.no_grad():
+            zoomed = decoded.copies.zoom(
+                self.zoom,
+                decoded.lowres,
+                boxes=_boxes(decoded, self.fields),
+                maps=_maps(decoded, self.fields),
+                condition=_condition(decoded, self.fields),
+            )
+            check_saliency(zoomed, self.zoom, [sample.key for sample in decoded.samples])
+            located = [sample.located for sample in decoded.samples]
+            labels = warp_labels(
+                self.fields.spatial, located, zoomed.grid, decoded.sizes, views=decoded.views
+            )
+        return ZoomedBatch(decoded.samples, decoded.ends_batch, zoomed, labels, decoded.sizes, decoded.views)
+
+
+def _boxes(decoded: DecodedBatch, fields: Fields) -> list[Tensor] | None:
+    """Return the boxes that a zoom is told, as fractions of the originals; None where it asks for none."""
+    if fields.guide is None:
+        return None
+    boxes = [sample.located[fields.guide] for sample in decoded.samples]
+    fractions = [fields.guide.in_fractions(*pair) for pair in zip(boxes, decoded.sizes, strict=True)]
+    # A box far outside stays outside: one that makes no sense is no reason to stop an epoch.
+    return [each.clamp(-1, 2) for each in fractions]
+
+
+def _maps(decoded: DecodedBatch, fields: Fields) -> list[Tensor] | None:
+    """Return the maps that a zoom is told, whose cells tile the originals; None where it asks for none."""
+    guide = fields.map_guide
+    if guide is None:
+        return None
+    labels = [sample.located[guide] for sample in decoded.samples]
+    return [guide.as_map(*pair) for pair in zip(labels, decoded.sizes, strict=True)]
+
+
+def _condition(decoded: DecodedBatch, fields: Fields) -> tuple[Any, ...] | None:
+    """Return the fields that a zoom is told beside the images, as a batch would have them; None where it asks for none."""
+    if not fields.condition:
+        return None
+    values = (collate(name, [sample.labels[name] for sample in decoded.samples]) for name in fields.condition)
+    device = decoded.copies.device
+    return tuple(to_device(value, device) if isinstance(value, Tensor) else value for value in values)
