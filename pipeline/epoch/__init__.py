@@ -12,7 +12,6 @@ from foveal.pipeline.epoch._micro_batch import MICRO_BATCH, micro_batch_size
 from foveal.pipeline.epoch._plan import BatchPlan, LastBatch
 from foveal.pipeline.epoch._position import Place, Position
 from foveal.pipeline.epoch._ranks import Ranks, RankWarning
-from foveal.pipeline.epoch._zoom_copies import Copies
 
 __all__ = [
     "MICRO_BATCH",
@@ -21,7 +20,6 @@ __all__ = [
     "Batch",
     "BatchPlan",
     "Chain",
-    "Copies",
     "EpochIterator",
     "LastBatch",
     "LoaderOptions",

@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from foveal.pipeline.copies import Copies
 from foveal.pipeline.decode import EncodedImage
 from foveal.pipeline.epoch._reader import EncodedSample
-from foveal.pipeline.epoch._zoom_copies import Copies
 from foveal.pipeline.fields import SpatialField
 from foveal.sampler import PerturbedTopK, Zoomed
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from foveal.pipeline.copies import Copies
 from foveal.pipeline.epoch._lost_saliency import check_saliency
 from foveal.pipeline.epoch._micro_batch import DecodedBatch, ZoomedBatch
 from foveal.pipeline.epoch._reader import EncodedSample
-from foveal.pipeline.epoch._zoom_copies import Copies
 from foveal.pipeline.fields import Fields, collate, warp_labels
 from foveal.pipeline.flow import LoaderStats, to_device
 from foveal.sampler import ZoomNeeds

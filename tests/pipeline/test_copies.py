@@ -65,7 +65,7 @@ def test_a_copy_in_the_frame_of_its_own_is_noticed(monkeypatch):
     """Rounded to whole pixels of the copy, as for a zoom that takes no views, it is further off than that."""
     files = jpegs(805, 1203, 1)
     full = ZoomCollate(ZOOMS["uniform"], decode="dali")(files)[0]
-    monkeypatch.setattr("foveal.pipeline.epoch._zoom_copies.frame_of", lambda image: None)
+    monkeypatch.setattr("foveal.pipeline.copies._copies.frame_of", lambda image: None)
 
     assert apart(full, ZoomCollate(ZOOMS["uniform"], decode="auto")(files)[0]) > 0.05
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from foveal.pipeline.copies._halves import are_deep, halves, joined
 from foveal.pipeline.decode import EncodedImage, frame_of, trimmed
-from foveal.pipeline.epoch._halves import are_deep, halves, joined
 from foveal.pipeline.flow import to_device
 from foveal.sampler import Zoomed, compose, lowres
 
