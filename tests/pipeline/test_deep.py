@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foveal.pipeline import Augment, ZoomLoader
+from foveal.pipeline.copies import Copies
 from foveal.pipeline.copies._halves import halves, joined
-from foveal.pipeline.epoch import Copies
 from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, Zoomed, sample
 from tests.pipeline.making import encode, picture
 
