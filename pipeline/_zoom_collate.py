@@ -11,7 +11,6 @@ from torch.utils.data import default_collate, get_worker_info
 
 from foveal.pipeline._given_images import as_pixels
 from foveal.pipeline._given_maps import GivenMaps
-from foveal.pipeline._labels_in_frame import labels_in_frame
 from foveal.pipeline.copies import Copies
 from foveal.pipeline.decode import (
     Bands,
@@ -24,7 +23,7 @@ from foveal.pipeline.decode import (
     by_libjpeg,
 )
 from foveal.pipeline.epoch import micro_batch_size
-from foveal.pipeline.fields import IMAGE, alternatives, map_guide_of
+from foveal.pipeline.fields import IMAGE, alternatives, labels_in_frame, map_guide_of
 from foveal.pipeline.flow import home_of
 from foveal.sampler import Zoomed, ZoomNeeds
 

@@ -4,6 +4,13 @@ from foveal._choices import BoxFormat, Frame, PointFormat
 from foveal.pipeline.fields._absences import warn_if_absent
 from foveal.pipeline.fields._boxes import Boxes, guide_of
 from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, field_name, parse_fields
+from foveal.pipeline.fields._labels_in_frame import (
+    FoundLabel,
+    kind_of_label,
+    labels_in_document,
+    labels_in_frame,
+    without_labels,
+)
 from foveal.pipeline.fields._mask import Classes, Mask
 from foveal.pipeline.fields._members import (
     MemberError,
@@ -27,6 +34,7 @@ __all__ = [
     "Classes",
     "Field",
     "Fields",
+    "FoundLabel",
     "Frame",
     "ImageBoxes",
     "ImagePoints",
@@ -51,9 +59,13 @@ __all__ = [
     "first_misfit",
     "guide_of",
     "kind_of",
+    "kind_of_label",
+    "labels_in_document",
+    "labels_in_frame",
     "map_guide_of",
     "parse_fields",
     "parse_member",
     "warn_if_absent",
     "warp_labels",
+    "without_labels",
 ]

@@ -7,12 +7,13 @@ be taken for samples.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 
 from foveal.shards import Shards
 from foveal.shards.store import Store
 from foveal.tools.offline._finish import SHEET
+from foveal.tools.offline._unwarped import Unwarped
 from foveal.tools.offline.manifest import read_manifest
 from foveal.tools.offline.shard import Job
 from foveal.tools.offline.shard_files import ShardStats
@@ -25,13 +26,21 @@ _SPLITS = {"train": "train", "val": "validation", "valid": "validation", "dev": 
 _MACHINE = ("foveal", "decoder", "encoder", "weights")
 
 
-def write_card(job: Job, done: Mapping[str, ShardStats], store: Store, license_name: str | None) -> bool:
+def write_card(
+    job: Job,
+    done: Mapping[str, ShardStats],
+    store: Store,
+    unwarped: Sequence[Unwarped],
+    *,
+    license_name: str | None,
+) -> bool:
     """Write the card, unless there is a README that is not ours.
 
     Args:
         job: How the shards were made.
         done: The stats of all shards, by name.
         store: The folder.
+        unwarped: Labels that do not fit the zoomed images.
         license_name: Of the images, for the card's head; None leaves it out.
 
     Returns:
@@ -47,7 +56,7 @@ def write_card(job: Job, done: Mapping[str, ShardStats], store: Store, license_n
         _OURS,
         _facts(done),
         *([f"![Some of the samples, before and after]({SHEET})"] if SHEET in names else []),
-        _members(job, done, store),
+        _members(job, done, store, unwarped),
         _settings(read_manifest(store) or {}),
         _ways(),
     ]
@@ -99,7 +108,7 @@ def _facts(done: Mapping[str, ShardStats]) -> str:
     )
 
 
-def _members(job: Job, done: Mapping[str, ShardStats], store: Store) -> str:
+def _members(job: Job, done: Mapping[str, ShardStats], store: Store, unwarped: Sequence[Unwarped]) -> str:
     name = next((name for name, stats in done.items() if stats.ok), None)
     if name is None:
         return "No sample was zoomed."
@@ -107,10 +116,12 @@ def _members(job: Job, done: Mapping[str, ShardStats], store: Store) -> str:
         members = ", ".join(f"`{member}`" for member in shards[0].members)
     warped = [*job.recipe.boxes, *job.recipe.points, *job.recipe.masks]
     follow = ", ".join(f"`{field}`" for field in warped)
+    left = ", ".join(f"`{label.source}`" for label in unwarped)
     return (
         f"## Samples\n\nMembers: {members}. "
         f"{f'Labels in the frame of the zoomed image: {follow}; all others' if warped else 'Members beside the image'} "
         "are as they were. `zoom.json` is the zoom, which brings predictions back to the original (`foveal.sampler.ZoomRecord`)."
+        f"{f' Still in the frame of the originals: {left}.' if left else ''}"
     )
 
 

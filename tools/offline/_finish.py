@@ -1,5 +1,6 @@
-"""What stands beside zoomed shards when all are done: their sizes, a sheet to look at, a summary."""
+"""What stands beside zoomed shards when all are done: their sizes, a sheet to look at, a summary, labels that do not fit."""
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,13 @@ from rich.console import Console
 from foveal.shards import Shards
 from foveal.shards.store import Store
 from foveal.tools.console.table import print_table
+from foveal.tools.offline._unwarped import Unwarped, unwarped
+from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard import Job
-from foveal.tools.offline.shard_files import ShardStats
+from foveal.tools.offline.shard_files import RECORD, ShardStats
 
 SIZES, SHEET = "sizes.json", "sheet.png"
+_SHARDS, _SAMPLES = 4, 8  # that are looked at for labels
 
 
 def finish(
@@ -53,3 +57,27 @@ def print_summary(console: Console, new: Sequence[ShardStats], seconds: float, w
     }
     print_table(console, ["", "this run"], [[name, value] for name, value in facts.items()])
     console.print(f"The shards: {where}")
+
+
+def unwarped_in(job: Job, done: Mapping[str, ShardStats], store: Store) -> list[Unwarped]:
+    """Return the labels that are in the frame of the originals, by the first samples of the first shards that are done."""
+    found: dict[str, Unwarped] = {}
+    for name in [name for name, stats in done.items() if stats.ok][:_SHARDS]:
+        with Shards(store.url_of(name), storage_options=job.storage_options) as shards:
+            for sample in itertools.islice(shards, _SAMPLES):
+                height, width = json.loads(sample.members[RECORD])["source_size"]
+                for each in unwarped(sample.members, (height, width), job.recipe):
+                    found.setdefault(each.source, each)
+    return list(found.values())
+
+
+def print_unwarped(console: Console, labels: Sequence[Unwarped], recipe: Recipe) -> None:
+    """Say which labels do not fit the zoomed images, and what to do."""
+    if not labels:
+        return
+    console.print("These labels were copied unwarped, in the frame of the originals:")
+    width = max(len(each.source) for each in labels)
+    for each in labels:
+        console.print(f"  {each.source:{width}}  {each.option if recipe.patches is None else ''}".rstrip())
+    warp = "with these options, or " if recipe.patches is None else ""
+    console.print(f"Zoom again with --overwrite, {warp}with --drop-labels to leave them out.")

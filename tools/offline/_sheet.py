@@ -18,9 +18,9 @@ from foveal.sampler import UniformSampler, ZoomRecord
 from foveal.sampler.zooms import map_from_json
 from foveal.shards import Sample, Shards
 from foveal.shards.store import Store
-from foveal.tools.offline._zoomed_sample import RECORD, zoomed_names
+from foveal.tools.offline._zoomed_sample import zoomed_names
 from foveal.tools.offline.shard import Job
-from foveal.tools.offline.shard_files import OK, parse_table, table_name
+from foveal.tools.offline.shard_files import OK, RECORD, parse_table, table_name
 from foveal.tools.pictures.originals import read_boxes, read_originals, spread_evenly
 from foveal.tools.pictures.patch_row import PATCH_TITLES, patch_row
 from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture, draw_sheet, magnification

@@ -15,13 +15,13 @@ from foveal.sampler.zooms import map_to_json
 from foveal.tools.console.choices import ImageFormat
 from foveal.tools.offline._encode_image import encode_image
 from foveal.tools.offline._image_hash import image_hash
+from foveal.tools.offline._unwarped import unwarped, without
 from foveal.tools.offline._zoomed_labels import kept_of, rewrite_labels
 from foveal.tools.offline.recipe import Recipe
-from foveal.tools.offline.shard_files import OK, SampleRow
+from foveal.tools.offline.shard_files import OK, RECORD, SampleRow
 from foveal.tools.pictures.magnification import local_zoom
 from foveal.tools.pictures.patch_frames import patch_frames
 
-RECORD = "zoom.json"
 OWN_FIELDS = ("__index__", "__key__", "__url__", "__members__", "__size__", "__grid__", "__saliency__")
 
 
@@ -90,8 +90,10 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
         bytes=sum(map(len, images)),
     )
     height, width = sample.image.shape[-2:]
-    changed = rewrite_labels(sample.members, sample.labels, (height, width))
-    return {"__key__": sample.key, **others, **changed, **new}, row
+    others |= rewrite_labels(sample.members, sample.labels, (height, width))
+    if recipe.drop_labels:
+        others = without(others, unwarped(others, sample.size, recipe))
+    return {"__key__": sample.key, **others, **new}, row
 
 
 def zoomed_names(source: str, recipe: Recipe) -> list[str]:

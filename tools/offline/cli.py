@@ -100,6 +100,13 @@ def zoom(
             help="Masks to warp with the image, e.g. mask.png or mask.npy; no pixel is mixed; may be repeated."
         ),
     ] = None,
+    drop_labels: Annotated[
+        bool,
+        typer.Option(
+            "--drop-labels",
+            help="Leave out boxes, points and masks that no option names, instead of copying them in the frame of the originals.",
+        ),
+    ] = False,
     device: Annotated[
         str | None,
         typer.Option(
@@ -209,6 +216,7 @@ def zoom(
         point_format=point_format,
         point_frame=point_frame,
         masks=tuple(mask or ()),
+        drop_labels=drop_labels,
         decode=decode,
         rule=parse_pixels(window, bands, color),
         max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,

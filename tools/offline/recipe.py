@@ -62,6 +62,7 @@ class Recipe:
         point_format: What a point is, in and out; None if the number of numbers tells.
         point_frame: What these numbers count, in and out.
         masks: Which members are masks that follow the zoom, each a ``png`` or ``npy``. Colours stay what they are.
+        drop_labels: Whether labels that are not warped are left out.
         max_pixels: The most that an image may have.
         decode: As :class:`foveal.pipeline.ZoomLoader` takes it.
         rule: How samples become grey levels.
@@ -90,6 +91,7 @@ class Recipe:
     point_format: PointFormat | None = None
     point_frame: Frame = "pixel"
     masks: tuple[str, ...] = ()
+    drop_labels: bool = False
     max_pixels: int = MAX_PIXELS
     decode: DecodeMode = "auto"
     rule: PixelRule = PLAIN
@@ -171,7 +173,7 @@ class Recipe:
         rule = given.pop("rule")
         given |= {name: rule[name] for name in ("window", "bands", "color") if rule[name] is not None}
         given["box_format"] = self.box_format or "xyxy"  # as runs had it when there were no others
-        for name in ("box_frame", "box_labels", "saliency_member"):
+        for name in ("box_frame", "box_labels", "drop_labels", "saliency_member"):
             if not given[name]:
                 del given[name]
         for name, usual in (("point_format", None), ("point_frame", "pixel")):

@@ -18,6 +18,7 @@ from foveal.shards.naming import PACKED, is_remote, local_path
 from foveal.shards.store import Store
 
 OK: Final = "ok"
+RECORD: Final = "zoom.json"  # the member that says how its sample was zoomed
 Status = FaultKind | Literal["ok", "duplicate_key"]
 _STATS_VERSION = 1
 

@@ -19,7 +19,7 @@ from foveal.tools.console.choose_zoom import choose_patches, choose_zoom
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.quiet_codecs import quiet_codecs
 from foveal.tools.offline._card import CARD, write_card
-from foveal.tools.offline._finish import SHEET, SIZES, finish, print_summary
+from foveal.tools.offline._finish import SHEET, SIZES, finish, print_summary, print_unwarped, unwarped_in
 from foveal.tools.offline.manifest import MANIFEST, claim
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard import Job, zoom_here
@@ -108,14 +108,16 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
         console.print(f"{len(done):,} of {len(mine):,} shards are done already.")
     new, seconds = _zoom_left(console, job, mine, done, store, options=options)
     all_done = find_done(store, originals, job.fingerprint)
+    left = unwarped_in(job, all_done, store)
     if len(all_done) < len(originals):
         console.print(f"{len(originals) - len(all_done):,} shards are left to the other ranks.")
     else:
         if new or SHEET not in store.names():
             finish(console, job, shards, all_done, store)
-        if not write_card(job, all_done, store, options.license_name):
+        if not write_card(job, all_done, store, left, license_name=options.license_name):
             console.print(f"{CARD} is left as it is: foveal zoom did not write it.")
     print_summary(console, new, seconds, store.url)
+    print_unwarped(console, left, recipe)
     if damaged:
         url, error = next(iter(damaged.items()))
         reason = f"{error.reason}; it is one of {len(damaged)} damaged shard(s), of which nothing was zoomed"

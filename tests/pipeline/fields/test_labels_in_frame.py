@@ -1,5 +1,6 @@
 """Labels that ZoomCollate would leave in the frame of the original: it says so."""
 
+import json
 import sys
 import types
 import warnings
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 
 from foveal.pipeline import ZoomCollate
-from foveal.pipeline._labels_in_frame import labels_in_frame
+from foveal.pipeline.fields import labels_in_document, labels_in_frame, without_labels
 from foveal.sampler import UniformSampler
 
 PIXELS = torch.zeros(40, 60, 3, dtype=torch.uint8)
@@ -28,6 +29,8 @@ BOXES = torch.zeros(2, 4)
         ({"image": PIXELS, "json": {"a": {"Keypoints": [[1, 2]]}}}, ["json.a.Keypoints"]),
         ({"image": PIXELS, "seg.png": b"...", "cls": b"1"}, ["seg.png"]),
         ({"image": PIXELS, "mask": None, "points": 3, "json": {"boxes": "none"}}, []),
+        ({"image": PIXELS, "targets": [{"bbox": [1, 2, 3, 4], "id": 3}] * 2}, ["targets[].bbox"]),
+        ({"image": PIXELS, "targets": [], "persons": ({"a": {"kps": [1]}},)}, ["persons[].a.kps"]),
         ({"image": PIXELS, "map": torch.zeros(40, 60)}, ["map"]),
         ({"image": PIXELS, "map": np.zeros((1, 40, 60))}, ["map"]),
         ({"image": PIXELS, "map": Image.new("L", (60, 40))}, ["map"]),
@@ -99,3 +102,41 @@ def test_with_the_grid_nothing_is_said():
         warnings.simplefilter("error")
         ZoomCollate(UniformSampler(8), with_grid=True)([{"image": PIXELS, "boxes": BOXES}])
         ZoomCollate(UniformSampler(8))([(PIXELS, 1)])
+
+
+DOCUMENT = {
+    "boxes": [[1, 2, 3, 4]],
+    "labels": [3],
+    "image": {"height": 3, "boxes": []},
+    "annotations": [
+        {"id": 1, "segmentation": None},
+        {"bbox": [1, 2, 3, 4], "segmentation": {"counts": "a", "size": [3, 4]}},
+    ],
+    "mask": "a.png",
+}
+
+
+def test_labels_in_a_document():
+    """By path and kind, from the first item that has one; texts, numbers and empty lists are none."""
+    found = labels_in_document(DOCUMENT)
+
+    assert [(each.path, each.kind) for each in found] == [
+        ("boxes", "boxes"),
+        ("annotations[].bbox", "boxes"),
+        ("annotations[].segmentation", "mask"),
+    ]
+    assert labels_in_document([{"points": [[1, 2]]}])[0].path == "[].points"
+    assert labels_in_document(3) == labels_in_document(json.loads("[" * 500 + "]" * 500)) == []
+
+
+def test_a_document_without_its_labels():
+    """Everything else stays."""
+    paths = frozenset(each.path for each in labels_in_document(DOCUMENT))
+
+    assert without_labels(DOCUMENT, paths) == {
+        "labels": [3],
+        "image": {"height": 3, "boxes": []},
+        "annotations": [{"id": 1}, {}],
+        "mask": "a.png",
+    }
+    assert labels_in_document(without_labels(DOCUMENT, paths)) == []

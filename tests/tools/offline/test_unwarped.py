@@ -1,0 +1,119 @@
+"""Labels that foveal zoom was not told to warp: it says so, or leaves them out."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foveal.tools.offline._unwarped import Unwarped, unwarped, without
+from foveal.tools.offline.recipe import Recipe
+from tests.pipeline.fields import label_files as files
+from tests.pipeline.fields.label_files import HEIGHT, WIDTH, js
+from tests.pipeline.making import encode, npy, picture
+from tests.tools.offline.zooming import RECIPE, samples_of, write_originals, zoom
+
+SIZE = HEIGHT, WIDTH
+IDS = np.zeros(SIZE, np.uint8)
+COCO = {
+    "image": {"height": HEIGHT, "width": WIDTH},
+    "annotations": [{"bbox": [1, 2, 3, 4], "segmentation": [[1, 2, 3, 4, 5, 6]], "keypoints": [1, 2, 2]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"json": js({"boxes": [[1, 2, 3, 4]], "labels": [1]})}, ["--boxes json:boxes"]),
+        (
+            {"coco.json": js(COCO)},
+            [
+                "--boxes 'coco.json:annotations[].bbox' --box-format xywh",
+                "--points 'coco.json:annotations[].segmentation' --point-format xy",
+                "--points 'coco.json:annotations[].keypoints'",
+            ],
+        ),
+        ({"json": js({"annotations": [{"segmentation": {"counts": "a"}}]})}, ["cannot be warped as it is"]),
+        ({"json": files.labelme()}, ["--points 'json:shapes[].points'"]),
+        ({"json": js({"boxes": [], "mask": "a.png", "points": 3})}, []),
+        ({"json": b"{"}, []),
+        ({"xml": files.voc()}, ["--boxes xml"]),
+        ({"xml": b"<a/>"}, []),
+        ({"txt": files.yolo()}, ["--boxes txt"]),
+        ({"yolo.txt": b"0 .1 .1 .2 .1 .2 .2\n"}, ["--boxes yolo.txt --box-format xyxy"]),
+        ({"txt": b"a picture of 5 dogs"}, []),
+        ({"txt": b"1 2 3 4 5"}, []),
+        ({"txt": b""}, []),
+        ({"txt": b"\xff\xfe"}, []),
+        ({"crack.png": encode(IDS, "PNG")}, ["--mask crack.png"]),
+        ({"crack.png": encode(IDS[::2, ::2], "PNG")}, ["--mask crack.png"]),
+        ({"crack.png": encode(np.dstack([IDS] * 3), "PNG")}, ["--mask crack.png"]),
+        ({"m.jpg": encode(IDS)}, ["cannot be warped as it is: make it a png"]),
+        ({"seg.png": encode(Image.new("RGB", (9, 9)), "PNG")}, ["--mask seg.png"]),
+        ({"right.png": encode(picture(0, *SIZE), "PNG"), "icon.png": encode(IDS[:9], "PNG"), "bad.png": b""}, []),
+        ({"npy": npy(IDS), "x.npy": npy(np.zeros(SIZE)), "boxes.npy": npy(np.zeros((2, 4)))}, ["--mask npy", "--boxes boxes.npy"]),
+        ({"mask.npy": b"", "cls": b"3", "bin": b"1"}, ["--mask mask.npy"]),
+        ({"zoom.json": js({"boxes": [1]})}, []),
+    ],
+)  # fmt: skip
+def test_what_is_found(members, expected):
+    """By its name, or by what it holds, each with the option that warps it."""
+    found = unwarped(members, SIZE, Recipe())
+
+    assert [each.option for each in found] == expected
+
+
+def test_what_is_warped_is_not_found():
+    """Alternatives count for each member that they name."""
+    members = {"json": js(COCO | {"boxes": [[1, 2, 3, 4]]}), "a.png": encode(IDS, "PNG")}
+    recipe = Recipe(
+        boxes=("jsn;json:boxes", "json:annotations[].bbox"),
+        points=("json:annotations[].keypoints",),
+        masks=("a.png",),
+    )
+
+    assert [each.source for each in unwarped(members, SIZE, recipe)] == ["json:annotations[].segmentation"]
+
+
+def test_without_them():
+    """Entries of JSON leave, and members that are labels."""
+    members = {"json": js({"boxes": [[1, 2, 3, 4]], "labels": [1]}), "xml": files.voc(), "cls": b"3"}
+    left = without(members, unwarped(members, SIZE, Recipe()))
+
+    assert left == {"json": b'{"labels": [1]}', "cls": b"3"}
+    assert without(members, [Unwarped("cls", "")]).keys() == {"json", "xml"}
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_they_are_named_at_the_end(tmp_path, capsys):
+    """With the options that warp them; again in the next run, and in the card."""
+    urls = write_originals(tmp_path / "in", shards=1, samples=2)
+    recipe = replace(RECIPE, boxes=("json:boxes",))
+    zoom(urls, tmp_path / "out", recipe)
+    said = capsys.readouterr().out
+    expected = (
+        "These labels were copied unwarped, in the frame of the originals:\n"
+        "  json:face.points  --points json:face.points\n"
+        "  mask.png          --mask mask.png\n"
+        "Zoom again with --overwrite, with these options, or with --drop-labels to leave them out.\n"
+    )
+
+    assert said.endswith(expected)
+    zoom(urls, tmp_path / "out", recipe)
+    assert capsys.readouterr().out.endswith(expected)
+    card = (tmp_path / "out/README.md").read_text()
+    assert "Still in the frame of the originals: `json:face.points`, `mask.png`." in card
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_they_are_dropped(tmp_path, capsys):
+    """All but those that are warped; everything else is copied."""
+    urls = write_originals(tmp_path / "in", shards=1, samples=2)
+    zoom(urls, tmp_path / "out", replace(RECIPE, boxes=("json:boxes",), drop_labels=True))
+
+    assert "unwarped" not in capsys.readouterr().out
+    for _, members in samples_of(tmp_path / "out"):
+        assert members.keys() == {"bin", "cls", "json", "png", "zoom.json"}
+        assert json.loads(members["json"]).keys() == {"boxes", "boxes_kept", "names", "face"}
+        assert json.loads(members["json"])["face"] == {}

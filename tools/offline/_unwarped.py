@@ -1,0 +1,135 @@
+"""Labels that ``foveal zoom`` was not told to warp: found in samples, named with the option that warps them, or left out."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from foveal.pipeline import DecodeError
+from foveal.pipeline.decode import label_image
+from foveal.pipeline.fields import (
+    MemberError,
+    alternatives,
+    kind_of,
+    kind_of_label,
+    labels_in_document,
+    parse_member,
+    without_labels,
+)
+from foveal.shards.naming import JSON
+from foveal.tools.offline.recipe import Recipe
+from foveal.tools.offline.shard_files import RECORD
+
+_PICTURES = frozenset(("bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"))
+_FORMATS = {"segmentation": " --point-format xy", "bbox": " --box-format xywh"}
+_NO_OPTION = "cannot be warped as it is"
+
+
+class Unwarped(NamedTuple):
+    """A label in the frame of the original."""
+
+    source: str
+    """Where: ``json:boxes``, ``mask.png``."""
+
+    option: str
+    """What of the command line warps it, or that nothing does."""
+
+
+def unwarped(members: Mapping[str, bytes], size: tuple[int, int], recipe: Recipe) -> list[Unwarped]:
+    """Return the labels of a sample that a recipe does not warp, told by their names and by what they hold.
+
+    Args:
+        members: Of the sample, without its original image.
+        size: (height, width) of that in pixels.
+        recipe: What is done.
+    """
+    found = [each for name in members for each in _in_member(name, members, size)]
+    warped = {place for source in (*recipe.boxes, *recipe.points, *recipe.masks) for place in _places(source)}
+    return [each for each in found if each.source not in warped]
+
+
+def without(members: Mapping[str, bytes], labels: Sequence[Unwarped]) -> dict[str, bytes]:
+    """Return members without some labels: JSON without these entries, other members that are labels not at all."""
+    left = dict(members)
+    paths: dict[str, set[str]] = {}
+    for label in labels:
+        member, colon, path = label.source.partition(":")
+        if colon:
+            paths.setdefault(member, set()).add(path)
+        else:
+            del left[member]
+    for member, those in paths.items():
+        document = without_labels(parse_member(member, members), frozenset(those))
+        left[member] = json.dumps(document).encode()
+    return left
+
+
+def _places(source: str) -> list[str]:
+    """Return the places that a source with alternatives names."""
+    names, colon, path = source.partition(":")
+    return [f"{name}{colon}{path}" for name in alternatives(names)]
+
+
+def _in_member(name: str, members: Mapping[str, bytes], size: tuple[int, int]) -> Iterator[Unwarped]:
+    kind, content = kind_of(name), members[name]
+    if name == RECORD:
+        return
+    if kind in JSON:
+        yield from _in_json(name, members)
+    elif kind == "txt":
+        words = _words_of_yolo(content)
+        if words:
+            yield Unwarped(name, f"--boxes {name}{'' if words <= 6 else ' --box-format xyxy'}")
+    elif kind == "xml" and b"<bndbox>" in content:
+        yield Unwarped(name, f"--boxes {name}")
+    elif kind == "npy":
+        yield from _array(name, members, size)
+    elif kind in _PICTURES and (kind_of_label(name) or _covers(content, size)):
+        yield Unwarped(name, f"--mask {name}" if kind == "png" else f"{_NO_OPTION}: make it a png")
+
+
+def _in_json(name: str, members: Mapping[str, bytes]) -> Iterator[Unwarped]:
+    try:
+        found = labels_in_document(parse_member(name, members))
+    except MemberError:
+        return
+    for path, kind, _ in found:
+        source = f"{name}:{path}"
+        quoted = f"'{source}'" if "[" in path else source
+        last = path.rpartition(".")[2].rstrip("[]")
+        form = _FORMATS.get(last, "") if "[]." in path else ""
+        yield Unwarped(source, _NO_OPTION if kind == "mask" else f"--{kind} {quoted}{form}")
+
+
+def _array(name: str, members: Mapping[str, bytes], size: tuple[int, int]) -> Iterator[Unwarped]:
+    kind = kind_of_label(name)
+    with suppress(MemberError):
+        array = parse_member(name, members)
+        if kind is None and array.dtype.kind in "biu" and array.shape == size:
+            kind = "mask"
+    if kind is not None:
+        yield Unwarped(name, f"--{kind} {name}")
+
+
+def _words_of_yolo(content: bytes) -> int:
+    """Return how many words the longest line has, if all lines are those of YOLO's label files; 0 if they are not."""
+    try:
+        lines = [words for line in content.decode("utf-8-sig").splitlines() if (words := line.split())]
+        fits = all(_is_line_of_yolo(words) for words in lines)
+    except ValueError:
+        return 0
+    return max(map(len, lines), default=0) if fits else 0
+
+
+def _is_line_of_yolo(words: Sequence[str]) -> bool:
+    return len(words) >= 5 and words[0].isdecimal() and all(0 <= float(word) <= 1 for word in words[1:])
+
+
+def _covers(content: bytes, size: tuple[int, int]) -> bool:
+    """Return whether a picture has one value for each pixel of the image, be it at another resolution."""
+    try:
+        image = label_image(content)
+    except DecodeError:
+        return False
+    rows, cols = image.values.shape[:2]
+    return image.is_grey and abs(rows * size[1] - cols * size[0]) < max(size)
