@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -40,3 +41,17 @@ def huge(width: int, height: int) -> bytes:
     file = bytearray(encode(picture(0, 8, 8), "PNG"))
     file[16:24] = struct.pack(">II", width, height)
     return bytes(file)
+
+
+def png(depth: int, colours: int, rows: list[bytes], width: int) -> bytes:
+    """A PNG written by hand: Pillow would not write all depths."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", width, len(rows), depth, colours, 0, 0, 0)
+    palette = chunk(b"PLTE", bytes(range(48))) if colours == 3 else b""
+    pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette + pixels + chunk(b"IEND", b"")

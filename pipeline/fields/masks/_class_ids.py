@@ -131,6 +131,10 @@ class Listed:
             return _whole(name, image.grey)
         values = image.values
         if image.palette is not None:
+            if values.max() >= len(image.palette):
+                raise MemberError(
+                    f"{name} has indices without a colour in its palette: one is {values.max()}"
+                )
             return _code(image.palette)[values]
         return _code(values) if values.ndim == 3 else _whole(name, values).astype(np.int64) * 0x010101
 

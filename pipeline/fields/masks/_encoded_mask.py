@@ -28,7 +28,7 @@ def _image(values: Any, palette: Any) -> Image.Image:
     least, most = int(values.min(initial=0)), int(values.max(initial=0))
     if least < 0 or most > 65535:
         raise ValueError(f"class ids must be at most 65535 in a PNG, got {most if least >= 0 else least}.")
-    if palette is None or most > 255:
+    if palette is None or most >= len(palette):
         return Image.fromarray(values.astype(np.uint8 if most < 256 else np.uint16))
     image = Image.frombytes("P", values.shape[::-1], values.astype(np.uint8).tobytes())
     image.putpalette(palette.tobytes())

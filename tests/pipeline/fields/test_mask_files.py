@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from foveal.pipeline import Mask, ZoomLoader
 from foveal.pipeline.fields import MemberError
 from foveal.sampler import UniformSampler
-from tests.pipeline.making import encode, npy, picture
+from tests.pipeline.making import encode, npy, picture, png
 
 WIDTH, HEIGHT = 50, 40
 SIZE = HEIGHT, WIDTH
@@ -26,6 +26,7 @@ COLOURS = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (224, 224, 192)]
 IDS = np.zeros(SIZE, np.uint8)
 IDS[5:20, 10:30], IDS[15:35, 25:45], IDS[30:, :8] = 1, 2, 3
 RECTANGLE = [[10, 5], [30, 5], [30, 20], [10, 20]]
+FIELD = Mask("json:a[].s")
 FLAT = [10, 5, 30, 5, 30, 20, 10, 20]
 
 
@@ -158,6 +159,7 @@ LOSSY = (
         (Mask("png", palette=(0, 1)), encode(coloured(), "PNG"), "png has colours, and palette has single values: one is (128, 0, 0)"),
         (Mask("png", palette=COLOURS[:2]), encode(coloured(), "PNG"), "png has pixels that are not in the palette: one is (0, 128, 0)"),
         (Mask("png", palette=(0, 255)), encode(IDS, "PNG"), "png has pixels that are not in the palette: one is 1"),
+        (Mask("png", palette=COLOURS), png(8, 3, [b"\x01\x1e"], 2), "png has indices without a colour in its palette: one is 30"),
         (Mask("png"), encode(np.dstack([IDS] * 4), "PNG"), "png holds no class ids: its pixels are RGBA, and some are transparent"),
         (Mask("tif"), encode(IDS.astype(np.float32) / 2, "TIFF"), "tif holds no class ids, which are whole numbers: one is 0.5"),
         (Mask("npy"), npy(np.full(SIZE, np.nan)), "npy holds no class ids, which are whole numbers: one is nan"),
@@ -203,6 +205,34 @@ def test_run_lengths_are_read(mask, encoded):
     content = js({"segmentation": encoded(mask)})
 
     assert np.array_equal(seen(Mask("json:segmentation"), content, size=mask.shape), mask)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.one_of(st.text(st.characters(min_codepoint=40, max_codepoint=120)), st.lists(st.integers(-2, 99))),
+    st.lists(st.integers(-1, 12), max_size=3),
+)
+def test_run_lengths_of_whatever_kind(counts, size):
+    """A mask of the size that they say, or a bad sample."""
+    try:
+        label = FIELD.read({"json": js({"a": [{"s": {"counts": counts, "size": size}}]})}, max_pixels=100)
+    except MemberError:
+        return
+    assert label.painted((1, 1)).shape == tuple(size)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.floats() | st.integers(-(10**30), 10**30) | st.just(None), max_size=9))
+def test_polygons_of_whatever_numbers(numbers):
+    """A mask, or a bad sample: what fills polygons is given no others than such as lie about the image."""
+    pytest.importorskip("pycocotools", reason="pycocotools is not installed")
+    content = json.dumps({"a": [{"s": [numbers]}]}).encode()
+    try:
+        label = FIELD.read({"json": content}, max_pixels=None)
+    except MemberError:
+        return
+    if FIELD.misfit(label, SIZE) is None:
+        assert label.painted(SIZE).shape == SIZE
 
 
 def test_polygons_cover_what_coco_says():
@@ -301,9 +331,6 @@ def test_lines_of_yolo():
 
 def polygon(*numbers):
     return js({"a": [{"s": [list(numbers)], "c": 1, "n": "x", "zero": 0}]})
-
-
-FIELD = Mask("json:a[].s")
 
 
 @pytest.mark.parametrize(

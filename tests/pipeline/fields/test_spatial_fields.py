@@ -3,8 +3,6 @@
 import json
 import pickle
 import re
-import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -16,7 +14,7 @@ from PIL import Image
 
 from foveal.pipeline import BadSample, Boxes, Mask, Points
 from foveal.pipeline.fields import MemberError, first_misfit
-from tests.pipeline.making import encode, npy
+from tests.pipeline.making import encode, npy, png
 
 BOX = [[1, 2, 3.5, 8]]
 NO_BOXES = (
@@ -231,20 +229,6 @@ def test_a_mask_that_is_cut():
     file = encode(np.random.default_rng(0).integers(0, 9, (30, 30), dtype=np.uint8), "PNG")
     with pytest.raises(MemberError, match=r"^m\.png is broken: Pillow says '.*'$"):
         read(Mask("m.png"), m_png=file[:-200])
-
-
-def png(depth: int, colours: int, rows: list[bytes], width: int) -> bytes:
-    """A PNG written by hand: Pillow would not write all depths."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
-
-    header = struct.pack(">IIBBBBB", width, len(rows), depth, colours, 0, 0, 0)
-    palette = chunk(b"PLTE", bytes(range(48))) if colours == 3 else b""
-    pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette + pixels + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("colours", [0, 3])

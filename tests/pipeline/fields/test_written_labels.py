@@ -30,3 +30,12 @@ def test_ids_that_no_png_holds():
         Mask("m.png").write(
             {"m.png": encode(np.zeros((1, 1), np.uint8), "PNG")}, torch.tensor([[65536]]), (1, 1)
         )
+
+
+def test_ids_without_a_colour():
+    """Are not cut to those that the palette has: the file is a grey one then."""
+    old = Image.new("P", (2, 1))
+    old.putpalette([0, 0, 0, 255, 0, 0])
+    written = Mask("m.png").write({"m.png": encode(old, "PNG")}, torch.tensor([[1, 200]]), (1, 2))
+
+    assert Mask("m.png").read(written, max_pixels=None).tolist() == [[1, 200]]
