@@ -60,7 +60,8 @@ def _values(image: Image.Image, file: bytes) -> Any:
     match image.mode:
         case "1" | "L" | "P":
             # Pillow spreads the values of a grey PNG of 2 or 4 bits over [0, 255].
-            return values.astype(np.uint8) // {(2, 0): 85, (4, 0): 17}.get((depth, colours), 1)
+            step = {(2, 0): 85, (4, 0): 17}.get((depth, colours), 1)
+            return values.astype(np.uint8) // step if step > 1 else values.astype(np.uint8, copy=False)
         case "I" | "I;16" | "I;16B" | "I;16L":
             return values.astype(np.int32)
         case "F" | "RGB":

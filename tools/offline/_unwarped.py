@@ -22,6 +22,7 @@ from foveal.tools.offline.shard_files import RECORD
 
 _PICTURES = frozenset(("bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"))
 _FORMATS = {"segmentation": " --point-format xy", "bbox": " --box-format xywh"}
+_POLYGONS = " --box-format xyxy (boxes take the place of polygons)"
 _NO_OPTION = "cannot be warped as it is"
 
 
@@ -79,7 +80,7 @@ def _in_member(name: str, members: Mapping[str, bytes], size: tuple[int, int]) -
     elif kind == "txt":
         words = _words_of_yolo(content)
         if words:
-            yield Unwarped(name, f"--boxes {name}{'' if words <= 6 else ' --box-format xyxy'}")
+            yield Unwarped(name, f"--boxes {name}{'' if words <= 6 else _POLYGONS}")
     elif kind == "xml" and b"<bndbox>" in content:
         yield Unwarped(name, f"--boxes {name}")
     elif kind == "npy":

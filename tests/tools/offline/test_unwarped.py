@@ -41,7 +41,7 @@ COCO = {
         ({"xml": files.voc()}, ["--boxes xml"]),
         ({"xml": b"<a/>"}, []),
         ({"txt": files.yolo()}, ["--boxes txt"]),
-        ({"yolo.txt": b"0 .1 .1 .2 .1 .2 .2\n"}, ["--boxes yolo.txt --box-format xyxy"]),
+        ({"yolo.txt": b"0 .1 .1 .2 .1 .2 .2\n"}, ["--boxes yolo.txt --box-format xyxy (boxes take the place of polygons)"]),
         ({"txt": b"a picture of 5 dogs"}, []),
         ({"txt": b"1 2 3 4 5"}, []),
         ({"txt": b""}, []),
