@@ -101,8 +101,10 @@ def _opponent_colours(rgb: Float[Tensor, "batch 3 side side"]) -> Float[Tensor, 
 def _spectral_residual(
     image: Float[Tensor, "batch channel side side"],
 ) -> Float[Tensor, "batch channel side side"]:
-    """Work on cosine coefficients: those of an image that is mirrored at its right and lower edges are all that its spectrum
-    has, but for a phase that is the same for every image.
+    """Return the residual, from cosine coefficients instead of the Fourier spectrum.
+
+    Cosine coefficients of an image that is mirrored at its right and lower edges are all that its spectrum has, but for a phase
+    that is the same for every image.
     """
     # CUDA may be set to multiply float32 in TF32, whose ten bits lose the high frequencies. float64 is never cut.
     exact = image.double() if image.is_cuda else image
