@@ -1,5 +1,6 @@
 """A few images out of many, or the same few again and again, so that a benchmark is neither long nor short."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from foveal.shards import Shards, ShardWriter, write_index
@@ -21,9 +22,17 @@ def deal_samples(shards: Shards, folder: Path, images: int, *, parts: int = 1) -
     Returns:
         The paths of the tars.
     """
+    return deal_files(pick_files(shards, images), folder, images, parts=parts)
+
+
+def pick_files(shards: Shards, images: int) -> list[bytes]:
+    """Return so many image files, or all if there are fewer, that lie evenly over all shards."""
+    return [encoded_image(shards[pick]) for pick in spread_evenly(images, len(shards))]
+
+
+def deal_files(files: Sequence[bytes], folder: Path, images: int, *, parts: int = 1) -> list[str]:
+    """Write so many images as :func:`deal_samples` does: these files, and again the first ones."""
     folder.mkdir(parents=True, exist_ok=True)
-    picks = spread_evenly(images, len(shards))
-    files = [encoded_image(shards[pick]) for pick in picks]
     paths = [folder / f"part-{number:03d}.tar" for number in range(min(parts, images))]
     for number, path in enumerate(paths):
         with ShardWriter(path) as writer:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from foveal.pipeline import DecodeError, decode
 from foveal.shards import Shards
 from foveal.tools.pictures.originals import read_originals
 
@@ -19,15 +20,22 @@ Images = Float[Tensor, "count 3 size size"]
 
 def resized_originals(shards: Shards, size: int) -> Images:
     """Return every image, decoded in full and resized by torch: bilinear, anti-aliased; in [0, 1]."""
-    return torch.cat([_resized(shards, ordinal, size) for ordinal in range(len(shards))])
+    originals = (read_originals(shards, [ordinal])[0] for ordinal in range(len(shards)))
+    return torch.stack([_resized(original, size) for original in originals])
 
 
-def _resized(shards: Shards, ordinal: int, size: int) -> Float[Tensor, "1 3 size size"]:
-    [original] = read_originals(shards, [ordinal])
-    small: Tensor = interpolate(
-        original.permute(2, 0, 1)[None], (size, size), mode="bilinear", antialias=True
-    )
-    return small.float() / 255
+def resized_file(file: bytes, size: int) -> Float[Tensor, "3 size size"] | None:
+    """Return the same of one file, None if Foveal cannot decode it."""
+    try:
+        return _resized(decode([file])[0], size)
+    except DecodeError:
+        return None
+
+
+def _resized(original: UInt8[Tensor, "height width 3"], size: int) -> Float[Tensor, "3 size size"]:
+    dense = original.permute(2, 0, 1)[None]
+    small: Tensor = interpolate(dense, (size, size), mode="bilinear", antialias=True)
+    return small[0].float() / 255
 
 
 def check_resized(batches: Iterable[Tensor], expected: Images) -> float:

@@ -17,9 +17,22 @@ from nvidia.dali.plugin.pytorch import DALIGenericIterator
 from torch import Tensor
 
 from foveal.shards import Shards
+from foveal.tools.bench.peers._peer import Peer
 from foveal.tools.pictures.originals import encoded_image
 
 Files = list[NDArray[np.uint8]]
+
+
+def dali_peer(*, size: int, batch_size: int, workers: int) -> Peer:
+    """Return the loader."""
+
+    def read(file: bytes) -> Float[Tensor, "3 height width"]:
+        files = iter([[np.frombuffer(file, np.uint8)]])
+        pipeline = _pipeline(files, size, batch_size=1, num_threads=1, device_id=None)
+        image: Tensor = next(_batches(pipeline))[0]
+        return image
+
+    return Peer(read, lambda urls: DaliPeer(urls, size=size, batch_size=batch_size, workers=workers))
 
 
 class DaliPeer:
@@ -44,16 +57,20 @@ class DaliPeer:
             num_threads=self._workers,
             device_id=None,
         )
-        batches: Any = DALIGenericIterator(
-            pipeline, ["image"], size=-1, last_batch_policy=LastBatchPolicy.PARTIAL
-        )
-        for [batch] in batches:
-            yield batch["image"]
+        yield from _batches(pipeline)
 
     def _files(self) -> Iterator[Files]:
         for first in range(0, len(self._shards), self._batch_size):
             batch = range(first, min(first + self._batch_size, len(self._shards)))
             yield [np.frombuffer(encoded_image(self._shards[ordinal]), np.uint8) for ordinal in batch]
+
+
+def _batches(pipeline: Any) -> Iterator[Float[Tensor, "batch 3 height width"]]:
+    batches: Any = DALIGenericIterator(
+        pipeline, ["image"], size=-1, last_batch_policy=LastBatchPolicy.PARTIAL
+    )
+    for [batch] in batches:
+        yield batch["image"]
 
 
 @pipeline_def

@@ -9,16 +9,14 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from foveal.tools.bench.peers._webdataset import WebDatasetPeer
+from foveal.tools.bench.peers._peer import Peer
+from foveal.tools.bench.peers._webdataset import webdataset_peer
 
 
-def pillow_peer(
-    urls: list[str], *, size: int, batch_size: int, workers: int, draft: bool = False
-) -> WebDatasetPeer:
-    """Return the loader; see :class:`WebDatasetPeer`."""
-    return WebDatasetPeer(
-        urls, partial(resized, size=size, draft=draft), batch_size=batch_size, workers=workers
-    )
+def pillow_peer(*, size: int, batch_size: int, workers: int, draft: bool = False) -> Peer:
+    """Return the loader."""
+    decode = partial(resized, size=size, draft=draft)
+    return webdataset_peer(decode, batch_size=batch_size, workers=workers)
 
 
 def resized(file: bytes, *, size: int, draft: bool) -> UInt8[Tensor, "3 size size"]:

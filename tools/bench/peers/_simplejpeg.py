@@ -8,16 +8,14 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from foveal.tools.bench.peers._webdataset import WebDatasetPeer
+from foveal.tools.bench.peers._peer import Peer
+from foveal.tools.bench.peers._webdataset import webdataset_peer
 
 
-def simplejpeg_peer(
-    urls: list[str], *, size: int, batch_size: int, workers: int, scaled: bool = False
-) -> WebDatasetPeer:
-    """Return the loader; see :class:`WebDatasetPeer`. Scaled, it decodes at the least size that is not too small."""
-    return WebDatasetPeer(
-        urls, partial(resized, size=size, scaled=scaled), batch_size=batch_size, workers=workers
-    )
+def simplejpeg_peer(*, size: int, batch_size: int, workers: int, scaled: bool = False) -> Peer:
+    """Return the loader. Scaled, it decodes at the least size that is not too small."""
+    decode = partial(resized, size=size, scaled=scaled)
+    return webdataset_peer(decode, batch_size=batch_size, workers=workers)
 
 
 def resized(file: bytes, *, size: int, scaled: bool) -> UInt8[Tensor, "3 size size"]:

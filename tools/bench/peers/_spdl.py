@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,15 @@ from jaxtyping import Float
 from spdl.pipeline import PipelineBuilder
 from torch import Tensor
 
+from foveal.tools.bench.peers._peer import Peer
+
 logging.getLogger("spdl").setLevel(logging.CRITICAL)  # why it does not run here is said in its row
+
+
+def spdl_peer(*, size: int, batch_size: int, workers: int) -> Peer:
+    """Return the loader."""
+    loader = partial(SpdlPeer, size=size, batch_size=batch_size, workers=workers)
+    return Peer(loader([]).read, loader)
 
 
 class SpdlPeer:
@@ -42,6 +51,10 @@ class SpdlPeer:
         )
         with pipeline.auto_stop():
             yield from pipeline
+
+    def read(self, file: bytes) -> Float[Tensor, "3 height width"]:
+        """Return one image."""
+        return _join([self._decode(file)])[0]
 
     def _decode(self, file: bytes) -> Any:
         return spdl.io.decode_packets(spdl.io.demux_image(file), filter_desc=self._scale)

@@ -9,6 +9,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from foveal.tools.bench.peers._peer import Peer
+
 Decode = Callable[[bytes], UInt8[Tensor, "3 height width"]]
 
 
@@ -37,6 +39,14 @@ class WebDatasetPeer:
         """Iterate over one epoch."""
         for batch in self._batches:
             yield batch.float() / 255
+
+
+def webdataset_peer(decode: Decode, *, batch_size: int, workers: int) -> Peer:
+    """Return the loader of this pipeline that decodes and resizes by a function."""
+    return Peer(
+        lambda file: decode(file).float() / 255,
+        lambda urls: WebDatasetPeer(urls, decode, batch_size=batch_size, workers=workers),
+    )
 
 
 def _decoded(decode: Decode, sample: dict[str, bytes]) -> UInt8[Tensor, "3 height width"]:

@@ -1,18 +1,21 @@
 """``foveal bench peers``: what would one use instead, and how fast is that?
 
 The same images, from the same shards, on the same processors, to batches of the same size in float32: by webdataset in
-torch's DataLoader with Pillow or simplejpeg, at full scale and scaled down in decoding; by a plain DALI pipeline; by
-SPDL. All of those resize uniformly; beside them, ours that does, and ours that zooms. The samples are dealt into as
-many shards as there are processors, so that worker processes have as much to do. What is not installed is said to be
-so, and what does not deliver the images is not timed.
+torch's DataLoader with Pillow or simplejpeg, at full scale and scaled down in decoding, with OpenCV, libvips and torchcodec;
+by a plain DALI pipeline; by nvImageCodec alone; by SPDL. All of those resize uniformly; beside them, ours that does, and ours
+that zooms. The samples are dealt into as many shards as there are processors, so that worker processes have as much to do.
+
+What is not installed is said to be so (extra ``peers``). Every loader reads every file once before: a file that one cannot read is
+left out for all and counted, and a loader that cannot read most of them, or does not deliver the images, is not timed.
 """
 
 import importlib.util
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
@@ -22,11 +25,13 @@ from foveal.pipeline import ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import Shards
 from foveal.tools.bench._check_loader import check_loader
-from foveal.tools.bench._deal_samples import deal_samples
+from foveal.tools.bench._deal_samples import deal_files, pick_files
 from foveal.tools.bench._loader import WAYS
 from foveal.tools.bench._throughput import print_throughput
 from foveal.tools.bench.ceilings import DECODE, count_pixels, decoded_batches, exhaust
-from foveal.tools.bench.peers._check_resized import Images, check_resized, resized_originals
+from foveal.tools.bench.peers._check_resized import Images, check_resized, resized_file, resized_originals
+from foveal.tools.bench.peers._peer import Peer
+from foveal.tools.bench.peers._shared_files import find_shared
 from foveal.tools.bench.timing import Timing, alternate, write_json
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.scenes.scenes import write_shards
@@ -61,25 +66,40 @@ def bench_peers(
         json_path: Where the numbers go too.
 
     Raises:
-        ValueError: Our own loader does not deliver what it should.
+        ValueError: Our own loader does not deliver what it should, or there is no file that all can read.
     """
     console, workers = Console(), len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="foveal-") as name, ExitStack() as loaders:
         folder = Path(name)
         given = Shards(urls or write_shards(folder / "scenes", scenes, console=console))
-        shards = Shards(deal_samples(given, folder / "epoch", images, parts=workers))
+        peers, unusable = installed(peer_makers(size, batch_size, workers))
+        files = pick_files(given, images)
+        shared = find_shared(files, peers, [resized_file(file, size) for file in files])
+        if not shared.files:
+            raise ValueError(
+                f"urls must have files that all loaders can read, got {len(files)} that one cannot."
+            )
+        shards = Shards(deal_files(shared.files, folder / "epoch", images, parts=workers))
         pixels, expected = count_pixels(shards), resized_originals(shards, size)
         ours = _ours(shards, size, batch_size, loaders)
         check_resized(_first(ours[UNIFORM]), expected)
-        peers, unusable = usable(peer_makers(shards.urls, size, batch_size, workers), expected)
+        makers = {
+            name: partial(peer.batches, shards.urls)
+            for name, peer in peers.items()
+            if name not in shared.unusable
+        }
+        right, wrong = usable(makers, expected)
+        unusable |= shared.unusable | wrong
         console.print(
             f"{images:,} images, {pixels / 1e6:,.0f} MP, to {size} × {size} in batches of {batch_size}, on "
             f"{describe_machine()}. Checked: every image once, as torch resizes it.",
             soft_wrap=True,
         )
+        if said := shared.describe(len(files)):
+            console.print(said, soft_wrap=True, markup=False)
         cases: dict[str, Callable[[], object]] = {
             DECODE: lambda: exhaust(decoded_batches(shards, 8)),
-            **{name: partial(exhaust, batches) for name, batches in (peers | ours).items()},
+            **{name: partial(exhaust, batches) for name, batches in (right | ours).items()},
         }
         timings = alternate(cases, repeats, console=console)
     print_throughput(console, timings, images=images, pixels=pixels)
@@ -88,7 +108,14 @@ def bench_peers(
     if json_path:
         facts = {"images": images, "pixels": pixels, "batch_size": batch_size, "size": size}
         write_json(
-            json_path, "peers", timings, ours=list(ours), ceilings=[DECODE], unusable=unusable, **facts
+            json_path,
+            "peers",
+            timings,
+            ours=list(ours),
+            ceilings=[DECODE],
+            unusable=unusable,
+            refused=shared.refused,
+            **facts,
         )
     return timings
 
@@ -109,51 +136,58 @@ def _first(batches: Iterable[tuple[Tensor, ...]]) -> Iterator[Tensor]:
     return (batch[0] for batch in batches)
 
 
-def peer_makers(
-    urls: list[str], size: int, batch_size: int, workers: int
-) -> dict[str, Callable[[], Batches]]:
+def peer_makers(size: int, batch_size: int, workers: int) -> dict[str, Callable[[], Peer]]:
     """Return what makes each of the others. Nothing is imported yet."""
 
-    def pillow(*, draft: bool) -> Batches:
-        from foveal.tools.bench.peers._pillow import pillow_peer  # noqa: PLC0415 - may not be installed
+    def peer(module: str, function: str, **options: bool) -> Callable[[], Peer]:
+        def make() -> Peer:
+            made: Callable[..., Peer] = getattr(import_module(f"{__package__}.{module}"), function)
+            return made(size=size, batch_size=batch_size, workers=workers, **options)
 
-        return pillow_peer(urls, size=size, batch_size=batch_size, workers=workers, draft=draft)
-
-    def simplejpeg(*, scaled: bool) -> Batches:
-        from foveal.tools.bench.peers._simplejpeg import simplejpeg_peer  # noqa: PLC0415 - may not be installed
-
-        return simplejpeg_peer(urls, size=size, batch_size=batch_size, workers=workers, scaled=scaled)
-
-    def dali() -> Batches:
-        from foveal.tools.bench.peers._dali import DaliPeer  # noqa: PLC0415 - an iterator for PyTorch comes along
-
-        return DaliPeer(urls, size=size, batch_size=batch_size, workers=workers)
-
-    def spdl() -> Batches:
-        from foveal.tools.bench.peers._spdl import SpdlPeer  # noqa: PLC0415 - may not be installed
-
-        return SpdlPeer(urls, size=size, batch_size=batch_size, workers=workers)
+        return make
 
     loader = f"webdataset, DataLoader ({workers})"
     return {
-        f"{loader}, Pillow": partial(pillow, draft=False),
-        f"{loader}, Pillow in draft mode": partial(pillow, draft=True),
-        f"{loader}, simplejpeg": partial(simplejpeg, scaled=False),
-        f"{loader}, simplejpeg, scaled": partial(simplejpeg, scaled=True),
-        "DALI pipeline": dali,
-        "SPDL": spdl,
+        f"{loader}, Pillow": peer("_pillow", "pillow_peer"),
+        f"{loader}, Pillow in draft mode": peer("_pillow", "pillow_peer", draft=True),
+        f"{loader}, simplejpeg": peer("_simplejpeg", "simplejpeg_peer"),
+        f"{loader}, simplejpeg, scaled": peer("_simplejpeg", "simplejpeg_peer", scaled=True),
+        f"{loader}, OpenCV, reduced": peer("_opencv", "opencv_peer"),
+        f"{loader}, libvips, shrink-on-load": peer("_pyvips", "pyvips_peer"),
+        f"{loader}, torchcodec": peer("_torchcodec", "torchcodec_peer"),
+        "DALI pipeline": peer("_dali", "dali_peer"),
+        "nvImageCodec": peer("_nvimagecodec", "nvimagecodec_peer"),
+        "SPDL": peer("_spdl", "spdl_peer"),
         "FFCV": _ffcv,
     }
 
 
-def _ffcv() -> Batches:
+def _ffcv() -> Peer:
     if importlib.util.find_spec("ffcv") is None:
         raise ModuleNotFoundError("No module named 'ffcv'", name="ffcv")
     raise ValueError("it reads files of its own instead of shards.")
 
 
+def installed(makers: Mapping[str, Callable[[], Peer]]) -> tuple[dict[str, Peer], dict[str, str]]:
+    """Return the loaders that are there, and for each other one what is in the way."""
+    made: dict[str, Peer] = {}
+    missing: dict[str, str] = {}
+    for name, make in makers.items():
+        try:
+            made[name] = make()
+        except ModuleNotFoundError as error:
+            missing[name] = f"not installed ({error.name})"
+        except Exception as error:  # noqa: BLE001 - somebody else's software, of which anything may be missing
+            missing[name] = _not_timed(error)
+    return made, missing
+
+
+def _not_timed(error: Exception) -> str:
+    return f"not timed, as here {' '.join(str(error).split())[:200]}"
+
+
 def usable(
-    makers: dict[str, Callable[[], Batches]], expected: Images
+    makers: Mapping[str, Callable[[], Batches]], expected: Images
 ) -> tuple[dict[str, Batches], dict[str, str]]:
     """Return the loaders that deliver what they should, and for each other one what is in the way."""
     good: dict[str, Batches] = {}
@@ -162,10 +196,8 @@ def usable(
         try:
             peer = make()
             check_resized(peer, expected)
-        except ModuleNotFoundError as error:
-            unusable[name] = f"not installed ({error.name})"
-        except Exception as error:  # noqa: BLE001 - somebody else's software, of which anything may be missing
-            unusable[name] = f"not timed, as here {' '.join(str(error).split())[:200]}"
+        except Exception as error:  # noqa: BLE001 - as above
+            unusable[name] = _not_timed(error)
         else:
             good[name] = peer
     return good, unusable

@@ -1,4 +1,5 @@
 import gc
+import importlib
 import json
 import re
 import warnings
@@ -11,7 +12,9 @@ from torch.utils.data import DataLoader
 from foveal.shards import Shards, ShardWriter
 from foveal.tools.bench._deal_samples import deal_samples
 from foveal.tools.bench.peers._check_resized import check_resized, resized_originals
-from foveal.tools.bench.peers.peers import bench_peers, peer_makers, usable
+from foveal.tools.bench.peers._peer import Peer
+from foveal.tools.bench.peers._shared_files import find_shared
+from foveal.tools.bench.peers.peers import bench_peers, installed, peer_makers, usable
 from tests.pipeline.making import encode, picture
 
 # Workers run wherever the tests do; on a machine with one processor torch advises against that.
@@ -37,12 +40,28 @@ def expected(shards):
 
 def test_dali_delivers_the_images(shards, expected):
     """Twice: each epoch has a pipeline of its own."""
-    from foveal.tools.bench.peers._dali import DaliPeer
+    from foveal.tools.bench.peers._dali import dali_peer
 
-    peer = DaliPeer(shards.urls, size=SIZE, batch_size=4, workers=1)
+    peer = dali_peer(size=SIZE, batch_size=4, workers=1)
+    batches = peer.batches(shards.urls)
 
-    assert check_resized(peer, expected) < 1
-    assert [len(batch) for batch in peer] == [4, 3]
+    assert check_resized(batches, expected) < 1
+    assert [len(batch) for batch in batches] == [4, 3]
+    assert check_resized([peer.read(shards[2].members["jpg"])[None]], expected[2:3]) < 1
+
+
+def test_nvimagecodec_delivers_the_images(shards, expected):
+    """Twice, in batches; and a file that it does not decode is told apart."""
+    pytest.importorskip("nvidia.nvimgcodec")
+    from foveal.tools.bench.peers._nvimagecodec import nvimagecodec_peer
+
+    peer = nvimagecodec_peer(size=SIZE, batch_size=4, workers=1)
+    batches = peer.batches(shards.urls)
+
+    assert check_resized(batches, expected) < 0.5
+    assert [len(batch) for batch in batches] == [4, 3]
+    with pytest.raises(ValueError, match="nvImageCodec does not decode it"):
+        peer.read(shards[0].members["jpg"][:200])
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -61,6 +80,21 @@ def test_what_workers_decode(shards, expected, library, scaled):
     assert check_resized([images.float() / 255], expected) < (2 if scaled else 0.1)
 
 
+@pytest.mark.parametrize(
+    ("module", "needs"), [("_opencv", "cv2"), ("_pyvips", "pyvips"), ("_torchcodec", "torchcodec")]
+)
+def test_what_workers_decode_by_other_libraries(shards, expected, module, needs):
+    """Where they are there: of a picture that is six times as large as what comes out, the same."""
+    try:
+        importlib.import_module(needs)
+    except (ImportError, OSError, RuntimeError) as error:
+        pytest.skip(f"{needs} does not load here: {error}")
+    resized = importlib.import_module(f"foveal.tools.bench.peers.{module}").resized
+    images = torch.stack([resized(sample.members["jpg"], size=SIZE) for sample in shards])
+
+    assert check_resized([images.float() / 255], expected) < 2
+
+
 def test_webdataset_reads_the_shards(shards, expected, monkeypatch):
     """Its pipeline as it is, in this process instead of workers."""
     from foveal.tools.bench.peers import _webdataset as _peer_webdataset
@@ -68,7 +102,7 @@ def test_webdataset_reads_the_shards(shards, expected, monkeypatch):
 
     in_process = lambda data, **_: DataLoader(data, batch_size=None)  # noqa: E731 - in place of a class
     monkeypatch.setattr(_peer_webdataset, "DataLoader", in_process)
-    peer = pillow_peer(shards.urls, size=SIZE, batch_size=4, workers=2)
+    peer = pillow_peer(size=SIZE, batch_size=4, workers=2).batches(shards.urls)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # webdataset leaves its files to the cycle collector
@@ -79,55 +113,107 @@ def test_webdataset_reads_the_shards(shards, expected, monkeypatch):
 def test_spdl_delivers_the_images(shards, expected):
     """Where it and FFmpeg's libraries are there."""
     spdl_io = pytest.importorskip("spdl.io")
-    from foveal.tools.bench.peers._spdl import SpdlPeer
+    from foveal.tools.bench.peers._spdl import spdl_peer
 
     try:
         spdl_io.demux_image(shards[0].members["jpg"])
     except RuntimeError as error:
         pytest.skip(f"SPDL does not load here: {error}")
 
-    assert check_resized(SpdlPeer(shards.urls, size=SIZE, batch_size=4, workers=2), expected) < 2
+    peer = spdl_peer(size=SIZE, batch_size=4, workers=2)
+
+    assert check_resized(peer.batches(shards.urls), expected) < 2
+    assert check_resized([peer.read(shards[2].members["jpg"])[None]], expected[2:3]) < 2
 
 
-def test_only_what_is_there_and_right_is_timed(expected):
-    """What is not installed, what fails and what delivers something else are each named, with the reason."""
+def missing():
+    raise ModuleNotFoundError("No module named 'ffcv'", name="ffcv")
 
-    def missing():
-        raise ModuleNotFoundError("No module named 'ffcv'", name="ffcv")
 
-    def broken():
-        raise RuntimeError("libavutil.so.61:\ncannot open shared object file")
+def broken():
+    raise RuntimeError("libavutil.so.61:\ncannot open shared object file")
 
+
+def test_what_is_not_there_says_so():
+    """What is not installed and what does not load are each named, with the reason."""
+    made, unusable = installed({"there": lambda: Peer(dict, dict), "missing": missing, "broken": broken})
+
+    assert list(made) == ["there"]
+    assert unusable == {
+        "missing": "not installed (ffcv)",
+        "broken": "not timed, as here libavutil.so.61: cannot open shared object file",
+    }
+
+
+def test_only_what_is_right_is_timed(expected):
+    """What fails and what delivers something else are each named, with the reason."""
     good, unusable = usable(
-        {
-            "right": lambda: [expected],
-            "missing": missing,
-            "broken": broken,
-            "wrong": lambda: [expected.flip(3)],
-        },
-        expected,
+        {"right": lambda: [expected], "broken": broken, "wrong": lambda: [expected.flip(3)]}, expected
     )
 
     assert list(good) == ["right"]
-    assert unusable["missing"] == "not installed (ffcv)"
     assert unusable["broken"] == "not timed, as here libavutil.so.61: cannot open shared object file"
     assert re.match("not timed, as here each image must agree to 4.0 grey levels", unusable["wrong"])
 
 
-def test_ffcv_is_not_passed_over(shards):
+def test_ffcv_is_not_passed_over():
     """It is named, whether it is installed or not: its files are its own."""
     with pytest.raises((ModuleNotFoundError, ValueError), match=r"ffcv|files of its own"):
-        peer_makers(shards.urls, SIZE, 4, 2)["FFCV"]()
+        peer_makers(SIZE, 4, 2)["FFCV"]()
+
+
+def reader(images, *, fails=(), flips=()):
+    """A loader of one-byte files, each of which is the number of its image."""
+
+    def read(file):
+        if file[0] in fails:
+            raise RuntimeError(f"file {file[0]}:\nnot a JPEG")
+        return images[file[0]].flip(2) if file[0] in flips else images[file[0]]
+
+    return Peer(read, dict)
+
+
+def test_a_file_that_one_cannot_read_is_left_out_for_all(expected):
+    """And counted: whether it is refused, or read as another picture; also where it is Foveal that cannot."""
+    images = torch.cat([expected, expected])
+    files = [bytes([k]) for k in range(14)]
+    peers = {
+        "good": reader(images),
+        "refuses": reader(images, fails=[1, 3]),
+        "flips": reader(images, flips=[3]),
+        "knows few": reader(images, fails=range(4, 14)),
+    }
+    shared = find_shared(files, peers, [None if k == 9 else image for k, image in enumerate(images)])
+
+    assert [file[0] for file in shared.files] == [0, 2, 4, 5, 6, 7, 8, 10, 11, 12, 13]
+    assert shared.refused == {"Foveal": 1, "refuses": 2, "flips": 1}
+    assert shared.unusable == {"knows few": "not timed, as here it reads 5 of 14 files: file 4: not a JPEG"}
+    assert shared.describe(14) == (
+        "Left out for all: 3 of 14 files (Foveal cannot read 1, refuses cannot read 2, flips cannot read 1)."
+    )
+    assert find_shared(files, {"good": reader(images)}, images).describe(14) == ""
 
 
 @pytest.mark.slow
 def test_small_run(shards, tmp_path, capsys):
-    """A small run prints its table and writes its file."""
+    """A small run prints its table and writes its file; one PNG costs no loader its row."""
+    with ShardWriter(tmp_path / "more.tar") as writer:
+        writer.write({"__key__": "png", "png": encode(picture(9, 170, 200), "PNG")})
     timings = bench_peers(
-        shards.urls, images=7, batch_size=4, repeats=1, size=SIZE, json_path=tmp_path / "peers.json"
+        [*shards.urls, str(tmp_path / "more.tar")],
+        images=8,
+        batch_size=4,
+        repeats=1,
+        size=SIZE,
+        json_path=tmp_path / "peers.json",
     )
     report = json.loads((tmp_path / "peers.json").read_text())
 
     assert report["cases"].keys() == timings.keys() >= {"DALI decode only", "DALI pipeline", *report["ours"]}
-    assert set(report["unusable"]) <= {"FFCV", "SPDL"}
-    assert "webdataset, DataLoader" in capsys.readouterr().out
+    for name, reason in report["unusable"].items():
+        assert reason.startswith("not installed") or name in {"FFCV", "SPDL"} or "torchcodec" in name
+    assert sum("simplejpeg" in name for name in timings) == 2
+    assert {count for name, count in report["refused"].items() if "simplejpeg" in name} == {1}
+    printed = capsys.readouterr().out
+    assert "webdataset, DataLoader" in printed
+    assert "Left out for all: 1 of 8 files" in printed

@@ -1,0 +1,69 @@
+"""nvImageCodec alone, which is what decodes inside DALI: its threads decode a batch ahead, ours resize by torch."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from nvidia import nvimgcodec
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from foveal.shards import Shards
+from foveal.tools.bench.ceilings import encoded_batches
+from foveal.tools.bench.peers._peer import Peer
+
+
+def nvimagecodec_peer(*, size: int, batch_size: int, workers: int) -> Peer:
+    """Return the loader."""
+    loader = _NvImageCodec(size, batch_size, workers)
+    return Peer(lambda file: loader.resized(loader.decode([file])[0]).float() / 255, loader.batches)
+
+
+class _NvImageCodec:
+    def __init__(self, size: int, batch_size: int, workers: int) -> None:
+        self._size, self._batch_size, self._workers = (size, size), batch_size, workers
+        # One thread fewer than there are processors is the most that it takes; the caller's is one more.
+        self._decoder = nvimgcodec.Decoder(
+            device_id=nvimgcodec.NVIMGCODEC_DEVICE_CPU_ONLY,
+            max_num_cpu_threads=max(1, workers - 1),
+            backends=[nvimgcodec.Backend(nvimgcodec.BackendKind.CPU_ONLY)],
+        )
+        self._params = nvimgcodec.DecodeParams(
+            apply_exif_orientation=True, sample_format=nvimgcodec.SampleFormat.I_RGB
+        )
+
+    def decode(self, files: list[bytes]) -> list[Any]:
+        return list(self._decoder.decode([nvimgcodec.CodeStream(f) for f in files], params=self._params))
+
+    def resized(self, image: Any) -> UInt8[Tensor, "3 size size"]:
+        if image is None:
+            raise ValueError("nvImageCodec does not decode it.")
+        dense = torch.from_numpy(np.asarray(image)).permute(2, 0, 1)[None]
+        small: Tensor = interpolate(dense, self._size, mode="bilinear", antialias=True)
+        return small[0].contiguous()
+
+    def batches(self, urls: list[str]) -> Iterable[Float[Tensor, "batch 3 size size"]]:
+        return _Epochs(self, urls, self._batch_size, self._workers)
+
+
+class _Epochs:
+    def __init__(self, loader: _NvImageCodec, urls: list[str], batch_size: int, workers: int) -> None:
+        self._loader, self._shards = loader, Shards(urls)
+        self._batch_size, self._workers = batch_size, workers
+
+    def __iter__(self) -> Iterator[Float[Tensor, "batch 3 size size"]]:
+        with ThreadPoolExecutor(self._workers) as resizing, ThreadPoolExecutor(1) as decoding:
+            encoded = encoded_batches(self._shards, self._batch_size)
+            ahead = None
+            for files in encoded:
+                now, ahead = ahead, decoding.submit(self._loader.decode, files)
+                if now is not None:
+                    yield self._joined(resizing, now.result())
+            if ahead is not None:
+                yield self._joined(resizing, ahead.result())
+
+    def _joined(self, resizing: ThreadPoolExecutor, images: list[Any]) -> Float[Tensor, "batch 3 size size"]:
+        return torch.stack(list(resizing.map(self._loader.resized, images))).float() / 255
