@@ -24,16 +24,18 @@ SHARED = "_choices"
 FOREIGN = {
     "shards": {"torch", "nvidia"},
     "sampler": {"nvidia", "tarfile", "webdataset"},
-    "tools": {"nvidia"},  # except for the peer that is DALI itself: bench/peers/_dali.py
+    "tools": {"nvidia"},  # except for the peers that are DALI and nvImageCodec themselves
     "pipeline": {"tarfile"},
 }
+PEERS = {"_dali.py": "nvidia.dali", "_nvimagecodec.py": "nvidia.nvimgcodec"}
 
 
 def violations(folder: str, path: Path) -> set[str]:
     """Imports that this folder should not have."""
     found = imports(path)
-    if path.parts[-3:] == ("bench", "peers", "_dali.py"):
-        found = {name for name in found if not name.startswith("nvidia.dali")}
+    peer = PEERS.get(path.name) if path.parts[-3:-1] == ("bench", "peers") else None
+    if peer is not None:
+        found = {name for name in found if not name.startswith(peer)}
     neighbours = {name.split(".")[1] for name in found if name.startswith("foveal.")}
     return (neighbours - ALLOWED[folder] - {folder, SHARED}) | (
         {name.split(".")[0] for name in found} & FOREIGN[folder]
