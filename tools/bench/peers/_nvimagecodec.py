@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from nvidia import nvimgcodec
+from nvidia.nvimgcodec import (
+    NVIMGCODEC_DEVICE_CPU_ONLY,
+    Backend,
+    BackendKind,
+    CodeStream,
+    DecodeParams,
+    Decoder,
+    SampleFormat,
+)
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -26,17 +34,15 @@ class _NvImageCodec:
     def __init__(self, size: int, batch_size: int, workers: int) -> None:
         self._size, self._batch_size, self._workers = (size, size), batch_size, workers
         # One thread fewer than there are processors is the most that it takes; the caller's is one more.
-        self._decoder = nvimgcodec.Decoder(
-            device_id=nvimgcodec.NVIMGCODEC_DEVICE_CPU_ONLY,
+        self._decoder = Decoder(
+            device_id=NVIMGCODEC_DEVICE_CPU_ONLY,
             max_num_cpu_threads=max(1, workers - 1),
-            backends=[nvimgcodec.Backend(nvimgcodec.BackendKind.CPU_ONLY)],
+            backends=[Backend(BackendKind.CPU_ONLY)],
         )
-        self._params = nvimgcodec.DecodeParams(
-            apply_exif_orientation=True, sample_format=nvimgcodec.SampleFormat.I_RGB
-        )
+        self._params = DecodeParams(apply_exif_orientation=True, sample_format=SampleFormat.I_RGB)
 
     def decode(self, files: list[bytes]) -> list[Any]:
-        return list(self._decoder.decode([nvimgcodec.CodeStream(f) for f in files], params=self._params))
+        return list(self._decoder.decode([CodeStream(f) for f in files], params=self._params))
 
     def resized(self, image: Any) -> UInt8[Tensor, "3 size size"]:
         if image is None:
