@@ -64,6 +64,7 @@ from foveal.sampler.saliency import (
     PriorSaliency,
     ResNet18Saliency,
     SaliencyNet,
+    SaliencyUNet,
     SpectralSaliency,
 )
 from foveal.sampler.sampling import lowres, sample
@@ -105,6 +106,7 @@ __all__ = [
     "ResNet18Saliency",
     "SaliencyNet",
     "SaliencySampler",
+    "SaliencyUNet",
     "ScoreNet",
     "SpectralSaliency",
     "UniformSampler",

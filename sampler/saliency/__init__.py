@@ -8,6 +8,7 @@ from foveal.sampler.saliency._residual import BasicBlock, Bottleneck
 from foveal.sampler.saliency._resnet18_saliency import ResNet18Saliency
 from foveal.sampler.saliency._saliency_needs import SaliencyNeeds
 from foveal.sampler.saliency._saliency_net import SaliencyNet
+from foveal.sampler.saliency._saliency_unet import SaliencyUNet
 from foveal.sampler.saliency._softmax_map import softmax_map
 from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
 
@@ -21,6 +22,7 @@ __all__ = [
     "ResNet18Saliency",
     "SaliencyNeeds",
     "SaliencyNet",
+    "SaliencyUNet",
     "SpectralSaliency",
     "maps_in_views",
     "softmax_map",

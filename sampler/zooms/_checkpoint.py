@@ -18,12 +18,13 @@ from foveal.sampler.saliency import (
     PriorSaliency,
     ResNet18Saliency,
     SaliencyNet,
+    SaliencyUNet,
     SpectralSaliency,
 )
 
 VERSION = 2
-NETWORKS: dict[str, type[SaliencyNet | ResNet18Saliency]] = {
-    kind.__name__: kind for kind in (SaliencyNet, ResNet18Saliency, NJetSaliencyNet)
+NETWORKS: dict[str, type[SaliencyNet | SaliencyUNet | ResNet18Saliency]] = {
+    kind.__name__: kind for kind in (SaliencyNet, SaliencyUNet, ResNet18Saliency, NJetSaliencyNet)
 }
 """The networks that a checkpoint can make by itself, from their names and ``map_size``."""
 

@@ -17,6 +17,7 @@ from foveal.sampler import (
     ResNet18Saliency,
     SaliencyNet,
     SaliencySampler,
+    SaliencyUNet,
     ScoreNet,
     SpectralSaliency,
     UniformSampler,
@@ -66,7 +67,7 @@ def choose_zoom(
         out_size: Height and width of its output in pixels.
         saliency: ``"spectral"``, ``"uniform"`` for no zoom at all, ``"boxes"``, ``"map"``, or a file: one that
             :meth:`SaliencySampler.save_checkpoint` wrote, as ``foveal train`` does, or one that ``torch.save`` wrote, the
-            ``state_dict`` of a :class:`SaliencyNet`, :class:`ResNet18Saliency` (which then looks at 224 x 224 pixels),
+            ``state_dict`` of a :class:`SaliencyNet`, :class:`SaliencyUNet`, :class:`ResNet18Saliency` (which then looks at 224 x 224 pixels),
             :class:`NJetSaliencyNet` or :class:`PriorSaliency` (with the sampler's own defaults), or of a sampler that has one.
         boxes_from: The field that holds a sample's boxes, for ``"boxes"``.
         maps_from: The field that holds a sample's saliency map, for ``"map"``.
@@ -120,7 +121,7 @@ def _network(saliency: str, boxes_from: str | None, maps_from: str | None) -> nn
         case "map":
             return MapSaliency(maps_from)
         case _:
-            kinds = (SaliencyNet, ResNet18Saliency, NJetSaliencyNet, PriorSaliency)
+            kinds = (SaliencyNet, SaliencyUNet, ResNet18Saliency, NJetSaliencyNet, PriorSaliency)
             return _trained(Path(saliency), kinds, "saliency")
 
 

@@ -13,6 +13,8 @@ from foveal.tools.console.options import (
     AmpOption,
     Bands,
     BatchSize,
+    BoxFormatOption,
+    BoxFrameOption,
     ColorOption,
     ImageOption,
     NumThreads,
@@ -91,6 +93,23 @@ def train(
             help="How strongly the saliency network, before it is trained, prefers what stands out from its surroundings."
         ),
     ] = 0.0,
+    boxes: Annotated[
+        str | None,
+        typer.Option(
+            help="Boxes around what decides the label, such as json:boxes. Before training, they teach the saliency network where to "
+            "look; a trained zoom needs none.",
+            show_default="no boxes",
+        ),
+    ] = None,
+    box_format: BoxFormatOption = None,
+    box_frame: BoxFrameOption = None,
+    teach_epochs: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Number of passes over low-resolution copies in which --boxes teach the saliency network.",
+        ),
+    ] = 4,
     family: TrainFamily = "kernel",
     fwhm_cells: Annotated[
         float,
@@ -160,6 +179,10 @@ def train(
         blur=blur,
         prior=prior,
         contrast=contrast,
+        boxes=boxes,
+        box_format=box_format,
+        box_frame=box_frame,
+        teach_epochs=teach_epochs,
         family=family,
         fwhm_cells=fwhm_cells,
         temperature=temperature,

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from foveal._choices import FWHM_CELLS, MAX_ZOOM, TEMPERATURE
-from foveal.pipeline import Augment, Bands, Color, PixelRule, Window
-from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler, UniformSampler
+from foveal.pipeline import Augment, Bands, BoxFormat, Color, Frame, PixelRule, Window
+from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler, SaliencyUNet, UniformSampler
 from foveal.sampler.grids import Family
 from foveal.tools.console.choices import IMAGE, Amp, TrainPriorName, TrainZoomName
 
@@ -37,6 +37,12 @@ class TrainOptions:
             (:class:`foveal.sampler.PriorSaliency`), or ``"none"``.
         contrast: How strongly the untrained network prefers what stands out, as :class:`foveal.sampler.SaliencyNet` takes
             it. With 0 and a prior, it begins by adding nothing.
+        boxes: Where the boxes are that the label depends on, such as ``"json:boxes"`` (:class:`foveal.pipeline.Boxes`). They
+            teach the saliency network before the training begins. It is then a :class:`foveal.sampler.SaliencyUNet` without
+            a prior. Boxes are needed for training only. None for no boxes.
+        box_format: As :class:`foveal.pipeline.Boxes` takes it.
+        box_frame: Likewise.
+        teach_epochs: Passes over low-resolution copies of the training images, in which boxes teach the saliency network.
         family: The family of the zoom's grids.
         fwhm_cells: How far saliency reaches, in cells of the zoom's map.
         temperature: What saliency is divided by before the softmax: the reciprocal of a gain.
@@ -70,6 +76,10 @@ class TrainOptions:
     blur: float = 0.0
     prior: TrainPriorName = "spectral"
     contrast: float = 0.0
+    boxes: str | None = None
+    box_format: BoxFormat | None = None
+    box_frame: Frame | None = None
+    teach_epochs: int = 4
     family: Family = "kernel"
     fwhm_cells: float = FWHM_CELLS
     temperature: float = TEMPERATURE
@@ -87,17 +97,11 @@ class TrainOptions:
     image: str = IMAGE
 
     def __post_init__(self) -> None:
-        for name in ("out_size", "epochs", "batch_size", "log_steps", "checkpoint_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}.")
-        for name in ("lr", "saliency_lr"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}.")
-        if self.min_cells is not None and not self.min_cells > 1:
-            raise ValueError(f"min_cells must be above 1, or None, got {self.min_cells!r}.")
-        for name in ("warmup", "blur"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be a share in [0, 1], got {getattr(self, name)!r}.")
+        self._check_numbers()
+        if self.boxes is not None and self.zoom == "uniform":
+            raise ValueError(
+                f"boxes must be None for a uniform zoom, which has no saliency network, got {self.boxes!r}."
+            )
         for name, allowed in (
             ("amp", Amp),
             ("zoom", TrainZoomName),
@@ -108,6 +112,19 @@ class TrainOptions:
                 raise ValueError(
                     f"{name} must be one of {', '.join(get_args(allowed))}, got {getattr(self, name)!r}."
                 )
+
+    def _check_numbers(self) -> None:
+        for name in ("out_size", "epochs", "batch_size", "log_steps", "checkpoint_steps", "teach_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}.")
+        for name in ("lr", "saliency_lr"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}.")
+        if self.min_cells is not None and not self.min_cells > 1:
+            raise ValueError(f"min_cells must be above 1, or None, got {self.min_cells!r}.")
+        for name in ("warmup", "blur"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be a share in [0, 1], got {getattr(self, name)!r}.")
 
     @property
     def rule(self) -> PixelRule:
@@ -128,6 +145,8 @@ class TrainOptions:
         )
 
     def _make_saliency(self) -> nn.Module:
+        if self.boxes is not None:
+            return SaliencyUNet()
         if self.prior == "none":
             return SaliencyNet(contrast=self.contrast)
         return PriorSaliency(SaliencyNet(contrast=self.contrast, zero_init=not self.contrast))

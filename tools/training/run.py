@@ -32,6 +32,7 @@ class TrainRun:
         resume: Whether to go on with what is there.
 
     Attributes:
+        resumed: Whether :meth:`load` found a checkpoint.
         unfinished: The epoch that the run had trained, but neither validated nor drawn when it was stopped: its number, and
             its means. None if there is none.
 
@@ -39,6 +40,7 @@ class TrainRun:
         ValueError: There is a run, and it shall not go on, or was one with other options.
     """
 
+    resumed: bool = False
     unfinished: dict[str, Any] | None = None
 
     def __init__(
@@ -74,8 +76,9 @@ class TrainRun:
             for name, part in parts.items():
                 part.load_state_dict(self._checkpoint[name])
             self._checkpoint = None
+            self.resumed = True
         if self._first:
-            self._keep_metrics(step)
+            self._keep_metrics(step if self.resumed else -1)
         self._ranks.wait()
         return step
 

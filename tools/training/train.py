@@ -25,6 +25,7 @@ from foveal.tools.training.labels import count_classes
 from foveal.tools.training.options import TrainOptions, blurred, channels_last, lr_factor
 from foveal.tools.training.run import TrainRun
 from foveal.tools.training.small_convnet import SmallConvNet
+from foveal.tools.training.teach import teach
 
 Urls = str | Sequence[str]
 _AMP = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -77,7 +78,7 @@ def train(
         training = _Training(model, zoom.to(ranks.device), options, ranks, run, classes=classes)
         how: dict[str, Any] = {"shuffle": True, "last_batch": "drop", "augment": options.augment}
         with training.loader(urls, training.shared_zoom, **how) as loader:
-            return training.fit(loader, val, shown=val or urls)
+            return training.fit(loader, urls, val)
 
 
 class _Training:
@@ -118,15 +119,18 @@ class _Training:
             **how,
         )
 
-    def fit(self, loader: ZoomLoader, val: Urls, *, shown: Urls) -> dict[str, Any]:
+    def fit(self, loader: ZoomLoader, urls: Urls, val: Urls) -> dict[str, Any]:
         """Train all epochs, from where the run was."""
         if not len(loader):
             raise ValueError(
                 f"batch_size must be at most the samples of a rank, got {self.options.batch_size!r} – lower it."
             )
-        self.parts["loader"] = loader
+        self.parts["loader"], shown = loader, val or urls
         self.steps = self.options.epochs * len(loader)
         self.step = self.run.load(self.parts)
+        if self.options.boxes is not None and not self.run.resumed:
+            teach(urls, self.zoom, self.options, self.ranks, log=self.run.log, console=self.console)
+            self.run.save(self.parts, 0)
         with progress_bar(self.console, unit="steps") as progress:
             task = progress.add_task("Training", total=self.steps, completed=self.step)
             if self.run.unfinished is not None:  # it was stopped after an epoch's last step

@@ -18,6 +18,7 @@ from foveal.sampler import (
     ResNet18Saliency,
     SaliencyNet,
     SaliencySampler,
+    SaliencyUNet,
     SpectralSaliency,
     saliency_mask,
 )
@@ -26,7 +27,7 @@ from tests.strategies import FAMILIES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-NETWORKS = [SaliencyNet, NJetSaliencyNet, ResNet18Saliency]
+NETWORKS = [SaliencyNet, SaliencyUNet, NJetSaliencyNet, ResNet18Saliency]
 PLACES = (0.07, 0.1, 0.25, 0.4, 0.5, 0.63, 0.75, 0.9, 0.93)
 
 

@@ -4,7 +4,7 @@ Each way of bringing an image to so many pixels is trained by ``foveal train``'s
 and seeds, on the same shards. *uniform* resizes evenly; *kernel*, *separable* and *cdf* are the zoom's families of grids,
 learned, and there are arms that learn the first with another recipe; *spectral* is where the learned zoom begins, and learns
 nothing; *patches* are four of a quarter of the pixels each, of the full resolution; *oracle* is the kernel grid of the boxes that
-are known: what a perfect saliency network could reach. *full* is the whole image, for what that costs.
+are known: what a perfect saliency network could reach; *taught* is a network that learned from the boxes of the training images. *full* is the whole image, for what that costs.
 """
 
 import itertools
@@ -71,6 +71,7 @@ ZOOMS: dict[str, dict[str, Any]] = {
     "separable": {"family": "separable"},
     "cdf": {"family": "cdf"},
     "cdf-unbounded": {"family": "cdf", "max_zoom": None},
+    "taught": {"boxes": "json:boxes"},
     "no-prior": _NO_PRIOR,
     "flat": {"prior": "none", "temperature": 1 / 8},
     "unbounded": {"max_zoom": None},
@@ -188,8 +189,11 @@ def _check(arms: Sequence[str], task: AccuracyTask) -> None:
     for arm in arms:
         if arm not in ARMS:
             raise ValueError(f"arms must be of {', '.join(ARMS)}, got {arm!r}.")
-    if "oracle" in arms and not task.has_boxes:
-        raise ValueError("arms must be without oracle for a task without boxes, got 'oracle' – leave it out.")
+    for arm in ("oracle", "taught"):
+        if arm in arms and not task.has_boxes:
+            raise ValueError(
+                f"arms must be without {arm} for a task without boxes, got {arm!r} – leave it out."
+            )
 
 
 def _row(name: str, lines: list[dict[str, Any]]) -> list[str]:

@@ -1,0 +1,53 @@
+"""A saliency network that sees finer detail than :class:`SaliencyNet`, for a zoom that is taught where to look."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from foveal.sampler.saliency._framed_map import in_multiples
+
+_WIDTH = 8
+# Of how many pixels the image's sides must be, for three strides of two to end on the edges.
+_STRIDES = 8
+
+
+class SaliencyUNet(nn.Module):
+    """Saliency logits from a small U-Net (Ronneberger et al., MICCAI 2015) of fourteen thousand weights.
+
+    Give it (batch, 3, height, width) in [0, 1], by default a 128 x 128 copy. It computes features at a half, a quarter and
+    an eighth of that resolution, and joins the last two. It takes twice the time of :class:`SaliencyNet`, and is more
+    accurate once something teaches it: the boxes of a training set (``foveal train --boxes``). A classifier's loss
+    alone does not train it better than the smaller network. GroupNorm has no statistics beyond the sample, so the
+    same image gives the same map in any batch.
+
+    The windows of all convolutions are centred on the nodes of a lattice from edge to edge, which is where the map is read.
+    Images whose sides are no multiples of 8 pixels are resized to the next ones.
+
+    Args:
+        map_size: (rows, cols) of the map.
+    """
+
+    def __init__(self, map_size: tuple[int, int] = (31, 31)) -> None:
+        super().__init__()
+        self.map_size, width = map_size, _WIDTH
+        self.fine = nn.Sequential(_block(3, width, stride=2, size=4), _block(width, width))
+        self.middle = nn.Sequential(_block(width, 2 * width, stride=2), _block(2 * width, 2 * width))
+        self.coarse = nn.Sequential(_block(2 * width, 2 * width, stride=2), _block(2 * width, 2 * width))
+        self.joined = _block(4 * width, 2 * width)
+        # A softmax follows: it would not see a bias. Of zeros: a new network's map is even.
+        self.head = nn.Conv2d(2 * width, 1, kernel_size=1, bias=False)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
+        """Return logits, one per cell of the map."""
+        quarter = self.middle(self.fine(in_multiples(small, _STRIDES) - 0.5))
+        eighth = interpolate(self.coarse(quarter), quarter.shape[2:], mode="bilinear", align_corners=True)
+        logits = self.head(self.joined(torch.cat([quarter, eighth], dim=1)))
+        return interpolate(logits, self.map_size, mode="bilinear", align_corners=True)
+
+
+def _block(inputs: int, outputs: int, *, stride: int = 1, size: int = 3) -> nn.Sequential:
+    # An even kernel has its windows between pixels: with half of it as padding the outermost lie on the edges.
+    conv = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False, padding_mode="replicate")
+    return nn.Sequential(conv, nn.GroupNorm(4, outputs), nn.ReLU(inplace=True))

@@ -1,0 +1,124 @@
+"""Before ``foveal train`` trains a classifier: the boxes of the training set teach the saliency network where to look.
+
+A network that has to find out by the classifier's loss alone learns late, and little: a classifier cannot read what is not
+enlarged yet. Boxes say it directly. This reads low-resolution copies only, so it takes a fraction of an epoch's time.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from torch import Tensor, nn
+
+from foveal.pipeline import Boxes, ZoomLoader
+from foveal.sampler import BoxSaliency, SaliencySampler, UniformSampler
+from foveal.sampler.saliency import SaliencyNeeds, softmax_map
+from foveal.tools.console.progress import progress_bar
+from foveal.tools.training._ranks import Ranks
+from foveal.tools.training.options import TrainOptions, lr_factor
+
+# The mass of a box in masses of all else. With less the zoom is weaker; with more the classifier sees nothing around the box.
+_AMPLITUDE = 6.0
+_WARMUP = 0.1
+
+
+def teach(
+    urls: str | Sequence[str],
+    zoom: nn.Module,
+    options: TrainOptions,
+    ranks: Ranks,
+    *,
+    log: Callable[..., None],
+    console: Console,
+) -> None:
+    """Train the saliency network of a zoom until its maps are those of a :class:`BoxSaliency`.
+
+    Args:
+        urls: Shards with the boxes beside each image; an image without boxes teaches an even map.
+        zoom: Its ``saliency`` is trained, in place.
+        options: ``boxes``, ``box_format``, ``box_frame`` and ``teach_epochs`` are for this; images are read as for the training.
+        ranks: Gradients are averaged over these.
+        log: Called as ``log("teach", step=0, teach_epoch=..., loss=...)`` after each epoch. The loss is the
+            cross-entropy between the two maps, in nats.
+        console: Where the progress shows.
+
+    Raises:
+        ValueError: The zoom has no saliency network that looks at the image alone.
+    """
+    zoom = _teachable(zoom)
+    student = ranks.share(zoom.saliency.train())
+    teacher = BoxSaliency(map_size=_map_size(zoom), amplitude=_AMPLITUDE)
+    optimizer = torch.optim.AdamW(student.parameters(), weight_decay=options.weight_decay)
+    with _loader(urls, zoom, options, ranks) as loader, progress_bar(console, unit="steps") as progress:
+        steps = options.teach_epochs * len(loader)
+        task = progress.add_task("Teaching the saliency network", total=steps)
+        for epoch in range(options.teach_epochs):
+            losses = []
+            for step, (images, found) in enumerate(loader, start=epoch * len(loader)):
+                for group in optimizer.param_groups:
+                    group["lr"] = options.lr * lr_factor(step, steps, _WARMUP)
+                taught = teacher(images, _fractions(found.boxes, images))
+                loss = _loss(student(images), taught, zoom.temperature)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+                optimizer.step()
+                losses.append(loss.detach())
+                progress.advance(task)
+            mean = float(ranks.sum(torch.stack(losses).mean())) / ranks.world_size
+            log("teach", step=0, teach_epoch=epoch, loss=mean)
+            console.print(f"teaching epoch {epoch + 1} of {options.teach_epochs}: loss {mean:.4g}")
+
+
+def _loss(
+    logits: Float[Tensor, "batch 1 rows cols"], taught: Float[Tensor, "batch 1 rows cols"], temperature: float
+) -> Float[Tensor, ""]:
+    """Return the cross-entropy from the teacher's map to the student's, in nats, as a mean over the batch."""
+    told = (logits.float() / temperature).flatten(1).log_softmax(1)
+    return -(softmax_map(taught).flatten(1) * told).sum(1).mean()
+
+
+def _teachable(zoom: nn.Module) -> SaliencySampler:
+    if isinstance(zoom, SaliencySampler) and not zoom.condition:
+        needs = SaliencyNeeds.of(zoom.saliency)
+        if not needs.takes_boxes and not needs.takes_maps and any(True for _ in zoom.saliency.parameters()):
+            return zoom
+    saliency = getattr(zoom, "saliency", zoom)
+    raise ValueError(
+        "boxes must be None for a zoom whose saliency has no weights, or looks at more than the image, got "
+        f"{type(saliency).__name__} – use SaliencySampler with SaliencyUNet."
+    )
+
+
+def _map_size(zoom: SaliencySampler) -> tuple[int, int]:
+    device = next(zoom.saliency.parameters()).device
+    with torch.no_grad():
+        rows, cols = zoom.saliency(torch.zeros(1, 3, *zoom.lowres_size, device=device)).shape[2:]
+    return rows, cols
+
+
+def _loader(
+    urls: str | Sequence[str], zoom: SaliencySampler, options: TrainOptions, ranks: Ranks
+) -> ZoomLoader:
+    """Return a loader of copies as the saliency network sees them, with their boxes, in the training's order."""
+    boxes = Boxes(options.boxes or "", format=options.box_format, frame=options.box_frame)
+    return ZoomLoader(
+        urls,
+        UniformSampler(zoom.lowres_size).to(ranks.device),
+        batch_size=options.batch_size,
+        fields=(options.image, boxes),
+        shuffle=True,
+        last_batch="drop",
+        augment=options.augment,
+        seed=options.seed,
+        device=ranks.device,
+        num_threads=options.num_threads,
+        window=options.window,
+        bands=options.bands,
+        color=options.color,
+    )
+
+
+def _fractions(boxes: Sequence[Tensor], images: Float[Tensor, "batch 3 height width"]) -> list[Tensor]:
+    height, width = images.shape[2:]
+    return [each / each.new_tensor([width, height, width, height]) for each in boxes]
