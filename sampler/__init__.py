@@ -3,8 +3,8 @@
 * :class:`SaliencySampler` zooms each image to what its saliency says matters; :class:`UniformSampler` does not
 * :class:`PatchSampler` brings back the K best patches instead, by :class:`ScoreNet` and :class:`PerturbedTopK`;
   :class:`PatchMean`, :class:`PatchMax`, :class:`PatchTransformer` make one vector of theirs
-* :class:`SaliencyNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned small, learned as
-  published, and without any training; :class:`PriorSaliency` adds what a network learns to one of the last kind. Each
+* :class:`SaliencyNet`, :class:`SaliencyUNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned
+  small, learned from boxes, learned as published, and without any training; :class:`PriorSaliency` adds what a network learns to one of the last kind. Each
   returns *logits* over a lattice; the sampler's softmax makes a map of them
 * :class:`NJetConv2d` learns at which scale to look; :class:`NJetSaliencyNet` and :class:`NJetPrefilter` are made of it
 * :class:`BoxSaliency`, :class:`MapSaliency`, :class:`FixedSaliency` -- what is known beforehand: boxes of each image, a map

@@ -67,7 +67,8 @@ def choose_zoom(
         out_size: Height and width of its output in pixels.
         saliency: ``"spectral"``, ``"uniform"`` for no zoom at all, ``"boxes"``, ``"map"``, or a file: one that
             :meth:`SaliencySampler.save_checkpoint` wrote, as ``foveal train`` does, or one that ``torch.save`` wrote, the
-            ``state_dict`` of a :class:`SaliencyNet`, :class:`SaliencyUNet`, :class:`ResNet18Saliency` (which then looks at 224 x 224 pixels),
+            ``state_dict`` of a :class:`SaliencyNet`, :class:`SaliencyUNet`, :class:`ResNet18Saliency` (which then looks at
+            224 x 224 pixels),
             :class:`NJetSaliencyNet` or :class:`PriorSaliency` (with the sampler's own defaults), or of a sampler that has one.
         boxes_from: The field that holds a sample's boxes, for ``"boxes"``.
         maps_from: The field that holds a sample's saliency map, for ``"map"``.
