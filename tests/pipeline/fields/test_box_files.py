@@ -54,6 +54,17 @@ def test_boxes_are_read_with_what_belongs_to_them(name):
     assert not field.is_absent({member: content})
 
 
+@pytest.mark.parametrize("name", [name for name, (member, *_) in FORMATS.items() if member != "npy"])
+def test_boxes_in_texts_of_windows(name):
+    """A byte order mark before the text, and two characters at the end of each line."""
+    member, content, field, classes = FORMATS[name]
+    text = content.replace(b"\n", b"\r\n").replace(b"><", b">\r\n<").replace(b", ", b",\r\n")
+    label = read(field, member, b"\xef\xbb\xbf" + text)
+
+    assert pixels(field, label) == CORNERS
+    assert list(label.labels.values()) == [classes]
+
+
 def check_written(name, places, corners, size):
     """What was written is read as these boxes, with the labels of the old ones that they are."""
     member, content, field, classes = FORMATS[name]

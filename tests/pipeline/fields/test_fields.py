@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.pipeline import Boxes, Points
-from foveal.pipeline.fields import MemberError, collate, parse_fields
+from foveal.pipeline.fields import MemberError, collate, parse_fields, parse_member
 from foveal.pipeline.fields._fields import OWN_FIELDS
 from tests.pipeline.making import npy
 
@@ -181,3 +181,10 @@ def test_boxes_that_guide_the_zoom_are_those_of_the_fields():
     assert parse_fields(("image", field), guide=guide).guide is field
     assert parse_fields(("image", Boxes("json:c", format="xywh")), guide=guide).guide is guide
     assert parse_fields(("image", Points("json:b")), guide=guide).guide is guide
+
+
+def test_texts_may_begin_with_a_mark():
+    """As some editors on Windows write them: it is no part of the text."""
+    members = {"cls": b"\xef\xbb\xbf3\r\n", "txt": b"\xef\xbb\xbfa dog", "json": b'\xef\xbb\xbf{"a": 1}'}
+
+    assert [parse_member(name, members) for name in members] == [3, "a dog", {"a": 1}]
