@@ -15,6 +15,7 @@ def print_throughput(
     *,
     images: int,
     pixels: int,
+    reference: str = DECODE,
     columns: Sequence[str] = (),
     beside: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
@@ -25,6 +26,7 @@ def print_throughput(
         timings: Of each case, that of decoding alone among them.
         images: How many images each went over.
         pixels: How many pixels those have.
+        reference: Which case is decoding alone.
         columns: Names of columns to the right.
         beside: What stands there; nothing for the cases that are not named.
     """
@@ -34,7 +36,7 @@ def print_throughput(
             name,
             f"{images / timing.median:.1f}",
             f"{pixels / timing.median / 1e6:,.0f}",
-            f"{timing.times_faster_than(timings[DECODE]):.2f}",
+            f"{timing.times_faster_than(timings[reference]):.2f}",
             *([f"{timing.peak_mb:,}"] if peaks else []),
             *(beside or {}).get(name, [""] * len(columns)),
         ]

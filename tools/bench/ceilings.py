@@ -20,9 +20,11 @@ def encoded_batches(shards: Shards, batch_size: int) -> Iterator[list[bytes]]:
         yield [encoded_image(shards[ordinal]) for ordinal in batch]
 
 
-def decoded_batches(shards: Shards, batch_size: int) -> Iterator[list[UInt8[Tensor, "_height _width 3"]]]:
+def decoded_batches(
+    shards: Shards, batch_size: int, device: str = "cpu"
+) -> Iterator[list[UInt8[Tensor, "_height _width 3"]]]:
     """Decode every image, always a batch ahead."""
-    with Decoder() as decoder:
+    with Decoder(device) as decoder:
         ahead = None
         for encoded in encoded_batches(shards, batch_size):
             now, ahead = ahead, decoder.start([peek(file) for file in encoded])

@@ -28,14 +28,45 @@ def loader(
     batch_size: BatchSize = 32,
     repeats: Repeats = 5,
     out_size: OutSize = 224,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="Decode and zoom on the GPU, beside nvJPEG alone and the CPU.")
+    ] = False,
     json: Json = None,
 ) -> None:
     """Time the loader beside reading alone, decoding alone, and a loader written by hand."""
     from foveal.tools.bench._loader import bench_loader
 
+    if gpu:
+        from foveal.tools.bench.gpu.table import bench_device
+
+        bench_device(
+            urls or [], images=images, batch_size=batch_size, repeats=repeats, size=out_size, json_path=json
+        )
+        return
     bench_loader(
         urls or [], images=images, batch_size=batch_size, repeats=repeats, size=out_size, json_path=json
     )
+
+
+@bench.command(name="gpu")
+def gpu_verb(
+    urls: MaybeUrls = None,
+    *,
+    device: Annotated[
+        str, typer.Option(help="CUDA device; cpu tries the command itself, and its times say nothing.")
+    ] = "cuda",
+    seconds: Annotated[float, typer.Option(min=1, help="Time limit for all steps together.")] = 480.0,
+    json: Json = None,
+) -> None:
+    """Run on a GPU, in a clone: its tests, the loader, training, kernels, memory; each result goes to the JSON file at once.
+
+    A step that fails does not end the run; the status is then 1.
+    """
+    from foveal.tools.bench.gpu.check import check_gpu
+
+    found = check_gpu(urls or [], device=device, seconds=seconds, json_path=json)
+    if any("error" in each for each in found.values()):
+        raise typer.Exit(1)
 
 
 @bench.command()

@@ -1,0 +1,152 @@
+"""``foveal bench gpu``, tried on the CPU: every step of it runs, and what goes wrong is told."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from foveal.shards import ShardWriter
+from foveal.tools.bench.gpu import _kernels, _steps
+from foveal.tools.bench.gpu import check as gpu_check
+from tests.pipeline.making import encode, picture
+
+CPU = torch.device("cpu")
+STEPS = [
+    "environment",
+    "kernels beside the CPU's",
+    "tests marked gpu",
+    "decode and zoom",
+    "ten steps of training",
+    "sampling kernel",
+    "table",
+    "memory",
+    "compute-sanitizer",
+]
+
+
+@pytest.fixture(scope="module")
+def urls(tmp_path_factory):
+    """Six pictures."""
+    path = tmp_path_factory.mktemp("gpu") / "s.tar"
+    with ShardWriter(path) as writer:
+        for k in range(6):
+            writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 90 + k, 120))})
+    return [str(path)]
+
+
+@pytest.mark.parametrize("alone", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_every_step_runs(urls, tmp_path, monkeypatch, alone):
+    """The file has what was printed; in make test-all with pytest and Triton's interpreter in processes of their own, too."""
+    pytest.importorskip("triton")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    if alone:
+        monkeypatch.setattr(gpu_check, "_process", lambda command, *_, **__: {"said": command})
+    found = gpu_check.check_gpu(
+        urls,
+        device="cpu",
+        json_path=tmp_path / "gpu.json",
+        tests=[f"{Path(__file__).parents[3]}/sampler/sampling/test_lowres.py"],
+        size=16,
+    )
+
+    assert json.loads((tmp_path / "gpu.json").read_text()) == found
+    assert list(found) == STEPS
+    assert not [each for each in found.values() if "error" in each]
+    assert found["decode and zoom"]["grey_levels_worst"] == 0
+    assert len(found["ten steps of training"]["losses"]) == 10
+    assert set(found["sampling kernel"]["ms_a_launch"]) >= {"points", "anti-aliased"}
+    assert found["table"]["of_decode_only"] > 0
+    assert found["memory"]["host_peak_mb"] >= 0
+    assert "skipped" in found["compute-sanitizer"]
+    said = found["tests marked gpu"]["said"]
+    assert "-m gpu" in " ".join(said) if alone else "skipped" in said[-1]
+
+
+def test_kernels_agree_in_the_interpreter():
+    """Those of a GPU, with the CPU's."""
+    pytest.importorskip("triton")
+    assert len(_kernels.compare_kernels(CPU)) == 5
+
+
+def test_a_step_that_fails_does_not_end_the_run(urls, tmp_path, monkeypatch):
+    """Its error stands in the file, and the next step's result beside it; without time, steps say so."""
+
+    def fails(*_, **__):
+        raise RuntimeError("no such kernel image")
+
+    monkeypatch.setattr(gpu_check, "zoom_on", fails)
+    monkeypatch.setattr(gpu_check, "_process", lambda *_, **__: {"said": []})
+    monkeypatch.setattr(gpu_check, "bench_device", fails)
+    found = gpu_check.check_gpu(urls, device="cpu", json_path=tmp_path / "gpu.json", size=16)
+
+    assert found["decode and zoom"]["error"] == "RuntimeError: no such kernel image"
+    assert len(found["ten steps of training"]["losses"]) == 10
+    late = gpu_check.check_gpu(urls, device="cpu", seconds=0, size=16)
+    assert {name: each["skipped"] for name, each in late.items()} == dict.fromkeys(STEPS, "no time was left")
+
+
+def test_a_device_that_is_not_there(monkeypatch):
+    """It is named."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    message = "device must be there, got 'cuda:3', and torch finds no CUDA device here."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        gpu_check.check_gpu([], device="cuda:3")
+
+
+def test_a_process_that_fails_or_hangs_is_told():
+    """With its last lines."""
+    with pytest.raises(ChildProcessError, match=re.escape("status 3: ['bad']")):
+        gpu_check._process([sys.executable, "-c", "print('bad'); raise SystemExit(3)"], 60)
+    code = "import time; print('on it', flush=True); time.sleep(60)"
+    with pytest.raises(ChildProcessError, match=re.escape("not done after 1 s: ['on it']")):
+        gpu_check._process([sys.executable, "-c", code], 1)
+
+
+def test_pixels_that_differ_are_noticed(urls, monkeypatch):
+    """As those of a decoder that is wrong would."""
+    monkeypatch.setattr(
+        _steps, "_first", lambda urls, device, size, images: (torch.rand(2, 3, 4, 4), ["a", "b"])
+    )
+    with pytest.raises(ValueError, match=re.escape("pixels must agree to 3.0 grey levels, got [")):
+        _steps.zoom_on(urls, CPU, size=4, images=2)
+
+
+def test_kernels_that_differ_are_noticed(monkeypatch):
+    """In a process of its own, the interpreter has to be asked for; here, a kernel is wrong."""
+    run = subprocess.run(
+        [sys.executable, "-m", "foveal.tools.bench.gpu._kernels", "cpu"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TRITON_INTERPRET": "0", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert run.stderr.strip() == "device cpu needs TRITON_INTERPRET=1 in the environment."
+
+    def wrong(images, grid, pixels, slope, **_):
+        pixels.fill_(0.5)
+        slope.fill_(0)
+
+    monkeypatch.setattr(_kernels, "sample_on_cuda", wrong)
+    monkeypatch.setattr(_kernels, "pull_back_on_cuda", lambda *arguments: arguments[-1].zero_())
+    monkeypatch.setattr(_kernels, "fill_lowres_on_cuda", lambda images, small: small.zero_())
+    with pytest.raises(ValueError, match=re.escape("kernels must agree with the CPU's to 0.001, got")):
+        _kernels.compare_kernels(CPU)
+
+
+def test_the_script_is_the_verb():
+    """It finds the clone that it lies in."""
+    script = Path(__file__).parents[4] / "tools" / "bench" / "gpu_check.sh"
+    run = subprocess.run(
+        ["bash", str(script), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Usage: foveal bench gpu" in run.stdout or "bench gpu [OPTIONS]" in run.stdout

@@ -1,0 +1,96 @@
+"""What is tried on a device through the loader: the pixels that it delivers, ten steps of training, memory."""
+
+from contextlib import closing
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from foveal.pipeline import ZoomLoader
+from foveal.sampler import SaliencySampler
+from foveal.tools.bench.timing import peak_memory_mb, restart_peak_memory
+from foveal.tools.training.small_convnet import SmallConvNet
+
+GREY_LEVELS = 3.0
+"""Of 255, on average over an image, by which nvJPEG's pixels may differ from libjpeg-turbo's after the zoom."""
+STEPS = 10
+
+
+def zoom_on(urls: list[str], device: torch.device, *, size: int, images: int) -> dict[str, Any]:
+    """Decode with DALI and zoom, on the device and on the CPU; return the mean difference in grey levels.
+
+    Raises:
+        ValueError: Keys differ, or an image by more than ``GREY_LEVELS``.
+    """
+    ours, expected = (_first(urls, place, size, images) for place in (device, torch.device("cpu")))
+    if ours[1] != expected[1]:
+        raise ValueError(f"keys must be {expected[1]!r}, got {ours[1]!r}.")
+    off = 255 * (ours[0] - expected[0]).abs().mean(dim=(1, 2, 3))
+    if not float(off.max()) <= GREY_LEVELS:
+        raise ValueError(f"pixels must agree to {GREY_LEVELS} grey levels, got {off.tolist()!r}.")
+    return {"images": len(off), "grey_levels_mean": float(off.mean()), "grey_levels_worst": float(off.max())}
+
+
+def _first(urls: list[str], device: torch.device, size: int, images: int) -> tuple[Tensor, list[str]]:
+    zoom = _sampler(size, device).eval().requires_grad_(requires_grad=False)
+    loader = ZoomLoader(
+        urls, zoom, batch_size=images, fields=("image", "__key__"), decode="dali", device=device
+    )
+    with closing(loader):
+        pixels, keys = next(iter(loader))
+        return pixels.cpu(), keys
+
+
+def train_on(urls: list[str], device: torch.device, *, size: int, batch_size: int) -> dict[str, Any]:
+    """Train a small network and the zoom for ten steps; return the losses, and by how much the zoom changed.
+
+    Raises:
+        ValueError: A loss is not finite, or the zoom stayed as it was.
+    """
+    zoom, model = _sampler(size, device), SmallConvNet(10).to(device)
+    before = [parameter.detach().clone() for parameter in zoom.parameters()]
+    optimizer = torch.optim.AdamW([*model.parameters(), *zoom.parameters()], lr=1e-3)
+    losses: list[float] = []
+    with closing(
+        ZoomLoader(urls, zoom, batch_size=batch_size, fields=("image", "__index__"), device=device)
+    ) as loader:
+        while len(losses) < STEPS:
+            for images, numbers in loader:
+                loss = cross_entropy(model(images), numbers.to(device) % 10)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                losses.append(loss.item())
+                if len(losses) == STEPS:
+                    break
+    changed = max(float((a - b).detach().abs().max()) for a, b in zip(zoom.parameters(), before, strict=True))
+    finite = all(torch.tensor(losses).isfinite().tolist())
+    if not finite or not changed:
+        raise ValueError(f"losses must be finite and the zoom must change, got {losses!r} and {changed!r}.")
+    return {"losses": losses, "largest_change": changed}
+
+
+def memory_on(urls: list[str], device: torch.device, *, size: int, batch_size: int) -> dict[str, Any]:
+    """Return what an epoch of the loader takes, in 2^20 bytes: of this process, and on a GPU of torch and of all."""
+    restart_peak_memory()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        free_before, _ = torch.cuda.mem_get_info(device)
+    zoom = _sampler(size, device).eval().requires_grad_(requires_grad=False)
+    least_free = None
+    with closing(ZoomLoader(urls, zoom, batch_size=batch_size, fields=("image",), device=device)) as loader:
+        for _ in loader:
+            if device.type == "cuda":
+                free, _ = torch.cuda.mem_get_info(device)
+                least_free = free if least_free is None else min(free, least_free)
+    found = {"host_peak_mb": peak_memory_mb()}
+    if least_free is not None:
+        found["torch_peak_mb"] = torch.cuda.max_memory_allocated(device) >> 20
+        found["device_more_than_before_mb"] = (free_before - least_free) >> 20
+    return found
+
+
+def _sampler(size: int, device: torch.device) -> SaliencySampler:
+    torch.manual_seed(0)
+    return SaliencySampler(size, max_zoom=4.0).to(device)

@@ -1,0 +1,214 @@
+"""``foveal bench gpu``: the tests, the loader, training, the table, the kernels' time and memory on a GPU, in eight minutes.
+
+Each step's result, or what went wrong, is printed and is in the JSON file as soon as the step is over, so that what was found is
+there whatever happens next. A step that fails does not end the run. With ``device="cpu"`` the same steps run on the CPU, and
+Triton's kernels in its interpreter: a try of the program itself, whose times say nothing about a GPU.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from foveal.shards import Shards
+from foveal.tools.bench._deal_samples import deal_samples
+from foveal.tools.bench.gpu._steps import memory_on, train_on, zoom_on
+from foveal.tools.bench.gpu.table import bench_device, kept
+from foveal.tools.bench.kernels.kernel import bench_kernel
+from foveal.tools.console.machine import environment
+from foveal.tools.scenes.scenes import write_shards
+
+SECONDS = 480.0
+_SANITIZER = "compute-sanitizer"
+_GOAL_MS = 1.0
+_LINES = 12  # of a process that are kept
+
+Found = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Load:
+    """How much there is to do.
+
+    Attributes:
+        scenes: That are drawn if there are no shards.
+        images: Of an epoch of the table.
+        batch: Images of a batch.
+        repeats: Rounds of the table.
+        launch: Images of a launch of the sampling kernel.
+        image_size: (height, width) of those, in pixels.
+        copied: Bytes of the plain copy beside it.
+    """
+
+    scenes: int
+    images: int
+    batch: int
+    repeats: int
+    launch: int
+    image_size: tuple[int, int]
+    copied: int
+
+
+_FULL = _Load(scenes=32, images=256, batch=64, repeats=3, launch=256, image_size=(3000, 4000), copied=1 << 30)
+_TRIED = _Load(scenes=2, images=4, batch=4, repeats=1, launch=2, image_size=(300, 400), copied=1 << 22)
+
+
+def check_gpu(
+    urls: Sequence[str],
+    *,
+    device: str = "cuda",
+    json_path: Path | None = None,
+    seconds: float = SECONDS,
+    tests: Sequence[str] = ("tests",),
+    size: int = 224,
+) -> dict[str, Found]:
+    """Run every step, and return what each found.
+
+    Args:
+        urls: Shards; none for generated scenes.
+        device: A CUDA device; ``"cpu"`` to try the program itself.
+        json_path: Where the results go, step by step.
+        seconds: For all steps together. What there is no time for says so.
+        tests: What pytest is given; the tests marked ``gpu`` of it run. They are not part of an installed package: run this in a
+            clone.
+        size: Height and width of the zoomed images, in pixels. On the CPU there are few images, and small ones.
+
+    Raises:
+        ValueError: There is no such device.
+    """
+    place = torch.device(device)
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device must be there, got {device!r}, and torch finds no CUDA device here.")
+    load = _FULL if place.type == "cuda" else _TRIED
+    run = _Run(json_path, time.monotonic() + seconds)
+    with tempfile.TemporaryDirectory(prefix="foveal-") as name:
+        folder = Path(name)
+        run.step("environment", environment)
+        run.step("kernels beside the CPU's", lambda: _kernels(device, run.left))
+        run.step("tests marked gpu", lambda: _tests(tests, place, run.left))
+        given = Shards(urls or write_shards(folder / "scenes", load.scenes, console=run.console))
+        few = deal_samples(given, folder / "few", load.batch)
+        run.step("decode and zoom", lambda: zoom_on(few, place, size=size, images=min(16, load.batch)))
+        run.step(
+            "ten steps of training",
+            lambda: train_on(few, place, size=min(size, 96), batch_size=min(8, load.batch)),
+        )
+        run.step(
+            "sampling kernel",
+            lambda: _kernel_time(folder / "k.json", device, load, size),
+        )
+        run.step("table", lambda: _table(given.urls, device, load, size))
+        run.step("memory", lambda: memory_on(few, place, size=size, batch_size=load.batch))
+        run.step("compute-sanitizer", lambda: _sanitizer(place, run.left))
+    return run.found
+
+
+class _Run:
+    """The steps so far."""
+
+    def __init__(self, json_path: Path | None, ends_at: float) -> None:
+        self.console, self.found = Console(), dict[str, Found]()
+        self._json_path, self._ends_at = json_path, ends_at
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self._ends_at - time.monotonic()
+
+    def step(self, name: str, work: Callable[[], Found]) -> None:
+        """Do a step if there is time, and note what it found, or what went wrong."""
+        start = time.monotonic()
+        if self.left <= 0:
+            found: Found = {"skipped": "no time was left"}
+        else:
+            try:
+                found = work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next step may go well
+                found = {"error": f"{type(error).__name__}: {error}"}
+        self.found[name] = found | {"took_s": round(time.monotonic() - start, 1)}
+        self.console.print(f"{name}: {json.dumps(self.found[name])}", soft_wrap=True, markup=False)
+        if self._json_path:
+            self._json_path.write_text(json.dumps(self.found, indent=1) + "\n")
+
+
+def _process(command: list[str], seconds: float, **variables: str) -> Found:
+    """Run a program, for so long at most; return its status and its last lines.
+
+    Raises:
+        ChildProcessError: It failed, or took too long; with the last lines.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - a command of ours
+            command,
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=max(seconds, 1),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        said = (error.stdout or b"").decode(errors="replace").splitlines()[-_LINES:]
+        raise ChildProcessError(f"not done after {seconds:.0f} s: {said!r}") from error
+    lines = done.stdout.splitlines()[-_LINES:]
+    if done.returncode:
+        raise ChildProcessError(f"status {done.returncode}: {lines!r}")
+    return {"said": lines}
+
+
+def _kernel_command(device: str) -> list[str]:
+    return [sys.executable, "-m", "foveal.tools.bench.gpu._kernels", device]
+
+
+def _kernels(device: str, left: float) -> Found:
+    interpreted = {"TRITON_INTERPRET": "1"} if torch.device(device).type == "cpu" else {}
+    return _process(_kernel_command(device), min(left, 120), **interpreted)
+
+
+def _tests(tests: Sequence[str], device: torch.device, left: float) -> Found:
+    required = {"FOVEAL_REQUIRE_GPU": "1"} if device.type == "cuda" else {}
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", *tests]
+    return _process(command, min(left, 200), **required)
+
+
+def _kernel_time(path: Path, device: str, load: _Load, size: int) -> Found:
+    bench_kernel(
+        size=size,
+        batch=load.launch,
+        image_size=load.image_size,
+        device=device,
+        copied=load.copied,
+        repeats=5,
+        json_path=path,
+    )
+    cases = json.loads(path.read_text())["cases"]
+    milliseconds = {name: 1000 * case["median_s"] for name, case in cases.items()}
+    return {"images": load.launch, "ms_a_launch": milliseconds, "goal_ms": _GOAL_MS}
+
+
+def _table(urls: list[str], device: str, load: _Load, size: int) -> Found:
+    timings = bench_device(
+        urls, device=device, images=load.images, batch_size=load.batch, repeats=load.repeats, size=size
+    )
+    rows = {row: load.images / timing.median for row, timing in timings.items()}
+    return {"images_per_s": rows, "of_decode_only": kept(timings, device)}
+
+
+def _sanitizer(device: torch.device, left: float) -> Found:
+    program = shutil.which(_SANITIZER)
+    if program is None:
+        return {"skipped": f"{_SANITIZER} is not installed"}
+    if device.type != "cuda":
+        return {"skipped": f"{_SANITIZER} looks at a GPU"}
+    command = [program, "--tool", "memcheck", "--error-exitcode", "9", *_kernel_command(str(device))]
+    return _process(command, min(left, 120))
