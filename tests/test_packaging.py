@@ -1,16 +1,22 @@
 """What is installed is what stands in the folders."""
 
 import importlib.metadata
+import re
 import subprocess
 import sys
+import tarfile
+import tomllib
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 
 import foveal
 
 ROOT = Path(__file__).parents[1]
+DEVELOPERS = {"test", "dev", "docs", "frameworks"}
 
 
 def test_version():
@@ -33,3 +39,47 @@ def test_the_wheel_holds_every_file_of_the_four_folders(tmp_path):
     assert packed == {
         f"foveal/{name}" for name in [*tracked.stdout.split(), "__init__.py", "_choices.py", "py.typed"]
     }
+
+
+def test_the_table_of_extras():
+    """It names every extra that a user may want, and all of its packages."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", (ROOT / "docs/start.md").read_text(), re.MULTILINE)
+
+    assert {extra: set(packages.split(", ")) for extra, packages in rows} == {
+        extra: packages_of(extra, extras) for extra in extras.keys() - DEVELOPERS
+    }
+
+
+def packages_of(extra: str, extras: dict[str, list[str]]) -> set[str]:
+    """The names of an extra's packages, those of the extras that it names included."""
+    found = set()
+    for requirement in extras[extra]:
+        name, others = re.match(r"([\w-]+)(?:\[(.+)\])?", requirement).groups()
+        found |= (
+            {name}
+            if name != "foveal"
+            else set().union(*(packages_of(each, extras) for each in others.split(",")))
+        )
+    return found
+
+
+@pytest.mark.slow
+def test_sdist_and_wheel_install_into_an_empty_environment(tmp_path):
+    """The wheel is built from the sdist, which has everything for it; its command decodes and zooms."""
+
+    def run(*command):
+        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+
+    run(sys.executable, "-m", "build", "--outdir", tmp_path / "dist", ROOT)
+    (sdist,), (wheel,) = ((tmp_path / "dist").glob(kind) for kind in ("*.tar.gz", "*.whl"))
+    venv.create(tmp_path / "empty", with_pip=True)
+    python = tmp_path / "empty/bin/python"
+    run(python, "-m", "pip", "install", f"torch=={torch.__version__.split('+')[0]}")
+    run(python, "-m", "pip", "install", f"{wheel}[plots]")
+
+    with tarfile.open(sdist) as packed:
+        assert any(name.endswith("/tests/conftest.py") for name in packed.getnames())
+    assert run(tmp_path / "empty/bin/foveal", "--version").strip() == f"foveal {foveal.__version__}"
+    run(tmp_path / "empty/bin/foveal", "demo", "--out", "demo")
+    assert (tmp_path / "demo/sheet.png").stat().st_size > 10_000
