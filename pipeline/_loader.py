@@ -97,7 +97,7 @@ class ZoomLoader(DataLoaderAttributes):
             ``"__index__"`` (its number in the order of the shards), ``"__members__"`` (all that it has, a dict of bytes by
             extension), ``"__size__"`` (height and width in pixels of the upright original), ``"__valid__"``, ``"__grid__"``,
             ``"__saliency__"``, ``"__view__"`` (what ``augment`` drew, (2, 3) for each image); and labels that follow the
-            zoom: :class:`Boxes`, :class:`Points`, :class:`Mask`, :class:`Saliency`. Batches are tuples in this order, or dicts if names are given:
+            zoom: :class:`Boxes`, :class:`Points`, :class:`Mask`, :class:`InstanceMasks`, :class:`Saliency`. Batches are tuples in this order, or dicts if names are given:
             ``{"pixel_values": "image", "labels": "cls"}``.
         shuffle: Whether each epoch visits the samples in another order.
         seed: What the orders depend on, together with the epoch.

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from foveal.pipeline import Boxes, Mask, Points, ZoomLoader
+from foveal.pipeline import Boxes, InstanceMasks, Mask, Points, ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardWriter
 from tests.pipeline.fields import label_files as files
@@ -19,7 +19,7 @@ from tests.pipeline.fields.label_files import CORNERS, HEIGHT, IDS, NAMES, WIDTH
 from tests.pipeline.making import encode, npy, picture
 
 PAGE = (Path(__file__).parents[1] / "docs" / "labels.md").read_text()
-ROWS = re.findall(r"^\| ([^|]+) \| `((?:Boxes|Points|Mask)\(.+?\))` \|", PAGE, re.MULTILINE)
+ROWS = re.findall(r"^\| ([^|]+) \| `((?:Boxes|Points|Mask|InstanceMasks)\(.+?\))` \|", PAGE, re.MULTILINE)
 FRACTIONS = np.array(CORNERS) / [WIDTH, HEIGHT, WIDTH, HEIGHT]
 POLYGONS = [[x0, y0, x1, y0, x1, y1, x0, y1] for x0, y0, x1, y1 in CORNERS]
 PAIRS = [np.reshape(each, (4, 2)).tolist() for each in POLYGONS]
@@ -73,6 +73,9 @@ def yolo_polygons() -> bytes:
 
 
 CLASSES = painted([1, 2, 1]).astype(np.uint8)
+EACH = np.zeros((3, HEIGHT, WIDTH))
+for mask, (x0, y0, x1, y1) in zip(EACH, CORNERS, strict=True):
+    mask[y0:y1, x0:x1] = 1
 COLOURS = np.array([(0, 0, 0), (128, 0, 0), (0, 128, 0)], np.uint8)
 VOC = files.voc().replace(b"<xmin>6<", b"<xmin>6.0<")
 KEYPOINTS = [v for x, y in POINTS for v in (x, y, 2)] + [0, 0, 0]
@@ -146,6 +149,9 @@ FILES = {
     ),
     ("Masks", "LabelMe"): (labelme(), CLASSES, {}),
     ("Masks", "YOLO segmentation"): ({"txt": yolo_polygons()}, painted([0, 1, 0], 255), {}),
+    ("Masks", "COCO, SA-1B, one mask for each object"): (coco(), EACH, {}),
+    ("Masks", "LabelMe, one mask for each object"): (labelme(), EACH, {}),
+    ("Masks", "YOLO segmentation, one mask for each object"): ({"txt": yolo_polygons()}, EACH, {}),
     ("Masks", "your own format"): ({"npz": npz(mask=CLASSES)}, CLASSES, {}),
 }
 
@@ -170,7 +176,7 @@ def delivered(code: str, members: dict, path: Path):
     with ShardWriter(path) as writer:
         jpg = encode(picture(0, HEIGHT, WIDTH))
         writer.write({"__key__": "a", "jpg": jpg, **members})
-    names = {"Boxes": Boxes, "Points": Points, "Mask": Mask}
+    names = {"Boxes": Boxes, "Points": Points, "Mask": Mask, "InstanceMasks": InstanceMasks}
     exec(compile(python_blocks()[1], "labels.md", "exec"), names)
     fields = ("image", eval(code, names))
     with ZoomLoader(

@@ -4,6 +4,7 @@ from foveal._choices import BoxFormat, Frame, PointFormat
 from foveal.pipeline.fields._absences import warn_if_absent
 from foveal.pipeline.fields._boxes import Boxes, guide_of
 from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, field_name, parse_fields
+from foveal.pipeline.fields._instance_masks import InstanceMasks
 from foveal.pipeline.fields._labels_in_frame import (
     FoundLabel,
     kind_of_label,
@@ -38,6 +39,7 @@ __all__ = [
     "Frame",
     "ImageBoxes",
     "ImagePoints",
+    "InstanceMasks",
     "LabelName",
     "LabelReader",
     "LabelledBoxes",

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from foveal._choices import Frame
-from foveal.pipeline.fields._frame import wrong_frame, wrong_size
 from foveal.pipeline.fields._spatial_field import SpatialField
 from foveal.pipeline.fields.formats import LabelName, LabelReader, is_source, place_of
 from foveal.pipeline.fields.masks import (
@@ -19,6 +18,7 @@ from foveal.pipeline.fields.masks import (
     ShapeMask,
     Shapes,
     coding_of,
+    other_aspect,
     pairs_of,
 )
 from foveal.pipeline.flow import to_device
@@ -148,23 +148,11 @@ class Mask(SpatialField):
         return self._source.is_absent(members)
 
     def misfit(self, label: Tensor | Shapes, size: tuple[int, int]) -> str | None:
-        """Refuse another aspect than the image's; rounding to whole pixels may have changed it by less than one."""
-        if not isinstance(label, Shapes):
-            return self._other_aspect(tuple(label.shape), size)
-        corners = torch.from_numpy(label.corners)
-        return (
-            wrong_frame(self.name, corners, label.frame, size)
-            or wrong_size(self.name, label.stated, label.frame, size)
-            or label.misfit(self.name, size)
-            or next(filter(None, (self._other_aspect(each, size) for each in label.sizes)), None)
-        )
-
-    def _other_aspect(self, shape: tuple[int, ...], size: tuple[int, int]) -> str | None:
-        (rows, cols), (height, width) = shape, size
-        if abs(rows * width - cols * height) < max(height, width):
-            return None
-        shapes = f"{rows} × {cols} on {height} × {width} pixels (height × width)"
-        return f"{self.name} has another shape than the image: {shapes}"
+        """Refuse another aspect than the image's, and shapes that cannot lie in it."""
+        if isinstance(label, Shapes):
+            return label.misfit(self.name, size)
+        rows, cols = label.shape
+        return other_aspect(self.name, (rows, cols), size)
 
     def warp(
         self,

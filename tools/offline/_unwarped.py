@@ -94,12 +94,13 @@ def _in_json(name: str, members: Mapping[str, bytes]) -> Iterator[Unwarped]:
         found = labels_in_document(parse_member(name, members))
     except MemberError:
         return
-    for path, kind, _ in found:
+    for path, kind, value in found:
         source = f"{name}:{path}"
         quoted = f"'{source}'" if "[" in path else source
         last = path.rpartition(".")[2].rstrip("[]")
         form = _FORMATS.get(last, "") if "[]." in path else ""
-        yield Unwarped(source, _NO_OPTION if kind == "mask" else f"--{kind} {quoted}{form}")
+        known = kind != "mask" or (isinstance(value, dict) and "counts" in value)
+        yield Unwarped(source, f"--{kind} {quoted}{form if kind != 'mask' else ''}" if known else _NO_OPTION)
 
 
 def _array(name: str, members: Mapping[str, bytes], size: tuple[int, int]) -> Iterator[Unwarped]:

@@ -97,7 +97,8 @@ def zoom(
     mask: Annotated[
         list[str] | None,
         typer.Option(
-            help="Masks to warp with the image, e.g. mask.png or mask.npy; no pixel is mixed; may be repeated."
+            help="Masks to warp with the image, e.g. mask.png, mask.npy or json:annotations[].segmentation (COCO's polygons and run "
+            "lengths, written as run lengths); no pixel is mixed; may be repeated."
         ),
     ] = None,
     drop_labels: Annotated[

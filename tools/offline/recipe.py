@@ -11,7 +11,7 @@ from PIL import features
 from torch import nn
 
 from foveal import __version__
-from foveal.pipeline import Boxes, Mask, Points
+from foveal.pipeline import Boxes, InstanceMasks, Mask, Points
 from foveal.pipeline.decode import (
     MAX_PIXELS,
     PLAIN,
@@ -61,7 +61,8 @@ class Recipe:
         points: Where points are that follow the zoom.
         point_format: What a point is, in and out; None if the number of numbers tells.
         point_frame: What these numbers count, in and out.
-        masks: Which members are masks that follow the zoom, each a ``png`` or ``npy``. Colours stay what they are.
+        masks: Which members are masks that follow the zoom, each a ``png`` or ``npy``, whose colours stay what they are; or where
+            COCO's masks of single objects are, ``"json:annotations[].segmentation"``, which become run lengths.
         drop_labels: Whether labels that are not warped are left out.
         max_pixels: The most that an image may have.
         decode: As :class:`foveal.pipeline.ZoomLoader` takes it.
@@ -105,10 +106,9 @@ class Recipe:
                 f"{self.saliency!r} – add --saliency-member attention.npy, or leave --saliency out."
             )
         for mask in self.masks:
-            if not {kind_of(extension) for extension in alternatives(mask)} <= {"png", "npy"}:
+            if ":" not in mask and not {kind_of(each) for each in alternatives(mask)} <= {"png", "npy"}:
                 raise ValueError(
-                    f"mask must be a png or npy member, which keeps class ids as they are, got {mask!r} – warp polygons by "
-                    "--points json:annotations[].segmentation."
+                    f"mask must be a png or npy member, which keeps class ids as they are, or a place in a json member, got {mask!r}."
                 )
         if self.patches is not None:
             self._check_patches()
@@ -155,7 +155,7 @@ class Recipe:
     def labels(self) -> tuple[SpatialField, ...]:
         """The labels that follow the zoom, as fields of a loader."""
         points = (Points(source, format=self.point_format, frame=self.point_frame) for source in self.points)
-        masks = (Mask(source, palette="panoptic") for source in self.masks)  # so colours are ids, too
+        masks = map(_mask_field, self.masks)
         return (*points, *masks, *self.box_fields)
 
     def _second_decoder(self) -> dict[str, str]:
@@ -191,6 +191,11 @@ class Recipe:
             **_resolved(zoom),
             "saliency": "weights" if trained else self.saliency,
         }
+
+
+def _mask_field(source: str) -> SpatialField:
+    """Return the field that warps a mask, whatever it stands for: with this palette, colours are ids, too."""
+    return InstanceMasks(source) if ":" in source else Mask(source, palette="panoptic")
 
 
 def _resolved(zoom: nn.Module) -> dict[str, Any]:

@@ -149,13 +149,14 @@ class ShapeMask:
             for k, (label, shape) in enumerate(found)
             for part in shape
         ]  # fmt: skip
-        return Shapes(parts, self.frame, self.background, stated)
+        return Shapes(parts, self.frame, self.background, stated, len(found))
 
     def write(self, members: Mapping[str, bytes], ids: Any) -> dict[str, bytes]:
         """Refuse: shapes that overlap cannot be told from what was painted."""
         del members, ids
         raise ValueError(
-            f"source must be an image or npy member to be written back to, got {self.source!r} – warp polygons as Points."
+            f"source must be an image or npy member to be written back to, got {self.source!r} – warp shapes as InstanceMasks or "
+            "Points."
         )
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:

@@ -75,6 +75,27 @@ def runs_in_polygon(polygon: Any, size: tuple[int, int]) -> Runs:
     return Runs(np.cumsum(np.array(counts, np.int64)), size)
 
 
+def run_lengths(mask: Any) -> dict[str, Any]:
+    """Return a binary mask (height, width) as COCO's files have it, compressed."""
+    flat = np.concatenate([[0], mask.T.ravel() != 0, [2]])  # runs begin with one of zeros, which may be empty
+    counts = np.diff(np.flatnonzero(np.diff(flat)), prepend=0)
+    return {"size": list(mask.shape), "counts": _compressed(counts.tolist())}
+
+
+def _compressed(counts: list[int]) -> str:
+    """Return the string that stands for counts, the inverse of :func:`_decompressed`."""
+    text = []
+    for k, count in enumerate(counts):
+        number = count - counts[k - 2] if k > 2 else count
+        more = True
+        while more:
+            digit = number & 0x1F
+            number >>= _BITS
+            more = number != (-1 if digit & _SIGN else 0)
+            text.append(chr(_FIRST + (digit | _CONTINUED if more else digit)))
+    return "".join(text)
+
+
 def _decompressed(text: str) -> list[int] | None:
     """Return the counts that a string stands for; None if it is none.
 

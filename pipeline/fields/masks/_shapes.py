@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from foveal._choices import Frame
+from foveal.pipeline.fields._frame import wrong_frame, wrong_size
 from foveal.pipeline.fields._members import MemberError, shown
 from foveal.pipeline.fields.formats import LINES, SHAPE, Slot, numbers
 from foveal.pipeline.fields.masks._class_ids import image_of, smallest_kind
@@ -53,6 +55,13 @@ class Shapes(NamedTuple):
     stated: tuple[int, int] | None
     """The (height, width) that the label file says its image has, if it does."""
 
+    objects: int
+    """How many there are, also such as have no parts."""
+
+    def only(self, number: int) -> "Shapes":
+        """Return those of one class id."""
+        return self._replace(parts=[part for part in self.parts if part[0] == number])
+
     @property
     def corners(self) -> Any:
         """All corners of polygons, (n, 2)."""
@@ -70,6 +79,14 @@ class Shapes(NamedTuple):
 
     def misfit(self, name: str, size: tuple[int, int]) -> str | None:
         """Say why they cannot belong to an image of this (height, width) in pixels; None if they can."""
+        return (
+            wrong_frame(name, torch.from_numpy(self.corners), self.frame, size)
+            or wrong_size(name, self.stated, self.frame, size)
+            or self._wrong_polygon(name, size)
+            or self._wrong_size(name, size)
+        )
+
+    def _wrong_polygon(self, name: str, size: tuple[int, int]) -> str | None:
         height, width = size
         scale = np.array([width, height]) if self.frame == "fraction" else 1
         for polygon in self._polygons:
@@ -79,10 +96,13 @@ class Shapes(NamedTuple):
             steps = np.abs(np.diff(corners, axis=0, append=corners[:1])).max(axis=1).sum()
             if steps > max(_LONGEST, height * width):
                 return f"{name} has a polygon whose outline is longer than the image has pixels: {steps:.0f}"
+        return None
+
+    def _wrong_size(self, name: str, size: tuple[int, int]) -> str | None:
         sizes = self.sizes | ({size} if self.needs_pixels else set())
         if len(sizes) > 1:
             return f"{name} has masks of different sizes: {sorted(sizes)} (height, width)"
-        return None
+        return next(filter(None, (other_aspect(name, each, size) for each in sizes)), None)
 
     def painted(self, size: tuple[int, int]) -> Any:
         """Return the mask of class ids, later shapes over earlier ones.
@@ -105,6 +125,15 @@ class Shapes(NamedTuple):
     @property
     def _polygons(self) -> list[Any]:
         return [part for _, part in self.parts if not isinstance(part, Runs | Patch)]
+
+
+def other_aspect(name: str, shape: tuple[int, int], size: tuple[int, int]) -> str | None:
+    """Refuse a mask of another aspect than its image's; rounding to whole pixels may have changed it by less than one."""
+    (rows, cols), (height, width) = shape, size
+    if abs(rows * width - cols * height) < max(height, width):
+        return None
+    shapes = f"{rows} × {cols} on {height} × {width} pixels (height × width)"
+    return f"{name} has another shape than the image: {shapes}"
 
 
 def parts_of(slot: Slot, name: str, max_pixels: int | None) -> list[Part]:

@@ -410,7 +410,7 @@ def test_without_pycocotools(monkeypatch):
         (lambda: Mask("json:a", frame="percent"), "frame must be one of pixel, fraction, got 'percent'."),
         (lambda: Mask("json"), "source must be a member such as 'mask.png' or 'mask.npy', "),
         (lambda: Mask("txt;png"), "source must be a member such as 'mask.png' or 'mask.npy', "),
-        (lambda: Mask("json:a").write({}, torch.zeros(1, 1), (1, 1)), "source must be an image or npy member to be written back to, got 'json:a' – warp polygons as Points."),
+        (lambda: Mask("json:a").write({}, torch.zeros(1, 1), (1, 1)), "source must be an image or npy member to be written back to, got 'json:a' – warp shapes as InstanceMasks or Points."),
         (lambda: Mask(len).write({}, torch.zeros(1, 1), (1, 1)), "source must be a member to be written back to, got len."),
     ],
 )  # fmt: skip

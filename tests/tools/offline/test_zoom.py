@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from foveal.pipeline import Boxes, Mask, Points, ZoomLoader
 from foveal.pipeline.fields import encode_array
+from foveal.pipeline.fields.masks import run_lengths
 from foveal.sampler import (
     BoxSaliency,
     MapSaliency,
@@ -174,13 +175,14 @@ def test_masks_come_out_as_they_went_in(tmp_path):
                 "index.png": encode(indexed, "PNG"),
                 "npy": npy(ids.astype(np.int16) - 1),
                 "json": {"a": [{"bbox": [20, 10, 30, 20], "segmentation": [polygon], "id": 5}]},
+                "rle.json": {"a": [{"s": run_lengths(ids == 1)}, {"s": run_lengths(ids > 0)}]},
             }
         )
     recipe = Recipe(
         out_size=24,
         format="png",
         saliency="uniform",
-        masks=("rgb.png", "index.png", "npy"),
+        masks=("rgb.png", "index.png", "npy", "rle.json:a[].s"),
         points=("json:a[].segmentation",),
         point_format="xy",
         boxes=("json:a[].bbox",),
@@ -197,6 +199,9 @@ def test_masks_come_out_as_they_went_in(tmp_path):
     array = np.load(io.BytesIO(members["npy"]))
     assert array.dtype == np.int16
     assert np.array_equal(array, seen.astype(int) - 1)
+    assert json.loads(members["rle.json"]) == {
+        "a": [{"s": run_lengths(seen == 1)}, {"s": run_lengths(seen > 0)}]
+    }
     [item] = json.loads(members["json"])["a"]
     assert item == {"bbox": [7.5, 5, 11.25, 10], "segmentation": [[7.5, 5, 18.75, 5, 18.75, 15]], "id": 5}
 
@@ -434,7 +439,7 @@ def test_the_names_of_shards():
         ),
         (
             {"masks": ("mask.jpg",)},
-            "mask must be a png or npy member, which keeps class ids as they are, got 'mask.jpg' – warp polygons by --points json:annotations[].segmentation.",
+            "mask must be a png or npy member, which keeps class ids as they are, or a place in a json member, got 'mask.jpg'.",
         ),
         (
             {"boxes": ("json:a", "json:a")},

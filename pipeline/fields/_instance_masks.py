@@ -1,0 +1,123 @@
+"""Masks of single objects as a field of the loader."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, cast, get_args
+
+import torch
+from torch import Tensor
+
+from foveal._choices import Frame
+from foveal.pipeline.fields._members import find_member
+from foveal.pipeline.fields._spatial_field import SpatialField
+from foveal.pipeline.fields.formats import SHAPE, JsonDocument, is_source, place_of
+from foveal.pipeline.fields.masks import ShapeMask, Shapes, run_lengths
+from foveal.pipeline.flow import to_device
+from foveal.sampler import warp_masks
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceMasks(SpatialField):
+    """A mask for each object that follows the zoom, given among the ``fields`` of a :class:`ZoomLoader`.
+
+    In the shard: polygons (which need pycocotools) or run lengths as COCO and SA-1B have them, LabelMe's shapes, YOLO's polygons.
+    Objects may overlap. :class:`Mask` paints the same shapes into one mask of class ids.
+
+    In the batch: for each image a (n, height, width) bool tensor, one mask for each item of the list, in its order: ``masks[kept]`` are
+    those of the boxes that :class:`Boxes` has left. One that is absent, or that the zoomed image does not show, is empty.
+
+    Attributes:
+        source: Where they are: ``"json:annotations[].segmentation"``, a JSON member with a path to one shape in each item of a list;
+            or ``"txt"``, YOLO's lines of polygons.
+        frame: What corners count: ``"pixel"``, or ``"fraction"`` of the image, the default of ``"txt"``.
+
+    Raises:
+        ValueError: An argument is nothing of the kind.
+
+    Example:
+        >>> boxes = Boxes("json:annotations[].bbox", format="xywh", labels="category_id")
+        >>> masks = InstanceMasks("json:annotations[].segmentation")
+        >>> for images, (boxes, kept, labels), masks in ZoomLoader(url, zoom, batch_size=4, fields=("image", boxes, masks)):
+        ...     targets = [{"boxes": b, "masks": m[k]} for b, k, m in zip(boxes, kept, masks)]
+    """
+
+    source: str
+    _: KW_ONLY
+    frame: Frame | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.source, str) or not is_source(self.source, ("txt",)):
+            raise ValueError(
+                "source must be a json member with a path to shapes, such as 'json:annotations[].segmentation', or 'txt', "
+                f"got {self.source!r}."
+            )
+        if self.frame not in (None, *get_args(Frame)):
+            raise ValueError(f"frame must be one of {', '.join(get_args(Frame))}, got {self.frame!r}.")
+        usual = "fraction" if place_of(self.source).kinds == {"txt"} else "pixel"
+        object.__setattr__(self, "frame", self.frame or usual)
+
+    @property
+    def _source(self) -> ShapeMask:
+        return ShapeMask(self.source, cast("Frame", self.frame), label=None, classes=None, background=0)
+
+    def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Shapes:
+        """Return a sample's shapes."""
+        return self._source.read(members, max_pixels)
+
+    def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        """Say whether a sample has no place for shapes at all, be it an empty list."""
+        return self._source.is_absent(members)
+
+    def misfit(self, label: Shapes, size: tuple[int, int]) -> str | None:
+        """Say why shapes cannot lie in this image."""
+        return label.misfit(self.name, size)
+
+    def warp(
+        self,
+        labels: Sequence[Shapes],
+        grid: Tensor,
+        sizes: Sequence[tuple[int, int]],
+        *,
+        views: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Return the masks of the zoomed images."""
+        del views  # the grid has them in it
+        near = grid.cpu()
+        return [
+            to_device(_warped(label, near[k : k + 1], size), grid.device)
+            for k, (label, size) in enumerate(zip(labels, sizes, strict=True))
+        ]
+
+    def join(self, parts: Sequence[list[Tensor]]) -> list[Tensor]:
+        """Return one list for the batch."""
+        return [masks for part in parts for masks in part]
+
+    def of_sample(self, value: list[Tensor], index: int) -> Tensor:
+        """Return the masks of one image."""
+        return value[index].cpu()
+
+    def write(self, members: Mapping[str, bytes], label: Tensor, size: tuple[int, int]) -> dict[str, bytes]:
+        """Return the JSON member with these masks as run lengths, compressed as COCO does it."""
+        place = place_of(self.source)
+        member = find_member(place.extensions, members)
+        if not place.path:
+            raise ValueError(f"source must be a json member to be written back to, got {self.source!r}.")
+        document = JsonDocument(member, members[member])
+        for slot, mask in zip(document.slots(place.path), label, strict=True):
+            if slot.beside(SHAPE) is not None:
+                raise ValueError(
+                    f"source must be of COCO's kind to be written back to, got {self.source!r} – warp it as Points."
+                )
+            if slot.value:
+                document.put(slot, run_lengths(mask.numpy()))
+        document.restate_size(size)
+        return {member: document.encode()}
+
+
+def _warped(shapes: Shapes, grid: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return (n, height, width) bool, painting one object at a time."""
+    masks: list[Any] = [
+        warp_masks([torch.from_numpy(shapes.only(number).painted(size))], grid).bool()
+        for number in range(1, shapes.objects + 1)
+    ]
+    return torch.cat([torch.empty(0, *grid.shape[1:3], dtype=torch.bool), *masks])
