@@ -1,0 +1,37 @@
+"""docs/scale.md: its script runs, and checks what it says of ranks."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture
+def many_shards():
+    spec = importlib.util.spec_from_file_location("many_shards", DOCS / "examples/many_shards.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_script(many_shards, tmp_path, capsys):
+    """Every rank takes its own samples out of the shards of the first windows."""
+    many_shards.link_shards(tmp_path, 40, 100)
+    many_shards.measure(tmp_path, 40, ranks=4, batches=5)
+    printed = capsys.readouterr().out
+
+    assert "opening 40 shards: " in printed
+    assert "the order of 4,000 samples: " in printed
+    assert re.search(r"each rank took 320 samples out of (\d+) to \d+ shards; no two", printed)
+
+
+def test_ranks_that_share_samples_are_noticed(many_shards, tmp_path, monkeypatch):
+    """The script's own check can fail."""
+    monkeypatch.setattr(many_shards, "BatchPlan", lambda samples, size, **_: [range(size)] * 9)
+    many_shards.link_shards(tmp_path, 4, 100)
+
+    with pytest.raises(RuntimeError, match=r"^ranks share samples$"):
+        many_shards.measure(tmp_path, 4, ranks=2, batches=1)
