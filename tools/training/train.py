@@ -21,6 +21,7 @@ from foveal.tools.console.choices import Amp
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.training._ranks import Ranks, in_ranks
 from foveal.tools.training._sheet import draw_validation
+from foveal.tools.training._threads import room_for_the_loader
 from foveal.tools.training.labels import count_classes
 from foveal.tools.training.options import TrainOptions, blurred, channels_last, lr_factor
 from foveal.tools.training.run import TrainRun
@@ -66,7 +67,7 @@ def train(
             cannot be read.
     """
     options = options or TrainOptions()
-    with in_ranks() as ranks:
+    with in_ranks() as ranks, room_for_the_loader(ranks.device):
         torch.manual_seed(options.seed)
         zoom = options.make_zoom() if zoom is None else zoom
         classes = count_classes(urls, val, options.classes)
