@@ -58,7 +58,6 @@ _FAMILY = (
     "for whole rows and columns, cdf spaces rows and columns in proportion to saliency."
 )
 FamilyOption = Annotated[Family | None, typer.Option(help=_FAMILY, show_default=FROM_CHECKPOINT + "kernel")]
-TrainFamily = Annotated[Family, typer.Option(help=_FAMILY)]
 BoxFormatOption = Annotated[
     BoxFormat | None,
     typer.Option(
@@ -88,12 +87,11 @@ PointFrameOption = Annotated[
 ]
 _TEMPERATURE = "Softmax temperature of the saliency; lower values zoom harder."
 Temperature = Annotated[float | None, typer.Option(help=_TEMPERATURE, show_default=FROM_CHECKPOINT + "0.5")]
-TrainTemperature = Annotated[float, typer.Option(help=_TEMPERATURE)]
-_MAX_ZOOM = "Upper bound on local magnification, relative to a uniform resize."
-MaxZoom = Annotated[
-    float | None,
-    typer.Option(help=_MAX_ZOOM + " inf is no bound.", show_default=FROM_CHECKPOINT + "4"),
+TrainTemperature = Annotated[
+    float | None, typer.Option(help=_TEMPERATURE, show_default=FROM_CHECKPOINT + "1")
 ]
+_MAX_ZOOM = "Upper bound on local magnification, relative to a uniform resize. inf is no bound."
+MaxZoom = Annotated[float | None, typer.Option(help=_MAX_ZOOM, show_default=FROM_CHECKPOINT + "4")]
 FwhmCells = Annotated[
     float | None,
     typer.Option(
@@ -102,7 +100,7 @@ FwhmCells = Annotated[
         show_default=FROM_CHECKPOINT + "8",
     ),
 ]
-TrainMaxZoom = Annotated[float, typer.Option(help=_MAX_ZOOM)]
+TrainMaxZoom = Annotated[float | None, typer.Option(help=_MAX_ZOOM, show_default=FROM_CHECKPOINT + "5")]
 MinZoom = Annotated[
     float | None,
     typer.Option(

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from foveal._choices import FWHM_CELLS, MAX_ZOOM, TEMPERATURE
 from foveal.tools.console.choices import IMAGE, TrainPriorName, TrainZoomName
 from foveal.tools.console.options import (
     AmpOption,
@@ -16,10 +15,11 @@ from foveal.tools.console.options import (
     BoxFormatOption,
     BoxFrameOption,
     ColorOption,
+    FamilyOption,
+    FwhmCells,
     ImageOption,
     NumThreads,
     OutSize,
-    TrainFamily,
     TrainMaxZoom,
     TrainTemperature,
     UrlsOrImages,
@@ -110,15 +110,19 @@ def train(
             help="Number of passes over low-resolution copies in which --boxes teach the saliency network.",
         ),
     ] = 4,
-    family: TrainFamily = "kernel",
-    fwhm_cells: Annotated[
-        float,
+    saliency: Annotated[
+        Path | None,
         typer.Option(
-            help="Full width at half maximum of the Gaussian that spreads saliency, in cells of the 31 × 31 saliency map."
+            exists=True,
+            dir_okay=False,
+            help="Begin with the zoom in this file, the saliency.pt of an earlier run, instead of a new one.",
+            show_default="a new zoom",
         ),
-    ] = FWHM_CELLS,
-    temperature: TrainTemperature = TEMPERATURE,
-    max_zoom: TrainMaxZoom = MAX_ZOOM,
+    ] = None,
+    family: FamilyOption = None,
+    fwhm_cells: FwhmCells = None,
+    temperature: TrainTemperature = None,
+    max_zoom: TrainMaxZoom = None,
     hflip: Annotated[float, typer.Option(help="Probability of flipping an image left to right.")] = 0.0,
     vflip: Annotated[float, typer.Option(help="Probability of flipping an image upside down.")] = 0.0,
     crop_scale: Annotated[
@@ -183,6 +187,7 @@ def train(
         box_format=box_format,
         box_frame=box_frame,
         teach_epochs=teach_epochs,
+        saliency=None if saliency is None else str(saliency),
         family=family,
         fwhm_cells=fwhm_cells,
         temperature=temperature,

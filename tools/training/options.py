@@ -1,7 +1,9 @@
 """How ``foveal train`` trains: its options, with the defaults that worked best, and the small functions they mean."""
 
+import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import torch
@@ -14,6 +16,13 @@ from foveal.pipeline import Augment, Bands, BoxFormat, Color, Frame, PixelRule, 
 from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler, SaliencyUNet, UniformSampler
 from foveal.sampler.grids import Family
 from foveal.tools.console.choices import IMAGE, Amp, TrainPriorName, TrainZoomName
+
+_NEW_ZOOM: dict[str, Any] = {
+    "family": "kernel",
+    "fwhm_cells": FWHM_CELLS,
+    "temperature": TEMPERATURE,
+    "max_zoom": MAX_ZOOM,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +52,14 @@ class TrainOptions:
         box_format: As :class:`foveal.pipeline.Boxes` takes it.
         box_frame: Likewise.
         teach_epochs: Passes over low-resolution copies of the training images, in which boxes teach the saliency network.
-        family: The family of the zoom's grids.
-        fwhm_cells: How far saliency reaches, in cells of the zoom's map.
-        temperature: What saliency is divided by before the softmax: the reciprocal of a gain.
-        max_zoom: The most that the zoom magnifies, None for no bound. With one, JPEGs are decoded no larger than it can show.
+        saliency: A file that :meth:`foveal.sampler.SaliencySampler.save_checkpoint` wrote, such as an earlier run's
+            ``saliency.pt``: training begins with its zoom, network and settings, at this run's ``out_size``. None for a
+            new zoom. With a file, ``zoom``, ``boxes``, ``prior`` and ``contrast`` must keep their defaults.
+        family: The family of the zoom's grids; None for what the file of ``saliency`` says, or ``"kernel"``.
+        fwhm_cells: How far saliency reaches, in cells of the zoom's map; None for what the file says, or 8.
+        temperature: What saliency is divided by before the softmax: the reciprocal of a gain. None for what the file says, or 1.
+        max_zoom: The most that the zoom magnifies, ``math.inf`` for no bound; None for what the file says, or 5. With a bound,
+            JPEGs are decoded no larger than it can show.
         augment: Random flips, crops and turns of the training images, as part of the zoom; None for none.
         amp: What the classifier computes in; the zoom stays in float32.
         classes: How many classes; None to count the labels of all shards first.
@@ -80,10 +93,11 @@ class TrainOptions:
     box_format: BoxFormat | None = None
     box_frame: Frame | None = None
     teach_epochs: int = 4
-    family: Family = "kernel"
-    fwhm_cells: float = FWHM_CELLS
-    temperature: float = TEMPERATURE
-    max_zoom: float | None = MAX_ZOOM
+    saliency: str | None = None
+    family: Family | None = None
+    fwhm_cells: float | None = None
+    temperature: float | None = None
+    max_zoom: float | None = None
     augment: Augment | None = None
     amp: Amp = "off"
     classes: int | None = None
@@ -108,9 +122,20 @@ class TrainOptions:
             ("prior", TrainPriorName),
             ("family", Family),
         ):
-            if getattr(self, name) not in get_args(allowed):
+            value = getattr(self, name)
+            if value not in get_args(allowed) and (name, value) != ("family", None):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}.")
+        if self.saliency is not None:
+            self._check_new_zoom()
+
+    def _check_new_zoom(self) -> None:
+        """Refuse options of a new zoom beside a file that holds one."""
+        defaults = TrainOptions()
+        for name in ("zoom", "boxes", "prior", "contrast"):
+            if getattr(self, name) != getattr(defaults, name):
                 raise ValueError(
-                    f"{name} must be one of {', '.join(get_args(allowed))}, got {getattr(self, name)!r}."
+                    f"{name} must be {getattr(defaults, name)!r} with a file of saliency, got {getattr(self, name)!r} – the "
+                    f"training begins with the zoom in {self.saliency!r}; leave one of the two out."
                 )
 
     def _check_numbers(self) -> None:
@@ -132,17 +157,41 @@ class TrainOptions:
         return PixelRule(self.window, self.bands, self.color)
 
     def make_zoom(self) -> SaliencySampler | UniformSampler:
-        """Return a new sampler."""
+        """Return a new sampler, or the one that the file of ``saliency`` holds.
+
+        Raises:
+            OSError: The file cannot be read.
+            ValueError: The file does not hold a zoom, or one whose network is not Foveal's.
+        """
         if self.zoom == "uniform":
             return UniformSampler(self.out_size)
-        return SaliencySampler(
-            self.out_size,
-            saliency=self._make_saliency(),
-            family=self.family,
-            fwhm_cells=self.fwhm_cells,
-            temperature=self.temperature,
-            max_zoom=self.max_zoom,
-        )
+        if self.saliency is not None:
+            return SaliencySampler.from_checkpoint(self.saliency, out_size=self.out_size, **self._named())
+        return SaliencySampler(self.out_size, saliency=self._make_saliency(), **self.of_new_zoom)
+
+    @property
+    def of_new_zoom(self) -> dict[str, Any]:
+        """The grid's family, width and bound and the temperature of a zoom that no file holds, as a sampler takes them."""
+        return {**_NEW_ZOOM, **self._named()}
+
+    def _named(self) -> dict[str, Any]:
+        """Return those of them that are given, as a sampler takes them."""
+        given = {name: getattr(self, name) for name in _NEW_ZOOM}
+        return {
+            name: None if value == math.inf else value for name, value in given.items() if value is not None
+        }
+
+    def for_run(self, zoom: nn.Module) -> dict[str, Any]:
+        """Return what decides how a training goes, as plain values: a run goes on only with the same.
+
+        A file counts by its content, not by its name, and a zoom from a file by the settings that it has in the end.
+        """
+        options = {**asdict(self), **self.of_new_zoom}
+        if self.saliency is None:
+            return options
+        digest = hashlib.sha256(Path(self.saliency).read_bytes()).hexdigest()
+        settings = {name: getattr(zoom, name) for name in _NEW_ZOOM}
+        return {**options, **settings, "saliency": f"sha256 {digest[:16]}"}
 
     def _make_saliency(self) -> nn.Module:
         if self.boxes is not None:

@@ -6,7 +6,6 @@ Plain PyTorch, to be copied: what is particular to a zoom is the loader's ``zoom
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,7 +52,7 @@ def train(
         out: A folder, new unless ``resume``.
         val: Shards to validate on after each epoch; none for no validation.
         model: From the zoom's images in [0, 1] to logits, such as a trunk of torchvision's or timm's. By default a small network.
-        zoom: A sampler. By default the one that ``options`` describe.
+        zoom: A sampler. By default the one that ``options`` describe, new or from a file (``TrainOptions.saliency``).
         options: Of the training; their defaults are what worked best (docs/train.md).
         resume: Whether to go on where the run in ``out`` was: on one device bit for bit. Where there is none, one begins.
 
@@ -69,12 +68,16 @@ def train(
     options = options or TrainOptions()
     with in_ranks() as ranks, room_for_the_loader(ranks.device):
         torch.manual_seed(options.seed)
+        if zoom is not None and options.saliency is not None:
+            raise ValueError(
+                f"saliency must be None for a zoom of yours, got {options.saliency!r} – leave one of the two out."
+            )
         zoom = options.make_zoom() if zoom is None else zoom
         classes = count_classes(urls, val, options.classes)
         if model is None:
             model = SmallConvNet(classes)
-        before = asdict(TrainOptions(prior="none"))  # there was no prior at first
-        run = TrainRun(Path(out), ranks, asdict(options), defaults=before, resume=resume)
+        before = TrainOptions(prior="none").for_run(zoom)  # there was no prior at first
+        run = TrainRun(Path(out), ranks, options.for_run(zoom), defaults=before, resume=resume)
         model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
         training = _Training(model, zoom.to(ranks.device), options, ranks, run, classes=classes)
         how: dict[str, Any] = {"shuffle": True, "last_batch": "drop", "augment": options.augment}

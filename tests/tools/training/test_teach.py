@@ -15,6 +15,8 @@ from foveal.tools.training import train as _train
 from tests.pipeline.making import encode
 from tests.tools.training.test_train import check_same_weights, lines
 
+pytestmark = pytest.mark.usefixtures("no_sheets")
+
 GREEN, BLUE = (0, 1, 0), (0, 0, 1)
 OPTIONS = TrainOptions(
     out_size=16, epochs=1, batch_size=8, num_threads=1, lr=1e-2, boxes="json:boxes", teach_epochs=5
@@ -41,12 +43,6 @@ def shards(tmp_path_factory) -> str:
                 }
             )
     return str(path)
-
-
-@pytest.fixture(autouse=True)
-def no_sheets(monkeypatch):
-    """A second less each."""
-    monkeypatch.setattr(_train, "draw_validation", lambda *_, **__: None)
 
 
 def share_of_the_green(zoom, url):

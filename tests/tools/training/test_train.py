@@ -29,22 +29,6 @@ from tests.shards.reading import make_tar
 SMALL = TrainOptions(out_size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1)
 
 
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory) -> str:
-    """Twenty labelled pictures of three classes: four batches of five, or five of four."""
-    path = tmp_path_factory.mktemp("shards") / "train.tar"
-    with ShardWriter(path) as writer:
-        for k in range(20):
-            writer.write({"__key__": f"{k:03d}", "jpg": encode(picture(k, 50 + k, 60)), "cls": k % 3})
-    return str(path)
-
-
-@pytest.fixture
-def no_sheets(monkeypatch):
-    """A second less each."""
-    monkeypatch.setattr(_train, "draw_validation", lambda *_, **__: None)
-
-
 def lines(run: Path, kind: str) -> list[dict]:
     found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [line for line in found if line["kind"] == kind]

@@ -9,6 +9,7 @@ are known: what a perfect saliency network could reach; *taught* is a network th
 
 import itertools
 import json
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -42,7 +43,7 @@ def _oracle(options: TrainOptions) -> nn.Module:
         options.out_size,
         saliency=BoxSaliency("json:boxes", amplitude=_AMPLITUDE),
         lowres_size=(64, 64),
-        max_zoom=options.max_zoom,
+        max_zoom=options.of_new_zoom["max_zoom"],
     )
 
 
@@ -50,8 +51,8 @@ def _spectral(options: TrainOptions) -> nn.Module:
     return SaliencySampler(
         options.out_size,
         saliency=SpectralSaliency(),
-        temperature=options.temperature / PRIOR_GAIN,
-        max_zoom=options.max_zoom,
+        temperature=options.of_new_zoom["temperature"] / PRIOR_GAIN,
+        max_zoom=options.of_new_zoom["max_zoom"],
     )
 
 
@@ -70,15 +71,15 @@ ZOOMS: dict[str, dict[str, Any]] = {
     "kernel": {},
     "separable": {"family": "separable"},
     "cdf": {"family": "cdf"},
-    "cdf-unbounded": {"family": "cdf", "max_zoom": None},
+    "cdf-unbounded": {"family": "cdf", "max_zoom": math.inf},
     "taught": {"boxes": "json:boxes"},
     "no-prior": _NO_PRIOR,
     "flat": {"prior": "none", "temperature": 1 / 8},
-    "unbounded": {"max_zoom": None},
+    "unbounded": {"max_zoom": math.inf},
     "bound-2": {"max_zoom": 2.0},
     "bound-10": {"max_zoom": 10.0},
     "narrow": {"fwhm_cells": 4.0},
-    "paper": {"prior": "none", "fwhm_cells": 13.0, "temperature": 1.0, "max_zoom": None},
+    "paper": {"prior": "none", "fwhm_cells": 13.0, "temperature": 1.0, "max_zoom": math.inf},
     "fast": {"saliency_lr": 1.0},
     "entropy": {"entropy": 0.05},
     "budget": {"entropy": 0.3, "min_cells": 50.0},
@@ -168,7 +169,8 @@ def bench_accuracy(
     print_table(console, titles, [_row(name, found) for name, found in lines.items()])
     if json_path:
         counts = {"train": images, "held out": held_out, "of the same label": most}
-        report = {"benchmark": "accuracy", "task": name, "options": asdict(options), "images": counts}
+        told = asdict(options) | options.of_new_zoom
+        report = {"benchmark": "accuracy", "task": name, "options": told, "images": counts}
         report |= {"runs": lines, "environment": environment()}
         json_path.write_text(json.dumps(report, indent=1) + "\n")
     return {name: [line["val_accuracy"] for line in found] for name, found in lines.items()}

@@ -1,0 +1,23 @@
+"""What tests of a training share."""
+
+import pytest
+
+from foveal.shards import ShardWriter
+from foveal.tools.training import train as _train
+from tests.pipeline.making import encode, picture
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory) -> str:
+    """Twenty labelled pictures of three classes: four batches of five, or five of four."""
+    path = tmp_path_factory.mktemp("shards") / "train.tar"
+    with ShardWriter(path) as writer:
+        for k in range(20):
+            writer.write({"__key__": f"{k:03d}", "jpg": encode(picture(k, 50 + k, 60)), "cls": k % 3})
+    return str(path)
+
+
+@pytest.fixture
+def no_sheets(monkeypatch):
+    """A second less each."""
+    monkeypatch.setattr(_train, "draw_validation", lambda *_, **__: None)
