@@ -12,7 +12,7 @@ from foveal.sampler import SaliencyNet, SaliencySampler, SaliencyUNet
 from foveal.tools import TrainOptions, train
 from foveal.tools.training import train as _train
 from tests.tools import command_line
-from tests.tools.training.test_train import SMALL, check_same_weights, lines
+from tests.tools.training.runs import SMALL, check_same_weights, lines
 
 pytestmark = pytest.mark.usefixtures("no_sheets")
 

@@ -13,7 +13,7 @@ from foveal.shards import ShardWriter
 from foveal.tools import TrainOptions, train
 from foveal.tools.training import train as _train
 from tests.pipeline.making import encode
-from tests.tools.training.test_train import check_same_weights, lines
+from tests.tools.training.runs import check_same_weights, lines
 
 pytestmark = pytest.mark.usefixtures("no_sheets")
 

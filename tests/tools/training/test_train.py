@@ -1,6 +1,5 @@
 """A classifier and its zoom, trained through the loader."""
 
-import json
 import os
 import re
 import signal
@@ -25,27 +24,7 @@ from foveal.tools.training import train as _train
 from foveal.tools.training.small_convnet import SmallConvNet
 from tests.pipeline.making import encode, picture
 from tests.shards.reading import make_tar
-
-SMALL = TrainOptions(out_size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1)
-
-
-def lines(run: Path, kind: str) -> list[dict]:
-    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in found if line["kind"] == kind]
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    """All that was trained, by name."""
-    model = torch.load(run / "model.pt", weights_only=True)
-    zoom = SaliencySampler.from_checkpoint(run / "saliency.pt")
-    return {**model, **{f"zoom.{name}": value for name, value in zoom.state_dict().items()}}
-
-
-def check_same_weights(run: Path, other: Path) -> None:
-    ours, theirs = weights(run), weights(other)
-
-    assert ours.keys() == theirs.keys()
-    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+from tests.tools.training.runs import SMALL, check_same_weights, lines, weights
 
 
 def test_what_it_leaves(shards, tmp_path):

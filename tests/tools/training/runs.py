@@ -1,0 +1,30 @@
+"""A small training, and what a run leaves."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from foveal.sampler import SaliencySampler
+from foveal.tools import TrainOptions
+
+SMALL = TrainOptions(out_size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1)
+
+
+def lines(run: Path, kind: str) -> list[dict]:
+    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in found if line["kind"] == kind]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """All that was trained, by name."""
+    model = torch.load(run / "model.pt", weights_only=True)
+    zoom = SaliencySampler.from_checkpoint(run / "saliency.pt")
+    return {**model, **{f"zoom.{name}": value for name, value in zoom.state_dict().items()}}
+
+
+def check_same_weights(run: Path, other: Path) -> None:
+    ours, theirs = weights(run), weights(other)
+
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
