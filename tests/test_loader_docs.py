@@ -53,3 +53,13 @@ def test_the_page_on_other_loaders(capsys):
     assert capsys.readouterr().out.startswith("torch.Size([8, 3, 224, 224]) torch.Size([8])")
     exec(compile(second, "swap.md", "exec"), names)
     assert names["images"].shape == (1, 3, 224, 224)
+
+
+@pytest.mark.slow
+def test_the_page_on_frameworks_exports():
+    """Its last block: the program gives the sampler's pixels."""
+    names = {}
+    exec(compile(blocks("frameworks.md")[-1], "frameworks.md", "exec"), names)
+    image = torch.rand(1, 3, 480, 640)
+
+    assert torch.equal(names["program"].module()(image).images, names["zoom"](image).images)
