@@ -55,7 +55,7 @@ app = typer.Typer(
 app.add_typer(bench, name="bench")
 
 # Packages that only some verbs need, and the extra that installs each.
-_EXTRAS = {"matplotlib": "plots", "ray": "ray", "nicegui": "explore"}
+_EXTRAS = {"matplotlib": "plots", "ray": "ray", "nicegui": "explore", "tensorboard": "tensorboard"}
 
 
 def _print_version(*, wanted: bool) -> None:

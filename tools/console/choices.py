@@ -9,6 +9,7 @@ AccuracyTaskName = Literal["pcb", "coffee", "digits-colour", "digits", "coins", 
 Amp = Literal["off", "bf16", "fp16"]
 DemoZoomName = Literal["saliency", "patches", "mixed"]
 ImageFormat = Literal["jpg", "webp", "png", "png16", "npy"]
+TrainLog = Literal["json", "tensorboard"]
 TrainPriorName = Literal["spectral", "none"]
 TrainZoomName = Literal["saliency", "uniform"]
 

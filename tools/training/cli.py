@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from foveal.tools.console.choices import IMAGE, TrainPriorName, TrainZoomName
+from foveal.tools.console.choices import IMAGE, TrainLog, TrainPriorName, TrainZoomName
 from foveal.tools.console.options import (
     AmpOption,
     Bands,
@@ -149,6 +149,12 @@ def train(
             min=0, help="Seed of the initial weights, the order of samples, and all random choices."
         ),
     ] = 0,
+    log: Annotated[
+        TrainLog,
+        typer.Option(
+            help="json writes metrics.jsonl; tensorboard also writes event files with metrics and pictures, for tensorboard --logdir OUT."
+        ),
+    ] = "json",
     num_threads: NumThreads = None,
     window: Window = None,
     bands: Bands = None,
@@ -196,6 +202,7 @@ def train(
         amp=amp,
         classes=classes,
         seed=seed,
+        log=log,
         num_threads=num_threads,
         window=rule.window,
         bands=rule.bands,

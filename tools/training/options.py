@@ -15,7 +15,7 @@ from foveal._choices import FWHM_CELLS, MAX_ZOOM, TEMPERATURE
 from foveal.pipeline import Augment, Bands, BoxFormat, Color, Frame, PixelRule, Window
 from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler, SaliencyUNet, UniformSampler
 from foveal.sampler.grids import Family
-from foveal.tools.console.choices import IMAGE, Amp, TrainPriorName, TrainZoomName
+from foveal.tools.console.choices import IMAGE, Amp, TrainLog, TrainPriorName, TrainZoomName
 
 _NEW_ZOOM: dict[str, Any] = {
     "family": "kernel",
@@ -64,6 +64,8 @@ class TrainOptions:
         amp: What the classifier computes in; the zoom stays in float32.
         classes: How many classes; None to count the labels of all shards first.
         seed: Of weights, order and all that is drawn.
+        log: Where metrics go: ``"json"`` to ``metrics.jsonl`` alone, ``"tensorboard"`` to event files in the same folder, too, with
+            the sheets (extra ``tensorboard``).
         log_steps: Steps from one line of ``metrics.jsonl`` to the next.
         checkpoint_steps: Steps from one checkpoint to the next; one more at the end of each epoch.
         num_threads: Threads that decode; None for the processors there are.
@@ -102,6 +104,7 @@ class TrainOptions:
     amp: Amp = "off"
     classes: int | None = None
     seed: int = 0
+    log: TrainLog = "json"
     log_steps: int = 20
     checkpoint_steps: int = 500
     num_threads: int | None = None
@@ -120,6 +123,7 @@ class TrainOptions:
             ("amp", Amp),
             ("zoom", TrainZoomName),
             ("prior", TrainPriorName),
+            ("log", TrainLog),
             ("family", Family),
         ):
             value = getattr(self, name)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -13,10 +13,13 @@ from foveal.shards.store import replacing
 from foveal.tools.console.old_names import with_current_names
 from foveal.tools.training._ranks import Ranks
 
+if TYPE_CHECKING:
+    from foveal.tools.training._tensorboard import TensorBoard
+
 METRICS, LAST, MODEL, SALIENCY = "metrics.jsonl", "last.pt", "model.pt", "saliency.pt"
 
 # Options that a run may go on with otherwise: nothing that is trained depends on them.
-_FREE = frozenset({"num_threads", "log_steps", "checkpoint_steps"})
+_FREE = frozenset({"num_threads", "log", "log_steps", "checkpoint_steps"})
 
 
 class TrainRun:
@@ -55,6 +58,7 @@ class TrainRun:
         self.folder, self._ranks, self._options = folder, ranks, dict(options)
         self._defaults = dict(defaults)
         self._first = ranks.rank == 0
+        self._board: TensorBoard | None = None
         if not resume and any((folder / name).exists() for name in (METRICS, LAST, MODEL)):
             raise ValueError(
                 f"out must be a new folder, got {str(folder)!r}, which holds a run – name another, or add --resume to go on."
@@ -79,6 +83,8 @@ class TrainRun:
             self.resumed = True
         if self._first:
             self._keep_metrics(step if self.resumed else -1)
+            if self._options["log"] == "tensorboard":
+                self._board = _tensorboard(self.folder, step)
         self._ranks.wait()
         return step
 
@@ -98,6 +104,13 @@ class TrainRun:
         if self._first:
             with (self.folder / METRICS).open("a") as file:
                 file.write(json.dumps({"kind": kind, **values}) + "\n")
+        if self._board is not None:
+            self._board.log(kind, values)
+
+    def show(self, name: str, path: Path, step: int) -> None:
+        """Add a picture that was drawn to what TensorBoard shows; there is none of some samplers."""
+        if self._board is not None and path.exists():
+            self._board.show(name, path, step)
 
     def last_epoch(self) -> dict[str, Any]:
         """Return the metrics of the last epoch that there was, none before the first."""
@@ -106,6 +119,8 @@ class TrainRun:
 
     def finish(self, model: nn.Module, zoom: nn.Module) -> None:
         """Write what the run was for: the classifier's weights, and the zoom if it can be told in a file."""
+        if self._board is not None:
+            self._board.close()
         if self._first:
             with replacing(self.folder / MODEL, sync=True) as file:
                 torch.save(model.state_dict(), file)
@@ -142,3 +157,10 @@ class TrainRun:
         path = self.folder / METRICS
         whole = path.read_text().rpartition("\n")[0] if path.exists() else ""  # a kill may cut the last line
         return [json.loads(line) for line in whole.splitlines()]
+
+
+def _tensorboard(folder: Path, step: int) -> "TensorBoard":
+    # An extra: not everyone has it installed.
+    from foveal.tools.training._tensorboard import TensorBoard  # noqa: PLC0415
+
+    return TensorBoard(folder, step)

@@ -215,6 +215,7 @@ class _Training:
             self.zoom.eval()
             path = self.run.folder / f"epoch-{epoch + 1:03d}.png"
             draw_validation(shown, self.zoom, path, image=self.options.image, rule=self.options.rule)
+            self.run.show("validation", path, self.step)
         self.run.save(self.parts, self.step)
 
 

@@ -1,0 +1,90 @@
+"""TensorBoard shows what metrics.jsonl has."""
+
+import re
+import sys
+from dataclasses import replace
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from foveal.tools import TrainOptions, train
+from foveal.tools._cli import _EXTRAS
+from foveal.tools.training import train as _train
+from tests.tools.training.runs import SMALL, lines
+
+OPTIONS = replace(SMALL, log="tensorboard")
+
+
+def curves(run):
+    """What its event files hold: for each name the steps and values, and the sizes of pictures."""
+    events = EventAccumulator(str(run))
+    events.Reload()
+    scalars = {
+        name: [(each.step, each.value) for each in events.Scalars(name)] for name in events.Tags()["scalars"]
+    }
+    return scalars, [
+        (each.step, each.width) for name in events.Tags()["images"] for each in events.Images(name)
+    ]
+
+
+def test_curves_and_pictures(shards, tmp_path):
+    """Every number of metrics.jsonl, and a sheet for each epoch."""
+    train(shards, tmp_path / "run", val=shards, options=OPTIONS)
+    scalars, pictures = curves(tmp_path / "run")
+    written = {
+        f"{kind}/{name}": [
+            (line["step"], pytest.approx(line[name], rel=1e-6)) for line in lines(tmp_path / "run", kind)
+        ]
+        for kind in ("step", "epoch")
+        for name in lines(tmp_path / "run", kind)[0].keys() - {"kind", "step", "epoch"}
+    }
+
+    assert scalars == written
+    assert [step for step, _ in pictures] == [5, 10]
+    assert all(width > 300 for _, width in pictures)
+
+
+def test_a_run_that_goes_on_shows_each_step_once(shards, tmp_path, monkeypatch, no_sheets):
+    """Those that a killed process had logged after its last checkpoint are hidden."""
+    whole = _train._Training.train_step
+
+    def killed(training, *batch):
+        if training.step == 7:
+            raise KeyboardInterrupt
+        return whole(training, *batch)
+
+    options = replace(OPTIONS, log_steps=1, checkpoint_steps=3)
+    monkeypatch.setattr(_train._Training, "train_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(shards, tmp_path / "run", options=options)
+    monkeypatch.setattr(_train._Training, "train_step", whole)
+    train(shards, tmp_path / "run", options=options, resume=True)
+
+    assert [step for step, _ in curves(tmp_path / "run")[0]["step/train_loss"]] == list(range(1, 11))
+
+
+def test_a_run_may_go_on_with_it(shards, tmp_path, no_sheets):
+    """It decides nothing of the training."""
+    train(shards, tmp_path / "run", options=replace(OPTIONS, log="json", epochs=1))
+    train(shards, tmp_path / "run", options=OPTIONS, resume=True)
+
+    assert curves(tmp_path / "run")[0]["epoch/train_loss"][0][0] == 10
+
+
+def test_without_the_package(shards, tmp_path, monkeypatch):
+    """The command line knows the extra from the module that is missing."""
+    for name in [name for name in sys.modules if "tensorboard" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+
+    with pytest.raises(ModuleNotFoundError) as error:
+        train(shards, tmp_path / "run", options=OPTIONS)
+    assert _EXTRAS[error.value.name] == "tensorboard"
+
+
+def test_another_word():
+    """Is refused."""
+    with pytest.raises(
+        ValueError, match="^" + re.escape("log must be one of json, tensorboard, got 'wandb'.") + "$"
+    ):
+        TrainOptions(log="wandb")
