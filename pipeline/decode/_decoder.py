@@ -194,7 +194,7 @@ class Decoder:
         self._pool: ThreadPoolExecutor | None = None
         self._stream = stream
         self._entered: tuple[Any, ...] = ()
-        self.buffers = buffers or Buffers(IMAGE_BYTES)
+        self.buffers = buffers or Buffers(IMAGE_BYTES * max(5, self.num_threads))
 
     def __enter__(self) -> Self:
         on_gpu = self.device.type == "cuda"

@@ -43,6 +43,10 @@ from foveal.shards.naming import is_remote
 # Samples that are asked for side by side where each waits for a server.
 _REMOTE_READS = 32
 
+# DALI is given as much memory as this many threads have at least: with less it decodes large images in batches of two, and
+# its threads wait for each other.
+_DALI_THREADS = 5
+
 T = TypeVar("T")
 
 
@@ -62,7 +66,7 @@ class Chain:
     drift: DriftWatch = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image_memory", Buffers(self.options.memory_budget or IMAGE_BYTES))
+        object.__setattr__(self, "image_memory", Buffers(self.options.memory_budget or self._kept_bytes()))
         object.__setattr__(self, "batch_memory", Buffers(sys.maxsize))  # as much as batches are alive at once
         object.__setattr__(self, "drift", DriftWatch(self.zoom))
 
@@ -146,16 +150,26 @@ class Chain:
     def _threads(self) -> int:
         return self.options.num_threads or default_num_threads()
 
+    def _kept_bytes(self) -> int:
+        """What may be kept for later images, of which each fits into memory of one that was not much larger."""
+        return IMAGE_BYTES * max(_DALI_THREADS, self._threads())
+
+    def _image_bytes(self) -> int:
+        """What decoded images may take. One thread decodes an image while another one is zoomed, too; DALI needs batches."""
+        threads = max(2, self._threads())
+        by_dali = self.options.decode == "dali" or self.device.type == "cuda"
+        return IMAGE_BYTES * (max(_DALI_THREADS, threads) if by_dali else threads)
+
     def _most_pixels(self) -> float:
         """The most of a micro-batch: with a budget half of it, so that one is decoded while another is zoomed."""
         if needs_whole_batch(self.zoom):
             return math.inf
-        return min(IMAGE_BYTES, self.options.memory_budget or math.inf) / 6
+        return min(self._image_bytes(), self.options.memory_budget or math.inf) / 6
 
     def _budget(self) -> Budget:
         if self.options.memory_budget is not None:
             return Budget(self.options.memory_budget, strict=True)
-        return Budget(math.inf if needs_whole_batch(self.zoom) else IMAGE_BYTES, strict=False)
+        return Budget(math.inf if needs_whole_batch(self.zoom) else self._image_bytes(), strict=False)
 
     def _view(self, number: int) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
         """Return what gives the view of a sample, by the sample's number and size, if images are augmented."""

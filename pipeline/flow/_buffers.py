@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 
-# What decoded images take in memory, all together: of large ones a micro-batch that is decoded, and one that is zoomed.
-IMAGE_BYTES = 360_000_000
+# What decoded images take in memory for each thread that decodes, unless one alone is larger: the pixels of 25 megapixels.
+IMAGE_BYTES = 75_000_000
 
 
 class Buffers:

@@ -392,9 +392,9 @@ def test_large_images_travel_fewer_at_a_time(write_shard, monkeypatch, most, par
     url = write_shard([{"__key__": str(k), "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(5)])
     with ZoomLoader(url, UniformSampler(8), batch_size=5) as loader:
         [(plain, _)] = list(loader)
-    monkeypatch.setattr(_chain, "IMAGE_BYTES", 6 * most)  # of which a micro-batch has half
+    monkeypatch.setattr(_chain, "IMAGE_BYTES", 3 * most)  # of each thread; a micro-batch has half of all
     zoom = Watched(8)
-    with ZoomLoader(url, zoom, batch_size=5) as loader:
+    with ZoomLoader(url, zoom, batch_size=5, num_threads=2) as loader:
         [(images, labels)] = list(loader)
 
     assert zoom.micro_batches == parts
