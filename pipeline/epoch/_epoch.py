@@ -16,8 +16,6 @@ from foveal.pipeline.epoch._drift import DriftWatch
 from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.epoch._micro_batch import (
-    PER_THREAD,
-    PIXELS_PER_THREAD,
     may_zoom_in_threads,
     micro_batch_size,
     needs_whole_batch,
@@ -93,9 +91,9 @@ class Chain:
         read = read_micro_batches(
             plan,
             reader.take,
-            PER_THREAD if in_threads else micro_batch_size(self.zoom, plan.batch_size),
+            micro_batch_size(self.zoom, plan.batch_size),
             self.stats,
-            most_pixels=min(self._most_pixels(), PIXELS_PER_THREAD if in_threads else math.inf),
+            most_pixels=min(self._most_pixels(), IMAGE_BYTES // 3 if in_threads else math.inf),
             at_once=self._reads_at_once(),
         )
         decoder = Decoder(

@@ -12,16 +12,11 @@ from foveal.pipeline.fields import SpatialField
 from foveal.sampler import PerturbedTopK, Zoomed
 
 # Images that are decoded, zoomed and released together. Fewer leave DALI's threads idle at the end of each
-# micro-batch, more cost memory.
+# micro-batch, and are little work for as many steps in Python; more cost memory.
 MICRO_BATCH = 8
 
 # Micro-batches that are being decoded while one is zoomed: small images finish faster than a large one among them.
 AHEAD = 3
-
-# Images that one thread decodes and then zooms. Fewer of small ones are too little work for so many steps in Python; more
-# pixels of large ones leave the cache before they are sampled, and cost memory in each thread.
-PER_THREAD = 4
-PIXELS_PER_THREAD = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,10 @@ def decode_micro_batches(
         settled = _settle(flight.read.samples, flight.begun, decoder, instead_of, stats)
         return looking(*settled, ends_batch=flight.read.ends_batch, share=flight.share)
 
-    yield from _ahead(micro_batches, decoder, begin, finish, Decoding.drain, budget=budget, most=AHEAD)
+    flow = _ahead(
+        micro_batches, decoder, begin, finish, Decoding.drain, lambda _: True, budget=budget, most=AHEAD
+    )
+    yield from flow
 
 
 def zoom_micro_batches(
@@ -151,7 +154,7 @@ def decode_and_zoom(  # noqa: PLR0917 - what a stage is made of, as for the othe
     *,
     budget: Budget,
 ) -> Generator[ZoomedBatch]:
-    """Decode and zoom each micro-batch in one of the decoder's threads, where its pixels are still in the cache.
+    """Decode and zoom each micro-batch in one of the decoder's threads, so that none is handed over.
 
     The thread that runs this finishes what DALI decodes, and micro-batches in which an image is bad: so bad samples are
     recorded in the order of the epoch.
@@ -202,7 +205,8 @@ def decode_and_zoom(  # noqa: PLR0917 - what a stage is made of, as for the othe
         return zoomed
 
     most = _AHEAD_OF_EACH_THREAD * decoder.num_threads
-    yield from _ahead(micro_batches, decoder, begin, finish, _drain, budget=budget, most=most)
+
+    yield from _ahead(micro_batches, decoder, begin, finish, _drain, _waits, budget=budget, most=most)
 
 
 def join_batches(zoomed: Stage[ZoomedBatch], joiner: Joiner, stats: LoaderStats) -> Generator[Batch]:
@@ -234,24 +238,28 @@ class _InFlight(Generic[F]):
 _Begun = Decoding | Future[ZoomedBatch | None]
 
 
-def _ahead(
+def _ahead(  # noqa: PLR0917 - what is done to each, in this order
     micro_batches: Stage[MicroBatch],
     decoder: Decoder,
     begin: Callable[[MicroBatch, int], F],
     finish: Callable[[_InFlight[F]], T],
     drain: Callable[[F], object],
+    waits: Callable[[F], bool],
     *,
     budget: Budget,
     most: int,
 ) -> Generator[T]:
-    """Begin micro-batches while the first of them is not finished, as far as there is room; finish them in their order."""
+    """Begin micro-batches while the first of them is not finished, as far as there is room; finish them in their order.
+
+    ``waits`` says of one that was begun whether its share of the budget comes back only after it is finished here.
+    """
     ahead: deque[_InFlight[F]] = deque()
     with decoder, closing(micro_batches):
         fault: list[Exception] = []
         try:
             for read in _until_fault(micro_batches, fault):
                 share = share_of(read.images)
-                while ahead and not budget.has_room(share):
+                while any(waits(each.begun) for each in ahead) and not budget.has_room(share):
                     yield finish(ahead.popleft())
                 budget.take(share)
                 ahead.append(_InFlight(read, share, begin(read, share)))
@@ -264,6 +272,10 @@ def _ahead(
         finally:
             for left in ahead:
                 drain(left.begun)
+
+
+def _waits(begun: _Begun) -> bool:
+    return isinstance(begun, Decoding)
 
 
 def _drain(begun: _Begun) -> None:

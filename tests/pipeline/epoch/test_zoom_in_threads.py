@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from foveal.pipeline import ZoomLoader
-from foveal.pipeline.epoch._micro_batch import PIXELS_PER_THREAD, may_zoom_in_threads
+from foveal.pipeline.epoch._micro_batch import may_zoom_in_threads
 from foveal.sampler import PatchSampler, SaliencyNet, SaliencySampler, UniformSampler
 from foveal.shards import ShardWarning
 from tests.pipeline.making import encode, picture
@@ -105,18 +105,17 @@ def test_bad_images_are_recorded_in_the_order_of_the_epoch(write_shard):
         assert [bad.key for bad in loader.bad_samples] == [f"{k:02d}" for k in range(0, 30, 3)]
 
 
-def test_large_images_go_one_by_one(write_shard):
+def test_large_images_go_one_by_one(shard, monkeypatch):
     """So that each thread holds few pixels; small ones go together."""
-    sides = [50, 50, 50, 50, 2100, 2100, 50]
-    assert PIXELS_PER_THREAD < 2 * 2100 * 2100
-    url = write_shard(
-        [{"__key__": f"{k}", "jpg": encode(picture(k, side, side)), "cls": k} for k, side in enumerate(sides)]
-    )
-    zoom = Watched(600).eval()  # needs them at full size
-    with ZoomLoader(url, zoom, batch_size=7, num_threads=1) as loader:
-        list(loader)
+    from foveal.pipeline.epoch import _epoch
 
-    assert [count for _, count in zoom.calls] == [4, 1, 2]
+    monkeypatch.setattr(_epoch, "IMAGE_BYTES", 3 * 30 * 70)  # 70 rows of 30 pixels
+    zoom = Watched(600).eval()  # needs them at full size
+    with ZoomLoader(shard, zoom, batch_size=16, num_threads=40) as loader:
+        [(_, labels)] = list(loader)
+
+    assert labels.tolist() == list(range(16))
+    assert sorted(count for _, count in zoom.calls) == [1] + [2] * 6 + [3]
 
 
 def test_what_depends_on_order():
