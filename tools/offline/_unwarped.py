@@ -91,9 +91,12 @@ def _in_member(name: str, members: Mapping[str, bytes], size: tuple[int, int]) -
 
 def _in_json(name: str, members: Mapping[str, bytes]) -> Iterator[Unwarped]:
     try:
-        found = labels_in_document(parse_member(name, members))
+        document = parse_member(name, members)
     except MemberError:
         return
+    found, whole = labels_in_document(document), kind_of_label(name)
+    if not found and whole is not None and isinstance(document, list) and document:
+        yield Unwarped(name, f"--{whole} {name}" if whole != "mask" else _NO_OPTION)
     for path, kind, value in found:
         source = f"{name}:{path}"
         quoted = f"'{source}'" if "[" in path else source

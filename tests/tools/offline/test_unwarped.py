@@ -38,6 +38,8 @@ COCO = {
         ({"json": js({"mask": [[0, 1], [1, 1]]})}, ["cannot be warped as it is"]),
         ({"json": files.labelme()}, ["--points 'json:shapes[].points'"]),
         ({"json": js({"boxes": [], "mask": "a.png", "points": 3})}, []),
+        ({"boxes.json": js([[1, 2, 3, 4]]), "json": js([[1, 2, 3, 4]])}, ["--boxes boxes.json"]),
+        ({"keypoints.json": js([]), "points.json": js([{"points": [[1, 2]]}])}, ["--points 'points.json:[].points'"]),
         ({"json": b"{"}, []),
         ({"xml": files.voc()}, ["--boxes xml"]),
         ({"xml": b"<a/>"}, []),
