@@ -15,7 +15,6 @@ Colour = int | tuple[int, int, int]
 Palette = Mapping[Colour, int] | Sequence[Colour] | Literal["panoptic"]
 """What the pixels of a mask stand for, as :class:`Mask` takes it."""
 
-
 _MOST = 2.0**53  # floating-point numbers beyond are not all whole numbers that there are
 
 
@@ -224,10 +223,10 @@ def _whole(name: str, values: Any) -> Any:
 
 
 def smallest_kind(ids: Any) -> Any:
-    """Return the first of uint8, int32 and int64 that holds class ids, of which there is at least one."""
+    """Return the first of uint8, int32 and int64 that holds class ids, of which there is at least one; None if none does."""
     low, high = int(np.min(ids)), int(np.max(ids))
     kinds = (np.uint8, np.int32, np.int64)
-    return next(kind for kind in kinds if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+    return next((kind for kind in kinds if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max), None)
 
 
 def _code(colours: Any) -> Any:

@@ -25,7 +25,7 @@ from foveal.pipeline.fields.formats import (
     place_of,
     read_with,
 )
-from foveal.pipeline.fields.masks._class_ids import Coding, image_of
+from foveal.pipeline.fields.masks._class_ids import Coding, image_of, smallest_kind
 from foveal.pipeline.fields.masks._encoded_mask import encode_mask
 from foveal.pipeline.fields.masks._shapes import Part, Shapes, parts_of
 from foveal.pipeline.fields.masks._yolo_polygons import yolo_polygons
@@ -74,7 +74,7 @@ class PixelMask:
         old = self._image(member, members, None)
         values = self.coding.values(ids, like=old)
         if kind_of(member) == "npy":
-            return {member: encode_array(values.astype(old.values.dtype))}
+            return {member: encode_array(values.astype(parse_content(member, members[member]).dtype))}
         return {member: encode_mask(values, old.palette if values.ndim == 2 else None)}
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
@@ -204,15 +204,25 @@ def _is_label(value: Any) -> bool:
 def _image_of_array(name: str, value: Any, max_pixels: int | None) -> LabelImage:
     try:
         array = np.asarray(value)
-    except ValueError as error:  # rows of different lengths
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ) as error:  # rows of different lengths; a tensor on a GPU, or with a graph
         raise MemberError(f"{name} is no mask (height, width): {shown(value)}") from error
     while array.ndim > 2 and array.shape[-1] != 3 and 1 in array.shape:
         array = array.squeeze(array.shape.index(1))
-    if array.dtype.kind == "b":
-        array = array.astype(np.uint8)
     colours = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
-    if array.dtype.kind not in "iuf" or not (array.ndim == 2 or colours) or 0 in array.shape:
+    if array.dtype.kind not in "biuf" or not (array.ndim == 2 or colours) or 0 in array.shape:
         raise MemberError(f"{name} is no mask (height, width): {array.dtype} of shape {array.shape}")
     if max_pixels is not None and array.shape[0] * array.shape[1] > max_pixels:
         raise MemberError(f"{name} has more pixels than max_pixels={max_pixels}: {array.shape}", "too_large")
-    return LabelImage(array)
+    return LabelImage(array if array.dtype.kind == "f" else _of_torch(name, array))
+
+
+def _of_torch(name: str, array: Any) -> Any:
+    """Return integers in a type that torch can index, in memory of their own."""
+    kind = smallest_kind(array)
+    if kind is None:
+        raise MemberError(f"{name} has class ids of more than 63 bits: one is {array.max()}")
+    return np.array(array, kind, order="C")

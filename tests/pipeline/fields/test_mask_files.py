@@ -87,6 +87,10 @@ PICTURES = {
     "array with -1 where nothing is known": (Mask("npy"), npy(IDS.astype(np.int16) - 1), IDS.astype(int) - 1),
     "array of colours": (Mask("npy", palette=COLOURS), npy(coloured()), IDS),
     "array of large ids": (Mask("npy"), npy(IDS.astype(np.int64) << 40), IDS.astype(int) << 40),
+    "array of uint16": (Mask("npy"), npy(IDS.astype(np.uint16) * 20000), IDS.astype(int) * 20000),
+    "array of uint32": (Mask("npy"), npy(IDS.astype(np.uint32) << 30), IDS.astype(int) << 30),
+    "array of the other order of bytes": (Mask("npy"), npy(IDS.astype(">i4") * 999), IDS.astype(int) * 999),
+    "array that lies upside down": (Mask(lambda members: np.frombuffer(IDS.tobytes(), np.uint8).reshape(SIZE)[::-1]), b"", IDS[::-1]),
     "own reader": (Mask(lambda members: torch.from_numpy(IDS)), b"", IDS),
 }  # fmt: skip
 
@@ -164,6 +168,7 @@ LOSSY = (
         (Mask("tif"), encode(IDS.astype(np.float32) / 2, "TIFF"), "tif holds no class ids, which are whole numbers: one is 0.5"),
         (Mask("npy"), npy(np.full(SIZE, np.nan)), "npy holds no class ids, which are whole numbers: one is nan"),
         (Mask("npy"), npy(np.full(SIZE, 1e300)), "npy holds no class ids, which are whole numbers: one is 1e+300"),
+        (Mask("npy"), npy(np.full(SIZE, 2**64 - 1, np.uint64)), f"npy has class ids of more than 63 bits: one is {2**64 - 1}"),
         (Mask("npy"), npy(np.zeros((2, 40, 50))), "npy is no mask (height, width): float64 of shape (2, 40, 50)"),
         (Mask("npy"), npy(np.zeros((0, 50))), "npy is no mask (height, width): float64 of shape (0, 50)"),
         (Mask("npy"), npy(np.zeros(SIZE, complex)), "npy is no mask (height, width): complex128 of shape (40, 50)"),
