@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from foveal.shards import Shards, expand_urls, write_index
+from foveal.shards import ShardError, Shards, expand_urls, write_index
 from foveal.tools.console.progress import progress_bar
 
 _LONGEST_TABLE = 40
@@ -19,18 +19,38 @@ def index_shards(urls: Sequence[str], *, force: bool = False) -> None:
         force: Rebuild indexes that are already up to date.
 
     Raises:
-        ShardError: A shard that cannot be read. Those before it keep their indexes.
+        ShardError: Some shards have no index: it names the first, and counts the others, of which each is printed. All that
+            can be indexed are.
     """
-    console = Console()
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     paths = expand_urls(urls)
     with progress_bar(console) as progress:
-        for path in progress.track(paths, description="Indexing"):
-            write_index(path, force=force)
-    shards = Shards(paths)
-    if len(paths) <= _LONGEST_TABLE:
+        tried = progress.track(paths, description="Indexing")
+        failed = {path: error for path in tried if (error := _try_to_write(path, force=force))}
+    indexed = [path for path in paths if path not in failed]
+    if indexed:
+        _print_counts(console, Shards(indexed))
+    if failed:
+        first, *others = failed.values()
+        for error in others:
+            console.print(str(error))
+        more = f"; and {len(others)} more of {len(paths)} shards have none" if others else ""
+        raise ShardError(first.url, first.key, f"{first.reason}{more}")
+
+
+def _try_to_write(path: str, *, force: bool) -> ShardError | None:
+    try:
+        write_index(path, force=force)
+    except ShardError as error:
+        return error
+    return None
+
+
+def _print_counts(console: Console, shards: Shards) -> None:
+    if len(shards.urls) <= _LONGEST_TABLE:
         table = Table("samples", "shard", box=None, pad_edge=False)
         table.columns[0].justify = "right"
         for path, count in zip(shards.urls, shards.counts, strict=True):
             table.add_row(f"{count:,}", path)
         console.print(table)
-    console.print(f"{len(shards):,} samples in {len(paths):,} shards, each with its index beside it")
+    console.print(f"{len(shards):,} samples in {len(shards.urls):,} shards, each with its index beside it")

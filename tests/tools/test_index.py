@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from foveal.shards import Shards, ShardWriter
+from foveal.shards import ShardError, Shards, ShardWriter
 from foveal.tools._index import index_shards
 
 
@@ -38,8 +38,21 @@ def test_keeps_fresh_ones_unless_forced(tmp_path, two_shards):
 
 def test_names_the_shard_that_is_no_tar(tmp_path):
     """A file that is no tar is an error that names it."""
-    from foveal.shards import ShardError
-
     (tmp_path / "text.tar").write_text("no tar at all, but long enough to be looked at. " * 30)
     with pytest.raises(ShardError, match=re.escape("text.tar")):
         index_shards([str(tmp_path / "text.tar")])
+
+
+def test_a_bad_shard_costs_itself(tmp_path, two_shards, capsys):
+    """All others have their indexes; the error names the first that has none, and each other is printed."""
+    for name in ("some-2.tar", "some-3.tar"):
+        (tmp_path / name).write_text("no tar at all, but long enough to be looked at. " * 30)
+    pattern = str(tmp_path / "some-{3..0}.tar")
+    message = f"{tmp_path}/some-3.tar: is not a tar: there is no tar header at its start; and 1 more of 4 shards have none"
+    with pytest.raises(ShardError, match=f"^{re.escape(message)}$"):
+        index_shards([pattern])
+
+    assert sorted(path.name for path in tmp_path.glob("*.idx")) == ["some-0.idx", "some-1.idx"]
+    printed = capsys.readouterr().out
+    assert "5 samples in 2 shards" in printed
+    assert f"{tmp_path}/some-2.tar: is not a tar: there is no tar header at its start" in printed
