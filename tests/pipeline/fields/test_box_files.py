@@ -267,6 +267,7 @@ def test_labels_of_absent_boxes_are_left_out():
         (Boxes("json:b"), b'{"b": [[1, NaN, 3, 4]]}', "json b is not finite: row 0 is [1.0, nan, 3.0, 4.0]"),
         (Boxes("json:a[].b"), js({"a": [{"b": [1, 2, 3]}]}), "json a[].b is not 4 numbers in each item: [[1, 2, 3]]"),
         (Boxes("json:a[].b"), js({"a": [1]}), "json has no a[].b: {'a': [1]}"),
+        (Boxes(lambda m: torch.zeros(1, 4, requires_grad=True)), b"", "test_box_files.<lambda> did not return (n, 4) numbers: tensor("),
         (Boxes(len), b"", "len did not return (n, 4) numbers: 1"),
         (Boxes(lambda m: m["none"]), b"", "test_box_files.<lambda> failed: KeyError 'none'"),
     ],
