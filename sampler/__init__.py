@@ -6,6 +6,7 @@
 * :class:`SaliencyNet`, :class:`SaliencyUNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned
   small, learned from boxes, learned as published, and without any training; :class:`PriorSaliency` adds what a network learns to one of the last kind. Each
   returns *logits* over a lattice; the sampler's softmax makes a map of them
+* :class:`AttentionSaliency`, :class:`ClassActivationSaliency` -- what another model, a vision transformer or a classifier, attends to
 * :class:`NJetConv2d` learns at which scale to look; :class:`NJetSaliencyNet` and :class:`NJetPrefilter` are made of it
 * :class:`BoxSaliency`, :class:`MapSaliency`, :class:`FixedSaliency` -- what is known beforehand: boxes of each image, a map
   of each image, one map for a data set
@@ -58,7 +59,9 @@ from foveal.sampler.patches import (
     saliency_entropy,
 )
 from foveal.sampler.saliency import (
+    AttentionSaliency,
     BoxSaliency,
+    ClassActivationSaliency,
     FixedSaliency,
     MapSaliency,
     PriorSaliency,
@@ -82,7 +85,9 @@ from foveal.sampler.zooms import (
 __all__ = [
     "AdaptiveDownsample",
     "AdaptiveResNet",
+    "AttentionSaliency",
     "BoxSaliency",
+    "ClassActivationSaliency",
     "DilatedResNet",
     "Family",
     "FixedSaliency",

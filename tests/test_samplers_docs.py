@@ -231,3 +231,31 @@ def test_the_published_checkpoint_of_the_page(tmp_path, monkeypatch):
     check_close(found["zoom"].saliency.conv1.weight, ours.conv1.weight, 0)
     assert found["zoom"].settings["compat"] == "torch13plus"
     assert found["zoom"].saliency.frame == "cells"
+
+
+def test_the_attention_of_the_page(tmp_path, monkeypatch):
+    """The fourth example runs as it stands but for the data and the weights, which are a small transformer's."""
+
+    class Vit(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.patch = torch.nn.Conv2d(3, 8, 16, 16)
+            self.token = torch.nn.Parameter(torch.randn(1, 1, 8))
+            self.layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+        def forward(self, x):
+            patches = self.patch(x).flatten(2).mT
+            return self.layer(torch.cat([self.token.expand(len(x), -1, -1), patches], 1))[:, 0]
+
+    monkeypatch.setattr(torch.hub, "load", lambda *_: Vit())
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        for k in range(3):
+            writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 90, 120)), "cls": k})
+    code = BLOCKS[3].replace("train-{000000..000146}.tar", str(tmp_path / "a.tar")).replace("=64", "=3")
+    assert str(tmp_path) in code
+    found = {}
+    exec(compile(code, "samplers.md", "exec"), found)
+
+    assert found["images"].shape == (3, 3, 448, 448)
+    assert found["zoom"].saliency.patches == (14, 14)
+    assert found["zoom"].saliency.layer == "layer.self_attn"

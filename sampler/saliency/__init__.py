@@ -1,6 +1,8 @@
 """Saliency sources: modules from low-resolution images to logits."""
 
+from foveal.sampler.saliency._attention_saliency import AttentionSaliency
 from foveal.sampler.saliency._box_saliency import BoxSaliency
+from foveal.sampler.saliency._class_activation_saliency import ClassActivationSaliency
 from foveal.sampler.saliency._fixed_saliency import FixedSaliency
 from foveal.sampler.saliency._map_saliency import MapSaliency, maps_in_views
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
@@ -13,9 +15,11 @@ from foveal.sampler.saliency._softmax_map import softmax_map
 from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
 
 __all__ = [
+    "AttentionSaliency",
     "BasicBlock",
     "Bottleneck",
     "BoxSaliency",
+    "ClassActivationSaliency",
     "FixedSaliency",
     "MapSaliency",
     "PriorSaliency",

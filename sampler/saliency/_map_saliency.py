@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
 from foveal.sampler.frames import Views, even_grid, to_lattice
+from foveal.sampler.saliency._log_shares import check_floor, log_shares
 
 # Places to a node of the map, at least, that a given map is read at before it is averaged about the nodes.
 _PLACES = 2
@@ -44,8 +45,7 @@ class MapSaliency(nn.Module):
         super().__init__()
         if min(map_size) < 1:
             raise ValueError(f"map_size must be at least (1, 1), got {map_size!r}.")
-        if not 0 <= floor < 1:
-            raise ValueError(f"floor must be in [0, 1), got {floor!r}.")
+        check_floor(floor)
         self.maps_from = maps_from
         self.map_size = map_size
         self.floor = floor
@@ -71,11 +71,7 @@ class MapSaliency(nn.Module):
                 f"{maps if maps is None else len(maps)!r} – call the sampler with maps=[...]."
             )
         with torch.autocast(small.device.type, enabled=False):
-            weights = to_lattice(maps.to(small.device), self.map_size).clamp(min=0)
-            total = weights.sum(dim=(2, 3), keepdim=True)
-            even = 1 / (self.map_size[0] * self.map_size[1])
-            share = torch.where(total > 0, weights / torch.where(total > 0, total, 1), even)
-            return ((1 - self.floor) * share + self.floor * even).log()
+            return log_shares(to_lattice(maps.to(small.device), self.map_size), self.floor)
 
 
 def maps_in_views(
