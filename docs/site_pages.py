@@ -22,6 +22,7 @@ def made_pages() -> dict[str, str]:
     return {
         "index.md": as_page((ROOT / "README.md").read_text()),
         "changelog.md": as_page((ROOT / "CHANGELOG.md").read_text()),
+        "findings.md": as_page((ROOT / "findings/README.md").read_text()),
         "command-line.md": command_line(),
     }
 
