@@ -38,18 +38,19 @@ def _resized(original: UInt8[Tensor, "height width 3"], size: int) -> Float[Tens
     return small[0].float() / 255
 
 
-def check_resized(batches: Iterable[Tensor], expected: Images) -> float:
+def check_resized(batches: Iterable[Tensor], expected: Images, *, most: float = MEAN) -> float:
     """Check what a loader delivers in an epoch.
 
     Args:
         batches: (batch, 3, size, size), in [0, 1].
         expected: All images, each of which is to come once.
+        most: Grey levels by which all of them may be off on average.
 
     Returns:
         By how many grey levels they are off on average.
 
     Raises:
-        ValueError: Number or shape differ, or pixels, by more than ``WORST`` or ``MEAN``.
+        ValueError: Number or shape differ, or pixels, by more than ``WORST`` or ``most``.
     """
     parts = list(batches)
     delivered = torch.cat(parts) if parts else torch.empty(0)
@@ -60,7 +61,7 @@ def check_resized(batches: Iterable[Tensor], expected: Images) -> float:
     off = 255 * (delivered[_partners(delivered, expected)] - expected).abs().mean(dim=(1, 2, 3))
     for bound, found, what in (
         (WORST, float(off.max()), "each image"),
-        (MEAN, float(off.mean()), "all images"),
+        (most, float(off.mean()), "all images"),
     ):
         if not found <= bound:
             raise ValueError(

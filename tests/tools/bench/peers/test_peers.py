@@ -169,6 +169,15 @@ def test_ffcv_is_not_passed_over():
         peer_makers(SIZE, 4, 2)["FFCV"]()
 
 
+def test_one_file_may_be_off_by_more_than_all_on_average(expected):
+    """A filter that is softer than torch's shows in a picture of fine detail."""
+    softer = Peer(lambda file: expected[file[0]] + 3 / 255, dict)
+
+    assert find_shared([bytes([k]) for k in range(7)], {"softer": softer}, expected).refused == {}
+    with pytest.raises(ValueError, match="all images must agree to 2.0 grey levels"):
+        check_resized([expected + 3 / 255], expected)
+
+
 def reader(images, *, fails=(), flips=()):
     """A loader of one-byte files, each of which is the number of its image."""
 
