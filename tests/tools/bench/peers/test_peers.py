@@ -174,7 +174,7 @@ def test_one_file_may_be_off_by_more_than_all_on_average(expected):
     softer = Peer(lambda file: expected[file[0]] + 3 / 255, dict)
 
     assert find_shared([bytes([k]) for k in range(7)], {"softer": softer}, expected).refused == {}
-    with pytest.raises(ValueError, match="all images must agree to 2.0 grey levels"):
+    with pytest.raises(ValueError, match=r"all images must agree to 2\.0 grey levels"):
         check_resized([expected + 3 / 255], expected)
 
 
