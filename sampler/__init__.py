@@ -6,7 +6,8 @@
 * :class:`SaliencyNet`, :class:`SaliencyUNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned
   small, learned from boxes, learned as published, and without any training; :class:`PriorSaliency` adds what a network learns to one of the last kind. Each
   returns *logits* over a lattice; the sampler's softmax makes a map of them
-* :class:`AttentionSaliency`, :class:`ClassActivationSaliency` -- what another model, a vision transformer or a classifier, attends to
+* :class:`AttentionSaliency`, :class:`ClassActivationSaliency` -- what another model, a vision transformer or a classifier, attends to;
+  :func:`edge_loss` teaches a network to look where classes meet
 * :class:`NJetConv2d` learns at which scale to look; :class:`NJetSaliencyNet` and :class:`NJetPrefilter` are made of it
 * :class:`BoxSaliency`, :class:`MapSaliency`, :class:`FixedSaliency` -- what is known beforehand: boxes of each image, a map
   of each image, one map for a data set
@@ -69,6 +70,7 @@ from foveal.sampler.saliency import (
     SaliencyNet,
     SaliencyUNet,
     SpectralSaliency,
+    edge_loss,
 )
 from foveal.sampler.sampling import lowres, sample
 from foveal.sampler.zooms import (
@@ -120,6 +122,7 @@ __all__ = [
     "Zoomed",
     "budget_loss",
     "compose",
+    "edge_loss",
     "edge_mask",
     "invert_grid",
     "keypoint_mask",

@@ -48,6 +48,12 @@ def test_its_script_runs(names):
         assert all(0 <= value <= 1 for value in names["segmentation"][name])
 
 
+def test_its_saliency_learns(names):
+    """Both losses reach the saliency network."""
+    assert names["zoom"].saliency.network.detail.weight.grad.abs().sum() > 0
+    assert names["edge_loss"](names["saliency"].detach(), names["whole"]) > 0
+
+
 def test_perfect_predictions_fit(names, tmp_path, monkeypatch):
     """Labels of the zoomed frame, taken for predictions, come back as the true ones, by the page's own functions."""
     monkeypatch.chdir(tmp_path)

@@ -3,6 +3,7 @@
 from foveal.sampler.saliency._attention_saliency import AttentionSaliency
 from foveal.sampler.saliency._box_saliency import BoxSaliency
 from foveal.sampler.saliency._class_activation_saliency import ClassActivationSaliency
+from foveal.sampler.saliency._edge_loss import edge_loss
 from foveal.sampler.saliency._fixed_saliency import FixedSaliency
 from foveal.sampler.saliency._map_saliency import MapSaliency, maps_in_views
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
@@ -28,6 +29,7 @@ __all__ = [
     "SaliencyNet",
     "SaliencyUNet",
     "SpectralSaliency",
+    "edge_loss",
     "maps_in_views",
     "softmax_map",
 ]
