@@ -11,7 +11,8 @@ from foveal.shards import Shards
 from foveal.tools.pictures.originals import read_originals
 
 FIELDS = ("image", "__key__", "__grid__", "__size__")
-TOLERANCE = 1e-4  # of values in [0, 1]: the same pixels, by another kernel
+# Of values in [0, 1]: the same pixels, by another kernel. On 24 megapixels plain torch, in float32, is off by 1.1e-4 itself.
+TOLERANCE = 2e-4
 GREY_LEVELS = (
     1.5  # of 255, on average over an image, where decoding scales; of photographs the worst is off by 1.1
 )

@@ -51,7 +51,7 @@ def test_a_right_loader_passes(urls, batches, scaled):
 
 def test_scaled_decoding_is_not_exact(urls, scaled):
     """The exact check tells the two apart: the scenes were decoded smaller."""
-    with pytest.raises(ValueError, match=re.escape("scene-000000: pixels must agree to 0.0001, got a")):
+    with pytest.raises(ValueError, match=re.escape("scene-000000: pixels must agree to 0.0002, got a")):
         check(scaled, urls)
 
 
@@ -60,7 +60,7 @@ def test_wrong_pixels_are_noticed(urls, batches):
     wrong = batches[1][0].clone()
     wrong[0, 0, 3, 5] += 0.001
     moved = [batches[0], with_images(batches[1], wrong)]
-    with pytest.raises(ValueError, match=re.escape("scene-000002: pixels must agree to 0.0001")):
+    with pytest.raises(ValueError, match=re.escape("scene-000002: pixels must agree to 0.0002")):
         check(moved, urls)
     check(moved, urls, first=2)
 
