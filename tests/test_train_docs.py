@@ -64,7 +64,10 @@ def test_its_commands_exist():
     verbs = command_line.command().commands
     assert "accuracy" in verbs["bench"].commands
     options = {name for verb in ("train", "zoom") for one in verbs[verb].params for name in one.opts}
-    named = set(re.findall(r"--[a-z][a-z-]+", PAGE)) - {"--nproc-per-node"}
+    named = set(re.findall(r"--[a-z][a-z-]+", PAGE)) - {
+        "--nproc-per-node",
+        "--logdir",
+    }  # torchrun's and tensorboard's
     assert named
     assert named <= options | {
         name for one in verbs["bench"].commands["accuracy"].params for name in one.opts
