@@ -1,9 +1,9 @@
 """The CPU kernel of anti-aliased `sample` for any grid; ``kernels/_footprint.py`` says what it computes.
 
-An output row goes through in steps that each run over its whole width. First come the footprints; then, for a few source
-rows of every footprint at a time, where in them to begin and which part of the outermost pixels counts (``_aim``); then the
-pixels themselves, ten to a vector (``_vectors.py``). All pixels of a run but the outermost count in full, so they are
-summed as the integers that they are. The first and the last source row of each footprint count in part, and go first.
+An output row goes through in steps. First come all its footprints. Then, for a few of them at a time, where in each of their
+source rows to begin and to end, eight rows at once (``_aim.py``); then the pixels themselves, eight to a vector
+(``_vectors.py``). Footprints that go through together are all given as many source rows, and as many vectors to a row, as the
+largest of them: those that it has not count nothing, and the processor never has to guess how many there will be.
 """
 
 # ruff: noqa: PLR0917 - compiled functions take arrays by place
@@ -13,22 +13,24 @@ from typing import no_type_check
 import numpy as np
 from numpy.typing import NDArray
 
+from foveal.sampler.kernels.cpu._aim import TOGETHER, aim
 from foveal.sampler.kernels.cpu._compiled import compiled
 from foveal.sampler.kernels.cpu._find import find
 from foveal.sampler.kernels.cpu._points import put_row
 from foveal.sampler.kernels.cpu._vectors import (
-    TEN,
+    EIGHT,
+    OVER,
     ask_for,
-    get,
+    eight_pixels,
+    first_of_eight,
+    get_apart,
     minus,
     no_colour,
-    no_lanes,
     one_pixel,
     plus,
     plus_times,
-    put,
-    sum_of_ten,
-    ten_pixels,
+    put_apart,
+    sum_of_eight,
 )
 
 Pixels = NDArray[np.uint8]
@@ -36,18 +38,16 @@ Reals = NDArray[np.floating]
 Counts = NDArray[np.int32]
 Size = tuple[int, int]
 Band = tuple[int, int]  # rows of the output, [first, last)
+Some = tuple[int, int]  # columns of the output, likewise
 
-_ROWS = 8  # source rows between a look at where they begin and their reading
-_MOST = 25  # vectors that `sum_of_ten` takes a sum of
-_BEYOND = 64  # bytes that may be read behind a run
-_LARGE = 1 << 22  # bytes of an image that no cache near a processor holds
-_AHEAD = 8  # footprints between asking for a source row and reading it
+_ROWS = 32  # source rows that are aimed at before they are read
+_TILE = 16  # footprints that go through together
+_BYTES = 3 * EIGHT  # of a vector of pixels
 # Colours of `sums`: of the footprint; of its right less its left edge; of both; of the former, by the source row's
 # number; of the first row; of the last.
 TOTAL, MOVED, WIDENED, TURNED, FIRST, LAST = range(6)
-# Rows of `box`: which part of the first and of the last source row counts; where the first begins.
-# Rows of `lies`: first source row, number of the last, vectors to a run.
-# Rows of `run`: first pixel, number of the last, for source rows; of `part`: less of the first pixel, of the last one.
+# Of each output row's footprints. Rows of `lies`: first source row, number of rows, vectors to a run.
+# `box`, `at` and `part`: see `aim`.
 
 
 @compiled
@@ -68,30 +68,18 @@ def antialias_into(
     the five numbers of its footprint. ``tone`` (2, 3): what each channel is multiplied by, and what is then added.
     """
     (first, last), width, size = rows, grid.shape[1], (image.shape[0], image.shape[1])
-    steps, foot = np.empty((8, width), grid.dtype), np.empty((5, width), grid.dtype)
-    box, lies = np.empty((3, width), grid.dtype), np.empty((3, width), np.int32)
-    run, part = np.empty((_ROWS, 2, width), np.int32), np.empty((_ROWS, 2, width), grid.dtype)
-    number, sums = np.empty(width, np.int32), np.zeros(6 * 4 * width, grid.dtype)
-    values = np.empty((3, width), grid.dtype)
+    steps, foot = np.empty((4, width), grid.dtype), np.empty((5, width), grid.dtype)
+    whole = -(-width // TOGETHER) * TOGETHER
+    box, lies = np.zeros((5, whole), grid.dtype), np.zeros((3, whole), np.int32)
+    at, part = np.empty((3, _ROWS * _TILE), np.int32), np.empty((3, _ROWS * _TILE), grid.dtype)
+    sums, values = np.empty(6 * 3 * width, grid.dtype), np.empty((3, width), grid.dtype)
     for i in range(first, last):
         find(grid, i, size, steps, foot)
-        most = _lay(size[1], foot, box, lies)
-        number[:] = 0
-        _aim(number, size, foot, box, lies, run[0], part[0])
-        _aim(lies[1], size, foot, box, lies, run[1], part[1])
+        _lay(size[1], foot, box, lies)
         if slope.size:
-            _read_ends(image, tail, box, lies, run, part, sums, sums)
+            _read(image, tail, width, box, lies, at, part, sums, sums)
         else:
-            _read_ends(image, tail, box, lies, run, part, sums, None)
-        for begin in range(1, most, _ROWS):
-            count = min(_ROWS, most - begin)
-            for k in range(count):
-                number[:] = begin + k
-                _aim(number, size, foot, box, lies, run[k], part[k])
-            if slope.size:
-                _read_between(image, tail, begin, count, lies, run, part, sums, sums)
-            else:
-                _read_between(image, tail, begin, count, lies, run, part, sums, None)
+            _read(image, tail, width, box, lies, at, part, sums, None)
         _average(sums, foot, values)
         if slope.size:
             _differentiate(sums, foot, lies, tone, i, slope)
@@ -101,170 +89,147 @@ def antialias_into(
 def end_of(image: Pixels) -> Pixels:
     """Copy the end of an image to where one may read on behind it."""
     width = image.shape[1]
-    source = image.reshape(-1)[-6 * width - 2 * _BEYOND :]
-    return np.concatenate([source, np.zeros(3 * width + 2 * _BEYOND, np.uint8)])
+    source = image.reshape(-1)[-_tail_size(width) :]
+    return np.concatenate([source, np.zeros(3 * width + 2 * OVER, np.uint8)])
 
 
 @compiled
 @no_type_check
-def _lay(width: int, foot: Reals, box: Reals, lies: Counts) -> int:
-    """Find the source rows of each footprint, and where it begins in the first; return the largest number of a last row."""
+def _tail_size(width: int) -> int:
+    return 6 * width + 4 * OVER
+
+
+@compiled
+@no_type_check
+def _lay(width: int, foot: Reals, box: Reals, lies: Counts) -> None:
+    """Find how many source rows each footprint has, and where it lies in the first."""
     real = foot.dtype.type
-    half, one, most = real(0.5), real(1), np.int32(0)
+    half, one = real(0.5), real(1)
     for j in range(foot.shape[1]):
         across, down, lean = foot[2, j], foot[3, j], foot[4, j]
         top = foot[1, j] - down * half
-        row = np.int32(top)
-        row -= 1 if top < real(row) else 0
-        above = top - real(row)
-        end = np.int32(above + down)
-        box[0, j], box[1, j] = one - above, above + down - real(end)
-        box[2, j] = foot[0, j] - across * half + lean * (real(row) + half - foot[1, j])
-        lies[0, j], lies[1, j] = row, end
-        lies[2, j] = 1 + np.int32(min(across + one, real(width)) * real(1 / TEN))
-    for j in range(foot.shape[1]):
-        most = max(most, lies[1, j])
-    return most
+        row = np.floor(top)
+        above = top - row
+        box[0, j], box[1, j] = above, above + down
+        box[3, j], box[4, j] = across, lean
+        box[2, j] = foot[0, j] - across * half + lean * (row + half - foot[1, j])
+        lies[0, j], lies[1, j] = np.int32(row), np.int32(above + down) + np.int32(1)
+        lies[2, j] = np.int32(1) + np.int32(min(across + one, real(width)) * real(1 / EIGHT))
 
 
 @compiled
 @no_type_check
-def _aim(number: Counts, size: Size, foot: Reals, box: Reals, lies: Counts, run: Counts, part: Reals) -> None:
-    """Find where each footprint's source row of this ``number`` begins and ends: ``run`` (2, W) and ``part`` (2, W).
-
-    Beyond the image's border the border pixel counts, as often as it takes.
-    """
-    real = foot.dtype.type
-    height, width = np.int32(size[0]), np.int32(size[1])
-    for j in range(foot.shape[1]):
-        left = box[2, j] + real(number[j]) * foot[4, j]
-        column = np.int32(left)
-        column -= 1 if left < real(column) else 0
-        column = max(np.int32(0), min(column, width - 1))
-        begin = left - real(column)
-        end = begin + foot[2, j]
-        last = max(np.int32(0), min(np.int32(end), width - 1 - column))
-        row = max(np.int32(0), min(lies[0, j] + number[j], height - 1))
-        run[0, j], run[1, j] = row * width + column, last
-        part[0, j], part[1, j] = -begin, end - real(last)
-
-
-@compiled
-@no_type_check
-def _read_ends(
+def _read(
     image: Pixels,
     tail: Pixels,
+    width: int,
     box: Reals,
     lies: Counts,
-    run: Counts,
+    at: Counts,
     part: Reals,
     sums: Reals,
     edges: Reals | None,
 ) -> None:
-    """Begin the sums of each footprint with its first and its last source row, whose runs are numbers 0 and 1."""
-    zero, width = box.dtype.type(0), lies.shape[1]
-    begins, tail_begins = _addresses(image, tail)
-    for j in range(width):
-        vectors = np.int64(lies[2, j])
-        limit = image.size - 3 * TEN * vectors - _BEYOND
-        total = no_colour(zero)
-        for end in range(2):
-            ahead = begins + 3 * np.int64(run[end, 0, min(j + _AHEAD, width - 1)])
-            ask_for(ahead)
-            ask_for(ahead + 64)
-            at, last = 3 * np.int64(run[end, 0, j]), np.int64(run[end, 1, j])
-            at += begins if at <= limit else tail_begins
-            left, right = one_pixel(at, zero), one_pixel(at + 3 * last, zero)
-            colour = _sum(at, last, vectors, zero)
-            colour = plus_times(plus_times(colour, part[end, 0, j], left), part[end, 1, j], right)
-            total = plus_times(total, box[end, j], colour)
-            if edges is not None:
-                put(edges, 4 * ((FIRST + end) * width + j), colour)
-                moved, both = minus(right, left), plus(right, left)
-                weight = box[end, j]
-                at0, at1, at2 = 4 * (MOVED * width + j), 4 * (WIDENED * width + j), 4 * (TURNED * width + j)
-                if end == 0:
-                    put(edges, at0, plus_times(no_colour(zero), weight, moved))
-                    put(edges, at1, plus_times(no_colour(zero), weight, both))
-                else:
-                    put(edges, at0, plus_times(get(edges, at0), weight, moved))
-                    put(edges, at1, plus_times(get(edges, at1), weight, both))
-                    put(edges, at2, plus_times(no_colour(zero), weight * lies[1, j], moved))
-        put(sums, 4 * j, total)
-
-
-@compiled
-@no_type_check
-def _addresses(image: Pixels, tail: Pixels) -> tuple[int, int]:
-    """Return the image's address, and that which it would have if its end were ``tail``."""
-    return np.int64(image.ctypes.data), np.int64(tail.ctypes.data) - max(
-        0, image.size - 6 * image.shape[1] - 2 * _BEYOND
-    )
-
-
-@compiled
-@no_type_check
-def _sum(at: int, last: int, vectors: int, zero: float):  # noqa: ANN202 - a vector of the compiler's
-    """Sum a run's pixels before number ``last``."""
-    if vectors == 1:
-        return sum_of_ten(ten_pixels(at, last), zero)
-    total, lanes, full = no_colour(zero), no_lanes(), 0
-    for _ in range(vectors - 1):
-        lanes = plus(lanes, ten_pixels(at, min(last, TEN)))
-        at += 3 * TEN
-        last = max(last - TEN, 0)
-        full += 1
-        if full == _MOST - 1:
-            total, lanes, full = plus(total, sum_of_ten(lanes, zero)), no_lanes(), 0
-    return plus(total, sum_of_ten(plus(lanes, ten_pixels(at, last)), zero))
-
-
-@compiled
-@no_type_check
-def _read_between(
-    image: Pixels,
-    tail: Pixels,
-    begin: int,
-    count: int,
-    lies: Counts,
-    run: Counts,
-    part: Reals,
-    sums: Reals,
-    edges: Reals | None,
-) -> None:
-    """Add source rows ``begin`` to ``begin + count - 1`` of each footprint, those before the last, to its sums."""
-    zero, width = part.dtype.type(0), lies.shape[1]
-    begins, tail_begins = _addresses(image, tail)
-    for j in range(width):
-        rows, vectors = min(count, np.int64(lies[1, j]) - begin), np.int64(lies[2, j])
-        limit = image.size - 3 * TEN * vectors - _BEYOND
-        total, lanes = get(sums, 4 * j), no_lanes()
-        if edges is not None:
-            moved, widened = get(edges, 4 * (MOVED * width + j)), get(edges, 4 * (WIDENED * width + j))
-            turned = get(edges, 4 * (TURNED * width + j))
-        for k in range(rows):
-            ahead = begins + 3 * np.int64(run[k, 0, min(j + _AHEAD, width - 1)])
-            ask_for(ahead)
-            ask_for(ahead + 64)
-            at, last = 3 * np.int64(run[k, 0, j]), np.int64(run[k, 1, j])
-            at += begins if at <= limit else tail_begins
-            left, right = one_pixel(at, zero), one_pixel(at + 3 * last, zero)
-            if vectors <= _MOST // _ROWS:
-                for n in range(vectors - 1):
-                    lanes = plus(lanes, ten_pixels(at + 3 * TEN * n, min(max(last - TEN * n, 0), TEN)))
-                n = vectors - 1
-                lanes = plus(lanes, ten_pixels(at + 3 * TEN * n, max(last - TEN * n, 0)))
+    """Sum the pixels of a row of footprints; and, for ``edges``, what their derivatives are made of."""
+    size = np.int32(image.shape[0]), np.int32(image.shape[1])
+    stride, bottom = 3 * np.int64(size[1]), image.size
+    begins, tail_begins = np.int64(image.ctypes.data), np.int64(tail.ctypes.data)
+    tail_begins -= max(0, bottom - _tail_size(size[1]))
+    for first in range(0, width, _TILE):
+        some = first, min(first + _TILE, width)
+        most, vectors, highest, lowest = np.int32(0), np.int32(0), size[0] - np.int32(1), np.int32(0)
+        for n in range(some[1] - first):
+            j = np.uint64(first + n)  # unsigned: numba leaves out its test for indices from the end
+            most, vectors = max(most, lies[1, j]), max(vectors, lies[2, j])
+            highest, lowest = min(highest, lies[0, j]), max(lowest, lies[0, j])
+        highest = max(np.int32(0), highest)
+        before = stride * highest
+        limit = bottom - _BYTES * np.int64(vectors) - OVER
+        inside = stride * (np.int64(lowest) + most) <= limit
+        for begin in range(0, most, _ROWS):
+            rows = begin, min(_ROWS, most - begin)
+            for k in range(rows[1]):
+                for j in range(some[0], some[1], TOGETHER):
+                    aim(box, lies, j, begin + k, highest, size, at, part, _TILE * k + j - some[0])
+            start, ahead = begins + before, stride * most
+            if not inside:
+                own = limit - before, tail_begins + before
+                _add(start, own, some, rows, ahead, vectors, width, lies, at, part, sums, edges)
+            elif vectors > 1:
+                _add(start, None, some, rows, ahead, vectors, width, lies, at, part, sums, edges)
             else:
-                total = plus(total, _sum(at, last, vectors, zero))
-            total = plus_times(plus_times(total, part[k, 0, j], left), part[k, 1, j], right)
+                _add(start, None, some, rows, ahead, None, width, lies, at, part, sums, edges)
+
+
+@compiled
+@no_type_check
+def _add(
+    begins: int,
+    tail: tuple[int, int] | None,
+    some: Some,
+    rows: tuple[int, int],
+    ahead: int,
+    vectors: int | None,
+    width: int,
+    lies: Counts,
+    at: Counts,
+    part: Reals,
+    sums: Reals,
+    edges: Reals | None,
+) -> None:
+    """Add source rows to the sums of some footprints: from number ``rows[0]`` on, ``rows[1]`` of them, as `aim` left them.
+
+    ``begins``: the address that ``at`` counts from. ``tail``, if rows may lie at the end of the image: how far that may be
+    read, and the address to count from beyond. ``ahead``: so many bytes further down lies what the next output row reads; it
+    is asked for now. ``vectors``: of eight pixels, to a run; None for one.
+    """
+    zero, one = part.dtype.type(0), part.dtype.type(1)
+    begin, count = rows
+    for m in range(some[1] - some[0]):
+        j = some[0] + m
+        total = moved = widened = turned = of_first = of_last = no_colour(zero)
+        if begin > 0:
+            total = get_apart(sums, TOTAL * 3 * width + j, width)
             if edges is not None:
-                moved, widened = plus(moved, minus(right, left)), plus(widened, plus(right, left))
-                turned = plus_times(turned, part.dtype.type(begin + k), minus(right, left))
-        put(sums, 4 * j, plus(total, sum_of_ten(lanes, zero)))
+                moved = get_apart(edges, MOVED * 3 * width + j, width)
+                widened = get_apart(edges, WIDENED * 3 * width + j, width)
+                turned = get_apart(edges, TURNED * 3 * width + j, width)
+                of_first = get_apart(edges, FIRST * 3 * width + j, width)
+                of_last = get_apart(edges, LAST * 3 * width + j, width)
+        for k in range(count):
+            n = np.uint64(_TILE * k + m)
+            start, end, pixels, share = np.int64(at[0, n]), np.int64(at[1, n]), np.int64(at[2, n]), part[2, n]
+            base = begins
+            if tail is not None:
+                base = begins if start <= tail[0] else tail[1]
+            ask_for(begins + start + ahead)
+            eight, right = eight_pixels(base + start), one_pixel(base + end, zero)
+            left = first_of_eight(eight, zero)
+            colour = plus_times(no_colour(zero), part[0, n], left)
+            colour = plus_times(colour, part[1, n], right)
+            if vectors is None:
+                colour = plus(colour, sum_of_eight(eight, pixels, zero))
+            else:
+                colour = plus(colour, sum_of_eight(eight, min(pixels, EIGHT), zero))
+                for v in range(1, vectors):
+                    rest = min(max(pixels - EIGHT * v, 0), EIGHT)
+                    eight = eight_pixels(base + start + _BYTES * v)
+                    colour = plus(colour, sum_of_eight(eight, rest, zero))
+            total = plus_times(total, share, colour)
+            if edges is not None:
+                step, number = minus(right, left), begin + k
+                moved = plus_times(moved, share, step)
+                widened = plus_times(widened, share, plus(right, left))
+                turned = plus_times(turned, share * part.dtype.type(number), step)
+                of_first = plus_times(of_first, one if number == 0 else zero, colour)
+                of_last = plus_times(of_last, one if number == lies[1, j] - 1 else zero, colour)
+        put_apart(sums, TOTAL * 3 * width + j, width, total)
         if edges is not None:
-            put(edges, 4 * (MOVED * width + j), moved)
-            put(edges, 4 * (WIDENED * width + j), widened)
-            put(edges, 4 * (TURNED * width + j), turned)
+            put_apart(edges, MOVED * 3 * width + j, width, moved)
+            put_apart(edges, WIDENED * 3 * width + j, width, widened)
+            put_apart(edges, TURNED * 3 * width + j, width, turned)
+            put_apart(edges, FIRST * 3 * width + j, width, of_first)
+            put_apart(edges, LAST * 3 * width + j, width, of_last)
 
 
 @compiled
@@ -272,10 +237,12 @@ def _read_between(
 def _average(sums: Reals, foot: Reals, values: Reals) -> None:
     """Make averages of the sums: ``values`` (3, W)."""
     real = foot.dtype.type
-    for j in range(foot.shape[1]):
-        scale = real(1 / 255) / (foot[2, j] * foot[3, j])
-        for c in range(3):
-            values[c, j] = min(real(1), sums[4 * j + c] * scale)  # white may be rounded up
+    width = foot.shape[1]
+    for c in range(3):
+        total = sums[c * width : (c + 1) * width]
+        for j in range(width):
+            scale = real(1 / 255) / (foot[2, j] * foot[3, j])
+            values[c, j] = min(real(1), total[j] * scale)  # white may be rounded up
 
 
 @compiled
@@ -284,17 +251,17 @@ def _differentiate(sums: Reals, foot: Reals, lies: Counts, tone: Reals, i: int, 
     """Make derivatives of the sums: row i of ``slope`` (5, 3, H, W), toned, by the five numbers of `Footprint`."""
     real = foot.dtype.type
     half, width = real(0.5), foot.shape[1]
-    colours = sums.reshape((6, width, 4))
+    colours = sums.reshape((6, 3, width))
     for c in range(3):
         by_x, by_y, by_across = slope[0, c, i], slope[1, c, i], slope[2, c, i]
         by_down, by_lean = slope[3, c, i], slope[4, c, i]
         for j in range(width):
             y, across, down, lean = foot[1, j], foot[2, j], foot[3, j], foot[4, j]
             factor = real(1 / 255) * tone[0, c] / (across * down)
-            total, moved = colours[TOTAL, j, c], colours[MOVED, j, c]
-            first, last = colours[FIRST, j, c], colours[LAST, j, c]
+            total, moved = colours[TOTAL, c, j], colours[MOVED, c, j]
+            first, last = colours[FIRST, c, j], colours[LAST, c, j]
             by_x[j] = moved * factor
             by_y[j] = (last - first - lean * moved) * factor
-            by_across[j] = (colours[WIDENED, j, c] * half - total / across) * factor
+            by_across[j] = (colours[WIDENED, c, j] * half - total / across) * factor
             by_down[j] = ((last + first) * half - total / down) * factor
-            by_lean[j] = (colours[TURNED, j, c] + (real(lies[0, j]) + half - y) * moved) * factor
+            by_lean[j] = (colours[TURNED, c, j] + (real(lies[0, j]) + half - y) * moved) * factor

@@ -15,13 +15,13 @@ from foveal.sampler.kernels.cpu._compiled import compiled
 
 Reals = NDArray[np.floating]
 Size = tuple[int, int]
-ALONG = 4  # rows of `steps`: x and y per column, x and y per row; then whether each is the grid's own, 1 or 0
+ALONG = 4  # rows of `steps`: x and y per column, x and y per row; then, for backward, whether each is the grid's own, 1 or 0
 
 
 @compiled
 @no_type_check
 def find(grid: Reals, i: int, size: Size, steps: Reals, foot: Reals) -> None:
-    """Write the footprints of row i of ``grid`` (H, W, 2): ``foot`` (5, W), in the order of `Footprint`; ``steps`` (8, W)."""
+    """Write the footprints of row i of ``grid`` (H, W, 2): ``foot`` (5, W), in the order of `Footprint`; ``steps`` as `find_steps` does."""
     real = foot.dtype.type
     half, one, tiny = real(0.5), real(1), real(1e-6)
     find_steps(grid, i, size, steps)
@@ -38,40 +38,65 @@ def find(grid: Reals, i: int, size: Size, steps: Reals, foot: Reals) -> None:
         c_yy, c_xy = (large + small) * half - kept * tilt, kept * c_xy
         down = math.sqrt(c_yy)
         foot[2, j], foot[3, j], foot[4, j] = math.sqrt(large * small) / down, down, c_xy / c_yy
+    here = _row(grid, i)
     for j in range(grid.shape[1]):
-        x = max(-x_far, (grid[i, j, 0] + one) * x_scale)  # NaN goes to pixel 0
-        y = max(-y_far, (grid[i, j, 1] + one) * y_scale)
+        x = max(-x_far, (here[2 * j] + one) * x_scale)  # NaN goes to pixel 0
+        y = max(-y_far, (here[2 * j + 1] + one) * y_scale)
         foot[0, j], foot[1, j] = min(x_far, x), min(y_far, y)
 
 
 @compiled
 @no_type_check
+def _row(grid: Reals, i: int) -> Reals:
+    """Return row i of a contiguous grid (H, W, 2), flat: so the compiler knows that x and y lie two apart."""
+    length = 2 * grid.shape[1]
+    return grid.reshape(grid.size)[i * length : (i + 1) * length]
+
+
+@compiled
+@no_type_check
 def find_steps(grid: Reals, i: int, size: Size, steps: Reals) -> None:
-    """Write the steps to the neighbours of each point of row i, in source pixels: ``steps`` (8, W)."""
+    """Write the steps to the neighbours of each point of row i, in source pixels: ``steps`` (4, W), or all of it (8, W)."""
     real = steps.dtype.type
     half, one = real(0.5), real(1)
     height, width = grid.shape[0], grid.shape[1]
-    above, here, below = grid[max(i - 1, 0)], grid[i], grid[min(i + 1, height - 1)]
+    above, here, below = _row(grid, max(i - 1, 0)), _row(grid, i), _row(grid, min(i + 1, height - 1))
+    x_scale, y_scale = real(size[1]) * half, real(size[0]) * half
     share = half if 0 < i < height - 1 else one
-    for axis in range(2):
-        scale = real(size[1 - axis]) * half
-        for j in range(width):
-            steps[axis, j] = (here[min(j + 1, width - 1), axis] - here[max(j - 1, 0), axis]) * scale
-            steps[2 + axis, j] = (below[j, axis] - above[j, axis]) * share * scale
-        for j in range(1, width - 1):
-            steps[axis, j] *= half
+    for j in range(width):
+        steps[2, j] = (below[2 * j] - above[2 * j]) * (share * x_scale)
+        steps[3, j] = (below[2 * j + 1] - above[2 * j + 1]) * (share * y_scale)
+    if width > 1:
+        right, x_steps, y_steps = here[4:], steps[0, 1:], steps[1, 1:]
+        for j in range(width - 2):
+            x_steps[j] = (right[2 * j] - here[2 * j]) * (half * x_scale)
+            y_steps[j] = (right[2 * j + 1] - here[2 * j + 1]) * (half * y_scale)
+        for j in (0, width - 1):
+            end = 2 * max(j, 1)
+            steps[0, j] = (here[end] - here[end - 2]) * x_scale
+            steps[1, j] = (here[end + 1] - here[end - 1]) * y_scale
     for n in range(ALONG):
         length = size[1 - n % 2]
-        torn, widest = real(TORN * length), real(WIDEST * length) / real(width if n < 2 else height)
-        for j in range(width):
-            step = steps[n, j]
-            far = min(abs(step), widest)
-            steps[n, j] = math.copysign(far, step) if abs(step) <= torn else real(0)
-            steps[ALONG + n, j] = one if abs(step) <= min(torn, widest) else real(0)
+        _keep_near(steps, n, real(TORN * length), real(WIDEST * length) / real(width if n < 2 else height))
     if width == 1:  # one point has no neighbour: it stands for the whole length
         steps[0], steps[1] = real(size[1]), real(0)
     if height == 1:
         steps[2], steps[3] = real(0), real(size[0])
+
+
+@compiled
+@no_type_check
+def _keep_near(steps: Reals, n: int, torn: float, widest: float) -> None:
+    """Make nothing of torn steps, and shorten wide ones; say which are the grid's own, where there is room to."""
+    real = steps.dtype.type
+    zero, one = real(0), real(1)
+    if steps.shape[0] > ALONG:
+        for j in range(steps.shape[1]):
+            steps[ALONG + n, j] = one if abs(steps[n, j]) <= min(torn, widest) else zero
+    for j in range(steps.shape[1]):
+        step = steps[n, j]
+        kept = max(-widest, min(widest, step))
+        steps[n, j] = kept if abs(step) <= torn else zero
 
 
 @compiled

@@ -57,12 +57,12 @@ def lay_boxes(grid: Reals, size: Size, places: Places, parts: Reals) -> None:
     """Find the boxes of a separable ``grid`` (H, W, 2): ``places`` (2, H + W) and ``parts`` (3, H + W), rows before columns."""
     real = parts.dtype.type
     height, width = grid.shape[0], grid.shape[1]
-    steps, foot = np.empty((8, width), grid.dtype), np.empty((5, width), grid.dtype)
+    steps, foot = np.empty((4, width), grid.dtype), np.empty((5, width), grid.dtype)
     find(grid, 0, size, steps, foot)
     for j in range(width):
         _lay(foot[0, j], foot[2, j], size[1], j + height, places, parts)
     line = np.ascontiguousarray(grid[:, :1])
-    steps, foot = np.empty((8, 1), grid.dtype), np.empty((5, 1), grid.dtype)
+    steps, foot = np.empty((4, 1), grid.dtype), np.empty((5, 1), grid.dtype)
     for i in range(height):
         find(line, i, size, steps, foot)
         down = max(real(1), abs(steps[3, 0]))

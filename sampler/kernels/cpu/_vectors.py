@@ -2,8 +2,7 @@
 
 Three types, each one value of LLVM's that lives in vector registers:
 
-* ``Lanes``: 32 integers of 16 bits, the channels of ten pixels and two that are always zero. Sums of up to 25 such
-  vectors may be summed over their pixels.
+* ``Eight``: 32 bytes, the channels of eight pixels and eight that mean nothing.
 * ``Line``: 16 reals, the channels of five pixels and one that is always zero.
 * ``Colour``: 4 reals, the channels of one pixel and one that means nothing.
 """
@@ -16,16 +15,19 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-TEN, FIVE = 10, 5
-_LANES, _REALS, _COLOUR = 32, 16, 4
-_BYTE, _SUM, _INDEX = ir.IntType(8), ir.IntType(16), ir.IntType(32)
+EIGHT, FIVE = 8, 5
+OVER = 32
+"""Bytes that `eight_pixels` reads."""
+
+_REALS, _COLOUR = 16, 4
+_BYTE, _SUM, _INDEX, _LONG = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 
 
-class Lanes(types.Type):
-    """The channels of ten pixels, as integers."""
+class Eight(types.Type):
+    """The channels of eight pixels, as bytes, and eight bytes that mean nothing."""
 
     def __init__(self) -> None:
-        super().__init__("Lanes")
+        super().__init__("Eight")
 
 
 class Line(types.Type):
@@ -44,10 +46,10 @@ class Colour(types.Type):
         super().__init__(f"Colour({dtype})")
 
 
-@register_model(Lanes)
-class _LanesModel(models.PrimitiveModel):
+@register_model(Eight)
+class _EightModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, ir.VectorType(_SUM, _LANES))  # type: ignore[no-untyped-call]
+        super().__init__(dmm, fe_type, ir.VectorType(_BYTE, OVER))  # type: ignore[no-untyped-call]
 
 
 @register_model(Line)
@@ -64,18 +66,6 @@ class _ColourModel(models.PrimitiveModel):
 
 @intrinsic
 @no_type_check
-def no_lanes(typing_context):
-    """Return lanes of zero."""
-
-    @no_type_check
-    def generate(context, builder, signature, arguments):
-        return ir.Constant(ir.VectorType(_SUM, _LANES), [0] * _LANES)
-
-    return Lanes()(), generate
-
-
-@intrinsic
-@no_type_check
 def no_colour(typing_context, zero):
     """Return a colour of zero, of the type of ``zero``."""
 
@@ -88,16 +78,63 @@ def no_colour(typing_context, zero):
 
 @intrinsic
 @no_type_check
-def ten_pixels(typing_context, address, count):
-    """Read the first ``count`` of ten pixels, from an address on; 32 bytes have to be there."""
+def eight_pixels(typing_context, address):
+    """Read eight pixels, from an address on; `OVER` bytes have to be there."""
 
     @no_type_check
     def generate(context, builder, signature, arguments):
-        loaded = _load(builder, arguments[0], ir.VectorType(_BYTE, _LANES))
-        wide = builder.zext(loaded, ir.VectorType(_SUM, _LANES))
-        return builder.and_(wide, _mask(builder, wide.type, TEN, arguments[1]))
+        return _load(builder, arguments[0], ir.VectorType(_BYTE, OVER))
 
-    return Lanes()(address, count), generate
+    return Eight()(types.int64), generate
+
+
+@intrinsic
+@no_type_check
+def first_of_eight(typing_context, pixels, zero):
+    """Return the first of eight pixels, as a colour of the type of ``zero``."""
+
+    @no_type_check
+    def generate(context, builder, signature, arguments):
+        wide = builder.zext(_pick(builder, arguments[0], [0, 1, 2, 3]), ir.VectorType(_INDEX, _COLOUR))
+        return builder.sitofp(wide, ir.VectorType(arguments[1].type, _COLOUR))
+
+    return Colour(zero)(pixels, zero), generate
+
+
+@intrinsic
+@no_type_check
+def sum_of_eight(typing_context, pixels, count, zero):
+    """Sum the first ``count`` of eight pixels to a colour of the type of ``zero``."""
+
+    @no_type_check
+    def generate(context, builder, signature, arguments):
+        kept = builder.and_(arguments[0], _mask(builder, arguments[0].type, EIGHT, arguments[1]))
+        sums = _sums_by_sad if "+avx2" in context.codegen().magic_tuple()[2] else _sums_by_halves
+        return builder.sitofp(sums(builder, kept), ir.VectorType(arguments[2].type, _COLOUR))
+
+    return Colour(zero)(pixels, types.int64, zero), generate
+
+
+@no_type_check
+def _sums_by_sad(builder, pixels):
+    """Bring each channel's eight bytes side by side; one instruction sums them."""
+    none = ir.Constant(pixels.type, [0] * OVER)
+    lanes = [3 * n + c for c in range(3) for n in range(EIGHT)] + [OVER] * EIGHT
+    planes = builder.shuffle_vector(pixels, none, ir.Constant(ir.VectorType(_INDEX, OVER), lanes))
+    kind = ir.FunctionType(ir.VectorType(_LONG, _COLOUR), [pixels.type] * 2)
+    differ = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx2.psad.bw")
+    return builder.trunc(builder.call(differ, [planes, none]), ir.VectorType(_INDEX, _COLOUR))
+
+
+@no_type_check
+def _sums_by_halves(builder, pixels):
+    """Add the second half of the pixels to the first, and again, until one is left."""
+    sums, held = builder.zext(pixels, ir.VectorType(_SUM, OVER)), EIGHT
+    while held > 1:
+        held //= 2
+        first = list(range(3 * held))
+        sums = builder.add(_pick(builder, sums, first), _pick(builder, sums, [n + 3 * held for n in first]))
+    return builder.zext(_pick(builder, sums, [0, 1, 2, 0]), ir.VectorType(_INDEX, _COLOUR))
 
 
 @intrinsic
@@ -161,16 +198,39 @@ def get(typing_context, colours, at):
 
 @intrinsic
 @no_type_check
-def put(typing_context, colours, at, colour):
-    """Write a colour, from place ``at`` of a flat array of reals on."""
+def get_apart(typing_context, planes, at, apart):
+    """Read a colour, each channel so many places behind the one before, from place ``at`` of a flat array of reals on."""
 
     @no_type_check
     def generate(context, builder, signature, arguments):
-        place = _place(context, builder, signature, arguments)
-        builder.store(arguments[2], builder.bitcast(place, arguments[2].type.as_pointer())).align = 1
+        real = context.get_data_type(signature.args[0].dtype)
+        colour = ir.Constant(ir.VectorType(real, _COLOUR), [0.0] * _COLOUR)
+        for n, place in enumerate(_places_apart(context, builder, signature, arguments)):
+            colour = builder.insert_element(colour, builder.load(place), _INDEX(n))
+        return colour
+
+    return Colour(planes.dtype)(planes, types.int64, types.int64), generate
+
+
+@intrinsic
+@no_type_check
+def put_apart(typing_context, planes, at, apart, colour):
+    """Write a colour, where `get_apart` would read it."""
+
+    @no_type_check
+    def generate(context, builder, signature, arguments):
+        for n, place in enumerate(_places_apart(context, builder, signature, arguments)):
+            builder.store(builder.extract_element(arguments[3], _INDEX(n)), place)
         return context.get_dummy_value()
 
-    return types.void(colours, at, colour), generate
+    return types.void(planes, types.int64, types.int64, colour), generate
+
+
+@no_type_check
+def _places_apart(context, builder, signature, arguments):
+    place = _place(context, builder, signature, arguments)
+    steps = [builder.mul(arguments[2], arguments[2].type(n)) for n in range(3)]
+    return [builder.gep(place, [step]) for step in steps]
 
 
 @intrinsic
@@ -180,8 +240,6 @@ def plus(typing_context, one, other):
 
     @no_type_check
     def generate(context, builder, signature, arguments):
-        if isinstance(signature.args[0], Lanes):
-            return builder.add(*arguments)
         return builder.fadd(*arguments, flags=("contract",))
 
     return one(one, other), generate
@@ -224,23 +282,6 @@ def channel(typing_context, colour, number):
         return builder.extract_element(*arguments)
 
     return colour.dtype(colour, number), generate
-
-
-@intrinsic
-@no_type_check
-def sum_of_ten(typing_context, lanes, zero):
-    """Sum ten pixels, channel by channel, to a colour of the type of ``zero``."""
-
-    @no_type_check
-    def generate(context, builder, signature, arguments):
-        lanes, first = arguments[0], list(range(3 * FIVE))
-        halves = [
-            _pick(builder, lanes, [*half, _LANES - 1]) for half in (first, [n + 3 * FIVE for n in first])
-        ]
-        pixels = _sum_of_five(builder, builder.add(*halves), builder.add)
-        return builder.uitofp(pixels, ir.VectorType(arguments[1].type, _COLOUR))
-
-    return Colour(zero)(lanes, zero), generate
 
 
 @intrinsic
