@@ -123,9 +123,8 @@ class _Eight:
     def floor(self, value: Any) -> Any:
         kind = ir.FunctionType(self.vector, [self.vector])
         bits = 32 if isinstance(self.real, ir.FloatType) else 64
-        function = cgutils.get_or_insert_function(
-            self._builder.module, kind, f"llvm.floor.v{TOGETHER}f{bits}"
-        )
+        name, module = f"llvm.floor.v{TOGETHER}f{bits}", self._builder.module
+        function = cgutils.get_or_insert_function(module, kind, name)  # type: ignore[no-untyped-call]
         return self._builder.call(function, [value])
 
 

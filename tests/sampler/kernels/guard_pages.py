@@ -1,0 +1,67 @@
+"""Samples images that lie between pages that nobody may read: ``python -m tests.sampler.kernels.guard_pages CASES [beyond]``.
+
+A kernel that reads a byte before an image or behind it ends the process. With ``beyond``, this does so itself.
+"""
+
+import ctypes
+import mmap
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from foveal.sampler import sample
+
+_PAGE = mmap.PAGESIZE
+_ANONYMOUS = 0x22  # MAP_PRIVATE | MAP_ANONYMOUS
+_ALL = 3  # PROT_READ | PROT_WRITE
+
+
+@contextmanager
+def guarded(pixels: np.ndarray, *, at_end: bool) -> Iterator[torch.Tensor]:
+    """A copy that ends where a forbidden page begins, or begins where one ends."""
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]  # fmt: skip
+    libc.mprotect.argtypes, libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int], [ctypes.c_void_p, ctypes.c_size_t]  # fmt: skip
+    held = -(-pixels.size // _PAGE) * _PAGE
+    begin = libc.mmap(None, held + 2 * _PAGE, _ALL, _ANONYMOUS, -1, 0)
+    for page in (begin, begin + _PAGE + held):
+        libc.mprotect(page, _PAGE, 0)
+    first = begin + _PAGE + (held - pixels.size if at_end else 0)
+    copy = np.frombuffer((ctypes.c_uint8 * pixels.size).from_address(first), np.uint8)
+    copy[:] = pixels.ravel()
+    yield torch.from_numpy(copy).reshape(pixels.shape)
+    libc.munmap(begin, held + 2 * _PAGE)
+
+
+def grid_of(rng: np.random.Generator) -> torch.Tensor:
+    """A bent grid, near the image or far from it, torn or with a point that is none."""
+    rows, cols = (int(rng.choice([1, 2, 8, 9, 17, rng.integers(1, 40)])) for _ in range(2))
+    even = torch.nn.functional.affine_grid(torch.eye(2, 3)[None], [1, 3, rows, cols], align_corners=False)
+    noise = torch.from_numpy(rng.normal(size=(1, 2, 3, 3))).float()
+    bend = torch.nn.functional.interpolate(noise, (rows, cols), mode="bicubic", align_corners=False)
+    grid = rng.choice([0.03, 0.3, 1, 1.5]) * even + rng.choice([0.01, 0.1, 0.5, 2]) * bend.permute(0, 2, 3, 1)
+    grid += rng.choice([0, 0, 1, -3])
+    if rng.random() < 0.05:
+        grid[0, rng.integers(rows), rng.integers(cols)] = torch.nan
+    return grid.float()
+
+
+def main(cases: int, *, beyond: bool) -> None:
+    """Sample that many, and every second with derivatives."""
+    rng = np.random.default_rng(0)
+    for case in range(cases):
+        height, width = (int(rng.choice([1, 2, 3, 7, 8, 9, 31, rng.integers(1, 130)])) for _ in range(2))
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        with guarded(pixels, at_end=case % 4 < 2) as image:
+            if beyond:
+                ctypes.string_at(image.data_ptr() + image.numel(), 1)
+            sample([image], grid_of(rng).requires_grad_(case % 2 == 0), antialias=True)
+            sample([image], grid_of(rng), antialias=False)
+    sys.stdout.write(f"{cases} images\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), beyond="beyond" in sys.argv)
