@@ -82,7 +82,7 @@ def test_a_network_of_ones_own(tmp_path):
 
     assert torch.equal(again.saliency.conv.weight, zoom.saliency.conv.weight)
     message = (
-        "saliency must be given for a network that is none of SaliencyNet, ResNet18Saliency, NJetSaliencyNet, got None for "
+        "saliency must be given for a network that is none of SaliencyNet, SaliencyUNet, ResNet18Saliency, NJetSaliencyNet, got None for "
         "'OwnNet' – make it as for training and pass it."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
