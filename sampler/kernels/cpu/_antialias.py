@@ -43,6 +43,7 @@ Some = tuple[int, int]  # columns of the output, likewise
 _ROWS = 32  # source rows that are aimed at before they are read
 _TILE = 16  # footprints that go through together
 _BYTES = 3 * EIGHT  # of a vector of pixels
+_FARTHEST = 2**31 - 1  # bytes between rows of which `at` can tell
 # Colours of `sums`: of the footprint; of its right less its left edge; of both; of the former, by the source row's
 # number; of the first row; of the last.
 TOTAL, MOVED, WIDENED, TURNED, FIRST, LAST = range(6)
@@ -69,7 +70,7 @@ def antialias_into(
     """
     (first, last), width, size = rows, grid.shape[1], (image.shape[0], image.shape[1])
     steps, foot = np.empty((4, width), grid.dtype), np.empty((5, width), grid.dtype)
-    whole = -(-width // TOGETHER) * TOGETHER
+    whole = width + TOGETHER  # `aim` takes some behind the last one along
     box, lies = np.zeros((5, whole), grid.dtype), np.zeros((3, whole), np.int32)
     at, part = np.empty((3, _ROWS * _TILE), np.int32), np.empty((3, _ROWS * _TILE), grid.dtype)
     sums, values = np.empty(6 * 3 * width, grid.dtype), np.empty((3, width), grid.dtype)
@@ -135,22 +136,25 @@ def _read(
     stride, bottom = 3 * np.int64(size[1]), image.size
     begins, tail_begins = np.int64(image.ctypes.data), np.int64(tail.ctypes.data)
     tail_begins -= max(0, bottom - _tail_size(size[1]))
-    for first in range(0, width, _TILE):
+    first = 0
+    while first < width:
         some = first, min(first + _TILE, width)
-        most, vectors, highest, lowest = np.int32(0), np.int32(0), size[0] - np.int32(1), np.int32(0)
-        for n in range(some[1] - first):
-            j = np.uint64(first + n)  # unsigned: numba leaves out its test for indices from the end
-            most, vectors = max(most, lies[1, j]), max(vectors, lies[2, j])
-            highest, lowest = min(highest, lies[0, j]), max(lowest, lies[0, j])
-        highest = max(np.int32(0), highest)
-        before = stride * highest
+        most, vectors, highest, lowest = _extent(lies, some)
+        if (
+            stride * (np.int64(lowest) - highest + _ROWS) > _FARTHEST
+        ):  # they lie further apart than `at` can tell
+            some = first, first + 1
+            most, vectors, highest, lowest = _extent(lies, some)
+        first = some[1]
         limit = bottom - _BYTES * np.int64(vectors) - OVER
-        inside = stride * (np.int64(lowest) + most) <= limit
+        inside = stride * (np.int64(max(lowest, np.int32(0))) + most) <= limit
         for begin in range(0, most, _ROWS):
             rows = begin, min(_ROWS, most - begin)
+            origin = max(np.int32(0), min(np.int32(highest + begin), size[0] - np.int32(1)))
             for k in range(rows[1]):
                 for j in range(some[0], some[1], TOGETHER):
-                    aim(box, lies, j, begin + k, highest, size, at, part, _TILE * k + j - some[0])
+                    aim(box, lies, j, begin + k, origin, size, at, part, _TILE * k + j - some[0])
+            before = stride * np.int64(origin)
             start, ahead = begins + before, stride * most
             if not inside:
                 own = limit - before, tail_begins + before
@@ -159,6 +163,19 @@ def _read(
                 _add(start, None, some, rows, ahead, vectors, width, lies, at, part, sums, edges)
             else:
                 _add(start, None, some, rows, ahead, None, width, lies, at, part, sums, edges)
+
+
+@compiled
+@no_type_check
+def _extent(lies: Counts, some: Some) -> tuple[int, int, int, int]:
+    """Return the most rows and vectors that one of some footprints has, and the least and the largest first row."""
+    at = np.uint64(some[0])  # unsigned: numba leaves out its test for indices from the end
+    most, vectors, highest, lowest = lies[1, at], lies[2, at], lies[0, at], lies[0, at]
+    for n in range(1, some[1] - some[0]):
+        j = np.uint64(some[0] + n)
+        most, vectors = max(most, lies[1, j]), max(vectors, lies[2, j])
+        highest, lowest = min(highest, lies[0, j]), max(lowest, lies[0, j])
+    return most, vectors, highest, lowest
 
 
 @compiled

@@ -279,6 +279,21 @@ def test_nothing_behind_an_image_is_read(size, rows, cols, strength, seed):
     assert torch.equal(lowres([last], (rows, cols)), lowres([image], (rows, cols)))
 
 
+def test_footprints_far_apart():
+    """Neighbours in an output row may lie more than two gigabytes apart in the image."""
+    side = 27000
+    image = torch.zeros(side, side, 3, dtype=torch.uint8)  # only the pages that are written take memory
+    image[-100:, :32] = 200
+    down = torch.linspace(-1 + 1e-4, 1 - 1e-4, 17).expand(2, 17)
+    along = torch.linspace(-1, -0.9995, 2)[:, None] + 1e-5 * torch.arange(17)
+    grid = torch.stack([along, down], dim=-1)[None]
+    pixels, _ = with_slope(image, grid)
+
+    assert torch.equal(sample([image], grid), pixels)
+    assert (pixels[..., :16] == 0).all()
+    assert (pixels[..., 16] > 0).all()
+
+
 def test_one_thread_or_four():
     """The same bits, however the rows are shared out."""
     image, grid, threads = noise(300, 200), wavy(37, 41, 0.3, dtype=torch.float32), torch.get_num_threads()
