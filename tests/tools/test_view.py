@@ -13,6 +13,7 @@ from foveal.sampler import (
     PriorSaliency,
     ResNet18Saliency,
     SaliencyNet,
+    SaliencyUNet,
     SaliencySampler,
     SpectralSaliency,
     warp_boxes,
@@ -109,7 +110,9 @@ def test_boxes_that_no_sample_has(shard, tmp_path):
 
 
 @pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize("kind", [SaliencyNet, ResNet18Saliency, NJetSaliencyNet, PriorSaliency])
+@pytest.mark.parametrize(
+    "kind", [SaliencyNet, SaliencyUNet, ResNet18Saliency, NJetSaliencyNet, PriorSaliency]
+)
 def test_trained_weights(tmp_path, whole, kind):
     """Of a saliency network of any kind, or of the sampler around it; frozen either way."""
     trained = SaliencySampler(16, saliency=kind())
@@ -137,7 +140,7 @@ def test_other_files(tmp_path, content):
         torch.save({"a": torch.zeros(1)}, path)
     else:
         path.write_bytes(content)
-    kinds = "a SaliencyNet, ResNet18Saliency, NJetSaliencyNet or PriorSaliency, or of a sampler with one, got"
+    kinds = "a SaliencyNet, SaliencyUNet, ResNet18Saliency, NJetSaliencyNet or PriorSaliency, or of a sampler with one, got"
     with pytest.raises(ValueError, match=re.escape(f"{kinds} {str(path)!r}")) as caught:
         choose_zoom(32, str(path))
     assert "\n" not in str(caught.value)

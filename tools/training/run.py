@@ -83,7 +83,7 @@ class TrainRun:
             self.resumed = True
         if self._first:
             self._keep_metrics(step if self.resumed else -1)
-            if self._options["log"] == "tensorboard":
+            if self._options.get("log") == "tensorboard":
                 self._board = _tensorboard(self.folder, step)
         self._ranks.wait()
         return step
