@@ -13,8 +13,8 @@ from foveal.sampler import (
     PriorSaliency,
     ResNet18Saliency,
     SaliencyNet,
-    SaliencyUNet,
     SaliencySampler,
+    SaliencyUNet,
     SpectralSaliency,
     warp_boxes,
 )
