@@ -11,10 +11,11 @@ from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor, nn
 
-from foveal.pipeline import Boxes, ZoomLoader
+from foveal.pipeline import Boxes
 from foveal.sampler import BoxSaliency, SaliencySampler, UniformSampler
 from foveal.sampler.saliency import SaliencyNeeds, softmax_map
 from foveal.tools.console.progress import progress_bar
+from foveal.tools.training._loader import open_loader, while_learning
 from foveal.tools.training._ranks import Ranks
 from foveal.tools.training.options import TrainOptions, lr_factor
 
@@ -48,9 +49,14 @@ def teach(
     """
     zoom = _teachable(zoom)
     student = ranks.share(zoom.saliency.train())
-    teacher = BoxSaliency(map_size=_map_size(zoom), amplitude=_AMPLITUDE)
+    boxes = Boxes(options.boxes or "", format=options.box_format, frame=options.box_frame)
+    small = UniformSampler(zoom.lowres_size).to(ranks.device)  # what the network will look at
+    how = while_learning(options)
     optimizer = torch.optim.AdamW(student.parameters(), weight_decay=options.weight_decay)
-    with _loader(urls, zoom, options, ranks) as loader, progress_bar(console, unit="steps") as progress:
+    with (
+        open_loader(urls, small, options, ranks, fields=(boxes,), **how) as loader,
+        progress_bar(console, unit="steps") as progress,
+    ):
         steps = options.teach_epochs * len(loader)
         task = progress.add_task("Teaching the saliency network", total=steps)
         for epoch in range(options.teach_epochs):
@@ -58,8 +64,7 @@ def teach(
             for step, (images, found) in enumerate(loader, start=epoch * len(loader)):
                 for group in optimizer.param_groups:
                     group["lr"] = options.lr * lr_factor(step, steps, _WARMUP)
-                taught = teacher(images, _fractions(found.boxes, images))
-                loss = _loss(student(images), taught, zoom.temperature)
+                loss = _loss(student(images), images, found.boxes, zoom.temperature)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch's own
                 optimizer.step()
@@ -71,9 +76,14 @@ def teach(
 
 
 def _loss(
-    logits: Float[Tensor, "batch 1 rows cols"], taught: Float[Tensor, "batch 1 rows cols"], temperature: float
+    logits: Float[Tensor, "batch 1 rows cols"],
+    images: Float[Tensor, "batch 3 height width"],
+    boxes: Sequence[Tensor],
+    temperature: float,
 ) -> Float[Tensor, ""]:
-    """Return the cross-entropy from the teacher's map to the student's, in nats, as a mean over the batch."""
+    """Return the cross-entropy from the boxes' map to that of the logits, in nats, as a mean over the batch."""
+    rows, cols = logits.shape[2:]
+    taught = BoxSaliency(map_size=(rows, cols), amplitude=_AMPLITUDE)(images, _fractions(boxes, images))
     told = (logits.float() / temperature).flatten(1).log_softmax(1)
     return -(softmax_map(taught).flatten(1) * told).sum(1).mean()
 
@@ -87,35 +97,6 @@ def _teachable(zoom: nn.Module) -> SaliencySampler:
     raise ValueError(
         "boxes must be None for a zoom whose saliency has no weights, or looks at more than the image, got "
         f"{type(saliency).__name__} – use SaliencySampler with SaliencyUNet."
-    )
-
-
-def _map_size(zoom: SaliencySampler) -> tuple[int, int]:
-    device = next(zoom.saliency.parameters()).device
-    with torch.no_grad():
-        rows, cols = zoom.saliency(torch.zeros(1, 3, *zoom.lowres_size, device=device)).shape[2:]
-    return rows, cols
-
-
-def _loader(
-    urls: str | Sequence[str], zoom: SaliencySampler, options: TrainOptions, ranks: Ranks
-) -> ZoomLoader:
-    """Return a loader of copies as the saliency network sees them, with their boxes, in the training's order."""
-    boxes = Boxes(options.boxes or "", format=options.box_format, frame=options.box_frame)
-    return ZoomLoader(
-        urls,
-        UniformSampler(zoom.lowres_size).to(ranks.device),
-        batch_size=options.batch_size,
-        fields=(options.image, boxes),
-        shuffle=True,
-        last_batch="drop",
-        augment=options.augment,
-        seed=options.seed,
-        device=ranks.device,
-        num_threads=options.num_threads,
-        window=options.window,
-        bands=options.bands,
-        color=options.color,
     )
 
 

@@ -18,6 +18,7 @@ from foveal.pipeline import ZoomLoader
 from foveal.sampler import saliency_entropy
 from foveal.tools.console.choices import Amp
 from foveal.tools.console.progress import progress_bar
+from foveal.tools.training._loader import open_loader, while_learning
 from foveal.tools.training._ranks import Ranks, in_ranks
 from foveal.tools.training._sheet import draw_validation
 from foveal.tools.training._threads import room_for_the_loader
@@ -80,8 +81,7 @@ def train(
         run = TrainRun(Path(out), ranks, options.for_run(zoom), defaults=before, resume=resume)
         model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
         training = _Training(model, zoom.to(ranks.device), options, ranks, run, classes=classes)
-        how: dict[str, Any] = {"shuffle": True, "last_batch": "drop", "augment": options.augment}
-        with training.loader(urls, training.shared_zoom, **how) as loader:
+        with training.loader(urls, training.shared_zoom, **while_learning(options)) as loader:
             return training.fit(loader, urls, val)
 
 
@@ -109,19 +109,8 @@ class _Training:
         self.console = Console(soft_wrap=True, highlight=False, markup=False, quiet=ranks.rank > 0)
 
     def loader(self, urls: Urls, zoom: nn.Module, **how: Any) -> ZoomLoader:
-        return ZoomLoader(
-            urls,
-            zoom,
-            batch_size=self.options.batch_size,
-            fields=(self.options.image, "cls", "__saliency__", "__valid__"),
-            seed=self.options.seed,
-            device=self.ranks.device,
-            num_threads=self.options.num_threads,
-            window=self.options.window,
-            bands=self.options.bands,
-            color=self.options.color,
-            **how,
-        )
+        fields = ("cls", "__saliency__", "__valid__")
+        return open_loader(urls, zoom, self.options, self.ranks, fields=fields, **how)
 
     def fit(self, loader: ZoomLoader, urls: Urls, val: Urls) -> dict[str, Any]:
         """Train all epochs, from where the run was."""
