@@ -46,6 +46,8 @@ def test_the_training_loop(shards):
 
 
 RANK = """
+import sys
+from pathlib import Path
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -56,7 +58,8 @@ model = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 3))
 weights = torch.cat([p.detach().flatten() for p in [*model.parameters(), *zoom.parameters()]])
 both = [torch.empty_like(weights) for _ in range(2)]
 torch.distributed.all_gather(both, weights)
-print(f"{{len(labels)}} samples, the same weights: {{torch.equal(*both)}}, they train the zoom: {{images.requires_grad}}")
+found = f"{{len(labels)}} samples, the same weights: {{torch.equal(*both)}}, they train the zoom: {{images.requires_grad}}"
+Path(sys.argv[1], f"rank-{{torch.distributed.get_rank()}}.txt").write_text(found)
 torch.distributed.destroy_process_group()
 """
 
@@ -68,7 +71,15 @@ def test_the_training_loop_on_two_ranks(shards, tmp_path):
     script = tmp_path / "train.py"
     script.write_text(code.replace("train-{000000..000146}.tar", shards))
     run = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)],
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node=2",
+            script,
+            tmp_path,
+        ],
         capture_output=True,
         text=True,
         timeout=300,
@@ -77,7 +88,8 @@ def test_the_training_loop_on_two_ranks(shards, tmp_path):
     )
 
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines() == ["32 samples, the same weights: True, they train the zoom: True"] * 2
+    found = [(tmp_path / f"rank-{rank}.txt").read_text() for rank in range(2)]
+    assert found == ["32 samples, the same weights: True, they train the zoom: True"] * 2
     assert "RankWarning" not in run.stderr
 
 
