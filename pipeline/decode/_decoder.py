@@ -143,7 +143,7 @@ class Decoding:
         return to_device(pixels, self._decoder.device)
 
 
-_DALI_TYPES = {"dali": None, "dali16": ndd.uint16, "dali32": ndd.float32}
+_DALI_TYPES = {"dali": None, "dali16": ndd.uint16}
 
 
 def _pixels(batch: Any) -> list[Tensor]:

@@ -8,9 +8,8 @@ from torch import Tensor
 from foveal.pipeline.decode._pixel_rule import PLAIN, Bits, PixelRule
 from foveal.pipeline.decode.headers import OTHER, Kind, turns_sideways
 
-# dali; dali16 and dali32: DALI, into 16 or 32 bits, that become levels here; libjpeg: libjpeg-turbo; helper: the second
-# decoder, in a process of its own.
-Decodes = Literal["dali", "dali16", "dali32", "pillow", "libjpeg", "numpy", "helper"]
+# dali; dali16: DALI, into 16 bits, that become levels here; libjpeg: libjpeg-turbo; helper: a library in a process of its own.
+Decodes = Literal["dali", "dali16", "pillow", "libjpeg", "numpy", "helper"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class EncodedImage:
         by: Who decodes it.
         whole: Whether it ends as files of its kind do. One that does not may have been cut, or something follows it.
         scale: What its sides are divided by as it is decoded, by libjpeg-turbo: 1, 2, 4 or 8.
-        orientation: As EXIF counts it, 1 to 8, where libjpeg-turbo or the second decoder decodes it; others know by
+        orientation: As EXIF counts it, 1 to 8, where libjpeg-turbo or a helper process decodes it; others know by
             themselves.
         kind: The format.
         pixel_bytes: Of a pixel while it is decoded, where that is more than the three that come out.
@@ -47,7 +46,7 @@ class EncodedImage:
     @property
     def by_dali(self) -> bool:
         """Whether DALI decodes it, in a batch; others decode an image at a time, in any thread."""
-        return self.by in {"dali", "dali16", "dali32"}
+        return self.by in {"dali", "dali16"}
 
     @property
     def upright_size(self) -> tuple[int, int]:

@@ -31,6 +31,7 @@ from foveal.pipeline.decode.headers import (
     LERC,
     NPY,
     OTHER,
+    PLAIN_TIFF,
     PNG,
     PNM,
     TIFF,
@@ -124,14 +125,13 @@ def _peek_tiff(file: bytes, rule: PixelRule) -> EncodedImage:
     header = read_tiff_header(file)
     if header is None:
         return _by_pillow(file)
-    by = route_tiff(header, rule, helped=not missing(TIFF))
-    if by.startswith("dali") and (image := _by_dali(file, by)) is not None:
-        pixel_bytes = 0 if by == "dali" else 3 * header.depth // 8
-        return replace(image, pixel_bytes=pixel_bytes, depth=max(8, header.depth))
-    if by == "pillow" or (by == "dali" and header.depth <= 8):
+    kind = route_tiff(header, rule, helped=not missing(TIFF))
+    if kind is None:
         with contextlib.suppress(DecodeError):
             return _by_pillow(file)
-    _need(TIFF, f"TIFF of {header.samples}, {header.compression_name}")
+    if kind != PLAIN_TIFF:
+        kind = TIFF
+        _need(kind, f"TIFF of {header.samples}, {header.compression_name}")
     stored = 1 if header.planar else header.bands
     return EncodedImage(
         file,
@@ -140,6 +140,7 @@ def _peek_tiff(file: bytes, rule: PixelRule) -> EncodedImage:
         "helper",
         whole=True,
         orientation=header.orientation if 1 <= header.orientation <= 8 else 1,
+        kind=kind,
         pixel_bytes=-(-header.depth // 8) * (stored + min(header.bands, 4)),
         depth=max(8, header.depth),
     )

@@ -7,70 +7,63 @@ from foveal.pipeline.decode._decode_error import DecodeError
 from foveal.pipeline.decode._encoded_image import Decodes
 from foveal.pipeline.decode._levels import needs_window
 from foveal.pipeline.decode._pixel_rule import PixelRule
-from foveal.pipeline.decode.headers import Jpeg2000Header, JpegFrame, TiffHeader
+from foveal.pipeline.decode.headers import PLAIN_TIFF, TIFF, Jpeg2000Header, JpegFrame, Kind, TiffHeader
 
 _WHITE_IS_ZERO, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 _UNSIGNED, _FLOAT = 1, 3
-# What DALI's libtiff has a codec for.
-_DALI_COMPRESSIONS = {1, 5, 7, 8, 32773, 32946, 50000}
-_FACSIMILE = {2, 3, 4}
+# What nvImageCodec's libtiff has a codec for.
+_NVIMGCODEC_COMPRESSIONS = {1, 5, 7, 8, 32773, 32946, 50000}
+_OLD_JPEG, _JPEG = 6, 7
 # What Pillow's has beside those; its readings of 8-bit layouts agree with tifffile's.
-_PILLOW_COMPRESSIONS = _DALI_COMPRESSIONS | _FACSIMILE | {6, 34925}
+_PILLOW_COMPRESSIONS = _NVIMGCODEC_COMPRESSIONS | {2, 3, 4, _OLD_JPEG, 34925}
 _LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 
 
-def route_tiff(header: TiffHeader, rule: PixelRule, *, helped: bool) -> Decodes:
-    """Return who decodes a TIFF.
+def route_tiff(header: TiffHeader, rule: PixelRule, *, helped: bool) -> Kind | None:
+    """Return as which kind the helper process reads a TIFF, None if Pillow reads it.
 
-    Damaged ones of some layouts can end the process of DALI's decoder, so DALI has only those that nothing else reads.
+    Never DALI: a damaged TIFF can end its process.
 
     Args:
         header: What it says of itself.
         rule: How its samples shall become grey levels.
-        helped: Whether the second decoder is installed.
+        helped: Whether tifffile and imagecodecs are installed.
 
     Raises:
-        DecodeError: Nobody can say what is white in it.
+        DecodeError: Nothing says what is white in it.
     """
     if header.sample_format == 2 and rule.window is None:
         raise needs_window(
             f"its samples are {header.samples}, of which the header does not say what is white"
         )
     inverted = header.photometric == _WHITE_IS_ZERO and header.depth > 1
-    if inverted and rule.window is not None:  # a window is of stored values, and others turn them round
-        return "helper"
-    if header.is_uniform and header.fill_order == 1 and rule.first_bands:
-        by = _tiff_by_dali(header, rule)
-        if by is not None:
-            return "helper" if helped else "pillow" if _tiff_by_pillow_exactly(header, rule) else by
-    return "pillow" if _tiff_by_pillow(header, rule) else "helper"
-
-
-def _tiff_by_dali(header: TiffHeader, rule: PixelRule) -> Decodes | None:
-    if header.planar or header.compression not in _DALI_COMPRESSIONS | _FACSIMILE or header.predictor > 3:
-        return None
-    kind, depth, bands = header.photometric, header.depth, header.bands
-    colours = (kind == _GREY and bands != 2) or (kind == _RGB and bands >= 3)
-    if header.sample_format == _FLOAT:
-        return "dali32" if depth == 32 and colours and header.predictor in (1, 3) else None
-    if header.sample_format != _UNSIGNED or header.predictor == 3:
-        return None
-    if depth == 16 and colours:
-        return "dali16" if rule.keeps_depth else "dali"
-    if depth == 1 and bands == 1 and kind in (_WHITE_IS_ZERO, _GREY):
-        return "dali"
-    inks = (
-        (kind == _WHITE_IS_ZERO and bands == 1)
-        or (kind == _CMYK and bands == 4)
-        or (kind == _PALETTE and bands == 1)
-    )
-    chroma = kind == _YCBCR and header.compression == 7 and bands == 3
-    return "dali" if depth == 8 and (colours or inks or chroma) else None
-
-
-def _tiff_by_pillow_exactly(header: TiffHeader, rule: PixelRule) -> bool:
+    if inverted and rule.window is not None:  # a window is of stored values, and the others turn them round
+        return TIFF
+    by_pillow = _tiff_by_pillow(header, rule)
+    if helped:
+        return None if by_pillow and _beyond_tifffile(header) else TIFF
     # A fourth band may be alpha that colours were multiplied by, which Pillow divides them by.
-    return header.bands != 4 and _tiff_by_pillow(header, rule)
+    if by_pillow and (header.photometric, header.bands) != (_RGB, 4):
+        return None
+    return PLAIN_TIFF if _tiff_by_nvimgcodec(header, rule) else TIFF
+
+
+def _beyond_tifffile(header: TiffHeader) -> bool:
+    chroma = header.photometric == _YCBCR and header.compression != _JPEG
+    return chroma or header.photometric == _LAB or header.compression == _OLD_JPEG
+
+
+def _tiff_by_nvimgcodec(header: TiffHeader, rule: PixelRule) -> bool:
+    if not rule.first_bands or not header.is_uniform or header.planar or header.fill_order != 1:
+        return False
+    if header.compression not in _NVIMGCODEC_COMPRESSIONS:
+        return False
+    kind, bands = header.photometric, header.bands
+    if not ((kind == _GREY and bands != 2) or (kind == _RGB and bands >= 3)):
+        return False
+    if header.sample_format == _FLOAT:
+        return header.depth == 32 and header.predictor in (1, 3)
+    return header.sample_format == _UNSIGNED and header.depth in (8, 16, 32) and header.predictor in (1, 2)
 
 
 def _tiff_by_pillow(header: TiffHeader, rule: PixelRule) -> bool:

@@ -1,4 +1,4 @@
-"""The second decoder: libraries of the extra ``foveal[formats]``, in processes of their own.
+"""The second decoder: libraries of the extra ``foveal[formats]``, and nvImageCodec, in processes of their own.
 
 Light to import: NumPy and the standard library. The helper process imports it without the packages above.
 """

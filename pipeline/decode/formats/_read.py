@@ -12,11 +12,13 @@ from foveal.pipeline.decode.formats._imagecodecs import (
     read_jpeg_xr,
     read_lerc,
 )
+from foveal.pipeline.decode.formats._plain_tiff import read_plain_tiff
 from foveal.pipeline.decode.formats._samples import Samples
 from foveal.pipeline.decode.formats._tiff import read_tiff
 
 READERS: dict[str, Callable[[bytes, tuple[int, ...] | None], Samples]] = {
     "TIFF": read_tiff,
+    "plain TIFF": read_plain_tiff,
     "DICOM": read_dicom,
     "HEIC": read_heif,
     "JPEG": read_jpeg,

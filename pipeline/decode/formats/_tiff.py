@@ -28,6 +28,7 @@ def read_tiff(file: bytes, bands: tuple[int, ...] | None) -> Samples:
     photometric = _photometric(header)
     with TiffFile(io.BytesIO(file)) as tiff:
         page: Any = tiff.pages.first
+        _check_whole(page, len(file))
         if photometric == _PALETTE:
             values = _looked_up(_read(page, (0,))[..., 0], page.colormap, bands)
             return Samples(values, white=white_of(values))
@@ -39,7 +40,7 @@ def read_tiff(file: bytes, bands: tuple[int, ...] | None) -> Samples:
             values,
             white=white_of(values, header.depth),
             zero_is_white=photometric == _WHITE_IS_ZERO,
-            nodata=_nodata(page),
+            nodata=header.nodata,
             cmyk=photometric == _CMYK,
         )
 
@@ -55,6 +56,13 @@ def _photometric(header: TiffHeader) -> int:
     if kind < 0:  # not said
         return _RGB if header.bands >= 3 else _GREY
     raise ValueError(f"its photometric interpretation {kind} of {header.samples} is not read")
+
+
+def _check_whole(page: Any, size: int) -> None:
+    """Refuse segments that reach beyond the file, which tifffile would fill up with zeros; of plain rows it does not."""
+    end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)), default=0)
+    if end > size and (page.is_tiled or page.compression != 1):
+        raise ValueError(f"it is cut: {size} bytes, and its pixels end after {end}")
 
 
 def _read(page: Any, wanted: tuple[int, ...]) -> NDArray[Any]:
@@ -88,7 +96,3 @@ def _looked_up(
         table *= np.uint16(257)
     colours: NDArray[Any] = table[indices][..., list(chosen_bands(3, bands))]
     return colours
-
-
-def _nodata(page: Any) -> float | None:
-    return float(page.nodata) if 42113 in page.tags else None

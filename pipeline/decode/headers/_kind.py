@@ -21,6 +21,8 @@ JPEG_LS = Kind("JPEG-LS", ("imagecodecs",))
 PNG = Kind("PNG")
 WEBP = Kind("WebP")
 TIFF = Kind("TIFF", ("tifffile", "imagecodecs"))
+# Layouts that nvImageCodec decodes right; DALI brings it.
+PLAIN_TIFF = Kind("plain TIFF", ("nvidia.nvimgcodec",))
 JPEG_2000 = Kind("JPEG 2000", ("imagecodecs",))
 JPEG_XL = Kind("JPEG XL", ("imagecodecs",))
 JPEG_XR = Kind("JPEG XR", ("imagecodecs",))

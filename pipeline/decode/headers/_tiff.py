@@ -21,7 +21,7 @@ _BYTES_OF = {
     17: 8,
     18: 8,
 }
-_FORMS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+_FORMS = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 # A directory has some twenty entries; one that claims more values than this for a single entry is not read.
 _MOST_ENTRIES, _MOST_VALUES = 4096, 4096
 
@@ -69,6 +69,7 @@ class TiffHeader:
         predictor: 1 for none, 2 for differences, 3 for differences of floating point.
         fill_order: 2 where the bits of each byte lie in reverse.
         orientation: 1 to 8.
+        nodata: The stored value that stands for none, as GDAL writes it.
     """
 
     height: int
@@ -82,6 +83,7 @@ class TiffHeader:
     predictor: int
     fill_order: int
     orientation: int
+    nodata: float | None
 
     @property
     def depth(self) -> int:
@@ -129,6 +131,7 @@ def read_tiff_header(file: bytes) -> TiffHeader | None:
             predictor=_one(tags, 317, 1),
             fill_order=_one(tags, 266, 1),
             orientation=_one(tags, 274, 1),
+            nodata=_number(tags.get(42113, ())),
         )
     except (KeyError, IndexError, struct.error):
         return None
@@ -140,6 +143,13 @@ def _one(tags: dict[int, tuple[int, ...]], tag: int, default: int) -> int:
     return tags[tag][0] if tag in tags else default
 
 
+def _number(characters: tuple[int, ...]) -> float | None:
+    try:
+        return float(bytes(characters).split(b"\0")[0])
+    except ValueError:
+        return None
+
+
 def _each(tags: dict[int, tuple[int, ...]], tag: int, bands: int, default: int) -> tuple[int, ...]:
     """Return a value for each band; where fewer are stored, the first counts for all, as libtiff has it."""
     values = tags.get(tag, (default,))
@@ -147,7 +157,9 @@ def _each(tags: dict[int, tuple[int, ...]], tag: int, bands: int, default: int) 
 
 
 def first_directory(file: bytes) -> dict[int, tuple[int, ...]]:
-    """Return the integers of each tag of the first directory; of tags that hold something else, or too much, nothing.
+    """Return the integers of each tag of the first directory, and the characters of texts.
+
+    Tags that hold something else, or too much, are left out.
 
     Raises:
         KeyError: It is no TIFF.

@@ -1,10 +1,16 @@
 """No layout of TIFF is silently wrong: beside tifffile's own reading, by the rule in double precision."""
 
+import contextlib
+import io
+import itertools
+
 import numpy as np
 import pytest
+import tifffile
 
 from foveal.pipeline import DecodeError, Decoder, decode, peek
 from foveal.pipeline.decode import PixelRule, _peek
+from foveal.pipeline.decode.headers import PLAIN_TIFF, TIFF
 from tests.pipeline.decode.tiff_layouts import (
     HEIGHT,
     WIDTH,
@@ -150,7 +156,7 @@ def test_bands_are_chosen():
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_of_deep_ones(orientation, monkeypatch):
-    """The second decoder's are turned upright as DALI's are, which decodes them where the second is not installed."""
+    """Those of tifffile and of nvImageCodec, which decodes them if tifffile is not installed, are turned upright alike."""
     [deep] = written(
         "x",
         ramps("uint16", 3),
@@ -160,12 +166,48 @@ def test_orientation_of_deep_ones(orientation, monkeypatch):
     )
     [plain] = written("x", ramps("uint16", 3), photometric="rgb", extratags=[(274, 3, 1, orientation, True)])
 
-    assert peek(deep.file).by == "helper"
+    assert peek(deep.file).kind == TIFF
     one = decode([deep.file])[0].numpy()
     monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
-    assert peek(plain.file).by == "dali"
+    assert peek(plain.file).kind == PLAIN_TIFF
     other = decode([plain.file])[0].numpy()
     assert np.array_equal(one, other)
+
+
+def damaged(file: bytes) -> list[bytes]:
+    """The second of its segments overwritten by zeros, and the file cut in the last."""
+    with tifffile.TiffFile(io.BytesIO(file)) as tiff:
+        page = tiff.pages.first
+        starts, sizes = page.dataoffsets, page.databytecounts
+    zeroed = file[: starts[1]] + bytes(sizes[1]) + file[starts[1] + sizes[1] :]
+    return [zeroed, file[: starts[-1] + sizes[-1] // 2]]
+
+
+@pytest.mark.parametrize("extra", ["installed", "missing"])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_a_damaged_file_costs_its_sample(extra, tile, monkeypatch):
+    """It is a bad image, never partly black, whichever library reads it; the next file is decoded."""
+    if extra == "missing":
+        monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
+    rows = {} if tile else {"rowsperstrip": 8}
+    with Decoder() as decoder:
+        for dtype, bands, codec in itertools.product(("uint8", "uint16"), (3, 4, 13), ("lzw", "zlib")):
+            [whole] = written(
+                codec, ramps(dtype, bands), photometric="rgb", compression=codec, tile=tile, **rows
+            )
+            for file in damaged(whole.file):
+                bad, good = decoder.start([peek(file), peek(whole.file)]).result()
+                assert isinstance(bad, DecodeError), (dtype, bands, codec)
+                check(good.numpy(), expected(whole.file), whole, 0.7)
+
+
+def test_dali_decodes_no_tiff(monkeypatch):
+    """Installed or not, the second decoder keeps every layout from DALI, whose process a damaged file can end."""
+    for missing in (False, True):
+        monkeypatch.setattr(_peek, "missing", lambda kind, missing=missing: kind.needs if missing else ())
+        for layout in some_layouts(2 * EVERY):
+            with contextlib.suppress(DecodeError):
+                assert not peek(layout.file).by_dali, layout.name
 
 
 def test_more_samples_than_there_is_room_for():
