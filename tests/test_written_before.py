@@ -135,7 +135,7 @@ def test_a_folder_of_zoomed_shards_goes_on(written):
         decode=there["decode"],
         **chosen,
     )
-    zoom = choose_zoom(16, "spectral", family="separable", **chosen)
+    zoom = choose_zoom(16, "spectral", recipe)
 
     now = recipe.fingerprint(zoom, "cpu")
     assert now | dict.fromkeys(MACHINE) == {**there, "frame": "nodes"} | dict.fromkeys(MACHINE)

@@ -24,23 +24,20 @@ from foveal.tools.console.options import (
     BoxFormatOption,
     BoxFrameOption,
     ColorOption,
-    FamilyOption,
-    FwhmCells,
     ImageOption,
     MaxPixels,
-    MaxZoom,
-    MinZoom,
     OutSize,
     Repeats,
     Rows,
     SaliencyOption,
     StorageOptions,
-    Temperature,
     Urls,
     UrlsOrImages,
     UrlsOrNone,
     Window,
 )
+from foveal.tools.console.spread_choice import spread_choice
+from foveal.tools.console.zoom_choice import ZoomChoice
 from foveal.tools.explore.cli import explore
 from foveal.tools.offline.cli import zoom
 from foveal.tools.packing.cli import pack
@@ -214,16 +211,13 @@ def verify(
 
 
 @app.command()
+@spread_choice
 def view(
     urls: UrlsOrImages,
     *,
     out: Annotated[Path, typer.Option(dir_okay=False, help="PNG file to write.")] = Path("sheet.png"),
     saliency: SaliencyOption = "spectral",
-    family: FamilyOption = None,
-    temperature: Temperature = None,
-    fwhm_cells: FwhmCells = None,
-    max_zoom: MaxZoom = None,
-    min_zoom: MinZoom = None,
+    choice: ZoomChoice,
     boxes: Annotated[
         str | None,
         typer.Option(help="Boxes to draw, e.g. json:boxes: the entry `boxes` of each sample's json member."),
@@ -246,16 +240,7 @@ def view(
     from foveal.tools.console.pixel_options import parse_pixels
     from foveal.tools.packing.packed import packed
 
-    chosen = choose_zoom(
-        out_size,
-        saliency,
-        boxes_from=boxes,
-        family=family,
-        temperature=temperature,
-        fwhm_cells=fwhm_cells,
-        max_zoom=max_zoom,
-        min_zoom=min_zoom,
-    )
+    chosen = choose_zoom(out_size, saliency, choice, boxes_from=boxes)
     field = Boxes(boxes, format=box_format, frame=box_frame) if boxes else None
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     rule = parse_pixels(window, bands, color)

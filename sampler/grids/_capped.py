@@ -4,7 +4,7 @@ On grids that are drawn along each axis alone (Zheng et al. 2019, TASN, equation
 an axis the output has a density over the image: between two neighbouring points, one pixel on the way between them; from
 an edge to the first point, half a pixel. To all densities one number is added, and they are cut to what is allowed, the
 number being the one at which they make up all pixels again. What is magnified less than the bound keeps at least its
-magnification where a ``max_zoom`` is held: the number is positive. Points are then the inverse of the cumulative density.
+magnification where magnification is bounded: the number is positive. Points are then the inverse of the cumulative density.
 """
 
 import torch
@@ -23,8 +23,10 @@ def capped(
     grid: Float[Tensor, "batch height width 2"], settings: GridSettings
 ) -> Float[Tensor, "batch height width 2"]:
     """Return the grid, whose rows are alike and whose columns are alike, with the bounds held along each axis."""
-    least, most = settings.min_zoom or 0.0, settings.max_zoom or _MOST
-    x, y = (_axis(points.double(), least, most) for points in (grid[:, 0, :, 0], grid[:, :, 0, 1]))
+    least, most = settings.densities
+    x, y = (
+        _axis(points.double(), least, min(most, _MOST)) for points in (grid[:, 0, :, 0], grid[:, :, 0, 1])
+    )
     return outer_grid(x, y).to(grid.dtype)
 
 

@@ -69,7 +69,7 @@ def _halved(margin: Callable[[Height], Height], lowest: Height, highest: Height)
 def _margin(weights: Map, settings: GridSettings) -> Height:
     """Return how far the nodes keep from both bounds, in uniform steps; negative where they pass one."""
     share = weights / weights.sum(dim=(2, 3), keepdim=True)
-    nodes = kernel_nodes(share, settings.fwhm_cells, settings.padding).permute(0, 2, 3, 1)
+    nodes = kernel_nodes(share, *settings.attraction).permute(0, 2, 3, 1)
     least, most = singular_extremes(nodes)
     margins = []
     if settings.shortest_step is not None:

@@ -1,5 +1,6 @@
 """The settings of a grid as one value."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
@@ -36,11 +37,9 @@ def _first_version(family: str, *, is_bounded: bool) -> dict[str, Any]:
     return {"marginal": "sum", "bound": "axes" if axes else "blend", "compat": "exact"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridSettings:
-    """How saliency becomes a grid: the keywords of :func:`zoom_grid`, checked when they are put together.
-
-    Functions and modules take these keywords one by one and pass them on as this value.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GridKeywords:
+    """The keywords of :func:`zoom_grid` as fields, checked together. Classes that take them one by one inherit them.
 
     Attributes:
         family: This and all others as in :func:`zoom_grid`.
@@ -84,31 +83,19 @@ class GridSettings:
         return None if self.min_zoom is None else 1 / self.min_zoom
 
     @property
+    def densities(self) -> tuple[float, float]:
+        """The least and the largest density of points that the bounds allow; 1 is that of a uniform resize."""
+        return self.min_zoom or 0.0, math.inf if self.max_zoom is None else self.max_zoom
+
+    @property
+    def attraction(self) -> tuple[float, Padding]:
+        """What the Gaussian's attraction depends on: its full width at half maximum, in cells, and the padding."""
+        return self.fwhm_cells, self.padding
+
+    @property
     def is_bounded(self) -> bool:
         """Whether there is a bound on magnification or shrinking."""
         return self.max_zoom is not None or self.min_zoom is not None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings as plain JSON: those of the first version always, later ones if that had something else."""
-        had = _first_version(self.family, is_bounded=self.is_bounded)
-        mine = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {name: value for name, value in mine.items() if name in FIRST_SETTINGS or value != had[name]}
-
-    @property
-    def version(self) -> int:
-        """The first version of files that has all of what :meth:`to_json` returns; earlier ones refuse a later file."""
-        return 2 if self.to_json().keys() - FIRST_SETTINGS else 1
-
-    @classmethod
-    def from_json(cls, settings: Mapping[str, Any]) -> "GridSettings":
-        """Return the settings that :meth:`to_json` wrote, by this version or an earlier one.
-
-        Raises:
-            ValueError: One is out of range, or two do not go together.
-        """
-        named = dict(settings)
-        bounded = named.get("max_zoom") is not None or named.get("min_zoom") is not None
-        return cls(**(_first_version(named.get("family", "kernel"), is_bounded=bounded) | named))
 
     def _check(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -133,3 +120,33 @@ class GridSettings:
                 raise ValueError(
                     f"{name} must be None with compat={self.compat!r}, got {bound!r}: the published code has no bound."
                 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridSettings(GridKeywords):
+    """How saliency becomes a grid, as one value that also goes to JSON and back.
+
+    Functions and modules take the keywords one by one and pass them on as this value.
+    """
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain JSON: those of the first version always, later ones if that had something else."""
+        had = _first_version(self.family, is_bounded=self.is_bounded)
+        mine = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in mine.items() if name in FIRST_SETTINGS or value != had[name]}
+
+    @property
+    def version(self) -> int:
+        """The first version of files that has all of what :meth:`to_json` returns; earlier ones refuse a later file."""
+        return 2 if self.to_json().keys() - FIRST_SETTINGS else 1
+
+    @classmethod
+    def from_json(cls, settings: Mapping[str, Any]) -> "GridSettings":
+        """Return the settings that :meth:`to_json` wrote, by this version or an earlier one.
+
+        Raises:
+            ValueError: One is out of range, or two do not go together.
+        """
+        named = dict(settings)
+        bounded = named.get("max_zoom") is not None or named.get("min_zoom") is not None
+        return cls(**(_first_version(named.get("family", "kernel"), is_bounded=bounded) | named))

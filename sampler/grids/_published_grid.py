@@ -30,16 +30,13 @@ def published_grid(
 def _nodes(
     weights: Float[Tensor, "batch 1 rows cols"], settings: GridSettings
 ) -> Float[Tensor, "batch 2 rows cols"]:
-    return kernel_nodes(weights, settings.fwhm_cells, settings.padding, reach=min(weights.shape[2:]) - 1)
+    return kernel_nodes(weights, *settings.attraction, reach=min(weights.shape[2:]) - 1)
 
 
 def _separable_nodes(
     weights: Float[Tensor, "batch 1 rows cols"], settings: GridSettings
 ) -> Float[Tensor, "batch 2 rows cols"]:
     reach = min(weights.shape[2:]) - 1
-    x, y = (
-        axis_nodes(weights[:, 0].sum(dim=axis), settings.fwhm_cells, settings.padding, reach=reach)
-        for axis in (1, 2)
-    )
+    x, y = (axis_nodes(weights[:, 0].sum(dim=axis), *settings.attraction, reach=reach) for axis in (1, 2))
     shape = (weights.shape[0], *weights.shape[2:])
     return torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=1)

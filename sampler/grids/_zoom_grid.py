@@ -116,12 +116,10 @@ def unchecked_grid(
             case "kernel":
                 drawing = clipped(lattice, settings) if locally else lattice
                 # The cut holds on the nodes, between which a grid may pass a bound by little.
-                grid = kernel_grid(drawing, out_size, settings.fwhm_cells, settings.padding)
+                grid = kernel_grid(drawing, out_size, *settings.attraction)
                 return bounded(grid, nodes, settings)
             case "separable":
-                grid = separable_grid(
-                    lattice, out_size, settings.fwhm_cells, settings.padding, settings.marginal
-                )
+                grid = separable_grid(lattice, out_size, *settings.attraction, settings.marginal)
             case "cdf":
                 grid = cdf_grid(lattice, out_size, settings.marginal)
         return capped(grid, settings) if locally else bounded(grid, nodes, settings)

@@ -31,8 +31,8 @@ class ZoomNeeds:
         condition: Which fields of a sample are to be passed as ``condition``: a tuple of what each is in a batch.
 
     Example:
-        >>> ZoomNeeds.of(SaliencySampler(224, max_zoom=4.0)).source_px
-        (1792, 1792)
+        >>> ZoomNeeds.of(SaliencySampler(224)).source_px
+        (2240, 2240)
     """
 
     name: str

@@ -10,16 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler.grids import (
-    FIRST_SETTINGS,
-    Bound,
-    Compat,
-    Family,
-    GridSettings,
-    Marginal,
-    Padding,
-    zoom_grid,
-)
+from foveal.sampler.grids import FIRST_SETTINGS, GridKeywords, GridSettings, zoom_grid
 from foveal.sampler.zooms._as_published import in_one_frame
 from foveal.sampler.zooms._saliency_sampler import SaliencySampler
 
@@ -28,23 +19,16 @@ _SETTINGS = tuple(each.name for each in fields(GridSettings))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ZoomRecord:
+class ZoomRecord(GridKeywords):
     """One image's zoom in compact form: its saliency, four kilobytes, rather than its grid, four hundred.
 
-    ``foveal zoom`` keeps it beside each zoomed image, as member ``zoom.json``.
+    ``foveal zoom`` keeps it beside each zoomed image, as member ``zoom.json``. The settings of the grid are attributes,
+    and keywords of the constructor, named as in :func:`zoom_grid`.
 
     Attributes:
         source_size: (height, width) of the upright original in pixels.
         out_size: (height, width) of the zoomed image.
         saliency: (rows, cols) float32.
-        family: This and the others as in :func:`zoom_grid`.
-        fwhm_cells: Width of the attraction.
-        padding: What lies beyond the map.
-        max_zoom: The bound on magnification.
-        min_zoom: The bound on shrinking.
-        marginal: What a map is along one axis.
-        bound: How the two bounds are held.
-        compat: Which code's grid.
 
     Example:
         >>> record = ZoomRecord.from_json(json.loads(sample["zoom.json"]))
@@ -54,17 +38,6 @@ class ZoomRecord:
     source_size: tuple[int, int]
     out_size: tuple[int, int]
     saliency: Float[Tensor, "rows cols"]
-    family: Family = "kernel"
-    fwhm_cells: float = 8.0
-    padding: Padding = "reflect"
-    max_zoom: float | None = None
-    min_zoom: float | None = None
-    marginal: Marginal = "sum"
-    bound: Bound = "blend"
-    compat: Compat = "exact"
-
-    def __post_init__(self) -> None:
-        _ = self._grid_settings  # refuses what no grid could follow
 
     @classmethod
     def of(

@@ -21,6 +21,7 @@ from foveal.sampler import (
 from foveal.shards import SampleError, ShardError, Shards, ShardWriter
 from foveal.tools._view import view_shards
 from foveal.tools.console.choose_zoom import choose_zoom
+from foveal.tools.console.zoom_choice import ZoomChoice
 from foveal.tools.pictures.view_row import view_row, view_rows
 from tests.pipeline.making import encode, picture
 
@@ -50,7 +51,7 @@ def test_a_sheet(shard, tmp_path, capsys):
 @pytest.mark.parametrize("family", ["kernel", "separable", "cdf"])
 def test_a_row(shard, family):
     """What is drawn is the sampler's own answer, and the boxes are the warped ones."""
-    zoom = choose_zoom(32, "spectral", family=family, temperature=0.5, max_zoom=3.0)
+    zoom = choose_zoom(32, "spectral", ZoomChoice(family=family, temperature=0.5, max_zoom=3.0))
     row = view_row(Shards(shard), 2, zoom, Boxes("json:boxes"))
     images, grid, saliency = zoom([torch.from_numpy(row.original)])
     [boxes], [kept] = warp_boxes([torch.tensor(BOXES).float()], grid, (80, 100))

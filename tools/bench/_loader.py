@@ -8,61 +8,34 @@ the zoom and with two; and a loader as one would write it by hand, with the same
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from foveal.pipeline import ZoomLoader
-from foveal.pipeline.decode import DecodeMode
-from foveal.sampler import SaliencySampler, lowres
+from foveal.sampler import lowres
 from foveal.shards import Shards
 from foveal.tools.bench._by_hand import HandWrittenLoader
-from foveal.tools.bench._check_loader import FIELDS, GREY_LEVELS, Check, check_exact, check_loader, check_near
+from foveal.tools.bench._check_loader import GREY_LEVELS, Check, check_exact, check_loader, check_near
 from foveal.tools.bench._deal_samples import deal_samples
 from foveal.tools.bench._throughput import print_throughput
 from foveal.tools.bench.ceilings import DECODE, READ, count_pixels, decoded_batches, encoded_batches, exhaust
 from foveal.tools.bench.timing import Timing, alternate, write_json
+from foveal.tools.bench.way import Way
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.scenes.scenes import write_shards
 
 LOWRES, BY_HAND = "decode + low-res", "zooming by hand"
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How a loader decodes and zooms."""
-
-    name: str
-    decode: DecodeMode
-    max_zoom: float | None
-
-    def zoom(self, size: int) -> SaliencySampler:
-        """Return the sampler: the default network, with the same weights every time, frozen."""
-        torch.manual_seed(0)
-        return SaliencySampler(size, max_zoom=self.max_zoom).eval().requires_grad_(requires_grad=False)
-
-    @property
-    def check(self) -> Check:
-        """What to ask of its pixels: without a bound on the zoom, nothing is scaled."""
-        return check_exact if self.max_zoom is None else check_near
-
-    def loader(
-        self, urls: list[str], size: int, batch_size: int, fields: Sequence[str] = FIELDS
-    ) -> ZoomLoader:
-        """Return the loader."""
-        return ZoomLoader(urls, self.zoom(size), batch_size=batch_size, fields=fields, decode=self.decode)
+LOADER = Way("dali")
+WAYS = (LOADER, Way("auto"), Way("auto", 4.0), Way("auto", 2.0))
 
 
-LOADER = Way("Foveal, decode dali", "dali", None)
-WAYS = (
-    LOADER,
-    Way("Foveal, decode auto", "auto", None),
-    Way("Foveal, decode auto, max_zoom 4", "auto", 4.0),
-    Way("Foveal, decode auto, max_zoom 2", "auto", 2.0),
-)
+def check_of(way: Way) -> Check:
+    """Return the check of a way's pixels: exact if no image is decoded at a smaller scale."""
+    return check_near if way.is_bounded else check_exact
 
 
 def bench_loader(
@@ -97,7 +70,7 @@ def bench_loader(
         pixels = count_pixels(shards)
         ways = {way.name: loaders.enter_context(way.loader(shards.urls, size, batch_size)) for way in WAYS}
         for way in WAYS:
-            check_loader(ways[way.name], shards, first=len(given), check=way.check)
+            check_loader(ways[way.name], shards, first=len(given), check=check_of(way))
         console.print(
             f"{images:,} images, {pixels / 1e6:,.0f} MP, to {size} × {size} in batches of {batch_size}, on "
             f"{describe_machine()}. Checked: every sample once; pixels as plain torch has them, "

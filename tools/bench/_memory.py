@@ -1,7 +1,7 @@
 """``foveal bench memory``: how much memory does a batch of large images take, above the process at rest?
 
 64 images of 12 megapixels go through the loader, in batches of 8 and of 64, decoded by DALI and with ``decode="auto"``
-under a ``max_zoom`` of 4; frozen, and trainable, where each batch goes backward to the saliency network; without
+with a zoom that is bounded to 4; frozen, and trainable, where each batch goes backward to the saliency network; without
 and with ``memory_budget``. Each case runs in a process of its own (``_memory_case.py``), whose peak the kernel counts.
 """
 
@@ -16,10 +16,10 @@ from typing import Any
 
 from rich.console import Console
 
-from foveal.pipeline.decode import DecodeMode
 from foveal.shards import Shards
 from foveal.tools.bench._deal_samples import deal_samples
 from foveal.tools.bench._memory_case import MemoryCase
+from foveal.tools.bench.way import Way
 from foveal.tools.console.machine import describe_machine, environment
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.table import print_table
@@ -27,7 +27,7 @@ from foveal.tools.scenes.scenes import write_scenes
 
 BUDGET = "100MB"  # two images and a half of 12 megapixels
 BATCH_SIZES = (8, 64)
-_WAYS: tuple[tuple[DecodeMode, float | None], ...] = (("dali", None), ("auto", 4.0))
+_WAYS = (Way("dali"), Way("auto", 4.0))
 
 
 def bench_memory(
@@ -97,9 +97,9 @@ def check_case(label: str, found: Mapping[str, Any], *, images: int, trains: boo
 
 def _cases(tiny: str, shard: str) -> dict[str, MemoryCase]:
     cases = [
-        MemoryCase(tiny, shard, batch_size, decode, max_zoom, trains, budget)
+        MemoryCase(tiny, shard, batch_size, way, trains, budget)
         for budget in (None, BUDGET)
-        for decode, max_zoom in _WAYS
+        for way in _WAYS
         for trains in (False, True)
         for batch_size in BATCH_SIZES
     ]
@@ -108,7 +108,7 @@ def _cases(tiny: str, shard: str) -> dict[str, MemoryCase]:
 
 def _label(case: MemoryCase) -> str:
     parts = [
-        f"decode {case.decode}" + (f", max_zoom {case.max_zoom:g}" if case.max_zoom else ""),
+        f"decode {case.way}",
         "trainable" if case.trains else "frozen",
         f"batch {case.batch_size}",
         *([f"budget {case.memory_budget}"] if case.memory_budget else []),

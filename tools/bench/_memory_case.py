@@ -11,13 +11,12 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import torch
 from torch import Tensor
 
 from foveal.pipeline import ZoomLoader
-from foveal.pipeline.decode import DecodeMode
 from foveal.sampler import SaliencySampler
 from foveal.tools.bench.timing import peak_memory_mb, restart_peak_memory
+from foveal.tools.bench.way import Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +27,7 @@ class MemoryCase:
         tiny: A shard of at least one small image.
         shard: The shard whose images count.
         batch_size: Images of a batch.
-        decode: As ``ZoomLoader`` has it.
-        max_zoom: As ``SaliencySampler`` has it.
+        way: How to decode and zoom.
         trains: Whether each batch goes backward, to the saliency network.
         memory_budget: As ``ZoomLoader`` has it.
     """
@@ -37,8 +35,7 @@ class MemoryCase:
     tiny: str
     shard: str
     batch_size: int
-    decode: DecodeMode
-    max_zoom: float | None
+    way: Way
     trains: bool
     memory_budget: str | None
 
@@ -49,13 +46,13 @@ class MemoryCase:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Return the case that was written."""
-        return cls(**json.loads(text))
+        named = json.loads(text)
+        return cls(**{**named, "way": Way(**named["way"])})
 
 
 def peak_of(case: MemoryCase) -> dict[str, Any]:
     """Return the peak above rest in 2^20 bytes, and what came: images, and the largest gradient (0 without)."""
-    torch.manual_seed(0)
-    zoom = SaliencySampler(224, max_zoom=case.max_zoom).requires_grad_(case.trains)
+    zoom = case.way.trainable_zoom(224).requires_grad_(case.trains)
     images, gradient = 0, 0.0
     for _ in _batches(case.tiny, zoom, case):
         pass
@@ -76,7 +73,7 @@ def _batches(shard: str, zoom: SaliencySampler, case: MemoryCase) -> Iterator[Te
         zoom,
         batch_size=case.batch_size,
         fields=("image",),
-        decode=case.decode,
+        decode=case.way.decode,
         memory_budget=case.memory_budget,
     )
     with closing(loader):

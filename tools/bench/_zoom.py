@@ -81,7 +81,7 @@ class _Run:
     def __init__(self, shards: Shards, out: Path, kind: ImageFormat, size: int) -> None:
         recipe = Recipe(out_size=size, format=kind)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        zoom = choose_zoom(size, recipe.saliency, temperature=recipe.temperature)
+        zoom = choose_zoom(size, recipe.saliency, recipe)
         self._urls, self._store = shards.urls, open_store(out)
         fingerprint = claim(self._store, recipe.fingerprint(zoom, device.type), overwrite=False)
         self._job = Job(recipe, zoom, device, fingerprint, {}, None)

@@ -1,6 +1,5 @@
 """The zoom that a command line describes."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,7 @@ from foveal.sampler import (
     UniformSampler,
 )
 from foveal.sampler.zooms import is_checkpoint
-
-# The value of each bound that means no bound; None means the default.
-_NO_BOUND = {"max_zoom": math.inf, "min_zoom": 0.0}
-
-# A lower temperature than the sampler's default, because saliency that was not trained for a zoom is too even. The bound keeps
-# a single bright spot from filling the whole output.
-_UNTRAINED: dict[str, Any] = {"temperature": 0.5, "max_zoom": 4.0}
+from foveal.tools.console.zoom_choice import ZoomChoice
 
 
 def choose_patches(out_size: int, saliency: str, count: int) -> PatchSampler:
@@ -56,10 +49,10 @@ def choose_patches(out_size: int, saliency: str, count: int) -> PatchSampler:
 def choose_zoom(
     out_size: int,
     saliency: str,
+    choice: ZoomChoice | None = None,
     *,
     boxes_from: str | None = None,
     maps_from: str | None = None,
-    **options: Any,
 ) -> SaliencySampler | UniformSampler:
     """Return a frozen sampler.
 
@@ -70,40 +63,36 @@ def choose_zoom(
             ``state_dict`` of a :class:`SaliencyNet`, :class:`SaliencyUNet`, :class:`ResNet18Saliency` (which then looks at
             224 x 224 pixels),
             :class:`NJetSaliencyNet` or :class:`PriorSaliency` (with the sampler's own defaults), or of a sampler that has one.
+        choice: The settings of the zoom; None for the defaults. A file of weights alone counts as no file: its zoom has the
+            defaults of a choice, but with a :class:`PriorSaliency`, which has a gain of its own, those of the sampler.
         boxes_from: The field that holds a sample's boxes, for ``"boxes"``.
         maps_from: The field that holds a sample's saliency map, for ``"map"``.
-        **options: The other arguments of :class:`SaliencySampler`. None stands for what the file says; without a file, for a
-            temperature of 0.5, a ``max_zoom`` of 4, and the defaults. ``math.inf`` as ``max_zoom`` is no bound, nor is 0 as ``min_zoom``.
 
     Raises:
-        ValueError: ``saliency`` is none of them, or an option is out of range.
+        ValueError: ``saliency`` is none of them, or a setting is out of range.
     """
     if saliency == "uniform":
         return UniformSampler(out_size)
-    chosen = {
-        name: None if value == _NO_BOUND.get(name) else value
-        for name, value in options.items()
-        if value is not None
-    }
+    choice = choice or ZoomChoice()
     if _is_checkpoint(Path(saliency)):
         # The images will be looked at or written, so they stay as they are.
         plain: dict[str, Any] = {"mean": None, "std": None, "dtype": None, "channels_last": False}
-        zoom = SaliencySampler.from_checkpoint(saliency, out_size=out_size, **plain, **chosen)
+        zoom = SaliencySampler.from_checkpoint(saliency, out_size=out_size, **plain, **choice.chosen)
     else:
         network = _network(saliency, boxes_from, maps_from)
-        zoom = SaliencySampler(out_size, saliency=network, **{**_settings_for(network), **chosen})
+        zoom = SaliencySampler(out_size, saliency=network, **_settings_for(network, choice))
     return zoom.eval().requires_grad_(requires_grad=False)
 
 
-def _settings_for(network: nn.Module) -> dict[str, Any]:
-    """Return what a network needs that came without the settings of its sampler."""
+def _settings_for(network: nn.Module, choice: ZoomChoice) -> dict[str, Any]:
+    """Return the settings of the sampler of a network that came without them."""
     match network:
         case PriorSaliency():
-            return {}  # it has a gain of its own
+            return choice.chosen  # it has a gain of its own
         case ResNet18Saliency():
-            return {**_UNTRAINED, "lowres_size": (224, 224)}
+            return {**choice.of_new_zoom, "lowres_size": (224, 224)}
         case _:
-            return _UNTRAINED
+            return choice.of_new_zoom
 
 
 def _is_checkpoint(path: Path) -> bool:

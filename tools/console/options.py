@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from foveal._choices import BoxFormat, Color, Family, Frame, PointFormat
+from foveal._choices import BoxFormat, Color, Frame, PointFormat
 from foveal.tools.console.choices import MAX_PIXELS, Amp
 
 _URLS = "Shards: paths, URLs or patterns, e.g. 'train-{000000..000146}.tar' or 's3://bucket/*.tar'."
 _ONE_PER_PROCESSOR = "one for each available processor"
-FROM_CHECKPOINT = "as the file of --saliency says; without one, "
 
 Urls = Annotated[list[str], typer.Argument(metavar="SHARDS", help=_URLS, show_default=False)]
 UrlsOrImages = Annotated[
@@ -53,11 +52,6 @@ SaliencyOption = Annotated[
         "file of trained weights."
     ),
 ]
-_FAMILY = (
-    "How saliency is turned into a grid of sampling points: kernel pulls points towards salient places, separable does so "
-    "for whole rows and columns, cdf spaces rows and columns in proportion to saliency."
-)
-FamilyOption = Annotated[Family | None, typer.Option(help=_FAMILY, show_default=FROM_CHECKPOINT + "kernel")]
 BoxFormatOption = Annotated[
     BoxFormat | None,
     typer.Option(
@@ -83,29 +77,6 @@ PointFrameOption = Annotated[
     Frame,
     typer.Option(
         help="Unit of a point's numbers: pixels of the upright original, or fractions of its width and height."
-    ),
-]
-_TEMPERATURE = "Softmax temperature of the saliency; lower values zoom harder."
-Temperature = Annotated[float | None, typer.Option(help=_TEMPERATURE, show_default=FROM_CHECKPOINT + "0.5")]
-TrainTemperature = Annotated[
-    float | None, typer.Option(help=_TEMPERATURE, show_default=FROM_CHECKPOINT + "1")
-]
-_MAX_ZOOM = "Upper bound on local magnification, relative to a uniform resize. inf is no bound."
-MaxZoom = Annotated[float | None, typer.Option(help=_MAX_ZOOM, show_default=FROM_CHECKPOINT + "4")]
-FwhmCells = Annotated[
-    float | None,
-    typer.Option(
-        help="Width of the Gaussian that pulls points towards salient places (full width at half maximum), in cells of "
-        "the saliency map; cdf has none.",
-        show_default=FROM_CHECKPOINT + "8",
-    ),
-]
-TrainMaxZoom = Annotated[float | None, typer.Option(help=_MAX_ZOOM, show_default=FROM_CHECKPOINT + "5")]
-MinZoom = Annotated[
-    float | None,
-    typer.Option(
-        help="Lower bound on local magnification, relative to a uniform resize, e.g. 0.5.",
-        show_default=FROM_CHECKPOINT + "no bound",
     ),
 ]
 ImageOption = Annotated[

@@ -2,12 +2,11 @@
 
 from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler
 from foveal.shards import Shards
+from foveal.tools.console.sampler_code import sampler_code
+from foveal.tools.console.zoom_choice import UNTRAINED
 from foveal.tools.demo._shown import DemoZoom, Picked
 from foveal.tools.pictures.originals import caption_facts, read_originals
 from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture, magnification
-
-# Strong enough that the picture shows at a glance what the zoom does.
-_TEMPERATURE, _MAX_ZOOM = 0.5, 4.0
 
 
 def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:
@@ -31,14 +30,11 @@ def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:
 
 
 def _build(out_size: int) -> SaliencySampler:
-    return SaliencySampler(
-        out_size, saliency=SpectralSaliency(), temperature=_TEMPERATURE, max_zoom=_MAX_ZOOM
-    )
+    return SaliencySampler(out_size, saliency=SpectralSaliency(), **UNTRAINED)
 
 
 def _code(out_size: int) -> str:
-    settings = f"temperature={_TEMPERATURE}, max_zoom={_MAX_ZOOM}"
-    return f"SaliencySampler({out_size}, saliency=SpectralSaliency(), {settings})"
+    return sampler_code(out_size, "SpectralSaliency()", UNTRAINED)
 
 
 SALIENCY = DemoZoom(

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from foveal.tools.doctor._facts import DECODE, DEFAULT, READ, Facts, Setting
+from foveal.tools.bench.way import Way
+from foveal.tools.doctor._facts import DECODE, DEFAULT, READ, Facts
 
 _WORTH = 1.1  # times as fast: smaller gains cannot be told from noise
 _FEW = 4  # processors
@@ -24,14 +25,14 @@ class Advice:
     gain: float | None = None
 
 
-def max_zoom(facts: Facts) -> Advice | None:
+def bound_zoom(facts: Facts) -> Advice | None:
     """Advise a bound on the zoom, which leaves less to decode: the mildest bound that brings most of the possible gain."""
-    bounded = {setting: _gain(facts, setting) for setting in facts.loaders if setting.max_zoom is not None}
+    bounded = {way: _gain(facts, way) for way in facts.loaders if way.is_bounded}
     most = max(bounded.values(), default=0.0)
     if most < _WORTH:
         return None
-    enough = [setting for setting, gain in bounded.items() if gain >= most / _WORTH]
-    mildest = max(enough, key=lambda setting: setting.max_zoom or 0)
+    enough = [way for way, gain in bounded.items() if gain >= most / _WORTH]
+    mildest = max(enough, key=lambda way: way.max_zoom or 0)
     return Advice(
         f"SaliencySampler(..., max_zoom={mildest.max_zoom:g}): images are decoded no larger than such a zoom can show",
         bounded[mildest],
@@ -105,7 +106,7 @@ def more_processors(facts: Facts) -> Advice | None:
 
 def use_cuda(facts: Facts) -> Advice | None:
     """Advise to use a CUDA device if there is one."""
-    gains = {setting.device: _gain(facts, setting) for setting in facts.loaders if setting.device != "cpu"}
+    gains = {way.device: _gain(facts, way) for way in facts.loaders if way.device != "cpu"}
     device, gain = max(gains.items(), key=lambda item: item[1], default=("", 0.0))
     if gain < _WORTH:
         return None
@@ -135,7 +136,7 @@ def verify(facts: Facts) -> Advice | None:
 
 
 RULES: tuple[Callable[[Facts], Advice | None], ...] = (
-    max_zoom,
+    bound_zoom,
     num_threads,
     cache_size,
     faster_storage,
@@ -154,11 +155,11 @@ def advise(facts: Facts) -> list[Advice]:
     return sorted(given, key=lambda advice: -(advice.gain or 0))
 
 
-def _gain(facts: Facts, setting: Setting) -> float:
-    """Return how many times as fast a loader with this setting is as one with the defaults, including reading; 0 if not measured."""
-    if setting not in facts.loaders:
+def _gain(facts: Facts, way: Way) -> float:
+    """Return how many times as fast a loader set up in this way is as one with the defaults, including reading; 0 if not measured."""
+    if way not in facts.loaders:
         return 0.0
-    return facts.loader_seconds / max(facts.loaders[setting], facts.stages[READ])
+    return facts.loader_seconds / max(facts.loaders[way], facts.stages[READ])
 
 
 def _megabytes(facts: Facts) -> float:

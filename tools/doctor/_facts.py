@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from foveal.pipeline.decode import DecodeMode
+from foveal.tools.bench.way import Way
 
 READ, DECODE, LOWRES, SALIENCY, GRID, SAMPLE = (
     "reading",
@@ -19,20 +19,7 @@ STAGES = (READ, DECODE, LOWRES, SALIENCY, GRID, SAMPLE)
 _BUSY = 0.1  # share of all processors: more than the system itself takes
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A configuration of the loader: its decoder, the bound of its zoom, and its device."""
-
-    decode: DecodeMode = "auto"
-    max_zoom: float | None = None
-    device: str = "cpu"
-
-    def __str__(self) -> str:
-        bound = "" if self.max_zoom is None else f", max_zoom {self.max_zoom:g}"
-        return f"{self.decode}{bound}" + ("" if self.device == "cpu" else f", {self.device}")
-
-
-DEFAULT = Setting()
+DEFAULT = Way()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +42,8 @@ class Facts:
         processors: Number of processors that this process may use.
         busy: How many of them, on average, other processes kept busy while this was measured.
         stages: Seconds an image of each of ``STAGES`` alone.
-        decoding: Seconds an image of decoding alone, by setting.
-        loaders: Seconds an image of the whole loader, reading a local copy of the images, by setting.
+        decoding: Seconds an image of decoding alone, by way.
+        loaders: Seconds an image of the whole loader, reading a local copy of the images, by way.
         threads: Seconds an image of decoding alone, by number of threads.
     """
 
@@ -75,8 +62,8 @@ class Facts:
     processors: int
     busy: float
     stages: Mapping[str, float]
-    decoding: Mapping[Setting, float]
-    loaders: Mapping[Setting, float]
+    decoding: Mapping[Way, float]
+    loaders: Mapping[Way, float]
     threads: Mapping[int, float]
 
     @property

@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from foveal.pipeline import DecodeError, Decoder, EncodedImage, ZoomLoader, peek
+from foveal.pipeline import DecodeError, Decoder, EncodedImage, peek
 from foveal.pipeline.decode import DecodeMode, by_libjpeg
 from foveal.pipeline.flow import in_threads
 from foveal.sampler import SaliencySampler, lowres, sample, zoom_grid
@@ -26,11 +26,12 @@ from foveal.shards.index import find_fresh, index_path, tar_stamp
 from foveal.shards.naming import is_remote
 from foveal.tools.bench.ceilings import exhaust
 from foveal.tools.bench.timing import alternate
+from foveal.tools.bench.way import Way
 from foveal.tools.doctor._busy import Others
-from foveal.tools.doctor._facts import DECODE, DEFAULT, GRID, LOWRES, READ, SALIENCY, SAMPLE, Facts, Setting
+from foveal.tools.doctor._facts import DECODE, DEFAULT, GRID, LOWRES, READ, SALIENCY, SAMPLE, Facts
 from foveal.tools.pictures.originals import encoded_image, spread_evenly
 
-MAX_ZOOMS = (4.0, 2.0)
+WAYS = (DEFAULT, Way("auto", 4.0), Way("auto", 2.0), Way("dali"))
 _TOGETHER = 8  # images of a micro-batch
 _AT_ONCE = 32  # remote samples that the loader reads side by side
 
@@ -146,20 +147,15 @@ def _write(path: Path, images: Sequence[EncodedImage]) -> str:
     return str(path)
 
 
-def _settings() -> list[Setting]:
-    return [DEFAULT, *(Setting(max_zoom=bound) for bound in MAX_ZOOMS), Setting("dali")]
-
-
 def _cases(images: Sequence[EncodedImage], shard: str, out_size: int) -> dict[Any, Callable[[], object]]:
-    """Return the cases to time by their kind: decoding by setting, loaders by setting, threads by number."""
-    settings = _settings()
-    elsewhere = [Setting(device="cuda")] if torch.cuda.is_available() else []
+    """Return the cases to time by their kind: decoding by way, loaders by way, threads by number."""
+    elsewhere = [Way(device="cuda")] if torch.cuda.is_available() else []
     counts = sorted({1, max(1, _processors() // 2), _processors()})
     return {
-        **{("decoding", s): partial(_decode, images, _zoom(out_size, s), s.decode) for s in settings},
-        **{("loader", s): partial(_load, shard, out_size, s) for s in [*settings, *elsewhere]},
+        **{("decoding", way): partial(_decode, images, way.zoom(out_size), way.decode) for way in WAYS},
+        **{("loader", way): partial(_load, shard, out_size, way) for way in [*WAYS, *elsewhere]},
         **{
-            ("threads", n): partial(_decode, images, _zoom(out_size, DEFAULT), DEFAULT.decode, n)
+            ("threads", n): partial(_decode, images, DEFAULT.zoom(out_size), DEFAULT.decode, n)
             for n in counts
         },
     }
@@ -167,7 +163,7 @@ def _cases(images: Sequence[EncodedImage], shard: str, out_size: int) -> dict[An
 
 def _by_kind(
     seconds: Mapping[Any, float],
-) -> tuple[dict[Setting, float], dict[Setting, float], dict[int, float]]:
+) -> tuple[dict[Way, float], dict[Way, float], dict[int, float]]:
     kinds: tuple[dict[Any, float], ...] = tuple(
         {what: taken for (kind, what), taken in seconds.items() if kind == wanted}
         for wanted in ("decoding", "loader", "threads")
@@ -175,15 +171,8 @@ def _by_kind(
     return kinds[0], kinds[1], kinds[2]
 
 
-def _zoom(out_size: int, setting: Setting) -> SaliencySampler:
-    torch.manual_seed(0)
-    zoom = SaliencySampler(out_size, max_zoom=setting.max_zoom).eval().requires_grad_(requires_grad=False)
-    return zoom.to(setting.device)
-
-
-def _load(shard: str, out_size: int, setting: Setting) -> None:
-    zoom = _zoom(out_size, setting)
-    with ZoomLoader(shard, zoom, batch_size=32, fields=("image",), decode=setting.decode) as loader:
+def _load(shard: str, out_size: int, way: Way) -> None:
+    with way.loader(shard, out_size, 32, ("image",)) as loader:
         exhaust(loader)
 
 
@@ -212,7 +201,7 @@ def _decoded(
 @torch.no_grad()
 def _stages_alone(images: Sequence[EncodedImage], out_size: int) -> dict[str, float]:
     """Return the seconds an image of each stage after decoding, one after the other, with nothing running beside it."""
-    zoom = _zoom(out_size, DEFAULT)
+    zoom = DEFAULT.zoom(out_size)
     seconds = dict.fromkeys((LOWRES, SALIENCY, GRID, SAMPLE), 0.0)
 
     def timed(stage: str, work: Callable[[], Tensor]) -> Tensor:

@@ -11,6 +11,7 @@ from nicegui.events import MouseEventArguments
 from foveal._choices import Family
 from foveal.sampler.threads import use_one_torch_thread
 from foveal.shards import DataError
+from foveal.tools.console.zoom_choice import DESCRIBED
 from foveal.tools.explore._looker import Look, Looker
 from foveal.tools.explore._paint import (
     as_exact_url,
@@ -23,7 +24,6 @@ from foveal.tools.explore._paint import (
 from foveal.tools.explore._settings import Settings
 
 TITLES = ("Original and grid", "Saliency", "Uniform resize", "Zoomed")
-_NO_BOUND = 16.0  # the right end of the slider of max_zoom stands for none
 
 
 class Page:
@@ -74,12 +74,9 @@ class Page:
             ui.button("Next", on_click=lambda: self._step(1)).props("dense").mark("next")
         self._choice("saliency", self._looker.source.saliencies, "Where to look")
         self._choice("family", list(get_args(Family)), "Family of grids")
-        self._slider("temperature", (0.05, 2, 0.05), "Temperature: lower zooms harder", start.temperature)
-        self._slider("fwhm_cells", (1, 24, 0.5), "Width of attraction, in cells", start.fwhm_cells)
-        self._slider(
-            "max_zoom", (1, _NO_BOUND, 0.5), "Most magnification (16: no bound)", start.max_zoom or _NO_BOUND
-        )
-        self._slider("min_zoom", (0, 1, 0.05), "Least magnification (0: no bound)", start.min_zoom or 0.0)
+        for name, each in DESCRIBED.items():
+            if each.label is not None:
+                self._slider(name, each.marks, each.label, each.mark_of(getattr(start, name)))
         self._slider("size", (32, 512, 16), "Output height and width, in pixels", start.size)
         with ui.expansion("Augmentation").classes("w-full"):
             self._slider("hflip", (0, 1, 0.1), "Chance of mirroring", start.hflip)
@@ -124,11 +121,7 @@ class Page:
         return ui.code("", language=language).classes("w-full").mark(language)
 
     async def _set(self, name: str, event: Any) -> None:
-        value = event.value
-        if name == "max_zoom" and value >= _NO_BOUND:
-            value = None
-        if name == "min_zoom" and value <= 0:
-            value = None
+        value = DESCRIBED[name].value_at(event.value) if name in DESCRIBED else event.value
         if name in ("size", "epoch"):
             value = int(value)
         self._settings = replace(self._settings, **{name: value})

@@ -1,15 +1,15 @@
 """What is set on the page, and the lines of code that give the same images."""
 
-import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from foveal.pipeline import Augment, BoxFormat, Frame
-from foveal.sampler import Family, SaliencySampler, UniformSampler
+from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.tools.console.choose_zoom import choose_zoom
+from foveal.tools.console.sampler_code import sampler_code
+from foveal.tools.console.zoom_choice import DESCRIBED, ZoomChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +37,28 @@ class Source:
         return [name for name, given in there.items() if given]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What can be turned on the page.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(ZoomChoice):
+    """What can be set on the page. The settings of the zoom are those of :class:`ZoomChoice`; here None means the default.
 
     Attributes:
         saliency: One of :attr:`Source.saliencies`.
-        family: How a grid is made of the saliency.
-        temperature: What the saliency's logits are divided by: below 1 zooms harder.
-        fwhm_cells: Width of the Gaussian that attracts, in cells of the saliency map; without meaning for "cdf".
-        max_zoom: Upper bound on local magnification; None for no bound.
-        min_zoom: Lower bound on it; None for no bound.
         size: Height and width of the zoomed image, in pixels.
         hflip, rotate_deg, crop_least: Of the augmentation: chance of mirroring, largest turn in degrees, least area of a crop.
         epoch: Which of the random views is shown.
     """
 
     saliency: str = "spectral"
-    family: Family = "kernel"
-    temperature: float = 0.5
-    fwhm_cells: float = 8.0
-    max_zoom: float | None = 4.0
-    min_zoom: float | None = None
     size: int = 224
     hflip: float = 0.0
     rotate_deg: float = 0.0
     crop_least: float = 1.0
     epoch: int = 0
+
+    def __post_init__(self) -> None:
+        for name, default in self.DEFAULTS.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, DESCRIBED[name].unbounded if default is None else default)
 
     @property
     def augment(self) -> Augment | None:
@@ -75,38 +70,23 @@ class Settings:
     def zoom(self, source: Source) -> SaliencySampler | UniformSampler:
         """Return the sampler that is set, frozen."""
         saliency = str(source.checkpoint) if self.saliency == "checkpoint" else self.saliency
-        return choose_zoom(self.size, saliency, boxes_from=source.boxes, **self._in_full)
-
-    @property
-    def _options(self) -> dict[str, Any]:
-        own = ("family", "temperature", "fwhm_cells", "max_zoom", "min_zoom")
-        return {name: getattr(self, name) for name in own}
-
-    @property
-    def _in_full(self) -> dict[str, Any]:
-        """The same where None would stand for what a checkpoint says."""
-        return self._options | {"max_zoom": self.max_zoom or math.inf, "min_zoom": self.min_zoom or 0.0}
+        return choose_zoom(self.size, saliency, self, boxes_from=source.boxes)
 
     def python(self, source: Source) -> str:
         """Return a script whose loader gives the images that the page shows."""
-        named = self._options.items()
-        given = ", ".join(
-            f"{name}={value!r}"
-            for name, value in named
-            if value is not None or name == "max_zoom" or self.saliency == "checkpoint"
-        )
         match self.saliency:
             case "uniform":
                 names, zoom = ["UniformSampler"], f"UniformSampler({self.size})"
             case "checkpoint":
                 path, names = str(source.checkpoint), ["SaliencySampler"]
+                given = ", ".join(f"{name}={value!r}" for name, value in self.chosen.items())
                 zoom = f"SaliencySampler.from_checkpoint({path!r}, out_size={self.size}, {given}).eval().requires_grad_(False)"
             case "boxes":
                 names = ["BoxSaliency", "SaliencySampler"]
-                zoom = f"SaliencySampler({self.size}, saliency=BoxSaliency({source.boxes!r}), {given})"
+                zoom = sampler_code(self.size, f"BoxSaliency({source.boxes!r})", self.chosen)
             case _:
                 names = ["SaliencySampler", "SpectralSaliency"]
-                zoom = f"SaliencySampler({self.size}, saliency=SpectralSaliency(), {given})"
+                zoom = sampler_code(self.size, "SpectralSaliency()", self.chosen)
         options = ['batch_size=1, fields=("image",), decode="dali"']
         if self.augment is not None:
             options.append(f"augment={_short(self.augment)}")
@@ -131,7 +111,7 @@ class Settings:
         words = ["foveal", "zoom", *source.urls, "--out", "zoomed", "--out-size", str(self.size)]
         words += ["--saliency", saliency]
         if self.saliency != "uniform":
-            words += [word for name, value in self._in_full.items() for word in _option(name, value)]
+            words += [word for name in self.DEFAULTS for word in _option(name, getattr(self, name))]
         if source.boxes is not None:
             words += ["--boxes", source.boxes]
             forms = {"box_format": source.box_format, "box_frame": source.box_frame}

@@ -3,7 +3,7 @@
 # ruff: noqa: PLC0415 - imported when it runs: `foveal --help` answers at once
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -15,23 +15,21 @@ from foveal.tools.console.options import (
     BoxFormatOption,
     BoxFrameOption,
     ColorOption,
-    FamilyOption,
-    FwhmCells,
     ImageOption,
     MaxPixels,
-    MaxZoom,
-    MinZoom,
     OutSize,
     PointFormatOption,
     PointFrameOption,
     SaliencyOption,
     StorageOptions,
-    Temperature,
     UrlsOrImages,
     Window,
 )
+from foveal.tools.console.spread_choice import spread_choice
+from foveal.tools.console.zoom_choice import ZoomChoice
 
 
+@spread_choice
 def zoom(
     urls: UrlsOrImages,
     *,
@@ -55,11 +53,7 @@ def zoom(
         ),
     ] = None,
     saliency: SaliencyOption = "spectral",
-    family: FamilyOption = None,
-    temperature: Temperature = None,
-    fwhm_cells: FwhmCells = None,
-    max_zoom: MaxZoom = None,
-    min_zoom: MinZoom = None,
+    choice: ZoomChoice,
     saliency_member: Annotated[
         str | None,
         typer.Option(
@@ -203,11 +197,7 @@ def zoom(
         quality=quality,
         saliency="map" if saliency_member is not None and saliency == "spectral" else saliency,
         saliency_member=saliency_member,
-        family=family,
-        temperature=temperature,
-        fwhm_cells=fwhm_cells,
-        max_zoom=max_zoom,
-        min_zoom=min_zoom,
+        **asdict(choice),
         image=image,
         boxes=tuple(boxes or ()),
         box_format=box_format,

@@ -32,13 +32,13 @@ from foveal.pipeline.fields import (
     kind_of,
 )
 from foveal.sampler import SaliencySampler
-from foveal.sampler.grids import Family
 from foveal.tools.console.choices import ImageFormat
+from foveal.tools.console.zoom_choice import ZoomChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """The settings of ``foveal zoom``.
+class Recipe(ZoomChoice):
+    """The settings of ``foveal zoom``. Those of its zoom are attributes and keywords, too: see :class:`ZoomChoice`.
 
     Attributes:
         out_size: Height and width of the zoomed images, or of each patch, in pixels.
@@ -48,11 +48,6 @@ class Recipe:
         quality: Of ``jpg`` and ``webp``, 1 to 100.
         saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, ``"map"``, or a file of weights.
         saliency_member: Which member of each sample is its saliency map, for ``"map"``.
-        family: How saliency becomes a grid; None for what the file of weights says, or ``"kernel"``.
-        temperature: Softmax temperature of the saliency; lower values zoom harder. None for what the file of weights says, or 0.5.
-        fwhm_cells: Width of the Gaussian that spreads saliency, in cells of its map; None for what the file of weights says, or 8.
-        max_zoom: Upper bound on local magnification, ``math.inf`` for none; None for what the file of weights says, or 4.
-        min_zoom: Lower bound on local magnification; None for what the file of weights says, or no bound.
         image: The member to zoom, alternatives with ``;``.
         boxes: Where boxes are that follow the zoom, such as ``"json:boxes"``.
         box_format: What the four numbers of a box are, in and out; None for what the member usually has.
@@ -78,11 +73,6 @@ class Recipe:
     quality: int = 90
     saliency: str = "spectral"
     saliency_member: str | None = None
-    family: Family | None = None
-    temperature: float | None = None
-    fwhm_cells: float | None = None
-    max_zoom: float | None = None
-    min_zoom: float | None = None
     image: str = IMAGE
     boxes: tuple[str, ...] = ()
     box_format: BoxFormat | None = None
@@ -126,12 +116,10 @@ class Recipe:
             raise ValueError(
                 f"saliency must be spectral or the weights of a ScoreNet with patches, got {self.saliency!r}."
             )
-        bounds = ("max_zoom", self.max_zoom), ("min_zoom", self.min_zoom)
-        for name, bound in bounds:
-            if bound is not None:
-                raise ValueError(
-                    f"{name} must be None with patches, got {bound!r} – patches are cut out, not zoomed."
-                )
+        for name, bound in self.bounds.items():
+            raise ValueError(
+                f"{name} must be None with patches, got {bound!r} – patches are cut out, not zoomed."
+            )
 
     @property
     def extension(self) -> str:
@@ -168,8 +156,7 @@ class Recipe:
 
         The file that the weights came from counts by what is in it, not by its name.
         """
-        given = asdict(self)
-        del given["fwhm_cells"]  # the zoom's own says it, if there is one
+        given = {name: value for name, value in asdict(self).items() if name not in self.NOT_IN_RUNS}
         rule = given.pop("rule")
         given |= {name: rule[name] for name in ("window", "bands", "color") if rule[name] is not None}
         given["box_format"] = self.box_format or "xyxy"  # as runs had it when there were no others

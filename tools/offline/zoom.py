@@ -172,13 +172,9 @@ def _sampler(recipe: Recipe) -> nn.Module:
     return choose_zoom(
         recipe.out_size,
         recipe.saliency,
+        recipe,
         boxes_from=next(iter(recipe.boxes), None),
         maps_from=recipe.saliency_member,
-        family=recipe.family,
-        temperature=recipe.temperature,
-        fwhm_cells=recipe.fwhm_cells,
-        max_zoom=recipe.max_zoom,
-        min_zoom=recipe.min_zoom,
     )
 
 

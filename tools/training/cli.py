@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415 - imported when it runs: `foveal --help` answers at once
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -15,18 +16,17 @@ from foveal.tools.console.options import (
     BoxFormatOption,
     BoxFrameOption,
     ColorOption,
-    FamilyOption,
-    FwhmCells,
     ImageOption,
     NumThreads,
     OutSize,
-    TrainMaxZoom,
-    TrainTemperature,
     UrlsOrImages,
     Window,
 )
+from foveal.tools.console.spread_choice import spread_choice
+from foveal.tools.console.zoom_choice import TrainZoomChoice
 
 
+@spread_choice
 def train(
     urls: UrlsOrImages,
     *,
@@ -119,10 +119,7 @@ def train(
             show_default="a new zoom",
         ),
     ] = None,
-    family: FamilyOption = None,
-    fwhm_cells: FwhmCells = None,
-    temperature: TrainTemperature = None,
-    max_zoom: TrainMaxZoom = None,
+    choice: TrainZoomChoice,
     hflip: Annotated[float, typer.Option(help="Probability of flipping an image left to right.")] = 0.0,
     vflip: Annotated[float, typer.Option(help="Probability of flipping an image upside down.")] = 0.0,
     crop_scale: Annotated[
@@ -194,10 +191,7 @@ def train(
         box_frame=box_frame,
         teach_epochs=teach_epochs,
         saliency=None if saliency is None else str(saliency),
-        family=family,
-        fwhm_cells=fwhm_cells,
-        temperature=temperature,
-        max_zoom=max_zoom,
+        **asdict(choice),
         augment=None if augment == Augment() else augment,
         amp=amp,
         classes=classes,

@@ -11,23 +11,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from foveal._choices import FWHM_CELLS, MAX_ZOOM, TEMPERATURE
 from foveal.pipeline import Augment, Bands, BoxFormat, Color, Frame, PixelRule, Window
 from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler, SaliencyUNet, UniformSampler
 from foveal.sampler.grids import Family
 from foveal.tools.console.choices import IMAGE, Amp, TrainLog, TrainPriorName, TrainZoomName
-
-_NEW_ZOOM: dict[str, Any] = {
-    "family": "kernel",
-    "fwhm_cells": FWHM_CELLS,
-    "temperature": TEMPERATURE,
-    "max_zoom": MAX_ZOOM,
-}
+from foveal.tools.console.zoom_choice import TrainZoomChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainOptions:
-    """The options of a training.
+class TrainOptions(TrainZoomChoice):
+    """The options of a training. Those of its zoom are attributes and keywords, too: see :class:`TrainZoomChoice`.
 
     Attributes:
         out_size: Height and width of the zoomed images, in pixels.
@@ -55,11 +48,6 @@ class TrainOptions:
         saliency: A file that :meth:`foveal.sampler.SaliencySampler.save_checkpoint` wrote, such as an earlier run's
             ``saliency.pt``: training begins with its zoom, network and settings, at this run's ``out_size``. None for a
             new zoom. With a file, ``zoom``, ``boxes``, ``prior`` and ``contrast`` must keep their defaults.
-        family: The family of the zoom's grids; None for what the file of ``saliency`` says, or ``"kernel"``.
-        fwhm_cells: How far saliency reaches, in cells of the zoom's map; None for what the file says, or 8.
-        temperature: What saliency is divided by before the softmax: the reciprocal of a gain. None for what the file says, or 1.
-        max_zoom: The most that the zoom magnifies, ``math.inf`` for no bound; None for what the file says, or 5. With a bound,
-            JPEGs are decoded no larger than it can show.
         augment: Random flips, crops and turns of the training images, as part of the zoom; None for none.
         amp: What the classifier computes in; the zoom stays in float32.
         classes: How many classes; None to count the labels of all shards first.
@@ -96,10 +84,6 @@ class TrainOptions:
     box_frame: Frame | None = None
     teach_epochs: int = 4
     saliency: str | None = None
-    family: Family | None = None
-    fwhm_cells: float | None = None
-    temperature: float | None = None
-    max_zoom: float | None = None
     augment: Augment | None = None
     amp: Amp = "off"
     classes: int | None = None
@@ -170,31 +154,20 @@ class TrainOptions:
         if self.zoom == "uniform":
             return UniformSampler(self.out_size)
         if self.saliency is not None:
-            return SaliencySampler.from_checkpoint(self.saliency, out_size=self.out_size, **self._named())
+            return SaliencySampler.from_checkpoint(self.saliency, out_size=self.out_size, **self.chosen)
         return SaliencySampler(self.out_size, saliency=self._make_saliency(), **self.of_new_zoom)
-
-    @property
-    def of_new_zoom(self) -> dict[str, Any]:
-        """The grid's family, width and bound and the temperature of a zoom that no file holds, as a sampler takes them."""
-        return {**_NEW_ZOOM, **self._named()}
-
-    def _named(self) -> dict[str, Any]:
-        """Return those of them that are given, as a sampler takes them."""
-        given = {name: getattr(self, name) for name in _NEW_ZOOM}
-        return {
-            name: None if value == math.inf else value for name, value in given.items() if value is not None
-        }
 
     def for_run(self, zoom: nn.Module) -> dict[str, Any]:
         """Return what decides how a training goes, as plain values: a run goes on only with the same.
 
         A file counts by its content, not by its name, and a zoom from a file by the settings that it has in the end.
         """
-        options = {**asdict(self), **self.of_new_zoom}
+        given = asdict(self)
+        options = {name: given[name] for name in given if name not in self.DEFAULTS} | self.of_new_zoom
         if self.saliency is None:
             return options
         digest = hashlib.sha256(Path(self.saliency).read_bytes()).hexdigest()
-        settings = {name: getattr(zoom, name) for name in _NEW_ZOOM}
+        settings = {name: getattr(zoom, name) for name in self.DEFAULTS}
         return {**options, **settings, "saliency": f"sha256 {digest[:16]}"}
 
     def _make_saliency(self) -> nn.Module:

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from foveal.sampler import SaliencyNet, SaliencySampler
 from foveal.tools.bench._check_loader import check_exact, check_near
-from foveal.tools.bench._loader import WAYS, bench_loader
+from foveal.tools.bench._loader import WAYS, bench_loader, check_of
 from foveal.tools.scenes.scenes import write_shards
 
 # The loader by hand has two workers wherever it runs; on a machine with one processor torch advises against that.
@@ -45,7 +45,7 @@ def test_small_run(urls, tmp_path, capsys):
 
 def test_only_scaled_decoding_may_differ():
     """Without a bound on the zoom, decode="auto" is held to the same pixels."""
-    assert [way.check for way in WAYS] == [check_exact, check_exact, check_near, check_near]
+    assert [check_of(way) for way in WAYS] == [check_exact, check_exact, check_near, check_near]
 
 
 def test_the_ways_are_one_network():

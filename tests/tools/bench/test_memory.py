@@ -5,6 +5,7 @@ import pytest
 
 from foveal.tools.bench._memory import bench_memory, check_case
 from foveal.tools.bench._memory_case import MemoryCase
+from foveal.tools.bench.way import Way
 
 
 @pytest.mark.slow
@@ -20,7 +21,7 @@ def test_small_run(tmp_path, capsys):
 
 def test_a_case_survives_the_way_to_its_process():
     """What is written on the command line is read back."""
-    case = MemoryCase("t.tar", "s.tar", 8, "auto", 4.0, trains=True, memory_budget="1GB")
+    case = MemoryCase("t.tar", "s.tar", 8, Way("auto", 4.0), trains=True, memory_budget="1GB")
 
     assert MemoryCase.from_json(case.to_json()) == case
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from foveal.tools.bench.way import Way
 from foveal.tools.doctor import _advice as doctor
 from foveal.tools.doctor._advice import Advice, advise
-from foveal.tools.doctor._facts import DECODE, DEFAULT, READ, STAGES, Facts, Setting
+from foveal.tools.doctor._facts import DECODE, DEFAULT, READ, STAGES, Facts
 from foveal.tools.doctor.doctor import busy, describe, rows, verdict
 
-DALI, BY_4, BY_2, CUDA = Setting("dali"), Setting(max_zoom=4.0), Setting(max_zoom=2.0), Setting(device="cuda")
+DALI, BY_4, BY_2, CUDA = Way("dali"), Way(max_zoom=4.0), Way(max_zoom=2.0), Way(device="cuda")
 
 # A machine of eight processors, images of 0.6 MP, nothing that could be better.
 WELL = Facts(
@@ -56,9 +57,9 @@ def test_where_all_is_well():
         (loaders(dali=0.005), None, None),  # another decoder is no bound
     ],
 )
-def test_max_zoom(changes, bound, gain):
+def test_bound_zoom(changes, bound, gain):
     """A bound is advised if it makes the loader a tenth faster: the mildest one that brings nearly all."""
-    advice = doctor.max_zoom(replace(WELL, loaders=changes))
+    advice = doctor.bound_zoom(replace(WELL, loaders=changes))
 
     assert (advice is None) == (bound is None)
     if advice is not None:

@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from foveal.shards import Shards, ShardWriter, write_index
-from foveal.tools.doctor._facts import STAGES, Setting
+from foveal.tools.bench.way import Way
+from foveal.tools.doctor._facts import STAGES
 from foveal.tools.doctor._measure import measure, sort_out
 from foveal.tools.doctor.doctor import examine
 from tests.pipeline.making import encode, picture
@@ -36,7 +37,7 @@ def test_examine(tmp_path, capsys):
     assert (facts.images, facts.bad, facts.samples, facts.shards, facts.without_index) == (5, 2, 7, 2, 1)
     assert facts.pixels == 5 * 240 * 320
     assert all(facts.stages[stage] > 0 for stage in STAGES)
-    assert set(facts.loaders) >= {Setting(), Setting("dali"), Setting(max_zoom=4.0), Setting(max_zoom=2.0)}
+    assert set(facts.loaders) >= {Way(), Way("dali"), Way(max_zoom=4.0), Way(max_zoom=2.0)}
     assert re.search(r"^\S.* limits: [\d.,]+ images/s", printed, re.MULTILINE)
     assert printed.startswith("The machine was busy") == facts.is_busy
     assert "foveal verify SHARDS" in printed

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from foveal.pipeline import ZoomLoader
-from foveal.sampler import SaliencySampler
 from foveal.tools.bench.timing import peak_memory_mb, restart_peak_memory
+from foveal.tools.bench.way import Way
 from foveal.tools.training.small_convnet import SmallConvNet
 
 GREY_LEVELS = 3.0
@@ -33,7 +33,7 @@ def zoom_on(urls: list[str], device: torch.device, *, size: int, images: int) ->
 
 
 def _first(urls: list[str], device: torch.device, size: int, images: int) -> tuple[Tensor, list[str]]:
-    zoom = _sampler(size, device).eval().requires_grad_(requires_grad=False)
+    zoom = _way(device).zoom(size)
     loader = ZoomLoader(
         urls, zoom, batch_size=images, fields=("image", "__key__"), decode="dali", device=device
     )
@@ -48,7 +48,7 @@ def train_on(urls: list[str], device: torch.device, *, size: int, batch_size: in
     Raises:
         ValueError: A loss is not finite, or the zoom stayed as it was.
     """
-    zoom, model = _sampler(size, device), SmallConvNet(10).to(device)
+    zoom, model = _way(device).trainable_zoom(size), SmallConvNet(10).to(device)
     before = [parameter.detach().clone() for parameter in zoom.parameters()]
     optimizer = torch.optim.AdamW([*model.parameters(), *zoom.parameters()], lr=1e-3)
     losses: list[float] = []
@@ -77,7 +77,7 @@ def memory_on(urls: list[str], device: torch.device, *, size: int, batch_size: i
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         free_before, _ = torch.cuda.mem_get_info(device)
-    zoom = _sampler(size, device).eval().requires_grad_(requires_grad=False)
+    zoom = _way(device).zoom(size)
     least_free = None
     with closing(ZoomLoader(urls, zoom, batch_size=batch_size, fields=("image",), device=device)) as loader:
         for _ in loader:
@@ -91,6 +91,5 @@ def memory_on(urls: list[str], device: torch.device, *, size: int, batch_size: i
     return found
 
 
-def _sampler(size: int, device: torch.device) -> SaliencySampler:
-    torch.manual_seed(0)
-    return SaliencySampler(size, max_zoom=4.0).to(device)
+def _way(device: torch.device) -> Way:
+    return Way("auto", 4.0, str(device))

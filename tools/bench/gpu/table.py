@@ -97,8 +97,8 @@ def kept(timings: dict[str, Timing], device: str) -> float:
 def _loaders(shards: Shards, size: int, batch_size: int, device: str) -> Iterable[tuple[str, ZoomLoader]]:
     for row, way, place in (
         (zooming(device), WAYS[0], device),
-        ("Foveal on the CPU, decode auto", WAYS[1], "cpu"),
-        ("Foveal on the CPU, decode auto, max_zoom 4", WAYS[2], "cpu"),
+        (f"Foveal on the CPU, decode {WAYS[1]}", WAYS[1], "cpu"),
+        (f"Foveal on the CPU, decode {WAYS[2]}", WAYS[2], "cpu"),
     ):
         zoom = way.zoom(size).to(place)
         yield (

@@ -18,13 +18,14 @@ from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
 
+from foveal._choices import FWHM_CELLS
 from foveal.sampler import zoom_grid
 from foveal.sampler.saliency import softmax_map
 from foveal.tools.bench.timing import Timing, alternate, write_json
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.table import print_table
 
-MAP, FWHM_CELLS = 31, 13.0
+MAP = 31
 TOLERANCE = 1e-5  # of [-1, 1]
 CONVOLUTION = "61 × 61 convolution"
 
@@ -149,7 +150,7 @@ def _share_below(
 
 
 def _families(size: int) -> dict[str, ToGrid]:
-    of_kernel = partial(zoom_grid, out_size=(size, size), fwhm_cells=FWHM_CELLS, padding="replicate")
+    of_kernel = partial(zoom_grid, out_size=(size, size), padding="replicate")
     return {
         "kernel": of_kernel,
         "separable": partial(of_kernel, family="separable"),

@@ -26,7 +26,7 @@ from foveal.sampler import UniformSampler
 from foveal.shards import Shards
 from foveal.tools.bench._check_loader import check_loader
 from foveal.tools.bench._deal_samples import deal_files, pick_files
-from foveal.tools.bench._loader import WAYS
+from foveal.tools.bench._loader import WAYS, check_of
 from foveal.tools.bench._throughput import print_throughput
 from foveal.tools.bench.ceilings import DECODE, count_pixels, decoded_batches, exhaust
 from foveal.tools.bench.peers._check_resized import Images, check_resized, resized_file, resized_originals
@@ -126,7 +126,7 @@ def _ours(
     """Return our loaders; those that zoom are checked already."""
     for way in ZOOMING:
         with way.loader(shards.urls, size, batch_size) as loader:
-            check_loader(loader, shards, first=_CHECKED, check=way.check)
+            check_loader(loader, shards, first=_CHECKED, check=check_of(way))
     zooming = {way.name: way.loader(shards.urls, size, batch_size, ("image",)) for way in ZOOMING}
     uniform = ZoomLoader(shards.urls, UniformSampler(size), batch_size=batch_size, fields=("image",))
     return {name: loaders.enter_context(loader) for name, loader in {UNIFORM: uniform, **zooming}.items()}

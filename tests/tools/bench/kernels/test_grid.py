@@ -35,9 +35,9 @@ def test_the_convolution_is_the_papers(maps):
 def test_a_wrong_grid_is_noticed(maps):
     """Another kernel does not get timed, nor one ten-thousandth of the image off."""
     published = convolution_grid(maps, size=20)
-    options = {"fwhm_cells": FWHM_CELLS, "padding": "replicate"}
+    options = {"padding": "replicate"}
     assert check_grids("kernel", zoom_grid(maps, (20, 20), **options), published) < 1e-5
-    for wrong in (zoom_grid(maps, (20, 20), padding="replicate"), published + 1e-4):
+    for wrong in (zoom_grid(maps, (20, 20), fwhm_cells=13.0, padding="replicate"), published + 1e-4):
         with pytest.raises(
             ValueError, match=re.escape("kernel grids must agree to 1e-05, got a difference of")
         ):

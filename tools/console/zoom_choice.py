@@ -1,0 +1,169 @@
+"""What can be chosen of a zoom, described once: for the command line, for runs and their files, and for the page of ``foveal explore``.
+
+Nothing heavy is imported, because ``--help`` shows these descriptions.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, get_type_hints
+
+import typer
+
+from foveal._choices import FWHM_CELLS, MAX_ZOOM, TEMPERATURE, Family
+
+# A lower temperature than the sampler's default, because saliency that was not trained for a zoom is too even. The bound keeps
+# a single bright spot from filling the whole output.
+UNTRAINED: dict[str, Any] = {"temperature": 0.5, "max_zoom": 4.0}
+"""Settings for saliency that was not trained, where they differ from the defaults of :class:`SaliencySampler`."""
+
+_FROM_FILE = "as the file of --saliency says; without one, "
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One setting of a zoom, as people are shown it.
+
+    Attributes:
+        help: The help text of its option.
+        label: The label of its slider in ``foveal explore``; None for a setting without a slider.
+        marks: The slider's least value, largest value and step.
+        unbounded: The value that stands for no bound; None if the setting is not a bound.
+        unbounded_mark: The mark on the slider that stands for no bound; None if that is ``unbounded`` itself.
+    """
+
+    help: str
+    label: str | None = None
+    marks: tuple[float, float, float] = (0.0, 1.0, 0.1)
+    unbounded: float | None = None
+    unbounded_mark: float | None = None
+
+    def mark_of(self, value: float) -> float:
+        """Return where the slider stands for a value."""
+        return self.unbounded_mark if self.unbounded_mark is not None and value == self.unbounded else value
+
+    def value_at(self, mark: Any) -> Any:
+        """Return the value for which the slider stands at a mark."""
+        return self.unbounded if self.unbounded is not None and mark == self.unbounded_mark else mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainZoomChoice:
+    """The settings of a zoom that learns. None means the setting in the file that the zoom comes from, or else the default.
+
+    Attributes:
+        family: How saliency becomes a grid, as :class:`foveal.sampler.SaliencySampler` takes it.
+        temperature: What saliency is divided by before the softmax; lower values zoom harder.
+        fwhm_cells: Width of the Gaussian that attracts, in cells of the saliency map; without meaning for "cdf".
+        max_zoom: Upper bound on local magnification; ``math.inf`` for no bound.
+    """
+
+    DEFAULTS: ClassVar[dict[str, Any]] = {
+        "family": "kernel",
+        "temperature": TEMPERATURE,
+        "fwhm_cells": FWHM_CELLS,
+        "max_zoom": MAX_ZOOM,
+    }
+    """What None means without a file."""
+
+    family: Annotated[
+        Family | None,
+        Described(
+            "How saliency is turned into a grid of sampling points: kernel pulls points towards salient places, separable "
+            "does so for whole rows and columns, cdf spaces rows and columns in proportion to saliency."
+        ),
+    ] = None
+    temperature: Annotated[
+        float | None,
+        Described(
+            "Softmax temperature of the saliency; lower values zoom harder.",
+            label="Temperature: lower zooms harder",
+            marks=(0.05, 2, 0.05),
+        ),
+    ] = None
+    fwhm_cells: Annotated[
+        float | None,
+        Described(
+            "Width of the Gaussian that pulls points towards salient places (full width at half maximum), in cells of the "
+            "saliency map; cdf has none.",
+            label="Width of attraction, in cells",
+            marks=(1, 24, 0.5),
+        ),
+    ] = None
+    max_zoom: Annotated[
+        float | None,
+        Described(
+            "Upper bound on local magnification, relative to a uniform resize. inf is no bound.",
+            label="Most magnification (16: no bound)",
+            marks=(1, 16, 0.5),
+            unbounded=math.inf,
+            unbounded_mark=16,
+        ),
+    ] = None
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The settings that are not None, as a sampler takes them."""
+        given = {name: getattr(self, name) for name in self.DEFAULTS}
+        return {
+            name: None if value == DESCRIBED[name].unbounded else value
+            for name, value in given.items()
+            if value is not None
+        }
+
+    @property
+    def of_new_zoom(self) -> dict[str, Any]:
+        """All settings of a zoom that comes from no file, as a sampler takes them."""
+        return {**self.DEFAULTS, **self.chosen}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoomChoice(TrainZoomChoice):
+    """The settings of a zoom that does not learn. None means what it means for :class:`TrainZoomChoice`.
+
+    Attributes:
+        min_zoom: Lower bound on local magnification; 0 for no bound.
+    """
+
+    DEFAULTS: ClassVar[dict[str, Any]] = {**TrainZoomChoice.DEFAULTS, **UNTRAINED, "min_zoom": None}
+
+    NOT_IN_RUNS: ClassVar[frozenset[str]] = frozenset(("fwhm_cells",))
+    """What the files of ``foveal zoom`` hold only as a setting of the zoom, not as a choice."""
+
+    min_zoom: Annotated[
+        float | None,
+        Described(
+            "Lower bound on local magnification, relative to a uniform resize, e.g. 0.5.",
+            label="Least magnification (0: no bound)",
+            marks=(0, 1, 0.05),
+            unbounded=0.0,
+        ),
+    ] = None
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """The bounds that are not None."""
+        given = {"max_zoom": self.max_zoom, "min_zoom": self.min_zoom}
+        return {name: bound for name, bound in given.items() if bound is not None}
+
+
+_HINTS = get_type_hints(ZoomChoice, include_extras=True)
+DESCRIBED: dict[str, Described] = {
+    each.name: _HINTS[each.name].__metadata__[0] for each in fields(ZoomChoice)
+}
+"""How each setting of a zoom is described."""
+
+
+def options(kind: type[TrainZoomChoice]) -> dict[str, Any]:
+    """Return the option of each setting for the command line, as Typer takes an annotation."""
+    types = get_type_hints(ZoomChoice)
+    return {
+        name: Annotated[
+            types[name], typer.Option(help=DESCRIBED[name].help, show_default=_shown(kind.DEFAULTS[name]))
+        ]
+        for name in kind.DEFAULTS
+    }
+
+
+def _shown(default: object) -> str:
+    shown = f"{default:g}" if isinstance(default, float) else str(default)
+    return _FROM_FILE + ("no bound" if default is None else shown)
