@@ -9,7 +9,7 @@ from typing import Any
 
 from braceexpand import braceexpand
 
-from foveal.shards.naming import is_remote, local_path, scheme_of
+from foveal.shards.naming import is_remote, is_web, local_path
 from foveal.shards.remote import Remote
 
 _OTHER_SCHEME = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://|pipe:")
@@ -90,7 +90,7 @@ def _matches(url: str) -> list[str]:
 
 
 def _remote_matches(url: str, storage_options: Mapping[str, Any] | None) -> list[str]:
-    if scheme_of(url) in ("http", "https"):
+    if is_web(url):
         if "*" in url.partition("?")[0]:
             raise ValueError(
                 f"urls must not have * on a web server, which cannot be listed, got {url!r} – "

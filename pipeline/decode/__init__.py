@@ -2,7 +2,7 @@
 
 from foveal._choices import Color, DecodeMode
 from foveal.pipeline.decode._copy_frame import frame_of, trimmed
-from foveal.pipeline.decode._decode_error import DecodeError
+from foveal.pipeline.decode._decode_error import DecodeError, DecodeFault
 from foveal.pipeline.decode._decode_mode import as_decode_mode
 from foveal.pipeline.decode._decoder import (
     Decoder,
@@ -35,6 +35,7 @@ __all__ = [
     "ByLibjpeg",
     "Color",
     "DecodeError",
+    "DecodeFault",
     "DecodeMode",
     "Decoder",
     "Decoding",

@@ -11,6 +11,9 @@ from foveal.pipeline.decode.headers import OTHER, Kind, turns_sideways
 # dali; dali16: DALI, into 16 bits, that become levels here; libjpeg: libjpeg-turbo; helper: a library in a process of its own.
 Decodes = Literal["dali", "dali16", "pillow", "libjpeg", "numpy", "helper"]
 
+Scale = Literal[1, 2, 4, 8]
+"""What libjpeg-turbo divides an image's sides by while it decodes."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
@@ -36,7 +39,7 @@ class EncodedImage:
     width: int
     by: Decodes
     whole: bool
-    scale: Literal[1, 2, 4, 8] = 1
+    scale: Scale = 1
     orientation: int = 1
     kind: Kind = OTHER
     pixel_bytes: int = 0

@@ -9,14 +9,13 @@ axis, too: that would lose colour, so those are decoded at full scale.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 import simplejpeg
 import torch
 from torch import Tensor, nn
 
 from foveal._choices import DecodeMode
-from foveal.pipeline.decode._encoded_image import EncodedImage
+from foveal.pipeline.decode._encoded_image import EncodedImage, Scale
 from foveal.pipeline.decode.headers import (
     BASELINE,
     EXTENDED,
@@ -28,7 +27,6 @@ from foveal.pipeline.decode.headers import (
 )
 from foveal.sampler import ZoomNeeds
 
-Scale = Literal[1, 2, 4, 8]
 Size = tuple[int, int]
 
 _SCALES: tuple[Scale, ...] = (8, 4, 2)

@@ -2,7 +2,10 @@
 
 from typing import Literal, NamedTuple
 
-FaultKind = Literal["bad_label", "corrupt", "missing_member", "too_large", "unreadable_member", "unsupported"]
+from foveal.pipeline.decode import DecodeFault
+from foveal.pipeline.fields import MemberFault
+
+FaultKind = Literal[DecodeFault, MemberFault, "unreadable_member"]
 """What is wrong with a sample, in one word.
 
 ``corrupt``: the image cannot be decoded. ``missing_member``: it has no image, or not a label that was asked for.

@@ -15,6 +15,7 @@ from foveal.pipeline.fields._labels_in_frame import (
 from foveal.pipeline.fields._mask import Classes, Mask
 from foveal.pipeline.fields._members import (
     MemberError,
+    MemberFault,
     alternatives,
     encode_array,
     find_member,
@@ -46,6 +47,7 @@ __all__ = [
     "Located",
     "Mask",
     "MemberError",
+    "MemberFault",
     "Palette",
     "PointFormat",
     "Points",

@@ -2,7 +2,7 @@
 
 from foveal.sampler.frames._constant import constant
 from foveal.sampler.frames._frame import identity_grid, interpolation, outer_grid, pixel_centres
-from foveal.sampler.frames._images import Images, as_ragged, check_images, count, is_dense_float
+from foveal.sampler.frames._images import Border, Images, as_ragged, check_images, count, is_dense_float
 from foveal.sampler.frames._lattice import Frame, cell_means, even_edges, to_lattice
 from foveal.sampler.frames._ragged_labels import (
     SourceSize,
@@ -25,6 +25,7 @@ from foveal.sampler.frames._views import (
 )
 
 __all__ = [
+    "Border",
     "Frame",
     "Images",
     "SourceSize",

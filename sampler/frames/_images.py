@@ -1,6 +1,7 @@
 """The two forms in which images arrive: one dense tensor, or many tensors of different sizes."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float, UInt8
@@ -9,6 +10,9 @@ from torch import Tensor
 Ragged = Sequence[UInt8[Tensor, "_height _width 3"]]
 Dense = Float[Tensor, "batch channel _height _width"] | UInt8[Tensor, "batch 3 _height _width"]
 Images = Dense | Ragged
+
+Border = Literal["replicate", "zeros"]
+"""What lies beyond an image's border, or a map's: its outermost pixels again, or zeros."""
 
 
 def check_images(images: Images) -> None:

@@ -1,7 +1,7 @@
 """A convolution that learns at which scale to look (Pintea et al. 2021)."""
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,9 @@ from torch.nn.functional import conv2d
 
 from foveal.sampler.njet._gaussian_jet import GaussianJet
 from foveal.sampler.njet._safe_subsample import check_positive, safe_subsample
+
+Per = Literal["layer", "channel"]
+"""What has a scale of its own in an :class:`NJetConv`."""
 
 # Filters that hardly exist at the initial scale are multiplied by 100 times as much as the strongest, not by infinity.
 _WEAKEST = 0.01
@@ -62,7 +65,7 @@ class NJetConv2d(nn.Module):
         *,
         order: int = 2,
         sigma: float = 1.0,
-        per: Literal["layer", "channel"] = "layer",
+        per: Per = "layer",
         groups: int = 1,
         truncate: float = 2.0,
         subsample: float | None = None,
@@ -135,5 +138,5 @@ def _check(channels: dict[str, int], per: str, groups: int) -> None:
     for name, count in channels.items():
         if count < 1 or groups < 1 or count % groups:
             raise ValueError(f"{name} must be a multiple of groups ({groups!r}), got {count!r}.")
-    if per not in ("layer", "channel"):
+    if per not in get_args(Per):
         raise ValueError(f'per must be "layer" or "channel", got {per!r}.')

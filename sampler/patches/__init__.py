@@ -3,12 +3,11 @@
 from foveal.sampler.patches._patch_lattice import Geometry, patch_corners, patch_grids
 from foveal.sampler.patches._patch_pool import PatchMax, PatchMean
 from foveal.sampler.patches._patch_transformer import PatchTransformer
-from foveal.sampler.patches._patches import Border, cut_patches, mix_patches
+from foveal.sampler.patches._patches import cut_patches, mix_patches
 from foveal.sampler.patches._perturbed_topk import Gradient, PerturbedTopK, hard_topk
 from foveal.sampler.patches._score_net import ScoreNet, saliency_entropy, zero_to_one
 
 __all__ = [
-    "Border",
     "Geometry",
     "Gradient",
     "PatchMax",

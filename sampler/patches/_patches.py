@@ -5,7 +5,7 @@ again; what is kept of them are copies, of the patches or of the rectangle aroun
 the image may go.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int, Shaped, UInt8
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-Border = Literal["replicate", "zeros"]
+from foveal.sampler.frames import Border
 
 # Patches that are floating point at one time.
 _AT_ONCE = 32

@@ -1,20 +1,20 @@
 """A saliency network small enough to run on the CPU beside the decoding."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from foveal.sampler.frames import Frame
+from foveal.sampler.frames import Border, Frame
 from foveal.sampler.saliency._framed_map import FramedMap, in_multiples
 
 # The first convolution's kernel. An even one has its windows between pixels, so that with half of it as padding the
 # outermost lie on the image's edges.
 _STEM: dict[Frame, int] = {"nodes": 6, "cells": 5}
 # Zeros beyond the border are an edge of their own: on bright images up to nine tenths of untrained saliency lay there.
-_BEYOND: dict[Frame, Literal["zeros", "replicate"]] = {"nodes": "replicate", "cells": "zeros"}
+_BEYOND: dict[Frame, Border] = {"nodes": "replicate", "cells": "zeros"}
 # Of how many pixels the image's sides must be, for the strides of stem and context to end on the edges.
 _STRIDES = 8
 

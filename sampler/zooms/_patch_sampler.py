@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from foveal.sampler.frames import Images, as_ragged, check_images, height_and_width, is_dense_float
+from foveal.sampler.frames import Border, Images, as_ragged, check_images, height_and_width, is_dense_float
 from foveal.sampler.patches import (
-    Border,
     Geometry,
     Gradient,
     PerturbedTopK,

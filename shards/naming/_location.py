@@ -21,10 +21,15 @@ def scheme_of(url: str) -> str:
     return url.partition("://")[0]
 
 
+def is_web(url: str) -> bool:
+    """Return whether a URL names something on a web server."""
+    return scheme_of(url) in ("http", "https")
+
+
 def identity_of(url: str) -> str:
     """Return what names a remote file from one day to the next: the URL without user, password and signature."""
     parts = urlsplit(url)
-    if scheme_of(url) not in ("http", "https"):
+    if not is_web(url):
         return url
     query = [field for field in parts.query.split("&") if not _SIGNATURE.fullmatch(field.partition("=")[0])]
     return urlunsplit((*parts[:1], parts.netloc.rpartition("@")[2], parts.path, "&".join(query), ""))

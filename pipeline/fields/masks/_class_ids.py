@@ -12,7 +12,10 @@ from foveal.pipeline.fields._members import MemberError
 Colour = int | tuple[int, int, int]
 """What a pixel of a mask holds: one value, or red, green and blue."""
 
-Palette = Mapping[Colour, int] | Sequence[Colour] | Literal["panoptic"]
+PanopticPalette = Literal["panoptic"]
+"""The palette of COCO's panoptic PNGs: three bytes of a pixel are one number, as :class:`Panoptic` reads them."""
+
+Palette = Mapping[Colour, int] | Sequence[Colour] | PanopticPalette
 """What the pixels of a mask stand for, as :class:`Mask` takes it."""
 
 _MOST = 2.0**53  # floating-point numbers beyond are not all whole numbers that there are
@@ -155,14 +158,14 @@ class Listed:
         return ids
 
 
-def coding_of(palette: tuple[tuple[Colour, int], ...] | Literal["panoptic"] | None) -> Coding:
+def coding_of(palette: tuple[tuple[Colour, int], ...] | PanopticPalette | None) -> Coding:
     """Return what a mask's pixels stand for."""
     if palette is None:
         return Plain()
     return Panoptic() if palette == "panoptic" else Listed(palette)
 
 
-def pairs_of(palette: Palette) -> tuple[tuple[Colour, int], ...] | Literal["panoptic"]:
+def pairs_of(palette: Palette) -> tuple[tuple[Colour, int], ...] | PanopticPalette:
     """Return the pairs (colour, class id) of a palette; of a sequence the places are the ids.
 
     Raises:
