@@ -35,9 +35,9 @@ from foveal.pipeline.epoch import (
     BatchPlan,
     Chain,
     EpochIterator,
+    EpochPlace,
     LastBatch,
     LoaderOptions,
-    Place,
     Position,
     Ranks,
     RankWarning,
@@ -217,7 +217,7 @@ class ZoomLoader(DataLoaderAttributes):
         )
         self.stats = LoaderStats()
         self._bad = BadSamples(on_bad, max_bad_fraction, quarantine, asked=self.fields.asked)
-        self._position = Position(Place())
+        self._position = Position(EpochPlace())
         self._at_work = AtWork()
         self._passes = WorkerPasses()
         self._loaded_in = 0  # the process in which a place was loaded
@@ -259,7 +259,7 @@ class ZoomLoader(DataLoaderAttributes):
                 place = (
                     self._position.place
                 )  # from which the first pass went on, in another copy of this loader
-                self._position, first = Position(Place(place.epoch)), place.iterator + first
+                self._position, first = Position(EpochPlace(place.epoch)), place.iterator + first
         epoch = EpochIterator(self._chain, plan, self._ranks, self._position, self._at_work, first=first)
         return reported_to_accelerate(epoch, epoch.plan)
 
@@ -291,7 +291,7 @@ class ZoomLoader(DataLoaderAttributes):
         if epoch < 0:
             raise ValueError(f"epoch must be at least 0, got {epoch!r}.")
         if epoch != self.epoch:
-            self._position = Position(Place(epoch))
+            self._position = Position(EpochPlace(epoch))
         self._position.begin_again()
         self._forget_passes()
 

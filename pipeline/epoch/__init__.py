@@ -10,7 +10,7 @@ from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.epoch._loader_state import identity, make_state, read_state
 from foveal.pipeline.epoch._micro_batch import MICRO_BATCH, micro_batch_size
 from foveal.pipeline.epoch._plan import BatchPlan, LastBatch
-from foveal.pipeline.epoch._position import Place, Position
+from foveal.pipeline.epoch._position import EpochPlace, Position
 from foveal.pipeline.epoch._ranks import Ranks, RankWarning
 
 __all__ = [
@@ -21,9 +21,9 @@ __all__ = [
     "BatchPlan",
     "Chain",
     "EpochIterator",
+    "EpochPlace",
     "LastBatch",
     "LoaderOptions",
-    "Place",
     "Position",
     "RankWarning",
     "Ranks",

@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from foveal.pipeline.epoch._plan import BatchPlan
-from foveal.pipeline.epoch._position import Place
+from foveal.pipeline.epoch._position import EpochPlace
 from foveal.pipeline.epoch._ranks import RankWarning
 
 # Of the loaders that train, by samples and batch size, so that each has keys of its own.
@@ -47,7 +47,7 @@ class DriftWatch:
             str, int
         ] = {}  # keys to compare as soon as rank 1 has left them, and the batches until then
 
-    def look(self, plan: BatchPlan, place: Place, batches: int, *, stacklevel: int) -> None:
+    def look(self, plan: BatchPlan, place: EpochPlace, batches: int, *, stacklevel: int) -> None:
         """Leave a digest if it is time to, and warn if an earlier one is not that of the other rank.
 
         Args:
@@ -71,7 +71,7 @@ class DriftWatch:
         if plan.rank == 0:
             self._compare(store, stacklevel + 1)
 
-    def _leave_digest(self, store: Any, plan: BatchPlan, place: Place, batches: int) -> None:
+    def _leave_digest(self, store: Any, plan: BatchPlan, place: EpochPlace, batches: int) -> None:
         if self._name is None:
             loader = (plan.samples, plan.batch_size)
             self._name = f"foveal/zoom/{plan.samples}/{plan.batch_size}/{next(_numbers[loader])}"

@@ -11,7 +11,7 @@ from foveal.pipeline.epoch._at_work import AtWork
 from foveal.pipeline.epoch._epoch import Chain
 from foveal.pipeline.epoch._join import Batch
 from foveal.pipeline.epoch._plan import BatchPlan
-from foveal.pipeline.epoch._position import Place, Position
+from foveal.pipeline.epoch._position import EpochPlace, Position
 from foveal.pipeline.epoch._ranks import Ranks
 from foveal.pipeline.epoch._stages import Stage
 from foveal.pipeline.faults import BadSample
@@ -89,7 +89,7 @@ class EpochIterator(Iterator[Batch]):
         return self._delivered == len(self.plan)
 
     @property
-    def _place(self) -> Place:
+    def _place(self) -> EpochPlace:
         return replace(self._begins_at, position=self.plan.place_after(self._delivered))
 
     def _work(self) -> Stage[Batch]:

@@ -53,7 +53,7 @@ class Joiner:
     def take(self, stats: LoaderStats) -> Batch:
         """Return the batch, count it, and begin another."""
         stats.images += len(self._samples)
-        stats.substituted += sum(sample.place.tries > 0 for sample in self._samples)
+        stats.substituted += sum(sample.slot.tries > 0 for sample in self._samples)
         stats.bytes += sum(sample.size for sample in self._samples)
         stats.pixels += sum(height * width for height, width in self._sizes)
         batch = self._joined()

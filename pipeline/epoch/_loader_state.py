@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from foveal.pipeline.epoch._loader_options import LoaderOptions
-from foveal.pipeline.epoch._position import Place
+from foveal.pipeline.epoch._position import EpochPlace
 from foveal.shards import Shards
 from foveal.shards.naming import identity_of
 
@@ -31,12 +31,12 @@ def identity(shards: Shards, options: LoaderOptions) -> dict[str, Any]:
     return {**order, "samples": len(shards), "shards": digest.hexdigest()}
 
 
-def make_state(place: Place, *, of: Mapping[str, Any]) -> dict[str, Any]:
+def make_state(place: EpochPlace, *, of: Mapping[str, Any]) -> dict[str, Any]:
     """Return a state: plain JSON, a few hundred bytes. ``of`` is the loader's :func:`identity`."""
     return {"version": VERSION, **asdict(place), **of}
 
 
-def read_state(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> Place:
+def read_state(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> EpochPlace:
     """Check a state against the :func:`identity` of the loader that shall go on from it, and return its place.
 
     Raises:
@@ -54,7 +54,7 @@ def read_state(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> Place:
                 f"state must be of a loader with {name} {value!r}, got {state.get(name)!r} – make the loader with "
                 "the same shards, seed and shuffle as the one that was saved."
             )
-    samples, place = of["samples"], Place(state["epoch"], state["position"], state.get("iterator", 0))
+    samples, place = of["samples"], EpochPlace(state["epoch"], state["position"], state.get("iterator", 0))
     if not 0 <= place.position <= samples or place.epoch < 0 or place.iterator < 0:
         raise ValueError(f"state must lie within an epoch of {samples} samples, got {dict(state)!r}.")
     return place

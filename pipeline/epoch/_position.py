@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A place in an epoch.
+class EpochPlace:
+    """How far an iterator of a loader has come.
 
     Attributes:
         epoch: The epoch's number.
-        position: How many samples of it all ranks together have had.
-        iterator: The iterator's number within the epoch.
+        position: How many samples of the epoch all ranks together have delivered.
+        iterator: The iterator's number among those of the epoch.
     """
 
     epoch: int = 0
@@ -37,18 +37,18 @@ class Position:
         resume: Whether iterators go on from there until one has delivered a batch; else they begin the epoch.
     """
 
-    def __init__(self, place: Place, *, resume: bool = False) -> None:
+    def __init__(self, place: EpochPlace, *, resume: bool = False) -> None:
         self._last: weakref.ref[object] | None = None
         self._move_to(place, resume=resume)
 
-    def _move_to(self, place: Place, *, resume: bool) -> None:
+    def _move_to(self, place: EpochPlace, *, resume: bool) -> None:
         self.place = place
         self._resume = resume
         self._first = self._next = place.iterator
         self._waiting: list[tuple[weakref.ref[object], int]] = []
         self._followed: weakref.ref[object] | None = None
 
-    def begin(self, iterator: object, *, one_order: bool, first: int = 0) -> Place:
+    def begin(self, iterator: object, *, one_order: bool, first: int = 0) -> EpochPlace:
         """Return where a new iterator begins.
 
         Args:
@@ -61,11 +61,11 @@ class Position:
             return self.place
         self._waiting = [waiting for waiting in self._waiting if waiting[0]() is not None]
         unused = max([self._next, first, *(number + 1 for _, number in self._waiting)])
-        place = Place(self.place.epoch, 0, self._first if one_order else unused)
+        place = EpochPlace(self.place.epoch, 0, self._first if one_order else unused)
         self._waiting.append((weakref.ref(iterator), place.iterator))
         return place
 
-    def delivered(self, iterator: object, place: Place) -> None:
+    def delivered(self, iterator: object, place: EpochPlace) -> None:
         """Note that an iterator delivered a batch, and is now at a place."""
         if place.epoch == self.place.epoch:
             self._waiting = [waiting for waiting in self._waiting if waiting[0]() is not iterator]
@@ -78,7 +78,7 @@ class Position:
     def finished(self, epoch: int) -> None:
         """Note that an iterator of an epoch delivered the last batch, or that there is none to deliver."""
         if epoch == self.place.epoch:
-            self._move_to(Place(epoch + 1), resume=False)
+            self._move_to(EpochPlace(epoch + 1), resume=False)
 
     def left(self, iterator: object) -> None:
         """Note that an iterator will not deliver any more."""

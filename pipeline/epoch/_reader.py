@@ -1,4 +1,4 @@
-"""From a place in a batch to the encoded sample that fills it: the one that belongs there, or one in its stead."""
+"""From a slot in a batch to the encoded sample that fills it: the one that belongs there, or a substitute."""
 
 import random
 from collections.abc import Callable
@@ -20,12 +20,12 @@ _NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A place in an epoch.
+class EpochSlot:
+    """A slot of an epoch, to be filled with one sample.
 
     Attributes:
-        position: In the order of the epoch, which samples that fill the last batch lie beyond.
-        tries: How many samples were already found bad for this place.
+        position: Its position in the order of the epoch. Slots that only fill up the last batch have positions beyond the order.
+        tries: How many samples that were tried for it turned out bad.
     """
 
     position: int
@@ -44,8 +44,8 @@ class EncodedSample:
         located: Those that follow the zoom, as they lie in the original.
         members: What was read of it, as it lies in the shard; None where nobody wants it.
         size: Bytes that were read.
-        valid: Whether it counts, or only fills its place.
-        place: Where it goes.
+        valid: Whether it counts; False if it only fills up the last batch, or stands in for a bad sample.
+        slot: The slot of the epoch that it fills.
         ordinal: Its number among the samples.
         number_in_shard: Its number among those of its shard.
     """
@@ -58,7 +58,7 @@ class EncodedSample:
     members: dict[str, bytes] | None
     size: int
     valid: bool
-    place: Place
+    slot: EpochSlot
     ordinal: int
     number_in_shard: int
 
@@ -107,7 +107,7 @@ class SampleReader:
         """
         first: BadSample | None = None
         for attempt in range(tries, _TRIES + 1):
-            tried = self._try(Place(position, attempt))
+            tried = self._try(EpochSlot(position, attempt))
             if isinstance(tried, EncodedSample):
                 return tried
             if self._bad.on_bad == "drop":
@@ -119,14 +119,14 @@ class SampleReader:
         )
 
     def instead_of(self, encoded: EncodedSample, fault: DecodeError | MemberError) -> EncodedSample | None:
-        """The same for a place whose sample turned out bad later on."""
+        """The same for a slot whose sample turned out bad after it was read."""
         self._record(encoded, fault)
         if self._bad.on_bad == "drop":
             return None
-        return self.take(encoded.place.position, encoded.place.tries + 1)
+        return self.take(encoded.slot.position, encoded.slot.tries + 1)
 
-    def _try(self, place: Place) -> EncodedSample | BadSample:
-        ordinal = self._ordinal(place)
+    def _try(self, slot: EpochSlot) -> EncodedSample | BadSample:
+        ordinal = self._ordinal(slot)
         try:
             sample = self._shards.read(
                 ordinal, self._fields.members
@@ -137,7 +137,7 @@ class SampleReader:
         if known is not None:
             return known
         try:
-            return self._encoded(sample, place, ordinal)
+            return self._encoded(sample, slot, ordinal)
         except MemberError as error:
             return self._record(sample, self._explained(error, sample, ordinal))
         except DecodeError as error:
@@ -175,7 +175,7 @@ class SampleReader:
         self._bad.add(bad)
         return bad
 
-    def _encoded(self, sample: Sample, place: Place, ordinal: int) -> EncodedSample:
+    def _encoded(self, sample: Sample, slot: EpochSlot, ordinal: int) -> EncodedSample:
         file = self._fields.encoded_image(sample.members)
         image = peek(file, max_pixels=self._options.max_pixels, rule=self._options.rule)
         if self._by_whom is not None:
@@ -189,15 +189,15 @@ class SampleReader:
             self._fields.located(sample.members, max_pixels=self._options.max_pixels),
             sample.members if self._fields.members is None else None,
             sum(map(len, sample.members.values())),
-            valid=place.tries == 0 and place.position < len(self._order),
-            place=place,
+            valid=slot.tries == 0 and slot.position < len(self._order),
+            slot=slot,
             ordinal=ordinal,
             number_in_shard=sample.number_in_shard,
         )
 
-    def _ordinal(self, place: Place) -> int:
-        """Return which sample is tried at a place: its own first, then others, the same on every run."""
-        if place.tries == 0:
-            return self._order[place.position % len(self._order)]
-        choice = random.Random(f"{self._seed} {place.position} {place.tries}")  # noqa: S311 - no secret
+    def _ordinal(self, slot: EpochSlot) -> int:
+        """Return which sample is tried for a slot: its own first, then others, the same on every run."""
+        if slot.tries == 0:
+            return self._order[slot.position % len(self._order)]
+        choice = random.Random(f"{self._seed} {slot.position} {slot.tries}")  # noqa: S311 - no secret
         return choice.randrange(len(self._order))

@@ -10,7 +10,7 @@ from torch import Tensor
 from foveal._choices import Frame
 from foveal.pipeline.fields._members import find_member
 from foveal.pipeline.fields._spatial_field import SpatialField
-from foveal.pipeline.fields.formats import SHAPE, JsonDocument, is_source, place_of
+from foveal.pipeline.fields.formats import SHAPE, JsonDocument, is_source, member_path
 from foveal.pipeline.fields.masks import ShapeMask, Shapes, run_lengths
 from foveal.pipeline.flow import to_device
 from foveal.sampler import warp_masks
@@ -53,7 +53,7 @@ class InstanceMasks(SpatialField):
             )
         if self.frame not in (None, *get_args(Frame)):
             raise ValueError(f"frame must be one of {', '.join(get_args(Frame))}, got {self.frame!r}.")
-        usual = "fraction" if place_of(self.source).kinds == {"txt"} else "pixel"
+        usual = "fraction" if member_path(self.source).kinds == {"txt"} else "pixel"
         object.__setattr__(self, "frame", self.frame or usual)
 
     @property
@@ -98,12 +98,12 @@ class InstanceMasks(SpatialField):
 
     def write(self, members: Mapping[str, bytes], label: Tensor, size: tuple[int, int]) -> dict[str, bytes]:
         """Return the JSON member with these masks as run lengths, compressed as COCO does it."""
-        place = place_of(self.source)
-        member = find_member(place.extensions, members)
-        if not place.path:
+        location = member_path(self.source)
+        member = find_member(location.extensions, members)
+        if not location.path:
             raise ValueError(f"source must be a json member to be written back to, got {self.source!r}.")
         document = JsonDocument(member, members[member])
-        for slot, mask in zip(document.slots(place.path), label, strict=True):
+        for slot, mask in zip(document.slots(location.path), label, strict=True):
             if slot.beside(SHAPE) is not None:
                 raise ValueError(
                     f"source must be of COCO's kind to be written back to, got {self.source!r} – warp it as Points."

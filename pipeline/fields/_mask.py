@@ -9,7 +9,7 @@ from torch import Tensor
 
 from foveal._choices import Frame
 from foveal.pipeline.fields._spatial_field import SpatialField
-from foveal.pipeline.fields.formats import LabelName, LabelReader, is_source, place_of
+from foveal.pipeline.fields.formats import LabelName, LabelReader, is_source, member_path
 from foveal.pipeline.fields.masks import (
     MaskSource,
     Palette,
@@ -101,7 +101,7 @@ class Mask(SpatialField):
             return
         if self.palette is not None:
             raise ValueError(f"palette must be left out for a mask of shapes, got {self.palette!r}.")
-        in_text = place_of(cast("str", self.source)).kinds == {"txt"}
+        in_text = member_path(cast("str", self.source)).kinds == {"txt"}
         if self.labels is not None and (self.labels != 0 if in_text else not isinstance(self.labels, str)):
             raise ValueError(
                 f"labels must be {'0, the first number of a line' if in_text else 'the name of an entry'}, got {self.labels!r}."
@@ -116,12 +116,14 @@ class Mask(SpatialField):
     def _is_known(self) -> bool:
         if not isinstance(self.source, str) or ":" in self.source:
             return is_source(self.source, ())
-        place = place_of(self.source)
-        return all(place.extensions) and (place.kinds == {"txt"} or not place.kinds & {"txt", *JSON})
+        location = member_path(self.source)
+        return all(location.extensions) and (location.kinds == {"txt"} or not location.kinds & {"txt", *JSON})
 
     @property
     def _has_shapes(self) -> bool:
-        return isinstance(self.source, str) and (":" in self.source or place_of(self.source).kinds == {"txt"})
+        return isinstance(self.source, str) and (
+            ":" in self.source or member_path(self.source).kinds == {"txt"}
+        )
 
     @property
     def _source(self) -> MaskSource:
@@ -135,7 +137,7 @@ class Mask(SpatialField):
             )
         coding = coding_of(cast("Any", self.palette))
         if isinstance(self.source, str):
-            return PixelMask(place_of(self.source), coding)
+            return PixelMask(member_path(self.source), coding)
         return ReadMask(self.source, coding)
 
     def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Tensor | Shapes:

@@ -15,7 +15,7 @@ from foveal._choices import Frame
 from foveal.pipeline.fields._frame import in_fractions, wrong_frame
 from foveal.pipeline.fields._members import MemberError, encode_array, find_member, kind_of, parse_content
 from foveal.pipeline.fields._spatial_field import SpatialField
-from foveal.pipeline.fields.formats import JsonDocument, LabelReader, place_of, read_with, steps_of
+from foveal.pipeline.fields.formats import JsonDocument, LabelReader, member_path, read_with, steps_of
 from foveal.pipeline.fields.masks import image_of
 from foveal.pipeline.flow import to_device
 from foveal.sampler import ZoomNeeds
@@ -144,15 +144,15 @@ class Saliency(SpatialField):
         """Return the member with this map; points and other members than arrays and lists of rows cannot hold it."""
         del size
         if isinstance(self.source, str) and self.kind == "map":
-            place = place_of(self.source)
-            member = find_member(place.extensions, members)
+            location = member_path(self.source)
+            member = find_member(location.extensions, members)
             if kind_of(member) == "npy":
                 return {member: encode_array(label.numpy())}
             if kind_of(member) in JSON:
-                if not place.path:
+                if not location.path:
                     return {member: json.dumps(label.tolist()).encode()}
                 document = JsonDocument(member, members[member])
-                [slot] = document.slots(place.path)
+                [slot] = document.slots(location.path)
                 document.put(slot, label.tolist())
                 return {member: document.encode()}
         raise ValueError(f"source must be an npy or json member with a map to write one, got {self!r}.")
@@ -160,15 +160,15 @@ class Saliency(SpatialField):
     def _values(self, members: Mapping[str, bytes], max_pixels: int | None) -> np.ndarray[Any, Any]:
         if not isinstance(self.source, str):
             return _as_array(self.name, read_with(self.source, members))
-        place = place_of(self.source)
-        member = find_member(place.extensions, members)
+        location = member_path(self.source)
+        member = find_member(location.extensions, members)
         if kind_of(member) in _IMAGES:
             image = image_of(member, members[member], max_pixels)
             if not image.is_grey:
                 raise MemberError(f"{member} is no map of one channel: it has colours")
             return cast("np.ndarray[Any, Any]", image.grey)
         if kind_of(member) in JSON:
-            slots = JsonDocument(member, members[member]).slots(place.path)
+            slots = JsonDocument(member, members[member]).slots(location.path)
             if not slots or slots[0].value is None:
                 raise MemberError(f"{self.name} is missing: there is nothing there")
             return _as_array(self.name, slots[0].value)
@@ -204,10 +204,10 @@ def map_guide_of(needs: ZoomNeeds) -> Saliency | None:
 def _is_source(source: Any) -> bool:
     if not isinstance(source, str):
         return callable(source)
-    place = place_of(source)
+    location = member_path(source)
     if ":" in source:
-        return place.kinds <= JSON and bool(place.path) and steps_of(place.path) is not None
-    return all(place.extensions) and place.kinds <= _IMAGES | JSON | {"npy"}
+        return location.kinds <= JSON and bool(location.path) and steps_of(location.path) is not None
+    return all(location.extensions) and location.kinds <= _IMAGES | JSON | {"npy"}
 
 
 def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:

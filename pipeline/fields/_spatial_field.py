@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from foveal.pipeline.fields._members import MemberError
-from foveal.pipeline.fields.formats import LabelReader, name_of, place_of
+from foveal.pipeline.fields.formats import LabelReader, member_path, name_of
 
 
 class SpatialField(ABC):
@@ -31,7 +31,7 @@ class SpatialField(ABC):
     @property
     def extensions(self) -> tuple[str, ...] | None:
         """Member extensions that may hold it, the first that is there counts; None if it may need all members."""
-        return place_of(self.source).extensions if isinstance(self.source, str) else None
+        return member_path(self.source).extensions if isinstance(self.source, str) else None
 
     @abstractmethod
     def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Any:

@@ -20,7 +20,10 @@ from foveal.tools.console.zoom_choice import TrainZoomChoice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions(TrainZoomChoice):
-    """The options of a training. Those of its zoom are attributes and keywords, too: see :class:`TrainZoomChoice`.
+    """The options of a training.
+
+    The settings of its zoom are options, too: family, temperature, width of the attraction, and bound on magnification, named as in
+    :class:`foveal.sampler.SaliencySampler`. None means what the file of ``saliency`` says, or the default; ``math.inf`` is no bound.
 
     Attributes:
         out_size: Height and width of the zoomed images, in pixels.

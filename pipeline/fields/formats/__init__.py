@@ -8,7 +8,14 @@ from foveal.pipeline.fields.formats._json_document import JsonDocument, Slot, st
 from foveal.pipeline.fields.formats._json_items import LINES, SHAPE
 from foveal.pipeline.fields.formats._numbers import check_rows, numbers
 from foveal.pipeline.fields.formats._point_source import POINT_MEMBERS, PointSource, point_source
-from foveal.pipeline.fields.formats._source import LabelReader, Place, is_source, name_of, place_of, read_with
+from foveal.pipeline.fields.formats._source import (
+    LabelReader,
+    MemberPath,
+    is_source,
+    member_path,
+    name_of,
+    read_with,
+)
 from foveal.pipeline.fields.formats._yolo_lines import yolo_lines
 
 __all__ = [
@@ -21,17 +28,17 @@ __all__ = [
     "JsonDocument",
     "LabelName",
     "LabelReader",
+    "MemberPath",
     "NewBoxes",
-    "Place",
     "PointSource",
     "Slot",
     "box_source",
     "check_rows",
     "corners_of",
     "is_source",
+    "member_path",
     "name_of",
     "numbers",
-    "place_of",
     "point_source",
     "read_with",
     "rows_of",

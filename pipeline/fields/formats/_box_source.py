@@ -15,7 +15,7 @@ from foveal.pipeline.fields.formats._json_items import JsonItems
 from foveal.pipeline.fields.formats._json_rows import JsonRows
 from foveal.pipeline.fields.formats._npy_boxes import NpyBoxes
 from foveal.pipeline.fields.formats._numbers import numbers
-from foveal.pipeline.fields.formats._source import LabelReader, Place, name_of, place_of, read_with
+from foveal.pipeline.fields.formats._source import LabelReader, MemberPath, member_path, name_of, read_with
 from foveal.pipeline.fields.formats._voc_boxes import VocBoxes
 from foveal.pipeline.fields.formats._yolo_boxes import YoloBoxes
 from foveal.shards.naming import JSON
@@ -47,19 +47,19 @@ class BoxSource(Protocol):
 def box_source(source: str | LabelReader, box_format: BoxFormat, frame: Frame) -> BoxSource:
     """Return what reads the boxes that a user names."""
     if isinstance(source, str):
-        return _OfMember(place_of(source), box_format, frame)
+        return _OfMember(member_path(source), box_format, frame)
     return _OfReader(source, box_format, frame)
 
 
 def usual_form(source: str | LabelReader) -> tuple[BoxFormat, Frame]:
     """Return in which format and frame boxes usually are there."""
-    yolo = isinstance(source, str) and place_of(source).kinds == {"txt"}
+    yolo = isinstance(source, str) and member_path(source).kinds == {"txt"}
     return ("cxcywh", "fraction") if yolo else ("xyxy", "pixel")
 
 
 @dataclass(frozen=True, slots=True)
 class _OfMember:
-    place: Place
+    location: MemberPath
     format: BoxFormat
     frame: Frame
 
@@ -79,15 +79,15 @@ class _OfMember:
 
     def _member(self, members: Mapping[str, bytes]) -> str | None:
         """Return the one that is there; None if it may be missing: YOLO writes no file for a picture without objects."""
-        if self.place.kinds == {"txt"} and not set(self.place.extensions) & members.keys():
+        if self.location.kinds == {"txt"} and not set(self.location.extensions) & members.keys():
             return None
-        return find_member(self.place.extensions, members)
+        return find_member(self.location.extensions, members)
 
     def _file(self, member: str) -> BoxFile:
         kinds: dict[str, type[BoxFile]] = {"npy": NpyBoxes, "txt": YoloBoxes, "xml": VocBoxes}
-        in_json = JsonItems if goes_through_lists(self.place.path) else JsonRows
+        in_json = JsonItems if goes_through_lists(self.location.path) else JsonRows
         kind = kinds.get(kind_of(member), in_json)
-        return kind(member, self.place.path, self.format, self.frame)
+        return kind(member, self.location.path, self.format, self.frame)
 
 
 @dataclass(frozen=True, slots=True)

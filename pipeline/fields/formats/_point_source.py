@@ -19,7 +19,7 @@ from foveal.pipeline.fields.formats._decimals import rounded
 from foveal.pipeline.fields.formats._json_document import JsonDocument
 from foveal.pipeline.fields.formats._numbers import numbers
 from foveal.pipeline.fields.formats._point_lists import put_points, read_points
-from foveal.pipeline.fields.formats._source import LabelReader, Place, name_of, place_of, read_with
+from foveal.pipeline.fields.formats._source import LabelReader, MemberPath, member_path, name_of, read_with
 from foveal.shards.naming import JSON
 
 POINT_MEMBERS = JSON | {"npy"}
@@ -59,28 +59,28 @@ class PointSource(Protocol):
 def point_source(source: str | LabelReader, point_format: PointFormat | None, frame: Frame) -> PointSource:
     """Return what reads the points that a user names."""
     if isinstance(source, str):
-        return _OfMember(place_of(source), point_format, frame)
+        return _OfMember(member_path(source), point_format, frame)
     return _OfReader(source)
 
 
 @dataclass(frozen=True, slots=True)
 class _OfMember:
-    place: Place
+    location: MemberPath
     format: PointFormat | None
     frame: Frame
 
     def read(self, members: Mapping[str, bytes]) -> PointTable:
-        member = find_member(self.place.extensions, members)
+        member = find_member(self.location.extensions, members)
         if kind_of(member) == "npy":
             return PointTable(_of_array(parse_content(member, members[member]), member))
         document = JsonDocument(member, members[member])
-        name = f"{member} {self.place.path}".strip()
-        slots = document.slots(self.place.path)
+        name = f"{member} {self.location.path}".strip()
+        slots = document.slots(self.location.path)
         points = [point for slot in slots for point in read_points(slot.value, self.format, name)]
         return PointTable(np.array(points, np.float64).reshape(-1, 2), document.stated_size())
 
     def write(self, members: Mapping[str, bytes], points: Any, size: tuple[int, int]) -> dict[str, bytes]:
-        member = find_member(self.place.extensions, members)
+        member = find_member(self.location.extensions, members)
         if kind_of(member) == "npy":
             array = parse_content(member, members[member]).astype(np.float32)
             if array.size:
@@ -89,14 +89,14 @@ class _OfMember:
             return {member: encode_array(array)}
         document = JsonDocument(member, members[member])
         new = iter(rounded(points, self.frame))
-        for slot in document.slots(self.place.path):
+        for slot in document.slots(self.location.path):
             put_points(slot.value, new, self.format, member)
         document.restate_size(size)
         return {member: document.encode()}
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        member = find_member(self.place.extensions, members)
-        return kind_of(member) in JSON and not JsonDocument(member, members[member]).has(self.place.path)
+        member = find_member(self.location.extensions, members)
+        return kind_of(member) in JSON and not JsonDocument(member, members[member]).has(self.location.path)
 
 
 @dataclass(frozen=True, slots=True)

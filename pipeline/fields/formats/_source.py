@@ -13,12 +13,12 @@ LabelReader = Callable[[Mapping[str, bytes]], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A member, and where in it.
+class MemberPath:
+    """Which member of a sample holds a label, and where in the member's JSON it stands.
 
     Attributes:
-        extensions: Of the member: alternatives, the first that is there counts.
-        path: Into its JSON; empty for all of it.
+        extensions: The extensions that the member may have; of several members that a sample has, the first in this order counts.
+        path: The path into the member's JSON; empty for all of the member.
     """
 
     extensions: tuple[str, ...]
@@ -26,14 +26,14 @@ class Place:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """What such members hold."""
+        """The kinds of file that such members are, e.g. ``json``."""
         return frozenset(map(kind_of, self.extensions))
 
 
-def place_of(source: str) -> Place:
-    """Return which member a source names, and which place in it."""
+def member_path(source: str) -> MemberPath:
+    """Return which member a source names, and which path in it."""
     members, _, path = source.partition(":")
-    return Place(alternatives(members), path)
+    return MemberPath(alternatives(members), path)
 
 
 def is_source(source: Any, whole: Collection[str]) -> bool:
@@ -45,11 +45,11 @@ def is_source(source: Any, whole: Collection[str]) -> bool:
     """
     if not isinstance(source, str):
         return callable(source)
-    place = place_of(source)
+    location = member_path(source)
     if ":" in source:
-        return place.kinds <= JSON and steps_of(place.path) is not None and place.path != ""
-    apart = place.kinds & {"txt", "xml"}
-    return place.kinds <= set(whole) and (not apart or len(place.kinds) == 1)
+        return location.kinds <= JSON and steps_of(location.path) is not None and location.path != ""
+    apart = location.kinds & {"txt", "xml"}
+    return location.kinds <= set(whole) and (not apart or len(location.kinds) == 1)
 
 
 def name_of(source: str | LabelReader) -> str:

@@ -20,9 +20,9 @@ from foveal.pipeline.fields.formats import (
     JsonDocument,
     LabelName,
     LabelReader,
-    Place,
+    MemberPath,
+    member_path,
     name_of,
-    place_of,
     read_with,
 )
 from foveal.pipeline.fields.masks._class_ids import Coding, image_of, smallest_kind
@@ -56,21 +56,21 @@ class PixelMask:
     """A member that is an image or an array.
 
     Attributes:
-        place: Which one.
+        location: Which member, and which path in it.
         coding: What its pixels stand for.
     """
 
-    place: Place
+    location: MemberPath
     coding: Coding
 
     def read(self, members: Mapping[str, bytes], max_pixels: int | None) -> Any:
         """Return the class ids."""
-        member = find_member(self.place.extensions, members)
+        member = find_member(self.location.extensions, members)
         return self.coding.ids(member, self._image(member, members, max_pixels))
 
     def write(self, members: Mapping[str, bytes], ids: Any) -> dict[str, bytes]:
         """Return the member with other class ids, in the form that it has: a PNG or an array."""
-        member = find_member(self.place.extensions, members)
+        member = find_member(self.location.extensions, members)
         old = self._image(member, members, None)
         values = self.coding.values(ids, like=old)
         if kind_of(member) == "npy":
@@ -137,13 +137,13 @@ class ShapeMask:
 
     def read(self, members: Mapping[str, bytes], max_pixels: int | None) -> Shapes:
         """Return the shapes; there are none if YOLO's file is missing."""
-        place = place_of(self.source)
-        if place.kinds == {"txt"}:
-            found, stated = self._in_text(place, members), None
+        location = member_path(self.source)
+        if location.kinds == {"txt"}:
+            found, stated = self._in_text(location, members), None
         else:
-            member = find_member(place.extensions, members)
+            member = find_member(location.extensions, members)
             document = JsonDocument(member, members[member])
-            found, stated = self._in_json(document, place.path, max_pixels), document.stated_size()
+            found, stated = self._in_json(document, location.path, max_pixels), document.stated_size()
         parts = [
             (self._id(k, label), part)
             for k, (label, shape) in enumerate(found)
@@ -161,11 +161,11 @@ class ShapeMask:
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
         """Say whether there is no list of shapes, or no such entry in one of its items."""
-        place = place_of(self.source)
-        if place.kinds == {"txt"}:
-            return not set(place.extensions) & members.keys()
-        member = find_member(place.extensions, members)
-        return not JsonDocument(member, members[member]).has(place.path)
+        location = member_path(self.source)
+        if location.kinds == {"txt"}:
+            return not set(location.extensions) & members.keys()
+        member = find_member(location.extensions, members)
+        return not JsonDocument(member, members[member]).has(location.path)
 
     def _in_json(
         self, document: JsonDocument, path: str, max_pixels: int | None
@@ -176,8 +176,8 @@ class ShapeMask:
             for slot in document.slots(path)
         ]
 
-    def _in_text(self, place: Place, members: Mapping[str, bytes]) -> list[tuple[Any, list[Part]]]:
-        there = [extension for extension in place.extensions if extension in members]
+    def _in_text(self, location: MemberPath, members: Mapping[str, bytes]) -> list[tuple[Any, list[Part]]]:
+        there = [extension for extension in location.extensions if extension in members]
         if not there:
             return []
         return [(label, [polygon]) for label, polygon in yolo_polygons(there[0], members[there[0]])]
