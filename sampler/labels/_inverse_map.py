@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from foveal.sampler.kernels import kernels_for
+from foveal.sampler.labels._inverse_ops import find_places_op
 from foveal.sampler.labels._warp_map import Nodes, corners
 
 # Points that are dealt with at a time: the steps' results stay in the processor's cache.
@@ -27,13 +29,30 @@ def to_output(
 
     Points that share their x are on one line: most of the work is done once for each line.
     """
-    if _is_separable(nodes):
-        across, _, _ = rows_at(nodes[:, :1], x)
-        down, _, _ = rows_at(nodes[:, :, :1].transpose(1, 2).flip(-1), y.flatten(1))
-        return torch.stack([across.mT.expand(y.shape), down.view(y.shape)], dim=-1) - 0.5
+    if is_outer(nodes):
+        across, down = along_axis(nodes[:, 0, :, 0], x), along_axis(nodes[:, :, 0, 1], y.flatten(1))
+        return torch.stack([across[..., None].expand(y.shape), down.view(y.shape)], dim=-1)
+    if kernels_for(nodes.device, nodes.dtype) == "numba":
+        places: Tensor = find_places_op(nodes, x, y)
+        return places - 0.5
+    return plain_to_output(nodes, x, y)
+
+
+def plain_to_output(
+    nodes: Nodes, x: Float[Tensor, "batch lines"], y: Float[Tensor, "batch lines points"]
+) -> Float[Tensor, "batch lines points 2"]:
+    """Do the same in plain torch, for any map: what the CPU's kernel is held against."""
     lines = max(1, _AT_ONCE // max(1, y.shape[0] * max(y.shape[2], nodes.shape[1])))
     parts = zip(torch.split(x, lines, dim=1), torch.split(y, lines, dim=1), strict=True)
     return torch.cat([_to_output(nodes, *part) for part in parts], dim=1)
+
+
+def along_axis(
+    nodes: Float[Tensor, "batch nodes_2"], wanted: Float[Tensor, "batch points"]
+) -> Float[Tensor, "batch points"]:
+    """Where the points of the source lie along one axis of a separable map, in pixels of the zoomed image."""
+    place, _, _ = rows_at(torch.stack([nodes, nodes], dim=-1)[:, None], wanted)
+    return place[:, 0] - 0.5
 
 
 def rows_at(
@@ -132,7 +151,12 @@ def _cross(a: Float[Tensor, "*cells 2"], b: Float[Tensor, "*cells 2"]) -> Float[
     return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
 
 
-def _is_separable(nodes: Nodes) -> bool:
-    """Whether all rows of nodes have the same x, and all columns the same y."""
-    x, y = nodes.unbind(dim=-1)
-    return bool((x == x[:, :1]).all()) and bool((y == y[:, :, :1]).all())
+def is_outer(points: Float[Tensor, "batch height width 2"]) -> bool:
+    """Whether all rows of points have the same x, and all columns the same y."""
+    x, y = points.unbind(dim=-1)
+    # A few rows and columns, from one border to the other, tell of most grids that they are not.
+    some = x[:, :: max(1, x.shape[1] // 2)], y[:, :, :: max(1, y.shape[2] // 2)]
+    return all(
+        bool((along == along[:, :1]).all() and (down == down[:, :, :1]).all())
+        for along, down in (some, (x, y))
+    )

@@ -1,13 +1,18 @@
 """Back from the zoomed image to its source: for whole grids, and for feature maps."""
 
+from collections.abc import Sequence
+from typing import cast, overload
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from foveal.sampler.frames import Views, into_views, pixel_centres
-from foveal.sampler.labels._inverse_map import to_output
-from foveal.sampler.labels._warp_map import Nodes, warp_nodes
+from foveal.sampler.frames import Views
+from foveal.sampler.labels._grid_inverse import Size, inverse_of
+
+Maps = Float[Tensor, "batch channel _height _width"]
+Grid = Float[Tensor, "batch height width 2"]
 
 
 def invert_grid(
@@ -34,32 +39,19 @@ def invert_grid(
         >>> invert_grid(zoom_grid(torch.ones(1, 1, 31, 31), (224, 224)), (300, 400)).shape
         torch.Size([1, 300, 400, 2])
     """
-    if min(size) < 1:
-        raise ValueError(f"size must be at least (1, 1), got {size!r}.")
-    nodes = warp_nodes(grid, views)
-    y, x = (pixel_centres(length).to(grid.device) for length in size)
-    lattice = torch.stack(torch.meshgrid(x, y, indexing="ij"), dim=-1).expand(len(grid), -1, -1, -1)
-    points = _to_output(nodes, into_views(lattice, views)).transpose(1, 2)
-    zoomed = torch.tensor([grid.shape[2], grid.shape[1]], dtype=points.dtype, device=grid.device)
-    return (2 * points / zoomed - 1).to(torch.promote_types(grid.dtype, torch.float32))
+    _check_size(size)
+    return inverse_of(grid, views)(size)
 
 
-def _to_output(
-    nodes: Nodes, lattice: Float[Tensor, "batch cols rows 2"]
-) -> Float[Tensor, "batch cols rows 2"]:
-    x, y = lattice.unbind(dim=-1)
-    if bool((x == x[..., :1]).all()):  # upright columns; in a view that is turned they are not
-        return to_output(nodes, x[..., 0], y)
-    return to_output(nodes, x.flatten(1), y.flatten(1)[..., None]).view(lattice.shape)
-
-
+@overload
+def unzoom(features: Maps, grid: Grid, size: Size, *, views: Views | None = None) -> Maps: ...
+@overload
 def unzoom(
-    features: Float[Tensor, "batch channel _rows _cols"],
-    grid: Float[Tensor, "batch height width 2"],
-    size: tuple[int, int],
-    *,
-    views: Views | None = None,
-) -> Float[Tensor, "batch channel rows cols"]:
+    features: Sequence[Maps], grid: Grid, size: Sequence[Size], *, views: Views | None = None
+) -> list[Maps]: ...
+def unzoom(
+    features: Maps | Sequence[Maps], grid: Grid, size: Size | Sequence[Size], *, views: Views | None = None
+) -> Maps | list[Maps]:
     """Bring feature maps of the zoomed images back to the frame of their sources (Thavamani et al. 2023, LZU).
 
     Each lattice point reads the features bilinearly where it lies in the zoomed image; one that the zoomed image does
@@ -67,29 +59,60 @@ def unzoom(
     apart than features and some are passed over: blur them first if that matters.
 
     Args:
-        features: At any resolution of the zoomed images.
+        features: (batch, channel, _rows, _cols), at any resolution of the zoomed images; or the levels of a feature
+            pyramid, a list of such maps. The grid is then inverted once for all of them.
         grid: The grid that the images were sampled with.
-        size: (height, width) of the result, in pixels of a lattice laid over the source.
+        size: (height, width) of the result, in pixels of a lattice laid over the source; of levels, one for each.
         views: Those that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` has them.
 
     Returns:
-        (batch, channel, height, width); float64 if the features are, else float32, also under autocast.
+        (batch, channel, height, width), or a list of them; float64 if the features are, else float32, also under autocast.
 
     Raises:
-        ValueError: As :func:`invert_grid`; or the features are not four-dimensional, or not as many as the grids.
+        ValueError: As :func:`invert_grid`; or the features are not four-dimensional, or not as many as the grids; or
+            there is not one size to a level.
         TypeError: The features are not floating point.
+
+    Example:
+        >>> grid = zoom_grid(torch.ones(1, 1, 31, 31), (256, 256))
+        >>> levels = [torch.zeros(1, 8, 64, 64), torch.zeros(1, 8, 32, 32)]
+        >>> [tuple(level.shape) for level in unzoom(levels, grid, [(75, 100), (38, 50)])]
+        [(1, 8, 75, 100), (1, 8, 38, 50)]
     """
-    if features.ndim != 4 or len(features) != len(grid) or 0 in features.shape[2:]:
+    if isinstance(features, Tensor):
+        return unzoom([features], grid, [cast("Size", size)], views=views)[0]
+    sizes = cast("Sequence[Size]", size)
+    if len(sizes) != len(features) or any(isinstance(each, int) for each in sizes):
         raise ValueError(
-            f"features must be ({len(grid)}, channel, height, width) for as many grids, "
+            f"size must be {len(features)} pairs (height, width), one for each level, got {sizes!r}."
+        )
+    for level in features:
+        _check_features(level, len(grid))
+    for each in sizes:
+        _check_size(each)
+    inverse = inverse_of(grid, views)
+    return [_read(level, inverse(each)) for level, each in zip(features, sizes, strict=True)]
+
+
+def _read(features: Maps, points: Float[Tensor, "batch rows cols 2"]) -> Maps:
+    wide = features.to(torch.promote_types(features.dtype, torch.float32))
+    with torch.autocast(features.device.type, enabled=False):
+        back: Tensor = grid_sample(wide, points.to(wide.dtype), padding_mode="border", align_corners=False)
+    return back
+
+
+def _check_size(size: Size) -> None:
+    if min(size) < 1:
+        raise ValueError(f"size must be at least (1, 1), got {size!r}.")
+
+
+def _check_features(features: Maps, batch: int) -> None:
+    if features.ndim != 4 or len(features) != batch or 0 in features.shape[2:]:
+        raise ValueError(
+            f"features must be ({batch}, channel, height, width) for as many grids, "
             f"got shape {tuple(features.shape)!r}."
         )
     if not features.is_floating_point():
         raise TypeError(
             f"features must be floating point, got {features.dtype!r}: use unwarp_masks for labels."
         )
-    wide = features.to(torch.promote_types(features.dtype, torch.float32))
-    points = invert_grid(grid, size, views=views).to(wide.dtype)
-    with torch.autocast(features.device.type, enabled=False):
-        back: Tensor = grid_sample(wide, points, padding_mode="border", align_corners=False)
-    return back

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler.frames import Views, compose, inverse
+from foveal.sampler.kernels import kernels_for
+from foveal.sampler.labels._inverse_ops import fill_nodes_op
 
 # A grid whose border points coincide still has to run on beyond them: by this much of a uniform step.
 _LEAST_STEP = 1e-6
@@ -31,15 +33,27 @@ def warp_nodes(grid: Float[Tensor, "batch height width 2"], views: Views | None 
         ValueError: The grid has another shape, no points, or points that are not finite; or it folds back; or there is
             not one view to a grid, or one is not to be inverted.
     """
-    check_grid(grid)
-    points = grid.detach().double()
-    rounding = torch.full_like(points[:, 0, 0], _ROUNDING)
+    check_shape(grid)
+    points = grid.detach().to(torch.promote_types(grid.dtype, torch.float32))
+    rounding = points.new_full((len(points), 2), _ROUNDING, dtype=torch.float64)
     if views is not None:
         back = inverse(views)
-        points = compose(back, points)
+        points = compose(back, points.double())
         rounding *= (
             back[..., :2].abs().sum(dim=-1).clamp(min=1)
         )  # a small view is a large magnification of it
+    if kernels_for(points.device, points.dtype) == "numba":
+        nodes: Tensor
+        nodes, least = fill_nodes_op(points, _LEAST_STEP)
+        if bool((least >= -rounding).all()):
+            return nodes
+    # Slower, and it says what is wrong with a grid.
+    check_grid(grid)
+    return plain_nodes(points.double(), rounding)
+
+
+def plain_nodes(points: Float[Tensor, "batch height width 2"], rounding: Float[Tensor, "batch 2"]) -> Nodes:
+    """Do what :func:`warp_nodes` does with points in float64, in plain torch: what the CPU's kernel is held against."""
     _check_order(points, rounding)
     x, y = points.unbind(dim=-1)
     x, y = x.cummax(dim=2).values, y.cummax(dim=1).values
@@ -47,6 +61,13 @@ def warp_nodes(grid: Float[Tensor, "batch height width 2"], views: Views | None 
     x = torch.cat([x[:, :1], x, x[:, -1:]], dim=1)
     y = torch.cat([y[:, :, :1], y, y[:, :, -1:]], dim=2)
     return torch.stack([_run_on(x), _run_on(y.mT).mT], dim=-1)
+
+
+def ascending_axis(points: Float[Tensor, "batch points"]) -> Float[Tensor, "batch points_2"] | None:
+    """Return the nodes of one axis of a separable map, in float64, if its points are finite and ascend."""
+    if not bool(points.isfinite().all() and (points.diff(dim=1) >= 0).all()):
+        return None
+    return _run_on(points[:, None])[:, 0]
 
 
 def to_source(nodes: Nodes, points: Float[Tensor, "batch points 2"]) -> Float[Tensor, "batch points 2"]:
@@ -98,10 +119,19 @@ def check_grid(grid: Float[Tensor, "batch height width 2"]) -> None:
     Raises:
         ValueError: The grid has another shape, no points, or points that are not finite.
     """
-    if grid.ndim != 4 or grid.shape[3] != 2 or 0 in grid.shape[1:]:
-        raise ValueError(f"grid must be (batch, height, width, 2), got shape {tuple(grid.shape)!r}.")
+    check_shape(grid)
     if not bool(grid.isfinite().all()):
         raise ValueError(f"grid must be finite, got {grid[~grid.isfinite()][0].item()!r}.")
+
+
+def check_shape(grid: Float[Tensor, "batch height width 2"]) -> None:
+    """Refuse what does not have the shape of a grid.
+
+    Raises:
+        ValueError: The grid has another shape, or no points.
+    """
+    if grid.ndim != 4 or grid.shape[3] != 2 or 0 in grid.shape[1:]:
+        raise ValueError(f"grid must be (batch, height, width, 2), got shape {tuple(grid.shape)!r}.")
 
 
 def _check_order(grid: Float[Tensor, "batch height width 2"], rounding: Float[Tensor, "batch 2"]) -> None:

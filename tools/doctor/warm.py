@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from rich.console import Console
 
-from foveal.sampler import SaliencySampler
+from foveal.sampler import SaliencySampler, invert_grid
 
 _LOG = logging.getLogger("foveal")
 
@@ -53,7 +53,7 @@ def _zoom_once(device: torch.device) -> None:
         zoom = SaliencySampler(32, lowres_size=(32, 32), antialias=antialias).to(device)
         zoom(images).images.sum().backward()
         with torch.no_grad():
-            zoom(images)
+            invert_grid(zoom(images).grid, (32, 32))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""Samples images that lie between pages that nobody may read: ``python -m tests.sampler.kernels.guard_pages CASES [beyond]``.
+"""Samples images, and inverts grids, that lie between pages that nobody may read: ``python -m tests.sampler.kernels.guard_pages CASES [beyond]``.
 
-A kernel that reads a byte before an image or behind it ends the process. With ``beyond``, this does so itself.
+A kernel that reads a byte before an array or behind it ends the process. With ``beyond``, this does so itself.
 """
 
 import ctypes
@@ -13,6 +13,8 @@ import numpy as np
 import torch
 
 from foveal.sampler import sample
+from foveal.sampler.labels._inverse_map import to_output
+from foveal.sampler.labels._warp_map import warp_nodes
 
 _PAGE = mmap.PAGESIZE
 _ANONYMOUS = 0x22  # MAP_PRIVATE | MAP_ANONYMOUS
@@ -20,19 +22,19 @@ _ALL = 3  # PROT_READ | PROT_WRITE
 
 
 @contextmanager
-def guarded(pixels: np.ndarray, *, at_end: bool) -> Iterator[torch.Tensor]:
+def guarded(values: np.ndarray, *, at_end: bool) -> Iterator[torch.Tensor]:
     """A copy that ends where a forbidden page begins, or begins where one ends."""
     libc = ctypes.CDLL(None)
     libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]  # fmt: skip
     libc.mprotect.argtypes, libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int], [ctypes.c_void_p, ctypes.c_size_t]  # fmt: skip
-    held = -(-pixels.size // _PAGE) * _PAGE
+    held = -(-values.nbytes // _PAGE) * _PAGE
     begin = libc.mmap(None, held + 2 * _PAGE, _ALL, _ANONYMOUS, -1, 0)
     for page in (begin, begin + _PAGE + held):
         libc.mprotect(page, _PAGE, 0)
-    first = begin + _PAGE + (held - pixels.size if at_end else 0)
-    copy = np.frombuffer((ctypes.c_uint8 * pixels.size).from_address(first), np.uint8)
-    copy[:] = pixels.ravel()
-    yield torch.from_numpy(copy).reshape(pixels.shape)
+    first = begin + _PAGE + (held - values.nbytes if at_end else 0)
+    copy = np.frombuffer((ctypes.c_uint8 * values.nbytes).from_address(first), values.dtype)
+    copy[:] = values.ravel()
+    yield torch.from_numpy(copy).reshape(values.shape)
     libc.munmap(begin, held + 2 * _PAGE)
 
 
@@ -49,6 +51,25 @@ def grid_of(rng: np.random.Generator) -> torch.Tensor:
     return grid.float()
 
 
+def invert(rng: np.random.Generator, *, at_end: bool) -> None:
+    """Bring points, some of them no numbers, back through a grid that is anything but folded."""
+    rows, cols = (int(rng.choice([1, 2, 3, rng.integers(1, 40)])) for _ in range(2))
+    grid = (
+        np.sort(rng.normal(size=(1, rows, cols)), axis=2),
+        np.sort(rng.normal(size=(1, rows, cols)), axis=1),
+    )
+    points = rng.choice([1.0, 3.0, np.nan, np.inf, -np.inf], (2, 1, 7, 5), p=[0.4, 0.4, 0.1, 0.05, 0.05])
+    points *= rng.normal(size=points.shape)
+    with guarded(np.stack(grid, axis=-1), at_end=at_end) as whole:
+        nodes = warp_nodes(whole)
+    with (
+        guarded(nodes.numpy(), at_end=at_end) as held,
+        guarded(points[0, ..., 0], at_end=at_end) as x,
+        guarded(points[1], at_end=at_end) as y,
+    ):
+        to_output(held, x, y)
+
+
 def main(cases: int, *, beyond: bool) -> None:
     """Sample that many, and every second with derivatives."""
     rng = np.random.default_rng(0)
@@ -60,6 +81,7 @@ def main(cases: int, *, beyond: bool) -> None:
                 ctypes.string_at(image.data_ptr() + image.numel(), 1)
             sample([image], grid_of(rng).requires_grad_(case % 2 == 0), antialias=True)
             sample([image], grid_of(rng), antialias=False)
+        invert(rng, at_end=case % 4 < 2)
     sys.stdout.write(f"{cases} images\n")
 
 

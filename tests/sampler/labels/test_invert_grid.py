@@ -5,7 +5,8 @@ import re
 import pytest
 import torch
 
-from foveal.sampler import invert_grid, unzoom, zoom_grid
+from foveal.sampler import compose, invert_grid, unzoom, zoom_grid
+from foveal.sampler.labels._grid_inverse import inverse_of
 from tests.checks import check_close, check_operator, unhooked
 from tests.strategies import FAMILIES, softmax_map
 
@@ -47,6 +48,41 @@ def test_features_of_any_resolution():
     expected = invert_grid(grid, (40, 50))[..., 0].clamp(x[0], x[-1])
 
     check_close(unzoom(ramp, grid, (40, 50))[:, 0], expected, 1e-12)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_levels_of_a_pyramid_come_back_as_each_alone(family, monkeypatch):
+    """A list of maps gives what one call to a map gives, bit by bit, with its gradients; the grid is inverted once."""
+    inverted = []
+
+    def counted(*arguments):
+        inverted.append(arguments)
+        return inverse_of(*arguments)
+
+    grid, sizes = a_grid(family), [(33, 47), (17, 24), (9, 12)]
+    levels = [torch.randn(2, 3, 24 // k, 32 // k, requires_grad=True) for k in (1, 2, 4)]
+    monkeypatch.setattr("foveal.sampler.labels._invert_grid.inverse_of", counted)
+    together = unzoom(levels, grid, sizes)
+    gradients = torch.autograd.grad(sum(level.square().sum() for level in together), levels)
+
+    assert len(inverted) == 1
+    for level, size, found, gradient in zip(levels, sizes, together, gradients, strict=True):
+        alone = unzoom(level, grid, size)
+        assert torch.equal(found, alone)
+        assert torch.equal(gradient, torch.autograd.grad(alone.square().sum(), level)[0])
+    assert unzoom([], grid, []) == []
+
+
+@pytest.mark.parametrize("family", ["separable", "cdf"])
+@pytest.mark.parametrize("turn", [0.0, 0.1])
+def test_an_axis_in_a_view_is_inverted_as_any_grid(family, turn):
+    """Mirrored and cropped, a separable grid is inverted along each axis, with what the search among nodes finds; turned, too."""
+    views = torch.tensor([[[-0.6, turn, 0.1], [turn, 0.8, -0.1]]]).double().expand(2, -1, -1)
+    grid = compose(views, a_grid(family))
+    almost = grid.clone()
+    almost[:, 11, 13] += 1e-13  # no longer separable
+
+    check_close(invert_grid(grid, (21, 33), views=views), invert_grid(almost, (21, 33), views=views), 1e-8)
 
 
 def test_gradcheck():
@@ -155,3 +191,17 @@ def test_messages_of_unzoom(features, error, message):
     """Each refusal names the argument and its value."""
     with unhooked(), pytest.raises(error, match=re.escape(message)):
         unzoom(features, a_grid(), (3, 3))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([(3, 3)], "size must be 2 pairs (height, width), one for each level, got [(3, 3)]."),
+        ((3, 3), "size must be 2 pairs (height, width), one for each level, got (3, 3)."),
+        ([(3, 3), (0, 3)], "size must be at least (1, 1), got (0, 3)."),
+    ],
+)
+def test_messages_of_levels(sizes, message):
+    """Each level has a size of its own."""
+    with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
+        unzoom([torch.ones(2, 1, 4, 4), torch.ones(2, 1, 2, 2)], a_grid(), sizes)

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.sampler import invert_grid, unwarp_points, warp_points, zoom_grid
-from foveal.sampler.labels._inverse_map import to_output
-from foveal.sampler.labels._warp_map import to_source, warp_nodes
+from foveal.sampler.labels._inverse_map import plain_to_output, to_output
+from foveal.sampler.labels._warp_map import plain_nodes, to_source, warp_nodes
 from tests import reference
 from tests.checks import check_close
 from tests.strategies import any_grid, softmax_map
@@ -134,3 +134,29 @@ def test_a_grid_without_area_is_survived():
 
         assert bool(found.isfinite().all())
         check_close(to_source(nodes, found), targets, 1e-8)
+
+
+@settings(max_examples=30, deadline=None)
+@given(any_grid(), st.integers(0, 99))
+def test_the_kernels_find_what_plain_torch_does(grid, seed):
+    """Nodes are the same bit by bit; places, on lines of several points in any order, are as near as the equation allows."""
+    nodes = warp_nodes(grid)
+    rng = torch.Generator().manual_seed(seed)
+    x, y = (2.4 * torch.rand(2, *shape, generator=rng).double() - 1.2 for shape in ((17,), (17, 5)))
+    places = to_output(nodes, x, y)
+
+    assert torch.equal(nodes, plain_nodes(grid, torch.full((2, 2), 1e-6).double()))
+    expected = torch.stack([x[..., None].expand(y.shape), y], dim=-1).flatten(1, 2)
+    for found in (places, plain_to_output(nodes, x, y)):
+        check_close(to_source(nodes, found.flatten(1, 2)), expected, 1e-8)
+
+
+def test_a_point_that_is_no_number_ends_the_search():
+    """NaN and infinity come out as whatever, and nothing else is touched."""
+    nodes = warp_nodes(zoom_grid(softmax_map(9, 9), (12, 15)))
+    x = torch.tensor([[0.1, torch.nan, torch.inf, -torch.inf, 0.2]]).double()
+    y = torch.tensor([[[0.3, torch.nan, torch.inf, -torch.inf]]]).double().expand(1, 5, 4)
+    found = to_output(nodes, x, y)
+
+    assert found.shape == (1, 5, 4, 2)
+    check_close(found[:, ::4, 0], plain_to_output(nodes, x, y)[:, ::4, 0], 1e-9)

@@ -15,7 +15,7 @@ VIEWS = torch.tensor([[[-0.5, 0.1, 0], [0.2, 0.6, 0.1]]]).repeat(2, 1, 1)
 # For a fresh interpreter: the zooms and inputs that both ways are tried with.
 SETUP = """
     import torch
-    from foveal.sampler import SaliencySampler, UniformSampler
+    from foveal.sampler import SaliencySampler, UniformSampler, unzoom, zoom_grid
     torch.manual_seed(0)
     torch.set_num_threads(1)
     ragged = [torch.randint(0, 256, (h, w, 3), dtype=torch.uint8) for h, w in ((300, 280), (40, 50))]
@@ -132,6 +132,10 @@ def test_torchs_compiler_is_loaded_by_nobody_and_sees_no_implementation(run_plai
             pass
     ours = torch.compile(given_up, backend="eager")(ragged)
     assert torch.equal(ours, given_up(ragged))
+    for family in ("kernel", "separable"):
+        grid = zoom_grid(torch.rand(2, 1, 9, 9), (20, 30), family=family)
+        back = torch.compile(unzoom, backend="eager")(dense, grid, (12, 13))
+        assert torch.equal(back, unzoom(dense, grid, (12, 13)))
     assert not [reason for reason in counters["graph_break"] if "ndarray" in reason or "CPUDispatcher" in reason]
     """)
 

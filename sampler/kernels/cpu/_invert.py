@@ -1,0 +1,40 @@
+"""The inverse of grids on the CPU: numba's kernels, shared out among threads."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from foveal.sampler.threads import spread, spread_rows
+
+
+def fill_nodes_on_cpu(
+    points: Float[Tensor, "batch height width 2"],
+    nodes: Float[Tensor, "batch height_2 width_2 2"],
+    least: Float[Tensor, "batch 2"],
+    least_step: float,
+) -> None:
+    """Fill ``nodes``, in float64 whatever the points are, and ``least`` with each grid's least step along x and along y: NaN if a point is not finite.
+
+    Beyond the outermost points the nodes run on by ``least_step`` uniform steps at least.
+    """
+    from foveal.sampler.kernels.cpu._inverse import fill_nodes  # noqa: PLC0415 - numba is loaded by the first call
+
+    whole, into, found = points.contiguous().numpy(), nodes.numpy(), least.numpy()
+    spread(lambda k: fill_nodes(whole[k], into[k], least_step, found[k]), len(points))
+
+
+def find_places_on_cpu(
+    nodes: Float[Tensor, "batch height_2 width_2 2"],
+    x: Float[Tensor, "batch lines"],
+    y: Float[Tensor, "batch lines points"],
+    places: Float[Tensor, "batch lines points 2"],
+) -> None:
+    """Fill ``places`` with where the points (x[b, p], y[b, p, q]) lie among the nodes, counted in nodes."""
+    from foveal.sampler.kernels.cpu._inverse import find_places  # noqa: PLC0415 - as above
+
+    xs, ys, into = x.contiguous().numpy(), y.contiguous().numpy(), places.numpy()
+    lattices = nodes.contiguous().numpy()
+
+    def work(k: int, lines: tuple[int, int]) -> None:
+        find_places(lattices[k], xs[k], ys[k], into[k], lines)
+
+    spread_rows(work, len(nodes), x.shape[1])

@@ -1,0 +1,56 @@
+"""The operators of torch behind the inverse of a grid on the CPU: a graph that is compiled does not look into kernels."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from foveal.sampler.kernels import operator
+from foveal.sampler.kernels.cpu import fill_nodes_on_cpu, find_places_on_cpu
+
+
+@operator("foveal::fill_nodes", "(Tensor points, float least_step) -> (Tensor, Tensor)")
+def fill_nodes_op(
+    points: Float[Tensor, "batch height width 2"], least_step: float
+) -> tuple[Float[Tensor, "batch height_2 width_2 2"], Float[Tensor, "batch 2"]]:
+    """Return the nodes of grids, and the least steps: see `fill_nodes_on_cpu`."""
+    nodes, least = _empty_nodes(points)
+    fill_nodes_on_cpu(points, nodes, least, least_step)
+    return nodes, least
+
+
+@operator("foveal::find_places", "(Tensor nodes, Tensor x, Tensor y) -> Tensor")
+def find_places_op(
+    nodes: Float[Tensor, "batch height_2 width_2 2"],
+    x: Float[Tensor, "batch lines"],
+    y: Float[Tensor, "batch lines points"],
+) -> Float[Tensor, "batch lines points 2"]:
+    """Return where points lie among nodes: see `find_places_on_cpu`."""
+    places = nodes.new_empty(*y.shape, 2)
+    find_places_on_cpu(nodes, x, y, places)
+    return places
+
+
+@torch.library.register_fake("foveal::fill_nodes")  # type: ignore[untyped-decorator]
+def _(
+    points: Float[Tensor, "batch height width 2"], least_step: float
+) -> tuple[Float[Tensor, "batch height_2 width_2 2"], Float[Tensor, "batch 2"]]:
+    del least_step
+    return _empty_nodes(points)
+
+
+@torch.library.register_fake("foveal::find_places")  # type: ignore[untyped-decorator]
+def _(
+    nodes: Float[Tensor, "batch height_2 width_2 2"],
+    x: Float[Tensor, "batch lines"],
+    y: Float[Tensor, "batch lines points"],
+) -> Float[Tensor, "batch lines points 2"]:
+    del x
+    return nodes.new_empty(*y.shape, 2)
+
+
+def _empty_nodes(
+    points: Float[Tensor, "batch height width 2"],
+) -> tuple[Float[Tensor, "batch height_2 width_2 2"], Float[Tensor, "batch 2"]]:
+    batch, height, width, _ = points.shape
+    nodes = points.new_empty(batch, height + 2, width + 2, 2, dtype=torch.float64)
+    return nodes, nodes.new_empty(batch, 2)
