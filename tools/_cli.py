@@ -89,7 +89,7 @@ def demo(
         DemoZoomName,
         typer.Option(
             help="How images are made small: saliency zooms the whole image, patches cuts out its most salient patches, mixed "
-            "turns it into coarse and fine tokens."
+            "cuts it into coarse patches, and its most salient parts also into fine ones."
         ),
     ] = "saliency",
     out_size: OutSize = 224,
@@ -134,7 +134,7 @@ def doctor(
         bool,
         typer.Option(
             "--warm",
-            help="Compile the kernels that a first batch would wait for, and keep them on disk; SHARDS may then be left out.",
+            help="Compile the kernels now and keep them on disk, so that no first batch waits for them. SHARDS may be left out.",
         ),
     ] = False,
     storage_options: StorageOptions = "{}",
@@ -165,7 +165,7 @@ def verify(
         Path,
         typer.Option(
             dir_okay=False,
-            help="File to which bad samples are added; ZoomLoader(quarantine=...) skips the samples in it.",
+            help="File to which bad samples are added. A loader skips them if it gets the file: ZoomLoader(quarantine=...).",
         ),
     ] = Path("quarantine.jsonl"),
     fields: Annotated[
@@ -179,8 +179,8 @@ def verify(
     against: Annotated[
         list[str] | None,
         typer.Option(
-            help="Original shards to compare with. SHARDS is then a folder that foveal zoom wrote, and must account for every "
-            "sample of the originals; nothing is decoded. May be repeated.",
+            help="Check that SHARDS, a folder that foveal zoom wrote, is complete: it must list every sample of the original "
+            "shards, which this option names. Nothing is decoded. May be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -231,7 +231,7 @@ def view(
     bands: Bands = None,
     color: ColorOption = None,
 ) -> None:
-    """Draw sample images with the sampling grid over them, their saliency, and how they look resized evenly and zoomed."""
+    """Draw samples: the image with the sampling grid, its saliency, and the image resized evenly and zoomed."""
     from rich.console import Console
 
     from foveal.pipeline import Boxes

@@ -11,7 +11,7 @@ from foveal.tools.console.choices import AccuracyTaskName
 from foveal.tools.console.options import AmpOption, BatchSize, Json, MaybeUrls, NumThreads, OutSize, Repeats
 
 bench = typer.Typer(
-    help="Measure the speed, memory and accuracy of Foveal beside what one would use instead.",
+    help="Measure the speed, memory and accuracy of Foveal and of its alternatives.",
     no_args_is_help=True,
 )
 
@@ -29,11 +29,15 @@ def loader(
     repeats: Repeats = 5,
     out_size: OutSize = 224,
     gpu: Annotated[
-        bool, typer.Option("--gpu", help="Decode and zoom on the GPU, beside nvJPEG alone and the CPU.")
+        bool,
+        typer.Option(
+            "--gpu",
+            help="Time the loader on the GPU, and for comparison nvJPEG alone and the loader on the CPU.",
+        ),
     ] = False,
     json: Json = None,
 ) -> None:
-    """Time the loader beside reading alone, decoding alone, and a loader written by hand."""
+    """Time the loader, and for comparison reading alone, decoding alone, and a loader written by hand."""
     from foveal.tools.bench._loader import bench_loader
 
     if gpu:
@@ -53,14 +57,18 @@ def gpu_verb(
     urls: MaybeUrls = None,
     *,
     device: Annotated[
-        str, typer.Option(help="CUDA device; cpu tries the command itself, and its times say nothing.")
+        str,
+        typer.Option(
+            help="CUDA device to use. cpu only tests that the command runs: its times mean nothing."
+        ),
     ] = "cuda",
     seconds: Annotated[float, typer.Option(min=1, help="Time limit for all steps together.")] = 480.0,
     json: Json = None,
 ) -> None:
-    """Run on a GPU, in a clone: its tests, the loader, training, kernels, memory; each result goes to the JSON file at once.
+    """Test and time on a GPU what only a GPU can show: the GPU tests, the loader, training, kernels, memory.
 
-    A step that fails does not end the run; the status is then 1.
+    Run it in a clone of the repository. Each result is written to the JSON file at once. If a step fails, the others still
+    run, and the exit status is 1.
     """
     from foveal.tools.bench.gpu.check import check_gpu
 
@@ -79,7 +87,7 @@ def peers(
     out_size: OutSize = 224,
     json: Json = None,
 ) -> None:
-    """Time other loaders, those that are installed, beside this one."""
+    """Time this loader and all other loaders that are installed."""
     from foveal.tools.bench.peers.peers import bench_peers
 
     bench_peers(
@@ -113,7 +121,7 @@ def report(
 def bench_zoom_verb(
     urls: MaybeUrls = None, *, repeats: Repeats = 5, out_size: OutSize = 224, json: Json = None
 ) -> None:
-    """Time `foveal zoom` for each image format beside decoding alone."""
+    """Time `foveal zoom` for each image format, and for comparison decoding alone."""
     from foveal.tools.bench._zoom import bench_zoom
 
     bench_zoom(urls or [], repeats=repeats, size=out_size, json_path=json)
@@ -121,9 +129,9 @@ def bench_zoom_verb(
 
 @bench.command()
 def sample(*, repeats: Repeats = 7, out_size: OutSize = 224, json: Json = None) -> None:
-    """Time sampling of a 12-megapixel image, forward and backward, beside torch's grid_sample.
+    """Time sampling of a 12-megapixel image, forward and backward, and for comparison torch's grid_sample.
 
-    If there is a GPU, its kernel is timed, too.
+    If there is a GPU, the GPU kernel is timed, too.
     """
     import torch
 
@@ -149,7 +157,7 @@ def faults(
     out_size: OutSize = 224,
     json: Json = None,
 ) -> None:
-    """Time an epoch with bad images beside an epoch without."""
+    """Time an epoch with bad images, and for comparison an epoch without."""
     from foveal.tools.bench._faults import bench_faults
 
     bench_faults(
@@ -174,7 +182,7 @@ def adaptive(
     batch_size: BatchSize = 1,
     json: Json = None,
 ) -> None:
-    """Time a ResNet whose last stages keep only some cells at fine resolution, beside one that keeps all."""
+    """Time a ResNet whose last stages keep only some cells at fine resolution, and for comparison one that keeps all."""
     from foveal.tools.bench.kernels.adaptive import bench_adaptive
 
     bench_adaptive(repeats=repeats, depth=depth, size=image_size, batch_size=batch_size, json_path=json)
@@ -182,9 +190,10 @@ def adaptive(
 
 @bench.command()
 def quality(urls: MaybeUrls = None, *, out_size: OutSize = 224, json: Json = None) -> None:
-    """Measure how closely three ways of sampling match the mean of 256 points in each output pixel.
+    """Measure how close three ways of sampling come to the exact result.
 
-    The ways are one point a pixel, resizing before the zoom, and anti-aliased sampling.
+    The ways are one point for each output pixel, resizing before the zoom, and anti-aliased sampling. The exact result is the
+    mean of 256 points in each output pixel.
     """
     from foveal.tools.bench.kernels.quality import bench_quality
 
@@ -193,7 +202,7 @@ def quality(urls: MaybeUrls = None, *, out_size: OutSize = 224, json: Json = Non
 
 @bench.command()
 def topk(*, repeats: Repeats = 7, json: Json = None) -> None:
-    """Time the differentiable choice of patches beside the published way, which keeps one-hot vectors in memory."""
+    """Time the differentiable choice of patches, and for comparison the published way, which keeps one-hot vectors in memory."""
     from foveal.tools.bench.kernels.topk import bench_topk
 
     bench_topk(repeats=repeats, json_path=json)
@@ -201,7 +210,7 @@ def topk(*, repeats: Repeats = 7, json: Json = None) -> None:
 
 @bench.command()
 def grid(*, repeats: Repeats = 7, out_size: OutSize = 224, json: Json = None) -> None:
-    """Time each family of grids beside the convolution in the paper's code."""
+    """Time each family of grids, and for comparison the convolution in the paper's code."""
     from foveal.tools.bench.kernels.grid import bench_grid
 
     bench_grid(repeats=repeats, size=out_size, json_path=json)
@@ -223,7 +232,7 @@ def memory(
 
 @bench.command()
 def scale(*, repeats: Repeats = 5, json: Json = None) -> None:
-    """Time the loader a megapixel for small and large images, small and large batches, one processor and two."""
+    """Measure the loader's time for each megapixel, for small and large images and batches, on one processor and on two."""
     from foveal.tools.bench._scale import bench_scale
 
     bench_scale(repeats=repeats, json_path=json)
@@ -257,8 +266,8 @@ def accuracy(
     arm: Annotated[
         list[str] | None,
         typer.Option(
-            help="Way to make images small: uniform, kernel, separable, cdf, patches, oracle, full, or another recipe of "
-            "docs/train.md; may be repeated.",
+            help="What is trained: uniform (even resize), kernel, separable or cdf (learned zooms), patches, oracle (a zoom to known "
+            "boxes), full (1024 x 1024 pixels), or another recipe of docs/train.md. May be repeated.",
             show_default="uniform, kernel, and oracle if the task has boxes",
         ),
     ] = None,
@@ -269,7 +278,7 @@ def accuracy(
         bool,
         typer.Option(
             "--offline",
-            help="Also measure accuracy on shards that `foveal zoom` writes with each trained zoom.",
+            help="Also measure accuracy on shards that `foveal zoom` wrote with each trained zoom.",
         ),
     ] = False,
     scenes: Annotated[

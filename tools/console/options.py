@@ -30,7 +30,7 @@ NumThreads = Annotated[
 StorageOptions = Annotated[
     str,
     typer.Option(
-        help="Options for remote shards and folders, as a JSON object: the arguments of fsspec's file system.",
+        help="Options for remote shards and folders, as a JSON object of arguments for fsspec's file system.",
         show_default="no options",
     ),
 ]
@@ -43,34 +43,34 @@ Json = Annotated[
     typer.Option("--json", dir_okay=False, help="JSON file to write the results to, besides printing them."),
 ]
 AmpOption = Annotated[
-    Amp, typer.Option(help="Reduced precision in which the classifier computes; off is float32.")
+    Amp, typer.Option(help="Number format in which the classifier computes; off is float32.")
 ]
 SaliencyOption = Annotated[
     str,
     typer.Option(
-        help="What decides where to zoom: spectral (needs no training), boxes (those of --boxes), uniform (no zoom), or a "
-        "file of trained weights."
+        help="What decides where to zoom: spectral (whatever differs from the rest of the image; needs no training), boxes (those "
+        "of --boxes), uniform (no zoom), or a file of trained weights."
     ),
 ]
 BoxFormatOption = Annotated[
     BoxFormat | None,
     typer.Option(
-        help="Meaning of a box's four numbers: two corners, corner and size, or centre and size.",
-        show_default="xyxy; cxcywh for txt",
+        help="Meaning of a box's four numbers: xyxy is two corners, xywh a corner and the size, cxcywh the centre and the size.",
+        show_default="xyxy; cxcywh in a txt member",
     ),
 ]
 BoxFrameOption = Annotated[
     Frame | None,
     typer.Option(
         help="Unit of a box's numbers: pixels of the upright original, or fractions of its width and height.",
-        show_default="pixel; fraction for txt",
+        show_default="pixel; fraction in a txt member",
     ),
 ]
 PointFormatOption = Annotated[
     PointFormat | None,
     typer.Option(
-        help="Numbers of a point in JSON: x and y, or x, y and visibility.",
-        show_default="as many as there are; polygons of 3, 6, 9 ... corners need xy",
+        help="Numbers of a point in JSON: xy is x and y, xyv is x, y and visibility.",
+        show_default="told by the count of numbers; give xy for polygons of 3, 6, 9 ... corners, which fit both",
     ),
 ]
 PointFrameOption = Annotated[
@@ -82,14 +82,14 @@ PointFrameOption = Annotated[
 ImageOption = Annotated[
     str,
     typer.Option(
-        help="Member of each sample that holds its image, e.g. tif or left.jpg; alternatives separated by semicolons."
+        help="Extension of each sample's image file, e.g. tif or left.jpg; separate alternatives by semicolons."
     ),
 ]
 Window = Annotated[
     str | None,
     typer.Option(
-        help="Stored values that become black and white, e.g. -1000:400, or auto for percentiles 1 and 99 of each image.",
-        show_default="0 and what the image's header calls white",
+        help="Stored pixel values that become black and white, e.g. -1000:400; auto takes percentiles 1 and 99 of each image.",
+        show_default="0 and the value that the image's header calls white",
     ),
 ]
 Bands = Annotated[
@@ -102,7 +102,7 @@ Bands = Annotated[
 ColorOption = Annotated[
     Color | None,
     typer.Option(
-        help="Convert colours to this space, by the profile embedded in each image.",
+        help="Convert colours to this colour space, by the ICC profile in each image.",
         show_default="no conversion",
     ),
 ]

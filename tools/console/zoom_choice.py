@@ -84,7 +84,7 @@ class TrainZoomChoice:
         float | None,
         Described(
             "Width of the Gaussian that pulls points towards salient places (full width at half maximum), in cells of the "
-            "saliency map; cdf has none.",
+            "saliency map; not used by cdf.",
             label="Width of attraction, in cells",
             marks=(1, 24, 0.5),
         ),
@@ -92,7 +92,7 @@ class TrainZoomChoice:
     max_zoom: Annotated[
         float | None,
         Described(
-            "Upper bound on local magnification, relative to a uniform resize. inf is no bound.",
+            "Upper bound on local magnification, relative to a uniform resize; inf means no bound.",
             label="Most magnification (16: no bound)",
             marks=(1, 16, 0.5),
             unbounded=math.inf,
@@ -132,7 +132,7 @@ class ZoomChoice(TrainZoomChoice):
     min_zoom: Annotated[
         float | None,
         Described(
-            "Lower bound on local magnification, relative to a uniform resize, e.g. 0.5.",
+            "Lower bound on local magnification, relative to a uniform resize, e.g. 0.5; 0 means no bound.",
             label="Least magnification (0: no bound)",
             marks=(0, 1, 0.05),
             unbounded=0.0,

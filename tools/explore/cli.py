@@ -17,27 +17,29 @@ def explore(
         Path | None,
         typer.Option(
             dir_okay=False,
-            help="A trained zoom to offer as a saliency source, such as run/saliency.pt of foveal train.",
+            help="File of a trained zoom to offer as a saliency source, e.g. the saliency.pt of a run of foveal train.",
         ),
     ] = None,
     boxes: Annotated[
         str | None,
-        typer.Option(help="Where each sample's boxes are, e.g. json:boxes: drawn, and offered as saliency."),
+        typer.Option(
+            help="Boxes to draw and to offer as a saliency source, e.g. json:boxes: the entry `boxes` of each sample's json member."
+        ),
     ] = None,
     box_format: BoxFormatOption = None,
     box_frame: BoxFrameOption = None,
     host: Annotated[
         str,
         typer.Option(
-            help="The address to listen on. Any other than the default lets other machines see the images."
+            help="Address on which the page is served. With any but the default, other machines may see the images."
         ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8780,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on which the page is served.")] = 8780,
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
 ) -> None:
-    """Show samples in the browser and turn the settings of the zoom."""
+    """Show samples in the browser, with sliders for the settings of the zoom."""
     from rich.console import Console
 
     from foveal.tools.explore._settings import Source

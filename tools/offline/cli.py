@@ -39,7 +39,7 @@ def zoom(
     format: Annotated[  # noqa: A002
         ImageFormat,
         typer.Option(
-            help="File format of the zoomed images. png16 is a PNG of 16 bits; npy holds float32 in [0, 1] for originals of more than 8 bits, else uint8."
+            help="File format of the zoomed images. png16 is a PNG of 16 bits. npy is a NumPy array: float32 in [0, 1] if the original has more than 8 bits, else uint8."
         ),
     ] = "jpg",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of zoomed jpg and webp files.")] = 90,
@@ -57,8 +57,8 @@ def zoom(
     saliency_member: Annotated[
         str | None,
         typer.Option(
-            help="Member of each sample that is its saliency map, e.g. attention.npy, heat.png or json:gaze.map (rows of "
-            "non-negative numbers, of any size); it takes the place of --saliency.",
+            help="Member of each sample that holds its saliency map, e.g. attention.npy, heat.png or json:gaze.map (rows of "
+            "non-negative numbers, of any size). Use it instead of --saliency.",
             show_default="no map",
         ),
     ] = None,
@@ -67,7 +67,7 @@ def zoom(
         list[str] | None,
         typer.Option(
             help="Boxes to warp with the image, e.g. json:boxes (the entry `boxes` of each sample's json member), json:annotations[].bbox (COCO), xml (Pascal VOC) "
-            "or txt (YOLO); they are written in the same form; may be repeated."
+            "or txt (YOLO). They are written back in the same form. May be repeated."
         ),
     ] = None,
     box_format: BoxFormatOption = None,
@@ -75,15 +75,15 @@ def zoom(
     box_label: Annotated[
         list[str] | None,
         typer.Option(
-            help="What else belongs to each box and leaves with it: the name of an entry beside the boxes, e.g. category_id, or "
-            "the number of a column; may be repeated."
+            help="Label of each box, which is dropped if the zoom crops the box away: the name of an entry beside the boxes, e.g. "
+            "category_id, or the number of a column, counted from 0. May be repeated."
         ),
     ] = None,
     points: Annotated[
         list[str] | None,
         typer.Option(
             help="Points to warp with the image, e.g. json:points (the entry `points` of each sample's json member) or "
-            "json:annotations[].segmentation (COCO's polygons); may be repeated."
+            "json:annotations[].segmentation (COCO's polygons). May be repeated."
         ),
     ] = None,
     point_format: PointFormatOption = None,
@@ -92,14 +92,14 @@ def zoom(
         list[str] | None,
         typer.Option(
             help="Masks to warp with the image, e.g. mask.png, mask.npy or json:annotations[].segmentation (COCO's polygons and run "
-            "lengths, written as run lengths); no pixel is mixed; may be repeated."
+            "lengths, written as run lengths). Class ids are never interpolated. May be repeated."
         ),
     ] = None,
     drop_labels: Annotated[
         bool,
         typer.Option(
             "--drop-labels",
-            help="Leave out boxes, points and masks that no option names, instead of copying them in the frame of the originals.",
+            help="Leave out boxes, points and masks that no option names. Otherwise they are copied, with the coordinates of the originals.",
         ),
     ] = False,
     device: Annotated[
@@ -113,7 +113,7 @@ def zoom(
         int | None,
         typer.Option(
             min=1,
-            help="Number of threads that decode images, and of those that encode them.",
+            help="Number of threads that decode images; as many more encode them.",
             show_default="one for each available processor; 1 with --ray",
         ),
     ] = None,
@@ -124,8 +124,8 @@ def zoom(
     decode: Annotated[
         DecodeMode,
         typer.Option(
-            help="Image decoder: auto decodes JPEGs on the CPU with libjpeg-turbo, no larger than --max-zoom can show, and all "
-            "else with DALI; dali decodes everything with DALI, at full size."
+            help="Image decoder. dali decodes everything with DALI, at full size. auto differs for JPEGs on the CPU: libjpeg-turbo "
+            "decodes them, and no larger than --max-zoom can show."
         ),
     ] = "auto",
     max_bad_fraction: Annotated[
@@ -133,7 +133,7 @@ def zoom(
         typer.Option(help="Stop with an error if more than this fraction of the samples cannot be zoomed."),
     ] = 0.1,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Zoom those shards again in which samples failed.")
+        bool, typer.Option("--retry-failed", help="Zoom the shards again in which samples failed.")
     ] = False,
     overwrite: Annotated[
         bool,
@@ -146,14 +146,14 @@ def zoom(
         str | None,
         typer.Option(
             "--license",
-            help="License of the images, e.g. cc-by-4.0, for the README.md of the folder, which is a dataset card.",
+            help="License of the images, e.g. cc-by-4.0, to be stated in README.md, the dataset card of the folder.",
             show_default="not stated",
         ),
     ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
-            help="Spread the shards over a Ray cluster: local (this machine alone), auto (the cluster found by ray.init), or "
+            help="Distribute the shards over a Ray cluster: local (this machine alone), auto (the cluster that ray.init finds), or "
             "the cluster's address.",
             show_default="no cluster",
         ),
@@ -162,7 +162,7 @@ def zoom(
         int,
         typer.Option(
             min=0,
-            help="Index of this process among WORLD_SIZE processes: it zooms shards RANK, RANK + WORLD_SIZE, and so on.",
+            help="Number of this process, counted from 0. It zooms shards RANK, RANK + WORLD_SIZE, RANK + 2 WORLD_SIZE, and so on.",
         ),
     ] = 0,
     world_size: Annotated[int, typer.Option(min=1, help="Number of processes that share the shards.")] = 1,
@@ -171,7 +171,7 @@ def zoom(
         bool,
         typer.Option(
             "--json",
-            help="Print one JSON object for each finished shard to standard output, and all else to standard error.",
+            help="Print one JSON object for each finished shard to standard output, and everything else to standard error.",
         ),
     ] = False,
 ) -> None:

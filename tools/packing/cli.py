@@ -11,24 +11,30 @@ import typer
 def pack(
     folder: Annotated[
         Path,
-        typer.Argument(help="A folder of images, either in folders named by their class or without classes."),
+        typer.Argument(
+            metavar="FOLDER",
+            help="Folder of images. If they lie in folders below it, the names of those folders are the classes.",
+            show_default=False,
+        ),
     ],
     *,
     out: Annotated[
         Path,
-        typer.Option(file_okay=False, help="The folder to write shards to; it is made.", show_default=False),
+        typer.Option(
+            file_okay=False, help="Folder to write the shards to; it is created.", show_default=False
+        ),
     ],
     shard_size: Annotated[
-        str, typer.Option(help="Begin a new shard when the files in one reach this size.")
+        str, typer.Option(help="Size at which a shard is full and the next one begins.")
     ] = "500MB",
     no_labels: Annotated[
-        bool, typer.Option("--no-labels", help="Do not take the names of folders for classes.")
+        bool, typer.Option("--no-labels", help="Write no classes, even if the images lie in folders.")
     ] = False,
     shuffle: Annotated[
         bool,
         typer.Option(
             "--shuffle",
-            help="Write the samples in a random order, for readers that shuffle only neighbouring samples.",
+            help="Write the samples in a random order, for loaders that can only shuffle neighbouring samples.",
         ),
     ] = False,
     overwrite: Annotated[
@@ -37,11 +43,11 @@ def pack(
 ) -> None:
     """Write the images of a folder to WebDataset shards, with an index beside each.
 
-    Each image becomes one sample, its bytes unchanged. Files that share its
+    Each image becomes one sample, its bytes unchanged. Files with the same
     name are added to the sample: 0001.json and 0001.mask.png belong to
     0001.jpg. If every image lies in a folder below FOLDER, the name of the
-    first folder on its path is its class: the sample gets the number of the
-    class as its cls member, and OUT/classes.txt lists the names.
+    first folder on its path is its class. The number of the class becomes the
+    cls member of the sample, and OUT/classes.txt lists the names.
     """
     from rich.console import Console
 

@@ -48,7 +48,7 @@ def train(
     zoom: Annotated[
         TrainZoomName,
         typer.Option(
-            help="saliency learns where to zoom; uniform trains the same classifier without a zoom."
+            help="saliency learns where to zoom; uniform trains the same classifier on evenly resized images."
         ),
     ] = "saliency",
     image: ImageOption = IMAGE,
@@ -76,28 +76,28 @@ def train(
     blur: Annotated[
         float,
         typer.Option(
-            help="Fraction of training, from its start, in which zoomed images are blurred by a random amount: it makes the "
-            "classifier depend on the zoom early."
+            help="Fraction of training, from its start, in which zoomed images are blurred by a random amount, so that the "
+            "classifier learns early to depend on the zoom."
         ),
     ] = 0.0,
     prior: Annotated[
         TrainPriorName,
         typer.Option(
-            help="Saliency that training starts from: spectral points at what differs from the rest of the image; none starts "
-            "from an untrained network alone."
+            help="Saliency that training starts from. spectral: whatever differs from the rest of the image. none: an untrained "
+            "network."
         ),
     ] = "spectral",
     contrast: Annotated[
         float,
         typer.Option(
-            help="How strongly the saliency network, before it is trained, prefers what stands out from its surroundings."
+            help="How strongly the untrained saliency network prefers what stands out from its surroundings; 0 for not at all."
         ),
     ] = 0.0,
     boxes: Annotated[
         str | None,
         typer.Option(
-            help="Boxes around what decides the label, such as json:boxes. Before training, they teach the saliency network where to "
-            "look; a trained zoom needs none.",
+            help="Boxes around what decides the label, e.g. json:boxes. They teach the saliency network where to look before the "
+            "classifier is trained; the trained zoom works without boxes.",
             show_default="no boxes",
         ),
     ] = None,
@@ -107,7 +107,7 @@ def train(
         int,
         typer.Option(
             min=1,
-            help="Number of passes over low-resolution copies in which --boxes teach the saliency network.",
+            help="Number of passes over the images, at low resolution, in which --boxes teach the saliency network.",
         ),
     ] = 4,
     saliency: Annotated[
@@ -115,7 +115,7 @@ def train(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="Begin with the zoom in this file, the saliency.pt of an earlier run, instead of a new one.",
+            help="Start from the zoom in this file, the saliency.pt of an earlier run.",
             show_default="a new zoom",
         ),
     ] = None,
@@ -149,7 +149,7 @@ def train(
     log: Annotated[
         TrainLog,
         typer.Option(
-            help="json writes metrics.jsonl; tensorboard also writes event files with metrics and pictures, for tensorboard --logdir OUT."
+            help="json writes metrics to OUT/metrics.jsonl. tensorboard also writes event files with metrics and pictures, which tensorboard --logdir OUT shows."
         ),
     ] = "json",
     num_threads: NumThreads = None,
@@ -160,7 +160,7 @@ def train(
         bool, typer.Option("--resume", help="Continue the run in OUT, or start one if there is none.")
     ] = False,
 ) -> None:
-    """Train a classifier, and with it the network that decides where to zoom. Works under torchrun, too."""
+    """Train a classifier together with the network that decides where to zoom. For several GPUs or machines, start it with torchrun."""
     from rich.console import Console
 
     from foveal.pipeline import Augment
