@@ -1,4 +1,4 @@
-"""Data at rest: which tars there are, where each sample lies, in which order an epoch visits them, writing tars."""
+"""Shards on disk or on servers: which tars there are, where each sample lies in them, the order of an epoch, and writing tars."""
 
 from foveal.shards._error import DataError, SampleError, ShardError, ShardWarning
 from foveal.shards._order import EpochOrder

@@ -1,14 +1,14 @@
-"""An open file that any number of threads read at once, and that closes when the last of them lets go."""
+"""An open file that any number of threads read at once. It closes when no thread uses it any more."""
 
 import os
 from typing import BinaryIO
 
 
 class Descriptor:
-    """A descriptor of its own for an open file, read by position: threads and forked processes share no offset."""
+    """A separate descriptor for an open file. It is read by position, so threads and forked processes share no offset."""
 
     __slots__ = ("_number",)
-    gap = 0  # bytes between two members that are cheaper to read along than to ask again
+    gap = 0  # bytes: a gap between two members that is cheaper to read than a second request
 
     def __init__(self, file: BinaryIO) -> None:
         self._number = -1
@@ -19,7 +19,7 @@ class Descriptor:
             os.close(self._number)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return ``size`` bytes from byte ``offset``, fewer only where the file ends."""
+        """Return ``size`` bytes from byte ``offset``, fewer only at the end of the file."""
         data = os.pread(self._number, size, offset)
         if len(data) == size or not data:
             return data

@@ -1,12 +1,12 @@
-"""What can be wrong with data: an error if nothing can be read, a warning if the rest can.
+"""Errors and warnings about data: an error if nothing can be read, a warning if the rest can be read.
 
 ::
 
     DataError                        the data is at fault, not the program
     ├── ShardError                   a shard, or a sample in it
-    │   ├── SampleError              a sample whose tar does not hold it as it should; all others can be read
-    │   ├── DamagedError             a file that is there, and is no shard
-    │   └── RemoteError              a server did not deliver it
+    │   ├── SampleError              a sample that its tar does not hold correctly; all others can be read
+    │   ├── DamagedError             a file that exists and is not a shard
+    │   └── RemoteError              a server did not send it
     ├── TooManyBadSamplesError       of foveal.pipeline: an epoch has more bad samples than allowed
     └── TooManyFailuresError         of foveal zoom: more samples failed than allowed
 """
@@ -42,7 +42,7 @@ class ShardError(DataError):
 
 
 class SampleError(ShardError):
-    """A sample whose tar does not hold it as it should. All others can be read, so it is a bad sample, not a bad storage.
+    """A sample that its tar does not hold correctly. All others can be read, so this is a bad sample, not a storage failure.
 
     Args:
         url: Its shard.
@@ -61,12 +61,12 @@ class SampleError(ShardError):
 
 
 class DamagedError(ShardError):
-    """A file that is there, and is no shard: asking again will not mend it."""
+    """A file that exists and is not a shard: reading it again will not help."""
 
 
 class RemoteError(ShardError):
-    """A server did not deliver."""
+    """A server did not send what was requested."""
 
 
 class ShardWarning(UserWarning):
-    """A shard was read, but not all of it, or not by the index beside it."""
+    """A shard was read, but not all of it, or without the index beside it."""

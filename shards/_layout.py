@@ -1,7 +1,8 @@
-"""Members that stand apart from their sample: the commonest way to pack a tar wrong.
+"""Finds members that are not next to their sample: the most common mistake in packing a tar.
 
-webdataset takes members for one sample only if they stand side by side in the tar under one name up to the first dot. Packed
-as all images, then all labels, or as ``images/0.jpg`` and ``labels/0.cls``, each sample falls into several.
+webdataset joins members to one sample only if they are next to each other in the tar and have the same name up to the
+first dot. If a tar holds all images and then all labels, or ``images/0.jpg`` and ``labels/0.cls``, each sample is read as
+several.
 """
 
 from collections import defaultdict
@@ -11,7 +12,7 @@ from foveal.shards.index import Member, ShardIndex
 
 
 class Layout:
-    """Where the samples of one shard are, by the last part of their keys."""
+    """The numbers of the samples of one shard, by the last part of their keys."""
 
     def __init__(self, lines: ShardIndex) -> None:
         self._lines = lines
@@ -20,10 +21,10 @@ class Layout:
             self._places[_last_part(lines[place][0].key)].append(place)
 
     def elsewhere(self, place: int, extensions: Collection[str]) -> Member | None:
-        """Return a member with one of these extensions that seems to belong to a sample, but is not beside it.
+        """Return a member with one of these extensions that seems to belong to a sample, but is not next to it in the tar.
 
-        It has the same key, or the same last part of the key in another folder; the latter only if the other sample has no
-        member that this one has, too, as it would be a sample of its own.
+        It has the same key, or the same last part of the key in another folder. In the second case the other sample must
+        share no extension with this one; otherwise it is a sample in its own right.
         """
         ours = self._lines[place]
         exts = {member.ext.lower() for member in ours}

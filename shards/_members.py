@@ -9,10 +9,10 @@ from foveal.shards.remote import Ranged
 
 
 def check_members(url: str, number_in_shard: int, members: Sequence[Member]) -> None:
-    """Refuse members that do not have one content, before anything is read.
+    """Raise if a member's content is ambiguous or cannot be read in one piece, before anything is read.
 
     Raises:
-        SampleError: The tar has one of them twice, by names that differ by no more than case, or not in one piece.
+        SampleError: The tar has one of them twice (names that differ only in case count as equal), or not in one piece.
     """
     seen: set[str] = set()
     for member in members:
@@ -27,10 +27,10 @@ def check_members(url: str, number_in_shard: int, members: Sequence[Member]) -> 
 
 
 def read_members(url: str, tar: Descriptor | Ranged, members: Sequence[Member]) -> dict[str, bytes]:
-    """Return the content of a sample's members by lower-case extension, those that lie close together read at once.
+    """Return the content of a sample's members by lower-case extension. Members that lie close together are read at once.
 
     Raises:
-        ShardError: One cannot be read, or is cut.
+        ShardError: One cannot be read, or is truncated.
     """
     content: dict[Member, bytes] = {}
     for run in _runs(sorted(members, key=lambda member: member.offset), tar.gap):
@@ -42,7 +42,7 @@ def read_members(url: str, tar: Descriptor | Ranged, members: Sequence[Member]) 
 
 
 def _runs(members: Sequence[Member], gap: int) -> Iterator[list[Member]]:
-    """Yield the members in runs, within which there is no gap longer than ``gap``; links share their content's place."""
+    """Yield the members in runs without a gap longer than ``gap``; a link has the position of its content."""
     run: list[Member] = []
     end = 0
     for member in members:

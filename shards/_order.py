@@ -1,4 +1,4 @@
-"""In which order an epoch visits the samples: computed from a position, never stored.
+"""The order in which an epoch visits the samples. It is computed from a position and never stored.
 
 The random numbers are the raw output of Philox, a counter-based generator whose streams are fixed by its
 definition (Salmon et al. 2011), and a permutation is a stable argsort of them: an order written down today is
@@ -18,7 +18,7 @@ class EpochOrder:
     """The order of one epoch: ``order[position]`` is the number of the sample to visit there.
 
     A pure function of the arguments. It shuffles the shards, cuts them into windows of ``window`` shards, and
-    shuffles the samples of each window among themselves, so that whoever reads on reads few tars at a time.
+    shuffles the samples within each window, so that a reader needs few tars at a time.
     For five shards of two samples and ``window=2``::
 
         shard      0     1     2     3     4
@@ -29,14 +29,14 @@ class EpochOrder:
         order      1 6   7 0 |   5 8   9 4 |   3 2        shuffled within each window
         position   0 1   2 3 |   4 5   6 7 |   8 9
 
-    In memory are a few numbers per shard and the samples of at most two windows. Threads may share it.
+    It holds a few numbers per shard and the samples of at most two windows in memory. Threads may share it.
 
     Args:
         counts: Samples in each shard, as ``Shards.counts``.
         shuffle: False visits the samples as they are numbered.
-        seed: Of the whole training run, in [0, 2**64).
-        epoch: Each has its own order, in [0, 2**64).
-        window: Shards whose samples are mixed; more mixes better and reads from more tars at once.
+        seed: The seed of the whole training run, in [0, 2**64).
+        epoch: The number of the epoch, in [0, 2**64). Each epoch has its own order.
+        window: Number of shards whose samples are mixed. More shards mix better, and more tars are read at once.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -82,7 +82,7 @@ class EpochOrder:
         return int(self._samples(window)[number - start])
 
     def _samples(self, window: int) -> Int64[np.ndarray, " samples"]:
-        recent = self._recent  # replaced as a whole, so that a thread sees one state or the other
+        recent = self._recent  # replaced as a whole, so that a thread sees the old state or the new one
         for number, samples in recent:
             if number == window:
                 return samples
@@ -99,7 +99,7 @@ class EpochOrder:
         return np.take(samples, order)
 
     def _random(self, stream: int, size: int) -> UInt64[np.ndarray, " size"]:
-        """Return numbers of a stream of its own: the shards have stream 0, each window one of the next."""
+        """Return the random numbers of one stream: stream 0 is for the shards, and each window has one of the following streams."""
         numbers: UInt64[np.ndarray, " size"] = Philox(
             key=self._key, counter=np.array([0, 0, 0, stream], dtype=np.uint64)
         ).random_raw(size)

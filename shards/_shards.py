@@ -1,4 +1,4 @@
-"""Every sample of many tars by its number: an index in front, positioned reads behind."""
+"""Access to every sample of many tars by its number: an index says where it lies, and only those bytes are read."""
 
 import operator
 import os
@@ -31,8 +31,8 @@ from foveal.shards.naming import is_remote
 from foveal.shards.remote import Ranged, RemoteShards
 
 _ASKING = 64  # remote shards looked up at a time
-_LAYOUTS = 4  # asked for only if members are missing, and then by several threads
-_OPEN_SHARDS = 64  # indexes and descriptors kept at hand: more than two windows of an EpochOrder
+_LAYOUTS = 4  # used only if members are missing, and then by several threads
+_OPEN_SHARDS = 64  # indexes and descriptors that are kept: more than two windows of an EpochOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Sample:
     """One sample as it lies in its tar.
 
     Attributes:
-        key: What the names of its members share, folders included: ``dir/photo`` of ``dir/photo.jpg``.
+        key: What the names of its members have in common, folders included: ``dir/photo`` for ``dir/photo.jpg``.
         url: The shard, as ``Shards.urls`` spells it.
         members: Content by lower-case extension, in the order of the tar: ``{"jpg": ..., "cls": ...}``.
         number_in_shard: Its number among the samples of its shard, from 0.
@@ -56,46 +56,48 @@ class Shards:
     """The samples of many WebDataset shards, in the order of the shards and of each tar.
 
     Tars of GNU, PAX and USTAR kinds are read in place. One that is compressed (gzip, bzip2, xz; zstd with the extra ``zstd``) is unpacked into the cache folder once.
-    Members are those that webdataset finds, and hard links; hidden files, such as macOS's ``._photo.jpg``, are passed over.
-    An index is taken from beside the tar (``foveal index`` writes it, DALI's is read too), else from the cache
-    folder, else it is worked out from the tar's headers and kept in the cache folder. With indexes at hand, opening
-    reads a few bytes per shard; a shard's own index is read when the first of its samples is.
+    Members are those that webdataset finds, and hard links; hidden files, such as macOS's ``._photo.jpg``, are ignored.
+    The index is the file beside the tar (``foveal index`` writes it, DALI's is read too), or else that in the cache
+    folder. If there is none, it is computed from the tar's headers and kept in the cache folder. If the indexes exist,
+    opening reads a few bytes per shard; a shard's whole index is read with the first of its samples.
 
     Remote shards (``s3://``, ``gs://``, ``http(s)://``; a compressed one must be named so, such as ``.tar.gz`` or ``.tar.zst``)
-    are read by ranges, one request for the members of a sample that lie close together, unless ``cache_size`` says
-    how much room copies of whole shards may take: a shard is then downloaded when the first of its samples is read,
-    once for all processes that share the folder, which wait for it, and the copies longest unused make room.
-    A copy that is open is read on when it is removed, so up to 64 shards more may be on the disk. One that would not
-    fit is read by ranges. Give it room for the 64 shards that a process keeps open, at least, when shuffling.
+    are read by ranges, one request for the members of a sample that lie close together, unless ``cache_size`` says how
+    much disk space copies of whole shards may take. A shard is then downloaded when the first of its samples is read,
+    once for all processes that share the folder; the others wait for it. The copies that were not used for the longest
+    time are removed to make room.
+    A copy that is open stays readable after it is removed, so up to 64 more shards may be on the disk. A shard that would
+    not fit is read by ranges. When shuffling, allow room for at least the 64 shards that a process keeps open.
 
-    What may pass (lost connections, short bodies, no answer for 30 s, HTTP 408, 429, 500, 502, 503, 504) is asked for
-    six times in all, after pauses that grow from half a second to eight. Every answer is of the state that the index
-    was read for, by size and ETag, or Last-Modified where there is no ETag.
+    Temporary failures (lost connections, short bodies, no answer for 30 s, HTTP 408, 429, 500, 502, 503, 504) are retried
+    up to five times, after pauses that grow from half a second to eight. Every answer is checked to be of the same state
+    of the file as the index, by size and ETag, or by Last-Modified if there is no ETag.
 
     Any number of threads may read. Instances pickle, and survive a fork. They hold at most 64 open files; those
     close with the instance, or by ``close()``, after which reading opens them again.
 
     Args:
         urls: As :func:`expand_urls` takes them.
-        cache_dir: The cache folder, None for ``$XDG_CACHE_HOME/foveal`` or ``~/.cache/foveal``. Where it cannot be
-            written, indexes stay in memory.
+        cache_dir: The cache folder, None for ``$XDG_CACHE_HOME/foveal`` or ``~/.cache/foveal``. If it cannot be written,
+            indexes stay in memory.
         cache_size: Room for copies of remote shards, in bytes or as ``"200GB"`` or ``"186GiB"``; unpacked shards and
             indexes come on top. None for no copies.
-        storage_options: Handed to fsspec's file system for remote shards, as pandas does:
+        storage_options: Passed to fsspec's file system for remote shards, as in pandas:
             ``{"anon": True}``, ``{"endpoint_url": ...}``, ``{"headers": {...}}``.
 
     Attributes:
         urls: One per shard.
-        counts: Samples in each shard.
-        damaged: Why nothing can be read of a file that is there, by its URL: it is empty, no tar, or badly compressed.
+        counts: Number of samples in each shard.
+        damaged: By URL, why nothing can be read of a file that exists: it is empty, not a tar, or badly compressed.
 
     Raises:
         ShardError: A shard is missing or cannot be reached, or all are damaged.
         ValueError: ``cache_size`` is no size.
 
     Warns:
-        ShardWarning: A shard is damaged: it counts as one without samples. A tar was cut: its whole samples before the cut
-            are there. A tar goes on behind its end mark. An index beside a tar does not fit it and was put aside.
+        ShardWarning: A shard is damaged: it is treated as a shard without samples. A tar is truncated: the complete
+            samples before the cut are read. A tar continues after its end mark. An index beside a tar does not fit it and
+            is ignored.
 
     Example:
         >>> shards = Shards("train-{000000..000146}.tar")
@@ -127,7 +129,7 @@ class Shards:
         self._remember()
 
     def _remember(self) -> None:
-        # lru_cache locks within the interpreter, so that a fork never finds it locked. What it calls must not
+        # lru_cache locks within the interpreter, so a forked process never finds it locked. What it calls must not
         # refer back to self, or the descriptors would wait for the cycle collector.
         places = self._cache, self._remote
         self._index = lru_cache(_OPEN_SHARDS)(partial(_load_index, self.urls, self._found, *places))
@@ -165,24 +167,24 @@ class Shards:
 
         Raises:
             IndexError: There is no such sample.
-            SampleError: One of these members is there twice, or is a link or a sparse file. Other samples can be read.
-            ShardError: The tar or its index changed, went away, or cannot be read.
+            SampleError: One of these members occurs twice, or is a link or a sparse file. Other samples can be read.
+            ShardError: The tar or its index has changed, was removed, or cannot be read.
         """
         shard, place = self._locate(index)
         url, lines = self.urls[shard], self._index(shard)
         entries = lines[place]
         wanted = [member for member in entries if members is None or member.ext.lower() in members]
         check_members(url, place, wanted)
-        # by its state, too: an index that was read again is of the state that is there by now
+        # by its state, too: an index that was read again belongs to the present state of the file
         content = read_members(url, self._tar(shard, lines.stamp), wanted)
         return Sample(entries[0].key, url, content, place)
 
     def elsewhere(self, index: SupportsIndex, members: Collection[str]) -> str | None:
-        """Return the name of a member that a sample lacks and that seems to be its own, but stands apart from it in the tar.
+        """Return the name of a member that a sample lacks and that seems to belong to it, but is elsewhere in the tar.
 
         Args:
             index: The sample's number.
-            members: Lower-case extensions, any of which would do.
+            members: Lower-case extensions; a member with any of them is looked for.
 
         Returns:
             Such as ``"labels/0.cls"`` for the sample of ``"images/0.jpg"``; None if there is none.
@@ -192,12 +194,12 @@ class Shards:
         return None if found is None else found.name
 
     def key(self, index: SupportsIndex) -> str:
-        """Return a sample's key, of which nothing but the index is read; raise as :meth:`read` does."""
+        """Return a sample's key. Only the index is read. Raises as :meth:`read` does."""
         shard, place = self._locate(index)
         return str(self._index(shard)[place][0].key)
 
     def extensions(self, index: SupportsIndex) -> list[str]:
-        """Return the lower-case extensions of a sample's members, of which nothing but the index is read; raise as :meth:`read` does."""
+        """Return the lower-case extensions of a sample's members. Only the index is read. Raises as :meth:`read` does."""
         shard, place = self._locate(index)
         return [member.ext.lower() for member in self._index(shard)[place]]
 
@@ -210,15 +212,15 @@ class Shards:
         return shard, number - int(self._ends[shard] - self.counts[shard])
 
     def interrupt(self) -> None:
-        """End every thread's wait for a server, now and until :meth:`resume`, with a ShardError."""
+        """Make every thread that waits for a server raise ShardError, now and until :meth:`resume`."""
         self._remote.interrupt()
 
     def resume(self) -> None:
-        """Wait for servers again."""
+        """Allow threads to wait for servers again."""
         self._remote.resume()
 
     def close(self) -> None:
-        """Close the open files, each as soon as no thread reads from it any more."""
+        """Close the open files, each as soon as no thread reads from it."""
         self._tar.cache_clear()
 
     def __enter__(self) -> "Shards":  # noqa: PYI034 - the tests' type checker takes no Self in a method
@@ -231,10 +233,10 @@ class Shards:
 def _find_all(
     urls: Sequence[str], cache: Cache, remote: RemoteShards
 ) -> tuple[list[Found], dict[str, DamagedError]]:
-    """Find all indexes: local ones in turn, remote ones many at a time, as each waits for a server.
+    """Find all indexes: local ones one after the other, remote ones many at a time, because each waits for a server.
 
     Returns:
-        Them, and the errors of those files that are damaged, unless all are.
+        The indexes, and the errors of the files that are damaged, unless all are.
     """
     far = [url for url in urls if is_remote(url)]
     with ThreadPoolExecutor(min(_ASKING, len(far)) or 1) as pool:
@@ -265,7 +267,7 @@ def _load_index(
     except OSError:  # the cache was emptied, or the file beside the tar removed
         again = (remote.find(url) if is_remote(url) else find_index(url, cache)).index
         loaded = again if isinstance(again, ShardIndex) else read_index(again)
-    # of a remote shard, each answer is compared with the stamp
+    # for a remote shard, each answer is compared with the stamp
     if len(loaded) != found[shard].count or (not is_remote(url) and loaded.stamp != tar_stamp(url)):
         raise ShardError(url, None, "has changed since it was opened: open it again")
     return loaded
@@ -287,7 +289,9 @@ def _open_shard(
 def _warn_of_cuts(found: list[Found]) -> None:
     for shard in found:
         if shard.cut is not None:
-            warnings.warn(shard.cut, ShardWarning, stacklevel=2)  # from one place, so that it is shown once
+            warnings.warn(
+                shard.cut, ShardWarning, stacklevel=2
+            )  # from one line of code, so that it is shown once
 
 
 def _warn_of_complaints(found: list[Found]) -> None:

@@ -1,4 +1,4 @@
-"""Which tars a user means: braces, globs, lists and "::", as webdataset spells them, down to one URL per tar."""
+"""Expands what a user gives (braces, globs, lists and "::", as in webdataset) to one URL per tar."""
 
 import glob
 import os
@@ -22,7 +22,7 @@ def expand_urls(
     *,
     storage_options: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Return one URL per shard, in the order given; what a glob matches is sorted.
+    """Return one URL per shard, in the order given; the matches of a glob are sorted.
 
     Args:
         urls: One of, or an iterable of:
@@ -36,11 +36,10 @@ def expand_urls(
         storage_options: For fsspec's file system, where a remote glob has to be listed.
 
     Returns:
-        Paths and URLs, repeated ones kept. Only globs are compared with what exists.
+        Paths and URLs; repeated ones are kept. Only globs are checked against the files that exist.
 
     Raises:
-        ValueError: There is nothing to expand, braces do not match, the scheme is unknown, or a web server would have
-            to be listed.
+        ValueError: ``urls`` is empty, braces do not match, the scheme is unknown, or a web server would have to be listed.
         FileNotFoundError: A glob matches no file.
         ShardError: A remote glob cannot be listed.
 

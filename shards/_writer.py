@@ -1,4 +1,4 @@
-"""Writing a shard: the same samples give the same bytes, and the file is there when it is whole."""
+"""Writing a shard: the same samples give the same bytes, and the file appears when it is complete."""
 
 import io
 import json
@@ -15,18 +15,18 @@ from foveal.shards.index import split_name
 from foveal.shards.naming import INTEGERS, JSON, local_path
 from foveal.shards.store import replacing
 
-# "__key__", "__url__" and their like are no members; an extension of underscores alone is one.
+# "__key__", "__url__" and the like are not members; an extension that consists of underscores alone is one.
 _PASSED_OVER = re.compile(r"__.*[^_].*__", re.DOTALL)
 
 
 class ShardWriter:
     """Writes one tar of samples that webdataset, DALI and :class:`Shards` read.
 
-    A context manager. The file appears under its name when the block ends, complete; when the block ends by
-    an exception there is no file, or the old one. Members are sorted by name and have no date and no owner.
+    A context manager. The file appears under its name, complete, when the block ends. If the block raises, there is no
+    new file, and an old one is kept. Members are sorted by name and have no date and no owner.
 
     Args:
-        path: The tar to write, local; its folder must exist. A file that is there is replaced.
+        path: The tar to write, local; its folder must exist. An existing file is replaced.
 
     Raises:
         FileNotFoundError: The folder does not exist.
@@ -70,9 +70,9 @@ class ShardWriter:
 
         Args:
             sample: ``"__key__"`` names it: no dot after the last slash, and not the key of the sample before.
-                Every other entry is a member by its extension, but for other names like ``"__url__"``, which
-                are passed over. Bytes are written as they are, text as UTF-8; whole numbers as decimal text
-                for ``cls`` and its like (``cls2 class count index inx id``), dicts and lists as JSON for ``json``.
+                Every other entry is a member by its extension, except for names like ``"__url__"``, which are ignored.
+                Bytes are written as they are, text as UTF-8; whole numbers as decimal text for ``cls`` and similar
+                extensions (``cls2 class count index inx id``), dicts and lists as JSON for ``json``.
 
         Raises:
             ValueError: The key or an extension would be read back as another, or there is no member.
@@ -87,7 +87,7 @@ class ShardWriter:
         self._check(key, members)
         encoded = [(f"{key}.{ext}", _encode(ext, value)) for ext, value in sorted(members.items())]
         for name, content in encoded:
-            info = tarfile.TarInfo(name)  # time, user and group are 0 unless set
+            info = tarfile.TarInfo(name)  # time, user and group are 0 by default
             info.size, info.mode = len(content), 0o644
             self._tar.addfile(info, io.BytesIO(content))
         self._last_key = key

@@ -1,4 +1,4 @@
-"""The folder for what is worked out once: indexes that have no place beside their tar, unpacked gzip tars."""
+"""The cache folder: indexes that cannot be written beside their tar, and unpacked tars."""
 
 import hashlib
 import os
@@ -17,9 +17,9 @@ from foveal.shards.store import replacing
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """A folder that may be emptied at any time; files are named by a hash of what names the tar.
+    """A folder that may be emptied at any time. Files are named by a hash of the tar's name.
 
-    That is its absolute path, links followed, or its URL without what is secret in it.
+    That name is its absolute path with links resolved, or its URL without secrets.
     """
 
     folder: Path
@@ -36,7 +36,7 @@ class Cache:
         return self.folder / f"{name_of(url)}.idx"
 
     def store(self, path: Path, content: bytes) -> bool:
-        """Write a file of the cache; return False where the folder cannot be written."""
+        """Write a file of the cache; return False if the folder cannot be written."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with replacing(path) as file:
@@ -58,10 +58,10 @@ class Cache:
             return self.unpacked(url, Stamp.of(os.fstat(file.fileno())), lambda: file)
 
     def unpacked(self, url: str, stamp: Stamp, open_packed: Callable[[], BinaryIO]) -> BinaryIO:
-        """Open a compressed shard, unpacked; ``open_packed`` is called where it is not kept in this state yet.
+        """Open the unpacked copy of a compressed shard; ``open_packed`` is called if there is no copy of this state yet.
 
         Raises:
-            ShardError: It cannot be unpacked, or as ``open_packed`` raises it.
+            ShardError: It cannot be unpacked, or ``open_packed`` raised it.
         """
         path = self.folder / f"{name_of(url)}-{stamp.digest}.tar"
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -80,7 +80,7 @@ class Cache:
 
 
 def open_local(url: str) -> BinaryIO:
-    """Open a shard's file as it lies there, without a buffer.
+    """Open a shard's file as it is, without a buffer.
 
     Raises:
         ShardError: It cannot be opened, or is a folder.

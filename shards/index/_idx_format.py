@@ -5,14 +5,14 @@
     ...
     # foveal 2 size=12154880 mtime_ns=1763717000000   the state of the tar this was written for
 
-Of a remote tar the state is ``size=12154880 tag=%22b1946ac9%22``, its ETag or else its Last-Modified. Behind it stands
-``beyond=10240`` if so many bytes follow the tar's end mark. The 2 counts the ways in which samples were grouped: a file with
-another number, or none, is checked like one of another tool. DALI reads as many lines as the first one says, so the last
-line, which is ours, does not disturb it. v1.1 has no names.
+Of a remote tar the state is ``size=12154880 tag=%22b1946ac9%22``, its ETag or else its Last-Modified. If 10240 bytes
+follow the tar's end mark, ``beyond=10240`` comes next. The 2 is the version of the rule by which samples are grouped: a
+file with another number, or none, is checked like one of another tool. DALI reads as many lines as the first line says,
+so our last line does not disturb it. v1.1 has no names.
 
-Fields are separated by white space, so a name that has some cannot be told to DALI. In lines that only we read (in memory,
-in the cache) such a byte, and an empty field, is written as a NUL and a letter; and a member that the tar does not hold in
-one piece has an offset below zero.
+Fields are separated by white space, so DALI cannot be given a name that contains some. In lines that only Foveal reads
+(in memory, in the cache) such a byte, and an empty field, is written as a NUL and a letter, and a member that the tar
+does not hold in one piece has a negative offset.
 """
 
 import hashlib
@@ -36,12 +36,12 @@ _SPECIAL = {
 }
 _PLAIN = {escape: byte for byte, escape in _SPECIAL.items()}
 _HEADER = re.compile(rb"v1\.([12]) (\d+)\s*$")
-TAIL = 1024  # bytes at the end of an index file, more than its last line has
+TAIL = 1024  # bytes at the end of an index file: more than its last line has
 LONGEST_TAG = 256  # characters, up to three bytes each when quoted
 _STAMP = re.compile(rb"(?:^|\n)# foveal 2 size=(\d+) (?:mtime_ns=(-?\d+)|tag=(\S*))(?: beyond=(\d+))?\n$")
 _FIELDS = {
     b"1": re.compile(rb"(\S+) (\d+) (\d+)(?: |$)"),
-    # DALI's own tool writes names with spaces as they are. A name ends with its extension, that tells where.
+    # DALI's own tool does not escape spaces in names. A name ends with its extension, which shows where it ends.
     b"2": re.compile(rb"(\S.*?) (\d+) (\d+) (\S.*?\.\1)(?: |$)"),
 }
 
@@ -51,8 +51,8 @@ class Stamp(NamedTuple):
 
     Attributes:
         size: In bytes.
-        mtime_ns: Time of its last change, None where it is remote.
-        tag: What its server tells states of it apart by, as sent: the ETag, else the Last-Modified, else nothing.
+        mtime_ns: Time of its last change; None for a remote tar.
+        tag: The server's name for this state, as sent: the ETag, or else the Last-Modified, or else nothing.
     """
 
     size: int
@@ -70,7 +70,7 @@ class Stamp(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """A name for the state that fits into a file's name."""
+        """A name for the state that can be part of a file name."""
         return hashlib.sha256(str(self).encode()).hexdigest()[:16]
 
 
@@ -84,7 +84,7 @@ class Entry(NamedTuple):
 
 
 def format_index(lines: Sequence[bytes], stamp: Stamp, beyond: int = 0) -> bytes:
-    """Return the whole text of an index file of a tar of which so many bytes follow its end mark."""
+    """Return the whole text of the index file of a tar; ``beyond`` bytes follow the tar's end mark."""
     last = f"# foveal 2 {stamp}{f' beyond={beyond}' if beyond else ''}\n".encode()
     return b"\n".join((b"v1.2 %d" % len(lines), *lines, last))
 
@@ -114,19 +114,19 @@ def is_quoted(line: bytes) -> bool:
 
 
 def parse_beyond(tail: bytes) -> int:
-    """Return how many bytes follow the end mark of the tar, from the end of an index file of ours."""
+    """Return how many bytes follow the end mark of the tar, read from the end of an index file that Foveal wrote."""
     match = _STAMP.search(tail)
     return int(match[4]) if match is not None and match[4] is not None else 0
 
 
 def parse_count(head: bytes) -> int | None:
-    """Return the number of samples from the start of an index file, None where it is not one."""
+    """Return the number of samples from the start of an index file; None if the file is not an index."""
     match = _HEADER.match(head.partition(b"\n")[0])
     return None if match is None else int(match[2])
 
 
 def parse_stamp(tail: bytes) -> Stamp | None:
-    """Return our stamp from the end of an index file, None where it has none."""
+    """Return Foveal's stamp from the end of an index file; None if it has none."""
     match = _STAMP.search(tail)
     if match is None:
         return None
@@ -136,7 +136,7 @@ def parse_stamp(tail: bytes) -> Stamp | None:
 
 
 def parse_entries(text: bytes) -> list[list[Entry]]:
-    """Return what an index file lists, by whichever tool it was written, a list per line.
+    """Return what an index file of any tool lists, as one list per line.
 
     Raises:
         ValueError: A line says something else, or a line is missing; the message names the line.

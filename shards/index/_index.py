@@ -1,8 +1,8 @@
 """Where each sample of a shard lies, found once and kept as an index file.
 
-An index is looked for beside the tar, then in the cache; where neither is there or fresh, the tar's headers are
-read and the result is kept in the cache. Ours carry the state of the tar they were written for. An index that
-DALI's tool wrote has none: it is taken over when it is no older than the tar and agrees with it.
+An index is looked for beside the tar, then in the cache. If neither exists and is up to date, the tar's headers are read
+and the result is kept in the cache. Foveal's indexes contain the state of the tar that they were written for. An index of
+DALI's tool does not: it is used if it is not older than the tar and agrees with it.
 """
 
 import os
@@ -34,7 +34,7 @@ from foveal.shards.store import replacing
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShardIndex:
-    """The samples of one shard: the text of its index, and where each line starts. Lines are parsed when asked for.
+    """The samples of one shard: the text of its index, and where each line starts. A line is parsed when it is needed.
 
     ``stamp`` is the state of the tar that this was written for.
     """
@@ -45,7 +45,7 @@ class ShardIndex:
 
     @classmethod
     def of(cls, text: bytes) -> "ShardIndex":
-        """Return the index that an index file of ours holds."""
+        """Return the index in an index file that Foveal wrote."""
         starts = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
         return cls(text, starts, parse_stamp(text[-TAIL:]))
 
@@ -58,10 +58,9 @@ class ShardIndex:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One shard's number of samples and its index: a file, or the index itself where it could not be kept.
+    """One shard's number of samples and its index: a file, or the index itself if no file could be written.
 
-    ``complaint`` says what is wrong with the index file beside the tar when it had to be put aside, ``cut`` what of the tar
-    is not read, and why.
+    ``complaint`` says why the index file beside the tar was ignored, ``cut`` which part of the tar is not read, and why.
     """
 
     count: int
@@ -71,17 +70,17 @@ class Found:
 
 
 def index_path(url: str) -> Path:
-    """Return where a shard's index file lies, for us and for DALI: ``train-0.idx`` beside ``train-0.tar``."""
+    """Return the path of a shard's index file, for Foveal and for DALI: ``train-0.idx`` beside ``train-0.tar``."""
     path = Path(local_path(url))
     return path.with_suffix(".idx") if path.suffix == ".tar" else path.with_name(path.name + ".idx")
 
 
 def find_index(url: str, cache: Cache) -> Found:
-    """Find a shard's index, or work it out; with a fresh one at hand only the ends of a small file are read.
+    """Find a shard's index, or compute it. If there is an up-to-date index file, only its beginning and end are read.
 
     Raises:
         ShardError: The shard cannot be read.
-        DamagedError: It is there, and no shard.
+        DamagedError: The file exists and is not a shard.
     """
     stamp = tar_stamp(url)
     for path in (index_path(url), cache.index_path(url)):
@@ -92,12 +91,12 @@ def find_index(url: str, cache: Cache) -> Found:
 
 
 def nothing_of(error: ShardError) -> Found:
-    """Return the index of a shard of which nothing can be read: no samples, and a word about it."""
+    """Return the index of a shard of which nothing can be read: no samples, and a warning."""
     return Found(0, ShardIndex.of(format_index([], Stamp(0, 0))), cut=f"{error}; nothing of it is read")
 
 
 def read_index(path: Path) -> ShardIndex:
-    """Read an index file of ours."""
+    """Read an index file that Foveal wrote."""
     return ShardIndex.of(path.read_bytes())
 
 
@@ -110,19 +109,19 @@ def tar_stamp(url: str) -> Stamp:
 
 
 def write_index(url: str | os.PathLike[str], *, force: bool = False) -> Path:
-    """Write a shard's index file beside it, v1.2, as DALI's reader takes it too.
+    """Write a shard's index file beside it, in version 1.2, which DALI's reader understands, too.
 
     Args:
         url: A plain local tar, as a path or ``file:`` URL.
-        force: Write it even where a fresh one is there.
+        force: Write it even if there is an up-to-date one.
 
     Returns:
         The index file: ``train-0.idx`` for ``train-0.tar``. It appears complete or not at all.
 
     Raises:
-        ShardError: The tar cannot be read to its end, is compressed, or has white space in a name, or a member that is not in
-            one piece (neither of which the format can say); such a shard is read without this file. Or the folder cannot
-            be written.
+        ShardError: The tar cannot be read to its end, is compressed, or has white space in a name or a member that is not
+            in one piece (the format can express neither); such a shard is read without this file. Or the folder cannot be
+            written.
     """
     url = os.fspath(url)
     path, stamp = index_path(url), tar_stamp(url)
@@ -169,7 +168,7 @@ def _is_fresh(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> bool:
 
 
 def find_fresh(url: str, path: Path, stamp: Stamp) -> Found | None:
-    """Return what the ends of an index file of ours say, None if there is none for this state of the tar."""
+    """Return what the beginning and end of Foveal's index file say; None if there is none for this state of the tar."""
     try:
         with path.open("rb", buffering=0) as file:
             head = file.read(64)
@@ -198,7 +197,7 @@ def _work_out(url: str, cache: Cache, stamp: Stamp) -> Found:
 def kept(
     url: str, cache: Cache, stamp: Stamp, lines: list[bytes], *, complaint: str | None, cut: Cut | None
 ) -> Found:
-    """Keep what was worked out in the cache, but for an index of a tar that was cut: it may grow again."""
+    """Keep a computed index in the cache, unless its tar is truncated: such a tar may still be growing."""
     text = format_index(lines, stamp, 0 if cut is None else cut.beyond)
     said = _tell_cut(url, lines, cut)
     if (cut is None or cut.beyond) and cache.store(cache.index_path(url), text):
@@ -216,9 +215,9 @@ def _tell_cut(url: str, lines: list[bytes], cut: Cut | None) -> str | None:
 
 
 def _adopt(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> tuple[list[bytes], Cut | None] | None:
-    """Return as :func:`scan`, by an index file that is not ours; None if there is none.
+    """Return the same as :func:`scan`, from an index file of another tool; None if there is none.
 
-    v1.1 has no names, so the tar's headers are read all the same, and must agree.
+    v1.1 has no names, so the tar's headers are read nevertheless, and must agree with it.
     """
     try:
         text, written = path.read_bytes(), path.stat()

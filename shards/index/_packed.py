@@ -1,4 +1,4 @@
-"""Compressed tars: told by their first bytes, and unpacked whole, as a compressed file cannot be read at random."""
+"""Compressed tars: recognised by their first bytes, and unpacked as a whole, because a compressed file has no random access."""
 
 import bz2
 import gzip
@@ -15,7 +15,9 @@ from foveal.shards._error import DamagedError, ShardError
 _MAGIC = {
     "gzip": re.compile(rb"\x1f\x8b"),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
-    "bzip2": re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),  # all of it: a tar may begin with a name like BZh
+    "bzip2": re.compile(
+        rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"
+    ),  # the whole signature: a tar may begin with a name like BZh
     "xz": re.compile(rb"\xfd7zXZ\0"),
 }
 _PIECE = 1 << 20  # bytes
@@ -28,7 +30,7 @@ def packing_of(file: BinaryIO) -> str | None:
 
 
 def unpack(url: str, packed: BinaryIO, tar: BinaryIO) -> None:
-    """Unpack what there is: of a file that was cut, the tar is cut too, and is read as such.
+    """Unpack as much as possible: a truncated file gives a truncated tar, which is read as one.
 
     Raises:
         DamagedError: The compressed data is damaged.
@@ -55,7 +57,9 @@ def _open(url: str, kind: str, packed: BinaryIO) -> Any:
 
 def _read(url: str, kind: str, unpacked: Any) -> bytes:
     try:
-        return cast("bytes", unpacked.read1(_PIECE))  # read() would lose what it has when the file ends early
+        return cast(
+            "bytes", unpacked.read1(_PIECE)
+        )  # read() would lose what it has read if the file ends early
     except EOFError:
         raise
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The samples of a tar by its headers, and by an index file that agrees with them."""
+"""The samples of a tar, from its headers, or from an index file that agrees with them."""
 
 from typing import BinaryIO
 
@@ -12,7 +12,7 @@ class UnusableError(Exception):
 
 
 def scan(url: str, tar: BinaryIO) -> tuple[list[bytes], Cut | None]:
-    """Return the line of each sample, read from the tar's headers, and what is odd about its end, if anything."""
+    """Return the line of each sample, read from the tar's headers, and what is unusual about the tar's end, if anything."""
     lines: list[bytes] = []
     try:
         lines.extend(format_line(sample) for sample in group(walk(url, tar)))
@@ -24,7 +24,7 @@ def scan(url: str, tar: BinaryIO) -> tuple[list[bytes], Cut | None]:
 
 
 def agreed(url: str, text: bytes, tar: BinaryIO) -> tuple[list[bytes], Cut | None]:
-    """Return as :func:`scan`, by the text of an index file of a tar that was not cut; v1.1 has no names.
+    """Return the same as :func:`scan`, from the text of an index file of a tar that is not truncated; v1.1 has no names.
 
     Raises:
         UnusableError: It does not agree with the tar.
@@ -45,10 +45,10 @@ def agreed(url: str, text: bytes, tar: BinaryIO) -> tuple[list[bytes], Cut | Non
 
 
 def _members(entries: list[Entry]) -> list[Member] | None:
-    r"""Return the members of the tar where the entries alone tell: each has a name, and they lie end to end.
+    r"""Return the members of the tar if the entries alone show them: each has a name, and there are no gaps between them.
 
-    In a gap may be what DALI's tool skips and webdataset does not. A backslash is its way to write a byte that is
-    not ASCII, as ``tar --list`` does: \303\244.
+    A gap may hold a member that DALI's tool skips and webdataset does not. DALI's tool writes a byte that is not ASCII
+    with a backslash, as ``tar --list`` does: \303\244.
     """
     members, end = [], 0
     for entry in entries:
@@ -61,10 +61,10 @@ def _members(entries: list[Entry]) -> list[Member] | None:
 
 
 def _check_ends(url: str, members: list[Member], tar: BinaryIO) -> Cut | None:
-    """Compare with the tar where a change shows: at the first member, at the last, and in what follows it.
+    """Compare with the tar at the places where a change would show: the first member, the last one, and what follows it.
 
     Returns:
-        What is odd about the tar's end: that it goes on behind its end mark.
+        What is unusual about the tar's end: that it continues after its end mark.
     """
     first, last = members[0], members[-1]
     found: list[Member] = []

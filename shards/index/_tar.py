@@ -1,9 +1,9 @@
-"""What a tar holds, read from its headers alone, and grouped into samples as webdataset groups it.
+"""The members of a tar, read from its headers alone, and grouped into samples as webdataset groups them.
 
 The member ``dir/photo.left.JPG`` is member ``left.jpg`` of the sample ``dir/photo``: the key ends at the first
 dot of the last path component. A sample is a run of members with one key. Three things differ from webdataset: hidden
-files such as macOS's ``._photo.jpg`` are passed over, hard links are members like those that they link to, and a member
-whose content the tar does not hold in one piece counts as one, so that its sample can be named.
+files such as macOS's ``._photo.jpg`` are ignored, a hard link is a member like the one that it links to, and a member
+whose content the tar does not hold in one piece is listed, so that errors can name its sample.
 """
 
 import os
@@ -16,11 +16,11 @@ from foveal.shards._error import DamagedError
 
 BLOCK = 512  # bytes: a tar is made of blocks, each header is one, and data fills whole ones
 
-# Both are webdataset's own, so that every name is split and skipped as there.
+# Both patterns are webdataset's own, so that names are split and skipped in the same way.
 _KEY_AND_EXT = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")
 _META = re.compile(r"__[^/]*__($|/)")
 
-# In the place of an offset: why the tar does not hold a member's content in one piece.
+# Used instead of an offset: why the tar does not hold a member's content in one piece.
 _SPARSE, _DANGLING, _SYMBOLIC = -1, -2, -3
 UNREADABLE = {
     _SPARSE: "is stored as a sparse file: pack it again with tar, without --sparse",
@@ -32,7 +32,7 @@ UNREADABLE = {
 class Member(NamedTuple):
     """Where one file of a sample lies: ``size`` bytes from byte ``offset`` of the tar.
 
-    An offset below zero is a key of :data:`UNREADABLE`.
+    A negative offset is a key of :data:`UNREADABLE`.
     """
 
     key: str
@@ -47,11 +47,11 @@ class Member(NamedTuple):
 
 
 class Cut(Exception):  # noqa: N818 - an odd end is no error of the walk, which has yielded what there is
-    """The tar does not end as a tar ends.
+    """The tar does not end as a tar should.
 
     Args:
-        reason: Where, and how much is missing, or not read.
-        key: The key of the member that was cut, None if no name could be read.
+        reason: Where the tar ends or continues, and how much is missing or not read.
+        key: The key of the truncated member, None if no name could be read.
         beyond: How many bytes follow the end mark. If there are any, all samples before it are whole.
     """
 
@@ -63,7 +63,7 @@ class Cut(Exception):  # noqa: N818 - an odd end is no error of the walk, which 
 
 
 def goes_on(beyond: int) -> str:
-    """Return what to say of a tar that goes on behind its end mark."""
+    """Return the message about a tar that continues after its end mark."""
     return (
         f"goes on behind its end mark: its last {beyond:,} bytes are not read – if it was joined from several tars by cat, "
         "join them by tar --concatenate (-A) instead"
@@ -71,7 +71,7 @@ def goes_on(beyond: int) -> str:
 
 
 def split_name(name: str) -> tuple[str, str] | None:
-    """Return (key, extension) of a member's name, None if it is passed over: as webdataset does, or hidden."""
+    """Return (key, extension) of a member's name; None if webdataset ignores it or it is hidden."""
     match = _KEY_AND_EXT.match(name)
     if match is None or _META.match(name) or match[1].endswith("/"):
         return None
@@ -79,11 +79,11 @@ def split_name(name: str) -> tuple[str, str] | None:
 
 
 def walk(url: str, file: BinaryIO, start: int = 0) -> Iterator[Member]:
-    """Yield the tar's members from byte ``start``, which must be where a header or the end mark is.
+    """Yield the tar's members from byte ``start``, where a header or the end mark must be.
 
     Raises:
-        Cut: After the last whole member, when the tar does not end as a tar ends.
-        DamagedError: It is no tar.
+        Cut: After the last complete member, if the tar does not end as a tar should.
+        DamagedError: It is not a tar.
     """
     size = file.seek(0, os.SEEK_END)
     if start == 0:
@@ -97,14 +97,14 @@ def walk(url: str, file: BinaryIO, start: int = 0) -> Iterator[Member]:
                 yield from _members(info, size, tar.offset, places)
                 end = tar.offset
     except (tarfile.TarError, ValueError, OverflowError, IndexError, RecursionError):
-        pass  # a header that makes no sense: where it stands is judged here
+        pass  # an invalid header: what it means depends on where it is, which is decided here
     _check_end(file, end, size)
 
 
 def _members(
     info: tarfile.TarInfo, tar_size: int, end: int, places: dict[str, tuple[int, int]]
 ) -> Iterator[Member]:
-    """Yield the member that a header announces, if it is one; note where its content lies, for links that follow."""
+    """Yield the member of a header, if it is one; remember where its content lies, for links that follow."""
     place = _place(info, places)
     if place is None:
         return
@@ -120,7 +120,7 @@ def _members(
 
 
 def _place(info: tarfile.TarInfo, places: dict[str, tuple[int, int]]) -> tuple[int, int] | None:
-    """Return offset and size of a file's content, None for what is no file."""
+    """Return offset and size of a file's content; None if the header is not of a file."""
     if info.issparse():
         return _SPARSE, info.size
     if info.isreg():
@@ -151,7 +151,7 @@ def _check_end(file: BinaryIO, end: int, size: int) -> None:
 
 
 def _check_nothing_follows(file: BinaryIO, size: int) -> None:
-    """Look behind the end mark, where writers leave zeros to fill their last record, as far as the longest record goes."""
+    """Look after the end mark, where writers leave zeros to fill their last record, as far as the longest possible record."""
     start = file.tell()
     rest = file.read(min(_LONGEST_RECORD, size - start))
     filling = len(rest) - len(rest.lstrip(b"\0"))
@@ -160,7 +160,7 @@ def _check_nothing_follows(file: BinaryIO, size: int) -> None:
         raise Cut(goes_on(beyond), beyond=beyond)
 
 
-_LONGEST_RECORD = 1 << 20  # bytes: 2048 blocks, where tar writes 20 unless told otherwise
+_LONGEST_RECORD = 1 << 20  # bytes: 2048 blocks; tar writes 20 by default
 
 
 def _is_header(block: bytes) -> bool:
@@ -174,11 +174,11 @@ def _is_header(block: bytes) -> bool:
 def group(members: Iterable[Member]) -> Iterator[list[Member]]:
     """Yield each sample's members, in the order of the tar; two may have one extension.
 
-    Of a tar that was cut, the last sample is yielded if nothing of it can be missing: the member that was cut
-    has another key, or, when its name is lost too, the sample has all that the one before it has.
+    If the tar is truncated, the last sample is yielded only if nothing of it can be missing: the truncated member has
+    another key, or, if its name is lost too, the sample has all extensions of the sample before it.
 
     Raises:
-        Cut: As :func:`walk` raised it, after the last whole sample.
+        Cut: As :func:`walk` raised it, after the last complete sample.
     """
     sample: list[Member] = []
     before: set[str] | None = None

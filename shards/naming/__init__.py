@@ -1,4 +1,4 @@
-"""What strings mean: locations, sizes, and the extensions of members."""
+"""The meaning of strings: locations, sizes, and the extensions of members."""
 
 from foveal.shards.naming._extensions import INTEGERS, JSON, PACKED
 from foveal.shards.naming._location import identity_of, index_url, is_remote, is_web, local_path, scheme_of

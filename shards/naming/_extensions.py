@@ -1,4 +1,4 @@
-"""Which extensions hold what, by webdataset's conventions: the last part of a member's extension decides."""
+"""What members of each extension hold, by webdataset's conventions: the last part of a member's extension decides."""
 
 INTEGERS = frozenset({"cls", "cls2", "class", "count", "index", "inx", "id"})
 # How names of compressed tars end.

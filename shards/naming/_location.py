@@ -1,4 +1,4 @@
-"""What a URL names: a file here, or one on another machine."""
+"""Local and remote locations of files."""
 
 import re
 from urllib.parse import urlsplit, urlunsplit
@@ -27,7 +27,7 @@ def is_web(url: str) -> bool:
 
 
 def identity_of(url: str) -> str:
-    """Return what names a remote file from one day to the next: the URL without user, password and signature."""
+    """Return the part of a URL that stays the same from one day to the next: without user, password and signature."""
     parts = urlsplit(url)
     if not is_web(url):
         return url
@@ -36,7 +36,7 @@ def identity_of(url: str) -> str:
 
 
 def index_url(url: str) -> str:
-    """Return where the index of a remote shard lies: ``s3://bucket/a.idx`` beside ``s3://bucket/a.tar``."""
+    """Return the URL of the index of a remote shard: ``s3://bucket/a.idx`` beside ``s3://bucket/a.tar``."""
     path, mark, query = url.partition("?") if url.startswith("http") else (url, "", "")
     return path.removesuffix(".tar") + ".idx" + mark + query
 

@@ -10,7 +10,7 @@ def parse_size(name: str, value: object) -> int:
     """Return bytes: 200 GB are 200 * 1000**3, 200 GiB are 200 * 1024**3.
 
     Raises:
-        ValueError: It says no size, or none above zero.
+        ValueError: It is not a size, or not above zero.
     """
     size = value if isinstance(value, int) and not isinstance(value, bool) else _parse(value)
     if size < 1:

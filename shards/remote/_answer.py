@@ -1,4 +1,4 @@
-"""What a server answers to a request for a range of bytes, checked before anybody sees it."""
+"""A server's answer to a request for a range of bytes, and the checks that it must pass."""
 
 import re
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)$")
 
 
 class Answer(NamedTuple):
-    """The bytes asked for, None where the server would send no less than the whole, and the state they are of."""
+    """The requested bytes (None if the server would only send the whole file), and the state of the file that they are from."""
 
     body: bytes | None
     stamp: Stamp
 
 
 class Extent(NamedTuple):
-    """Which bytes of how many an answer holds: ``size`` from byte ``start`` of ``total``."""
+    """Which bytes an answer holds: ``size`` bytes from byte ``start`` of ``total``."""
 
     start: int
     size: int
@@ -26,7 +26,7 @@ class Extent(NamedTuple):
 
 
 def asked_for(start: int, size: int, tag: str | None) -> dict[str, str]:
-    """Return the headers that ask for ``size`` bytes from byte ``start``, of the state that ``tag`` names."""
+    """Return the headers of a request for ``size`` bytes from byte ``start``, of the state that ``tag`` names."""
     headers = {"Range": f"bytes={start}-{start + size - 1}", "Accept-Encoding": "identity"}
     if tag is not None and is_strong(tag):
         headers["If-Match"] = tag
@@ -34,15 +34,15 @@ def asked_for(start: int, size: int, tag: str | None) -> dict[str, str]:
 
 
 def is_strong(tag: str) -> bool:
-    """Return whether the tag may stand in If-Match: an ETag, and not a weak one, which never matches."""
+    """Return whether the tag may be used in If-Match: it must be an ETag, and not a weak one, which never matches."""
     return tag.startswith('"')
 
 
 def tell_extent(status: int, content_range: str | None, length: int | None) -> Extent:
-    """Return the extent of an answer, by its headers.
+    """Return the extent of an answer, from its headers.
 
     Raises:
-        LastingError: They do not tell.
+        LastingError: The headers do not say it.
     """
     match = _CONTENT_RANGE.match(content_range or "")
     if status == 206 and match is not None:
@@ -54,17 +54,17 @@ def tell_extent(status: int, content_range: str | None, length: int | None) -> E
 
 
 def tell_stamp(headers: Mapping[str, str], extent: Extent) -> Stamp:
-    """Return the state that an answer is of."""
+    """Return the state of the file that an answer is from."""
     tags = (headers.get("ETag", ""), headers.get("Last-Modified", ""))
     tag = next((tag for tag in tags if 0 < len(tag) <= LONGEST_TAG), "")
     return Stamp(extent.total, None, tag)
 
 
 def is_wanted(extent: Extent, start: int, size: int) -> bool:
-    """Return whether the answer's body is worth reading: False where it is the whole and a part was asked for.
+    """Return whether the answer's body is to be read: False if a part was requested and the whole is being sent.
 
     Raises:
-        PassingError: It is another part.
+        PassingError: Another part is being sent.
     """
     wanted = Extent(start, min(size, extent.total - start), extent.total)
     if extent == wanted:
@@ -77,7 +77,7 @@ def is_wanted(extent: Extent, start: int, size: int) -> bool:
 
 
 def check_length(body: bytes, extent: Extent) -> bytes:
-    """Return a body that is as long as its headers say.
+    """Return the body, which must be as long as its headers say.
 
     Raises:
         PassingError: It is not.

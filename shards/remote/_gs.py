@@ -11,7 +11,7 @@ OPTIONS: dict[str, Any] = {}
 
 
 async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answer:
-    """Ask as :func:`foveal.shards.remote._http.ask` does; the state is compared with what the answer says alone."""
+    """Ask as :func:`foveal.shards.remote._http.ask` does; only the answer's headers are compared with the expected state."""
     del tag
     await fs._set_session()  # noqa: SLF001 - gcsfs has no public way to a response's headers
     headers = fs._get_headers(asked_for(start, size, None))  # noqa: SLF001
@@ -22,7 +22,7 @@ async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answ
 
 
 async def find(fs: Any, pattern: str) -> list[str]:
-    """Return the names that a pattern matches, with their bucket; gcsfs asks again by itself."""
+    """Return the names that a pattern matches, with their bucket; gcsfs retries by itself."""
     try:
         return list(await fs._glob(pattern))  # noqa: SLF001 - the public one waits by itself
     except OSError as error:

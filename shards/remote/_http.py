@@ -1,4 +1,4 @@
-"""Ranges of bytes over HTTP, through the session of fsspec's file system; Google Cloud Storage is no different."""
+"""Ranges of bytes over HTTP, through the session of fsspec's file system, as for Google Cloud Storage."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -9,19 +9,19 @@ from foveal.shards.remote._answer import Answer, asked_for, check_length, is_wan
 from foveal.shards.remote._proxy import proxy_of, shown
 from foveal.shards.remote._retry import LastingError, PassingError, failure
 
-_NO_LIMIT = aiohttp.ClientTimeout(total=None)  # who asks sets one, by what is asked for
+_NO_LIMIT = aiohttp.ClientTimeout(total=None)  # the caller sets a limit that depends on the request
 
 OPTIONS: dict[str, Any] = {
     "client_kwargs": {"auto_decompress": False}
-}  # a .tar.gz is bytes, whatever it is called
+}  # a .tar.gz must arrive as it is, not decompressed
 
 
 async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answer:
-    """Ask for ``size`` bytes from byte ``start``, fewer where the object ends; for any tag where it is None.
+    """Ask for ``size`` bytes from byte ``start``, fewer at the end of the object; of any state if ``tag`` is None.
 
     Raises:
-        PassingError: It is worth asking again.
-        LastingError: It is not.
+        PassingError: The failure may be temporary.
+        LastingError: It is not temporary.
     """
     proxy = fs.kwargs.get("proxy") or proxy_of(url)
     session = await fs.set_session()
@@ -34,7 +34,7 @@ async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answ
 async def receive(
     request: AbstractAsyncContextManager[aiohttp.ClientResponse], start: int, size: int, proxy: str | None
 ) -> Answer:
-    """Send a request for ``size`` bytes from byte ``start``, perhaps through a proxy, and return what comes."""
+    """Send a request for ``size`` bytes from byte ``start``, through a proxy if there is one, and return the answer."""
     through = "" if proxy is None else f" through the proxy {shown(proxy)}"
     try:
         async with request as response:
@@ -61,6 +61,6 @@ def _seconds(retry_after: str) -> float:
 
 
 def _name(error: Exception) -> str:
-    """Return the error's kind and the system's words: its own may quote a signed URL."""
+    """Return the kind of the error and the system's message. The error's own message may contain a signed URL."""
     words = getattr(error, "strerror", None)
     return type(error).__name__ if words is None else f"{type(error).__name__}: {words}"

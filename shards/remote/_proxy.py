@@ -1,4 +1,4 @@
-"""The proxy that the environment names for a URL, as curl and others understand it: HTTP_PROXY, ALL_PROXY, NO_PROXY."""
+"""The proxy that the environment names for a URL, by the same rules as curl: HTTP_PROXY, ALL_PROXY, NO_PROXY."""
 
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
@@ -7,7 +7,7 @@ from foveal.shards.remote._retry import LastingError
 
 
 def proxy_of(url: str) -> str | None:
-    """Return the proxy to ask for an ``http(s)://`` URL, None if it is to be asked itself.
+    """Return the proxy for an ``http(s)://`` URL; None for no proxy.
 
     Raises:
         LastingError: The proxy is of a kind that is not supported.

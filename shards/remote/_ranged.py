@@ -1,4 +1,4 @@
-"""A remote file as one that lies here: by position for samples, by seeking and reading for its headers."""
+"""A remote file that can be read like a local one: by position for samples, by seeking and reading for its headers."""
 
 import io
 import os
@@ -11,7 +11,7 @@ _LONGEST_READ = 1 << 23
 
 
 class Ranged:
-    """A remote tar read by ranges, in one state."""
+    """A remote tar that is read by ranges, all of one state."""
 
     gap = ROUND_TRIP
 
@@ -25,10 +25,10 @@ class Ranged:
 
 
 class RangedFile(io.RawIOBase):
-    """A remote file to seek and read in, reading ahead.
+    """A remote file that can be sought and read, and that reads ahead.
 
-    Of a tar whose members are large only the headers are fetched, 64 KiB each. Skips that are shorter than a round trip
-    are read over, in requests that grow: asking for each header of a thousand small files would take longer.
+    If a tar has large members, only their headers are fetched, 64 KiB each. Gaps that take less time than a round trip
+    are read as well, in requests that grow, because a request for each header of a thousand small files would take longer.
     """
 
     def __init__(self, tar: Ranged, size: int) -> None:
@@ -46,13 +46,13 @@ class RangedFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a byte, return which."""
+        """Go to a byte, and return its number."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def tell(self) -> int:
-        """Return the place."""
+        """Return the current position."""
         return self._position
 
     def read(self, size: int = -1) -> bytes:

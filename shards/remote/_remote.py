@@ -1,4 +1,4 @@
-"""Bytes of remote files: each request is answered right, of the state that is expected, or ends in a ShardError."""
+"""Bytes of remote files: each request returns the right bytes, of the expected state of the file, or raises ShardError."""
 
 import importlib
 import os
@@ -17,12 +17,12 @@ from foveal.shards.remote._waits import Waits
 
 ROUND_TRIP = (
     1 << 20
-)  # bytes: about what arrives in the time of a request, so that fewer are not worth another
+)  # bytes: about as many as arrive in the time of one request, so a smaller gap is not worth a request
 PIECE = 1 << 24  # bytes of one request of a download
-TIMEOUT = 30.0  # seconds until a request is given up, and one more for each of
+TIMEOUT = 30.0  # seconds until a request is given up, and one more second for each of
 SLOWEST = 1 << 20  # bytes
-LISTING_TIMEOUT = 600.0  # seconds: a thousand names come with each of many requests
-_LARGEST_INDEX = 1 << 26  # bytes: half a million samples
+LISTING_TIMEOUT = 600.0  # seconds: a list comes in many requests, a thousand names in each
+_LARGEST_INDEX = 1 << 26  # bytes: enough for half a million samples
 
 # File systems are kept for the life of the process: closing a forked copy would break the parent's.
 _KEPT: dict[int, Any] = {}
@@ -41,18 +41,20 @@ class Remote:
 
     def __init__(self, options: Mapping[str, Any] | None) -> None:
         self._options = dict(options or {})
-        self._open: dict[tuple[int, str], Any] = {}  # by process: an event loop does not survive a fork
+        self._open: dict[
+            tuple[int, str], Any
+        ] = {}  # one for each process: an event loop does not survive a fork
         self._waits = Waits()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_options": self._options, "_open": {}, "_waits": self._waits}
 
     def interrupt(self) -> None:
-        """Let whoever waits for a server, or will, get a ShardError at once."""
+        """Make all threads that wait for a server, now or later, raise ShardError at once."""
         self._waits.interrupt()
 
     def resume(self) -> None:
-        """Wait for servers again."""
+        """Allow threads to wait for servers again."""
         if self._waits.interrupted:
             self._waits = Waits()
 
@@ -60,7 +62,7 @@ class Remote:
         """Return the present state of a file.
 
         Raises:
-            ShardError: It is empty, not there, or cannot be reached.
+            ShardError: It is empty, does not exist, or cannot be reached.
         """
         try:
             # Not HEAD, which signed URLs and some servers refuse.
@@ -71,11 +73,11 @@ class Remote:
             raise RemoteError(url, None, str(error)) from error
 
     def read(self, url: str, start: int, size: int, stamp: Stamp) -> bytes:
-        """Return ``size`` bytes from byte ``start``, which must be there in this state of the file.
+        """Return ``size`` bytes from byte ``start``, of this state of the file.
 
         Raises:
             NoRangesError: The server sends whole files only, and this is not all of it.
-            ShardError: The file is in another state by now, or cannot be read.
+            ShardError: The file has changed, or cannot be read.
         """
         try:
             answer = self._ask(url, start, size, stamp)
@@ -91,7 +93,7 @@ class Remote:
         return answer.body
 
     def pieces(self, url: str, stamp: Stamp) -> Iterator[bytes]:
-        """Yield all of a file, 16 MiB a time, or at once where the server knows no ranges."""
+        """Yield all of a file, 16 MiB at a time, or at once if the server does not support ranges."""
         try:
             yield self.read(url, 0, min(PIECE, stamp.size), stamp)
         except NoRangesError:
@@ -101,7 +103,7 @@ class Remote:
             yield self.read(url, start, min(PIECE, stamp.size - start), stamp)
 
     def read_small(self, url: str) -> bytes | None:
-        """Return the whole of a small file, None where there is none that we may read."""
+        """Return all of a small file; None if there is none or it may not be read."""
         try:
             answer = self._ask(url, 0, _LARGEST_INDEX)
         except (RefusedError, ChangedError):
@@ -114,7 +116,7 @@ class Remote:
         """Return the URLs that a pattern matches, sorted.
 
         Raises:
-            ShardError: The server cannot be asked.
+            ShardError: The server does not answer.
         """
         fs, protocol = self._connect(url)
         fs.invalidate_cache()

@@ -1,4 +1,4 @@
-"""Remote shards: their indexes, and what to read their samples from."""
+"""Remote shards: their indexes, and the files that their samples are read from."""
 
 import tempfile
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ from foveal.shards.remote._shard_cache import ShardCache
 
 
 class RemoteShards:
-    """What :class:`Shards` asks for a shard that is not a file here.
+    """What :class:`Shards` needs for a shard that is not a local file.
 
     Args:
         cache: For indexes and unpacked shards.
-        cache_size: Of the copies of whole shards; None for no copies.
+        cache_size: Disk space for copies of whole shards, in bytes; None for no copies.
         storage_options: For fsspec's file system.
     """
 
@@ -45,19 +45,19 @@ class RemoteShards:
         )
 
     def interrupt(self) -> None:
-        """Let whoever waits for a server, or will, get a ShardError at once."""
+        """Make all threads that wait for a server, now or later, raise ShardError at once."""
         self._remote.interrupt()
 
     def resume(self) -> None:
-        """Wait for servers again."""
+        """Allow threads to wait for servers again."""
         self._remote.resume()
 
     def find(self, url: str) -> Found:
-        """Find a shard's index in the cache or beside it, or work it out from its headers; one request where it is kept.
+        """Find a shard's index in the cache or beside the shard, or compute it from its headers. If it is cached, this is one request.
 
         Raises:
             ShardError: The shard cannot be read.
-            DamagedError: It is there, and no shard.
+            DamagedError: The file exists and is not a shard.
         """
         stamp = self._remote.state(url)
         found = find_fresh(url, self._cache.index_path(url), stamp)
@@ -74,7 +74,7 @@ class RemoteShards:
             return self._work_out(url, stamp, copy)
 
     def open(self, url: str, stamp: Stamp) -> Descriptor | Ranged:
-        """Open a shard in the state that its index was read for: a copy, or the shard itself by ranges."""
+        """Open a shard in the state that its index belongs to: a copy, or the shard itself by ranges."""
         copy = self._unpacked(url, stamp) if _is_packed(url) else self._copy(url, stamp)
         if copy is None:
             return Ranged(self._remote, url, stamp)
@@ -93,9 +93,10 @@ class RemoteShards:
         return kept(url, self._cache, stamp, lines, complaint=complaint, cut=cut)
 
     def _adopt(self, url: str, stamp: Stamp, tar: BinaryIO) -> tuple[list[bytes], Cut | None] | None:
-        """Return the line of each sample, and what is odd about the end, by the index beside the shard; None if there is none.
+        """Return the line of each sample and what is unusual about the tar's end, from the index beside the shard; None if there is none.
 
-        It was uploaded with the tar, whenever that was: its age says nothing, its size and its ends do.
+        The times of the two uploads say nothing about whether they belong together, so the size and the ends of the tar
+        are compared.
         """
         text = self._remote.read_small(index_url(url))
         if text is None:
@@ -122,5 +123,5 @@ class RemoteShards:
 
 
 def _is_packed(url: str) -> bool:
-    """Return whether a shard is compressed, by its name: to look inside would cost a request."""
+    """Return whether a shard is compressed, by its name: looking inside would cost a request."""
     return identity_of(url).partition("?")[0].endswith(PACKED)

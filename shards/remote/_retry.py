@@ -1,4 +1,4 @@
-"""Asking a server again: what may pass, how often, how long between. Nothing below this retries by itself."""
+"""Retries: which failures may be temporary, how often to try, and how long to wait. No layer below this retries by itself."""
 
 import random
 import time
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 ATTEMPTS = 6
-FIRST_PAUSE = 0.5  # seconds before the second attempt; twice as long before each that follows
+FIRST_PAUSE = 0.5  # seconds before the second attempt; the pause doubles before each later one
 LONGEST_PAUSE = 30.0
 
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 
 class PassingError(Exception):
-    """A failure that may be over when asked again.
+    """A failure that may be temporary.
 
     Args:
-        reason: What came.
+        reason: What the server sent, or what failed.
         wait: Seconds that the server asks to wait.
     """
 
@@ -35,22 +35,23 @@ class PassingError(Exception):
 
 
 class LastingError(Exception):
-    """A failure that asking again would not mend."""
+    """A failure that another request would not mend."""
 
 
 class RefusedError(LastingError):
-    """The object is not there, or not for us."""
+    """The object does not exist, or may not be read."""
 
 
 class ChangedError(LastingError):
-    """The object is not in the state that was asked for."""
+    """The object is in another state than the one that was requested."""
 
 
 def persistently(ask: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
-    """Return what ``ask`` returns, in the end.
+    """Call ``ask`` until it succeeds, and return its result.
 
     Raises:
-        LastingError: As it was raised, or after :data:`ATTEMPTS` attempts; the message then tells what came how often.
+        LastingError: As ``ask`` raised it, or after :data:`ATTEMPTS` attempts; the message then says how often each
+            failure occurred.
     """
     failures: list[str] = []
     while True:
@@ -64,18 +65,18 @@ def persistently(ask: Callable[[], T], sleep: Callable[[float], None] = time.sle
 
 
 def failure(status: int, said: str, wait: float = 0) -> Exception:
-    """Return the error that an HTTP status of 400 and above means; ``said`` is the answer in words."""
+    """Return the error for an HTTP status of 400 or above; ``said`` is the message of the answer."""
     if status in _PASSING:
         return PassingError(said, wait)
     if status in _REFUSED:
         return RefusedError(f"{_REFUSED[status]}: {said}")
-    if status in (412, 416):  # another ETag; or too short for the range, so that it has another size
+    if status in (412, 416):  # another ETag; or the file is too short for the range, so its size has changed
         return ChangedError(said)
     return LastingError(f"cannot be read: {said}")
 
 
 def _pause(failures: int, wait: float) -> float:
-    """Return seconds to wait, at random within a factor of two so that readers do not come back all at once."""
+    """Return the seconds to wait, random within a factor of two, so that readers do not all retry at once."""
     pause: float = FIRST_PAUSE * 2.0 ** (failures - 1) * random.uniform(0.5, 1)  # noqa: S311 - no secret
     return min(max(pause, wait), LONGEST_PAUSE)
 

@@ -1,4 +1,4 @@
-"""Ranges of bytes from S3, through the client of s3fs and past its retries."""
+"""Ranges of bytes from S3, through the client of s3fs but without its retries."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answ
 
 
 async def find(fs: Any, pattern: str) -> list[str]:
-    """Return the keys that a pattern matches, with their bucket; raise as :func:`ask` does."""
+    """Return the keys that a pattern matches, with their bucket. Raises as :func:`ask` does."""
     with _judging():
         return list(await fs._glob(pattern))  # noqa: SLF001 - the public one waits by itself
 

@@ -1,8 +1,9 @@
 """Copies of whole remote shards in a folder of limited size, shared by the processes of a machine.
 
-A download goes into ``NAME.part``, which is at once its lock and, as long as the shard from the start, its claim to
-room; complete, it is renamed to ``NAME.tar``. The lock is the system's and ends with its holder, so what a killed
-process left behind is known by being unlocked. The time of a copy's last change is that of its last use.
+A download is written to ``NAME.part``. This file is the download's lock, and it has the length of the shard from the
+start, which reserves the disk space. When it is complete, it is renamed to ``NAME.tar``. The lock is the operating
+system's and ends with the process that holds it, so a file that a killed process left behind is recognised by being
+unlocked. The modification time of a copy is the time of its last use.
 """
 
 import fcntl
@@ -27,13 +28,13 @@ class ShardCache:
     def open(
         self, url: str, name: str, stamp: Stamp, download: Callable[[], Iterable[bytes]]
     ) -> BinaryIO | None:
-        """Open the copy of a shard, downloaded first where it is not there; one at a time, others wait.
+        """Open the copy of a shard, and download it first if there is none. One process downloads, others wait.
 
         Returns:
-            The open file, which stays readable when the copy is removed to make room; None where there can be no room.
+            The open file, which stays readable if the copy is removed to make room; None if there is not enough room.
 
         Raises:
-            ShardError: The folder cannot be written, or as ``download`` raises it.
+            ShardError: The folder cannot be written, or ``download`` raised it.
         """
         if stamp.size > self.size:
             return None
@@ -55,12 +56,12 @@ class ShardCache:
             for piece in download():
                 part.write(piece)
             part.flush()
-            os.fsync(part.fileno())  # or a power failure might leave the name without the bytes
+            os.fsync(part.fileno())  # otherwise a power failure might leave the name without the bytes
             path.with_suffix(".part").rename(path)
             return _use(path)
 
     def _claim(self, part: BinaryIO, path: Path, size: int) -> bool:
-        """Make room for a copy; return False where the downloads of others leave none."""
+        """Make room for a copy; return False if the downloads of other processes leave too little."""
         shard, ours = path.name.partition("-")[0], path.with_suffix(".part")
         with _locked(self.folder / "room.lock", keep=True):
             claimed = sum(_claimed(other) for other in self.folder.glob("*.part") if other != ours)
@@ -71,7 +72,7 @@ class ShardCache:
         return True
 
     def _evict(self, shard: str, room: int) -> None:
-        """Remove copies of this shard in other states, and of others the longest unused, until ``room`` holds the rest."""
+        """Remove copies of other states of this shard, then the longest unused copies, until the rest fits into ``room``."""
         copies = []
         for copy in self.folder.glob("*.tar"):
             if copy.name.startswith(shard):
@@ -97,7 +98,7 @@ def _use(path: Path) -> BinaryIO | None:
 
 
 def _claimed(part: Path) -> int:
-    """Return the bytes that another's download will take; what a dead one left is removed."""
+    """Return the bytes that the download of another process will take; the file of a process that has died is removed."""
     with suppress(FileNotFoundError), part.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,14 +111,16 @@ def _claimed(part: Path) -> int:
 
 @contextmanager
 def _locked(path: Path, *, keep: bool = False) -> Iterator[BinaryIO]:
-    """Hold a file locked, against threads too; it is removed at the end unless it was renamed or is to be kept."""
+    """Lock a file, against threads of this process, too. It is removed at the end unless it was renamed or is to be kept."""
     with _acquired(path) as file:
         try:
             yield file
         finally:
             if not keep and _is_at(file, path):
                 path.unlink()
-            fcntl.flock(file, fcntl.LOCK_UN)  # said, as a forked child may hold the file open
+            fcntl.flock(
+                file, fcntl.LOCK_UN
+            )  # unlocked explicitly, because a forked child may hold the file open
 
 
 def _acquired(path: Path) -> BinaryIO:
@@ -131,7 +134,7 @@ def _acquired(path: Path) -> BinaryIO:
         if _is_at(file, path):
             file.truncate(0)
             return file
-        file.close()  # who held it has renamed or removed it
+        file.close()  # the process that held it has renamed or removed it
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Waiting for servers, until another thread says not to."""
+"""Waiting for servers, which another thread can interrupt."""
 
 import asyncio
 import threading
@@ -10,18 +10,18 @@ from foveal.shards.remote._retry import LastingError, PassingError
 
 
 class Waits:
-    """What the threads of a process are waiting for: :meth:`interrupt` ends it all, and what is begun later."""
+    """The requests that the threads of a process wait for: :meth:`interrupt` ends them all, and later ones, too."""
 
     def __init__(self) -> None:
         self._interrupted = threading.Event()
         self._under_way: set[Future[Any]] = set()
 
     def __reduce__(self) -> tuple[type["Waits"], tuple[()]]:
-        return Waits, ()  # in another process nothing is under way
+        return Waits, ()  # in another process no request is under way
 
     @property
     def interrupted(self) -> bool:
-        """Whether nobody shall wait any more."""
+        """Whether waiting has been interrupted."""
         return self._interrupted.is_set()
 
     def interrupt(self) -> None:
@@ -31,20 +31,20 @@ class Waits:
             future.cancel()
 
     def pause(self, seconds: float) -> None:
-        """Sleep, if nobody minds."""
+        """Sleep, unless waiting is interrupted."""
         self._interrupted.wait(seconds)
 
     def answer(
         self, loop: asyncio.AbstractEventLoop, ask: Callable[[], Coroutine[Any, Any, Any]], limit: float
     ) -> Any:
-        """Return what is asked for in the loop's thread, within ``limit`` seconds.
+        """Run a coroutine in the event loop's thread, and return its result within ``limit`` seconds.
 
         Raises:
             PassingError: It took longer.
             LastingError: It was interrupted.
         """
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(ask(), limit), loop)
-        self._under_way.add(future)  # first, so that an interruption sees it or is seen
+        self._under_way.add(future)  # registered first, so that an interruption cannot be missed
         if self.interrupted:
             future.cancel()
         try:
@@ -53,6 +53,6 @@ class Waits:
             raise PassingError(f"no whole answer within {limit:.3g} s") from error
         except CancelledError:
             raise LastingError("reading was interrupted") from None
-        finally:  # Ctrl-C, too, leaves nothing under way
+        finally:  # after Ctrl-C, too, no request is left under way
             future.cancel()
             self._under_way.discard(future)

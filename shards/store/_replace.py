@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-_LONGEST = 200  # characters of the name, so that there is room for the rest
+_LONGEST = 200  # characters of the name, so that the rest fits
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
 
 
 @contextmanager
 def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of ``path`` when the block ends, and only if it ends well.
+    """Open a new file that replaces ``path`` when the block ends without an exception.
 
-    An exception in the block leaves the old file, and no trace of the new one. With ``sync`` the bytes are on the disk
-    before the name is, so that a power failure leaves the old file or the new one too. That takes milliseconds: not
-    for what can be worked out again.
+    If the block raises, the old file is kept and the new one is removed. With ``sync`` the bytes are on the disk before
+    the name is, so that also a power failure leaves either the old file or the new one. That takes milliseconds, so do
+    not use it for what can be computed again.
     """
     temporary = path.with_name(f".{path.name[:_LONGEST]}.{secrets.token_hex(6)}.tmp")
     try:
@@ -36,7 +36,7 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
 
 
 def leftovers(folder: Path, names: Collection[str]) -> list[Path]:
-    """Return what killed processes left of files that were to have one of these names."""
+    """Return the unfinished files that killed processes left of files with one of these names."""
     wanted = {name[:_LONGEST] for name in names}
     found = ((path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir())
     return [path for path, match in found if match is not None and match[1] in wanted]

@@ -1,4 +1,4 @@
-"""A folder to write to, here or on an object store, in which a file appears complete or not at all."""
+"""A folder to write to, local or on an object store, in which a file appears complete or not at all."""
 
 import contextlib
 import hashlib
@@ -17,7 +17,7 @@ from foveal.shards.store._replace import leftovers, replacing
 
 
 class StoreError(OSError):
-    """A store does not take or give a file. Reads as ``url cannot be written: reason``."""
+    """A file of a store cannot be written or read. Reads as ``url cannot be written: reason``."""
 
 
 class Store(ABC):
@@ -31,21 +31,21 @@ class Store(ABC):
         self.url = url.rstrip("/") or "/"
 
     def url_of(self, name: str) -> str:
-        """Return where a file of it is."""
+        """Return the URL of one of its files."""
         return f"{self.url}/{name}"
 
     def write(self, name: str, content: bytes) -> None:
-        """Put a small file there, in the place of one that is there.
+        """Write a small file, and replace an existing one.
 
         Raises:
-            StoreError: It is not there, or the old one still is.
+            StoreError: It could not be written; an old one is kept.
         """
         with self.new_file(name) as path, self._told(name), replacing(path, sync=True) as file:
             file.write(content)
 
     @contextlib.contextmanager
     def new_file(self, name: str) -> Iterator[Path]:
-        """Say where a file is to be written, whole at once; when the block ends well it is there under its name.
+        """Return a local path to write to. When the block ends without an exception, the file appears under its name.
 
         Raises:
             StoreError: It could not be written.
@@ -55,27 +55,27 @@ class Store(ABC):
 
     @abstractmethod
     def names(self) -> dict[str, int]:
-        """Return the files that are there, and how many bytes each has."""
+        """Return the names of the files, and how many bytes each has."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """Return a file's content, which must be there."""
+        """Return the content of a file, which must exist."""
 
     @abstractmethod
     def digest(self, name: str) -> str:
-        """Return the SHA-256 of a file's content in hexadecimal digits, of whatever size."""
+        """Return the SHA-256 of a file's content in hexadecimal digits; the file may be of any size."""
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Take a file away, if it is there."""
+        """Remove a file, if it exists."""
 
     @abstractmethod
     def sweep(self, names: Collection[str]) -> None:
-        """Take away what killed processes left of files of these names that they had begun."""
+        """Remove the unfinished files that killed processes left of files with these names."""
 
     @abstractmethod
     def _publishing(self, name: str) -> contextlib.AbstractContextManager[Path]:
-        """Do what :meth:`new_file` says."""
+        """Implement :meth:`new_file`."""
 
     @contextlib.contextmanager
     def _told(self, name: str, what: str = "written") -> Iterator[None]:
@@ -91,7 +91,7 @@ class Store(ABC):
 
 
 class Folder(Store):
-    """One on a disk here. It is made where it is not there."""
+    """A folder on a local disk. It is created if it does not exist."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -126,7 +126,7 @@ class Folder(Store):
 
 
 class ObjectStore(Store):
-    """One on S3 or Google Cloud Storage, where an upload that did not end well leaves nothing to be seen."""
+    """A folder on S3 or Google Cloud Storage, where an upload that failed leaves no visible file."""
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         super().__init__(url)
@@ -137,7 +137,7 @@ class ObjectStore(Store):
         with self._told(".", "listed"):
             try:
                 entries = self._fs.ls(self.url, detail=True)
-            except FileNotFoundError:  # a prefix with nothing in it
+            except FileNotFoundError:  # a prefix without files
                 return {}
         files = (entry for entry in entries if entry["type"] == "file")
         return {entry["name"].rpartition("/")[2]: entry["size"] for entry in files}
@@ -158,7 +158,7 @@ class ObjectStore(Store):
             self._fs.rm_file(self.url_of(name))
 
     def sweep(self, names: Collection[str]) -> None:
-        """Do nothing: what was begun lies in a folder for temporary files, on the machine that began it."""
+        """Do nothing: unfinished files are in a folder for temporary files, on the machine that began them."""
 
     @contextlib.contextmanager
     def _publishing(self, name: str) -> Iterator[Path]:
@@ -180,7 +180,7 @@ def open_store(url: str | os.PathLike[str], storage_options: Mapping[str, Any] |
 
     Raises:
         ValueError: It is on a web server.
-        StoreError: The folder cannot be made.
+        StoreError: The folder cannot be created.
     """
     text = os.fspath(url)
     if not is_remote(text):
@@ -191,7 +191,7 @@ def open_store(url: str | os.PathLike[str], storage_options: Mapping[str, Any] |
 
 
 def _is_of_client(error: Exception) -> bool:
-    """Say whether an error is one of those that clients of object stores raise beside OSError."""
+    """Return whether an error is one that clients of object stores raise besides OSError."""
     return {kind.__module__.partition(".")[0] for kind in type(error).__mro__} & _CLIENTS != set()
 
 
