@@ -128,10 +128,10 @@ def _as_array(image: Tensor | NDArray[Any]) -> NDArray[Any]:
 
 
 def _bands_last(image: NDArray[Any], name: str, rule: PixelRule) -> NDArray[Any]:
-    """Return (height, width) or (height, width, bands) of an array that may have its three bands first."""
+    """Return an array that is grey, or of which bands are chosen, as it is; another as (height, width, 3)."""
     if image.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold numbers, got {image.dtype}.")
-    grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
+    grey = image.ndim == 2 or (image.ndim == 3 and 1 in (image.shape[0], image.shape[2]))
     if image.size and (grey or (image.ndim == 3 and rule.bands is not None)):
         return image
     return _channels_last(image, name)

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from foveal.pipeline.decode.headers import pnm_fields
 
 @dataclass(frozen=True, slots=True)
 class PnmHeader:
-    """Of a binary PGM, PPM or PFM.
+    """Of a PGM, PPM or PFM.
 
     Attributes:
         height: Pixels.
@@ -25,6 +26,7 @@ class PnmHeader:
         white: The largest value; of a PFM 1.
         little_endian: Of a PFM.
         start: Where the pixels begin.
+        decimal: Whether its numbers are written out.
     """
 
     height: int
@@ -34,26 +36,29 @@ class PnmHeader:
     white: float
     little_endian: bool
     start: int
+    decimal: bool
 
 
 def pnm_header(file: bytes) -> PnmHeader | None:
-    """Return what a binary PGM, PPM or PFM says; None of other files."""
+    """Return what a PGM, PPM or PFM says; None of other files."""
     words = pnm_fields(file)
     (kind, _), *fields = [next(words, (b"", 0)) for _ in range(4)]
     try:
         (width, height), white = (int(word) for word, _ in fields[:2]), float(fields[2][0])
     except ValueError:
         return None
-    integer = kind in (b"P5", b"P6")
+    decimal = kind in (b"P2", b"P3")
+    integer = decimal or kind in (b"P5", b"P6")
     sensible = 0 < white < 65536 and white == int(white) if integer else math.isfinite(white) and white != 0
-    if not sensible or kind not in (b"P5", b"P6", b"PF", b"Pf") or min(height, width) < 1:
+    if not sensible or not (integer or kind in (b"PF", b"Pf")) or min(height, width) < 1:
         return None
-    bands = 3 if kind in (b"P6", b"PF") else 1
-    return PnmHeader(height, width, bands, integer, white if integer else 1.0, white < 0, fields[2][1] + 1)
+    bands = 3 if kind in (b"P3", b"P6", b"PF") else 1
+    start = fields[2][1] + 1
+    return PnmHeader(height, width, bands, integer, white if integer else 1.0, white < 0, start, decimal)
 
 
 def read_pnm(file: bytes, bands: tuple[int, ...] | None) -> Samples:
-    """Decode a binary PGM, PPM or PFM.
+    """Decode a PGM, PPM or PFM.
 
     Raises:
         DecodeError: It is cut, or has not these bands.
@@ -68,7 +73,12 @@ def read_pnm(file: bytes, bands: tuple[int, ...] | None) -> Samples:
     )
     dtype = np.dtype(kind)
     shape = (header.height, header.width, header.bands)
-    values = _numbers(file, dtype, header.start, math.prod(shape)).reshape(shape)
+    read = (
+        _decimals(file, header.start, math.prod(shape))
+        if header.decimal
+        else _numbers(file, dtype, header.start, math.prod(shape))
+    )
+    values = read.reshape(shape)
     if not header.integer:  # its first row is the lowest
         values = values[::-1]
     return _samples(values, bands, header.white)
@@ -79,7 +89,7 @@ class NpyHeader:
     """Where the numbers of a NumPy file lie.
 
     Attributes:
-        shape: (height, width) or (height, width, bands), also where the file has (3, height, width).
+        shape: (height, width) or (height, width, bands), also where the file has bands first.
         dtype: Of the numbers.
         start: Where they begin.
         stored: The shape as the file has it.
@@ -106,12 +116,12 @@ def npy_header(file: bytes) -> NpyHeader | None:
         return None
     if dtype.kind not in "biuf" or len(stored) not in (2, 3) or min(stored) <= 0:
         return None
-    shape = (*stored[1:], 3) if _bands_first(stored) else stored
+    shape = (*stored[1:], stored[0]) if has_bands_first(stored) else stored
     return NpyHeader(shape, dtype, stream.tell(), stored, by_columns)
 
 
 def read_npy(file: bytes, bands: tuple[int, ...] | None) -> Samples:
-    """Decode an array (height, width), (height, width, bands) or (3, height, width).
+    """Decode an array (height, width), (height, width, bands) or (bands, height, width): see :func:`has_bands_first`.
 
     Raises:
         DecodeError: It is cut, or has not these bands.
@@ -126,9 +136,42 @@ def read_npy(file: bytes, bands: tuple[int, ...] | None) -> Samples:
     return _samples(values, bands, white_of(values))
 
 
-def _bands_first(shape: tuple[int, ...]) -> bool:
-    """Three by three pixels wide are (height, width, bands), as for ZoomCollate."""
-    return len(shape) == 3 and shape[0] == 3 and shape[2] != 3
+def has_bands_first(shape: tuple[int, ...]) -> bool:
+    """Say whether an array is (bands, height, width) rather than (height, width, bands) or (height, width).
+
+    Up to four are bands, not rows. Of more, the two sides of a square are rows and columns, and bands that are last are
+    fewer than either.
+
+    Raises:
+        DecodeError: It may be either.
+    """
+    if len(shape) != 3 or shape[2] <= 4:
+        return False
+    first, middle, last = shape
+    if first <= 4 or (middle == last != first):
+        return True
+    if first == middle or last < min(first, middle):
+        return False
+    raise DecodeError(
+        f"may have its bands first or last, its shape being {shape} – store it with fewer bands than rows and columns, as "
+        "(height, width, bands)",
+        kind="unsupported",
+    )
+
+
+def _decimals(file: bytes, start: int, count: int) -> NDArray[Any]:
+    """Return so many numbers that are written out, without the comments between them.
+
+    Raises:
+        DecodeError: There are fewer, or something else.
+    """
+    words = re.sub(rb"#[^\r\n]*", b"", file[start:])
+    if strange := words.translate(None, b"0123456789 \t\r\n\v\f"):
+        raise DecodeError(f"is broken: {strange[:16]!r} is no number")
+    values = np.fromstring(words.decode("ascii"), np.int64, sep=" ")
+    if len(values) < count:
+        raise DecodeError(f"is cut: it has {len(values)} numbers, and its header says {count}")
+    return values[:count].clip(0, 65535).astype(np.uint16)
 
 
 def _numbers(file: bytes, dtype: np.dtype[Any], start: int, count: int) -> NDArray[Any]:

@@ -102,7 +102,7 @@ def _stored_range(samples: Samples, window: Window | None) -> Range:
         )
     if samples.values.dtype.kind == "f":
         _check_within(samples)
-    return 0.0, samples.white
+    return (0.0, samples.white) if samples.slope > 0 else (samples.white, 0.0)
 
 
 def _check_within(samples: Samples) -> None:

@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from foveal.pipeline.decode._arrays import has_bands_first
 from foveal.pipeline.decode._decode_error import DecodeError
 from foveal.pipeline.decode._levels import to_levels
 from foveal.pipeline.decode._pillow import samples_of, turned_upright
@@ -43,7 +44,7 @@ def levels_of_picture(image: Image.Image, rule: PixelRule) -> UInt8[np.ndarray, 
     """
     check_bands(rule, f"PIL image of mode {image.mode}")
     try:
-        samples = samples_of(turned_upright(image), color=rule.color)
+        samples = samples_of(turned_upright(image), image.info.get("icc_profile") if rule.color else None)
     except DecodeError:
         raise
     except Exception as error:  # whatever Pillow's plugins run into: one that was opened may be read only now
@@ -54,13 +55,13 @@ def levels_of_picture(image: Image.Image, rule: PixelRule) -> UInt8[np.ndarray, 
 
 
 def levels_of_array(values: NDArray[Any], rule: PixelRule) -> UInt8[np.ndarray, "_height _width 3"]:
-    """Return the levels of an array (height, width) or (height, width, bands): as of a file that stores it.
+    """Return the levels of an array (height, width), (height, width, bands) or (bands, height, width), as of a file that stores it.
 
     Raises:
         DecodeError: It needs a window, or has not these bands.
     """
     try:
-        chosen = as_bands(values, rule.bands)
+        chosen = as_bands(np.moveaxis(values, 0, 2) if has_bands_first(values.shape) else values, rule.bands)
     except ValueError as error:
         raise DecodeError(str(error)) from error
     return to_levels(Samples(np.ascontiguousarray(chosen), white=white_of(values)), rule.window)

@@ -14,8 +14,9 @@ from foveal.pipeline.decode._arrays import npy_header, pnm_header
 from foveal.pipeline.decode._decode_error import DecodeError, check_pixels
 from foveal.pipeline.decode._encoded_image import Decodes, EncodedImage
 from foveal.pipeline.decode._levels import needs_window
-from foveal.pipeline.decode._pillow import peek_with_pillow, profile_of
+from foveal.pipeline.decode._pillow import peek_with_pillow, read_with_pillow
 from foveal.pipeline.decode._pixel_rule import PLAIN, PixelRule
+from foveal.pipeline.decode._profile import profile_of
 from foveal.pipeline.decode._route import check_bands, route_jpeg, route_jpeg2000, route_tiff
 from foveal.pipeline.decode.formats import FormatError, missing, size_by_helper
 from foveal.pipeline.decode.headers import (
@@ -37,6 +38,7 @@ from foveal.pipeline.decode.headers import (
     TIFF,
     WEBP,
     Kind,
+    avif_depth,
     jpeg_xl_header,
     jpeg_xr_size,
     kind_of_file,
@@ -52,6 +54,7 @@ from foveal.pipeline.decode.headers import (
 os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")
 from nvidia.nvimgcodec import CodeStream
 
+_ORIENTATION = 0x0112  # of EXIF
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 # Where Pillow, too, takes a file for an attack on the memory.
@@ -81,7 +84,7 @@ def peek(file: bytes, *, max_pixels: int | None = None, rule: PixelRule = PLAIN)
     if image.by not in ("helper", "numpy"):
         check_bands(rule, kind.name)
     # LittleCMS is Pillow's; deeper images are converted when they have become levels.
-    if rule.color is not None and image.by == "dali" and profile_of(file) is not None:
+    if rule.color is not None and image.by == "dali" and profile_of(file, image.kind) is not None:
         return replace(image, by="pillow")
     return image
 
@@ -163,9 +166,23 @@ def _peek_jpeg2000(file: bytes, rule: PixelRule) -> EncodedImage:
     )
 
 
+def _peek_avif(file: bytes, rule: PixelRule) -> EncodedImage:
+    depth = avif_depth(file)
+    if depth == 8 or rule.color is not None or not rule.keeps_depth:
+        return _by_pillow(file)
+    _need(AVIF, f"AVIF of {depth} bits, of which Pillow gives 8")
+    height, width, turned = read_with_pillow(
+        file, lambda image: (image.height, image.width, image.getexif().get(_ORIENTATION, 1))
+    )
+    return EncodedImage(
+        file, height, width, "helper", whole=True, orientation=turned, kind=AVIF, pixel_bytes=8, depth=depth
+    )
+
+
 def _peek_pnm(file: bytes, rule: PixelRule) -> EncodedImage:
     header = pnm_header(file)
-    if header is None or (header.white in (255, 65535) and header.integer and rule.window is None):
+    usual = header is not None and header.integer and not header.decimal and header.white in (255, 65535)
+    if header is None or (usual and rule.window is None):
         return _by_dali(file) or _by_pillow(file)
     depth = 8 if header.integer and header.white < 256 else 16
     return EncodedImage(file, header.height, header.width, "numpy", whole=True, pixel_bytes=12, depth=depth)
@@ -194,7 +211,7 @@ def _peek_sized(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 -
         size = _SIZES[kind](file)
         if size is None or min(size) < 1:
             raise DecodeError(f"is broken: its header makes no sense, for {kind.name}")
-        height, width, pixel_bytes, depth = *size, 8, _depth_of(kind, file)
+        height, width, pixel_bytes, depth = *size, 24 if kind == LERC else 8, _depth_of(kind, file)
     else:
         try:
             height, width, pixel_bytes, depth = size_by_helper(kind, file)
@@ -222,7 +239,7 @@ _PEEKS: dict[Kind, Callable[[bytes, PixelRule], EncodedImage]] = {
     PNM: _peek_pnm,
     NPY: _peek_npy,
     **dict.fromkeys((DICOM, HEIC, JPEG_XL, JPEG_XR, LERC), _peek_sized),
-    AVIF: lambda file, _: _by_pillow(file),
+    AVIF: _peek_avif,
 }
 _SIZES: dict[Kind, Callable[[bytes], tuple[int, int] | None]] = {
     JPEG_XL: lambda file: (found.height, found.width) if (found := jpeg_xl_header(file)) else None,

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from foveal._choices import Color
 from foveal.pipeline.decode._decode_error import DecodeError
 from foveal.pipeline.decode.formats import Samples
 
@@ -31,29 +30,21 @@ def peek_with_pillow(file: bytes) -> tuple[int, int]:
     return read_with_pillow(file, lambda image: (image.height, image.width))
 
 
-def profile_of(file: bytes) -> bytes | None:
-    """Return the colour profile that is embedded in a file; None where there is none, or Pillow does not know the file."""
-    try:
-        return read_with_pillow(file, lambda image: image.info.get("icc_profile")) or None
-    except DecodeError:
-        return None
-
-
-def decode_with_pillow(file: bytes, *, color: Color | None = None) -> Samples:
+def decode_with_pillow(file: bytes, *, profile: bytes | None = None) -> Samples:
     """Decode an image, of an animation the first frame, upright by its EXIF orientation.
 
     Args:
         file: All of it.
-        color: ``"srgb"`` converts by the embedded profile, if there is one.
+        profile: The colour profile to convert to sRGB by; None to leave colours as they are.
 
     Raises:
         DecodeError: Pillow cannot decode it either.
     """
-    return read_with_pillow(file, lambda image: samples_of(turned_upright(image), color=color))
+    return read_with_pillow(file, lambda image: samples_of(turned_upright(image), profile))
 
 
-def samples_of(image: Image.Image, *, color: Color | None = None) -> Samples:
-    """Return the samples of one of Pillow's images: RGB of 8 bits, or grey of more as it is stored.
+def samples_of(image: Image.Image, profile: bytes | None = None) -> Samples:
+    """Return the samples of one of Pillow's images: RGB of 8 bits, in sRGB by a profile, or grey of more as it is stored.
 
     Raises:
         DecodeError: Its profile cannot be used.
@@ -65,20 +56,19 @@ def samples_of(image: Image.Image, *, color: Color | None = None) -> Samples:
             return Samples(np.array(image)[..., None], white=65535.0 if image.format == "PPM" else None)
         case "F":
             return Samples(np.array(image)[..., None], white=1.0)
-    profile = image.info.get("icc_profile")
-    converted = image.convert("RGB") if color is None or not profile else _to_srgb(image, profile)
+    converted = image.convert("RGB") if not profile else _to_srgb(image, profile)
     return Samples(np.array(converted), white=255.0)
 
 
 def to_srgb(
-    pixels: UInt8[np.ndarray, "_height _width 3"], profile: bytes
+    pixels: UInt8[np.ndarray, "_height _width bands"], profile: bytes
 ) -> UInt8[np.ndarray, "_height _width 3"]:
-    """Convert an RGB image by the profile of the file that it came from; of a grey file the profile is of grey.
+    """Convert RGB or inks (CMYK) by the profile of the file that they came from; of a grey file the profile is of grey.
 
     Raises:
         DecodeError: The profile cannot be used.
     """
-    image = Image.fromarray(pixels)
+    image = Image.fromarray(pixels, None if pixels.shape[2] == 3 else "CMYK")
     try:
         space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
     except (OSError, ImageCms.PyCMSError) as error:

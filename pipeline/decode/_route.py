@@ -54,7 +54,13 @@ def _beyond_tifffile(header: TiffHeader) -> bool:
 
 
 def _tiff_by_nvimgcodec(header: TiffHeader, rule: PixelRule) -> bool:
-    if not rule.first_bands or not header.is_uniform or header.planar or header.fill_order != 1:
+    if (
+        not rule.first_bands
+        or not header.is_uniform
+        or header.planar
+        or header.fill_order != 1
+        or header.levels > 1
+    ):
         return False
     if header.compression not in _NVIMGCODEC_COMPRESSIONS:
         return False
@@ -69,6 +75,8 @@ def _tiff_by_nvimgcodec(header: TiffHeader, rule: PixelRule) -> bool:
 def _tiff_by_pillow(header: TiffHeader, rule: PixelRule) -> bool:
     if not rule.first_bands or not header.is_uniform or header.sample_format != _UNSIGNED or header.depth > 8:
         return False
+    if header.levels > 1 or header.palette_of_bytes:
+        return False
     if header.compression not in _PILLOW_COMPRESSIONS or header.predictor > 2:
         return False
     bands = {
@@ -76,7 +84,7 @@ def _tiff_by_pillow(header: TiffHeader, rule: PixelRule) -> bool:
         _GREY: (1,) if header.planar else (1, 2),
         _RGB: (3, 4),
         _PALETTE: (1,),
-        _CMYK: (4,),
+        _CMYK: (4,) if header.inks == 1 else (),
         _YCBCR: (3,),
         _LAB: (3,),
     }

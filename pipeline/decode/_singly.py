@@ -10,7 +10,8 @@ from foveal.pipeline.decode._decode_error import DecodeError
 from foveal.pipeline.decode._encoded_image import EncodedImage
 from foveal.pipeline.decode._levels import to_levels
 from foveal.pipeline.decode._libjpeg import decode_jpeg
-from foveal.pipeline.decode._pillow import decode_with_pillow, profile_of, to_srgb
+from foveal.pipeline.decode._pillow import decode_with_pillow, to_srgb
+from foveal.pipeline.decode._profile import profile_of
 from foveal.pipeline.decode.formats import FormatError, Samples, decode_by_helper
 from foveal.pipeline.decode.headers import NPY, upright
 from foveal.pipeline.flow import Buffers
@@ -53,7 +54,8 @@ def by_pillow(image: EncodedImage) -> UInt8[Tensor, "_height _width 3"]:
     Raises:
         DecodeError: It cannot be decoded, or only with fewer bits than are stored.
     """
-    samples = decode_with_pillow(image.file, color=image.rule.color)
+    profile = profile_of(image.file, image.kind) if image.rule.color is not None else None
+    samples = decode_with_pillow(image.file, profile=profile)
     if image.by not in ("pillow", "dali") and samples.values.dtype == np.uint8:
         raise DecodeError(
             f"is broken: DALI refuses it, and of {image.kind.name} of this depth Pillow gives 8 bits only"
@@ -64,7 +66,9 @@ def by_pillow(image: EncodedImage) -> UInt8[Tensor, "_height _width 3"]:
 def _by_helper(image: EncodedImage) -> Tensor:
     size, rule = (image.height, image.width), image.rule
     try:
-        samples = decode_by_helper(image.kind, image.file, size, image.pixel_bytes, rule.bands)
+        samples = decode_by_helper(
+            image.kind, image.file, size, image.pixel_bytes, rule.bands, shown=rule.window is None
+        )
     except FormatError as error:
         raise DecodeError(f"is broken: {image.kind.needs[0]} says {str(error)!r}") from error
     return _tensor(image, samples)
@@ -82,8 +86,11 @@ def _tensor(
         converted: Whether their colours are.
     """
     rule = image.rule
-    profile = profile_of(image.file) if rule.color is not None and not converted else None
-    levels = to_levels(samples, rule.window, 8 if profile is not None else image.levels_bits)
+    profile = profile_of(image.file, image.kind) if rule.color is not None and not converted else None
+    if profile is not None and samples.cmyk and rule.window is None:
+        levels = np.rint(samples.values * (255 / (samples.white or 1.0))).clip(0, 255).astype(np.uint8)
+    else:
+        levels = to_levels(samples, rule.window, 8 if profile is not None else image.levels_bits)
     if not chosen and rule.bands is not None:
         levels = levels[..., list(rule.bands)]
     if profile is not None:

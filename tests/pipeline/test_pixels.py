@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from PIL import Image, ImageCms
+from PIL import Image
 
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import UniformSampler
 from tests.pipeline.decode.files import dicom
+from tests.pipeline.decode.profiles import by_littlecms, swapped_profile
 from tests.pipeline.decode.tiff_layouts import HEIGHT, WIDTH, ramps
 from tests.pipeline.making import encode, picture
 
@@ -126,30 +127,9 @@ def test_bands_of_three(levels_of):
     assert np.abs(levels - pixels[..., [2, 0, 1]]).max() < 1e-3
 
 
-def profile(kind: str) -> bytes:
-    """A colour profile that LittleCMS makes: primaries unlike those of sRGB are a gamma unlike its, too."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile(kind)).tobytes()
-
-
-def by_littlecms(image: Image.Image, icc: bytes) -> Any:
-    converted = ImageCms.profileToProfile(
-        image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB"), outputMode="RGB"
-    )
-    return np.asarray(converted).astype(int)
-
-
 @pytest.fixture(scope="module")
 def wide() -> bytes:
-    """A profile with green and red exchanged, as no file is by chance."""
-    icc = bytearray(profile("sRGB"))
-    count = int.from_bytes(icc[128:132])
-    entries = {bytes(icc[132 + 12 * k : 136 + 12 * k]): 132 + 12 * k for k in range(count)}
-    red, green = entries[b"rXYZ"], entries[b"gXYZ"]
-    icc[red + 4 : red + 12], icc[green + 4 : green + 12] = (
-        icc[green + 4 : green + 12],
-        icc[red + 4 : red + 12],
-    )
-    return bytes(icc)
+    return swapped_profile()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])

@@ -9,6 +9,7 @@ from foveal.pipeline.decode.formats._helper import (
     decode_by_helper,
     describe_formats,
     missing,
+    profile_by_helper,
     size_by_helper,
 )
 from foveal.pipeline.decode.formats._samples import Range, Samples, as_bands, chosen_bands, white_of
@@ -23,6 +24,7 @@ __all__ = [
     "decode_by_helper",
     "describe_formats",
     "missing",
+    "profile_by_helper",
     "size_by_helper",
     "white_of",
 ]

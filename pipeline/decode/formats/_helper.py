@@ -68,8 +68,23 @@ def size_by_helper(kind: Kind, file: bytes) -> tuple[int, int, int, int]:
     return height, width, pixel_bytes, bits
 
 
+def profile_by_helper(kind: Kind, file: bytes) -> bytes:
+    """Return the colour profile of a file, empty where it has none.
+
+    Raises:
+        FormatError: The library cannot read the file.
+    """
+    return bytes(_ask({"what": "profile", "kind": kind.name}, file, len(file), 1)[1])
+
+
 def decode_by_helper(
-    kind: Kind, file: bytes, size: tuple[int, int], pixel_bytes: int, bands: tuple[int, ...] | None
+    kind: Kind,
+    file: bytes,
+    size: tuple[int, int],
+    pixel_bytes: int,
+    bands: tuple[int, ...] | None,
+    *,
+    shown: bool = True,
 ) -> Samples:
     """Decode a file in a helper.
 
@@ -79,11 +94,12 @@ def decode_by_helper(
         size: Height and width by its header; turned by a quarter they count, too.
         pixel_bytes: Of a pixel as it is stored.
         bands: Which to return; None for the first three, or the first.
+        shown: Whether samples shall be as the file itself wants to be seen, if it says more of that than a window.
 
     Raises:
         FormatError: The library refuses it, has other pixels than its header says, crashes, hangs or takes too much memory.
     """
-    request = {"what": "samples", "kind": kind.name, "bands": bands}
+    request = {"what": "samples", "kind": kind.name, "bands": bands, "shown": shown}
     facts, content = _ask(request, file, size[0] * size[1], pixel_bytes)
     shape, dtype = tuple(map(int, facts.pop("shape"))), np.dtype(facts.pop("dtype"))
     if (

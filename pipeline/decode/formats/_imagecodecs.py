@@ -6,7 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.pipeline.decode.formats._samples import Samples, as_bands, white_of
-from foveal.pipeline.decode.headers import jpeg_xl_header, read_jpeg2000_header, read_jpeg_header
+from foveal.pipeline.decode.headers import (
+    avif_depth,
+    jpeg_xl_header,
+    lerc_size,
+    read_jpeg2000_header,
+    read_jpeg_header,
+    without_profile,
+)
 
 
 def read_jpeg2000(file: bytes, bands: tuple[int, ...] | None) -> Samples:
@@ -16,14 +23,20 @@ def read_jpeg2000(file: bytes, bands: tuple[int, ...] | None) -> Samples:
     header = read_jpeg2000_header(file)
     if header is None:
         raise ValueError("it has no codestream")
-    return _samples(jpeg2k_decode(file, numthreads=1), bands, header.depth)
+    values = jpeg2k_decode(without_profile(file), numthreads=1)
+    if header.cmyk and bands is None:
+        return Samples(values[..., :4], white=white_of(values, header.depth), cmyk=True)
+    return _samples(values, bands, header.depth)
 
 
 def read_jpeg(file: bytes, bands: tuple[int, ...] | None) -> Samples:
     """Decode a JPEG of another depth than 8 bits, or a lossless one."""
     from imagecodecs import jpeg8_decode  # noqa: PLC0415 - an extra
 
-    return _samples(jpeg8_decode(file), bands, _bits(file))
+    values = jpeg8_decode(file)
+    if values.ndim == 3 and values.shape[2] == 4:
+        raise ValueError("its four components, of which the colours are not known, are not read")
+    return _samples(values, bands, _bits(file))
 
 
 def read_jpeg_ls(file: bytes, bands: tuple[int, ...] | None) -> Samples:
@@ -51,10 +64,19 @@ def read_jpeg_xr(file: bytes, bands: tuple[int, ...] | None) -> Samples:
 
 
 def read_lerc(file: bytes, bands: tuple[int, ...] | None) -> Samples:
-    """Decode a LERC blob; (bands, height, width) where it has several."""
+    """Decode a LERC blob, whose bands lie last or first."""
     from imagecodecs import lerc_decode  # noqa: PLC0415 - an extra
 
-    return _samples(lerc_decode(file), bands)
+    values = np.asarray(lerc_decode(file))
+    planar = values.ndim == 3 and values.shape[:2] != lerc_size(file)
+    return _samples(np.moveaxis(values, 0, 2) if planar else values, bands)
+
+
+def read_avif(file: bytes, bands: tuple[int, ...] | None) -> Samples:
+    """Decode an AVIF of more than 8 bits, as it is stored: not turned upright."""
+    from imagecodecs import avif_decode  # noqa: PLC0415 - an extra
+
+    return _samples(avif_decode(file, numthreads=1), bands, avif_depth(file))
 
 
 def _samples(values: NDArray[Any], bands: tuple[int, ...] | None, bits: int | None = None) -> Samples:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from foveal.pipeline.decode.formats._dicom import dicom_size, read_dicom
+from foveal.pipeline.decode.formats._dicom import dicom_profile, dicom_size, read_dicom, read_shown_dicom
 from foveal.pipeline.decode.formats._heif import heif_size, read_heif
 from foveal.pipeline.decode.formats._imagecodecs import (
+    read_avif,
     read_jpeg,
     read_jpeg2000,
     read_jpeg_ls,
@@ -21,6 +22,7 @@ READERS: dict[str, Callable[[bytes, tuple[int, ...] | None], Samples]] = {
     "plain TIFF": read_plain_tiff,
     "DICOM": read_dicom,
     "HEIC": read_heif,
+    "AVIF": read_avif,
     "JPEG": read_jpeg,
     "JPEG-LS": read_jpeg_ls,
     "JPEG 2000": read_jpeg2000,
@@ -28,5 +30,9 @@ READERS: dict[str, Callable[[bytes, tuple[int, ...] | None], Samples]] = {
     "JPEG XR": read_jpeg_xr,
     "LERC": read_lerc,
 }
+# Those that say how they want to be seen, for where no window is asked for.
+SHOWN = {"DICOM": read_shown_dicom}
+# Those whose profile only their library finds.
+PROFILES: dict[str, Callable[[bytes], bytes]] = {"DICOM": dicom_profile}
 # Those whose size only their library finds.
 SIZES: dict[str, Callable[[bytes], tuple[int, int, int, int]]] = {"DICOM": dicom_size, "HEIC": heif_size}

@@ -31,15 +31,21 @@ def read_tiff(file: bytes, bands: tuple[int, ...] | None) -> Samples:
         _check_whole(page, len(file))
         if photometric == _PALETTE:
             values = _looked_up(_read(page, (0,))[..., 0], page.colormap, bands)
-            return Samples(values, white=white_of(values))
+            # The file is of 8 bits, and its window, too, where Pillow reads it.
+            return Samples(values, white=white_of(values), slope=1 / 257 if header.depth <= 8 else 1.0)
         wanted = (0, 1, 2, 3) if photometric == _CMYK else chosen_bands(header.bands, bands)
         values = _read(page, wanted)
+        if values.dtype.kind not in "biuf":
+            raise ValueError(f"its samples are {values.dtype}")
         if photometric == _CMYK and bands is not None:
             raise ValueError(f"is CMYK, of which bands={bands} cannot be taken")
         return Samples(
             values,
             white=white_of(values, header.depth),
             zero_is_white=photometric == _WHITE_IS_ZERO,
+            slope=255 / (2**header.depth - 1)
+            if header.depth < 8
+            else 1.0,  # as Pillow and PNG readers spread them
             nodata=header.nodata,
             cmyk=photometric == _CMYK,
         )
@@ -49,7 +55,7 @@ def _photometric(header: TiffHeader) -> int:
     kind = header.photometric
     if kind in (_WHITE_IS_ZERO, _GREY, _RGB, _PALETTE):
         return kind
-    if kind == _CMYK and header.bands >= 4:
+    if kind == _CMYK and header.bands >= 4 and header.inks == 1:
         return kind
     if kind == _YCBCR and header.compression in _OWN_COLOUR:
         return _RGB

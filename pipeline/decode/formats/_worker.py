@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def _answer(requests: IO[bytes], answers: IO[bytes]) -> None:
-    from foveal.pipeline.decode.formats._read import READERS, SIZES  # noqa: PLC0415 - after the packages are stood in for
+    from foveal.pipeline.decode.formats._read import PROFILES, READERS, SHOWN, SIZES  # noqa: PLC0415 - after the packages are stood in for
     from foveal.pipeline.decode.formats._wire import receive, send  # noqa: PLC0415 - likewise
 
     request, content = receive(requests, sys.maxsize)
@@ -39,8 +39,12 @@ def _answer(requests: IO[bytes], answers: IO[bytes]) -> None:
         if request["what"] == "size":
             send(answers, {"size": SIZES[kind](file)})
             return
+        if request["what"] == "profile":
+            send(answers, {}, PROFILES[kind](file))
+            return
         bands = request["bands"]
-        samples = READERS[kind](file, None if bands is None else tuple(bands))
+        read = SHOWN.get(kind, READERS[kind]) if request["shown"] else READERS[kind]
+        samples = read(file, None if bands is None else tuple(bands))
         values = samples.values
         if not values.flags.c_contiguous or not values.dtype.isnative:
             values = values.astype(values.dtype.newbyteorder("="), order="C")

@@ -1,5 +1,11 @@
 """What the headers of image files say, read without decoding anything, and without torch or DALI."""
 
+from foveal.pipeline.decode.headers._boxes import (
+    avif_depth,
+    heif_profile,
+    jpeg2000_profile,
+    without_profile,
+)
 from foveal.pipeline.decode.headers._exif import orientation_of, turns_sideways, upright
 from foveal.pipeline.decode.headers._jpeg import (
     BASELINE,
@@ -33,7 +39,7 @@ from foveal.pipeline.decode.headers._kind import (
     kind_of_file,
 )
 from foveal.pipeline.decode.headers._rarer import jpeg_xl_header, jpeg_xr_size, lerc_size, pnm_fields
-from foveal.pipeline.decode.headers._tiff import TiffHeader, read_tiff_header
+from foveal.pipeline.decode.headers._tiff import TiffHeader, read_tiff_header, tiff_profile
 from foveal.pipeline.decode.headers._webp import with_plain_exif
 
 __all__ = [
@@ -63,6 +69,9 @@ __all__ = [
     "JpegHeader",
     "Kind",
     "TiffHeader",
+    "avif_depth",
+    "heif_profile",
+    "jpeg2000_profile",
     "jpeg_xl_header",
     "jpeg_xr_size",
     "kind_of_file",
@@ -72,7 +81,9 @@ __all__ = [
     "read_jpeg2000_header",
     "read_jpeg_header",
     "read_tiff_header",
+    "tiff_profile",
     "turns_sideways",
     "upright",
     "with_plain_exif",
+    "without_profile",
 ]

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-_START_OF_SCAN, _APP1 = 0xDA, 0xE1
+_START_OF_SCAN, _APP1, _APP2 = 0xDA, 0xE1, 0xE2
 _WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA)}
 # DHT, JPG and DAC lie among them and begin no frame; 0xF7 is that of JPEG-LS.
 _FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-_EXIF = b"Exif\0\0"
+_EXIF, _PROFILE = b"Exif\0\0", b"ICC_PROFILE\0"
 
 BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS, JPEG_LS_FRAME = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
 _NAMES = {
@@ -51,16 +51,19 @@ class JpegHeader:
     Attributes:
         exif: The EXIF blocks, each a TIFF file.
         frame: The only frame header; None where there is none, more than one, or one that is cut.
+        profile: The colour profile, empty where there is none.
     """
 
     exif: tuple[bytes, ...]
     frame: JpegFrame | None
+    profile: bytes = b""
 
 
 def read_jpeg_header(jpeg: bytes) -> JpegHeader | None:
     """Return what stands before the first scan; None where the markers are not as they should be."""
     exif: list[bytes] = []
     frames: list[JpegFrame | None] = []
+    profile = b""
     place = 2
     while jpeg[place : place + 1] == b"\xff":
         marker = jpeg[place + 1] if place + 1 < len(jpeg) else 0
@@ -68,7 +71,7 @@ def read_jpeg_header(jpeg: bytes) -> JpegHeader | None:
             place += 1
             continue
         if marker == _START_OF_SCAN:
-            return JpegHeader(tuple(exif), frames[0] if len(frames) == 1 else None)
+            return JpegHeader(tuple(exif), frames[0] if len(frames) == 1 else None, profile)
         length = int.from_bytes(jpeg[place + 2 : place + 4])
         if marker in _WITHOUT_LENGTH or length < 2:
             return None
@@ -78,6 +81,10 @@ def read_jpeg_header(jpeg: bytes) -> JpegHeader | None:
                 frames.append(_frame(marker, segment))
             elif segment.startswith(_EXIF):
                 exif.append(segment[len(_EXIF) :])
+        elif marker == _APP2 and jpeg.startswith(_PROFILE, place + 4):
+            profile += jpeg[
+                place + 4 + len(_PROFILE) + 2 : place + 2 + length
+            ]  # after its number and how many there are
         place += 2 + length
     return None
 

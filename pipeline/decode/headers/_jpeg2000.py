@@ -3,6 +3,8 @@
 import struct
 from dataclasses import dataclass
 
+from foveal.pipeline.decode.headers._boxes import boxes, is_cmyk
+
 _SIZ = b"\xff\x4f\xff\x51"
 _MOST_COMPONENTS = 16384
 
@@ -16,12 +18,14 @@ class Jpeg2000Header:
         width: Pixels.
         bits: Precision of each component.
         signed: Whether any component has signed samples.
+        cmyk: Whether the first four components are inks.
     """
 
     height: int
     width: int
     bits: tuple[int, ...]
     signed: bool
+    cmyk: bool = False
 
     @property
     def depth(self) -> int:
@@ -43,20 +47,19 @@ def read_jpeg2000_header(file: bytes) -> Jpeg2000Header | None:
     if not 0 < count == len(depths) <= _MOST_COMPONENTS or right <= left or bottom <= top:
         return None
     bits = tuple((depth & 127) + 1 for depth in depths)
-    return Jpeg2000Header(bottom - top, right - left, bits, signed=any(depth & 128 for depth in depths))
+    signed = any(depth & 128 for depth in depths)
+    return Jpeg2000Header(bottom - top, right - left, bits, signed, cmyk=len(bits) >= 4 and is_cmyk(file))
 
 
 def _start_of_codestream(file: bytes) -> int | None:
-    """Return where the SIZ segment begins: at once, or in the box ``jp2c``."""
+    """Return where the SIZ segment begins: at once, or in the box ``jp2c``, which may be cut."""
+    if file.startswith(_SIZ):
+        return 0
     place = 0
-    while not file.startswith(_SIZ, place):
-        length, kind = int.from_bytes(file[place : place + 4]), file[place + 4 : place + 8]
+    for kind, start, end in boxes(file):
         if kind == b"jp2c":
-            place += 16 if length == 1 else 8
-            return place if file.startswith(_SIZ, place) else None
-        if length == 1:
-            length = int.from_bytes(file[place + 8 : place + 16])
-        if length < 8 or place + length >= len(file):
-            return None
-        place += length
-    return place
+            return start if file.startswith(_SIZ, start) else None
+        place = end
+    wide = int.from_bytes(file[place : place + 4]) == 1
+    start = place + (16 if wide else 8)
+    return start if file[place + 4 : place + 8] == b"jp2c" and file.startswith(_SIZ, start) else None

@@ -18,11 +18,13 @@ class JpegXlHeader:
         height: Pixels as they are stored.
         width: Pixels as they are stored.
         bits: Of an integer sample; None of floating point, and where a preview comes first.
+        srgb: Whether its colours are surely sRGB's.
     """
 
     height: int
     width: int
     bits: int | None
+    srgb: bool
 
 
 def jpeg_xl_header(file: bytes) -> JpegXlHeader | None:
@@ -32,24 +34,48 @@ def jpeg_xl_header(file: bytes) -> JpegXlHeader | None:
         return None
     bits = _Bits(stream[2:])
     height, width = bits.size()
-    return JpegXlHeader(height, width, _jpeg_xl_depth(bits))
+    return JpegXlHeader(height, width, *_jpeg_xl_samples(bits))
 
 
-def _jpeg_xl_depth(bits: "_Bits") -> int | None:
+def _jpeg_xl_samples(bits: "_Bits") -> tuple[int | None, bool]:
+    """Return the bits of a sample, and whether colours are surely sRGB's."""
     if bits.take(1):  # all as usual
-        return 8
+        return 8, True
     if bits.take(1):  # extra fields
         bits.take(3)  # orientation
         if bits.take(1):
             bits.size()  # the intrinsic one
         if bits.take(1):  # a preview
-            return None
+            return None, False
         if bits.take(1):  # an animation: its clock, its loops, and whether it has time codes
             bits.choice((0, 100), (0, 1000), (10, 1), (30, 1))
             bits.choice((0, 1), (0, 1001), (8, 1), (10, 1))
             bits.choice((0, 0), (3, 0), (16, 0), (32, 0))
             bits.take(1)
-    return None if bits.take(1) else bits.choice((0, 8), (0, 10), (0, 12), (6, 1))
+    if floating := bits.take(1):
+        bits.choice((0, 32), (0, 16), (0, 24), (6, 1))
+        bits.take(4)
+    depth = None if floating else bits.choice((0, 8), (0, 10), (0, 12), (6, 1))
+    bits.take(1)  # how large its buffers are
+    extra = bits.choice((0, 0), (0, 1), (4, 2), (12, 1))
+    usual_alpha = all(bits.take(1) for _ in range(min(extra, 4))) and extra <= 4
+    bits.take(1)  # whether it is stored as XYB
+    return depth, usual_alpha and _is_srgb(bits)
+
+
+def _is_srgb(bits: "_Bits") -> bool:
+    if bits.take(1):  # all as usual
+        return True
+    if bits.take(1):  # a profile
+        return False
+
+    def number() -> int:
+        return bits.choice((0, 0), (0, 1), (4, 2), (6, 18))
+
+    space = number()
+    same_white = number() == 1
+    same_primaries = space == 1 or number() == 1
+    return space < 2 and same_white and same_primaries and not bits.take(1) and number() == 13
 
 
 class _Bits:

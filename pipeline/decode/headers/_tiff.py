@@ -1,6 +1,7 @@
 """What the first directory of a TIFF says of its pixels. Nothing is decoded; every number may be a lie."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _BYTES_OF = {
@@ -70,6 +71,9 @@ class TiffHeader:
         fill_order: 2 where the bits of each byte lie in reverse.
         orientation: 1 to 8.
         nodata: The stored value that stands for none, as GDAL writes it.
+        inks: 1 for cyan, magenta, yellow and black; 2 for others.
+        levels: Pixels along the third axis of a volume; 1 of images.
+        palette_of_bytes: Whether the palette's entries are below 256, where they should reach 65535.
     """
 
     height: int
@@ -84,6 +88,9 @@ class TiffHeader:
     fill_order: int
     orientation: int
     nodata: float | None
+    inks: int
+    levels: int
+    palette_of_bytes: bool
 
     @property
     def depth(self) -> int:
@@ -132,6 +139,9 @@ def read_tiff_header(file: bytes) -> TiffHeader | None:
             fill_order=_one(tags, 266, 1),
             orientation=_one(tags, 274, 1),
             nodata=_number(tags.get(42113, ())),
+            inks=_one(tags, 332, 1),
+            levels=_one(tags, 32997, 1),
+            palette_of_bytes=max(tags.get(320, (256,))) < 256,
         )
     except (KeyError, IndexError, struct.error):
         return None
@@ -156,6 +166,14 @@ def _each(tags: dict[int, tuple[int, ...]], tag: int, bands: int, default: int) 
     return values[:bands] if len(values) >= bands else (values[0],)
 
 
+def tiff_profile(file: bytes) -> bytes | None:
+    """Return the colour profile of a TIFF's first image, None where there is none or the file makes no sense."""
+    try:
+        return next((file[start : start + n] for tag, _, n, start in _entries(file) if tag == 34675), None)
+    except (KeyError, struct.error):
+        return None
+
+
 def first_directory(file: bytes) -> dict[int, tuple[int, ...]]:
     """Return the integers of each tag of the first directory, and the characters of texts.
 
@@ -166,6 +184,16 @@ def first_directory(file: bytes) -> dict[int, tuple[int, ...]]:
         struct.error: It is cut.
     """
     order = {b"II": "<", b"MM": ">"}[file[:2]]
+    tags: dict[int, tuple[int, ...]] = {}
+    for tag, kind, number, start in _entries(file):
+        if kind in _FORMS and 0 < number <= _MOST_VALUES:
+            tags.setdefault(tag, struct.unpack_from(f"{order}{number}{_FORMS[kind]}", file, start))
+    return tags
+
+
+def _entries(file: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield tag, type, number of values, and where they begin, of each entry of the first directory."""
+    order = {b"II": "<", b"MM": ">"}[file[:2]]
     version = struct.unpack_from(f"{order}H", file, 2)[0]
     if version == 43:
         place = struct.unpack_from(f"{order}Q", file, 8)[0]
@@ -175,12 +203,9 @@ def first_directory(file: bytes) -> dict[int, tuple[int, ...]]:
         count, place, size, wide = struct.unpack_from(f"{order}H", file, place)[0], place + 2, 12, "I"
     else:
         raise KeyError(version)
-    tags: dict[int, tuple[int, ...]] = {}
     for entry in range(place, place + min(count, _MOST_ENTRIES) * size, size):
         tag, kind, number = struct.unpack_from(f"{order}HH{wide}", file, entry)
-        if kind in _FORMS and 0 < number <= _MOST_VALUES:
-            where = entry + (8 if wide == "I" else 12)
-            if number * _BYTES_OF[kind] > (4 if wide == "I" else 8):
-                where = struct.unpack_from(f"{order}{wide}", file, where)[0]
-            tags.setdefault(tag, struct.unpack_from(f"{order}{number}{_FORMS[kind]}", file, where))
-    return tags
+        start = entry + (8 if wide == "I" else 12)
+        if number * _BYTES_OF.get(kind, 1) > (4 if wide == "I" else 8):
+            start = struct.unpack_from(f"{order}{wide}", file, start)[0]
+        yield tag, kind, number, start

@@ -211,6 +211,19 @@ def codec_rows() -> Iterator[Row]:
         ("HEIC", heic(smooth)),
     ):
         yield Row(name, "uint8", "RGB, lossy", "0 to 255", file, light(smooth), lossy=True)
+    deep = smooth.astype(np.uint16) << 4
+    file = imagecodecs.avif_encode(deep, level=100, bitspersample=12, pixelformat="444")
+    rows = light(deep, 1000, 3000)
+    yield Row(
+        "AVIF",
+        "12 bits",
+        "RGB, lossy, `window=(1000, 3000)`",
+        "1000 to 3000",
+        file,
+        rows,
+        PixelRule((1000, 3000)),
+        lossy=True,
+    )
     floats = ramps("float32", 1)[..., 0]
     yield Row("LERC", "float32", "grey", "0 to 1", imagecodecs.lerc_encode(floats), light(floats))
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -76,9 +77,8 @@ def test_windowed_to_half_a_level():
             low, high = (float(np.quantile(values.astype(np.float64), q)) for q in (0.2, 0.7))
             if low == high:
                 continue
-            if page.bitspersample <= 8 and values.dtype.kind == "u" and page.bitspersample < 8:
-                continue  # below 8 bits a window is in levels
-            image = peek(layout.file, rule=PixelRule(window=(low, high)))
+            unit = 255 / (2**page.bitspersample - 1) if page.bitspersample < 8 else 1.0
+            image = peek(layout.file, rule=PixelRule(window=(low * unit, high * unit)))
             [pixels] = decoder.start([image]).pixels()
             narrow = layout.loss * 255 / (high - low) * (1 if page.bitspersample == 8 else 0.05)
             check(pixels.numpy(), expected(layout.file, (low, high)), layout, 0.5 + 1e-6 + narrow)
@@ -208,6 +208,66 @@ def test_dali_decodes_no_tiff(monkeypatch):
         for layout in some_layouts(2 * EVERY):
             with contextlib.suppress(DecodeError):
                 assert not peek(layout.file).by_dali, layout.name
+
+
+def odd_tags() -> dict[str, tuple[bytes, str]]:
+    """Files whose tags change what their samples mean, and why they are refused."""
+    inks, blank = ramps("uint8", 4), np.zeros((16, 16, 16), np.uint8)
+    [others] = written("inks", inks, photometric="separated", extratags=[(332, 3, 1, 2, True)])
+    volume = io.BytesIO()
+    tifffile.imwrite(volume, blank, volumetric=True, tile=(16, 16, 16))
+    [waves] = written("complex", ramps("float32", 1).astype(np.complex64), photometric="minisblack")
+    return {
+        "other inks than CMYK": (others.file, "its photometric interpretation 5"),
+        "a volume": (volume.getvalue(), "of a kind that tifffile does not read: uint8, depth 16"),
+        "complex numbers": (waves.file, "its samples are complex64"),
+    }
+
+
+@pytest.mark.parametrize("name", odd_tags())
+@pytest.mark.parametrize("window", [None, (0.0, 1.0)])
+def test_what_is_no_picture_is_refused(name, window, monkeypatch):
+    """With the extra and without."""
+    file, reason = odd_tags()[name]
+    with pytest.raises(DecodeError, match=reason):
+        decode([file], rule=PixelRule(window=window))
+    monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
+    with pytest.raises(DecodeError, match=re.escape("needs the extra foveal[formats]")):
+        decode([file], rule=PixelRule(window=window))
+
+
+@pytest.mark.parametrize("factor", [1, 257])
+def test_a_palette_of_bytes(factor, monkeypatch):
+    """Some programs write entries up to 255 where 65535 is white; a window of a palette counts from 0 to 255."""
+    colours = (np.arange(256) * factor).astype(np.uint16)[None].repeat(3, axis=0)
+    indices = ramps("uint8", 1)
+    [layout] = written("x", indices, photometric="palette", colormap=colours)
+    windowed = ((indices - 50.0) / 150).clip(0, 1) * 255
+
+    assert np.array_equal(decode([layout.file])[0][..., :1].numpy(), indices)
+    assert (
+        np.abs(decode([layout.file], rule=PixelRule(window=(50, 200)))[0].numpy() - windowed).max()
+        <= 0.5 + 1e-6
+    )
+    monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
+    if factor == 1:
+        with pytest.raises(DecodeError, match=re.escape("needs the extra foveal[formats]")):
+            decode([layout.file])
+    else:
+        assert np.array_equal(decode([layout.file])[0][..., :1].numpy(), indices)
+
+
+def test_a_value_for_nothing(monkeypatch):
+    """Percentiles leave it out, with the extra and without."""
+    heights = ramps("float32", 1) * 500 + 1500
+    heights[:8] = -9999
+    low, high = np.percentile(heights[8:].astype(np.float64), (1, 99))
+    [layout] = written("x", heights, photometric="minisblack", extratags=[(42113, "s", 0, "-9999", True)])
+    want = ((heights - low) / (high - low)).clip(0, 1) * 255
+
+    for _ in range(2):
+        assert np.abs(decode([layout.file], rule=PixelRule(window="auto"))[0].numpy() - want).max() <= 0.6
+        monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
 
 
 def test_more_samples_than_there_is_room_for():

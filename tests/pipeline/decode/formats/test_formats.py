@@ -10,6 +10,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from foveal.pipeline import DecodeError, Decoder, decode, peek
 from foveal.pipeline.decode import PixelRule, _peek
+from foveal.pipeline.decode.headers import upright
 from tests.pipeline.decode.files import avif, dicom, heic, lossless, of_bits
 from tests.pipeline.decode.tiff_layouts import ramps
 
@@ -79,6 +80,79 @@ def test_boxes_that_turn(make, orientation):
 
     assert turned.shape == upright.shape
     assert np.abs(turned.astype(int) - upright).mean() < 3
+
+
+@pytest.mark.parametrize("orientation", [1, 5, 6, 7])
+def test_avif_of_more_than_8_bits(orientation, monkeypatch):
+    """Through a window it is decoded in its own depth, upright; Pillow, which gives 8 bits, has it only without."""
+    import imagecodecs
+
+    values = np.asarray(Image.fromarray(ramps("uint8", 3)).resize((48, 32))).astype(np.uint16) << 4
+    plain = imagecodecs.avif_encode(values, level=100, bitspersample=12, pixelformat="444")
+    file = turned(plain, orientation)
+
+    levels = pixels_of(file, window=(1000, 3000))
+
+    want = upright(((values - 1000.0) / 2000).clip(0, 1) * 255, orientation)
+    assert levels.shape == want.shape
+    assert np.abs(levels - want).mean() < 3
+    assert np.abs(pixels_of(file) - upright(values / 4095 * 255, orientation)).mean() < 3
+    monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
+    assert peek(file).by == "pillow"
+    with pytest.raises(DecodeError, match=re.escape("needs the extra foveal[formats]: AVIF of 12 bits")):
+        peek(file, rule=PixelRule(window=(1000, 3000)))
+
+
+def turned(file: bytes, orientation: int) -> bytes:
+    """An AVIF of one item with boxes that turn it, as Pillow writes them for an orientation."""
+    if orientation == 1:
+        return file
+    angle, mirrored = {5: (1, True), 6: (3, False), 7: (3, True)}[orientation]
+    added = b"\0\0\0\x09irot" + bytes([angle]) + (b"\0\0\0\x09imir\0" if mirrored else b"")
+    places = b"\x85\x86" if mirrored else b"\x85"
+    content = bytearray(file)
+    for box in (b"meta", b"iprp", b"ipco", b"ipma"):
+        start = content.index(box) - 4
+        more = {b"ipco": len(added), b"ipma": len(places)}.get(box, len(added) + len(places))
+        content[start : start + 4] = (int.from_bytes(content[start : start + 4]) + more).to_bytes(4)
+    extent = content.index(b"iloc") + 18
+    start = int.from_bytes(content[extent : extent + 4]) + len(added) + len(places)
+    content[extent : extent + 4] = start.to_bytes(4)
+    count = content.index(b"ipma") + 14
+    assert content[count] == 4
+    content[count] += len(places)
+    content[count + 5 : count + 5] = places
+    at = content.index(b"ipma") - 4
+    content[at:at] = added
+    return bytes(content)
+
+
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+def test_lerc_of_several_bands(dtype, planar):
+    """Bands lie last or first, of up to 64 bits."""
+    import imagecodecs
+
+    values = ramps(dtype, 5)
+    stored = np.moveaxis(values, 2, 0).copy() if planar else values
+    white = 255 if dtype == "uint8" else 1
+
+    levels = pixels_of(imagecodecs.lerc_encode(stored, planar=planar), bands=(4, 0, 1))
+
+    assert np.abs(levels - values[..., [4, 0, 1]] / white * 255).max() <= 0.5 + 1e-6
+
+
+def test_inks():
+    """JPEG 2000 says that it is CMYK; a JPEG of four components and 12 bits does not say what they are."""
+    import imagecodecs
+
+    inks = ramps("uint16", 4) >> 4
+    file = imagecodecs.jpeg2k_encode(inks, level=0, codecformat="jp2", colorspace="CMYK", bitspersample=12)
+    light = (1 - inks[..., :3] / 4095) * (1 - inks[..., 3:] / 4095)
+
+    assert np.abs(pixels_of(file) - light * 255).max() <= 0.6
+    with pytest.raises(DecodeError, match="its four components, of which the colours are not known"):
+        pixels_of(imagecodecs.jpeg8_encode(inks, level=95, bitspersample=12))
 
 
 GREY = of_bits(12, 1)
