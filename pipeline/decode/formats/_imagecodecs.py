@@ -24,7 +24,9 @@ def read_jpeg2000(file: bytes, bands: tuple[int, ...] | None) -> Samples:
     if header is None:
         raise ValueError("it has no codestream")
     values = jpeg2k_decode(without_profile(file), numthreads=1)
-    if header.cmyk and bands is None:
+    if header.cmyk and bands is not None:
+        raise ValueError(f"is CMYK, of which bands={bands} cannot be taken")
+    if header.cmyk:
         return Samples(values[..., :4], white=white_of(values, header.depth), cmyk=True)
     return _samples(values, bands, header.depth)
 
