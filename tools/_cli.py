@@ -256,7 +256,8 @@ app.command()(train)
 
 def main() -> None:
     """Run ``foveal``: the entry point of the command line."""
-    # Threads of torch that wait in loops take the processors from those that decode. OpenMP asks when torch is loaded.
+    # While torch's threads wait, they would keep processors busy that decoding needs. OpenMP reads this variable when
+    # torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.formatwarning = _one_line
     try:
@@ -275,7 +276,7 @@ def main() -> None:
 
 
 def _is_about_data(error: Exception) -> bool:
-    # By name: importing the class would load NumPy for every verb.
+    # Compared by name: importing the class would load NumPy for every verb.
     return any(kind.__name__ == "DataError" for kind in type(error).__mro__)
 
 

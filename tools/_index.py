@@ -19,8 +19,8 @@ def index_shards(urls: Sequence[str], *, force: bool = False) -> None:
         force: Rebuild indexes that are already up to date.
 
     Raises:
-        ShardError: Some shards have no index: it names the first, and counts the others, of which each is printed. All that
-            can be indexed are.
+        ShardError: Some shards could not be indexed. The error names the first and counts the others; each is also
+            printed. All other shards are indexed.
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     paths = expand_urls(urls)

@@ -24,11 +24,11 @@ _BATCH_SIZE = 16
 
 
 class _Glance(nn.Module):
-    """A zoom that returns empty images: verifying needs the decoding only."""
+    """A zoom that returns empty images, because verifying only needs the decoding."""
 
     def forward(self, images: Sequence[Tensor], lowres: None = None) -> Zoomed:  # noqa: ARG002 - as any zoom
         count = len(images)
-        grid = torch.zeros(count, 1, 1, 2)  # the smallest grid that labels can be warped by
+        grid = torch.zeros(count, 1, 1, 2)  # the smallest grid by which labels can be warped
         return Zoomed(torch.empty(count, 3, 0, 0), grid, torch.empty(count, 1, 0, 0))
 
 

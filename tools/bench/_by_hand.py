@@ -1,4 +1,4 @@
-"""The loader one would write by hand, to compare with: a DataLoader, Pillow, ``float()`` and ``grid_sample``."""
+"""A loader as users write it by hand, for comparison: a DataLoader, Pillow, ``float()`` and ``grid_sample``."""
 
 import io
 from collections.abc import Iterator
@@ -38,11 +38,11 @@ class PillowImages(Dataset[Tensor]):
 
 
 class HandWrittenLoader:
-    """Zooms in the main process what two worker processes decode.
+    """Two worker processes decode, and the main process zooms.
 
     Args:
         urls: The shards.
-        zoom: Whose saliency network and settings to use.
+        zoom: The sampler whose saliency network and settings are used.
         size: Output (height, width), in pixels.
         batch_size: Images in a batch.
     """

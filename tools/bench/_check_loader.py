@@ -1,4 +1,4 @@
-"""Whether a loader's epoch is what it should be, by another road: each image decoded in full, and sampled by plain torch."""
+"""Checks a loader's epoch against an independent computation: each image decoded at full size and sampled by plain torch."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,18 +11,16 @@ from foveal.shards import Shards
 from foveal.tools.pictures.originals import read_originals
 
 FIELDS = ("image", "__key__", "__grid__", "__size__")
-# Of values in [0, 1]: the same pixels, by another kernel. On 24 megapixels plain torch, in float32, is off by 1.1e-4 itself.
+# For values in [0, 1] from another kernel. On 24 megapixels, plain torch in float32 is itself off by 1.1e-4.
 TOLERANCE = 2e-4
-GREY_LEVELS = (
-    1.5  # of 255, on average over an image, where decoding scales; of photographs the worst is off by 1.1
-)
+GREY_LEVELS = 1.5  # of 255, on average over an image, if it is decoded at a smaller scale; the worst photograph is off by 1.1
 
 Difference = Float[Tensor, "3 out_height out_width"]
 Check = Callable[[str, Difference], None]
 
 
 def check_exact(key: str, difference: Difference) -> None:
-    """Check that no value is further off than ``TOLERANCE``.
+    """Check that no value differs by more than ``TOLERANCE``.
 
     Raises:
         ValueError: One is.
@@ -33,7 +31,7 @@ def check_exact(key: str, difference: Difference) -> None:
 
 
 def check_near(key: str, difference: Difference) -> None:
-    """Check that values are off by no more than ``GREY_LEVELS`` of 255 on average.
+    """Check that values differ by no more than ``GREY_LEVELS`` of 255 on average.
 
     Raises:
         ValueError: They are.
@@ -49,11 +47,11 @@ def check_loader(loader: Iterable[Sequence[Any]], shards: Shards, *, first: int,
     Args:
         loader: Yields ``FIELDS``.
         shards: What it reads.
-        first: Of how many images, from the first, to check the pixels.
-        check: What to ask of them.
+        first: The pixels of this many images are checked, from the first.
+        check: The check of their pixels.
 
     Raises:
-        ValueError: What differs, at which sample.
+        ValueError: Something differs; the message says what, and in which sample.
     """
     seen = 0
     for images, keys, grids, sizes in loader:

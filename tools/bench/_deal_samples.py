@@ -1,4 +1,4 @@
-"""A few images out of many, or the same few again and again, so that a benchmark is neither long nor short."""
+"""Chooses some of many images, or repeats a few, so that a benchmark has as many images as it needs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,11 @@ from foveal.tools.pictures.originals import encoded_image, spread_evenly
 
 
 def deal_samples(shards: Shards, folder: Path, images: int, *, parts: int = 1) -> list[str]:
-    """Write so many images, in turn into so many shards, with indexes beside them and nothing but images inside.
+    """Write a number of images to a number of shards in turn. The shards hold only images, and have an index beside them.
 
-    Of more images those that lie evenly over all shards are taken, fewer are repeated. Keys are numbers: image k is
-    ``f"{k:06d}"``, in shard ``k % parts``, so that readers that share shards have as much to do.
+    If there are more images, they are chosen evenly over all shards; if there are fewer, they are repeated. Keys are
+    numbers: image k is ``f"{k:06d}"`` in shard ``k % parts``, so that readers with one shard each have the same amount of
+        work.
 
     Args:
         shards: Where images come from.
@@ -26,12 +27,12 @@ def deal_samples(shards: Shards, folder: Path, images: int, *, parts: int = 1) -
 
 
 def pick_files(shards: Shards, images: int) -> list[bytes]:
-    """Return so many image files, or all if there are fewer, that lie evenly over all shards."""
+    """Return a number of image files, chosen evenly over all shards; all of them if there are fewer."""
     return [encoded_image(shards[pick]) for pick in spread_evenly(images, len(shards))]
 
 
 def deal_files(files: Sequence[bytes], folder: Path, images: int, *, parts: int = 1) -> list[str]:
-    """Write so many images as :func:`deal_samples` does: these files, and again the first ones."""
+    """Write a number of images as :func:`deal_samples` does: these files, repeated from the first if there are too few."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"part-{number:03d}.tar" for number in range(min(parts, images))]
     for number, path in enumerate(paths):

@@ -1,8 +1,7 @@
 """``foveal bench faults``: what do bad images cost the good ones?
 
-The same images twice, once as they are and once with some of them damaged, each in a way that the loader meets at
-another place: empty, an error page, cut in the middle (both of which cost a look), and damaged so that only decoding
-shows it, which fails DALI's whole batch.
+The same images are loaded twice, once as they are and once with some of them damaged in different ways: empty, an error
+page, cut in the middle, and damaged so that only decoding shows it, which makes DALI's whole batch fail.
 """
 
 import itertools
@@ -37,12 +36,12 @@ def bench_faults(
     size: int = 224,
     json_path: Path | None = None,
 ) -> dict[str, Timing]:
-    """Time an epoch with bad images beside one without, after checking that each delivers what it should.
+    """Time an epoch with bad images and one without, after checking what each delivers.
 
     Args:
         urls: Shards of JPEGs; none for generated scenes.
         images: How many images an epoch has; those of the shards are repeated.
-        percent: How many of a hundred are bad.
+        percent: Percentage of images that are bad.
         batch_size: Images in a batch.
         repeats: Rounds.
         size: Height and width of the zoomed images, in pixels.
@@ -78,7 +77,7 @@ def bench_faults(
 
 
 def write_samples(path: Path, shards: Shards, images: int, bad: set[int]) -> None:
-    """Write a shard of so many images, the bad ones damaged in turn in every way there is."""
+    """Write a shard of images, the bad ones damaged in each of the ways in turn."""
     damages = itertools.cycle(DAMAGES)
     with ShardWriter(path) as writer:
         for number in range(images):
@@ -110,7 +109,7 @@ def _cut(file: bytes) -> bytes:
 
 
 def _without_tables(file: bytes) -> bytes:
-    """Turn a JPEG's quantization tables into comments: its header can be read, its pixels cannot."""
+    """Turn a JPEG's quantization tables into comments, so that its header can be read and its pixels cannot."""
     return file.replace(b"\xff\xdb", b"\xff\xfe", 4)
 
 
@@ -129,7 +128,7 @@ def _cases(
     zoom = SaliencySampler(size).eval().requires_grad_(requires_grad=False)
 
     def loader(path: Path, quarantine: Path | None = None) -> Callable[[], ZoomLoader]:
-        # A new one each time: it remembers what was bad.
+        # A new loader each time, because a loader remembers which samples were bad.
         return lambda: ZoomLoader(
             path,
             zoom,

@@ -1,8 +1,8 @@
 """``foveal bench loader``: how much of the speed of decoding alone is left when the loader zooms?
 
-In one run, by turns: reading the samples; decoding them with DALI; decoding and a low-resolution copy; the whole
-loader, whose saliency network is frozen, decoding with DALI and with ``decode="auto"``, the default, without a bound on
-the zoom and with two; and a loader as one would write it by hand, with the same network.
+In one run, these take turns: reading the samples; decoding them with DALI; decoding and making a low-resolution copy; the
+whole loader with a frozen saliency network, decoding with DALI, and with ``decode="auto"`` without a bound on the zoom
+and with two bounds; and a loader written by hand, with the same network.
 """
 
 import tempfile

@@ -1,8 +1,8 @@
 """``foveal bench memory``: how much memory does a batch of large images take, above the process at rest?
 
-64 images of 12 megapixels go through the loader, in batches of 8 and of 64, decoded by DALI and with ``decode="auto"``
-with a zoom that is bounded to 4; frozen, and trainable, where each batch goes backward to the saliency network; without
-and with ``memory_budget``. Each case runs in a process of its own (``_memory_case.py``), whose peak the kernel counts.
+64 images of 12 megapixels go through the loader, in batches of 8 and of 64; decoded by DALI, and with ``decode="auto"``
+and a zoom that is bounded to 4; with a frozen zoom, and with one that trains; without and with ``memory_budget``. Each
+case runs in a separate process (``_memory_case.py``), and the operating system records its peak.
 """
 
 import json
@@ -38,7 +38,7 @@ def bench_memory(
     image_size: tuple[int, int] = (4000, 3000),
     json_path: Path | None = None,
 ) -> dict[str, list[int]]:
-    """Measure every case, check that each did its work, print a table, and return the peaks in 2^20 bytes.
+    """Measure every case, check its result, print a table, and return the peaks in 2^20 bytes.
 
     Args:
         urls: Shards of large images; none for generated scenes.
@@ -48,7 +48,7 @@ def bench_memory(
         json_path: Where the numbers go too.
 
     Raises:
-        ValueError: A case did not load every image, or no gradient came where there should be one.
+        ValueError: A case did not load every image, or had no gradient although it trains.
     """
     console = Console()
     with tempfile.TemporaryDirectory(prefix="foveal-") as name:
@@ -82,7 +82,7 @@ def bench_memory(
 
 
 def check_case(label: str, found: Mapping[str, Any], *, images: int, trains: bool) -> int:
-    """Return the peak of a case that did its work.
+    """Return the peak of a case, after checking its result.
 
     Raises:
         ValueError: It did not.

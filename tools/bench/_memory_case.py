@@ -1,7 +1,7 @@
 """One case of ``foveal bench memory``, in a process of its own: ``python -m foveal.tools.bench._memory_case '{...}'``.
 
-At rest is the process with everything imported, loader and network made, and one tiny batch gone through both, so that
-kernels are compiled, threads started and libraries loaded. From there on the kernel counts the peak anew.
+The process is at rest when everything is imported and one tiny batch has gone through loader and network, so that kernels
+are compiled, threads started and libraries loaded. From then on the operating system records a new peak.
 """
 
 import json
@@ -28,7 +28,7 @@ class MemoryCase:
         shard: The shard whose images count.
         batch_size: Images of a batch.
         way: How to decode and zoom.
-        trains: Whether each batch goes backward, to the saliency network.
+        trains: Whether ``backward`` is called for each batch.
         memory_budget: As ``ZoomLoader`` has it.
     """
 
@@ -51,7 +51,7 @@ class MemoryCase:
 
 
 def peak_of(case: MemoryCase) -> dict[str, Any]:
-    """Return the peak above rest in 2^20 bytes, and what came: images, and the largest gradient (0 without)."""
+    """Return the peak above rest in 2^20 bytes, the number of images, and the largest gradient (0 if nothing trains)."""
     zoom = case.way.trainable_zoom(224).requires_grad_(case.trains)
     images, gradient = 0, 0.0
     for _ in _batches(case.tiny, zoom, case):
@@ -67,7 +67,7 @@ def peak_of(case: MemoryCase) -> dict[str, Any]:
 
 
 def _batches(shard: str, zoom: SaliencySampler, case: MemoryCase) -> Iterator[Tensor]:
-    """Yield each batch, once it went backward where it is to."""
+    """Yield each batch, after ``backward`` if the case trains."""
     loader = ZoomLoader(
         shard,
         zoom,

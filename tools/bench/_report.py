@@ -1,7 +1,6 @@
 """``foveal bench report``: one chart out of what ``foveal bench loader`` and ``foveal bench peers`` wrote.
 
-A bar for each loader: how many pixels of the originals it gets through a second, as a multiple of what decoding alone
-does in the same run.
+A bar for each loader: how many pixels of the originals it processes per second, relative to decoding alone in the same run.
 """
 
 import json
@@ -31,7 +30,7 @@ class Bar:
     Attributes:
         name: As the benchmark has it.
         ratio: How many times as fast as decoding alone, the median over the rounds.
-        megapixels: A second, the median.
+        megapixels: Megapixels per second, the median over the rounds.
         ours: Whether it is Foveal.
     """
 
@@ -70,7 +69,7 @@ def draw_report(paths: Sequence[Path], out: Path) -> list[Bar]:
 
 
 def bars_of(report: Mapping[str, Any]) -> list[Bar]:
-    """Return a bar for each case of a report but its ceilings."""
+    """Return a bar for each case of a report except its upper limits."""
     timings = {name: Timing(case["seconds"], 0) for name, case in report["cases"].items()}
     return [
         Bar(
@@ -88,7 +87,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     """Read a report.
 
     Raises:
-        ValueError: It is none of a benchmark of loaders.
+        ValueError: It is not the report of a benchmark of loaders.
     """
     try:
         report = json.loads(path.read_text())

@@ -1,8 +1,8 @@
-"""``foveal bench scale``: what does a megapixel cost in small and large images and batches, on one processor and on two?
+"""``foveal bench scale``: how long does a megapixel take in small and large images and batches, on one processor and on two?
 
-One picture, cut into images of 0.3, 2, 12 and 24 megapixels, goes through the loader, whose network is frozen: by turns
-in a process that may use one processor and in one that may use two, as on machines that have no more. What large batches
-cost is measured on the small images, of which there are enough to fill them.
+One picture is cut into images of 0.3, 2, 12 and 24 megapixels, which go through a loader with a frozen network, in turn
+in a process that may use one processor and in one that may use two. Large batches are measured on the small images,
+because there are enough of these to fill them.
 """
 
 import functools
@@ -41,7 +41,7 @@ class Case:
         shard: Where its images are.
         megapixels: Of each image.
         batch_size: Images of a batch.
-        processors: How many may be used.
+        processors: Number of processors that it may use.
     """
 
     shard: str
@@ -61,12 +61,12 @@ def bench_scale(
     epoch_pixels: int = 160_000_000,
     json_path: Path | None = None,
 ) -> dict[Case, Timing]:
-    """Time all after checking that the loader is right on each, print a table, and return the times of a megapixel.
+    """Time all cases after checking the loader's output on each, print a table, and return the times per megapixel.
 
     Args:
         repeats: Rounds.
         sizes: (width, height) of the images, in pixels, in rising order.
-        epoch_pixels: Pixels of an epoch, about: the smaller the images, the more of them.
+        epoch_pixels: Approximate number of pixels of an epoch: the smaller the images, the more of them.
         json_path: Where the numbers go too.
 
     Raises:
@@ -132,7 +132,7 @@ def _cases(shards: Mapping[str, float], processors: Sequence[int]) -> Iterator[C
 
 
 def conclusions(timings: Mapping[Case, Timing]) -> list[str]:
-    """Return what the times of a megapixel say: sentences."""
+    """Return sentences that sum up the times per megapixel."""
     most = max(case.processors for case in timings)
     alike = {c: t for c, t in timings.items() if c.processors == most and c.batch_size == SMALL_BATCH}
     large = [timing.median for case, timing in alike.items() if case.megapixels >= 1.9]
@@ -163,7 +163,7 @@ def _like(case: Case, timings: Mapping[Case, Timing], **changed: int) -> Case:
 
 @contextmanager
 def only_processors(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a process of its own that may use so many processors, from its start: every library counts them then."""
+    """Return a pool of one process that may use only this many processors from its start, when libraries count them."""
     all_of_them = os.sched_getaffinity(0)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as machine:
         os.sched_setaffinity(0, sorted(all_of_them)[:count])

@@ -1,4 +1,4 @@
-"""The table of benchmarks that go over images: how many a second, and as a part of what decoding alone does."""
+"""The table of benchmarks that process images: images per second, and the speed relative to decoding alone."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,16 +19,16 @@ def print_throughput(
     columns: Sequence[str] = (),
     beside: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Print one row a case: images/s, MP/s, the part of decoding alone, and peak memory where somebody looked.
+    """Print one row for each case: images/s, MP/s, the speed relative to decoding alone, and peak memory if it was measured.
 
     Args:
-        console: Where to.
-        timings: Of each case, that of decoding alone among them.
-        images: How many images each went over.
-        pixels: How many pixels those have.
+        console: Where to print.
+        timings: Those of all cases, including decoding alone.
+        images: Number of images that each case processed.
+        pixels: Number of pixels of these images.
         reference: Which case is decoding alone.
         columns: Names of columns to the right.
-        beside: What stands there; nothing for the cases that are not named.
+        beside: What these columns show, by case; empty for the cases that are not named.
     """
     peaks = any(timing.peak_mb for timing in timings.values())
     rows = [

@@ -34,7 +34,7 @@ def bench_zoom(
     scenes: int = 32,
     json_path: Path | None = None,
 ) -> dict[str, Timing]:
-    """Time decoding alone and zooming to each format, after checking what is written; print a table.
+    """Time decoding alone and zooming to each format, after checking that the output is complete; print a table.
 
     Args:
         urls: Shards; none for generated scenes.

@@ -1,4 +1,4 @@
-"""What no loader can be faster than: reading samples, and decoding every image at full resolution with DALI."""
+"""Upper limits of a loader's speed: reading samples, and decoding every image at full resolution with DALI."""
 
 import collections
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ def encoded_batches(shards: Shards, batch_size: int) -> Iterator[list[bytes]]:
 def decoded_batches(
     shards: Shards, batch_size: int, device: str = "cpu"
 ) -> Iterator[list[UInt8[Tensor, "_height _width 3"]]]:
-    """Decode every image, always a batch ahead."""
+    """Decode every image; one batch is always decoded ahead."""
     with Decoder(device) as decoder:
         ahead = None
         for encoded in encoded_batches(shards, batch_size):
@@ -35,11 +35,11 @@ def decoded_batches(
 
 
 def count_pixels(shards: Shards) -> int:
-    """Return how many pixels all images have, by their headers."""
+    """Return the number of pixels of all images, from their headers."""
     headers = (peek(file) for [file] in encoded_batches(shards, 1))
     return sum(header.height * header.width for header in headers)
 
 
 def exhaust(batches: Iterable[object]) -> None:
-    """Take every batch, and keep none."""
+    """Iterate over all batches, and keep none."""
     collections.deque(batches, maxlen=0)

@@ -1,6 +1,6 @@
-"""What every benchmark shares: alternating repeats, medians of ratios, and a JSON file.
+"""What all benchmarks share: alternating repeats, medians of ratios, and a JSON file.
 
-Machines are noisy and drift. So the cases take turns, each round times every case once, and what is compared is the
+The speed of a machine fluctuates and drifts. So each round times every case once, and two cases are compared by the
 median over the rounds of the ratio within a round.
 """
 
@@ -26,8 +26,8 @@ class Timing:
     """How long one case took.
 
     Attributes:
-        seconds: Of each round.
-        peak_mb: The most memory this process held in any of them, in 2^20 bytes; 0 where nobody looked.
+        seconds: Seconds of each round.
+        peak_mb: Peak memory of this process over all rounds, in 2^20 bytes; 0 if it was not measured.
     """
 
     seconds: list[float]
@@ -39,7 +39,7 @@ class Timing:
         return statistics.median(self.seconds)
 
     def shared_by(self, images: float) -> "Timing":
-        """Return what each of some images took that were timed together."""
+        """Return the seconds per image of images that were timed together."""
         return Timing([seconds / images for seconds in self.seconds], self.peak_mb)
 
     def times_faster_than(self, other: "Timing") -> float:
@@ -56,8 +56,8 @@ def alternate(
         cases: What to time, by name.
         repeats: Rounds that count.
         console: Where the progress shows.
-        peaks: Whether to look at memory too. Each case then begins without the memory that earlier ones freed, which
-            it has to fetch anew: for cases of seconds, not of milliseconds.
+        peaks: Whether to measure memory, too. Memory that earlier cases freed is then returned to the system before each
+            case, which must allocate it anew: use it for cases that take seconds, not milliseconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     most = dict.fromkeys(cases, 0)
@@ -77,7 +77,7 @@ def alternate(
 
 
 def write_json(path: Path, benchmark: str, timings: Mapping[str, Timing], **facts: Any) -> None:
-    """Write what was measured, on what and with which versions."""
+    """Write the results, with the machine and the versions of packages."""
     cases = {
         name: {"seconds": timing.seconds, "median_s": timing.median, "peak_mb": timing.peak_mb}
         for name, timing in timings.items()
@@ -87,7 +87,7 @@ def write_json(path: Path, benchmark: str, timings: Mapping[str, Timing], **fact
 
 
 def restart_peak_memory() -> None:
-    """Give back what earlier cases freed, and let the kernel count the peak from here on, where it can."""
+    """Return the memory that earlier cases freed, and restart the peak that the operating system records, if it can."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")

@@ -1,4 +1,4 @@
-"""The choices of options that only the command line has; those that the library shares are in ``foveal._choices``.
+"""The choices of options that only the command line has; those that the library also has are in ``foveal._choices``.
 
 ``--help`` must not load torch. So these types are defined here, and the code that needs torch imports them from here.
 """
@@ -13,6 +13,6 @@ TrainLog = Literal["json", "tensorboard"]
 TrainPriorName = Literal["spectral", "none"]
 TrainZoomName = Literal["saliency", "uniform"]
 
-# As foveal.pipeline.decode and foveal.pipeline.fields have them, which need torch to be imported: a test holds both equal.
+# Equal to those in foveal.pipeline.decode and foveal.pipeline.fields, whose import would load torch; a test compares them.
 MAX_PIXELS = 178_956_970
 IMAGE = "jpg;jpeg;png;webp"

@@ -1,4 +1,4 @@
-"""The zoom that a command line describes."""
+"""Makes the zoom that a command line describes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ def choose_patches(out_size: int, saliency: str, count: int) -> PatchSampler:
         out_size: Height and width of a patch in pixels.
         saliency: ``"spectral"``, or a file that ``torch.save`` wrote: the ``state_dict`` of a :class:`ScoreNet`, or of a
             sampler that has one.
-        count: How many patches of each image.
+        count: Number of patches of each image.
 
     Raises:
         ValueError: ``saliency`` is neither.
@@ -75,7 +75,7 @@ def choose_zoom(
         return UniformSampler(out_size)
     choice = choice or ZoomChoice()
     if _is_checkpoint(Path(saliency)):
-        # The images will be looked at or written, so they stay as they are.
+        # The images will be shown or written, so they are not normalised.
         plain: dict[str, Any] = {"mean": None, "std": None, "dtype": None, "channels_last": False}
         zoom = SaliencySampler.from_checkpoint(saliency, out_size=out_size, **plain, **choice.chosen)
     else:

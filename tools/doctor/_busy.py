@@ -1,4 +1,4 @@
-"""How much of the machine other processes used while something was measured."""
+"""How much of the machine other processes used during a measurement."""
 
 import os
 import time

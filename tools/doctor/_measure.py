@@ -1,7 +1,7 @@
 """The measurements of ``foveal doctor``: each stage alone on some images, then the whole loader.
 
-The images are read from the shards once, in order, and in threads if the shards are remote. All other measurements run on
-what was read, so it does not matter that the shards are in the page cache by then.
+The images are read from the shards once, in order, and in threads if the shards are remote. All other measurements use
+these images in memory, so it does not matter that the shards are in the page cache by then.
 """
 
 import os
@@ -185,7 +185,7 @@ def _decode(
 def _decoded(
     images: Sequence[EncodedImage], zoom: SaliencySampler, decode: DecodeMode, threads: int | None = None
 ) -> Iterator[list[Tensor]]:
-    """Decode a few images at a time, and the next ones while the previous ones are used."""
+    """Decode a few images at a time; the next ones are decoded while the previous ones are used."""
     by_whom = by_libjpeg(decode, torch.device("cpu"), zoom) or (lambda image, _: image)
     with Decoder(num_threads=threads) as decoder:
         ahead = None
@@ -200,7 +200,7 @@ def _decoded(
 
 @torch.no_grad()
 def _stages_alone(images: Sequence[EncodedImage], out_size: int) -> dict[str, float]:
-    """Return the seconds an image of each stage after decoding, one after the other, with nothing running beside it."""
+    """Return the seconds per image of each stage after decoding; the stages run one after the other, and nothing else runs."""
     zoom = DEFAULT.zoom(out_size)
     seconds = dict.fromkeys((LOWRES, SALIENCY, GRID, SAMPLE), 0.0)
 

@@ -1,4 +1,4 @@
-"""One sample as a zoom shows it, at once: an image is decoded when it is first looked at, and then kept."""
+"""Zooms one sample at a time. An image is decoded when it is first shown, and then kept for a while."""
 
 import threading
 from collections import OrderedDict
@@ -49,7 +49,7 @@ class Look:
         zoomed: RGB in [0, 1], exactly what a loader delivers.
         uniform: The whole image at the same size.
         grid: Where each output pixel looks: (x, y) in [-1, 1] of the original.
-        saliency: What drew the grid.
+        saliency: The saliency map that the grid follows.
         boxes: Those boxes that the zoomed image shows, in its pixels.
         kept: Which of the original's boxes they are.
     """
@@ -71,10 +71,10 @@ class Look:
 
 
 class Looker:
-    """Looks at the samples of some shards. Any number of threads may ask.
+    """Decodes and zooms the samples of some shards. Any number of threads may use it.
 
     Args:
-        source: Which shards, and where their boxes are.
+        source: The shards, and where their boxes are.
     """
 
     def __init__(self, source: Source) -> None:

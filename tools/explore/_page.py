@@ -27,7 +27,7 @@ TITLES = ("Original and grid", "Saliency", "Uniform resize", "Zoomed")
 
 
 class Page:
-    """One visitor's page.
+    """The page of one visitor.
 
     Args:
         looker: Looks at the samples.
@@ -136,7 +136,7 @@ class Page:
             await self._refresh()
 
     async def _refresh(self) -> None:
-        """Draw what is set now; of several changes while one is drawn, only the last."""
+        """Draw the present settings. If they change several times while a picture is drawn, only the last change is drawn next."""
         self._wanted += 1
         mine = self._wanted
         async with self._drawing:
@@ -147,7 +147,7 @@ class Page:
             except (DataError, ValueError) as error:
                 self._show_fault(str(error))
                 return
-            if drawn is not None:  # None while the server ends
+            if drawn is not None:  # None while the server is stopping
                 self._show(*drawn)
 
     def _show_fault(self, reason: str) -> None:

@@ -61,12 +61,12 @@ def zoomed_with_boxes(look: Look) -> Image.Image:
 
 
 def as_url(picture: Image.Image) -> str:
-    """Return a drawn picture as a data URL: nothing is left at an address."""
+    """Return a drawn picture as a data URL, so that the server stores no file."""
     return _as_url(picture, "jpeg", quality=88)
 
 
 def as_exact_url(picture: Image.Image) -> str:
-    """Return pixels as they are as a data URL."""
+    """Return pixels unchanged as a data URL."""
     return _as_url(picture, "png", compress_level=1)
 
 

@@ -1,4 +1,4 @@
-"""What is set on the page, and the lines of code that give the same images."""
+"""The settings on the page, and the code that gives the same images."""
 
 import shlex
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from foveal.tools.console.zoom_choice import DESCRIBED, ZoomChoice
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is looked at, given once on the command line.
+    """What the command line says: the shards and the sources of saliency.
 
     Attributes:
         urls: The shards.
@@ -44,7 +44,8 @@ class Settings(ZoomChoice):
     Attributes:
         saliency: One of :attr:`Source.saliencies`.
         size: Height and width of the zoomed image, in pixels.
-        hflip, rotate_deg, crop_least: Of the augmentation: chance of mirroring, largest turn in degrees, least area of a crop.
+        hflip, rotate_deg, crop_least: The augmentation: probability of mirroring, largest rotation in degrees, smallest
+        area of a crop.
         epoch: Which of the random views is shown.
     """
 
@@ -124,7 +125,7 @@ def _option(name: str, value: object) -> Sequence[str]:
 
 
 def _short(augment: Augment) -> str:
-    """Return the call that makes it, without what is as by default."""
+    """Return the call that makes it, without arguments that are defaults."""
     plain = Augment()
     chosen = [field.name for field in fields(augment)]
     given = {

@@ -1,7 +1,7 @@
-"""The card of a folder of zoomed shards: ``README.md``, for people and for what reads dataset cards.
+"""The card of a folder of zoomed shards: ``README.md``, for people and for programs that read dataset cards.
 
-Its head is in the form of the Hugging Face hub, where it says which files are data: without it, the tables beside the tars would
-be taken for samples.
+Its header has the form of the Hugging Face hub and says which files are data: without it, the tables beside the tars
+would be read as samples.
 """
 
 import json
@@ -34,14 +34,14 @@ def write_card(
     *,
     license_name: str | None,
 ) -> bool:
-    """Write the card, unless there is a README that is not ours.
+    """Write the card, unless there is a README that Foveal did not write.
 
     Args:
         job: How the shards were made.
         done: The stats of all shards, by name.
         store: The folder.
         unwarped: Labels that do not fit the zoomed images.
-        license_name: Of the images, for the card's head; None leaves it out.
+        license_name: License of the images, for the card's header; None leaves it out.
 
     Returns:
         Whether it was written.
@@ -69,8 +69,8 @@ def write_card(
 def splits_of(names: Iterable[str]) -> dict[str, str]:
     """Return a pattern of file names for each split.
 
-    A shard belongs to the split whose word is in its name (``train``, ``val``, ``test``); all belong to ``train`` if that does not
-    say it of each shard.
+    A shard belongs to the split that its name contains (``train``, ``val``, ``test``). If not every name contains one,
+    all shards belong to ``train``.
     """
     names = list(names)
     patterns = {word: f"*{word}*.tar" for word in _SPLITS}

@@ -14,12 +14,12 @@ from foveal.tools.console.choices import ImageFormat
 
 
 def encode_image(pixels: Num[np.ndarray, "height width 3"], image_format: ImageFormat, quality: int) -> bytes:
-    """Return an image file. JPEG keeps all of the colour (4:4:4): zoomed pixels are dear.
+    """Return an image file. JPEG keeps the full colour resolution (4:4:4), because a zoomed image has few pixels.
 
     Args:
         pixels: uint8; uint16 for ``png16``; of any type for ``npy``.
         image_format: Of the file.
-        quality: Of JPEG and WebP.
+        quality: The quality of JPEG and WebP.
     """
     if image_format == "npy":
         return encode_array(pixels)
@@ -34,7 +34,7 @@ def encode_image(pixels: Num[np.ndarray, "height width 3"], image_format: ImageF
 
 
 def _png16(pixels: UInt16[np.ndarray, "height width 3"]) -> bytes:
-    """Return a PNG of 16 bits, which Pillow writes of grey images alone: grey where all pixels are, else RGB."""
+    """Return a PNG of 16 bits: grey if all pixels are, else RGB. Pillow can only write grey ones."""
     grey = bool((pixels == pixels[..., :1]).all())
     height, width = pixels.shape[:2]
     stored = (pixels[..., :1] if grey else pixels).astype(">u2")
@@ -43,7 +43,7 @@ def _png16(pixels: UInt16[np.ndarray, "height width 3"]) -> bytes:
     left[:, 2 * stored.shape[2] :] = rows[:, : -2 * stored.shape[2]]
     lines = np.hstack(
         [np.ones((height, 1), np.uint8), rows - left]
-    )  # each as differences from the pixel to its left
+    )  # each pixel as its difference from the pixel to its left
     header = struct.pack(">IIBBBBB", width, height, 16, 0 if grey else 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)

@@ -1,4 +1,4 @@
-"""What stands beside zoomed shards when all are done: their sizes, a sheet to look at, a summary, labels that do not fit."""
+"""What is written and printed when all shards are zoomed: their sizes, a contact sheet, a summary, and labels that do not fit."""
 
 import itertools
 import json
@@ -16,13 +16,13 @@ from foveal.tools.offline.shard import Job
 from foveal.tools.offline.shard_files import RECORD, ShardStats
 
 SIZES, SHEET = "sizes.json", "sheet.png"
-_SHARDS, _SAMPLES = 4, 8  # that are looked at for labels
+_SHARDS, _SAMPLES = 4, 8  # whose labels are examined
 
 
 def finish(
     console: Console, job: Job, originals: Shards, done: Mapping[str, ShardStats], store: Store
 ) -> None:
-    """Write what is about all shards together: ``sizes.json``, as open_clip reads it, and ``sheet.png``."""
+    """Write the files about all shards together: ``sizes.json``, as open_clip reads it, and ``sheet.png``."""
     sizes = {name: stats.ok for name, stats in done.items()}
     store.write(SIZES, (json.dumps(sizes, indent=1) + "\n").encode())
     if not sum(sizes.values()):
@@ -60,7 +60,7 @@ def print_summary(console: Console, new: Sequence[ShardStats], seconds: float, w
 
 
 def unwarped_in(job: Job, done: Mapping[str, ShardStats], store: Store) -> list[Unwarped]:
-    """Return the labels that are in the frame of the originals, by the first samples of the first shards that are done."""
+    """Return the labels that are still in the frame of the originals, found in the first samples of the first finished shards."""
     found: dict[str, Unwarped] = {}
     for name in [name for name, stats in done.items() if stats.ok][:_SHARDS]:
         with Shards(store.url_of(name), storage_options=job.storage_options) as shards:
@@ -72,7 +72,7 @@ def unwarped_in(job: Job, done: Mapping[str, ShardStats], store: Store) -> list[
 
 
 def print_unwarped(console: Console, labels: Sequence[Unwarped], recipe: Recipe) -> None:
-    """Say which labels do not fit the zoomed images, and what to do."""
+    """Print which labels do not fit the zoomed images, and what to do."""
     if not labels:
         return
     console.print("These labels were copied unwarped, in the frame of the originals:")

@@ -1,4 +1,4 @@
-"""What an original image is known by in the table of a zoomed shard."""
+"""The hash by which the table of a zoomed shard identifies an original image."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def image_hash(members: Mapping[str, bytes], image: str) -> str | None:
 
 
 def read_image_hash(shards: Shards, ordinal: int, image: str) -> str | None:
-    """Return the same of a sample by its number, None also if its tar does not hold the image in one readable piece."""
+    """Return the same for a sample by its number; None also if its tar does not hold the image in one readable piece."""
     try:
         return image_hash(shards.read(ordinal, alternatives(image)).members, image)
     except SampleError:

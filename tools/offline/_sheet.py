@@ -1,4 +1,4 @@
-"""The contact sheet of zoomed shards: read back from what was written, beside the originals."""
+"""The contact sheet of zoomed shards: the written images, read back, beside the originals."""
 
 import io
 import json
@@ -50,7 +50,7 @@ def draw_zoomed(job: Job, originals: Shards, names: Sequence[str], store: Store)
 
 
 def _ordinal(originals: Shards, zoomed: Shards, pick: int, store: Store) -> int:
-    """Return which of the originals a zoomed sample was made of: the table of its shard says which ones failed."""
+    """Return the original that a zoomed sample was made from: the table of its shard says which ones failed."""
     name = zoomed[pick].url.rpartition("/")[2]
     shard = int(np.searchsorted(np.cumsum(zoomed.counts), pick, side="right"))
     table = parse_table(store.read(table_name(name)))
@@ -67,7 +67,7 @@ def _patch_row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> She
         patches,
         scores=map_from_json(record).numpy(),
         corners=np.array(record["patches"], np.float32),
-        even=math.isqrt(len(patches) * job.recipe.out_size**2),  # of as many pixels
+        even=math.isqrt(len(patches) * job.recipe.out_size**2),  # with the same number of pixels
         caption=[zoomed.key],
     )
 
@@ -94,7 +94,7 @@ def _row(job: Job, originals: Shards, ordinal: int, zoomed: Sample) -> SheetRow:
 
 
 def _boxes(job: Job, original: Sample, zoomed: Sample, record: ZoomRecord) -> dict[str, Any]:
-    """Return the first kind of boxes that followed the zoom, before and after."""
+    """Return the first of the box fields that were warped, before and after."""
     if not job.recipe.boxes:
         return {}
     field = job.recipe.box_fields[0]

@@ -1,4 +1,4 @@
-"""Labels that ``foveal zoom`` was not told to warp: found in samples, named with the option that warps them, or left out."""
+"""Labels that no option of ``foveal zoom`` warps: they are found in samples, and reported with the option that would warp them, or left out."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,16 +33,16 @@ class Unwarped(NamedTuple):
     """Where: ``json:boxes``, ``mask.png``."""
 
     option: str
-    """What of the command line warps it, or that nothing does."""
+    """The option that warps it, or that none does."""
 
 
 def unwarped(members: Mapping[str, bytes], size: tuple[int, int], recipe: Recipe) -> list[Unwarped]:
-    """Return the labels of a sample that a recipe does not warp, told by their names and by what they hold.
+    """Return the labels of a sample that a recipe does not warp, recognised by their names and contents.
 
     Args:
         members: Of the sample, without its original image.
         size: (height, width) of that in pixels.
-        recipe: What is done.
+        recipe: The settings of the run.
     """
     found = [each for name in members for each in _in_member(name, members, size)]
     warped = {place for source in (*recipe.boxes, *recipe.points, *recipe.masks) for place in _places(source)}
@@ -50,7 +50,7 @@ def unwarped(members: Mapping[str, bytes], size: tuple[int, int], recipe: Recipe
 
 
 def without(members: Mapping[str, bytes], labels: Sequence[Unwarped]) -> dict[str, bytes]:
-    """Return members without some labels: JSON without these entries, other members that are labels not at all."""
+    """Return members without some labels: JSON without these entries, and without other members that are labels."""
     left = dict(members)
     paths: dict[str, set[str]] = {}
     for label in labels:
@@ -66,7 +66,7 @@ def without(members: Mapping[str, bytes], labels: Sequence[Unwarped]) -> dict[st
 
 
 def _places(source: str) -> list[str]:
-    """Return the places that a source with alternatives names."""
+    """Return the locations that a source with alternatives names."""
     names, colon, path = source.partition(":")
     return [f"{name}{colon}{path}" for name in alternatives(names)]
 
@@ -117,7 +117,7 @@ def _array(name: str, members: Mapping[str, bytes], size: tuple[int, int]) -> It
 
 
 def _words_of_yolo(content: bytes) -> int:
-    """Return how many words the longest line has, if all lines are those of YOLO's label files; 0 if they are not."""
+    """Return the number of words of the longest line if all lines are those of YOLO's label files, else 0."""
     try:
         lines = [words for line in content.decode("utf-8-sig").splitlines() if (words := line.split())]
         fits = all(_is_line_of_yolo(words) for words in lines)
@@ -131,7 +131,7 @@ def _is_line_of_yolo(words: Sequence[str]) -> bool:
 
 
 def _covers(content: bytes, size: tuple[int, int]) -> bool:
-    """Return whether a picture has one value for each pixel of the image, be it at another resolution."""
+    """Return whether a picture has the aspect of the image and one value for each pixel, at any resolution."""
     try:
         image = label_image(content)
     except DecodeError:

@@ -1,4 +1,4 @@
-"""One zoomed sample: what the loader delivers of it, and what is written of that."""
+"""One zoomed sample: what the loader delivers, and what is written."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class Delivered(NamedTuple):
 
 
 def apart(batch: Sequence[Any], labels: Sequence[SpatialField]) -> list[Delivered]:
-    """Return the samples of a batch one by one, off its device."""
+    """Return the samples of a batch one by one, in CPU memory."""
     images, ordinals, keys, urls, members, sizes, grids, saliency, *values = batch
     images, grids, saliency = images.cpu(), grids.cpu(), saliency.cpu()
     named = dict(zip(labels, values, strict=True))
@@ -64,7 +64,7 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
     """Return a sample to be written, and its row of the table.
 
     Raises:
-        ValueError: It has another member of a name that is wanted.
+        ValueError: It already has a member with the name of one that is to be written.
     """
     source = find_member(alternatives(recipe.image), sample.members)
     if bool(sample.saliency.isnan().any()):
@@ -97,7 +97,7 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
 
 
 def zoomed_names(source: str, recipe: Recipe) -> list[str]:
-    """Return the members that a zoomed image is, of the one that the original was.
+    """Return the names of the members of a zoomed image, from the name of the original's member.
 
     ``left.png`` of ``left.jpg``; and ``left.0.png``, ``left.1.png`` and so on for patches.
     """
@@ -110,9 +110,9 @@ def zoomed_names(source: str, recipe: Recipe) -> list[str]:
 def _as_levels(
     images: Tensor, image_format: ImageFormat, *, deep: bool
 ) -> Num[np.ndarray, "count height width 3"]:
-    """Round to levels, in NumPy: torch would wake threads that spin while DALI wants the processors.
+    """Round to levels, in NumPy: torch would start threads that keep processors busy which DALI needs.
 
-    Deep images stay what they are, in [0, 1], where the format holds that.
+    Deep images stay floating-point numbers in [0, 1] if the format can hold them.
     """
     light = images.numpy().transpose(0, 2, 3, 1)
     if deep:

@@ -1,4 +1,4 @@
-"""``foveal verify --against``: the proof that zoomed shards are complete, by what they were made of."""
+"""``foveal verify --against``: proves that zoomed shards are complete, by comparing them with their originals."""
 
 import hashlib
 import warnings
@@ -32,12 +32,12 @@ from foveal.tools.offline.shard_files import (
 
 
 class Finding(NamedTuple):
-    """Something that is not as it should be.
+    """Something that is wrong.
 
     Attributes:
         shard: The name of the zoomed shard.
-        fault: What is wrong, the same for all of a kind.
-        detail: What is particular to this one.
+        fault: What is wrong; the text is the same for all faults of a kind.
+        detail: The details of this one.
     """
 
     shard: str
@@ -50,14 +50,14 @@ def verify_against(
 ) -> bool:
     """Compare zoomed shards with their originals, and print what is missing or wrong.
 
-    Every original has its zoomed shard, done, made with the one fingerprint of the folder, and with the content that its
-    stats have the hash of; its table has every key of the original, in order, with the hash of the image that is there
-    now; the zoomed shard has those keys that are ``ok``, in order. Nothing is decoded.
+    Every original must have a finished zoomed shard that was made with the fingerprint of the folder, and whose content
+    has the hash in its stats. Its table must have every key of the original, in order, with the hash of the original
+    image as it is now. The zoomed shard must have the keys that are ``ok``, in order. Nothing is decoded.
 
     Args:
         out: The folder of zoomed shards.
         urls: The originals, as ``expand_urls`` understands them.
-        storage_options: For remote ones, and a remote folder.
+        storage_options: For remote shards, and for a remote folder.
 
     Returns:
         Whether anything is wrong.

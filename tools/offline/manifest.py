@@ -1,4 +1,4 @@
-"""What a folder of zoomed shards was made with: all of it with the same, or the run is refused."""
+"""The settings that a folder of zoomed shards was made with: all shards must have the same, or the run is refused."""
 
 import json
 from collections.abc import Mapping
@@ -13,28 +13,28 @@ _VERSION = 1
 
 
 class OtherFingerprintError(ValueError):
-    """The folder holds shards that were made with something else."""
+    """The folder holds shards that were made with other settings."""
 
 
 def claim(store: Store, fingerprint: Mapping[str, Any], *, overwrite: bool) -> str:
-    """Have a folder take shards that are made with this, and no others, from now on.
+    """Record in a folder that from now on all its shards are made with these settings.
 
     Args:
         store: The folder.
-        fingerprint: What they are made with.
-        overwrite: Whether shards that are there and were made with something else may go.
+        fingerprint: Everything that decides how the shards come out.
+        overwrite: Whether existing shards that were made with other settings may be replaced.
 
     Returns:
         The fingerprint's short name.
 
     Raises:
-        OtherFingerprintError: It holds others; the message shows the differences.
+        OtherFingerprintError: The folder holds shards with other settings; the message shows the differences.
     """
     there = read_manifest(store)
     if there is not None:
         differences = _differences(with_current_names(there), fingerprint)
         if not differences:
-            return fingerprint_id(there)  # as it stands in the stats of the shards that are done
+            return fingerprint_id(there)  # as the stats of finished shards have it
         if not overwrite:
             raise OtherFingerprintError(
                 f"out must be a folder whose shards were made with the same, got {store.url!r}, where {differences} – "
@@ -49,7 +49,7 @@ def read_manifest(store: Store) -> dict[str, Any] | None:
     """Return the fingerprint that a folder was claimed with, as it was written; None if the folder was not claimed.
 
     Raises:
-        ValueError: Its manifest is none of ours, or of a newer version.
+        ValueError: Its manifest was not written by Foveal, or by a newer version.
     """
     if MANIFEST not in store.names():
         return None

@@ -1,4 +1,4 @@
-"""What decides how zoomed shards come out: everything that their bytes depend on, beside what goes in."""
+"""Everything that the bytes of zoomed shards depend on, except the originals."""
 
 import hashlib
 import json
@@ -42,24 +42,24 @@ class Recipe(ZoomChoice):
 
     Attributes:
         out_size: Height and width of the zoomed images, or of each patch, in pixels.
-        patches: How many patches of each image instead of one that is zoomed, None for the zoom.
-        format: What they are written as; ``npy`` is (height, width, 3), uint8, or of originals of more than 8 bits float32 in
-            [0, 1]. ``png16`` is a PNG of 16 bits.
-        quality: Of ``jpg`` and ``webp``, 1 to 100.
+        patches: Number of patches to cut out of each image instead of zooming it; None for a zoom.
+        format: The file format; ``npy`` is (height, width, 3), uint8, or float32 in [0, 1] for originals of more than 8
+            bits. ``png16`` is a PNG of 16 bits.
+        quality: The quality of ``jpg`` and ``webp``, 1 to 100.
         saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, ``"map"``, or a file of weights.
-        saliency_member: Which member of each sample is its saliency map, for ``"map"``.
-        image: The member to zoom, alternatives with ``;``.
-        boxes: Where boxes are that follow the zoom, such as ``"json:boxes"``.
-        box_format: What the four numbers of a box are, in and out; None for what the member usually has.
-        box_frame: What these numbers count, in and out; likewise.
-        box_labels: What stands beside boxes and leaves with them; see :class:`foveal.pipeline.Boxes`.
-        points: Where points are that follow the zoom.
-        point_format: What a point is, in and out; None if the number of numbers tells.
-        point_frame: What these numbers count, in and out.
-        masks: Which members are masks that follow the zoom, each a ``png`` or ``npy``, whose colours stay what they are; or where
-            COCO's masks of single objects are, ``"json:annotations[].segmentation"``, which become run lengths.
+        saliency_member: The member of each sample that holds its saliency map, for ``"map"``.
+        image: The member to zoom; alternatives are separated by ``;``.
+        boxes: The boxes to warp, such as ``"json:boxes"``.
+        box_format: The meaning of a box's four numbers, read and written; None for the usual one of the member.
+        box_frame: The unit of these numbers, read and written; likewise.
+        box_labels: Labels of the boxes, which are dropped with them; see :class:`foveal.pipeline.Boxes`.
+        points: The points to warp.
+        point_format: The meaning of a point's numbers, read and written; None to tell it by their count.
+        point_frame: The unit of these numbers, read and written.
+        masks: The masks to warp: ``png`` or ``npy`` members, whose colours stay unchanged, or COCO's masks of single
+            objects, ``"json:annotations[].segmentation"``, which are written as run lengths.
         drop_labels: Whether labels that are not warped are left out.
-        max_pixels: The most that an image may have.
+        max_pixels: The largest number of pixels of an image.
         decode: As :class:`foveal.pipeline.ZoomLoader` takes it.
         rule: How samples become grey levels.
 
@@ -123,12 +123,12 @@ class Recipe(ZoomChoice):
 
     @property
     def extension(self) -> str:
-        """Of the members that zoomed images are."""
+        """The extension of zoomed images."""
         return "png" if self.format == "png16" else self.format
 
     @property
     def bits(self) -> Bits:
-        """Of the levels that deep originals are sampled at."""
+        """Bits of the levels at which deep originals are sampled."""
         return 16 if self.format in ("png16", "npy") else 8
 
     @property
@@ -147,19 +147,19 @@ class Recipe(ZoomChoice):
         return (*points, *masks, *self.box_fields)
 
     def _second_decoder(self) -> dict[str, str]:
-        """What reads the image where it may be of a format that DALI does not read, or not right."""
+        """The versions of the second decoder, if the image may have a format that DALI does not read, or reads wrong."""
         usual = set(alternatives(self.image)) <= set(alternatives(IMAGE))
         return {} if usual else {"formats": describe_formats()}
 
     def fingerprint(self, zoom: nn.Module, device_type: str) -> dict[str, Any]:
         """Return everything that decides how the shards come out, as plain JSON.
 
-        The file that the weights came from counts by what is in it, not by its name.
+        A file of weights is identified by its content, not by its name.
         """
         given = {name: value for name, value in asdict(self).items() if name not in self.NOT_IN_RUNS}
         rule = given.pop("rule")
         given |= {name: rule[name] for name in ("window", "bands", "color") if rule[name] is not None}
-        given["box_format"] = self.box_format or "xyxy"  # as runs had it when there were no others
+        given["box_format"] = self.box_format or "xyxy"  # as runs recorded it when there was no other format
         for name in ("box_frame", "box_labels", "drop_labels", "saliency_member"):
             if not given[name]:
                 del given[name]
@@ -181,18 +181,20 @@ class Recipe(ZoomChoice):
 
 
 def _mask_field(source: str) -> SpatialField:
-    """Return the field that warps a mask, whatever it stands for: with this palette, colours are ids, too."""
+    """Return the field that warps a mask of any kind: with this palette, colours are read as ids, too."""
     return InstanceMasks(source) if ":" in source else Mask(source, palette="panoptic")
 
 
 def _resolved(zoom: nn.Module) -> dict[str, Any]:
-    """Return the zoom's settings, whoever made them: the command line, the file of weights, or a default."""
+    """Return the zoom's settings, whether they come from the command line, the file of weights, or a default."""
     if not isinstance(zoom, SaliencySampler):
         return {}
     named = dict(zoom.settings)
     for name in ("out_size", "mean", "std", "dtype", "channels_last"):
-        del named[name]  # the recipe's size; and images are written as they are
-    if getattr(zoom.saliency, "frame", "cells") == "nodes":  # before there was a choice, all were in cells
+        del named[name]  # the recipe has the size; and images are written without normalisation
+    if (
+        getattr(zoom.saliency, "frame", "cells") == "nodes"
+    ):  # before there was a choice, all maps were in cells
         named["frame"] = "nodes"
     return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
 

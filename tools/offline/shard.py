@@ -40,10 +40,10 @@ class Job:
     """What all shards of a run have in common. It pickles.
 
     Attributes:
-        recipe: How they shall come out.
+        recipe: The settings of the run.
         zoom: The sampler, frozen.
         device: Where images are decoded and zoomed.
-        fingerprint: The short name of all that decides how they come out.
+        fingerprint: The short name of everything that decides how they come out.
         storage_options: For remote shards.
         num_threads: Threads that decode, and as many that encode; None for one for each available processor.
     """
@@ -57,10 +57,10 @@ class Job:
 
 
 class ShardZoomer:
-    """A shard on its way. Reading, decoding and zooming begin at once, in the background.
+    """A shard that is being zoomed. Reading, decoding and zooming begin at once, in the background.
 
     Args:
-        job: What to do.
+        job: The settings that all shards of the run share.
         url: The original.
 
     Raises:
@@ -105,29 +105,29 @@ class ShardZoomer:
         self.close()
 
     def close(self) -> None:
-        """End what runs in the background."""
+        """Stop the work in the background."""
         self._loader.close()
         self._shards.close()
 
     def write(self, store: Store, advance: Callable[[int], object]) -> ShardStats:
-        """Write the zoomed shard and what belongs to it, and last its stats.
+        """Write the zoomed shard and its other files, the stats last.
 
         Args:
-            store: Where to.
-            advance: Told of so many samples more that are done.
+            store: The folder to write to.
+            advance: Called with the number of samples that were finished since the last call.
 
         Raises:
-            ShardError: The original cannot be read any more.
-            StoreError: The zoomed one cannot be written.
-            ValueError: A sample has another member of a name that is wanted.
+            ShardError: The original can no longer be read.
+            StoreError: The zoomed shard cannot be written.
+            ValueError: A sample already has a member with the name of one that is to be written.
         """
         name = name_of_zoomed(self._shards.urls[0])
-        store.remove(stats_name(name))  # from here on it is not done
+        store.remove(stats_name(name))  # from here on the shard counts as unfinished
         with store.new_file(name) as path:
             with ShardWriter(path) as writer, _unwarned():
                 rows = self._write_samples(writer, advance)
             sha256, size = _digest(path), path.stat().st_size
-            with suppress(ShardError):  # names with white space, which an index cannot say
+            with suppress(ShardError):  # an index cannot hold names with white space
                 store.write(index_name(name), write_index(path, force=True).read_bytes())
         table = format_table(rows)
         store.write(table_name(name), table)
@@ -201,7 +201,7 @@ def _unwarned() -> Iterator[None]:
 
 
 def _duplicate(row: SampleRow) -> SampleRow:
-    """Return the row of a sample that now follows one of the same key: what lay between them failed."""
+    """Return the row of a sample that now follows one of the same key, because the samples between them failed."""
     reason = "has the key of the sample before it, and readers would join the two"
     return replace(row, status="duplicate_key", reason=reason, zoom=None, bytes=0)
 

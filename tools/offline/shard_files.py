@@ -1,8 +1,8 @@
-"""The files of a zoomed shard, and which of them say that it is done.
+"""The files of a zoomed shard, and how they show that it is finished.
 
 photos-000000.tar              the samples
 photos-000000.idx              where each lies, for DALI's reader and ours
-photos-000000_samples.jsonl    what became of every sample of the original shard, one JSON object a line
+photos-000000_samples.jsonl    the result of every sample of the original shard, one JSON object per line
 photos-000000_stats.json       written last: the shard is done
 """
 
@@ -25,16 +25,16 @@ _STATS_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class SampleRow:
-    """What became of one sample.
+    """The result of one sample.
 
     Attributes:
         key: Its key.
         status: ``ok``, or why it is not in the zoomed shard.
-        reason: In words, None where it is well.
-        size: (height, width) of the upright original in pixels, None where nobody knows.
-        sha256: Of the original image file, None where there is none.
-        zoom: The largest and the smallest local zoom per side, 1 for none; None where it failed.
-        bytes: Of the zoomed image file.
+        reason: What is wrong, in words; None for ``ok``.
+        size: (height, width) of the upright original in pixels; None if it is unknown.
+        sha256: SHA-256 of the original image file; None if there is none.
+        zoom: The largest and the smallest local magnification of lengths, 1 for none; None if the sample failed.
+        bytes: Size of the zoomed image file.
     """
 
     key: str
@@ -48,19 +48,19 @@ class SampleRow:
 
 @dataclass(frozen=True, slots=True)
 class ShardStats:
-    """What became of a shard. Equal runs give equal ones: there are no times in it.
+    """The result of a shard. It contains no times, so equal runs give equal results.
 
     Attributes:
         shard: The name of its tar.
-        fingerprint: The short name of what decided how it came out.
-        samples: Of the original.
-        ok: Zoomed.
-        failed: By status, how many were not.
-        pixels: Of the originals of those zoomed.
-        bytes_in: Of the images and other members that were read.
-        bytes_out: Of its tar.
-        sha256: Of its tar.
-        samples_sha256: Of the table of its samples.
+        fingerprint: The short name of everything that decided how it came out.
+        samples: Number of samples of the original.
+        ok: Number of samples that were zoomed.
+        failed: Number of the others, by status.
+        pixels: Pixels of the originals that were zoomed.
+        bytes_in: Bytes of the images and other members that were read.
+        bytes_out: Size of its tar.
+        sha256: SHA-256 of its tar.
+        samples_sha256: SHA-256 of the table of its samples.
     """
 
     shard: str
@@ -80,7 +80,7 @@ class ShardStats:
 
 
 def name_of_zoomed(url: str) -> str:
-    """Return the name of the tar that a shard becomes: its own, ``.tar`` at the end."""
+    """Return the name of a shard's zoomed tar: its own name, ending with ``.tar``."""
     name = unquote(urlsplit(url).path) if is_remote(url) else local_path(url)
     name = name.rpartition("/")[2]
     for ending in (*PACKED, ".tar"):
@@ -125,12 +125,12 @@ def parse_table(text: bytes) -> list[SampleRow]:
 
 
 def read_stats(store: Store, shard: str) -> ShardStats | None:
-    """Return a shard's stats, None where they are not of a kind that this version knows."""
+    """Return a shard's stats; None if this version cannot read them."""
     return parse_stats(store.read(stats_name(shard)))
 
 
 def parse_stats(text: bytes) -> ShardStats | None:
-    """Return what ``to_json`` wrote; None for anything else."""
+    """Return the stats that ``to_json`` wrote; None for any other text."""
     try:
         stats: Mapping[str, Any] = json.loads(text)
         if stats["version"] != _STATS_VERSION:

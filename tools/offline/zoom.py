@@ -1,4 +1,4 @@
-"""``foveal zoom``: shards in, zoomed shards out; what is done stays done, and nothing is lost without a word."""
+"""``foveal zoom``: zooms shards. Finished shards are kept when it is run again, and every lost sample is reported."""
 
 import json
 import time
@@ -26,7 +26,7 @@ from foveal.tools.offline.shard import Job, zoom_here
 from foveal.tools.offline.shard_files import ShardStats, files_of, name_of_zoomed, read_stats, stats_name
 
 Engine = Callable[[Job, Sequence[str], Store, Callable[[int], object]], Generator[ShardStats]]
-_READS = 32  # stats that are read side by side
+_READS = 32  # stats that are read at the same time
 
 
 class TooManyFailuresError(DataError, RuntimeError):
@@ -35,24 +35,24 @@ class TooManyFailuresError(DataError, RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How shards are zoomed, of which nothing shows in what comes out.
+    """How shards are zoomed: settings that the output does not depend on.
 
     Attributes:
         device: Where images are decoded and zoomed; None for a CUDA device if there is one.
         num_threads: Threads that decode, and as many that encode; None for one for each available processor.
-        max_bad_fraction: Of all samples, more than this share may not fail.
-        retry_failed: Also zoom those shards again of which samples failed.
-        overwrite: Zoom all again, and take a folder whose shards were made with other settings.
-        rank: Which part of the shards this process zooms: each ``world_size``-th, beginning with this one.
+        max_bad_fraction: The largest share of samples that may fail.
+        retry_failed: Whether to zoom the shards again in which samples failed.
+        overwrite: Whether to zoom all shards again, even if those in the folder were made with other settings.
+        rank: The part of the shards that this process zooms: every ``world_size``-th, beginning with this number.
         world_size: How many processes share the work.
         storage_options: For remote shards, in and out.
         license_name: License of the images, for the card of the folder; None leaves it out.
-        engine: Who zooms shards, and tells when one is done.
-        lines: Where a JSON object goes for each shard that is done, such as standard output, on which nothing else is
-            printed then; None for nowhere.
+        engine: The function that zooms shards and yields the stats of each.
+        lines: File for one JSON object per finished shard, such as standard output, to which nothing else is then
+            printed; None for no such lines.
 
     Raises:
-        ValueError: They make no sense.
+        ValueError: An option is out of range.
     """
 
     device: str | None = None
@@ -79,15 +79,15 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
 
     Args:
         urls: Shards, as ``expand_urls`` understands them.
-        recipe: How they shall come out.
-        out: The folder to write to, local or on an object store; made where it is not there.
-        options: How to go about it.
+        recipe: The settings that the output depends on.
+        out: The folder to write to, local or on an object store; it is created if it does not exist.
+        options: The settings that the output does not depend on.
 
     Raises:
-        ShardError: A shard cannot be read, or, when all others are done, is damaged.
+        ShardError: A shard cannot be read; or one is damaged, which is raised after all others are finished.
         StoreError: The folder cannot be written.
         TooManyFailuresError: More samples failed than is allowed.
-        ValueError: A folder with other shards, two shards of one name.
+        ValueError: The folder holds shards with other settings, or two shards have the same name.
     """
     console = Console(stderr=options.lines is not None, soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls, storage_options=options.storage_options)
@@ -133,7 +133,7 @@ class Original:
 
 
 def find_done(store: Store, originals: Mapping[str, Original], fingerprint: str) -> dict[str, ShardStats]:
-    """Return the stats of those shards that are done, by name: all of it there, and made with this fingerprint."""
+    """Return the stats of the finished shards, by name: those that are complete and have this fingerprint."""
     files = store.names()
     begun = [name for name in originals if stats_name(name) in files]
     with ThreadPoolExecutor(_READS) as pool:
@@ -187,7 +187,7 @@ def _zoom_left(
     *,
     options: RunOptions,
 ) -> tuple[list[ShardStats], float]:
-    """Zoom what is not done yet; return the stats of it, and how many seconds it took."""
+    """Zoom the unfinished shards; return their stats, and the seconds that it took."""
     left = {name: original for name, original in mine.items() if name not in done}
     store.sweep([file for name in left for file in files_of(name)])
     counts = _Counts(sum(original.samples for original in mine.values()), options.max_bad_fraction)
@@ -214,7 +214,7 @@ def _zoom_left(
 
 
 class _Counts:
-    """Counts failures, and stops when there are too many."""
+    """Counts failures, and raises when there are too many."""
 
     def __init__(self, samples: int, most: float) -> None:
         self._samples, self._most = samples, most

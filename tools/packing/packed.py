@@ -1,4 +1,4 @@
-"""Folders of images where a verb expects shards: packed once, kept in the cache."""
+"""Folders of images in place of shards: they are packed once, and kept in the cache."""
 
 import hashlib
 import json
@@ -20,8 +20,8 @@ def packed(urls: Sequence[str], *, console: Console, like: Sequence[str] = ()) -
 
     Args:
         urls: Shards as ``expand_urls`` takes them, and local folders of images.
-        console: Where is said what is written to where, and progress.
-        like: What was packed before, for training: its classes are the classes of these folders, too.
+        console: Where messages and the progress are printed.
+        like: Folders that were packed before, for training: their classes are used for these folders, too.
     """
     labels = next((_labels(Path(url).parent) for url in like if (Path(url).parent / CLASSES).is_file()), None)
     found: list[str] = []

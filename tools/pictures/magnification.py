@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 
 def local_zoom(grid: Float[np.ndarray, "height width 2"]) -> tuple[float, float]:
-    """Return the largest and the smallest local zoom of a grid, per side: 1 for an even grid, 2 where a cell has a quarter of the area."""
+    """Return the largest and the smallest local magnification of lengths by a grid: 1 for an even grid, 2 where a cell has a quarter of the area."""
     height, width, _ = grid.shape
     if min(height, width) < 2:
         return 1.0, 1.0

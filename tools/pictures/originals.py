@@ -1,4 +1,4 @@
-"""The full-resolution images behind a batch, read again: to look at, and to check the batch against."""
+"""Reads the full-resolution images of a batch again, to show them or to check the batch against them."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def spread_evenly(rows: int, samples: int) -> list[int]:
 
 
 def encoded_image(sample: Sample, image: str = "image") -> bytes:
-    """Return the member that a field means, by default the field "image".
+    """Return the member that a field refers to, by default the field "image".
 
     Raises:
         SampleError: There is none.
@@ -54,7 +54,7 @@ def read_originals(
 
 
 def caption_facts(shards: Shards, ordinal: int) -> list[str]:
-    """Return what a caption says of any sample: its key, and its label if it has one."""
+    """Return what a caption says of every sample: its key, and its label if it has one."""
     sample = shards[ordinal]
     label = sample.members.get("cls")
     return [sample.key, *([f"label {label.decode()}"] if label else [])]
@@ -64,7 +64,7 @@ def read_boxes(sample: Sample, boxes: Boxes, size: tuple[int, int]) -> ImageBoxe
     """Return a sample's boxes in pixels of its upright image, of this (height, width).
 
     Raises:
-        SampleError: It has none, or they are something else.
+        SampleError: It has none, or they are malformed.
     """
     try:
         found = boxes.read(sample.members, max_pixels=None)
@@ -80,7 +80,7 @@ def read_map(sample: Sample, saliency: Saliency, size: tuple[int, int]) -> Tenso
     """Return a sample's saliency map (rows, cols), given the (height, width) of its upright image in pixels.
 
     Raises:
-        SampleError: It has none, or it is something else.
+        SampleError: It has none, or it is malformed.
     """
     try:
         return saliency.as_map(saliency.read(sample.members, max_pixels=None), size)

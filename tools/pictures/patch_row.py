@@ -27,10 +27,10 @@ def patch_row(
     Args:
         original: The whole image.
         patches: Cut out of it, in [0, 1].
-        scores: What they were chosen by.
+        scores: The scores by which they were chosen.
         corners: Where they lie: (x0, y0, x1, y1) in pixels of the original.
         even: Height and width of the uniform resize beside them, in pixels.
-        caption: What stands above the row before the sizes.
+        caption: The first part of the caption, before the sizes.
     """
     height, width, _ = original.shape
     count, _, side, _ = patches.shape
@@ -49,7 +49,7 @@ def patch_row(
 
 
 def side_by_side(patches: Float[Tensor, "k 3 side side"]) -> Float[np.ndarray, "height width 3"]:
-    """Return one picture, by rows, in the order of the patches; white where there are none left."""
+    """Return one picture with the patches in rows, in their order; the rest of the last row is white."""
     count, _, side, _ = patches.shape
     cols = _cols(count)
     picture = np.ones((-(-count // cols) * side, cols * side, 3), np.float32)
@@ -60,7 +60,7 @@ def side_by_side(patches: Float[Tensor, "k 3 side side"]) -> Float[np.ndarray, "
 
 
 def frames_side_by_side(count: int, side: int) -> Float[np.ndarray, "k 4"]:
-    """Return where each patch lies in that picture, a pixel inside, so that neighbours' frames do not hide each other."""
+    """Return where each patch lies in that picture, a pixel further in, so that the frames of neighbours do not overlap."""
     corners = np.array([divmod(number, _cols(count))[::-1] for number in range(count)], np.float32) * side
     return np.concatenate([corners + 1, corners + side - 1], 1)
 

@@ -1,4 +1,4 @@
-"""The contact sheet: what a zoom looks at, and what it brings back, a row for each sample."""
+"""The contact sheet: what a zoom sees, and what it returns, one row for each sample."""
 
 import itertools
 from collections.abc import Sequence
@@ -127,7 +127,7 @@ def _draw_row(row: SheetRow, cells: Sequence[Axes]) -> None:
 
 
 def _draw_grid(cell: Axes, grid: Float[np.ndarray, "rows cols 2"], size: tuple[int, ...]) -> None:
-    """Draw every n-th row and column of the grid, light on dark, to be legible on both."""
+    """Draw every n-th row and column of the grid, light on dark, so that they are visible on any image."""
     points = (grid + 1) / 2 * size[::-1] - 0.5
     lines = [points[number] for number in _every(len(points))]
     lines += [points[:, number] for number in _every(points.shape[1])]
@@ -136,7 +136,7 @@ def _draw_grid(cell: Axes, grid: Float[np.ndarray, "rows cols 2"], size: tuple[i
 
 
 def _draw_boxes(cell: Axes, boxes: Float[np.ndarray, "count 4"], numbers: Sequence[int]) -> None:
-    """Draw boxes, each in the colour of its number, on a dark edge to be legible on anything."""
+    """Draw boxes, each in the colour of its number, with a dark edge, so that they are visible on any image."""
     for (x0, y0, x1, y1), number in zip(boxes, numbers, strict=True):
         for width, colour in ((3.0, "black"), (1.6, BOX_COLOURS[number % len(BOX_COLOURS)])):
             corner = (x0 - 0.5, y0 - 0.5)  # imshow has pixel centres at whole numbers
@@ -144,17 +144,17 @@ def _draw_boxes(cell: Axes, boxes: Float[np.ndarray, "count 4"], numbers: Sequen
 
 
 def _every(count: int) -> list[int]:
-    """Return the lines to draw of so many: evenly, from the first to the last."""
+    """Return the numbers of the lines to draw: evenly, from the first to the last."""
     return sorted(set(np.linspace(0, count - 1, _GRID_LINES).round().astype(int).tolist()))
 
 
 def _draw_saliency(cell: Axes, row: SheetRow) -> None:
-    """Draw the map in colour over the image in dim grey: the more salient, the less of the image shows."""
+    """Draw the map in colour over the image in dim grey: the more salient a place, the less of the image is visible."""
     height, width, _ = row.original.shape
     cell.imshow(row.original.mean(-1), cmap="gray", vmin=0, vmax=400)
     weight = row.saliency / max(float(row.saliency.max()), 1e-12)
     rows, cols = weight.shape
-    # The outermost nodes lie on the edges, so that half of their pixels is beyond.
+    # The outermost nodes lie on the edges, so half of their pixels lies outside.
     half = [
         side / max(2 * (count - 1), 1) if row.saliency_frame == "nodes" and count > 1 else 0.0
         for side, count in ((height, rows), (width, cols))

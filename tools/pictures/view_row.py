@@ -15,7 +15,7 @@ from foveal.shards import SampleError, Shards
 from foveal.tools.pictures.originals import read_boxes, read_map, read_originals, spread_evenly
 from foveal.tools.pictures.sheet import SheetRow, as_picture, magnification
 
-_TRIES = 20  # samples that are looked at for a row
+_TRIES = 20  # samples that are tried for a row
 
 
 def view_rows(
@@ -28,19 +28,19 @@ def view_rows(
     rule: PixelRule = PLAIN,
     advance: Callable[[], object] = lambda: None,
 ) -> tuple[list[SheetRow], list[SampleError]]:
-    """Return the rows of some samples, spread evenly over all: a bad one makes room for the first good one after it.
+    """Return the rows of some samples, spread evenly over all. A bad sample is replaced by the first good one after it.
 
     Args:
         shards: Where they are.
-        count: How many.
-        zoom: What shows them.
+        count: Number of rows.
+        zoom: The sampler.
         boxes: Where each sample's boxes are; None for none.
         image: The field that is the image.
         rule: How samples become grey levels.
         advance: Called after each row.
 
     Returns:
-        The rows, fewer if there are not enough good samples, and what is wrong with those that made room.
+        The rows (fewer if there are not enough good samples), and the errors of the bad samples.
 
     Raises:
         SampleError: None of those that were tried is good.
@@ -111,6 +111,6 @@ def view_row(
 
 
 def _corner(image: Tensor) -> Tensor:
-    """Return (width, height, width, height): what boxes are divided by to be fractions."""
+    """Return (width, height, width, height), by which boxes are divided to become fractions."""
     height, width, _ = image.shape
     return torch.tensor([width, height, width, height])

@@ -1,4 +1,4 @@
-"""Shards of samples that are drawn here, rather than photographed."""
+"""Writes shards of samples that are drawn by the program."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping

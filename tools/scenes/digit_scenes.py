@@ -1,8 +1,9 @@
 """Scenes of a megapixel in which one MNIST digit carries the label.
 
-A ground of noise at several scales, grey shapes as large as digits, and on top of them one digit, 112 of 1024 pixels wide:
-five pixels of 48. With the colour cue the shapes are other digits, and the one that counts is coloured. Without it
-all is grey, and the shapes are four quarters of four digits each: only one shape is a digit.
+The background is noise at several scales, with grey shapes as large as digits, and on top of them one digit, 112 of 1024
+pixels wide, or five pixels of 48. With the colour cue, the shapes are other digits, and the one that is the label is
+coloured. Without it, everything is grey, and each shape consists of four quarters of four digits, so that only one shape
+is a digit.
 """
 
 import gzip
@@ -23,7 +24,8 @@ from foveal.tools.scenes._write_drawn import write_drawn_shards
 SCENE_PX, DIGIT_PX, OTHERS = 1024, 112, 5
 PER_SHARD = 500
 _MNIST_PX = 28
-# How strongly the ground varies from one point of a lattice of so many points a side to the next, in grey levels.
+# By the number of points on a side of a lattice: how strongly the background varies from one point to the next, in grey
+# levels.
 _GROUND = ((4, 18.0), (16, 12.0), (64, 8.0), (256, 6.0))
 
 
@@ -62,15 +64,15 @@ class Digits:
 def write_digit_scenes(
     folder: Path, digits: Digits, count: int, *, colour: bool, seed: int, console: Console
 ) -> list[str]:
-    """Write scenes as shards of 500, each with ``jpg``, ``cls`` and ``json``; what is there already is kept.
+    """Write scenes as shards of 500, each with ``jpg``, ``cls`` and ``json``; existing shards are kept.
 
     Args:
-        folder: Where to.
-        digits: What is put into them.
-        count: How many scenes.
-        colour: Whether the digit that counts is told by its colour.
-        seed: Which series of scenes.
-        console: Where the progress shows.
+        folder: Where to write them.
+        digits: The digits to put into them.
+        count: Number of scenes.
+        colour: Whether the digit that is the label is coloured.
+        seed: The seed of the series of scenes.
+        console: Where the progress is shown.
 
     Returns:
         The paths of the shards.
@@ -127,7 +129,7 @@ def _apart(rng: Generator, count: int) -> Sequence[tuple[int, int]]:
 
 
 def _quartered(rng: Generator, digits: Digits) -> UInt8[np.ndarray, "28 28"]:
-    """Return a shape of one quarter each of four digits, each in another place than its own."""
+    """Return a shape made of one quarter each of four digits, none of them at its own position."""
     half = _MNIST_PX // 2
     four = digits.images[rng.integers(len(digits.images), size=4)]
     quarters = [

@@ -3,8 +3,8 @@
 The dead-leaves model: opaque shapes of radius r, with density r^-3, thrown one over the other, have the 1/f^2 power
 spectrum and the sharp occlusions of photographs (Lee, Mumford and Huang 2001). Each shape has a grain of its own and
 is shaded from one side, casts a shadow on what lies below, and the whole is lit unevenly, blurred by a lens and
-speckled by a sensor. On top lies a disc about one fortieth of the image wide with a digit on it: at 224 pixels it is
-a coloured dot, and which digit it shows is only to be read where the pixels are.
+speckled by a sensor. On top lies a disc with a digit, about one fortieth of the image wide: at 224 pixels it is a
+coloured dot, and the digit can only be read at full resolution.
 """
 
 import colorsys
@@ -33,7 +33,7 @@ _SIGN_HUES = (0.0, 0.07, 0.13, 0.38, 0.60, 0.80, 0.90)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """An image and the one thing in it that matters.
+    """An image and the object in it that matters.
 
     Attributes:
         image: RGB.

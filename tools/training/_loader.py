@@ -1,4 +1,4 @@
-"""The loader of a training: what its options say of images, order and threads."""
+"""The loader of a training, as its options describe it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,10 +23,10 @@ def open_loader(
 
     Args:
         urls: Shards.
-        zoom: What the images go through.
-        options: Of the training.
-        ranks: This process among those that train.
-        fields: What a batch has beside the images, which come first.
+        zoom: The sampler.
+        options: The options of the training.
+        ranks: This process among the training processes.
+        fields: The fields of a batch after the images, which come first.
         **how: Other arguments of :class:`foveal.pipeline.ZoomLoader`.
     """
     return ZoomLoader(

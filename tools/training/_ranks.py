@@ -1,4 +1,4 @@
-"""The processes that train together: those that ``torchrun`` started, or this one alone."""
+"""The processes that train together: those that ``torchrun`` started, or only this one."""
 
 import os
 from collections.abc import Iterator
@@ -26,12 +26,12 @@ class Ranks:
     device: torch.device
 
     def share(self, module: nn.Module) -> nn.Module:
-        """Have a module's gradients averaged over the ranks, where there are several and it learns."""
+        """Wrap a module so that its gradients are averaged over the ranks, if there are several and the module trains."""
         learns = any(parameter.requires_grad for parameter in module.parameters())
         return DistributedDataParallel(module) if self.world_size > 1 and learns else module
 
     def own_seed(self, seed: int) -> int:
-        """Return a seed that no other rank has, nor this one for another."""
+        """Return a seed that is different on every rank and for every argument."""
         return seed * self.world_size + self.rank
 
     def sum(self, values: Tensor) -> Tensor:
@@ -41,14 +41,14 @@ class Ranks:
         return values
 
     def wait(self) -> None:
-        """Wait until every rank is here."""
+        """Wait until every rank has called this."""
         if self.world_size > 1:
             dist.barrier()
 
 
 @contextmanager
 def in_ranks() -> Iterator[Ranks]:
-    """Join the other processes of ``torchrun``, over NCCL where there are GPUs and gloo elsewhere."""
+    """Join the other processes of ``torchrun``, over NCCL if there are GPUs, else over gloo."""
     device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

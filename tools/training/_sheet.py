@@ -18,7 +18,7 @@ _ROWS = 5
 def draw_validation(
     urls: str | Sequence[str], zoom: nn.Module, path: Path, *, image: str = "image", rule: PixelRule = PLAIN
 ) -> None:
-    """Draw some samples as the zoom sees them now; nothing for samplers whose answer is no image.
+    """Draw some samples as the zoom sees them now; draw nothing for samplers that do not return images.
 
     Args:
         urls: Shards.
@@ -37,5 +37,5 @@ def draw_validation(
     with Shards(urls) as shards:
         rows, _ = view_rows(
             shards, _ROWS, zoom, boxes, image=image, rule=rule
-        )  # the loader names what is bad
+        )  # the loader reports the bad samples
         draw_sheet(rows, path)

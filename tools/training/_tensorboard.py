@@ -1,4 +1,4 @@
-"""What a training measured and drew, for TensorBoard."""
+"""Writes the metrics and pictures of a training for TensorBoard."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.tensorboard.writer import SummaryWriter
 
-# They say where a value stands, and are no curves.
+# They only say where a value belongs, and are not drawn as curves.
 _PLACES = {"step", "epoch", "teach_epoch"}
 
 
@@ -16,12 +16,12 @@ class TensorBoard:
     """Writes event files, which ``tensorboard --logdir`` shows.
 
     Args:
-        folder: Of the run.
+        folder: The folder of the run.
         step: The step that the run continues from: later ones, of a process that was killed, are hidden.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        # Events of the very step are of the past.
+        # Events of this very step were written before the run continued.
         self._writer = SummaryWriter(folder, purge_step=step + 1 if step else None)
 
     def log(self, kind: str, values: Mapping[str, Any]) -> None:

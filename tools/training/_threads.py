@@ -1,4 +1,4 @@
-"""How torch's threads and the loader's share the processors of a training without a GPU."""
+"""Divides the processors between torch's threads and the loader's in a training without a GPU."""
 
 import os
 from collections.abc import Iterator
@@ -9,10 +9,11 @@ import torch
 
 @contextmanager
 def room_for_the_loader(device: torch.device) -> Iterator[None]:
-    """Give torch half of its threads on the CPU, unless OMP_NUM_THREADS says how many it shall have.
+    """Give torch half as many threads on the CPU, unless OMP_NUM_THREADS is set.
 
-    The others' processors decode. The threads of oneDNN's convolutions wait for each other in loops, whatever
-    OMP_WAIT_POLICY says: beside threads that decode, on two processors, two of them took twice the processor time of one.
+    The other processors are for decoding. The threads of oneDNN's convolutions wait for each other in busy loops,
+    whatever OMP_WAIT_POLICY says: on two processors, beside threads that decode, two of them took twice the processor
+    time of one.
     """
     before = torch.get_num_threads()
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:

@@ -1,4 +1,4 @@
-"""The labels of a training, all looked at before it begins: one that is no class would stop it hours later."""
+"""Reads all labels before a training begins, because an invalid label would otherwise stop it hours later."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from foveal.shards import SampleError, ShardError, Shards
 from foveal.shards.naming import is_remote
 
 Urls = str | Sequence[str]
-_REMOTE_READS = 32  # labels that are asked for side by side if each waits for a server
+_REMOTE_READS = 32  # labels that are read at the same time if each waits for a server
 
 
 class Labelled(NamedTuple):
@@ -22,7 +22,7 @@ class Labelled(NamedTuple):
 def read_labels(urls: Urls) -> list[int]:
     """Return the labels of all shards in their order; images are not read.
 
-    Samples without a label, or with something else in its place, are left out: the loader finds and names them.
+    Samples without a valid label are left out here: the loader finds and reports them.
 
     Raises:
         ShardError: A label is below zero, or no sample has one.
@@ -31,7 +31,7 @@ def read_labels(urls: Urls) -> list[int]:
 
 
 def count_classes(urls: Urls, val: Urls, classes: int | None) -> int:
-    """Return how many classes a classifier must tell apart, after a look at every label.
+    """Return the number of classes, after reading every label.
 
     Args:
         urls: Shards to train on.
@@ -85,7 +85,7 @@ def _labelled(urls: Urls) -> list[Labelled]:
 
 
 def _read(shards: Shards) -> Iterator[Labelled | str]:
-    """Yield each sample's label, or what is in its place."""
+    """Yield each sample's label, or whatever is in its place."""
 
     def label_of(ordinal: int) -> Labelled | str:
         try:

@@ -1,4 +1,4 @@
-"""How ``foveal train`` trains: its options, with the defaults that worked best, and the small functions they mean."""
+"""The options of ``foveal train``, with the defaults that worked best, and the small functions that they control."""
 
 import hashlib
 import math
@@ -31,11 +31,12 @@ class TrainOptions(TrainZoomChoice):
         epochs: Passes over the shards.
         batch_size: Images of a batch, on each rank.
         lr: Peak learning rate of the classifier.
-        saliency_lr: That of the saliency network, as a multiple of ``lr``.
-        warmup: Share of all steps in which learning rates rise, before they fall as a cosine.
-        weight_decay: AdamW's.
+        saliency_lr: Peak learning rate of the saliency network, as a multiple of ``lr``.
+        warmup: Share of all steps in which the learning rates rise; afterwards they fall as a cosine.
+        weight_decay: Weight decay of AdamW.
         entropy: How strongly the saliency's entropy is rewarded.
-        min_cells: Up to how many cells that it is spread over (e to its entropy): a budget for each image; None for no end.
+        min_cells: The reward ends when the saliency of an image is spread over this many cells (e to its entropy); None
+            for no end.
         blur: Share of all steps in which zoomed images are blurred at random, a different amount each step (Recasens et
             al. 2018: the classifier then depends on the zoom early).
         prior: What the saliency network's logits are added to: ``"spectral"``, saliency that needs no training
@@ -52,18 +53,18 @@ class TrainOptions(TrainZoomChoice):
             ``saliency.pt``: training begins with its zoom, network and settings, at this run's ``out_size``. None for a
             new zoom. With a file, ``zoom``, ``boxes``, ``prior`` and ``contrast`` must keep their defaults.
         augment: Random flips, crops and turns of the training images, as part of the zoom; None for none.
-        amp: What the classifier computes in; the zoom stays in float32.
-        classes: How many classes; None to count the labels of all shards first.
-        seed: Of weights, order and all that is drawn.
+        amp: Number format in which the classifier computes; the zoom stays in float32.
+        classes: Number of classes; None to find it by reading the labels of all shards first.
+        seed: Seed of the weights, the order and everything that is random.
         log: Where metrics go: ``"json"`` to ``metrics.jsonl`` alone, ``"tensorboard"`` to event files in the same folder, too, with
             the sheets (extra ``tensorboard``).
         log_steps: Steps from one line of ``metrics.jsonl`` to the next.
         checkpoint_steps: Steps from one checkpoint to the next; one more at the end of each epoch.
-        num_threads: Threads that decode; None for the processors there are.
+        num_threads: Threads that decode; None for one for each processor.
         window: As :class:`foveal.pipeline.ZoomLoader` takes it.
         bands: Likewise.
         color: Likewise.
-        image: The member that holds a sample's image, alternatives with ``;``.
+        image: The member that holds a sample's image; alternatives are separated by ``;``.
 
     Raises:
         ValueError: An option is out of range.
@@ -120,7 +121,7 @@ class TrainOptions(TrainZoomChoice):
             self._check_new_zoom()
 
     def _check_new_zoom(self) -> None:
-        """Refuse options of a new zoom beside a file that holds one."""
+        """Raise if options of a new zoom are given together with a file that holds a zoom."""
         defaults = TrainOptions()
         for name in ("zoom", "boxes", "prior", "contrast"):
             if getattr(self, name) != getattr(defaults, name):
@@ -161,9 +162,9 @@ class TrainOptions(TrainZoomChoice):
         return SaliencySampler(self.out_size, saliency=self._make_saliency(), **self.of_new_zoom)
 
     def for_run(self, zoom: nn.Module) -> dict[str, Any]:
-        """Return what decides how a training goes, as plain values: a run goes on only with the same.
+        """Return everything that decides how a training goes, as plain values: a run is only continued with the same values.
 
-        A file counts by its content, not by its name, and a zoom from a file by the settings that it has in the end.
+        A file is identified by its content, not by its name, and a zoom from a file by its final settings.
         """
         given = asdict(self)
         options = {name: given[name] for name in given if name not in self.DEFAULTS} | self.of_new_zoom
@@ -181,7 +182,7 @@ class TrainOptions(TrainZoomChoice):
         return PriorSaliency(SaliencyNet(contrast=self.contrast, zero_init=not self.contrast))
 
     def parameter_groups(self, model: nn.Module, zoom: nn.Module) -> list[dict[str, Any]]:
-        """Return the optimiser's groups, each with the ``peak_lr`` that its schedule is a share of."""
+        """Return the optimiser's groups, each with its ``peak_lr``, which the schedule multiplies."""
         rates = ((model, self.lr), (zoom, self.lr * self.saliency_lr))
         groups = [
             {"params": [p for p in module.parameters() if p.requires_grad], "peak_lr": rate, "lr": rate}
@@ -191,7 +192,7 @@ class TrainOptions(TrainZoomChoice):
 
 
 def lr_factor(step: int, steps: int, warmup: float) -> float:
-    """Return the share of the peak learning rate at a step: from 1/25 up along a cosine, then down to zero along another."""
+    """Return the learning rate at a step as a share of its peak: it rises from 1/25 along a cosine, then falls to zero along another."""
     rising = warmup * steps
     if step < rising:
         return 1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * step / rising)) / 2
@@ -199,7 +200,7 @@ def lr_factor(step: int, steps: int, warmup: float) -> float:
 
 
 def blurred(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
-    """Blur a batch by a side drawn from 2/7 of its own to all of it, as the paper's 64 to 224 of 224 pixels."""
+    """Blur a batch by resizing it to a random size between 2/7 and all of its own and back; the paper has 64 to 224 of 224 pixels."""
     height, width = images.shape[2:]
     share = 2 / 7 + 5 / 7 * float(torch.rand(()))
     small = adaptive_avg_pool2d(images, (round(height * share), round(width * share)))
@@ -209,5 +210,5 @@ def blurred(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "bat
 def channels_last(
     images: Float[Tensor, "batch *patches 3 height width"],
 ) -> Float[Tensor, "batch *patches 3 height width"]:
-    """Return images with the channels of a pixel side by side, as convolutions are fastest; patches as they are."""
+    """Return images in channels-last memory, in which convolutions are fastest; patches are returned unchanged."""
     return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images

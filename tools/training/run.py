@@ -1,4 +1,4 @@
-"""The folder of a training: what it measured, and where it is to go on."""
+"""The folder of a training: its metrics, and the checkpoint from which it can continue."""
 
 import json
 from collections.abc import Mapping
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 METRICS, LAST, MODEL, SALIENCY = "metrics.jsonl", "last.pt", "model.pt", "saliency.pt"
 
-# Options that a run may go on with otherwise: nothing that is trained depends on them.
+# Options that may change when a run is continued, because nothing that is trained depends on them.
 _FREE = frozenset({"num_threads", "log", "log_steps", "checkpoint_steps"})
 
 
 class TrainRun:
     """Writes metrics and checkpoints, on the first rank alone; reads them on all.
 
-    A checkpoint appears by rename, so a process that is killed leaves the one before. Nothing in it is run when it is read.
+    A checkpoint appears by rename, so a process that is killed leaves the previous one. Reading it runs no code in it.
 
     Args:
-        folder: Made if it is not there.
-        ranks: Who trains.
-        options: All that decides how the training goes, as plain values.
-        defaults: What runs of versions that did not have an option did.
-        resume: Whether to go on with what is there.
+        folder: The folder; it is created if it does not exist.
+        ranks: The processes that train.
+        options: Everything that decides how the training goes, as plain values.
+        defaults: Values of options that earlier versions did not have.
+        resume: Whether to continue an existing run.
 
     Attributes:
         resumed: Whether :meth:`load` found a checkpoint.
-        unfinished: The epoch that the run had trained, but neither validated nor drawn when it was stopped: its number, and
-            its means. None if there is none.
+        unfinished: Number and means of an epoch that had been trained, but not validated, when the run was stopped; None
+            if there is none.
 
     Raises:
-        ValueError: There is a run, and it shall not go on, or was one with other options.
+        ValueError: The folder holds a run, and ``resume`` is False or the options differ.
     """
 
     resumed: bool = False
@@ -63,12 +63,12 @@ class TrainRun:
             raise ValueError(
                 f"out must be a new folder, got {str(folder)!r}, which holds a run – name another, or add --resume to go on."
             )
-        ranks.wait()  # all have looked before one writes
+        ranks.wait()  # all ranks have looked before one writes
         folder.mkdir(parents=True, exist_ok=True)
         self._checkpoint = self._read() if resume and (folder / LAST).exists() else None
 
     def load(self, parts: Mapping[str, Any]) -> int:
-        """Bring all parts to where the run was; return its step, 0 where it begins.
+        """Load all parts from the checkpoint; return its step, 0 for a new run.
 
         Args:
             parts: What has a ``load_state_dict``, by name.
@@ -91,7 +91,7 @@ class TrainRun:
     def save(
         self, parts: Mapping[str, Any], step: int, *, unfinished: Mapping[str, Any] | None = None
     ) -> None:
-        """Write a checkpoint of all parts, of a run that has an epoch to finish, if so."""
+        """Write a checkpoint of all parts, and the unfinished epoch if there is one."""
         if self._first:
             states = {name: part.state_dict() for name, part in parts.items()}
             states["unfinished"] = None if unfinished is None else dict(unfinished)
@@ -108,17 +108,17 @@ class TrainRun:
             self._board.log(kind, values)
 
     def show(self, name: str, path: Path, step: int) -> None:
-        """Add a picture that was drawn to what TensorBoard shows; there is none of some samplers."""
+        """Add a picture to TensorBoard, if it was drawn; for some samplers there is none."""
         if self._board is not None and path.exists():
             self._board.show(name, path, step)
 
     def last_epoch(self) -> dict[str, Any]:
-        """Return the metrics of the last epoch that there was, none before the first."""
+        """Return the metrics of the last epoch; empty before the first."""
         epochs = [line for line in self._lines() if line["kind"] == "epoch"]
         return epochs[-1] if epochs else {}
 
     def finish(self, model: nn.Module, zoom: nn.Module) -> None:
-        """Write what the run was for: the classifier's weights, and the zoom if it can be told in a file."""
+        """Write the results of the run: the classifier's weights, and the zoom if it can be saved."""
         if self._board is not None:
             self._board.close()
         if self._first:
@@ -143,7 +143,7 @@ class TrainRun:
         return checkpoint
 
     def _keep_metrics(self, step: int) -> None:
-        """Forget what a killed process measured after its last checkpoint: it will be measured again."""
+        """Remove the metrics that a killed process wrote after its last checkpoint; they will be measured again."""
         unfinished = self.unfinished and self.unfinished["epoch"]
         kept = [
             json.dumps(line) + "\n"
@@ -160,7 +160,7 @@ class TrainRun:
 
 
 def _tensorboard(folder: Path, step: int) -> "TensorBoard":
-    # An extra: not everyone has it installed.
+    # TensorBoard is an optional extra.
     from foveal.tools.training._tensorboard import TensorBoard  # noqa: PLC0415
 
     return TensorBoard(folder, step)

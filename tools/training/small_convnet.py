@@ -1,4 +1,4 @@
-"""The classifier that ``foveal train`` trains where it is given none."""
+"""The classifier that ``foveal train`` trains by default."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 class SmallConvNet(nn.Module):
     """Five convolutions with batch norm, for images of some ten to a hundred pixels: under a hundred thousand weights.
 
-    Give it (batch, 3, height, width) in [0, 1]. It halves the resolution twice only, because what is to be told may be a few
-    pixels wide, and takes of each feature the largest value in the image: that does not care how small a part it was found in.
+    Give it (batch, 3, height, width) in [0, 1]. It halves the resolution only twice, because the object may be a few
+    pixels wide, and takes the largest value of each feature in the image, so that the size of the object does not matter.
 
     Args:
-        classes: How many logits.
+        classes: Number of logits.
         width: Channels of the first convolution; the others have 2, 4, 4 and 4 times as many.
     """
 

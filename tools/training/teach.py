@@ -1,7 +1,8 @@
 """Before ``foveal train`` trains a classifier: the boxes of the training set teach the saliency network where to look.
 
-A network that has to find out by the classifier's loss alone learns late, and little: a classifier cannot read what is not
-enlarged yet. Boxes say it directly. This reads low-resolution copies only, so it takes a fraction of an epoch's time.
+A network that learns from the classifier's loss alone learns slowly, because the classifier cannot read what is not
+enlarged yet. Boxes show it directly where to look. Only low-resolution copies are read, so this takes a fraction of an
+epoch's time.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +20,8 @@ from foveal.tools.training._loader import open_loader, while_learning
 from foveal.tools.training._ranks import Ranks
 from foveal.tools.training.options import TrainOptions, lr_factor
 
-# The mass of a box in masses of all else. With less the zoom is weaker; with more the classifier sees nothing around the box.
+# The saliency of a box relative to that of the rest of the image. With less the zoom is weaker; with more the classifier
+# sees nothing around the box.
 _AMPLITUDE = 6.0
 _WARMUP = 0.1
 
@@ -37,12 +39,13 @@ def teach(
 
     Args:
         urls: Shards with the boxes beside each image; an image without boxes teaches an even map.
-        zoom: Its ``saliency`` is trained, in place.
-        options: ``boxes``, ``box_format``, ``box_frame`` and ``teach_epochs`` are for this; images are read as for the training.
+        zoom: The sampler whose ``saliency`` is trained, in place.
+        options: ``boxes``, ``box_format``, ``box_frame`` and ``teach_epochs`` control this; images are read as in the
+            training.
         ranks: Gradients are averaged over these.
         log: Called as ``log("teach", step=0, teach_epoch=..., loss=...)`` after each epoch. The loss is the
             cross-entropy between the two maps, in nats.
-        console: Where the progress shows.
+        console: Where the progress is shown.
 
     Raises:
         ValueError: The zoom has no saliency network that looks at the image alone.
@@ -50,7 +53,7 @@ def teach(
     zoom = _teachable(zoom)
     student = ranks.share(zoom.saliency.train())
     boxes = Boxes(options.boxes or "", format=options.box_format, frame=options.box_frame)
-    small = UniformSampler(zoom.lowres_size).to(ranks.device)  # what the network will look at
+    small = UniformSampler(zoom.lowres_size).to(ranks.device)  # the size of the network's input
     how = while_learning(options)
     optimizer = torch.optim.AdamW(student.parameters(), weight_decay=options.weight_decay)
     with (

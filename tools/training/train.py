@@ -1,6 +1,6 @@
 """``foveal train``: a classifier and its zoom, trained together through the loader.
 
-Plain PyTorch, to be copied: what is particular to a zoom is the loader's ``zoom`` and a group of parameters for it.
+Plain PyTorch that can be copied: only the loader's ``zoom`` and its group of parameters are particular to a zoom.
 """
 
 import math
@@ -42,29 +42,29 @@ def train(
     options: TrainOptions | None = None,
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Train a classifier on what a zoom shows of labelled shards, and with it the zoom where that has parameters.
+    """Train a classifier on the zoomed images of labelled shards, and the zoom with it if it has trainable parameters.
 
     Writes to ``out``: ``metrics.jsonl``, a sheet of validation images for each epoch, ``last.pt`` to go on from, and at the
     end ``model.pt`` (the classifier's ``state_dict``) and ``saliency.pt``, which ``foveal zoom --saliency`` and
-    :meth:`foveal.sampler.SaliencySampler.from_checkpoint` take. Under ``torchrun`` every rank calls it alike.
+    :meth:`foveal.sampler.SaliencySampler.from_checkpoint` take. Under ``torchrun`` every rank calls it in the same way.
 
     Args:
         urls: Shards with ``cls`` beside each image.
         out: A folder, new unless ``resume``.
         val: Shards to validate on after each epoch; none for no validation.
-        model: From the zoom's images in [0, 1] to logits, such as a trunk of torchvision's or timm's. By default a small network.
+        model: A network from the zoom's images in [0, 1] to logits, such as one of torchvision's or timm's. By default a
+            small network.
         zoom: A sampler. By default the one that ``options`` describe, new or from a file (``TrainOptions.saliency``).
-        options: Of the training; their defaults are what worked best (docs/train.md).
-        resume: Whether to go on where the run in ``out`` was: on one device bit for bit. Where there is none, one begins.
+        options: The options of the training; their defaults are those that worked best (docs/train.md).
+        resume: Whether to continue the run in ``out``, bit for bit on one device. If there is none, a new one begins.
 
     Returns:
         The last epoch's line of ``metrics.jsonl``.
 
     Raises:
-        ValueError: ``out`` holds a run, or one with other options; there are too few samples for a batch, or ``model`` has
-            fewer logits than there are classes.
-        ShardError: A label is of no class, to train or to validate on, which is found before training begins; or a shard
-            cannot be read.
+        ValueError: ``out`` holds a run and ``resume`` is False, or a run with other options; there are too few samples
+            for a batch; or ``model`` has fewer logits than there are classes.
+        ShardError: A label is not a class, which is found before the training begins; or a shard cannot be read.
     """
     options = options or TrainOptions()
     with in_ranks() as ranks, room_for_the_loader(ranks.device):
@@ -86,7 +86,7 @@ def train(
 
 
 class _Training:
-    """What a training holds on to, and its loops, from the outermost in."""
+    """The state of a training, and its loops, from the outermost to the innermost."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class _Training:
         return open_loader(urls, zoom, self.options, self.ranks, fields=fields, **how)
 
     def fit(self, loader: ZoomLoader, urls: Urls, val: Urls) -> dict[str, Any]:
-        """Train all epochs, from where the run was."""
+        """Train all epochs, from the step of the checkpoint."""
         if not len(loader):
             raise ValueError(
                 f"batch_size must be at most the samples of a rank, got {self.options.batch_size!r} – lower it."
@@ -126,7 +126,7 @@ class _Training:
             self.run.save(self.parts, 0)
         with progress_bar(self.console, unit="steps") as progress:
             task = progress.add_task("Training", total=self.steps, completed=self.step)
-            if self.run.unfinished is not None:  # it was stopped after an epoch's last step
+            if self.run.unfinished is not None:  # the run was stopped after an epoch's last step
                 self.end_epoch(**self.run.unfinished, val=val, shown=shown)
             while (epoch := loader.epoch) < self.options.epochs:
                 means = self.train_epoch(loader, lambda: progress.update(task, completed=self.step))
@@ -136,14 +136,14 @@ class _Training:
         return self.run.last_epoch()
 
     def train_epoch(self, loader: ZoomLoader, on_step: Callable[[], object]) -> dict[str, float]:
-        """Train what is left of an epoch; return the means over it."""
+        """Train the rest of an epoch; return the means over it."""
         self.shared_model.train()
         self.shared_zoom.train()
         batches, start = iter(loader), time.perf_counter()
         sums = torch.zeros(4, device=self.ranks.device)
         while True:
             self.prepare_step()
-            batch = next(batches, None)  # looks, and zooms with the weights of now
+            batch = next(batches, None)  # the loader zooms with the present weights
             if batch is None:
                 sums = self.ranks.sum(sums)
                 rate = float(sums[0]) / (time.perf_counter() - start)
@@ -159,14 +159,14 @@ class _Training:
                 self.run.save(self.parts, self.step)
 
     def prepare_step(self) -> None:
-        """Set what depends on the step alone: so a run that goes on does as one that never stopped."""
+        """Set everything that depends on the step alone, so that a continued run does the same as one that was never stopped."""
         torch.manual_seed(self.ranks.own_seed(self.options.seed * 1_000_003 + self.step))
         self.lr_factor = lr_factor(self.step, self.steps, self.options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * self.lr_factor
 
     def train_step(self, images: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Tensor:
-        """Change the weights by one batch; return its sums."""
+        """Update the weights by one batch; return its sums."""
         if self.step < self.options.blur * self.steps:
             images = blurred(images)
         logits = classify(self.shared_model, images, self.options.amp)
@@ -195,7 +195,7 @@ class _Training:
         return _means("val", self.ranks.sum(sums))
 
     def end_epoch(self, epoch: int, means: dict[str, float], *, val: Urls, shown: Urls) -> None:
-        """Validate, write the epoch's line, print it, draw how the zoom sees some images now, and note that it is done."""
+        """Validate, write and print the epoch's metrics, draw how the zoom sees some images now, and mark the epoch as finished."""
         line = {**means, **self.validate(val)}
         self.run.log("epoch", step=self.step, epoch=epoch, **line)
         told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in line.items())
@@ -209,13 +209,13 @@ class _Training:
 
 
 def classify(model: nn.Module, images: Tensor, amp: Amp) -> Tensor:
-    """Return a model's logits in float32, whatever it computes in."""
+    """Return a model's logits in float32, whatever format it computes in."""
     with torch.autocast(images.device.type, _AMP[amp], enabled=amp != "off"):
         return cast("Tensor", model(channels_last(images))).float()
 
 
 def _sums(logits: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Tensor:
-    """Return how many samples there are, and the sums of loss, of right answers, and of cells that saliency is spread over."""
+    """Return the number of samples, and the sums of the loss, of correct predictions, and of the cells that the saliency is spread over."""
     loss = cross_entropy(logits, labels, reduction="none")
     cells = saliency_entropy(saliency).exp()
     each = torch.stack([torch.ones_like(loss), loss, logits.argmax(1) == labels, cells])

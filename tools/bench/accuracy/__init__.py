@@ -1,1 +1,1 @@
-"""``foveal bench accuracy``: what the zoom brings."""
+"""``foveal bench accuracy``: the accuracy that a classifier gains by the zoom."""

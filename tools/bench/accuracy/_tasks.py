@@ -1,4 +1,4 @@
-"""What ``foveal bench accuracy`` trains on: shards of images whose label is a small part of them."""
+"""The tasks of ``foveal bench accuracy``: shards of images whose label depends on a small part of each image."""
 
 import io
 import json
@@ -22,12 +22,13 @@ from foveal.tools.training.labels import read_labels
 TASKS: tuple[str, ...] = get_args(AccuracyTaskName)
 COINS = ("1c", "2c", "5c", "10c", "20c", "50c", "1e", "2e")
 _COIN_TILE, _ROAD_TILE = 1024, (320, 512)
-# Of tasks that are shards already: the folder below the data, how many labels, passes, and what to vary.
+# The tasks whose data are shards already: the folder below the data, number of labels, epochs, and augmentation.
 _SHARDS: dict[str, tuple[str, int, int, Augment | None]] = {
     "pcb": ("field/pcb", 6, 10, None),
     "coffee": ("field/coffee-small", 5, 60, Augment(hflip=0.5, vflip=0.5)),
 }
-# Of a road's tile: above the first it shows a crack, and not only the end of a neighbour's.
+# Shares of a road's tile that are crack: above the first value the tile is labelled as cracked; a smaller share may be
+# the end of a neighbour's crack.
 _CRACKED = 0.002
 
 
@@ -40,7 +41,7 @@ class AccuracyTask:
         val: Likewise.
         classes: How many labels there are.
         epochs: How often to go through the shards.
-        augment: What to vary where there are but hundreds of images.
+        augment: Augmentation for tasks with only hundreds of images; None for none.
     """
 
     train: list[str]
@@ -51,23 +52,23 @@ class AccuracyTask:
 
     @property
     def has_boxes(self) -> bool:
-        """Whether it is known where the label is."""
+        """Whether the position of the label is known."""
         with Shards(self.train) as shards:
             return "json" in shards[0].members
 
     def counts(self) -> tuple[int, int, float]:
-        """Return how many images there are to train on and to measure on, and the share of the latter's commonest label."""
+        """Return the number of training and test images, and the share of the most common label among the test images."""
         with Shards(self.train) as train:
             labels = Counter(read_labels(self.val))
             return len(train), labels.total(), max(labels.values()) / labels.total()
 
 
 def make_task(name: str, folder: Path, data: Path, *, scenes: int, console: Console) -> AccuracyTask:
-    """Write the shards of a task once; what is there already is kept.
+    """Write the shards of a task; existing ones are kept.
 
     Args:
         name: One of :data:`TASKS`.
-        folder: Where to.
+        folder: Where to write them.
         data: The folder that holds ``field/pcb``, ``field/coffee-small``, ``digits``, ``coins`` and ``roads``.
         scenes: How many scenes with digits to train on, and a quarter as many to measure on.
         console: Where the progress shows.
@@ -94,7 +95,7 @@ def make_task(name: str, folder: Path, data: Path, *, scenes: int, console: Cons
 
 
 def _ready_shards(name: str, data: Path) -> AccuracyTask:
-    """Return the task of a folder with ``train-*.tar`` and ``test-*.tar``; what is in ``val-*.tar`` is for choosing."""
+    """Return the task of a folder with ``train-*.tar`` and ``test-*.tar``. Its ``val-*.tar`` are for choosing settings and are not read."""
     below, classes, epochs, augment = _SHARDS[name]
     train, test = (
         [str(path) for path in sorted((data / below).glob(f"{part}-*.tar"))] for part in ("train", "test")
@@ -127,7 +128,7 @@ _Tiles = Callable[[Sample, np.random.Generator], Iterator[Mapping[str, Any]]]
 
 
 def _write_tiles(path: Path, shards: Shards, chosen: Sequence[int], cut: _Tiles) -> str:
-    """Write the tiles of these photographs: none has tiles in two shards."""
+    """Write the tiles of these photographs; the tiles of one photograph are all in one shard."""
     if not path.exists():  # a shard appears complete
         path.parent.mkdir(parents=True, exist_ok=True)
         with ShardWriter(path) as writer:
@@ -138,7 +139,7 @@ def _write_tiles(path: Path, shards: Shards, chosen: Sequence[int], cut: _Tiles)
 
 
 def _coin_tiles(sample: Sample, rng: np.random.Generator) -> Iterator[Mapping[str, Any]]:
-    """Cut a tile for each coin, somewhere in it, with the others painted over in the ground's colour."""
+    """Cut a tile for each coin, at a random offset, and paint over the other coins with the colour of the ground."""
     told = json.loads(sample.members["json"])
     photo = ImageOps.exif_transpose(Image.open(io.BytesIO(sample.members["jpg"]))).convert("RGB")
     red, green, blue = np.median(np.asarray(photo)[::16, ::16].reshape(-1, 3), axis=0).astype(int).tolist()
@@ -159,7 +160,7 @@ def _coin_tiles(sample: Sample, rng: np.random.Generator) -> Iterator[Mapping[st
 
 
 def _road_tiles(sample: Sample, _rng: np.random.Generator) -> Iterator[Mapping[str, Any]]:
-    """Cut a photograph into tiles without overlap; those with next to nothing of a crack are left out."""
+    """Cut a photograph into tiles without overlap. Tiles that show only a tiny part of a crack are left out."""
     photo = Image.open(io.BytesIO(sample.members["jpg"])).convert("RGB")
     crack = np.asarray(Image.open(io.BytesIO(sample.members["crack.png"])).convert("L")) > 127
     height, width = _ROAD_TILE

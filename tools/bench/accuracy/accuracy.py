@@ -1,10 +1,11 @@
-"""``foveal bench accuracy``: what does a network of the same input size gain by a zoom?
+"""``foveal bench accuracy``: how much accuracy does a network of the same input size gain by a zoom?
 
-Each way of bringing an image to so many pixels is trained by ``foveal train``'s own function, with the same network, steps, order
-and seeds, on the same shards. *uniform* resizes evenly; *kernel*, *separable* and *cdf* are the zoom's families of grids,
-learned, and there are arms that learn the first with another recipe; *spectral* is where the learned zoom begins, and learns
-nothing; *patches* are four of a quarter of the pixels each, of the full resolution; *oracle* is the kernel grid of the boxes that
-are known: what a perfect saliency network could reach; *taught* is a network that learned from the boxes of the training images. *full* is the whole image, for what that costs.
+Each arm is a way of making images small. All arms are trained by the function behind ``foveal train``, with the same
+network, steps, order and seeds, on the same shards. *uniform* resizes evenly; *kernel*, *separable* and *cdf* are learned
+zooms with these families of grids, and further arms learn the first with other settings; *spectral* is the zoom that the
+learned one starts from, without learning; *patches* are four patches of the full resolution with a quarter of the pixels
+each; *oracle* zooms to the known boxes, as a perfect saliency network would; *taught* is a network that learned from the
+boxes of the training images; *full* is the whole image at 1024 pixels, to show its cost.
 """
 
 import itertools
@@ -32,7 +33,7 @@ from foveal.tools.training.train import train
 
 FULL_PX = 1024
 _PATCHES = 4
-# The mass of the box beside that of all else.
+# The saliency of the box relative to that of the rest of the image.
 _AMPLITUDE = 4.0
 
 Zoom = Callable[[TrainOptions], nn.Module]
@@ -65,7 +66,7 @@ OTHERS: dict[str, Zoom] = {
     "spectral": _spectral,
     "full": lambda _: UniformSampler(FULL_PX),
 }
-# What `foveal train` began from before it had a prior: filters at random that prefer what stands out.
+# What `foveal train` started from before it had a prior: random filters that prefer what stands out.
 _NO_PRIOR: dict[str, Any] = {"prior": "none", "contrast": 0.03, "temperature": 1 / 8}
 ZOOMS: dict[str, dict[str, Any]] = {
     "kernel": {},
@@ -85,12 +86,12 @@ ZOOMS: dict[str, dict[str, Any]] = {
     "budget": {"entropy": 0.3, "min_cells": 50.0},
     "blur": {"blur": 0.5},
 }
-"""What is learned with other options than the defaults of ``foveal train``: those that were run are rows of docs/train.md."""
+"""The learned arms, with the options in which they differ from the defaults of ``foveal train``. docs/train.md has the results of those that were run."""
 ARMS = (*OTHERS, *ZOOMS)
 
 
 class PatchNet(nn.Module):
-    """The same network on each patch, and of each feature the largest value in any."""
+    """The same network on each patch. Of each feature, the largest value over all patches counts."""
 
     def __init__(self, net: SmallConvNet) -> None:
         super().__init__()
@@ -120,26 +121,26 @@ def bench_accuracy(
 ) -> dict[str, list[float]]:
     """Train every arm at every size with every seed, print a table, and return the accuracies.
 
-    Runs that are complete in ``out`` are not trained again, and one that was interrupted goes on.
+    Runs that are complete in ``out`` are not trained again, and an interrupted one is continued.
 
     Args:
         name: The task, one of ``TASKS``.
         out: Where scenes and runs are kept.
         data: The folder that holds ``field/pcb``, ``field/coffee-small``, ``digits``, ``coins`` and ``roads``.
-        sizes: Heights and widths of what the network sees, in pixels.
-        arms: Which of ``ARMS``; none for uniform, kernel, and where there are boxes oracle.
-        seeds: How many trainings of each, with seeds 0, 1, ...
-        offline: Whether to measure, too, on shards that ``foveal zoom`` wrote with what was trained.
+        sizes: Heights and widths of the network's input, in pixels.
+        arms: Some of ``ARMS``; if empty: uniform, kernel, and oracle if the task has boxes.
+        seeds: Number of trainings of each arm, with seeds 0, 1, ...
+        offline: Whether to measure also on shards that ``foveal zoom`` wrote with the trained zoom.
         scenes: How many scenes with digits to train on.
-        epochs: Of each training; None for as many as the task's images need.
-        options: Of the trainings; out_size, epochs, augment, classes and seed are set here.
+        epochs: Epochs of each training; None for the default of the task.
+        options: Options of the trainings; out_size, epochs, augment, classes and seed are overridden.
         json_path: Where the numbers go too.
 
     Returns:
-        For each arm and size, such as ``"kernel 48"``, the accuracies on what was held out.
+        For each arm and size, such as ``"kernel 48"``, the accuracies on the held-out images.
 
     Raises:
-        ValueError: An arm is none of them, or the task cannot have it; or the data is not there.
+        ValueError: An arm is unknown or the task cannot have it; or the data are missing.
     """
     console = Console(soft_wrap=True, highlight=False)
     task = make_task(name, out / "shards", data, scenes=scenes, console=console)
@@ -152,7 +153,9 @@ def bench_accuracy(
     }
     options = replace(options or TrainOptions(), **common)
     lines: dict[str, list[dict[str, Any]]] = {}
-    cases = itertools.product(range(seeds), sizes, arms)  # so a table of fewer seeds is there first
+    cases = itertools.product(
+        range(seeds), sizes, arms
+    )  # in this order, results for all arms with fewer seeds come first
     for seed, size, arm in cases:
         console.print(f"{name}, {size} × {size}, {arm}, seed {seed}")
         run, chosen = out / "runs" / f"{name}-{size}-{arm}-{seed}", replace(options, out_size=size, seed=seed)
@@ -178,7 +181,7 @@ def bench_accuracy(
 
 def _run(arm: str, task: AccuracyTask, run: Path, options: TrainOptions) -> dict[str, Any]:
     torch.manual_seed(options.seed)
-    if arm == "patches":  # which are as they are
+    if arm == "patches":  # patches are not augmented
         options = replace(options, augment=None)
     options = replace(options, **ZOOMS.get(arm, {}))
     zoom = OTHERS[arm](options) if arm in OTHERS else options.make_zoom()

@@ -1,1 +1,1 @@
-"""``foveal bench gpu``: everything that only a GPU can show, in one run of a few minutes."""
+"""``foveal bench gpu``: everything that can only be tested on a GPU, in one run of a few minutes."""

@@ -1,6 +1,6 @@
-"""Triton's kernels on a few small images, beside the CPU's: short enough for compute-sanitizer, and for the interpreter.
+"""Compares Triton's kernels with the CPU's on a few small images. It is short enough for compute-sanitizer and for Triton's interpreter.
 
-A process of its own, because Triton asks once, when it is imported, whether it is to interpret:
+It runs in a separate process, because Triton decides on its import whether to interpret:
 ``python -m foveal.tools.bench.gpu._kernels DEVICE``.
 """
 
@@ -21,7 +21,7 @@ _AS_IT_IS = {"scale": (1.0, 1.0, 1.0), "shift": (0.0, 0.0, 0.0)}
 
 
 def compare_kernels(device: torch.device) -> dict[str, float]:
-    """Return by how much each kernel's output differs from that of the CPU's.
+    """Return by how much each kernel's output differs from that of the CPU's kernel.
 
     Raises:
         ValueError: By more than ``TOLERANCE``.

@@ -1,4 +1,4 @@
-"""What is tried on a device through the loader: the pixels that it delivers, ten steps of training, memory."""
+"""The checks on a device that use the loader: its pixels, ten steps of training, and memory."""
 
 from contextlib import closing
 from typing import Any
@@ -13,7 +13,7 @@ from foveal.tools.bench.way import Way
 from foveal.tools.training.small_convnet import SmallConvNet
 
 GREY_LEVELS = 3.0
-"""Of 255, on average over an image, by which nvJPEG's pixels may differ from libjpeg-turbo's after the zoom."""
+"""Largest allowed difference between nvJPEG's and libjpeg-turbo's pixels after the zoom, on average over an image, of 255."""
 STEPS = 10
 
 
@@ -21,7 +21,7 @@ def zoom_on(urls: list[str], device: torch.device, *, size: int, images: int) ->
     """Decode with DALI and zoom, on the device and on the CPU; return the mean difference in grey levels.
 
     Raises:
-        ValueError: Keys differ, or an image by more than ``GREY_LEVELS``.
+        ValueError: Keys differ, or an image differs by more than ``GREY_LEVELS``.
     """
     ours, expected = (_first(urls, place, size, images) for place in (device, torch.device("cpu")))
     if ours[1] != expected[1]:
@@ -46,7 +46,7 @@ def train_on(urls: list[str], device: torch.device, *, size: int, batch_size: in
     """Train a small network and the zoom for ten steps; return the losses, and by how much the zoom changed.
 
     Raises:
-        ValueError: A loss is not finite, or the zoom stayed as it was.
+        ValueError: A loss is not finite, or the zoom did not change.
     """
     zoom, model = _way(device).trainable_zoom(size), SmallConvNet(10).to(device)
     before = [parameter.detach().clone() for parameter in zoom.parameters()]
@@ -72,7 +72,7 @@ def train_on(urls: list[str], device: torch.device, *, size: int, batch_size: in
 
 
 def memory_on(urls: list[str], device: torch.device, *, size: int, batch_size: int) -> dict[str, Any]:
-    """Return what an epoch of the loader takes, in 2^20 bytes: of this process, and on a GPU of torch and of all."""
+    """Return the peak memory of an epoch in 2^20 bytes: of this process, and on a GPU that of torch and of all processes."""
     restart_peak_memory()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

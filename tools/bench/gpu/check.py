@@ -1,8 +1,8 @@
 """``foveal bench gpu``: the tests, the loader, training, the table, the kernels' time and memory on a GPU, in eight minutes.
 
-Each step's result, or what went wrong, is printed and is in the JSON file as soon as the step is over, so that what was found is
-there whatever happens next. A step that fails does not end the run. With ``device="cpu"`` the same steps run on the CPU, and
-Triton's kernels in its interpreter: a try of the program itself, whose times say nothing about a GPU.
+Each step's result, or its error, is printed and written to the JSON file as soon as the step ends, so that nothing is
+lost if a later step fails. A step that fails does not end the run. With ``device="cpu"`` the same steps run on the CPU,
+and Triton's kernels in its interpreter. That only tests the program itself; its times say nothing about a GPU.
 """
 
 import json
@@ -31,23 +31,23 @@ from foveal.tools.scenes.scenes import write_shards
 SECONDS = 480.0
 _SANITIZER = "compute-sanitizer"
 _GOAL_MS = 1.0
-_LINES = 12  # of a process that are kept
+_LINES = 12  # of a process's output that are kept
 
 Found = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Load:
-    """How much there is to do.
+    """The amount of work.
 
     Attributes:
-        scenes: That are drawn if there are no shards.
-        images: Of an epoch of the table.
+        scenes: Number of scenes to draw if there are no shards.
+        images: Images of an epoch of the table.
         batch: Images of a batch.
         repeats: Rounds of the table.
-        launch: Images of a launch of the sampling kernel.
-        image_size: (height, width) of those, in pixels.
-        copied: Bytes of the plain copy beside it.
+        launch: Images in one launch of the sampling kernel.
+        image_size: (height, width) of these images, in pixels.
+        copied: Bytes of the plain copy that it is compared with.
     """
 
     scenes: int
@@ -76,12 +76,12 @@ def check_gpu(
 
     Args:
         urls: Shards; none for generated scenes.
-        device: A CUDA device; ``"cpu"`` to try the program itself.
+        device: A CUDA device; ``"cpu"`` only tests the program itself.
         json_path: Where the results go, step by step.
-        seconds: For all steps together. What there is no time for says so.
-        tests: What pytest is given; the tests marked ``gpu`` of it run. They are not part of an installed package: run this in a
-            clone.
-        size: Height and width of the zoomed images, in pixels. On the CPU there are few images, and small ones.
+        seconds: Time limit for all steps together. Steps that no time is left for are reported as such.
+        tests: Arguments for pytest, which runs their tests marked ``gpu``. An installed package has no tests, so run this
+            in a clone.
+        size: Height and width of the zoomed images, in pixels. On the CPU, few and small images are used.
 
     Raises:
         ValueError: There is no such device.
@@ -126,7 +126,7 @@ class _Run:
         return self._ends_at - time.monotonic()
 
     def step(self, name: str, work: Callable[[], Found]) -> None:
-        """Do a step if there is time, and note what it found, or what went wrong."""
+        """Run a step if there is time left, and record its result or its error."""
         start = time.monotonic()
         if self.left <= 0:
             found: Found = {"skipped": "no time was left"}
@@ -142,10 +142,10 @@ class _Run:
 
 
 def _process(command: list[str], seconds: float, **variables: str) -> Found:
-    """Run a program, for so long at most; return its status and its last lines.
+    """Run a program with a time limit; return its exit status and its last lines.
 
     Raises:
-        ChildProcessError: It failed, or took too long; with the last lines.
+        ChildProcessError: It failed or took too long; the message has its last lines.
     """
     try:
         done = subprocess.run(  # noqa: S603 - a command of ours

@@ -1,7 +1,7 @@
 """``foveal bench loader --gpu``: how much of the speed of nvJPEG alone is left when the loader zooms on the GPU?
 
-Beside it, in the same rounds, the processors of the same machine: DALI's decoder on the CPU, and the loader that decodes and
-zooms there.
+For comparison, the same rounds also time the CPU of the machine: DALI's decoder, and the loader that decodes and zooms
+there.
 """
 
 import tempfile
@@ -25,7 +25,7 @@ from foveal.tools.console.machine import describe_machine
 from foveal.tools.scenes.scenes import write_shards
 
 GOAL = 0.85
-"""Of the speed of decoding alone on the device."""
+"""The goal: the loader's share of the speed of decoding alone on the device."""
 
 
 def bench_device(
@@ -43,7 +43,7 @@ def bench_device(
 
     Args:
         urls: Shards; none for generated scenes.
-        device: Where the first loader decodes and zooms; ``"cpu"`` to try the program itself.
+        device: Device of the first loader; ``"cpu"`` only tests the program itself.
         images: How many images an epoch has: some of those of the shards, or the same ones again.
         batch_size: Images in a batch.
         repeats: Rounds.

@@ -1,4 +1,4 @@
-"""Drawn images on which sampling that leaves pixels out is seen to be wrong."""
+"""Drawn images that show errors of sampling that skips source pixels."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ _PERIODS = (2, 3, 4, 7)
 def stripes(side: int) -> list[Image]:
     """Return black and white stripes of 2 to 7 pixels a period along rows, columns and the diagonal, around one grey object.
 
-    A video's alternating lines, halftones, screens and woven cloth are such.
+    Interlaced video, halftones, screens and woven cloth look like this.
     """
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     drawn = [255 * (along % period < period / 2) for period in _PERIODS for along in (y, x, x + y)]
@@ -22,7 +22,7 @@ def stripes(side: int) -> list[Image]:
 
 
 def texture(side: int) -> list[Image]:
-    """Return noise, each pixel by itself, around one grey object."""
+    """Return independent noise in each pixel, around one grey object."""
     noise = torch.randint(256, (side, side), generator=torch.Generator().manual_seed(0))
     return [_with_object(noise)]
 
@@ -31,7 +31,7 @@ PATTERNS: dict[str, Callable[[int], Sequence[Image]]] = {"stripes": stripes, "te
 
 
 def _with_object(pattern: Tensor) -> Image:
-    """A disc for the saliency to find, off the middle."""
+    """A disc off the centre, for the saliency to find."""
     side = pattern.shape[0]
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     disc = (y - 0.35 * side) ** 2 + (x - 0.6 * side) ** 2 < (0.08 * side) ** 2

@@ -1,9 +1,9 @@
-"""``foveal bench adaptive``: what do the last stages of a ResNet cost where only a part of them is fine?
+"""``foveal bench adaptive``: how long do the last stages of a ResNet take if only a part of the image is fine?
 
-The stages are layer3 and layer4 of a ResNet, on the features of generated scenes at a stride of 8. Fine everywhere, they
-are a dilated network, run by torch's dense convolutions, in the quicker of its two memory layouts; adaptive, they are
-fine where a scene is most salient and have a quarter of the cells elsewhere. Timed is everything from features and mask to
-dense features. What the nodes' share alone would lead one to expect stands beside it.
+The stages are layer3 and layer4 of a ResNet, on the features of generated scenes at a stride of 8. The reference is fine
+everywhere: a dilated network, run by torch's dense convolutions in the faster of its two memory layouts. The adaptive
+stages are fine where a scene is most salient, and have a quarter of the cells elsewhere. The time covers everything from
+features and mask to dense features. The table also has the share of nodes, which is the time that one would expect.
 """
 
 from collections.abc import Callable
@@ -50,13 +50,13 @@ def bench_adaptive(
         repeats: Rounds; each round times every case once.
         depth: Of the ResNet, 18 to 152 layers.
         size: Height and width of the scenes in pixels; the fine features have an eighth of it.
-        batch_size: Scenes at a time. On one thread, torch's 1 x 1 convolutions are twice as quick from 16 images on, the
-            adaptive stages' always.
+        batch_size: Scenes in a batch. On one thread, torch's 1 x 1 convolutions are twice as fast from 16 images on;
+            those of the adaptive stages always are.
         width: Channels of the ResNet's first stage.
-        json_path: Also write the numbers to this file.
+        json_path: File to which the numbers are also written.
 
     Raises:
-        ValueError: The adaptive stages are not the dense ones where all is fine, or all coarse.
+        ValueError: The adaptive stages differ from the dense ones if everything is fine, or if everything is coarse.
     """
     console = Console()
     torch.manual_seed(0)
@@ -109,7 +109,7 @@ def dense_stages(net: DilatedResNet, output_stride: int) -> torch.nn.Sequential:
 
 
 def budget(scenes: list[Tensor], cells: tuple[int, int], share: float) -> Int[Tensor, "batch 1 rows cols"]:
-    """Return a mask that keeps such a share of each scene fine: where it stands out."""
+    """Return a mask that keeps this share of each scene fine: its most salient part."""
     logits = SpectralSaliency((-(-cells[0] // 2), -(-cells[1] // 2)))(lowres(scenes, (128, 128)))
     return saliency_mask(logits.exp(), cells, keep=share)
 
@@ -117,7 +117,7 @@ def budget(scenes: list[Tensor], cells: tuple[int, int], share: float) -> Int[Te
 def check_agreement(
     adaptive: AdaptiveDownsample, dense: Stages, fine: Float[Tensor, "batch channel rows cols"], level: int
 ) -> float:
-    """Return by how much the stages differ from the dense ones, as a part of the largest value, for a mask of one level.
+    """Return the largest difference from the dense stages, relative to the largest value, for a mask of one level.
 
     Raises:
         ValueError: By more than ``TOLERANCE``.

@@ -1,10 +1,10 @@
-"""``foveal bench grid``: what does it cost to turn saliency into a grid, beside the convolution that the paper's code runs?
+"""``foveal bench grid``: how long does it take to turn saliency into a grid, compared with the convolution that the paper's code runs?
 
-A 31 x 31 map to a 224 x 224 grid, alone and with its gradient to the map. The published form pads the map to 91 x 91,
-correlates it, and its products with x and y, with a 61 x 61 Gaussian, and enlarges the quotients; written here from the
-formula, with the kernel as a constant (the published code also computes a gradient to it), and with corners aligned, so
-that both are the same grid. The separable family is compared with it on maps that are a product of a row and a column,
-where the two are one; the cdf family with its definition.
+A 31 x 31 map becomes a 224 x 224 grid, forward alone and with the gradient to the map. The published code pads the map to
+91 x 91, correlates it and its products with x and y with a 61 x 61 Gaussian, and enlarges the quotients. It is written
+here from the formula, with the kernel as a constant (the published code also computes a gradient to it) and with aligned
+corners, so that both compute the same grid. The separable family is checked against it on maps that are a product of a
+row and a column, for which both are equal; the cdf family is checked against its definition.
 """
 
 import math
@@ -40,7 +40,7 @@ def bench_grid(
     batch_sizes: Sequence[int] = (1, 32),
     json_path: Path | None = None,
 ) -> dict[str, Timing]:
-    """Time all after checking that they agree, print a table, and return the timings.
+    """Time all cases after checking that they agree, print a table, and return the timings.
 
     Args:
         repeats: Rounds.
@@ -115,7 +115,7 @@ def check_grids(name: str, grid: Tensor, expected: Tensor) -> float:
 
 
 def gradients(ours: ToGrid, published: ToGrid, maps: Saliency) -> tuple[Tensor, Tensor]:
-    """Return both gradients to the maps, of one weighted sum over the grid."""
+    """Return both gradients to the maps, for one weighted sum over the grid."""
     weights = torch.randn(ours(maps).shape, generator=torch.Generator().manual_seed(1))
     return _forward_backward(ours, maps, weights), _forward_backward(published, maps, weights)
 
@@ -140,7 +140,7 @@ def check_cdf(grid: Float[Tensor, "batch rows cols 2"], maps: Saliency) -> float
 def _share_below(
     place: Float[Tensor, "batch pixels"], density: Float[Tensor, "batch nodes"], node: Float[Tensor, " nodes"]
 ) -> Float[Tensor, "batch pixels"]:
-    """Integrate a piecewise linear density up to each place."""
+    """Integrate a piecewise linear density up to each position."""
     step = node[1] - node[0]
     whole = F.pad((density[:, 1:] + density[:, :-1]).cumsum(1) * step / 2, (1, 0))
     cell = ((place.double() + 1) / step).floor().clamp(0, len(node) - 2).long()

@@ -1,10 +1,9 @@
-"""``foveal bench sample`` on a CUDA device: how near does one launch over many large images come to what memory allows?
+"""``foveal bench sample`` on a CUDA device: how close does one launch over many large images come to the limit of the memory's bandwidth?
 
-The images lie on the device, each in memory of its own, as many as half of what is free holds; if those are fewer than
-the batch, they take turns. A case is enqueued several times between two events, so that the host's part of a call goes
-on beside the device's. What a case has to move is counted, not estimated: the distinct sectors of 32 bytes that hold a
-pixel which is read, the grid, and what is written. Beside it a plain copy is timed in the same rounds, and the share
-is that of the two rates.
+The images are on the device, each in separate memory, as many as half of the free memory holds; if that is fewer than the
+batch, they are used repeatedly. A case is enqueued several times between two events, so that the host's work overlaps
+with the device's. The bytes that a case has to move are counted: the distinct sectors of 32 bytes with a pixel that is
+read, the grid, and the output. A plain copy is timed in the same rounds, and the result is the ratio of the two rates.
 """
 
 import time
@@ -24,9 +23,9 @@ from foveal.tools.console.table import print_table
 
 TOLERANCE = 1e-4
 SECTOR = 32
-"""Bytes that a GPU's memory moves at least."""
+"""The smallest number of bytes that a GPU's memory moves."""
 
-_COPIED = 1 << 30  # bytes: far beyond any cache
+_COPIED = 1 << 30  # bytes: much larger than any cache
 _CALLS = 8
 
 Images = list[UInt8[Tensor, "_height _width 3"]]
@@ -49,7 +48,7 @@ def bench_kernel(
         size: Height and width of the outputs, in pixels.
         batch: Images of a launch.
         image_size: Their (height, width), in pixels.
-        device: Where; on the CPU the table says what the kernels there do.
+        device: The device; on the CPU, its kernels are timed instead.
         copied: Bytes of the plain copy.
         json_path: Where the numbers go too.
 
@@ -100,7 +99,7 @@ def bench_kernel(
 
 
 def full_images(batch: int, distinct: int, image_size: tuple[int, int], device: torch.device) -> Images:
-    """Return noise: so many images in memory of their own, taking turns where the batch has more."""
+    """Return images of noise, each in separate memory; if the batch has more images, they are repeated."""
     generator = torch.Generator(device).manual_seed(0)
     images = [
         torch.randint(256, (*image_size, 3), dtype=torch.uint8, device=device, generator=generator)
@@ -110,7 +109,7 @@ def full_images(batch: int, distinct: int, image_size: tuple[int, int], device: 
 
 
 def fitting(batch: int, image_size: tuple[int, int], device: torch.device) -> int:
-    """Return how many of the batch's images half of the device's free memory holds; at least one."""
+    """Return how many images of the batch fit into half of the device's free memory; at least one."""
     if device.type != "cuda":
         return batch
     free, _ = torch.cuda.mem_get_info(device)
@@ -157,7 +156,7 @@ def sectors_read(
 def pixels_read(
     grid: Float[Tensor, "1 rows cols 2"], image_size: tuple[int, int], *, antialias: bool
 ) -> Bool[Tensor, "height width"]:
-    """Return which source pixels count: those by which the sum of the output has a derivative."""
+    """Return the source pixels that are used: those with a non-zero derivative of the output's sum."""
     image = torch.zeros(1, 1, *image_size, dtype=torch.float64, device=grid.device, requires_grad=True)
     (weight,) = torch.autograd.grad(sample(image, grid.double(), antialias=antialias).sum(), image)
     return weight[0, 0] != 0
@@ -175,7 +174,7 @@ def alternate_on(
 
 
 def time_calls(case: Callable[[], object], device: torch.device, calls: int = _CALLS) -> float:
-    """Return the seconds that one of several calls takes: by the device's clock if it has one, else by the host's."""
+    """Return the seconds of one of several calls, by the device's clock if it has one, or else by the host's."""
     if device.type != "cuda":
         start = time.perf_counter()
         for _ in range(calls):
@@ -192,7 +191,7 @@ def time_calls(case: Callable[[], object], device: torch.device, calls: int = _C
 
 
 def shares_of_copy(timings: Mapping[str, Timing], moved: Mapping[str, int]) -> dict[str, float]:
-    """Return the rate of each case, in bytes a second, as a part of the plain copy's: the median over the rounds."""
+    """Return the rate of each case in bytes per second, relative to the plain copy: the median over the rounds."""
     copy = timings["plain copy"]
     return {
         name: timing.times_faster_than(copy) * moved[name] / moved["plain copy"]

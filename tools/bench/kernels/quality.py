@@ -1,10 +1,10 @@
-"""``foveal bench quality``: how near does a zoomed image come to the true mean over each of its pixels?
+"""``foveal bench quality``: how close does a zoomed image come to the true mean over each of its pixels?
 
-The truth is 16 x 16 bilinear points to an output pixel, on the grid drawn out bilinearly between the centres of the
-output's pixels, and on beyond the outermost. Beside it, in decibels: one point to a pixel; the image resized to the
-size of the output first, by area, and sampled then; and `sample` as it is, anti-aliased. For the uniform grid, and for
-the zoom of ``SpectralSaliency``, from mild to sharp. Stripes and noise come after the given images: on those, sampling that
-leaves source pixels out is seen to be wrong.
+The truth is the mean of 16 x 16 bilinear points in each output pixel; the grid is interpolated bilinearly between the
+centres of the output's pixels, and extrapolated beyond the outermost. Three ways are compared with it, in decibels: one
+point for each pixel; the image resized by area to the size of the output first and then sampled; and `sample`, which is
+anti-aliased. The grids are the uniform one and the zoom of ``SpectralSaliency``, from mild to sharp. After the given
+images come stripes and noise, which show the errors of sampling that skips source pixels.
 """
 
 import json
@@ -34,7 +34,7 @@ PATTERN_POINTS = 48
 TEMPERATURES = (1.0, 0.5, 0.25)
 POINT, RESIZED, ANTIALIASED = "one point", "resized first", "anti-aliased"
 TOLERANCE = 1e-3
-_BAND = 8  # rows of the output whose points are held at once
+_BAND = 8  # rows of the output whose points are in memory at once
 
 Decibels = dict[str, dict[str, list[float]]]  # by zoom, by way, of each image
 Truth = Callable[[Tensor, Tensor], Tensor]
@@ -43,7 +43,7 @@ Truth = Callable[[Tensor, Tensor], Tensor]
 def bench_quality(
     urls: Sequence[str], *, size: int = 224, scenes: int = 8, json_path: Path | None = None
 ) -> Decibels:
-    """Measure all three ways on every image after checking the truth, print a table, and return the figures.
+    """Measure all three ways on every image after checking the truth itself, print a table, and return the figures.
 
     Args:
         urls: Shards; none for generated scenes.
@@ -112,7 +112,7 @@ def _zooms(size: int) -> dict[str, nn.Module]:
 
 
 def measure(image: UInt8[Tensor, "height width 3"], zoom: nn.Module, truth_of: Truth) -> dict[str, float]:
-    """Return how near each way comes to the truth for one image, in decibels."""
+    """Return how close each way comes to the truth for one image, in decibels."""
     zoomed, grid, _ = zoom([image])
     dense = image.permute(2, 0, 1)[None].float() / 255
     truth = truth_of(dense, grid)
@@ -139,12 +139,12 @@ def supersampled(
 def supersampled_squares(
     image: Float[Tensor, "1 channel height width"], grid: Float[Tensor, "1 rows cols 2"]
 ) -> Float[Tensor, "1 channel rows cols"]:
-    """Return the mean over more points of an image whose pixels are squares: between them, bilinear points would blur the finest stripes."""
+    """Return the mean over more points, reading pixels as squares: bilinear points would blur the finest stripes."""
     return supersampled(F.interpolate(image, scale_factor=4, mode="nearest"), grid, PATTERN_POINTS)
 
 
 def check_truth(truth_of: Truth, grid: Float[Tensor, "1 rows cols 2"]) -> None:
-    """Check the truth on an image that is its own coordinates: the mean over a pixel is that of its points.
+    """Check the truth on an image whose values are its coordinates: the mean over a pixel must be that of its points.
 
     Raises:
         ValueError: It is not.
@@ -166,7 +166,7 @@ def check_truth(truth_of: Truth, grid: Float[Tensor, "1 rows cols 2"]) -> None:
 def _fine_rows(
     grid: Float[Tensor, "1 rows cols 2"], points: int
 ) -> Iterator[Float[Tensor, "1 fine_rows fine_cols 2"]]:
-    """Yield the points of a few output rows after the other: the grid, linear between pixel centres and on beyond."""
+    """Yield the points, a few output rows at a time: the grid, linear between pixel centres and extrapolated beyond."""
     down, across = (_between(length, points).to(grid) for length in grid.shape[1:3])
     wide = torch.einsum("bj,nijc->nibc", across, grid)
     for first in range(0, len(down), _BAND * points):

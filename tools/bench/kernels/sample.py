@@ -1,12 +1,11 @@
-"""``foveal bench sample``: what does it cost to bring 224x224 pixels back from 12 megapixels, on the CPU?
+"""``foveal bench sample``: how long does it take to sample 224x224 pixels from 12 megapixels on the CPU?
 
 Both sides start from decoded images, uint8 and ``(height, width, 3)``, and a grid, and end with the gradient to the
 grid, which is all that a saliency network learns from; neither computes a gradient to the image. By hand, image by
-image since their sizes differ: ``float()``, channels first, ``F.grid_sample``, and its backward. Here: ``sample`` on
-a batch, and its backward. Times are of one image. A single image is timed too; what its call costs beside the work
-itself then shows, and more so when the floats of the other side have just swept the cache. Both read one point to an
-output pixel; what it costs to average over the pixel's footprint instead, as `sample` does unless told not to, is the
-last line.
+image since their sizes differ: ``float()``, channels first, ``F.grid_sample``, and its backward. Here: ``sample`` on a
+batch, and its backward. Times are per image. A batch of one image is timed too, which shows the overhead of a call. Both
+sides read one point for each output pixel. The last line is the time if `sample` averages over the pixel's footprint
+instead, which is its default.
 """
 
 from collections.abc import Callable
@@ -59,7 +58,7 @@ def bench_sample(
     grid = off_the_lattice(example_grid(size), image_size).repeat(BATCH, 1, 1, 1)
     weights = torch.randn(BATCH, 3, size, size)
     outputs, gradients = check_agreement(sample_points, sample_by_hand, images, grid, weights)
-    # In float32 a footprint may end on the other side of a cell's edge, where the gradient is another.
+    # In float32 a footprint may end on the other side of a cell's edge, where the gradient differs.
     check_agreement(sample, sample_dense, images[:1], grid[:1].double(), weights[:1].double())
     console.print(
         f"{height * width / 1e6:.1f} MP to {size} × {size}, forward and backward to the grid, "
@@ -95,7 +94,7 @@ def bench_sample(
 def sample_by_hand(
     images: Images, grid: Float[Tensor, "batch rows cols 2"]
 ) -> Float[Tensor, "batch 3 rows cols"]:
-    """Return what a user of PyTorch would write, at its cheapest: scaled to [0, 1] after sampling, not before."""
+    """Return the fastest code that a user of PyTorch would write: values are scaled to [0, 1] after sampling, not before."""
     dense = [image.permute(2, 0, 1)[None].float() for image in images]
     pairs = zip(dense, grid, strict=True)
     sampled = [
@@ -135,7 +134,7 @@ def forward_backward(
 def check_agreement(
     ours: Sampling, reference: Sampling, images: Images, grid: Tensor, weights: Tensor
 ) -> tuple[float, float]:
-    """Return by how much outputs and gradients differ, each as a part of its largest value.
+    """Return by how much outputs and gradients differ, each relative to its largest value.
 
     Raises:
         ValueError: By more than ``TOLERANCE``.
@@ -164,7 +163,7 @@ def off_the_lattice(
 ) -> Float[Tensor, "1 rows cols 2"]:
     """Return the grid with no point within 0.05 pixels of a row or column of pixel centres.
 
-    There the slope of bilinear interpolation jumps, and rounding would decide which of two right gradients one gets.
+    There the slope of bilinear interpolation jumps, and rounding would decide which of two correct gradients is computed.
     """
     height, width = image_size
     scale = torch.tensor([width, height]) / 2

@@ -1,9 +1,10 @@
-"""``foveal bench topk``: what does a perturbed top-K cost that keeps indices, beside one that keeps one-hot draws?
+"""``foveal bench topk``: how fast is a perturbed top-K that keeps indices, compared with one that keeps one-hot draws?
 
-Both choose 5 of 2028 positions, those of a scene of 960 x 1280 pixels looked at in a third of that, with 500 draws for
-each of 4 images: forward, and backward by the published gradient. Written out, the draws are one array of 4 x 500 x 5 x
-2028 numbers, from which both passes are a mean and a product. Both draw the same noise, and it counts for both. On one
-thread: beside other work, the many short operations of a choice by indices would mostly wait for threads.
+Both choose 5 of 2028 positions (those of a scene of 960 x 1280 pixels at a third of its size), with 500 draws for each of
+4 images: forward, and backward by the published gradient. As one-hot vectors the draws are one array of 4 x 500 x 5 x
+2028 numbers, from which both passes compute a mean and a product. Both draw the same noise, and its time counts for both.
+Everything runs on one thread: on a busy machine, the many short operations of the choice by indices would mostly wait for
+threads.
 """
 
 from collections.abc import Callable
@@ -40,8 +41,8 @@ def bench_topk(
 
     Args:
         repeats: Rounds.
-        positions: How many there are to choose from.
-        k: How many are chosen.
+        positions: Number of positions to choose from.
+        k: Number of positions that are chosen.
         samples: Draws of noise.
         json_path: Where the numbers go too.
 
@@ -119,7 +120,7 @@ class _OneHot(torch.autograd.Function):
 def forward_backward(
     choice: Choice, scores: Float[Tensor, "batch positions"], upstream: Float[Tensor, "batch k positions"]
 ) -> tuple[Tensor, Tensor]:
-    """Return the weights, and the gradient by the scores."""
+    """Return the weights, and the gradient with respect to the scores."""
     leaf = scores.detach().requires_grad_()
     weights = choice(leaf, torch.Generator().manual_seed(2))
     (gradient,) = torch.autograd.grad(weights, leaf, upstream)
@@ -127,7 +128,7 @@ def forward_backward(
 
 
 def check_agreement(ours: Choice, reference: Choice, scores: Tensor, upstream: Tensor) -> tuple[float, float]:
-    """Return by how much weights and gradients differ, each as a part of its largest value.
+    """Return by how much weights and gradients differ, each relative to its largest value.
 
     Raises:
         ValueError: By more than ``TOLERANCE``.

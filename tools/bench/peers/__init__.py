@@ -1,1 +1,1 @@
-"""``foveal bench peers``: what users would pick instead."""
+"""``foveal bench peers``: other loaders that users might choose."""

@@ -1,4 +1,4 @@
-"""Whether what a loader delivers is every image once, resized as it should be, in whatever order."""
+"""Checks that a loader delivers every image once, in any order, correctly resized."""
 
 from collections.abc import Iterable
 
@@ -12,8 +12,7 @@ from foveal.shards import Shards
 from foveal.tools.pictures.originals import read_originals
 
 WORST, MEAN = 4.0, 2.0
-"""Grey levels of 255 by which an image, and all of them on average, may be off: filters and decoders differ by 0.6 to
-1.5, one point to a pixel by 5, a shift of a pixel by as much."""
+"""Allowed differences, in grey levels of 255, for one image and on average over all: filters and decoders differ by 0.6 to 1.5, sampling one point for each pixel by 5, and a shift by one pixel by as much."""
 
 Images = Float[Tensor, "count 3 size size"]
 
@@ -43,14 +42,14 @@ def check_resized(batches: Iterable[Tensor], expected: Images, *, most: float = 
 
     Args:
         batches: (batch, 3, size, size), in [0, 1].
-        expected: All images, each of which is to come once.
-        most: Grey levels by which all of them may be off on average.
+        expected: All images, each of which must come once.
+        most: Largest allowed difference on average over all images, in grey levels.
 
     Returns:
-        By how many grey levels they are off on average.
+        The average difference in grey levels.
 
     Raises:
-        ValueError: Number or shape differ, or pixels, by more than ``WORST`` or ``most``.
+        ValueError: Number or shape differ, or pixels differ by more than ``WORST`` or ``most``.
     """
     parts = list(batches)
     delivered = torch.cat(parts) if parts else torch.empty(0)
@@ -71,7 +70,7 @@ def check_resized(batches: Iterable[Tensor], expected: Images, *, most: float = 
 
 
 def _partners(delivered: Images, expected: Images) -> list[int]:
-    """Return for each expected image the most similar one that is not another's yet, by small copies."""
+    """Return for each expected image the most similar one that is not assigned yet, comparing small copies."""
     wanted, found = (adaptive_avg_pool2d(images, 16).flatten(1) for images in (expected, delivered))
     distances = torch.cdist(wanted, found, p=1)
     partners = []

@@ -1,7 +1,7 @@
 """A plain DALI pipeline: decoder, resize and DALI's iterator for PyTorch, on the CPU.
 
-It is fed from outside, batch by batch, because DALI's own reader goes on into the next epoch: what it decodes ahead of the
-end would be counted against it, and that is much where an epoch has few batches.
+It gets its files batch by batch from outside, because DALI's own reader continues into the next epoch: the images that it
+decodes ahead would count as time of this epoch, which matters if an epoch has few batches.
 """
 
 from collections.abc import Iterator

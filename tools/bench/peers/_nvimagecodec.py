@@ -1,4 +1,4 @@
-"""nvImageCodec alone, which is what decodes inside DALI: its threads decode a batch ahead, ours resize by torch."""
+"""nvImageCodec alone, which is DALI's decoder: its threads decode a batch ahead, and torch resizes in other threads."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ def nvimagecodec_peer(*, size: int, batch_size: int, workers: int) -> Peer:
 class _NvImageCodec:
     def __init__(self, size: int, batch_size: int, workers: int) -> None:
         self._size, self._batch_size, self._workers = (size, size), batch_size, workers
-        # One thread fewer than there are processors is the most that it takes; the caller's is one more.
+        # It accepts at most one thread fewer than there are processors; the calling thread is one more.
         self._decoder = Decoder(
             device_id=NVIMGCODEC_DEVICE_CPU_ONLY,
             max_num_cpu_threads=max(1, workers - 1),

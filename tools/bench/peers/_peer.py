@@ -1,4 +1,4 @@
-"""What another loader is, to this benchmark."""
+"""The interface of another loader to this benchmark."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ class Peer:
     """Another loader that decodes images and resizes them uniformly.
 
     Attributes:
-        read: Returns one file as the loader has it, (3, size, size) in [0, 1]; raises an error of any kind where it cannot.
-        batches: Returns the epoch of some shards, (batch, 3, size, size) in [0, 1], which may be iterated again and again.
+        read: Returns one file as the loader delivers it, (3, size, size) in [0, 1]; raises any exception if it cannot.
+        batches: Returns an iterable over the batches of some shards, (batch, 3, size, size) in [0, 1], which can be
+            iterated repeatedly.
     """
 
     read: Callable[[bytes], Float[Tensor, "3 size size"]]

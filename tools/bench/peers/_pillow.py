@@ -1,4 +1,4 @@
-"""Pillow in workers, as most training scripts have it; in draft mode libjpeg decodes at a fraction of the size."""
+"""Pillow in worker processes, as in most training scripts; in draft mode libjpeg decodes at a fraction of the size."""
 
 import io
 from functools import partial

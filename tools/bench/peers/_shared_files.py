@@ -1,4 +1,4 @@
-"""Which files all loaders of a comparison can read: those that one cannot read are left out for all."""
+"""Finds the files that all loaders of a comparison can read: a file that one cannot read is left out for all."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from foveal.tools.bench.peers._check_resized import WORST, check_resized
 from foveal.tools.bench.peers._peer import Peer
 
 MOST = 0.25
-"""Of the files that a loader may not read. If there are more, the loader is left out, and not they."""
+"""Largest share of files that a loader may fail to read. If it fails on more, the loader is left out, not the files."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedFiles:
-    """What was found out.
+    """The result.
 
     Attributes:
-        files: Those that are left.
-        refused: How many of the others each loader cannot read, by its name.
+        files: The files that all loaders can read.
+        refused: How many files each loader cannot read, by its name.
         unusable: The loaders that are left out, and why.
     """
 
@@ -27,7 +27,7 @@ class SharedFiles:
     unusable: dict[str, str]
 
     def describe(self, total: int) -> str:
-        """Return a sentence about the files that are missing; an empty string if there are none."""
+        """Return a sentence about the files that are left out; an empty string if there are none."""
         left_out = total - len(self.files)
         if not left_out:
             return ""
@@ -43,7 +43,7 @@ def find_shared(
     Args:
         files: Different image files.
         peers: The loaders, by name.
-        expected: What is to come of each file, (3, size, size); None of one that Foveal cannot read.
+        expected: The expected image of each file, (3, size, size); None for one that Foveal cannot read.
     """
     left_out = {k for k, image in enumerate(expected) if image is None}
     refused = {"Foveal": len(left_out)} if left_out else {}

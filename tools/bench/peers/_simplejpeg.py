@@ -1,4 +1,4 @@
-"""simplejpeg, which is libjpeg-turbo, in workers; resized by torch. It knows JPEGs alone, and does not turn images by EXIF."""
+"""simplejpeg, which is libjpeg-turbo, in workers; resized by torch. It reads JPEGs only, and does not apply the EXIF orientation."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from foveal.tools.bench.peers._webdataset import webdataset_peer
 
 
 def simplejpeg_peer(*, size: int, batch_size: int, workers: int, scaled: bool = False) -> Peer:
-    """Return the loader. Scaled, it decodes at the least size that is not too small."""
+    """Return the loader. If scaled, it decodes at the smallest size that is large enough."""
     decode = partial(resized, size=size, scaled=scaled)
     return webdataset_peer(decode, batch_size=batch_size, workers=workers)
 

@@ -1,4 +1,4 @@
-"""SPDL: threads that decode with ffmpeg, which scales in the same pass. It does not turn images by EXIF."""
+"""SPDL: threads that decode with ffmpeg, which scales in the same pass. It does not apply the EXIF orientation."""
 
 import logging
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from foveal.tools.bench.peers._peer import Peer
 
-logging.getLogger("spdl").setLevel(logging.CRITICAL)  # why it does not run here is said in its row
+logging.getLogger("spdl").setLevel(logging.CRITICAL)  # if it cannot run here, its row says why
 
 
 def spdl_peer(*, size: int, batch_size: int, workers: int) -> Peer:

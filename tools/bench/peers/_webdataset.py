@@ -1,4 +1,4 @@
-"""webdataset's own pipeline in torch's DataLoader, which most people who have shards train from."""
+"""webdataset's own pipeline in torch's DataLoader, the usual way to train from shards."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,7 +18,7 @@ class WebDatasetPeer:
     """Batches of images that worker processes decode and resize.
 
     Args:
-        urls: The shards; one at least for each worker.
+        urls: The shards, at least one for each worker.
         decode: From a file to the resized image; importable, as workers are spawned.
         batch_size: Images in a batch.
         workers: Processes.
@@ -42,7 +42,7 @@ class WebDatasetPeer:
 
 
 def webdataset_peer(decode: Decode, *, batch_size: int, workers: int) -> Peer:
-    """Return the loader of this pipeline that decodes and resizes by a function."""
+    """Return a loader with this pipeline, which decodes and resizes by a function."""
     return Peer(
         lambda file: decode(file).float() / 255,
         lambda urls: WebDatasetPeer(urls, decode, batch_size=batch_size, workers=workers),

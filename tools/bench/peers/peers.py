@@ -1,12 +1,13 @@
-"""``foveal bench peers``: what would one use instead, and how fast is that?
+"""``foveal bench peers``: how fast are other loaders?
 
-The same images, from the same shards, on the same processors, to batches of the same size in float32: by webdataset in
-torch's DataLoader with Pillow or simplejpeg, at full scale and scaled down in decoding, with OpenCV, libvips and torchcodec;
-by a plain DALI pipeline; by nvImageCodec alone; by SPDL. All of those resize uniformly; beside them, ours that does, and ours
-that zooms. The samples are dealt into as many shards as there are processors, so that worker processes have as much to do.
+All of them load the same images from the same shards, on the same processors, as float32 batches of the same size:
+webdataset in torch's DataLoader with Pillow or simplejpeg (at full size, and scaled while decoding), OpenCV, libvips and
+torchcodec; a plain DALI pipeline; nvImageCodec alone; SPDL. These resize uniformly; Foveal is timed both resizing
+uniformly and zooming. There are as many shards as processors, so that all worker processes have the same amount of work.
 
-What is not installed is said to be so (extra ``peers``). Every loader reads every file once before: a file that one cannot read is
-left out for all and counted, and a loader that cannot read most of them, or does not deliver the images, is not timed.
+Loaders that are not installed are listed as such (extra ``peers``). Before the timing every loader reads every file once:
+a file that one of them cannot read is left out for all and counted, and a loader that cannot read most files, or delivers
+wrong images, is not timed.
 """
 
 import importlib.util
@@ -39,7 +40,7 @@ from foveal.tools.scenes.scenes import write_shards
 UNIFORM = "Foveal, uniform, decode auto"
 ZOOMING = WAYS[:3]
 
-_CHECKED = 8  # images, of our loaders that zoom: foveal bench loader checks all
+_CHECKED = 8  # images of Foveal's loaders that zoom: foveal bench loader checks all of them
 
 Batches = Iterable[Tensor]
 
@@ -54,7 +55,7 @@ def bench_peers(
     scenes: int = 32,
     json_path: Path | None = None,
 ) -> dict[str, Timing]:
-    """Time every loader that is installed and right, print a table, and return the timings.
+    """Time every loader that is installed and delivers the right images, print a table, and return the timings.
 
     Args:
         urls: Shards of JPEGs; none for generated scenes.
@@ -123,7 +124,7 @@ def bench_peers(
 def _ours(
     shards: Shards, size: int, batch_size: int, loaders: ExitStack
 ) -> dict[str, Iterable[tuple[Tensor, ...]]]:
-    """Return our loaders; those that zoom are checked already."""
+    """Return Foveal's loaders; those that zoom have been checked."""
     for way in ZOOMING:
         with way.loader(shards.urls, size, batch_size) as loader:
             check_loader(loader, shards, first=_CHECKED, check=check_of(way))
@@ -137,7 +138,7 @@ def _first(batches: Iterable[tuple[Tensor, ...]]) -> Iterator[Tensor]:
 
 
 def peer_makers(size: int, batch_size: int, workers: int) -> dict[str, Callable[[], Peer]]:
-    """Return what makes each of the others. Nothing is imported yet."""
+    """Return for each other loader a function that makes it. Nothing is imported yet."""
 
     def peer(module: str, function: str, **options: bool) -> Callable[[], Peer]:
         def make() -> Peer:
@@ -169,7 +170,7 @@ def _ffcv() -> Peer:
 
 
 def installed(makers: Mapping[str, Callable[[], Peer]]) -> tuple[dict[str, Peer], dict[str, str]]:
-    """Return the loaders that are there, and for each other one what is in the way."""
+    """Return the loaders that can be used, and for each other one the reason why it cannot."""
     made: dict[str, Peer] = {}
     missing: dict[str, str] = {}
     for name, make in makers.items():
@@ -189,7 +190,7 @@ def _not_timed(error: Exception) -> str:
 def usable(
     makers: Mapping[str, Callable[[], Batches]], expected: Images
 ) -> tuple[dict[str, Batches], dict[str, str]]:
-    """Return the loaders that deliver what they should, and for each other one what is in the way."""
+    """Return the loaders that deliver the right images, and for each other one the reason why it is left out."""
     good: dict[str, Batches] = {}
     unusable: dict[str, str] = {}
     for name, make in makers.items():
