@@ -1,5 +1,7 @@
 """The frame that all grids share: (x, y) in [-1, 1], -1 and 1 being the outer edges of the border pixels."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -34,5 +36,34 @@ def outer_grid(
     x: Float[Tensor, "batch width"], y: Float[Tensor, "batch height"]
 ) -> Float[Tensor, "batch height width 2"]:
     """The grid whose columns stand at ``x`` and whose rows at ``y``."""
-    shape = (x.shape[0], y.shape[1], x.shape[1])
-    return torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1)
+    if torch.compiler.is_compiling() or not x.is_cpu:
+        shape = (x.shape[0], y.shape[1], x.shape[1])
+        return torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1)
+    if not (torch.is_grad_enabled() and (x.requires_grad or y.requires_grad)):
+        return _added(x, y)
+    grid: Tensor = _Outer.apply(x, y)  # type: ignore[no-untyped-call]
+    return grid
+
+
+def _added(
+    x: Float[Tensor, "batch width"], y: Float[Tensor, "batch height"]
+) -> Float[Tensor, "batch height width 2"]:
+    real, imaginary = torch.complex(x, torch.zeros_like(x)), torch.complex(torch.zeros_like(y), y)
+    return torch.view_as_real(real[:, None, :] + imaginary[:, :, None])
+
+
+class _Outer(torch.autograd.Function):
+    """Points as complex numbers, x + iy: added, and summed on the way back, in whole vectors where x and y by turns are not."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        """Add every x to every y."""
+        del ctx
+        return _added(x, y)
+
+    @staticmethod
+    def backward(ctx: Any, *by_grid: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum over each column, and over each row."""
+        del ctx
+        points = torch.view_as_complex(by_grid[0].contiguous())
+        return points.sum(dim=1).real, points.sum(dim=2).imag

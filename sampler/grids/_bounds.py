@@ -8,13 +8,19 @@ magnified across it, though, which only the singular values of the Jacobian tell
 along each axis alone have a diagonal Jacobian, for which the axes say all.
 """
 
+import functools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foveal.sampler.frames import identity_grid
+from foveal.sampler.frames import identity_grid, pixel_centres
+from foveal.sampler.grids._axes import Axes
 from foveal.sampler.grids._grid_settings import GridSettings
 from foveal.sampler.grids._jacobian import most_kept
+
+Lines = tuple[Float[Tensor, "batch _rows width"], Float[Tensor, "batch _cols height"]]
+"""x along rows, and y along columns."""
 
 
 def bounded(
@@ -24,18 +30,34 @@ def bounded(
 
     The larger of the shares that the two bounds take holds both.
     """
-    shortest, longest = settings.shortest_step, settings.longest_step
-    if shortest is None and longest is None:
+    if not settings.is_bounded:
         return grid
-    share = grid.new_zeros(grid.shape[0])
-    if shortest is not None:
-        share = torch.maximum(share, _share(1 - _shortest_step(grid), 1 - shortest))
-    if longest is not None:
-        share = torch.maximum(share, _share(_longest_step(grid) - 1, longest - 1))
-    if settings.family == "kernel" and settings.bound != "axes":
+    shortest, longest = settings.shortest_step, settings.longest_step
+    share = _share_of((grid[..., 0], grid[..., 1].mT), settings)
+    if settings.bound != "axes":
         share = torch.maximum(share, 1 - most_kept(grid, nodes, shortest=shortest, longest=longest))
     identity = identity_grid((grid.shape[1], grid.shape[2]), grid.dtype, grid.device)
     return torch.lerp(grid, identity, share[:, None, None, None])
+
+
+def bounded_axes(axes: Axes, settings: GridSettings) -> Axes:
+    """Do the same for grids that are drawn along each axis alone, whose Jacobian is diagonal."""
+    if not settings.is_bounded:
+        return axes
+    x, y = axes
+    share = _share_of((x[:, None], y[:, None]), settings)[:, None]
+    even = (pixel_centres(line.shape[1]).to(line) for line in axes)
+    return torch.lerp(x, next(even), share), torch.lerp(y, next(even), share)
+
+
+def _share_of(lines: Lines, settings: GridSettings) -> Float[Tensor, " batch"]:
+    """Return the share of the identity with which the steps along the lines, of x and of y, keep within the bounds."""
+    share = lines[0].new_zeros(lines[0].shape[0])
+    if settings.shortest_step is not None:
+        share = torch.maximum(share, _share(1 - _shortest_step(lines), 1 - settings.shortest_step))
+    if settings.longest_step is not None:
+        share = torch.maximum(share, _share(_longest_step(lines) - 1, settings.longest_step - 1))
+    return share
 
 
 def _share(excess: Float[Tensor, " batch"], allowed: float) -> Float[Tensor, " batch"]:
@@ -46,28 +68,18 @@ def _share(excess: Float[Tensor, " batch"], allowed: float) -> Float[Tensor, " b
     return share
 
 
-def _shortest_step(grid: Float[Tensor, "batch height width 2"]) -> Float[Tensor, " batch"]:
+def _shortest_step(lines: Lines) -> Float[Tensor, " batch"]:
     """The shortest step in x between columns or in y between rows, in uniform steps; never above one."""
-    _, height, width, _ = grid.shape
-    shortest = grid.new_ones(grid.shape[0])
-    if width > 1:
-        shortest = torch.minimum(shortest, grid[..., 0].diff(dim=2).amin(dim=(1, 2)) * (width / 2))
-    if height > 1:
-        shortest = torch.minimum(shortest, grid[..., 1].diff(dim=1).amin(dim=(1, 2)) * (height / 2))
-    return shortest
+    steps = [line.diff(dim=2).amin(dim=(1, 2)) * (line.shape[2] / 2) for line in lines if line.shape[2] > 1]
+    return functools.reduce(torch.minimum, steps, lines[0].new_ones(lines[0].shape[0]))
 
 
-def _longest_step(grid: Float[Tensor, "batch height width 2"]) -> Float[Tensor, " batch"]:
+def _longest_step(lines: Lines) -> Float[Tensor, " batch"]:
     """The longest step likewise, never below one; from the image's edge to the first point is half a uniform step."""
-    _, height, width, _ = grid.shape
-    x, y = grid.unbind(dim=-1)
-    longest = grid.new_ones(grid.shape[0])
-    for gap in (1 + x[:, :, 0], 1 - x[:, :, -1]):
-        longest = torch.maximum(longest, gap.amax(dim=1) * width)
-    for gap in (1 + y[:, 0], 1 - y[:, -1]):
-        longest = torch.maximum(longest, gap.amax(dim=1) * height)
-    if width > 1:
-        longest = torch.maximum(longest, x.diff(dim=2).amax(dim=(1, 2)) * (width / 2))
-    if height > 1:
-        longest = torch.maximum(longest, y.diff(dim=1).amax(dim=(1, 2)) * (height / 2))
-    return longest
+    steps = []
+    for line in lines:
+        count = line.shape[2]
+        steps += [gap.amax(dim=1) * count for gap in (1 + line[:, :, 0], 1 - line[:, :, -1])]
+        if count > 1:
+            steps.append(line.diff(dim=2).amax(dim=(1, 2)) * (count / 2))
+    return functools.reduce(torch.maximum, steps, lines[0].new_ones(lines[0].shape[0]))

@@ -7,11 +7,14 @@ number being the one at which they make up all pixels again. What is magnified l
 magnification where magnification is bounded: the number is positive. Points are then the inverse of the cumulative density.
 """
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foveal.sampler.frames import constant, outer_grid
+from foveal.sampler.frames import constant
+from foveal.sampler.grids._axes import Axes, along_axes
 from foveal.sampler.grids._grid_settings import GridSettings
 
 _HALVINGS = 70
@@ -19,23 +22,21 @@ _HALVINGS = 70
 _MOST = 1e6
 
 
-def capped(
-    grid: Float[Tensor, "batch height width 2"], settings: GridSettings
-) -> Float[Tensor, "batch height width 2"]:
-    """Return the grid, whose rows are alike and whose columns are alike, with the bounds held along each axis."""
-    least, most = settings.densities
-    x, y = (
-        _axis(points.double(), least, min(most, _MOST)) for points in (grid[:, 0, :, 0], grid[:, :, 0, 1])
-    )
-    return outer_grid(x, y).to(grid.dtype)
+def capped_axes(axes: Axes, settings: GridSettings) -> Axes:
+    """Return the axes, in float64, with the bounds held along each."""
+    x, y = axes
+    return along_axes(partial(_axis, settings), axes, (y.shape[1], x.shape[1]))
 
 
-def _axis(points: Float[Tensor, "batch points"], least: float, most: float) -> Float[Tensor, "batch points"]:
-    """Move the points so that in uniform densities all are in [least, most]."""
+def _axis(
+    settings: GridSettings, points: Float[Tensor, "lines pixels"], pixels: int
+) -> Float[Tensor, "lines pixels"]:
+    """Move the points so that all densities are within the bounds, in uniform densities."""
+    least, most = settings.min_zoom or 0.0, settings.max_zoom or _MOST
     edge = torch.ones_like(points[:, :1])
     knots = torch.cat([-edge, points, edge], dim=1) / 2
     ways = knots.diff(dim=1)
-    reached = _reached(points.shape[1], points.device)
+    reached = _reached(pixels, points.device)
     # What has no length is as dense as can be, and has no part in any sum.
     density = (reached.diff() / ways.clamp(min=1 / _MOST)).clamp(max=_MOST)
     # Between an edge and the first point nothing is magnified that is between two points.

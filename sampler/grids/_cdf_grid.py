@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foveal.sampler.frames import constant, outer_grid, pixel_centres
+from foveal.sampler.frames import constant, pixel_centres
+from foveal.sampler.grids._axes import Axes, along_axes, marginals
 from foveal.sampler.grids._grid_settings import Marginal
 
 # Added to a density of mean one. Where the map is zero on a stretch, points jump over it; this makes the jump steep
@@ -22,17 +23,15 @@ from foveal.sampler.grids._grid_settings import Marginal
 _FLOOR = 1e-9
 
 
-def cdf_grid(
+def cdf_axes(
     weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], marginal: Marginal
-) -> Float[Tensor, "batch height width 2"]:
+) -> Axes:
     """Invert both marginals' cumulative distributions at the output's pixel centres; always computed in float64."""
-    wide = weights[:, 0].double()
     if marginal == "max":
-        by_col, by_row = wide.amax(dim=1), wide.amax(dim=2)
-    else:
-        rows, cols = (_trapezoid(n, weights.device) for n in wide.shape[1:])
-        by_col, by_row = rows @ wide, wide @ cols
-    return outer_grid(_axis(by_col, out_size[1]), _axis(by_row, out_size[0])).to(weights.dtype)
+        return along_axes(_axis, marginals(weights, "max"), out_size)
+    wide = weights[:, 0].double()
+    rows, cols = (_trapezoid(n, weights.device) for n in wide.shape[1:])
+    return along_axes(_axis, (rows @ wide, wide @ cols), out_size)
 
 
 def _axis(marginal: Float[Tensor, "batch nodes"], pixels: int) -> Float[Tensor, "batch pixels"]:

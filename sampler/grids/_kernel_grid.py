@@ -73,11 +73,11 @@ def axis_nodes(
     marginal: Float[Tensor, "batch nodes"], fwhm: float, padding: Padding, *, reach: int | None = None
 ) -> Float[Tensor, "batch nodes"]:
     """The same along one axis alone: where each node of a line is drawn to."""
-    weights = marginal + _FLOOR
-    n = weights.shape[1]
+    n = marginal.shape[1]
     extent = (n, n - 1 if reach is None else reach)
-    mass, moment = _axis_matrices(extent, fwhm, padding, weights.dtype, weights.device).unbind(0)
-    return (weights @ moment.T / (weights @ mass.T)).clamp(-1, 1)
+    both = _axis_matrices(extent, fwhm, padding, marginal.dtype, marginal.device).flatten(0, 1)
+    mass, moment = ((marginal + _FLOOR) @ both.T).chunk(2, dim=1)
+    return (moment / mass).clamp(-1, 1)
 
 
 @constant

@@ -8,33 +8,31 @@ Both published codes place the nodes, and then read them, with ``align_corners=T
 coordinates; here nodes, pixels and labels share one frame.
 """
 
-import torch
+from functools import partial
+
 from jaxtyping import Float
 from torch import Tensor
 
-from foveal.sampler.frames import interpolation, outer_grid
-from foveal.sampler.grids._grid_settings import Marginal, Padding
+from foveal.sampler.frames import interpolation
+from foveal.sampler.grids._axes import Axes, along_axes, marginals
+from foveal.sampler.grids._grid_settings import GridSettings
 from foveal.sampler.grids._kernel_grid import axis_nodes
 
 
-def separable_grid(
-    weights: Float[Tensor, "batch 1 rows cols"],
-    out_size: tuple[int, int],
-    fwhm: float,
-    padding: Padding,
-    marginal: Marginal,
-) -> Float[Tensor, "batch height width 2"]:
+def separable_axes(
+    weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], settings: GridSettings
+) -> Axes:
     """Read each axis' own node map at the output's pixel centres; always computed in float64."""
-    wide = weights[:, 0].double()
-    by_col, by_row = ((wide.amax(dim=k) if marginal == "max" else wide.sum(dim=k)) for k in (1, 2))
-    # Of one sum, which the nodes do not depend on but for the floor that is added to each.
-    x = _axis(by_col / by_col.sum(dim=1, keepdim=True), out_size[1], fwhm, padding)
-    y = _axis(by_row / by_row.sum(dim=1, keepdim=True), out_size[0], fwhm, padding)
-    return outer_grid(x, y).to(weights.dtype)
+    lines = marginals(weights, settings.marginal)
+    if (
+        settings.marginal == "max"
+    ):  # nodes do not depend on a marginal's sum, but for the floor that is added to each
+        lines = lines[0] / lines[0].sum(dim=1, keepdim=True), lines[1] / lines[1].sum(dim=1, keepdim=True)
+    return along_axes(partial(_axis, settings), lines, out_size)
 
 
 def _axis(
-    marginal: Float[Tensor, "batch nodes"], pixels: int, fwhm: float, padding: Padding
-) -> Float[Tensor, "batch pixels"]:
-    nodes = axis_nodes(marginal, fwhm, padding)
-    return nodes @ interpolation(nodes.shape[1], pixels, torch.float64, nodes.device).T
+    settings: GridSettings, marginal: Float[Tensor, "lines nodes"], pixels: int
+) -> Float[Tensor, "lines pixels"]:
+    nodes = axis_nodes(marginal, *settings.attraction)
+    return nodes @ interpolation(nodes.shape[1], pixels, nodes.dtype, nodes.device).T

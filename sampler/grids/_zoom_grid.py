@@ -1,18 +1,21 @@
 """From a saliency map to where each output pixel looks."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from foveal._choices import Family
-from foveal.sampler.grids._bounds import bounded
-from foveal.sampler.grids._capped import capped
-from foveal.sampler.grids._cdf_grid import cdf_grid
+from foveal.sampler.frames import outer_grid
+from foveal.sampler.grids._bounds import bounded, bounded_axes
+from foveal.sampler.grids._capped import capped_axes
+from foveal.sampler.grids._cdf_grid import cdf_axes
 from foveal.sampler.grids._clipped import clipped
 from foveal.sampler.grids._grid_settings import Bound, Compat, GridSettings, Marginal, Padding
 from foveal.sampler.grids._kernel_grid import kernel_grid
 from foveal.sampler.grids._published_grid import published_grid
-from foveal.sampler.grids._separable_grid import separable_grid
+from foveal.sampler.grids._separable_grid import separable_axes
 
 
 def zoom_grid(
@@ -106,23 +109,30 @@ def unchecked_grid(
 ) -> Float[Tensor, "batch height width 2"]:
     """The same for weights that are known to be non-negative, to sum to one, and to be float32 or float64."""
     with torch.autocast(weights.device.type, enabled=False):
-        # One line of cells says nothing about its own axis: as two equal ones it gives the identity there.
-        lattice = weights.repeat(1, 1, 1 + (weights.shape[2] == 1), 1 + (weights.shape[3] == 1))
+        lattice = _with_two_lines(weights)
         if settings.compat != "exact":
             return published_grid(lattice, out_size, settings)
-        nodes = (lattice.shape[2], lattice.shape[3])
         locally = settings.bound == "local" and settings.is_bounded
         match settings.family:
             case "kernel":
                 drawing = clipped(lattice, settings) if locally else lattice
                 # The cut holds on the nodes, between which a grid may pass a bound by little.
-                grid = kernel_grid(drawing, out_size, *settings.attraction)
-                return bounded(grid, nodes, settings)
+                grid = kernel_grid(drawing, out_size, settings.fwhm_cells, settings.padding)
+                return bounded(grid, (lattice.shape[2], lattice.shape[3]), settings)
             case "separable":
-                grid = separable_grid(lattice, out_size, *settings.attraction, settings.marginal)
+                axes = separable_axes(lattice, out_size, settings)
             case "cdf":
-                grid = cdf_grid(lattice, out_size, settings.marginal)
-        return capped(grid, settings) if locally else bounded(grid, nodes, settings)
+                axes = cdf_axes(lattice, out_size, settings.marginal)
+        x, y = capped_axes(axes, settings) if locally else bounded_axes(axes, settings)
+        return outer_grid(x.to(weights.dtype), y.to(weights.dtype))
+
+
+def _with_two_lines(weights: Float[Tensor, "batch 1 _rows _cols"]) -> Float[Tensor, "batch 1 rows cols"]:
+    """One line of cells says nothing about its own axis: as two equal ones it gives the identity there."""
+    rows, cols = weights.shape[2:]
+    if rows > 1 and cols > 1:
+        return weights
+    return weights.repeat(1, 1, 1 + (rows == 1), 1 + (cols == 1))
 
 
 def _check_saliency(saliency: Float[Tensor, "batch 1 rows cols"]) -> None:
@@ -130,14 +140,14 @@ def _check_saliency(saliency: Float[Tensor, "batch 1 rows cols"]) -> None:
         raise ValueError(f"saliency must be (batch, 1, rows, cols), got shape {tuple(saliency.shape)!r}.")
     if torch.compiler.is_compiling():
         return
-    sums = saliency.detach().double().sum(dim=(1, 2, 3))
-    if not bool(sums.isfinite().all()):
-        raise ValueError(f"saliency must be finite, got maps that sum to {sums.tolist()!r}.")
-    if bool((saliency < 0).any()):
+    sums = saliency.detach().sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
+    if not all(map(math.isfinite, sums)):
+        raise ValueError(f"saliency must be finite, got maps that sum to {sums!r}.")
+    if sums and saliency.detach().amin().item() < 0:
         raise ValueError(
             f"saliency must be non-negative, got {saliency.min().item()!r}: apply a softmax or a ReLU first."
         )
-    if bool((sums <= 0).any()):
+    if min(sums, default=1.0) <= 0:
         raise ValueError(
-            f"saliency must have a positive sum, got {sums.tolist()!r}: add a small constant to empty maps."
+            f"saliency must have a positive sum, got {sums!r}: add a small constant to empty maps."
         )
