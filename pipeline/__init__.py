@@ -1,4 +1,4 @@
-"""The loader: encoded images out of shards, decoded by DALI, looked at, zoomed and collated."""
+"""The loader: it reads encoded images from shards, decodes them with DALI, zooms them, and collates batches."""
 
 from foveal.pipeline._loader import ZoomLoader
 from foveal.pipeline._zoom_collate import ZoomCollate

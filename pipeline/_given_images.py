@@ -1,4 +1,4 @@
-"""Images as data sets give them, decoded or not, to full-resolution pixels."""
+"""Turns images as data sets give them, decoded or not, into full-resolution pixels."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -36,22 +36,22 @@ def as_pixels(
     by_whom: ByLibjpeg | None = None,
     rule: PixelRule = PLAIN,
 ) -> tuple[list[UInt8[Tensor, "_height _width 3"]], list[EncodedImage | None]]:
-    """Return each image as (height, width, 3) uint8 on the device, and the encoded one that it was decoded from, if any.
+    """Return each image as (height, width, 3) uint8 on the device, and the encoded image that it was decoded from, if any.
 
-    One of Pillow's that has not been read yet is decoded from its file, so that its pixels are those of the file.
+    An image of Pillow that has not been read yet is decoded from its file, so that its pixels are those of the file.
 
     Args:
         images: Tensors or arrays, (height, width, 3), (3, height, width), (height, width, 1) or (height, width), and with
             bands (height, width, bands); Pillow's images; encoded files.
-        first: The place of the first of them in the batch, for messages.
-        device: Where the pixels shall be.
-        num_threads: Threads that decode, None for the processors that this process may use.
+        first: The position of the first image in the batch, for messages.
+        device: The device for the pixels.
+        num_threads: Threads that decode; None for one for each processor that this process may use.
         by_whom: Chooses the encoded files that libjpeg-turbo decodes, perhaps as smaller copies; None if DALI decodes all.
         rule: How samples become grey levels.
 
     Raises:
         ValueError: One has another shape, no pixels, or cannot be decoded.
-        TypeError: One is of another type, or of one whose white nobody can tell.
+        TypeError: One is of another type, or of a number type whose white value is unknown.
     """
     files = {
         k: _peek(file, first + k, by_whom, rule)
@@ -111,7 +111,7 @@ def _pixels(image: Any, name: str, rule: PixelRule) -> Tensor:
 
 
 def _is_plain(image: Tensor | NDArray[Any]) -> bool:
-    """Whether an image is RGB of 8 bits, which is passed on as it is, from wherever it lies."""
+    """Whether an image is RGB of 8 bits, which is passed on unchanged, on whatever device it is."""
     usual = image.dtype == (torch.uint8 if isinstance(image, Tensor) else np.uint8)
     return usual and image.ndim == 3 and image.shape[2] != 1
 
@@ -119,7 +119,7 @@ def _is_plain(image: Tensor | NDArray[Any]) -> bool:
 def _as_tensor(image: Tensor | NDArray[Any]) -> Tensor:
     if isinstance(image, Tensor):
         return image
-    # torch refuses negative strides, and warns of what cannot be written to
+    # torch refuses negative strides, and warns about read-only arrays
     return torch.from_numpy(np.require(image, requirements=("C", "W")))
 
 
@@ -128,7 +128,7 @@ def _as_array(image: Tensor | NDArray[Any]) -> NDArray[Any]:
 
 
 def _bands_last(image: NDArray[Any], name: str, rule: PixelRule) -> NDArray[Any]:
-    """Return an array that is grey, or of which bands are chosen, as it is; another as (height, width, 3)."""
+    """Return a grey array, or one whose bands will be chosen, unchanged; any other as (height, width, 3)."""
     if image.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold numbers, got {image.dtype}.")
     grey = image.ndim == 2 or (image.ndim == 3 and 1 in (image.shape[0], image.shape[2]))

@@ -1,4 +1,4 @@
-"""Saliency maps as data sets give them: entries of samples, parsed or as they lie in a shard."""
+"""Saliency maps as data sets give them: entries of samples, parsed or as in a shard."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ class GivenMaps:
 
     Args:
         entries: The samples.
-        guide: Which entry is the map, and what it holds.
+        guide: The field that says which entry is the map, and what it holds.
     """
 
     def __init__(self, entries: Sequence[Mapping[Any, Any]], guide: Saliency) -> None:
@@ -26,11 +26,11 @@ class GivenMaps:
         """Return the maps (rows, cols) of some samples.
 
         Args:
-            first: The place of the first of them in the batch.
+            first: The position of the first sample in the batch.
             sizes: The (height, width) of their upright originals in pixels.
 
         Raises:
-            ValueError: A sample has no such entry, or one that is no map.
+            ValueError: A sample has no such entry, or the entry is not a map.
         """
         return [self._map(first + k, size) for k, size in enumerate(sizes)]
 
@@ -54,7 +54,7 @@ class GivenMaps:
             members = {name: bytes(value)}
         elif isinstance(value, dict):
             members = {name: json.dumps(value).encode()}
-        else:  # an array, whatever the member was that it was parsed from
+        else:  # an array, whichever member it was parsed from
             guide = Saliency("npy", kind=guide.kind, frame=guide.frame)
             members = {"npy": encode_array(_as_array(name, value))}
         label = guide.read(members, max_pixels=None)

@@ -58,100 +58,102 @@ from foveal.shards.naming import parse_size
 class ZoomLoader(DataLoaderAttributes):
     """Batches of zoomed images out of WebDataset shards.
 
-    Reads, decodes, looks (the zoom's saliency at low resolution) and samples in the background,
-    and delivers tuples in the order of ``fields``. Iterate it as often as you like; each complete pass is an
+    Reads, decodes, computes the saliency at low resolution and samples in the background, and delivers tuples in the
+    order of ``fields``. Iterate it as often as you like; each complete pass is an
     epoch, which is over when its last batch has been delivered. When gradients are enabled and the zoom has parameters that
     require them as an epoch begins, zooming runs in the foreground with the current weights, and the batch carries the
     graph: ``loss.backward()`` reaches the saliency network. Otherwise zooming runs ahead as well.
 
-    Iterators are independent of each other, as those of a ``DataLoader`` are: ``next(iter(loader))`` inside a loop draws a
-    batch and leaves the loop alone. With ``shuffle``, each iterator of an epoch has an order of its own, so a loop that leaves
-    early and begins again sees other batches. On several ranks all iterators of an epoch have the same order, as with a
-    ``DistributedSampler``. Two iterators work ahead at a time; further ones rest until they are asked for a batch.
+    Iterators are independent of each other, like those of a ``DataLoader``: ``next(iter(loader))`` inside a loop returns
+    a batch and does not affect the loop. With ``shuffle``, each iterator of an epoch has a different order, so a loop
+    that leaves early and begins again sees other batches. On several ranks all iterators of an epoch have the same order,
+    as with a ``DistributedSampler``. At most two iterators prepare batches ahead at a time; further ones pause until
+    their next batch is requested.
 
-    A zoom that trains on several ranks has to have its gradients averaged: give the loader ``DistributedDataParallel(zoom)``, or
-    make the zoom a part of the model that is wrapped. In the workers of a ``DataLoader`` around a dataset that iterates this
-    loader, the workers take its batches in turns. Each pass over that ``DataLoader`` has an order of its own; the first after
-    ``set_epoch`` has that of the epoch.
+    If a zoom trains on several ranks, its gradients must be averaged: give the loader ``DistributedDataParallel(zoom)``,
+    or make the zoom a part of the model that is wrapped. If a dataset iterates this loader inside the workers of a
+    ``DataLoader``, the workers take its batches in turns. Each pass over that ``DataLoader`` has a different order; the
+    first one after ``set_epoch`` has the order of the epoch.
 
     Equal arguments give equal batches, bit for bit on one device, whatever ``num_threads`` and ``prefetch_factor``
-    are. With another batch size images may differ by rounding, where torch's convolutions compute a lone image another
-    way than one among others; while the zoom trains also with another ``torch.get_num_threads()``.
+    are. With another batch size images may differ by rounding, because torch's convolutions may compute a single image
+    differently from several; while the zoom trains, also with another ``torch.get_num_threads()``.
 
-    Memory that images were decoded into, and that of batches nobody refers to any more, serves again, also in the next
-    epoch; ``close`` gives it back.
+    The memory of decoded images, and of batches that are no longer referenced, is used again, also in the next epoch;
+    ``close`` frees it.
 
     After a fork the child may use the loader, but not an epoch that was already running. If the zoom trains in the
     child, call ``torch.set_num_threads(1)`` there first, as for any training with torch. Loaders do not pickle.
 
     Args:
         urls: Shards, as :func:`foveal.shards.expand_urls` takes them.
-        zoom: A sampler, such as :class:`foveal.sampler.SaliencySampler`. It stays yours: the loader
-            neither moves it nor changes its mode. One with an attribute ``boxes_from``, such as ``"json:boxes"``, is given
-            that field's ``boxes``, as fractions of each original; one with an attribute ``maps_from``, such as
-            ``"attention.npy"``, that field's ``maps`` (:class:`Saliency`). One with an attribute ``condition``, a tuple of member extensions, is
-            given a tuple of what those fields are in a batch.
+        zoom: A sampler, such as :class:`foveal.sampler.SaliencySampler`. The loader neither moves it nor changes its
+            mode. A zoom with an attribute ``boxes_from``, such as ``"json:boxes"``, gets the ``boxes`` of that field, as
+            fractions of each original. A zoom with an attribute ``maps_from``, such as ``"attention.npy"``, gets the
+            ``maps`` of that field (:class:`Saliency`). A zoom with an attribute ``condition``, a tuple of member
+            extensions, gets a tuple of these fields as they are in a batch.
         batch_size: Images of a batch, on this rank.
         fields: What a batch consists of: ``"image"``, member extensions (``"cls"``, ``"json"``, ``"txt"``,
             ``"npy"``; others arrive as bytes), alternatives (``"cls;txt"``), ``"__key__"``, ``"__url__"``,
-            ``"__index__"`` (its number in the order of the shards), ``"__members__"`` (all that it has, a dict of bytes by
-            extension), ``"__size__"`` (height and width in pixels of the upright original), ``"__valid__"``, ``"__grid__"``,
+            ``"__index__"`` (its number in the order of the shards), ``"__members__"`` (all of its members, a dict of
+            bytes by extension), ``"__size__"`` (height and width in pixels of the upright original), ``"__valid__"``,
+            ``"__grid__"``,
             ``"__saliency__"``, ``"__view__"`` (what ``augment`` drew, (2, 3) for each image); and labels that follow the
             zoom: :class:`Boxes`, :class:`Points`, :class:`Mask`, :class:`InstanceMasks`, :class:`Saliency`. Batches are tuples in this order, or dicts if names are given:
             ``{"pixel_values": "image", "labels": "cls"}``.
         shuffle: Whether each epoch visits the samples in another order.
-        seed: What the orders depend on, together with the epoch.
-        last_batch: ``"partial"`` delivers what is left at the end as a smaller batch (an empty one where fewer samples
-            than ranks are left), ``"drop"`` does not, ``"pad"`` fills it with the epoch's first samples, for which
-            ``"__valid__"`` is False: so an evaluation counts every sample once.
-        device: Where images are decoded and zoomed. By default where the zoom's parameters and buffers
-            are; for a zoom without any, a CUDA device if there is one.
-        num_threads: Threads that decode. By default the processors this process may use, shared with the
+        seed: The seed of the orders, together with the epoch.
+        last_batch: ``"partial"`` delivers the samples that are left at the end as a smaller batch (an empty one if fewer
+            samples than ranks are left), ``"drop"`` leaves them out, ``"pad"`` fills the batch with the epoch's first
+            samples, for which ``"__valid__"`` is False, so that an evaluation can count every sample once.
+        device: The device that decodes and zooms. By default that of the zoom's parameters and buffers; for a zoom
+            without any, a CUDA device if there is one.
+        num_threads: Threads that decode. By default one for each processor that this process may use, shared with the
             other ranks of this machine.
         prefetch_factor: Batches that are ready ahead, or decoded micro-batches while the zoom trains.
-        rank: This process among those that share an epoch. By default it is asked for when iterating begins, and when ``len``
-            is asked for: of ``torch.distributed``, else of the variables ``RANK`` and ``WORLD_SIZE`` that torchrun sets.
+        rank: This process among those that share an epoch. By default it is read when iterating begins and when ``len``
+            is called: from ``torch.distributed``, or else from the variables ``RANK`` and ``WORLD_SIZE`` that torchrun sets.
         world_size: How many processes share an epoch; by default as for ``rank``.
-        cache_dir: Where indexes of shards are kept that have none beside them, and copies of remote shards.
+        cache_dir: Folder for copies of remote shards, and for the indexes of shards that have none beside them.
         cache_size: Room for copies of remote shards, such as ``"200GB"``; None to read remote samples by ranges.
         storage_options: For remote shards, as :class:`foveal.shards.Shards` takes them.
-        on_bad: What becomes of a sample that cannot be read, parsed or decoded, or is too large. ``"substitute"`` puts
-            another in its place, chosen by the seed, for which ``"__valid__"`` is False; ``"drop"`` makes the batch
-            smaller; ``"raise"`` raises. Either way it is listed in ``bad_samples``.
-        max_bad_fraction: Of an epoch's samples on this rank, more than this share may not turn out bad.
-        quarantine: A JSON-lines file in which bad samples are kept, and from which later epochs, runs and other ranks
-            learn of them: those are replaced or dropped without being tried (replaced for ``"raise"``, too).
-        max_pixels: The most that an image may have by its header, None for no limit.
+        on_bad: What to do with a sample that cannot be read, parsed or decoded, or is too large. ``"substitute"`` puts
+            another sample in its place, which is chosen by the seed and for which ``"__valid__"`` is False; ``"drop"``
+            makes the batch smaller; ``"raise"`` raises. In each case the sample is listed in ``bad_samples``.
+        max_bad_fraction: The largest share of an epoch's samples on this rank that may turn out bad.
+        quarantine: A JSON-lines file to which bad samples are written. Later epochs, later runs and other ranks read it,
+            and replace or drop these samples without trying them (``"raise"`` also replaces them).
+        max_pixels: The largest number of pixels of an image, by its header; None for no limit.
         decode: Which decoder to use. ``"auto"`` decodes JPEGs on the CPU with libjpeg-turbo, which is faster than DALI
             and gives the same pixels. If the zoom has a bound (its ``source_px``), a JPEG is decoded
             at 1/2, 1/4 or 1/8 of its size whenever such a copy holds all that the zoom can show; grids, labels and
             ``"__size__"`` stay in the frame of the original, to within half a pixel of the copy. DALI decodes all
             other files, JPEGs that are damaged, have four colours or unusual headers, and everything on a GPU.
             ``"dali"`` decodes every file with DALI, at full size.
-        memory_budget: What decoded images may take in memory at once, such as ``"2GB"``, by their headers, with those
-            that are ready ahead while the zoom trains; an image that would take more alone is bad. By default 360 MB,
-            or one image that is larger. A stand-in for a bad image comes on top, and so does what the decoder itself
-            needs. A zoom with batch norm in training mode is given whole batches, which must fit.
-        augment: Random flips, crops and turns, as part of the zoom; None for none. The zoom's ``forward`` must take
+        memory_budget: Memory that decoded images may take at once, such as ``"2GB"``, computed from their headers. It
+            includes the images that are prepared ahead while the zoom trains. An image that would take more alone is bad.
+            By default 360 MB, or one image that is larger. The substitute for a bad image and the decoder's own memory
+            come on top. A zoom with batch norm in training mode gets whole batches, which must fit.
+        augment: Random flips, crops and rotations, as part of the zoom; None for none. The zoom's ``forward`` must take
             ``views``.
         window: Which stored values become black and white, ``(low, high)``, for CT, sensors of 12 bits in 16, elevation or
             reflectance: applied before rounding to 8 bits, in the units in which samples are stored (of DICOM after its
             rescale slope; of up to 8 bits 0 to 255). ``"auto"`` takes percentiles 1 and 99 of each image. None: from 0 to
             what the header calls white, of any depth; or the window that a DICOM file states. Signed integers, and
-            floating point outside [0, 1], then are bad samples that "need a window". Where 0 is white by the header, it is.
+            floating point outside [0, 1], then are bad samples that "need a window". If the header says that 0 is white,
+            it is shown as white.
         bands: Which three bands of a TIFF, JPEG 2000 or ``npy`` image are red, green and blue, counted from 0: ``(3, 2, 1)``.
-            None for the first three, or the first where there are fewer than three.
+            None for the first three, or the first if there are fewer than three.
         color: ``"srgb"`` converts by the colour profile that is embedded in an image, if one is. None does not, whatever
             the profile says.
         bits: 16 samples images of more than 8 bits at 16, in twice the time and four times the memory; others, and those
             whose colours are converted, at 8.
 
     Raises:
-        ValueError: An argument that makes no sense, with its value.
-        TypeError: A zoom that is no module, or takes no views where there are some.
-        ShardError: While iterating: a shard that cannot be read (any more), or, with ``on_bad="raise"``, a bad
-            sample, with shard, key and reason. It ends the epoch where it is; ``load_state_dict(state_dict())`` goes
-            on from there.
+        ValueError: An argument is invalid; the message has its value.
+        TypeError: The zoom is not a module, or takes no views although ``augment`` is given.
+        ShardError: While iterating: a shard cannot be read, or, with ``on_bad="raise"``, a sample is bad; the message has
+            shard, key and reason. The epoch ends there; ``load_state_dict(state_dict())`` continues it.
         TooManyBadSamplesError: While iterating: more samples are bad than ``max_bad_fraction`` allows.
 
     Warns:
@@ -220,7 +222,7 @@ class ZoomLoader(DataLoaderAttributes):
         self._position = Position(EpochPlace())
         self._at_work = AtWork()
         self._passes = WorkerPasses()
-        self._loaded_in = 0  # the process in which a place was loaded
+        self._loaded_in = 0  # the process in which a state was loaded
         self._ranks = Ranks(rank, world_size)
         self._plan_of(0)  # refuses bad arguments before shards are opened
         self._shards = Shards(
@@ -237,7 +239,7 @@ class ZoomLoader(DataLoaderAttributes):
         )
 
     def __len__(self) -> int:
-        """Return the number of batches of an epoch on this rank, of as many ranks as there are now. It is equal on all."""
+        """Return the number of batches of an epoch on this rank, for the present number of ranks. It is the same on all ranks."""
         return len(self._plan)
 
     def __repr__(self) -> str:
@@ -248,7 +250,7 @@ class ZoomLoader(DataLoaderAttributes):
         )
 
     def __iter__(self) -> Iterator[Batch]:
-        """Begin the epoch, or go on in it after ``load_state_dict``. Other iterators go on beside this one."""
+        """Begin the epoch, or continue it after ``load_state_dict``. Other iterators are not affected."""
         self._settle()
         plan, first = self._plan, 0
         self._warn_of_ranks(plan)
@@ -258,7 +260,7 @@ class ZoomLoader(DataLoaderAttributes):
             if first and self._position.resumes and self._loaded_in != os.getpid():
                 place = (
                     self._position.place
-                )  # from which the first pass went on, in another copy of this loader
+                )  # the first pass continued from it, in another copy of this loader
                 self._position, first = Position(EpochPlace(place.epoch)), place.iterator + first
         epoch = EpochIterator(self._chain, plan, self._ranks, self._position, self._at_work, first=first)
         return reported_to_accelerate(epoch, epoch.plan)
@@ -273,20 +275,20 @@ class ZoomLoader(DataLoaderAttributes):
 
     @property
     def bad_samples(self) -> list[BadSample]:
-        """The bad samples that this loader has met, each once."""
+        """The bad samples that this loader has found, each once."""
         return self._bad.all()
 
     @property
     def epoch(self) -> int:
-        """The epoch that the loader is in, and that iterating begins; an epoch's last batch moves on to the next."""
+        """The epoch that the loader is in and that iterating begins. After an epoch's last batch it is the next epoch."""
         self._settle()
         return self._position.place.epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, and with it the order, that the next iterator begins.
+        """Choose the epoch that the next iterator begins, and thereby its order.
 
-        For the present epoch that is its first order again, or after ``load_state_dict`` the place that was loaded.
-        Iterators that are under way go on; those of another epoch do not move the loader's place any more.
+        For the present epoch the next iterator has its first order again, or after ``load_state_dict`` begins at the
+        loaded position. Running iterators continue, but those of another epoch no longer move the loader's position.
         """
         if epoch < 0:
             raise ValueError(f"epoch must be at least 0, got {epoch!r}.")
@@ -296,45 +298,45 @@ class ZoomLoader(DataLoaderAttributes):
         self._forget_passes()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place after the last batch that was delivered, as plain JSON.
+        """Return the position after the last batch that was delivered, as plain JSON.
 
-        Batches that are ready ahead do not count. After an epoch's last batch it is the beginning of the next epoch.
-        The same on every rank that has had as many batches.
+        Batches that are prepared ahead do not count. After an epoch's last batch it is the beginning of the next epoch.
+        Ranks that have received the same number of batches have the same state.
 
-        Of several iterators that are under way it is the place of one. A single batch that is drawn beside a loop leaves it
-        at the loop's place; the second batch in a row moves it to the iterator that delivered both.
+        If several iterators are running, it is the position of one of them. A single batch from another iterator leaves
+        it at the loop's position; a second batch in a row moves it to the iterator that delivered both.
         """
         self._settle()
         return make_state(self._position.place, of=self._identity)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved place: the next iterator begins with the sample that would have come.
+        """Continue from a saved state: the next iterator begins with the sample that would have come next.
 
         The number of ranks and the batch size may differ from those of the loader that was saved: the order of the
-        samples is the same. ``len`` remains that of a whole epoch. Iterators that are under way go on, but do not move the
-        loader's place any more.
+        samples is the same. ``len`` remains that of a whole epoch. Running iterators continue, but no longer move the
+        loader's position.
 
         Raises:
-            ValueError: The state is of other shards, another seed or order, or a newer version.
+            ValueError: The state belongs to other shards, another seed or order, or a newer version.
         """
         self._position = Position(read_state(state, of=self._identity), resume=True)
         self._loaded_in = os.getpid()
         self._forget_passes()
 
     def _forget_passes(self) -> None:
-        """Count those of workers anew, unless this is one of them."""
+        """Restart the count of the workers' passes, unless this process is a worker."""
         if get_worker_info() is None:
             self._passes.begin_again()
 
     def _settle(self) -> None:
-        """Move on to the next epoch where no batch of this one is left, as after loading a state with another batch size."""
+        """Move on to the next epoch if no batch of this one is left, as after loading a state with another batch size."""
         place = self._position.place
         if place.position and not len(replace(self._plan, start=place.position)):
             self._position.finished(place.epoch)
 
     @property
     def _plan(self) -> BatchPlan:
-        """The batches of an epoch by the ranks of now."""
+        """The batches of an epoch for the present ranks."""
         return self._plan_of(len(self._shards))
 
     def _plan_of(self, samples: int) -> BatchPlan:
@@ -360,11 +362,11 @@ class ZoomLoader(DataLoaderAttributes):
 
     @functools.cached_property
     def _identity(self) -> dict[str, Any]:
-        """Hashed once: a state may be taken after every batch."""
+        """Computed once, because a state may be saved after every batch."""
         return identity(self._shards, self._options)
 
     def close(self) -> None:
-        """End all iterators, close the shards and let go of memory. May be called again."""
+        """End all iterators, close the shards and free memory. It may be called again."""
         self._at_work.close()
         self._chain.release_memory()
         self._shards.close()
@@ -385,7 +387,7 @@ class ZoomLoader(DataLoaderAttributes):
 
 
 def _outline(zoom: nn.Module) -> str:
-    """Return a zoom's class, the size of what comes out, and the classes of its parts."""
+    """Return a zoom's class, its output size, and the classes of its parts."""
     size = [f"out_size={zoom.out_size}"] if hasattr(zoom, "out_size") else []
     parts = [f"{name}={type(part).__name__}" for name, part in zoom.named_children()]
     return f"{type(zoom).__name__}({', '.join(size + parts)})"

@@ -37,37 +37,39 @@ class ZoomCollate:
     image becomes the zoom's (batch, 3, height, width); everything else is joined as torch's ``default_collate`` does,
     and stays a list where that cannot be (tensors of different shapes, ``None``, objects).
 
-    An image is a tensor or array, (height, width, 3), (3, height, width) (three by three pixels wide are taken for the
-    former) or (height, width), a PIL image, or a whole encoded file, which is decoded as :class:`ZoomLoader` does. A file, the
-    PIL image that was opened from it, and an array of its samples give the same pixels: of each type the full range, as of a
-    file, floating point in [0, 1], or what ``window`` says. Files and PIL images are turned upright by the EXIF orientation
-    that they have. Images are zoomed where the zoom's parameters are, by default on the CPU.
+    An image is a tensor or array, (height, width, 3), (3, height, width) (if it could be either, the former) or (height,
+    width), a PIL image, or a whole encoded file, which is decoded as in :class:`ZoomLoader`. A file, the
+    PIL image that was opened from it, and an array of its samples give the same pixels: the full range of an integer type
+    as in a file, floating point in [0, 1], or the ``window``. Files and PIL images are turned upright by the EXIF
+    orientation
+    that they have. Images are zoomed on the device of the zoom's parameters, by default the CPU.
 
     It works in this process and in workers, forked or spawned. With gradients enabled and a zoom that has parameters
     that require them, the batch carries the graph, which cannot leave a worker: train with ``num_workers=0`` or with
-    :class:`ZoomLoader`. Workers hold copies of the zoom, of when they were started.
+    :class:`ZoomLoader`. Workers hold copies of the zoom from the time when they were started.
 
-    A zoom that asks for maps, such as one with ``MapSaliency("attention.npy")``, is given those entries of the samples, which
-    must be dicts: arrays (rows, cols), tensors, lists of rows, or members as they lie in a shard. The batch has them, too. One
-    that has a ``condition`` is given the entries of those names as they are joined.
+    A zoom that needs maps, such as one with ``MapSaliency("attention.npy")``, gets these entries of the samples, which
+    must be dicts: arrays (rows, cols), tensors, lists of rows, or members as in a shard. The batch has them, too. A zoom
+    with a ``condition`` gets the entries of these names as they are in the batch.
 
     Args:
         zoom: A sampler, such as :class:`foveal.sampler.SaliencySampler`.
-        image: Which entry is the image. By default the first of a tuple; of a dict ``"image"``, else the first of
+        image: The entry that is the image. By default the first of a tuple; in a dict ``"image"``, or else the first of
             ``"jpg"``, ``"jpeg"``, ``"png"``, ``"webp"`` that the batch's first sample has.
         with_grid: Whether the batch shall also have ``"__grid__"`` (batch, height, width, 2), and ``"__size__"``
-            (batch, 2), height and width of the originals, int64: what ``warp_boxes`` and its like need. In a tuple they
-            come last.
+            (batch, 2), height and width of the originals, int64. ``warp_boxes``, ``warp_points`` and ``warp_masks`` need
+            them. In a tuple they come last.
         decode: Which decoder to use for encoded files, as :class:`ZoomLoader` takes it.
-        window: As :class:`ZoomLoader` takes it; of an array the values that become black and white.
+        window: As :class:`ZoomLoader` takes it; for an array, the values that become black and white.
         bands: As :class:`ZoomLoader` takes it.
         color: As :class:`ZoomLoader` takes it.
 
     Raises:
-        TypeError: A zoom that is no module; in a batch, samples or images of another kind, and such as need a window (signed
-            integers, floating point outside [0, 1]) without one.
-        ValueError: A zoom that asks for boxes. In a batch, an image that cannot be decoded or has another shape, a map that is none,
-            samples that do not go together, or a zoom that needs gradients in a worker. Each message names the place in the batch.
+        TypeError: The zoom is not a module; or in a batch, samples or images are of another kind, or need a window
+            (signed integers, floating point outside [0, 1]) and there is none.
+        ValueError: The zoom needs boxes. Or in a batch: an image cannot be decoded or has another shape, a map is
+            invalid, samples do not have the same entries, or the zoom needs gradients in a worker. Each message names the
+            position in the batch.
 
     Warns:
         UserWarning: Once, without ``with_grid``: samples have boxes, points or masks (by name, by type, as torchvision's
@@ -102,7 +104,7 @@ class ZoomCollate:
         self._has_warned = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Take along whether gradients are enabled: a spawned worker begins with them, whatever its parent does."""
+        """Also pickle whether gradients are enabled: a spawned worker begins with gradients enabled, whatever its parent does."""
         return {**vars(self), "_started_with_gradients": torch.is_grad_enabled()}
 
     def __call__(self, samples: Sequence[Any]) -> Any:
@@ -123,7 +125,7 @@ class ZoomCollate:
         return batch if isinstance(samples[0], Mapping) else tuple(batch.values())
 
     def _warn_of_labels(self, entry: Mapping[Any, Any], image: Any) -> None:
-        """Say once that boxes and their like do not follow, unless the batch has what it takes to warp them."""
+        """Warn once that boxes, points and masks are not warped, unless the batch has what is needed to warp them."""
         left = [] if self.with_grid or self._has_warned else labels_in_frame(entry, image)
         if left:
             self._has_warned = True
@@ -150,7 +152,7 @@ class ZoomCollate:
         entries: Sequence[Mapping[Any, Any]],
         maps: Callable[[int, Sequence[tuple[int, int]]], list[Tensor]] | None,
     ) -> tuple[Zoomed, list[tuple[int, int]]]:
-        """Zoom a few at a time, as the loader does: decoded images are released before others are decoded."""
+        """Zoom a few images at a time, as the loader does: decoded images are freed before others are decoded."""
         in_worker = get_worker_info() is not None
         if in_worker:
             self._refuse_to_train()
@@ -180,7 +182,7 @@ class ZoomCollate:
     def _condition(
         self, entries: Sequence[Mapping[Any, Any]], first: int, device: torch.device
     ) -> tuple[Any, ...] | None:
-        """Return the entries that the zoom is told beside the images, each as the batch has it."""
+        """Return the entries that the zoom gets besides the images, each as in the batch."""
         if not self._needs.condition:
             return None
         values = []
@@ -210,10 +212,10 @@ def _original_size(encoded: EncodedImage | None, pixels: Tensor) -> tuple[int, i
 
 
 def _check_served(needs: ZoomNeeds) -> None:
-    """Refuse a zoom that asks for what only a loader reads out of a sample.
+    """Raise if a zoom needs something that only a loader reads from a sample.
 
     Raises:
-        ValueError: It asks for boxes.
+        ValueError: It needs boxes.
     """
     if needs.boxes_from is not None:
         raise ValueError(
@@ -229,15 +231,18 @@ def join_labels(values: list[Any]) -> Any:
         return {k: join_labels([value[k] for value in values]) for k in values[0]} if alike else values
     try:
         return default_collate(values)
-    except (TypeError, RuntimeError):  # no type of torch's; tensors or lists of different lengths
+    except (
+        TypeError,
+        RuntimeError,
+    ):  # a type that torch does not join; tensors or lists of different lengths
         return values
 
 
 def _entries(samples: Sequence[Any]) -> list[Mapping[Any, Any]]:
-    """See tuples as dicts by place.
+    """Return tuples as dicts by position.
 
     Raises:
-        TypeError: A sample is neither tuple nor dict.
+        TypeError: A sample is neither a tuple nor a dict.
         ValueError: There are no samples.
     """
     if not samples:

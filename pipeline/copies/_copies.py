@@ -16,11 +16,11 @@ class Copies:
     """Decoded images, some of which are smaller copies.
 
     Args:
-        encoded: What they were decoded from; None for those that are no copies.
+        encoded: The encoded images that they were decoded from; None for those that are not copies.
         images: Upright, (height, width, 3).
-        views: (batch, 2, 3), from [-1, 1] of what is to be shown to [-1, 1] of each original; None for whole originals.
-        takes_views: Whether the zoom can be told where the original lies in a copy. One that cannot is given copies whose
-            frame is right to within half of their pixels.
+        views: (batch, 2, 3), from [-1, 1] of the view to [-1, 1] of each original; None for whole originals.
+        takes_views: Whether the zoom takes views, by which it can be told where the original lies in a copy. If not, the
+            frame of a copy is right to within half a pixel.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Copies:
 
     @property
     def device(self) -> torch.device:
-        """Where the images are; the CPU for none."""
+        """The device of the images; the CPU if there are none."""
         return self.images[0].device if self.images else torch.device("cpu")
 
     def look(self, size: tuple[int, int] | None) -> Tensor | None:
-        """Return the low-resolution copies that a zoom looks at, None where it wants none."""
+        """Return the low-resolution copies for the saliency network; None if the zoom needs none."""
         if size is None:
             return None
         images, views = (self._rounded, None) if self._views is None else (self.images, self._shown())
@@ -68,12 +68,12 @@ class Copies:
         Args:
             zoom: The sampler.
             small: What :meth:`look` returned.
-            boxes: For each image (n, 4) as fractions of the original; None where the zoom asks for none.
-            maps: For each image (rows, cols), cells that tile the original; None where the zoom asks for none.
-            condition: Fields of these images that the zoom asks for, each as a batch has it; None where it asks for none.
+            boxes: For each image (n, 4) as fractions of the original; None if the zoom needs none.
+            maps: For each image (rows, cols), cells that tile the original; None if the zoom needs none.
+            condition: Fields of these images that the zoom needs, each as in a batch; None if it needs none.
 
         Raises:
-            ValueError: Of images of 16 bits: the zoom does not do the same twice.
+            ValueError: Images have 16 bits, and the zoom returns different grids for the same low-resolution copies.
         """
         asides: dict[str, Any] = {}
         if (shown := self._shown()) is not None:
@@ -82,7 +82,7 @@ class Copies:
             asides["boxes"] = boxes if self._frames is None else _boxes_in(self._frames, boxes)
         if maps is not None:
             asides["maps"] = (
-                maps  # the frame of a copy is its original's to within a pixel: less than any cell
+                maps  # the frames of copy and original agree to within a pixel, which is less than any cell
             )
         if condition is not None:
             asides["condition"] = condition
@@ -90,7 +90,7 @@ class Copies:
         return found if self._frames is None else found._replace(grid=_out_of(self._frames, found.grid))
 
     def _shown(self) -> Tensor | None:
-        """Return the views as the copies have them."""
+        """Return the views in the frames of the copies."""
         if self._frames is None:
             return self._views
         if self._views is None:
@@ -120,7 +120,7 @@ def _zoom_deep(
 
 
 def _frames(encoded: Sequence[EncodedImage | None]) -> Tensor | None:
-    """Return the frames of all, None where each is its original's own."""
+    """Return the frames of all copies; None if each equals its original's frame."""
     frames = [None if image is None else frame_of(image) for image in encoded]
     if all(frame is None for frame in frames):
         return None
@@ -134,14 +134,14 @@ def _parts(frames: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _out_of(frames: Tensor, grid: Tensor) -> Tensor:
-    """Take points from the copies into the originals."""
+    """Convert points from the frames of the copies to those of the originals."""
     places = [1] * (grid.ndim - 2)
     factors, summands = (part.view(-1, *places, 2).to(grid.dtype) for part in _parts(frames))
     return (grid - summands) / factors
 
 
 def _boxes_in(frames: Tensor, boxes: Sequence[Tensor]) -> list[Tensor]:
-    """Take boxes, as fractions of the originals, into the copies."""
+    """Convert boxes from fractions of the originals to fractions of the copies."""
     inside = []
     for frame, some in zip(frames, boxes, strict=True):
         corners = compose(frame[None].to(some), 2 * some.reshape(1, -1, 2) - 1)

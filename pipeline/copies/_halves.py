@@ -1,6 +1,6 @@
-"""Images of 16 bits as two of 8. Sampling is linear, so what it makes of both adds up to what it would make of the whole.
+"""Images of 16 bits as two images of 8 bits. Sampling is linear, so the results for both halves add up to the result for the whole.
 
-The weights of both halves sum to 1, so also a mean and a standard deviation that a zoom applies come out right.
+The weights of both halves sum to 1, so a mean and a standard deviation that a zoom applies come out right, too.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ def are_deep(images: Sequence[Tensor]) -> bool:
 
 
 def halves(images: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return images of the upper and of the lower 8 bits; those of 8 bits are both."""
+    """Return images of the upper and of the lower 8 bits; an image of 8 bits is used for both."""
     pairs = [_halves(image) if image.dtype == torch.uint16 else (image, image) for image in images]
     return [high for high, _ in pairs], [low for _, low in pairs]
 
 
 def joined(high: Tensor, low: Tensor) -> Tensor:
-    """Return what was made of the upper and of the lower halves as one, in [0, 1]."""
+    """Return the combination of the results for the upper and lower halves, in [0, 1]."""
     return high * _HIGH + low * _LOW
 
 

@@ -1,4 +1,4 @@
-"""How a loader looks to code that expects torch's ``DataLoader``: attributes, samplers, and what frameworks ask besides."""
+"""What a loader has for code that expects torch's ``DataLoader``: attributes, samplers, and what frameworks need besides."""
 
 from foveal.pipeline.dataloader._accelerate import reported_to_accelerate
 from foveal.pipeline.dataloader._attributes import DataLoaderAttributes

@@ -1,9 +1,9 @@
 """Tells Accelerate where in an epoch a loader is.
 
-Accelerate steps the optimizer with an epoch's last batch, however many batches are accumulated, and
-``gather_for_metrics`` cuts off there what fills the last batch. It learns both from the loader at the top of the stack
-in ``accelerate.state.GradientState``, on which ``accelerator.prepare`` puts a ``DataLoader``. It leaves any other loader
-as it is, so that gradients of an epoch's last batches would reach the next epoch.
+Accelerate steps the optimizer with an epoch's last batch, however many batches have been accumulated, and
+``gather_for_metrics`` removes the samples that only fill up the last batch. It reads both from the loader on top of the
+stack in ``accelerate.state.GradientState``. ``accelerator.prepare`` puts a ``DataLoader`` there, but no other loader, so
+that without this module gradients of an epoch's last batches would reach the next epoch.
 """
 
 import sys
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 def reported_to_accelerate(batches: Iterator[T], plan: BatchPlan) -> Iterator[T]:
-    """Return an iterator over the same batches that Accelerate knows of, if Accelerate is used in this process.
+    """Return an iterator over the same batches that is registered with Accelerate, if Accelerate is used in this process.
 
     Args:
-        batches: The batches of an epoch, or those that are left of it.
+        batches: The batches of an epoch, or the rest of them.
         plan: The plan of these batches.
     """
     state = _gradient_state()
@@ -34,11 +34,11 @@ def _gradient_state() -> Any | None:
 
 
 class _Reported(Iterator[T]):
-    """An iterator that Accelerate knows of, from its first batch until it is asked for one more than there are.
+    """An iterator that is registered with Accelerate from its first batch until its end.
 
     Attributes:
         end_of_dataloader: Whether the last batch has been delivered.
-        remainder: Of the last batch of all ranks together, how many come first that count; 0 if all do.
+        remainder: How many of the first samples of the last batch of all ranks together count; 0 if all do.
     """
 
     def __init__(self, batches: Iterator[T], plan: BatchPlan, state: Any) -> None:
@@ -62,7 +62,7 @@ class _Reported(Iterator[T]):
         return batch
 
     def _enter(self) -> None:
-        """Go to the top of the stack."""
+        """Move this iterator to the top of the stack."""
         self._state.dataloader_references = [None, *_alive(self._state, other_than=self), self]
 
     def _leave(self) -> None:
@@ -70,10 +70,10 @@ class _Reported(Iterator[T]):
 
 
 def _alive(state: Any, other_than: object = None) -> list[Any]:
-    """Return what is on the stack, which holds weak references, and ``None`` at its bottom."""
+    """Return the loaders on the stack, which holds weak references, with ``None`` at its bottom."""
     return [one for one in state.dataloader_references if one is not None and one is not other_than]
 
 
 def _forget(state: Any) -> None:
-    """Take an iterator that no longer exists from the stack, as when a loop was left early."""
+    """Remove an iterator that no longer exists from the stack, as when a loop was left early."""
     state.dataloader_references = [None, *_alive(state)]

@@ -1,4 +1,4 @@
-"""What code that expects torch's ``DataLoader`` reads of one."""
+"""The attributes of torch's ``DataLoader`` that other code reads."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -12,25 +12,25 @@ class DataLoaderAttributes(ABC):
     """The attributes of torch's ``DataLoader``, so that frameworks and scripts find them on a loader, too.
 
     ``DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)`` is a ``DataLoader``
-    with the same batches, for code that takes nothing else.
+    with the same batches, for code that accepts nothing else.
     """
 
     num_workers = 0
     """Worker processes: none, a loader decodes in threads."""
     prefetch_factor = None
-    """Batches that each worker process loads ahead: there are none. A loader's own argument of this name is about threads."""
+    """Batches that each worker process loads ahead: there are no worker processes. A loader's own argument of this name is about threads."""
     pin_memory = False
-    """Batches are delivered where they were zoomed."""
+    """Batches are delivered on the device on which they were zoomed."""
     generator = None
     """Orders depend on ``seed`` and ``epoch`` alone."""
     timeout = 0
     """Waiting for a batch has no limit."""
     worker_init_fn = None
-    """There is no worker process to be set up."""
+    """There are no worker processes to set up."""
 
     @abstractmethod
     def _source(self) -> Source:
-        """Return the loader as samplers and dataset see it."""
+        """Return the interface through which samplers and dataset use the loader."""
 
     @property
     def batch_size(self) -> int:
@@ -55,7 +55,7 @@ class DataLoaderAttributes(ABC):
 
     @property
     def batch_sampler(self) -> LoaderBatchSampler:
-        """The same in batches."""
+        """The same samples in batches."""
         return LoaderBatchSampler(self._source())
 
     @staticmethod

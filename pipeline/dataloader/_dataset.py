@@ -14,14 +14,14 @@ class LoaderDataset(Dataset[Any]):
     """The samples of a loader. ``len`` is their number; they come in the batches of the loader's ``batch_sampler``.
 
     ``DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)`` delivers what the
-    loader delivers. That is also what Accelerate's ``skip_first_batches`` makes of a loader, with a batch sampler that
-    leaves out the first batches: those are not read.
+    loader delivers. Accelerate's ``skip_first_batches`` also makes this of a loader, with a batch sampler that leaves out
+    the first batches, which are then not read.
 
-    A loader works ahead in the order that it has computed, so it cannot be asked for arbitrary samples.
+    A loader prepares batches ahead in its computed order, so arbitrary samples cannot be requested.
     """
 
     _batches: Iterator[Any] | None = None
-    _next: tuple[int, int] | None = None  # epoch and number of the batch that they go on with
+    _next: tuple[int, int] | None = None  # epoch and number of the batch with which they continue
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -36,7 +36,7 @@ class LoaderDataset(Dataset[Any]):
         )
 
     def __getitems__(self, batch: Any) -> Any:
-        """Return a batch of the loader's ``batch_sampler``, zoomed. Batches in a row are worked on ahead."""
+        """Return a batch of the loader's ``batch_sampler``, zoomed. Consecutive batches are prepared ahead."""
         refuse_workers()
         if not isinstance(batch, PlannedBatch):
             self[batch]

@@ -1,6 +1,6 @@
-"""Passes over a ``DataLoader`` whose workers iterate a loader.
+"""Counts the passes over a ``DataLoader`` whose workers iterate a loader.
 
-Each pass begins with new copies of the loader, and all of them would begin the epoch with its first order. So the copies
+Each pass begins with new copies of the loader, which would all begin the epoch with its first order. Therefore the copies
 count passes in a file that they share with the loader.
 """
 
@@ -26,9 +26,9 @@ class WorkerPasses:
         """Return the number of a pass, the first of which is 0.
 
         Args:
-            seed: That of the pass, which torch draws anew for each, and which all of its workers know.
+            seed: The seed of the pass. torch draws a new one for each pass, and gives it to all workers.
         """
-        fcntl.lockf(self._file, fcntl.LOCK_EX)  # let go of by the system, too, if the worker is killed
+        fcntl.lockf(self._file, fcntl.LOCK_EX)  # the system also releases the lock if the worker is killed
         try:
             size = os.fstat(self._file).st_size
             seeds: list[int] = np.frombuffer(os.pread(self._file, size, 0), _SEED).tolist()
@@ -40,5 +40,5 @@ class WorkerPasses:
         return seeds.index(seed)
 
     def begin_again(self) -> None:
-        """Let the next pass be the first."""
+        """Restart the count: the next pass is the first."""
         os.ftruncate(self._file, 0)

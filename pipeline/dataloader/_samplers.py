@@ -22,7 +22,7 @@ class LoaderSampler(DistributedSampler[Any]):
     """The samples that this rank takes in the present epoch, in order, by their numbers in the shards.
 
     It is a ``DistributedSampler`` because the loader already gives each rank its share: Ray Train and Composer look for
-    this type, and add one of their own where it is not. ``set_epoch`` is the loader's.
+    this type, and add their own sampler if they do not find it. ``set_epoch`` is the loader's.
     """
 
     def __init__(self, source: Source) -> None:
@@ -30,17 +30,17 @@ class LoaderSampler(DistributedSampler[Any]):
 
     @property
     def dataset(self) -> range:  # type: ignore[override]  # as many elements as the shards have samples
-        """As many elements as there are samples."""
+        """A sequence whose length is the number of samples."""
         return range(self._source.plan().samples)
 
     @property
     def num_replicas(self) -> int:  # type: ignore[override]
-        """How many ranks share the epoch."""
+        """Number of ranks that share the epoch."""
         return self._source.plan().world_size
 
     @property
     def rank(self) -> int:  # type: ignore[override]
-        """This rank."""
+        """The number of this rank."""
         return self._source.plan().rank
 
     @property
@@ -50,7 +50,7 @@ class LoaderSampler(DistributedSampler[Any]):
 
     @property
     def shuffle(self) -> bool:  # type: ignore[override]
-        """Whether each epoch has an order of its own."""
+        """Whether each epoch has a different order."""
         return self._source.options.shuffle
 
     @property
@@ -86,11 +86,11 @@ class LoaderSampler(DistributedSampler[Any]):
 
 
 class SequentialLoaderSampler(LoaderSampler, SequentialSampler):
-    """The same for a loader that does not shuffle, which Lightning's ``overfit_batches`` wants to see."""
+    """The same for a loader that does not shuffle, a type that Lightning's ``overfit_batches`` checks for."""
 
 
 class LoaderBatchSampler(LoaderSampler, BatchSampler):  # type: ignore[override]
-    """The same, batch by batch: what the ``batch_sampler`` of a ``DataLoader`` around the loader's dataset is."""
+    """The same samples, batch by batch: the ``batch_sampler`` of a ``DataLoader`` around the loader's dataset."""
 
     @property
     def sampler(self) -> LoaderSampler:  # type: ignore[override]
@@ -110,7 +110,7 @@ class LoaderBatchSampler(LoaderSampler, BatchSampler):  # type: ignore[override]
 
 
 class _PlannedBatches(Iterator[PlannedBatch]):
-    """The batches of an epoch, which is that of the loader when the first is asked for. Its state is what torchdata saves."""
+    """The batches of the loader's epoch at the time when the first batch is requested. torchdata saves its state."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -128,11 +128,11 @@ class _PlannedBatches(Iterator[PlannedBatch]):
         return PlannedBatch(ordinals, self._epoch, self._number - 1, plan.place_after(self._number - 1))
 
     def state_dict(self) -> dict[str, int | None]:
-        """Return the epoch, and how many of its batches have been asked for."""
+        """Return the epoch, and how many of its batches have been requested."""
         return {"epoch": self._epoch, "number": self._number}
 
     def load_state_dict(self, state: Mapping[str, int | None]) -> None:
-        """Go on from a state."""
+        """Continue from a state."""
         self._epoch, self._number = state["epoch"], state["number"] or 0
         if self._epoch is not None:
             self._source.loader.set_epoch(self._epoch)

@@ -1,4 +1,4 @@
-"""What the samplers and the dataset of a loader need to know of it."""
+"""The interface through which a loader's samplers and dataset use it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,33 +12,33 @@ from foveal.shards import EpochOrder
 
 
 class Loader(Protocol):
-    """What is used of a loader."""
+    """The part of a loader that they use."""
 
     @property
     def epoch(self) -> int:
         """The epoch that iterating begins."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose it."""
+        """Choose the epoch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the loader's place."""
+        """Return the loader's position."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to a place."""
+        """Go to a position."""
 
     def __iter__(self) -> Iterator[Any]:
-        """Begin there."""
+        """Begin at that position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A loader as its samplers and its dataset see it. What may change is asked for anew each time.
+    """A loader, as its samplers and its dataset use it. Values that may change are read from the loader each time.
 
     Attributes:
         loader: The loader.
         counts: Samples in each shard.
-        options: The loader's.
+        options: The loader's options.
         plan: Returns this rank's batches of a whole epoch, as ranges of positions.
     """
 
@@ -57,7 +57,7 @@ class Source:
         return EpochOrder(self.counts, shuffle=self.options.shuffle, seed=self.options.seed, epoch=epoch)
 
     def batches_from(self, epoch: int, position: int) -> Iterator[Any]:
-        """Go to a place in an epoch, in the order of its first iterator, and iterate over the batches from there."""
+        """Go to a position in an epoch, in the order of its first iterator, and iterate over the batches from there."""
         place = {"epoch": epoch, "position": position, "iterator": 0}
         self.loader.load_state_dict({**self.loader.state_dict(), **place})
         return iter(self.loader)

@@ -4,7 +4,7 @@ from torch.utils.data import get_worker_info
 
 
 def refuse_workers() -> None:
-    """Raise an error in a worker process, to which batches are given from outside: the loader's epoch advances there alone.
+    """Raise an error in a worker process: its batches come from outside, and the epoch advances only in the loader's own process.
 
     Raises:
         ValueError: This process is a worker of a ``DataLoader``.

@@ -1,4 +1,4 @@
-"""Random views of the samples: flips, crops and turns, drawn here and carried out by the zoom's own grid."""
+"""Random views of the samples: flips, crops and rotations. They are drawn here and applied by the zoom's grid."""
 
 import math
 import random
@@ -10,28 +10,28 @@ from torch import Tensor
 
 from foveal.sampler import ZoomNeeds
 
-# As torchvision: after so many crops that do not fit into the image, the largest in the middle that does.
+# As in torchvision: if this many random crops do not fit into the image, the largest central crop is taken.
 _TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """Which random views a loader zooms, instead of whole images; by default whole images.
+    """The random views that a loader zooms instead of whole images. By default they are whole images.
 
-    Each image is cropped, the crop may be mirrored, and then it is turned about its middle, in the image's own square
-    pixels. No pixels are moved: the view is composed with the zoom's grid, and the image is sampled once. A view that is
-    turned may reach beyond the image, and shows its border there.
+    Each image is cropped, the crop may be mirrored, and then it is rotated about its centre. The view is composed with
+    the zoom's grid, so the image is sampled only once. A rotated view may reach beyond the image, and shows its border
+    there.
 
-    A view depends on (seed, epoch, sample) and the image's size alone: not on batch, rank or threads, nor on whether the
-    epoch was resumed. Another epoch has other views.
+    A view depends only on (seed, epoch, sample) and the image's size: not on batch, rank or threads, nor on whether the
+    epoch was resumed. Each epoch has other views.
 
     Args:
         hflip: Probability of mirroring left and right.
         vflip: Probability of mirroring upside down.
         crop_scale: Area of the crop as a share of the image's, drawn evenly between these two, as torchvision's
             ``RandomResizedCrop`` does. None for no crop.
-        crop_ratio: Its width by its height in pixels, drawn evenly between these two on a logarithmic scale.
-        rotate_deg: Degrees up to which it is turned, either way, drawn evenly.
+        crop_ratio: Width divided by height of the crop in pixels, drawn evenly between these two on a logarithmic scale.
+        rotate_deg: Largest rotation in degrees, in either direction; the angle is drawn evenly.
 
     Raises:
         ValueError: An argument is out of range.
@@ -101,10 +101,10 @@ class Augment:
 
 
 def check_augment(augment: Augment, needs: ZoomNeeds) -> None:
-    """Refuse to augment for a zoom that would not know of it.
+    """Raise if a zoom cannot be augmented.
 
     Raises:
-        TypeError: The zoom's ``forward`` takes no ``views``; or it is no :class:`Augment`.
+        TypeError: The zoom's ``forward`` takes no ``views``; or ``augment`` is not an :class:`Augment`.
     """
     if not isinstance(augment, Augment):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""How much of full-resolution images may be in memory at once."""
+"""Limits the memory of full-resolution images."""
 
 import threading
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ _BYTES = 3  # of a pixel
 
 
 class Budget:
-    """Bytes that images may take: whoever decodes takes a share, whoever releases the images gives it back.
+    """Bytes that images may take. Code that decodes takes a share, and code that frees the images returns it.
 
     Args:
-        total: How many there are.
-        strict: Whether what is larger than all of them is refused; else it waits until nothing else is taken.
+        total: Number of bytes.
+        strict: Whether an image that is larger than all of them is refused; otherwise it waits until nothing else is taken.
     """
 
     def __init__(self, total: float, *, strict: bool) -> None:
@@ -26,14 +26,14 @@ class Budget:
 
     @property
     def most_taken(self) -> int:
-        """The most bytes that were ever taken at once."""
+        """The largest number of bytes that were taken at once."""
         return self._most
 
     def check(self, image: EncodedImage) -> None:
-        """Refuse an image that would never find room.
+        """Raise if an image would never fit.
 
         Raises:
-            DecodeError: It is larger than all there is.
+            DecodeError: It is larger than the whole budget.
         """
         if self._strict and share_of([image]) > self._total:
             raise DecodeError(
@@ -43,14 +43,14 @@ class Budget:
             )
 
     def has_room(self, share: int) -> bool:
-        """Say whether ``take`` would not wait."""
+        """Return whether ``take`` would not wait."""
         return self._taken + share <= self._total or self._taken == 0
 
     def take(self, share: int) -> None:
         """Wait until there is room, and take a share.
 
         Raises:
-            ValueError: There never will be.
+            ValueError: It is larger than the whole budget.
         """
         if self._strict and share > self._total:
             raise ValueError(
@@ -63,18 +63,18 @@ class Budget:
             self._most = max(self._most, self._taken)
 
     def give_back(self, share: int) -> None:
-        """Make room for others."""
+        """Return a share."""
         with self._changed:
             self._taken -= share
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let go of who waits: from now on there is room."""
+        """Stop all waiting: from now on every share is granted."""
         with self._changed:
             self._open = False
             self._changed.notify_all()
 
 
 def share_of(images: Iterable[EncodedImage]) -> int:
-    """Return the bytes that images take while they are decoded, by their headers."""
+    """Return the bytes that images take while they are decoded, computed from their headers."""
     return sum(_BYTES * image.decoded_pixels for image in images)

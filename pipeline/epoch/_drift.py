@@ -1,12 +1,12 @@
-"""Noticing that ranks train different zooms.
+"""Detects that ranks train different zooms.
 
-A zoom that trains is called by the loader, outside of the model. On several ranks its gradients are averaged if the loader
-was given ``DistributedDataParallel(zoom)``, or if the zoom is a part of the model that is wrapped. Otherwise each rank
-trains a zoom of its own, and no error tells.
+A zoom that trains is called by the loader, outside of the model. On several ranks its gradients are averaged if the
+loader was given ``DistributedDataParallel(zoom)``, or if the zoom is a part of the model that is wrapped. Otherwise each
+rank trains a different zoom, without any error.
 
-So the first two ranks compare their zooms' weights after 1, 2, 4, 8, ... batches of an epoch. Each leaves a digest in the
-store of the process group, if its weights have changed since the pass began: a pass that one rank makes alone, and that
-trains nothing, is not compared. Neither rank waits for the other.
+Therefore the first two ranks compare the weights of their zooms after 1, 2, 4, 8, ... batches of an epoch. Each writes a
+digest to the store of the process group if its weights have changed since the pass began; a pass that only one rank makes
+and that trains nothing is not compared. Neither rank waits for the other.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._position import EpochPlace
 from foveal.pipeline.epoch._ranks import RankWarning
 
-# Of the loaders that train, by samples and batch size, so that each has keys of its own.
+# Numbers of the loaders that train, by samples and batch size, so that each loader has different keys.
 _numbers: defaultdict[tuple[int, int], Iterator[int]] = defaultdict(itertools.count)
 
 
@@ -34,7 +34,7 @@ class DriftWatch:
     """Compares the zoom of this rank with that of another one.
 
     Args:
-        zoom: What the loader calls.
+        zoom: The zoom that the loader calls.
     """
 
     def __init__(self, zoom: nn.Module) -> None:
@@ -45,16 +45,16 @@ class DriftWatch:
         self._digests: dict[str, str] = {}
         self._open: dict[
             str, int
-        ] = {}  # keys to compare as soon as rank 1 has left them, and the batches until then
+        ] = {}  # keys to compare as soon as rank 1 has written them, and the number of batches until then
 
     def look(self, plan: BatchPlan, place: EpochPlace, batches: int, *, stacklevel: int) -> None:
-        """Leave a digest if it is time to, and warn if an earlier one is not that of the other rank.
+        """Write a digest if it is time to, and warn if an earlier one differs from the other rank's.
 
         Args:
             plan: The batches of this rank.
             place: Where the rank is in the epoch.
-            batches: How many batches it has had of this pass.
-            stacklevel: Of the warning, as ``warnings.warn`` has it in the caller.
+            batches: Number of batches that it has received in this pass.
+            stacklevel: The ``stacklevel`` of the warning, counted from the caller.
 
         Warns:
             RankWarning: The ranks have different zooms.
@@ -77,7 +77,7 @@ class DriftWatch:
             self._name = f"foveal/zoom/{plan.samples}/{plan.batch_size}/{next(_numbers[loader])}"
         key = f"{self._name}/{place.epoch}/{place.iterator}/{place.position}"
         digest = _digest(self._zoom)
-        if digest != self._before and key not in self._digests:  # another pass, later on, has other weights
+        if digest != self._before and key not in self._digests:  # a later pass has other weights
             self._digests[key] = digest
             self._open[key] = batches
             store.set(f"{key}/{plan.rank}", digest)
@@ -99,7 +99,7 @@ class DriftWatch:
 
 
 def may_drift(zoom: nn.Module, world_size: int) -> bool:
-    """Say whether ranks that call this zoom may come to train different ones."""
+    """Return whether ranks that call this zoom may train different ones."""
     if world_size == 1 or not torch.is_grad_enabled() or isinstance(zoom, DistributedDataParallel):
         return False
     trained = [parameter for parameter in zoom.parameters() if parameter.requires_grad]
@@ -107,17 +107,17 @@ def may_drift(zoom: nn.Module, world_size: int) -> bool:
 
 
 def _is_sharded(zoom: nn.Module, trained: list[nn.Parameter]) -> bool:
-    """Say whether each rank has a part of the weights, as with FSDP and DeepSpeed's ZeRO-3."""
+    """Return whether each rank has a part of the weights, as with FSDP and DeepSpeed's ZeRO-3."""
     if any(hasattr(parameter, "device_mesh") or hasattr(parameter, "ds_id") for parameter in trained):
         return True
-    fsdp = sys.modules.get("torch.distributed.fsdp")  # to import it takes seconds
+    fsdp = sys.modules.get("torch.distributed.fsdp")  # importing it takes seconds
     return fsdp is not None and any(
         isinstance(module, fsdp.FullyShardedDataParallel) for module in zoom.modules()
     )
 
 
 def store_of(plan: BatchPlan) -> Any:
-    """Return the store of the process group whose ranks share the batches, None where there is no such group."""
+    """Return the store of the process group whose ranks share the batches; None if there is no such group."""
     if not (dist.is_available() and dist.is_initialized()):
         return None
     if (dist.get_rank(), dist.get_world_size()) != (plan.rank, plan.world_size):
@@ -126,7 +126,7 @@ def store_of(plan: BatchPlan) -> Any:
 
 
 def _digest(zoom: nn.Module) -> str:
-    """Return a short name of the weights, which says whether they are equal bit for bit."""
+    """Return a digest of the weights, which is equal if and only if they are equal bit for bit."""
     digest = hashlib.blake2b(digest_size=16)
     for parameter in zoom.parameters():
         if parameter.requires_grad:

@@ -1,4 +1,4 @@
-"""An epoch put together: shards, order, reader, decoder and zoom as a chain of generators, some in threads of their own."""
+"""An epoch: shards, order, reader, decoder and zoom as a chain of generators, some of which run in separate threads."""
 
 import functools
 import math
@@ -38,11 +38,11 @@ from foveal.sampler import ZoomNeeds
 from foveal.shards import EpochOrder, Shards
 from foveal.shards.naming import is_remote
 
-# Samples that are asked for side by side where each waits for a server.
+# Samples that are read at the same time if each waits for a server.
 _REMOTE_READS = 32
 
-# DALI is given as much memory as this many threads have at least: with less it decodes large images in batches of two, and
-# its threads wait for each other.
+# DALI gets at least the memory of this many threads: with less it would decode large images in batches of two, and its
+# threads would wait for each other.
 _DALI_THREADS = 5
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """What a loader's epochs have in common."""
+    """What all epochs of a loader have in common."""
 
     shards: Shards
     zoom: nn.Module
@@ -65,7 +65,9 @@ class Chain:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_memory", Buffers(self.options.memory_budget or self._kept_bytes()))
-        object.__setattr__(self, "batch_memory", Buffers(sys.maxsize))  # as much as batches are alive at once
+        object.__setattr__(
+            self, "batch_memory", Buffers(sys.maxsize)
+        )  # as many bytes as the batches that exist at one time
         object.__setattr__(self, "drift", DriftWatch(self.zoom))
 
     def batches(
@@ -73,14 +75,14 @@ class Chain:
     ) -> Stage[Batch]:
         """Begin an epoch, or a part of it.
 
-        If nothing forbids it, images are zoomed in the threads that decode them. Else micro-batches are decoded in the
-        background while the one before them is zoomed, so the two stages can share a thread.
+        If possible, images are zoomed in the threads that decode them. Otherwise micro-batches are decoded in the
+        background while the previous one is zoomed, so the two stages can share a thread.
 
         Args:
-            number: What order, stand-ins and views are drawn by.
-            plan: Which samples belong to which batch.
-            bad: Where the epoch's bad samples are recorded.
-            leave: Called when the batches are not wanted any more; says whether nobody else reads.
+            number: The number from which order, substitutes and views are drawn.
+            plan: Says which samples belong to which batch.
+            bad: The record of the epoch's bad samples.
+            leave: Called when the batches are no longer needed; returns whether no other iterator reads.
         """
         self.shards.resume()
         options, streams = self.options, streams_for(self.device)
@@ -106,7 +108,7 @@ class Chain:
         zooming = Zooming(self.zoom, self.fields, self.stats, trains)
 
         def let_go() -> None:
-            """End what the first thread waits for, since closing begins with the last."""
+            """Stop the waiting of the first thread, because threads are closed beginning with the last."""
             budget.close()
             if leave():
                 self.shards.interrupt()
@@ -123,12 +125,12 @@ class Chain:
             return ahead(join_batches(zoomed, joiner, self.stats), name="foveal-zoom")
         decoded = decode_micro_batches(*stages, self.stats, budget=budget)
         zoom = functools.partial(zoom_micro_batches, zooming=zooming, budget=budget, streams=streams)
-        if trains:  # zooming waits for the training step; decoding need not
+        if trains:  # zooming has to wait for the training step, but decoding does not
             return join_batches(zoom(ahead(decoded, name="foveal-decode")), joiner, self.stats)
         return ahead(join_batches(zoom(decoded), joiner, self.stats), name="foveal-zoom")
 
     def release_memory(self) -> None:
-        """Give what is kept for later epochs back to the system."""
+        """Free the memory that is kept for later epochs."""
         self.image_memory.clear()
         self.batch_memory.clear()
 
@@ -139,7 +141,7 @@ class Chain:
         )
 
     def _reads_at_once(self) -> int:
-        """Remote samples wait for a server, and masks are decoded as they are read."""
+        """Number of samples that are read at the same time: remote samples wait for a server, and masks are decoded as they are read."""
         if any(map(is_remote, self.shards.urls)):
             return _REMOTE_READS
         masks = any(isinstance(field, Mask) for field in self.fields.spatial)
@@ -149,17 +151,17 @@ class Chain:
         return self.options.num_threads or default_num_threads()
 
     def _kept_bytes(self) -> int:
-        """What may be kept for later images, of which each fits into memory of one that was not much larger."""
+        """Bytes that may be kept for later images. An image is written into the memory of an earlier one that was not much larger."""
         return IMAGE_BYTES * max(_DALI_THREADS, self._threads())
 
     def _image_bytes(self) -> int:
-        """What decoded images may take. One thread decodes an image while another one is zoomed, too; DALI needs batches."""
+        """Bytes that decoded images may take. A thread may decode one image while it zooms another; DALI needs whole batches."""
         threads = max(2, self._threads())
         by_dali = self.options.decode == "dali" or self.device.type == "cuda"
         return IMAGE_BYTES * (max(_DALI_THREADS, threads) if by_dali else threads)
 
     def _most_pixels(self) -> float:
-        """The most of a micro-batch: with a budget half of it, so that one is decoded while another is zoomed."""
+        """Largest size of a micro-batch: with a budget, half of it, so that one is decoded while another is zoomed."""
         if needs_whole_batch(self.zoom):
             return math.inf
         return min(self._image_bytes(), self.options.memory_budget or math.inf) / 6
@@ -170,14 +172,14 @@ class Chain:
         return Budget(math.inf if needs_whole_batch(self.zoom) else self._image_bytes(), strict=False)
 
     def _view(self, number: int) -> Callable[[int, tuple[int, int]], torch.Tensor] | None:
-        """Return what gives the view of a sample, by the sample's number and size, if images are augmented."""
+        """Return the function that returns the view of a sample, given its number and size; None if images are not augmented."""
         augment, seed = self.options.augment, self.options.seed
         if augment is None:
             return None
         return lambda ordinal, size: augment.view(size, (seed, number, ordinal))
 
     def _zooms_in_threads(self) -> bool:
-        """Say whether each image may be zoomed by itself, in the thread that decoded it. DALI decodes batches."""
+        """Return whether each image may be zoomed alone, in the thread that decoded it. DALI decodes batches."""
         in_threads = self.device.type == "cpu" and self.options.decode == "auto"
         return in_threads and not self._trains() and may_zoom_in_threads(self.zoom)
 
@@ -194,7 +196,7 @@ def _ahead(
     kernels: int,
     hurry: Callable[[], object],
 ) -> Stage[T]:
-    """Run a stage in a thread of its own, and on a GPU on a stream of its own."""
+    """Run a stage in a separate thread, and on a GPU on a separate stream."""
     if streams is None:
         return Background(stage, ahead=count, name=name, kernels=kernels, hurry=hurry)
     return streams.consume(Background(streams.produce(stage), ahead=count, name=name, hurry=hurry))

@@ -1,7 +1,7 @@
-"""The images of a batch in one tensor, micro-batch by micro-batch.
+"""Collects the images of a batch in one tensor, micro-batch by micro-batch.
 
-Joining them at the end would hold them twice, and a large batch would be written to memory that is fresh from the system,
-page by page, each time. So they are copied as they come, into memory that comes back when the batch is gone.
+Joining them at the end would hold them twice, and each large batch would be written to new memory, which the system maps
+page by page. Therefore they are copied as they come, into memory that is used again when the batch is freed.
 """
 
 import math
@@ -16,7 +16,7 @@ class Gather:
     """Collects tensors whose first dimension is the batch's.
 
     Args:
-        capacity: How long the batch may become.
+        capacity: The largest length of the batch.
         buffers: Memory for it; None to join the tensors at the end, which keeps graphs and other devices' memory.
     """
 
@@ -28,7 +28,7 @@ class Gather:
         self._filled = 0
 
     def add(self, part: Tensor) -> None:
-        """Take the next part; it is not referred to afterwards where there are buffers."""
+        """Take the next part. If there are buffers, it is copied and not kept."""
         begins_empty = self._whole is None and not len(
             part
         )  # an empty tensor does not reveal its memory format
@@ -47,7 +47,7 @@ class Gather:
         return batch
 
     def _room_for(self, part: Tensor, buffers: Buffers) -> Tensor:
-        """Return room for a batch of such parts, in the same memory format."""
+        """Return an empty tensor for a batch of such parts, in the same memory format."""
         shape = part.shape[1:]
         each = math.prod(shape)
         channels_last = part.ndim == 4 and part.is_contiguous(memory_format=torch.channels_last)

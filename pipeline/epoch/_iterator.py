@@ -1,4 +1,4 @@
-"""One pass over an epoch, as a training script iterates it."""
+"""One pass over an epoch: the iterator that a training script uses."""
 
 import contextlib
 import ctypes
@@ -19,15 +19,15 @@ from foveal.shards import ShardWarning
 
 
 class EpochIterator(Iterator[Batch]):
-    """The batches of an epoch, or those that are left of it. Work on them begins at once, in the background.
+    """The batches of an epoch, or the rest of them. Work on them begins at once, in the background.
 
-    The epoch is over when the last batch is delivered, not when another one is asked for.
+    The epoch is over when the last batch is delivered, not when a further one is requested.
 
     Args:
         chain: Makes the batches.
         plan: Says which samples belong to this rank's batches.
         ranks: Says which ranks there are now.
-        position: The place of the loader. Batches that are delivered move it.
+        position: The position of the loader. Delivered batches move it.
         at_work: The iterators of the loader.
         first: The least number that this iterator may have in its epoch, if all do not share one order.
 
@@ -46,7 +46,7 @@ class EpochIterator(Iterator[Batch]):
         first: int = 0,
     ) -> None:
         self._chain = chain
-        self._ranks: Ranks | None = ranks  # None when a change was told of
+        self._ranks: Ranks | None = ranks  # None after a change has been reported
         self._position = position
         self._at_work = at_work
         self._begins_at = position.begin(self, one_order=plan.world_size > 1, first=first)
@@ -72,14 +72,14 @@ class EpochIterator(Iterator[Batch]):
             self._delivered += 1
             if self._is_over:
                 self._end()
-        except BaseException:  # Ctrl-C, too: a batch may be lost, and none must be delivered after it
+        except BaseException:  # also after Ctrl-C: a batch may be lost, and no later one may be delivered
             self.close()
             raise
         self._note_delivery()
         return batch
 
     def _look_around(self) -> None:
-        """Warn of what makes this rank's samples or zoom go apart from the others'."""
+        """Warn if this rank's samples or zoom may differ from those that it shares with the other ranks."""
         self._chain.drift.look(self.plan, self._place, self._delivered, stacklevel=3)
         if self._ranks is not None and self._ranks.warn_of_change(self.plan.world_size, stacklevel=3):
             self._ranks = None
@@ -93,7 +93,7 @@ class EpochIterator(Iterator[Batch]):
         return replace(self._begins_at, position=self.plan.place_after(self._delivered))
 
     def _work(self) -> Stage[Batch]:
-        """Return what makes the next batches. It begins anew where this iterator rested."""
+        """Return the generator of the next batches. If this iterator paused, a new one begins at its position."""
         self._at_work.work(self._number)
         if self._batches is None:
             rest = replace(self.plan, start=self._place.position)
@@ -108,7 +108,7 @@ class EpochIterator(Iterator[Batch]):
         self._chain.stats.batches += 1
 
     def rest(self) -> None:
-        """Give up threads and memory until the next batch is asked for."""
+        """Release threads and memory until the next batch is requested."""
         batches, self._batches = self._batches, None
         if batches is not None:
             self._at_work.leave(self._number)
@@ -116,7 +116,7 @@ class EpochIterator(Iterator[Batch]):
             _give_memory_back()
 
     def close(self) -> None:
-        """End before the end: the epoch is not over."""
+        """End early: the epoch is not over."""
         self._closed = True
         self._position.left(self)
         self.rest()
@@ -137,6 +137,6 @@ def _warn_of(bad: list[BadSample]) -> None:
 
 
 def _give_memory_back() -> None:
-    """Return to the system what the decoders freed but C's allocator kept, a hundred megabytes and growing."""
-    with contextlib.suppress(AttributeError):  # glibc has it
+    """Return to the system the memory that the decoders freed and C's allocator kept: a hundred megabytes and more."""
+    with contextlib.suppress(AttributeError):  # exists in glibc
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""Micro-batches that were zoomed, joined to a batch."""
+"""Joins zoomed micro-batches to a batch."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,16 +12,16 @@ from foveal.pipeline.epoch._reader import EncodedSample
 from foveal.pipeline.fields import Field, Fields, SpatialField, collate
 from foveal.pipeline.flow import Buffers, LoaderStats, to_device
 
-Batch = Any  # a tuple in the order of the fields, or a dict if the fields were named; a loop unpacks either
+Batch = Any  # a tuple in the order of the fields, or a dict if the fields are named
 
 
 class Joiner:
-    """Collects what belongs to a batch, and of what a zoom answers only what the fields ask for.
+    """Collects the parts of a batch, and keeps of a zoom's results only those that the fields name.
 
     Args:
         fields: What a batch consists of.
-        capacity: The most samples of a batch.
-        buffers: Memory for batches; None where they carry graphs, or lie on another device.
+        capacity: The largest number of samples of a batch.
+        buffers: Memory for batches; None if they carry graphs or are on another device.
     """
 
     _samples: list[EncodedSample]
@@ -41,7 +41,7 @@ class Joiner:
         self._warped: list[dict[SpatialField, Any]] = []
 
     def add(self, part: ZoomedBatch) -> None:
-        """Take a micro-batch that was zoomed."""
+        """Take a zoomed micro-batch."""
         self._images.add(part.zoomed.images)
         for name, gather in self._wanted.items():
             gather.add(getattr(part.zoomed, name))

@@ -9,7 +9,7 @@ from foveal.pipeline.epoch._plan import LastBatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoaderOptions:
-    """Arguments of :class:`ZoomLoader`, by their names there. ``memory_budget`` is in bytes, and ``rule`` stands for four."""
+    """Arguments of :class:`ZoomLoader` under the same names. ``memory_budget`` is in bytes, and ``rule`` replaces four of them."""
 
     batch_size: int
     last_batch: LastBatch

@@ -1,7 +1,7 @@
-"""A place in an epoch as plain JSON, and what has to hold for a loader to go on from there.
+"""A position in an epoch as plain JSON, and the checks before a loader continues from it.
 
-The order of an epoch is a function of seed, epoch and the iterator's number in the epoch, and all ranks together walk it
-once. So a place is three numbers, for any number of ranks and any batch size.
+The order of an epoch is a function of seed, epoch and the iterator's number in the epoch, and all ranks together go
+through it once. So a position is three numbers, for any number of ranks and any batch size.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ _NUMBERS = ("version", "epoch", "position", "seed")
 
 
 def identity(shards: Shards, options: LoaderOptions) -> dict[str, Any]:
-    """Return what decides the order of every epoch, and so whose state a state is.
+    """Return everything that decides the order of every epoch. A state belongs to loaders for which it is equal.
 
-    Shards are told from others by their names without folders (and signatures), and how many samples each has: they may move to
-    another folder or store between a run and the next.
+    Shards are identified by their names without folders and signatures, and by their numbers of samples, so they may move
+    to another folder or store between two runs.
     """
     digest = hashlib.sha256()
     for url, count in zip(shards.urls, shards.counts.tolist(), strict=True):
@@ -37,10 +37,10 @@ def make_state(place: EpochPlace, *, of: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_state(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> EpochPlace:
-    """Check a state against the :func:`identity` of the loader that shall go on from it, and return its place.
+    """Check a state against the :func:`identity` of the loader that is to continue from it, and return its position.
 
     Raises:
-        ValueError: The state is of a newer version, of other shards, of another order, or no state at all.
+        ValueError: The state is from a newer version, of other shards or another order, or not a state at all.
     """
     if not isinstance(state, Mapping) or not all(type(state.get(name)) is int for name in _NUMBERS):
         raise ValueError(f"state must be what state_dict() returned, got {state!r}.")

@@ -1,4 +1,4 @@
-"""A saliency network that has diverged ends an epoch, with the samples that it was lost on."""
+"""Ends an epoch if the saliency network has diverged, with an error that names the samples."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from foveal.sampler import Zoomed
 
 
 def check_saliency(zoomed: Zoomed, zoom: nn.Module, keys: Sequence[str]) -> None:
-    """Refuse a micro-batch whose saliency is not finite.
+    """Raise if the saliency of a micro-batch is not finite.
 
-    On a GPU nothing is looked at, since that would wait for the device in every step: there the images are NaN, and so is
-    the loss that they reach.
+    On a GPU nothing is checked, because that would wait for the device in every step. There the images are NaN, and so is
+    the loss.
 
     Raises:
-        ValueError: The saliency of an image is NaN; the network and the images' keys are named.
+        ValueError: The saliency of an image is NaN; the message names the network and the images' keys.
     """
     if zoomed.saliency.device.type != "cpu":
         return
@@ -28,6 +28,6 @@ def check_saliency(zoomed: Zoomed, zoom: nn.Module, keys: Sequence[str]) -> None
 
 
 def network_name(zoom: nn.Module) -> str:
-    """Return the class of what decides where a zoom looks: its saliency, its scorer, or itself."""
+    """Return the class of the module that decides where to zoom: the saliency, the scorer, or the zoom itself."""
     parts = ((name.rpartition(".")[2], part) for name, part in zoom.named_modules())
     return type(next((part for name, part in parts if name in ("saliency", "score")), zoom)).__name__

@@ -1,4 +1,4 @@
-"""What travels together at full resolution: a few images of a batch."""
+"""Micro-batches: the few images of a batch that are at full resolution together."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +11,11 @@ from foveal.pipeline.epoch._reader import EncodedSample
 from foveal.pipeline.fields import SpatialField
 from foveal.sampler import PerturbedTopK, Zoomed
 
-# Images that are decoded, zoomed and released together. Fewer leave DALI's threads idle at the end of each
-# micro-batch, and are little work for as many steps in Python; more cost memory.
+# Images that are decoded, zoomed and freed together. With fewer, DALI's threads would be idle at the end of each
+# micro-batch, and Python's share of the work would grow; more take more memory.
 MICRO_BATCH = 8
 
-# Micro-batches that are being decoded while one is zoomed: small images finish faster than a large one among them.
+# Micro-batches that are decoded while one is zoomed, so that small images need not wait for a large one.
 AHEAD = 3
 
 
@@ -24,7 +24,7 @@ class MicroBatch:
     """Samples that were read, to be decoded together.
 
     Attributes:
-        samples: The samples; none only where a batch has nothing to deliver.
+        samples: The samples; empty only if a batch has nothing to deliver.
         ends_batch: Whether they are the last of their batch.
     """
 
@@ -39,16 +39,16 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class DecodedBatch:
-    """A micro-batch at full resolution: what a zoom is given to see.
+    """A micro-batch at full resolution, as it is passed to a zoom.
 
     Attributes:
-        samples: What the images belong to.
+        samples: The samples of the images.
         ends_batch: Whether they are the last of their batch.
         copies: The images, upright, perhaps smaller than the originals.
         sizes: Height and width of the originals in pixels.
-        views: Which view of each to zoom, None for whole images.
-        lowres: Copies to look at, None where the zoom wants none.
-        share: Bytes that the images take of the budget, if who zooms them is to give those back; else 0.
+        views: The view of each image to zoom; None for whole images.
+        lowres: Low-resolution copies; None if the zoom needs none.
+        share: Bytes of the budget that are to be returned after the zoom; 0 if that is done elsewhere.
     """
 
     samples: list[EncodedSample]
@@ -62,15 +62,15 @@ class DecodedBatch:
 
 @dataclass(frozen=True, slots=True)
 class ZoomedBatch:
-    """A micro-batch after the zoom: nothing of it has full resolution.
+    """A micro-batch after the zoom, without anything at full resolution.
 
     Attributes:
-        samples: What the images belong to.
+        samples: The samples of the images.
         ends_batch: Whether they are the last of their batch.
         zoomed: What the zoom returned.
-        labels: Those that follow the zoom, in its frame.
+        labels: The warped labels, in the frame of the zoomed images.
         sizes: Height and width of the originals in pixels.
-        views: Which view of each was zoomed, None for whole images.
+        views: The view of each image that was zoomed; None for whole images.
     """
 
     samples: list[EncodedSample]
@@ -82,10 +82,11 @@ class ZoomedBatch:
 
 
 def may_zoom_in_threads(zoom: nn.Module) -> bool:
-    """Say whether several threads may call a zoom at once, and in any order, without a change of what it returns.
+    """Return whether several threads may call a zoom at once and in any order without changing its results.
 
-    In evaluation mode a module computes, and changes nothing. Of modules in training mode this is known of torch's and
-    Foveal's alone, unless they draw at random or take statistics. What is wrapped, compiled or hooked is called in order.
+    In evaluation mode a module computes without changing its state. For modules in training mode this is only known of
+    torch's and Foveal's, except those that draw random numbers or update statistics. Wrapped, compiled or hooked modules
+    are called in order.
     """
     return not any(map(_needs_order, zoom.modules()))
 
@@ -110,11 +111,11 @@ _CHANGING = (
 
 
 def micro_batch_size(zoom: nn.Module, batch_size: int) -> int:
-    """Return how many images a micro-batch has at most."""
+    """Return the largest number of images of a micro-batch."""
     return batch_size if needs_whole_batch(zoom) else MICRO_BATCH
 
 
 def needs_whole_batch(zoom: nn.Module) -> bool:
-    """Say whether a zoom takes statistics over the batch, as batch norm does in training."""
+    """Return whether a zoom computes statistics over the batch, as batch norm does in training."""
     norms = (m for m in zoom.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))  # noqa: SLF001
     return any(norm.training for norm in norms)

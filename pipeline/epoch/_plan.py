@@ -1,14 +1,14 @@
-"""Which positions of an epoch's one order each rank takes, batch after batch.
+"""The positions in an epoch's order that each rank takes, batch by batch.
 
-All ranks together walk the order once, a global batch of ``world_size * batch_size`` positions
-at a time; within it every rank takes its own consecutive part::
+All ranks together go through the order once, a global batch of ``world_size * batch_size`` positions at a time. Each rank
+takes one consecutive part of it::
 
     world_size=2, batch_size=2, 10 samples      rank 0    rank 1
     global batch 0                              0 1       2 3
     global batch 1                              4 5       6 7
     global batch 2 ("partial")                  8         9
 
-So the order is the same for any number of ranks, and a place in it is one number.
+So the order is the same for any number of ranks, and a position in it is one number.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 LastBatch = Literal["partial", "drop", "pad"]
-"""What becomes of the samples left at an epoch's end, as :class:`ZoomLoader` has it."""
+"""What to do with the samples that are left at an epoch's end, as :class:`ZoomLoader` takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,16 @@ class BatchPlan(Sequence[range]):
     ``len`` is the same on every rank.
 
     Attributes:
-        samples: Samples of the epoch, over all ranks.
+        samples: Number of samples of the epoch, over all ranks.
         batch_size: Samples of one rank's batch.
         rank: This rank, in [0, world_size).
         world_size: How many ranks share the epoch.
-        last_batch: What becomes of samples that do not fill a global batch: ``"partial"`` splits them as
-            evenly as possible (a rank's last batch is empty when fewer samples than ranks are left),
+        last_batch: What to do with samples that do not fill a global batch: ``"partial"`` splits them as
+            evenly as possible (a rank's last batch is empty if fewer samples than ranks are left),
             ``"drop"`` leaves them out, ``"pad"`` fills the batch with positions beyond the last sample.
         start: The position that the first batch begins with.
-        worker: Which of ``workers`` this process is, in [0, workers).
-        workers: How many processes take this rank's batches in turns, as a DataLoader's workers do.
+        worker: The number of this process, in [0, workers).
+        workers: Number of processes that take this rank's batches in turns, as a DataLoader's workers do.
     """
 
     samples: int
@@ -76,7 +76,7 @@ class BatchPlan(Sequence[range]):
 
     @property
     def own_samples(self) -> int:
-        """How many positions this rank takes; only the last batch may be smaller than the others."""
+        """Number of positions that this rank takes; only the last batch may be smaller than the others."""
         last = len(self) - 1
         return 0 if last < 0 else last * self.batch_size + len(self[last])
 

@@ -1,4 +1,4 @@
-"""Where a loader is in its epochs, with any number of iterators under way."""
+"""The position of a loader in its epochs, with any number of running iterators."""
 
 import weakref
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ class EpochPlace:
 
     @property
     def order(self) -> int:
-        """What order, stand-ins and views are drawn by: the epoch for its first iterator, another number for each other."""
+        """The number from which order, substitutes and views are drawn: the epoch's number for its first iterator, and a different number for each later one."""
         return self.epoch + (self.iterator << 32)
 
 
 class Position:
-    """The place of a loader, which its iterators move.
+    """The position of a loader, which its iterators move.
 
-    The place follows one iterator. Where several are under way, it moves to another one with that one's second batch
-    in a row. So a loop keeps its place while single batches are drawn beside it (``next(iter(loader))``), and an iterator
-    that is held but not used any more does not hold the place back. An epoch is over when any of its iterators has
-    delivered the last batch.
+    The position follows one iterator. If several are running, it moves to another one when that one delivers its second
+    batch in a row. So single batches from other iterators (``next(iter(loader))``) do not change the position of a loop,
+    and an iterator that exists but is no longer used does not hold the position back. An epoch is over when any of its
+    iterators has delivered the last batch.
 
     Args:
-        place: Where the loader is.
-        resume: Whether iterators go on from there until one has delivered a batch; else they begin the epoch.
+        place: The initial position.
+        resume: Whether iterators continue from there until one has delivered a batch; otherwise they begin the epoch.
     """
 
     def __init__(self, place: EpochPlace, *, resume: bool = False) -> None:
@@ -49,13 +49,13 @@ class Position:
         self._followed: weakref.ref[object] | None = None
 
     def begin(self, iterator: object, *, one_order: bool, first: int = 0) -> EpochPlace:
-        """Return where a new iterator begins.
+        """Return the position at which a new iterator begins.
 
         Args:
             iterator: The iterator. Its number is used up when it delivers a batch.
-            one_order: Whether all iterators of an epoch visit it in one order, as on several ranks, of which one may
-                draw a batch that the others do not.
-            first: The least number that the iterator may have if it may have one of its own.
+            one_order: Whether all iterators of an epoch have the same order, as on several ranks, where one rank may draw
+                a batch that the others do not.
+            first: The smallest number that the iterator may have, unless all have the same order.
         """
         if self._resume:
             return self.place
@@ -66,7 +66,7 @@ class Position:
         return place
 
     def delivered(self, iterator: object, place: EpochPlace) -> None:
-        """Note that an iterator delivered a batch, and is now at a place."""
+        """Record that an iterator has delivered a batch, and its new position."""
         if place.epoch == self.place.epoch:
             self._waiting = [waiting for waiting in self._waiting if waiting[0]() is not iterator]
             self._next = max(self._next, place.iterator + 1)
@@ -76,23 +76,23 @@ class Position:
         self._last = weakref.ref(iterator)
 
     def finished(self, epoch: int) -> None:
-        """Note that an iterator of an epoch delivered the last batch, or that there is none to deliver."""
+        """Record that an iterator of an epoch has delivered the last batch, or that there was none to deliver."""
         if epoch == self.place.epoch:
             self._move_to(EpochPlace(epoch + 1), resume=False)
 
     def left(self, iterator: object) -> None:
-        """Note that an iterator will not deliver any more."""
+        """Record that an iterator will deliver no more batches."""
         if self._followed and self._followed() is iterator:
             self._followed = None
 
     @property
     def resumes(self) -> bool:
-        """Whether the next iterator goes on from a place that was loaded."""
+        """Whether the next iterator continues from a loaded position."""
         return self._resume
 
     @property
     def is_left(self) -> bool:
-        """Whether the epoch was begun by an iterator that does not go on with it."""
+        """Whether the iterator that began the epoch has stopped early."""
         return (
             self.place.position > 0
             and not self._resume
@@ -100,6 +100,6 @@ class Position:
         )
 
     def begin_again(self) -> None:
-        """Let the next iterator be the first of the epoch, unless it is to go on in it."""
+        """Make the next iterator the first of the epoch, unless it is to continue it."""
         if not self._resume:
             self._first = self._next = 0

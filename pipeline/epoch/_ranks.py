@@ -1,4 +1,4 @@
-"""Which of the processes that share an epoch this one is."""
+"""Finds the rank of this process among those that share an epoch."""
 
 import os
 import warnings
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 import torch.distributed as dist
 
-# What launchers tell of how many processes they started, where torch does not ask them.
+# Environment variables in which launchers give the number of processes that they started, and which torch does not read.
 _LAUNCHERS = {"mpirun": "OMPI_COMM_WORLD_SIZE", "mpiexec": "PMI_SIZE", "srun": "SLURM_STEP_NUM_TASKS"}
 
 
 class RankWarning(UserWarning):
-    """Ranks do not share an epoch, or the zoom that they train, as they should."""
+    """Ranks do not share an epoch, or the zoom that they train, although they should."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """This process among those that share an epoch, asked for when it is needed: a process group may be made late.
+    """The rank of this process, which is read when it is needed, because a process group may be created late.
 
     Attributes:
-        rank: What the user said. None to ask ``torch.distributed`` and, where there is no process group, the variables
-            ``RANK`` and ``WORLD_SIZE``, which torchrun sets.
-        world_size: The same.
+        rank: The rank that the user gave. None to read it from ``torch.distributed``, or, if there is no process group,
+            from the variables ``RANK`` and ``WORLD_SIZE``, which torchrun sets.
+        world_size: The number of ranks, likewise.
     """
 
     rank: int | None
@@ -49,11 +49,11 @@ class Ranks:
 
     @property
     def are_without_group(self) -> bool:
-        """Whether the ranks are known by their variables alone."""
+        """Whether the ranks are only known from environment variables."""
         return self.world_size is None and _by_group() is None
 
     def warn_of_others(self, *, stacklevel: int) -> None:
-        """Warn where a launcher started several processes of which torch knows nothing."""
+        """Warn if a launcher started several processes and torch does not know of them."""
         if self.world_size is not None or _by_group() or _by_variables():
             return
         for launcher, variable in _LAUNCHERS.items():
@@ -67,7 +67,7 @@ class Ranks:
                 return
 
     def warn_of_change(self, begun_with: int, *, stacklevel: int) -> bool:
-        """Warn, and return True, where there are more ranks by now than an iterator was begun with."""
+        """Warn and return True if there are now more ranks than when an iterator began."""
         _, world_size = self.now()
         if world_size <= begun_with:
             return False

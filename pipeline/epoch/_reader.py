@@ -12,10 +12,10 @@ from foveal.pipeline.faults import BadSample, EpochBadSamples, FaultKind, TooMan
 from foveal.pipeline.fields import Fields, Located, MemberError
 from foveal.shards import EpochOrder, Sample, SampleError, Shards
 
-# A data set of which so many samples in a row are bad has nothing to stand in for them.
+# If this many samples in a row are bad, no substitute is searched for any more.
 _TRIES = 100
 
-# Members of a sample that a message names.
+# Number of members of a sample that a message names.
 _NAMED = 4
 
 
@@ -40,10 +40,10 @@ class EncodedSample:
         key: Its key.
         url: Its shard.
         image: Its image, still encoded.
-        labels: Its other fields.
-        located: Those that follow the zoom, as they lie in the original.
-        members: What was read of it, as it lies in the shard; None where nobody wants it.
-        size: Bytes that were read.
+        labels: Its plain fields.
+        located: Its labels that are warped, in the frame of the original.
+        members: The members that were read, as in the shard; None if they are not needed.
+        size: Number of bytes that were read.
         valid: Whether it counts; False if it only fills up the last batch, or stands in for a bad sample.
         slot: The slot of the epoch that it fills.
         ordinal: Its number among the samples.
@@ -64,17 +64,17 @@ class EncodedSample:
 
 
 class SampleReader:
-    """Reads the samples of an epoch. Any number of threads may.
+    """Reads the samples of an epoch. Any number of threads may use it.
 
     Args:
-        shards: Where the samples are.
-        order: Which sample comes at which position.
-        fields: What of each sample is wanted.
-        bad: Where bad samples are recorded, and what is done about them.
-        options: The loader's.
-        by_whom: Decides who decodes an image, given its sample's number, and at which scale; None for DALI, at full scale.
-        budget: What the images may take in memory, each and together.
-        number: That of the order, by which samples are chosen, too, that stand in for bad ones.
+        shards: The shards of the samples.
+        order: The order of the epoch.
+        fields: The fields to read of each sample.
+        bad: Records bad samples, and decides what to do about them.
+        options: The loader's options.
+        by_whom: Chooses the decoder and the scale of an image, given its sample's number; None for DALI at full scale.
+        budget: Memory that the images may take, each and together.
+        number: The number of the order, from which substitutes for bad samples are also drawn.
     """
 
     def __init__(
@@ -99,11 +99,11 @@ class SampleReader:
         self._seed = (options.seed, number)
 
     def take(self, position: int, tries: int = 0) -> EncodedSample | None:
-        """Return the sample of a position, one that stands in for it, or None where it is left out.
+        """Return the sample of a position, or a substitute; None if it is left out.
 
         Raises:
-            ShardError: The sample is bad, and that shall be raised; or its shard cannot be read.
-            TooManyBadSamplesError: So they are, or there is none to stand in.
+            ShardError: The sample is bad and ``on_bad`` is ``"raise"``; or its shard cannot be read.
+            TooManyBadSamplesError: Too many samples are bad, or no substitute was found.
         """
         first: BadSample | None = None
         for attempt in range(tries, _TRIES + 1):
@@ -144,7 +144,7 @@ class SampleReader:
             return self._record(sample, error)
 
     def _explained(self, error: MemberError, sample: Sample, ordinal: int) -> MemberError:
-        """Say of a member that is missing where it is, if it only does not stand beside its sample, and else what there is."""
+        """Return a hint about a missing member: where it is, if it is only not next to its sample, or else which members there are."""
         if not error.missing:
             return error
         elsewhere = self._shards.elsewhere(ordinal, error.missing)

@@ -1,8 +1,9 @@
 """The stages of the loader: generators that read, decode and zoom, each fed by the one before.
 
-A batch travels in micro-batches: a few images are decoded, looked at, zoomed and released before the next few. So memory
-holds a handful of full-resolution images, however large the batch is. Two ways lead from what was read to what was zoomed:
-:func:`decode_micro_batches` and then :func:`zoom_micro_batches`, or :func:`decode_and_zoom`, which does both in one thread.
+A batch is processed in micro-batches: a few images are decoded, zoomed and freed before the next few. So memory holds a
+handful of full-resolution images, however large the batch is. There are two ways from read to zoomed samples:
+:func:`decode_micro_batches` followed by :func:`zoom_micro_batches`, or :func:`decode_and_zoom`, which does both in one
+thread.
 """
 
 import itertools
@@ -27,11 +28,11 @@ from foveal.pipeline.flow import Background, LoaderStats, Streams, in_threads
 
 T = TypeVar("T")
 F = TypeVar("F")
-Stage = Generator[T] | Background[T]  # what a stage is fed by, and closes when it ends
+Stage = Generator[T] | Background[T]  # the input of a stage, which the stage closes when it ends
 InsteadOf = Callable[[EncodedSample, DecodeError | MemberError], EncodedSample | None]
 
-# Micro-batches of each thread that may be begun while the first of them is not done: a progressive JPEG takes as long as
-# several others. What is done is small.
+# Micro-batches that each thread may begin while the first of them is unfinished: a progressive JPEG takes as long as
+# several others. Finished ones take little memory.
 _AHEAD_OF_EACH_THREAD = 6
 
 
@@ -46,16 +47,17 @@ def read_micro_batches(
 ) -> Generator[MicroBatch]:
     """Read the samples of each batch, at most ``size`` at a time.
 
-    Places that stay empty count, too: then a micro-batch consists of the same images whether a bad sample is found here or
-    by the decoder. A network may round otherwise if it sees another number of images.
+    Slots that stay empty count, too, so that a micro-batch consists of the same images whether a bad sample is found here
+    or by the decoder. A network may round differently if it gets another number of images.
 
     Args:
         batches: The positions of each batch in the order of the epoch.
-        take: Gives what belongs at a position, or None for nothing.
-        size: Samples of a micro-batch.
+        take: Returns the sample of a position, or None for none.
+        size: Number of samples of a micro-batch.
         stats: Where time is counted.
-        most_pixels: Pixels of a micro-batch of more than one image, by their headers.
-        at_once: How many to read side by side, each in a thread, for storage that makes one wait.
+        most_pixels: Largest number of pixels of a micro-batch of more than one image, by
+            their headers.
+        at_once: Number of samples to read at the same time, each in a thread, for slow storage.
 
     Yields:
         At least one micro-batch of each batch.
@@ -90,9 +92,9 @@ def decode_micro_batches(
     *,
     budget: Budget,
 ) -> Generator[DecodedBatch]:
-    """Decode each micro-batch while the one before it is looked at and handed on.
+    """Decode each micro-batch while the previous one is being processed.
 
-    Each takes its share of the budget before it is decoded; who releases the images gives it back.
+    Each takes its share of the budget before it is decoded; the code that frees the images returns it.
 
     Args:
         micro_batches: What was read.
@@ -125,20 +127,20 @@ def zoom_micro_batches(
     budget: Budget,
     streams: Streams | None = None,
 ) -> Generator[ZoomedBatch]:
-    """Zoom each micro-batch and its labels, and release what has full resolution.
+    """Zoom each micro-batch and its labels, and free everything at full resolution.
 
     Args:
-        micro_batches: What was decoded.
-        zooming: Zooms one.
-        budget: What the images' share goes back to.
-        streams: Of a CUDA device: what is decoded from then on must not be written where these images are read.
+        micro_batches: The decoded micro-batches.
+        zooming: Zooms one micro-batch.
+        budget: The budget to which the images' share is returned.
+        streams: The streams of a CUDA device, so that later decoding does not overwrite images that are still being read.
     """
     with closing(micro_batches):
         for decoded in micro_batches:
             zoomed, share = zooming(decoded), decoded.share
             if streams is not None:
                 streams.reuse_after_here()
-            del decoded  # the full-resolution images and masks end here
+            del decoded  # the full-resolution images and masks are freed here
             budget.give_back(share)
             yield zoomed
             del zoomed
@@ -154,10 +156,10 @@ def decode_and_zoom(  # noqa: PLR0917 - what a stage is made of, as for the othe
     *,
     budget: Budget,
 ) -> Generator[ZoomedBatch]:
-    """Decode and zoom each micro-batch in one of the decoder's threads, so that none is handed over.
+    """Decode and zoom each micro-batch in one of the decoder's threads, so that none is passed between threads.
 
-    The thread that runs this finishes what DALI decodes, and micro-batches in which an image is bad: so bad samples are
-    recorded in the order of the epoch.
+    The thread that runs this finishes micro-batches that DALI decodes, and those with a bad image, so that bad samples
+    are recorded in the order of the epoch.
 
     Args:
         micro_batches: What was read.
@@ -180,7 +182,7 @@ def decode_and_zoom(  # noqa: PLR0917 - what a stage is made of, as for the othe
         try:
             return in_thread(read)
         finally:
-            budget.give_back(share)  # only here are the images gone
+            budget.give_back(share)  # the images are only freed here
 
     def begin(read: MicroBatch, share: int) -> _Begun:
         if read.samples and not any(image.by_dali for image in read.images):
@@ -213,7 +215,7 @@ def join_batches(zoomed: Stage[ZoomedBatch], joiner: Joiner, stats: LoaderStats)
     """Join the micro-batches of each batch.
 
     Args:
-        zoomed: What was zoomed, in the order of the epoch.
+        zoomed: The zoomed micro-batches, in the order of the epoch.
         joiner: Joins their fields.
         stats: Where images and pixels are counted.
     """
@@ -228,7 +230,7 @@ def join_batches(zoomed: Stage[ZoomedBatch], joiner: Joiner, stats: LoaderStats)
 
 @dataclass(frozen=True, slots=True)
 class _InFlight(Generic[F]):
-    """A micro-batch that was begun."""
+    """A micro-batch whose work has begun."""
 
     read: MicroBatch
     share: int
@@ -249,9 +251,9 @@ def _ahead(  # noqa: PLR0917 - what is done to each, in this order
     budget: Budget,
     most: int,
 ) -> Generator[T]:
-    """Begin micro-batches while the first of them is not finished, as far as there is room; finish them in their order.
+    """Begin micro-batches while the first of them is unfinished, as far as the budget allows; finish them in their order.
 
-    ``waits`` says of one that was begun whether its share of the budget comes back only after it is finished here.
+    ``waits`` returns whether the share of a micro-batch is only returned after it is finished here.
     """
     ahead: deque[_InFlight[F]] = deque()
     with decoder, closing(micro_batches):
@@ -279,7 +281,7 @@ def _waits(begun: _Begun) -> bool:
 
 
 def _drain(begun: _Begun) -> None:
-    """Wait, and drop what comes of it."""
+    """Wait, and discard the result."""
     if isinstance(begun, Decoding):
         begun.drain()
     elif not begun.cancel():
@@ -287,7 +289,7 @@ def _drain(begun: _Begun) -> None:
 
 
 def _until_fault(items: Iterable[T], fault: list[Exception]) -> Generator[T]:
-    """Yield what comes before a fault, and note the fault: what was read before it is delivered before it."""
+    """Yield the items before an exception, and store the exception, so that everything that was read before it is delivered first."""
     try:
         yield from items
     except Exception as error:  # noqa: BLE001 - raised by the caller, in its place
@@ -301,7 +303,7 @@ def _settle(
     instead_of: InsteadOf,
     stats: LoaderStats,
 ) -> tuple[list[EncodedSample], list[Tensor]]:
-    """Wait for the pixels; what cannot be decoded makes room for what can, or for nothing."""
+    """Wait for the pixels. Images that cannot be decoded are replaced or left out."""
     with stats.timed("decode"):
         good = _settled(samples, decoding, decoder, instead_of, stats)
     return [sample for sample, _ in good], [image for _, image in good]

@@ -1,4 +1,4 @@
-"""What is done to a few decoded images, in whichever thread: look at small copies of them, then zoom them and their labels."""
+"""The work on a few decoded images, in any thread: make small copies for the saliency network, then zoom the images and their labels."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -17,17 +17,17 @@ from foveal.pipeline.flow import LoaderStats, to_device
 from foveal.sampler import ZoomNeeds
 
 View = Callable[[int, tuple[int, int]], Tensor]
-"""Gives the view of a sample, by its number and its size, that the zoom is to be given."""
+"""Returns the view of a sample that is passed to the zoom, given its number and its size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """Makes the copies that a zoom looks at.
+    """Makes the low-resolution copies for a zoom.
 
     Attributes:
-        needs: What the zoom asks for.
-        device: Where the images are.
-        view: None for whole images.
+        needs: What the zoom needs.
+        device: The device of the images.
+        view: Returns the view of a sample; None for whole images.
         stats: Where time is counted.
     """
 
@@ -39,7 +39,7 @@ class Looking:
     def __call__(
         self, samples: list[EncodedSample], images: list[Tensor], *, ends_batch: bool, share: int = 0
     ) -> DecodedBatch:
-        """Return the images and their copies; ``share`` is what they take of the budget, if who zooms is to give it back."""
+        """Return the images and their copies; ``share`` is their share of the budget if it is to be returned after the zoom."""
         with self.stats.timed("lowres"):
             encoded = [sample.image for sample in samples]
             sizes = [image.original_size(pixels) for image, pixels in zip(encoded, images, strict=True)]
@@ -70,7 +70,7 @@ class Zooming:
         zoom: The sampler.
         fields: What a batch consists of.
         stats: Where time is counted.
-        train: Whether the batch shall carry the graph that leads to the zoom's parameters.
+        train: Whether the batch carries the graph to the zoom's parameters.
     """
 
     zoom: nn.Module
@@ -79,7 +79,7 @@ class Zooming:
     train: bool
 
     def __call__(self, decoded: DecodedBatch) -> ZoomedBatch:
-        """Return what the zoom makes of decoded images; nothing of it refers to them."""
+        """Return the zoomed images; nothing in the result refers to the decoded ones."""
         with self.stats.timed("zoom"), nullcontext() if self.train else torch.no_grad():
             zoomed = decoded.copies.zoom(
                 self.zoom,
@@ -97,17 +97,17 @@ class Zooming:
 
 
 def _boxes(decoded: DecodedBatch, fields: Fields) -> list[Tensor] | None:
-    """Return the boxes that a zoom is told, as fractions of the originals; None where it asks for none."""
+    """Return the boxes that a zoom needs, as fractions of the originals; None if it needs none."""
     if fields.guide is None:
         return None
     boxes = [sample.located[fields.guide] for sample in decoded.samples]
     fractions = [fields.guide.in_fractions(*pair) for pair in zip(boxes, decoded.sizes, strict=True)]
-    # A box far outside stays outside: one that makes no sense is no reason to stop an epoch.
+    # A box far outside stays outside, because an invalid box must not stop an epoch.
     return [each.clamp(-1, 2) for each in fractions]
 
 
 def _maps(decoded: DecodedBatch, fields: Fields) -> list[Tensor] | None:
-    """Return the maps that a zoom is told, whose cells tile the originals; None where it asks for none."""
+    """Return the maps that a zoom needs, whose cells tile the originals; None if it needs none."""
     guide = fields.map_guide
     if guide is None:
         return None
@@ -116,7 +116,7 @@ def _maps(decoded: DecodedBatch, fields: Fields) -> list[Tensor] | None:
 
 
 def _condition(decoded: DecodedBatch, fields: Fields) -> tuple[Any, ...] | None:
-    """Return the fields that a zoom is told beside the images, as a batch would have them; None where it asks for none."""
+    """Return the fields that a zoom needs besides the images, as in a batch; None if it needs none."""
     if not fields.condition:
         return None
     values = (collate(name, [sample.labels[name] for sample in decoded.samples]) for name in fields.condition)

@@ -1,4 +1,4 @@
-"""Bad samples: what is recorded of them, and when there are too many."""
+"""Bad samples: their record, and the limit of their number."""
 
 from foveal.pipeline.faults._bad_sample import BadSample, FaultKind
 from foveal.pipeline.faults._bad_samples import BadSamples, EpochBadSamples, OnBad, TooManyBadSamplesError

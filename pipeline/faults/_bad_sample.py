@@ -25,20 +25,20 @@ class BadSample(NamedTuple):
     """Its key in the shard."""
 
     reason: str
-    """What is wrong, such as "image is empty: 0 bytes"; up to the colon the same for all with this fault."""
+    """What is wrong, such as "image is empty: 0 bytes"; the text up to the colon is the same for all samples with this fault."""
 
     kind: FaultKind
     """The same in one word."""
 
     field: str = ""
-    """The field that it was found bad for, by its member extensions, such as "jpg;jpeg;png;webp"; "" for the whole sample."""
+    """The field that is bad, by its member extensions, such as "jpg;jpeg;png;webp"; "" for the whole sample."""
 
     number_in_shard: int = -1
     """Its number among the samples of its shard, from 0: several may have one key. -1 if that is not known."""
 
     @property
     def fault(self) -> str:
-        """The reason without what is particular to this sample: what to count by."""
+        """The reason without the details of this sample, for counting."""
         return self.reason.partition(":")[0]
 
     def __str__(self) -> str:

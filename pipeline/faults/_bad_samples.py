@@ -1,4 +1,4 @@
-"""What became of bad samples: recorded, counted against a limit, and known from then on."""
+"""Records bad samples, and counts them against a limit."""
 
 import os
 import threading
@@ -11,29 +11,29 @@ from foveal.pipeline.faults._quarantine import Quarantine
 from foveal.shards import DataError, ShardError
 
 OnBad = Literal["substitute", "drop", "raise"]
-"""What becomes of a sample that cannot be used, as :class:`ZoomLoader` has it."""
+"""What to do with a sample that cannot be used, as :class:`ZoomLoader` takes it."""
 
-# Other settings may read what these found: the image is looked at again, which costs its header.
+# Kinds of faults that other settings may avoid: such an image is tried again, which only costs reading its header.
 _MAY_PASS = frozenset({"too_large", "unsupported"})
 
 _Identity = tuple[str, str, int]
 
 
 class TooManyBadSamplesError(DataError, RuntimeError):
-    """More samples are bad than ``max_bad_fraction`` allows, or none is left to stand in for them."""
+    """More samples are bad than ``max_bad_fraction`` allows, or there is no substitute for them."""
 
 
 class BadSamples:
-    """The bad samples that a loader met. Any of its threads may add to them.
+    """The bad samples that a loader has found. Any of its threads may add to them.
 
     Args:
         on_bad: What the loader does about them.
-        max_fraction: Of an epoch's samples on this rank, as many may turn out bad.
+        max_fraction: The largest share of an epoch's samples on this rank that may turn out bad.
         quarantine: The file that they are kept in, if any.
-        asked: What the loader reads of each sample: the names of its fields. What a file says about others does not count.
+        asked: The names of the fields that the loader reads. Entries of a file about other fields are ignored.
 
     Raises:
-        ValueError: An argument that makes no sense, with its value.
+        ValueError: An argument is invalid; the message has its value.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class BadSamples:
         self._lock = threading.Lock()
 
     def begin_epoch(self, samples: int) -> "EpochBadSamples":
-        """Learn what other processes have found, and return what counts the bad among so many samples."""
+        """Read what other processes have found, and return the counter of bad samples for an epoch of this many samples."""
         with self._lock:
             if self._quarantine is not None:
                 self._learn(self._quarantine.read())
@@ -74,12 +74,12 @@ class BadSamples:
                 self._known.setdefault(_identity(bad), bad)
 
     def all(self) -> list[BadSample]:
-        """Return those that were met, each once, in the order in which they were."""
+        """Return the bad samples, each once, in the order in which they were found."""
         with self._lock:
             return list(self._met.values())
 
     def known(self, url: str, key: str, number_in_shard: int) -> BadSample | None:
-        """Return what is known to be wrong with a sample, None for one that is to be tried."""
+        """Return what is known to be wrong with a sample; None if it is to be tried."""
         return self._known.get((url, key, number_in_shard)) or self._known.get((url, key, -1))
 
     def add(self, bad: BadSample) -> bool:
@@ -87,13 +87,13 @@ class BadSamples:
         with self._lock:
             if self.known(
                 bad.url, bad.key, bad.number_in_shard
-            ):  # found twice at once, as itself and standing in
+            ):  # found twice at the same time, in its own slot and as a substitute
                 return False
-            if _finding(bad) in self._may_pass:  # the file had it, and nothing has changed
+            if _finding(bad) in self._may_pass:  # the file already had it, and nothing has changed
                 self._known[_identity(bad)] = bad
                 return False
             self._met.setdefault(_identity(bad), bad)
-            # Without a file to remove it from, a sample that was raised is raised again.
+            # If there is no file from which it can be removed, a sample that was raised is raised again.
             if self._quarantine is not None or self.on_bad != "raise":
                 self._known[_identity(bad)] = bad
             if self._quarantine is not None:
@@ -102,11 +102,11 @@ class BadSamples:
 
 
 class EpochBadSamples:
-    """The bad samples that one pass over an epoch met, and that were not known before. Any of its threads may add to them.
+    """The bad samples that one pass over an epoch found and that were not known before. Any of its threads may add to them.
 
     Args:
-        known: Those of the loader.
-        samples: How many samples the epoch has on this rank.
+        known: The bad samples of the loader.
+        samples: Number of samples of the epoch on this rank.
         max_fraction: The share of them that may turn out bad.
     """
 
@@ -120,7 +120,7 @@ class EpochBadSamples:
         self._lock = threading.Lock()
 
     def all(self) -> list[BadSample]:
-        """Return them in the order in which they were met."""
+        """Return them in the order in which they were found."""
         with self._lock:
             return list(self._new)
 
@@ -129,7 +129,7 @@ class EpochBadSamples:
 
         Raises:
             ShardError: ``on_bad="raise"``.
-            TooManyBadSamplesError: It is one too many.
+            TooManyBadSamplesError: There are now too many.
         """
         with self._lock:
             if not self._known.add(bad):

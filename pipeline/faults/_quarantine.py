@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from foveal.pipeline.faults._bad_sample import BadSample, FaultKind
 
-# Reasons of files that were written before each line had its kind and its field.
+# Reasons in files that were written before lines had a kind and a field.
 _OLD_REASON = re.compile(
     r"member is missing: there is no (?P<missing>.+)"
     r"|(?P<member>\S+) is not (an integer|JSON|UTF-8 text|a NumPy array of numbers):"
@@ -20,7 +20,7 @@ class Quarantine:
     """Bad samples in a file, one JSON object a line, to which any number of processes may add.
 
     Args:
-        path: The file. It is made with the first sample; its folder must be there.
+        path: The file. It is created with the first sample; its folder must exist.
 
     Raises:
         ValueError: There is no such folder.
@@ -47,7 +47,7 @@ class Quarantine:
     def add(self, samples: Iterable[BadSample]) -> None:
         """Append samples, in one write, so that lines of several processes do not mix."""
         lines = [json.dumps(sample._asdict()) + "\n" for sample in samples]
-        if lines:  # the first line end is for a line that a killed process left without one
+        if lines:  # the first line end completes a line that a killed process left without one
             with self.path.open("ab", buffering=0) as file:
                 file.write(("\n" * self._is_torn() + "".join(lines)).encode())
 
@@ -62,7 +62,7 @@ class Quarantine:
         try:
             return _sample_of(json.loads(line))
         except (ValueError, TypeError, KeyError) as error:
-            # nothing, what a killed process began, or a kind that only a newer version knows
+            # an empty line, one that a killed process began, or a kind that only a newer version knows
             if b'{"url": '.startswith(line[:8]):
                 return None
             raise ValueError(
@@ -81,7 +81,7 @@ def _sample_of(entry: Mapping[str, Any]) -> BadSample:
 
 
 def _old_kind_and_field(reason: str) -> tuple[FaultKind, str]:
-    """Return what an old line's reason says of them; the field is "" if it does not say."""
+    """Return kind and field from the reason in an old line; the field is "" if the reason does not say it."""
     match = _OLD_REASON.match(reason)
     if match is not None and match["missing"]:
         return "missing_member", match["missing"].replace(" or ", ";")
