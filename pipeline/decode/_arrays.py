@@ -1,4 +1,4 @@
-"""Formats that are arrays with a header: PNM and npy, read by NumPy."""
+"""Formats that are arrays with a header: PNM and npy. NumPy reads them."""
 
 import io
 import math
@@ -16,17 +16,17 @@ from foveal.pipeline.decode.headers import pnm_fields
 
 @dataclass(frozen=True, slots=True)
 class PnmHeader:
-    """Of a PGM, PPM or PFM.
+    """The header of a PGM, PPM or PFM.
 
     Attributes:
         height: Pixels.
         width: Pixels.
         bands: 1 or 3.
-        integer: Whether it is no PFM.
-        white: The largest value; of a PFM 1.
-        little_endian: Of a PFM.
+        integer: Whether its numbers are integers; False for a PFM.
+        white: The largest value; 1 for a PFM.
+        little_endian: The byte order of a PFM.
         start: Where the pixels begin.
-        decimal: Whether its numbers are written out.
+        decimal: Whether its numbers are written as decimal text.
     """
 
     height: int
@@ -40,7 +40,7 @@ class PnmHeader:
 
 
 def pnm_header(file: bytes) -> PnmHeader | None:
-    """Return what a PGM, PPM or PFM says; None of other files."""
+    """Return the header of a PGM, PPM or PFM; None for other files."""
     words = pnm_fields(file)
     (kind, _), *fields = [next(words, (b"", 0)) for _ in range(4)]
     try:
@@ -79,21 +79,21 @@ def read_pnm(file: bytes, bands: tuple[int, ...] | None) -> Samples:
         else _numbers(file, dtype, header.start, math.prod(shape))
     )
     values = read.reshape(shape)
-    if not header.integer:  # its first row is the lowest
+    if not header.integer:  # its first row is the bottom row
         values = values[::-1]
     return _samples(values, bands, header.white)
 
 
 @dataclass(frozen=True, slots=True)
 class NpyHeader:
-    """Where the numbers of a NumPy file lie.
+    """The layout of a NumPy file.
 
     Attributes:
-        shape: (height, width) or (height, width, bands), also where the file has bands first.
-        dtype: Of the numbers.
-        start: Where they begin.
-        stored: The shape as the file has it.
-        by_columns: Whether the file has them in Fortran's order.
+        shape: (height, width) or (height, width, bands), even if the file has bands first.
+        dtype: The type of the numbers.
+        start: The byte at which they begin.
+        stored: The shape in the file.
+        by_columns: Whether they are in Fortran's order.
     """
 
     shape: tuple[int, ...]
@@ -104,7 +104,7 @@ class NpyHeader:
 
 
 def npy_header(file: bytes) -> NpyHeader | None:
-    """Return what a NumPy file says, None where it holds something else than an image of numbers."""
+    """Return the layout of a NumPy file; None if it does not hold an image of numbers."""
     stream = io.BytesIO(file)
     try:
         version = np.lib.format.read_magic(stream)
@@ -137,13 +137,13 @@ def read_npy(file: bytes, bands: tuple[int, ...] | None) -> Samples:
 
 
 def has_bands_first(shape: tuple[int, ...]) -> bool:
-    """Say whether an array is (bands, height, width) rather than (height, width, bands) or (height, width).
+    """Return whether an array is (bands, height, width) rather than (height, width, bands) or (height, width).
 
-    Up to four are bands, not rows. Of more, the two sides of a square are rows and columns, and bands that are last are
+    An axis of up to four is the bands. With more, two equal sides are rows and columns, and bands that come last are
     fewer than either.
 
     Raises:
-        DecodeError: It may be either.
+        DecodeError: It could be either.
     """
     if len(shape) != 3 or shape[2] <= 4:
         return False
@@ -160,10 +160,10 @@ def has_bands_first(shape: tuple[int, ...]) -> bool:
 
 
 def _decimals(file: bytes, start: int, count: int) -> NDArray[Any]:
-    """Return so many numbers that are written out, without the comments between them.
+    """Return this many numbers that are written as decimal text, without the comments between them.
 
     Raises:
-        DecodeError: There are fewer, or something else.
+        DecodeError: There are fewer numbers, or something else.
     """
     words = re.sub(rb"#[^\r\n]*", b"", file[start:])
     if strange := words.translate(None, b"0123456789 \t\r\n\v\f"):
@@ -175,7 +175,7 @@ def _decimals(file: bytes, start: int, count: int) -> NDArray[Any]:
 
 
 def _numbers(file: bytes, dtype: np.dtype[Any], start: int, count: int) -> NDArray[Any]:
-    """Return so many numbers of a file, which are not copied unless their byte order is another's.
+    """Return this many numbers of a file. They are only copied if their byte order is not the machine's.
 
     Raises:
         DecodeError: There are fewer.

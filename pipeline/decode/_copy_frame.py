@@ -1,6 +1,6 @@
-"""How much of the original a smaller copy covers: whole blocks of source pixels, of which the last may reach beyond it.
+"""The frame of a smaller copy: it consists of whole blocks of source pixels, the last of which may reach beyond the original.
 
-A copy at 1/8 of 803 columns has 101, which stand for 808. So the original's frame lies within the copy's.
+For example, a copy at 1/8 of 803 columns has 101 columns, which cover 808. So the original's frame lies within the copy's.
 """
 
 import torch
@@ -13,7 +13,7 @@ from foveal.pipeline.decode.headers import turns_sideways
 def frame_of(image: EncodedImage) -> Tensor | None:
     """Return where the original lies in its copy: (2, 3), float64, from [-1, 1] of the upright original to the copy's.
 
-    None where the two are the same.
+    None if the two are the same.
     """
     down, across = _axes(image)
     if down[0] == across[0] == 1:
@@ -22,7 +22,7 @@ def frame_of(image: EncodedImage) -> Tensor | None:
 
 
 def trimmed(pixels: Tensor, image: EncodedImage) -> Tensor:
-    """Return a view of a copy whose frame is the original's to within half of its pixels, for who does not know better."""
+    """Return a view of a copy whose frame equals the original's to within half a pixel, for zooms that do not take views."""
     if image.scale == 1:
         return pixels
     sides = []
@@ -34,8 +34,8 @@ def trimmed(pixels: Tensor, image: EncodedImage) -> Tensor:
 
 
 def _axes(image: EncodedImage) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return factor and summand of the map for rows and for columns: what reaches beyond lies at the end, or at the beginning."""
-    # As the EXIF orientation turned and mirrored it: see `upright`.
+    """Return factor and summand of the map for rows and for columns. The part beyond the original is at the end, or at the beginning."""
+    # Depends on how the EXIF orientation turned and mirrored the image: see `upright`.
     at_start = image.orientation in {3, 4, 7, 8}, image.orientation in {2, 3, 6, 7}
     stored = (image.width, image.height) if turns_sideways(image.orientation) else (image.height, image.width)
     shares = [side / (-(-side // image.scale) * image.scale) for side in stored]

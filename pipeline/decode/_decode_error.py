@@ -10,9 +10,9 @@ class DecodeError(Exception):
 
     Attributes:
         reason: What is wrong with it, as in "is empty: 0 bytes".
-        index: Which one of the images given to the decoder, None when there was just one.
-        kind: ``"corrupt"``, or ``"too_large"`` or ``"unsupported"`` if the image is whole and other settings, or another
-            package, would let it be read.
+        index: The number of the image among those given to the decoder; None if there was just one.
+        kind: ``"corrupt"``; or ``"too_large"`` or ``"unsupported"`` if the image is intact and could be read with other
+            settings or another package.
     """
 
     def __init__(self, reason: str, index: int | None = None, kind: DecodeFault = "corrupt") -> None:
@@ -30,7 +30,7 @@ class DecodeError(Exception):
 
 
 def check_pixels(height: int, width: int, max_pixels: int | None) -> None:
-    """Refuse an image that is too large by its header.
+    """Raise if an image is too large by its header.
 
     Raises:
         DecodeError: It has more than ``max_pixels`` pixels.

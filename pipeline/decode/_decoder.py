@@ -1,11 +1,10 @@
 """Encoded images to full-resolution pixels: the one file that knows DALI's dynamic mode.
 
-DALI decodes a batch at a time on its own threads (or on the GPU), asynchronously. Its batches
-are taken apart here with care: the ``tensors`` of a dynamic-mode batch refer to each other in
-cycles, so the pixels would live until Python's cycle collector ran. Samples taken from the
-underlying tensor list do not, and are freed with the last tensor that looks at them.
+DALI decodes a batch at a time on its own threads (or on the GPU), asynchronously. The ``tensors`` of a dynamic-mode batch
+refer to each other in cycles, so their pixels would stay in memory until Python's cycle collector runs. Therefore samples
+are taken from the underlying tensor list; they are freed with the last tensor that refers to them.
 
-What others than DALI decode is decoded by threads of the decoder's own, an image at a time.
+Images that DALI does not decode are decoded by the decoder's own threads, an image at a time.
 """
 
 import contextlib
@@ -51,7 +50,8 @@ class Decoding:
             for k, image in enumerate(images)
             if not image.by_dali
         }
-        # DALI delivers a batch or nothing of it, so what may fail goes by itself; and one type for all of it.
+        # If one image of a batch fails, DALI delivers none of it, so images that may fail are decoded alone; and all
+        # images of a batch have one type.
         kinds = itertools.product(_DALI_TYPES, (True, False))
         parts = [[k for k, image in enumerate(images) if (image.by, image.whole) == kind] for kind in kinds]
         self._flights = [(part, self._launch(part)) for part in parts if part]
@@ -62,8 +62,8 @@ class Decoding:
 
         Returns:
             For each image an RGB image ``(height, width, 3)``, uint8, upright by its EXIF orientation, on the
-            decoder's device, or what is wrong with it. Its sides are those of the original divided by its
-            ``scale`` where libjpeg-turbo could decode it. Each may be freed by itself. ``by_pillow`` then says how
+            decoder's device, or its error. If libjpeg-turbo decoded it, its sides are those of the original divided by
+            its ``scale``. Each image can be freed alone. ``by_pillow`` then says how
             many of them DALI refused and Pillow decoded.
         """
         decoded = self._from_threads()
@@ -81,10 +81,10 @@ class Decoding:
         ]
 
     def pixels(self) -> list[UInt8[Tensor, "_height _width 3"]]:
-        """Return the same where all images are good.
+        """Return the same if all images are good.
 
         Raises:
-            DecodeError: The first that is not. The decoder stays usable.
+            DecodeError: The error of the first bad image. The decoder stays usable.
         """
         images = self.result()
         for index, image in enumerate(images):
@@ -93,7 +93,7 @@ class Decoding:
         return cast("list[Tensor]", images)
 
     def drain(self) -> None:
-        """Wait, and drop what comes of it: an operation in flight must not outlive its thread."""
+        """Wait, and discard the result: a running operation must not outlive its thread."""
         singly, self._singly = list(self._singly.values()), {}
         for late in [one for one in singly if not one.cancel()]:
             late.exception()  # waits
@@ -102,7 +102,7 @@ class Decoding:
                 self._flights.pop()[1].evaluate()
 
     def _from_threads(self) -> dict[int, Tensor | DecodeError]:
-        """Wait for what threads decode; JPEGs that libjpeg-turbo could not decode DALI shall try."""
+        """Wait for the decoder's threads; JPEGs that libjpeg-turbo could not decode are left to DALI."""
         decoded: dict[int, Tensor | DecodeError] = {}
         refused: list[int] = []
         while self._singly:
@@ -152,7 +152,7 @@ def _pixels(batch: Any) -> list[Tensor]:
 
 
 def _without_culprit(part: list[int], error: Exception) -> list[list[int]]:
-    """Return what to try again of a batch that failed: all but the one that DALI names, else each half."""
+    """Return the parts of a failed batch to try again: all images except the one that DALI names, or else each half."""
     named = re.search(r"sample #(\d+)", str(error.__cause__ or error))
     if named:
         culprit = int(named[1])
@@ -165,14 +165,13 @@ def _without_culprit(part: list[int], error: Exception) -> list[list[int]]:
 class Decoder:
     """Decodes batches of images with DALI.
 
-    A context manager that is entered and used in one thread: DALI's evaluation context belongs to it.
+    A context manager that must be entered and used in one thread, because DALI's evaluation context belongs to a thread.
 
     Args:
-        device: Where the pixels shall be. On a CUDA device nvJPEG decodes; on the CPU libjpeg-turbo
-            and its kin.
+        device: The device for the pixels. On a CUDA device nvJPEG decodes; on the CPU libjpeg-turbo and similar libraries.
         num_threads: Threads that decode. ``None``: see :func:`default_num_threads`.
-        stream: On a CUDA device the stream that decodes; by default one of DALI's choice.
-        buffers: Memory for what libjpeg-turbo decodes, that outlives this decoder; by default some of its own.
+        stream: The CUDA stream that decodes; by default DALI chooses one.
+        buffers: Memory for images that libjpeg-turbo decodes, which may outlive this decoder; by default the decoder's own.
 
     Example:
         >>> with Decoder() as decoder:
@@ -199,8 +198,8 @@ class Decoder:
     def __enter__(self) -> Self:
         on_gpu = self.device.type == "cuda"
         context: Any = ndd.EvalContext
-        # DALI begins a batch when the one before it has ended, and idles while its last image is decoded. So batches on
-        # the CPU take turns in two contexts, each with threads for all processors.
+        # DALI begins a batch only when the previous one has ended, so most threads are idle while its last image is
+        # decoded. Therefore batches on the CPU alternate between two contexts, each with threads for all processors.
         for _ in range(1 if on_gpu or self.num_threads == 1 else 2):
             own = {"device_id": self.device.index or 0, "cuda_stream": self._stream} if on_gpu else {}
             self._contexts.append(context(num_threads=self.num_threads, **own))
@@ -216,12 +215,14 @@ class Decoder:
             pool.shutdown(cancel_futures=True)
         self._contexts.clear()
         for context in reversed(self._entered):
-            with contextlib.suppress(Exception):  # what was still in flight and failed is nobody's any more
+            with contextlib.suppress(
+                Exception
+            ):  # results of operations that failed in the meantime are no longer needed
                 context.__exit__(kind, error, trace)
         self._entered = ()
 
     def start(self, images: Sequence[EncodedImage]) -> Decoding:
-        """Begin to decode a batch, without waiting for it.
+        """Begin to decode a batch without waiting for it.
 
         Args:
             images: Files that :func:`peek` knows.
@@ -229,7 +230,7 @@ class Decoder:
         return Decoding(self, images)
 
     def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function in one of the threads that decode images one by one; what it computes stays in that thread."""
+        """Call a function in one of the threads that decode images one by one. torch's operators stay in that thread."""
         self._check_open()
         if self._pool is None:
             self._pool = ThreadPoolExecutor(
@@ -238,10 +239,10 @@ class Decoder:
         return self._pool.submit(work, *args, **kwargs)
 
     def decode_here(self, images: Sequence[EncodedImage]) -> list[UInt8[Tensor, "_height _width 3"]] | None:
-        """Decode in the calling thread, on the CPU, images that are not DALI's.
+        """Decode images that are not left to DALI, in the calling thread and on the CPU.
 
         Returns:
-            None if one cannot be decoded: :meth:`start` then says which and why, and asks other decoders as well.
+            None if one cannot be decoded. :meth:`start` then says which and why, and tries other decoders as well.
         """
         try:
             return [decode_singly(image, self.buffers) for image in images]
@@ -256,8 +257,8 @@ class Decoder:
 
     def _launch(self, files: Sequence[bytes], dtype: Any = None) -> Any:
         self._check_open()
-        # A copy of the files, a thousandth of the work of decoding them: on memory of others DALI would run
-        # at once and keep the caller waiting; on its own it runs in the background.
+        # The files are copied, which takes a thousandth of the time of decoding: DALI only runs in the background on
+        # memory of its own, and would otherwise block the caller.
         self._contexts.rotate(1)
         with self._contexts[0]:
             copy = ndd.batch([np.frombuffer(file, np.uint8) for file in files])
@@ -266,20 +267,20 @@ class Decoder:
 
 
 def _stay_in_this_thread() -> None:
-    """All processors are busy with threads like this one."""
+    """Each processor is already busy with a thread like this one."""
     use_one_torch_thread()
     spread_over(1)
 
 
 def describe_decoder(device_type: str, mode: DecodeMode) -> str:
-    """Return the decoders that a mode uses on a device, with their versions: another version may round otherwise."""
+    """Return the decoders that a mode uses on a device, with their versions: another version may round differently."""
     by_libjpeg = mode == "auto" and device_type == "cpu"
     jpegs = f", JPEGs by simplejpeg {metadata.version('simplejpeg')}" if by_libjpeg else ""
     return f"DALI {dali_version} on {device_type}{jpegs}"
 
 
 def default_num_threads() -> int:
-    """Return the processors that this process may use, shared with the other ranks of this machine."""
+    """Return the number of processors that this process may use, divided by the number of ranks on this machine."""
     ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(1, len(os.sched_getaffinity(0)) // ranks_here)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from foveal.pipeline.decode._pixel_rule import PLAIN, Bits, PixelRule
 from foveal.pipeline.decode.headers import OTHER, Kind, turns_sideways
 
-# dali; dali16: DALI, into 16 bits, that become levels here; libjpeg: libjpeg-turbo; helper: a library in a process of its own.
+# dali16: DALI decodes to 16 bits, which then become levels; libjpeg: libjpeg-turbo; helper: a library in a separate process.
 Decodes = Literal["dali", "dali16", "pillow", "libjpeg", "numpy", "helper"]
 
 Scale = Literal[1, 2, 4, 8]
@@ -23,13 +23,13 @@ class EncodedImage:
         file: The whole file.
         height: Pixels, before EXIF orientation.
         width: Pixels, before EXIF orientation.
-        by: Who decodes it.
-        whole: Whether it ends as files of its kind do. One that does not may have been cut, or something follows it.
-        scale: What its sides are divided by as it is decoded, by libjpeg-turbo: 1, 2, 4 or 8.
-        orientation: As EXIF counts it, 1 to 8, where libjpeg-turbo or a helper process decodes it; others know by
+        by: The decoder.
+        whole: Whether it ends as files of its kind do. Otherwise it may be truncated, or something may follow it.
+        scale: The divisor of its sides when libjpeg-turbo decodes it: 1, 2, 4 or 8.
+        orientation: The EXIF orientation, 1 to 8, if libjpeg-turbo or a helper process decodes it; other decoders find it
             themselves.
         kind: The format.
-        pixel_bytes: Of a pixel while it is decoded, where that is more than the three that come out.
+        pixel_bytes: Bytes of a pixel while it is decoded, if that is more than the three of the result.
         depth: Bits of a sample as it is stored, as far as the header says; 8 for fewer.
         rule: How its samples become grey levels.
     """
@@ -48,12 +48,12 @@ class EncodedImage:
 
     @property
     def by_dali(self) -> bool:
-        """Whether DALI decodes it, in a batch; others decode an image at a time, in any thread."""
+        """Whether DALI decodes it, in a batch; all other decoders decode an image at a time, in any thread."""
         return self.by in {"dali", "dali16"}
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Height and width of the original as its orientation would have it seen."""
+        """Height and width of the upright original."""
         return (self.width, self.height) if turns_sideways(self.orientation) else (self.height, self.width)
 
     def original_size(self, pixels: Tensor) -> tuple[int, int]:
@@ -67,9 +67,9 @@ class EncodedImage:
 
     @property
     def decoded_pixels(self) -> int:
-        """Pixels that are in memory while it is decoded: those that come out, and what they are made from."""
+        """Pixels in memory while it is decoded: the result, and the data that it is made from."""
         pixels = -(-self.height // self.scale) * -(-self.width // self.scale)
         if self.pixel_bytes:
-            levels = 4 if self.levels_bits == 16 else 1  # and the two halves that are sampled
+            levels = 4 if self.levels_bits == 16 else 1  # and the two halves that are sampled separately
             return pixels * levels + pixels * self.pixel_bytes // 3
         return pixels if self.orientation == 1 else 2 * pixels

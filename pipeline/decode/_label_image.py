@@ -1,4 +1,4 @@
-"""Images whose pixels are labels rather than light: masks of class ids, heat maps. Values stay as the file stores them."""
+"""Images whose pixels are labels: masks of class ids, heat maps. Their values are kept exactly as the file stores them."""
 
 from typing import Any, NamedTuple
 
@@ -19,11 +19,11 @@ class LabelImage(NamedTuple):
     """(n, 3) uint8, the colour of each index, if the file has a palette."""
 
     lossy: str | None = None
-    """The file format, if its compression does not keep values."""
+    """The file format, if its compression changes values; None otherwise."""
 
     @property
     def is_grey(self) -> bool:
-        """Whether it has one value for each pixel; so has an image of equal channels."""
+        """Whether it has one value for each pixel, which includes images with equal channels."""
         values = self.values
         return values.ndim == 2 or all(np.array_equal(values[..., 0], values[..., k]) for k in (1, 2))
 
@@ -37,7 +37,8 @@ def label_image(file: bytes, *, max_pixels: int | None = None) -> LabelImage:
     """Decode an image of labels.
 
     Raises:
-        DecodeError: It is no image, has more pixels than ``max_pixels``, or pixels that this would not keep.
+        DecodeError: It is not an image, has more pixels than ``max_pixels``, or has pixels whose values cannot be kept
+            exactly.
     """
     if not file:
         raise DecodeError("is empty: 0 bytes")
@@ -76,7 +77,7 @@ def _values(image: Image.Image, file: bytes) -> Any:
 
 
 def _png_header(file: bytes) -> tuple[int, int]:
-    """Return the bit depth and the colour type of a PNG; of other files those that need no care."""
+    """Return the bit depth and the colour type of a PNG; for other files, values that need no special treatment."""
     return (file[24], file[25]) if file.startswith(b"\x89PNG") and len(file) > 25 else (8, 0)
 
 
@@ -86,7 +87,7 @@ def _lossy_format(image: Image.Image, file: bytes) -> str | None:
             return "JPEG"
         case "AVIF":
             return "AVIF"
-        case "WEBP" if b"VP8L" not in file:  # the name of the chunk that lossless pixels are in
+        case "WEBP" if b"VP8L" not in file:  # the name of the chunk with losslessly compressed pixels
             return "lossy WebP"
         case "TIFF" if image.info.get("compression") == "jpeg":
             return "TIFF of JPEG"

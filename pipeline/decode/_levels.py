@@ -1,7 +1,7 @@
-"""Samples of any depth to levels of 8 or 16 bits: the one place where that is done.
+"""Converts samples of any depth to levels of 8 or 16 bits. No other module does this.
 
-A level is ``(value - low) / (high - low)`` of the window, clipped to [0, 1] and rounded once. Without a window ``low`` is 0
-and ``high`` what the header calls white; samples that then lie outside need a window, and are refused without.
+A level is ``(value - low) / (high - low)`` of the window, clipped to [0, 1] and rounded once. Without a window ``low`` is
+0 and ``high`` is the value that the header calls white; samples outside this range are refused, because they need a window.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from foveal.pipeline.decode._pixel_rule import Bits, Window
 from foveal.pipeline.decode.formats import Range, Samples
 
 AUTO_PERCENTILES = (1.0, 99.0)
-# Samples that are computed at a time where there is no table: what they need beside the result stays small.
+# Number of samples that are computed at a time if there is no table, so that temporary memory stays small.
 _AT_ONCE = 1 << 18
-# Of a larger image every k-th pixel along both axes is enough to find percentiles by.
+# For a larger image, percentiles are computed from every k-th pixel along both axes.
 _PERCENTILE_SAMPLES = 1 << 20
 
 
@@ -32,7 +32,7 @@ def to_levels(
         samples: Grey (one band), RGB (three) or CMYK (four).
         window: The values, in the file's own units, that become black and white; ``"auto"`` for percentiles 1 and 99
             of the image, all bands together; None for the file's own window, or what its header calls white.
-        bits: Of the result.
+        bits: Bits of the result.
 
     Raises:
         DecodeError: Without a window, values lie outside [0, white], or the header does not say what is white.
@@ -69,7 +69,7 @@ def _in_parts(values: NDArray[Any]) -> Iterator[slice]:
 
 
 def _table(dtype: np.dtype[Any], low: float, high: float, top: int) -> NDArray[Any] | None:
-    """Return the level of every value that integers of up to 16 bits can have, None for wider types."""
+    """Return the level of every value that an integer type of up to 16 bits can have; None for wider types."""
     if dtype.kind not in "uib" or dtype.itemsize > 2:
         return None
     unsigned = _UNSIGNED[dtype.itemsize]
@@ -78,8 +78,8 @@ def _table(dtype: np.dtype[Any], low: float, high: float, top: int) -> NDArray[A
 
 
 def _computed(values: NDArray[Any], low: float, high: float, top: int) -> NDArray[Any]:
-    """Return levels by the rule, in double precision; what is no number is black."""
-    if low == high:  # an image of one value, by percentiles
+    """Return levels by the rule, in double precision; NaN becomes black."""
+    if low == high:  # percentiles of an image of one value
         return np.zeros(values.shape, np.uint8 if top == 255 else np.uint16)
     with np.errstate(invalid="ignore", over="ignore"):
         levels = (values.astype(np.float64) - low) * (top / (high - low))
@@ -116,7 +116,7 @@ def _percentiles(samples: Samples) -> Range:
     step = int(np.ceil(np.sqrt(samples.values.size / _PERCENTILE_SAMPLES))) or 1
     some = samples.values[::step, ::step]
     if np.array_equal(some[..., :1].repeat(some.shape[2], axis=2), some, equal_nan=some.dtype.kind == "f"):
-        some = some[..., :1]  # grey that was made RGB counts as grey
+        some = some[..., :1]  # grey that was converted to RGB counts as grey
     known = _known(samples, some)
     if not known.size:
         return 0.0, 0.0
@@ -125,18 +125,18 @@ def _percentiles(samples: Samples) -> Range:
 
 
 def _known(samples: Samples, values: NDArray[Any]) -> NDArray[Any]:
-    """Return those values that are numbers, and not the one that stands for none."""
+    """Return the values that are finite and not the nodata value."""
     known = values[np.isfinite(values)] if values.dtype.kind == "f" else values.reshape(-1)
     return known if samples.nodata is None else known[known != samples.nodata]
 
 
 def needs_window(why: str) -> DecodeError:
-    """Return the error of samples whose black and white nothing tells."""
+    """Return the error for samples whose black and white values are unknown."""
     return DecodeError(f"needs a window: {why} – pass window=(low, high) or 'auto'")
 
 
 def _without_ink(samples: Samples) -> Samples:
-    """Return RGB of CMYK as Pillow does, (1 - ink) * (1 - black), in the samples' own depth."""
+    """Convert CMYK to RGB as Pillow does, (1 - ink) * (1 - black), in the samples' own depth."""
     white = samples.white or 1.0
     light = white - samples.values.astype(np.float64)
     rgb = light[..., :3] * light[..., 3:] / white

@@ -1,4 +1,4 @@
-"""JPEGs by libjpeg-turbo: what DALI's CPU decoder would give, bit for bit at full scale, and small copies for less work."""
+"""JPEGs by libjpeg-turbo: at full scale the same pixels as DALI's CPU decoder, bit for bit; smaller copies take less time."""
 
 import numpy as np
 import simplejpeg
@@ -15,23 +15,23 @@ Pixels = NDArray[np.uint8]
 
 
 def decode_jpeg(image: EncodedImage, buffers: Buffers) -> UInt8[Tensor, "_height _width 3"]:
-    """Decode a JPEG at the scale and in the orientation that it was peeked with, into memory that is used again.
+    """Decode a JPEG at the scale and in the orientation that :func:`peek` found, into reused memory.
 
-    Each side is that of the original divided by the scale, rounded up: the last pixels of the copy may stand for more than
-    there is, as :func:`frame_of` says.
+    Each side is that of the original divided by the scale, rounded up: the last pixels of the copy may reach beyond the
+    original, see :func:`frame_of`.
 
     Raises:
         ValueError: The file is damaged, or of a kind that libjpeg-turbo does not decode.
     """
     pixels = _decoded(image, buffers)
-    # One element a pixel: numpy then moves three bytes at a time.
+    # One element for each pixel, so that numpy moves three bytes at a time.
     whole = upright(pixels.view("V3")[..., 0], image.orientation)
     return torch.from_numpy(_contiguous(whole, buffers))
 
 
 def _decoded(image: EncodedImage, buffers: Buffers) -> Pixels:
     height, width = -(-image.height // image.scale), -(-image.width // image.scale)
-    # The least size is what chooses the scale; without one simplejpeg decodes as a whole.
+    # simplejpeg chooses the scale by the least size; without one it decodes at full size.
     least = {} if image.scale == 1 else {"min_height": height, "min_width": width, "min_factor": image.scale}
     buffer = buffers.take(3 * height * width)
     pixels: Pixels = simplejpeg.decode_jpeg(image.file, "RGB", buffer=buffer, **least)

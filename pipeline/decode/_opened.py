@@ -1,4 +1,4 @@
-"""Images that a data set has opened or decoded already, as the decoder would give them."""
+"""Images that a data set has already opened or decoded, converted to the decoder's pixels."""
 
 import io
 from typing import Any
@@ -18,9 +18,9 @@ from foveal.pipeline.decode.formats import Samples, as_bands, white_of
 
 
 def encoded_of(image: Image.Image) -> bytes | None:
-    """Return the file of one of Pillow's images that was opened and not yet read; None where it is not the file's any more.
+    """Return the file of an image of Pillow that was opened and not read yet; None if the image no longer equals its file.
 
-    Pillow reads some files with fewer bits than they have, or another white, and afterwards nothing tells.
+    Pillow reads some files with fewer bits than they have, or with another white value, which cannot be seen afterwards.
     """
     stream = image.fp if isinstance(image, ImageFile.ImageFile) else None
     if stream is None or not getattr(image, "tile", None) or getattr(image, "tell", int)() != 0:
@@ -37,7 +37,7 @@ def encoded_of(image: Image.Image) -> bytes | None:
 
 
 def levels_of_picture(image: Image.Image, rule: PixelRule) -> UInt8[np.ndarray, "_height _width 3"]:
-    """Return the levels of one of Pillow's images, upright by the orientation that it still has.
+    """Return the levels of an image of Pillow, upright by the EXIF orientation that it still has.
 
     Raises:
         DecodeError: It cannot be read, needs a window, or has not these bands.
@@ -47,7 +47,9 @@ def levels_of_picture(image: Image.Image, rule: PixelRule) -> UInt8[np.ndarray, 
         samples = samples_of(turned_upright(image), image.info.get("icc_profile") if rule.color else None)
     except DecodeError:
         raise
-    except Exception as error:  # whatever Pillow's plugins run into: one that was opened may be read only now
+    except (
+        Exception
+    ) as error:  # Pillow's plugins raise any exception; an image that was opened may be read only now
         words = " ".join(str(error).split()) or type(error).__name__
         raise DecodeError(f"is broken: Pillow says {words!r}") from error
     levels: NDArray[Any] = to_levels(samples, rule.window)

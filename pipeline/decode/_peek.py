@@ -1,8 +1,8 @@
-"""What the header of an encoded image says: who can decode it, and how large it will be.
+"""Reads the header of an encoded image: which decoder to use, and how large the image will be.
 
-Nothing is decoded, nothing is allocated. What DALI's parser refuses would fail with all of its batch, and what DALI gets
-wrong without an error would arrive as another picture, so both are kept out of DALI's way; what claims to be too large is
-refused before anybody makes room for it.
+Nothing is decoded, and no memory is allocated for pixels. A file that DALI's parser refuses would make its whole batch
+fail, and some files DALI decodes wrong without an error, so neither is given to DALI. An image that is too large by its
+header is refused before memory is allocated for it.
 """
 
 import contextlib
@@ -50,16 +50,16 @@ from foveal.pipeline.decode.headers import (
     with_plain_exif,
 )
 
-# Read when the library is loaded; it would write to stderr about every odd image, which the loader reports once.
+# The library reads this when it is loaded; otherwise it writes to stderr about every unusual image.
 os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")
 from nvidia.nvimgcodec import CodeStream
 
 _ORIENTATION = 0x0112  # of EXIF
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
-# Where Pillow, too, takes a file for an attack on the memory.
+# The limit beyond which Pillow, too, suspects an attack on the memory.
 MAX_PIXELS = 178_956_970
-# Bytes of a pixel's samples, of all bands, to the one pixel that max_pixels counts.
+# Bytes of samples of all bands that count as one pixel for max_pixels.
 _MOST_PIXEL_BYTES = 48
 
 
@@ -68,12 +68,12 @@ def peek(file: bytes, *, max_pixels: int | None = None, rule: PixelRule = PLAIN)
 
     Args:
         file: A whole file, of any content.
-        max_pixels: The most pixels it may have, None for no limit.
-        rule: How its samples shall become grey levels.
+        max_pixels: The largest number of pixels; None for no limit.
+        rule: How its samples are to become grey levels.
 
     Raises:
-        DecodeError: It is empty, too large, of a format that needs what is not installed, or of none that is known; or
-            it needs a window.
+        DecodeError: It is empty, too large, of an unknown format, or of a format whose package is not installed; or it
+            needs a window.
     """
     if not file:
         raise DecodeError("is empty: 0 bytes")
@@ -83,7 +83,7 @@ def peek(file: bytes, *, max_pixels: int | None = None, rule: PixelRule = PLAIN)
     _check_size(image, max_pixels)
     if image.by not in ("helper", "numpy"):
         check_bands(rule, kind.name)
-    # LittleCMS is Pillow's; deeper images are converted when they have become levels.
+    # Pillow brings LittleCMS; deeper images are converted after they have become levels.
     if rule.color is not None and image.by == "dali" and profile_of(file, image.kind) is not None:
         return replace(image, by="pillow")
     return image
@@ -91,7 +91,8 @@ def peek(file: bytes, *, max_pixels: int | None = None, rule: PixelRule = PLAIN)
 
 def _peek_jpeg(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - as the others
     header = read_jpeg_header(file)
-    # Of two EXIF blocks DALI's parsers read different ones; where these differ, pixels are written past their memory.
+    # If a file has two EXIF blocks, DALI's parsers read different ones; if these differ, pixels are written outside of
+    # their memory.
     if header is None or len(header.exif) > 1:
         return _by_pillow(file)
     frame = header.frame
@@ -204,7 +205,7 @@ def _peek_npy(file: bytes, rule: PixelRule) -> EncodedImage:
 
 
 def _peek_sized(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - as the others
-    """Formats whose header gives the size away, or whose library does."""
+    """Formats whose size is read from the header here, or by their library."""
     kind = kind_of_file(file)
     _need(kind, kind.name)
     if kind in _SIZES:
@@ -221,7 +222,7 @@ def _peek_sized(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 -
 
 
 def _depth_of(kind: Kind, file: bytes) -> int:
-    """Return the bits of a sample; 32 where the header may say something else, in a place that is not read."""
+    """Return the bits of a sample; 32 if they are stated in a part of the file that is not read."""
     header = jpeg_xl_header(file) if kind == JPEG_XL else None
     return 32 if header is None or header.bits is None else header.bits
 
@@ -253,7 +254,7 @@ def _by_pillow(file: bytes) -> EncodedImage:
 
 
 def _by_dali(file: bytes, by: Decodes = "dali") -> EncodedImage | None:
-    """Return what DALI's parser says, None where it refuses the file."""
+    """Return the result of DALI's parser; None if it refuses the file."""
     try:
         header = CodeStream(file)
         codec, height, width = header.codec_name, header.height, header.width
@@ -263,7 +264,7 @@ def _by_dali(file: bytes, by: Decodes = "dali") -> EncodedImage | None:
 
 
 def _need(kind: Kind, what: str) -> None:
-    """Refuse a file that the second decoder would read if it were installed."""
+    """Raise for a file that the second decoder would read if it were installed."""
     if missing(kind):
         raise DecodeError(f"needs the extra foveal[formats]: {what} – pip install 'foveal[formats]'")
 
@@ -276,10 +277,10 @@ def _check_size(image: EncodedImage, max_pixels: int | None) -> None:
 
 
 def _still(png: bytes) -> bytes:
-    """Return a PNG without what makes it move, and nothing where a chunk does not lie within the file.
+    """Return a PNG without its animation chunks; empty if a chunk does not lie within the file.
 
-    Of a damaged animation DALI's decoder can end the process, and it allocates what a chunk's length claims, up to
-    2 GB for a small image.
+    A damaged animation can end the process of DALI's decoder, and the decoder allocates what a chunk's length claims, up
+    to 2 GB for a small image.
     """
     chunks, place = [png[: len(_SIGNATURE)]], len(_SIGNATURE)
     while (end := place + 12 + int.from_bytes(png[place : place + 4])) <= len(png):
@@ -293,7 +294,7 @@ def _still(png: bytes) -> bytes:
 
 
 def _is_whole(file: bytes, codec: str) -> bool:
-    """What DALI's parser has not looked at: a PNG, for one, it reads to its end."""
+    """Checks what DALI's parser does not check. A PNG, for example, is read to its end."""
     match codec:
         case "jpeg":
             return file[-64:].rstrip(b"\0\r\n").endswith(b"\xff\xd9")

@@ -1,4 +1,4 @@
-"""What Pillow decodes: images that DALI refuses, such as GIF, AVIF and JPEGs with unusual markers."""
+"""Decodes images that DALI refuses with Pillow, such as GIF, AVIF and JPEGs with unusual markers."""
 
 import io
 import threading
@@ -15,23 +15,23 @@ from foveal.pipeline.decode.formats import Samples
 
 T = TypeVar("T")
 
-# Pillow knows more, some by starting other programs.
+# Pillow knows more formats, some of which it reads by starting other programs.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
-_filters = threading.Lock()  # those of warnings belong to the process, and several threads may come here
-Image.init()  # or the rarer ones are unknown until they are first looked for
+_filters = threading.Lock()  # the filters of warnings belong to the process, and several threads may run this
+Image.init()  # otherwise rarer formats would be unknown until they are first needed
 
 
 def peek_with_pillow(file: bytes) -> tuple[int, int]:
     """Return an image's height and width in pixels by its header.
 
     Raises:
-        DecodeError: Pillow does not know it either.
+        DecodeError: Pillow does not know the format either.
     """
     return read_with_pillow(file, lambda image: (image.height, image.width))
 
 
 def decode_with_pillow(file: bytes, *, profile: bytes | None = None) -> Samples:
-    """Decode an image, of an animation the first frame, upright by its EXIF orientation.
+    """Decode an image (the first frame of an animation), upright by its EXIF orientation.
 
     Args:
         file: All of it.
@@ -44,7 +44,7 @@ def decode_with_pillow(file: bytes, *, profile: bytes | None = None) -> Samples:
 
 
 def samples_of(image: Image.Image, profile: bytes | None = None) -> Samples:
-    """Return the samples of one of Pillow's images: RGB of 8 bits, in sRGB by a profile, or grey of more as it is stored.
+    """Return the samples of an image of Pillow: RGB of 8 bits, converted to sRGB if there is a profile, or deeper grey as it is stored.
 
     Raises:
         DecodeError: Its profile cannot be used.
@@ -52,7 +52,7 @@ def samples_of(image: Image.Image, profile: bytes | None = None) -> Samples:
     match image.mode:
         case "I;16" | "I;16B" | "I;16L" | "I;16N":
             return Samples(np.array(image).astype(np.uint16)[..., None], white=65535.0)
-        case "I":  # of 32 bits, signed, except where a PNM of 16 was scaled
+        case "I":  # signed, of 32 bits, except if a PNM of 16 bits was scaled
             return Samples(np.array(image)[..., None], white=65535.0 if image.format == "PPM" else None)
         case "F":
             return Samples(np.array(image)[..., None], white=1.0)
@@ -63,7 +63,7 @@ def samples_of(image: Image.Image, profile: bytes | None = None) -> Samples:
 def to_srgb(
     pixels: UInt8[np.ndarray, "_height _width bands"], profile: bytes
 ) -> UInt8[np.ndarray, "_height _width 3"]:
-    """Convert RGB or inks (CMYK) by the profile of the file that they came from; of a grey file the profile is of grey.
+    """Convert RGB or CMYK by the profile of their file; a grey file has a profile for grey.
 
     Raises:
         DecodeError: The profile cannot be used.
@@ -100,21 +100,21 @@ def _unusable(error: Exception) -> DecodeError:
 
 
 def turned_upright(image: Image.Image) -> Image.Image:
-    """Return an image as its EXIF orientation would have it seen; it still knows its format."""
+    """Return an image turned upright by its EXIF orientation; it keeps its format attribute."""
     upright = ImageOps.exif_transpose(image)
     upright.format = image.format
     return upright
 
 
 def read_with_pillow(file: bytes, what: Callable[[Image.Image], T]) -> T:
-    """Return what a function makes of an image that was opened.
+    """Open an image, and return the result of a function of it.
 
     Raises:
-        DecodeError: Pillow does not know the file, or the function found it broken.
+        DecodeError: Pillow does not know the file, or the function raised because it is broken.
     """
     try:
         return _read_once(file, what)
-    except Warning:  # the process makes errors of warnings; the image is none the worse for it
+    except Warning:  # the process turns warnings into errors; the image itself is fine
         with _filters, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _read_once(file, what)
@@ -128,6 +128,6 @@ def _read_once(file: bytes, what: Callable[[Image.Image], T]) -> T:
         raise
     except UnidentifiedImageError:
         raise DecodeError(f"is nothing that DALI or Pillow knows: it begins with {file[:16]!r}") from None
-    except Exception as error:  # whatever Pillow's plugins run into
+    except Exception as error:  # Pillow's plugins raise any exception
         words = " ".join(str(error).split()) or type(error).__name__
         raise DecodeError(f"is broken: Pillow says {words!r}") from error

@@ -1,4 +1,4 @@
-"""What a user says about pixels: window, bands, colour."""
+"""The user's settings for pixels: window, bands, colour."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ Window = tuple[float, float] | Literal["auto"]
 """The stored values that become black and white, or percentiles of each image."""
 
 Bits = Literal[8, 16]
-"""Of the levels that an image is decoded to."""
+"""Bits of the levels to which an image is decoded."""
 
 Bands = tuple[int, int, int]
 """Which bands are red, green and blue, counted from 0."""
@@ -23,14 +23,14 @@ class PixelRule:
     """How stored samples become grey levels.
 
     Attributes:
-        window: The stored values that become black and white; ``"auto"`` for percentiles of each image; None for what
-            the header says.
+        window: The stored values that become black and white; ``"auto"`` for percentiles of each image; None for the
+            values of the header.
         bands: Which three bands are red, green and blue, counted from 0; None for the first three.
         color: ``"srgb"`` converts by the embedded colour profile; None does not.
-        bits: Of the levels: 16 keeps what deeper images have beyond 8, except where colours are converted.
+        bits: Bits of the levels: 16 keeps the depth of deeper images, unless their colours are converted.
 
     Raises:
-        ValueError: One of them makes no sense.
+        ValueError: A setting is invalid.
     """
 
     window: Window | None = None
@@ -48,12 +48,12 @@ class PixelRule:
 
     @property
     def keeps_pixels(self) -> bool:
-        """Whether RGB of 8 bits stays as it is."""
+        """Whether RGB of 8 bits stays unchanged."""
         return self.window is None and self.first_bands and self.color is None
 
     @property
     def keeps_depth(self) -> bool:
-        """Whether samples of 16 bits must not become 8 as they are decoded."""
+        """Whether samples of 16 bits must not be reduced to 8 by the decoder."""
         return self.window is not None or self.color is not None or self.bits > 8
 
     @property
@@ -63,7 +63,7 @@ class PixelRule:
 
 
 def parse_window(text: str) -> Window:
-    """Return the window that a command line says, such as ``-1000:400`` or ``auto``.
+    """Return the window that a command line gives, such as ``-1000:400`` or ``auto``.
 
     Raises:
         ValueError: It is neither.
@@ -78,7 +78,7 @@ def parse_window(text: str) -> Window:
 
 
 def parse_bands(text: str) -> Bands:
-    """Return the bands that a command line says, such as ``3,2,1``.
+    """Return the bands that a command line gives, such as ``3,2,1``.
 
     Raises:
         ValueError: They are not three numbers.

@@ -28,10 +28,10 @@ from foveal.pipeline.decode.headers import (
 
 
 def profile_of(file: bytes, kind: Kind) -> bytes | None:
-    """Return the colour profile that is embedded in a file; None where there is none.
+    """Return the colour profile that is embedded in a file; None if there is none.
 
     Raises:
-        DecodeError: It has other colours than sRGB's, and no profile that is read here.
+        DecodeError: It has other colours than sRGB, and no profile that Foveal reads.
     """
     return _PROFILES.get(kind, _pillow_profile)(file)
 

@@ -1,6 +1,7 @@
-"""Who decodes which layout: what DALI gets wrong without an error is kept from it by what the header says.
+"""Chooses the decoder for each layout by the header: files that DALI would decode wrong without an error are not given to it.
 
-Found by ``tests/pipeline/decode/test_tiff_layouts.py``, which writes every layout and compares with tifffile's reading.
+The choices were found by ``tests/pipeline/decode/test_tiff_layouts.py``, which writes every layout and compares the
+result with tifffile's.
 """
 
 from foveal.pipeline.decode._decode_error import DecodeError
@@ -11,38 +12,38 @@ from foveal.pipeline.decode.headers import PLAIN_TIFF, TIFF, Jpeg2000Header, Jpe
 
 _WHITE_IS_ZERO, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 _UNSIGNED, _FLOAT = 1, 3
-# What nvImageCodec's libtiff has a codec for.
+# Compressions for which nvImageCodec's libtiff has a codec.
 _NVIMGCODEC_COMPRESSIONS = {1, 5, 7, 8, 32773, 32946, 50000}
 _OLD_JPEG, _JPEG = 6, 7
-# What Pillow's has beside those; its readings of 8-bit layouts agree with tifffile's.
+# Further compressions of Pillow's libtiff; its results for 8-bit layouts agree with tifffile's.
 _PILLOW_COMPRESSIONS = _NVIMGCODEC_COMPRESSIONS | {2, 3, 4, _OLD_JPEG, 34925}
 _LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 
 
 def route_tiff(header: TiffHeader, rule: PixelRule, *, helped: bool) -> Kind | None:
-    """Return as which kind the helper process reads a TIFF, None if Pillow reads it.
+    """Return the kind by which the helper process reads a TIFF; None if Pillow reads it.
 
     Never DALI: a damaged TIFF can end its process.
 
     Args:
-        header: What it says of itself.
-        rule: How its samples shall become grey levels.
+        header: Its header.
+        rule: How its samples are to become grey levels.
         helped: Whether tifffile and imagecodecs are installed.
 
     Raises:
-        DecodeError: Nothing says what is white in it.
+        DecodeError: Its white value is unknown.
     """
     if header.sample_format == 2 and rule.window is None:
         raise needs_window(
             f"its samples are {header.samples}, of which the header does not say what is white"
         )
     inverted = header.photometric == _WHITE_IS_ZERO and header.depth > 1
-    if inverted and rule.window is not None:  # a window is of stored values, and the others turn them round
+    if inverted and rule.window is not None:  # a window is in stored values, which the other readers invert
         return TIFF
     by_pillow = _tiff_by_pillow(header, rule)
     if helped:
         return None if by_pillow and _beyond_tifffile(header) else TIFF
-    # A fourth band may be alpha that colours were multiplied by, which Pillow divides them by.
+    # A fourth band may be premultiplied alpha, by which Pillow divides the colours.
     if by_pillow and (header.photometric, header.bands) != (_RGB, 4):
         return None
     return PLAIN_TIFF if _tiff_by_nvimgcodec(header, rule) else TIFF
@@ -92,7 +93,7 @@ def _tiff_by_pillow(header: TiffHeader, rule: PixelRule) -> bool:
 
 
 def route_jpeg(frame: JpegFrame | None) -> Decodes:
-    """Return who decodes a JPEG: DALI has no codec for other depths than 8 bits, nor for lossless ones of one band."""
+    """Return the decoder of a JPEG: DALI has no codec for depths other than 8 bits, nor for lossless ones with one band."""
     if frame is None:
         return "dali"
     lossless = frame.kind in _LOSSLESS and (len(frame.factors) != 3 or frame.kind != 0xC3)
@@ -100,10 +101,10 @@ def route_jpeg(frame: JpegFrame | None) -> Decodes:
 
 
 def route_jpeg2000(header: Jpeg2000Header | None, rule: PixelRule) -> Decodes:
-    """Return who decodes JPEG 2000: Pillow what has 8 bits, never DALI, which a damaged one can end.
+    """Return the decoder of a JPEG 2000: Pillow for 8 bits; never DALI, whose process a damaged file can end.
 
     Raises:
-        DecodeError: Nobody can say what is white in it.
+        DecodeError: Its white value is unknown.
     """
     if header is None:
         return "pillow"
@@ -114,10 +115,10 @@ def route_jpeg2000(header: Jpeg2000Header | None, rule: PixelRule) -> Decodes:
 
 
 def check_bands(rule: PixelRule, kind: str) -> None:
-    """Refuse bands that a format of at most three has not.
+    """Raise if bands are chosen that a format of at most three bands does not have.
 
     Raises:
-        DecodeError: One is not there.
+        DecodeError: A band does not exist.
     """
     if rule.bands is not None and max(rule.bands) > 2:
         raise DecodeError(

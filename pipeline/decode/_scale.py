@@ -1,10 +1,10 @@
-"""How much of a JPEG has to be decoded: no more than the zoom can show.
+"""Chooses the scale at which a JPEG is decoded: no larger than the zoom can show.
 
-libjpeg-turbo decodes at 1/2, 1/4 or 1/8 for a fraction of the work, by leaving high frequencies out. A zoom that says
-beyond which size a source shows no more (``source_px``) loses nothing by a copy that is still as large.
+libjpeg-turbo decodes at 1/2, 1/4 or 1/8 in a fraction of the time, because it leaves out high frequencies. If a zoom says
+from which size on a source shows no more (``source_px``), it loses nothing with a copy of at least that size.
 
-Where chroma is stored coarser along one axis only (4:2:2 and its kin), the scaled copy's is coarser along the other
-axis, too: that would lose colour, so those are decoded at full scale.
+If chroma is subsampled along one axis only (4:2:2 and similar), that of a scaled copy is coarser along the other axis,
+too. This would lose colour, so such JPEGs are decoded at full scale.
 """
 
 from collections.abc import Callable
@@ -43,13 +43,13 @@ def by_libjpeg(
     zoom: nn.Module,
     view: Callable[[int, Size], Tensor] | None = None,
 ) -> "ByLibjpeg | None":
-    """Return what chooses the images that libjpeg-turbo decodes; None if DALI decodes all of them.
+    """Return the object that chooses the images for libjpeg-turbo; None if DALI decodes all of them.
 
     Args:
         decode: The mode.
-        device: Where the pixels shall be. On a GPU, DALI decodes everything.
-        zoom: As for :class:`ByLibjpeg`, and ``view``, too.
-        view: See there.
+        device: The device for the pixels. On a GPU, DALI decodes everything.
+        zoom: As for :class:`ByLibjpeg`.
+        view: As for :class:`ByLibjpeg`.
     """
     return ByLibjpeg(zoom, view) if decode == "auto" and device.type == "cpu" else None
 
@@ -58,8 +58,8 @@ class ByLibjpeg:
     """Decides which images libjpeg-turbo decodes, and at which scale.
 
     Args:
-        zoom: What the images are for. Without a ``source_px`` they are decoded at full scale.
-        view: Gives the view of a sample, by its number and its size, that the zoom is to show; None for whole images.
+        zoom: The zoom of the images. If it has no ``source_px``, they are decoded at full scale.
+        view: Returns the view of a sample that the zoom will show, given its number and size; None for whole images.
     """
 
     def __init__(self, zoom: nn.Module, view: Callable[[int, Size], Tensor] | None = None) -> None:
@@ -67,7 +67,7 @@ class ByLibjpeg:
         self._view = view
 
     def __call__(self, image: EncodedImage, ordinal: int) -> EncodedImage:
-        """Return the image as it should be decoded: the same where libjpeg-turbo is not for it."""
+        """Return the image with its decoder and scale; unchanged if libjpeg-turbo is not to decode it."""
         known = _known(image)
         if known is None:
             return image
@@ -89,16 +89,16 @@ def scale_for(size: Size, needed: Size, view: Tensor | None = None) -> Scale:
     """
     height, width = size
     across, down = width / needed[1], height / needed[0]
-    pixels = min(across, down)  # of the image, to each that is needed, along the axis that has fewer
+    pixels = min(across, down)  # pixels of the image for each needed pixel, along the axis that has fewer
     if view is not None:
         by_view = view[:, :2].double() * torch.tensor([[width], [height]])
         by_needed = by_view / torch.tensor([needed[1], needed[0]])
-        pixels = float(torch.linalg.svdvals(by_needed)[-1])  # the axis may lie any way
+        pixels = float(torch.linalg.svdvals(by_needed)[-1])  # the view may be rotated
     return next((scale for scale in _SCALES if scale <= pixels), 1)
 
 
 def _needed(zoom: nn.Module) -> Size | None:
-    """Height and width that suffice for what the zoom shows and for what it looks at."""
+    """Height and width that suffice for the zoomed image and for the low-resolution copy."""
     needs = ZoomNeeds.of(zoom)
     source, looks = needs.source_px, needs.lowres_size
     if source is None or looks is None:
@@ -124,8 +124,8 @@ def _known(image: EncodedImage) -> tuple[bool, int] | None:
 
 
 def is_usual(frame: JpegFrame) -> bool:
-    """Say whether a JPEG is of a kind that libjpeg-turbo is trusted with: those that the tests decode.
+    """Return whether a JPEG is of a kind that is given to libjpeg-turbo: the kinds that the tests decode.
 
-    Of rarer ones (lossless, arithmetic, of other depths, with other sampling factors) some end the process at a scale.
+    Some rarer kinds (lossless, arithmetic, other depths, other sampling factors) end the process if they are scaled.
     """
     return frame.kind in _FRAMES and frame.bits == 8 and frame.factors in (*_EVEN_CHROMA, *_OTHER_CHROMA)

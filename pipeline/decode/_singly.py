@@ -1,4 +1,4 @@
-"""What is decoded an image at a time, in a thread: everything but DALI's batches."""
+"""Decodes one image at a time, in a thread: all images that are not in DALI's batches."""
 
 import numpy as np
 import torch
@@ -18,11 +18,11 @@ from foveal.pipeline.flow import Buffers
 
 
 def decode_singly(image: EncodedImage, buffers: Buffers) -> UInt8[Tensor, "_height _width 3"]:
-    """Decode an image as it was peeked.
+    """Decode an image with the decoder that :func:`peek` chose.
 
     Raises:
         DecodeError: It cannot be decoded.
-        ValueError: libjpeg-turbo cannot decode it; DALI may.
+        ValueError: libjpeg-turbo cannot decode it, but DALI may.
     """
     match image.by:
         case "libjpeg":
@@ -49,7 +49,7 @@ def leveled(image: EncodedImage, pixels: Tensor) -> UInt8[Tensor, "_height _widt
 
 
 def by_pillow(image: EncodedImage) -> UInt8[Tensor, "_height _width 3"]:
-    """Decode by Pillow; where Pillow would lose what the rule asks for, not at all.
+    """Decode with Pillow, unless Pillow would lose something that the rule needs.
 
     Raises:
         DecodeError: It cannot be decoded, or only with fewer bits than are stored.
@@ -77,13 +77,13 @@ def _by_helper(image: EncodedImage) -> Tensor:
 def _tensor(
     image: EncodedImage, samples: Samples, *, chosen: bool = True, converted: bool = False
 ) -> UInt8[Tensor, "_height _width 3"]:
-    """Return the levels of samples, upright, and in sRGB if that is asked for.
+    """Return the levels of samples, upright, and in sRGB if the rule says so.
 
     Args:
-        image: What they were decoded from.
-        samples: As they were decoded.
-        chosen: Whether their bands are those that the rule asks for, and not yet RGB.
-        converted: Whether their colours are.
+        image: The encoded image.
+        samples: The decoded samples.
+        chosen: Whether their bands are already those of the rule, and not yet RGB.
+        converted: Whether their colours are already converted.
     """
     rule = image.rule
     profile = profile_of(image.file, image.kind) if rule.color is not None and not converted else None

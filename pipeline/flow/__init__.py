@@ -1,4 +1,4 @@
-"""Threads, streams, devices and buffers that batches flow through."""
+"""Threads, streams, devices and buffers of the loader's stages."""
 
 from foveal.pipeline.flow._background import Background
 from foveal.pipeline.flow._buffers import IMAGE_BYTES, Buffers

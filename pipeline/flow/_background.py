@@ -1,9 +1,8 @@
 """Run an iterator in a thread, a bounded number of items ahead of its consumer.
 
-The loader is a chain of generators (read, decode, zoom); putting one of them behind
-:class:`Background` is all it takes to let it run beside the next. Whatever ends the chain,
-an end, an error, a ``break``, garbage collection or the end of the process, the generator is
-closed in the thread that ran it, so that work in flight is drained there.
+The loader is a chain of generators (read, decode, zoom). A generator that is wrapped in :class:`Background` runs at the
+same time as the next one. However the chain ends (its end, an error, a ``break``, garbage collection or the end of the
+process), the generator is closed in the thread that ran it, so that its unfinished work is completed there.
 """
 
 import atexit
@@ -24,20 +23,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """The last thing handed over: the iterator ended, with an error or without."""
+    """The last item of the queue: the iterator has ended, with an error or without."""
 
     error: BaseException | None = None
 
 
 class Background(Iterator[T], Generic[T]):
-    """An iterator's items in their order, produced in a thread of their own.
+    """An iterator's items in their order, produced in a separate thread.
 
     Args:
-        items: What to run. A generator is closed when this object is.
-        ahead: How many items may be ready and waiting, at least 1.
+        items: The iterator. A generator is closed when this object is.
+        ahead: Number of items that may be ready and waiting, at least 1.
         name: The thread's name, for debuggers and profilers.
-        kernels: Threads over which this one's sampling may be spread; torch's operators stay in it alone.
-        hurry: Called when this is closed, to end what the iterator may be waiting for.
+        kernels: Number of threads for sampling that is called from this thread; torch's operators use only this one.
+        hurry: Called when this is closed, to stop the iterator's waiting.
     """
 
     def __init__(
@@ -76,24 +75,28 @@ class Background(Iterator[T], Generic[T]):
         raise StopIteration
 
     def close(self) -> None:
-        """Stop producing, drain what is in flight and end the thread. May be called again, and interrupted."""
-        if self._process != os.getpid():  # the thread is not here, and the lock may be held for ever
+        """Stop producing, complete unfinished work and end the thread. It may be called again, and interrupted."""
+        if (
+            self._process != os.getpid()
+        ):  # in a forked process: the thread does not exist, and the lock may be held for ever
             return
         self._belt.stop()
         self.hurry()
-        if self._thread is not threading.current_thread():  # collected as garbage there: it ends by itself
+        if (
+            self._thread is not threading.current_thread()
+        ):  # garbage-collected in that thread, which then ends by itself
             self._thread.join()
-            self._belt.stop()  # what was put there in the meantime
+            self._belt.stop()  # items that were added in the meantime
 
     def hurry(self) -> None:
-        """End what the iterator may be waiting for, as far as this knows how to."""
+        """Stop the iterator's waiting, if there is a way to."""
         if self._hurry is not None and self._process == os.getpid() and self._thread.is_alive():
             self._hurry()
 
     def __del__(self) -> None:
         if (
             hasattr(self, "_thread") and self._thread.ident is not None
-        ):  # else Ctrl-C came before it was started
+        ):  # otherwise Ctrl-C came before it was started
             self.close()
 
 
@@ -103,9 +106,9 @@ _running: "list[weakref.ref[Background[Any]]]" = []
 
 @functools.cache
 def _close_all_at_exit() -> None:
-    """Have what still runs at the end of the process drained, before the libraries that it uses end their threads.
+    """At the end of the process, complete all unfinished work before the libraries that it uses end their threads.
 
-    Called after the first thread has begun, because what is registered last runs first.
+    Called after the first thread has begun, because exit handlers that are registered last run first.
     """
     atexit.register(_close_all)
 
@@ -120,10 +123,10 @@ def _close_all() -> None:
 
 
 class _Belt(Generic[T]):
-    """Hands items from a thread to another, a bounded number of them on the way; stopping it lets both go.
+    """Passes items from one thread to another through a bounded queue. Stopping it wakes both threads.
 
-    Of simple queues, which take an item or raise KeyboardInterrupt and leave nothing half done: a lock of Python's own
-    that Ctrl-C catches at the wrong moment is never released.
+    It is made of simple queues, which either take an item or raise KeyboardInterrupt: a Python lock that Ctrl-C
+    interrupts at the wrong moment would never be released.
     """
 
     def __init__(self, room: int) -> None:
@@ -134,27 +137,27 @@ class _Belt(Generic[T]):
             self._room.put(None)
 
     def put(self, item: T) -> bool:
-        """Wait for room and put an item there; return False where nobody wants it any more."""
+        """Wait for room and add an item; return False if the consumer has stopped."""
         self._room.get()
         if not self._stopped:
             self._items.put(item)
         return not self._stopped
 
     def end(self, error: BaseException | None) -> None:
-        """Put the end there, for which there is always room."""
+        """Add the end, for which there is always room."""
         self._items.put(_End(error))
 
     def take(self) -> T | _End:
         """Wait for an item, or the end."""
         item = self._items.get()
         if self._stopped:
-            self._items.put(_End())  # for who asks next
+            self._items.put(_End())  # for the next call
             return _End()
         self._room.put(None)
         return item
 
     def stop(self) -> None:
-        """Let go of what is there, and of both threads."""
+        """Discard the items, and wake both threads."""
         self._stopped = True
         with contextlib.suppress(Empty):
             while True:
@@ -170,7 +173,7 @@ def _produce(items: Iterator[T], belt: _Belt[T], kernels: int) -> None:
         spread_over(kernels)
         for item in items:
             wanted = belt.put(item)
-            del item  # what was handed over belongs to the consumer: a decoded image must not linger here
+            del item  # an item that was passed on belongs to the consumer: no reference to a decoded image may stay here
             if not wanted:
                 break
     except BaseException as caught:  # noqa: BLE001 - handed to the consumer, whatever it is

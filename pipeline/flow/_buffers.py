@@ -1,8 +1,7 @@
-"""Memory that decoded images lie in, used again and again.
+"""Reusable memory for decoded images.
 
-Memory that is fresh from the system has to be mapped page by page while the decoder writes, which costs half of its
-speed. So a buffer comes back here when the last tensor that looks into it is gone, and the next image is
-written into it.
+New memory has to be mapped by the system page by page while the decoder writes, which halves its speed. Therefore a
+buffer is returned here when the last tensor that refers to it is freed, and the next image is written into it.
 """
 
 import os
@@ -14,18 +13,18 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 
-# What decoded images take in memory for each thread that decodes, unless one alone is larger: the pixels of 25 megapixels.
+# Memory of decoded images for each thread that decodes, unless one image alone is larger: 25 megapixels.
 IMAGE_BYTES = 75_000_000
 
 
 class Buffers:
-    """Hands out memory, and takes it back when it is not referred to any more. Any number of threads may ask.
+    """Lends memory, and takes it back when it is no longer referenced. Any number of threads may use it.
 
-    What came back is noticed when memory is asked for. It is not told of by a callback: Ctrl-C at the moment of a callback
-    would be lost, since Python can raise nothing there.
+    Returned memory is found when memory is next requested. There is no callback, because Ctrl-C during a callback would
+    be lost: Python cannot raise there.
 
     Args:
-        most: Bytes that are lent and kept for later together, unless more than that are lent.
+        most: Limit of lent and kept bytes together, unless more are lent.
     """
 
     def __init__(self, most: int) -> None:
@@ -46,22 +45,22 @@ class Buffers:
             return self._size
 
     def take(self, size: int) -> Bytes:
-        """Return so many bytes, of any content. They come back when nothing refers to them, nor to a view of them."""
-        if self._process != os.getpid():  # a fork, in which the lock may be held for ever
+        """Return a number of bytes with any content. They are taken back when neither they nor a view of them is referenced."""
+        if self._process != os.getpid():  # in a forked process, the lock may be held for ever
             self._begin()
         with self._lock:
             self._collect()
             fitting = [k for k, buffer in enumerate(self._spare) if size <= buffer.size <= 2 * size]
             smallest = min(fitting, key=lambda k: self._spare[k].size, default=None)
             whole = np.empty(size, np.uint8) if smallest is None else self._spare.pop(smallest)
-            # A view's base is the array that its memory came from, which is this one, not `whole`: nobody else has that.
+            # The base of a view is the array that its memory came from: this one, not `whole`, which nothing else refers to.
             lent = np.frombuffer(whole.data[:size], np.uint8)
             self._lent.append((weakref.ref(lent), whole))
             self._let_go()
         return lent
 
     def clear(self) -> None:
-        """Give what is kept for later back to the system, and what is lent when it is not referred to any more."""
+        """Free the kept memory now, and the lent memory as soon as it is no longer referenced."""
         with self._lock:
             self._lent.clear()
             self._spare.clear()
@@ -71,7 +70,7 @@ class Buffers:
         return sum(buffer.size for buffer in self._spare) + sum(buffer.size for _, buffer in self._lent)
 
     def _collect(self) -> None:
-        """Take back what is not referred to any more."""
+        """Take back memory that is no longer referenced."""
         lent, self._lent = self._lent, []
         for loan in lent:
             if loan[0]() is None:
@@ -81,6 +80,6 @@ class Buffers:
         self._let_go()
 
     def _let_go(self) -> None:
-        """Give what has not been used for longest back to the system, as far as there is too much."""
+        """Free the memory that has not been used for the longest time, until the limit holds."""
         while self._spare and self._size > self._most:
             self._spare.pop(0)

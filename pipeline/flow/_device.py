@@ -1,4 +1,4 @@
-"""Where work is done: the one place that chooses."""
+"""Chooses the device. No other module does this."""
 
 import itertools
 
@@ -10,11 +10,11 @@ def choose_device(device: torch.device | str | None, zoom: nn.Module) -> torch.d
     """Return the device on which images are decoded and zoomed.
 
     Args:
-        device: What the user asked for, if anything.
-        zoom: The sampler; its parameters and buffers, if it has any, decide.
+        device: The user's choice, if any.
+        zoom: The sampler, whose parameters and buffers decide if it has any.
 
     Raises:
-        ValueError: The device is not that of the zoom.
+        ValueError: The zoom is on another device.
     """
     home = home_of(zoom)
     if device is None:
@@ -30,13 +30,13 @@ def choose_device(device: torch.device | str | None, zoom: nn.Module) -> torch.d
 
 
 def home_of(zoom: nn.Module) -> torch.device | None:
-    """Return the device of a zoom's parameters and buffers, None where it has none."""
+    """Return the device of a zoom's parameters and buffers; None if it has none."""
     tensors = itertools.chain(zoom.parameters(), zoom.buffers())
     return next((tensor.device for tensor in tensors), None)
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor on a device; what comes from the host goes through pinned memory, and nobody waits for it."""
+    """Return a tensor on a device. A tensor from the host is copied through pinned memory, without waiting."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

@@ -12,15 +12,16 @@ R = TypeVar("R")
 
 
 def in_threads(function: Callable[[T], R], items: Iterable[T], at_once: int) -> Generator[R]:
-    """Yield the function's answers in the order of the items, working on so many items at once.
+    """Yield the function's results in the order of the items, working on ``at_once`` items at the same time.
 
-    One at a time needs no thread. What is not begun when this is closed is not done; what is begun is waited for.
+    If it is one at a time, no thread is used. When this is closed, items that have not begun are dropped; those that have
+    begun are waited for.
     """
     if at_once == 1:
         yield from map(function, items)
         return
     tasks: SimpleQueue[tuple[T, Future[R]] | None] = SimpleQueue()
-    # Not an executor's threads: the end of the process would wait for those before it closed anything.
+    # Not an executor's threads: at the end of the process, Python would wait for those before closing anything.
     threads = [
         threading.Thread(target=_work, args=(function, tasks), name="foveal-read", daemon=True)
         for _ in range(at_once)
@@ -53,4 +54,4 @@ def _work(function: Callable[[T], R], tasks: "SimpleQueue[tuple[T, Future[R]] | 
                 future.set_result(function(item))
             except BaseException as error:  # noqa: BLE001 - raised where the answer is asked for
                 future.set_exception(error)
-        del task, item, future  # not kept while waiting for the next
+        del task, item, future  # no reference is kept while waiting for the next item

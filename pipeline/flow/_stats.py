@@ -1,4 +1,4 @@
-"""What a loader has done, and where its time went."""
+"""Counts what a loader has done, and the time of its stages."""
 
 import threading
 import time
@@ -17,19 +17,19 @@ STAGES = ("read", "decode", "lowres", "zoom", "wait")
 class LoaderStats:
     """Counts and seconds since the loader was made.
 
-    The stages run side by side, each perhaps in several threads at once, so their seconds add up to more than the time that
-    passed. The one with the most is the one that limits, as long as ``wait`` is large; where ``wait`` is small, the training
-    script is what limits. With a CUDA device each stage is an NVTX range as well.
+    The stages run at the same time, some in several threads, so their seconds add up to more than the time that has
+    passed. If ``wait`` is large, the stage with the most seconds limits the speed; if ``wait`` is small, the training
+    script does. With a CUDA device each stage is also an NVTX range.
 
     Attributes:
         batches: Batches delivered.
         images: Images zoomed.
         pixels: Pixels of their originals.
-        bytes: Bytes of encoded images and labels that went into them.
-        substituted: Images that stand in for bad ones.
+        bytes: Bytes of their encoded images and labels.
+        substituted: Images that replaced bad ones.
         pillow: Images that DALI refused and Pillow decoded.
         seconds: By stage: ``read``, ``decode`` (decoding, or waiting for DALI), ``lowres``, ``zoom`` (saliency, grid and
-            sampling), and ``wait``, which the training script spent waiting for a batch.
+            sampling), and ``wait``, the time that the training script waited for batches.
     """
 
     batches: int = 0
@@ -42,7 +42,7 @@ class LoaderStats:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the time that the block takes to a stage. Any thread may be timed."""
+        """Add the time of the block to a stage. It may be used in any thread."""
         start = time.perf_counter()
         try:
             with _shown_to_profilers(stage):
@@ -54,7 +54,7 @@ class LoaderStats:
 
 
 def _shown_to_profilers(stage: str) -> AbstractContextManager[None]:
-    """An NVTX range, which Nsight shows beside what the device does meanwhile."""
+    """An NVTX range, which Nsight shows along with the device's work."""
     if not torch.cuda.is_available():
         return nullcontext()
     ranged: AbstractContextManager[None] = torch.cuda.nvtx.range(f"foveal: {stage}")

@@ -1,9 +1,9 @@
-"""CUDA streams: decoding, zooming and the training script's own work run beside each other, and never on half a tensor.
+"""CUDA streams: decoding, zooming and the training script's own work run at the same time, and never use an unfinished tensor.
 
-An epoch decodes on one stream and looks, zooms and collates on another; the training script has its own. What goes from
-one to the next is ordered by events, on the device: no processor waits. Memory is guarded in the other direction.
-torch's allocator is told who else reads a tensor (``record_stream``), and DALI's, which cannot be told, writes to the
-memory of images only after what has read them (:meth:`Streams.reuse_after_here`).
+An epoch decodes on one stream, and zooms and collates on another; the training script has its own. Tensors that pass from
+one to the next are ordered by events on the device, so no CPU thread waits. Memory is protected in the other direction:
+torch's allocator is told which other streams read a tensor (``record_stream``); DALI's cannot be told, so it only writes
+to the memory of images after the work that reads them (:meth:`Streams.reuse_after_here`).
 """
 
 import dataclasses
@@ -31,9 +31,9 @@ class Streams:
         self.zoom: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def produce(self, items: Generator[T] | Background[T]) -> Generator[tuple[T, torch.cuda.Event]]:
-        """Run what gives the items on the zoom stream; with each goes the event after which it is there.
+        """Run an iterator on the zoom stream; yield each item with the event after which it is complete.
 
-        For a thread of its own: its current stream stays that one between the items.
+        To be used in a separate thread, whose current stream stays the zoom stream between the items.
         """
         with torch.cuda.stream(self.zoom), closing(items):
             for item in items:
@@ -41,7 +41,7 @@ class Streams:
                 del item
 
     def consume(self, items: Background[tuple[T, torch.cuda.Event]]) -> Generator[T]:
-        """Give the items to whoever asks, on the stream that is current then."""
+        """Yield the items to the consumer, on the consumer's current stream."""
         with closing(items):
             for item, ready in items:
                 here = torch.cuda.current_stream(self.zoom.device)
@@ -53,21 +53,21 @@ class Streams:
                 del item
 
     def reuse_after_here(self) -> None:
-        """Let what is decoded from now on come after all that the current stream was told to do.
+        """Make later decoding wait for all work that has been submitted to the current stream.
 
-        To be called after images were read and before they are released: their memory is DALI's, which would write the
-        next ones to it at once.
+        Call it after images have been read and before they are freed: DALI owns their memory, and would write the next
+        images to it at once.
         """
         self.decode.wait_stream(torch.cuda.current_stream(self.zoom.device))
 
 
 def streams_for(device: torch.device) -> Streams | None:
-    """Return an epoch's streams, None where there are no such things."""
+    """Return an epoch's streams; None on a device without streams."""
     return Streams(device) if device.type == "cuda" else None
 
 
 def tensors_in(item: Any) -> Iterator[Tensor]:
-    """Yield the tensors in a batch: of tuples, lists, dicts and dataclasses, whatever they are nested in."""
+    """Yield the tensors in a batch of nested tuples, lists, dicts and dataclasses."""
     if isinstance(item, Tensor):
         yield item
     elif isinstance(item, dict):

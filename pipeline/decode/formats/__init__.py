@@ -1,6 +1,6 @@
-"""The second decoder: libraries of the extra ``foveal[formats]``, and nvImageCodec, in processes of their own.
+"""The second decoder: libraries of the extra ``foveal[formats]``, and nvImageCodec, in separate processes.
 
-Light to import: NumPy and the standard library. The helper process imports it without the packages above.
+It only imports NumPy and the standard library, because the helper process imports it without the packages above it.
 """
 
 from foveal.pipeline.decode.formats._helper import (

@@ -25,7 +25,7 @@ def dicom_size(file: bytes) -> tuple[int, int, int, int]:
 
 
 def dicom_profile(file: bytes) -> bytes:
-    """Return the colour profile of a DICOM file, empty where it has none."""
+    """Return the colour profile of a DICOM file; empty if it has none."""
     data = _dataset(file, stop_before_pixels=True)
     return bytes(data.get("ICCProfile") or b"")
 
@@ -36,7 +36,7 @@ def read_dicom(file: bytes, bands: tuple[int, ...] | None) -> Samples:
 
 
 def read_shown_dicom(file: bytes, bands: tuple[int, ...] | None) -> Samples:
-    """Decode the first frame of a DICOM file, through the curve that it wants to be seen by, if that is no plain window."""
+    """Decode the first frame of a DICOM file, and apply the file's lookup table or curve if it has more than a plain window."""
     data = _dataset(file)
     samples = _read(data, bands)
     units = samples.values * samples.slope + samples.intercept
@@ -84,9 +84,9 @@ def _grey(values: NDArray[Any], white: float | None, data: Any) -> Samples:
 
 
 def _looked_up(values: NDArray[Any], table: Any, data: Any) -> tuple[NDArray[Any], float]:
-    """Return what a table makes of values, and what is white in it (PS3.3 C.11.1.1).
+    """Apply a lookup table to values; return the result and its white value (PS3.3 C.11.1.1).
 
-    Entries of 8 bits may take 16 each; pydicom takes those for two.
+    Entries of 8 bits may be stored in 16 bits each; pydicom reads such an entry as two.
     """
     count, first, bits = table.LUTDescriptor
     count = count or 1 << 16
@@ -111,7 +111,7 @@ def _window(data: Any) -> Range | None:
         return None
     if (_voi(data, "VOILUTFunction") or "LINEAR") == "LINEAR":
         centre, width = centre - 0.5, width - 1
-    width = width or _STEP  # of width 1 all is black up to the centre, and white beyond
+    width = width or _STEP  # with width 1, values up to the centre are black, and larger ones white
     return (centre - width / 2, centre + width / 2) if width > 0 else None
 
 
@@ -124,7 +124,7 @@ def _voi(data: Any, name: str) -> Any:
 
 
 def _of_first_frame(data: Any, name: str, group: str) -> Any:
-    """Return a tag of the file, or, of enhanced files, of the functional group of its first frame, or of all frames."""
+    """Return a tag of the file; for enhanced files, of the functional group of its first frame or of all frames."""
     if data.get(name) is not None:
         return data.get(name)
     for functions in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):

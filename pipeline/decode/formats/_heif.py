@@ -1,4 +1,4 @@
-"""HEIC by pillow-heif: libheif turns it as the file's own boxes say."""
+"""HEIC by pillow-heif: libheif turns the image as the boxes in the file say."""
 
 import io
 from typing import Any

@@ -1,7 +1,7 @@
-"""Decoding in helper processes: a file that crashes, hangs or overfills a codec costs itself alone.
+"""Decoding in helper processes: if a file makes a codec crash, hang or take too much memory, only that file is lost.
 
-Helpers are started when they are first needed, one for each thread that waits at a time, and kept. They end with this
-process. A fork of it starts its own.
+Helpers are started when they are first needed, one for each thread that decodes at the same time, and kept. They end with
+this process. A forked process starts its own.
 """
 
 import atexit
@@ -33,22 +33,22 @@ _ONE_THREAD = {
     "MALLOC_ARENA_MAX": "1",
 }
 _SECONDS, _PIXELS_A_SECOND = 60, 1_000_000
-# Beside the samples themselves, what a codec may allocate: several copies, and tables.
+# Memory that a codec may allocate besides the samples themselves: several copies, and tables.
 _COPIES, _ROOM = 8, 1 << 30
 
 
 class FormatError(Exception):
-    """A file that a helper could not decode. Reads as what is wrong with it, as the library says."""
+    """A file that a helper could not decode. Its text is the library's message."""
 
 
-@functools.cache  # asked for each file
+@functools.cache  # called for each file
 def missing(kind: Kind) -> tuple[str, ...]:
     """Return the modules that a format needs and that are not installed."""
     return tuple(name for name in kind.needs if importlib.util.find_spec(name) is None)
 
 
 def describe_formats() -> str:
-    """Return which versions of the second decoder's libraries are installed: others may round otherwise."""
+    """Return the installed versions of the second decoder's libraries: other versions may round differently."""
     names = ("imagecodecs", "pillow-heif", "pydicom", "pylibjpeg", "tifffile")
     found = []
     for name in names:
@@ -58,7 +58,7 @@ def describe_formats() -> str:
 
 
 def size_by_helper(kind: Kind, file: bytes) -> tuple[int, int, int, int]:
-    """Return height, width, bytes of a pixel, and bits of a sample, by the header.
+    """Return height, width, bytes of a pixel, and bits of a sample, from the header.
 
     Raises:
         FormatError: The library does not find them.
@@ -69,7 +69,7 @@ def size_by_helper(kind: Kind, file: bytes) -> tuple[int, int, int, int]:
 
 
 def profile_by_helper(kind: Kind, file: bytes) -> bytes:
-    """Return the colour profile of a file, empty where it has none.
+    """Return the colour profile of a file; empty if it has none.
 
     Raises:
         FormatError: The library cannot read the file.
@@ -91,10 +91,10 @@ def decode_by_helper(
     Args:
         kind: Its format.
         file: All of it.
-        size: Height and width by its header; turned by a quarter they count, too.
-        pixel_bytes: Of a pixel as it is stored.
-        bands: Which to return; None for the first three, or the first.
-        shown: Whether samples shall be as the file itself wants to be seen, if it says more of that than a window.
+        size: Height and width by its header, in either order, because it may be rotated by 90 degrees.
+        pixel_bytes: Bytes of a stored pixel.
+        bands: The bands to return; None for the first three, or the first.
+        shown: Whether to apply the file's own display settings, if they are more than a window.
 
     Raises:
         FormatError: The library refuses it, has other pixels than its header says, crashes, hangs or takes too much memory.
@@ -128,7 +128,7 @@ def _ask(
         facts, content = receive(answers, 2 * samples)
     except (EOFError, OSError, ValueError):
         raise FormatError(f"the decoder ended: {_cause(_end(helper), seconds)}") from None
-    except BaseException:  # Ctrl-C: the answer would be taken for the next one's
+    except BaseException:  # Ctrl-C: otherwise the answer would be read as that of the next request
         _end(helper)
         raise
     _put_back(helper)
@@ -141,7 +141,7 @@ def _end(helper: subprocess.Popen[bytes]) -> int:
     """End a helper, and return its exit status."""
     helper.kill()
     for pipe in (helper.stdin, helper.stdout):
-        with contextlib.suppress(OSError):  # what was left to write to one that has gone
+        with contextlib.suppress(OSError):  # data that could not be written to a helper that has ended
             cast("IO[bytes]", pipe).close()
     return helper.wait()
 
@@ -160,7 +160,7 @@ _process = os.getpid()
 def _take() -> subprocess.Popen[bytes]:
     global _process  # noqa: PLW0603 - helpers are this process's
     with _lock:
-        if _process != os.getpid():  # a fork: they listen to our parent
+        if _process != os.getpid():  # in a forked process: these helpers belong to the parent
             _process = os.getpid()
             _idle.clear()
         if _idle:
@@ -179,7 +179,7 @@ def _put_back(helper: subprocess.Popen[bytes]) -> None:
 
 @atexit.register
 def close_helpers() -> None:
-    """End the helpers that are idle; those that are wanted again are started anew."""
+    """End the idle helpers; new ones are started when they are needed."""
     with _lock:
         idle, _idle[:] = list(_idle), []
     for helper in idle if _process == os.getpid() else ():

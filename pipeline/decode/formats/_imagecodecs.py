@@ -49,7 +49,7 @@ def read_jpeg_ls(file: bytes, bands: tuple[int, ...] | None) -> Samples:
 
 
 def read_jpeg_xl(file: bytes, bands: tuple[int, ...] | None) -> Samples:
-    """Decode JPEG XL, of an animation the first frame; libjxl turns it upright."""
+    """Decode JPEG XL (the first frame of an animation); libjxl turns it upright."""
     from imagecodecs import jpegxl_decode  # noqa: PLC0415 - an extra
 
     values, header = jpegxl_decode(file, index=0, numthreads=1), jpeg_xl_header(file)
@@ -66,7 +66,7 @@ def read_jpeg_xr(file: bytes, bands: tuple[int, ...] | None) -> Samples:
 
 
 def read_lerc(file: bytes, bands: tuple[int, ...] | None) -> Samples:
-    """Decode a LERC blob, whose bands lie last or first."""
+    """Decode a LERC blob, whose bands are its last or first axis."""
     from imagecodecs import lerc_decode  # noqa: PLC0415 - an extra
 
     values = np.asarray(lerc_decode(file))

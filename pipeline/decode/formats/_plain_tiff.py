@@ -1,4 +1,4 @@
-"""TIFF by nvImageCodec, which DALI brings: for the layouts that it decodes right, where tifffile is not installed."""
+"""TIFF by nvImageCodec, which comes with DALI. It is used if tifffile is not installed, for the layouts that it decodes right."""
 
 import functools
 import importlib.util
@@ -34,9 +34,10 @@ def read_plain_tiff(file: bytes, bands: tuple[int, ...] | None) -> Samples:
 
 @functools.cache
 def _decoder() -> tuple[Any, Any]:
-    """Return a decoder of the CPU that has libtiff alone, and its options: RGB, of the depth that is stored.
+    """Return a CPU decoder that uses libtiff only, and its options: RGB of the stored depth.
 
-    Of a damaged file nvImageCodec's next choice, OpenCV, would return what it could read, the rest black.
+    For a damaged file nvImageCodec would otherwise fall back to OpenCV, which returns the part that it could read and
+    leaves the rest black.
     """
     found = importlib.util.find_spec("nvidia.nvimgcodec")
     libraries = Path(str(found and found.origin)).with_name("extensions").glob("libtiff_ext.so*")

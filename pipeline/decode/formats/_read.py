@@ -1,4 +1,4 @@
-"""Who reads which format. Runs in the helper process: what it calls is written in C, and files may be hostile."""
+"""Chooses the reader of each format. It runs in the helper process, because it calls C code with files that may be hostile."""
 
 from collections.abc import Callable
 
@@ -30,9 +30,9 @@ READERS: dict[str, Callable[[bytes, tuple[int, ...] | None], Samples]] = {
     "JPEG XR": read_jpeg_xr,
     "LERC": read_lerc,
 }
-# Those that say how they want to be seen, for where no window is asked for.
+# Formats with display settings of their own, which apply if no window is given.
 SHOWN = {"DICOM": read_shown_dicom}
-# Those whose profile only their library finds.
+# Formats whose profile only their library finds.
 PROFILES: dict[str, Callable[[bytes], bytes]] = {"DICOM": dicom_profile}
-# Those whose size only their library finds.
+# Formats whose size only their library finds.
 SIZES: dict[str, Callable[[bytes], tuple[int, int, int, int]]] = {"DICOM": dicom_size, "HEIC": heif_size}

@@ -1,4 +1,4 @@
-"""Decoded samples as a file has them, with what its header says of them."""
+"""Decoded samples as a file stores them, with the information of its header."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +15,12 @@ class Samples:
 
     Attributes:
         values: (height, width, bands), of any number type.
-        white: The stored value that the header calls white; None where it says nothing, as of signed integers.
+        white: The stored value that the header calls white; None if it says nothing, as for signed integers.
         zero_is_white: Whether small values are bright.
-        window: What the file itself asks to be shown, in its own units; None if it does not.
+        window: The window that the file itself states, in its own units; None if it states none.
         slope: Stored values times this, plus ``intercept``, are in the file's own units.
         intercept: Likewise.
-        nodata: A stored value that stands for none.
+        nodata: The stored value that means "no data".
         cmyk: Whether the four bands are inks.
     """
 
@@ -40,7 +40,7 @@ class Samples:
 
 
 def white_of(values: NDArray[Any], bits: int | None = None) -> float | None:
-    """Return what is white by the type: all bits set of unsigned integers, 1 of floating point, nothing of signed ones."""
+    """Return the white value of a type: all bits set for unsigned integers, 1 for floating point, None for signed integers."""
     match values.dtype.kind:
         case "f":
             return 1.0
@@ -53,10 +53,10 @@ def white_of(values: NDArray[Any], bits: int | None = None) -> float | None:
 
 
 def chosen_bands(count: int, bands: tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return which bands to read: those asked for, or the first three, or the first where there are fewer than three.
+    """Return the bands to read: the chosen ones, or the first three, or the first if there are fewer than three.
 
     Raises:
-        ValueError: One is not there.
+        ValueError: A band does not exist.
     """
     if bands is None:
         return (0, 1, 2) if count >= 3 else (0,)
@@ -69,7 +69,7 @@ def as_bands(values: NDArray[Any], bands: tuple[int, ...] | None) -> NDArray[Any
     """Return (height, width, 1 or 3) of an array (height, width) or (height, width, bands).
 
     Raises:
-        ValueError: It has another shape, or not these bands.
+        ValueError: It has another shape, or does not have these bands.
     """
     if values.ndim == 2:
         values = values[..., None]
@@ -85,5 +85,5 @@ def rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def is_integer(dtype: np.dtype[Any]) -> bool:
-    """Say whether samples are whole numbers."""
+    """Return whether samples are whole numbers."""
     return dtype.kind in "uib"

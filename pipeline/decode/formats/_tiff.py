@@ -1,4 +1,4 @@
-"""TIFF by tifffile and imagecodecs: the first image, segment by segment, of each only the bands that are wanted."""
+"""TIFF by tifffile and imagecodecs: the first image, segment by segment, and only the bands that are needed."""
 
 import io
 from typing import Any
@@ -10,7 +10,7 @@ from foveal.pipeline.decode.formats._samples import Samples, chosen_bands, white
 from foveal.pipeline.decode.headers import TiffHeader, read_tiff_header
 
 _WHITE_IS_ZERO, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
-# What their codecs turn into RGB whatever the header says.
+# Compressions whose codecs return RGB whatever the header says.
 _OWN_COLOUR = (6, 7, 33003, 33005, 34712, 50001)
 
 
@@ -18,7 +18,7 @@ def read_tiff(file: bytes, bands: tuple[int, ...] | None) -> Samples:
     """Decode a TIFF's first image.
 
     Raises:
-        ValueError: Its colours are of a kind that is not read.
+        ValueError: Its colours are of a kind that Foveal does not read.
     """
     from tifffile import TiffFile  # noqa: PLC0415 - an extra
 
@@ -31,7 +31,7 @@ def read_tiff(file: bytes, bands: tuple[int, ...] | None) -> Samples:
         _check_whole(page, len(file))
         if photometric == _PALETTE:
             values = _looked_up(_read(page, (0,))[..., 0], page.colormap, bands)
-            # The file is of 8 bits, and its window, too, where Pillow reads it.
+            # If Pillow reads such a file, the file and its window have 8 bits.
             return Samples(values, white=white_of(values), slope=1 / 257 if header.depth <= 8 else 1.0)
         wanted = (0, 1, 2, 3) if photometric == _CMYK else chosen_bands(header.bands, bands)
         values = _read(page, wanted)
@@ -45,7 +45,7 @@ def read_tiff(file: bytes, bands: tuple[int, ...] | None) -> Samples:
             zero_is_white=photometric == _WHITE_IS_ZERO,
             slope=255 / (2**header.depth - 1)
             if header.depth < 8
-            else 1.0,  # as Pillow and PNG readers spread them
+            else 1.0,  # scaled as by Pillow and by readers of PNG
             nodata=header.nodata,
             cmyk=photometric == _CMYK,
         )
@@ -59,20 +59,20 @@ def _photometric(header: TiffHeader) -> int:
         return kind
     if kind == _YCBCR and header.compression in _OWN_COLOUR:
         return _RGB
-    if kind < 0:  # not said
+    if kind < 0:  # not stated
         return _RGB if header.bands >= 3 else _GREY
     raise ValueError(f"its photometric interpretation {kind} of {header.samples} is not read")
 
 
 def _check_whole(page: Any, size: int) -> None:
-    """Refuse segments that reach beyond the file, which tifffile would fill up with zeros; of plain rows it does not."""
+    """Raise if segments reach beyond the file, because tifffile would fill them with zeros."""
     end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)), default=0)
     if end > size and (page.is_tiled or page.compression != 1):
         raise ValueError(f"it is cut: {size} bytes, and its pixels end after {end}")
 
 
 def _read(page: Any, wanted: tuple[int, ...]) -> NDArray[Any]:
-    """Return (height, width, bands) of a page; segments that are not there hold its fill value."""
+    """Return (height, width, bands) of a page; missing segments have its fill value."""
     if page.imagedepth != 1 or page.dtype is None:
         raise ValueError(
             f"its pixels are of a kind that tifffile does not read: {page.dtype}, depth {page.imagedepth}"
@@ -98,7 +98,7 @@ def _looked_up(
     if colormap is None:
         raise ValueError("it has a palette without colours")
     table = np.ascontiguousarray(colormap.T.astype(np.uint16))
-    if table.max(initial=0) < 256:  # written by programs that took the entries for bytes
+    if table.max(initial=0) < 256:  # written by programs that store the entries as bytes
         table *= np.uint16(257)
     colours: NDArray[Any] = table[indices][..., list(chosen_bands(3, bands))]
     return colours

@@ -1,4 +1,4 @@
-"""How the helper process is spoken to: a length, JSON, and bytes, each way. Nothing is pickled."""
+"""The protocol of the helper process: a length, JSON, and bytes, in both directions. Nothing is pickled."""
 
 import json
 import struct
@@ -15,10 +15,10 @@ def send(stream: IO[bytes], facts: dict[str, Any], content: Any = b"") -> None:
 
 
 def receive(stream: IO[bytes], most: int) -> tuple[dict[str, Any], bytearray]:
-    """Read a message of at most so many bytes.
+    """Read a message of a limited number of bytes.
 
     Raises:
-        EOFError: The other side has gone.
+        EOFError: The other process has ended.
     """
     head = _exactly(stream, 16)
     words, size = struct.unpack("<QQ", head)

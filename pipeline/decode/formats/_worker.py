@@ -1,6 +1,6 @@
 """The helper process: decodes what is sent to its standard input, within limits of memory and time.
 
-Run as a file, by a path: the packages above this one would load torch and DALI, so it stands in for them.
+It is run as a file, by its path: the packages above this one would load torch and DALI, so it replaces them by empty ones.
 """
 
 import json
@@ -18,7 +18,7 @@ def main() -> None:
     """Answer requests until there are no more."""
     requests, answers = os.fdopen(0, "rb", closefd=False), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 1)  # what C libraries print is no answer
+    os.dup2(nowhere, 1)  # what C libraries print must not be read as an answer
     os.dup2(nowhere, 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while True:
@@ -60,7 +60,7 @@ def _answer(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _limit(most_bytes: int, seconds: int) -> None:
-    """Bound this request: memory beyond what is mapped now, and processor time from now on."""
+    """Limit this request: memory beyond the present, and processor time from now on."""
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + most_bytes, resource.RLIM_INFINITY))
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -1,4 +1,4 @@
-"""What the headers of image files say, read without decoding anything, and without torch or DALI."""
+"""Reads the headers of image files without decoding anything, and without torch or DALI."""
 
 from foveal.pipeline.decode.headers._boxes import (
     avif_depth,

@@ -1,14 +1,15 @@
-"""What the boxes of a JPEG 2000 file (JP2), a HEIC or an AVIF say of depth and colour."""
+"""Reads depth and colour from the boxes of a JPEG 2000 file (JP2), a HEIC or an AVIF."""
 
 from collections.abc import Iterator
 
-# BT.709, which is sRGB's; not specified; and the two of BT.601, which differ from it by little.
+# Colour primaries that count as sRGB: BT.709, which is sRGB's; unspecified; and the two of BT.601, which differ little
+# from it.
 _SRGB_PRIMARIES = {1, 2, 5, 6}
 _CMYK = 12
 
 
 def boxes(file: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, beginning and end of the content of each box; it ends where one does not lie within the file."""
+    """Yield kind, beginning and end of the content of each box, up to the first one that does not lie within the file."""
     end = len(file) if end is None else end
     while start + 8 <= end:
         length, kind, head = int.from_bytes(file[start : start + 4]), file[start + 4 : start + 8], 8
@@ -22,12 +23,12 @@ def boxes(file: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple
 
 
 def jpeg2000_profile(file: bytes) -> bytes | None:
-    """Return the colour profile of a JP2, None where it has none."""
+    """Return the colour profile of a JP2; None if it has none."""
     return next((file[start + 3 : end] for start, end in _jp2_profiles(file)), None)
 
 
 def without_profile(file: bytes) -> bytes:
-    """Return a JP2 with its profiles hidden: imagecodecs would convert by them, unasked."""
+    """Return a JP2 with its profiles hidden, because imagecodecs would always convert by them."""
     for start, _ in _jp2_profiles(file):
         file = file[: start - 4] + b"free" + file[start:]
     return file
@@ -43,10 +44,10 @@ def is_cmyk(file: bytes) -> bool:
 
 
 def heif_profile(file: bytes) -> bytes | None:
-    """Return the colour profile of a HEIC or an AVIF, None where it has none.
+    """Return the colour profile of a HEIC or an AVIF; None if it has none.
 
     Raises:
-        ValueError: It has numbers instead, of other colours than sRGB's.
+        ValueError: It states its colours by numbers, and they are not sRGB's.
     """
     numbers = 2
     for start, end in _within(file, (b"meta", b"iprp", b"ipco", b"colr")):
@@ -62,7 +63,7 @@ def heif_profile(file: bytes) -> bytes | None:
 
 
 def avif_depth(file: bytes) -> int:
-    """Return the bits of an AVIF's samples; 8 where it does not say."""
+    """Return the bits of an AVIF's samples; 8 if it does not say."""
     for start, end in _within(file, (b"meta", b"iprp", b"ipco", b"av1C")):
         flags = file[start + 2] if end - start > 2 else 0
         return (12 if flags & 0x20 else 10) if flags & 0x40 else 8

@@ -1,4 +1,4 @@
-"""EXIF orientation: what a block of EXIF states, and what turns decoded pixels upright."""
+"""EXIF orientation: how it is read from a block of EXIF, and how it turns decoded pixels upright."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ _ORIENTATION, _SHORT = 0x0112, 3
 
 
 def orientation_of(block: bytes) -> int | None:
-    """Return the orientation, 1 to 8, that an EXIF block (a TIFF file) states; 1 where it states none.
+    """Return the orientation, 1 to 8, that an EXIF block (a TIFF file) states; 1 if it states none.
 
-    None where readers would differ: the block is damaged, or writes the number in an unusual way.
+    None if readers would disagree: the block is damaged, or stores the number in an unusual way.
     """
     if block[:4] not in (b"II*\0", b"MM\0*"):
         return None
@@ -33,15 +33,16 @@ def orientation_of(block: bytes) -> int | None:
 
 
 def turns_sideways(orientation: int) -> bool:
-    """Say whether height and width change places."""
+    """Return whether height and width are exchanged."""
     return orientation >= 5
 
 
 def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Return a view of an image (height, width, ...) that shows it upright; nothing is moved."""
+    """Return an upright view of an image (height, width, ...); nothing is copied."""
     if turns_sideways(orientation):
         pixels = pixels.swapaxes(0, 1)
-    # What is first in the file: 1 top left, 2 top right, 3 bottom right, 4 bottom left, and 5 to 8 likewise, transposed.
+    # The first pixel in the file is: 1 top left, 2 top right, 3 bottom right, 4 bottom left; 5 to 8 are the same,
+    # transposed.
     upside_down = orientation in {3, 4, 7, 8}
     mirrored = orientation in {2, 3, 6, 7}
     return pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1]

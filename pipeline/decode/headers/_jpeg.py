@@ -1,10 +1,10 @@
-"""What the markers before a JPEG's first scan say: its frame, and its EXIF blocks."""
+"""Reads the markers before a JPEG's first scan: its frame header and its EXIF blocks."""
 
 from dataclasses import dataclass
 
 _START_OF_SCAN, _APP1, _APP2 = 0xDA, 0xE1, 0xE2
 _WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA)}
-# DHT, JPG and DAC lie among them and begin no frame; 0xF7 is that of JPEG-LS.
+# DHT, JPG and DAC have markers in the same range but begin no frame; 0xF7 is that of JPEG-LS.
 _FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _EXIF, _PROFILE = b"Exif\0\0", b"ICC_PROFILE\0"
 
@@ -26,8 +26,8 @@ class JpegFrame:
 
     Attributes:
         kind: The second byte of its marker: 0xC0 for baseline, 0xF7 for JPEG-LS.
-        bits: Of a sample.
-        height: Pixels, before orientation; 0 where it comes after the first scan.
+        bits: Bits of a sample.
+        height: Pixels, before orientation; 0 if it is only stated after the first scan.
         width: Pixels, before orientation.
         factors: The (horizontal, vertical) sampling factors of each component.
     """
@@ -46,12 +46,12 @@ class JpegFrame:
 
 @dataclass(frozen=True, slots=True)
 class JpegHeader:
-    """What stands before the first scan.
+    """The information before the first scan.
 
     Attributes:
         exif: The EXIF blocks, each a TIFF file.
-        frame: The only frame header; None where there is none, more than one, or one that is cut.
-        profile: The colour profile, empty where there is none.
+        frame: The only frame header; None if there is none, more than one, or a truncated one.
+        profile: The colour profile; empty if there is none.
     """
 
     exif: tuple[bytes, ...]
@@ -60,7 +60,7 @@ class JpegHeader:
 
 
 def read_jpeg_header(jpeg: bytes) -> JpegHeader | None:
-    """Return what stands before the first scan; None where the markers are not as they should be."""
+    """Return the information before the first scan; None if the markers are malformed."""
     exif: list[bytes] = []
     frames: list[JpegFrame | None] = []
     profile = b""
@@ -84,7 +84,7 @@ def read_jpeg_header(jpeg: bytes) -> JpegHeader | None:
         elif marker == _APP2 and jpeg.startswith(_PROFILE, place + 4):
             profile += jpeg[
                 place + 4 + len(_PROFILE) + 2 : place + 2 + length
-            ]  # after its number and how many there are
+            ]  # after its number and the number of parts
         place += 2 + length
     return None
 

@@ -1,4 +1,4 @@
-"""What a JPEG 2000 file says of its components."""
+"""Reads the components of a JPEG 2000 file from its header."""
 
 import struct
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Jpeg2000Header:
 
 
 def read_jpeg2000_header(file: bytes) -> Jpeg2000Header | None:
-    """Return what a JPEG 2000 codestream or JP2 file says, None where no codestream begins."""
+    """Return the header of a JPEG 2000 codestream or JP2 file; None if there is no codestream."""
     start = _start_of_codestream(file)
     if start is None:
         return None
@@ -52,7 +52,7 @@ def read_jpeg2000_header(file: bytes) -> Jpeg2000Header | None:
 
 
 def _start_of_codestream(file: bytes) -> int | None:
-    """Return where the SIZ segment begins: at once, or in the box ``jp2c``, which may be cut."""
+    """Return where the SIZ segment begins: at the start, or in the box ``jp2c``, which may be truncated."""
     if file.startswith(_SIZ):
         return 0
     place = 0

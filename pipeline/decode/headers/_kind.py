@@ -1,4 +1,4 @@
-"""Which format a file is of, by its first bytes, and what reads it."""
+"""The format of a file, recognised by its first bytes, and the modules that read it."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ class Kind:
     """A format.
 
     Attributes:
-        name: As messages call it.
-        needs: The modules that read it where DALI and Pillow do not; none for what they do read.
+        name: Its name in messages.
+        needs: The modules that read it if DALI and Pillow do not; empty for formats that they read.
     """
 
     name: str
@@ -21,7 +21,7 @@ JPEG_LS = Kind("JPEG-LS", ("imagecodecs",))
 PNG = Kind("PNG")
 WEBP = Kind("WebP")
 TIFF = Kind("TIFF", ("tifffile", "imagecodecs"))
-# Layouts that nvImageCodec decodes right; DALI brings it.
+# Layouts that nvImageCodec decodes right; it comes with DALI.
 PLAIN_TIFF = Kind("plain TIFF", ("nvidia.nvimgcodec",))
 JPEG_2000 = Kind("JPEG 2000", ("imagecodecs",))
 JPEG_XL = Kind("JPEG XL", ("imagecodecs",))
@@ -54,7 +54,7 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 
 
 def kind_of_file(file: bytes) -> Kind:
-    """Return the format that a file's first bytes are of."""
+    """Return the format of a file, by its first bytes."""
     if file.startswith(b"\xff\xd8"):
         return JPEG
     for signature, kind in _SIGNATURES.items():

@@ -1,4 +1,4 @@
-"""What the headers of rarer formats say."""
+"""Reads the headers of rarer formats."""
 
 import struct
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ _RATIOS = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 @dataclass(frozen=True, slots=True)
 class JpegXlHeader:
-    """Of a JPEG XL.
+    """The header of a JPEG XL.
 
     Attributes:
         height: Pixels as they are stored.
         width: Pixels as they are stored.
-        bits: Of an integer sample; None of floating point, and where a preview comes first.
-        srgb: Whether its colours are surely sRGB's.
+        bits: Bits of an integer sample; None for floating point, and if a preview comes first.
+        srgb: Whether its colours are certainly sRGB.
     """
 
     height: int
@@ -28,7 +28,7 @@ class JpegXlHeader:
 
 
 def jpeg_xl_header(file: bytes) -> JpegXlHeader | None:
-    """Return what a JPEG XL says (ISO/IEC 18181-1, SizeHeader and ImageMetadata); None where there is no codestream."""
+    """Return the header of a JPEG XL (ISO/IEC 18181-1, SizeHeader and ImageMetadata); None if there is no codestream."""
     stream = file[:64] if file.startswith(_JPEG_XL) else _jpeg_xl_codestream(file)
     if not stream.startswith(_JPEG_XL) or len(stream) < 16:
         return None
@@ -38,7 +38,7 @@ def jpeg_xl_header(file: bytes) -> JpegXlHeader | None:
 
 
 def _jpeg_xl_samples(bits: "_Bits") -> tuple[int | None, bool]:
-    """Return the bits of a sample, and whether colours are surely sRGB's."""
+    """Return the bits of a sample, and whether the colours are certainly sRGB."""
     if bits.take(1):  # all as usual
         return 8, True
     if bits.take(1):  # extra fields
@@ -47,7 +47,7 @@ def _jpeg_xl_samples(bits: "_Bits") -> tuple[int | None, bool]:
             bits.size()  # the intrinsic one
         if bits.take(1):  # a preview
             return None, False
-        if bits.take(1):  # an animation: its clock, its loops, and whether it has time codes
+        if bits.take(1):  # an animation: its clock, number of loops, and whether it has time codes
             bits.choice((0, 100), (0, 1000), (10, 1), (30, 1))
             bits.choice((0, 1), (0, 1001), (8, 1), (10, 1))
             bits.choice((0, 0), (3, 0), (16, 0), (32, 0))
@@ -79,7 +79,7 @@ def _is_srgb(bits: "_Bits") -> bool:
 
 
 class _Bits:
-    """Reads numbers of so many bits, the lowest first."""
+    """Reads numbers of a given number of bits, the lowest bit first."""
 
     def __init__(self, content: bytes) -> None:
         self._left = int.from_bytes(content, "little")
@@ -90,7 +90,7 @@ class _Bits:
         return value
 
     def choice(self, *kinds: tuple[int, int]) -> int:
-        """Return a number of one of four kinds: how many bits it has, and what is added to it."""
+        """Return a number of one of four kinds, which differ in the number of bits and in an added constant."""
         count, added = kinds[self.take(2)]
         return added + self.take(count)
 
@@ -105,7 +105,7 @@ class _Bits:
 
 
 def _jpeg_xl_codestream(file: bytes) -> bytes:
-    """Return the beginning of the codestream, that lies in a box ``jxlc`` or in the first of ``jxlp``."""
+    """Return the beginning of the codestream, which is in a box ``jxlc`` or in the first box ``jxlp``."""
     place = 0
     while place + 8 <= len(file):
         length, kind = int.from_bytes(file[place : place + 4]), file[place + 4 : place + 8]
@@ -122,7 +122,7 @@ def _jpeg_xl_codestream(file: bytes) -> bytes:
 
 
 def jpeg_xr_size(file: bytes) -> tuple[int, int] | None:
-    """Return height and width of a JPEG XR, None where its directory has none."""
+    """Return height and width of a JPEG XR; None if its directory has none."""
     try:
         tags = first_directory(b"II*\0" + file[4:])  # it is laid out as a TIFF is
         return tags[0xBC81][0], tags[0xBC80][0]
@@ -131,7 +131,7 @@ def jpeg_xr_size(file: bytes) -> tuple[int, int] | None:
 
 
 def lerc_size(file: bytes) -> tuple[int, int] | None:
-    """Return height and width of a LERC blob of version 2, None where it is cut."""
+    """Return height and width of a LERC blob of version 2; None if it is truncated."""
     try:
         version = struct.unpack_from("<i", file, 6)[0]
         height, width = struct.unpack_from("<ii", file, 14 if version >= 3 else 10)
@@ -141,7 +141,7 @@ def lerc_size(file: bytes) -> tuple[int, int] | None:
 
 
 def pnm_fields(file: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield the words of a PNM's header and where each ends, comments left out."""
+    """Yield the words of a PNM's header without comments, and where each ends."""
     place = 0
     while place < len(file):
         if file[place : place + 1].isspace():

@@ -1,4 +1,4 @@
-"""What the first directory of a TIFF says of its pixels. Nothing is decoded; every number may be a lie."""
+"""Reads the first directory of a TIFF. Nothing is decoded, and no number in it is trusted."""
 
 import struct
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _BYTES_OF = {
     18: 8,
 }
 _FORMS = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
-# A directory has some twenty entries; one that claims more values than this for a single entry is not read.
+# A directory has about twenty entries. If an entry claims more values than this, it is not read.
 _MOST_ENTRIES, _MOST_VALUES = 4096, 4096
 
 COMPRESSIONS = {
@@ -56,24 +56,24 @@ COMPRESSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class TiffHeader:
-    """The tags of a TIFF's first image, with their defaults where the file has none.
+    """The tags of a TIFF's first image, or their defaults if the file has none.
 
     Attributes:
         height: Pixels, before orientation.
         width: Pixels, before orientation.
-        bits: Of each band's samples.
-        formats: Of each band's samples: 1 unsigned, 2 signed, 3 floating point.
-        bands: Samples of a pixel.
+        bits: Bits of each band's samples.
+        formats: Number format of each band's samples: 1 unsigned, 2 signed, 3 floating point.
+        bands: Number of samples of a pixel.
         photometric: 0 is grey with 0 as white, 1 grey, 2 RGB, 3 palette, 5 CMYK, 6 YCbCr, 8 CIELAB.
-        planar: Whether each band is stored by itself.
-        compression: As the specification numbers them.
+        planar: Whether each band is stored separately.
+        compression: The number of the compression in the specification.
         predictor: 1 for none, 2 for differences, 3 for differences of floating point.
         fill_order: 2 where the bits of each byte lie in reverse.
         orientation: 1 to 8.
-        nodata: The stored value that stands for none, as GDAL writes it.
+        nodata: The stored value that means "no data", as GDAL writes it.
         inks: 1 for cyan, magenta, yellow and black; 2 for others.
         levels: Pixels along the third axis of a volume; 1 of images.
-        palette_of_bytes: Whether the palette's entries are below 256, where they should reach 65535.
+        palette_of_bytes: Whether all entries of the palette are below 256, although they should go up to 65535.
     """
 
     height: int
@@ -104,12 +104,12 @@ class TiffHeader:
 
     @property
     def sample_format(self) -> int:
-        """That of the first band: 1 unsigned, 2 signed, 3 floating point; 4, "undefined", counts as unsigned."""
+        """The number format of the first band: 1 unsigned, 2 signed, 3 floating point; 4, "undefined", counts as unsigned."""
         return 1 if self.formats[0] == 4 else self.formats[0]
 
     @property
     def samples(self) -> str:
-        """What the samples are called, such as ``int16``."""
+        """The name of the samples' type, such as ``int16``."""
         names = {1: "uint", 2: "int", 3: "float"}
         return f"{names.get(self.sample_format, 'complex')}{self.depth}"
 
@@ -120,7 +120,7 @@ class TiffHeader:
 
 
 def read_tiff_header(file: bytes) -> TiffHeader | None:
-    """Return what a TIFF (or BigTIFF) says of its first image, None where that is no TIFF or makes no sense."""
+    """Return the header of a TIFF's (or BigTIFF's) first image; None if it is not a TIFF or is invalid."""
     try:
         tags = first_directory(file)
         bands = _one(tags, 277, 1)
@@ -161,13 +161,13 @@ def _number(characters: tuple[int, ...]) -> float | None:
 
 
 def _each(tags: dict[int, tuple[int, ...]], tag: int, bands: int, default: int) -> tuple[int, ...]:
-    """Return a value for each band; where fewer are stored, the first counts for all, as libtiff has it."""
+    """Return a value for each band; if fewer are stored, the first counts for all, as in libtiff."""
     values = tags.get(tag, (default,))
     return values[:bands] if len(values) >= bands else (values[0],)
 
 
 def tiff_profile(file: bytes) -> bytes | None:
-    """Return the colour profile of a TIFF's first image, None where there is none or the file makes no sense."""
+    """Return the colour profile of a TIFF's first image; None if there is none or the file is invalid."""
     try:
         return next((file[start : start + n] for tag, _, n, start in _entries(file) if tag == 34675), None)
     except (KeyError, struct.error):
@@ -177,11 +177,11 @@ def tiff_profile(file: bytes) -> bytes | None:
 def first_directory(file: bytes) -> dict[int, tuple[int, ...]]:
     """Return the integers of each tag of the first directory, and the characters of texts.
 
-    Tags that hold something else, or too much, are left out.
+    Tags that hold something else, or too many values, are left out.
 
     Raises:
-        KeyError: It is no TIFF.
-        struct.error: It is cut.
+        KeyError: It is not a TIFF.
+        struct.error: It is truncated.
     """
     order = {b"II": "<", b"MM": ">"}[file[:2]]
     tags: dict[int, tuple[int, ...]] = {}

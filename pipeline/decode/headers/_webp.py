@@ -1,4 +1,4 @@
-"""The EXIF chunk of a WebP, as DALI finds it."""
+"""Corrects the EXIF chunk of a WebP so that DALI finds the orientation."""
 
 _PREFIX = b"Exif\0\0"
 
@@ -6,8 +6,8 @@ _PREFIX = b"Exif\0\0"
 def with_plain_exif(webp: bytes) -> bytes:
     """Return a WebP whose EXIF chunk begins as the specification says: with the TIFF header.
 
-    libvips (and sharp) put six bytes before it, as in JPEG, and DALI then finds no orientation. A file of which no such
-    chunk can be found comes back as it is.
+    libvips (and sharp) put six bytes before it, as in JPEG, and DALI then finds no orientation. A file without such a
+    chunk is returned unchanged.
     """
     if webp[12:16] != b"VP8X" or not webp[20:21] or not webp[20] & 8:  # no EXIF
         return webp
