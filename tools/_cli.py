@@ -27,6 +27,7 @@ from foveal.tools.console.options import (
     ImageOption,
     MaxPixels,
     OutSize,
+    RayOption,
     Repeats,
     Rows,
     SaliencyOption,
@@ -114,11 +115,17 @@ def index(
     force: Annotated[
         bool, typer.Option("--force", help="Rebuild indexes that are already up to date.")
     ] = False,
+    ray: RayOption = None,
 ) -> None:
     """Write an index file beside each shard, so that loaders need not scan the shard when they open it."""
-    from foveal.tools._index import index_shards
+    from rich.console import Console
 
-    index_shards(urls, force=force)
+    from foveal.tools._index import index_shards
+    from foveal.tools.console.distribute import distributed
+
+    console = Console(file=sys.stdout, soft_wrap=True, highlight=False, markup=False)
+    with distributed(ray) as distribute:
+        index_shards(urls, force=force, distribute=distribute, console=console)
 
 
 @app.command()
@@ -184,6 +191,7 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    ray: RayOption = None,
     storage_options: StorageOptions = "{}",
 ) -> None:
     """Decode every image and list the bad samples. The exit status is 1 if any sample or shard is bad."""
@@ -196,17 +204,25 @@ def verify(
         if len(urls) != 1:
             raise ValueError(f"urls must be one folder that foveal zoom wrote, got {urls!r}.")
         raise typer.Exit(int(verify_against(urls[0], against, storage_options=options)))
+    from rich.console import Console
+
     from foveal.tools._verify import verify_shards
+    from foveal.tools.console.distribute import distributed
     from foveal.tools.console.pixel_options import parse_pixels
 
-    if verify_shards(
-        urls,
-        quarantine=quarantine,
-        fields=[image if field == "image" else field for field in fields.split(",")],
-        max_pixels=max_pixels,
-        rule=parse_pixels(window, bands, color),
-        storage_options=options,
-    ):
+    console = Console(file=sys.stdout)
+    with distributed(ray) as distribute:
+        bad = verify_shards(
+            urls,
+            quarantine=quarantine,
+            fields=[image if field == "image" else field for field in fields.split(",")],
+            max_pixels=max_pixels,
+            rule=parse_pixels(window, bands, color),
+            storage_options=options,
+            distribute=None if ray is None else distribute,
+            console=console,
+        )
+    if bad:
         raise typer.Exit(1)
 
 

@@ -6,27 +6,39 @@ from rich.console import Console
 from rich.table import Table
 
 from foveal.shards import ShardError, Shards, expand_urls, write_index
+from foveal.tools.console.distribute import Distribute, in_turn
 from foveal.tools.console.progress import progress_bar
 
 _LONGEST_TABLE = 40
 
 
-def index_shards(urls: Sequence[str], *, force: bool = False) -> None:
+def index_shards(
+    urls: Sequence[str],
+    *,
+    force: bool = False,
+    distribute: Distribute = in_turn,
+    console: Console | None = None,
+) -> None:
     """Write an index beside every shard, and print how many samples each holds.
 
     Args:
         urls: Shards, as ``expand_urls`` understands them.
         force: Rebuild indexes that are already up to date.
+        distribute: Where shards are indexed.
+        console: Where it is printed; None for standard output.
 
     Raises:
         ShardError: Some shards could not be indexed. The error names the first and counts the others; each is also
             printed. All other shards are indexed.
     """
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = console or Console(soft_wrap=True, highlight=False, markup=False)
     paths = expand_urls(urls)
     with progress_bar(console) as progress:
-        tried = progress.track(paths, description="Indexing")
-        failed = {path: error for path in tried if (error := _try_to_write(path, force=force))}
+        tried = progress.track(
+            distribute(_try_to_write, force, paths), total=len(paths), description="Indexing"
+        )
+        errors = {path: error for path, error in tried if error is not None}
+    failed = {path: errors[path] for path in paths if path in errors}
     indexed = [path for path in paths if path not in failed]
     if indexed:
         _print_counts(console, Shards(indexed))
@@ -38,7 +50,7 @@ def index_shards(urls: Sequence[str], *, force: bool = False) -> None:
         raise ShardError(first.url, first.key, f"{first.reason}{more}")
 
 
-def _try_to_write(path: str, *, force: bool) -> ShardError | None:
+def _try_to_write(force: bool, path: str) -> ShardError | None:
     try:
         write_index(path, force=force)
     except ShardError as error:

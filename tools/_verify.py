@@ -3,7 +3,8 @@
 import os
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from foveal.pipeline import BadSample, LoaderStats, Quarantine, ZoomLoader
 from foveal.pipeline.decode import MAX_PIXELS, PLAIN, PixelRule
 from foveal.pipeline.fields import Field
 from foveal.sampler import Zoomed
-from foveal.shards import ShardWarning
+from foveal.shards import ShardWarning, expand_urls
+from foveal.tools.console.distribute import Distribute
 from foveal.tools.console.print_findings import print_findings
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.quiet_codecs import quiet_codecs
@@ -32,6 +34,26 @@ class _Glance(nn.Module):
         return Zoomed(torch.empty(count, 3, 0, 0), grid, torch.empty(count, 1, 0, 0))
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """How shards are decoded: see ``verify_shards``."""
+
+    fields: tuple[Field, ...]
+    max_pixels: int
+    rule: PixelRule
+    storage_options: Mapping[str, Any] | None
+    num_threads: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found in shards."""
+
+    bad: list[BadSample]
+    damaged: list[str]
+    stats: LoaderStats
+
+
 def verify_shards(
     urls: Sequence[str],
     *,
@@ -40,6 +62,8 @@ def verify_shards(
     max_pixels: int | None = None,
     rule: PixelRule = PLAIN,
     storage_options: Mapping[str, Any] | None = None,
+    distribute: Distribute | None = None,
+    console: Console | None = None,
 ) -> bool:
     """Decode everything on all processors, print the bad samples by reason, and add them to a quarantine file.
 
@@ -50,6 +74,8 @@ def verify_shards(
         max_pixels: The largest number of pixels of an image; None for the loader's own limit.
         rule: How stored values become grey levels. An image that still needs a window is bad.
         storage_options: For remote shards.
+        distribute: Where shards are decoded, each by itself; None for all of them in this process.
+        console: Where it is printed; None for standard output.
 
     Returns:
         Whether any sample or shard is bad.
@@ -58,9 +84,37 @@ def verify_shards(
         ShardError: A shard cannot be read at all.
         ValueError: The quarantine file is not a quarantine file.
     """
-    console, file = Console(), Quarantine(quarantine)
+    console, file = console or Console(), Quarantine(quarantine)
     known = set(file.read())
     started = time.perf_counter()
+    num_threads = None if distribute is None else 1  # of a cluster, a processor for each shard under way
+    job = _Job(tuple(fields), max_pixels or MAX_PIXELS, rule, storage_options, num_threads)
+    with progress_bar(console) as progress:
+        if distribute is None:
+            found = [_verify(job, urls, lambda loader: progress.track(loader, description="Decoding"))]
+        else:
+            shards = expand_urls(urls, storage_options=storage_options)
+            done = progress.track(
+                distribute(_verify_one, job, shards), total=len(shards), description="Decoding"
+            )
+            found = [one for _, one in done]
+    bad = sorted(sample for one in found for sample in one.bad)
+    file.add(sample for sample in bad if sample not in known)
+    damaged = [message for one in found for message in one.damaged]
+    for message in damaged:
+        console.print(message, soft_wrap=True, markup=False, highlight=False)
+    print_findings(console, map(_kind_and_place, bad), what="samples")
+    summary = _summary([one.stats for one in found], len(bad), time.perf_counter() - started, file.path)
+    console.print(summary, soft_wrap=True)
+    return bool(bad or damaged)
+
+
+def _verify_one(job: _Job, url: str) -> _Found:
+    """Verify a shard, perhaps in a worker on some node, on the processors that are its own."""
+    return _verify(job, [url], iter)
+
+
+def _verify(job: _Job, urls: Sequence[str], track: Callable[[ZoomLoader], Iterable[object]]) -> _Found:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ShardWarning)
@@ -68,29 +122,24 @@ def verify_shards(
             urls,
             _Glance(),
             batch_size=_BATCH_SIZE,
-            fields=fields,
+            fields=job.fields,
             on_bad="drop",
             max_bad_fraction=1.0,
-            max_pixels=max_pixels or MAX_PIXELS,
-            window=rule.window,
-            bands=rule.bands,
-            color=rule.color,
+            max_pixels=job.max_pixels,
+            window=job.rule.window,
+            bands=job.rule.bands,
+            color=job.rule.color,
             device="cpu",
+            num_threads=job.num_threads,
             rank=0,
             world_size=1,
-            storage_options=storage_options,
+            storage_options=job.storage_options,
         )
         damaged = [str(warning.message) for warning in caught]
-        with loader, quiet_codecs(), progress_bar(console) as progress:
-            for _ in progress.track(loader, description="Decoding"):
+        with loader, quiet_codecs():
+            for _ in track(loader):
                 pass
-    bad, seconds = sorted(loader.bad_samples), time.perf_counter() - started
-    file.add(sample for sample in bad if sample not in known)
-    for message in damaged:
-        console.print(message, soft_wrap=True, markup=False, highlight=False)
-    print_findings(console, map(_kind_and_place, bad), what="samples")
-    console.print(_summary(loader.stats, len(bad), seconds, file.path), soft_wrap=True)
-    return bool(bad or damaged)
+    return _Found(loader.bad_samples, damaged, loader.stats)
 
 
 def _kind_and_place(bad: BadSample) -> tuple[str, str]:
@@ -98,10 +147,12 @@ def _kind_and_place(bad: BadSample) -> tuple[str, str]:
     return bad.fault, ": ".join(filter(None, (Path(bad.url).name, bad.key, detail)))
 
 
-def _summary(stats: LoaderStats, bad: int, seconds: float, path: Path) -> str:
+def _summary(stats: Sequence[LoaderStats], bad: int, seconds: float, path: Path) -> str:
+    images, pillow, pixels = (
+        sum(getattr(one, name) for one in stats) for name in ("images", "pillow", "pixels")
+    )
     found = f"{bad:,} bad, listed in {path}" if bad else "none bad"
-    by_pillow = f", {stats.pillow:,} of them by Pillow, as DALI refuses them" if stats.pillow else ""
+    by_pillow = f", {pillow:,} of them by Pillow, as DALI refuses them" if pillow else ""
     return (
-        f"{stats.images:,} images decoded{by_pillow}; {found}. "
-        f"{stats.pixels / 1e6:,.0f} megapixels in {seconds:.1f} s."
+        f"{images:,} images decoded{by_pillow}; {found}. {pixels / 1e6:,.0f} megapixels in {seconds:.1f} s."
     )

@@ -34,6 +34,14 @@ StorageOptions = Annotated[
         show_default="no options",
     ),
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Distribute the shards over a Ray cluster: local (this machine alone), auto (the cluster that ray.init finds), or "
+        "the cluster's address.",
+        show_default="no cluster",
+    ),
+]
 Repeats = Annotated[int, typer.Option(min=1, help="Number of rounds; each round times every case once.")]
 Rows = Annotated[
     int, typer.Option(min=1, help="Number of samples in the picture, spread evenly over all shards.")

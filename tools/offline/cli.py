@@ -20,6 +20,7 @@ from foveal.tools.console.options import (
     OutSize,
     PointFormatOption,
     PointFrameOption,
+    RayOption,
     SaliencyOption,
     StorageOptions,
     UrlsOrImages,
@@ -150,14 +151,7 @@ def zoom(
             show_default="not stated",
         ),
     ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            help="Distribute the shards over a Ray cluster: local (this machine alone), auto (the cluster that ray.init finds), or "
-            "the cluster's address.",
-            show_default="no cluster",
-        ),
-    ] = None,
+    ray: RayOption = None,
     rank: Annotated[
         int,
         typer.Option(
@@ -227,8 +221,10 @@ def zoom(
     if ray is None:
         zoom_shards(urls, recipe, out=out, options=options)
         return
-    from foveal.tools.offline._ray import RayCluster
+    from foveal.tools.console.ray_cluster import RayCluster
+    from foveal.tools.offline._ray import RayZoom
 
     with RayCluster(ray) as cluster:
-        here = replace(options, engine=cluster.zoom, device=device or cluster.device)
+        engine = RayZoom(cluster)
+        here = replace(options, engine=engine.zoom, device=device or engine.device)
         zoom_shards(urls, recipe, out=out, options=here)

@@ -2,10 +2,13 @@
 
 # ruff: noqa: PLC0415 - imported when it runs: `foveal --help` answers at once
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from foveal.tools.console.options import RayOption
 
 
 def pack(
@@ -40,6 +43,7 @@ def pack(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the shards that are already in OUT.")
     ] = False,
+    ray: RayOption = None,
 ) -> None:
     """Write the images of a folder to WebDataset shards, with an index beside each.
 
@@ -51,14 +55,18 @@ def pack(
     """
     from rich.console import Console
 
+    from foveal.tools.console.distribute import distributed
     from foveal.tools.packing.pack import pack as pack_folder
 
-    pack_folder(
-        folder,
-        out,
-        shard_size=shard_size,
-        labelled=False if no_labels else None,
-        shuffle=shuffle,
-        overwrite=overwrite,
-        console=Console(soft_wrap=True, highlight=False, markup=False),
-    )
+    console = Console(file=sys.stdout, soft_wrap=True, highlight=False, markup=False)
+    with distributed(ray) as distribute:
+        pack_folder(
+            folder,
+            out,
+            shard_size=shard_size,
+            labelled=False if no_labels else None,
+            shuffle=shuffle,
+            overwrite=overwrite,
+            distribute=distribute,
+            console=console,
+        )

@@ -11,6 +11,7 @@ from rich.console import Console
 from foveal.shards import ShardWriter, write_index
 from foveal.shards.naming import parse_size
 from foveal.shards.store import replacing
+from foveal.tools.console.distribute import Distribute, in_turn
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.packing._pictures import Picture, Pictures, find_pictures
 
@@ -41,6 +42,7 @@ def pack(
     labels: Sequence[str] | None = None,
     shuffle: bool = False,
     overwrite: bool = False,
+    distribute: Distribute = in_turn,
     console: Console | None = None,
 ) -> Packed:
     """Write the images of a folder as shards, byte for byte as they are, and their classes as ``cls``.
@@ -56,6 +58,7 @@ def pack(
         labels: The names of the classes in the order of their numbers; None: those found, sorted.
         shuffle: Write the samples in a random order, which is the same each time, instead of sorted by key.
         overwrite: Replace the shards in ``out``; else there must be none.
+        distribute: Where shards are written.
         console: Where progress shows.
 
     Raises:
@@ -71,17 +74,15 @@ def pack(
     order = list(pictures.found)
     if shuffle:
         random.Random(0).shuffle(order)  # noqa: S311 - an order, no secret
-    shards: list[str] = []
+    stem = folder.resolve().name or "images"
+    parts = [
+        (out.resolve() / f"{stem}-{k:06d}.tar", part) for k, part in enumerate(_parts(folder, order, size))
+    ]
     with progress_bar(console, unit="images") as progress:
         task = progress.add_task("Packing", total=len(order))
-        for number, part in enumerate(_parts(folder, order, size)):
-            path = out / f"{folder.resolve().name or 'images'}-{number:06d}.tar"
-            with ShardWriter(path) as writer:
-                for picture in part:
-                    writer.write(_sample(folder, picture, names))
-                    progress.advance(task)
-            write_index(path)
-            shards.append(str(path))
+        for (_, part), _ in distribute(_write, (folder.resolve(), names), parts):
+            progress.advance(task, len(part))
+    shards = [str(out / path.name) for path, _ in parts]
     with replacing(out / CLASSES, sync=True) as file:
         file.write("".join(f"{name}\n" for name in names).encode())
     _tell(console, pictures, shards, names)
@@ -118,6 +119,15 @@ def _parts(folder: Path, pictures: Sequence[Picture], size: int) -> Iterator[Seq
 
     for _, part in itertools.groupby(numbered(), key=lambda pair: pair[0]):
         yield [picture for _, picture in part]
+
+
+def _write(shared: tuple[Path, Mapping[str, int]], part: tuple[Path, Sequence[Picture]]) -> None:
+    """Write a shard and its index."""
+    (folder, names), (path, pictures) = shared, part
+    with ShardWriter(path) as writer:
+        for picture in pictures:
+            writer.write(_sample(folder, picture, names))
+    write_index(path)
 
 
 def _sample(folder: Path, picture: Picture, names: Mapping[str, int]) -> dict[str, str | int | bytes]:

@@ -1,0 +1,123 @@
+"""Verbs that distribute their work over a Ray cluster do what they do alone."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from foveal.pipeline import Quarantine
+from foveal.shards import ShardWriter
+from foveal.tools._index import index_shards
+from foveal.tools._verify import verify_shards
+from foveal.tools.packing.pack import pack
+from tests.pipeline.making import encode, picture
+
+ray = pytest.importorskip("ray", reason="needs the extra foveal[ray]")
+
+
+def write_shards(folder: Path) -> str:
+    """Three of four images, of which one is cut and one empty."""
+    folder.mkdir()
+    for shard in range(3):
+        with ShardWriter(folder / f"s-{shard}.tar") as writer:
+            for k in range(4):
+                file = {(1, 2): encode(picture(0, 400, 600))[:3000], (2, 0): b""}.get((shard, k))
+                writer.write(
+                    {"__key__": str(k), "jpg": file if file is not None else encode(picture(k, 20, 30))}
+                )
+    return str(folder / "*.tar")
+
+
+def write_pictures(folder: Path) -> Path:
+    for k in range(9):
+        path = folder / f"class{k % 3}" / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(k, 20, 30)).save(path)
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Each file, without the time at which an index's shard was written."""
+    files = [path for path in folder.iterdir() if path.is_file()]
+    return {path.name: re.sub(rb"mtime_ns=\d+", b"", path.read_bytes()) for path in files}
+
+
+def elsewhere(task, shared, items):
+    """As a cluster would have them: task, arguments and results cross to another process and back, the last item first."""
+    import pickle
+
+    for item in reversed(items):
+        task_there, shared_there, item_there = pickle.loads(pickle.dumps((task, shared, item)))
+        yield item, pickle.loads(pickle.dumps(task_there(shared_there, item_there)))
+
+
+def test_in_any_order_the_same_comes_out(tmp_path, capsys):
+    """Whatever the order in which shards are done: indexes, findings, and packed shards."""
+    urls, pictures = write_shards(tmp_path / "in"), write_pictures(tmp_path / "pictures")
+    bad = {}
+    for name, how in (("here", {}), ("there", {"distribute": elsewhere})):
+        index_shards([urls], force=True, **how)
+        (tmp_path / f"{name}-index").mkdir()
+        for path in Path(urls).parent.glob("*.idx"):
+            shutil.copy(path, tmp_path / f"{name}-index")
+        assert verify_shards([urls], quarantine=tmp_path / f"{name}.jsonl", **how)
+        bad[name] = [(one.url, one.key, one.fault) for one in Quarantine(tmp_path / f"{name}.jsonl").read()]
+        packed = pack(pictures, tmp_path / name, shard_size=1000, **how)
+        assert [Path(shard).name for shard in packed.shards] == sorted(
+            p.name for p in (tmp_path / name).glob("*.tar")
+        )
+
+    assert len(bad["here"]) == 2
+    assert bad["there"] == bad["here"]
+    assert content(tmp_path / "there-index") == content(tmp_path / "here-index")
+    assert len(content(tmp_path / "here")) > 5
+    assert content(tmp_path / "there") == content(tmp_path / "here")
+    here, there = (part for part in capsys.readouterr().out.split("megapixels in")[:2])
+    assert "10 images decoded; 2 bad" in " ".join(there.split())
+    assert "10 images decoded; 2 bad" in " ".join(here.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["index", "verify", "pack"])
+def test_on_a_cluster(verb, tmp_path):
+    """The command with ``--ray local``, on relative paths, writes what the command alone writes."""
+    write_shards(tmp_path / "in")
+    pictures = write_pictures(tmp_path / "pictures")
+    arguments = {
+        "index": ["in/*.tar", "--force"],
+        "verify": ["in/*.tar", "--quarantine", "bad.jsonl"],
+        "pack": [pictures.name, "--out", "out", "--shard-size", "1KB", "--overwrite"],
+    }[verb]
+    written = []
+    for options in ([], ["--ray", "local"]):
+        run = subprocess.run(
+            [sys.executable, "-m", "foveal.tools", verb, *arguments, *options],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            timeout=300,
+            env=os.environ | {"COLUMNS": "200"},
+        )
+        assert run.returncode == (verb == "verify"), run.stderr
+        folder = {"index": tmp_path / "in", "verify": tmp_path, "pack": tmp_path / "out"}[verb]
+        written.append(content(folder) | {"said": run.stdout.split(" megapixels")[0].encode()})
+        (tmp_path / "bad.jsonl").unlink(missing_ok=True)
+
+    assert len(written[0]) > 1
+    assert written[1] == written[0]
+
+
+def test_a_cluster_that_is_not_there():
+    """One line says so."""
+    from foveal.tools.console.ray_cluster import ClusterError, RayCluster
+
+    with pytest.raises(
+        ClusterError, match=r"ray cluster 'auto' cannot be reached: Could not find any running Ray instance"
+    ):
+        RayCluster("auto").__enter__()
