@@ -36,10 +36,11 @@ def spread(work: Callable[[int], None], count: int) -> None:
     loop. May be called from many threads at once: they share the helpers.
     """
     positions = iter(range(count))  # shared: each position goes to the thread that asks first
+    todo = [work]
 
     def take_turns() -> None:
         for position in positions:
-            work(position)
+            todo[0](position)
 
     threads = min(_threads(), count)
     helpers = [_pool(threads - 1).submit(take_turns) for _ in range(threads - 1)]
@@ -49,6 +50,7 @@ def spread(work: Callable[[int], None], count: int) -> None:
         late = [helper for helper in helpers if not helper.cancel()]
         for helper in late:
             helper.exception()  # waits
+        todo.clear()  # a helper that its pool has not forgotten yet would hold the images
     for helper in late:
         helper.result()  # raises what a helper raised
 

@@ -1,6 +1,8 @@
 """Work on several images at once."""
 
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -59,3 +61,30 @@ def test_many_callers_share_the_helpers(threads):
             pass
 
     assert len(done) == 500
+
+
+class Image:
+    """Something that can be freed."""
+
+
+def test_helpers_that_come_too_late_hold_nothing(threads):
+    """What the work needs is free when it is done, though each helper is still busy with another's."""
+    image, done = Image(), threading.Event()
+    gone, all_busy = weakref.ref(image), threading.Barrier(threads + 1, timeout=10)
+
+    def wait(_: int) -> None:
+        all_busy.wait()
+        done.wait(10)
+
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(spread, wait, threads)
+        all_busy.wait()
+        spread(lambda _, image=image: None, threads)
+        gc.disable()
+        try:
+            del image
+            assert gone() is None
+        finally:
+            gc.enable()
+            done.set()
+        waiting.result()
