@@ -1,14 +1,18 @@
 """Saliency that needs no training, and a network that learns what to add to it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal._choices import PRIOR_GAIN
+from foveal._choices import PRIOR_GAIN, PRIOR_POWER
 from foveal.sampler.saliency._saliency_needs import SaliencyNeeds
 from foveal.sampler.saliency._saliency_net import SaliencyNet
 from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
+
+# The default for which weights are that were saved before the gain was saved with them.
+_GAIN_BEFORE = 4.0
 
 
 class PriorSaliency(nn.Module):
@@ -21,8 +25,8 @@ class PriorSaliency(nn.Module):
     Args:
         network: A module from (batch, 3, height, width) to logits (batch, 1, rows, cols). ``SaliencyNet(zero_init=True)``
             if None. Give a network of your own a last layer of zeros.
-        prior: A saliency module of the same rows and cols, such as :class:`SpectralSaliency` (if None),
-            :class:`FixedSaliency`, or one that is given something with each image: :class:`BoxSaliency`,
+        prior: A saliency module of the same rows and cols, such as :class:`SpectralSaliency` (if None, of
+            power 6), :class:`FixedSaliency`, or one that is given something with each image: :class:`BoxSaliency`,
             :class:`MapSaliency`. Its parameters, if it has some, are trained as well.
         gain: Multiplies the sum, as the reciprocal of a sampler's ``temperature`` would.
 
@@ -44,8 +48,9 @@ class PriorSaliency(nn.Module):
         if not gain > 0:
             raise ValueError(f"gain must be positive, got {gain!r}.")
         self.network = SaliencyNet(zero_init=True) if network is None else network
-        self.prior = SpectralSaliency() if prior is None else prior
+        self.prior = SpectralSaliency(power=PRIOR_POWER) if prior is None else prior
         self.gain = float(gain)
+        self.register_state_dict_post_hook(_note_gain)  # type: ignore[no-untyped-call]
         needs = SaliencyNeeds.of(self.prior)
         # That an attribute is there says that boxes or maps are taken.
         if needs.takes_boxes:
@@ -74,6 +79,19 @@ class PriorSaliency(nn.Module):
             )
         return self.gain * (known + learned)
 
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Mapping[str, Any], *others: Any
+    ) -> None:
+        if "version" in local_metadata:
+            unsaved = _GAIN_BEFORE if self.gain == PRIOR_GAIN else self.gain
+            self.gain = local_metadata.get("gain", unsaved)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
+
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
         return f"gain={self.gain!r}"
+
+
+def _note_gain(module: PriorSaliency, _state_dict: Any, _prefix: str, local_metadata: dict[str, Any]) -> None:
+    """Write the gain beside the weights of what was trained with it: they are wrong with another."""
+    local_metadata["gain"] = module.gain

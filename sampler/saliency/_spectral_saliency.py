@@ -5,6 +5,8 @@ back together with the phase, lights up where the image departs from its own tex
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,15 +20,20 @@ from foveal.sampler.saliency._framed_map import FramedMap
 _NOISE = 0.1
 # Far below the energy that any texture has.
 _NOTHING = 1e-12
+# As published, and as weights have it that were saved before there was a choice.
+_SQUARED = 2.0
 
 
 class SpectralSaliency(FramedMap):
     """Logits of the spectral residual, for zooming without a trained network.
 
     For brightness, red against green, and blue against yellow: log amplitude of the FFT, minus its 3 x 3 mean, back
-    through the FFT with the phase, squared. The three, each as a multiple of its mean, are added, smoothed by a Gaussian,
-    and resized to the map. The
-    published method takes grey images; opponent colours, as in eyes, let an object that differs in colour alone
+    through the FFT with the phase; the magnitude is raised to ``power``. The three, each as a multiple of its mean, are
+    added, smoothed by a Gaussian, and resized to the map. The published method squares the magnitude. A higher power
+    gives more of the map to the strongest departures and less to many weak ones: on images in which one small thing
+    counts, 6 finds it more often.
+
+    The published method takes grey images; opponent colours, as in eyes, let an object that differs in colour alone
     stand out, where in red, green and blue the clutter of brightness would drown it three times. The image is mirrored
     at its right and lower edges first: the FFT takes it for periodic, and without this the jump from one edge to the
     opposite one would be the most salient thing in most photographs. The FFT of a mirrored image is computed as its discrete
@@ -40,6 +47,7 @@ class SpectralSaliency(FramedMap):
         analysis_px: Side of the square on which the spectrum is taken. Smaller finds larger things; 64 is published.
         sigma: Standard deviation of the Gaussian, as a share of the side.
         uniform_share: Part of the map's mass that is spread evenly, in (0, 1].
+        power: What the residual's magnitude is raised to, above 0. 2 is published.
         frame: ``"nodes"``, as samplers read a map; ``"cells"`` for a map whose cells tile the image, as scores of a
             :class:`PatchSampler` do, and as earlier versions had it everywhere.
 
@@ -54,6 +62,7 @@ class SpectralSaliency(FramedMap):
         analysis_px: int = 64,
         sigma: float = 0.03,
         uniform_share: float = 0.1,
+        power: float = _SQUARED,
         frame: Frame = "nodes",
     ) -> None:
         super().__init__(frame)
@@ -61,12 +70,16 @@ class SpectralSaliency(FramedMap):
             raise ValueError(f"analysis_px must be at least 4, got {analysis_px!r}.")
         if not sigma > 0:
             raise ValueError(f"sigma must be positive, got {sigma!r}.")
+        if not power > 0:
+            raise ValueError(f"power must be positive, got {power!r}.")
         if not 0 < uniform_share <= 1:
             raise ValueError(f"uniform_share must be in (0, 1], got {uniform_share!r}.")
         self.map_size = map_size
         self.analysis_px = analysis_px
         self.sigma = sigma
         self.uniform_share = uniform_share
+        self.power = power
+        self.register_state_dict_post_hook(_note_power)  # type: ignore[no-untyped-call]
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return log saliency, one number per cell of the map; the exponentials sum to one."""
@@ -75,10 +88,10 @@ class SpectralSaliency(FramedMap):
         with torch.autocast(small.device.type, enabled=False):
             side = (self.analysis_px, self.analysis_px)
             square = interpolate(small.float(), side, mode="bilinear", align_corners=False, antialias=True)
-            each = (
-                _spectral_residual(_opponent_colours(square)).square() + _NOTHING
-            )  # black has no spectrum at all
-            energy = (each / each.mean(dim=(2, 3), keepdim=True)).sum(dim=1, keepdim=True)
+            squared = _spectral_residual(_opponent_colours(square)).square()
+            # Black has no spectrum at all. Multiples of the mean stay in float32's range at any power.
+            each = _of_mean(squared + _NOTHING) ** (self.power / 2)
+            energy = _of_mean(each).sum(dim=1, keepdim=True)
             blur = _mirrored_gaussian(self.analysis_px, self.sigma, small.device)
             found = self._resized(blur @ energy @ blur.T)
             share = found / found.sum(dim=(2, 3), keepdim=True)
@@ -86,10 +99,28 @@ class SpectralSaliency(FramedMap):
             logits: Tensor = ((1 - self.uniform_share) * share + self.uniform_share / (rows * cols)).log()
             return logits
 
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Mapping[str, Any], *others: Any
+    ) -> None:
+        if "version" in local_metadata:
+            self.power = local_metadata.get("power", _SQUARED)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
+
     def _resized(self, energy: Float[Tensor, "batch 1 side side"]) -> Float[Tensor, "batch 1 rows cols"]:
         if self.frame == "nodes":
             return to_lattice(energy, self.map_size)
         return interpolate(energy, self.map_size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def _note_power(
+    module: SpectralSaliency, _state_dict: Any, _prefix: str, local_metadata: dict[str, Any]
+) -> None:
+    """Write the power beside the weights of what was trained with it: they are wrong with another."""
+    local_metadata["power"] = module.power
+
+
+def _of_mean(energy: Float[Tensor, "batch channel side side"]) -> Float[Tensor, "batch channel side side"]:
+    return energy / energy.mean(dim=(2, 3), keepdim=True)
 
 
 def _opponent_colours(rgb: Float[Tensor, "batch 3 side side"]) -> Float[Tensor, "batch 3 side side"]:

@@ -29,7 +29,7 @@ NETWORKS: dict[str, type[SaliencyNet | SaliencyUNet | ResNet18Saliency]] = {
 """The networks that a checkpoint can make by itself, from their names and ``map_size``."""
 
 _PRIORS: dict[type[nn.Module], tuple[str, ...]] = {
-    SpectralSaliency: ("map_size", "analysis_px", "sigma", "uniform_share", "frame"),
+    SpectralSaliency: ("map_size", "analysis_px", "sigma", "uniform_share", "power", "frame"),
     BoxSaliency: ("boxes_from", "map_size", "amplitude", "bandwidth"),
     MapSaliency: ("maps_from", "map_size", "floor"),
 }

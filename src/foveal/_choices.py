@@ -28,4 +28,5 @@ Frame = Literal["pixel", "fraction"]
 FWHM_CELLS = 8.0
 MAX_ZOOM = 5.0
 TEMPERATURE = 1.0
-PRIOR_GAIN = 4.0
+PRIOR_GAIN = 3.0
+PRIOR_POWER = 6.0

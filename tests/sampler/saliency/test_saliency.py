@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from foveal.sampler import ResNet18Saliency, SaliencyNet, SaliencySampler, SpectralSaliency
+from foveal.sampler import PriorSaliency, ResNet18Saliency, SaliencyNet, SaliencySampler, SpectralSaliency
 from foveal.sampler.saliency._spectral_saliency import _spectral_residual
 from tests import reference
 from tests.checks import check_close, unhooked
@@ -108,6 +108,53 @@ def test_residual_equals_the_formula():
     check_close(ours, theirs, 1e-4 * theirs.max())
 
 
+@pytest.mark.parametrize("power", [2.0, 3.0, 6.0])
+def test_spectral_equals_the_formula(power):
+    """Three opponent colours, each a multiple of its mean, in float64: a whole map, with its share spread evenly."""
+    rgb = np.random.default_rng(1).random((3, 16, 16))
+    red, green, blue = rgb
+    colours = rgb.mean(0), red - green, blue - (red + green) / 2
+    found = [reference.spectral_residual(channel) ** (power / 2) for channel in colours]
+    energy = sum(one / one.mean() for one in found)
+    module = SpectralSaliency((16, 16), analysis_px=16, sigma=1e-3, power=power, frame="cells")
+
+    ours = module(torch.from_numpy(rgb).float()[None]).exp()[0, 0]
+
+    theirs = 0.9 * energy / energy.sum() + 0.1 / 256
+    check_close(ours, theirs, 1e-4 * theirs.max())
+
+
+def test_power_follows_the_strongest():
+    """A red mark on noise holds many times as much of the map with the sixth power as with the square."""
+    image = 0.5 + 0.1 * torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    image[:, 0, 60:66, 72:78] += 0.4
+    shares = [SpectralSaliency(power=power)(image).exp()[0, 0, 13:18, 16:21].sum() for power in (2.0, 6.0)]
+
+    assert shares[1] > 3 * shares[0]
+
+
+def test_a_checkpoint_knows_its_power(tmp_path):
+    """Also that of a prior."""
+    zoom = SaliencySampler(8, saliency=PriorSaliency(prior=SpectralSaliency(power=3.0)))
+    zoom.save_checkpoint(tmp_path / "zoom.pt")
+
+    assert SaliencySampler.from_checkpoint(tmp_path / "zoom.pt").saliency.prior.power == 3.0
+
+
+def test_weights_know_their_power():
+    """What was trained beside squared saliency stays so, from files of today and of before there was a choice."""
+    squared = PriorSaliency(prior=SpectralSaliency(power=2.0))
+    state = squared.state_dict()
+    now, before = PriorSaliency(), PriorSaliency()
+    now.load_state_dict(state)
+    del state._metadata["prior"]["power"]
+    before.load_state_dict(state)
+    plain = PriorSaliency()
+    plain.load_state_dict(dict(state))
+
+    assert (now.prior.power, before.prior.power, plain.prior.power) == (2.0, 2.0, 6.0)
+
+
 def test_spectral_finds_the_odd_one_out():
     """A disc that differs from its textured surroundings, in brightness or in colour alone, holds the maximum."""
     generator = torch.Generator().manual_seed(1)
@@ -156,6 +203,7 @@ def test_spectral_sums_to_one_with_a_floor(small):
     [
         ({"analysis_px": 2}, "analysis_px must be at least 4, got 2."),
         ({"sigma": 0.0}, "sigma must be positive, got 0.0."),
+        ({"power": 0.0}, "power must be positive, got 0.0."),
         ({"uniform_share": 0.0}, "uniform_share must be in (0, 1], got 0.0."),
     ],
 )

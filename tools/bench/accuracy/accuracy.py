@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from foveal._choices import PRIOR_GAIN
+from foveal._choices import PRIOR_GAIN, PRIOR_POWER
 from foveal.sampler import BoxSaliency, PatchSampler, SaliencySampler, SpectralSaliency, UniformSampler
 from foveal.tools.bench.accuracy._offline import accuracy_offline
 from foveal.tools.bench.accuracy._tasks import AccuracyTask, make_task
@@ -51,7 +51,7 @@ def _oracle(options: TrainOptions) -> nn.Module:
 def _spectral(options: TrainOptions) -> nn.Module:
     return SaliencySampler(
         options.out_size,
-        saliency=SpectralSaliency(),
+        saliency=SpectralSaliency(power=PRIOR_POWER),
         temperature=options.of_new_zoom["temperature"] / PRIOR_GAIN,
         max_zoom=options.of_new_zoom["max_zoom"],
     )
