@@ -1,4 +1,4 @@
-"""Fields of a sample: members of a shard, and labels that follow the zoom."""
+"""Fields of a sample: members of a shard, and labels that are warped with the image."""
 
 from foveal._choices import BoxFormat, Frame, PointFormat
 from foveal.pipeline.fields._absences import warn_if_absent

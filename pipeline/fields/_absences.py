@@ -1,4 +1,4 @@
-"""Labels that no sample has: a mistyped path looks like pictures without labels, but for their number."""
+"""Detects labels that no sample has: a mistyped path looks like images without labels, but all samples lack them."""
 
 import threading
 import warnings
@@ -8,12 +8,12 @@ from contextlib import suppress
 from foveal.pipeline.fields._members import MemberError, shown
 from foveal.pipeline.fields._spatial_field import SpatialField
 
-# If none of so many samples has a label, it is not by chance.
+# If none of this many samples has a label, that is not by chance.
 _ENOUGH = 100
 
 
 class Absences:
-    """Counts the samples that have no place for a label, until one has. Any number of threads may note."""
+    """Counts the samples without an entry for a label, until one has it. Any number of threads may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,10 +21,10 @@ class Absences:
         self._found: set[SpatialField] = set()
 
     def note(self, field: SpatialField, members: Mapping[str, bytes]) -> None:
-        """Look at one more sample.
+        """Count one more sample.
 
         Warns:
-            UserWarning: It is the hundredth without this label, and none had it.
+            UserWarning: It is the hundredth sample without this label, and none had it.
         """
         if field in self._found:
             return
@@ -39,7 +39,7 @@ class Absences:
             self._warn_of(field)
 
     def end_epoch(self) -> None:
-        """Look at what a short epoch has not found.
+        """Check at the end of a short epoch.
 
         Warns:
             UserWarning: None of its samples has some label.
@@ -66,13 +66,13 @@ def _shown(field: SpatialField, members: Mapping[str, bytes]) -> str:
 
 
 def warn_if_absent(field: SpatialField, samples: Iterable[Mapping[str, bytes]]) -> None:
-    """Look at the members of some samples.
+    """Check the members of some samples.
 
     Warns:
         UserWarning: None of them has this label.
     """
     absences = Absences()
     for members in samples:
-        with suppress(MemberError):  # of a member that is damaged, whoever reads it says so
+        with suppress(MemberError):  # a damaged member is reported when it is read
             absences.note(field, members)
     absences.end_epoch()

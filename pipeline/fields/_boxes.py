@@ -32,30 +32,32 @@ from foveal.sampler import ZoomNeeds, warp_boxes
 
 @dataclass(frozen=True, slots=True)
 class Boxes(SpatialField):
-    """Boxes that follow the zoom, given among the ``fields`` of a :class:`ZoomLoader`.
+    """Boxes that are warped with the image: one of the ``fields`` of a :class:`ZoomLoader`.
 
-    In the shard: boxes of the upright original (after EXIF orientation), in pixels, all of which is (0, 0, width, height),
-    or in fractions. A box that is null or NaN is absent; all are if there is nothing at the end of the path.
+    In the shard: boxes of the upright original (after EXIF orientation), in pixels (the whole image is (0, 0, width,
+    height)) or in fractions. A box that is null or NaN is absent; if there is nothing at the path, there are no boxes.
     ``docs/labels.md`` has a table of label formats.
 
-    In the batch: :class:`WarpedBoxes`, the tightest boxes around what becomes of these (see
+    In the batch: :class:`WarpedBoxes`, the tightest boxes around the warped boxes (see
     :func:`foveal.sampler.warp_boxes`), always as (x0, y0, x1, y1) in pixels; with ``labels`` :class:`LabelledBoxes`.
 
     Attributes:
-        source: Where they are. ``"json:boxes"``: a list of rows in a JSON member, by a dotted path.
+        source: The boxes. ``"json:boxes"``: a list of rows in a JSON member, by a dotted path.
             ``"json:annotations[].bbox"``: one box in each item of a list. ``"npy"``: an array (n, 4). ``"txt"``: YOLO's
             lines; a sample without this member has no boxes. ``"xml"``: Pascal VOC. Or a function that returns an array
             (n, 4), given the sample's members: a dict of bytes by extension.
-        format: What a row is: ``"xyxy"`` (x0, y0, x1, y1), the default; ``"xywh"`` (x0, y0, width, height), as in COCO;
+        format: The meaning of a row: ``"xyxy"`` (x0, y0, x1, y1), the default; ``"xywh"`` (x0, y0, width, height), as in
+            COCO;
             ``"cxcywh"`` (x and y of the centre, width, height), as in YOLO, the default of ``"txt"``. For ``"xyxy"`` a box
             in JSON may also be points around which it lies: two corners, or a polygon.
-        frame: What numbers count: ``"pixel"``, the default, or ``"fraction"`` of the image, the default of ``"txt"``.
-        labels: What belongs to each box, and stays or leaves with it: the name of an entry beside it (in its item of the
-            list, or in VOC's ``object``; beside a list of rows, another list of as many), or the number of a column, from 0
-            (in YOLO's lines 0 is the class; in rows of more than four numbers 4 is the first after the box). Or several.
+        frame: The unit of the numbers: ``"pixel"``, the default, or ``"fraction"`` of the image, the default of ``"txt"``.
+        labels: Labels of the boxes, which are kept or dropped with them: the name of an entry beside each box (in its
+            item of the list, or in VOC's ``object``; for a list of rows, another list of the same length), or the number
+            of a column, from 0 (in YOLO's lines 0 is the class; in rows of more than four numbers 4 is the first after
+            the box). Or several of these.
 
     Raises:
-        ValueError: An argument is nothing of the kind.
+        ValueError: An argument is invalid.
 
     Example:
         >>> boxes = Boxes("json:annotations[].bbox", format="xywh", labels="category_id")
@@ -103,7 +105,7 @@ class Boxes(SpatialField):
         return box_source(self.source, *self._form)
 
     def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> ImageBoxes:
-        """Return a sample's boxes in the frame that they are in."""
+        """Return a sample's boxes in the frame of their file."""
         del max_pixels
         table = self._source.read(members, self._names)
         unknown = [name for name in self._names if name not in table.labels]
@@ -129,11 +131,11 @@ class Boxes(SpatialField):
         return corners
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say whether a sample has no place for boxes at all, be it an empty list."""
+        """Return whether a sample has no entry for boxes, not even an empty list."""
         return self._source.is_absent(members)
 
     def misfit(self, label: ImageBoxes, size: tuple[int, int]) -> str | None:
-        """Say if these boxes are in another frame, or those of another image."""
+        """Return why these boxes must be in another frame or of another image; None if they fit."""
         return wrong_frame(self.name, label.corners, self._form[1], size) or wrong_size(
             self.name, label.size, self._form[1], size
         )
@@ -183,7 +185,7 @@ class Boxes(SpatialField):
         )
 
     def of_sample(self, value: WarpedBoxes | LabelledBoxes, index: int) -> ImageBoxes:
-        """Return the boxes of one image, and which of the original's they are."""
+        """Return the boxes of one image, and their numbers among the original's boxes."""
         return ImageBoxes(value.boxes[index].cpu(), value.kept[index].cpu(), {})
 
     def write(
@@ -196,11 +198,11 @@ class Boxes(SpatialField):
         return self._source.write(members, new)
 
     def kept(self, label: ImageBoxes) -> list[int]:
-        """Return which of the original's boxes the zoomed image shows."""
+        """Return the numbers of the original's boxes that the zoomed image shows."""
         places: list[int] = label.places.tolist()
         return places
 
 
 def guide_of(needs: ZoomNeeds) -> Boxes | None:
-    """Return the boxes that a zoom asks for with each sample, as one with ``BoxSaliency("json:boxes")`` does."""
+    """Return the field of the boxes that a zoom needs with each sample, such as one with ``BoxSaliency("json:boxes")``."""
     return None if needs.boxes_from is None else Boxes(needs.boxes_from)

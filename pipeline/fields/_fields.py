@@ -1,4 +1,4 @@
-"""What a batch is made of: webdataset's member names, labels that follow the zoom, and the loader's own fields."""
+"""The fields of a batch: webdataset's member names, labels that are warped, and the loader's own fields."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from foveal.pipeline.fields._saliency import Saliency
 from foveal.pipeline.fields._spatial_field import SpatialField
 from foveal.shards.naming import INTEGERS
 
-# Extensions of which one among its alternatives makes a field the image.
+# A field with one of these extensions among its alternatives is the image.
 _IMAGE_EXTENSIONS = frozenset(
     [
         "jpg",
@@ -52,7 +52,7 @@ _IMAGE_EXTENSIONS = frozenset(
 )
 IMAGE = "jpg;jpeg;png;webp"
 
-# What the loader knows about a sample besides its members.
+# Fields that the loader itself provides about a sample.
 OWN_FIELDS = (
     "__key__",
     "__url__",
@@ -76,13 +76,13 @@ class Fields:
     """The fields of a batch, in the order in which they are delivered.
 
     Attributes:
-        names: As the user wrote them.
-        image: Member extensions that may hold the image, the first that is there counts.
-        guide: Boxes that the zoom asks for; read with the others, and delivered only if ``names`` has them.
-        map_guide: The map that it asks for, likewise.
-        condition: Plain fields that it asks for, likewise.
-        absences: Watches for labels that no sample has.
-        keys: What the fields are called in a batch that is a dict; None if batches are tuples.
+        names: The fields as the user wrote them.
+        image: Member extensions that may hold the image; the first that exists counts.
+        guide: Boxes that the zoom needs; they are read with the others, and delivered only if ``names`` has them.
+        map_guide: The map that the zoom needs, likewise.
+        condition: Plain fields that the zoom needs, likewise.
+        absences: Detects labels that no sample has.
+        keys: Names of the fields in a batch that is a dict; None if batches are tuples.
     """
 
     names: tuple[Field, ...]
@@ -95,7 +95,7 @@ class Fields:
 
     @property
     def members(self) -> frozenset[str] | None:
-        """Every member that may be needed of a sample; None for all that it has."""
+        """All members that may be needed of a sample; None for all of its members."""
         named = [_extensions(name) for name in self._read if name not in OWN_FIELDS]
         if "__members__" in self.names or None in named:
             return None
@@ -103,7 +103,7 @@ class Fields:
 
     @property
     def spatial(self) -> tuple[SpatialField, ...]:
-        """Those that follow the zoom."""
+        """The fields that are warped."""
         return tuple(name for name in self.names if isinstance(name, SpatialField))
 
     def encoded_image(self, members: Mapping[str, bytes]) -> bytes:
@@ -112,7 +112,7 @@ class Fields:
             return members[find_member(self.image, members)]
 
     def labels(self, members: Mapping[str, bytes]) -> dict[str, Any]:
-        """Return what the members hold that are plain fields and no image, parsed by their extension."""
+        """Return the plain fields other than the image, parsed by their extension."""
         labels: dict[str, Any] = {}
         for name in dict.fromkeys((*self.names, *self.condition)):
             if isinstance(name, str) and name not in OWN_FIELDS and not self.is_image(name):
@@ -123,7 +123,7 @@ class Fields:
     def located(
         self, members: Mapping[str, bytes], *, max_pixels: int | None = None
     ) -> dict[SpatialField, Any]:
-        """Return the labels that follow the zoom, as they lie in the original; masks of at most so many pixels."""
+        """Return the labels that are to be warped, in the frame of the original; masks may have at most ``max_pixels`` pixels."""
         located: dict[SpatialField, Any] = {}
         for name in self._read:
             if isinstance(name, SpatialField):
@@ -144,7 +144,7 @@ class Fields:
 
     @property
     def asked(self) -> frozenset[str]:
-        """What is read of each sample: the names of the fields, and of the image, as :func:`field_name` gives them."""
+        """The names of everything that is read of each sample: the fields and the image, as :func:`field_name` returns them."""
         return frozenset(map(field_name, self._read))
 
     @property
@@ -155,7 +155,7 @@ class Fields:
         return (*self.names, *guides, *(name for name in self.condition if name not in self.names))
 
     def is_image(self, name: Field) -> bool:
-        """Say whether this field is the image that is zoomed."""
+        """Return whether this field is the image that is zoomed."""
         return isinstance(name, str) and name not in OWN_FIELDS and _extensions(name) == self.image
 
 
@@ -166,24 +166,24 @@ def parse_fields(
     map_guide: Saliency | None = None,
     condition: Sequence[str] = (),
 ) -> Fields:
-    """Check the fields that a user asks for.
+    """Check and parse the fields that a user gives.
 
     The image is ``"image"`` or a member of an image's extension. If there is none, it is a member whose extension ends with
-    one (``"left.jpg"``), else an ``npy``, else one whose extension says nothing that is known (``"img"``). So a mask can be asked for beside an
-    image, as bytes.
+    one (``"left.jpg"``), else an ``npy``, else one with an unknown extension (``"img"``). So a mask can be delivered
+    beside an image, as bytes.
 
     Args:
         fields: ``"image"``, member extensions such as ``"cls"`` or ``"json"``, alternatives such as
             ``"cls;txt"``, labels that follow the zoom (``Boxes``, ``Points``, ``Mask``), and the loader's own:
             ``__key__``, ``__url__``, ``__index__``, ``__members__``, ``__size__``, ``__valid__``, ``__grid__``,
-            ``__saliency__``, ``__view__``. A mapping names each as it is to be called in batches that are dicts.
-        guide: Boxes that the zoom itself asks for. If ``fields`` has those of the same source, they are meant: they say
-            what the four numbers of a box are.
-        map_guide: The map that the zoom itself asks for, likewise.
-        condition: Plain fields that it asks for.
+            ``__saliency__``, ``__view__``. A mapping gives each a name; batches are then dicts with these names.
+        guide: Boxes that the zoom itself needs. If ``fields`` has boxes of the same source, these are used, because they
+            say what the four numbers of a box are.
+        map_guide: The map that the zoom itself needs, likewise.
+        condition: Plain fields that the zoom needs.
 
     Raises:
-        ValueError: A condition that is no member. A field that is unknown or named twice, or not exactly one image.
+        ValueError: A condition is not a member; a field is unknown or named twice; or there is not exactly one image.
     """
     keys = tuple(fields) if isinstance(fields, Mapping) else None
     if isinstance(fields, Mapping):
@@ -215,18 +215,18 @@ def parse_fields(
 
 
 def field_name(field: Field) -> str:
-    """Return a name that two fields share only if both read the same from a sample.
+    """Return a name that two fields share only if both read the same members of a sample in the same way.
 
     Returns:
-        The extensions of a plain field, such as ``"jpg;jpeg;png;webp"`` for ``"image"``; for labels that follow the zoom the
-        expression that makes them.
+        The extensions of a plain field, such as ``"jpg;jpeg;png;webp"`` for ``"image"``; for labels that are warped, the
+        expression that makes the field.
     """
     return repr(field) if isinstance(field, SpatialField) else ";".join(_extensions(field) or ())
 
 
 @contextmanager
 def _read_for(name: str) -> Iterator[None]:
-    """Tell an error for which field its member was read."""
+    """Add to an error the field for which its member was read."""
     try:
         yield
     except MemberError as error:
@@ -235,7 +235,7 @@ def _read_for(name: str) -> Iterator[None]:
 
 
 def collate(name: str, values: list[Any]) -> Any:
-    """Join one field of a batch: numbers and arrays of one shape to a tensor, all else to a list."""
+    """Join one field of a batch: numbers, and arrays of one shape, to a tensor, everything else to a list."""
     if not values and kind_of(name) in INTEGERS:
         return torch.empty(0, dtype=torch.int64)
     if not values or not all(isinstance(value, np.ndarray) for value in values):
@@ -252,13 +252,13 @@ def _is_known(name: Field) -> bool:
 
 
 def _as_named(guide: G, names: Sequence[Field]) -> G:
-    """Return the field of the guide's kind that has the same source, if there is one: it says more."""
+    """Return the user's field of the guide's kind and source if there is one, because it has more settings."""
     alike: Any = (name for name in names if type(name) is type(guide) and name.source == guide.source)
     return next(alike, guide)
 
 
 def _images(names: Sequence[Field]) -> list[str]:
-    """Return the fields that are the image, by the first of these rules that finds any."""
+    """Return the fields that are the image, by the first rule that finds any."""
     members = {name: _of_member(name) for name in names if isinstance(name, str) and name not in OWN_FIELDS}
     rules = (
         lambda extension: extension in _IMAGE_EXTENSIONS,

@@ -1,4 +1,4 @@
-"""The frame of coordinates: pixels of the upright original, or fractions of it; and the one taken for the other."""
+"""The frame of coordinates: pixels of the upright original, or fractions of it; and checks for one given as the other."""
 
 import torch
 from torch import Tensor
@@ -8,9 +8,9 @@ from foveal._choices import Frame
 # Fractions may be rounded, and may overhang the image.
 _ROUNDING = 1e-3
 _OVERHANG = 1.0
-_STEPS = 2**14  # of a pixel: float32 has as many for the widest images
+_STEPS = 2**14  # of a pixel: the precision of float32 in the widest images
 _FAR = 2**20
-_TINY = 2  # pixels: an image that its fractions would fit
+_TINY = 2  # pixels: an image so small that fractions would fit it
 
 
 def in_pixels(coordinates: Tensor, frame: Frame, size: tuple[int, int]) -> Tensor:
@@ -24,14 +24,14 @@ def in_fractions(coordinates: Tensor, frame: Frame, size: tuple[int, int]) -> Te
 
 
 def wrong_frame(name: str, coordinates: Tensor, frame: Frame, size: tuple[int, int]) -> str | None:
-    """Say why an image's coordinates cannot be of this frame; None if they can.
+    """Return why coordinates cannot be of this frame; None if they can.
 
-    All of them in [0, 1], and not all whole: in pixels that would be the one in the corner.
+    If all of them are in [0, 1] and not all are whole, they are fractions: in pixels, everything would lie in the corner.
 
     Args:
-        name: How messages call them.
+        name: Their name in messages.
         coordinates: (n, 2 or 4); NaN for points that are absent.
-        frame: What they are said to be.
+        frame: The frame that was given.
         size: The (height, width) of the image in pixels.
     """
     known = coordinates[~coordinates.isnan().any(dim=1)]
@@ -48,7 +48,7 @@ def wrong_frame(name: str, coordinates: Tensor, frame: Frame, size: tuple[int, i
 
 
 def wrong_size(name: str, stated: tuple[int, int] | None, frame: Frame, size: tuple[int, int]) -> str | None:
-    """Say if a label file is about an image of another (height, width) in pixels; None if it is not, or does not say."""
+    """Return an error if a label file states another (height, width) in pixels; None if it does not, or states none."""
     if frame == "fraction" or stated is None or stated == size:
         return None
     (rows, cols), (height, width) = stated, size
@@ -59,7 +59,7 @@ def wrong_size(name: str, stated: tuple[int, int] | None, frame: Frame, size: tu
 
 
 def settled(coordinates: Tensor) -> Tensor:
-    """Return coordinates in zoomed images without the noise of grids in float32: whole pixels stay whole if nothing is zoomed."""
+    """Return coordinates without the rounding errors of float32 grids: whole pixels stay whole if nothing is zoomed."""
     return torch.where(coordinates.abs() < _FAR, (coordinates * _STEPS).round() / _STEPS, coordinates)
 
 

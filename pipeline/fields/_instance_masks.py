@@ -18,21 +18,23 @@ from foveal.sampler import warp_masks
 
 @dataclass(frozen=True, slots=True)
 class InstanceMasks(SpatialField):
-    """A mask for each object that follows the zoom, given among the ``fields`` of a :class:`ZoomLoader`.
+    """A mask for each object, warped with the image: one of the ``fields`` of a :class:`ZoomLoader`.
 
     In the shard: polygons (which need pycocotools) or run lengths as COCO and SA-1B have them, LabelMe's shapes, YOLO's polygons.
     Objects may overlap. :class:`Mask` paints the same shapes into one mask of class ids.
 
-    In the batch: for each image a (n, height, width) bool tensor, one mask for each item of the list, in its order: ``masks[kept]`` are
-    those of the boxes that :class:`Boxes` has left. One that is absent, or that the zoomed image does not show, is empty.
+    In the batch: for each image a (n, height, width) bool tensor, one mask for each item of the list, in its order:
+    ``masks[kept]`` belong to the boxes that :class:`Boxes` keeps. A mask that is absent, or that the zoomed image does
+    not show, is empty.
 
     Attributes:
-        source: Where they are: ``"json:annotations[].segmentation"``, a JSON member with a path to one shape in each item of a list;
+        source: The shapes: ``"json:annotations[].segmentation"``, a JSON member with a path to one shape in each item of
+            a list;
             or ``"txt"``, YOLO's lines of polygons.
-        frame: What corners count: ``"pixel"``, or ``"fraction"`` of the image, the default of ``"txt"``.
+        frame: The unit of corners: ``"pixel"``, or ``"fraction"`` of the image, the default of ``"txt"``.
 
     Raises:
-        ValueError: An argument is nothing of the kind.
+        ValueError: An argument is invalid.
 
     Example:
         >>> boxes = Boxes("json:annotations[].bbox", format="xywh", labels="category_id")
@@ -65,11 +67,11 @@ class InstanceMasks(SpatialField):
         return self._source.read(members, max_pixels)
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say whether a sample has no place for shapes at all, be it an empty list."""
+        """Return whether a sample has no entry for shapes, not even an empty list."""
         return self._source.is_absent(members)
 
     def misfit(self, label: Shapes, size: tuple[int, int]) -> str | None:
-        """Say why shapes cannot lie in this image."""
+        """Return why the shapes cannot belong to this image; None if they can."""
         return label.misfit(self.name, size)
 
     def warp(
@@ -97,7 +99,7 @@ class InstanceMasks(SpatialField):
         return value[index].cpu()
 
     def write(self, members: Mapping[str, bytes], label: Tensor, size: tuple[int, int]) -> dict[str, bytes]:
-        """Return the JSON member with these masks as run lengths, compressed as COCO does it."""
+        """Return the JSON member with these masks as run lengths, compressed as in COCO."""
         location = member_path(self.source)
         member = find_member(location.extensions, members)
         if not location.path:

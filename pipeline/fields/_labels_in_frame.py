@@ -1,4 +1,4 @@
-"""Labels that lie in an image, among whatever else a sample has: what a zoom of the image alone would leave behind."""
+"""Finds the entries of a sample that are labels in the image, and that would no longer fit if only the image were zoomed."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
@@ -9,7 +9,7 @@ from torch import Tensor
 
 LabelKind = Literal["boxes", "points", "mask"]
 
-# What data sets call them.
+# The names of such labels in data sets.
 _NAMES: dict[str, LabelKind] = {
     **dict.fromkeys(("bbox", "bboxes", "box", "boxes", "gt_bboxes", "gt_boxes"), "boxes"),
     **dict.fromkeys(
@@ -21,8 +21,8 @@ _NAMES: dict[str, LabelKind] = {
     **dict.fromkeys(("gt_masks", "mask", "masks", "rle", "seg", "semantic", "semantic_mask"), "mask"),
 }  # fmt: skip
 _TV_TENSORS = frozenset({"BoundingBoxes", "KeyPoints", "Mask"})
-_ITEMS = 50  # of a list that are looked at: they are alike
-_LEVELS = 12  # of a document that are looked at
+_ITEMS = 50  # items of a list that are examined: they are alike
+_LEVELS = 12  # entries of a document that are examined
 
 
 class FoundLabel(NamedTuple):
@@ -32,19 +32,19 @@ class FoundLabel(NamedTuple):
     """Where: ``annotations[].bbox``."""
 
     kind: LabelKind
-    """What it is, by its name."""
+    """Its kind, by its name."""
 
     value: Any
-    """The first that is there."""
+    """The first value."""
 
 
 def kind_of_label(name: str) -> LabelKind | None:
-    """Return what an entry of this name is, by one of its parts between dots; None if that does not tell."""
+    """Return the kind of label of an entry, by one of the parts of its name between dots; None if the name is of no label."""
     return next((_NAMES[part] for part in name.lower().split(".") if part in _NAMES), None)
 
 
 def labels_in_document(document: Any) -> list[FoundLabel]:
-    """Return the labels of a JSON document that say where something is in its image, told by their names."""
+    """Return the labels of a JSON document that are coordinates in the image, recognised by their names."""
     found: dict[str, FoundLabel] = {}
     for path, name, value in _entries(document, ""):
         kind = kind_of_label(name)
@@ -71,11 +71,11 @@ def without_labels(document: Any, paths: frozenset[str], above: str = "", levels
 
 
 def labels_in_frame(sample: Mapping[Any, Any], image: Any) -> list[str]:
-    """Return the entries of a sample that say where something is in its image, told by name, type or shape.
+    """Return the entries of a sample that are coordinates in the image, recognised by name, type or shape.
 
     Args:
-        sample: Its entries, by name or by place.
-        image: Which of them is the image.
+        sample: Its entries, by name or by position.
+        image: The entry that is the image.
     """
     others = {name: value for name, value in sample.items() if name != image}
     size = _size(sample[image])
@@ -118,7 +118,7 @@ def _is_located(name: Any, value: Any, size: tuple[int, int] | None) -> bool:
 
 
 def _size(value: Any) -> tuple[int, int] | None:
-    """Return the (height, width) of pixels that are decoded, None for all else."""
+    """Return the (height, width) of decoded pixels; None for anything else."""
     if isinstance(value, Image.Image):
         return value.height, value.width
     if not isinstance(value, Tensor | np.ndarray):
@@ -130,7 +130,7 @@ def _size(value: Any) -> tuple[int, int] | None:
 
 
 def _has_colours(value: Any) -> bool:
-    """Another picture beside the image is no label."""
+    """Another picture besides the image is not a label."""
     if isinstance(value, Image.Image):
         return len(value.getbands()) > 1
     return (

@@ -31,31 +31,36 @@ Classes = Mapping[str | int, int] | Sequence[str]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Mask(SpatialField):
-    """A mask of class ids that follows the zoom, given among the ``fields`` of a :class:`ZoomLoader`.
+    """A mask of class ids that is warped with the image: one of the ``fields`` of a :class:`ZoomLoader`.
 
-    In the shard: a picture or an array that covers the upright original (after EXIF orientation; its own is followed, too), at
-    the same resolution or another of the same aspect; or shapes, painted in their order, later ones over earlier ones.
+    In the shard: a picture or an array that covers the upright original (after EXIF orientation; that of the mask is
+    applied, too), at the same resolution or another one of the same aspect; or shapes, painted in their order, later ones
+    over earlier ones.
     ``docs/labels.md`` has a table of label formats.
 
-    In the batch: (batch, height, width) int64, the id of the pixel that each point of the grid lies in: none is invented.
+    In the batch: (batch, height, width) int64, the id of the mask's pixel in which each point of the grid lies; ids are
+    never interpolated.
 
     Attributes:
-        source: Where it is. ``"mask.png"``: a picture, whose ids are the indices of a palette, else grey values as they are stored:
+        source: The mask. ``"mask.png"``: a picture, whose ids are the indices of a palette, else grey values as they are
+            stored:
             0 and 1 of a 1-bit PNG, up to 65535 of a 16-bit one. ``"mask.npy"``: an array (height, width) of whole numbers.
             ``"json:annotations[].segmentation"``: polygons (which need pycocotools) or run lengths as COCO has them, LabelMe's
             shapes, one in each item of a list. ``"txt"``: YOLO's lines of polygons; a sample without this member has none. Or a
             function that returns an array, given the sample's members: a dict of bytes by extension.
-        palette: What pixels stand for: colours (red, green, blue), or grey values, in the order of their ids; or a mapping from
-            them to ids. Pixels of files that do not keep values, such as JPEGs, are taken for the nearest of it. Or
+        palette: The meaning of pixels: colours (red, green, blue), or grey values, in the order of their ids; or a
+            mapping from
+            them to ids. If the file's compression changes values, as in JPEG, each pixel counts as the nearest of them. Or
             ``"panoptic"``: red + 256 green + 65536 blue.
-        labels: Of shapes: the name of the entry beside each that is its class, or 0 for the first number of YOLO's lines. Without,
-            ids number the shapes of the list, from 1 on.
-        classes: Of shapes: the id of each label, as a mapping, or as labels in the order of their ids. Without, labels are ids.
-        background: Of shapes: the id where there is none.
-        frame: Of shapes: what corners count, ``"pixel"`` or ``"fraction"`` of the image, the default of ``"txt"``.
+        labels: For shapes: the name of the entry beside each shape that is its class, or 0 for the first number of YOLO's
+            lines. Without it, ids are the numbers of the shapes in the list, from 1.
+        classes: For shapes: the id of each label, as a mapping, or as labels in the order of their ids. Without it,
+            labels are ids.
+        background: For shapes: the id of pixels without a shape.
+        frame: For shapes: the unit of corners, ``"pixel"`` or ``"fraction"`` of the image, the default of ``"txt"``.
 
     Raises:
-        ValueError: An argument is nothing of the kind.
+        ValueError: An argument is invalid.
 
     Example:
         >>> loader = ZoomLoader("roads.tar", zoom, batch_size=64, fields=("image", Mask("crack.png")))
@@ -83,7 +88,7 @@ class Mask(SpatialField):
         self._check_shapes()
 
     def __repr__(self) -> str:
-        """Return the expression that makes it, without what is left out: quarantine files name fields by it."""
+        """Return the expression that makes it, without defaults: quarantine files name fields by it."""
         given = [
             (each.name, getattr(self, each.name))
             for each in fields(self)
@@ -92,7 +97,7 @@ class Mask(SpatialField):
         return f"Mask({', '.join(f'{name}={value!r}' for name, value in given)})"
 
     def _check_shapes(self) -> None:
-        """Settle what shapes have, and refuse what belongs to the other kind of mask."""
+        """Set the defaults for shapes, and raise for arguments of the other kind of mask."""
         if not self._has_shapes:
             given = (self.labels, self.classes, self.background or None, self.frame)
             for name, value in zip(("labels", "classes", "background", "frame"), given, strict=True):
@@ -146,11 +151,11 @@ class Mask(SpatialField):
         return label if isinstance(label, Shapes) else torch.from_numpy(label)
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say whether a sample has no place for shapes at all; a picture that is missing makes a bad sample."""
+        """Return whether a sample has no entry for shapes. A missing picture is not counted here: it makes a bad sample."""
         return self._source.is_absent(members)
 
     def misfit(self, label: Tensor | Shapes, size: tuple[int, int]) -> str | None:
-        """Refuse another aspect than the image's, and shapes that cannot lie in it."""
+        """Return why the mask has another aspect than the image, or its shapes cannot belong to it; None if it fits."""
         if isinstance(label, Shapes):
             return label.misfit(self.name, size)
         rows, cols = label.shape
@@ -186,7 +191,7 @@ class Mask(SpatialField):
 
 
 def _mask_of(label: Tensor | Shapes, size: tuple[int, int]) -> Tensor:
-    """Return a mask (height, width), at the resolution of the image unless the label has one of its own."""
+    """Return a mask (height, width), at the resolution of the label if it has one, else of the image."""
     return torch.from_numpy(label.painted(size)) if isinstance(label, Shapes) else label
 
 

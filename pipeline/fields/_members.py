@@ -1,4 +1,4 @@
-"""What the members of a sample hold, by webdataset's extensions. Nothing in a shard is ever unpickled."""
+"""Parses the members of a sample, by webdataset's extensions. Nothing in a shard is ever unpickled."""
 
 import io
 import json
@@ -18,12 +18,12 @@ MemberFault = Literal["bad_label", "missing_member", "too_large"]
 
 
 class MemberError(Exception):
-    """A member that is missing or does not hold what its name says. The reader adds shard and key.
+    """A member is missing or does not hold what its name says. The reader adds shard and key.
 
     Attributes:
         kind: What is wrong with it, in one word.
         field: The name of the field that it was read for; :class:`Fields` sets it.
-        missing: If it is missing, the extensions of which none is there.
+        missing: If it is missing, the extensions of which none exists.
     """
 
     def __init__(
@@ -36,15 +36,15 @@ class MemberError(Exception):
 
 
 def alternatives(name: str) -> tuple[str, ...]:
-    """Return the extensions that a name such as ``"cls;txt"`` stands for, the preferred one first."""
+    """Return the extensions in a name such as ``"cls;txt"``, the preferred one first."""
     return tuple(name.lower().split(";"))
 
 
 def find_member(extensions: Iterable[str], members: Mapping[str, bytes]) -> str:
-    """Return the first extension that is there.
+    """Return the first extension that the sample has.
 
     Raises:
-        MemberError: None is.
+        MemberError: It has none of them.
     """
     wanted = tuple(extensions)
     for extension in wanted:
@@ -61,12 +61,12 @@ def kind_of(extension: str) -> str:
 
 
 def is_parsed(extension: str) -> bool:
-    """Say whether an extension says what a member holds, so that it is not delivered as bytes."""
+    """Return whether members with this extension are parsed; others are delivered as bytes."""
     return kind_of(extension) in _PARSERS
 
 
 def parse_member(name: str, members: Mapping[str, bytes]) -> Any:
-    """Return what the first of some alternatives holds, parsed by its extension.
+    """Return the content of the first of some alternatives, parsed by its extension.
 
     Raises:
         MemberError: All are missing, or it holds something else.
@@ -76,7 +76,7 @@ def parse_member(name: str, members: Mapping[str, bytes]) -> Any:
 
 
 def parse_content(extension: str, content: bytes) -> Any:
-    """Return what a member holds, parsed by its extension; as bytes if that says nothing.
+    """Return the content of a member, parsed by its extension; as bytes for an unknown extension.
 
     Raises:
         MemberError: It holds something else.
@@ -107,9 +107,7 @@ def _text(content: bytes) -> str:
 def _array(content: bytes) -> Any:
     try:
         array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except (
-        Exception
-    ) as error:  # a damaged header: of syntax, of tokens, or one that claims all memory there is
+    except Exception as error:  # a damaged header: a syntax error, or one that claims too much memory
         raise ValueError(str(error)) from error
     if array.dtype.kind not in "biufc":
         raise ValueError(array.dtype)

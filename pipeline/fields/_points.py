@@ -35,28 +35,28 @@ class ImagePoints(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Points(SpatialField):
-    """Points that follow the zoom, given among the ``fields`` of a :class:`ZoomLoader`.
+    """Points that are warped with the image: one of the ``fields`` of a :class:`ZoomLoader`.
 
     In the shard: points (x, y) of the upright original (after EXIF orientation), in pixels, whose upper left corner is
     (0, 0) and whose first pixel's centre is (0.5, 0.5), or in fractions. A point is absent if it is null or NaN, or if a
-    third number, its visibility in COCO, is 0. There is none if there is nothing at the end of the path.
+    third number, its visibility in COCO, is 0. If there is nothing at the path, there are no points.
     ``docs/labels.md`` has a table of label formats.
 
     In the batch: for each image a (n, 2) float32 tensor of (x, y) in pixels of the zoomed image, counted likewise, in the
-    same order: persons, shapes or rings of a polygon one after the other. A point that it does not show comes out beyond
-    [0, width] x [0, height]; one that is absent is NaN, so that all others keep their numbers.
+    same order: persons, shapes or rings of a polygon one after the other. A point that the zoomed image does not show
+    lies outside of [0, width] x [0, height]; an absent one is NaN, so that all others keep their numbers.
 
     Attributes:
-        source: Where they are. ``"json:points"`` or ``"json:face.landmarks"``: pairs, triples or flat lists of numbers in
+        source: The points. ``"json:points"`` or ``"json:face.landmarks"``: pairs, triples or flat lists of numbers in
             a JSON member, by a dotted path. ``"json:annotations[].keypoints"``: those of all items of a list. ``"npy"``: an
             array (n, 2) or (n, 3), or with more axes before. Or a function that returns such an array, given the
             sample's members: a dict of bytes by extension.
-        format: What a point is in JSON: ``"xy"``, or ``"xyv"`` with a visibility or score. By default the number of
-            numbers tells; a flat list of 6, 12, 18 ... numbers, which may be either, needs it.
-        frame: What numbers count: ``"pixel"`` or ``"fraction"`` of the image.
+        format: The numbers of a point in JSON: ``"xy"``, or ``"xyv"`` with a visibility or score. By default it is told
+            by their count; for a flat list of 6, 12, 18 ... numbers, which fits both, it must be given.
+        frame: The unit of the numbers: ``"pixel"`` or ``"fraction"`` of the image.
 
     Raises:
-        ValueError: An argument is nothing of the kind.
+        ValueError: An argument is invalid.
 
     Example:
         >>> loader = ZoomLoader("train.tar", zoom, batch_size=64, fields=("image", Points("json:points")))
@@ -87,7 +87,7 @@ class Points(SpatialField):
         return point_source(self.source, self.format, self.frame)
 
     def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> ImagePoints:
-        """Return a sample's points in the frame that they are in."""
+        """Return a sample's points in the frame of their file."""
         del max_pixels
         rows, size = self._source.read(members)
         with np.errstate(over="ignore"):
@@ -97,11 +97,11 @@ class Points(SpatialField):
         return ImagePoints(torch.from_numpy(points), size)
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say whether a sample has no place for points at all, be it an empty list."""
+        """Return whether a sample has no entry for points, not even an empty list."""
         return self._source.is_absent(members)
 
     def misfit(self, label: ImagePoints, size: tuple[int, int]) -> str | None:
-        """Say if these points are in another frame, or those of another image."""
+        """Return why these points must be in another frame or of another image; None if they fit."""
         return wrong_frame(self.name, label.points, self.frame, size) or wrong_size(
             self.name, label.size, self.frame, size
         )

@@ -1,4 +1,4 @@
-"""Saliency maps as a field of the loader: what a zoom is told with each sample, or a label that follows the zoom."""
+"""Saliency maps as a field of the loader: an input of the zoom with each sample, or a label that is warped with the image."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ from foveal.sampler import ZoomNeeds
 from foveal.shards.naming import JSON
 
 SaliencyKind = Literal["map", "points"]
-"""What a saliency member holds, as :class:`Saliency` takes it."""
+"""The kind of content of a saliency member, as :class:`Saliency` takes it."""
 
 _IMAGES = frozenset(("bmp", "jpeg", "jpg", "pgm", "png", "tif", "tiff", "webp"))
-# Points become a map of so many cells, with Gaussians of this standard deviation, in shares of the image's sides.
+# Points become a map of this many cells, with Gaussians of this standard deviation, as a share of the image's sides.
 _CELLS = 64
 _SPREAD = 0.04
 
@@ -34,9 +34,9 @@ _SPREAD = 0.04
 class Saliency(SpatialField):
     """A saliency map of each sample: attention of another model, gaze, depth, uncertainty.
 
-    It reaches a zoom by ``SaliencySampler(224, saliency=MapSaliency("attention.npy"))``, without being named among the
-    ``fields`` of a :class:`ZoomLoader`. There it says how the member is to be read, if that is not the usual way, and the
-    batch has it, too.
+    A zoom with ``MapSaliency("attention.npy")`` gets its map without any field. Among the ``fields`` of a
+    :class:`ZoomLoader`, this class says how the member is to be read, if the default is wrong, and puts the map into the
+    batch.
 
     In the shard: (rows, cols) non-negative weights of any size and scale, whose cells tile the upright original, a 24 x 24
     attention map as well as a heat map of the image's size. Or points to look at.
@@ -44,15 +44,15 @@ class Saliency(SpatialField):
     In the batch: (batch, height, width) float32, the map as the zoomed images show it, interpolated linearly.
 
     Attributes:
-        source: Where it is. ``"attention.npy"``: an array (rows, cols), or with further axes of length one. ``"gaze.json"``, or
+        source: The map. ``"attention.npy"``: an array (rows, cols), or with further axes of length one. ``"gaze.json"``, or
             a dotted path in it such as ``"json:gaze.map"``: a list of rows. ``"depth.png"``: grey values as they are stored.
             Or a function that returns an array, given the sample's members: a dict of bytes by extension.
         kind: ``"map"``; or ``"points"``: rows (x, y) or (x, y, weight), each of which becomes a Gaussian with a standard
-            deviation of 4 % of the image's sides. Without points the image is not zoomed.
-        frame: What coordinates of points count: ``"pixel"`` of the upright original, or ``"fraction"`` of it.
+            deviation of 4 % of the image's sides. An image without points is not zoomed.
+        frame: The unit of the points' coordinates: ``"pixel"`` of the upright original, or ``"fraction"`` of it.
 
     Raises:
-        ValueError: An argument is nothing of the kind.
+        ValueError: An argument is invalid.
 
     Example:
         >>> zoom = SaliencySampler(224, saliency=MapSaliency("json:fixations"))
@@ -91,12 +91,12 @@ class Saliency(SpatialField):
         return self._weights(values)
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say no: a map that is missing makes a bad sample."""
+        """Return False: a missing map makes a bad sample."""
         del members
         return False
 
     def misfit(self, label: Tensor, size: tuple[int, int]) -> str | None:
-        """Say if points are in another frame; a map may have any aspect."""
+        """Return why points must be in another frame; None if they fit. A map may have any aspect."""
         return wrong_frame(self.name, label[:, :2], self.frame, size) if self.kind == "points" else None
 
     def as_map(self, label: Tensor, size: tuple[int, int]) -> Float[Tensor, "_rows _cols"]:
@@ -141,7 +141,7 @@ class Saliency(SpatialField):
         return value[index].cpu()
 
     def write(self, members: Mapping[str, bytes], label: Tensor, size: tuple[int, int]) -> dict[str, bytes]:
-        """Return the member with this map; points and other members than arrays and lists of rows cannot hold it."""
+        """Return the member with this map. Only arrays and lists of rows can hold it."""
         del size
         if isinstance(self.source, str) and self.kind == "map":
             location = member_path(self.source)
@@ -197,7 +197,7 @@ class Saliency(SpatialField):
 
 
 def map_guide_of(needs: ZoomNeeds) -> Saliency | None:
-    """Return the map that a zoom asks for with each sample, as one with ``MapSaliency("attention.npy")`` does."""
+    """Return the field of the map that a zoom needs with each sample, such as one with ``MapSaliency("attention.npy")``."""
     return None if needs.maps_from is None else Saliency(needs.maps_from)
 
 

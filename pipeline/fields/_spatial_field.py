@@ -1,6 +1,6 @@
-"""Fields that lie in the image and follow the zoom: what boxes, points and masks have in common.
+"""Fields with coordinates in the image, which are warped with it: what boxes, points and masks have in common.
 
-Each field knows its own way there and back: ``read`` takes a label out of a sample's members, in the frame of the upright
+Each field implements both directions: ``read`` takes a label out of a sample's members, in the frame of the upright
 original; ``misfit`` says if it cannot belong to its image; ``warp`` takes the labels of a micro-batch into the zoomed
 images, and ``join`` those of micro-batches into a batch; ``of_sample`` picks one sample out of a batch, and ``write`` puts
 its label back into the members that it came from.
@@ -18,36 +18,36 @@ from foveal.pipeline.fields.formats import LabelReader, member_path, name_of
 
 
 class SpatialField(ABC):
-    """A field of the loader whose values follow the zoom."""
+    """A field of the loader whose values are warped with the image."""
 
     __slots__ = ()
     source: str | LabelReader
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return name_of(self.source)
 
     @property
     def extensions(self) -> tuple[str, ...] | None:
-        """Member extensions that may hold it, the first that is there counts; None if it may need all members."""
+        """Member extensions that may hold it, of which the first that exists counts; None if it may need all members."""
         return member_path(self.source).extensions if isinstance(self.source, str) else None
 
     @abstractmethod
     def read(self, members: Mapping[str, bytes], *, max_pixels: int | None) -> Any:
-        """Return a sample's label, as it lies in its upright original.
+        """Return a sample's label, in the frame of its upright original.
 
         Raises:
-            MemberError: It is missing, or no such label.
+            MemberError: It is missing or invalid.
         """
 
     @abstractmethod
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say whether a sample has no place for such a label, be it an empty one."""
+        """Return whether a sample has no entry for such a label, not even an empty one."""
 
     @abstractmethod
     def misfit(self, label: Any, size: tuple[int, int]) -> str | None:
-        """Say why a label cannot belong to an image of this (height, width) in pixels, None if it can."""
+        """Return why a label cannot belong to an image of this (height, width) in pixels; None if it can."""
 
     @abstractmethod
     def warp(
@@ -62,36 +62,36 @@ class SpatialField(ABC):
 
     @abstractmethod
     def join(self, parts: Sequence[Any]) -> Any:
-        """Return those of a batch from those of its micro-batches, of which there is at least one."""
+        """Join the labels of the micro-batches of a batch, of which there is at least one."""
 
     @abstractmethod
     def of_sample(self, value: Any, index: int) -> Any:
-        """Return one sample's label out of what a batch has, on the CPU."""
+        """Return one sample's label from those of a batch, on the CPU."""
 
     @abstractmethod
     def write(self, members: Mapping[str, bytes], label: Any, size: tuple[int, int]) -> dict[str, bytes]:
-        """Return the members that change if a sample's label is put where ``read`` takes it from, in the form it had there.
+        """Return the members that change if a sample's label is written where ``read`` found it, in the same form.
 
         Args:
-            members: Of the sample, as they are.
+            members: The members of the sample.
             label: As ``of_sample`` returns it.
             size: (height, width) of the zoomed image in pixels.
 
         Raises:
-            ValueError: That form cannot hold it.
+            ValueError: The form cannot hold it.
         """
 
     def kept(self, label: Any) -> list[int] | None:  # noqa: ARG002 - points and masks never leave
-        """Return which of the original's entries a zoomed sample still has, None if all of them stay."""
+        """Return the numbers of the original's entries that a zoomed sample still has; None if all of them stay."""
         return None
 
 
 Located = Mapping[SpatialField, Any]
-"""The labels of one sample that lie in its image."""
+"""The labels of one sample with coordinates in its image."""
 
 
 def first_misfit(located: Located, size: tuple[int, int]) -> MemberError | None:
-    """Return why one of a sample's labels cannot belong to its upright image, None if all can."""
+    """Return why one of a sample's labels cannot belong to its upright image; None if all can."""
     for field, label in located.items():
         reason = field.misfit(label, size)
         if reason is not None:
@@ -107,17 +107,17 @@ def warp_labels(
     *,
     views: Tensor | None = None,
 ) -> dict[SpatialField, Any]:
-    """Take the labels of a micro-batch from its originals into its zoomed images.
+    """Warp the labels of a micro-batch from its originals to its zoomed images.
 
     Args:
-        fields: What to warp.
+        fields: The fields to warp.
         samples: The labels of each sample.
         grid: (batch, height, width, 2), where each output pixel looked, in [-1, 1] of the upright original.
         sizes: (height, width) of each upright original in pixels.
-        views: (batch, 2, 3), those that the grid was composed with, if any.
+        views: (batch, 2, 3), the views that the grid was composed with, if any.
 
     Raises:
-        ValueError: The zoom answers several patches, or something else that is no one image.
+        ValueError: The zoom returns several patches or something else than one image for each.
     """
     if fields and grid.ndim != 4:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Boxes on their way: of one image, and of a batch."""
+"""Boxes of one image and of a batch, before and after warping."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,14 +14,14 @@ class WarpedBoxes(NamedTuple):
     """The boxes of a batch in its zoomed images; unpacks as ``boxes, kept``."""
 
     boxes: list[Tensor]
-    """For each image (k, 4) float32: (x0, y0, x1, y1) in pixels of the zoomed image, clipped to it, those of which it shows something."""
+    """For each image (k, 4) float32: (x0, y0, x1, y1) in pixels of the zoomed image, clipped to it; only boxes that it shows."""
 
     kept: list[Tensor]
-    """For each image the (k,) int64 numbers of these among the boxes of the original, to pick their other labels by."""
+    """For each image the (k,) int64 numbers of these boxes among those of the original, by which to select other labels."""
 
 
 class LabelledBoxes(NamedTuple):
-    """The boxes of a batch in its zoomed images with what stands beside them; unpacks as ``boxes, kept, labels``."""
+    """The boxes of a batch in its zoomed images, with their labels; unpacks as ``boxes, kept, labels``."""
 
     boxes: list[Tensor]
     """As :class:`WarpedBoxes` has them."""
@@ -41,10 +41,10 @@ class ImageBoxes(NamedTuple):
     """(k, 4) float32: (x0, y0, x1, y1)."""
 
     places: Tensor
-    """(k,) int64: their numbers among all that the original's label file has."""
+    """(k,) int64: their numbers among all boxes of the label file."""
 
     labels: dict[LabelName, list[Any]]
-    """What stands beside them, each of length k."""
+    """Their labels, each of length k."""
 
     size: tuple[int, int] | None = None
     """The (height, width) that the label file says its image has, if it does."""

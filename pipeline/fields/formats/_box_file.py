@@ -1,4 +1,4 @@
-"""Boxes in a member: what all formats of label files have in common."""
+"""Boxes in a member: the interface of all formats of label files."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,29 +10,29 @@ from foveal.pipeline.fields.formats._columns import LabelName
 
 
 class BoxTable(NamedTuple):
-    """The boxes of one sample, as its member has them."""
+    """The boxes of one sample, as in its member."""
 
     rows: Any
     """(n, 4) float64 in the member's own format and frame; a box that is absent is a row of NaN."""
 
     labels: dict[LabelName, list[Any]]
-    """What stands beside them, each of length n."""
+    """Their labels, each of length n."""
 
     size: tuple[int, int] | None = None
     """The (height, width) that the member says its image has, if it does."""
 
 
 class NewBoxes(NamedTuple):
-    """Boxes to put in the place of those that a member has."""
+    """Boxes that replace those in a member."""
 
     rows: Any
     """(k, 4) float32 in the member's own format and frame."""
 
     places: Sequence[int]
-    """Which of the old ones they are; the others leave."""
+    """Their numbers among the old boxes; the others are removed."""
 
     labels: Sequence[LabelName]
-    """What else leaves with them."""
+    """The labels that are removed with boxes."""
 
     size: tuple[int, int]
     """The (height, width) of the image that they lie in."""
@@ -44,9 +44,9 @@ class BoxFile(ABC):
 
     Attributes:
         member: Its extension.
-        path: Where in it the boxes are; empty if it has nothing else.
-        format: What the four numbers of a box are.
-        frame: What they count.
+        path: The path to the boxes in it; empty if it has nothing else.
+        format: The meaning of a box's four numbers.
+        frame: Their unit.
     """
 
     member: str
@@ -56,7 +56,7 @@ class BoxFile(ABC):
 
     @property
     def name(self) -> str:
-        """What messages call it: up to a colon they are the same for all samples with one fault."""
+        """Its name in messages. It contains no colon, because the text up to a colon must be the same for all samples with one fault."""
         return f"{self.member} {self.path}".strip()
 
     @abstractmethod
@@ -64,15 +64,15 @@ class BoxFile(ABC):
         """Return the boxes.
 
         Raises:
-            MemberError: It is no such file.
+            MemberError: It is not such a file.
         """
 
     @abstractmethod
     def write(self, content: bytes, new: NewBoxes) -> bytes:
-        """Return it with other boxes, all else as it was."""
+        """Return the content with other boxes; everything else stays unchanged."""
 
     def has_boxes(self, content: bytes) -> bool:  # noqa: ARG002 - most formats are nothing but boxes
-        """Return whether there is a place for boxes, be it an empty list."""
+        """Return whether there is an entry for boxes, even an empty list."""
         return True
 
     @property

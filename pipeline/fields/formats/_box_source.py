@@ -1,4 +1,4 @@
-"""Where boxes come from: a member of one of the kinds that this package reads and writes, or a user's own function."""
+"""The source of boxes: a member of a kind that this package reads and writes, or a user's function."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ BOX_MEMBERS = JSON | {"npy", "txt", "xml"}
 
 
 class BoxSource(Protocol):
-    """Where the boxes of a sample come from, and where they go back to."""
+    """Reads the boxes of a sample, and writes them back."""
 
     def read(self, members: Mapping[str, bytes], labels: Sequence[LabelName]) -> BoxTable:
         """Return a sample's boxes.
@@ -40,19 +40,19 @@ class BoxSource(Protocol):
         ...
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say whether a sample has no place for boxes at all."""
+        """Return whether a sample has no entry for boxes."""
         ...
 
 
 def box_source(source: str | LabelReader, box_format: BoxFormat, frame: Frame) -> BoxSource:
-    """Return what reads the boxes that a user names."""
+    """Return the source of the boxes that a user names."""
     if isinstance(source, str):
         return _OfMember(member_path(source), box_format, frame)
     return _OfReader(source, box_format, frame)
 
 
 def usual_form(source: str | LabelReader) -> tuple[BoxFormat, Frame]:
-    """Return in which format and frame boxes usually are there."""
+    """Return the default format and frame of a source."""
     yolo = isinstance(source, str) and member_path(source).kinds == {"txt"}
     return ("cxcywh", "fraction") if yolo else ("xyxy", "pixel")
 
@@ -78,7 +78,7 @@ class _OfMember:
         return member is None or not self._file(member).has_boxes(members[member])
 
     def _member(self, members: Mapping[str, bytes]) -> str | None:
-        """Return the one that is there; None if it may be missing: YOLO writes no file for a picture without objects."""
+        """Return the member that exists; None for a missing YOLO file, because YOLO writes none for an image without objects."""
         if self.location.kinds == {"txt"} and not set(self.location.extensions) & members.keys():
             return None
         return find_member(self.location.extensions, members)

@@ -1,4 +1,4 @@
-"""Columns of rows that are no coordinates: classes, scores."""
+"""Columns of rows that are not coordinates: classes, scores."""
 
 import math
 from collections.abc import Sequence
@@ -8,20 +8,20 @@ from foveal._choices import BoxFormat
 from foveal.pipeline.fields._members import MemberError, shown
 
 LabelName = str | int
-"""What stands beside each box: an entry by its name, or a column by its number, from 0."""
+"""A label of each box: an entry by its name, or a column by its number, from 0."""
 
-# Rows of more numbers are something else: the four corners of a turned box, or a polygon.
+# Rows of more numbers are something else: the four corners of a rotated box, or a polygon.
 _MOST = 7
 
 
 def columns_beside(
     name: str, rows: Any, labels: Sequence[LabelName], box_format: BoxFormat
 ) -> dict[LabelName, list[Any]]:
-    """Return the columns of rows (n, c) that labels name, and refuse those after the fourth that may be more of the box.
+    """Return the columns of rows (n, c) that labels name. Raise if there are others after the fourth, which may belong to the box.
 
     Raises:
-        MemberError: There are such columns, and labels name none: of a turned box, for one, the fifth is the angle. Or one
-            that is named is not there.
+        MemberError: There are such columns and labels name none (for example, the fifth column of a rotated box is its
+            angle), or a named one does not exist.
     """
     width = rows.shape[1]
     named = any(isinstance(label, int) for label in labels)
@@ -37,7 +37,7 @@ def named_columns(name: str, rows: Any, labels: Sequence[LabelName]) -> dict[Lab
     """Return the columns that labels name by their numbers.
 
     Raises:
-        MemberError: One is not there.
+        MemberError: One does not exist.
     """
     wanted = [label for label in labels if isinstance(label, int)]
     if len(rows) and max(wanted, default=0) >= rows.shape[1]:

@@ -1,4 +1,4 @@
-"""Coordinates as they are written: what they count, and with how many decimals."""
+"""Coordinates as they are written: their unit and number of decimals."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _DECIMALS: dict[Frame, int] = {"pixel": 4, "fraction": 7}
 
 
 def rounded(rows: Any, frame: Frame) -> list[list[float]]:
-    """Return rows of coordinates with as many decimals as matter."""
+    """Return rows of coordinates, rounded to the decimals that matter."""
     values: list[list[float]] = rows.astype(np.float64).round(_DECIMALS[frame]).tolist()
     return values
 

@@ -9,24 +9,24 @@ from foveal.pipeline.fields._members import MemberError, parse_content, shown
 
 _ENTRY = re.compile(r"([^.:\[\]]*)((?:\[\])*)")
 _EACH = "[]"
-# Where labelling tools say how large the image is: LabelMe, SA-1B.
+# Where labelling tools state the size of the image: LabelMe, SA-1B.
 _SIZES = (((), "imageHeight", "imageWidth"), (("image",), "height", "width"))
 
 
 class Slot(NamedTuple):
-    """A place in a document."""
+    """A location in a document."""
 
     holder: Any
     """The dict or list that has it."""
 
     key: Any
-    """Where in it: ``holder[key]``."""
+    """The key or index in it: ``holder[key]``."""
 
     value: Any
-    """What is there; None also if nothing is."""
+    """The value there; None if there is none."""
 
     item: tuple[list[Any], int] | None
-    """Which item of which list the path went through last; None if it went through none."""
+    """The list and the item in it that the path went through last; None if it went through none."""
 
     def beside(self, name: str) -> Any:
         """Return another entry of the dict that has this one, None if there is none."""
@@ -49,10 +49,10 @@ class JsonDocument:
         self._root = {"": parse_content(member, content)}
 
     def slots(self, path: str) -> list[Slot]:
-        """Return the places that a path leads to: one, or with ``[]`` one for each item, none if there is no such list.
+        """Return the locations that a path leads to: one, or with ``[]`` one for each item; none if there is no such list.
 
         Raises:
-            MemberError: Something else is on the way than the path says.
+            MemberError: The document does not have the structure of the path.
         """
         slots = [Slot(self._root, "", self._root[""], None)]
         for step in steps_of(path) or ():
@@ -60,26 +60,26 @@ class JsonDocument:
         return slots
 
     def has(self, path: str) -> bool:
-        """Return whether there is something at a path, be it an empty list."""
+        """Return whether there is something at a path, even an empty list."""
         return _is_there(self._root[""], steps_of(path) or ())
 
     def put(self, slot: Slot, value: Any) -> None:
-        """Put another value into a place."""
+        """Write another value to a location."""
         slot.holder[slot.key] = value
 
     def remove_items(self, slots: Sequence[Slot]) -> None:
-        """Take the items that these places belong to out of their lists."""
+        """Remove the items that these locations belong to from their lists."""
         for items, index in sorted((slot.item for slot in slots if slot.item), key=lambda item: -item[1]):
             del items[index]
 
     def stated_size(self) -> tuple[int, int] | None:
-        """Return the (height, width) that the document says its image has, None if it does not."""
+        """Return the (height, width) of the image that the document states; None if it states none."""
         for holder, height, width in self._sizes():
             return int(holder[height]), int(holder[width])
         return None
 
     def restate_size(self, size: tuple[int, int]) -> None:
-        """Let the document say another (height, width), if it says one; an image inside it would be another: it goes."""
+        """Change the (height, width) that the document states, if it states one; an embedded image is removed, because it is the original."""
         for holder, height, width in self._sizes():
             holder[height], holder[width] = size
         document = self._root[""]
@@ -87,7 +87,7 @@ class JsonDocument:
             document["imageData"] = None
 
     def encode(self) -> bytes:
-        """Return it as a member holds it."""
+        """Return the content of the member."""
         return json.dumps(self._root[""]).encode()
 
     def _sizes(self) -> list[tuple[dict[str, Any], str, str]]:
@@ -119,7 +119,7 @@ class JsonDocument:
 
 
 def steps_of(path: str) -> tuple[str, ...] | None:
-    """Return the steps of a path, names and ``"[]"``; None if it is no path."""
+    """Return the steps of a path, names and ``"[]"``; None if it is not a path."""
     steps: list[str] = []
     for entry in path.split(".") if path else ():
         match = _ENTRY.fullmatch(entry)
@@ -131,7 +131,7 @@ def steps_of(path: str) -> tuple[str, ...] | None:
 
 
 def goes_through_lists(path: str) -> bool:
-    """Return whether a path leads to any number of places."""
+    """Return whether a path goes through a list."""
     return _EACH in path
 
 

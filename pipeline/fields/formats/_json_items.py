@@ -13,22 +13,22 @@ from foveal.pipeline.fields.formats._json_document import JsonDocument, Slot
 from foveal.pipeline.fields.formats._numbers import box_rows, numbers, with_box
 
 SHAPE = "shape_type"
-"""What LabelMe calls the kind of a shape."""
+"""LabelMe's entry for the kind of a shape."""
 
 LINES = ("point", "points", "line", "linestrip")
-"""Those that are around nothing."""
+"""Kinds of shapes without an area."""
 
 
 class JsonItems(BoxFile):
-    """``{"annotations": [{"bbox": [...], "category_id": 3}, ...]}``: what stands beside a box are other entries of its item.
+    """``{"annotations": [{"bbox": [...], "category_id": 3}, ...]}``: labels are other entries of a box's item.
 
-    If LabelMe says so, two points are the centre of a circle and a point on it.
+    In LabelMe's circles, two points are the centre and a point on the circle.
     """
 
     __slots__ = ()
 
     def read(self, content: bytes, labels: Sequence[LabelName]) -> BoxTable:
-        """Return a box for each item; in items without, it is absent."""
+        """Return a box for each item; it is absent in items without one."""
         document = JsonDocument(self.member, content)
         slots = document.slots(self.path)
         rows = self._rows(slots)
@@ -40,7 +40,7 @@ class JsonItems(BoxFile):
         )
 
     def write(self, content: bytes, new: NewBoxes) -> bytes:
-        """Return the document with other boxes; an item whose box leaves, leaves with it."""
+        """Return the document with other boxes; an item is removed if its box is."""
         document = JsonDocument(self.member, content)
         slots = document.slots(self.path)
         present = ~np.isnan(self._rows(slots)[:, :4]).all(axis=1)
@@ -66,7 +66,7 @@ class JsonItems(BoxFile):
 
 
 def _outline(slot: Slot) -> Any:
-    """Return what the box lies around; of LabelMe's circles two corners, of its lines nothing."""
+    """Return the points around which the box lies: two corners for LabelMe's circles, none for its lines."""
     kind = slot.beside(SHAPE)
     if kind in LINES:
         return None

@@ -1,4 +1,4 @@
-"""Boxes in one place of a JSON document: a list of rows, or a single row."""
+"""Boxes at one location of a JSON document: a list of rows, or a single row."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from foveal.pipeline.fields.formats._numbers import box_row, box_rows, with_box
 
 
 class JsonRows(BoxFile):
-    """``{"boxes": [[...], [...]], "labels": [3, 1]}``: what stands beside the boxes are other lists of the same dict."""
+    """``{"boxes": [[...], [...]], "labels": [3, 1]}``: labels are other lists of the same dict."""
 
     __slots__ = ()
 
     def read(self, content: bytes, labels: Sequence[LabelName]) -> BoxTable:
-        """Return the boxes: none for null, and none if there is no such entry."""
+        """Return the boxes; there are none for null, or if there is no such entry."""
         document = JsonDocument(self.member, content)
         [slot] = document.slots(self.path)
         rows = box_rows(self._entries(slot), points=self.takes_points)
@@ -31,7 +31,7 @@ class JsonRows(BoxFile):
         )
 
     def write(self, content: bytes, new: NewBoxes) -> bytes:
-        """Return the document with other boxes; beside ``boxes`` stands ``boxes_kept``, which of the old ones they are."""
+        """Return the document with other boxes; an entry ``boxes_kept`` beside ``boxes`` has their numbers among the old ones."""
         document = JsonDocument(self.member, content)
         [slot] = document.slots(self.path)
         if slot.value is not None:

@@ -22,7 +22,7 @@ class NpyBoxes(BoxFile):
         return BoxTable(rows[:, :4], columns_beside(self.name, rows, labels, self.format))
 
     def write(self, content: bytes, new: NewBoxes) -> bytes:
-        """Return an array of other boxes, float32, with the further columns of those that they were."""
+        """Return an array of other boxes, float32, with the further columns of the same old boxes."""
         old = self._rows(content)[list(new.places)]
         return encode_array(np.concatenate([new.rows, old[:, 4:]], axis=1).astype(np.float32))
 

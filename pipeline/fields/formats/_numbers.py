@@ -9,7 +9,7 @@ from foveal.pipeline.fields._members import MemberError
 
 
 def numbers(value: Any) -> Any:
-    """Return float64 numbers; None if the value is no regular array of numbers and nulls."""
+    """Return float64 numbers; None if the value is not a regular array of numbers and nulls."""
     try:
         array = np.asarray(value)
         if array.dtype == object and all(type(each) in (int, float, type(None)) for each in array.flat):
@@ -22,7 +22,7 @@ def numbers(value: Any) -> Any:
 
 
 def box_row(value: Any, *, points: bool) -> Any:
-    """Return the numbers of one box, at least four; None if the value is no box.
+    """Return the numbers of one box, at least four; None if the value is not a box.
 
     Args:
         value: A list of numbers; or points (x, y), such as two corners or a polygon, around which the box lies.
@@ -37,7 +37,7 @@ def box_row(value: Any, *, points: bool) -> Any:
 
 
 def box_rows(values: Sequence[Any], *, points: bool) -> Any:
-    """Return the rows (n, c) of n boxes, NaN for a null; None if one is no box, or they have not the same length."""
+    """Return the rows (n, c) of n boxes, NaN for a null; None if one is not a box, or their lengths differ."""
     array = numbers(values)
     if array is not None and array.ndim == 2 and array.shape[1] >= 4:
         return array
@@ -50,10 +50,10 @@ def box_rows(values: Sequence[Any], *, points: bool) -> Any:
 
 
 def check_rows(name: str, fault: str, rows: Any, wrong: Any) -> None:
-    """Refuse rows of which one is wrong, and show the first that is.
+    """Raise if a row is wrong, and show the first wrong one.
 
     Raises:
-        MemberError: One is.
+        MemberError: A row is wrong.
     """
     if wrong.any():
         first = int(wrong.argmax())
@@ -61,7 +61,7 @@ def check_rows(name: str, fault: str, rows: Any, wrong: Any) -> None:
 
 
 def with_box(old: Any, row: Sequence[float]) -> Any:
-    """Return a box in the form that another one has: numbers with what follows the fourth, or two corners."""
+    """Return a box in the form of another one: its numbers and those that follow the fourth, or two corners."""
     if isinstance(old[0], list):
         return [list(row[:2]), list(row[2:])]
     return [*row, *old[4:]]

@@ -1,4 +1,4 @@
-"""Points as JSON has them: pairs, triples with a visibility, flat lists of either, in as many lists as there are persons."""
+"""Points in JSON: pairs, triples with a visibility, flat lists of either, or one such list for each person."""
 
 import math
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ _ABSENT = (float("nan"), float("nan"))
 
 
 def read_points(value: Any, point_format: PointFormat | None, name: str) -> list[tuple[float, float]]:
-    """Return all points of a value in their order, those that are absent as NaN.
+    """Return all points of a value in their order; absent ones are NaN.
 
-    Null among lists of numbers is one that is absent; null instead of all of them is none, as is an empty list.
+    A null among lists of numbers is an absent point; null in place of all of them, or an empty list, means no points.
 
     Args:
-        value: What JSON holds.
-        point_format: What a point is; None if the number of numbers tells.
-        name: What messages call it.
+        value: The value in the JSON.
+        point_format: The numbers of a point; None to tell it by their count.
+        name: Its name in messages.
 
     Raises:
-        MemberError: It is something else, or its numbers may be pairs as well as triples.
+        MemberError: It is something else, or its numbers could be pairs as well as triples.
     """
     points: list[tuple[float, float]] = []
     for numbers in _number_lists(value, point_format, name):
@@ -38,7 +38,7 @@ def read_points(value: Any, point_format: PointFormat | None, name: str) -> list
 def put_points(
     value: Any, points: Iterator[list[float]], point_format: PointFormat | None, name: str
 ) -> None:
-    """Put as many points in the place of those that a value has; the place of one that is absent (NaN) stays as it is."""
+    """Replace the points in a value by others, of which there are as many. Where the new point is absent (NaN), the old numbers stay."""
     for numbers in _number_lists(value, point_format, name):
         if numbers is None:
             next(points)
@@ -59,7 +59,7 @@ def _number_lists(
     if not isinstance(value, list) or level > _MOST_LEVELS:
         raise _fault(value, name)
     if all(_is_number(each) for each in value):
-        if level and len(value) == 4 and point_format is None:  # rows of four are boxes, rather
+        if level and len(value) == 4 and point_format is None:  # rows of four are boxes
             raise _fault(value, name)
         yield value
         return

@@ -1,4 +1,4 @@
-"""Where points come from: JSON, an array, or a user's own function."""
+"""The source of points: JSON, an array, or a user's function."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ POINT_MEMBERS = JSON | {"npy"}
 
 
 class PointTable(NamedTuple):
-    """The points of one sample, as its member has them."""
+    """The points of one sample, as in its member."""
 
     points: Any
-    """(n, 2) float64 in the member's own frame; NaN for one that is absent."""
+    """(n, 2) float64 in the member's own frame; NaN for an absent one."""
 
     size: tuple[int, int] | None = None
     """The (height, width) that the member says its image has, if it does."""
 
 
 class PointSource(Protocol):
-    """Where the points of a sample come from, and where they go back to."""
+    """Reads the points of a sample, and writes them back."""
 
     def read(self, members: Mapping[str, bytes]) -> PointTable:
         """Return a sample's points.
@@ -52,12 +52,12 @@ class PointSource(Protocol):
         ...
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say whether a sample has no place for points at all."""
+        """Return whether a sample has no entry for points."""
         ...
 
 
 def point_source(source: str | LabelReader, point_format: PointFormat | None, frame: Frame) -> PointSource:
-    """Return what reads the points that a user names."""
+    """Return the source of the points that a user names."""
     if isinstance(source, str):
         return _OfMember(member_path(source), point_format, frame)
     return _OfReader(source)

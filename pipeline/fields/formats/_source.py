@@ -1,4 +1,4 @@
-"""Where a label is: a member, perhaps a path into it, or a function of the members."""
+"""The source of a label: a member, perhaps with a path into it, or a function of the members."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -40,8 +40,8 @@ def is_source(source: Any, whole: Collection[str]) -> bool:
     """Return whether a source names members of these kinds, or JSON with a path in it, or is a function.
 
     Args:
-        source: What a user gave.
-        whole: Kinds of member that need no path. Text and XML have no alternatives of other kinds.
+        source: The source that a user gave.
+        whole: Kinds of member that need no path. Text and XML cannot be mixed with other kinds.
     """
     if not isinstance(source, str):
         return callable(source)
@@ -53,17 +53,17 @@ def is_source(source: Any, whole: Collection[str]) -> bool:
 
 
 def name_of(source: str | LabelReader) -> str:
-    """Return how messages call a source: up to a colon they are the same for all samples with one fault."""
+    """Return the name of a source in messages. It contains no colon, because the text up to a colon must be the same for all samples with one fault."""
     if isinstance(source, str):
         return source.replace(":", " ")
     return str(getattr(source, "__qualname__", type(source).__qualname__))
 
 
 def read_with(reader: LabelReader, members: Mapping[str, bytes]) -> Any:
-    """Return what a user's function makes of a sample's members.
+    """Call a user's function on a sample's members.
 
     Raises:
-        MemberError: It raised whatever it raised.
+        MemberError: The function raised.
     """
     try:
         return reader(members)

@@ -19,15 +19,15 @@ _MOST_LEVELS = 50
 
 
 class VocBoxes(BoxFile):
-    """``<object><name>...</name><bndbox><xmin>...``; what stands beside a box are other elements of its object.
+    """``<object><name>...</name><bndbox><xmin>...``; labels are other elements of its object.
 
-    Coordinates are taken as they are. Files with a document type, in which entities may be defined, are refused.
+    Coordinates are used unchanged. Files with a document type, which may define entities, are refused.
     """
 
     __slots__ = ()
 
     def read(self, content: bytes, labels: Sequence[LabelName]) -> BoxTable:
-        """Return a box for each object; in objects without ``bndbox`` it is absent."""
+        """Return a box for each object; it is absent in objects without ``bndbox``."""
         root = self._root(content)
         objects = root.findall("object")
         rows = np.array([self._row(each) for each in objects]).reshape(len(objects), 4)
@@ -35,7 +35,7 @@ class VocBoxes(BoxFile):
         return BoxTable(rows, beside, _size(root))
 
     def write(self, content: bytes, new: NewBoxes) -> bytes:
-        """Return the document with other boxes; an object whose box leaves, leaves with it."""
+        """Return the document with other boxes; an object is removed if its box is."""
         root = self._root(content)
         stays = dict(zip(new.places, rounded(new.rows, self.frame), strict=True))
         for k, each in enumerate(root.findall("object")):
@@ -92,7 +92,7 @@ def _word(text: str | None) -> Any:
 
 
 def _is_deep(root: Element) -> bool:
-    """Python would run out of its own depth when it writes such a document."""
+    """Writing a deeper document would exceed Python's recursion limit."""
     level = [root]
     for _ in range(_MOST_LEVELS):
         level = [child for each in level for child in each]

@@ -21,12 +21,12 @@ class YoloBoxes(BoxFile):
     __slots__ = ()
 
     def read(self, content: bytes, labels: Sequence[LabelName]) -> BoxTable:
-        """Return the boxes; of an empty file none."""
+        """Return the boxes; an empty file has none."""
         numbers = self._numbers(content)
         return BoxTable(numbers[:, 1:5], named_columns(self.name, numbers, labels))
 
     def write(self, content: bytes, new: NewBoxes) -> bytes:
-        """Return the lines of the boxes that stay."""
+        """Return the lines of the boxes that are kept."""
         old = yolo_lines(self.member, content)
         lines = []
         for place, row in zip(new.places, rounded(new.rows, self.frame), strict=True):

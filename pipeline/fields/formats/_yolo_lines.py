@@ -7,7 +7,7 @@ def yolo_lines(member: str, content: bytes) -> list[list[str]]:
     """Return the words of each line that has any.
 
     Raises:
-        MemberError: It is no text.
+        MemberError: It is not text.
     """
     text: str = parse_content(member, content)
     return [words for line in text.splitlines() if (words := line.split())]

@@ -1,4 +1,4 @@
-"""Class ids: what the pixels of a mask hold, and what they stand for."""
+"""Class ids: the values of a mask's pixels, and their meaning."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -10,34 +10,34 @@ from foveal.pipeline.decode import DecodeError, LabelImage, label_image
 from foveal.pipeline.fields._members import MemberError
 
 Colour = int | tuple[int, int, int]
-"""What a pixel of a mask holds: one value, or red, green and blue."""
+"""The value of a mask's pixel: one number, or red, green and blue."""
 
 PanopticPalette = Literal["panoptic"]
 """The palette of COCO's panoptic PNGs: three bytes of a pixel are one number, as :class:`Panoptic` reads them."""
 
 Palette = Mapping[Colour, int] | Sequence[Colour] | PanopticPalette
-"""What the pixels of a mask stand for, as :class:`Mask` takes it."""
+"""The meaning of a mask's pixels, as :class:`Mask` takes it."""
 
-_MOST = 2.0**53  # floating-point numbers beyond are not all whole numbers that there are
+_MOST = 2.0**53  # beyond this, floating-point numbers cannot represent every whole number
 
 
 class Coding(Protocol):
-    """What pixels stand for, both ways."""
+    """Converts pixels to class ids and back."""
 
     def ids(self, name: str, image: LabelImage) -> Any:
         """Return the class ids (height, width) of a mask's pixels.
 
         Args:
-            name: What messages call it.
+            name: Its name in messages.
             image: The mask.
 
         Raises:
-            MemberError: A pixel stands for nothing.
+            MemberError: A pixel has no meaning.
         """
         ...
 
     def values(self, ids: Any, *, like: LabelImage) -> Any:
-        """Return pixels that stand for class ids, in one channel or three as another mask has them."""
+        """Return the pixels for class ids, in one or three channels like another mask."""
         ...
 
 
@@ -45,7 +45,7 @@ class Plain:
     """Pixels that are class ids."""
 
     def ids(self, name: str, image: LabelImage) -> Any:
-        """Return them, if the file has kept them."""
+        """Return them, if the file's compression keeps values."""
         if not image.is_grey:
             raise MemberError(
                 f"{name} has colours, and palette must say what they stand for: one is {_first_colour(image.values)}"
@@ -61,7 +61,7 @@ class Plain:
         return values
 
     def values(self, ids: Any, *, like: LabelImage) -> Any:
-        """Return them as they are."""
+        """Return them unchanged."""
         del like
         return ids
 
@@ -83,10 +83,10 @@ class Panoptic:
 
 
 class Listed:
-    """Values or colours that a user lists, each with the class id that it stands for.
+    """Values or colours that a user lists, each with its class id.
 
-    In a file whose compression changes pixels each is taken for the nearest: the least difference of values, or the least
-    squared distance of colours.
+    If the file's compression changes pixels, each counts as the nearest one: by the difference of values, or the squared
+    distance of colours.
     """
 
     def __init__(self, pairs: Sequence[tuple[Colour, int]]) -> None:
@@ -96,7 +96,7 @@ class Listed:
         self._of = np.array([number for _, number in pairs], np.int64)
 
     def ids(self, name: str, image: LabelImage) -> Any:
-        """Return what the pixels stand for, looked up once for each run of equal ones."""
+        """Return the ids of the pixels, looked up once for each run of equal pixels."""
         codes = self._codes(name, image).ravel()
         starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
         found, which = np.unique(codes[starts], return_inverse=True)
@@ -159,17 +159,17 @@ class Listed:
 
 
 def coding_of(palette: tuple[tuple[Colour, int], ...] | PanopticPalette | None) -> Coding:
-    """Return what a mask's pixels stand for."""
+    """Return the coding of a mask's pixels."""
     if palette is None:
         return Plain()
     return Panoptic() if palette == "panoptic" else Listed(palette)
 
 
 def pairs_of(palette: Palette) -> tuple[tuple[Colour, int], ...] | PanopticPalette:
-    """Return the pairs (colour, class id) of a palette; of a sequence the places are the ids.
+    """Return the pairs (colour, class id) of a palette; in a sequence the indices are the ids.
 
     Raises:
-        ValueError: It is no palette.
+        ValueError: It is not a palette.
     """
     if isinstance(palette, str) and palette == "panoptic":
         return "panoptic"
@@ -185,10 +185,10 @@ def pairs_of(palette: Palette) -> tuple[tuple[Colour, int], ...] | PanopticPalet
 
 
 def image_of(member: str, content: bytes, max_pixels: int | None) -> LabelImage:
-    """Return the image of labels that a member is.
+    """Return a member as an image of labels.
 
     Raises:
-        MemberError: It is none, or one of more than ``max_pixels``.
+        MemberError: It is not an image, or has more than ``max_pixels`` pixels.
     """
     try:
         return label_image(content, max_pixels=max_pixels)
@@ -226,7 +226,7 @@ def _whole(name: str, values: Any) -> Any:
 
 
 def smallest_kind(ids: Any) -> Any:
-    """Return the first of uint8, int32 and int64 that holds class ids, of which there is at least one; None if none does."""
+    """Return the first of uint8, int32 and int64 that can hold the class ids; None if none can. There must be at least one id."""
     low, high = int(np.min(ids)), int(np.max(ids))
     kinds = (np.uint8, np.int32, np.int64)
     return next((kind for kind in kinds if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max), None)

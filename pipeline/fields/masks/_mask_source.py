@@ -1,4 +1,4 @@
-"""Where masks come from: an image, an array, shapes in JSON or YOLO's text, or a user's own function."""
+"""The source of masks: an image, an array, shapes in JSON or YOLO's text, or a user's function."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from foveal.pipeline.fields.masks._yolo_polygons import yolo_polygons
 
 
 class MaskSource(Protocol):
-    """Where the mask of a sample comes from, and where it goes back to."""
+    """Reads the mask of a sample, and writes it back."""
 
     def read(self, members: Mapping[str, bytes], max_pixels: int | None) -> Any:
         """Return a sample's class ids (height, width), or the shapes to paint.
@@ -47,7 +47,7 @@ class MaskSource(Protocol):
         ...
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say whether a sample has no place for shapes at all."""
+        """Return whether a sample has no entry for shapes."""
         ...
 
 
@@ -69,7 +69,7 @@ class PixelMask:
         return self.coding.ids(member, self._image(member, members, max_pixels))
 
     def write(self, members: Mapping[str, bytes], ids: Any) -> dict[str, bytes]:
-        """Return the member with other class ids, in the form that it has: a PNG or an array."""
+        """Return the member with other class ids, in the same form: a PNG or an array."""
         member = find_member(self.location.extensions, members)
         old = self._image(member, members, None)
         values = self.coding.values(ids, like=old)
@@ -78,7 +78,7 @@ class PixelMask:
         return {member: encode_mask(values, old.palette if values.ndim == 2 else None)}
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say no: a mask that is missing makes a bad sample."""
+        """Return False: a missing mask makes a bad sample."""
         del members
         return False
 
@@ -91,7 +91,7 @@ class PixelMask:
 
 @dataclass(frozen=True, slots=True)
 class ReadMask:
-    """What a user's function returns.
+    """A mask that a user's function returns.
 
     Attributes:
         reader: The function.
@@ -107,12 +107,12 @@ class ReadMask:
         return self.coding.ids(name, _image_of_array(name, read_with(self.reader, members), max_pixels))
 
     def write(self, members: Mapping[str, bytes], ids: Any) -> dict[str, bytes]:
-        """Refuse: there is no member."""
+        """Raise, because there is no member to write to."""
         del members, ids
         raise ValueError(f"source must be a member to be written back to, got {name_of(self.reader)}.")
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say no."""
+        """Return False."""
         del members
         return False
 
@@ -122,9 +122,9 @@ class ShapeMask:
     """Shapes in a JSON document, or in YOLO's lines.
 
     Attributes:
-        source: As the user wrote it.
-        frame: What corners count.
-        label: Which entry beside a shape, or which column, is its class; None to number the shapes, from 1 on.
+        source: The source as the user wrote it.
+        frame: The unit of corners.
+        label: The entry beside a shape, or the column, that is its class; None to number the shapes, from 1.
         classes: The class id of each label; None if labels are class ids.
         background: The class id of pixels that no shape covers.
     """
@@ -152,7 +152,7 @@ class ShapeMask:
         return Shapes(parts, self.frame, self.background, stated, len(found))
 
     def write(self, members: Mapping[str, bytes], ids: Any) -> dict[str, bytes]:
-        """Refuse: shapes that overlap cannot be told from what was painted."""
+        """Raise, because overlapping shapes cannot be recovered from a painted mask."""
         del members, ids
         raise ValueError(
             f"source must be an image or npy member to be written back to, got {self.source!r} – warp shapes as InstanceMasks or "
@@ -160,7 +160,7 @@ class ShapeMask:
         )
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
-        """Say whether there is no list of shapes, or no such entry in one of its items."""
+        """Return whether there is no list of shapes, or none of its items has such an entry."""
         location = member_path(self.source)
         if location.kinds == {"txt"}:
             return not set(location.extensions) & members.keys()

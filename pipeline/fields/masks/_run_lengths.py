@@ -1,4 +1,4 @@
-"""COCO's run-length encoding of binary masks: lengths of runs of 0 and 1 in turns, down one column after the other."""
+"""COCO's run-length encoding of binary masks: alternating lengths of runs of 0 and 1, column by column."""
 
 import importlib
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ class Runs(NamedTuple):
     """A binary mask."""
 
     ends: Any
-    """(n,) int64, where each run ends; every second one is of ones."""
+    """(n,) int64, the end of each run; every second run is of ones."""
 
     size: tuple[int, int]
     """Its (height, width)."""
 
     def paint(self, canvas: Any, value: int) -> None:
-        """Set the pixels of a canvas (width, height), contiguous, that the mask has."""
+        """Set the mask's pixels in a contiguous canvas (width, height)."""
         flat = canvas.reshape(-1)
         ends = self.ends.tolist()
         for start, end in zip(ends[::2], ends[1::2], strict=False):
@@ -30,14 +30,14 @@ class Runs(NamedTuple):
 
 
 def runs_of(value: Mapping[str, Any], name: str) -> Runs:
-    """Return a mask as COCO's files have it, compressed or not.
+    """Return a mask in the form of COCO's files, compressed or not.
 
     Args:
         value: ``{"size": [height, width], "counts": [...]}``, or its counts as a string.
-        name: What messages call it.
+        name: Its name in messages.
 
     Raises:
-        MemberError: It is no such thing.
+        MemberError: It is not a mask.
     """
     size, counts = value.get("size"), value.get("counts")
     if not _is_size(size):
@@ -76,14 +76,14 @@ def runs_in_polygon(polygon: Any, size: tuple[int, int]) -> Runs:
 
 
 def run_lengths(mask: Any) -> dict[str, Any]:
-    """Return a binary mask (height, width) as COCO's files have it, compressed."""
+    """Return a binary mask (height, width) in the compressed form of COCO's files."""
     flat = np.concatenate([[0], mask.T.ravel() != 0, [2]])  # runs begin with one of zeros, which may be empty
     counts = np.diff(np.flatnonzero(np.diff(flat)), prepend=0)
     return {"size": list(mask.shape), "counts": _compressed(counts.tolist())}
 
 
 def _compressed(counts: list[int]) -> str:
-    """Return the string that stands for counts, the inverse of :func:`_decompressed`."""
+    """Return counts as a string: the inverse of :func:`_decompressed`."""
     text = []
     for k, count in enumerate(counts):
         number = count - counts[k - 2] if k > 2 else count
@@ -97,7 +97,7 @@ def _compressed(counts: list[int]) -> str:
 
 
 def _decompressed(text: str) -> list[int] | None:
-    """Return the counts that a string stands for; None if it is none.
+    """Return the counts in a string; None if it is invalid.
 
     Digits of five bits, the least first, of signed numbers; from the fourth on they are differences to the last but one.
     """

@@ -29,7 +29,7 @@ class Patch(NamedTuple):
     """(height, width) bool."""
 
     def paint(self, canvas: Any, value: int) -> None:
-        """Set the pixels of a canvas (width, height) that it has."""
+        """Set its pixels in a canvas (width, height)."""
         x, y = self.corner
         part = self.pixels.T[max(0, -x) :, max(0, -y) :]
         there = canvas[max(0, x) :, max(0, y) :][: part.shape[0], : part.shape[1]]
@@ -37,17 +37,17 @@ class Patch(NamedTuple):
 
 
 Part = Runs | Patch | Any
-"""Of a shape; if it is none of these, the corners (n, 2) of a polygon."""
+"""A part of a shape: a mask, run lengths, or the corners (n, 2) of a polygon."""
 
 
 class Shapes(NamedTuple):
     """The shapes of one image, in the order in which they are painted."""
 
     parts: list[tuple[int, Part]]
-    """What they are made of, each with its class id."""
+    """Their parts, each with its class id."""
 
     frame: Frame
-    """What the corners of polygons count."""
+    """The unit of the corners of polygons."""
 
     background: int
     """The class id of pixels that no shape covers."""
@@ -56,10 +56,10 @@ class Shapes(NamedTuple):
     """The (height, width) that the label file says its image has, if it does."""
 
     objects: int
-    """How many there are, also such as have no parts."""
+    """Number of shapes, including those without parts."""
 
     def only(self, number: int) -> "Shapes":
-        """Return those of one class id."""
+        """Return the shapes of one class id."""
         return self._replace(parts=[part for part in self.parts if part[0] == number])
 
     @property
@@ -74,11 +74,11 @@ class Shapes(NamedTuple):
 
     @property
     def needs_pixels(self) -> bool:
-        """Whether some are given in pixels of the image, rather than as masks of whatever resolution."""
+        """Whether some are given in pixels of the image, rather than as masks of any resolution."""
         return any(not isinstance(part, Runs) for _, part in self.parts)
 
     def misfit(self, name: str, size: tuple[int, int]) -> str | None:
-        """Say why they cannot belong to an image of this (height, width) in pixels; None if they can."""
+        """Return why they cannot belong to an image of this (height, width) in pixels; None if they can."""
         return (
             wrong_frame(name, torch.from_numpy(self.corners), self.frame, size)
             or wrong_size(name, self.stated, self.frame, size)
@@ -137,12 +137,13 @@ def other_aspect(name: str, shape: tuple[int, int], size: tuple[int, int]) -> st
 
 
 def parts_of(slot: Slot, name: str, max_pixels: int | None) -> list[Part]:
-    """Return what a shape in a JSON document is made of; nothing if it is null, or has no area.
+    """Return the parts of a shape in a JSON document; none if it is null or has no area.
 
     Args:
-        slot: Where it is: polygons as lists of numbers or of pairs, or run lengths. Beside it LabelMe's ``shape_type``.
-        name: What messages call it.
-        max_pixels: The most that a mask may have.
+        slot: Its location: polygons as lists of numbers or of pairs, or run lengths, perhaps with LabelMe's
+            ``shape_type`` beside them.
+        name: Its name in messages.
+        max_pixels: Largest number of pixels of a mask.
 
     Raises:
         MemberError: It is something else.
@@ -169,7 +170,7 @@ def parts_of(slot: Slot, name: str, max_pixels: int | None) -> list[Part]:
 
 
 def polygon_of(value: Sequence[Any], name: str) -> Any:
-    """Return the corners (n, 2) of a polygon: pairs, or their numbers one after the other.
+    """Return the corners (n, 2) of a polygon, given as pairs or as a flat list.
 
     Raises:
         MemberError: It is something else.
@@ -181,13 +182,13 @@ def polygon_of(value: Sequence[Any], name: str) -> Any:
 
 
 def _is_polygon(value: Any) -> bool:
-    """Say whether a value is one polygon rather than several."""
+    """Return whether a value is one polygon rather than several."""
     array: np.ndarray[Any, Any] | None = numbers(value) if isinstance(value, list) else None
     return array is not None and array.size > 0 and (array.ndim == 1 or array.shape[1:] == (2,))
 
 
 def _drawn(kind: str, first: Any, second: Any) -> Any:
-    """Return the outline of what LabelMe gives by two points: corners of a rectangle, or a circle's centre and a point on it."""
+    """Return the outline of a shape that LabelMe gives by two points: corners of a rectangle, or a circle's centre and a point on it."""
     if kind == "circle":
         radius = np.hypot(*(second - first))
         return first + radius * np.stack([np.cos(_AROUND), np.sin(_AROUND)], axis=1)
@@ -196,7 +197,7 @@ def _drawn(kind: str, first: Any, second: Any) -> Any:
 
 
 def _patch(slot: Slot, name: str, max_pixels: int | None) -> Patch:
-    """Return a mask that LabelMe has as a PNG within the JSON document, from the first of two corners on."""
+    """Return a mask that LabelMe stores as a PNG in the JSON document, placed at the first of two corners."""
     corners, text = numbers(slot.value), slot.beside("mask")
     if (
         corners is None
