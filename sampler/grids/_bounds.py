@@ -14,30 +14,48 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foveal.sampler.frames import identity_grid, pixel_centres
+from foveal.sampler.frames import pixel_centres
 from foveal.sampler.grids._axes import Axes
 from foveal.sampler.grids._grid_settings import GridSettings
-from foveal.sampler.grids._jacobian import most_kept
+from foveal.sampler.grids._jacobian import most_kept, telling
+from foveal.sampler.grids._kept import Bounds
+from foveal.sampler.grids._kernel_grid import read_nodes
 
 Lines = tuple[Float[Tensor, "batch _rows width"], Float[Tensor, "batch _cols height"]]
 """x along rows, and y along columns."""
 
 
 def bounded(
-    grid: Float[Tensor, "batch height width 2"], nodes: tuple[int, int], settings: GridSettings
-) -> Float[Tensor, "batch height width 2"]:
-    """Blend each grid, read from a lattice of so many nodes, with the identity until nothing passes the bounds.
+    nodes: Float[Tensor, "batch 2 rows cols"], out_size: tuple[int, int], settings: GridSettings
+) -> Float[Tensor, "batch 2 rows cols"]:
+    """Blend the nodes of "kernel" grids with the identity's until the grids that are read from them pass no bound.
 
-    The larger of the shares that the two bounds take holds both.
+    The larger of the shares that the two bounds take holds both. A grid that is read from blended nodes is the blend of grids.
     """
     if not settings.is_bounded:
-        return grid
-    shortest, longest = settings.shortest_step, settings.longest_step
-    share = _share_of((grid[..., 0], grid[..., 1].mT), settings)
-    if settings.bound != "axes":
-        share = torch.maximum(share, 1 - most_kept(grid, nodes, shortest=shortest, longest=longest))
-    identity = identity_grid((grid.shape[1], grid.shape[2]), grid.dtype, grid.device)
-    return torch.lerp(grid, identity, share[:, None, None, None])
+        return nodes
+    rows, cols = nodes.shape[2:]
+    if min(out_size) < 2:  # no cell of four points
+        grid = read_nodes(nodes, out_size)
+        share = _share_of((grid[..., 0], grid[..., 1].mT), settings)
+    else:
+        share = _share_of_cells(nodes, out_size, settings)
+    y, x = (torch.linspace(-1, 1, n, dtype=nodes.dtype, device=nodes.device) for n in (rows, cols))
+    even = torch.stack([x.expand(rows, cols), y[:, None].expand(rows, cols)])
+    return torch.lerp(nodes, even, share[:, None, None, None])
+
+
+def _share_of_cells(
+    nodes: Float[Tensor, "batch 2 rows cols"], out_size: tuple[int, int], settings: GridSettings
+) -> Float[Tensor, " batch"]:
+    pixels, cells = telling((nodes.shape[2], nodes.shape[3]), out_size, nodes.device)
+    points = read_nodes(nodes, out_size, pixels)
+    bounds = Bounds(settings.shortest_step, settings.longest_step, singular=settings.bound != "axes")
+    share = 1 - most_kept(points, cells, out_size, bounds)
+    if settings.longest_step is None:
+        return share
+    gap = _longest_gap((points[..., 0], points[..., 1].mT), (out_size[1], out_size[0]))
+    return torch.maximum(share, _share(gap - 1, settings.longest_step - 1))
 
 
 def bounded_axes(axes: Axes, settings: GridSettings) -> Axes:
@@ -75,11 +93,16 @@ def _shortest_step(lines: Lines) -> Float[Tensor, " batch"]:
 
 
 def _longest_step(lines: Lines) -> Float[Tensor, " batch"]:
-    """The longest step likewise, never below one; from the image's edge to the first point is half a uniform step."""
-    steps = []
-    for line in lines:
-        count = line.shape[2]
-        steps += [gap.amax(dim=1) * count for gap in (1 + line[:, :, 0], 1 - line[:, :, -1])]
-        if count > 1:
-            steps.append(line.diff(dim=2).amax(dim=(1, 2)) * (count / 2))
-    return functools.reduce(torch.maximum, steps, lines[0].new_ones(lines[0].shape[0]))
+    """The longest step likewise, never below one, or way from an edge of the image to the first point, in halves of them."""
+    steps = [line.diff(dim=2).amax(dim=(1, 2)) * (line.shape[2] / 2) for line in lines if line.shape[2] > 1]
+    return functools.reduce(torch.maximum, steps, _longest_gap(lines, (lines[0].shape[2], lines[1].shape[2])))
+
+
+def _longest_gap(lines: Lines, pixels: tuple[int, int]) -> Float[Tensor, " batch"]:
+    """The longest way from an edge of the image to the first point, never below one; half a uniform step counts as one."""
+    gaps = [
+        gap.amax(dim=1) * count
+        for line, count in zip(lines, pixels, strict=True)
+        for gap in (1 + line[:, :, 0], 1 - line[:, :, -1])
+    ]
+    return functools.reduce(torch.maximum, gaps, lines[0].new_ones(lines[0].shape[0]))

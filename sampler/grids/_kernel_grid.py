@@ -22,7 +22,7 @@ cells), under "reflect" only where the saliency is all but a few points. With a 
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from foveal.sampler.frames import constant, interpolation
@@ -33,18 +33,21 @@ from foveal.sampler.grids._grid_settings import Padding
 _FLOOR = 1e-20
 
 
-def kernel_grid(
-    weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], fwhm: float, padding: Padding
+def read_nodes(
+    nodes: Float[Tensor, "batch 2 _rows _cols"],
+    out_size: tuple[int, int],
+    pixels: tuple[Int[Tensor, " height"], Int[Tensor, " width"]] | None = None,
 ) -> Float[Tensor, "batch height width 2"]:
-    """Read the node map, piecewise bilinear on [-1, 1], at the centres of the output's pixels."""
-    # CUDA may be set to multiply float32 in TF32, whose ten bits miss by half a pixel of 800. float64 is never cut.
-    nodes = kernel_nodes(weights.double() if weights.is_cuda else weights, fwhm, padding)
-    down = interpolation(nodes.shape[2], out_size[0], nodes.dtype, nodes.device)
-    across = interpolation(nodes.shape[3], out_size[1], nodes.dtype, nodes.device)
+    """Read a node map, piecewise bilinear on [-1, 1], at the centres of the output's pixels: of all, or of some rows and columns."""
+    down, across = (
+        interpolation(n, length, nodes.dtype, nodes.device)
+        for n, length in zip(nodes.shape[2:], out_size, strict=True)
+    )
+    if pixels is not None:
+        down, across = down[pixels[0]], across[pixels[1]]
     # x and y are brought side by side while there are few of them: at full size that alone would take most of the time.
     wide = torch.stack((nodes @ across.T).unbind(1), dim=-1)
-    grid: Tensor = (down @ wide.flatten(2)).view(nodes.shape[0], *out_size, 2).to(weights.dtype)
-    return grid
+    return (down @ wide.flatten(2)).view(nodes.shape[0], len(down), len(across), 2)
 
 
 def kernel_nodes(
@@ -56,7 +59,8 @@ def kernel_nodes(
     Jacobian is Cov(x, y) / sigma^2 under the weights S k, which is symmetric and positive. ``reach`` is how many cells
     the kernel reaches, and the map is padded by; by default along each axis one less than its cells.
     """
-    weights = weights[:, 0] + _FLOOR
+    # CUDA may be set to multiply float32 in TF32, whose ten bits miss by half a pixel of 800. float64 is never cut.
+    weights = (weights.double() if weights.is_cuda else weights)[:, 0] + _FLOOR
     by_row, by_col = (
         _axis_matrices((n, n - 1 if reach is None else reach), fwhm, padding, weights.dtype, weights.device)
         for n in weights.shape[1:]

@@ -13,7 +13,7 @@ from foveal.sampler.grids._capped import capped_axes
 from foveal.sampler.grids._cdf_grid import cdf_axes
 from foveal.sampler.grids._clipped import clipped
 from foveal.sampler.grids._grid_settings import Bound, Compat, GridSettings, Marginal, Padding
-from foveal.sampler.grids._kernel_grid import kernel_grid
+from foveal.sampler.grids._kernel_grid import kernel_nodes, read_nodes
 from foveal.sampler.grids._published_grid import published_grid
 from foveal.sampler.grids._separable_grid import separable_axes
 
@@ -116,9 +116,9 @@ def unchecked_grid(
         match settings.family:
             case "kernel":
                 drawing = clipped(lattice, settings) if locally else lattice
+                nodes = kernel_nodes(drawing, settings.fwhm_cells, settings.padding)
                 # The cut holds on the nodes, between which a grid may pass a bound by little.
-                grid = kernel_grid(drawing, out_size, settings.fwhm_cells, settings.padding)
-                return bounded(grid, (lattice.shape[2], lattice.shape[3]), settings)
+                return read_nodes(bounded(nodes, out_size, settings), out_size).to(weights.dtype)
             case "separable":
                 axes = separable_axes(lattice, out_size, settings)
             case "cdf":

@@ -1,5 +1,6 @@
 """The sampling kernels for the CPU, compiled by numba on the first call."""
 
+from foveal.sampler.kernels.cpu._bound import find_tightest_on_cpu
 from foveal.sampler.kernels.cpu._invert import fill_nodes_on_cpu, find_places_on_cpu
 from foveal.sampler.kernels.cpu._lowres import fill_lowres_on_cpu
 from foveal.sampler.kernels.cpu._sample import pull_back_on_cpu, sample_on_cpu
@@ -8,6 +9,7 @@ __all__ = [
     "fill_lowres_on_cpu",
     "fill_nodes_on_cpu",
     "find_places_on_cpu",
+    "find_tightest_on_cpu",
     "pull_back_on_cpu",
     "sample_on_cpu",
 ]

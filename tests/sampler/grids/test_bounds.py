@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.sampler import zoom_grid
-from foveal.sampler.grids._jacobian import most_kept
+from foveal.sampler.grids._jacobian import most_kept, telling
+from foveal.sampler.grids._kept import Bounds, kept_of
+from foveal.sampler.grids._tightest import plain_tightest, tightest
 from tests import reference
 from tests.checks import (
     border_gaps,
@@ -143,19 +145,42 @@ def test_a_diagonal_ridge_is_not_magnified_further_across(size, bound):
 def test_the_places_that_are_looked_at_tell_all(saliency, size):
     """The extremes over all cells are those next to the lines of nodes, whatever the resolution of either."""
     grid = zoom_grid(saliency, size)
-    values = singular_values(grid)
-    nodes = tuple(max(side, 2) for side in saliency.shape[2:])
+    values = torch.cat([uniform_steps(grid), singular_values(grid)], dim=1)
+    (rows, cols), cells = telling(tuple(max(side, 2) for side in saliency.shape[2:]), size, grid.device)
+    identity = zoom_grid(torch.ones(1, 1, 2, 2, dtype=torch.float64), size)
     for shortest, longest in ((0.4, None), (None, 1.6)):
-        kept = most_kept(grid, nodes, shortest=shortest, longest=longest)
-        identity = zoom_grid(torch.ones(1, 1, 2, 2, dtype=torch.float64), size)
+        kept = most_kept(grid[:, rows][:, :, cols], cells, size, Bounds(shortest, longest))
         blend = identity + kept[:, None, None, None] * (grid - identity)
-        found = singular_values(blend)
+        found = torch.cat([uniform_steps(blend), singular_values(blend)], dim=1)
         if shortest is not None:
             assert (found.amin(dim=1) >= shortest - 1e-9).all()
             assert ((kept == 1) == (values.amin(dim=1) >= shortest)).all()
         else:
             assert (found.amax(dim=1) <= longest + 1e-9).all()
             assert ((kept == 1) == (values.amax(dim=1) <= longest)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    any_saliency(torch.float64, batch=2),
+    st.tuples(st.integers(2, 40), st.integers(2, 40)),
+    st.tuples(st.none() | st.floats(0, 1), st.none() | st.floats(1, 50), st.booleans()),
+)
+def test_the_kernel_finds_a_place_as_tight_as_plain_torch_does(saliency, size, bounds):
+    """Where places are equally tight it may be another; and where nothing passes a bound, any will do."""
+    grid, (height, width) = zoom_grid(saliency, size, fwhm_cells=3.0), size
+    cells, scale = (torch.arange(height - 1), torch.arange(width - 1)), (width / 2, height / 2)
+    places = [find(grid, cells, scale, Bounds(*bounds)) for find in (tightest, plain_tightest)]
+    kept = []
+    for corner, row, col in (each.unbind(dim=1) for each in places):
+        k = torch.arange(2)
+        top, side = row + corner // 2, col + corner % 2
+        across = (grid[k, top, col + 1] - grid[k, top, col]) * torch.tensor(scale)
+        down = (grid[k, row + 1, side] - grid[k, row, side]) * torch.tensor(scale)
+        kept.append(kept_of((*across.unbind(1), *down.unbind(1)), Bounds(*bounds)))
+
+    assert torch.equal(kept[0].isinf(), kept[1].isinf())
+    check_close(kept[0].clamp(max=1), kept[1].clamp(max=1), 1e-9)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

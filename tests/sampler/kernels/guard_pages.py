@@ -13,6 +13,8 @@ import numpy as np
 import torch
 
 from foveal.sampler import sample
+from foveal.sampler.grids._kept import Bounds
+from foveal.sampler.grids._tightest import tightest
 from foveal.sampler.labels._inverse_map import to_output
 from foveal.sampler.labels._warp_map import warp_nodes
 
@@ -62,6 +64,9 @@ def invert(rng: np.random.Generator, *, at_end: bool) -> None:
     points *= rng.normal(size=points.shape)
     with guarded(np.stack(grid, axis=-1), at_end=at_end) as whole:
         nodes = warp_nodes(whole)
+        if min(rows, cols) > 1:
+            every = torch.arange(rows - 1), torch.arange(cols - 1)
+            tightest(whole, every, (cols / 2, rows / 2), Bounds(0.5, 2.0))
     with (
         guarded(nodes.numpy(), at_end=at_end) as held,
         guarded(points[0, ..., 0], at_end=at_end) as x,

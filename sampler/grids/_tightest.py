@@ -1,0 +1,88 @@
+"""The place at which a grid comes closest to its bounds, or passes them furthest: by numba on the CPU, else by torch."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from foveal.sampler.grids._kept import Bounds, corners_of, kept_of
+from foveal.sampler.kernels import kernels_for, operator
+from foveal.sampler.kernels.cpu import find_tightest_on_cpu
+
+Places = Int[Tensor, "batch 3"]
+
+
+def tightest(
+    grid: Float[Tensor, "batch height width 2"],
+    places: tuple[Int[Tensor, " _rows"], Int[Tensor, " _cols"]],
+    scale: tuple[float, float],
+    bounds: Bounds,
+) -> Places:
+    """Return (corner, row, col) for each grid: the corner's number, and the cell's numbers among ``places``.
+
+    Args:
+        grid: In [-1, 1].
+        places: The rows and the columns at which the cells that are looked at begin.
+        scale: Of steps (x, y), to uniform ones.
+        bounds: Of those.
+    """
+    if kernels_for(grid.device, grid.dtype) != "numba":
+        return plain_tightest(grid, places, scale, bounds)
+    shortest, longest = (-1.0 if step is None else step for step in bounds[:2])
+    found: Tensor = _tightest_op(grid, *places, *scale, shortest, longest, bounds.singular)
+    return found
+
+
+@torch.no_grad()
+def plain_tightest(
+    grid: Float[Tensor, "batch height width 2"],
+    places: tuple[Int[Tensor, " _rows"], Int[Tensor, " _cols"]],
+    scale: tuple[float, float],
+    bounds: Bounds,
+) -> Places:
+    """Do the same in plain torch: what the CPU's kernel is held against."""
+    rows, cols = places
+    planes = grid.movedim(-1, 0)
+    upper, lower = planes.index_select(2, rows), planes.index_select(2, rows + 1)
+    left, right = ([half.index_select(3, at) for half in (upper, lower)] for at in (cols, cols + 1))
+    corners = corners_of((left[0], right[0], left[1], right[1]), (1 / scale[0], 1 / scale[1]))
+    kept = torch.stack([kept_of(each, bounds) for each in corners], dim=1)
+    worst = kept.flatten(1).argmin(dim=1)
+    corner, cell = worst // (len(rows) * len(cols)), worst % (len(rows) * len(cols))
+    return torch.stack([corner, cell // len(cols), cell % len(cols)], dim=1)
+
+
+@operator(
+    "foveal::tightest",
+    "(Tensor grid, Tensor rows, Tensor cols, float x_scale, float y_scale, float shortest, float longest, bool singular)"
+    " -> Tensor",
+)
+def _tightest_op(  # noqa: PLR0917 - as operators take them
+    grid: Float[Tensor, "batch height width 2"],
+    rows: Int[Tensor, " rows"],
+    cols: Int[Tensor, " cols"],
+    x_scale: float,
+    y_scale: float,
+    shortest: float,
+    longest: float,
+    singular: bool,
+) -> Places:
+    found = rows.new_empty(grid.shape[0], 3)
+    find_tightest_on_cpu(
+        grid, (rows, cols), (x_scale, y_scale), (shortest, longest), found, singular=singular
+    )
+    return found
+
+
+@torch.library.register_fake("foveal::tightest")  # type: ignore[untyped-decorator]
+def _(  # noqa: PLR0917 - as above
+    grid: Float[Tensor, "batch height width 2"],
+    rows: Int[Tensor, " rows"],
+    cols: Int[Tensor, " cols"],
+    x_scale: float,
+    y_scale: float,
+    shortest: float,
+    longest: float,
+    singular: bool,
+) -> Places:
+    del cols, x_scale, y_scale, shortest, longest, singular
+    return rows.new_empty(grid.shape[0], 3)
