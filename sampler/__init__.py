@@ -1,8 +1,8 @@
-"""Where to look and what to bring back: saliency, grids and sampling; tensors in, tensors out.
+"""Saliency, grids and sampling: decides where to look in an image, and samples it there. Tensors in, tensors out.
 
-* :class:`SaliencySampler` zooms each image to what its saliency says matters; :class:`UniformSampler` does not
-* :class:`PatchSampler` brings back the K best patches instead, by :class:`ScoreNet` and :class:`PerturbedTopK`;
-  :class:`PatchMean`, :class:`PatchMax`, :class:`PatchTransformer` make one vector of theirs
+* :class:`SaliencySampler` zooms each image to what its saliency says matters; :class:`UniformSampler` resizes evenly
+* :class:`PatchSampler` returns the K best patches instead, chosen by :class:`ScoreNet` and :class:`PerturbedTopK`;
+:class:`PatchMean`, :class:`PatchMax`, :class:`PatchTransformer` combine the features of the patches into one vector
 * :class:`SaliencyNet`, :class:`SaliencyUNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned
   small, learned from boxes, learned as published, and without any training; :class:`PriorSaliency` adds what a network learns to one of the last kind. Each
   returns *logits* over a lattice; the sampler's softmax makes a map of them
@@ -17,7 +17,7 @@
   :func:`edge_mask`, :func:`saliency_mask`, :func:`keypoint_mask`, :class:`LearnedMask` make masks
 * :class:`MixedResolution` -- tokens for a ViT: all of an image coarsely, its most salient cells finely, too
 * :func:`warp_points`, :func:`warp_boxes`, :func:`warp_masks` -- labels into the zoomed image, and ``unwarp_...`` back;
-  :func:`unzoom` brings feature maps back, :func:`invert_grid` says where from. :class:`ZoomRecord` keeps an image's zoom
+  :func:`unzoom` brings feature maps back, by :func:`invert_grid`. :class:`ZoomRecord` stores an image's zoom
 
 Images are one (batch, channel, height, width) tensor, or (height, width, 3) uint8 tensors of different sizes. Grids are
 (x, y) in [-1, 1] of the source with ``align_corners=False``; points beyond the border read the border.

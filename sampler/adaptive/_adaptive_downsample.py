@@ -10,22 +10,22 @@ from foveal.sampler.adaptive._node_list import node_lists
 
 
 class AdaptiveDownsample(nn.Module):
-    """Runs the stages of a network only as finely as a mask asks for at each place (Hesse et al., CVPRW 2023).
+    """Runs the last stages of a network at the resolution that a mask gives for each place (Hesse et al., CVPRW 2023).
 
     The stages are those of an ordinary network with its strides, such as ``layer3`` and ``layer4`` of a ResNet, and keep
-    their weights. Where the mask is 0, a stride leaves all cells, and taps behind it reach twice as far, as if the
-    stride had been replaced by dilation; where it is m, the first m strides are taken. So a mask of zeros gives the
-    network at the fine resolution, the largest mask there is the network as it stands, and what is in between
-    costs in proportion to the cells that are kept. Blocks that meet read each other's nodes. The numbers are the same for
-    a sample alone and in a batch; batch norm in training takes its statistics over the nodes that there are.
+    their weights. Where the mask is 0, a stride keeps all cells, and later taps reach twice as far, as if the stride had
+    been replaced by dilation; where it is m, the first m strides are taken. So a mask of zeros gives the network at the
+    fine resolution, the largest possible mask gives the unchanged network, and the cost in between is proportional to the
+    cells that are kept. Neighbouring blocks read each other's nodes. The results are the same for a sample alone and in a
+    batch; batch norm in training takes its statistics over the existing nodes.
 
-    Gradients reach the weights and the fine features. A mask that requires them, as one of
-    :class:`LearnedMask` does, gets the difference that the last stride makes, ``d out / d mask = coarse - fine``, between the two
-    dense networks, as in the paper; but unlike there what goes out is what will go out at inference. The two
-    dense networks are run for it without gradients: about twice the cost of a dense forward pass more.
+    Gradients reach the weights and the fine features. A mask that requires gradients, such as that of
+    :class:`LearnedMask`, gets the difference that the last stride makes between the two dense networks, ``d out / d mask
+    = coarse - fine``, as in the paper; but unlike there, the output in training is the same as at inference. The two
+    dense networks are run for this without gradients, which costs about two dense forward passes more.
 
     Args:
-        stages: What :func:`on_nodes` runs, one after the other, together with at least one stride.
+        stages: Modules that :func:`on_nodes` supports, run one after the other, with at least one stride in total.
 
     Raises:
         ValueError: No stage has a stride.
@@ -55,8 +55,9 @@ class AdaptiveDownsample(nn.Module):
         """Return the stages' features at the fine resolution; the cells of a block that was halved have one value.
 
         Args:
-            fine: What goes into the first stage.
-            mask: How many strides are taken where: whole numbers from 0 to ``levels``, m on whole blocks of 2^m by 2^m.
+            fine: The input of the first stage.
+            mask: Number of strides to take at each place: whole numbers from 0 to ``levels``, m on whole blocks of 2^m by
+                2^m.
 
         Raises:
             ValueError: The mask has another shape or other values.
@@ -69,7 +70,7 @@ class AdaptiveDownsample(nn.Module):
     def nodes(
         self, fine: Float[Tensor, "batch _in rows cols"], mask: Num[Tensor, "batch 1 rows cols"]
     ) -> Nodes:
-        """Return the stages' features where there are any, for heads that work on nodes, too."""
+        """Return the stages' features on the existing nodes, for heads that work on nodes, too."""
         self._check(fine, mask)
         lists = node_lists(mask)
         cells = fine.permute(0, 2, 3, 1).reshape(
@@ -90,12 +91,12 @@ class AdaptiveDownsample(nn.Module):
 
     @torch.no_grad()
     def _slope(self, fine: Float[Tensor, "batch _in rows cols"]) -> Float[Tensor, "batch channel rows cols"]:
-        """How the features change with the mask, between a mask of zeros and the largest: for each stride, if there are more."""
+        """How the features change with the mask, from a mask of zeros to the largest; divided by the number of strides."""
 
         def dense(level: int) -> Tensor:
             buffers = {
                 name: value.clone() for name, value in self.named_buffers()
-            }  # running statistics stay as they are
+            }  # running statistics stay unchanged
             mask = fine.new_full((fine.shape[0], 1, *fine.shape[2:]), level)
             features: Tensor = functional_call(self, buffers, (fine, mask))
             return features
@@ -104,7 +105,7 @@ class AdaptiveDownsample(nn.Module):
 
 
 def strides_of(stages: nn.Module) -> int:
-    """How many strides there are on the way through; those of shortcuts run beside it."""
+    """Number of strides on the main path; those of shortcuts are parallel to it."""
     convolutions = (
         module
         for name, module in stages.named_modules()

@@ -1,4 +1,4 @@
-"""ResNet without its last layer, with strides replaced by dilation as far as one likes."""
+"""ResNet without its last layer, in which strides can be replaced by dilation."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from torch.nn.functional import max_pool2d, relu
 
 from foveal.sampler.saliency import BasicBlock, Bottleneck
 
-Net = TypeVar("Net", bound="DilatedResNet")  # Self is nothing that the tests' shape checker understands
+Net = TypeVar("Net", bound="DilatedResNet")  # the tests' shape checker does not understand Self
 
 _DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -18,13 +18,12 @@ _DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23,
 class DilatedResNet(nn.Module):
     """The features of a ResNet (He et al. 2016) at an output stride of 8, 16 or 32.
 
-    Where the output stride is finer than 32, the strides of the last stages are replaced by dilation: the weights are
-    those of the ordinary network. The names in its state_dict are torchvision's. BasicBlock (18 and 34 layers), which
-    torchvision does not dilate, is dilated as Bottleneck is: whatever comes after a stride that is left out has its
-    taps twice as far apart.
+    If the output stride is below 32, the strides of the last stages are replaced by dilation, with the weights of the
+    ordinary network. The names in its state_dict are torchvision's. BasicBlock (18 and 34 layers), which torchvision does
+    not dilate, is dilated like Bottleneck: after a stride that is left out, taps are twice as far apart.
 
     Args:
-        depth: 18, 34, 50, 101 or 152 layers; or how many blocks each of the four stages has, of ``block``'s kind.
+        depth: 18, 34, 50, 101 or 152 layers; or the number of blocks of each of the four stages.
         output_stride: Pixels of the image for a cell of the features, per side: 8, 16 or 32.
         width: Channels of the first stage.
         bottleneck: Whether the blocks are Bottleneck; by default from 50 layers on.
@@ -84,14 +83,14 @@ class DilatedResNet(nn.Module):
     def from_weights(  # noqa: PYI019
         cls: type[Net], weights: Mapping[str, Tensor], *, output_stride: int = 8
     ) -> Net:
-        """Return the network that these weights belong to, with them: blocks and widths are read off the names and shapes.
+        """Return a network with these weights; its blocks and widths are found from the names and shapes.
 
         Args:
             weights: The state_dict of a ResNet of this module or of torchvision, dilated or not; ``fc`` is left out.
             output_stride: As above.
 
         Raises:
-            ValueError: They are no ResNet's.
+            ValueError: They are not of a ResNet.
         """
         counts = (_count(weights, 1), _count(weights, 2), _count(weights, 3), _count(weights, 4))
         if 0 in counts or "conv1.weight" not in weights:

@@ -1,4 +1,4 @@
-"""A mask from the image's own edges: fine where there are any, coarse where there is nothing to see."""
+"""A mask from the image's edges: fine near edges, coarse elsewhere."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -22,18 +22,19 @@ def edge_mask(
 ) -> Int[Tensor, "batch 1 rows cols"]:
     """Return 0 near edges and ``levels`` away from them (Hesse et al. 2023).
 
-    An edge is where the luma of the pixels to the right and to the left, or below and above, differs by the threshold. All within a
-    square of ``dilation`` pixels around one is near.
+    A pixel is an edge if the luma of its right and left neighbours, or of its lower and upper ones, differs by the
+    threshold. Pixels within a square of ``dilation`` pixels around an edge are near it.
 
     Args:
-        images: On the scale that the network takes, such as normalised by ImageNet's mean and standard deviation; the
-            threshold is on this scale, too. Published are 0.15, 0.35 and 0.95.
+        images: In the scale of the network's input, such as normalised by ImageNet's mean and standard deviation; the
+            threshold is in this scale, too. The published ones are 0.15, 0.35 and 0.95.
         threshold: The least difference of luma between two pixels two apart.
         stride: Pixels for a cell of the mask, per side; the mask has ceil(height / stride) rows.
         levels: The largest value.
         dilation: Side of the square in pixels, odd.
-        as_published: The published code finds only edges that grow brighter to the right or downwards, takes the
-            image to be black around, looks at one pixel in ``stride`` by ``stride``, and keeps blocks of 4 by 4 cells.
+        as_published: The published code finds only edges that get brighter to the right or downwards, treats the
+            surroundings of the image as black, checks one pixel in ``stride`` by ``stride``, and keeps blocks of 4 by 4
+            cells.
 
     Raises:
         ValueError: An argument is out of range.

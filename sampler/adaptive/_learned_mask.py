@@ -1,4 +1,4 @@
-"""A mask that is learned: where is it worth computing finely?"""
+"""A mask that is learned: it decides where to compute finely."""
 
 import torch
 from jaxtyping import Float
@@ -10,13 +10,14 @@ from foveal.sampler.adaptive._levels import spread_blocks
 class LearnedMask(nn.Module):
     """Decides from fine features which 2 x 2 blocks of them to halve (Hesse et al. 2023: convolutions and a hard Gumbel softmax).
 
-    In training, decisions are drawn: coarse with the probability that the network says, and the gradient is that of the softmax
-    (straight through). In evaluation there is no noise: the likelier. Give :class:`AdaptiveDownsample` and
-    :func:`budget_loss` the same mask: it is one draw. Begin near an even chance.
+    In training, decisions are drawn: a block is coarse with the probability that the network returns, and the gradient is
+    that of the softmax (straight through). In evaluation the more likely decision is taken, without noise. Give
+    :class:`AdaptiveDownsample` and :func:`budget_loss` the same mask, because each call draws anew. Probabilities should
+    start near one half.
 
     Args:
-        channels: Of the features, such as 512 of a ResNet-50's second stage.
-        temperature: Of the softmax.
+        channels: Channels of the features, such as 512 for a ResNet-50's second stage.
+        temperature: Temperature of the softmax.
 
     Raises:
         ValueError: An argument is not positive.
@@ -48,7 +49,7 @@ class LearnedMask(nn.Module):
     def forward(
         self, fine: Float[Tensor, "batch channel rows cols"], generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch 1 rows cols"]:
-        """Return 0 where to stay fine and 1 where to halve; ``generator`` draws, in training, by default torch's own."""
+        """Return 0 for blocks to keep fine and 1 for blocks to halve. In training, ``generator`` draws; None for torch's own."""
         logits: Tensor = self.decide(fine)
         if self.training:
             logits = logits + _gumbel(logits, generator)
@@ -59,11 +60,11 @@ class LearnedMask(nn.Module):
 
 
 def budget_loss(mask: Float[Tensor, "batch 1 rows cols"], share: float) -> Float[Tensor, ""]:
-    """Return how far the share of cells that are halved is from the one wanted, squared: ``(mean(mask) - share)^2``.
+    """Return the squared difference between the share of halved cells and the wanted share: ``(mean(mask) - share)^2``.
 
     Args:
-        mask: Of a batch, the very one that the features were computed with.
-        share: The mean that the mask shall have, from 0 (all fine) to 1 (all halved); the paper's rho.
+        mask: The mask of a batch, the same one with which the features were computed.
+        share: The wanted mean of the mask, from 0 (all fine) to 1 (all halved); the paper's rho.
 
     Raises:
         ValueError: The share is out of range.
@@ -76,5 +77,5 @@ def budget_loss(mask: Float[Tensor, "batch 1 rows cols"], share: float) -> Float
 def _gumbel(
     like: Float[Tensor, "batch 2 rows cols"], generator: torch.Generator | None
 ) -> Float[Tensor, "batch 2 rows cols"]:
-    """Draw minus the logarithm of an exponential variable, for each."""
+    """Draw Gumbel noise: minus the logarithm of an exponential variable, for each value."""
     return -torch.empty_like(like).exponential_(generator=generator).log()

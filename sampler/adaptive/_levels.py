@@ -1,7 +1,7 @@
-"""Masks: how many times each place of a fine feature map is to be halved, more than the map is already.
+"""Masks: how many times the resolution is to be halved at each place of a fine feature map.
 
-0 keeps a cell; m makes one of a block of 2^m by 2^m. So a mask must be m on whole blocks of that size, which
-lie at multiples of it; at the right and lower edges of the map they may be cut off.
+0 keeps a cell; m turns a block of 2^m by 2^m cells into one. So a mask must be m on whole blocks of that size, which
+begin at multiples of it; at the right and lower edges of the map they may be incomplete.
 """
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn.functional import max_pool2d
 
 
 def snapped(wanted: Int[Tensor, "batch 1 rows cols"]) -> Int[Tensor, "batch 1 rows cols"]:
-    """Return the coarsest mask that is nowhere coarser than wanted: a block is halved if all of it may be."""
+    """Return the coarsest valid mask that is nowhere coarser than wanted: a block is halved if all of its cells may be."""
     mask = torch.zeros_like(wanted)
     for level in range(1, int(wanted.max()) + 1 if wanted.numel() else 1):
         may = ~_any_in_block(wanted < level, 2**level)
@@ -47,7 +47,7 @@ def levels_of(mask: Num[Tensor, "batch 1 rows cols"]) -> Int[Tensor, "batch rows
 
 
 def _any_in_block(where: Bool[Tensor, "batch 1 rows cols"], side: int) -> Bool[Tensor, "batch 1 rows cols"]:
-    """Whether there is any in the block around each cell."""
+    """Whether any value in the block around each cell is true."""
     if 0 in where.shape:
         return where
     found = max_pool2d(where.float(), side, ceil_mode=True) > 0
@@ -57,6 +57,6 @@ def _any_in_block(where: Bool[Tensor, "batch 1 rows cols"], side: int) -> Bool[T
 def spread_blocks(
     blocks: Shaped[Tensor, "batch 1 _rows _cols"], side: int, size: tuple[int, int]
 ) -> Shaped[Tensor, "batch 1 rows cols"]:
-    """Give each cell its block's value; blocks at the edge are cut off."""
+    """Return for each cell the value of its block; blocks at the edge may be incomplete."""
     cells = blocks.repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)
     return cells[:, :, : size[0], : size[1]]

@@ -1,12 +1,12 @@
-"""Layers on node lists: convolutions, norms and strides of an ordinary network, run where a mask has left nodes.
+"""Layers on node lists: convolutions, norms and strides of an ordinary network, computed on the nodes that a mask keeps.
 
-Features lie as (nodes, channels), in the order of a :class:`NodeList`. A convolution gathers what its taps read and is then
-a matrix product; what works on each place alone (batch norm, ReLU) sees each node as an image of one pixel. A
-convolution with a stride is computed at those nodes alone that it leaves.
+Features are (nodes, channels), in the order of a :class:`NodeList`. A convolution gathers the inputs of its taps and is
+then a matrix product; operations on single places (batch norm, ReLU) get each node as an image of one pixel. A
+convolution with a stride is only computed at the nodes that it keeps.
 
-Spacing is what keeps a network's weights valid: the taps of a convolution after k strides are 2^k cells apart (times its
-dilation), wherever the node is. Where a mask has kept all cells, that is the network with its strides replaced by
-dilation; where it has halved all that there is to halve, the network as it is.
+The spacing of the taps keeps a network's weights valid: the taps of a convolution after k strides are 2^k cells apart
+(times its dilation), wherever the node is. Where a mask keeps all cells, this is the network with its strides replaced by
+dilation; where it halves as often as possible, the unchanged network.
 """
 
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ from torch.nn.functional import conv2d, pad
 
 from foveal.sampler.adaptive._node_list import NodeLists
 
-# Nodes are handed to torch's convolution in lines of so many: the quickest on CPUs, twice as quick as one long line.
+# Nodes are passed to torch's convolution in lines of this length, which is fastest on CPUs: twice as fast as one long line.
 _LINE = 64
-# And so many lines are gathered at a time: their copies stay in the processor's cache.
+# Number of lines that are gathered at a time, so that their copies stay in the processor's cache.
 _LINES = 16
 
 _POINTWISE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Identity)
@@ -33,7 +33,7 @@ class Nodes:
     Attributes:
         features: One row for each node.
         lists: The lists of the mask.
-        strides: How many strides of the network lie behind.
+        strides: Number of strides of the network so far.
     """
 
     features: Float[Tensor, "nodes channel"]
@@ -41,7 +41,7 @@ class Nodes:
     strides: int
 
     def dense(self) -> Float[Tensor, "batch channel rows cols"]:
-        """Return a map on the finest lattice: each cell has the features of the node that stands for it."""
+        """Return a map on the finest lattice: each cell has the features of its node."""
         lookup = self.lists.after(self.strides).lookup
         return self.features[lookup.flatten()].view(*lookup.shape, -1).permute(0, 3, 1, 2)
 
@@ -50,8 +50,8 @@ def on_nodes(module: nn.Module, nodes: Nodes) -> Nodes:
     """Run a module of an ordinary network on nodes.
 
     It may be a convolution (square kernel of an odd side, padded to keep the size, stride 1 or 2), a batch norm, whose
-    statistics are then those of the nodes, a pointwise activation, a residual block in the manner of torchvision's
-    ResNet, or a Sequential of such. Its weights are used where they are.
+    statistics are then those of the nodes, a pointwise activation, a residual block like torchvision's ResNet's, or a
+    Sequential of these. Its own weights are used, not copies.
 
     Raises:
         TypeError: Another kind of module.
@@ -74,7 +74,7 @@ def on_nodes(module: nn.Module, nodes: Nodes) -> Nodes:
 
 
 def _residual(block: nn.Module, nodes: Nodes) -> Nodes:
-    """Two or three convolutions beside a shortcut, by torchvision's names."""
+    """Run two or three convolutions and a shortcut, by torchvision's names."""
     names = [name for name in ("1", "2", "3") if hasattr(block, f"conv{name}")]
     inner = nodes
     for name in names:
@@ -86,14 +86,15 @@ def _residual(block: nn.Module, nodes: Nodes) -> Nodes:
 
 
 def _pointwise(module: nn.Module, nodes: Nodes) -> Nodes:
-    # One pixel an image. As one image a line of nodes wide, torch 2.13 on the CPU takes batch norm's gradient for transposed.
+    # Each node is an image of one pixel. As one image with a line of nodes, torch 2.13 on the CPU computes a transposed
+    # gradient of batch norm.
     pixels = nodes.features[:, :, None, None]
     return replace(nodes, features=module(pixels)[:, :, 0, 0])
 
 
 def _conv(module: nn.Conv2d, nodes: Nodes) -> Nodes:
     _check_conv(module)
-    strides = nodes.strides + module.stride[0] - 1  # a stride of 2 is one more, one of 1 is none
+    strides = nodes.strides + module.stride[0] - 1  # a stride of 2 adds one level, a stride of 1 none
     if module.kernel_size == (1, 1) and strides == nodes.strides:
         rows = pad(nodes.features, (0, 0, 0, -len(nodes.features) % _LINE))
         made = _conv_lines(_as_lines(rows, 1), module)
@@ -107,9 +108,9 @@ def _conv(module: nn.Conv2d, nodes: Nodes) -> Nodes:
 def _conv_gathered(
     features: Float[Tensor, "_nodes _in"], taps: Int[Tensor, "_others taps"], module: nn.Conv2d
 ) -> Float[Tensor, "rows channel"]:
-    """Convolve what the taps read, a part of the nodes at a time: what is gathered stays near the processor."""
+    """Convolve the inputs of the taps, a part of the nodes at a time, so that gathered values stay in the processor's cache."""
     whole = pad(taps, (0, 0, 0, -len(taps) % _LINE), value=len(features))
-    known = pad(features, (0, 0, 0, 1))  # beyond the edge there are zeros
+    known = pad(features, (0, 0, 0, 1))  # zeros beyond the edge
     parts = [_conv_part(known, part, module) for part in torch.split(whole, _LINE * _LINES)]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -117,9 +118,11 @@ def _conv_gathered(
 def _conv_part(
     known: Float[Tensor, "_known _in"], taps: Int[Tensor, "rows taps"], module: nn.Conv2d
 ) -> Float[Tensor, "rows channel"]:
-    """Convolve what these read. Backward gathers it once more, rather than keep so many copies of all features."""
+    """Convolve the inputs of these nodes. Backward gathers them again instead of keeping many copies of all features."""
     count = taps.shape[1]
-    index = taps.view(-1, _LINE, count).transpose(1, 2).flatten()  # line by line, and tap by tap in each
+    index = (
+        taps.view(-1, _LINE, count).transpose(1, 2).flatten()
+    )  # line by line, and within a line tap by tap
     read, source = _as_lines(known[index], count), known.detach()
     place = read.data_ptr()
 
@@ -134,7 +137,7 @@ def _conv_part(
 
 
 def _as_lines(rows: Float[Tensor, "_rows channel"], taps: int) -> Float[Tensor, "lines channel taps length"]:
-    """See rows as images that are ``taps`` pixels high and a line of nodes wide."""
+    """Return rows as images that are ``taps`` pixels high and a line of nodes wide."""
     return rows.view(-1, taps, _LINE, rows.shape[1]).permute(0, 3, 1, 2)
 
 

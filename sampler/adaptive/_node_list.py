@@ -1,9 +1,9 @@
-"""The node list of a mask: which cells of a fine lattice are kept, and which of them stands for the others.
+"""The node list of a mask: which cells of a fine lattice are kept, and which node represents each cell.
 
-A mask says for each cell how many times its neighbourhood is to be halved: where it is m, one cell in a block of 2^m by
-2^m is kept, the upper left, which is the one that a strided convolution keeps (Hesse et al. 2023, where it is taken
-to lie in the middle of its block instead, half a cell off). After k of the network's strides only those blocks have
-been halved that far, so the list after k strides is that of ``min(mask, k)``.
+A mask says for each cell how many times its neighbourhood is to be halved: where it is m, the upper left cell of each
+block of 2^m by 2^m is kept, which is the one that a strided convolution keeps. (Hesse et al. 2023 place it in the middle
+of its block, half a cell off.) After k of the network's strides no block has been halved more than k times, so the list
+after k strides is that of ``min(mask, k)``.
 """
 
 from dataclasses import dataclass, field
@@ -17,32 +17,32 @@ from foveal.sampler.adaptive._levels import levels_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NodeList:
-    """The cells that are kept, of all samples one after the other: in each by level, finest first, and then in raster order.
+    """The kept cells of all samples, one sample after the other: within a sample by level, finest first, and then in raster order.
 
-    Nothing is padded: sample b has nodes [offsets[b], offsets[b + 1]).
+    There is no padding: sample b has nodes [offsets[b], offsets[b + 1]).
     """
 
     sample: Int[Tensor, " nodes"]
-    """Which sample a node belongs to."""
+    """The sample of each node."""
 
     row: Int[Tensor, " nodes"]
-    """The node's row on the finest lattice: the upper one of its block."""
+    """The node's row on the finest lattice: the top row of its block."""
 
     col: Int[Tensor, " nodes"]
-    """Its column there."""
+    """Its column on the finest lattice: the left one of its block."""
 
     offsets: list[int]
-    """Where the samples begin, and where the last ends."""
+    """The first node of each sample, and the end of the last one."""
 
     lookup: Int[Tensor, "batch rows cols"]
-    """The node that stands for each cell."""
+    """The node that represents each cell."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of nodes."""
         return self.offsets[-1]
 
     def neighbours(self, of: "NodeList", steps: Int[Tensor, "taps 2"]) -> Int[Tensor, "nodes taps"]:
-        """Return the nodes of this list found by so many (rows, cols) from the nodes of another; beyond the edge ``len(self)``."""
+        """Return the nodes of this list at given offsets (rows, cols) from the nodes of another; ``len(self)`` beyond the edge."""
         _, rows, cols = self.lookup.shape
         row, col = of.row[:, None] + steps[:, 0], of.col[:, None] + steps[:, 1]
         inside = (row >= 0) & (row < rows) & (col >= 0) & (col < cols)
@@ -70,25 +70,25 @@ def node_list(levels: Int[Tensor, "batch rows cols"]) -> NodeList:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NodeLists:
-    """The lists of one mask after 0, 1, 2, ... strides, and who is whose neighbour; each found once, when first asked for."""
+    """The lists of one mask after 0, 1, 2, ... strides, and their neighbours; each is computed once, when it is first needed."""
 
     levels: Int[Tensor, "batch rows cols"]
     _lists: dict[int, NodeList] = field(default_factory=dict)
     _taps: dict[tuple[int, int, int, int], Int[Tensor, "nodes taps"]] = field(default_factory=dict)
 
     def after(self, strides: int) -> NodeList:
-        """Return the list after so many strides."""
+        """Return the list after a number of strides."""
         if strides not in self._lists:
             self._lists[strides] = node_list(self.levels.clamp(max=strides))
         return self._lists[strides]
 
     def taps(self, source: int, target: int, size: int, spacing: int) -> Int[Tensor, "nodes taps"]:
-        """Return what a convolution reads for each node after ``target`` strides, among those after ``source``.
+        """Return the inputs of a convolution for each node after ``target`` strides, among the nodes after ``source``.
 
         Args:
             source: Strides before the convolution.
             target: Strides after it.
-            size: Taps of the kernel per side, odd.
+            size: Side of the kernel in taps, odd.
             spacing: Cells of the finest lattice between two taps.
         """
         key = (source, target, size, spacing)
@@ -100,9 +100,10 @@ class NodeLists:
 
 
 def node_lists(mask: Tensor) -> NodeLists:
-    """Return the lists of a mask (batch, 1, rows, cols), once it is checked.
+    """Check a mask (batch, 1, rows, cols), and return its lists.
 
     Raises:
-        ValueError: It is no mask: another shape, other values than whole numbers from 0 on, or blocks that are not whole.
+        ValueError: It is not a valid mask: another shape, other values than whole numbers from 0 on, or blocks that are
+            not whole.
     """
     return NodeLists(levels_of(mask))

@@ -1,4 +1,4 @@
-"""Masks from what is known of an image: a saliency map, by budget or by thresholds; or key points, by how near they are."""
+"""Masks from a saliency map, by a budget, or from key points, by distance."""
 
 import math
 from collections.abc import Sequence
@@ -17,15 +17,16 @@ def saliency_mask(
     *,
     keep: float | Sequence[float],
 ) -> Int[Tensor, "batch 1 rows cols"]:
-    """Return a mask that keeps so large a share of each image fine: the share where its saliency is highest.
+    """Return a mask that keeps a given share of each image fine: the share with the highest saliency.
 
     Args:
         saliency: A map of any size and scale over the whole image, its first and last nodes on the image's edges, such as a
-            sampler's ``Zoomed.saliency``. A block counts with its mean over it.
+            sampler's ``Zoomed.saliency``. The saliency of a block is its mean.
         size: (rows, cols) of the mask.
         keep: The share of the area at level 0; or one share for each level but the last, finest first, such as
-            (0.1, 0.3) for a tenth at 0, three tenths at 1 and the rest at 2. Rounded to whole blocks of the
-            coarsest level; every image of a batch has as many. Of equally salient blocks the upper left ones come first.
+            (0.1, 0.3) for a tenth at 0, three tenths at 1 and the rest at 2. Shares are rounded to whole blocks of the
+            coarsest level, the same number for every image of a batch. Of equally salient blocks, the upper left ones
+            come first.
 
     Raises:
         ValueError: A share is negative, their sum is above 1, or the size is not positive.
@@ -62,9 +63,9 @@ def keypoint_mask(
     Args:
         points: For each image (n, 2): (x, y) as fractions of its width and height.
         size: (rows, cols) of the mask.
-        radii: In cells, ascending: within the first (rows and columns apart, whichever is more) of a point the mask
-            is 0, within the second 1, and so on; beyond the last it is ``len(radii)``. Where blocks would be
-            broken, they are finer.
+        radii: In cells, ascending: within the first radius of a point (the larger of the distances in rows and columns)
+            the mask is 0, within the second 1, and so on; beyond the last it is ``len(radii)``. Blocks that would be
+            incomplete are made finer.
 
     Raises:
         ValueError: Points lie outside the image or have another shape, radii do not ascend, or the size is not positive.
@@ -85,7 +86,7 @@ def keypoint_mask(
 def _distance(
     points: Float[Tensor, "_count 2"], size: tuple[int, int], position: int
 ) -> Float[Tensor, "rows cols"]:
-    """How many cells, along the axis where it is more, each cell lies from the nearest cell with a point."""
+    """The distance of each cell from the nearest cell with a point, in cells: the larger of the distances along the two axes."""
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"points[{position}] must be (n, 2), got shape {tuple(points.shape)!r}.")
     if not bool(((points >= 0) & (points <= 1)).all()):
@@ -97,7 +98,7 @@ def _distance(
     col, row = ((points[:, k] * n).floor().clamp(max=n - 1) for k, n in ((0, size[1]), (1, size[0])))
     down, across = (row[:, None] - rows).abs(), (col[:, None] - cols).abs()
     apart = torch.maximum(down[:, :, None], across[:, None, :])
-    beyond = apart.new_full((1, *size), math.inf)  # without any point, everything is far
+    beyond = apart.new_full((1, *size), math.inf)  # without any point, every cell is far
     return torch.cat([apart, beyond]).amin(dim=0)
 
 

@@ -1,4 +1,4 @@
-"""Small tensors that depend on sizes and settings alone: built once, kept."""
+"""Caches small tensors that depend on sizes and settings alone."""
 
 import functools
 from collections.abc import Callable
@@ -11,14 +11,14 @@ Ts = TypeVarTuple("Ts")
 
 
 def constant(build: Callable[[*Ts], Tensor]) -> Callable[[*Ts], Tensor]:
-    """Keep what ``build`` returned for the same arguments. Nobody may write to it.
+    """Cache the result of ``build`` for the same arguments. It must not be modified.
 
-    A graph being compiled builds its own: the compiler folds it, and would not look into a cache.
+    While a graph is compiled, the tensor is built anew: the compiler folds it as a constant, and could not trace a cache.
     """
 
     @functools.lru_cache(maxsize=64)
     def kept(*args: *Ts) -> Tensor:
-        # A tensor born in inference mode could never be trained through.
+        # A tensor that is created in inference mode could never be used in training.
         with torch.inference_mode(mode=False):
             return build(*args)
 

@@ -1,4 +1,4 @@
-"""The frame that all grids share: (x, y) in [-1, 1], -1 and 1 being the outer edges of the border pixels."""
+"""The frame of all grids: (x, y) in [-1, 1], where -1 and 1 are the outer edges of the border pixels."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from foveal.sampler.frames._constant import constant
 
 
 def pixel_centres(pixels: int) -> Float[Tensor, " pixels"]:
-    """Where the centres of a row of pixels lie, in float64."""
+    """The positions of the centres of a row of pixels, in float64."""
     return (2 * torch.arange(pixels, dtype=torch.float64) + 1) / pixels - 1
 
 
@@ -18,7 +18,7 @@ def pixel_centres(pixels: int) -> Float[Tensor, " pixels"]:
 def identity_grid(
     size: tuple[int, int], dtype: torch.dtype, device: torch.device
 ) -> Float[Tensor, "1 height width 2"]:
-    """The centres of the output's own pixels: the grid that changes nothing but the resolution."""
+    """The centres of the output's own pixels: the grid that only changes the resolution."""
     y, x = torch.meshgrid(pixel_centres(size[0]), pixel_centres(size[1]), indexing="ij")
     return torch.stack([x, y], dim=-1)[None].to(device, dtype)
 
@@ -27,7 +27,7 @@ def identity_grid(
 def interpolation(
     nodes: int, pixels: int, dtype: torch.dtype, device: torch.device
 ) -> Float[Tensor, "pixels nodes"]:
-    """Row j: the weights of nodes at ``linspace(-1, 1, nodes)`` at the centre of pixel j, linear between neighbours."""
+    """Row j: the weights of the nodes ``linspace(-1, 1, nodes)`` for linear interpolation at the centre of pixel j."""
     position = (pixel_centres(pixels) + 1) / 2 * (nodes - 1)
     return (1 - (position[:, None] - torch.arange(nodes)).abs()).clamp(min=0).to(device, dtype)
 
@@ -35,7 +35,7 @@ def interpolation(
 def outer_grid(
     x: Float[Tensor, "batch width"], y: Float[Tensor, "batch height"]
 ) -> Float[Tensor, "batch height width 2"]:
-    """The grid whose columns stand at ``x`` and whose rows at ``y``."""
+    """The grid whose columns are at ``x`` and whose rows are at ``y``."""
     if torch.compiler.is_compiling() or not x.is_cpu:
         shape = (x.shape[0], y.shape[1], x.shape[1])
         return torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1)
@@ -53,7 +53,7 @@ def _added(
 
 
 class _Outer(torch.autograd.Function):
-    """Points as complex numbers, x + iy: added, and summed on the way back, in whole vectors where x and y by turns are not."""
+    """Points as complex numbers, x + iy, because their sums are vectorised, which sums of alternating x and y are not."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:

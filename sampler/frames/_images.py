@@ -16,7 +16,7 @@ Border = Literal["replicate", "zeros"]
 
 
 def check_images(images: Images) -> None:
-    """Refuse what no sampler can read, with a message that says which image it was.
+    """Raise for images that no sampler can read; the message says which image it is.
 
     Raises:
         TypeError: An image is neither uint8 nor, in a dense tensor, floating point.
@@ -30,14 +30,14 @@ def check_images(images: Images) -> None:
 
 
 def as_ragged(images: Images) -> list[UInt8[Tensor, "_height _width 3"]]:
-    """See uint8 images one by one as height, width, channel: views, nothing is copied."""
+    """Return uint8 images one by one as (height, width, channel) views; nothing is copied."""
     if isinstance(images, Tensor):
         return list(images.permute(0, 2, 3, 1).unbind(0))
     return list(images)
 
 
 def is_dense_float(images: Images) -> bool:
-    """Whether these are the paper's input: one floating-point tensor that may want a gradient."""
+    """Whether the images are one floating-point tensor, which may require a gradient."""
     return isinstance(images, Tensor) and images.is_floating_point()
 
 
@@ -71,5 +71,5 @@ def _check_one(image: UInt8[Tensor, "_height _width 3"], name: str) -> None:
 
 
 def count(images: Images) -> int:
-    """Return how many images there are; ``len()`` would specialise a dynamic batch size while tracing."""
+    """Return the number of images; ``len()`` would specialise a dynamic batch size while tracing."""
     return images.shape[0] if isinstance(images, Tensor) else len(images)

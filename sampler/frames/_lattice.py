@@ -19,7 +19,7 @@ from foveal.sampler.frames._constant import constant
 
 Frame = Literal["nodes", "cells"]
 
-# At which a mean about a node is taken: symmetric, so that what is linear is read exactly.
+# Number of places at which a mean about a node is taken: they are symmetric, so that linear functions are read exactly.
 _PLACES = 32
 
 
@@ -30,23 +30,24 @@ def to_lattice(
     first: tuple[float, float] | None = None,
     step: tuple[float, float] | None = None,
 ) -> Float[Tensor, "batch channel rows cols"]:
-    """Bring what a network found in cells of an image onto the nodes of a saliency map.
+    """Convert features in cells of an image to values at the nodes of a saliency map.
 
-    Between cells it is interpolated linearly; where cells are finer than the map, it is averaged besides, about as widely as
-    the nodes are apart. Beyond the outermost cells' centres their values go on.
+    Values are interpolated linearly between cells. If cells are finer than the map, they are also averaged over about the
+    distance of two nodes. Beyond the outermost cells' centres, their values are repeated.
 
     Args:
-        features: Of any resolution.
+        features: Features of any resolution.
         map_size: (rows, cols) of the map.
-        first: Where the centres of the first row and of the first column lie, as shares of the image's height and width.
-            By default half a cell from the edges, as where cells tile the image.
-        step: From one row, and from one column, to the next, likewise. By default ``1 / rows`` and ``1 / cols``.
+        first: Positions of the centres of the first row and the first column, as shares of the image's height and width.
+            By default half a cell from the edges, for cells that tile the image.
+        step: Distance from one row to the next, and from one column to the next, likewise. By default ``1 / rows`` and
+            ``1 / cols``.
 
     Returns:
         Values at the nodes: the first and last rows and columns lie on the image's edges.
 
     Raises:
-        ValueError: The map has no node.
+        ValueError: The map has no nodes.
 
     Example:
         >>> to_lattice(torch.tensor([[[[1.0, 2.0, 3.0]]]]), (1, 4))  # at 0, 1/3, 2/3 and 1; cells at 1/6, 1/2 and 5/6
@@ -70,18 +71,18 @@ def cell_means(
     """Return the mean of each map, linear between its nodes, over each cell of a partition of the image.
 
     Args:
-        maps: On a lattice.
-        row_edges: Where cells begin and end along the height, ascending, as shares of it: one more than there are rows.
+        maps: Maps on a lattice.
+        row_edges: Edges of the cells along the height, ascending, as shares of it: one more than there are rows.
         col_edges: Likewise along the width.
     """
     rows, cols = maps.shape[2:]
     down, across = _means(rows, tuple(row_edges), maps.device), _means(cols, tuple(col_edges), maps.device)
-    # In float64 and rounded then, so that equal values have equal means.
+    # Computed in float64 and then rounded, so that equal values have equal means.
     return (down @ maps.double() @ across.mT).to(maps.dtype)
 
 
 def even_edges(cells: int) -> list[float]:
-    """Return where each of so many equal cells begins, and the last one ends."""
+    """Return the edges of this many equal cells."""
     return [k / cells for k in range(cells + 1)]
 
 
@@ -89,17 +90,15 @@ def even_edges(cells: int) -> list[float]:
 def _reading(
     nodes: int, cells: int, lie: tuple[float, float], dtype: torch.dtype, device: torch.device
 ) -> Float[Tensor, "nodes cells"]:
-    """Row k: the weights with which cells, the first of which and the step between which ``lie``, make up node k."""
+    """Row k: the weights of the cells for node k; ``lie`` has the position of the first cell, and the step between cells."""
     first, step = lie
     centre = first + step * torch.arange(cells, dtype=torch.float64)
     place = torch.linspace(0, 1, nodes, dtype=torch.float64) if nodes > 1 else torch.tensor([0.5]).double()
-    # Variances add: that of the interpolation, and that of the mean over places about the node, make that of a triangle
-    # as wide as the coarser of both lattices.
+    # Variances add: that of the interpolation and that of the mean about the node together are that of a triangle as wide
+    # as the coarser of both lattices.
     reach = math.sqrt(max(1 / max(nodes - 1, 1) ** 2 - step**2, 0.0))
     off = (torch.arange(_PLACES, dtype=torch.float64) + 0.5) / _PLACES * 2 - 1
-    about = (
-        1 - (1 - (place[:, None] + reach * off).abs()).abs()
-    )  # what lies beyond an edge is its mirror image
+    about = 1 - (1 - (place[:, None] + reach * off).abs()).abs()  # beyond an edge, the image is mirrored
     about = about.clamp(first, first + step * (cells - 1))
     weight = (1 - (about[..., None] - centre).abs() / step).clamp(min=0)
     share = (1 - off.abs()) / (1 - off.abs()).sum()
@@ -108,7 +107,7 @@ def _reading(
 
 @constant
 def _means(nodes: int, edges: tuple[float, ...], device: torch.device) -> Float[Tensor, "cells nodes"]:
-    """Row c: the weights with which nodes make up the mean over cell c."""
+    """Row c: the weights of the nodes for the mean over cell c."""
     if nodes == 1:
         return torch.ones(len(edges) - 1, 1, dtype=torch.float64, device=device)
     edge = torch.tensor(edges, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Labels of a batch whose images have different sizes: lists with one entry for each image."""
+"""Labels of a batch of images of different sizes: lists with one entry for each image."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 SourceSize = tuple[int, int] | Sequence[tuple[int, int]] | Integer[Tensor, "_batch 2"]
-"""(height, width) in pixels: one for all images, or one for each, also as a loader's ``__size__`` has them."""
+"""(height, width) in pixels: one for all images, or one for each, such as a loader's ``__size__``."""
 
 
 def each_size(source_size: SourceSize, batch: int) -> list[tuple[int, int]]:
@@ -37,10 +37,10 @@ def padded(
     columns: int,
     name: str,
 ) -> Float[Tensor, "batch most columns"]:
-    """All images' labels in one float64 tensor on the grid's device, filled up with zeros.
+    """The labels of all images in one float64 tensor on the grid's device, padded with zeros.
 
     Raises:
-        ValueError: There are not as many lists as grids, or one has not this many columns.
+        ValueError: The number of lists is not that of grids, or one does not have this many columns.
     """
     if len(labels) != len(grid):
         raise ValueError(
@@ -55,10 +55,10 @@ def padded(
 
 
 def check_corners(boxes: Real[Tensor, "_count 4"], position: int) -> None:
-    """Refuse boxes whose corners are exchanged.
+    """Raise if a box has its corners exchanged.
 
     Raises:
-        ValueError: One has them so.
+        ValueError: A box has them exchanged.
     """
     wrong = ~(boxes[:, :2] <= boxes[:, 2:]).all(dim=1)
     if bool(wrong.any()):
@@ -71,7 +71,7 @@ def check_corners(boxes: Real[Tensor, "_count 4"], position: int) -> None:
 def as_given(
     values: Float[Tensor, "batch most columns"], labels: Sequence[Real[Tensor, "_count _columns"]]
 ) -> list[Float[Tensor, "_count columns"]]:
-    """Undo :func:`padded`: each image's own rows, where its labels were; float64 if they were, else float32."""
+    """Undo :func:`padded`: return each image's own rows, on the device of its labels; float64 if they were, else float32."""
     return [
         each[: len(label)].to(label.device, torch.promote_types(label.dtype, torch.float32))
         for each, label in zip(values, labels, strict=True)
@@ -81,6 +81,6 @@ def as_given(
 def widths_and_heights(
     source_size: SourceSize, grid: Float[Tensor, "batch height width 2"]
 ) -> Float[Tensor, "batch 1 2"]:
-    """(width, height) of each source, to go with points (x, y)."""
+    """(width, height) of each source, in the axis order of points (x, y)."""
     sizes = [(width, height) for height, width in each_size(source_size, len(grid))]
     return torch.tensor(sizes, dtype=torch.float64, device=grid.device).view(-1, 1, 2)

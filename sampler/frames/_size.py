@@ -2,11 +2,11 @@
 
 
 def height_and_width(size: int | tuple[int, int], name: str) -> tuple[int, int]:
-    """Read a size: one number for a square, or (height, width).
+    """Return a size as (height, width), given one number for a square or both.
 
     Args:
         size: In pixels.
-        name: What messages call it.
+        name: Its name in messages.
 
     Raises:
         ValueError: A side is below one pixel.

@@ -1,8 +1,8 @@
-"""Views: augmentation inside the grid. What an image would be after flips, crops and turns that nobody carries out.
+"""Views: augmentation inside the grid. A view describes flips, crops and rotations of an image that are not applied to its pixels.
 
 A view is an affine map (2, 3), as ``torch.nn.functional.affine_grid`` has its theta: it takes (x, y, 1) in [-1, 1] of the
-view to (x, y) in [-1, 1] of the source. The zoom is found in the view's frame and composed with the view, so the
-source is sampled once, with the footprint of both.
+view to (x, y) in [-1, 1] of the source. The zoom is computed in the frame of the view and composed with it, so the source
+is sampled once, with the footprint of both.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from foveal.sampler.frames._ragged_labels import check_corners
 
 Views = Float[Tensor, "batch 2 3"]
 
-_CORNERS = [0, 1, 2, 1, 0, 3, 2, 3]  # of (x0, y0, x1, y1), four times (x, y)
-# As fractions of the image. Boxes may overhang it; further out they are pixels.
+_CORNERS = [0, 1, 2, 1, 0, 3, 2, 3]  # indices in (x0, y0, x1, y1) of four points (x, y)
+# As fractions of the image. Boxes may reach beyond it; further out they must be pixels.
 _LEAST, _MOST = -1.0, 2.0
 
 
 def compose(views: Views, grid: Float[Tensor, "batch *places 2"]) -> Float[Tensor, "batch *places 2"]:
-    """Return where points of the views lie in their sources: ``views @ (x, y, 1)``.
+    """Return the positions of points of the views in their sources: ``views @ (x, y, 1)``.
 
     Args:
         views: (batch, 2, 3), from [-1, 1] of the view to [-1, 1] of the source, on the grid's device.
@@ -33,7 +33,7 @@ def compose(views: Views, grid: Float[Tensor, "batch *places 2"]) -> Float[Tenso
         Points of the sources, as many, of the grid's dtype also under autocast. Gradients reach both arguments.
 
     Raises:
-        ValueError: The views have another shape, or are not as many as the grids.
+        ValueError: The views have another shape, or another number than the grids.
 
     Example:
         >>> flip = torch.tensor([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
@@ -41,7 +41,7 @@ def compose(views: Views, grid: Float[Tensor, "batch *places 2"]) -> Float[Tenso
         tensor([[[-0.5000,  0.2500]]])
     """
     check_views(views, grid.shape[0])
-    # No matrix product: that would be cut to half precision by autocast, and to ten bits by TF32.
+    # Not a matrix product, because autocast would reduce it to half precision, and TF32 to ten bits.
     matrix = views.to(grid.dtype).view(views.shape[0], *[1] * (grid.ndim - 2), 2, 3)
     return matrix[..., 0] * grid[..., :1] + matrix[..., 1] * grid[..., 1:] + matrix[..., 2]
 
@@ -76,7 +76,7 @@ def out_of_views(
 
 
 def boxes_around(affine: Views, boxes: Float[Tensor, "batch boxes 4"]) -> Float[Tensor, "batch boxes 4"]:
-    """The tight boxes around what affine maps make of boxes (x0, y0, x1, y1): no larger than it for flips and quarter turns."""
+    """The tightest boxes around affinely mapped boxes (x0, y0, x1, y1); exact for flips and rotations by 90 degrees."""
     corners = compose(affine, boxes[..., _CORNERS].reshape(*boxes.shape[:2], 4, 2))
     return torch.cat([corners.amin(dim=-2), corners.amax(dim=-2)], dim=-1)
 
@@ -87,7 +87,8 @@ def boxes_in_views(
     """Check boxes given as fractions of the sources, and return them as fractions of the views.
 
     Raises:
-        ValueError: There are not as many lists as images, one has another shape or corners exchanged, or is in pixels.
+        ValueError: The number of lists is not that of images, or one has another shape, has its corners exchanged, or is
+            in pixels.
     """
     if len(boxes) != batch:
         raise ValueError(f"boxes must be a list of {batch} tensors, one for each image, got {len(boxes)}.")
@@ -113,7 +114,7 @@ def even_grid(
 
 
 def check_views(views: Views, batch: int) -> None:
-    """Refuse what are no views of this many images.
+    """Raise if views are not those of this many images.
 
     Raises:
         ValueError: They have another shape.

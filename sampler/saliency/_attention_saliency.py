@@ -1,4 +1,4 @@
-"""Saliency that a vision transformer has already: the attention of its class token."""
+"""Saliency from a vision transformer: the attention of its class token."""
 
 import inspect
 import math
@@ -13,32 +13,32 @@ from foveal.sampler.saliency._log_shares import log_shares
 from foveal.sampler.saliency._model_saliency import IMAGENET_MEAN, IMAGENET_STD, ModelSaliency, layer_of
 
 _MULTIHEAD = inspect.signature(nn.MultiheadAttention.forward)
-# Where timm's attentions have a bias by relative position.
+# Attributes of timm's attention layers with a relative position bias.
 _RELATIVE = ("relative_position_bias_table", "rel_pos")
 
 
 class AttentionSaliency(ModelSaliency):
-    """Logits of the attention that a vision transformer pays to each patch (Caron et al., DINO, ICCV 2021).
+    """Logits of a vision transformer's attention to each patch (Caron et al., DINO, ICCV 2021).
 
-    The map is what the class token attends to in one layer, the mean over its heads; for a transformer without a class token,
-    what all patches attend to, their mean. Layers are :class:`torch.nn.MultiheadAttention`, as torchvision's ViTs and
+    The map is the attention of the class token in one layer, averaged over its heads; for a transformer without a class
+    token, the mean attention of all patches. Layers are :class:`torch.nn.MultiheadAttention`, as torchvision's ViTs and
     :class:`torch.nn.TransformerEncoderLayer` have, or modules with a linear layer ``qkv`` and ``num_heads``, as timm's and DINO's.
 
-    Frozen (``vit.requires_grad_(False)``), the model stays in ``eval()``; otherwise it is trained with the zoom. Patches tile the
-    image; their map is brought onto the nodes that all saliency lies on (:func:`to_lattice`).
+    Frozen (``vit.requires_grad_(False)``), the model stays in ``eval()``; otherwise it is trained with the zoom. Patches
+    tile the image; their map is converted to the nodes that all saliency maps have (:func:`to_lattice`).
 
     Args:
         model: From normalised (batch, 3, height, width) to anything. A hook stays on the layer.
         layer: Name of the attention layer, as ``model.named_modules()`` has it. The last one if None.
         map_size: (rows, cols) of the map.
         lowres_size: (height, width) in pixels that the model was trained at. Give the sampler the same.
-        mean: Of the model's normalisation; ImageNet's by default.
+        mean: Mean of the model's normalisation; ImageNet's by default.
         std: Likewise.
         floor: Share of the saliency that is spread evenly, in [0, 1).
 
     Attributes:
-        patches: (rows, cols) of the patches: as many of the image's aspect as the layer has tokens for. Tokens before
-            them are the class token, which comes first, and registers.
+        patches: (rows, cols) of the patches: the largest lattice of the image's aspect for which the layer has tokens.
+            The tokens before them are the class token, which comes first, and registers.
 
     Raises:
         ValueError: There is no such layer, or it is not called with the tokens of whole images.
@@ -112,7 +112,7 @@ def _ask_for_weights(
 
 
 def _refuse_more_than_tokens(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """What is added to or turned into queries, keys or their products would not be in the attention that is computed here."""
+    """Raise for layers with further operations on queries, keys or their products, which the attention computed here would lack."""
     told = any(isinstance(each, Tensor) for each in (*args[1:], *kwargs.values()))
     if told or any(getattr(layer, name, None) is not None for name in _RELATIVE):
         raise ValueError(
@@ -139,7 +139,7 @@ def _last_attention(model: nn.Module) -> str:
 
 
 def _patches(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Return the most rows and columns of an image's aspect that there are tokens for."""
+    """Return the largest rows and columns of an image's aspect for which there are tokens."""
     shared = math.gcd(*size)
     rows, cols = (side // shared for side in size)
     times = math.isqrt(tokens // (rows * cols))

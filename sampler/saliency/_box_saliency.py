@@ -1,4 +1,4 @@
-"""Saliency from boxes that are known beforehand: of the last frame, of a cheap detector, or the labels themselves."""
+"""Saliency from known boxes: those of the last frame, of a cheap detector, or the labels themselves."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ class BoxSaliency(nn.Module):
     """Logits of a kernel density of boxes (Thavamani et al., FOVEA, ICCV 2021, section 3.2).
 
     Each box adds a Gaussian of mass ``amplitude`` about its centre, with variance ``bandwidth`` times the box's width along
-    x, and ``bandwidth`` times its height along y, and an even floor of mass 1. The sum is brought to a sum of one, and its
+    x, and ``bandwidth`` times its height along y, and an even floor of mass 1. The map is scaled to a sum of one, and its
     logarithm is returned. So the rest of the image keeps ``1 / (1 + amplitude)`` of the saliency, however many boxes there
     are: 30 % by default. An image without boxes has an even map and is not zoomed.
 
@@ -19,14 +19,15 @@ class BoxSaliency(nn.Module):
     a cell is added to each standard deviation's square. There, boxes are measured in pixels; here in shares of the image's
     sides, whatever its resolution.
 
-    Boxes come with each batch: ``zoom(images, boxes=[...])``. They are clipped to what the network would see, that is to
-    the view where there are views, and those outside of it say nothing.
+    Boxes come with each batch: ``zoom(images, boxes=[...])``. They are clipped to the image, or to the view if there are
+    views; boxes outside of it are ignored.
 
     Args:
-        boxes_from: Which field of a loader's samples the boxes are to be taken from, such as ``"json:boxes"``. None
-            where they are passed by hand.
+        boxes_from: The field of a loader's samples with the boxes, such as ``"json:boxes"``. None if they are passed by
+            hand.
         map_size: (rows, cols) of the map.
-        amplitude: Mass of each box's Gaussian, in masses of the floor that it brings. The published code has a floor of
+        amplitude: Mass of each box's Gaussian, relative to the floor that is added with it. The published code has a
+            floor of
             ``1 / (2 p + 1)^2`` a cell, p being one less than the map's shorter side: its amplitude is 1 where ours is
             ``(2 p + 1)^2 / (rows * cols)``, which is 2.35 for its map of 31 x 51.
         bandwidth: As a share of the image's side, or two of them, of its height and width. With 0.04, a box of a quarter
@@ -73,7 +74,7 @@ class BoxSaliency(nn.Module):
         """Return log density, one number per cell of the map; the exponentials sum to one.
 
         Args:
-            small: Looked at for how many images there are, and where.
+            small: Only its batch size and device are used.
             boxes: For each image (n, 4), (x0, y0, x1, y1) as fractions of what ``small`` shows. n may be zero.
 
         Raises:
@@ -97,7 +98,7 @@ class BoxSaliency(nn.Module):
         of_height, of_width = self._bandwidths
         across = _kernel(low[:, 0], high[:, 0], cols, of_width)
         down = _kernel(low[:, 1], high[:, 1], rows, of_height)
-        kernels = len(low) or 1  # without a box, one floor
+        kernels = len(low) or 1  # without a box, the floor alone
         density = kernels / (rows * cols) + self.amplitude * (down.T @ across)
         return (density / (kernels + self.amplitude * len(low))).log()
 

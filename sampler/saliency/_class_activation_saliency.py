@@ -1,4 +1,4 @@
-"""Saliency that a convolutional classifier has already: where the evidence for its class is."""
+"""Saliency from a convolutional classifier: the evidence for its class."""
 
 from collections.abc import Sequence
 
@@ -19,19 +19,19 @@ class ClassActivationSaliency(ModelSaliency):
     a classifier that averages its features over the image and has one linear layer (ResNet, EfficientNet).
 
     Frozen (``classifier.requires_grad_(False)``), the model stays in ``eval()``; otherwise it is trained with the zoom. Where the
-    features lie in the image is computed from the kernels, strides and paddings of the layers before; where a function
-    without a module makes them coarser, they are taken to tile it. A ResNet has them evenly from edge to edge if
-    ``lowres_size`` is a multiple of 32 and one more, such as 225.
+    features lie in the image is computed from the kernels, strides and paddings of the layers before; if a function that
+    is not a module reduces the resolution, the features are assumed to tile the image. A ResNet's features are evenly
+    spaced from edge to edge if ``lowres_size`` is a multiple of 32 plus one, such as 225.
 
     Args:
         model: From normalised (batch, 3, height, width) to (batch, classes). A hook stays on the layer.
         layer: Name of the layer that returns the features (batch, channels, rows, cols), such as ``"layer4"``.
         head: Name of the linear layer, or 1 x 1 convolution, that has the weights of the classes. The last linear layer if None.
         map_size: (rows, cols) of the map.
-        lowres_size: (height, width) in pixels of what the model is shown. Give the sampler the same.
-        mean: Of the model's normalisation; ImageNet's by default.
+        lowres_size: (height, width) in pixels of the model's input. Give the sampler the same.
+        mean: Mean of the model's normalisation; ImageNet's by default.
         std: Likewise.
-        floor: Share of the saliency that is spread evenly, in [0, 1): evidence is zero over most of an image.
+        floor: Share of the saliency that is spread evenly, in [0, 1), because the evidence is zero over most of an image.
 
     Raises:
         ValueError: There is no such layer, or the weights of ``head`` are not for its features.

@@ -1,4 +1,4 @@
-"""A loss that draws saliency to where classes meet, for a zoom that learns with a segmentation."""
+"""A loss that trains saliency to lie where classes meet, for a zoom that learns with a segmentation."""
 
 import torch
 from jaxtyping import Float, Integer
@@ -14,15 +14,15 @@ def edge_loss(
     *,
     sigma: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """Return how far saliency is from lying where classes meet (after Jin et al., Learning to Downsample, ICLR 2022).
+    """Return how much saliency differs from the boundaries of classes (after Jin et al., Learning to Downsample, ICLR 2022).
 
     The Kullback-Leibler divergence from a map of the classes' boundaries, blurred by a Gaussian, to the saliency: zero where they are equal.
-    Published is the squared error, whose size depends on how many cells the map has. An image of one class asks for an
-    even map.
+    The published loss is the squared error, whose size depends on the number of cells. For an image of one class, the
+    target is an even map.
 
     Args:
-        saliency: A sampler's, with a sum of one for each image.
-        masks: Class ids over what the saliency lies over, which is the view if there are views: at any resolution, such as
+        saliency: The saliency of a sampler, with a sum of one for each image.
+        masks: Class ids over the same area as the saliency (the view if there are views), at any resolution, such as
             ``torch.stack(unwarp_masks(masks, grid, (64, 64)))`` of masks that were zoomed.
         sigma: Standard deviation of the Gaussian, in cells of the map.
 
@@ -40,14 +40,15 @@ def edge_loss(
     found = to_lattice(_boundaries(masks).to(saliency), (rows, cols))
     blurred = _blur(rows, sigma).to(saliency) @ found @ _blur(cols, sigma).to(saliency).mT
     wanted = log_shares(blurred, 0.0)
-    # A map that has no weight at a place is infinitely far from one that has; the least normal number stands for none.
+    # The divergence is infinite if the saliency is zero where the target is not, so zeros are replaced by the smallest
+    # normal number.
     given = saliency.clamp(min=torch.finfo(saliency.dtype).tiny).log()
     each = torch.where(wanted.isfinite(), wanted.exp() * (wanted - given), 0)
     return each.sum(dim=(1, 2, 3)).mean()
 
 
 def _boundaries(masks: Integer[Tensor, "batch height width"]) -> Float[Tensor, "batch 1 height width"]:
-    """One in each pixel beside or below which, or before or above which, another class is."""
+    """1 in each pixel that has a neighbour of another class, else 0."""
     ids = masks[:, None]
     across, down = ids[..., 1:] != ids[..., :-1], ids[..., 1:, :] != ids[..., :-1, :]
     met = torch.zeros(ids.shape, dtype=torch.bool, device=ids.device)
@@ -60,7 +61,7 @@ def _boundaries(masks: Integer[Tensor, "batch height width"]) -> Float[Tensor, "
 
 @constant
 def _blur(nodes: int, sigma: float) -> Float[Tensor, "nodes nodes"]:
-    """Row k: the weights with which nodes make up the blurred node k, of those that there are."""
+    """Row k: the weights of the existing nodes for the blurred node k."""
     at = torch.arange(nodes, dtype=torch.float64)
     weight = torch.exp(-((at - at[:, None]) ** 2) / (2 * sigma**2))
     return weight / weight.sum(dim=1, keepdim=True)

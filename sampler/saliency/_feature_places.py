@@ -1,4 +1,4 @@
-"""Where the features of a convolutional network lie in its image."""
+"""Computes the positions of a convolutional network's features in its image."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,14 +10,14 @@ Size = tuple[int, ...]
 
 
 class FeaturePlaces:
-    """Followed through a network while it is shown one image: each layer that changes the resolution moves the features' centres.
+    """Follows a network while it processes one image: each layer that changes the resolution moves the centres of the features.
 
     The centre of the first window of a layer lies at ``first + step * (dilation * (kernel - 1) / 2 - padding)``, and
-    the next at ``step * stride`` from there (Araujo et al., Distill 2019). Resolutions tell the layers apart: branches
-    that are added have the same, and the same centres.
+    the next at ``step * stride`` from there (Araujo et al., Distill 2019). Positions are recorded by resolution: branches
+    that are added have the same resolution and the same centres.
 
     Args:
-        size: (height, width) of the image that it is shown.
+        size: (height, width) of the image.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -27,7 +27,7 @@ class FeaturePlaces:
 
     @contextmanager
     def watching(self, model: nn.Module) -> Generator[None]:
-        """Watch the network while it is shown the image."""
+        """Record the network's layers while it processes the image."""
         kinds = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
         hooks = [
             module.register_forward_hook(self._moved)
@@ -74,7 +74,7 @@ def _each(layer: Any, name: str) -> tuple[Any, Any]:
 
 
 def _before(padding: int | str, layer: Any, axis: int) -> float:
-    """Return how many pixels are put before the first."""
+    """Return the number of padding pixels before the first."""
     if padding == "same":
         return float(_each(layer, "dilation")[axis] * (_each(layer, "kernel_size")[axis] - 1) // 2)
     return 0.0 if padding == "valid" else float(padding)

@@ -1,4 +1,4 @@
-"""Saliency that is known for a whole data set: where its objects mostly are."""
+"""Saliency for a whole data set: where its objects mostly are."""
 
 import torch
 from jaxtyping import Float, Real
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 class FixedSaliency(nn.Module):
     """The same logits for every image (Thavamani et al., LZU, CVPR 2023: one prior for a data set).
 
-    The map lies over what a saliency network would see: over the view, where there are views. It is a buffer: it moves
-    with the module and is saved with it, and is not trained.
+    The map covers the image, or the view if there are views. It is a buffer: it moves with the module and is saved with
+    it, but is not trained.
 
     Args:
         saliency: (rows, cols) non-negative weights of any scale, first and last nodes on the image's edges.

@@ -1,4 +1,4 @@
-"""Where a network's map lies is saved with its weights."""
+"""The frame of a network's map, which is saved with its weights."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,23 +9,23 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from foveal.sampler.frames import Frame
 
-# torch writes a module's version beside its weights. Files from before frames were told apart have 1.
+# torch stores a module's version with its weights. Files from before there were frames have version 1.
 _FRAMES: dict[int, Frame] = {1: "cells", 2: "nodes"}
 _VERSIONS = {frame: version for version, frame in _FRAMES.items()}
 
 
 class FramedMap(nn.Module):
-    """A saliency module that finds its map on the nodes of a lattice, or, as earlier versions did, in cells.
+    """A saliency module whose map is on the nodes of a lattice, or, as in earlier versions, in cells.
 
-    :class:`SaliencySampler` reads any map on the nodes of a lattice. Weights that were trained while a map was found in
-    cells, and read on nodes, keep that shift: a ``state_dict`` says which frame its weights are for, and loading it
-    changes the module's. One without torch's metadata, a plain dict, leaves the frame as it is.
+    :class:`SaliencySampler` reads any map on the nodes of a lattice. Weights that were trained with a map in cells, which
+    was read on nodes, keep this shift: a ``state_dict`` says which frame its weights are for, and loading it changes the
+    module's frame. A plain dict without torch's metadata does not change the frame.
 
     Args:
         frame: ``"nodes"`` or ``"cells"``.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The frame is neither.
     """
 
     def __init__(self, frame: Frame) -> None:
@@ -44,12 +44,12 @@ class FramedMap(nn.Module):
             self._fit_frame()
 
     def _fit_frame(self) -> None:
-        """Change what the frame decides of the module, before it has other weights."""
+        """Change the parts of the module that depend on the frame, before weights are loaded."""
 
     def _frame_of(
         self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Mapping[str, Any]
     ) -> Frame:
-        """Return the frame that weights are for."""
+        """Return the frame of weights."""
         del state_dict, prefix
         return _FRAMES.get(local_metadata.get("version", 0), self.frame)
 
@@ -69,11 +69,11 @@ def _version(frame: Frame) -> int:
 def at_corners(
     small: Float[Tensor, "batch channel _height _width"],
 ) -> Float[Tensor, "batch channel height width"]:
-    """Return an image at the corners of its pixels, which begin and end on its edges: one more row and column.
+    """Return an image at the corners of its pixels, which lie on its edges: it has one more row and column.
 
-    Each corner is the mean of the four pixels that meet there; beyond the edges the border's pixels go on. A convolution
-    with an odd kernel and a stride that divides the sides is then centred on the edges, too, and evenly between: its
-    outputs are the nodes of a lattice.
+    Each corner is the mean of the four pixels that meet there; beyond the edges the border's pixels go on. The windows of
+    a convolution with an odd kernel and a stride that divides the sides are then centred from edge to edge at equal
+    distances: its outputs are the nodes of a lattice.
     """
     corners: Tensor = avg_pool2d(pad(small, (1, 1, 1, 1), mode="replicate"), kernel_size=2, stride=1)
     return corners
@@ -82,7 +82,7 @@ def at_corners(
 def in_multiples(
     small: Float[Tensor, "batch channel _height _width"], of: int
 ) -> Float[Tensor, "batch channel height width"]:
-    """Return an image whose sides are multiples of so many pixels: resized to the next ones where they are not."""
+    """Return an image whose sides are multiples of this many pixels; it is resized to the next ones if necessary."""
     sides = [-(-side // of) * of for side in small.shape[2:]]
     if sides == list(small.shape[2:]):
         return small

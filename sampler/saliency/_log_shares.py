@@ -1,4 +1,4 @@
-"""From non-negative weights on a lattice to the logits of a saliency map."""
+"""Converts non-negative weights on a lattice to the logits of a saliency map."""
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,7 @@ def log_shares(
     """Return the logarithms of weights that are scaled to a sum of one; an even map where all weights are zero.
 
     Args:
-        weights: What is negative counts as zero.
+        weights: The weights; negative ones count as zero.
         floor: Share of the sum that is spread evenly, in [0, 1). With 0, the logarithm of a zero is minus infinity, and its
             gradient zero.
     """
@@ -25,10 +25,10 @@ def log_shares(
 
 
 def check_floor(floor: float) -> None:
-    """Refuse a floor beyond [0, 1).
+    """Raise for a floor outside of [0, 1).
 
     Raises:
-        ValueError: It is.
+        ValueError: It is outside.
     """
     if not 0 <= floor < 1:
         raise ValueError(f"floor must be in [0, 1), got {floor!r}.")

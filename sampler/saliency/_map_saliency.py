@@ -1,4 +1,4 @@
-"""Saliency that comes with each image: attention of another model, gaze, depth, uncertainty."""
+"""Saliency that is given with each image: attention of another model, gaze, depth, uncertainty."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from torch.nn.functional import grid_sample
 from foveal.sampler.frames import Views, even_grid, to_lattice
 from foveal.sampler.saliency._log_shares import check_floor, log_shares
 
-# Places to a node of the map, at least, that a given map is read at before it is averaged about the nodes.
+# A given map is read at this many or more places for each node before it is averaged about the nodes.
 _PLACES = 2
 
 
@@ -19,14 +19,14 @@ class MapSaliency(nn.Module):
 
     A map is (rows, cols) non-negative weights of any scale, whose cells tile the upright source as pixels do: the 24 x 24
     attention of a vision transformer, a heat map of gaze, an uncertainty. It is averaged onto the nodes of ``map_size``.
-    A map without any weight says nothing: its image is not zoomed.
+    If a map has no weight at all, its image is not zoomed.
 
-    Maps come with each batch: ``zoom(images, maps=[...])``. Where there are views, each is seen through its view; beyond the
-    source it goes on as its border.
+    Maps come with each batch: ``zoom(images, maps=[...])``. If there are views, each map is converted to its view; beyond
+    the source its border is repeated.
 
     Args:
-        maps_from: Which field of a loader's samples the maps are to be taken from, such as ``"attention.npy"``
-            (:class:`foveal.pipeline.Saliency`). None where they are passed by hand.
+        maps_from: The field of a loader's samples with the maps, such as ``"attention.npy"``
+            (:class:`foveal.pipeline.Saliency`). None if they are passed by hand.
         map_size: (rows, cols) of the map that draws the grid.
         floor: Share of the saliency that is spread evenly, in [0, 1).
 
@@ -59,8 +59,8 @@ class MapSaliency(nn.Module):
         """Return log weights, one per node; the exponentials sum to one.
 
         Args:
-            small: Looked at for how many images there are, and where.
-            maps: What :func:`maps_in_views` made of the maps: cells that tile what ``small`` shows.
+            small: Only its batch size and device are used.
+            maps: The result of :func:`maps_in_views`: cells that tile the image of ``small``.
 
         Raises:
             ValueError: There are no maps, or not as many as images.
@@ -77,7 +77,7 @@ class MapSaliency(nn.Module):
 def maps_in_views(
     maps: Sequence[Float[Tensor, "_rows _cols"]], views: Views | None, map_size: tuple[int, int]
 ) -> Float[Tensor, "batch 1 rows cols"]:
-    """Return maps of the sources as the views show them, all of one size: cells that tile the view.
+    """Return maps of the sources converted to the views, all of one size: cells that tile the view.
 
     Args:
         maps: (rows, cols) each, cells that tile the whole source.
@@ -97,7 +97,7 @@ def maps_in_views(
         wide = each.to(torch.promote_types(each.dtype, torch.float32))[None, None]
         view = None if views is None else views[k : k + 1].to(wide)
         at = even_grid(wide, (size[0], size[1]), view)
-        # Of a map of one scale: sums of what is huge stay finite.
+        # Scaled to a maximum of one, so that sums of huge values stay finite.
         scaled = wide / wide.amax().clamp(min=torch.finfo(wide.dtype).tiny)
         seen.append(grid_sample(scaled, at, mode="bilinear", padding_mode="border", align_corners=False))
     return torch.cat(seen) if seen else torch.empty(0, 1, *size)

@@ -1,4 +1,4 @@
-"""What saliency out of another model's inner values has in common: how the model is called, and how one value of it is seen."""
+"""The base of saliency that is computed from another model's inner values: it calls the model and reads one of its layers."""
 
 import threading
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class ModelSaliency(nn.Module):
-    """A model that is shown images as it was trained on them; hooks keep what one of its layers computed.
+    """Calls a model with images normalised as in its training; a hook stores a value of one of its layers.
 
-    A model none of whose parameters needs a gradient stays in ``eval()``, whatever :meth:`train` is called with.
+    A model without parameters that require gradients stays in ``eval()``, whatever :meth:`train` is called with.
 
     Args:
         model: From (batch, 3, height, width), normalised, to anything.
         map_size: (rows, cols) of the map.
-        lowres_size: (height, width) in pixels of what the model is shown.
-        mean: Of each channel, subtracted from images in [0, 1].
-        std: Of each channel, by which they are then divided.
+        lowres_size: (height, width) in pixels of the model's input.
+        mean: For each channel, subtracted from images in [0, 1].
+        std: For each channel, the divisor that is applied afterwards.
         floor: As :func:`log_shares` takes it.
 
     Raises:
@@ -53,11 +53,11 @@ class ModelSaliency(nn.Module):
         self.map_size = map_size
         self.lowres_size = height_and_width(lowres_size, "lowres_size")
         self.mean, self.std, self.floor = tuple(mean), tuple(std), floor
-        # By thread: a loader calls a frozen zoom in several at once.
+        # One value for each thread, because a loader calls a frozen zoom in several threads at once.
         self._seen: dict[int, Tensor] = {}
 
     def train(self, mode: bool = True) -> "ModelSaliency":
-        """Set the mode of training, but not that of a frozen model."""
+        """Set the training mode, but not that of a frozen model."""
         super().train(mode)
         self._keep_frozen()
         return self
@@ -69,7 +69,7 @@ class ModelSaliency(nn.Module):
     def look(
         self, small: Float[Tensor, "batch 3 _height _width"], layer: str
     ) -> tuple[object, Float[Tensor, "batch ..."]]:
-        """Return what the model returns for images in [0, 1], and what was kept of its layer.
+        """Return the model's output for images in [0, 1], and the stored value of its layer.
 
         Raises:
             ValueError: The model did not call the layer, or called it with more or fewer images.
@@ -85,7 +85,7 @@ class ModelSaliency(nn.Module):
         return output, seen
 
     def look_at_nothing(self, layer: str) -> Float[Tensor, "1 ..."]:
-        """Return what is kept of the layer for an image without content, to know its shape."""
+        """Return the layer's stored value for an empty image, to find its shape."""
         modes = [(each, each.training) for each in self.modules()]
         first = next(self.model.parameters(), torch.empty(0))
         with torch.no_grad():
@@ -96,7 +96,7 @@ class ModelSaliency(nn.Module):
         return seen
 
     def keep(self, value: Tensor) -> None:
-        """Remember a value until the model returns; for a hook."""
+        """Store a value until the model returns; used by hooks."""
         self._seen[threading.get_ident()] = value
 
     def _shown(self, small: Float[Tensor, "batch 3 _height _width"]) -> Float[Tensor, "batch 3 height width"]:

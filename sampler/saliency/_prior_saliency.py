@@ -18,17 +18,17 @@ _GAIN_BEFORE = 4.0
 class PriorSaliency(nn.Module):
     """Logits of a prior plus those of a network: ``gain * (prior(small) + network(small))``.
 
-    A classifier reads nothing from details that are not enlarged yet, and then tells the saliency network nothing about
-    where they are. So the zoom starts where saliency without training already points: the network's last layer starts
-    at zero, the first map is the prior's, and training changes it from there.
+    A classifier cannot read details that are not enlarged yet, so its gradient does not tell the saliency network where
+    they are. Therefore the zoom starts with a saliency that needs no training: the network's last layer starts at zero,
+    the first map is the prior's, and training changes it from there.
 
     Args:
         network: A module from (batch, 3, height, width) to logits (batch, 1, rows, cols). ``SaliencyNet(zero_init=True)``
             if None. Give a network of your own a last layer of zeros.
         prior: A saliency module of the same rows and cols, such as :class:`SpectralSaliency` (if None, of
-            power 6), :class:`FixedSaliency`, or one that is given something with each image: :class:`BoxSaliency`,
+            power 6), :class:`FixedSaliency`, or one with an input for each image: :class:`BoxSaliency`,
             :class:`MapSaliency`. Its parameters, if it has some, are trained as well.
-        gain: Multiplies the sum, as the reciprocal of a sampler's ``temperature`` would.
+        gain: Multiplies the sum, like the reciprocal of a sampler's ``temperature``.
 
     Raises:
         ValueError: ``gain`` is not positive.
@@ -52,7 +52,7 @@ class PriorSaliency(nn.Module):
         self.gain = float(gain)
         self.register_state_dict_post_hook(_note_gain)  # type: ignore[no-untyped-call]
         needs = SaliencyNeeds.of(self.prior)
-        # That an attribute is there says that boxes or maps are taken.
+        # The existence of these attributes says that boxes or maps are taken.
         if needs.takes_boxes:
             self.boxes_from = needs.boxes_from
         if needs.takes_maps:

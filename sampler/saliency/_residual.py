@@ -1,7 +1,7 @@
 """The two blocks of ResNet (He et al. 2016), with dilation in both; the names are torchvision's, so that its weights load.
 
-Where a stride has been replaced by dilation, all that comes after the stride has its taps twice as far apart. That begins
-inside the first block: so each has one dilation for what stands before and at the stride, and one for what follows.
+If a stride is replaced by dilation, all taps after the stride are twice as far apart. This begins inside the first block,
+so each block has one dilation for the convolutions up to the stride, and one for those after it.
 """
 
 from jaxtyping import Float
@@ -10,13 +10,13 @@ from torch.nn.functional import relu
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut; the first has the stride.
+    """Two 3x3 convolutions and a shortcut; the first has the stride.
 
     Args:
         inputs: Channels that come in.
         width: Channels that go out.
         stride: 1 or 2.
-        dilations: Of the first convolution, and of the second.
+        dilations: Those of the first and the second convolution.
     """
 
     expansion = 1
@@ -39,13 +39,13 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 3x3 convolution between two of 1x1, beside a shortcut; the 3x3 has the stride, as in torchvision's ("V1.5").
+    """A 3x3 convolution between two of 1x1, and a shortcut; the 3x3 has the stride, as in torchvision's ("V1.5").
 
     Args:
         inputs: Channels that come in.
         width: Channels inside; four times as many go out.
         stride: 1 or 2.
-        dilations: Of the 3x3 convolution; nothing after it has any reach.
+        dilations: The first is that of the 3x3 convolution; the 1x1 convolution after it needs none.
     """
 
     expansion = 4

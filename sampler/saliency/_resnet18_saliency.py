@@ -11,7 +11,7 @@ from foveal.sampler.frames import Frame
 from foveal.sampler.saliency._framed_map import FramedMap, at_corners, in_multiples
 from foveal.sampler.saliency._residual import BasicBlock
 
-# Of how many pixels the image's sides must be, for the strides to end on the edges.
+# The image's sides must be multiples of this, so that the strides end on the edges.
 _STRIDES = 16
 
 
@@ -20,7 +20,7 @@ class ResNet18Saliency(FramedMap):
 
     Give it (batch, 3, height, width) in [0, 1]; it normalises by ImageNet's mean and standard deviation itself. Made
     for a 224 x 224 copy (``lowres_size=(224, 224)``), where the map is found on 15 x 15 and resized. Its BatchNorm
-    mixes the samples of a batch while training; in small batches keep it in ``eval()``.
+    mixes the samples of a batch in training; with small batches keep it in ``eval()``.
 
     The names in its state_dict are torchvision's, ``head.weight`` and ``head.bias`` apart, so that pretrained weights
     load:
@@ -32,9 +32,10 @@ class ResNet18Saliency(FramedMap):
         map_size: (rows, cols) of the map.
         zero_init: Whether the head starts at zero, so that every logit is zero before training: the start for a network
             whose logits are added to a prior (:class:`PriorSaliency`).
-        frame: ``"nodes"``: the trunk looks at the corners of the copy's pixels (:func:`at_corners`), so that its strides end on
-            the image's edges, and what it finds is read where it is. ``"cells"`` is published: the trunk's 14 x 14 cells
-            lie 7.5 of 224 pixels to the upper left of their middles, from which the map is resized.
+        frame: ``"nodes"``: the trunk gets the corners of the copy's pixels (:func:`at_corners`), so that its strides end
+            on the image's edges, and its features are read at their true positions. ``"cells"`` is the published code,
+            which resizes the map from the 14 x 14 cells of the trunk, although these lie 7.5 of 224 pixels to the upper
+            left of the assumed centres.
     """
 
     _mean: Tensor
@@ -54,7 +55,7 @@ class ResNet18Saliency(FramedMap):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        # Training starts near uniform, or exactly at the prior; a softmax follows, so that the bias changes nothing.
+        # Training starts near a uniform map, or exactly at the prior; a softmax follows, so a bias would change nothing.
         nn.init.normal_(self.head.weight, std=0.0 if zero_init else 1e-3)
         if zero_init and self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
@@ -72,13 +73,13 @@ class ResNet18Saliency(FramedMap):
         return interpolate(logits, self.map_size, mode="bilinear", align_corners=on_nodes)
 
     def load_published(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Take the weights of a checkpoint of the paper's code, and the frame in which that code has the map, ``"cells"``.
+        """Load the weights of a checkpoint of the paper's code, and set the frame of that code, ``"cells"``.
 
-        Those of the task network, of unused layers and of the Gaussian, which that code never trains, are left out.
+        The weights of the task network, of unused layers and of the Gaussian, which that code never trains, are left out.
 
         Args:
-            state_dict: Of the whole model, names beginning with ``localization.`` and ``conv_last.``, or with
-                ``module.`` before that, where it was saved in parallel.
+            state_dict: That of the whole model, with names beginning with ``localization.`` and ``conv_last.``, preceded
+                by ``module.`` if it was saved from a parallel module.
 
         Raises:
             RuntimeError: A weight is missing or has another shape.
@@ -99,7 +100,7 @@ class ResNet18Saliency(FramedMap):
         self.load_state_dict({**kept, **head})
 
     def load_torchvision(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Take the trunk's weights from torchvision's ResNet-18; its layer4 and fc are left out, the head is kept.
+        """Load the trunk's weights from torchvision's ResNet-18; its layer4 and fc are left out, and the head is kept.
 
         Raises:
             RuntimeError: A weight of the trunk is missing or has another shape.

@@ -1,4 +1,4 @@
-"""What a saliency module is given beside the low-resolution images."""
+"""The inputs of a saliency module besides the low-resolution images."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,19 @@ from torch import nn
 
 @dataclass(frozen=True, slots=True)
 class SaliencyNeeds:
-    """What a saliency module asks for, read off its attributes.
+    """What a saliency module needs, read from its attributes.
 
     Every saliency module takes (batch, 3, height, width) in [0, 1]. One with an attribute ``boxes_from``, such as
     :class:`BoxSaliency`, is called with a second argument: for each image (n, 4), boxes (x0, y0, x1, y1) as fractions of
-    what the image shows. One with an attribute ``maps_from``, such as :class:`MapSaliency`, is called with a keyword
-    ``maps``: (batch, 1, rows, cols), cells that tile what the image shows, at least twice as fine as its ``map_size``.
+    the image. One with an attribute ``maps_from``, such as :class:`MapSaliency`, is called with a keyword
+    ``maps``: (batch, 1, rows, cols), cells that tile the image, at least twice as fine as its ``map_size``.
 
     Attributes:
         takes_boxes: Whether it has the attribute ``boxes_from``.
-        boxes_from: Its value: which field of a sample the boxes are, None where they are passed by hand.
+        boxes_from: Its value: the field of a sample with the boxes; None if they are passed by hand.
         takes_maps: Whether it has the attribute ``maps_from``.
-        maps_from: Its value: which field of a sample the map is, None where maps are passed by hand.
-        map_size: (rows, cols) of what it returns, for one that takes maps.
+        maps_from: Its value: the field of a sample with the map; None if maps are passed by hand.
+        map_size: (rows, cols) of its output, for a module that takes maps.
     """
 
     takes_boxes: bool
@@ -30,7 +30,7 @@ class SaliencyNeeds:
 
     @classmethod
     def of(cls, saliency: nn.Module) -> "SaliencyNeeds":
-        """Read off what a module asks for."""
+        """Return what a module needs."""
         return cls(
             hasattr(saliency, "boxes_from"),
             getattr(saliency, "boxes_from", None),

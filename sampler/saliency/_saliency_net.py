@@ -1,4 +1,4 @@
-"""A saliency network small enough to run on the CPU beside the decoding."""
+"""A saliency network that is small enough to run on the CPU during decoding."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -10,37 +10,37 @@ from torch.nn.functional import interpolate
 from foveal.sampler.frames import Border, Frame
 from foveal.sampler.saliency._framed_map import FramedMap, in_multiples
 
-# The first convolution's kernel. An even one has its windows between pixels, so that with half of it as padding the
-# outermost lie on the image's edges.
+# Size of the first convolution's kernel. The windows of an even one are centred between pixels, so that with half of it
+# as padding the outermost are centred on the image's edges.
 _STEM: dict[Frame, int] = {"nodes": 6, "cells": 5}
-# Zeros beyond the border are an edge of their own: on bright images up to nine tenths of untrained saliency lay there.
+# Zeros beyond the border would look like an edge: on bright images up to nine tenths of untrained saliency lay there.
 _BEYOND: dict[Frame, Border] = {"nodes": "replicate", "cells": "zeros"}
-# Of how many pixels the image's sides must be, for the strides of stem and context to end on the edges.
+# The image's sides must be multiples of this, so that the strides of stem and context end on the edges.
 _STRIDES = 8
 
 
 class SaliencyNet(FramedMap):
     """Saliency logits from a small convolutional network of under seven thousand weights.
 
-    Give it (batch, 3, height, width) in [0, 1], by default a 128 x 128 copy. It looks at details on a quarter of that
-    resolution, adds what an eighth shows of the surroundings, and resizes the sum to the map. GroupNorm has no
-    statistics beyond the sample, so the same image gives the same map in any batch. Untrained, its map is nearly
-    uniform (it would not zoom), but every weight receives a gradient. With ``contrast`` it begins by preferring what stands
-    out from its surroundings: each detail is what random filters answer, cut off at zero, and all count for the zoom.
+    Give it (batch, 3, height, width) in [0, 1], by default a 128 x 128 copy. It computes details at a quarter of that
+    resolution, adds the surroundings at an eighth, and resizes the sum to the map. GroupNorm has no statistics beyond the
+    sample, so the same image gives the same map in any batch. Untrained, its map is nearly uniform (it would not zoom),
+    but every weight receives a gradient. With ``contrast`` the untrained network prefers what stands out from its
+    surroundings: each detail is the response of random filters, cut off at zero, and all details add to the saliency.
 
-    The windows of its strided convolutions are centred on the image's edges and evenly between, which is where its map
-    is read. Sides that are no multiple of 8 pixels are resized to one.
+    The windows of its strided convolutions are centred from edge to edge at equal distances, which is where its map is
+    read. Images whose sides are not multiples of 8 pixels are resized.
 
     Args:
         map_size: (rows, cols) of the map.
-        contrast: With which weight each of 32 details counts before training; 0 for random weights about zero.
+        contrast: Weight of each of 32 details before training; 0 for random weights about zero.
         zero_init: Whether the last layers start at zero, so that every logit is zero before training: the start for a
             network whose logits are added to a prior (:class:`PriorSaliency`).
-        frame: ``"nodes"``; or ``"cells"``, the network of earlier versions, whose map lay up to half a cell, and 1.5 of 128
-            pixels, beside where it was read. Weights of that time bring it along when they are loaded.
+        frame: ``"nodes"``; or ``"cells"``, the network of earlier versions, whose map was read up to half a cell and 1.5
+            of 128 pixels off. Loading weights of such a version sets it.
 
     Raises:
-        ValueError: ``zero_init`` with a ``contrast``.
+        ValueError: ``zero_init`` and ``contrast`` are both given.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class SaliencyNet(FramedMap):
         self.context = nn.Sequential(
             _block(_window(32, 32, frame, stride=2, groups=32)), _block(_pointwise(32, 64))
         )
-        # A softmax follows: it would not see a bias.
+        # A softmax follows, so a bias would change nothing.
         self.detail = _pointwise(32, 1)
         self.surroundings = _pointwise(64, 1)
         spread = 0.0 if zero_init else 0.01
@@ -89,7 +89,7 @@ class SaliencyNet(FramedMap):
             new = _window(
                 old.in_channels, old.out_channels, self.frame, stride=old.stride[0], groups=old.groups
             )
-            # The parameter stays the one that an optimiser may know.
+            # The parameter object stays the same, because an optimiser may refer to it.
             old.weight.data = new.weight.data.to(old.weight)
             new.weight = old.weight
             block[0] = new

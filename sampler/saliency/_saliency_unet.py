@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 from foveal.sampler.saliency._framed_map import in_multiples
 
 _WIDTH = 8
-# Of how many pixels the image's sides must be, for three strides of two to end on the edges.
+# The image's sides must be multiples of this, so that three strides of two end on the edges.
 _STRIDES = 8
 
 
@@ -17,8 +17,8 @@ class SaliencyUNet(nn.Module):
 
     Give it (batch, 3, height, width) in [0, 1], by default a 128 x 128 copy. It computes features at a half, a quarter and
     an eighth of that resolution, and joins the last two. It takes twice the time of :class:`SaliencyNet`, and is more
-    accurate once something teaches it: the boxes of a training set (``foveal train --boxes``). A classifier's loss
-    alone does not train it better than the smaller network. GroupNorm has no statistics beyond the sample, so the
+    accurate once something teaches it: the boxes of a training set (``foveal train --boxes``). With a classifier's loss
+    alone it does not become better than the smaller network. GroupNorm has no statistics beyond the sample, so the
     same image gives the same map in any batch.
 
     The windows of all convolutions are centred on the nodes of a lattice from edge to edge, which is where the map is read.
@@ -35,7 +35,7 @@ class SaliencyUNet(nn.Module):
         self.middle = nn.Sequential(_block(width, 2 * width, stride=2), _block(2 * width, 2 * width))
         self.coarse = nn.Sequential(_block(2 * width, 2 * width, stride=2), _block(2 * width, 2 * width))
         self.joined = _block(4 * width, 2 * width)
-        # A softmax follows: it would not see a bias. Of zeros: a new network's map is even.
+        # A softmax follows, so a bias would change nothing. It is zero, so that a new network's map is even.
         self.head = nn.Conv2d(2 * width, 1, kernel_size=1, bias=False)
         nn.init.zeros_(self.head.weight)
 
@@ -48,6 +48,7 @@ class SaliencyUNet(nn.Module):
 
 
 def _block(inputs: int, outputs: int, *, stride: int = 1, size: int = 3) -> nn.Sequential:
-    # An even kernel has its windows between pixels: with half of it as padding the outermost lie on the edges.
+    # The windows of an even kernel are centred between pixels: with half of it as padding, the outermost are centred on
+    # the edges.
     conv = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False, padding_mode="replicate")
     return nn.Sequential(conv, nn.GroupNorm(4, outputs), nn.ReLU(inplace=True))

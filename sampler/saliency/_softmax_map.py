@@ -1,4 +1,4 @@
-"""From what a saliency module returns to the map that draws a grid."""
+"""Converts the logits of a saliency module to the map for a grid."""
 
 import torch
 from jaxtyping import Float

@@ -1,7 +1,7 @@
-"""Saliency without parameters: whatever the image's log spectrum would not lead one to expect (Hou & Zhang, CVPR 2007).
+"""Saliency without parameters: the parts of an image that are unexpected from its log spectrum (Hou & Zhang, CVPR 2007).
 
-Natural images share the shape of their log amplitude spectrum. Its smooth part is what is common; the residual, put
-back together with the phase, lights up where the image departs from its own texture.
+Natural images share the shape of their log amplitude spectrum. Its smooth part is common to all images; the residual,
+recombined with the phase, is large where the image differs from its own texture.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 from foveal.sampler.frames import Frame, constant, to_lattice
 from foveal.sampler.saliency._framed_map import FramedMap
 
-# Amplitudes below this are noise: white noise of 1/1000 of full scale has it. A flat image is nothing else.
+# Amplitudes below this are noise: it is that of white noise of 1/1000 of full scale. A flat image consists of noise alone.
 _NOISE = 0.1
 # Far below the energy that any texture has.
 _NOTHING = 1e-12
@@ -33,18 +33,19 @@ class SpectralSaliency(FramedMap):
     gives more of the map to the strongest departures and less to many weak ones: on images in which one small thing
     counts, 6 finds it more often.
 
-    The published method takes grey images; opponent colours, as in eyes, let an object that differs in colour alone
-    stand out, where in red, green and blue the clutter of brightness would drown it three times. The image is mirrored
+    The published method takes grey images. With opponent colours, an object that differs only in colour stands out; with
+    red, green and blue, differences of brightness would hide it in all three channels. The image is mirrored
     at its right and lower edges first: the FFT takes it for periodic, and without this the jump from one edge to the
     opposite one would be the most salient thing in most photographs. The FFT of a mirrored image is computed as its discrete
     cosine transform, which is real and a quarter as large.
 
-    A share of each map is spread evenly, so that the grid keeps looking at everything, and the logarithm of the sum
-    is returned: a sampler's ``temperature`` of 1 zooms mildly, one of 0.5 squares the map and zooms hard.
+    A share of each map is spread evenly, so that the grid still covers everything, and the logarithm of the sum is
+    returned. With a sampler's ``temperature`` of 1 the zoom is mild; 0.5 squares the map and zooms strongly.
 
     Args:
         map_size: (rows, cols) of the map.
-        analysis_px: Side of the square on which the spectrum is taken. Smaller finds larger things; 64 is published.
+        analysis_px: Side of the square on which the spectrum is computed. A smaller one finds larger objects; the
+            published one is 64.
         sigma: Standard deviation of the Gaussian, as a share of the side.
         uniform_share: Part of the map's mass that is spread evenly, in (0, 1].
         power: What the residual's magnitude is raised to, above 0. 2 is published.
@@ -134,16 +135,16 @@ def _spectral_residual(
 ) -> Float[Tensor, "batch channel side side"]:
     """Return the residual, from cosine coefficients instead of the Fourier spectrum.
 
-    Cosine coefficients of an image that is mirrored at its right and lower edges are all that its spectrum has, but for a phase
-    that is the same for every image.
+    The spectrum of an image that is mirrored at its right and lower edges consists of its cosine coefficients, except for
+    a phase that is the same for every image.
     """
-    # CUDA may be set to multiply float32 in TF32, whose ten bits lose the high frequencies. float64 is never cut.
+    # CUDA may be set to multiply float32 in TF32, whose ten bits lose the high frequencies; float64 is never reduced.
     exact = image.double() if image.is_cuda else image
     to_cosines, from_cosines = _cosines(image.shape[-1], exact.dtype, image.device).unbind(0)
     spectrum = to_cosines @ exact @ to_cosines.T
     amplitude = spectrum.abs() + _NOISE
     log = amplitude.log()
-    # The spectrum goes on as its mirror image before the first coefficient, and with a zero after the last.
+    # The spectrum continues as its mirror image before the first coefficient, and with a zero after the last.
     around = pad(pad(log, (1, 0, 1, 0), mode="reflect"), (0, 1, 0, 1), value=math.log(_NOISE))
     residual = log - avg_pool2d(around, kernel_size=3, stride=1)
     back: Tensor = from_cosines.T @ (spectrum / amplitude * residual.exp()) @ from_cosines
@@ -162,7 +163,7 @@ def _cosines(side: int, dtype: torch.dtype, device: torch.device) -> Float[Tenso
 
 @constant
 def _mirrored_gaussian(side: int, sigma: float, device: torch.device) -> Float[Tensor, "side side"]:
-    """Row i: weights of a Gaussian around i, with what falls beyond an edge mirrored back inside."""
+    """Row i: weights of a Gaussian around i; weights beyond an edge are mirrored back inside."""
     distance = torch.arange(side)[:, None] - torch.arange(-side, 2 * side)
     weight = torch.exp(-0.5 * (distance.double() / (sigma * side)) ** 2)
     left, middle, right = weight.chunk(3, dim=1)

@@ -1,6 +1,7 @@
 """The operator of torch behind anti-aliased `sample` of dense floating-point images.
 
-How many source rows a footprint has is known only when the grid is: an operator may look, a graph that is compiled may not.
+The number of source rows of a footprint depends on the values of the grid, which an operator may read but a compiled
+graph may not.
 """
 
 from typing import Any
@@ -80,7 +81,7 @@ def _keep(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
 def _back(
     ctx: Any, by_pixels: Float[Tensor, "batch channel height width"]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Go the plain way, which autograd can go again, if the derivatives are to be differentiated."""
+    """Use plain torch, which autograd can differentiate again, if second derivatives are needed."""
     images, grid = ctx.saved_tensors
     for_images, for_grid = ctx.needs_input_grad
     if torch.is_grad_enabled():

@@ -1,4 +1,4 @@
-"""The low-resolution copy that a saliency network looks at."""
+"""The low-resolution copy for a saliency network."""
 
 from collections.abc import Sequence
 
@@ -18,13 +18,13 @@ from foveal.sampler.sampling._sample_evenly import sample_evenly
 def lowres(
     images: Images, size: tuple[int, int], views: Views | None = None
 ) -> Float[Tensor, "batch channel height width"]:
-    """Return small copies of the images, or of views of them, averaged, all of one size; the aspect ratio is not kept.
+    """Return small averaged copies of the images, or of views of them, all of one size; the aspect ratio is not kept.
 
-    For uint8 images the mean over a box: cell (i, j) of (h, w) averages rows [i*H/h, (i+1)*H/h) and columns
-    [j*W/w, (j+1)*W/w), each pixel by the part of it that is inside. For floating-point images bilinear interpolation with
+    For uint8 images, cell (i, j) of (h, w) is the mean of rows [i*H/h, (i+1)*H/h) and columns [j*W/w, (j+1)*W/w); each
+    pixel counts by its part that is inside. For floating-point images bilinear interpolation with
     anti-aliasing (a triangle filter as wide as the reduction asks for). On photographs the two differ by less than 0.02 on
-    average. Views are sampled anti-aliased (:func:`sample`); that of the whole image differs by as little from the copy
-    without a view.
+    average. Views are sampled with anti-aliasing (:func:`sample`); a view of the whole image differs as little from the
+    copy without a view.
 
     Args:
         images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.

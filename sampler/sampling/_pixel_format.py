@@ -1,4 +1,4 @@
-"""In which form pixels leave: normalised or not, in which precision, in which order of memory."""
+"""The form of the output's pixels: normalisation, precision and memory order."""
 
 import math
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ class PixelFormat:
 
     Raises:
         TypeError: A dtype that is no floating point.
-        ValueError: A mean or std that cannot be one, or of different lengths.
+        ValueError: A mean or std is invalid, or they have different lengths.
     """
 
     mean: tuple[float, ...] | None = None
-    """For each channel, what is subtracted; None for 0."""
+    """For each channel, the number that is subtracted; None for 0."""
 
     std: tuple[float, ...] | None = None
-    """For each channel, what is divided by afterwards; None for 1."""
+    """For each channel, the divisor that is applied afterwards; None for 1."""
 
     dtype: torch.dtype | None = None
-    """None for that of the grid."""
+    """The dtype of the result; None for that of the grid."""
 
     channels_last: bool = False
     """Whether the channels of a pixel lie side by side in memory; the order of the axes is the same."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Raise for invalid arguments."""
         if self.mean is not None and not all(map(math.isfinite, self.mean)):
             raise ValueError(f"mean must be finite, got {self.mean!r} – leave it out to subtract nothing.")
         if self.std is not None and not all(0 < value < math.inf for value in self.std):
@@ -44,7 +44,7 @@ class PixelFormat:
             )
 
     def scale_and_shift(self, channels: int) -> tuple[list[float], list[float]]:
-        """Return for each channel the factor, and what is then added: 1 / std and -mean / std.
+        """Return for each channel the factor 1 / std and the summand -mean / std.
 
         Raises:
             ValueError: Not one number per channel.
@@ -61,7 +61,7 @@ class PixelFormat:
     def written(
         self, pixels: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch channel height width"]:
-        """Bring pixels into this form, in as many passes as it takes; autograd knows the way back."""
+        """Convert pixels to this form with operations that autograd can differentiate."""
         scale, shift = self.scale_and_shift(pixels.shape[1])
         if self.mean is not None or self.std is not None:
             scales, shifts = (pixels.new_tensor(values)[:, None, None] for values in (scale, shift))
@@ -76,7 +76,7 @@ def pixel_format(
     dtype: torch.dtype | None,
     channels_last: bool,
 ) -> PixelFormat:
-    """Read the four arguments as users give them: lists, arrays and tensors of numbers, too."""
+    """Return the form for arguments as users give them, including lists, arrays and tensors of numbers."""
     return PixelFormat(_numbers(mean), _numbers(std), dtype, channels_last)
 
 

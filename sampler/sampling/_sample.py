@@ -1,4 +1,4 @@
-"""Sample images by a grid, averaged over each output pixel's part of them; normalised in the same pass, if asked to."""
+"""Samples images by a grid, averaged over each output pixel's footprint, and normalises them in the same pass."""
 
 from collections.abc import Sequence
 
@@ -23,32 +23,34 @@ def sample(
     dtype: torch.dtype | None = None,
     channels_last: bool = False,
 ) -> Float[Tensor, "batch channel height width"]:
-    """Return what each image shows around its grid points; beyond the border the border's value.
+    """Return the pixels of each image at its grid points; beyond the border, the border's value.
 
     Anti-aliased, an output pixel is the mean over its footprint: the parallelogram that the steps to the neighbouring
     grid points span, taken as a box, sheared along the rows, of the same area and second moments. Where the grid
-    magnifies, that is bilinear interpolation. Every source pixel counts by the part of it that is inside, so no pattern,
-    however fine, is missed. Beside 16 x 16 bilinear points to an output pixel, on 31 photographs of 0.8 to 24 megapixels
-    brought to 224 x 224 by the zoom of ``SpectralSaliency``: 52 dB or more on each, 60 dB in the middle
-    (``temperature=1``); 46 and 54 dB (0.5); 42 and 50 dB (0.25); uniform, 59 and 73 dB. One point to a pixel, there, has
-    19 and 28 dB (``foveal bench quality``).
+    magnifies, that is bilinear interpolation. Every source pixel counts by its part that is inside, so no pattern is
+    missed, however fine. Compared with the mean of 16 x 16 bilinear points in each output pixel, on 31 photographs of 0.8
+    to 24 megapixels that are zoomed to 224 x 224 by ``SpectralSaliency``, the worst photograph has 52 dB and the median
+    60 dB (``temperature=1``); 46 and 54 dB (0.5); 42 and 50 dB (0.25); without a zoom 59 and 73 dB. One point for each
+    pixel has 19 and 28 dB without a zoom (``foveal bench quality``).
 
-    Gradients reach the grid and dense floating-point images. They are those of this mean: by where a footprint is, and
-    by how large it is and how it leans. A second derivative is known for dense floating-point images; for uint8 images
-    it is an error.
+    Gradients reach the grid and dense floating-point images. They are the exact derivatives of this mean, with respect to
+    position, size and shear of a footprint. Second derivatives exist for dense floating-point images; for uint8 images
+    they raise an error.
 
     Args:
         images: (height, width, 3) uint8 tensors of any sizes and strides, or one (batch, channel, height, width)
             tensor. uint8 comes out in [0, 1]; floating point stays on its own scale.
         grid: (x, y) in [-1, 1], where -1 and 1 are the outer edges of the border pixels. float32 or float64, on the
             images' device. A NaN reads pixel 0.
-        antialias: False for one point to an output pixel, bilinearly, as the published samplers have it: equal to
-            ``torch.nn.functional.grid_sample(mode="bilinear", padding_mode="border", align_corners=False)``, which
-            also takes over where ``images`` is one floating-point tensor.
-        mean: For each channel, what is subtracted from the values: in [0, 1] for uint8, else on the images' own scale.
+        antialias: False for one bilinear point for each output pixel, as in the published samplers: equal to
+            ``torch.nn.functional.grid_sample(mode="bilinear", padding_mode="border", align_corners=False)``, which is
+            also called if ``images`` is one floating-point tensor.
+        mean: For each channel, the number to subtract from the values, which are in [0, 1] for uint8, else in the images'
+            own scale.
             None subtracts nothing.
-        std: For each channel, what they are divided by then. None divides by nothing.
-        dtype: Of the result: float32, float16, bfloat16 or float64. Values are computed in the grid's precision, and
+        std: For each channel, the number to divide by afterwards. None does not divide.
+        dtype: The dtype of the result: float32, float16, bfloat16 or float64. Values are computed in the grid's
+            precision, and
             rounded once. None for the grid's.
         channels_last: Whether the result is in ``torch.channels_last`` memory. The order of its axes is the same.
 
@@ -68,7 +70,7 @@ def sample(
 def sample_as(
     images: Images, grid: Float[Tensor, "batch height width 2"], form: PixelFormat, *, antialias: bool
 ) -> Float[Tensor, "batch channel height width"]:
-    """Do what `sample` does, for those that keep the form of their pixels."""
+    """Do the same as `sample`, given a form of pixels that has been checked."""
     check_images(images)
     _check_grid(grid, images)
     if is_dense_float(images):

@@ -12,10 +12,10 @@ from foveal.sampler.sampling._sample import sample_as
 def sample_evenly(
     images: Images, size: tuple[int, int], views: Views | None, form: PixelFormat, *, antialias: bool
 ) -> tuple[Float[Tensor, "batch channel height width"], Float[Tensor, "batch height width 2"]]:
-    """Return what the uniform grid shows of each image, or of its view, and that grid.
+    """Sample each image, or its view, on the uniform grid; return the pixels and the grid.
 
-    A footprint is read off the steps to neighbouring points. An output that is one pixel wide or high has none along
-    that side, and a view may show any part of the source; there, two points are sampled and their mean is taken.
+    A footprint is computed from the steps to neighbouring points. An output that is one pixel wide or high has no
+    neighbours along that axis, and a view may show any part of the source; in this case two points are sampled and averaged.
     """
     grid = even_grid(images, size, views)
     alone = [side == 1 for side in size]

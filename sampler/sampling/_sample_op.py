@@ -1,8 +1,7 @@
 """The operators of torch behind `sample`, over ragged uint8 images.
 
-Forward may also write the derivative of each output by what it depends on: by x and y of its point or, averaged, by the
-five numbers of its footprint. Backward multiplies those, sums, and goes on from the footprints to the grid; so the
-full-resolution pixels are free as soon as forward is done.
+Forward may also write the derivatives of each output with respect to x and y of its point or, with averaging, to the five
+numbers of its footprint. Backward only needs these, so the full-resolution pixels can be freed as soon as forward is done.
 """
 
 # ruff: noqa: PLR0917 - operators of torch take arguments by place
@@ -21,7 +20,7 @@ from foveal.sampler.kernels.plain import footprints_to_grid, sample_plainly
 _ARGUMENTS = "(Tensor[] images, Tensor grid, bool antialias, float[] scale, float[] shift, ScalarType dtype, bool channels_last)"
 
 
-_POINT, _FOOTPRINT = 2, 5  # numbers that an output pixel depends on
+_POINT, _FOOTPRINT = 2, 5  # numbers on which an output pixel depends
 
 _FILL: dict[str, Callable[..., None]] = {
     "numba": sample_on_cpu,
@@ -31,7 +30,7 @@ _FILL: dict[str, Callable[..., None]] = {
 
 
 def _fill(grid: Float[Tensor, "batch height width 2"]) -> Callable[..., None]:
-    """Choose what fills given outputs: each function takes the same arguments as `sample_plainly`."""
+    """Choose the function that fills the outputs: all take the same arguments as `sample_plainly`."""
     return _FILL[kernels_for(grid.device, grid.dtype)]
 
 
@@ -64,7 +63,7 @@ def sample_with_slope_op(
 ) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch _numbers 3 height width"]]:
     """Sample as `sample_op` does, and return the derivatives too, in the grid's precision.
 
-    By the grid's x and y or, averaged, by the five numbers of the footprint, in source pixels.
+    With respect to the grid's x and y or, with averaging, to the five numbers of the footprint, in source pixels.
     """
     pixels, slope = _empty_pixels(grid, dtype, channels_last), _empty_slope(grid, antialias)
     _fill(grid)(images, grid, pixels, slope, antialias=antialias, scale=scale, shift=shift)
@@ -80,7 +79,7 @@ def _pull_back(
     grid: Float[Tensor, "batch height width 2"],
     sizes: Sequence[int],
 ) -> Float[Tensor, "batch height width 2"]:
-    """Return the derivatives by the grid; ``sizes`` are height and width of each image, one after the other."""
+    """Return the derivatives with respect to the grid; ``sizes`` has height and width of each image, one after the other."""
     by_grid = torch.empty_like(grid, memory_format=torch.contiguous_format)
     pull_back = pull_back_on_cpu if kernels_for(grid.device, grid.dtype) == "numba" else pull_back_on_cuda
     pull_back(by_pixels, slope, grid, sizes, by_grid)
@@ -142,7 +141,7 @@ def _empty_slope(
 
 
 def _keep_slope(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    """Keep the derivatives and the grid, and of the images their sizes: their pixels may go before backward comes."""
+    """Keep the derivatives, the grid and the sizes of the images, but not their pixels, which may be freed before backward."""
     ctx.sizes = [length for image in inputs[0] for length in image.shape[:2]]
     ctx.save_for_backward(output[1], inputs[1])
     ctx.set_materialize_grads(False)
@@ -169,7 +168,7 @@ def _pull_back_plainly(
     grid: Float[Tensor, "batch height width 2"],
     sizes: Sequence[int],
 ) -> Float[Tensor, "batch height width 2"]:
-    """Return the same as `_pull_back`, by torch."""
+    """Return the same as `_pull_back`, with torch."""
     by_numbers = (by_pixels[:, None] * slope).sum(dim=2)
     if slope.shape[1] == _POINT:
         return by_numbers.movedim(1, -1)

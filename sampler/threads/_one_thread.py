@@ -1,7 +1,7 @@
-"""Keep torch's operators in the calling thread to that thread.
+"""Makes torch run the operators of a thread in that thread alone.
 
-torch spreads an operator over OpenMP threads, which wait for each other at its end. Beside DALI's threads, which keep
-every processor busy, they wait long: the saliency network took five times as long on two processors as on one.
+torch spreads an operator over OpenMP threads, which wait for each other at its end. While DALI's threads keep every
+processor busy, they wait long: the saliency network took five times as long on two processors as on one.
 """
 
 import threading
@@ -10,10 +10,10 @@ import torch
 
 
 def use_one_torch_thread() -> None:
-    """Let torch run the calling thread's operators in it alone. Other threads, also later ones, keep their number.
+    """Make torch run the calling thread's operators in this thread alone. The setting of other threads, also of later ones, does not change.
 
-    ``torch.set_num_threads`` sets the number of the calling thread and that of threads yet to come; another thread
-    sets the latter back.
+    ``torch.set_num_threads`` sets the number for the calling thread and for threads that start later; another thread
+    resets the latter.
     """
     before = torch.get_num_threads()
     if before == 1:

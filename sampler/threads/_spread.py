@@ -1,8 +1,8 @@
-"""Work on several images at once, in threads of our own.
+"""Works on several images at once, in Foveal's own threads.
 
-The kernels give up the interpreter's lock, so plain threads suffice. numba's own parallel loops would not do: their
-portable threading layer aborts the process when two Python threads enter it at the same time. torch's OpenMP threads
-would not do either: beside threads that decode, they wait for each other at every barrier.
+The kernels release the interpreter's lock, so plain threads suffice. numba's own parallel loops cannot be used, because
+their portable threading layer aborts the process if two Python threads enter it at the same time; nor torch's OpenMP
+threads, because they wait for each other at every barrier while other threads decode.
 """
 
 import os
@@ -14,13 +14,14 @@ import torch
 
 from foveal.sampler.threads._one_thread import use_one_torch_thread
 
-# By process, since threads do not survive a fork; and by size, since torch.set_num_threads may change it.
+# One for each process, because threads do not survive a fork, and for each size, because torch.set_num_threads may change
+# it.
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _own = threading.local()
 
 
 def spread_over(threads: int) -> None:
-    """Let work of the calling thread be spread over so many, whatever torch's number is."""
+    """Spread the work of the calling thread over this many threads, whatever torch's setting is."""
     _own.threads = threads
 
 
@@ -32,10 +33,10 @@ def _threads() -> int:
 def spread(work: Callable[[int], None], count: int) -> None:
     """Call ``work`` with 0 .. count - 1, on at most ``torch.get_num_threads()`` threads (:func:`spread_over`), and wait.
 
-    The calling thread takes its share, and all of it where no other gets a processor: that is never slower than a
-    loop. May be called from many threads at once: they share the helpers.
+    The calling thread takes its share, or all of it if no other thread gets a processor, so this is never slower than a
+    loop. It may be called from many threads at once, which share the helper threads.
     """
-    positions = iter(range(count))  # shared: each position goes to the thread that asks first
+    positions = iter(range(count))  # shared: each position goes to the thread that takes it first
     todo = [work]
 
     def take_turns() -> None:
@@ -72,7 +73,7 @@ def spread_rows(work: Callable[[int, tuple[int, int]], None], count: int, rows: 
 def _pool(helpers: int) -> ThreadPoolExecutor:
     key = os.getpid(), helpers
     if key not in _pools:
-        # Two threads may both get here: one executor is kept, the other has started no thread yet.
+        # Two threads may both get here: one executor is kept, and the other has not started a thread yet.
         pool = ThreadPoolExecutor(
             helpers, thread_name_prefix="foveal-sampler", initializer=use_one_torch_thread
         )

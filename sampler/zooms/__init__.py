@@ -1,4 +1,4 @@
-"""Zooms: modules that take images and return a batch, as the loader calls them."""
+"""Zooms: the modules that a loader calls with images, and that return a batch."""
 
 from foveal.sampler.zooms._checkpoint import is_checkpoint
 from foveal.sampler.zooms._mixed_resolution import MixedResolution

@@ -1,4 +1,4 @@
-"""Images read as published code reads them: the low-resolution copy, the frame of the grid, the border."""
+"""Reads images as published code does: the low-resolution copy, the frame of the grid, the border."""
 
 import torch
 from jaxtyping import Float
@@ -26,7 +26,7 @@ def area_lowres(images: Images, size: tuple[int, int]) -> Float[Tensor, "batch c
 def in_one_frame(
     grid: Float[Tensor, "batch height width 2"], images: Images, compat: Compat
 ) -> Float[Tensor, "batch height width 2"]:
-    """Bring a published grid into the frame of ``grid_sample(align_corners=False)``, where it reads the same pixels."""
+    """Convert a published grid to the frame of ``grid_sample(align_corners=False)``, so that it reads the same pixels."""
     if compat == "torch13plus":
         return grid
     # With align_corners=True, -1 and 1 are the centres of the border pixels.
@@ -39,10 +39,10 @@ def faded(
     images: Images,
     compat: Compat,
 ) -> Float[Tensor, "batch channel height width"]:
-    """Fade the border's pixels as ``padding_mode="zeros"`` does, where the published code has it.
+    """Fade the border's pixels as ``padding_mode="zeros"`` does, if the published code uses it.
 
-    A bilinear point less than a pixel beyond the centre of a border pixel is this pixel's value, times one minus the
-    distance in pixels: along either axis.
+    A bilinear point less than a pixel beyond the centre of a border pixel has this pixel's value, times one minus the
+    distance in pixels along either axis.
     """
     if compat != "torch13plus":
         return pixels

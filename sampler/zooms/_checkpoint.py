@@ -1,4 +1,4 @@
-"""A trained zoom in one file: its settings beside its weights, so that it zooms again as it was trained."""
+"""A trained zoom in one file with its settings and weights, so that it zooms as it was trained."""
 
 import os
 from collections.abc import Mapping
@@ -26,18 +26,18 @@ VERSION = 2
 NETWORKS: dict[str, type[SaliencyNet | SaliencyUNet | ResNet18Saliency]] = {
     kind.__name__: kind for kind in (SaliencyNet, SaliencyUNet, ResNet18Saliency, NJetSaliencyNet)
 }
-"""The networks that a checkpoint can make by itself, from their names and ``map_size``."""
+"""The networks that can be made from a checkpoint alone, by their names and ``map_size``."""
 
 _PRIORS: dict[type[nn.Module], tuple[str, ...]] = {
     SpectralSaliency: ("map_size", "analysis_px", "sigma", "uniform_share", "power", "frame"),
     BoxSaliency: ("boxes_from", "map_size", "amplitude", "bandwidth"),
     MapSaliency: ("maps_from", "map_size", "floor"),
 }
-"""Saliency without weights that it can make, too, and the arguments that it needs for that."""
+"""Saliency modules without weights that can be made, too, and the arguments that are stored for them."""
 
 
 def describe_network(network: nn.Module) -> dict[str, Any]:
-    """Return what a network is, for a checkpoint: its class by name, and what is needed to make it again.
+    """Return the description of a network for a checkpoint: the name of its class, and the arguments to make it again.
 
     That is ``map_size`` for one of :data:`NETWORKS`, ``arguments`` for saliency without weights, and both parts' own
     descriptions for a :class:`PriorSaliency`. A module of the user's own has none of them.
@@ -59,7 +59,7 @@ def describe_network(network: nn.Module) -> dict[str, Any]:
 
 
 def is_checkpoint(content: object) -> bool:
-    """Say whether what a file holds is a zoom with its settings, rather than weights alone."""
+    """Return whether the content of a file is a zoom with its settings, rather than weights alone."""
     return isinstance(content, dict) and {"version", "settings", "network", "weights"} <= content.keys()
 
 
@@ -67,7 +67,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a checkpoint; nothing in it is run.
 
     Raises:
-        ValueError: The file is none, or of a newer version.
+        ValueError: The file is not a checkpoint, or is from a newer version.
     """
     try:
         content = torch.load(Path(path), map_location="cpu", weights_only=True)
@@ -85,7 +85,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def settings_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return the keywords of the sampler that a checkpoint is of, those of its grid whatever version wrote them."""
+    """Return the sampler's keywords from a checkpoint, whatever version wrote it."""
     settings = dict(checkpoint["settings"])
     names = [each.name for each in fields(GridSettings) if each.name in settings]
     grid = GridSettings.from_json({name: settings.pop(name) for name in names})
@@ -93,10 +93,10 @@ def settings_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_network(checkpoint: dict[str, Any], network: nn.Module | None) -> nn.Module:
-    """Return the checkpoint's network with its weights: the one given, or one that its description makes.
+    """Return the checkpoint's network with its weights: the given one, or a new one made from its description.
 
     Raises:
-        ValueError: It is none of Foveal's and none was given, or its weights do not fit.
+        ValueError: It is not one of Foveal's networks and none was given, or its weights do not fit.
     """
     name = checkpoint["network"]
     if network is None:

@@ -1,4 +1,4 @@
-"""A sampler's grid settings as attributes of their own."""
+"""Makes each of a sampler's grid settings an attribute."""
 
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class GridSetting(Generic[T]):
-    """An attribute that is read from ``self.grid_settings`` and, when it is set, checked with the others there."""
+    """An attribute that is read from ``self.grid_settings``. Setting it checks it together with the others."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name

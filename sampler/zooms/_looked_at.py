@@ -1,4 +1,4 @@
-"""What a saliency network returns is looked at before anything is made of it."""
+"""Checks the output of a saliency network before it is used."""
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,7 @@ def map_of(
     """Return the softmax of logits that have the right shape.
 
     Raises:
-        ValueError: They have another; the network is named.
+        ValueError: They have another shape; the message names the network.
     """
     if logits.ndim != 4 or logits.shape[:2] != (batch, 1) or 0 in logits.shape[2:]:
         raise ValueError(
@@ -26,15 +26,15 @@ def map_of(
 def nan_where_lost(
     images: Float[Tensor, "batch *patches channel height width"], saliency: Float[Tensor, "batch 1 rows cols"]
 ) -> Float[Tensor, "batch *patches channel height width"]:
-    """Make those images NaN whose saliency is: without a grid, there is nothing that they show.
+    """Set images to NaN if their saliency is NaN, because they have no grid.
 
-    A grid of NaN reads pixel 0, which would give a flat picture that no guard against NaN sees. No device is waited for:
-    on a GPU, and in a compiled graph, every batch is written once more, under a mask; on the CPU only one that is lost.
+    A grid of NaN reads pixel 0, which would give a flat picture that no check for NaN finds. This does not wait for a
+    device: on a GPU, and in a compiled graph, every batch is written again under a mask; on the CPU only a batch with NaN.
     """
     lost = saliency.detach().isnan().flatten(1).any(dim=1)
     if not torch.compiler.is_compiling() and lost.device.type == "cpu" and not bool(lost.any()):
         return images
     filled = images.masked_fill(lost.view(-1, *[1] * (images.ndim - 1)), torch.nan)
     if images.ndim == 4 and images.is_contiguous(memory_format=torch.channels_last):
-        return filled.contiguous(memory_format=torch.channels_last)  # a compiled graph would order it anew
+        return filled.contiguous(memory_format=torch.channels_last)  # a compiled graph would change the order
     return filled

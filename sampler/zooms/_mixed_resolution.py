@@ -1,8 +1,8 @@
 """Mixed resolution: a coarse view of all of the image, and fine cells where its saliency is high, as tokens for a ViT.
 
-The image is cut into even cells, whatever its size. Each becomes a coarse token; the most salient ones are cut once more,
-into a square of fine tokens each. That is the idea of content-adaptive downsampling (Hesse et al. 2023) at the input: a node
-list of the image, of the same length for each, with a transformer in place of convolutions on it.
+The image is cut into equal cells, whatever its size. Each becomes a coarse token; the most salient ones are cut again
+into a square of fine tokens each. This is the idea of content-adaptive downsampling (Hesse et al. 2023) at the input: a
+node list of the image, of the same length for each image, for a transformer instead of convolutions.
 """
 
 import torch
@@ -30,27 +30,30 @@ from foveal.sampler.zooms._zoomed import Zoomed
 
 
 class MixedResolution(nn.Module):
-    """Samples each image as tokens: all of it coarsely, and its most salient cells finely, too.
+    """Samples each image as tokens: all of it coarsely, and its most salient cells also finely.
 
-    The answer's ``images`` are (batch, tokens, 3, patch_size, patch_size), its ``grid`` (batch, tokens, patch_size, patch_size, 2). First
-    come the ``rows * cols`` coarse tokens, in raster order: each is there, those that are refined as well, so that the first
-    tokens are always the whole view and a token's number says where it lies. Then come the fine ones: cell by
-    cell in raster order, each cell's ``refine * refine`` again in raster order, every one anti-aliased for its own scale.
-    :func:`token_positions` reads place and size of each off the grid, for a position encoding. Every image has as many:
-    ``tokens``.
+    The result's ``images`` are (batch, tokens, 3, patch_size, patch_size), its ``grid`` (batch, tokens, patch_size,
+    patch_size, 2). First come the ``rows * cols`` coarse tokens in raster order, including those of refined cells, so
+    that the first tokens always show the whole view and a token's number gives its position. Then come the fine ones:
+    cell by cell in raster order, and each cell's ``refine * refine`` tokens in raster order, each anti-aliased for its
+    own scale. :func:`token_positions` computes position and size of each from the grid, for a position encoding. Every
+    image has the same number of tokens, ``tokens``.
 
-    Which cells are refined is a hard choice: the pixels pass no gradient to the saliency. The answer's ``saliency`` does, so a
-    module may be trained by a loss on that, such as the cross entropy to where something is known to be; freeze one that is
-    not trained (``requires_grad_(False)``), and a loader works ahead. Dense floating-point images receive a gradient.
+    The choice of cells to refine passes no gradient from the pixels to the saliency. The result's ``saliency`` has a
+    gradient, so a module can be trained by a loss on it, such as the cross entropy with known positions. Freeze a module
+    that is not trained (``requires_grad_(False)``), so that a loader can work ahead. Dense floating-point images receive
+    a gradient.
 
     Args:
         cells: Coarse cells, (rows, cols), or one number for both.
         patch_size: Height and width in pixels of each token, at least 2.
-        refined: How many cells are refined, the most salient ones; of equals the upper left.
-        refine: Into how many by how many fine tokens.
-        saliency: As of :class:`SaliencySampler`: a module from (batch, 3, height, width) in [0, 1] to logits (batch, 1, rows,
-            cols) of any rows and cols; a cell counts with the mean of the map over it. :class:`SpectralSaliency` if None.
-        lowres_size: Height and width in pixels of the copy that the saliency module looks at.
+        refined: Number of cells to refine: the most salient ones, and of equally salient ones the upper left.
+        refine: Fine tokens along each side of a refined cell.
+        saliency: As for :class:`SaliencySampler`: a module from (batch, 3, height, width) in [0, 1] to logits (batch, 1,
+            rows,
+            cols) of any rows and cols; the saliency of a cell is the mean of the map over it. :class:`SpectralSaliency`
+            if None.
+        lowres_size: Height and width in pixels of the copy for the saliency module.
         antialias: As in :func:`sample`.
 
     Raises:
@@ -95,7 +98,7 @@ class MixedResolution(nn.Module):
 
     @property
     def tokens(self) -> int:
-        """How many tokens each image has: ``rows * cols`` coarse ones, then ``refined * refine**2`` fine ones."""
+        """Number of tokens of each image: ``rows * cols`` coarse ones, then ``refined * refine**2`` fine ones."""
         rows, cols = self.cells
         return rows * cols + self.refined * self.refine**2
 
@@ -117,7 +120,7 @@ class MixedResolution(nn.Module):
 
         Args:
             images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
-            lowres: What ``lowres(images, self.lowres_size, views)`` gives, if it is there already.
+            lowres: The result of ``lowres(images, self.lowres_size, views)``, if it has been computed already.
             views: As :class:`SaliencySampler` takes them.
 
         Returns:
@@ -128,7 +131,7 @@ class MixedResolution(nn.Module):
         """
         small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
         weights = map_of(self.saliency(small), self.saliency, small.shape[0])
-        like = even_grid(images, (1, 1), None)  # knows the images' device and precision
+        like = even_grid(images, (1, 1), None)  # has the images' device and precision
         coarse = self._view(1, like).expand(count(images), -1, -1, -1)
         fine = _cut(self._view(self.refine, like), self.cells)[0][self._choose(weights)]
         parts = [
@@ -151,7 +154,7 @@ class MixedResolution(nn.Module):
         return means.argsort(dim=1, descending=True, stable=True)[:, : self.refined].sort(dim=1).values
 
     def _view(self, finer: int, like: Float[Tensor, "batch 1 1 2"]) -> Float[Tensor, "1 height width 2"]:
-        """The pixels of all tokens that there are at a scale, as one picture."""
+        """The grid of all tokens of one scale, as one picture."""
         rows, cols = self.cells
         return identity_grid(
             (rows * self.patch_size * finer, cols * self.patch_size * finer), like.dtype, like.device
@@ -160,10 +163,10 @@ class MixedResolution(nn.Module):
     def _tokens(
         self, images: Images, pictures: Float[Tensor, "batch pictures height width 2"], cut: tuple[int, int]
     ) -> tuple[Float[Tensor, "batch tokens side side _channel"], Float[Tensor, "batch tokens side side 2"]]:
-        """Sample some pictures of each image, each with the footprints of its own steps, and cut them into tokens."""
+        """Sample some pictures of each image, with footprints from each picture's own steps, and cut them into tokens."""
         batch, each = pictures.shape[:2]
         grids = pictures.flatten(0, 1)
-        if isinstance(images, Tensor) and images.is_floating_point():  # to repeat these would be to copy them
+        if isinstance(images, Tensor) and images.is_floating_point():  # repeating these would copy them
             dense = [sample(images, picture, antialias=self.antialias) for picture in pictures.unbind(1)]
             none = pictures.new_empty(batch, 0, images.shape[1], *pictures.shape[2:4])
             pixels = (torch.stack(dense, dim=1) if dense else none).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""Differentiable patch selection: score a small copy, cut the best patches out of the full resolution."""
+"""Differentiable patch selection: scores a small copy, and cuts the best patches out of the full resolution."""
 
 from typing import get_args
 
@@ -25,28 +25,29 @@ from foveal.sampler.zooms._zoomed import Zoomed
 
 
 class PatchSampler(nn.Module):
-    """Brings back K patches of each image, at full resolution (Cordonnier et al., CVPR 2021).
+    """Returns K patches of each image at full resolution (Cordonnier et al., CVPR 2021).
 
-    images -> :func:`lowres` -> scores -> :class:`PerturbedTopK` -> patches. In training, with a scorer that can learn,
-    each patch is the mean over the places that the perturbed choice went to, with their shares, and the gradient reaches
-    the scorer through them. With ``eval()``, or where nothing can learn, they are the K best, plainly cut out. Either way
-    they come in the order of their places, by rows. Choice and mixture run in float32 also under autocast.
+    images -> :func:`lowres` -> scores -> :class:`PerturbedTopK` -> patches. In training, with a scorer that requires
+    gradients, each patch is the mean over the positions that the perturbed choice picked, weighted by how often, and the
+    gradient reaches the scorer through these weights. With ``eval()``, or if nothing requires gradients, they are cut out
+    at the K best positions. In both cases they are in the order of their positions, by rows. Choice and mixture run in
+    float32 also under autocast.
 
-    As a sampler of a loader, its batches are (batch, k, 3, patch_size, patch_size). ``saliency`` is the softmax of the
-    scores before they are stretched to [0, 1], which :func:`saliency_entropy` wants; ``grid`` is where each pixel of the
-    patches looks, for a mixture on average, and ``grid.mean((2, 3))`` is where the patches are, for :class:`PatchTransformer`.
+    In a loader, its batches are (batch, k, 3, patch_size, patch_size). ``saliency`` is the softmax of the scores before
+    they are stretched to [0, 1], as :func:`saliency_entropy` needs it. ``grid`` is where each pixel of the patches looks
+    (on average, for a mixture), and ``grid.mean((2, 3))`` are the positions of the patches, for :class:`PatchTransformer`.
 
     Args:
-        k: How many patches of each image.
+        k: Number of patches of each image.
         patch_size: Their height and width in pixels of the original.
-        score: A module from (batch, 3, height, width) in [0, 1] to scores (batch, 1, rows, cols). Where its cells look is
-            said by its ``first_centre_px`` and ``stride_px``; without them, the cells tile the image. :class:`ScoreNet` if
+        score: A module from (batch, 3, height, width) in [0, 1] to scores (batch, 1, rows, cols). Its ``first_centre_px``
+            and ``stride_px`` say where its cells look; without them, the cells tile the image. :class:`ScoreNet` if
             None.
-        lowres_size: Height and width in pixels of the copy that is scored. Patches lie ``8 / lowres_size`` of the image
-            apart with :class:`ScoreNet`; smaller ones than that leave gaps between them.
-        geometry: ``"centred"`` puts each patch's middle at that of what was scored, and repeats the image's border beyond
-            it. ``"published"`` is the published layout, with zeros beyond the border: patches as if the scores
-            tiled the image, which they do not.
+        lowres_size: Height and width in pixels of the copy that is scored. With :class:`ScoreNet`, patches are ``8 /
+            lowres_size`` of the image apart; smaller patches leave gaps between them.
+        geometry: ``"centred"`` centres each patch on the region that was scored, and repeats the image's border beyond
+            it. ``"published"`` is the published layout, with zeros beyond the border, which places patches as if the
+            scores tiled the image, although they do not.
         sigma: As in :class:`PerturbedTopK`, whose scores are stretched to [0, 1]; ``topk.anneal`` lowers it.
         samples: As in :class:`PerturbedTopK`.
         gradient: As in :class:`PerturbedTopK`.
@@ -98,11 +99,11 @@ class PatchSampler(nn.Module):
 
         Args:
             images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
-            lowres: What ``lowres(images, self.lowres_size)`` gives, if it is there already.
-            generator: Where the noise of training comes from; None for torch's own.
+            lowres: The result of ``lowres(images, self.lowres_size)``, if it has been computed already.
+            generator: The generator of the noise in training; None for torch's own.
 
         Returns:
-            Images (batch, k, channel, patch_size, patch_size), in [0, 1] from uint8, else on their own scale; grid
+            Images (batch, k, channel, patch_size, patch_size), in [0, 1] from uint8, else in their own scale; grid
             (batch, k, patch_size, patch_size, 2), (x, y) beyond [-1, 1] where a patch reaches beyond the image; saliency
             (batch, 1, rows, cols).
 
@@ -159,7 +160,7 @@ class PatchSampler(nn.Module):
     def _nothing(
         self, images: Images, scores: Float[Tensor, "0 1 rows cols"]
     ) -> tuple[Float[Tensor, "0 k channel size size"], Float[Tensor, "0 k size size 2"]]:
-        """Nothing was scored, and the rest of the epoch still knows its shape."""
+        """The result for an empty batch, with the right shapes."""
         channels = images.shape[1] if isinstance(images, Tensor) else 3
         shape = (0, self.topk.k, channels, self.patch_size, self.patch_size)
         return scores.new_zeros(shape), scores.new_zeros(*shape[:2], *shape[3:], 2)

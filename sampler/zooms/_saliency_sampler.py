@@ -1,4 +1,4 @@
-"""The paper's layer: look at a small copy, decide where to look closely, sample the full resolution there."""
+"""The paper's layer: it computes saliency on a small copy, and samples the full resolution where the saliency is high."""
 
 import os
 from collections.abc import Sequence
@@ -42,35 +42,35 @@ class SaliencySampler(nn.Module):
         out_size: Height and width of the output in pixels, or one number for both.
         saliency: A module from (batch, 3, height, width) in [0, 1] to logits (batch, 1, rows, cols) of any rows and
             cols, of which the first and last lie on the image's edges: :func:`to_lattice` brings the features of a
-            convolutional network there. A map that is non-negative already goes in as its logarithm.
+            convolutional network there. If you have a non-negative map, return its logarithm.
             :class:`PriorSaliency` if None: spectral saliency, and a small network that learns what to add to it.
-        lowres_size: Height and width in pixels of the copy that the saliency module looks at.
+        lowres_size: Height and width in pixels of the copy for the saliency module.
         family: How points are attracted, as in :func:`zoom_grid`.
         fwhm_cells: Width of the attraction, as in :func:`zoom_grid`.
         padding: As in :func:`zoom_grid`.
         temperature: Divides the logits. Below 1 the saliency is sharper and the zoom stronger: 0.25 is the fourth
             power of the map. The gain of other papers, which multiplies the logits, is its reciprocal.
         max_zoom: As in :func:`zoom_grid`; None for no bound. It also bounds ``source_px``, the height and width beyond
-            which a larger source shows no more: two pixels along each side of what an output pixel averages. The default
-            stands for None with a ``compat``, which has no bound.
+            which a larger source shows no more: two source pixels along each side of an output pixel's footprint. With a
+            ``compat``, which has no bound, the default means None.
         min_zoom: As in :func:`zoom_grid`.
         marginal: As in :func:`zoom_grid`.
         bound: As in :func:`zoom_grid`.
-        compat: Other than ``"exact"``: everything as published code has it, so that a network that was trained with it
-            sees the pixels that it knows (``docs/samplers.md``). The grid, as in :func:`zoom_grid`, is read by points
-            (``antialias=False``) in its own frame, and the saliency module looks at a copy by ``AdaptiveAvgPool2d``. Needs
-            whole images: there are no ``views``.
-        condition: Which fields of a sample the saliency module sees beside the image, such as ``("txt",)`` or an embedding
+        compat: Other values than ``"exact"`` do everything as published code does, so that a network that was trained
+            with that code gets the pixels that it knows (``docs/samplers.md``). The grid, as in :func:`zoom_grid`, is
+            sampled at points (``antialias=False``) in its own frame, and the saliency module gets a copy made by
+            ``AdaptiveAvgPool2d``. There are no ``views``: it needs whole images.
+        condition: Fields of a sample that the saliency module gets besides the image, such as ``("txt",)`` or an embedding
             ``("query.npy",)``: it is called with a keyword ``condition``, a tuple of one value for each, as a loader collates
-            them (a list of strings, a tensor). A question can decide where to look.
+            them (a list of strings, a tensor). So a question, for example, can decide where to look.
         antialias: As in :func:`sample`.
-        mean: As in :func:`sample`. The saliency module sees values that are not normalised.
+        mean: As in :func:`sample`. The saliency module gets values that are not normalised.
         std: As in :func:`sample`.
         dtype: As in :func:`sample`. Grid and saliency stay in float32.
         channels_last: As in :func:`sample`.
 
     Raises:
-        TypeError: A dtype that is no floating point.
+        TypeError: The dtype is not a floating-point type.
         ValueError: An argument is out of range.
 
     Example:
@@ -146,12 +146,12 @@ class SaliencySampler(nn.Module):
 
         Args:
             path: The file. Nothing in it is run.
-            saliency: For a network of yours, one made as for training; its weights are replaced. None for those that
-                Foveal has.
-            **changes: Settings that shall be others than those it was trained with, such as ``out_size``.
+            saliency: If the network is your own, a new one, made as for training; its weights are replaced. None for
+                Foveal's networks.
+            **changes: Settings that replace those of the file, such as ``out_size``.
 
         Raises:
-            ValueError: It is no such file, of a newer version, or of another network.
+            ValueError: It is not such a file, from a newer version, or of another network.
         """
         checkpoint = read_checkpoint(path)
         return cls(**{**settings_of(checkpoint), **changes}, saliency=make_network(checkpoint, saliency))
@@ -188,17 +188,17 @@ class SaliencySampler(nn.Module):
 
     @property
     def takes_lowres(self) -> bool:
-        """Whether a loader may pass ``lowres``; else the sampler makes the published copy itself."""
+        """Whether a loader may pass ``lowres``; otherwise the sampler makes the published copy itself."""
         return self.compat == "exact"
 
     @property
     def boxes_from(self) -> str | None:
-        """Which field of the samples a loader is to pass as ``boxes``; None for a saliency that takes none, or by hand."""
+        """The field of the samples that a loader passes as ``boxes``; None if the saliency takes none, or if they are passed by hand."""
         return SaliencyNeeds.of(self.saliency).boxes_from
 
     @property
     def maps_from(self) -> str | None:
-        """Which field of the samples a loader is to pass as ``maps``; None for a saliency that takes none, or by hand."""
+        """The field of the samples that a loader passes as ``maps``; None if the saliency takes none, or if they are passed by hand."""
         return SaliencyNeeds.of(self.saliency).maps_from
 
     def forward(
@@ -215,22 +215,24 @@ class SaliencySampler(nn.Module):
 
         Args:
             images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
-            lowres: What ``lowres(images, self.lowres_size, views)`` gives, if it is there already.
-            views: (batch, 2, 3), as :func:`compose` has them: flipped, cropped, turned images that are zoomed without
-                being made first. What lies beyond the image is its border. None for whole images.
+            lowres: The result of ``lowres(images, self.lowres_size, views)``, if it has been computed already.
+            views: (batch, 2, 3), as :func:`compose` takes them: flips, crops and rotations that are composed with the
+                zoom. Beyond the image, its border is repeated. None for whole images.
             boxes: For a saliency that takes them, such as :class:`BoxSaliency`: for each image (n, 4), (x0, y0, x1, y1)
-                as fractions of the source's width and height. With views, they are taken into the view.
-            maps: For a saliency that takes them, such as :class:`MapSaliency`: for each image (rows, cols), non-negative
-                cells that tile the source. With views, they are taken into the view.
-            condition: What the saliency module sees beside the images: one value, of the whole batch, for each name of the
-                sampler's ``condition``.
+                as fractions of the source's width and height. With views, they are converted to the view.
+            maps: For a
+                saliency that takes them, such as :class:`MapSaliency`: for each image (rows, cols), non-negative
+                cells that tile the source. With views, they are converted to the view.
+            condition: Further inputs of the saliency module: one value for the whole batch for each name of the sampler's
+                ``condition``.
 
         Returns:
             The zoomed images, NaN where the saliency network returned NaN or infinity; the grid in the frame of the sources, whatever the views; the saliency in that of the views.
 
         Raises:
-            ValueError: Images, views, boxes or maps do not go together, or have another shape, as may the logits; or boxes or maps
-                are given to a saliency that takes none, or none to one that does; or a condition that is not as many values as names; or views with a ``compat`` that has none.
+            ValueError: Images, views, boxes or maps do not go together, or they or the logits have another shape; boxes
+                or maps are given to a saliency that takes none, or none to one that does; the condition does not have one
+                value for each name; or views are given with a ``compat`` that has none.
         """
         if self.compat != "exact":
             return self._forward_as_published(images, lowres, views, self._told(boxes, maps, condition))
@@ -271,7 +273,7 @@ class SaliencySampler(nn.Module):
         maps: Sequence[Float[Tensor, "_rows _cols"]] | None,
         condition: Sequence[Any] | None,
     ) -> dict[str, Any]:
-        """Return what the saliency module is told beside the images; refuse what it does not take."""
+        """Return the further inputs of the saliency module; raise for those that it does not take."""
         needs, name = SaliencyNeeds.of(self.saliency), type(self.saliency).__name__
         if boxes is not None and not needs.takes_boxes:
             raise ValueError(

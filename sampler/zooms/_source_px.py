@@ -1,12 +1,12 @@
-"""Beyond which size a source shows no more."""
+"""The size of a source beyond which a larger one shows no more."""
 
 import math
 
 PX_PER_PX = 2
-"""Source pixels along each side of what an output pixel averages, from which on it hardly changes.
+"""Source pixels along each side of an output pixel's footprint from which on the output hardly changes.
 
-A copy of just one pixel to an output pixel would hold each frequency that the output can show, yet averaging it again,
-between its pixels, would cost up to two thirds of the contrast of the finest; a copy of two keeps nine tenths and more.
+A copy with one pixel for each output pixel would hold all frequencies that the output can show, but averaging it again
+between its pixels would cost up to two thirds of the contrast of the highest. A copy with two keeps nine tenths and more.
 """
 
 
@@ -17,8 +17,9 @@ def source_px_for(
 
     Args:
         out_size: Height and width of the output in pixels.
-        magnified: How many times at most the output magnifies any place; None for no bound.
-        antialias: Whether output pixels are means; a point may fall on any pixel of the source, so points have no bound.
+        magnified: The largest local magnification of the output; None for no bound.
+        antialias: Whether output pixels are means over footprints. Without it there is no bound, because a point may fall
+            on any pixel of the source.
     """
     if magnified is None or not antialias:
         return None

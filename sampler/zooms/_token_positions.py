@@ -1,4 +1,4 @@
-"""Where tokens lie and how large they are: what a transformer's position encoding needs to be told of them."""
+"""Positions and sizes of tokens, for a transformer's position encoding."""
 
 import torch
 from jaxtyping import Float
@@ -6,15 +6,15 @@ from torch import Tensor
 
 
 def token_positions(grid: Float[Tensor, "batch tokens rows cols 2"]) -> Float[Tensor, "batch tokens 4"]:
-    """Return (x, y, width, height) of each token, as its grid has it.
+    """Return (x, y, width, height) of each token, computed from its grid.
 
     Args:
-        grid: Where the pixels of each token look, as a sampler that answers with tokens has it in ``Zoomed.grid``, or a loader in
-            ``"__grid__"``: (x, y) in [-1, 1] of the source. At least 2 by 2 pixels.
+        grid: Where the pixels of each token look, from ``Zoomed.grid`` of a sampler that returns tokens, or from a
+            loader's ``"__grid__"``: (x, y) in [-1, 1] of the source. At least 2 by 2 pixels.
 
     Returns:
-        The centre (x, y) in [-1, 1] of the source, and how much of the source the token spans along its own two axes, as a
-        share of the source's sides: 1 is all of it. Where a view turns the source, these are lengths in that frame.
+        The centre (x, y) in [-1, 1] of the source, and the extent of the token along its own two axes, as a share of the
+        source's sides: 1 is all of it. If a view rotates the source, these are lengths in that frame.
 
     Raises:
         ValueError: The grid has another shape, or a token is less than 2 by 2 pixels.
@@ -35,6 +35,6 @@ def token_positions(grid: Float[Tensor, "batch tokens rows cols 2"]) -> Float[Te
 
 
 def _span(ends: Float[Tensor, "batch tokens pixels 2"], pixels: int) -> Float[Tensor, "batch tokens 1"]:
-    """From the distance of the outermost pixels' centres to that of their outer edges, as a share of [-1, 1]."""
+    """Convert the distance of the outermost pixels' centres to that of their outer edges, as a share of [-1, 1]."""
     between: Tensor = torch.linalg.vector_norm(ends.mean(dim=2), dim=-1, keepdim=True)
     return between * (pixels / (pixels - 1)) / 2

@@ -1,4 +1,4 @@
-"""No zoom: the baseline that every zoom is measured against."""
+"""No zoom: the baseline with which every zoom is compared."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ from foveal.sampler.zooms._zoomed import Zoomed
 
 
 class UniformSampler(nn.Module):
-    """Samples every image on the uniform grid, and answers as a zooming sampler does.
+    """Samples every image on the uniform grid, with the same kind of result as a zooming sampler.
 
-    It looks at nothing first (``lowres_size`` is None). Means over footprints hardly change beyond twice as many source
-    pixels as there are of the output (``source_px``); points may fall on any pixel, so without anti-aliasing there is no
-    such bound. Its saliency is a single cell.
+    It needs no low-resolution copy (``lowres_size`` is None). A source with more than twice as many pixels along each
+    side as the output hardly changes means over footprints (``source_px``). Without anti-aliasing there is no such bound,
+    because points may fall on any pixel. Its saliency is a single cell.
 
     Args:
         out_size: Height and width of the output in pixels, or one number for both.
@@ -28,7 +28,7 @@ class UniformSampler(nn.Module):
         channels_last: As in :func:`sample`.
 
     Raises:
-        TypeError: A dtype that is no floating point.
+        TypeError: The dtype is not a floating-point type.
         ValueError: An argument is out of range.
     """
 
@@ -60,7 +60,7 @@ class UniformSampler(nn.Module):
         lowres: Float[Tensor, "batch channel rows cols"] | None = None,
         views: Views | None = None,
     ) -> Zoomed:
-        """Sample the images, or views of them as :func:`compose` has them; ``lowres`` is accepted and not looked at."""
+        """Sample the images, or views of them as :func:`compose` takes them; ``lowres`` is accepted and ignored."""
         del lowres
         pixels, grid = sample_evenly(images, self.out_size, views, self.form, antialias=self.antialias)
         return Zoomed(pixels, grid, grid.new_ones(grid.shape[0], 1, 1, 1))

@@ -1,4 +1,4 @@
-"""What a zoom is, to those that call it."""
+"""The interface between a zoom and the code that calls it."""
 
 import inspect
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ from torch import nn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoomNeeds:
-    """What a zoom asks of a loader, read off the module once.
+    """What a zoom needs from a loader, read once from the attributes of the module.
 
     A zoom is any ``nn.Module`` that is called as ``zoom(images, lowres)`` and returns a :class:`Zoomed`. ``images`` are
-    (height, width, 3) uint8 tensors of any sizes; ``lowres`` is what :func:`lowres` makes of them, or None. Attributes of
-    the module say the rest; each may be missing, which means None. Whoever calls a zoom either serves all of this or
-    refuses the zoom.
+    (height, width, 3) uint8 tensors of any sizes; ``lowres`` is the result of :func:`lowres` for them, or None.
+    Attributes of the module say what else it needs; a missing attribute means None. A caller must either provide all of
+    this or refuse the zoom.
 
     Attributes:
         name: The module's class, for messages.
-        lowres_size: Height and width in pixels of the copy to be passed as ``lowres``; None for a zoom that looks at none, or
-            has an attribute ``takes_lowres`` that is False because it makes its own.
-        source_px: Height and width in pixels beyond which a larger source (or view of it) shows no more: a decoder may
-            make a smaller image. None where the original may show more at any size.
-        takes_views: Whether ``forward`` takes ``views``, (batch, 2, 3) as :func:`compose` has them. An attribute
-            ``takes_views`` that is False says that it does not, for all that it has the parameter.
-        boxes_from: Which field of a sample is to be passed as ``boxes``, such as ``"json:boxes"``: for each image (n, 4),
+        lowres_size: Height and width in pixels of the copy to be passed as ``lowres``; None for a zoom that needs none,
+            or whose attribute ``takes_lowres`` is False because it makes its own.
+        source_px: Height and width in pixels beyond which a larger source (or view of it) shows no more, so that a
+            decoder may decode a smaller image. None if there is no such size.
+        takes_views: Whether ``forward`` takes ``views``, (batch, 2, 3) as :func:`compose` takes them. If an attribute
+            ``takes_views`` is False, it does not, even if it has the parameter.
+        boxes_from: The field of a sample that is to be passed as ``boxes``, such as ``"json:boxes"``: for each image (n, 4),
             (x0, y0, x1, y1) as fractions of the upright original. None for no boxes.
-        maps_from: Which field of a sample is to be passed as ``maps``, such as ``"attention.npy"``: for each image (rows,
+        maps_from: The field of a sample that is to be passed as ``maps``, such as ``"attention.npy"``: for each image (rows,
             cols), non-negative cells that tile the upright original. None for no maps.
-        condition: Which fields of a sample are to be passed as ``condition``: a tuple of what each is in a batch.
+        condition: The fields of a sample that are to be passed as ``condition``: a tuple of their values in a batch.
 
     Example:
         >>> ZoomNeeds.of(SaliencySampler(224)).source_px
@@ -45,11 +45,11 @@ class ZoomNeeds:
 
     @classmethod
     def of(cls, zoom: Any) -> "ZoomNeeds":
-        """Read off what a zoom asks for, also through DistributedDataParallel and ``torch.compile``.
+        """Return what a zoom needs, also if it is wrapped by DistributedDataParallel or ``torch.compile``.
 
         Raises:
-            TypeError: It is no module.
-            ValueError: ``lowres_size`` or ``source_px`` is no height and width.
+            TypeError: It is not a module.
+            ValueError: ``lowres_size`` or ``source_px`` is not a height and width.
         """
         if not isinstance(zoom, nn.Module):
             raise TypeError(
@@ -68,11 +68,11 @@ class ZoomNeeds:
 
 
 def _unwrapped(zoom: nn.Module) -> nn.Module:
-    """Wrappers take any argument, and have the module's attributes one level down."""
+    """Return the module inside wrappers, which take any argument and do not have the module's attributes."""
     inner = zoom
     if isinstance(zoom, nn.parallel.DistributedDataParallel | nn.DataParallel):
         inner = zoom.module
-    else:  # what torch.compile returns; its class cannot be named without loading the compiler
+    else:  # the result of torch.compile; naming its class would load the compiler
         inner = dict(zoom.named_children()).get("_orig_mod", zoom)
     return zoom if inner is zoom else _unwrapped(inner)
 

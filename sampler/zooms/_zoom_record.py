@@ -1,4 +1,4 @@
-"""What has to be kept of a zoom, so that what is found in a zoomed image can be told in pixels of its original."""
+"""The record of a zoom, by which coordinates in a zoomed image can be converted to pixels of its original."""
 
 import base64
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class ZoomRecord(GridKeywords):
         saliency: Float[Tensor, "1 rows cols"],
         source_size: tuple[int, int],
     ) -> "ZoomRecord":
-        """Return the record of one image that a :class:`SaliencySampler` or :class:`UniformSampler` zoomed."""
+        """Return the record of one image, zoomed by a :class:`SaliencySampler` or :class:`UniformSampler`."""
         settings = zoom.grid_settings if isinstance(zoom, SaliencySampler) else GridSettings()
         out_size: Any = zoom.out_size
         return cls(source_size, out_size, saliency[0].detach().float().cpu(), **asdict(settings))
@@ -54,7 +54,7 @@ class ZoomRecord(GridKeywords):
     def grid(self) -> Float[Tensor, "1 height width 2"]:
         """Return where each output pixel looked: (x, y) in [-1, 1] of the upright original, as in :func:`zoom_grid`.
 
-        What the sampler had, to rounding.
+        It equals the sampler's grid up to rounding.
         """
         grid = zoom_grid(self.saliency[None, None], self.out_size, **self._settings)
         if self.compat == "exact":
@@ -73,10 +73,10 @@ class ZoomRecord(GridKeywords):
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "ZoomRecord":
-        """Return what :meth:`to_json` made a dict of, whatever else is in it.
+        """Return the record from the dict that :meth:`to_json` returned; other entries are ignored.
 
         Raises:
-            ValueError: It is something else, or of a newer version.
+            ValueError: It is something else, or from a newer version.
         """
         version = record.get("version")
         if not isinstance(version, int) or not 1 <= version <= _VERSION:
@@ -107,6 +107,6 @@ def map_to_json(saliency: Float[Tensor, "rows cols"]) -> dict[str, Any]:
 
 
 def map_from_json(record: Mapping[str, Any]) -> Float[Tensor, "_rows _cols"]:
-    """Return the map that :func:`map_to_json` put into a record; a missing or malformed one raises as JSON does."""
+    """Return the map that :func:`map_to_json` wrote; raises KeyError, TypeError or ValueError if it is missing or malformed."""
     values = np.frombuffer(base64.b64decode(record["saliency"], validate=True), "<f4")
     return torch.from_numpy(values.astype(np.float32).reshape(record["map_size"]))
