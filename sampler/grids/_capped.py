@@ -16,6 +16,7 @@ from torch import Tensor
 from foveal.sampler.frames import constant
 from foveal.sampler.grids._axes import Axes, along_axes
 from foveal.sampler.grids._grid_settings import GridSettings
+from foveal.sampler.grids._piece_of import piece_of
 
 _HALVINGS = 70
 # In uniform densities, so that ways of no length have one.
@@ -74,8 +75,8 @@ def _inverse(
 ) -> Float[Tensor, "batch points"]:
     """Return where the integral of a density that is constant between knots reaches what is wanted."""
     reached = (density * knots.diff(dim=1)).cumsum(dim=1)
-    at = wanted.expand(knots.shape[0], -1).contiguous()
-    piece = torch.searchsorted(reached[:, :-1].detach().contiguous(), at, right=True)
+    at = wanted.expand(knots.shape[0], -1)
+    piece = piece_of(at, reached[:, :-1])
     before = torch.cat([torch.zeros_like(reached[:, :1]), reached], dim=1).gather(1, piece)
     return knots.gather(1, piece) + (at - before) / density.gather(1, piece)
 

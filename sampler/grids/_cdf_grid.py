@@ -17,6 +17,7 @@ from torch import Tensor
 from foveal.sampler.frames import constant, pixel_centres
 from foveal.sampler.grids._axes import Axes, along_axes, marginals
 from foveal.sampler.grids._grid_settings import Marginal
+from foveal.sampler.grids._piece_of import piece_of
 
 # Added to a density of mean one. Where the map is zero on a stretch, points jump over it; this makes the jump steep
 # instead of a division by zero. float32 cannot show what it changes.
@@ -40,11 +41,9 @@ def _axis(marginal: Float[Tensor, "batch nodes"], pixels: int) -> Float[Tensor, 
     density = (marginal / (marginal @ share)[:, None] + _FLOOR) / (1 + _FLOOR)
     h = 1 / (density.shape[1] - 1)
     reached = ((density[:, :-1] + density[:, 1:]) * (h / 2)).cumsum(dim=1)
-    wanted = (
-        ((pixel_centres(pixels) + 1) / 2).to(marginal.device).expand(marginal.shape[0], pixels).contiguous()
-    )
+    wanted = ((pixel_centres(pixels) + 1) / 2).to(marginal.device).expand(marginal.shape[0], pixels)
     # The last sum is 1 up to rounding: whatever lies beyond it belongs to the last piece all the same.
-    piece = torch.searchsorted(reached[:, :-1].detach().contiguous(), wanted, right=True)
+    piece = piece_of(wanted, reached[:, :-1])
     before = torch.cat([torch.zeros_like(reached[:, :1]), reached[:, :-1]], dim=1).gather(1, piece)
     start, end = density[:, :-1].gather(1, piece), density[:, 1:].gather(1, piece)
     rest = wanted - before

@@ -11,6 +11,7 @@ from foveal.sampler.kernels import kernels_for, operator
 from foveal.sampler.kernels.cpu import fill_lowres_on_cpu
 from foveal.sampler.kernels.cuda import fill_lowres_on_cuda
 from foveal.sampler.kernels.plain import fill_lowres_plainly, shrink
+from foveal.sampler.sampling._exported import in_exported_program, lowres_in_graph
 from foveal.sampler.sampling._pixel_format import PixelFormat
 from foveal.sampler.sampling._sample_evenly import sample_evenly
 
@@ -49,6 +50,8 @@ def lowres(
         wide = images.to(torch.promote_types(images.dtype, torch.float32))  # type: ignore[union-attr]
         small: Tensor = shrink(wide, size)
         return small
+    if in_exported_program(images):
+        return lowres_in_graph(images, size)
     ragged = as_ragged(images)
     if not ragged:
         return torch.empty(0, 3, *size)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import grid_sample
 
 from foveal.sampler.frames import Images, as_ragged, check_images, count, is_dense_float
 from foveal.sampler.sampling._dense_op import sample_dense_op
+from foveal.sampler.sampling._exported import in_exported_program, read_points, sample_in_graph
 from foveal.sampler.sampling._pixel_format import PixelFormat, pixel_format
 from foveal.sampler.sampling._sample_op import sample_op, sample_with_slope_op
 
@@ -73,9 +73,11 @@ def sample_as(
     """Do the same as `sample`, given a form of pixels that has been checked."""
     check_images(images)
     _check_grid(grid, images)
+    if in_exported_program(images, grid):
+        return form.written(sample_in_graph(images, grid, antialias=antialias))
     if is_dense_float(images):
         dense = images.to(grid.dtype)  # type: ignore[union-attr]
-        return form.written(sample_dense_op(dense, grid) if antialias else _read_points(dense, grid))
+        return form.written(sample_dense_op(dense, grid) if antialias else read_points(dense, grid))
     with_slope = torch.is_grad_enabled() and grid.requires_grad
     scale, shift = form.scale_and_shift(3)
     arguments = (
@@ -89,13 +91,6 @@ def sample_as(
     )
     pixels: Tensor = sample_with_slope_op(*arguments)[0] if with_slope else sample_op(*arguments)
     return pixels
-
-
-def _read_points(
-    images: Float[Tensor, "batch channel _height _width"], grid: Float[Tensor, "batch height width 2"]
-) -> Float[Tensor, "batch channel height width"]:
-    read: Tensor = grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return read
 
 
 def _check_grid(grid: Float[Tensor, "batch height width 2"], images: Images) -> None:

@@ -26,7 +26,7 @@ from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import sample
 from foveal.sampler.zooms._looked_at import map_of, nan_where_lost
 from foveal.sampler.zooms._source_px import source_px_for
-from foveal.sampler.zooms._zoomed import Zoomed
+from foveal.sampler.zooms._zoomed import Zoomed, zoomed
 
 
 class MixedResolution(nn.Module):
@@ -139,7 +139,7 @@ class MixedResolution(nn.Module):
             self._tokens(images, out_of_views(fine, views), (self.refine, self.refine)),
         ]
         pixels, grids = (torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True))
-        return Zoomed(nan_where_lost(pixels.movedim(-1, 2).contiguous(), weights), grids, weights)
+        return zoomed(nan_where_lost(pixels.movedim(-1, 2).contiguous(), weights), grids, weights)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""

@@ -21,7 +21,7 @@ from foveal.sampler.patches import (
 )
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.zooms._looked_at import map_of, nan_where_lost
-from foveal.sampler.zooms._zoomed import Zoomed
+from foveal.sampler.zooms._zoomed import Zoomed, zoomed
 
 
 class PatchSampler(nn.Module):
@@ -117,7 +117,7 @@ class PatchSampler(nn.Module):
             scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
             patches, grid = self._patches(images, scores, generator)
             saliency = map_of(scores, self.score, small.shape[0])
-            return Zoomed(nan_where_lost(patches, saliency), grid, saliency)
+            return zoomed(nan_where_lost(patches, saliency), grid, saliency)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""

@@ -26,7 +26,7 @@ from foveal.sampler.zooms._checkpoint import describe_network, make_network, rea
 from foveal.sampler.zooms._grid_setting import GridSetting
 from foveal.sampler.zooms._looked_at import map_of, nan_where_lost
 from foveal.sampler.zooms._source_px import source_px_for
-from foveal.sampler.zooms._zoomed import Zoomed
+from foveal.sampler.zooms._zoomed import Zoomed, zoomed
 
 _FORM = ("mean", "std", "dtype", "channels_last")
 
@@ -241,7 +241,7 @@ class SaliencySampler(nn.Module):
         weights = map_of(logits, self.saliency, small.shape[0], self.temperature)
         grid = out_of_views(unchecked_grid(weights, self.out_size, self.grid_settings), views)
         pixels = sample_as(images, grid, self.form, antialias=self.antialias)
-        return Zoomed(nan_where_lost(pixels, weights), grid, weights)
+        return zoomed(nan_where_lost(pixels, weights), grid, weights)
 
     def _forward_as_published(
         self,
@@ -260,7 +260,7 @@ class SaliencySampler(nn.Module):
         published = unchecked_grid(weights, self.out_size, self.grid_settings)
         grid = in_one_frame(published, images, self.compat)
         pixels = sample_as(images, grid, self.form, antialias=False)
-        return Zoomed(nan_where_lost(faded(pixels, grid, images, self.compat), weights), grid, weights)
+        return zoomed(nan_where_lost(faded(pixels, grid, images, self.compat), weights), grid, weights)
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from foveal.sampler.frames import Images, Views, height_and_width
 from foveal.sampler.sampling import pixel_format, sample_evenly
 from foveal.sampler.zooms._source_px import source_px_for
-from foveal.sampler.zooms._zoomed import Zoomed
+from foveal.sampler.zooms._zoomed import Zoomed, zoomed
 
 
 class UniformSampler(nn.Module):
@@ -63,4 +63,4 @@ class UniformSampler(nn.Module):
         """Sample the images, or views of them as :func:`compose` takes them; ``lowres`` is accepted and ignored."""
         del lowres
         pixels, grid = sample_evenly(images, self.out_size, views, self.form, antialias=self.antialias)
-        return Zoomed(pixels, grid, grid.new_ones(grid.shape[0], 1, 1, 1))
+        return zoomed(pixels, grid, grid.new_ones(grid.shape[0], 1, 1, 1))

@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils._pytree import _register_namedtuple
+from torch.utils import _pytree
 
 
 class Zoomed(NamedTuple):
@@ -25,5 +26,34 @@ class Zoomed(NamedTuple):
         return f"Zoomed({shapes})"
 
 
-# torch.export.save writes a sampler's result under this name, and torch.export.load finds it again.
-_register_namedtuple(Zoomed, serialized_type_name="foveal.sampler.Zoomed")
+class _Exported(Zoomed):
+    """A `Zoomed` while a module is exported: a saved program returns it as a plain tuple, which any process can load."""
+
+    _make = None  # type: ignore[assignment]  # torch would take it for a named tuple, whose class the file would need
+
+
+def zoomed(
+    images: Float[Tensor, "batch *patches channel height width"],
+    grid: Float[Tensor, "batch *patches height width 2"],
+    saliency: Float[Tensor, "batch 1 rows cols"],
+) -> Zoomed:
+    """Make what a sampler returns."""
+    is_exporting = getattr(torch.compiler, "is_exporting", None)  # torch 2.7 and later
+    kind = _Exported if is_exporting is not None and is_exporting() else Zoomed
+    return kind(images, grid, saliency)
+
+
+# torch.export.save writes a `Zoomed` among your module's inputs under this name, and torch.export.load finds it again.
+_pytree._register_namedtuple(Zoomed, serialized_type_name="foveal.sampler.Zoomed")  # noqa: SLF001 - torch has no other
+# A result is written as the tuple that every process knows.
+_pytree._private_register_pytree_node(  # noqa: SLF001
+    _Exported,
+    lambda values: (list(values), None),
+    lambda values, _: Zoomed(*values),
+    serialized_type_name="builtins.tuple",
+    flatten_with_keys_fn=lambda values: (
+        [(_pytree.GetAttrKey(name), value) for name, value in zip(Zoomed._fields, values, strict=True)],
+        None,
+    ),
+)
+_pytree.SERIALIZED_TYPE_TO_PYTHON_TYPE["builtins.tuple"] = tuple  # to read, the name stays torch's

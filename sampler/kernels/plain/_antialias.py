@@ -25,10 +25,10 @@ def average_dense(
 
 def mean_over(images: Float[Tensor, "batch channel _height _width"], foot: Footprint) -> Pixels:
     """Average images of one size over footprints."""
-    rows = _Rows(images)
+    rows = RowSums(images)
     total = rows.none(foot)
     for row in rows_under(foot):
-        total = total + row.inside * (rows.upto(row, row.right) - rows.upto(row, row.left))
+        total = total + rows.inside(row)
     return (total / (foot.across * foot.down)[:, None]).to(images.dtype)
 
 
@@ -36,7 +36,7 @@ def slope_over(
     images: Float[Tensor, "batch channel _height _width"], foot: Footprint
 ) -> Float[Tensor, "batch 5 channel height width"]:
     """Return how each average changes with its footprint's five numbers, in their order: see `Footprint`."""
-    rows = _Rows(images)
+    rows = RowSums(images)
     total = moved = widened = turned = below = ends = rows.none(foot)
     for row in rows_under(foot):
         run = rows.upto(row, row.right) - rows.upto(row, row.left)
@@ -66,22 +66,37 @@ class Row(NamedTuple):
     """Whether the lower edge does."""
 
 
+class RowsUnder:
+    """The source rows under footprints, counted from the first of each; the tallest footprint has ``most`` of them."""
+
+    def __init__(self, foot: Footprint) -> None:
+        self._x, self._y, self._across, down, self._lean = (value[:, None] for value in foot)
+        self._first = (self._y - down * 0.5).floor()
+        self._top = self._y - down * 0.5 - self._first
+        self._bottom = self._top + down
+
+    @property
+    def most(self) -> Float[Tensor, ""]:
+        """No footprint has a row of this number or above."""
+        return self._bottom.max()
+
+    def row(self, k: int | Float[Tensor, ""]) -> Row:
+        """Return row ``k`` of each footprint; nothing of it is inside those that end above it."""
+        middle = self._first + (k + 0.5)
+        left = self._x + self._lean * (middle - self._y) - self._across * 0.5
+        inside = (self._bottom.clamp(max=k + 1) - self._top.clamp(min=k)).clamp(min=0)
+        at_top, at_bottom = (((e >= k) & (e < k + 1)).to(e.dtype) for e in (self._top, self._bottom))
+        return Row((self._first + k).long(), middle, left, left + self._across, inside, at_top, at_bottom)
+
+
 def rows_under(foot: Footprint) -> Iterator[Row]:
     """Yield the first source row of each footprint, then the second, and so on: as many as the tallest has."""
-    x, y, across, down, lean = (value[:, None] for value in foot)
-    first = (y - down * 0.5).floor()
-    top = y - down * 0.5 - first
-    bottom = top + down
-    most = int(bottom.max().item()) + 1 if bottom.numel() else 0
-    for k in range(most):
-        middle = first + (k + 0.5)
-        left = x + lean * (middle - y) - across * 0.5
-        inside = (bottom.clamp(max=k + 1) - top.clamp(min=k)).clamp(min=0)
-        at_top, at_bottom = (((edge >= k) & (edge < k + 1)).to(y.dtype) for edge in (top, bottom))
-        yield Row((first + k).long(), middle, left, left + across, inside, at_top, at_bottom)
+    under = RowsUnder(foot)
+    most = int(under.most.item()) + 1 if foot.y.numel() else 0
+    return map(under.row, range(most))
 
 
-class _Rows:
+class RowSums:
     """The rows of images, beyond whose borders the border pixel goes on; and their sums from the left border on."""
 
     def __init__(self, images: Float[Tensor, "batch channel height width"]) -> None:
@@ -98,22 +113,32 @@ class _Rows:
 
     def at(self, row: Row, x: Float[Tensor, "batch 1 height width"]) -> Pixels:
         """The row's values at the places x: those of the pixels that they lie in."""
-        return _read(self._pixels, place_of(row.number, x.floor(), self._size))
+        return _read(self._pixels, place_of(row.number, column_of(x, self._size[1]), self._size))
+
+    def inside(self, row: Row) -> Pixels:
+        """The sum of what each footprint covers of its row."""
+        return row.inside * (self.upto(row, row.right) - self.upto(row, row.left))
 
     def upto(self, row: Row, x: Float[Tensor, "batch 1 height width"]) -> Pixels:
         """The sum from the left border to the places x; less than zero beyond that border."""
-        place = place_of(row.number, x.floor(), self._size)
+        column = column_of(x, self._size[1])
+        place = place_of(row.number, column, self._size)
         before, pixel = _read(self._before, place), _read(self._pixels, place)
-        return before + (x - place % self._size[1]) * pixel
+        return before + (x - column) * pixel
+
+
+def column_of(x: Float[Tensor, "batch 1 height width"], width: int) -> Int[Tensor, "batch 1 height width"]:
+    """Return the number of the pixel in its row that x lies in; beyond the border, of the one at the border."""
+    return x.floor().long().clamp(0, width - 1)
 
 
 def place_of(
     row: Int[Tensor, "batch 1 height width"],
-    column: Float[Tensor, "batch 1 height width"],
+    column: Int[Tensor, "batch 1 height width"],
     size: tuple[int, int],
 ) -> Int[Tensor, "batch 1 height width"]:
-    """Return the number of a pixel in its image; beyond the border, of the one at the border."""
-    return row.clamp(0, size[0] - 1) * size[1] + column.long().clamp(0, size[1] - 1)
+    """Return the number of a pixel in its image; above and below the image, of the one at the border."""
+    return row.clamp(0, size[0] - 1) * size[1] + column
 
 
 def _read(plane: Float[Tensor, "batch channel _all"], place: Int[Tensor, "batch 1 height width"]) -> Pixels:

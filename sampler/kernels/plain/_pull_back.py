@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler.kernels._footprint import footprints
-from foveal.sampler.kernels.plain._antialias import mean_over, place_of, rows_under, slope_over
+from foveal.sampler.kernels.plain._antialias import column_of, mean_over, place_of, rows_under, slope_over
 
 
 def to_images(
@@ -22,10 +22,10 @@ def to_images(
     by_sum = by_pixels.to(precise) / (foot.across * foot.down)[:, None]
     for row in rows_under(foot):
         for x, share in ((row.right, row.inside), (row.left, -row.inside)):
-            place, by = place_of(row.number, x.floor(), size), share * by_sum
-            places = place.flatten(2).expand(-1, images.shape[1], -1)
+            column, by = column_of(x, size[1]), share * by_sum
+            places = place_of(row.number, column, size).flatten(2).expand(-1, images.shape[1], -1)
             before.scatter_add_(2, places, by.flatten(2))
-            pixels.scatter_add_(2, places, (by * (x - place % size[1])).flatten(2))
+            pixels.scatter_add_(2, places, (by * (x - column)).flatten(2))
     each = before.view(images.shape)
     later = each.flip(3).cumsum(dim=3).flip(3) - each
     return (pixels.view(images.shape) + later).to(images.dtype)

@@ -5,7 +5,6 @@ import torch
 
 from foveal.sampler import FixedSaliency, SaliencySampler, SpectralSaliency, UniformSampler
 from tests.checks import check_close
-from tests.sampler import making
 from tests.strategies import FAMILIES, softmax_map
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -138,19 +137,3 @@ def test_torchs_compiler_is_loaded_by_nobody_and_sees_no_implementation(run_plai
         assert torch.equal(back, unzoom(dense, grid, (12, 13)))
     assert not [reason for reason in counters["graph_break"] if "ndarray" in reason or "CPUDispatcher" in reason]
     """)
-
-
-def test_an_exported_sampler_is_saved_and_loaded(tmp_path):
-    """Through a file of torch.export's, with the names of what it returns."""
-    making.run_in(
-        tmp_path,
-        """
-        import torch
-        from foveal.sampler import SaliencySampler
-        zoom, image = SaliencySampler(16).eval(), torch.rand(2, 3, 40, 50)
-        torch.export.save(torch.export.export(zoom, (image,)), "zoom.pt2")
-        zoomed = torch.export.load("zoom.pt2").module()(image)
-        torch.testing.assert_close(zoomed.images, zoom(image).images)
-        torch.testing.assert_close(zoomed.saliency, zoom(image).saliency)
-        """,
-    )

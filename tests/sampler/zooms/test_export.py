@@ -1,0 +1,106 @@
+"""Programs of torch.export and ONNX: the same pixels for any number and size of images, also where Foveal is not installed."""
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+# For a fresh interpreter: a smooth picture, whose pixels differ by less than the networks' last bits move its grid.
+SETUP = """
+    import numpy as np, torch
+    from foveal.sampler import SaliencySampler, UniformSampler
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    def pictures(batch, height, width, dtype=torch.float32):
+        coarse = torch.rand(batch, 3, 9, 9)
+        smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
+        return (smooth * 255).byte() if dtype == torch.uint8 else smooth
+    def loud(zoom):
+        for weight in zoom.parameters():
+            weight.data += 0.05 * torch.randn_like(weight)
+        return zoom.eval()
+    D = torch.export.Dim
+    OPEN = {"images": {0: D("b", min=1, max=64), 2: D("h", min=8, max=8192), 3: D("w", min=8, max=8192)}}
+"""
+
+
+def test_a_saved_program_needs_no_foveal(run_plain):
+    """Batch and size stay open, the pixels are the sampler's, and another process loads it with torch alone."""
+    run_plain(f"""{SETUP}
+    zoom = SaliencySampler(16, saliency=torch.nn.Conv2d(3, 1, 8, 8)).requires_grad_(False)
+    more = pictures(3, 61, 90)
+    program = torch.export.export(zoom, (pictures(2, 40, 50),), dynamic_shapes=OPEN)
+    torch.export.save(program, "zoom.pt2")
+    assert type(program.module()(more)).__name__ == "Zoomed"
+    assert not program.module()(more.clone().requires_grad_()).images.requires_grad  # an error, not a wrong gradient
+    torch.save([more, *zoom(more)], "expected.pt")
+    """)
+    run_plain("""
+    import sys, torch
+    more, *expected = torch.load("expected.pt")
+    found = torch.export.load("zoom.pt2").module()(more)
+    assert type(found) is tuple
+    assert not any(name.startswith("foveal") for name in sys.modules)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
+    """)
+
+
+@pytest.mark.slow
+def test_images_of_eight_bits(run_plain):
+    """A batch of them and a list of different sizes come out as from the operators, normalised too."""
+    run_plain(f"""{SETUP}
+    form = {{"mean": [0.5] * 3, "std": [0.2] * 3, "channels_last": True}}
+    for zoom in (loud(SaliencySampler(16, **form)).requires_grad_(False), UniformSampler(16, antialias=False)):
+        program = torch.export.export(zoom, (pictures(2, 40, 50, torch.uint8),), dynamic_shapes=OPEN).module()
+        more = pictures(3, 61, 90, torch.uint8)
+        torch.testing.assert_close(program(more).images, zoom(more).images, atol=1e-4, rtol=0)
+        ragged = [pictures(1, *size, torch.uint8)[0].permute(1, 2, 0) for size in ((40, 70), (90, 30))]
+        program = torch.export.export(zoom, (ragged,)).module()
+        torch.testing.assert_close(program(ragged).images, zoom(ragged).images, atol=1e-4, rtol=0)
+    """)
+
+
+@pytest.mark.slow
+def test_a_program_that_learns_keeps_its_derivatives(run_plain):
+    """Exported with trainable weights, it has the gradients that the sampler has."""
+    run_plain(f"""{SETUP}
+    zoom, more = loud(SaliencySampler(16)), pictures(3, 61, 90)
+    program = torch.export.export(zoom, (pictures(2, 40, 50),), dynamic_shapes=OPEN).module()
+    ours, theirs = (
+        dict(zip(names, torch.autograd.grad(module(more).images.square().sum(), weights)))
+        for module in (program, zoom)
+        for names, weights in [zip(*module.named_parameters())]
+    )
+    for name, gradient in ours.items():
+        torch.testing.assert_close(gradient, theirs[name])
+    assert max(gradient.abs().max() for gradient in ours.values()) > 0.1
+    """)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["torch.float32", "torch.uint8"])
+@pytest.mark.parametrize(
+    "zoom",
+    [
+        "loud(SaliencySampler(32))",
+        "loud(SaliencySampler(32)).requires_grad_(False)",
+        'loud(SaliencySampler(32, family="cdf", max_zoom=4.0, mean=[0.5] * 3, std=[0.2] * 3))',
+        'loud(SaliencySampler(32, family="separable", bound="local", max_zoom=3.0))',
+        "UniformSampler((24, 32))",
+    ],
+)
+def test_onnx(run_plain, zoom, dtype):
+    """ONNX Runtime returns the sampler's pixels, grid and saliency for other numbers and sizes of images."""
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(name, reason=f"no {name}: pip install 'foveal[onnx]'")
+    run_plain(f"""{SETUP}
+    import onnxruntime
+    zoom = {zoom}
+    torch.onnx.export(zoom, (pictures(2, 40, 50, {dtype}),), "zoom.onnx", dynamo=True, dynamic_shapes=OPEN)
+    session = onnxruntime.InferenceSession("zoom.onnx")
+    for size in ((3, 61, 90), (1, 400, 300)):
+        more = pictures(*size, {dtype})
+        found = session.run(None, {{session.get_inputs()[0].name: more.numpy()}})
+        for a, b in zip(found, zoom(more), strict=True):
+            np.testing.assert_allclose(a, b.detach().numpy(), atol=1e-4, rtol=0)
+    """)
