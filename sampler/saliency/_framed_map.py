@@ -5,9 +5,10 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.nn.functional import avg_pool2d, interpolate
 
 from foveal.sampler.frames import Frame
+from foveal.sampler.saliency._edge_conv import edge_padded
 
 # torch stores a module's version with its weights. Files from before there were frames have version 1.
 _FRAMES: dict[int, Frame] = {1: "cells", 2: "nodes"}
@@ -75,7 +76,7 @@ def at_corners(
     a convolution with an odd kernel and a stride that divides the sides are then centred from edge to edge at equal
     distances: its outputs are the nodes of a lattice.
     """
-    corners: Tensor = avg_pool2d(pad(small, (1, 1, 1, 1), mode="replicate"), kernel_size=2, stride=1)
+    corners: Tensor = avg_pool2d(edge_padded(small, 1), kernel_size=2, stride=1)
     return corners
 
 

@@ -7,14 +7,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from foveal.sampler.frames import Border, Frame
+from foveal.sampler.frames import Frame
+from foveal.sampler.saliency._edge_conv import EdgeConv2d
 from foveal.sampler.saliency._framed_map import FramedMap, in_multiples
 
 # Size of the first convolution's kernel. The windows of an even one are centred between pixels, so that with half of it
 # as padding the outermost are centred on the image's edges.
 _STEM: dict[Frame, int] = {"nodes": 6, "cells": 5}
-# Zeros beyond the border would look like an edge: on bright images up to nine tenths of untrained saliency lay there.
-_BEYOND: dict[Frame, Border] = {"nodes": "replicate", "cells": "zeros"}
 # The image's sides must be multiples of this, so that the strides of stem and context end on the edges.
 _STRIDES = 8
 
@@ -105,16 +104,10 @@ class SaliencyNet(FramedMap):
 
 def _window(inputs: int, outputs: int, frame: Frame, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     size = _STEM[frame] if stride == 4 else 3
-    return nn.Conv2d(
-        inputs,
-        outputs,
-        size,
-        stride,
-        padding=size // 2,
-        groups=groups,
-        bias=False,
-        padding_mode=_BEYOND[frame],
-    )
+    if frame == "cells":
+        return nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, groups=groups, bias=False)
+    # Zeros beyond the border would look like an edge: on bright images up to nine tenths of untrained saliency lay there.
+    return EdgeConv2d(inputs, outputs, size, stride, padding=size // 2, groups=groups)
 
 
 def _pointwise(inputs: int, outputs: int) -> nn.Conv2d:

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from foveal.sampler.saliency._edge_conv import EdgeConv2d
 from foveal.sampler.saliency._framed_map import in_multiples
 
 _WIDTH = 8
@@ -50,5 +51,5 @@ class SaliencyUNet(nn.Module):
 def _block(inputs: int, outputs: int, *, stride: int = 1, size: int = 3) -> nn.Sequential:
     # The windows of an even kernel are centred between pixels: with half of it as padding, the outermost are centred on
     # the edges.
-    conv = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False, padding_mode="replicate")
+    conv = EdgeConv2d(inputs, outputs, size, stride, padding=size // 2)
     return nn.Sequential(conv, nn.GroupNorm(4, outputs), nn.ReLU(inplace=True))

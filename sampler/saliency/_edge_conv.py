@@ -1,0 +1,41 @@
+"""Convolutions beyond whose borders the image goes on, in eager mode and compiled."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
+
+
+class EdgeConv2d(nn.Conv2d):
+    """`Conv2d(bias=False, padding_mode="replicate")`, with the same weights and values, that torch.compile can train."""
+
+    def __init__(
+        self, inputs: int, outputs: int, size: int, stride: int, *, padding: int, groups: int = 1
+    ) -> None:
+        super().__init__(
+            inputs, outputs, size, stride, padding, groups=groups, bias=False, padding_mode="replicate"
+        )
+
+    def forward(self, input: Float[Tensor, "batch _in _rows _cols"]) -> Float[Tensor, "batch _out _r _c"]:  # noqa: A002 - torch's name
+        """Convolve, with the border's pixels beyond the border."""
+        reach = int(self.padding[0])
+        return conv2d(
+            edge_padded(input, reach), self.weight, None, self.stride, 0, self.dilation, self.groups
+        )
+
+
+def edge_padded(
+    images: Float[Tensor, "batch channel _height _width"], reach: int
+) -> Float[Tensor, "batch channel height width"]:
+    """Return images with so many pixels more on each side, which are those of the border.
+
+    Inductor refuses the backward of torch's own padding where a channels-last gradient comes to it ("expected size ...,
+    stride ..."), so a compiled graph gets rows and columns side by side.
+    """
+    if not torch.compiler.is_compiling():
+        padded: Tensor = pad(images, (reach, reach, reach, reach), mode="replicate")
+        return padded
+    above, below = (images[:, :, k : k + 1].expand(-1, -1, reach, -1) for k in (0, images.shape[2] - 1))
+    tall = torch.cat([above, images, below], dim=2)
+    before, behind = (tall[..., k : k + 1].expand(-1, -1, -1, reach) for k in (0, images.shape[3] - 1))
+    return torch.cat([before, tall, behind], dim=3)
