@@ -1,23 +1,53 @@
-"""How this package compiles its CPU kernels; the only place that imports numba, on the first CPU call."""
+"""Compiles the CPU kernels of this package. No other module imports numba, which happens on the first CPU call.
 
+Compiled kernels are kept on disk. numba itself compiles a kernel anew if the kernel's own file has changed, but not if a
+function in another file has that the kernel calls. So here a kernel is compiled anew if any file of kernels has changed.
+"""
+
+import contextlib
+import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.event import Event, Listener, register
 
 _LOG = logging.getLogger("foveal")
 
 
+def stamp_of(files: Iterable[Path]) -> str:
+    """Return a hash of the names and contents of files."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        content = file.read_bytes()
+        digest.update(f"{file.name} {len(content)} ".encode() + content)
+    return digest.hexdigest()
+
+
+# The kernels, and the constants that they share with those of other devices.
+SOURCES = (*Path(__file__).parent.glob("*.py"), *Path(__file__).parents[1].glob("*.py"))
+_STAMP = stamp_of(SOURCES)
+
+
+class _KernelCache(FunctionCache):
+    """numba's cache of one kernel on disk, which is valid for one state of all kernels' files."""
+
+    def __init__(self, kernel: Callable[..., None]) -> None:
+        super().__init__(kernel)  # type: ignore[no-untyped-call]
+        self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, _STAMP)  # type: ignore[no-untyped-call]
+
+
 def compiled(kernel: Callable[..., None]) -> Callable[..., None]:
-    """Compile on first use, per type of argument; without the interpreter's lock; kept on disk where that is possible."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(kernel, cache=True, **options)  # type: ignore[no-any-return]
-    except RuntimeError:  # a read-only installation and no writable home: compile in every process
-        return numba.njit(kernel, **options)  # type: ignore[no-any-return]
+    """Compile on first use, for each type of arguments; without the interpreter's lock; kept on disk if possible."""
+    dispatcher = numba.njit(kernel, nogil=True, error_model="numpy")
+    # Without a folder that can be written (a read-only installation and no home), compile in every process.
+    with contextlib.suppress(RuntimeError):
+        dispatcher._cache = _KernelCache(kernel)  # noqa: SLF001 - where enable_caching() puts it
+    return dispatcher  # type: ignore[no-any-return]
 
 
 class _Announce(Listener):

@@ -1,0 +1,86 @@
+"""Compiled kernels that are kept on disk are those of the present sources."""
+
+import importlib.util
+
+import numba
+import numpy as np
+import pytest
+
+from foveal.sampler.kernels.cpu import _compiled
+from tests.imports import imports
+
+CALLED = """
+import numba
+
+@numba.njit
+def called(value):
+    return value + {more}
+"""
+KERNEL = """
+from foveal.sampler.kernels.cpu import _compiled
+{called}
+
+@_compiled.compiled
+def kernel(out):
+    out[0] = called(out[0])
+"""
+
+
+@pytest.fixture
+def result(tmp_path, monkeypatch):
+    """Returns the result of a kernel, from disk if it is there, and the number of times that it was compiled."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+
+    def load(name, **known):
+        spec = importlib.util.spec_from_file_location(name, tmp_path / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        module.__dict__.update(known)
+        spec.loader.exec_module(module)
+        return module
+
+    def run(more, stamp):
+        (tmp_path / "called.py").write_text(CALLED.format(more=more))
+        (tmp_path / "kernel.py").write_text(KERNEL.format(called=""))
+        monkeypatch.setattr(_compiled, "_STAMP", stamp(tmp_path.glob("*.py")))
+        kernel = load("kernel", called=load("called").called).kernel
+        out = np.zeros(1)
+        kernel(out)
+        return out[0], sum(kernel.stats.cache_misses.values())
+
+    return run
+
+
+def test_a_change_in_another_file_is_noticed(result):
+    """A kernel whose file is the same is compiled anew if a function that it calls has changed, and only then."""
+    assert result(1, _compiled.stamp_of) == (1, 1)
+    assert result(1, _compiled.stamp_of) == (1, 0)
+    assert result(2, _compiled.stamp_of) == (2, 1)
+
+
+def test_without_a_stamp_it_would_not_be(result):
+    """With one stamp for all states, the old machine code runs: the test above would notice."""
+    assert result(1, lambda _: "always") == (1, 1)
+    assert result(2, lambda _: "always") == (1, 0)
+
+
+def test_the_stamp_is_of_every_file_that_a_kernel_is_made_of(tmp_path):
+    """What kernels import is stamped, and any change of a file, or of its name, changes the stamp."""
+    folder = "foveal.sampler.kernels."
+    stamped = {path.stem for path in _compiled.SOURCES}
+    used = {name for path in _compiled.SOURCES for name in imports(path) if name.startswith(folder)}
+    of_kernels = {
+        name.removeprefix(folder).split(".")[-1]
+        for name in used
+        if name.removeprefix(folder).split(".")[0] not in ("cuda", "plain")
+    }
+    one, other = tmp_path / "a.py", tmp_path / "b.py"
+    one.write_text("x = 1")
+    stamps = [_compiled.stamp_of([one])]
+    one.write_text("x = 2")
+    stamps.append(_compiled.stamp_of([one]))
+    one.rename(other)
+    stamps.append(_compiled.stamp_of([other]))
+
+    assert len(stamped) > 10
+    assert of_kernels - {"cpu"} <= stamped
+    assert len(set(stamps)) == 3
