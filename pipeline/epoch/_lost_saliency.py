@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from foveal.sampler import Zoomed
+from foveal.sampler.zooms import lost_images
 
 
 def check_saliency(zoomed: Zoomed, zoom: nn.Module, keys: Sequence[str]) -> None:
@@ -18,7 +19,7 @@ def check_saliency(zoomed: Zoomed, zoom: nn.Module, keys: Sequence[str]) -> None
     """
     if zoomed.saliency.device.type != "cpu":
         return
-    lost = zoomed.saliency.detach().isnan().flatten(1).any(dim=1)
+    lost = lost_images(zoomed.saliency)
     if bool(lost.any()):
         names = ", ".join(key for key, each in zip(keys, lost.tolist(), strict=True) if each)
         raise ValueError(

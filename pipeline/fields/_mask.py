@@ -176,14 +176,6 @@ class Mask(SpatialField):
         seen = [warp_masks([mask], near[k : k + 1]).long() for k, mask in enumerate(masks)]
         return to_device(torch.cat([warp_masks([], near[:0]), *seen]), grid.device)
 
-    def join(self, parts: Sequence[Tensor]) -> Tensor:
-        """Return one tensor for the batch."""
-        return torch.cat(list(parts))
-
-    def of_sample(self, value: Tensor, index: int) -> Tensor:
-        """Return the mask of one image."""
-        return value[index].cpu()
-
     def write(self, members: Mapping[str, bytes], label: Tensor, size: tuple[int, int]) -> dict[str, bytes]:
         """Return the member with these class ids: an array, or a PNG with the palette or the colours that it had."""
         del size

@@ -132,14 +132,6 @@ class Saliency(SpatialField):
         ]
         return torch.cat([grid.new_empty(0, *grid.shape[1:3], dtype=torch.float32), *seen])
 
-    def join(self, parts: Sequence[Tensor]) -> Tensor:
-        """Return one tensor for the batch."""
-        return torch.cat(list(parts))
-
-    def of_sample(self, value: Tensor, index: int) -> Tensor:
-        """Return the map of one image."""
-        return value[index].cpu()
-
     def write(self, members: Mapping[str, bytes], label: Tensor, size: tuple[int, int]) -> dict[str, bytes]:
         """Return the member with this map. Only arrays and lists of rows can hold it."""
         del size

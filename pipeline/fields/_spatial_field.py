@@ -60,13 +60,13 @@ class SpatialField(ABC):
     ) -> Any:
         """Return the labels of a micro-batch in pixels of the zoomed images, on the grid's device."""
 
-    @abstractmethod
     def join(self, parts: Sequence[Any]) -> Any:
-        """Join the labels of the micro-batches of a batch, of which there is at least one."""
+        """Join the labels of the micro-batches of a batch, of which there is at least one; here tensors of equal shapes."""
+        return torch.cat(list(parts))
 
-    @abstractmethod
     def of_sample(self, value: Any, index: int) -> Any:
-        """Return one sample's label from those of a batch, on the CPU."""
+        """Return one sample's label from those of a batch, on the CPU; here from one tensor."""
+        return value[index].cpu()
 
     @abstractmethod
     def write(self, members: Mapping[str, bytes], label: Any, size: tuple[int, int]) -> dict[str, bytes]:

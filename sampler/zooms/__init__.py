@@ -1,6 +1,7 @@
 """Zooms: the modules that a loader calls with images, and that return a batch."""
 
 from foveal.sampler.zooms._checkpoint import is_checkpoint
+from foveal.sampler.zooms._looked_at import lost_images
 from foveal.sampler.zooms._mixed_resolution import MixedResolution
 from foveal.sampler.zooms._patch_sampler import PatchSampler
 from foveal.sampler.zooms._saliency_sampler import SaliencySampler
@@ -19,6 +20,7 @@ __all__ = [
     "ZoomRecord",
     "Zoomed",
     "is_checkpoint",
+    "lost_images",
     "map_from_json",
     "map_to_json",
     "token_positions",

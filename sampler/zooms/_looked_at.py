@@ -1,7 +1,7 @@
 """Checks the output of a saliency network before it is used."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from foveal.sampler.saliency import softmax_map
@@ -23,6 +23,11 @@ def map_of(
     return softmax_map(logits, temperature)
 
 
+def lost_images(saliency: Float[Tensor, "batch 1 rows cols"]) -> Bool[Tensor, " batch"]:
+    """Return which images have NaN in their saliency, because the network returned NaN or infinity."""
+    return saliency.detach().isnan().flatten(1).any(dim=1)
+
+
 def nan_where_lost(
     images: Float[Tensor, "batch *patches channel height width"], saliency: Float[Tensor, "batch 1 rows cols"]
 ) -> Float[Tensor, "batch *patches channel height width"]:
@@ -31,7 +36,7 @@ def nan_where_lost(
     A grid of NaN reads pixel 0, which would give a flat picture that no check for NaN finds. This does not wait for a
     device: on a GPU, and in a compiled graph, every batch is written again under a mask; on the CPU only a batch with NaN.
     """
-    lost = saliency.detach().isnan().flatten(1).any(dim=1)
+    lost = lost_images(saliency)
     if not torch.compiler.is_compiling() and lost.device.type == "cpu" and not bool(lost.any()):
         return images
     filled = images.masked_fill(lost.view(-1, *[1] * (images.ndim - 1)), torch.nan)

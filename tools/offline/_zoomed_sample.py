@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from foveal.pipeline import SpatialField, peek
 from foveal.pipeline.fields import alternatives, find_member
 from foveal.sampler import ZoomRecord
-from foveal.sampler.zooms import map_to_json
+from foveal.sampler.zooms import lost_images, map_to_json
 from foveal.tools.console.choices import ImageFormat
 from foveal.tools.offline._encode_image import encode_image
 from foveal.tools.offline._image_hash import image_hash
@@ -67,7 +67,7 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
         ValueError: It already has a member with the name of one that is to be written.
     """
     source = find_member(alternatives(recipe.image), sample.members)
-    if bool(sample.saliency.isnan().any()):
+    if bool(lost_images(sample.saliency[None])):
         raise ValueError(
             f"saliency must be finite, got NaN for {sample.key} – the network's weights have diverged."
         )

@@ -48,9 +48,14 @@ def teach(
         console: Where the progress is shown.
 
     Raises:
-        ValueError: The zoom has no saliency network that looks at the image alone.
+        ValueError: The zoom has no saliency network that looks at the image alone, or a frozen one.
     """
     zoom = _teachable(zoom)
+    if not any(parameter.requires_grad for parameter in zoom.saliency.parameters()):
+        raise ValueError(
+            f"boxes must be None for a frozen saliency network, got {type(zoom.saliency).__name__} without parameters that "
+            "require gradients – call requires_grad_(True) on it."
+        )
     student = ranks.share(zoom.saliency.train())
     boxes = Boxes(options.boxes or "", format=options.box_format, frame=options.box_frame)
     small = UniformSampler(zoom.lowres_size).to(ranks.device)  # the size of the network's input

@@ -130,6 +130,17 @@ def test_a_zoom_that_boxes_cannot_teach(zoom, name, shards, tmp_path):
         train(shards, tmp_path / "run", zoom=zoom(), options=OPTIONS)
 
 
+def test_a_frozen_network_cannot_be_taught(shards, tmp_path):
+    """Its error says so, where torch would speak of tensors without gradients."""
+    zoom = SaliencySampler(16, saliency=SaliencyNet()).requires_grad_(requires_grad=False)
+    message = (
+        "boxes must be None for a frozen saliency network, got SaliencyNet without parameters that require gradients – "
+        "call requires_grad_(True) on it."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(shards, tmp_path / "run", zoom=zoom, options=OPTIONS)
+
+
 def test_no_boxes_for_a_uniform_zoom():
     """They would teach nothing."""
     message = "boxes must be None for a uniform zoom, which has no saliency network, got 'json:boxes'."
