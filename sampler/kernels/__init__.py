@@ -1,4 +1,4 @@
-"""Compiled code: which kernels a device has, and how torch calls them."""
+"""Compiled code: the kernels of each device, and how torch calls them."""
 
 from foveal.sampler.kernels._kernels_for import kernels_for
 from foveal.sampler.kernels._operator import operator

@@ -1,4 +1,4 @@
-"""Which kernels a device has: the one place that chooses."""
+"""Chooses the kernels for a device. No other module does this."""
 
 import functools
 import importlib.util
@@ -6,11 +6,11 @@ from typing import Literal
 
 import torch
 
-_OLDEST = (7, 0)  # what Triton compiles for: Volta and later
+_OLDEST = (7, 0)  # the GPUs that Triton supports: Volta and later
 
 
 def kernels_for(device: torch.device, dtype: torch.dtype) -> Literal["numba", "triton", "torch"]:
-    """Return who computes there: Triton on CUDA, for float32, where it is installed; plain torch where nobody else does."""
+    """Return the kernels for a device: numba on the CPU; Triton on CUDA for float32, if it is installed; otherwise plain torch."""
     if device.type == "cpu":
         return "numba"
     return "triton" if dtype == torch.float32 and _has_triton(device) else "torch"

@@ -1,6 +1,6 @@
-"""Operators of torch, without what ``torch.library.custom_op`` loads on the first call: all of torch's compiler, a second.
+"""Defines torch operators without ``torch.library.custom_op``, whose first call loads torch's compiler, which takes a second.
 
-It does so to keep the compiler from looking into an implementation. Where nobody has loaded it, nobody looks.
+It loads the compiler in order to keep it from tracing implementations, which is only needed if it is loaded.
 """
 
 import sys
@@ -17,7 +17,7 @@ _TAGS = [
 
 
 def operator(name: str, schema: str) -> Callable[[Callable[..., Any]], Any]:
-    """Make a function the implementation, on every device, of a new operator of this name, which takes its place.
+    """Make a function the implementation of a new operator, on every device, and return the operator in its place.
 
     ``torch.library.register_fake`` and ``register_autograd`` take the same name.
     """

@@ -1,4 +1,4 @@
-"""Labels that follow a zoom: points, boxes and masks into the zoomed image and out of it."""
+"""Warping of labels: points, boxes and masks into the zoomed image and back."""
 
 from foveal.sampler.labels._invert_grid import invert_grid, unzoom
 from foveal.sampler.labels._warp_boxes import unwarp_boxes, warp_boxes

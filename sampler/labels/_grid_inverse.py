@@ -1,4 +1,4 @@
-"""A grid's inverse, found once for lattices of any sizes."""
+"""The inverse of a grid, computed once for lattices of any sizes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,18 +13,18 @@ from foveal.sampler.labels._warp_map import Nodes, ascending_axis, check_shape, 
 
 Size = tuple[int, int]
 Axes = tuple[Float[Tensor, "batch width_2"], Float[Tensor, "batch height_2"]]
-"""The nodes of a separable map: along x, and along y."""
+"""The nodes of a separable map, along x and along y."""
 
 
 def inverse_of(
     grid: Float[Tensor, "batch height width 2"], views: Views | None
 ) -> Callable[[Size], Float[Tensor, "batch rows cols 2"]]:
-    """Return what :func:`invert_grid` does for a size. What does not depend on the size is computed once.
+    """Return the same as :func:`invert_grid` for a size. Everything that does not depend on the size is computed once.
 
-    A grid whose rows are alike and whose columns are alike ("separable" and "cdf" grids) is inverted along each axis alone.
+    A separable grid ("separable" and "cdf" grids) is inverted along each axis alone.
 
     Raises:
-        ValueError: As :func:`invert_grid`, but for the size.
+        ValueError: As :func:`invert_grid`, except for the size.
     """
     check_shape(grid)
     back = None if views is None else inverse(views)
@@ -37,7 +37,7 @@ def inverse_of(
 
 
 def _axes(grid: Float[Tensor, "batch height width 2"], back: Views | None) -> Axes | None:
-    """Return the nodes along each axis, if the map from the views is separable and all is well with the grid."""
+    """Return the nodes along each axis, if the map from the views is separable and the grid is valid."""
     if back is not None and bool(back[:, [0, 1], [1, 0]].any()):
         return None
     if not is_outer(grid):
@@ -69,7 +69,7 @@ def _to_output(
     nodes: Nodes, columns: Float[Tensor, "batch cols rows 2"]
 ) -> Float[Tensor, "batch cols rows 2"]:
     x, y = columns.unbind(dim=-1)
-    if bool((x == x[..., :1]).all()):  # upright columns; in a view that is turned they are not
+    if bool((x == x[..., :1]).all()):  # columns are upright; in a rotated view they are not
         return to_output(nodes, x[..., 0], y)
     return to_output(nodes, x.flatten(1), y.flatten(1)[..., None]).view(columns.shape)
 
@@ -77,5 +77,5 @@ def _to_output(
 def _in_view(
     line: Float[Tensor, "batch points"], back: Views | None, axis: int
 ) -> Float[Tensor, "batch points"]:
-    """Bring x (axis 0) or y (axis 1) of the source into views that are upright, where there are any."""
+    """Convert x (axis 0) or y (axis 1) of the source to that of upright views, if there are any."""
     return line if back is None else back[:, axis, axis, None] * line + back[:, axis, 2, None]

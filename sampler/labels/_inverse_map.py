@@ -1,10 +1,10 @@
-"""Where points of the source come to lie in the zoomed image: the inverse of :mod:`foveal.sampler.labels._warp_map`.
+"""Computes where points of the source lie in the zoomed image: the inverse of :mod:`foveal.sampler.labels._warp_map`.
 
-On each row of nodes x grows, so where a row passes through a given x is a search along it; and the line of that x, read
-from row to row, grows in y, so between which two rows a given y lies is a second search. Between two rows the line may
-pass through some cells, from one to the next where it crosses a column: a third. In the cell, the bilinear map is inverted
-in closed form. Every search brackets its answer, so an answer is always found, also where cells have shrunk to nothing.
-All of it is in float64: in float32 the quadratic equation loses pixels.
+Along each row of nodes x grows, so a first search along the row finds where it passes through a given x. Along the line
+of this x, y grows from row to row, so a second search finds the two rows between which a given y lies. Between two rows
+the line may pass through several cells; a third search finds the cell. In the cell, the bilinear map is inverted in
+closed form. Every search brackets its result, so there always is one, even if cells have shrunk to nothing. Everything is
+in float64: in float32 the quadratic equation would be off by pixels.
 
 Coordinates in here count nodes: node k along an axis is k, pixel k's centre is k + 1.
 """
@@ -17,7 +17,7 @@ from foveal.sampler.kernels import kernels_for
 from foveal.sampler.labels._inverse_ops import find_places_op
 from foveal.sampler.labels._warp_map import Nodes, corners
 
-# Points that are dealt with at a time: the steps' results stay in the processor's cache.
+# Number of points that are computed at a time, so that intermediate results stay in the processor's cache.
 _AT_ONCE = 1 << 17
 
 
@@ -41,7 +41,7 @@ def to_output(
 def plain_to_output(
     nodes: Nodes, x: Float[Tensor, "batch lines"], y: Float[Tensor, "batch lines points"]
 ) -> Float[Tensor, "batch lines points 2"]:
-    """Do the same in plain torch, for any map: what the CPU's kernel is held against."""
+    """Do the same in plain torch, for any map: the reference for the CPU's kernel."""
     lines = max(1, _AT_ONCE // max(1, y.shape[0] * max(y.shape[2], nodes.shape[1])))
     parts = zip(torch.split(x, lines, dim=1), torch.split(y, lines, dim=1), strict=True)
     return torch.cat([_to_output(nodes, *part) for part in parts], dim=1)
@@ -62,10 +62,10 @@ def rows_at(
     Float[Tensor, "batch height_2 lines"],
     Int[Tensor, "batch height_2 lines"],
 ]:
-    """Where each row of nodes passes through each x: at which column, at which y of the source, and in which cell."""
+    """Return where each row of nodes passes through each x: the column, the y of the source, and the cell."""
     along, other = (plane.contiguous() for plane in nodes.unbind(dim=-1))
     wanted = x[:, None].expand(-1, nodes.shape[1], -1).contiguous()
-    # With `right`, a cell that is chosen between two others has a width; the outermost always have.
+    # With `right`, a chosen inner cell has a width; the outermost always have one.
     cell = torch.searchsorted(along[..., 1:-1].contiguous(), wanted, right=True)
     left = along.gather(2, cell)
     u = (wanted - left) / (along.gather(2, cell + 1) - left)
@@ -86,7 +86,7 @@ def _to_output(
     off = torch.stack([x, y], dim=-1) - upper_left
     v = _within(_root(right, down, twist, off), row, nodes.shape[1] - 2)
     width = right[..., 0] + v * twist[..., 0]
-    # A cell without width is only ever passed through at a point.
+    # A cell without width is only passed through at a point.
     u = torch.where(width > 0, (off[..., 0] - v * down[..., 0]) / width, 0.5)
     return torch.stack([col + _within(u, col, nodes.shape[2] - 2), row + v], dim=-1) - 0.5
 
@@ -97,9 +97,10 @@ def _column(
     row: Int[Tensor, "batch lines points"],
     ends: tuple[Int[Tensor, "batch lines points"], Int[Tensor, "batch lines points"]],
 ) -> Int[Tensor, "batch lines points"]:
-    """In which cell between two rows a line is at y, having entered by one of ``ends`` and left by the other.
+    """Return the cell between two rows in which a line is at y; it enters by one of ``ends`` and leaves by the other.
 
-    Between two rows it crosses each column between its ends once, each time with a larger y: count by bisection.
+    Between two rows it crosses each column between its ends once, each time with a larger y, so the crossings are counted
+    by bisection.
     """
     first, last = ends
     x, y = point
@@ -131,7 +132,7 @@ def _root(
 ) -> Float[Tensor, "*cells"]:
     """The v for which ``off = u right + v down + u v twist`` has a solution: k2 v^2 + k1 v + k0 = 0.
 
-    Its derivative there is the map's Jacobian determinant, so the root wanted is the one at which it is positive.
+    Its derivative there is the map's Jacobian determinant, so the right root is the one at which it is positive.
     """
     k2, k1, k0 = _cross(twist, down), _cross(right, down) + _cross(off, twist), _cross(off, right)
     root = (k1.square() - 4 * k2 * k0).clamp(min=0).sqrt()
@@ -142,7 +143,7 @@ def _root(
 def _within(
     share: Float[Tensor, "*cells"], cell: Int[Tensor, "*cells"], last: int
 ) -> Float[Tensor, "*cells"]:
-    """Keep a share inside its cell, but for the outermost cells: those run on."""
+    """Clamp a share to its cell, except in the outermost cells, which extend outwards."""
     share = torch.where(cell > 0, share.clamp(min=0), share)
     return torch.where(cell < last, share.clamp(max=1), share)
 
@@ -154,7 +155,7 @@ def _cross(a: Float[Tensor, "*cells 2"], b: Float[Tensor, "*cells 2"]) -> Float[
 def is_outer(points: Float[Tensor, "batch height width 2"]) -> bool:
     """Whether all rows of points have the same x, and all columns the same y."""
     x, y = points.unbind(dim=-1)
-    # A few rows and columns, from one border to the other, tell of most grids that they are not.
+    # For most grids, a few rows and columns already show that they are not.
     some = x[:, :: max(1, x.shape[1] // 2)], y[:, :, :: max(1, y.shape[2] // 2)]
     return all(
         bool((along == along[:, :1]).all() and (down == down[:, :, :1]).all())

@@ -1,4 +1,4 @@
-"""The operators of torch behind the inverse of a grid on the CPU: a graph that is compiled does not look into kernels."""
+"""The torch operators of the inverse of a grid on the CPU, because a compiled graph cannot trace kernels."""
 
 import torch
 from jaxtyping import Float
@@ -24,7 +24,7 @@ def find_places_op(
     x: Float[Tensor, "batch lines"],
     y: Float[Tensor, "batch lines points"],
 ) -> Float[Tensor, "batch lines points 2"]:
-    """Return where points lie among nodes: see `find_places_on_cpu`."""
+    """Return the positions of points among nodes: see `find_places_on_cpu`."""
     places = nodes.new_empty(*y.shape, 2)
     find_places_on_cpu(nodes, x, y, places)
     return places

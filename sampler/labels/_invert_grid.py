@@ -1,4 +1,4 @@
-"""Back from the zoomed image to its source: for whole grids, and for feature maps."""
+"""Converts grids and feature maps of a zoomed image back to its source."""
 
 from collections.abc import Sequence
 from typing import cast, overload
@@ -20,17 +20,17 @@ def invert_grid(
 ) -> Float[Tensor, "batch rows cols 2"]:
     """Return where each pixel of the source lies in the zoomed image.
 
-    The exact inverse of the map that is bilinear between the grid's points and runs on straight beyond the outermost
-    (as LZU's inverse, CVPR 2023, with the equation of each cell solved in float64). No gradient flows into ``grid``.
+    The exact inverse of the map that is bilinear between the grid's points and continues linearly beyond the outermost
+    (like LZU's inverse, CVPR 2023, with the equation of each cell solved in float64). No gradient flows into ``grid``.
 
     Args:
-        grid: As :func:`zoom_grid` returns it. Any other will do whose x grows along the width and y along the height.
+        grid: A grid of :func:`zoom_grid`, or any other whose x grows along the width and y along the height.
         size: (height, width) of a lattice laid over the source, in pixels: its own size, or any coarser one.
-        views: Those that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` has them.
+        views: The views that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` takes them.
 
     Returns:
-        (x, y) at the lattice's pixel centres: [-1, 1] is the zoomed image, ``align_corners=False``, and what lies
-        beyond is source that the zoomed image does not show. float64 if the grid is, else float32.
+        (x, y) at the lattice's pixel centres: [-1, 1] is the zoomed image, ``align_corners=False``; points beyond are not
+        shown by the zoomed image. float64 if the grid is, else float32.
 
     Raises:
         ValueError: The grid has another shape, is not finite, or folds; or the size is below one pixel.
@@ -52,11 +52,11 @@ def unzoom(
 def unzoom(
     features: Maps | Sequence[Maps], grid: Grid, size: Size | Sequence[Size], *, views: Views | None = None
 ) -> Maps | list[Maps]:
-    """Bring feature maps of the zoomed images back to the frame of their sources (Thavamani et al. 2023, LZU).
+    """Return feature maps of the zoomed images in the frame of their sources (Thavamani et al. 2023, LZU).
 
-    Each lattice point reads the features bilinearly where it lies in the zoomed image; one that the zoomed image does
-    not show reads its nearest border. Differentiable in the features. Where the zoom had magnified, points are further
-    apart than features and some are passed over: blur them first if that matters.
+    Each lattice point reads the features bilinearly at its position in the zoomed image; a point that the zoomed image
+    does not show reads the nearest border. Differentiable in the features. Where the zoom magnifies, points are further
+    apart than features, and some features are skipped: blur them first if that matters.
 
     Args:
         features: (batch, channel, _rows, _cols), at any resolution of the zoomed images; or the levels of a feature

@@ -1,8 +1,8 @@
-"""Boxes through the zoom, both ways: the tightest box around what becomes of the box, exactly.
+"""Boxes through the zoom, in both directions: the exact tightest box around the warped box.
 
-What becomes of a box has its leftmost point on the box's left side, and so on. Along a side the map is monotone between
-two rows of the grid (linear one way, a quotient of linear functions the other), so the extreme lies on one of the rows
-that the side crosses, or at its ends: there is nothing to sample.
+The leftmost point of a warped box lies on the box's left side, and so on. Along a side the map is monotone between two
+rows of the grid (linear in one direction, a quotient of linear functions in the other), so the extreme is at one of the
+rows that the side crosses, or at its ends, and no sampling is needed.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def warp_boxes(
     *,
     views: Views | None = None,
 ) -> tuple[list[Float[Tensor, "_kept 4"]], list[Int[Tensor, " _kept"]]]:
-    """Return the boxes around what boxes of the source images become in the zoomed images.
+    """Return the tightest boxes around the warped boxes of the source images, in the zoomed images.
 
     Args:
         boxes: For each image its own (n, 4) tensor of (x0, y0, x1, y1) in pixels of the source: the whole image is
@@ -40,11 +40,11 @@ def warp_boxes(
         grid: The grid that the images were sampled with.
         source_size: (height, width) of the source images in pixels: one for all, or one for each.
         views: Those that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` has them.
-            In a view that is turned, each box is first replaced by the upright one around its corners.
+            In a rotated view, each box is first replaced by the upright box around its corners.
 
     Returns:
-        For each image the boxes (k, 4) in pixels of the zoomed image, clipped to it, without those of which nothing is
-        left there; and for each image the k indices of the boxes that were kept, to pick their labels by. float64 if
+        For each image the boxes (k, 4) in pixels of the zoomed image, clipped to it, without those that it does not show;
+        and for each image the k indices of the boxes that were kept, by which to select their labels. float64 if
         the boxes are, else float32; on the boxes' device. No gradient.
 
     Raises:
@@ -83,7 +83,7 @@ def unwarp_boxes(
     *,
     views: Views | None = None,
 ) -> list[Float[Tensor, "_count 4"]]:
-    """Return the boxes around what boxes of the zoomed images were in the source images: predictions, mostly.
+    """Return the tightest boxes in the source images around boxes of the zoomed images, such as predictions.
 
     As :func:`warp_boxes` with the frames exchanged, but all boxes are kept: those that reach beyond the source are clipped
     to it, down to nothing if need be. Gradients flow into the boxes.

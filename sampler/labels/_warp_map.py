@@ -1,11 +1,11 @@
-"""The one continuous map from the zoomed image to its source that pixels, points, boxes and masks share.
+"""The continuous map from the zoomed image to its source, which is the same for pixels, points, boxes and masks.
 
 Coordinates of the zoomed image are in its pixels, with centres at 0.5, 1.5, ...: (0, 0, width, height) is all of it.
-Between the centres the map is bilinear in each cell of four. From the outermost centres on, each coordinate runs on with
-its last step along its own axis (a millionth of a uniform one at least), and stays as it is along the other: straight,
-and without a fold at the corners.
+Between the centres the map is bilinear in each cell of four. Beyond the outermost centres, each coordinate continues with
+its last step along its own axis (at least a millionth of a uniform step), and stays constant along the other axis:
+linearly, and without a fold at the corners.
 
-So one more node on every side says it all. Node (i, j) of :func:`warp_nodes` belongs to (j - 0.5, i - 0.5).
+So one more node on every side describes it completely. Node (i, j) of :func:`warp_nodes` is at (j - 0.5, i - 0.5).
 """
 
 import torch
@@ -16,9 +16,9 @@ from foveal.sampler.frames import Views, compose, inverse
 from foveal.sampler.kernels import kernels_for
 from foveal.sampler.labels._inverse_ops import fill_nodes_op
 
-# A grid whose border points coincide still has to run on beyond them: by this much of a uniform step.
+# The least step beyond the border, in uniform steps, for grids whose border points coincide.
 _LEAST_STEP = 1e-6
-# A few roundings of float32: neighbours that coincide may come out in the wrong order.
+# A few roundings of float32: neighbours that coincide may be in the wrong order.
 _ROUNDING = 1e-6
 
 Nodes = Float[Tensor, "batch height_2 width_2 2"]
@@ -39,25 +39,23 @@ def warp_nodes(grid: Float[Tensor, "batch height width 2"], views: Views | None 
     if views is not None:
         back = inverse(views)
         points = compose(back, points.double())
-        rounding *= (
-            back[..., :2].abs().sum(dim=-1).clamp(min=1)
-        )  # a small view is a large magnification of it
+        rounding *= back[..., :2].abs().sum(dim=-1).clamp(min=1)  # the magnification of a small view is large
     if kernels_for(points.device, points.dtype) == "numba":
         nodes: Tensor
         nodes, least = fill_nodes_op(points, _LEAST_STEP)
         if bool((least >= -rounding).all()):
             return nodes
-    # Slower, and it says what is wrong with a grid.
+    # This is slower, and raises an error that says what is wrong with the grid.
     check_grid(grid)
     return plain_nodes(points.double(), rounding)
 
 
 def plain_nodes(points: Float[Tensor, "batch height width 2"], rounding: Float[Tensor, "batch 2"]) -> Nodes:
-    """Do what :func:`warp_nodes` does with points in float64, in plain torch: what the CPU's kernel is held against."""
+    """Do the same as :func:`warp_nodes` for points in float64, in plain torch: the reference for the CPU's kernel."""
     _check_order(points, rounding)
     x, y = points.unbind(dim=-1)
     x, y = x.cummax(dim=2).values, y.cummax(dim=1).values
-    # Across the axis the border is repeated, along it the last step is.
+    # Across the axis the border is repeated, along the axis the last step is.
     x = torch.cat([x[:, :1], x, x[:, -1:]], dim=1)
     y = torch.cat([y[:, :, :1], y, y[:, :, -1:]], dim=2)
     return torch.stack([_run_on(x), _run_on(y.mT).mT], dim=-1)
@@ -109,12 +107,12 @@ def _run_on(lines: Float[Tensor, "batch lines points"]) -> Float[Tensor, "batch 
     if lines.shape[2] > 1:
         steps = lines.diff(dim=2).clamp(min=_LEAST_STEP * uniform)
     else:
-        steps = torch.full_like(lines, uniform)  # a single point is taken to stand for the whole side
+        steps = torch.full_like(lines, uniform)  # a single point represents the whole side
     return torch.cat([lines[..., :1] - steps[..., :1], lines, lines[..., -1:] + steps[..., -1:]], dim=2)
 
 
 def check_grid(grid: Float[Tensor, "batch height width 2"]) -> None:
-    """Refuse what is no grid.
+    """Raise if a grid is invalid.
 
     Raises:
         ValueError: The grid has another shape, no points, or points that are not finite.
@@ -125,7 +123,7 @@ def check_grid(grid: Float[Tensor, "batch height width 2"]) -> None:
 
 
 def check_shape(grid: Float[Tensor, "batch height width 2"]) -> None:
-    """Refuse what does not have the shape of a grid.
+    """Raise if a tensor does not have the shape of a grid.
 
     Raises:
         ValueError: The grid has another shape, or no points.

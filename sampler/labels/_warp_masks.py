@@ -1,4 +1,4 @@
-"""Masks through the zoom, both ways: class ids are looked up, never mixed."""
+"""Masks through the zoom, in both directions: class ids are looked up, never interpolated."""
 
 from collections.abc import Sequence
 
@@ -22,10 +22,11 @@ def warp_masks(
     Args:
         masks: For each image its own (height, width) of class ids, all of one integer or boolean type. A mask covers the
             whole source image, at whatever resolution.
-        grid: The grid that the images were sampled with; composed with views, if there were any, it says all.
+        grid: The grid that the images were sampled with, already composed with views if there were any.
 
     Returns:
-        The id of the pixel that each point of the grid lies in, on the masks' device; beyond the border, of the border's.
+        The id of the pixel in which each point of the grid lies, on the masks' device; beyond the border, that of the
+        border's pixel.
 
     Raises:
         ValueError: A mask is not two-dimensional or has no pixels, or there are not as many as grids; or the grid is not
@@ -46,7 +47,7 @@ def unwarp_masks(
     *,
     views: Views | None = None,
 ) -> list[Mask]:
-    """Return masks of the zoomed images, predictions mostly, as they lie in the source images.
+    """Return masks of the zoomed images, such as predictions, in the frame of the source images.
 
     Args:
         masks: (batch, rows, cols) class ids at any resolution of the zoomed images.
@@ -56,8 +57,8 @@ def unwarp_masks(
         views: Those that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` has them.
 
     Returns:
-        For each image (height, width): the id at each pixel's place in the zoomed image; of the nearest border where that
-        does not show it.
+        For each image (height, width): the id at each pixel's position in the zoomed image; for pixels that it does not
+        show, that of the nearest border.
 
     Raises:
         ValueError: As :func:`warp_masks` and :func:`invert_grid`, or a size is below one pixel.
@@ -73,7 +74,7 @@ def unwarp_masks(
 
 
 def _look_up(mask: Mask, points: Float[Tensor, "height width 2"]) -> Mask:
-    """The pixel of the mask that each point (x, y) in [-1, 1] lies in."""
+    """The pixel of the mask in which each point (x, y) in [-1, 1] lies."""
     size = torch.tensor([mask.shape[1], mask.shape[0]], device=points.device)
     pixel = ((points.double() + 1) / 2 * size).floor().long()
     x, y = pixel.clamp(min=torch.zeros_like(size), max=size - 1).to(mask.device).unbind(dim=-1)

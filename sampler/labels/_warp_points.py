@@ -1,4 +1,4 @@
-"""Points through the zoom, both ways."""
+"""Points through the zoom, in both directions."""
 
 from collections.abc import Sequence
 
@@ -35,8 +35,8 @@ def warp_points(
         views: Those that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` has them.
 
     Returns:
-        For each image (n, 2), (x, y) in pixels of the zoomed image, counted likewise. A point that it does not show comes
-        out beyond [0, width] x [0, height]. float64 if the points are, else float32; on the points' device. No
+        For each image (n, 2), (x, y) in pixels of the zoomed image, in the same convention. A point that it does not show
+        lies outside of [0, width] x [0, height]. float64 if the points are, else float32; on the points' device. No
         gradient.
 
     Raises:

@@ -4,16 +4,16 @@ The n-th derivative of a Gaussian, times sigma^n so that its size does not depen
 
     b_n(x) = (-1)^n He_n(x / sigma) g(x),    He_(n+1)(t) = t He_n(t) - n He_(n-1)(t)
 
-with He_n the Hermite polynomials, which are those orthogonal under g. A kernel ends somewhere, and pixels are
-discrete: under the g that is really summed, Hermite polynomials are no longer orthogonal, and an even derivative cut at
-2 sigma answers to plain brightness (-0.21 of it at order 4, sigma 2.3). So the polynomials P_n orthogonal under that very g
-take their place, from the same recurrence with its own coefficients:
+with He_n the Hermite polynomials, which are those orthogonal under g. A kernel has a finite size, and pixels are
+discrete: under the g that is really summed, Hermite polynomials are no longer orthogonal, and an even derivative that is
+cut off at 2 sigma responds to constant brightness (-0.21 of it at order 4, sigma 2.3). Therefore they are replaced by the
+polynomials P_n that are orthogonal under this g, from the same recurrence with other coefficients:
 
     P_(n+1)(t) = t P_n(t) - (|P_n|^2 / |P_(n-1)|^2) P_(n-1)(t),    |P|^2 = sum over x of g(x) P(x / sigma)^2
 
-Whatever is orthogonal to 1, x, ..., x^(n-1) under g is a kernel blind to them: order n sees nothing of constants,
-ramps and so on below its own degree. P_n = He_n + lower degrees, so a sum over the orders up to N can be the very same
-kernels as before: what changes is only which coordinate they belong to. The wider the kernel, the less changes.
+A polynomial that is orthogonal to 1, x, ..., x^(n-1) under g gives a kernel that does not respond to them: order n does
+not respond to constants, ramps and so on below its own degree. P_n = He_n + lower degrees, so sums over the orders up to
+N can be the same kernels as before, with other coefficients. The wider the kernel, the smaller the change.
 """
 
 import math
@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 MAX_ORDER = 10
-# A polynomial that vanishes on all pixels of a small kernel has a norm of zero, and so has what comes after it.
+# A polynomial that vanishes on all pixels of a small kernel has a norm of zero, and so have all later ones.
 _NOTHING = 1e-300
 
 
@@ -33,17 +33,17 @@ class GaussianJet:
     """The two-dimensional Gaussian derivatives up to an order, as filters: ``(order + 1) (order + 2) / 2`` of them.
 
     Each is the product of a derivative along the rows' axis and one along the columns', times sigma to the power of its
-    order, built in float64. Read as an impulse response (convolution) it differentiates; ``conv2d`` correlates, and so
-    returns odd orders with the opposite sign.
+    order, built in float64. As the impulse response of a convolution it differentiates; ``conv2d`` computes a
+    correlation, so it returns odd orders with the opposite sign.
 
     Args:
         order: Highest order of the derivatives, rows and columns taken together; 0 to 10.
-        truncate: A kernel reaches ``ceil(truncate * sigma + 0.5)`` pixels to each side. Orders above 2 have their outer
-            lobes beyond the published 2: take 3 for them where they are to have the shape of derivatives.
-        as_published: Hermite polynomials on a kernel that ends abruptly. If false, two things are mended. An order is
-            blind to all polynomials of lower degree (in the published filters an even order leaks brightness).
-            And the outermost pixels fade in as sigma grows, so that the filters and their derivative by sigma are continuous
-            where the kernel gets larger; the published ones jump there.
+        truncate: A kernel reaches ``ceil(truncate * sigma + 0.5)`` pixels to each side. The outer lobes of orders above 2
+            lie beyond the published value of 2: use 3 if they are to have the shape of derivatives.
+        as_published: Hermite polynomials on a kernel that ends abruptly. If false, two things differ. An order does not
+            respond to polynomials of lower degree (in the published filters an even order responds to brightness). And
+            the outermost pixels fade in as sigma grows, so that the filters and their derivative with respect to sigma
+            are continuous when the kernel gets larger, where the published ones jump.
 
     Raises:
         ValueError: An argument is out of range.
@@ -61,7 +61,7 @@ class GaussianJet:
     as_published: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what there are no filters for."""
+        """Raise if there are no filters for the arguments."""
         if not 0 <= self.order <= MAX_ORDER:
             raise ValueError(
                 f"order must be between 0 and {MAX_ORDER}, got {self.order!r} – higher orders are lost in rounding; "
@@ -89,9 +89,9 @@ class GaussianJet:
         return math.ceil(self.truncate * high + 0.5)
 
     def filters(self, sigma: Float[Tensor, " scales"]) -> Float[Tensor, "scales filters size size"]:
-        """Return the filters of each sigma, in pixels, in the order of :attr:`orders`; float64, differentiable by sigma.
+        """Return the filters of each sigma, in pixels, in the order of :attr:`orders`; float64, differentiable with respect to sigma.
 
-        All have the size of the largest sigma's, ``2 * radius + 1``: smaller ones stand in zeros.
+        All have the size of the largest sigma's, ``2 * radius + 1``: smaller ones are padded with zeros.
         """
         profiles = self.profiles(sigma)
         down, across = zip(*self.orders, strict=True)
@@ -108,7 +108,7 @@ class GaussianJet:
         return torch.stack([(-1) ** n * p * mass for n, p in enumerate(polynomials)], dim=1)
 
     def _window(self, place: Tensor, sigma: Float[Tensor, " scales"]) -> Float[Tensor, "scales size"]:
-        """Which pixels each sigma's kernel has: the outermost in part, by a smooth step over the pixel it grows by."""
+        """Weights of the pixels of each sigma's kernel: 1 inside, and a smooth step for the outermost pixels."""
         reach = self.truncate * sigma[:, None] + 0.5
         inside = reach - place.abs() + 1
         if self.as_published:

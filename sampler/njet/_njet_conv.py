@@ -12,19 +12,20 @@ from foveal.sampler.njet._gaussian_jet import GaussianJet
 from foveal.sampler.njet._safe_subsample import check_positive, safe_subsample
 
 Per = Literal["layer", "channel"]
-"""What has a scale of its own in an :class:`NJetConv`."""
+"""The unit that has its own scale in an :class:`NJetConv2d`."""
 
-# Filters that hardly exist at the initial scale are multiplied by 100 times as much as the strongest, not by infinity.
+# Filters that nearly vanish at the initial scale are multiplied by at most 100 times as much as the strongest, instead of
+# by infinity.
 _WEAKEST = 0.01
 
 
 class NJetConv2d(nn.Module):
     """A convolution whose kernels are sums of Gaussian derivatives, with learned weights and a learned sigma.
 
-    Takes the place of ``nn.Conv2d(in_channels, out_channels, k, padding=k // 2, bias=False)`` and wants a normalisation
-    behind it. The kernel's size follows sigma (5, 7, 9, 11, 19 pixels for 0.5, 1, 1.41, 2, 4), so a layer sees
-    as far as it has learned to. The outermost pixels fade in (:class:`GaussianJet`): the output is continuous in sigma,
-    and its gradient right, also where the size steps.
+    It replaces ``nn.Conv2d(in_channels, out_channels, k, padding=k // 2, bias=False)`` and should be followed by a
+    normalisation. The kernel's size follows sigma (5, 7, 9, 11, 19 pixels for 0.5, 1, 1.41, 2, 4), so a layer learns how
+    far it reaches. The outermost pixels fade in (:class:`GaussianJet`), so that the output is continuous in sigma and its
+    gradient is right, also where the size changes.
 
     Weight decay on ``log2_sigma`` would pull sigma to 1: give it a parameter group without, and a higher learning rate.
 
@@ -32,16 +33,16 @@ class NJetConv2d(nn.Module):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         order: Highest order of the derivatives, 0 to 10.
-        sigma: The scale to begin with, in pixels of the input.
+        sigma: The initial scale, in pixels of the input.
         per: One sigma for the "layer", as published, or one for each output "channel". The kernel's size is that of the
             largest.
         groups: As in ``nn.Conv2d``.
         truncate: As in :class:`GaussianJet`.
-        subsample: The ``r`` of :func:`safe_subsample`, by which the output is made smaller: a layer that learns a large
-            sigma leaves less work for the next. None keeps the resolution.
+        subsample: The ``r`` of :func:`safe_subsample`, which reduces the output: a layer that learns a large sigma leaves
+            less work for the next. None keeps the resolution.
         as_published: The published filters; the published subsampling, of the input; weights drawn from N(0, 1) that
-            multiply the filters as they are. If false, filters are multiplied by the same number at all scales, which brings
-            them to a norm of 1 at the first: the weights are then of the size of any convolution's, and an optimiser's steps, too.
+            multiply the filters as they are. If false, each filter is multiplied by a constant that gives it a norm of 1
+            at the initial scale: the weights, and an optimiser's steps, are then of the size of an ordinary convolution's.
 
     Raises:
         ValueError: An argument is out of range.
@@ -49,7 +50,7 @@ class NJetConv2d(nn.Module):
     Attributes:
         log2_sigma: (1,) or (out_channels,), learned: sigma is its power of two.
         alpha: (out_channels, in_channels / groups, filters), learned: the weights, filters as in ``GaussianJet.orders``.
-        gain: (filters,), what each filter is multiplied with, a constant.
+        gain: (filters,), the constant factor of each filter.
 
     Example:
         >>> NJetConv2d(3, 16, sigma=2.0, subsample=1.0)(torch.zeros(1, 3, 64, 48)).shape
@@ -85,7 +86,7 @@ class NJetConv2d(nn.Module):
 
     @property
     def sigma(self) -> Float[Tensor, " scales"]:
-        """The scale as it is now, in pixels of the input."""
+        """The present scale, in pixels of the input."""
         return self.log2_sigma.exp2()
 
     def weight(self) -> Float[Tensor, "out in size size"]:
@@ -100,7 +101,7 @@ class NJetConv2d(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch in height width"]
     ) -> Float[Tensor, "batch out rows cols"]:
-        """Convolve, with zeros beyond the border, and subsample where asked to."""
+        """Convolve, with zeros beyond the border, and subsample if that is set."""
         published = self.jet.as_published
         if published:
             features = self._subsampled(features)

@@ -1,4 +1,4 @@
-"""A look that learns its own resolution: a Gaussian of learned width, and no more pixels than it leaves."""
+"""A prefilter that learns a resolution: a Gaussian of learned width, followed by subsampling."""
 
 import math
 
@@ -14,21 +14,21 @@ from foveal.sampler.njet._safe_subsample import check_positive, safe_subsample
 class NJetPrefilter(nn.Module):
     """Blurs with a Gaussian of learned sigma and subsamples by as much, before any network.
 
-    Stands in front of a saliency network, ``nn.Sequential(NJetPrefilter(), SaliencyNet())``: the loader's
-    low-resolution copy is then the finest that the network can have, and sigma how much of it the network wants. It is
-    the order 0 of :class:`GaussianJet`, run along rows and columns one after the other; the border's pixels go on
-    beyond it. The mean of an image stays.
+    Put it in front of a saliency network, ``nn.Sequential(NJetPrefilter(), SaliencyNet())``: the loader's low-resolution
+    copy is then the finest input of the network, and sigma learns how much of it the network needs. It is the order 0 of
+    :class:`GaussianJet`, run along rows and columns one after the other; beyond the border its pixels are repeated. The
+    mean of an image does not change.
 
     Args:
-        sigma: The standard deviation to begin with, in pixels of the input. Below 0.3 hardly anything is blurred, and
-            hardly anything learned.
+        sigma: The initial standard deviation, in pixels of the input. Below 0.3 hardly anything is blurred, and hardly
+            anything is learned.
         subsample: The ``r`` of :func:`safe_subsample`. None keeps the resolution.
 
     Raises:
         ValueError: An argument is out of range.
 
     Attributes:
-        log2_sigma: (1,), what is learned: sigma is its power of two.
+        log2_sigma: (1,), the learned parameter: sigma is two to its power.
 
     Example:
         >>> NJetPrefilter(2.0)(torch.zeros(1, 3, 128, 96)).shape
@@ -44,13 +44,13 @@ class NJetPrefilter(nn.Module):
 
     @property
     def sigma(self) -> Float[Tensor, " 1"]:
-        """The standard deviation as it is now, in pixels of the input."""
+        """The present standard deviation, in pixels of the input."""
         return self.log2_sigma.exp2()
 
     def forward(
         self, small: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch channel rows cols"]:
-        """Return the images blurred and as much smaller."""
+        """Return the blurred and subsampled images."""
         profile = self.jet.profiles(self.sigma)[0, 0].to(small.dtype)
         reach, channels = len(profile) // 2, small.shape[1]
         kernel = profile.expand(channels, 1, 1, -1)

@@ -13,9 +13,9 @@ class NJetSaliencyNet(SaliencyNet):
     """:class:`SaliencyNet` with a learned scale in the place of each stride and kernel size.
 
     The image is blurred and subsampled (:class:`NJetPrefilter`), details and surroundings are found by
-    :class:`NJetConv2d`. At the start, a 128 x 128 copy is looked at as :class:`SaliencyNet` looks at it: details on a
-    quarter of that resolution, surroundings on an eighth. Then each scale moves to where the task wants it, and
-    memory and time of the network with it.
+    :class:`NJetConv2d`. At the start it is like :class:`SaliencyNet` for a 128 x 128 copy: details at a quarter of that
+    resolution, surroundings at an eighth. Training then changes each scale as the task requires, and memory and time of
+    the network change with it.
 
     Args:
         map_size: (rows, cols) of the map.
@@ -50,7 +50,7 @@ class NJetSaliencyNet(SaliencyNet):
             _normalised(nn.Conv2d(32, 64, kernel_size=1, bias=False), 64),
         )
 
-    # What is subsampled by resizing lies in cells, whatever the strides.
+    # Features that were subsampled by resizing are in cells, whatever the strides.
     def _whole_strides(
         self, small: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 height width"]:
@@ -60,7 +60,7 @@ class NJetSaliencyNet(SaliencyNet):
         return super()._resized(logits) if self.frame == "cells" else to_lattice(logits, self.map_size)
 
     def _fit_frame(self) -> None:
-        pass  # only the reading differs
+        pass  # only how the map is read differs
 
 
 def _normalised(conv: nn.Module, outputs: int) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""Fewer pixels where the scale leaves nothing finer to see (Pintea et al. 2021)."""
+"""Subsampling by as much as a blur allows (Pintea et al. 2021)."""
 
 import math
 
@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-# The double exponential of more would overflow, and leaves one pixel long before.
+# A larger value would overflow the double exponential, and leaves a single pixel long before that.
 _LARGEST = 1000.0
 # A learned sigma is a power of two in float32: 64 pixels by 2.0000002 are to be 32.
 _ROUNDING = 1 + 1e-6
@@ -21,17 +21,17 @@ def safe_subsample(
 ) -> Float[Tensor, "batch channel rows cols"]:
     """Return features on a lattice as coarse as a blur of ``sigma`` allows: one sample for each ``max(1, sigma / r)`` pixels.
 
-    A Gaussian lets through exp(-(pi r)^2 / 2) of the finest wave that such a lattice can hold: 0.7 % for r = 1, nothing
-    that float32 could show for the published 4. What is resized is averaged (anti-aliased) besides, so nothing
-    aliases even where the features were not blurred. Where there are several sigmas, the smallest decides.
-    The size is a step function of sigma: no gradient comes through it.
+    The Gaussian passes exp(-(pi r)^2 / 2) of the finest wave that such a lattice can hold: 0.7 % for r = 1, and less than
+    float32's precision for the published 4. Resizing also averages (it is anti-aliased), so nothing aliases even if the
+    features were not blurred. If there are several sigmas, the smallest decides. The size is a step function of sigma and
+    has no gradient.
 
     Args:
-        features: Those that a filter of this sigma returned.
+        features: The output of a filter of this sigma.
         sigma: Standard deviation in pixels of the features.
-        r: Standard deviations to be left, in pixels of the result.
-        as_published: ``max(1, 2**sigma / r)`` pixels for each sample, of which the nearest is taken. There sigma is taken
-            for its own logarithm: 4 is subsampled 4 times, but 8 is 64 times.
+        r: The standard deviation that remains, in pixels of the result.
+        as_published: ``max(1, 2**sigma / r)`` pixels for each sample, of which the nearest is taken. The published code
+            uses sigma as if it were its own logarithm: with r = 4, a sigma of 4 is subsampled 4 times, but 8 is 64 times.
 
     Returns:
         ``int(height / step)`` by ``int(width / step)``, at least one pixel; the features themselves for a step of 1.
@@ -52,7 +52,7 @@ def safe_subsample(
 
 
 def check_positive(**numbers: float | None) -> None:
-    """Refuse a number that is no scale; None is none that was given."""
+    """Raise for a number that is not a valid scale; None is allowed."""
     for name, value in numbers.items():
         if value is not None and not 0 < value < math.inf:
             raise ValueError(f"{name} must be positive and finite, got {value!r}.")

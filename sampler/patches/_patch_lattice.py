@@ -1,9 +1,9 @@
-"""Where in the full-resolution image the patch of each score lies.
+"""Positions in the full-resolution image of the patch of each score.
 
-A score has seen a part of the low-resolution copy. Its patch has the same middle, so that what scored high is what is cut
-out. The published code lays the patches out as if the scores tiled the image; convolutions without padding do not:
-on 1000 x 1000 pixels, looked at in 250 x 250, its patches are 15 pixels too far up and left at one end, and 14 too far
-down and right at the other.
+A score is computed from a part of the low-resolution copy. Its patch has the same centre, so that the part with a high
+score is cut out. The published code places patches as if the scores tiled the image, but with convolutions without
+padding they do not: on 1000 x 1000 pixels with a copy of 250 x 250, its patches are 15 pixels too far up and left at one
+end, and 14 too far down and right at the other.
 """
 
 from typing import Literal
@@ -27,13 +27,13 @@ def patch_corners(
     """Return (top, left) of every cell's patch in pixels of an image, by rows; they may lie beyond its border.
 
     Args:
-        score: What scored; see :func:`cell_centres`.
+        score: The scorer; see :func:`cell_centres`.
         size: (height, width) of the image in pixels.
-        lowres_size: That of the copy that was scored.
+        lowres_size: Size of the copy that was scored.
         cells: (rows, cols) of the scores.
         patch_size: Height and width of a patch in pixels.
-        geometry: ``"centred"`` on what the cell has seen, to half a pixel; ``"published"`` for a stride of
-            ``side // cells`` from a first patch about the first stride.
+        geometry: ``"centred"`` on the region of the cell, to half a pixel; ``"published"`` for a stride of
+            ``side // cells`` from a first patch centred in the first stride.
     """
     starts: list[Tensor] = []
     for side, lowres_px, count in zip(size, lowres_size, cells, strict=True):
@@ -47,13 +47,13 @@ def patch_corners(
 
 
 def cell_centres(score: nn.Module, lowres_px: int, cells: int) -> Float[Tensor, " {cells}"]:
-    """Return the middle of what each cell has seen along one axis, as a fraction of the image's side.
+    """Return the centre of each cell's region along one axis, as a fraction of the image's side.
 
     Args:
-        score: Its ``first_centre_px`` and ``stride_px`` say so, as those of :class:`ScoreNet` do; or its ``frame``, as that
-            of :class:`SpectralSaliency` does. The cells of one without them tile the image.
-        lowres_px: The side of the copy that it looked at.
-        cells: How many.
+        score: The scorer. Its ``first_centre_px`` and ``stride_px`` (as in :class:`ScoreNet`) or its ``frame`` (as in
+            :class:`SpectralSaliency`) give the centres. Without them, the cells tile the image.
+        lowres_px: Side of the copy in pixels.
+        cells: Number of cells.
     """
     if getattr(score, "frame", "cells") == "nodes":
         return torch.linspace(0, 1, cells, dtype=torch.float64)

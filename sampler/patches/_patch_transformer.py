@@ -1,4 +1,4 @@
-"""One vector for an image out of its patches' features and places: a transformer."""
+"""A transformer that combines the features and positions of patches into one vector for the image."""
 
 import math
 
@@ -8,18 +8,18 @@ from torch import Tensor, nn
 
 
 class PatchTransformer(nn.Module):
-    """Lets an image's patches look at each other, and adds them up (Cordonnier et al., CVPR 2021: the billiard balls).
+    """Lets an image's patches attend to each other, and sums them (Cordonnier et al., CVPR 2021: the billiard balls).
 
-    Layers as published: normalised after each part, feed-forward of twice the width, dropout 0.1. There the place of a
-    patch is encoded by a linear map of the choice's weights over all cells, which fixes how many cells there are; here
-    by one of sines and cosines of its (x, y), which any lattice and any image size goes with. With zeros for ``positions``, or
-    none, the order of the patches does not matter.
+    The layers are as published: normalised after each part, feed-forward of twice the width, dropout 0.1. The published
+    code encodes the position of a patch by a linear map of the choice's weights over all cells, which fixes the number of
+    cells; here it is a linear map of sines and cosines of (x, y), which works for any lattice and image size. With zeros
+    for ``positions``, or None, the order of the patches does not matter.
 
     Args:
         dim: Length of a feature vector, a multiple of ``heads``.
-        layers: How many layers.
+        layers: Number of layers.
         heads: Attention heads.
-        dropout: In training, the share of values that is dropped.
+        dropout: Share of values that is dropped in training.
 
     Example:
         >>> PatchTransformer(256)(torch.rand(4, 10, 256), torch.rand(4, 10, 2)).shape
@@ -47,8 +47,7 @@ class PatchTransformer(nn.Module):
 
         Args:
             features: One vector for each patch.
-            positions: Their middles: (x, y) in [-1, 1] of the image, ``zoomed.grid.mean((2, 3))``. None where only what
-                the patches show is to count.
+            positions: Their centres: (x, y) in [-1, 1] of the image, ``zoomed.grid.mean((2, 3))``. None to ignore positions.
         """
         if positions is not None:
             features = features + self.place(_waves(positions))

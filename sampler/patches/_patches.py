@@ -1,8 +1,8 @@
-"""Patches of full-resolution images: cut out one by one, or mixed by weights that learn.
+"""Patches of full-resolution images: cut out one by one, or mixed by learned weights.
 
-A mixture's gradient is by its weights: ``<g, patch>`` for each patch that has a weight. So backward needs those pixels
-again; what is kept of them are copies, of the patches or of the rectangle around them, whichever is smaller, and
-the image may go.
+The gradient with respect to the weights of a mixture is ``<g, patch>`` for each patch with a weight. So backward needs
+these pixels; copies of the patches, or of the rectangle around them, whichever is smaller, are kept, so that the image
+can be freed.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from foveal.sampler.frames import Border
 
-# Patches that are floating point at one time.
+# Number of patches that are converted to floating point at one time.
 _AT_ONCE = 32
 
 
@@ -25,7 +25,7 @@ def cut_patches(
     patch_size: int,
     border: Border,
 ) -> Float[Tensor, "count channel {patch_size} {patch_size}"]:
-    """Return patches of one image: uint8 in [0, 1], floating point as it is, and differentiable.
+    """Return patches of one image: in [0, 1] from uint8; floating-point values unchanged, and differentiable.
 
     Args:
         image: At full resolution.
@@ -45,8 +45,8 @@ def mix_patches(
 ) -> Float[Tensor, "k channel {patch_size} {patch_size}"]:
     """Return means of patches: ``einsum("ks,scij->kcij", weights, patches)``, computed where a weight is not zero.
 
-    The gradient by weights that are zero is left at zero: a perturbed choice has none to pass on to there. Floating-point
-    images receive theirs.
+    The gradient with respect to weights that are zero is zero, because a perturbed choice could not pass it on.
+    Floating-point images receive a gradient.
     """
     seen = (weights.detach() != 0).any(0).nonzero()[:, 0]
     windows = _windows(image, corners[seen.cpu()], patch_size, border)
@@ -96,7 +96,7 @@ def _windows(
     size: int,
     border: Border,
 ) -> list[Shaped[Tensor, "{size} {size} channel"]]:
-    """Return what lies in each window, as copies that do not hold on to the image."""
+    """Return copies of the windows, which do not keep the image in memory."""
     low, high = corners.amin(0), corners.amax(0) + size
     (top, left), (height, width) = low.tolist(), (high - low).tolist()
     if len(corners) * size * size <= height * width:

@@ -1,7 +1,7 @@
-"""Which K of many positions, as a differentiable choice (Cordonnier et al., CVPR 2021; Berthet et al., NeurIPS 2020).
+"""A differentiable choice of K of many positions (Cordonnier et al., CVPR 2021; Berthet et al., NeurIPS 2020).
 
-The K largest of the scores are a step function: no gradient. Their mean over Gaussian noise on the scores is smooth, and
-the noise itself gives its derivative. Only which positions were chosen is kept, never a one-hot tensor of all draws.
+The choice of the K largest scores is a step function without a gradient. Its mean over Gaussian noise on the scores is
+smooth, and the noise also gives its derivative. Only the chosen positions are kept, never a one-hot tensor of all draws.
 """
 
 from typing import Literal, get_args
@@ -17,14 +17,15 @@ Gradient = Literal["diagonal", "relative", "full"]
 class PerturbedTopK(nn.Module):
     """Chooses the K highest-scoring positions, in the order of their positions, not of their scores.
 
-    In training, the mean over ``samples`` draws of noise Z with standard deviation ``sigma``: row r says with which
-    weights the r-th of the chosen positions is which. With ``eval()`` the scores alone decide, and rows are one-hot.
+    In training the result is the mean over ``samples`` draws of noise Z with standard deviation ``sigma``: row r has the
+    weights of all positions for being the r-th of the chosen ones. With ``eval()`` the scores alone decide, and rows are
+    one-hot.
 
     The published gradient is the diagonal of the Jacobian's estimate: the derivative of the weights of a position by
     that position's own score, ``grad[d] = sum_r g[r, d] E[r, d]`` with ``E[r, d] = mean_n(Y_n[r, d] Z_n[d]) / sigma``. It
-    is far less noisy than an estimate of the whole Jacobian, and biased: it sees what a position is worth, not whether
-    that is more than what it would take the place of. Adding a constant to g changes nothing in truth, and turns the
-    published gradient. Cosines to the true one, for 500 draws, 4 of 196 positions, sigma 0.05, mean of 40 random g:
+    is far less noisy than an estimate of the whole Jacobian, but biased: it counts the value of a position, but not the
+    value of the position that it would replace. Adding a constant to g does not change the true gradient, but rotates the
+    published one. Cosines to the true gradient, for 500 draws, 4 of 196 positions, sigma 0.05, mean of 40 random g:
 
     ======================  ======  ======  ==========
     gradient                normal  abs(g)  normal + 3
@@ -34,15 +35,16 @@ class PerturbedTopK(nn.Module):
     ``"full"``                0.67    0.67        0.63
     ======================  ======  ======  ==========
 
-    Noise is torch's: ``torch.manual_seed`` decides, or the generator that is passed.
+    The noise comes from torch's generator (``torch.manual_seed``), or from the one that is passed.
 
     Args:
-        k: How many positions.
-        sigma: Standard deviation of the noise, in units of the scores; 0.05 is meant for scores in [0, 1]. A plain
-            attribute, to be changed at will: see :meth:`anneal`.
-        samples: Draws.
-        gradient: ``"diagonal"`` as published; ``"relative"``, the same of ``g[r, d] - sum_c g[r, c] weights[r, c]``, where what
-            one position gains the others lose in proportion; or ``"full"``, an unbiased estimate by the whole Jacobian:
+        k: Number of positions to choose.
+        sigma: Standard deviation of the noise, in units of the scores; 0.05 is meant for scores in [0, 1]. It is a plain
+            attribute that may be changed: see :meth:`anneal`.
+        samples: Number of draws of noise.
+        gradient: ``"diagonal"`` as published; ``"relative"``, the same with ``g[r, d] - sum_c g[r, c] weights[r, c]`` for
+            g, so that the gain of one position is the loss of the others in proportion; or ``"full"``, an unbiased
+            estimate by the whole Jacobian:
             ``sum_n (w_n - mean(w)) Z_n / ((samples - 1) sigma)`` with ``w_n = <g, Y_n>`` (Berthet et al., prop. 3.1).
 
     Raises:
@@ -80,7 +82,7 @@ class PerturbedTopK(nn.Module):
 
         Args:
             scores: Finite. float16 and bfloat16 are computed in float32.
-            generator: Where the noise comes from, on the device of the scores; None for torch's own.
+            generator: The generator of the noise, on the device of the scores; None for torch's own.
 
         Raises:
             ValueError: There are fewer than k positions, or sigma is not positive in training.
@@ -96,13 +98,13 @@ class PerturbedTopK(nn.Module):
             return self._perturbed(scores, generator)
 
     def anneal(self, step: int, total_steps: int) -> None:
-        """Lower sigma linearly, as published: to ``(1 - step / total_steps)`` of what it was at first.
+        """Lower sigma linearly, as published: to ``(1 - step / total_steps)`` of its initial value.
 
-        It depends on the step alone, so nothing need be saved with the weights. Called with the steps that are done,
-        ``anneal(1, 4)`` leaves three quarters, and ``anneal(4, 4)`` nothing: training is over.
+        It depends on the step alone, so nothing has to be saved with the weights. The step is the number of finished
+        steps: ``anneal(1, 4)`` leaves three quarters, and ``anneal(4, 4)`` zero, after which training is over.
 
         Raises:
-            ValueError: The step is not one of these.
+            ValueError: The step is out of range.
         """
         if not 0 <= step <= total_steps:
             raise ValueError(
@@ -123,13 +125,15 @@ class PerturbedTopK(nn.Module):
         )
         perturbed = torch.add(scores.detach()[:, None], noise, alpha=self.sigma)
         _check_enough(perturbed, self.k)
-        # Under noise no two are equal, and finding the largest is faster than sorting all.
+        # With noise no two scores are equal, and finding the largest is faster than sorting all.
         chosen = perturbed.topk(self.k, sorted=False).indices.sort(-1).values.mT
         ones = scores.new_ones(()).expand(chosen.shape)
         weights = _count(chosen, ones, positions) / self.samples
         if not scores.requires_grad:
             return weights
-        zero = scores - scores.detach()  # and a derivative of one: what is added carries that of the weights
+        zero = (
+            scores - scores.detach()
+        )  # and a derivative of one: the added term has the derivative of the weights
         if self.gradient == "full":
             return weights + self._full(chosen, noise, zero)
         gain = self._diagonal(chosen, noise, zero)
@@ -151,7 +155,7 @@ class PerturbedTopK(nn.Module):
         noise: Float[Tensor, "batch samples positions"],
         zero: Float[Tensor, "batch positions"],
     ) -> Float[Tensor, "batch k positions"]:
-        # Noise without its mean is weights w without theirs: the same covariance, and no second pass.
+        # Subtracting the mean of the noise instead of that of the weights w gives the same covariance without a second pass.
         along = ((noise - noise.mean(1, keepdim=True)) * zero[:, None]).sum(2)
         return _count(chosen, along[:, None].expand(chosen.shape), noise.shape[2]) / (
             (self.samples - 1) * self.sigma
@@ -159,10 +163,10 @@ class PerturbedTopK(nn.Module):
 
 
 def hard_topk(scores: Float[Tensor, "*batch positions"], k: int) -> Int[Tensor, "*batch {k}"]:
-    """Return the k positions of the highest scores, of equal ones the first, in ascending order of position.
+    """Return the k positions of the highest scores (of equal ones the first), in ascending order of position.
 
     Raises:
-        ValueError: There are not so many.
+        ValueError: There are fewer than k positions.
     """
     _check_enough(scores, k)
     best = scores.detach().argsort(dim=-1, descending=True, stable=True)[..., :k]
@@ -180,6 +184,6 @@ def _check_enough(scores: Float[Tensor, "*batch positions"], k: int) -> None:
 def _count(
     chosen: Int[Tensor, "batch k samples"], what: Float[Tensor, "batch k samples"], positions: int
 ) -> Float[Tensor, "batch k {positions}"]:
-    """Sum over the draws what each brings, by chosen position."""
+    """Sum the values of the draws for each chosen position."""
     empty = what.new_zeros(*chosen.shape[:2], positions)
     return empty.scatter_add(2, chosen, what)

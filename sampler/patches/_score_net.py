@@ -1,4 +1,4 @@
-"""Scores for patches: the published network, what its scores are normalised by, and what keeps them from collapsing."""
+"""Scores for patches: the published network, the normalisation of its scores, and a regulariser that keeps them from collapsing."""
 
 import torch
 from jaxtyping import Float
@@ -6,20 +6,21 @@ from torch import Tensor, nn
 
 
 class ScoreNet(nn.Module):
-    """Scores of the low-resolution image, a lattice of them (Cordonnier et al., CVPR 2021, section 4).
+    """A lattice of scores of the low-resolution image (Cordonnier et al., CVPR 2021, section 4).
 
     Four 3 x 3 convolutions without padding (8, 16, 32 channels and 1; ReLU between them), then the maximum of each 8 x 8:
-    from (height, width) to ``((height - 8) // 8, (width - 8) // 8)``. Cell (i, j) has seen 16 x 16 pixels, rows
-    [8i, 8i + 16) and columns [8j, 8j + 16), of which ``first_centre_px`` and ``stride_px`` tell the middle.
+    from (height, width) to ``((height - 8) // 8, (width - 8) // 8)``. Cell (i, j) depends on 16 x 16 pixels, rows [8i, 8i
+    + 16) and columns [8j, 8j + 16); ``first_centre_px`` and ``stride_px`` give their centres.
 
-    Untrained, it mostly scores what stands out from its surroundings, as the largest of 64 random responses does.
+    Untrained, it mostly gives high scores to what stands out from its surroundings, as the largest of 64 random responses
+    does.
     """
 
     stride_px = 8
-    """From one cell's middle to the next, in pixels of what it looks at, along both axes."""
+    """Distance of the centres of neighbouring cells, in pixels of the input, along both axes."""
 
     first_centre_px = 8.0
-    """The first cell's middle, from the outer edge, in the same pixels."""
+    """Distance of the first cell's centre from the outer edge, in the same pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +31,7 @@ class ScoreNet(nn.Module):
             nn.ReLU(inplace=True),
             nn.Conv2d(16, 32, kernel_size=3),
             nn.ReLU(inplace=True),
-            nn.Conv2d(32, 1, kernel_size=3, bias=False),  # scores count relative to each other
+            nn.Conv2d(32, 1, kernel_size=3, bias=False),  # only differences of scores matter
             nn.MaxPool2d(8),
         )
 
@@ -51,7 +52,7 @@ class ScoreNet(nn.Module):
 def zero_to_one(
     scores: Float[Tensor, "batch positions"], eps: float = 1e-5
 ) -> Float[Tensor, "batch positions"]:
-    """Return the scores of each image, stretched to [0, 1): what the noise of :class:`PerturbedTopK` is measured by.
+    """Return the scores of each image, stretched to [0, 1), the range for which the noise of :class:`PerturbedTopK` is meant.
 
     ``(s - min) / (max - min + eps)``, as published. Equal scores become zeros.
     """
@@ -66,7 +67,7 @@ def saliency_entropy(saliency: Float[Tensor, "batch 1 rows cols"]) -> Float[Tens
     network from settling on a few places before it has learned which.
 
     Args:
-        saliency: As samplers answer it (``zoomed.saliency``, the loader's ``"__saliency__"``): non-negative, each map
+        saliency: The saliency of a sampler (``zoomed.saliency``, the loader's ``"__saliency__"``): non-negative, each map
             sums to one.
     """
     share = saliency.flatten(1).to(torch.promote_types(saliency.dtype, torch.float32))
