@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foveal.sampler.kernels import operator
+from foveal.sampler.kernels import kernels_for, operator
+from foveal.sampler.kernels.cpu import average_dense_on_cpu, dense_to_grid_on_cpu, dense_to_images_on_cpu
 from foveal.sampler.kernels.plain import (
     average_dense,
     footprints_to_grid,
@@ -25,7 +26,11 @@ def sample_dense_op(
     images: Float[Tensor, "batch channel _height _width"], grid: Float[Tensor, "batch height width 2"]
 ) -> Float[Tensor, "batch channel height width"]:
     """Average images over the grid's footprints."""
-    return average_dense(images, grid)
+    if kernels_for(grid.device, grid.dtype) != "numba":
+        return average_dense(images, grid)
+    pixels = images.new_empty(*images.shape[:2], *grid.shape[1:3])
+    average_dense_on_cpu(images, grid, pixels)
+    return pixels
 
 
 @operator("foveal::sample_dense_to_images", "(Tensor by_pixels, Tensor images, Tensor grid) -> Tensor")
@@ -34,7 +39,11 @@ def _to_images(
     images: Float[Tensor, "batch channel _height _width"],
     grid: Float[Tensor, "batch height width 2"],
 ) -> Float[Tensor, "batch channel _height _width"]:
-    return to_images(by_pixels, images, grid)
+    if kernels_for(grid.device, grid.dtype) != "numba":
+        return to_images(by_pixels, images, grid)
+    by_images = images.new_empty(images.shape)
+    dense_to_images_on_cpu(by_pixels, grid, by_images)
+    return by_images
 
 
 @operator("foveal::sample_dense_to_footprints", "(Tensor by_pixels, Tensor images, Tensor grid) -> Tensor")
@@ -44,6 +53,18 @@ def _to_footprints(
     grid: Float[Tensor, "batch height width 2"],
 ) -> Float[Tensor, "batch 5 height width"]:
     return to_footprints(by_pixels, images, grid)
+
+
+@operator("foveal::sample_dense_to_grid", "(Tensor by_pixels, Tensor images, Tensor grid) -> Tensor")
+def _to_grid(
+    by_pixels: Float[Tensor, "batch channel height width"],
+    images: Float[Tensor, "batch channel _height _width"],
+    grid: Float[Tensor, "batch height width 2"],
+) -> Float[Tensor, "batch height width 2"]:
+    """Return the derivatives by the grid, on the CPU: plain torch finds them by autograd, which an operator may not."""
+    by_grid = grid.new_empty(grid.shape)
+    dense_to_grid_on_cpu(by_pixels, images, grid, by_grid)
+    return by_grid
 
 
 @torch.library.register_fake("foveal::sample_dense")  # type: ignore[untyped-decorator]
@@ -73,6 +94,16 @@ def _(
     return grid.new_empty(grid.shape[0], 5, *grid.shape[1:3])
 
 
+@torch.library.register_fake("foveal::sample_dense_to_grid")  # type: ignore[untyped-decorator]
+def _(
+    by_pixels: Float[Tensor, "batch channel height width"],
+    images: Float[Tensor, "batch channel _height _width"],
+    grid: Float[Tensor, "batch height width 2"],
+) -> Float[Tensor, "batch height width 2"]:
+    del by_pixels, images
+    return grid.new_empty(grid.shape)
+
+
 def _keep(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
     del output
     ctx.save_for_backward(*inputs)
@@ -90,6 +121,8 @@ def _back(
     by_images = _to_images(by_pixels, images, grid) if for_images else None
     if not for_grid:
         return by_images, None
+    if kernels_for(grid.device, grid.dtype) == "numba":
+        return by_images, _to_grid(by_pixels, images, grid)
     size = images.shape[2], images.shape[3]
     return by_images, footprints_to_grid(_to_footprints(by_pixels, images, grid), grid, size)
 

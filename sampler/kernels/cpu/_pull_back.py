@@ -43,6 +43,21 @@ def pull_footprints_back_into(
 
 @compiled
 @no_type_check
+def pull_numbers_back_into(numbers: Reals, grid: Reals, size: Size, by_grid: Reals, rows: Band) -> None:
+    """Write some rows of ``by_grid`` (H, W, 2) from the derivatives by the five ``numbers`` (5, H, W) of the footprints."""
+    height, width = grid.shape[0], grid.shape[1]
+    first, last = max(0, rows[0] - 1), min(height, rows[1] + 1)
+    steps, by = np.empty((8, width), grid.dtype), np.empty((last - first, 6, width), grid.dtype)
+    for i in range(first, last):
+        by[i - first, :5] = numbers[:, i]
+        find_steps(grid, i, size, steps)
+        back_to_steps(steps, by[i - first])
+    for i in range(rows[0], rows[1]):
+        _gather(by, i - first, i, size, by_grid[i], height)
+
+
+@compiled
+@no_type_check
 def _gather(  # noqa: C901 - a stencil: each neighbour once
     by: Reals, k: int, i: int, size: Size, by_points: Reals, height: int
 ) -> None:

@@ -75,6 +75,17 @@ def invert(rng: np.random.Generator, *, at_end: bool) -> None:
         to_output(held, x, y)
 
 
+def sample_dense(rng: np.random.Generator, size: tuple[int, int], *, at_end: bool) -> None:
+    """Average a floating-point image, and go back to it and to the grid."""
+    values = rng.random((1, int(rng.integers(1, 6)), *size), dtype=np.float32)
+    grid = grid_of(rng)
+    with (
+        guarded(values, at_end=at_end) as image,
+        guarded(grid.numpy(), at_end=at_end) as points,
+    ):
+        sample(image.requires_grad_(), points.requires_grad_()).sum().backward()
+
+
 def main(cases: int, *, beyond: bool) -> None:
     """Sample that many, and every second with derivatives."""
     rng = np.random.default_rng(0)
@@ -87,6 +98,7 @@ def main(cases: int, *, beyond: bool) -> None:
             sample([image], grid_of(rng).requires_grad_(case % 2 == 0), antialias=True)
             sample([image], grid_of(rng), antialias=False)
         invert(rng, at_end=case % 4 < 2)
+        sample_dense(rng, (height, width), at_end=case % 4 < 2)
     sys.stdout.write(f"{cases} images\n")
 
 

@@ -2,6 +2,7 @@ import ctypes
 import io
 import mmap
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from PIL import Image, ImageOps
 
 from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, lowres, sample, zoom_grid
 from foveal.sampler.kernels._footprint import footprints
+from foveal.sampler.kernels.plain import average_dense, footprints_to_grid, to_footprints, to_images
 from foveal.sampler.kernels.plain._antialias import mean_over, slope_over
+from foveal.sampler.threads import spread_over
 from tests import reference
 from tests.checks import check_close, check_psnr
 from tests.sampler.sampling.operators import sample_with_slope_op
@@ -198,6 +201,52 @@ def test_gradcheck_by_images():
     images, grid = torch.rand(2, 2, 5, 23, dtype=torch.float64), wavy(2, 3, 0.4).repeat(2, 1, 1, 1)
 
     assert torch.autograd.gradcheck(lambda image: sample(image, grid), images.requires_grad_())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.tuples(sizes, sizes),
+    st.tuples(st.integers(0, 3), st.integers(1, 9)),
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    st.floats(0.05, 2),
+    st.integers(0, 999),
+)
+def test_dense_kernels_are_plain_torch(size, batch_channels, out_size, strength, seed):
+    """Of any number of channels and images: averages, and derivatives by images and by grid, in float64 and in float32."""
+    batch, channels = batch_channels
+    draw = torch.Generator().manual_seed(seed)
+    images = torch.rand(batch, channels, *size, dtype=torch.float64, generator=draw).requires_grad_()
+    grid = wavy(*out_size, strength, seed).repeat(batch, 1, 1, 1).requires_grad_()
+    weights = torch.randn(batch, channels, *out_size, dtype=torch.float64, generator=draw)
+    pixels = sample(images, grid)
+    by_images, by_grid = torch.autograd.grad(pixels, (images, grid), weights)
+    dense, points = images.detach(), grid.detach()
+    numbers = to_footprints(weights, dense, points)
+
+    check_close(pixels, average_dense(dense, points), 1e-11)
+    check_close(by_images, to_images(weights, dense, points), 1e-11)
+    check_close(by_grid, footprints_to_grid(numbers, points, size), 1e-6)
+    check_close(sample(dense.float(), points.float()), pixels, 1e-3)
+
+
+def test_threads_change_no_dense_pixel():
+    """One image is cut into bands, and each of its rows is the same."""
+    images, grid = torch.rand(1, 3, 90, 70), wavy(24, 20, 0.5, dtype=torch.float32)
+    weights = torch.randn(1, 3, 24, 20)
+
+    def all_of_it():
+        leaves = images.clone().requires_grad_(), grid.clone().requires_grad_()
+        pixels = sample(*leaves)
+        return pixels, *torch.autograd.grad(pixels, leaves, weights)
+
+    def by_three():
+        spread_over(3)  # for this thread, which ends
+        return all_of_it()
+
+    alone = all_of_it()
+    with ThreadPoolExecutor(1) as pool:
+        together = pool.submit(by_three).result()
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
 def contrast(image, grid):
