@@ -8,16 +8,16 @@ from typing import Any, Literal, get_args
 from foveal._choices import Family
 
 Padding = Literal["reflect", "replicate"]
-"""What lies beyond a map's border, as :func:`zoom_grid` has it."""
+"""What lies beyond a map's border, as :func:`zoom_grid` takes it."""
 
 Compat = Literal["exact", "torch04", "torch13plus", "align_corners"]
-"""Which code's grid it is, as :func:`zoom_grid` has it."""
+"""The code whose grid is returned, as :func:`zoom_grid` takes it."""
 
 Marginal = Literal["sum", "max"]
-"""What a map is along one axis, as :func:`zoom_grid` has it."""
+"""How a map is reduced to one axis, as :func:`zoom_grid` takes it."""
 
 Bound = Literal["blend", "local", "axes"]
-"""How ``max_zoom`` and ``min_zoom`` are held, as :func:`zoom_grid` has it."""
+"""How ``max_zoom`` and ``min_zoom`` are held, as :func:`zoom_grid` takes it."""
 
 _CHOICES = {
     "family": get_args(Family),
@@ -32,7 +32,7 @@ FIRST_SETTINGS = frozenset(("family", "fwhm_cells", "padding", "max_zoom", "min_
 
 
 def _first_version(family: str, *, is_bounded: bool) -> dict[str, Any]:
-    """Return what the first version had where there are settings now: it bounded "kernel" grids along the axes alone."""
+    """Return the values of later settings that equal the behaviour of the first version, which bounded "kernel" grids along the axes alone."""
     axes = family == "kernel" and is_bounded
     return {"marginal": "sum", "bound": "axes" if axes else "blend", "compat": "exact"}
 
@@ -47,9 +47,9 @@ class GridKeywords:
         padding: What lies beyond the map.
         max_zoom: Bound on magnification.
         min_zoom: Bound on shrinking.
-        marginal: What a map is along one axis.
+        marginal: How a map is reduced to one axis.
         bound: How the two bounds are held.
-        compat: Which code's grid.
+        compat: The code whose grid is returned.
 
     Raises:
         ValueError: A setting is out of range, or two do not go together.
@@ -89,7 +89,7 @@ class GridKeywords:
 
     @property
     def attraction(self) -> tuple[float, Padding]:
-        """What the Gaussian's attraction depends on: its full width at half maximum, in cells, and the padding."""
+        """The settings of the Gaussian's attraction: its full width at half maximum, in cells, and the padding."""
         return self.fwhm_cells, self.padding
 
     @property
@@ -130,14 +130,14 @@ class GridSettings(GridKeywords):
     """
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as plain JSON: those of the first version always, later ones if that had something else."""
+        """Return the settings as plain JSON: always those of the first version, and later ones if they differ from its behaviour."""
         had = _first_version(self.family, is_bounded=self.is_bounded)
         mine = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in mine.items() if name in FIRST_SETTINGS or value != had[name]}
 
     @property
     def version(self) -> int:
-        """The first version of files that has all of what :meth:`to_json` returns; earlier ones refuse a later file."""
+        """The first version of files that has all settings that :meth:`to_json` returns; earlier versions refuse later files."""
         return 2 if self.to_json().keys() - FIRST_SETTINGS else 1
 
     @classmethod

@@ -1,22 +1,22 @@
 """The grid of Recasens et al. 2018, section 3.2 ("Learning to Zoom"), folded exactly into small matrix products.
 
-A node at X is drawn to the mean position of the saliency around it, weighted with a Gaussian k:
+A node at X moves to the mean position of the saliency around it, weighted with a Gaussian k:
 
     u = sum(S k X) / sum(S k),    v = sum(S k Y) / sum(S k)
 
-over the map S padded on every side by p = n - 1 cells, with positions running on linearly beyond the border. The
-kernel is separable, so with K (n x (n + 2p)) its Toeplitz matrix along one axis, R ((n + 2p) x n) the padding and
-U = diag(positions), the constants M = K R and N = K U R hold all of it:
+over the map S padded on every side by p = n - 1 cells, with positions continued linearly beyond the border. The kernel is
+separable. With its Toeplitz matrix K (n x (n + 2p)) along one axis, the padding R ((n + 2p) x n) and U = diag(positions),
+the constants M = K R and N = K U R give:
 
     D = M S M^T,    u = (M S N^T) / D,    v = (N S M^T) / D
 
 The step in x from one column to the next is the entry u_x of the Jacobian, and the step in y between rows v_y. The
-Jacobian is not diagonal (it is the covariance), so a ridge of saliency that runs diagonally is magnified more across than
-either step tells: bounds of the zoom hold for its singular values.
+Jacobian is not diagonal (it is the covariance), so a diagonal ridge of saliency is magnified more across than either step
+shows. Therefore bounds of the zoom apply to its singular values.
 
-The continuous map never folds. Read at pixels, x still never falls along a row nor y along a column, but a cell of four
-neighbours may turn over: under "replicate" next to where positions are clamped to the image (up to half a percent of
-cells), under "reflect" only where the saliency is all but a few points. With a bound on the zoom neither was seen.
+The continuous map never folds. Read at pixels, x still never decreases along a row nor y along a column, but a cell of
+four neighbours may turn over: with "replicate" next to positions that are clamped to the image (up to half a percent of
+cells), with "reflect" only if the saliency consists of a few points. With a bound on the zoom neither was observed.
 """
 
 import math
@@ -28,8 +28,8 @@ from torch import Tensor
 from foveal.sampler.frames import constant, interpolation
 from foveal.sampler.grids._grid_settings import Padding
 
-# Added to every cell of a map of sum one. It keeps a node that all mass is too far from (the kernel underflows) finite:
-# left to this floor alone it stays where it is. Nothing else is changed that float64 could show.
+# Added to every cell of a map of sum one. It keeps a node finite if all mass is so far away that the kernel underflows;
+# such a node stays where it is. All other changes are below the precision of float64.
 _FLOOR = 1e-20
 
 
@@ -53,11 +53,11 @@ def read_nodes(
 def kernel_nodes(
     weights: Float[Tensor, "batch 1 rows cols"], fwhm: float, padding: Padding, *, reach: int | None = None
 ) -> Float[Tensor, "batch 2 rows cols"]:
-    """Return where each node of the lattice is drawn to: (x, y) in [-1, 1], nodes at ``linspace(-1, 1, n)``.
+    """Return where each node of the lattice moves to: (x, y) in [-1, 1], nodes at ``linspace(-1, 1, n)``.
 
-    ``weights`` sum to one per map. The map that sends each lattice position to its node never folds over: its
-    Jacobian is Cov(x, y) / sigma^2 under the weights S k, which is symmetric and positive. ``reach`` is how many cells
-    the kernel reaches, and the map is padded by; by default along each axis one less than its cells.
+    ``weights`` sum to one per map. The map from lattice positions to nodes never folds: its
+    Jacobian is Cov(x, y) / sigma^2 under the weights S k, which is symmetric and positive. ``reach`` is the reach of the
+    kernel, and the width of the padding, in cells; by default one less than the number of cells along each axis.
     """
     # CUDA may be set to multiply float32 in TF32, whose ten bits miss by half a pixel of 800. float64 is never cut.
     weights = (weights.double() if weights.is_cuda else weights)[:, 0] + _FLOOR
@@ -76,7 +76,7 @@ def kernel_nodes(
 def axis_nodes(
     marginal: Float[Tensor, "batch nodes"], fwhm: float, padding: Padding, *, reach: int | None = None
 ) -> Float[Tensor, "batch nodes"]:
-    """The same along one axis alone: where each node of a line is drawn to."""
+    """The same along one axis: where each node of a line moves to."""
     n = marginal.shape[1]
     extent = (n, n - 1 if reach is None else reach)
     both = _axis_matrices(extent, fwhm, padding, marginal.dtype, marginal.device).flatten(0, 1)
@@ -88,7 +88,7 @@ def axis_nodes(
 def _axis_matrices(
     extent: tuple[int, int], fwhm: float, padding: Padding, dtype: torch.dtype, device: torch.device
 ) -> Float[Tensor, "2 n n"]:
-    """M and N of one axis of n nodes, for a kernel that reaches so many cells: ``extent`` is both. Computed in float64."""
+    """M and N of one axis; ``extent`` is the number of nodes and the reach of the kernel in cells. Computed in float64."""
     n, reach = extent
     last = n - 1
     padded = torch.arange(-reach, n + reach)

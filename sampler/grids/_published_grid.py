@@ -1,9 +1,10 @@
-"""Grids as published code makes them, node maps and upsampling alike.
+"""Grids as published code makes them, including the upsampling of node maps.
 
 Learning to Zoom (Recasens et al. 2018), FOVEA (Thavamani et al. 2021) and LZU (Thavamani et al. 2023) pad the map on every
-side by one cell less than its shorter side has, draw the nodes as :func:`kernel_nodes` does, and enlarge the node map with
+side by one cell less than its shorter side has, compute the nodes as :func:`kernel_nodes` does, and enlarge the node map
+with
 ``torch.nn.functional.interpolate``. Learning to Zoom enlarges it as if nodes were pixels (``align_corners=False``). FOVEA
-and LZU keep the outermost nodes where they are (``align_corners=True``).
+and LZU keep the outermost nodes at the edges (``align_corners=True``).
 """
 
 import torch

@@ -2,10 +2,10 @@
 
 The columns of the grid are drawn by the map summed over its rows, and the rows by the map summed over its columns, so
 that boxes stay boxes and inverting the grid is one interpolation per axis. For a map that is a product of two marginals
-it is the paper's grid; otherwise two objects draw points also to the two crossings of their rows and columns.
+it equals the paper's grid; otherwise two objects also attract points to the two crossings of their rows and columns.
 
-Both published codes place the nodes, and then read them, with ``align_corners=True``, and move labels with half-pixel
-coordinates; here nodes, pixels and labels share one frame.
+Both published codes place and read the nodes with ``align_corners=True``, but warp labels with half-pixel coordinates;
+here nodes, pixels and labels share one frame.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""From a saliency map to where each output pixel looks."""
+"""Computes from a saliency map where each output pixel looks."""
 
 import math
 
@@ -34,8 +34,8 @@ def zoom_grid(
     """Return where each output pixel looks in the input: denser where the saliency is higher.
 
     Attracts sampling points towards mass in ``saliency`` (Recasens et al. 2018, section 3.2, equations 3 and 4), or
-    distributes them in proportion to it. A uniform map gives the identity grid, and whatever the map, x never falls
-    along a row of the grid, nor y along a column. Differentiable in the saliency; always at least float32, also under
+    distributes them in proportion to it. A uniform map gives the identity grid. For every map, x never decreases along a
+    row of the grid, nor y along a column. Differentiable in the saliency; always at least float32, also under
     autocast.
 
     Args:
@@ -50,26 +50,26 @@ def zoom_grid(
             x, likewise for rows. It never crops.
         fwhm_cells: Full width at half maximum of the Gaussian, in lattice cells along either axis (so on a 31 x 31 map
             of a 3:2 image it is wider in x by half). The paper's code has 13 on 31 x 31; its text has sigma = a third
-            of the map's width, which is 24.3. A narrower one zooms in more sharply. Without meaning for "cdf".
+            of the map's width, which is 24.3. A narrower one gives a sharper zoom. Not used by "cdf".
         padding: What lies beyond the map's border. "reflect" shows the whole image, whatever the saliency;
-            "replicate" is the paper's, and crops when the saliency is concentrated. Without meaning for "cdf".
+            "replicate" is the paper's, and crops the image if the saliency is concentrated. Not used by "cdf".
         max_zoom: Nothing is magnified more than this, in any direction, relative to a uniform resize: the singular values
             of the grid's Jacobian, in uniform steps, are at least ``1 / max_zoom``. At least 1; None for no bound.
         min_zoom: Nothing in the image shrinks more than ``1 / min_zoom`` times, and nothing is cropped: the singular values
-            are at most that, and from the image's edges to the outermost points there is at most half of it. Above 0, at
-            most 1 (then the grid is the identity); None for no bound.
-        marginal: For "separable" and "cdf", what the map is along an axis: its "sum" over the other axis, or its "max",
-            with which a small object counts as much as a large one (TASN). Without meaning for "kernel".
+            are at most ``1 / min_zoom``, and the outermost points are at most half of that from the image's edges. Above
+            0, at most 1 (which gives the identity grid); None for no bound.
+        marginal: For "separable" and "cdf", how the map is reduced to one axis: by its "sum" over the other axis, or by
+            its "max", with which a small object counts as much as a large one (TASN). Not used by "kernel".
         bound: How ``max_zoom`` and ``min_zoom`` are held.
-            "blend" mixes a sample's grid with the identity by just as much as it takes, which takes zoom from all of it.
-            "local" acts where a bound is exceeded, so that a second object keeps its zoom beside one that is too hot. On
+            "blend" mixes a sample's grid with the identity by as much as necessary, which reduces the zoom everywhere.
+            "local" acts only where a bound is exceeded, so that other objects keep their zoom. On
             "separable" and "cdf" grids, the density of points is cut and the rest spread evenly (TASN); on "kernel" grids,
             the map is cut off at the height at which the bounds hold.
-            "axes" is the blend of earlier versions for "kernel" grids, for which steps along x and y alone count: a diagonal
-            ridge may be magnified further across. Files of those versions have it.
+            "axes" is the blend of earlier versions for "kernel" grids, which only bounds the steps along x and y: a
+            diagonal ridge may be magnified more than ``max_zoom`` across. Files of those versions use it.
         compat: "exact" reads the node map at the output's pixel centres. The others return the grid of published code, in
-            the frame in which that code hands it to ``grid_sample``. Beside the exact one, that of Learning to Zoom is off by
-            1.6 % of the width for a uniform map, 4.3 % for one object, 6.1 % for sharp maps (``docs/samplers.md``).
+            the frame in which that code passes it to ``grid_sample``. The grid of Learning to Zoom differs from the exact
+            one by 1.6 % of the width for a uniform map, 4.3 % for one object, 6.1 % for sharp maps (``docs/samplers.md``).
             "torch04": Learning to Zoom when it was published, for ``grid_sample(align_corners=True)``.
             "torch13plus": the same grid, which that code reads with ``align_corners=False, padding_mode="zeros"`` since
             torch 1.3 (the border comes out at half brightness).
@@ -80,7 +80,7 @@ def zoom_grid(
         ``torch.nn.functional.grid_sample``. float64 if the saliency is, else float32.
 
     Raises:
-        ValueError: A map is negative somewhere, sums to zero, or is not finite (not looked at while compiling); or an
+        ValueError: A map is negative somewhere, sums to zero, or is not finite (not checked while compiling); or an
             argument is out of range.
 
     Example:

@@ -1,4 +1,4 @@
-"""Where the runs of footprints in a source row begin and end, for eight footprints at once."""
+"""Computes where the runs of footprints in a source row begin and end, for eight footprints at once."""
 
 # ruff: noqa: ANN001, ANN202, ARG001, PLR0917 - numba reads the signatures of intrinsics, by place and by name
 from typing import Any, no_type_check
@@ -8,7 +8,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-TOGETHER = 8  # footprints that are aimed at together
+TOGETHER = 8  # footprints that are computed together
 _INDEX, _PLACE = ir.IntType(32), ir.IntType(64)
 _INDICES = ir.VectorType(_INDEX, TOGETHER)
 
@@ -16,23 +16,23 @@ _INDICES = ir.VectorType(_INDEX, TOGETHER)
 @intrinsic
 @no_type_check
 def aim(typing_context, box, lies, j, number, origin, size, at, part, into):
-    """Say where source row ``number`` of footprints ``j`` to ``j + 7`` lies.
+    """Compute the runs of source row ``number`` of footprints ``j`` to ``j + 7``.
 
     Args:
-        typing_context: The compiler's.
+        typing_context: The compiler's context.
         box: (5, W): where each footprint begins in its first row, in [0, 1); where it ends, from that row's upper edge on;
             where the first row's run begins; how long a run is; by how much it begins further right than that of the row above.
-        lies: (3, W), int32: the number of each footprint's first row first of all, which may lie outside the image.
+        lies: (3, W), int32; its first row is the number of each footprint's first source row, which may lie outside the
+            image.
         j: Number of a footprint.
-        number: Of the row, in the footprints: from 0 on.
-        origin: Number of an image row, none above which is read.
+        number: Number of the row within the footprints, from 0.
+        origin: Number of the topmost image row that is read.
         size: Height and width of the image.
-        at: (3, all), int32. Is given the byte at which a run begins, counted from row ``origin`` on; that at which its last
-            pixel begins; how many pixels come before the last. Beyond the image's border the border pixel counts, as often
-            as it takes.
-        part: (3, all). Is given what the first pixel counts less, what the last one counts, and which part of the row does:
-            nothing of one that the footprint has not.
-        into: Place in both, along ``all``.
+        at: (3, all), int32, an output: the byte at which a run begins, counted from row ``origin``; the byte at which its
+            last pixel begins; the number of pixels before the last. Beyond the image's border the border pixel is repeated.
+        part: (3, all), an output: by how much the first pixel counts less, how much the last one counts, and which part
+            of the row counts: 0 for a row that the footprint does not have.
+        into: Position in both, along ``all``.
     """
 
     @no_type_check
@@ -69,7 +69,7 @@ def aim(typing_context, box, lies, j, number, origin, size, at, part, into):
 
 
 class _Rows:
-    """Eight neighbours in a row of an array of two dimensions."""
+    """Load eight neighbours in a row of a two-dimensional array."""
 
     def __init__(self, context: Any, builder: Any, kind: Any, array: Any) -> None:
         made = context.make_array(kind)(context, builder, array)

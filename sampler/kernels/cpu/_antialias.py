@@ -1,9 +1,10 @@
 """The CPU kernel of anti-aliased `sample` for any grid; ``kernels/_footprint.py`` says what it computes.
 
-An output row goes through in steps. First come all its footprints. Then, for a few of them at a time, where in each of their
-source rows to begin and to end, eight rows at once (``_aim.py``); then the pixels themselves, eight to a vector
-(``_vectors.py``). Footprints that go through together are all given as many source rows, and as many vectors to a row, as the
-largest of them: those that it has not count nothing, and the processor never has to guess how many there will be.
+An output row is computed in steps: first all its footprints; then, for a few of them at a time, where the run in each of
+their source rows begins and ends, eight rows at once (``_aim.py``); then the sums of the pixels, eight to a vector
+(``_vectors.py``). Footprints that are computed together all get as many source rows, and as many vectors for each row, as
+the largest of them. Rows and pixels that a footprint does not have get a weight of zero, so that the processor never has
+to predict their number.
 """
 
 # ruff: noqa: PLR0917 - compiled functions take arrays by place
@@ -40,15 +41,15 @@ Size = tuple[int, int]
 Band = tuple[int, int]  # rows of the output, [first, last)
 Some = tuple[int, int]  # columns of the output, likewise
 
-_ROWS = 32  # source rows that are aimed at before they are read
-_TILE = 16  # footprints that go through together
+_ROWS = 32  # source rows whose runs are computed before they are read
+_TILE = 16  # footprints that are computed together
 _BYTES = 3 * EIGHT  # of a vector of pixels
-_FARTHEST = 2**31 - 1  # bytes between rows of which `at` can tell
-# Colours of `sums`: of the footprint; of its right less its left edge; of both; of the former, by the source row's
-# number; of the first row; of the last.
+_FARTHEST = 2**31 - 1  # largest distance between rows, in bytes, that `at` can hold
+# Colours of `sums`: of the footprint; of its right edge minus its left edge; of both edges together; of the difference
+# times the number of the source row; of the first row; of the last row.
 TOTAL, MOVED, WIDENED, TURNED, FIRST, LAST = range(6)
-# Of each output row's footprints. Rows of `lies`: first source row, number of rows, vectors to a run.
-# `box`, `at` and `part`: see `aim`.
+# For the footprints of one output row. Rows of `lies`: first source row, number of rows, vectors for a run. `box`, `at`
+# and `part`: see `aim`.
 
 
 @compiled
@@ -65,12 +66,12 @@ def antialias_into(
 ) -> None:
     """Write some rows of ``pixels``, (3, H, W) or (H, W, 3), flat, from ``image`` (h, w, 3), contiguous, at ``grid`` (H, W, 2).
 
-    ``tail``: the end of the image, by `end_of`. ``slope`` (5, 3, H, W), unless it is empty: the derivative of each pixel by
-    the five numbers of its footprint. ``tone`` (2, 3): what each channel is multiplied by, and what is then added.
+    ``tail``: the end of the image, by `end_of`. ``slope`` (5, 3, H, W), unless it is empty: the derivatives of each pixel
+        with respect to the five numbers of its footprint. ``tone`` (2, 3): factor and summand of each channel.
     """
     (first, last), width, size = rows, grid.shape[1], (image.shape[0], image.shape[1])
     steps, foot = np.empty((4, width), grid.dtype), np.empty((5, width), grid.dtype)
-    whole = width + TOGETHER  # `aim` takes some behind the last one along
+    whole = width + TOGETHER  # `aim` also computes some after the last one
     box, lies = np.zeros((5, whole), grid.dtype), np.zeros((3, whole), np.int32)
     at, part = np.empty((3, _ROWS * _TILE), np.int32), np.empty((3, _ROWS * _TILE), grid.dtype)
     sums, values = np.empty(6 * 3 * width, grid.dtype), np.empty((3, width), grid.dtype)
@@ -88,7 +89,7 @@ def antialias_into(
 
 
 def end_of(image: Pixels) -> Pixels:
-    """Copy the end of an image to where one may read on behind it."""
+    """Copy the end of an image to memory in which reading beyond it is allowed."""
     width = image.shape[1]
     source = image.reshape(-1)[-_tail_size(width) :]
     return np.concatenate([source, np.zeros(3 * width + 2 * OVER, np.uint8)])
@@ -103,7 +104,7 @@ def _tail_size(width: int) -> int:
 @compiled
 @no_type_check
 def _lay(width: int, foot: Reals, box: Reals, lies: Counts) -> None:
-    """Find how many source rows each footprint has, and where it lies in the first."""
+    """Compute the number of source rows of each footprint, and its position in the first."""
     real = foot.dtype.type
     half, one = real(0.5), real(1)
     for j in range(foot.shape[1]):
@@ -131,7 +132,7 @@ def _read(
     sums: Reals,
     edges: Reals | None,
 ) -> None:
-    """Sum the pixels of a row of footprints; and, for ``edges``, what their derivatives are made of."""
+    """Sum the pixels of a row of footprints, and for ``edges`` also the terms of their derivatives."""
     size = np.int32(image.shape[0]), np.int32(image.shape[1])
     stride, bottom = 3 * np.int64(size[1]), image.size
     begins, tail_begins = np.int64(image.ctypes.data), np.int64(tail.ctypes.data)
@@ -142,7 +143,7 @@ def _read(
         most, vectors, highest, lowest = _extent(lies, some)
         if (
             stride * (np.int64(lowest) - highest + _ROWS) > _FARTHEST
-        ):  # they lie further apart than `at` can tell
+        ):  # they are further apart than `at` can hold
             some = first, first + 1
             most, vectors, highest, lowest = _extent(lies, some)
         first = some[1]
@@ -168,7 +169,7 @@ def _read(
 @compiled
 @no_type_check
 def _extent(lies: Counts, some: Some) -> tuple[int, int, int, int]:
-    """Return the most rows and vectors that one of some footprints has, and the least and the largest first row."""
+    """Return the largest numbers of rows and vectors of some footprints, and the least and the largest first row."""
     at = np.uint64(some[0])  # unsigned: numba leaves out its test for indices from the end
     most, vectors, highest, lowest = lies[1, at], lies[2, at], lies[0, at], lies[0, at]
     for n in range(1, some[1] - some[0]):
@@ -196,9 +197,9 @@ def _add(
 ) -> None:
     """Add source rows to the sums of some footprints: from number ``rows[0]`` on, ``rows[1]`` of them, as `aim` left them.
 
-    ``begins``: the address that ``at`` counts from. ``tail``, if rows may lie at the end of the image: how far that may be
-    read, and the address to count from beyond. ``ahead``: so many bytes further down lies what the next output row reads; it
-    is asked for now. ``vectors``: of eight pixels, to a run; None for one.
+    ``begins``: the address from which ``at`` counts. ``tail``, if rows may be at the end of the image: up to where it may
+        be read, and the address to count from beyond that. ``ahead``: distance in bytes to the pixels of the next output
+        row, which are prefetched now. ``vectors``: vectors of eight pixels for a run; None for one.
     """
     zero, one = part.dtype.type(0), part.dtype.type(1)
     begin, count = rows
@@ -252,20 +253,20 @@ def _add(
 @compiled
 @no_type_check
 def _average(sums: Reals, foot: Reals, values: Reals) -> None:
-    """Make averages of the sums: ``values`` (3, W)."""
+    """Compute averages from the sums: ``values`` (3, W)."""
     real = foot.dtype.type
     width = foot.shape[1]
     for c in range(3):
         total = sums[c * width : (c + 1) * width]
         for j in range(width):
             scale = real(1 / 255) / (foot[2, j] * foot[3, j])
-            values[c, j] = min(real(1), total[j] * scale)  # white may be rounded up
+            values[c, j] = min(real(1), total[j] * scale)  # rounding may exceed white
 
 
 @compiled
 @no_type_check
 def _differentiate(sums: Reals, foot: Reals, lies: Counts, tone: Reals, i: int, slope: Reals) -> None:
-    """Make derivatives of the sums: row i of ``slope`` (5, 3, H, W), toned, by the five numbers of `Footprint`."""
+    """Compute derivatives from the sums: row i of ``slope`` (5, 3, H, W), multiplied by the channels' factors, with respect to the five numbers of `Footprint`."""
     real = foot.dtype.type
     half, width = real(0.5), foot.shape[1]
     colours = sums.reshape((6, 3, width))

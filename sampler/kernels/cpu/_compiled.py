@@ -51,9 +51,9 @@ def compiled(kernel: Callable[..., None]) -> Callable[..., None]:
 
 
 class _Announce(Listener):
-    """Says which kernel is being compiled, because a first batch waits for it. Loading one from disk is no event.
+    """Logs which kernel is being compiled, because a first batch waits for it. Loading one from disk is not logged.
 
-    A kernel compiles those that it calls; only the outermost one is named.
+    Compiling a kernel also compiles the functions that it calls; only the outermost one is named.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class _Announce(Listener):
         self._explained = False
 
     def on_start(self, event: Event) -> None:
-        """Name the kernel, and before the first one say why."""
+        """Log the name of the kernel, and before the first one the reason."""
         kernel = event.data["dispatcher"]
         if not _is_ours(kernel):
             return
@@ -74,7 +74,7 @@ class _Announce(Listener):
         _LOG.warning("Compiling %s ...", kernel.__name__)
 
     def on_end(self, event: Event) -> None:
-        """Say how long it took, to those who listen to that."""
+        """Log how long it took, at the level INFO."""
         kernel = event.data["dispatcher"]
         if not _is_ours(kernel):
             return

@@ -1,6 +1,6 @@
-"""The footprints of an output row on the CPU, as ``kernels/_footprint.py`` has them, and the way back from them to the grid.
+"""The footprints of an output row on the CPU, as in ``kernels/_footprint.py``, and the derivatives from them back to the grid.
 
-Each loop runs over the whole row, so that the compiler makes vector instructions of it.
+Each loop runs over the whole row, so that the compiler can vectorise it.
 """
 
 # no_type_check keeps typing tools off functions that the compiler reads: numba has its own types.
@@ -15,7 +15,7 @@ from foveal.sampler.kernels.cpu._compiled import compiled
 
 Reals = NDArray[np.floating]
 Size = tuple[int, int]
-ALONG = 4  # rows of `steps`: x and y per column, x and y per row; then, for backward, whether each is the grid's own, 1 or 0
+ALONG = 4  # rows of `steps`: x and y per column, x and y per row; then, for backward, 1 if a step is the grid's own and 0 if it was changed
 
 
 @compiled
@@ -48,7 +48,7 @@ def find(grid: Reals, i: int, size: Size, steps: Reals, foot: Reals) -> None:
 @compiled
 @no_type_check
 def _row(grid: Reals, i: int) -> Reals:
-    """Return row i of a contiguous grid (H, W, 2), flat: so the compiler knows that x and y lie two apart."""
+    """Return row i of a contiguous grid (H, W, 2) as a flat array, which tells the compiler that x and y alternate."""
     length = 2 * grid.shape[1]
     return grid.reshape(grid.size)[i * length : (i + 1) * length]
 
@@ -78,7 +78,7 @@ def find_steps(grid: Reals, i: int, size: Size, steps: Reals) -> None:
     for n in range(ALONG):
         length = size[1 - n % 2]
         _keep_near(steps, n, real(TORN * length), real(WIDEST * length) / real(width if n < 2 else height))
-    if width == 1:  # one point has no neighbour: it stands for the whole length
+    if width == 1:  # one point has no neighbour: it represents the whole length
         steps[0], steps[1] = real(size[1]), real(0)
     if height == 1:
         steps[2], steps[3] = real(0), real(size[0])
@@ -87,7 +87,7 @@ def find_steps(grid: Reals, i: int, size: Size, steps: Reals) -> None:
 @compiled
 @no_type_check
 def _keep_near(steps: Reals, n: int, torn: float, widest: float) -> None:
-    """Make nothing of torn steps, and shorten wide ones; say which are the grid's own, where there is room to."""
+    """Set discontinuous steps to zero, and shorten wide ones; if there is room, store which steps were not changed."""
     real = steps.dtype.type
     zero, one = real(0), real(1)
     if steps.shape[0] > ALONG:
@@ -102,7 +102,7 @@ def _keep_near(steps: Reals, n: int, torn: float, widest: float) -> None:
 @compiled
 @no_type_check
 def back_to_steps(steps: Reals, by: Reals) -> None:
-    """Turn derivatives by ``by``, the five numbers of `Footprint` (6, W), into those by x, y and the four ``steps`` (8, W)."""
+    """Convert derivatives ``by`` the five numbers of `Footprint` (6, W) to those with respect to x, y and the four ``steps`` (8, W)."""
     real = by.dtype.type
     zero, half, one, two = real(0), real(0.5), real(1), real(2)
     for j in range(by.shape[1]):
@@ -110,7 +110,7 @@ def back_to_steps(steps: Reals, by: Reals) -> None:
         c_xx, c_yy, c_xy = a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y
         tilt, middle = (c_xx - c_yy) * half, (c_xx + c_yy) * half
         radius = math.sqrt(tilt * tilt + c_xy * c_xy)
-        # Of each eigenvalue, whether it is that of C; the direction of the large one, any where both are the same.
+        # For each eigenvalue, whether it is that of C; the direction of the large one, which is arbitrary if both are equal.
         is_large = one if middle + radius > one else zero
         is_small = one if middle - radius > one else zero
         large, small = max(one, middle + radius), max(one, middle - radius)
@@ -120,20 +120,20 @@ def back_to_steps(steps: Reals, by: Reals) -> None:
         kept = one if is_small > zero else partly
         xx, yy = (large + small) * half + kept * tilt, (large + small) * half - kept * tilt
         xy = kept * c_xy
-        # Back from the box to its moments.
+        # Derivatives from the box back to its moments.
         down = math.sqrt(yy)
         across, lean = math.sqrt(large * small) / down, xy / yy
         by_area = by[2, j] * half / (across * yy)
         by_xx = by_area * yy
         by_yy = by_area * xx - by[2, j] * across * half / yy + by[3, j] * half / down - by[4, j] * lean / yy
         by_xy = by[4, j] / yy - two * by_area * xy
-        # Back from the raised eigenvalues to those of C, and across them.
+        # From the raised eigenvalues back to those of C, and to their rotation.
         by_middle, by_tilt = by_xx + by_yy, by_xx - by_yy
         by_radius, by_turn = by_tilt * cosine + by_xy * sine, kept * (by_xy * cosine - by_tilt * sine)
         same, other = (is_large + is_small) * half, (is_large - is_small) * half
         by_middle, by_radius = same * by_middle + other * by_radius, other * by_middle + same * by_radius
         by_tilt, by_xy = by_radius * cosine - by_turn * sine, by_radius * sine + by_turn * cosine
-        # Back from C to the steps.
+        # From C back to the steps.
         by_xx, by_yy = by_middle + by_tilt, by_middle - by_tilt
         by[2, j] = (a_x * by_xx + a_y * by_xy) * steps[ALONG, j]
         by[3, j] = (a_y * by_yy + a_x * by_xy) * steps[ALONG + 1, j]

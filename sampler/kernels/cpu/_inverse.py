@@ -1,7 +1,7 @@
-"""Kernels behind the inverse of a grid: the nodes of its continuous map, and the places of points among them.
+"""Kernels of the inverse of a grid: the nodes of its continuous map, and the positions of points among them.
 
-Both do what ``sampler/labels/_warp_map.py`` and ``_inverse_map.py`` do in plain torch, step by step and in float64, without
-their passes over memory. Coordinates of places count nodes, as there.
+Both do the same steps as ``sampler/labels/_warp_map.py`` and ``_inverse_map.py`` in plain torch, in float64, without
+their passes over memory. Coordinates of positions count nodes, as there.
 """
 
 # no_type_check keeps typing tools off functions that the compiler reads: numba has its own types.
@@ -57,9 +57,10 @@ def fill_nodes(grid: Reals, nodes: Reals, least_step: float, found: Reals) -> No
 @compiled
 @no_type_check
 def find_places(nodes: Reals, x: Reals, y: Reals, places: Reals, lines: tuple[int, int]) -> None:
-    """Fill ``places`` (lines, points, 2) with where the points (x[line], y[line, point]) lie, of lines [first, last).
+    """Fill ``places`` (lines, points, 2) with the positions of the points (x[line], y[line, point]), for lines [first, last).
 
-    Each search begins where the last one ended, and neighbouring lines come one after the other, as they lie in memory.
+    Each search begins where the last one ended, and lines are processed in the order of memory, in which neighbours
+    follow each other.
     """
     first, last = lines
     start = (0, 0)
@@ -78,9 +79,9 @@ def find_places(nodes: Reals, x: Reals, y: Reals, places: Reals, lines: tuple[in
 @compiled
 @no_type_check
 def _row_above(nodes: Reals, point: tuple[float, float], start: tuple[int, int]) -> tuple[int, int]:
-    """The last row but the outermost that the line of x passes at y or before, else the first; and in which of its cells.
+    """Return the last inner row that the line of x passes at y or before, or else the first, and the cell in it.
 
-    From the row where the search starts it goes on in steps that double, and halves the last one.
+    The search starts at a row, doubles its steps, and bisects the last one.
     """
     (x, y), (row, cell) = point, start
     low, high, step = 0, nodes.shape[0] - 1, 1
@@ -114,7 +115,7 @@ def _row_above(nodes: Reals, point: tuple[float, float], start: tuple[int, int])
 @compiled
 @no_type_check
 def _cell_of(nodes: Reals, row: int, x: float, cell: int) -> int:
-    """In which cell a row passes through x, searched from a cell on: one of some width, unless it is an outermost one."""
+    """Return the cell in which a row passes through x, searching from a given cell. The cell has a width, unless it is an outermost one."""
     last = nodes.shape[1] - 2
     while cell < last and nodes[row, cell + 1, 0] <= x:
         cell += 1
@@ -126,7 +127,7 @@ def _cell_of(nodes: Reals, row: int, x: float, cell: int) -> int:
 @compiled
 @no_type_check
 def _passes(nodes: Reals, row: int, x: float, cell: int) -> float:
-    """At which y of the source a row passes through x, in this cell."""
+    """Return the y of the source at which a row passes through x in this cell."""
     left, right = nodes[row, cell], nodes[row, cell + 1]
     return left[1] + (x - left[0]) / (right[0] - left[0]) * (right[1] - left[1])
 
@@ -134,7 +135,7 @@ def _passes(nodes: Reals, row: int, x: float, cell: int) -> float:
 @compiled
 @no_type_check
 def _column_of(nodes: Reals, point: tuple[float, float], row: int, ends: tuple[int, int]) -> int:
-    """In which cell between two rows the line is at y: see `_column` of the plain way."""
+    """Return the cell between two rows in which the line is at y: see `_column` in plain torch."""
     (x, y), (first, last) = point, ends
     ahead = 1 if last > first else -1
     low, high = 0, abs(last - first)
@@ -176,7 +177,7 @@ def _place_in(nodes: Reals, point: tuple[float, float], cell: tuple[int, int], p
 @compiled
 @no_type_check
 def _within(share: float, cell: int, last: int) -> float:
-    """Keep a share inside its cell, but for the outermost cells: those run on."""
+    """Clamp a share to its cell, except in the outermost cells, which extend outwards."""
     if cell > 0 and share < 0:
         return 0.0
     if cell < last and share > 1:

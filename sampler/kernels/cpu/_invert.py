@@ -1,4 +1,4 @@
-"""The inverse of grids on the CPU: numba's kernels, shared out among threads."""
+"""The inverse of grids on the CPU: numba's kernels, distributed over threads."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -14,7 +14,7 @@ def fill_nodes_on_cpu(
 ) -> None:
     """Fill ``nodes``, in float64 whatever the points are, and ``least`` with each grid's least step along x and along y: NaN if a point is not finite.
 
-    Beyond the outermost points the nodes run on by ``least_step`` uniform steps at least.
+    Beyond the outermost points the nodes continue by at least ``least_step`` uniform steps.
     """
     from foveal.sampler.kernels.cpu._inverse import fill_nodes  # noqa: PLC0415 - numba is loaded by the first call
 
@@ -28,7 +28,7 @@ def find_places_on_cpu(
     y: Float[Tensor, "batch lines points"],
     places: Float[Tensor, "batch lines points 2"],
 ) -> None:
-    """Fill ``places`` with where the points (x[b, p], y[b, p, q]) lie among the nodes, counted in nodes."""
+    """Fill ``places`` with the positions of the points (x[b, p], y[b, p, q]) among the nodes, counted in nodes."""
     from foveal.sampler.kernels.cpu._inverse import find_places  # noqa: PLC0415 - as above
 
     xs, ys, into = x.contiguous().numpy(), y.contiguous().numpy(), places.numpy()

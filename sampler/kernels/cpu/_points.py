@@ -1,9 +1,9 @@
 """The CPU kernels of `sample`: one pass over the output, reading only the four source pixels around each point.
 
-Neither the image nor a copy of it is ever held as float, so the time goes with the output and not with the source.
-It goes mostly with waiting for memory: neighbouring points of a zoom lie on other pages of the source. So each output
-row's addresses are worked out, and asked for, while the row before is read; and reading is apart from blending, which
-the compiler turns into vector instructions because it is free of the addresses.
+The image is never converted to float as a whole, so the time depends on the size of the output and not of the source.
+Most of the time is spent waiting for memory, because neighbouring points of a zoom are on different pages of the source.
+Therefore the addresses of each output row are computed and prefetched while the previous row is read; and reading is
+separate from blending, which the compiler can vectorise because it contains no addresses.
 """
 
 # ruff: noqa: PLR0917 - compiled functions take arrays by place
@@ -29,8 +29,8 @@ def sample_into(
 ) -> None:
     """Write some rows of ``pixels``, (3, H, W) or (H, W, 3), flat, from ``image`` (h, w, 3), contiguous, at ``grid`` (H, W, 2).
 
-    ``slope`` (2, 3, H, W), unless it is empty: the derivative of each pixel by its grid point's x, and by its y.
-    ``tone`` (2, 3): what each channel is multiplied by, and what is then added.
+    ``slope`` (2, 3, H, W), unless it is empty: the derivatives of each pixel with respect to its grid point's x and y.
+    ``tone`` (2, 3): factor and summand of each channel.
     """
     real = grid.dtype.type
     (first, last), cols = rows, grid.shape[1]
@@ -96,7 +96,7 @@ def pull_back_into(by_pixels: Reals, slope: Reals, by_grid: Reals, rows: Band) -
 def _locate(
     source: Pixels, shape: tuple[int, int, int], points: Reals, offsets: Offsets, place: Reals
 ) -> None:
-    """Work out where a row's pixels lie in the source, and ask for them.
+    """Compute where a row's pixels are in the source, and prefetch them.
 
     ``offsets`` (4, W): upper left, upper right, lower left, lower right. ``place`` (4, W): fraction of the way to
     the right and down, then values per unit of x and of y, which are zero where the point was clamped.

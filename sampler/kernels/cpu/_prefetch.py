@@ -1,4 +1,4 @@
-"""Ask for a cache line before it is needed: LLVM's prefetch, for kernels that read far apart."""
+"""Loads a cache line before it is needed: LLVM's prefetch, for kernels that read distant memory."""
 
 from typing import Any, no_type_check
 
@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 @intrinsic
 @no_type_check
 def prefetch(_typing_context: Any, array: Any, index: Any) -> Any:
-    """Begin to load ``array[index]``, a one-dimensional array's element, for reading; harmless where there is none."""
+    """Begin to load ``array[index]``, an element of a one-dimensional array; harmless if there is none."""
 
     @no_type_check
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The CPU kernel of anti-aliased `sample`'s way back to the grid, by way of the footprints."""
+"""The CPU kernel of the backward pass of anti-aliased `sample`, from the pixels through the footprints to the grid."""
 
 # ruff: noqa: PLR0917 - compiled functions take arrays by place
 # no_type_check keeps typing tools off functions that the compiler reads: numba has its own types.
@@ -22,7 +22,7 @@ def pull_footprints_back_into(
 ) -> None:
     """Write some rows of ``by_grid`` (H, W, 2) from ``by_pixels`` (3, H, W) and ``slope`` (5, 3, H, W), by the footprints.
 
-    ``size``: height and width of the source. A point moves its own footprint, and it is an end of its neighbours' steps.
+    ``size``: height and width of the source. A point moves its own footprint, and is an end of its neighbours' steps.
     """
     height, width = grid.shape[0], grid.shape[1]
     first, last = max(0, rows[0] - 1), min(height, rows[1] + 1)
@@ -78,7 +78,7 @@ def _gather(  # noqa: C901 - a stencil: each neighbour once
             if i < height - 1:
                 total -= by[k + 1, down, j] * (one if i == height - 2 else half)
             by_points[j, axis] = total
-        for j in (0, width - 1):  # a point at the border is an end of its own step
+        for j in (0, width - 1):  # a point at the border is also an end of its own step
             by_points[j, axis] += real((j == width - 1) - (j == 0)) * by[k, along, j]
         if i == 0 or i == height - 1:
             sign = real((i == height - 1) - (i == 0))

@@ -1,4 +1,4 @@
-"""`sample` on the CPU: numba's kernels, shared out among threads by rows of the output."""
+"""`sample` on the CPU: numba's kernels, distributed over threads by rows of the output."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -47,7 +47,7 @@ def pull_back_on_cpu(
     sizes: Sequence[int],
     by_grid: Float[Tensor, "batch height width 2"],
 ) -> None:
-    """Fill ``by_grid`` from the derivatives by the pixels, of any strides and dtype, and ``slope``."""
+    """Fill ``by_grid`` from the derivatives with respect to the pixels, of any strides and dtype, and ``slope``."""
     from foveal.sampler.kernels.cpu._points import pull_back_into  # noqa: PLC0415 - numba is loaded by the first call
     from foveal.sampler.kernels.cpu._pull_back import pull_footprints_back_into  # noqa: PLC0415 - as above
 
@@ -75,7 +75,7 @@ def _read_into(  # noqa: PLR0917 - as compiled functions take them
 def _average_into(  # noqa: PLR0917 - as compiled functions take them
     image: Any, grid: Any, pixels: Any, slope: Any, tone: Any, channels_last: bool, rows: Any
 ) -> None:
-    """By rows and columns, if that is how the grid lies, which is faster; but that way knows no derivative."""
+    """Sample by rows and columns if the grid is separable, which is faster but computes no derivatives."""
     from foveal.sampler.kernels.cpu._antialias import antialias_into, end_of  # noqa: PLC0415 - as above
     from foveal.sampler.kernels.cpu._separable import is_separable, lay_boxes, separable_into  # noqa: PLC0415 - as above
 

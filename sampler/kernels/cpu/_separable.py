@@ -1,8 +1,8 @@
-"""The CPU kernel of means over boxes in rows and columns: anti-aliased `sample` where the grid is separable, and `lowres`.
+"""The CPU kernel of means over boxes in rows and columns: anti-aliased `sample` for separable grids, and `lowres`.
 
-All boxes of an output row cover the same source rows. So those are added up over the whole width first, which runs in
-vector registers at the speed of memory, and the sums are then divided among the columns. The boxes are those that the
-kernel for any grid finds (``_antialias.py``), and the means are the same but for rounding.
+All boxes of an output row cover the same source rows. So these rows are first added over the whole width, in vector
+registers and at the speed of memory, and the sums are then distributed over the columns. The boxes are the same as in the
+kernel for any grid (``_antialias.py``), and the means are equal up to rounding.
 """
 
 # ruff: noqa: PLR0917 - compiled functions take arrays by place
@@ -32,10 +32,10 @@ Sums = NDArray[np.uint16]
 Size = tuple[int, int]
 Band = tuple[int, int]  # rows of the output, [first, last)
 
-_MOST = 256  # rows of bytes whose sum 16 bits hold
-_BEYOND = 16  # reals that may be read behind the last pixel of a row
-# Rows of `place`: the first pixel of a box along one axis, and how many pixels the last lies further.
-# Rows of `part`: less of the first pixel, of the last one; one over the length.
+_MOST = 256  # rows of bytes whose sum fits into 16 bits
+_BEYOND = 16  # numbers that may be read after the last pixel of a row
+# Rows of `place`: the first pixel of a box along one axis, and the distance to its last pixel.
+# Rows of `part`: by how much the first pixel counts less, and the last one; one over the length.
 
 
 @compiled
@@ -72,7 +72,7 @@ def lay_boxes(grid: Reals, size: Size, places: Places, parts: Reals) -> None:
 @compiled
 @no_type_check
 def lay_cells(cells: int, length: int, begin: int, places: Places, parts: Reals) -> None:
-    """Cut ``length`` pixels into as many equal ``cells``, from column ``begin`` of ``places`` and ``parts`` on."""
+    """Divide ``length`` pixels into equal ``cells``, written from column ``begin`` of ``places`` and ``parts`` on."""
     real, extent = parts.dtype.type, max(1.0, length / cells)
     for n in range(cells):
         _lay((n + 0.5) * length / cells, extent, length, begin + n, places, parts)
@@ -82,7 +82,7 @@ def lay_cells(cells: int, length: int, begin: int, places: Places, parts: Reals)
 @compiled
 @no_type_check
 def _lay(middle: float, extent: float, length: int, n: int, places: Places, parts: Reals) -> None:
-    """Write column n of ``places`` and ``parts``. Beyond the border the border pixel counts, as often as it takes."""
+    """Write column n of ``places`` and ``parts``. Beyond the border the border pixel is repeated."""
     left = middle - extent / 2
     first = min(max(np.int64(np.floor(left)), 0), length - 1)
     begin = left - first
@@ -105,8 +105,7 @@ def separable_into(
 ) -> None:
     """Write some rows of ``pixels``, (3, H, W) or (H, W, 3), flat, from ``image`` (h, w, 3), contiguous.
 
-    ``places`` (2, H + W) and ``parts`` (3, H + W): where the boxes lie. ``tone`` (2, 3): what each channel is multiplied
-    by, and what is then added.
+    ``places`` (2, H + W) and ``parts`` (3, H + W): the boxes. ``tone`` (2, 3): factor and summand of each channel.
     """
     real, width = parts.dtype.type, places.shape[1] - height
     flat = image.reshape((image.shape[0], 3 * image.shape[1]))
@@ -132,14 +131,14 @@ def separable_into(
             for c in range(3):
                 values[c, j] = min(
                     real(1), channel(mean, c) * (scale * parts[2, n])
-                )  # white may be rounded up
+                )  # rounding may exceed white
         put_row(values, tone, pixels, i, height, channels_last)
 
 
 @compiled
 @no_type_check
 def _add_rows(flat: Pixels, top: int, bottom: int, total: Sums, line: Reals) -> None:
-    """Add whole rows to ``line``, by way of ``total``."""
+    """Add whole rows to ``line``; ``total`` is temporary memory."""
     real, row = line.dtype.type, top + (bottom - top) % 4
     total[:] = 0
     for k in range(top, row):

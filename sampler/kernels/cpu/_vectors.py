@@ -1,10 +1,10 @@
-"""Vectors in numba's functions: sums over several pixels, and over the channels of one, which no loop would become.
+"""Vector types for numba's functions: sums over several pixels, and over the channels of one, which the compiler would not vectorise from a loop.
 
-Three types, each one value of LLVM's that lives in vector registers:
+Three types, each an LLVM vector that stays in registers:
 
-* ``Eight``: 32 bytes, the channels of eight pixels and eight that mean nothing.
+* ``Eight``: 32 bytes, the channels of eight pixels and eight unused ones.
 * ``Line``: 16 reals, the channels of five pixels and one that is always zero.
-* ``Colour``: 4 reals, the channels of one pixel and one that means nothing.
+* ``Colour``: 4 reals, the channels of one pixel and one unused one.
 """
 
 # ruff: noqa: ANN001, ANN202, ARG001 - numba reads the signatures of intrinsics, by place and by name
@@ -24,7 +24,7 @@ _BYTE, _SUM, _INDEX, _LONG = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.I
 
 
 class Eight(types.Type):
-    """The channels of eight pixels, as bytes, and eight bytes that mean nothing."""
+    """The channels of eight pixels, as bytes, and eight unused bytes."""
 
     def __init__(self) -> None:
         super().__init__("Eight")
@@ -79,7 +79,7 @@ def no_colour(typing_context, zero):
 @intrinsic
 @no_type_check
 def eight_pixels(typing_context, address):
-    """Read eight pixels, from an address on; `OVER` bytes have to be there."""
+    """Read eight pixels from an address; `OVER` bytes must be readable."""
 
     @no_type_check
     def generate(context, builder, signature, arguments):
@@ -117,7 +117,7 @@ def sum_of_eight(typing_context, pixels, count, zero):
 
 @no_type_check
 def _sums_by_sad(builder, pixels):
-    """Bring each channel's eight bytes side by side; one instruction sums them."""
+    """Move the eight bytes of each channel next to each other; one instruction sums them."""
     none = ir.Constant(pixels.type, [0] * OVER)
     lanes = [3 * n + c for c in range(3) for n in range(EIGHT)] + [OVER] * EIGHT
     planes = builder.shuffle_vector(pixels, none, ir.Constant(ir.VectorType(_INDEX, OVER), lanes))
@@ -140,7 +140,7 @@ def _sums_by_halves(builder, pixels):
 @intrinsic
 @no_type_check
 def five_pixels(typing_context, line, at, count):
-    """Read the first ``count`` of five pixels, from place ``at`` of a flat array of reals on; 16 have to be there."""
+    """Read the first ``count`` of five pixels from index ``at`` of a flat array of reals; 16 must be readable."""
 
     @no_type_check
     def generate(context, builder, signature, arguments):
@@ -156,7 +156,7 @@ def five_pixels(typing_context, line, at, count):
 @intrinsic
 @no_type_check
 def one_pixel(typing_context, address, zero):
-    """Read one pixel, from an address on, as reals of the type of ``zero``; 4 bytes have to be there."""
+    """Read one pixel from an address, as reals of the type of ``zero``; 4 bytes must be readable."""
 
     @no_type_check
     def generate(context, builder, signature, arguments):
@@ -170,7 +170,7 @@ def one_pixel(typing_context, address, zero):
 @intrinsic
 @no_type_check
 def ask_for(typing_context, address):
-    """Begin to load the cache line at an address, which need not be there."""
+    """Begin to load the cache line at an address, which need not be valid."""
 
     @no_type_check
     def generate(context, builder, signature, arguments):
@@ -186,7 +186,7 @@ def ask_for(typing_context, address):
 @intrinsic
 @no_type_check
 def get(typing_context, colours, at):
-    """Read a colour, from place ``at`` of a flat array of reals on; four have to be there."""
+    """Read a colour from index ``at`` of a flat array of reals; four must be readable."""
 
     @no_type_check
     def generate(context, builder, signature, arguments):
@@ -199,7 +199,7 @@ def get(typing_context, colours, at):
 @intrinsic
 @no_type_check
 def get_apart(typing_context, planes, at, apart):
-    """Read a colour, each channel so many places behind the one before, from place ``at`` of a flat array of reals on."""
+    """Read a colour from index ``at`` of a flat array of reals, in which channels are a given distance apart."""
 
     @no_type_check
     def generate(context, builder, signature, arguments):
@@ -215,7 +215,7 @@ def get_apart(typing_context, planes, at, apart):
 @intrinsic
 @no_type_check
 def put_apart(typing_context, planes, at, apart, colour):
-    """Write a colour, where `get_apart` would read it."""
+    """Write a colour to where `get_apart` would read it."""
 
     @no_type_check
     def generate(context, builder, signature, arguments):
@@ -310,14 +310,14 @@ def _pick(builder, vector, lanes):
 
 @no_type_check
 def _place(context, builder, signature, arguments):
-    """Return a pointer to a place of a flat array, the first two of the arguments."""
+    """Return a pointer to an element of a flat array, given by the first two arguments."""
     data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
     return builder.gep(data, [arguments[1]])
 
 
 @no_type_check
 def _load(builder, place, vector):
-    """Read a vector from a pointer, or from an address, that is aligned to nothing."""
+    """Read a vector from an unaligned pointer or address."""
     cast = builder.bitcast if place.type.is_pointer else builder.inttoptr
     loaded = builder.load(cast(place, vector.as_pointer()))
     loaded.align = 1

@@ -1,8 +1,9 @@
-"""The CUDA kernel of anti-aliased `sample`; ``kernels/_footprint.py`` says what it computes, ``plain/_antialias.py`` spells it out.
+"""The CUDA kernel of anti-aliased `sample`; ``kernels/_footprint.py`` describes what it computes, and ``plain/_antialias.py`` is the reference.
 
-One launch takes the whole ragged batch. A thread has an output pixel and a warp a row of 32, whose footprints follow
-each other in the source. A thread finds its footprint from the neighbouring grid points, and goes through its source
-rows, as many as the tallest footprint of its program has, and in each through its pixels, two at a time.
+One launch processes the whole ragged batch. Each thread computes an output pixel, and each warp a row of 32, whose
+footprints are next to each other in the source. A thread computes its footprint from the neighbouring grid points. It
+then goes through source rows, as many as the tallest footprint of its program has, and in each row through the pixels,
+two at a time.
 """
 
 # ruff: noqa: PLR0917 - compiled functions take values by place
@@ -46,7 +47,7 @@ def antialias_kernel(
     )
     top = y - down * 0.5
     first = tl.floor(top)
-    above = top - first  # the part of the first row that lies outside
+    above = top - first  # the part of the first row that is outside
     bottom = above + down
     count = tl.where(inside, 1 + bottom.to(tl.int32), 0)
     left = x - across * 0.5 + lean * (first + 0.5 - y)
@@ -90,7 +91,7 @@ def antialias_kernel(
     write_pixels(
         pixels + batch * by_image + i * by_row + j * by_col,
         by_channel,
-        tl.minimum(red * scale, 1.0) * red_scale + red_shift,  # white may be rounded up
+        tl.minimum(red * scale, 1.0) * red_scale + red_shift,  # rounding may exceed white
         tl.minimum(green * scale, 1.0) * green_scale + green_shift,
         tl.minimum(blue * scale, 1.0) * blue_scale + blue_shift,
         inside,
@@ -108,7 +109,7 @@ def antialias_kernel(
 def _run(source, width, left, across, wanted):
     """Return the sum over a run in one source row, channel by channel, and its first and its last pixel.
 
-    Beyond the image's border the border pixel counts, as often as it takes.
+    Beyond the image's border the border pixel is repeated.
     """
     column = tl.minimum(tl.maximum(tl.floor(left).to(tl.int32), 0), width - 1)
     begin = left - column.to(tl.float32)
@@ -135,7 +136,7 @@ def _run(source, width, left, across, wanted):
 @triton.jit
 @no_type_check
 def _edges(first, last, channel: tl.constexpr):
-    """Return what the right edge of a run has over the left one, and both."""
+    """Return the right edge of a run minus the left one, and their sum."""
     left, right = byte(first, channel).to(tl.float32), byte(last, channel).to(tl.float32)
     return right - left, right + left
 
@@ -143,7 +144,7 @@ def _edges(first, last, channel: tl.constexpr):
 @triton.jit
 @no_type_check
 def _write_slope(place, plane, total, moved, both, turned, below, ends, scale, across, down, lean, inside):
-    """Write one channel's derivatives by the five numbers of ``Footprint``, from ``place`` on, three planes apart."""
+    """Write one channel's derivatives with respect to the five numbers of ``Footprint``, from ``place`` on, three planes apart."""
     tl.store(place, moved * scale, mask=inside)
     tl.store(place + 3 * plane, (below - lean * moved) * scale, mask=inside)
     tl.store(place + 6 * plane, (both * 0.5 - tl.math.div_rn(total, across)) * scale, mask=inside)

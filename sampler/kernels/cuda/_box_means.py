@@ -1,6 +1,6 @@
 """The CUDA kernel of `lowres`: the mean over each cell of an image, in one launch for the whole ragged batch.
 
-The threads of a program stand side by side in a source row, as memory has its pixels.
+Neighbouring threads of a program read neighbouring pixels of a source row.
 """
 
 # no_type_check keeps typing tools off functions that the compiler reads: Triton has its own types.
@@ -24,8 +24,8 @@ _C, _S = tl.constexpr(_CELLS), tl.constexpr(_SPAN)
 def box_means_into(
     images: Sequence[UInt8[Tensor, "_height _width 3"]], small: Float32[Tensor, "batch 3 height width"]
 ) -> None:
-    """Write ``small``, contiguous, in [0, 1]. Nothing waits for the device."""
-    whole = [image.contiguous() for image in images]  # held until the launch is enqueued
+    """Write ``small``, contiguous, in [0, 1]. It does not wait for the device."""
+    whole = [image.contiguous() for image in images]  # kept alive until the launch is enqueued
     batch, _, rows, cols = small.shape
     programs = batch * rows * -(-cols // _CELLS)
     launch(box_mean_kernel, programs, small.device, image_table(whole, small.device), small, rows, cols)
@@ -76,7 +76,7 @@ def box_mean_kernel(table, small, rows, cols):
 @triton.jit
 @no_type_check
 def _mean(values, area):
-    return tl.minimum(tl.math.div_rn(tl.sum(values, 1), 255 * area), 1.0)  # white may be rounded up
+    return tl.minimum(tl.math.div_rn(tl.sum(values, 1), 255 * area), 1.0)  # rounding may exceed white
 
 
 @triton.jit
@@ -89,13 +89,16 @@ def _length(cells, pixels):
 @triton.jit
 @no_type_check
 def _edges(cell, cells, pixels):
-    """Return along one axis a cell's first pixel, which part of it lies before, its last pixel, which part lies inside.
+    """Return for a cell along one axis its first pixel, the part of it that lies outside, its last pixel, and the part of it that lies inside.
 
-    In whole numbers, so that no rounding moves an edge: in halves of 1 / ``cells`` of a pixel.
+    Computed in whole numbers, in units of half of 1 / ``cells`` of a pixel, so that rounding does not move an edge.
     """
     wide, unit = tl.maximum(pixels, cells), (2 * cells).to(tl.int64)
     middle = (2 * cell + 1).to(tl.int64) * pixels
-    low, high = middle - wide + unit, middle + wide + unit  # a pixel further: nothing is below zero
+    low, high = (
+        middle - wide + unit,
+        middle + wide + unit,
+    )  # shifted by a pixel, so that nothing is below zero
     first, last = low // unit, high // unit
     before, inside = (low - first * unit).to(tl.float32), (high - last * unit).to(tl.float32)
     real = unit.to(tl.float32)

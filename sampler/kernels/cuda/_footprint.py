@@ -1,4 +1,4 @@
-"""An output pixel's footprint for the CUDA kernels, as ``kernels/_footprint.py`` has it, and the way back from it to the grid."""
+"""An output pixel's footprint for the CUDA kernels, as in ``kernels/_footprint.py``, and the derivatives from it back to the grid."""
 
 # ruff: noqa: PLR0917 - compiled functions take values by place
 # no_type_check keeps typing tools off functions that the compiler reads: Triton has its own types.
@@ -23,7 +23,7 @@ def read_point(grid, i, j, cols):
 @triton.jit
 @no_type_check
 def _bounded(step, length, count):
-    """Return a step as it counts: none if the grid is torn there, and none longer than the widest."""
+    """Return a step, set to zero if the grid is discontinuous there, and shortened to the widest."""
     widest = _WIDEST * length / count.to(tl.float32)
     held = tl.minimum(tl.maximum(step, -widest), widest)
     return tl.where(tl.abs(step) <= _TORN * length, held, 0.0)  # not of NaN, either
@@ -50,9 +50,9 @@ def steps_raw(grid, i, j, rows, cols, height, width):
 @triton.jit
 @no_type_check
 def steps(grid, i, j, rows, cols, height, width):
-    """Return the steps at point (i, j), as they count: x and y per column, x and y per row."""
+    """Return the bounded steps at point (i, j): x and y per column, x and y per row."""
     a_x, a_y, b_x, b_y = steps_raw(grid, i, j, rows, cols, height, width)
-    # One point has no neighbour: it stands for the whole length.
+    # One point has no neighbour: it represents the whole length.
     return (
         tl.where(cols > 1, _bounded(a_x, width, cols), width),
         _bounded(a_y, height, cols),
@@ -64,7 +64,7 @@ def steps(grid, i, j, rows, cols, height, width):
 @triton.jit
 @no_type_check
 def is_free(step, length, count):
-    """Return 1 where a step is the grid's own, 0 where it was bounded."""
+    """Return 1 if a step is the grid's own, 0 if it was bounded."""
     return tl.where(
         tl.abs(step) <= tl.minimum(_WIDEST * length / count.to(tl.float32), _TORN * length), 1.0, 0.0
     )
@@ -114,7 +114,7 @@ def _box(a_x, a_y, b_x, b_y):
 @triton.jit
 @no_type_check
 def _kept(middle, radius):
-    """Return how much is kept of what lies off the middle: all where both eigenvalues are, nothing where both are raised."""
+    """Return the kept share of the deviatoric part: 1 if both eigenvalues are kept, 0 if both are raised."""
     large, small = tl.maximum(middle + radius, 1.0), tl.maximum(middle - radius, 1.0)
     partly = tl.math.div_rn((large - small) * 0.5, tl.maximum(radius, 1e-6))
     return tl.where(middle - radius > 1, 1.0, partly)
@@ -123,7 +123,7 @@ def _kept(middle, radius):
 @triton.jit
 @no_type_check
 def back_to_steps(a_x, a_y, b_x, b_y, by_across, by_down, by_lean):
-    """Return the derivatives by the four steps from those by the box."""
+    """Return the derivatives with respect to the four steps from those with respect to the box."""
     xx, yy, xy, across, down, lean = _box(a_x, a_y, b_x, b_y)
     by_area = by_across * 0.5 / (across * yy)
     by_xx = by_area * yy
@@ -131,7 +131,7 @@ def back_to_steps(a_x, a_y, b_x, b_y, by_across, by_down, by_lean):
     by_xy = by_lean / yy - 2 * by_area * xy
 
     tilt, c_xy, middle, radius = _eigenvalues(a_x, a_y, b_x, b_y)
-    # Of each eigenvalue, whether it is that of C; the direction of the large one, any where both are the same.
+    # For each eigenvalue, whether it is that of C; the direction of the large one, which is arbitrary if both are equal.
     is_large = tl.where(middle + radius > 1, 0.5, 0.0)
     is_small = tl.where(middle - radius > 1, 0.5, 0.0)
     cosine = tl.where(radius > 0, tilt / tl.maximum(radius, 1e-30), 1.0)

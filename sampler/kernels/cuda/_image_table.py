@@ -1,4 +1,4 @@
-"""What one launch over a ragged batch is told of its images: where each begins and how large it is."""
+"""The table of images for one launch over a ragged batch: the address and size of each."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ def image_table(
 ) -> Int64[Tensor, "batch 3"]:
     """Return each image's address, height and width, on ``device``, without waiting for it.
 
-    The images are contiguous and on that device; who launches holds them until the launch is enqueued. What was
-    allocated for another stream is kept from its allocator until the current stream has come this far.
+    The images must be contiguous and on that device, and the caller must keep them alive until the launch is enqueued.
+    Memory that was allocated for another stream is not reused before the current stream has reached this point.
 
     Raises:
         RuntimeError: A CUDA graph is being captured: it would read these addresses again when it is replayed.

@@ -7,10 +7,10 @@ import torch
 
 
 def launch(kernel: Any, programs: int, device: torch.device, *arguments: Any, **constants: Any) -> None:
-    """Start so many programs of a kernel on ``device``, on its current stream, and do not wait for them.
+    """Start this many programs of a kernel on the current stream of ``device``, without waiting for them.
 
-    Multiplications and additions stay apart, but where a kernel asks for ``fma``: so footprints are those of the CPU to
-    the bit.
+    Multiplications and additions are not fused, except where a kernel uses ``fma``, so that footprints equal those of the
+    CPU bit for bit.
     """
     if programs == 0:  # the driver refuses it
         return

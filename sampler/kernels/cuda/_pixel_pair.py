@@ -1,8 +1,8 @@
-"""How the CUDA kernels read: two neighbouring pixels of an image at once.
+"""Reads two neighbouring pixels of an image at once, for the CUDA kernels.
 
-Their six bytes begin anywhere. Read one by one, they would be six loads, each of which costs as much as one of eight
-bytes: what counts is how many lines a warp asks for. So the aligned words of eight bytes that hold them are read, one
-or two, and shifted. A word is read only if it holds a byte that is wanted; then it lies in memory that may be read.
+Their six bytes may begin at any address. Six single loads would each cost as much as a load of eight bytes, because the
+number of requested cache lines counts. Therefore the one or two aligned words of eight bytes that contain them are read
+and shifted. A word is only read if it contains a needed byte, so it is always in readable memory.
 """
 
 # no_type_check keeps typing tools off functions that the compiler reads: Triton has its own types.
@@ -15,7 +15,7 @@ import triton.language as tl
 @triton.jit
 @no_type_check
 def read_pair(address, pixels, wanted):
-    """Return the bytes from ``address`` on, the first one lowest: ``pixels`` times three count, the others are noise."""
+    """Return the bytes from ``address`` on, the first one lowest. Only the first ``pixels`` times three are defined."""
     word = (address & -8).to(tl.pointer_type(tl.uint64))
     begin = address & 7
     low = tl.load(word, mask=wanted, other=0)

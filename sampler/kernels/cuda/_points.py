@@ -1,4 +1,4 @@
-"""The CUDA kernel of `sample` for points, as ``plain/_sample.py`` has them; one launch takes the whole ragged batch."""
+"""The CUDA kernel of `sample` for points, as in ``plain/_sample.py``; one launch processes the whole ragged batch."""
 
 # ruff: noqa: PLR0917 - compiled functions take values by place
 # no_type_check keeps typing tools off functions that the compiler reads: Triton has its own types.
@@ -73,7 +73,7 @@ def sample_kernel(
 def _between(coordinate, length):
     """Return the first of the two pixels around a coordinate, the part of the way to the second, and pixels per unit.
 
-    At the far border they are the last two pixels, and the way is the whole of it: a pair is always there to be read.
+    At the far border they are the last two pixels, with a share of 1, so that there always is a pair to read.
     """
     real = length.to(tl.float32)
     position = ((coordinate + 1) * real - 1) * 0.5

@@ -1,4 +1,4 @@
-"""The CUDA kernels of `sample`'s way back to the grid: from the pixels, by their derivatives, and from footprints on."""
+"""The CUDA kernels of the backward pass of `sample` to the grid: from the pixels by their derivatives, and from the footprints."""
 
 # ruff: noqa: PLR0917 - compiled functions take values by place
 # no_type_check keeps typing tools off functions that the compiler reads: Triton has its own types.
@@ -64,7 +64,7 @@ def by_steps_kernel(
 @triton.jit(do_not_specialize=["rows", "cols"])
 @no_type_check
 def by_points_kernel(by_steps, sizes, by_grid, rows, cols):
-    """Write ``by_grid`` (batch, rows, cols, 2): a point moves its own footprint, and is an end of its neighbours' steps."""
+    """Write ``by_grid`` (batch, rows, cols, 2): a point moves its own footprint, and is also an end of its neighbours' steps."""
     batch, i, j, inside = find_pixel(rows, cols)
     plane = rows * cols
     here = by_steps + batch * _N * plane
@@ -81,7 +81,8 @@ def by_points_kernel(by_steps, sizes, by_grid, rows, cols):
 def _as_an_end(line, n, count, stride):
     """Return by how much the steps along one line of points change with point ``n`` of ``count``, which ends some of them."""
     before, after = tl.maximum(n - 1, 0), tl.minimum(n + 1, count - 1)
-    # The step of an inner point is half the way between its neighbours; that of one at the border, the way to its only one.
+    # The step of an inner point is half the distance between its neighbours; that of a point at the border, the distance
+    # to its only neighbour.
     right_end = tl.load(line + before * stride) * tl.where(before > 0, 0.5, 1.0)
     left_end = tl.load(line + after * stride) * tl.where(after < count - 1, 0.5, 1.0)
     own = tl.load(line + n * stride)
@@ -92,7 +93,7 @@ def _as_an_end(line, n, count, stride):
 @triton.jit
 @no_type_check
 def _over_channels(weight, by_channel, step, plane):
-    """Return the sum over the channels of the pixels' derivatives times what is at ``step``."""
+    """Return the sum over the channels of the pixels' derivatives times the values at ``step``."""
     total = tl.load(weight).to(tl.float32) * tl.load(step)
     total = tl.fma(tl.load(weight + by_channel).to(tl.float32), tl.load(step + plane), total)
     return tl.fma(tl.load(weight + 2 * by_channel).to(tl.float32), tl.load(step + 2 * plane), total)

@@ -1,4 +1,4 @@
-"""`sample` on CUDA: Triton's kernels, one launch for the whole ragged batch. Nothing here waits for the device."""
+"""`sample` on CUDA: Triton's kernels, one launch for the whole ragged batch. No function here waits for the device."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def sample_on_cuda(
     from foveal.sampler.kernels.cuda._points import sample_kernel  # noqa: PLC0415 - as above
     from foveal.sampler.kernels.cuda._tile import programs  # noqa: PLC0415 - as above
 
-    whole = [image.contiguous() for image in images]  # held until the launch is enqueued
+    whole = [image.contiguous() for image in images]  # kept alive until the launch is enqueued
     batch, rows, cols, _ = grid.shape
     launch(
         antialias_kernel if antialias else sample_kernel,
@@ -50,9 +50,9 @@ def pull_back_on_cuda(
     sizes: Sequence[int],
     by_grid: Float32[Tensor, "batch height width 2"],
 ) -> None:
-    """Fill ``by_grid`` from the derivatives by the pixels, of any strides and dtype, and ``slope``.
+    """Fill ``by_grid`` from the derivatives with respect to the pixels, of any strides and dtype, and ``slope``.
 
-    In one pass over ``slope``: torch's expression for it writes a tensor as large and reads it again.
+    It takes one pass over ``slope``; torch's expression would write and read another tensor of the same size.
     """
     from foveal.sampler.kernels.cuda._pull_back import (  # noqa: PLC0415 - Triton is loaded by the first call
         NUMBERS,

@@ -1,7 +1,7 @@
-"""Which output pixels a program of the CUDA kernels has, of which image, and how it writes them.
+"""The output pixels of a program of the CUDA kernels, and how it writes them.
 
-A program has ``TILE_ROWS`` x ``TILE_COLS`` pixels of one image: a row of them to a warp, since what lies beside each
-other in the output mostly does so in the source.
+A program has ``TILE_ROWS`` x ``TILE_COLS`` pixels of one image: each warp has one row, because neighbours in the output
+mostly are neighbours in the source.
 """
 
 # ruff: noqa: PLR0917 - compiled functions take values by place
@@ -17,16 +17,16 @@ _ROWS, _COLS = tl.constexpr(TILE_ROWS), tl.constexpr(TILE_COLS)
 
 
 def programs(batch: int, rows: int, cols: int) -> int:
-    """How many programs there are for outputs of this size, 128 threads each."""
+    """Number of programs for outputs of this size, with 128 threads each."""
     return batch * -(-rows // TILE_ROWS) * -(-cols // TILE_COLS)
 
 
 @triton.jit
 @no_type_check
 def find_pixel(rows, cols):
-    """Return the image's number (int64), rows and columns of this program's pixels, and whether they are of the output.
+    """Return the image's number (int64), rows and columns of this program's pixels, and whether they are inside the output.
 
-    Where they are not, row and column are those of the last one that is.
+    For pixels outside, row and column are those of the last pixel inside.
     """
     across = tl.cdiv(cols, _COLS)
     tiles = tl.cdiv(rows, _ROWS) * across
@@ -41,7 +41,7 @@ def find_pixel(rows, cols):
 @triton.jit
 @no_type_check
 def find_image(table, batch):
-    """Return where image number ``batch`` begins, its height and its width."""
+    """Return the address of image number ``batch``, its height and its width."""
     entry = table + 3 * batch
     return tl.load(entry), tl.load(entry + 1).to(tl.int32), tl.load(entry + 2).to(tl.int32)
 
@@ -49,7 +49,7 @@ def find_image(table, batch):
 @triton.jit
 @no_type_check
 def write_pixels(place, by_channel, red, green, blue, inside):
-    """Write three channels from ``place`` on, in the memory's own type."""
+    """Write three channels from ``place`` on, in the type of the memory."""
     tl.store(place, red, mask=inside)
     tl.store(place + by_channel, green, mask=inside)
     tl.store(place + 2 * by_channel, blue, mask=inside)

@@ -1,7 +1,8 @@
-"""Anti-aliased `sample` in plain torch: what the kernels are held against, and what runs where there is none.
+"""Anti-aliased `sample` in plain torch: the reference for the kernels, and the fallback if there is none.
 
-A source row is summed from its left border on, once. What a footprint covers of it is then the difference of that sum at
-two places, linear between pixels; and a footprint's sum is that of its rows, by the part of each that is inside.
+A source row is summed from its left border once. The sum over a footprint's run in it is then the difference of this
+cumulative sum at two positions, linear between pixels; and a footprint's sum is that of its rows, weighted by the part of
+each that is inside.
 """
 
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ def mean_over(images: Float[Tensor, "batch channel _height _width"], foot: Footp
 def slope_over(
     images: Float[Tensor, "batch channel _height _width"], foot: Footprint
 ) -> Float[Tensor, "batch 5 channel height width"]:
-    """Return how each average changes with its footprint's five numbers, in their order: see `Footprint`."""
+    """Return the derivatives of each average with respect to the five numbers of its footprint, in their order: see `Footprint`."""
     rows = RowSums(images)
     total = moved = widened = turned = below = ends = rows.none(foot)
     for row in rows_under(foot):
@@ -61,9 +62,9 @@ class Row(NamedTuple):
     inside: Float[Tensor, "batch 1 height width"]
     """The part of the row's height that lies in the footprint."""
     at_top: Float[Tensor, "batch 1 height width"]
-    """Whether the footprint's upper edge lies in it."""
+    """Whether the footprint's upper edge is in this row."""
     at_bottom: Float[Tensor, "batch 1 height width"]
-    """Whether the lower edge does."""
+    """Whether its lower edge is."""
 
 
 class RowsUnder:
@@ -90,18 +91,18 @@ class RowsUnder:
 
 
 def rows_under(foot: Footprint) -> Iterator[Row]:
-    """Yield the first source row of each footprint, then the second, and so on: as many as the tallest has."""
+    """Yield the first source row of each footprint, then the second, and so on, as many as the tallest footprint has."""
     under = RowsUnder(foot)
     most = int(under.most.item()) + 1 if foot.y.numel() else 0
     return map(under.row, range(most))
 
 
 class RowSums:
-    """The rows of images, beyond whose borders the border pixel goes on; and their sums from the left border on."""
+    """The rows of images with their border pixels repeated, and their cumulative sums from the left border."""
 
     def __init__(self, images: Float[Tensor, "batch channel height width"]) -> None:
         self._size = images.shape[2], images.shape[3]
-        # Differences of long sums: where there is no float64, the sum is float32's.
+        # Differences of long sums need float64; on devices without it, they are computed in float32.
         precise = images if images.device.type == "mps" else images.double()
         self._pixels = images.flatten(2)
         self._before = (precise.cumsum(dim=3) - precise).flatten(2)
@@ -112,7 +113,7 @@ class RowSums:
         return torch.zeros(shape, dtype=self._before.dtype, device=self._before.device)
 
     def at(self, row: Row, x: Float[Tensor, "batch 1 height width"]) -> Pixels:
-        """The row's values at the places x: those of the pixels that they lie in."""
+        """The row's values at the positions x: those of the pixels that contain them."""
         return _read(self._pixels, place_of(row.number, column_of(x, self._size[1]), self._size))
 
     def inside(self, row: Row) -> Pixels:
@@ -120,7 +121,7 @@ class RowSums:
         return row.inside * (self.upto(row, row.right) - self.upto(row, row.left))
 
     def upto(self, row: Row, x: Float[Tensor, "batch 1 height width"]) -> Pixels:
-        """The sum from the left border to the places x; less than zero beyond that border."""
+        """The sum from the left border to the positions x; negative beyond that border."""
         column = column_of(x, self._size[1])
         place = place_of(row.number, column, self._size)
         before, pixel = _read(self._before, place), _read(self._pixels, place)

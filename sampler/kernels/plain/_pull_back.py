@@ -1,4 +1,4 @@
-"""Anti-aliased `sample`'s way back in plain torch: from averages to dense images and to footprints, and from those to the grid."""
+"""The backward pass of anti-aliased `sample` in plain torch: from averages to dense images and to footprints, and from these to the grid."""
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,7 @@ def to_images(
     images: Float[Tensor, "batch channel _height _width"],
     grid: Float[Tensor, "batch height width 2"],
 ) -> Float[Tensor, "batch channel _height _width"]:
-    """Turn derivatives by the averages into those by the images: `mean_over` the other way, sum by sum."""
+    """Convert derivatives with respect to the averages to those with respect to the images: the transpose of `mean_over`, sum by sum."""
     size = images.shape[2], images.shape[3]
     foot = footprints(grid, size)
     precise = torch.float32 if images.device.type == "mps" else torch.float64
@@ -36,7 +36,7 @@ def to_footprints(
     images: Float[Tensor, "batch channel _height _width"],
     grid: Float[Tensor, "batch height width 2"],
 ) -> Float[Tensor, "batch 5 height width"]:
-    """Turn derivatives by the averages into those by the five numbers of the footprints."""
+    """Convert derivatives with respect to the averages to those with respect to the five numbers of the footprints."""
     slope = slope_over(images, footprints(grid, (images.shape[2], images.shape[3])))
     return (by_pixels[:, None] * slope).sum(dim=2)
 
@@ -46,7 +46,7 @@ def footprints_to_grid(
     grid: Float[Tensor, "batch height width 2"],
     size: tuple[int, int],
 ) -> Float[Tensor, "batch height width 2"]:
-    """Turn derivatives by the five numbers, for sources of ``size``, into those by the grid. Not within an operator: by autograd."""
+    """Convert derivatives with respect to the five numbers, for sources of ``size``, to those with respect to the grid, by autograd, which does not work within an operator."""
     with torch.enable_grad():
         points = grid.detach().requires_grad_()
         numbers = torch.stack(footprints(points, size), dim=1)
@@ -59,7 +59,7 @@ def twice_differentiable(
     images: Float[Tensor, "batch channel _height _width"],
     grid: Float[Tensor, "batch height width 2"],
 ) -> tuple[Float[Tensor, "batch channel _height _width"], Float[Tensor, "batch height width 2"]]:
-    """Turn derivatives by the averages into those by the images and by the grid, by what autograd can differentiate again."""
+    """Convert derivatives with respect to the averages to those with respect to images and grid, with operations that autograd can differentiate again."""
     pixels, points = (t if t.requires_grad else t.detach().requires_grad_() for t in (images, grid))
     foot = footprints(points, (images.shape[2], images.shape[3]))
     (by_images,) = torch.autograd.grad(mean_over(pixels, foot), pixels, by_pixels, create_graph=True)

@@ -1,4 +1,4 @@
-"""`sample` in plain torch: what every other implementation is held against, and what runs where there is none."""
+"""`sample` in plain torch: the reference for all other implementations, and the fallback if there is none."""
 
 from collections.abc import Sequence
 
@@ -35,17 +35,18 @@ def _average(
 ) -> tuple[Float[Tensor, "3 height width"], Float[Tensor, "5 3 height width"]]:
     dense = image.permute(2, 0, 1)[None].to(points.dtype) / 255
     foot = footprints(points[None], (image.shape[0], image.shape[1]))
-    averages = mean_over(dense, foot)[0].clamp(max=1)  # white may be rounded up
+    averages = mean_over(dense, foot)[0].clamp(max=1)  # rounding may exceed white
     return averages, slope_over(dense, foot)[0]
 
 
 def sample_reference(
     image: UInt8[Tensor, "_height _width 3"], grid: Float[Tensor, "height width 2"]
 ) -> tuple[Float[Tensor, "3 height width"], Float[Tensor, "2 3 height width"]]:
-    """Read one image at the grid's points, bilinearly, and how each value changes with its point.
+    """Read one image at the grid's points, bilinearly, with the derivatives of each value.
 
     Returns:
-        The values in [0, 1], and their derivatives by the grid's x, and by its y: zero where the point was clamped.
+        The values in [0, 1], and their derivatives with respect to the grid's x and y, which are zero if the point was
+        clamped.
     """
     rows, cols, _ = image.shape
     x0, x1, fx, x_rate = _between(grid[..., 0], cols)
@@ -61,7 +62,7 @@ def sample_reference(
 def _between(
     coordinate: Float[Tensor, "height width"], length: int
 ) -> tuple[Tensor, Tensor, Float[Tensor, "height width"], Float[Tensor, "height width"]]:
-    """The two pixels around a coordinate, the fraction of the way between them, and pixels per unit of it."""
+    """The two pixels around a coordinate, its fraction of the distance between them, and pixels per unit of it."""
     position = ((coordinate + 1) * length - 1) / 2
     free = (position > 0) & (position < length - 1)
     position = torch.where(position > 0, position, 0).clamp(max=length - 1)  # NaN goes to 0
