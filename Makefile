@@ -1,4 +1,4 @@
-.PHONY: demo test test-all fuzz check format docs
+.PHONY: demo test test-all test-lowest fuzz check format docs
 
 PY := .venv/bin/python
 # Real photographs and shards, if they lie beside the clone: tests that need them are skipped without.
@@ -17,6 +17,10 @@ test: .venv/ready
 test-all: .venv/ready .venv/frameworks/ready
 	FOVEAL_NEW_EXAMPLES=1 $(PYTEST)
 	.venv/frameworks/bin/python -m pytest tests/frameworks
+
+# The lowest versions that pyproject.toml allows, torch aside: its old builds are large. These warn of what is newer.
+test-lowest: .venv/lowest/ready
+	.venv/lowest/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow" -W ignore::DeprecationWarning
 
 # A million damaged images, a quarter of an hour; SEED=... for others.
 SEED ?= 0
@@ -51,4 +55,12 @@ docs: .venv/ready
 	.venv/frameworks/bin/python -m pip install --quiet torch torchvision
 	.venv/frameworks/bin/python -m pip install --quiet --editable '.[frameworks]'
 	.venv/frameworks/bin/python -m pip install --quiet --no-deps mosaicml==0.32.1
+	touch $@
+
+.venv/lowest/ready: .venv/ready
+	$(PY) -m pip install --quiet uv
+	python3 -m venv .venv/lowest
+	.venv/lowest/bin/python -m pip install --quiet torch==2.13.0
+	echo torch==2.13.0 > .venv/lowest/torch.txt
+	$(PY) -m uv pip install --quiet --python .venv/lowest/bin/python --resolution lowest-direct --constraint .venv/lowest/torch.txt --editable '.[test]'
 	touch $@

@@ -254,13 +254,14 @@ def view(
     from foveal.tools._view import view_shards
     from foveal.tools.console.choose_zoom import choose_zoom
     from foveal.tools.console.pixel_options import parse_pixels
-    from foveal.tools.packing.packed import packed
+    from foveal.tools.packing.packed import image_members, packed
 
     chosen = choose_zoom(out_size, saliency, choice, boxes_from=boxes)
     field = Boxes(boxes, format=box_format, frame=box_frame) if boxes else None
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     rule = parse_pixels(window, bands, color)
     shards = packed(urls, console=console)
+    image = image_members(urls, image)
     view_shards(shards, chosen, out=out, rows=rows, boxes=field, image=image, rule=rule)
 
 

@@ -87,6 +87,13 @@ def open_local(url: str) -> BinaryIO:
     """
     try:
         return open(local_path(url), "rb", buffering=0)  # noqa: PTH123 - Path("") would be the folder
+    except IsADirectoryError as error:
+        inside = f"{url.rstrip('/')}/*.tar"
+        raise ShardError(
+            url,
+            None,
+            f"cannot be opened: it is a folder – name its shards, such as {inside!r}; of a folder of images, `foveal pack` makes some",
+        ) from error
     except OSError as error:
         raise ShardError(url, None, f"cannot be opened: {error.strerror}") from error
 

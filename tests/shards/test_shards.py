@@ -322,8 +322,9 @@ def test_an_index_of_an_older_version_is_checked(tmp_path):
 
 
 def test_a_folder_is_no_shard(tmp_path):
-    """A folder is refused like a missing file."""
-    with pytest.raises(ShardError, match=r"cannot be opened: Is a directory$"):
+    """A folder is refused, with what to write instead."""
+    hint = f"it is a folder – name its shards, such as '{tmp_path}/*.tar'; of a folder of images, `foveal pack` makes some"
+    with pytest.raises(ShardError, match=re.escape(f"cannot be opened: {hint}")):
         Shards(tmp_path)
 
 

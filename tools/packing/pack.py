@@ -137,8 +137,13 @@ def _sample(folder: Path, picture: Picture, names: Mapping[str, int]) -> dict[st
 
 
 def _tell(console: Console, pictures: Pictures, shards: Sequence[str], names: Mapping[str, int]) -> None:
-    console.print(f"{len(pictures.found):,} images in {len(shards):,} shards, {len(names):,} classes")
+    classes = f", {_counted(len(names), 'class', 'classes')}" if names else ""
+    console.print(f"{_counted(len(pictures.found), 'image')} in {_counted(len(shards), 'shard')}{classes}")
     if pictures.left_out:
         console.print(
             f"{len(pictures.left_out):,} files belong to no image and were left out, the first: {pictures.left_out[0]}"
         )
+
+
+def _counted(number: int, one: str, more: str = "") -> str:
+    return f"{number:,} {one if number == 1 else more or f'{one}s'}"

@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from foveal.shards.index import Cache
-from foveal.tools.packing._pictures import find_pictures, holds_images
+from foveal.tools.console.choices import IMAGE
+from foveal.tools.packing._pictures import IMAGE_EXTENSIONS, find_pictures, holds_images
 from foveal.tools.packing.pack import CLASSES, pack
 
 
@@ -27,11 +28,32 @@ def packed(urls: Sequence[str], *, console: Console, like: Sequence[str] = ()) -
     found: list[str] = []
     for url in urls:
         folder = Path(url)
-        if folder.is_dir() and not any(folder.glob("*.tar*")) and holds_images(folder):
+        if _is_of_images(folder):
             found += _shards_of(folder, labels, console)
         else:
             found.append(url)
     return found
+
+
+def image_members(urls: Sequence[str], image: str) -> str:
+    """Return which members are the image: as it was asked for, and also what the images of folders are named by.
+
+    Args:
+        urls: As :func:`packed` takes them.
+        image: What was asked for. Only the default is added to.
+    """
+    if image != IMAGE:
+        return image
+    wanted = image.split(";")
+    for folder in filter(_is_of_images, map(Path, urls)):
+        for picture in find_pictures(folder).found:
+            if not set(wanted) & set(picture.members):
+                wanted += sorted(IMAGE_EXTENSIONS & set(picture.members))
+    return ";".join(wanted)
+
+
+def _is_of_images(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.glob("*.tar*")) and holds_images(folder)
 
 
 def _labels(folder: Path) -> list[str]:

@@ -165,14 +165,14 @@ def train(
 
     from foveal.pipeline import Augment
     from foveal.tools.console.pixel_options import parse_pixels
-    from foveal.tools.packing.packed import packed
+    from foveal.tools.packing.packed import image_members, packed
     from foveal.tools.training.options import TrainOptions
     from foveal.tools.training.train import train as train_zoom
 
     augment = Augment(hflip=hflip, vflip=vflip, crop_scale=crop_scale, rotate_deg=rotate_deg)
     rule = parse_pixels(window, bands, color)
     options = TrainOptions(
-        image=image,
+        image=image_members(urls, image),
         out_size=out_size,
         zoom=zoom,
         epochs=epochs,

@@ -1,0 +1,49 @@
+"""Folders of images in place of shards."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foveal.shards import ShardError
+from foveal.tools.console.choices import IMAGE
+from foveal.tools.packing.packed import image_members
+from tests.tools.command_line import run
+
+
+@pytest.fixture
+def scans(tmp_path, monkeypatch):
+    """Three TIFFs of 16 bits under two names, and a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in ("a.tif", "b.tiff", "c.tif"):
+        values = np.random.default_rng(0).integers(0, 65536, (40, 60), dtype=np.uint16)
+        Image.fromarray(values).save(folder / name)
+    return folder
+
+
+def test_images_of_any_kind_are_found(scans, tmp_path):
+    """A folder of TIFFs is zoomed and drawn without further options."""
+    zoomed = run("zoom", scans, "--out", tmp_path / "out", "--out-size", 16)
+    drawn = run("view", scans, "--out", tmp_path / "sheet.png", "--out-size", 16)
+
+    assert (zoomed.exit_code, drawn.exit_code) == (0, 0), (zoomed.exception, drawn.exception)
+    assert (tmp_path / "out" / "scans-000000.tar").is_file()
+    assert (tmp_path / "sheet.png").is_file()
+
+
+def test_which_members_are_the_image(scans):
+    """What is asked for stays; shards, and folders of JPEGs, change nothing."""
+    assert image_members([str(scans)], IMAGE) == f"{IMAGE};tif;tiff"
+    assert image_members([str(scans)], "tif") == "tif"
+    assert image_members(["train-{000000..000146}.tar", "s3://bucket/*.tar"], IMAGE) == IMAGE
+
+
+def test_a_folder_where_shards_are_asked_for(scans):
+    """Verbs that read shards only say what to write instead."""
+    failed = run("verify", scans)
+
+    assert isinstance(failed.exception, ShardError)
+    assert str(failed.exception).endswith(
+        f"it is a folder – name its shards, such as '{scans}/*.tar'; of a folder of images, `foveal pack` makes some"
+    )
