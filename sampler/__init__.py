@@ -7,7 +7,7 @@
   small, learned from boxes, learned as published, and without any training; :class:`PriorSaliency` adds what a network learns to one of the last kind. Each
   returns *logits* over a lattice; the sampler's softmax makes a map of them
 * :class:`AttentionSaliency`, :class:`ClassActivationSaliency` -- what another model, a vision transformer or a classifier, attends to;
-  :func:`edge_loss` teaches a network to look where classes meet
+  :class:`TrunkSaliency` learns from a pretrained model's features; :func:`edge_loss` teaches a network to look where classes meet
 * :class:`NJetConv2d` learns at which scale to look; :class:`NJetSaliencyNet` and :class:`NJetPrefilter` are made of it
 * :class:`BoxSaliency`, :class:`MapSaliency`, :class:`FixedSaliency` -- what is known beforehand: boxes of each image, a map
   of each image, one map for a data set
@@ -70,6 +70,7 @@ from foveal.sampler.saliency import (
     SaliencyNet,
     SaliencyUNet,
     SpectralSaliency,
+    TrunkSaliency,
     edge_loss,
 )
 from foveal.sampler.sampling import lowres, sample
@@ -116,6 +117,7 @@ __all__ = [
     "SaliencyUNet",
     "ScoreNet",
     "SpectralSaliency",
+    "TrunkSaliency",
     "UniformSampler",
     "ZoomNeeds",
     "ZoomRecord",

@@ -14,6 +14,7 @@ from foveal.sampler.saliency._saliency_net import SaliencyNet
 from foveal.sampler.saliency._saliency_unet import SaliencyUNet
 from foveal.sampler.saliency._softmax_map import softmax_map
 from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
+from foveal.sampler.saliency._trunk_saliency import TrunkSaliency
 
 __all__ = [
     "AttentionSaliency",
@@ -29,6 +30,7 @@ __all__ = [
     "SaliencyNet",
     "SaliencyUNet",
     "SpectralSaliency",
+    "TrunkSaliency",
     "edge_loss",
     "maps_in_views",
     "softmax_map",

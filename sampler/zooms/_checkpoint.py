@@ -20,6 +20,7 @@ from foveal.sampler.saliency import (
     SaliencyNet,
     SaliencyUNet,
     SpectralSaliency,
+    TrunkSaliency,
 )
 
 VERSION = 2
@@ -28,18 +29,19 @@ NETWORKS: dict[str, type[SaliencyNet | SaliencyUNet | ResNet18Saliency]] = {
 }
 """The networks that can be made from a checkpoint alone, by their names and ``map_size``."""
 
-_PRIORS: dict[type[nn.Module], tuple[str, ...]] = {
+_MADE: dict[type[nn.Module], tuple[str, ...]] = {
     SpectralSaliency: ("map_size", "analysis_px", "sigma", "uniform_share", "power", "frame"),
     BoxSaliency: ("boxes_from", "map_size", "amplitude", "bandwidth"),
     MapSaliency: ("maps_from", "map_size", "floor"),
+    TrunkSaliency: ("trunk", "frozen", "map_size", "lowres_size", "mean", "std"),
 }
-"""Saliency modules without weights that can be made, too, and the arguments that are stored for them."""
+"""Other saliency modules that can be made, and the arguments that are stored for them."""
 
 
 def describe_network(network: nn.Module) -> dict[str, Any]:
     """Return the description of a network for a checkpoint: the name of its class, and the arguments to make it again.
 
-    That is ``map_size`` for one of :data:`NETWORKS`, ``arguments`` for saliency without weights, and both parts' own
+    That is ``map_size`` for one of :data:`NETWORKS`, ``arguments`` for other saliency of Foveal's, and both parts' own
     descriptions for a :class:`PriorSaliency`. A module of the user's own has none of them.
     """
     name = type(network).__name__
@@ -53,8 +55,8 @@ def describe_network(network: nn.Module) -> dict[str, Any]:
         return {**described, "arguments": {"gain": network.gain}, "parts": parts}
     if type(network) is FixedSaliency:
         return {**described, "arguments": {"shape": tuple(network.saliency.shape)}}
-    if type(network) in _PRIORS:
-        return {**described, "arguments": {name: getattr(network, name) for name in _PRIORS[type(network)]}}
+    if type(network) in _MADE and getattr(network, "trunk", "") is not None:  # a trunk may be the user's own
+        return {**described, "arguments": {name: getattr(network, name) for name in _MADE[type(network)]}}
     return described
 
 
@@ -121,7 +123,7 @@ def _made(described: Mapping[str, Any]) -> nn.Module:
         return PriorSaliency(network, prior, **arguments)
     if name == FixedSaliency.__name__ and arguments:
         return FixedSaliency(torch.ones(arguments["shape"]))
-    for kind in _PRIORS:
+    for kind in _MADE:
         if name == kind.__name__ and arguments:
             return kind(**arguments)
     raise ValueError(

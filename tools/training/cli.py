@@ -119,6 +119,30 @@ def train(
             show_default="a new zoom",
         ),
     ] = None,
+    trunk: Annotated[
+        str | None,
+        typer.Option(
+            help="Pretrained model whose features the saliency network reads, e.g. timm:resnet18 or torchvision:resnet18; that "
+            "library must be installed.",
+            show_default="a small network",
+        ),
+    ] = None,
+    trunk_weights: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="File with the weights of --trunk, a state dict; nothing is downloaded.",
+            show_default="random weights",
+        ),
+    ] = None,
+    trunk_lr: Annotated[
+        float,
+        typer.Option(
+            help="Peak learning rate of --trunk, as a multiple of --lr; 0 leaves its weights unchanged.",
+            min=0,
+        ),
+    ] = 0.0,
     choice: TrainZoomChoice,
     hflip: Annotated[float, typer.Option(help="Probability of flipping an image left to right.")] = 0.0,
     vflip: Annotated[float, typer.Option(help="Probability of flipping an image upside down.")] = 0.0,
@@ -191,6 +215,9 @@ def train(
         box_frame=box_frame,
         teach_epochs=teach_epochs,
         saliency=None if saliency is None else str(saliency),
+        trunk=trunk,
+        trunk_weights=None if trunk_weights is None else str(trunk_weights),
+        trunk_lr=trunk_lr,
         **asdict(choice),
         augment=None if augment == Augment() else augment,
         amp=amp,

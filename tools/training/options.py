@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from foveal.pipeline import Augment, Bands, BoxFormat, Color, Frame, PixelRule, Window
-from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler, SaliencyUNet, UniformSampler
+from foveal.sampler import (
+    PriorSaliency,
+    SaliencyNet,
+    SaliencySampler,
+    SaliencyUNet,
+    TrunkSaliency,
+    UniformSampler,
+)
 from foveal.sampler.grids import Family
 from foveal.tools.console.choices import IMAGE, Amp, TrainLog, TrainPriorName, TrainZoomName
 from foveal.tools.console.zoom_choice import TrainZoomChoice
@@ -51,7 +58,12 @@ class TrainOptions(TrainZoomChoice):
         teach_epochs: Passes over low-resolution copies of the training images, in which boxes teach the saliency network.
         saliency: A file that :meth:`foveal.sampler.SaliencySampler.save_checkpoint` wrote, such as an earlier run's
             ``saliency.pt``: training begins with its zoom, network and settings, at this run's ``out_size``. None for a
-            new zoom. With a file, ``zoom``, ``boxes``, ``prior`` and ``contrast`` must keep their defaults.
+            new zoom. With a file, ``zoom``, ``boxes``, ``prior``, ``contrast`` and ``trunk`` must keep their defaults.
+        trunk: A pretrained model whose features the saliency network reads, such as ``"timm:resnet18"`` or
+            ``"torchvision:resnet18"`` (:class:`foveal.sampler.TrunkSaliency`); that library must be installed. It takes the place of the
+            network that ``prior`` or ``boxes`` would begin with. None for Foveal's small networks.
+        trunk_weights: The file with its weights; None for random ones.
+        trunk_lr: Peak learning rate of the trunk, as a multiple of ``lr``; with 0 its weights stay as they are.
         augment: Random flips, crops and turns of the training images, as part of the zoom; None for none.
         amp: Number format in which the classifier computes; the zoom stays in float32.
         classes: Number of classes; None to find it by reading the labels of all shards first.
@@ -88,6 +100,9 @@ class TrainOptions(TrainZoomChoice):
     box_frame: Frame | None = None
     teach_epochs: int = 4
     saliency: str | None = None
+    trunk: str | None = None
+    trunk_weights: str | None = None
+    trunk_lr: float = 0.0
     augment: Augment | None = None
     amp: Amp = "off"
     classes: int | None = None
@@ -117,13 +132,27 @@ class TrainOptions(TrainZoomChoice):
             value = getattr(self, name)
             if value not in get_args(allowed) and (name, value) != ("family", None):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}.")
+        self._check_trunk()
         if self.saliency is not None:
             self._check_new_zoom()
+
+    def _check_trunk(self) -> None:
+        if not self.trunk_lr >= 0:
+            raise ValueError(f"trunk_lr must not be negative, got {self.trunk_lr!r}.")
+        if self.trunk is None and self.trunk_weights is not None:
+            raise ValueError(
+                f"trunk_weights must be None without a trunk, got {self.trunk_weights!r} – name its model, e.g. timm:resnet18."
+            )
+        for name, given in (("zoom", self.zoom == "uniform"), ("contrast", self.contrast != 0)):
+            if self.trunk is not None and given:
+                raise ValueError(
+                    f"trunk must be None with {name}={getattr(self, name)!r}, got {self.trunk!r} – leave one of the two out."
+                )
 
     def _check_new_zoom(self) -> None:
         """Raise if options of a new zoom are given together with a file that holds a zoom."""
         defaults = TrainOptions()
-        for name in ("zoom", "boxes", "prior", "contrast"):
+        for name in ("zoom", "boxes", "prior", "contrast", "trunk"):
             if getattr(self, name) != getattr(defaults, name):
                 raise ValueError(
                     f"{name} must be {getattr(defaults, name)!r} with a file of saliency, got {getattr(self, name)!r} – the "
@@ -159,7 +188,11 @@ class TrainOptions(TrainZoomChoice):
             return UniformSampler(self.out_size)
         if self.saliency is not None:
             return SaliencySampler.from_checkpoint(self.saliency, out_size=self.out_size, **self.chosen)
-        return SaliencySampler(self.out_size, saliency=self._make_saliency(), **self.of_new_zoom)
+        saliency = self._make_saliency()
+        looks: dict[str, Any] = (
+            {} if not (trunks := trunks_in(saliency)) else {"lowres_size": trunks[0].lowres_size}
+        )
+        return SaliencySampler(self.out_size, saliency=saliency, **looks, **self.of_new_zoom)
 
     def for_run(self, zoom: nn.Module) -> dict[str, Any]:
         """Return everything that decides how a training goes, as plain values: a run is only continued with the same values.
@@ -168,13 +201,16 @@ class TrainOptions(TrainZoomChoice):
         """
         given = asdict(self)
         options = {name: given[name] for name in given if name not in self.DEFAULTS} | self.of_new_zoom
-        if self.saliency is None:
-            return options
-        digest = hashlib.sha256(Path(self.saliency).read_bytes()).hexdigest()
-        settings = {name: getattr(zoom, name) for name in self.DEFAULTS}
-        return {**options, **settings, "saliency": f"sha256 {digest[:16]}"}
+        for name in ("saliency", "trunk_weights"):
+            if given[name] is not None:
+                options[name] = f"sha256 {hashlib.sha256(Path(given[name]).read_bytes()).hexdigest()[:16]}"
+        settings = {name: getattr(zoom, name) for name in self.DEFAULTS} if self.saliency is not None else {}
+        return {**options, **settings}
 
     def _make_saliency(self) -> nn.Module:
+        if self.trunk is not None:
+            network = TrunkSaliency(self.trunk, weights=self.trunk_weights, frozen=self.trunk_lr == 0)
+            return network if self.boxes is not None or self.prior == "none" else PriorSaliency(network)
         if self.boxes is not None:
             return SaliencyUNet()
         if self.prior == "none":
@@ -183,12 +219,24 @@ class TrainOptions(TrainZoomChoice):
 
     def parameter_groups(self, model: nn.Module, zoom: nn.Module) -> list[dict[str, Any]]:
         """Return the optimiser's groups, each with its ``peak_lr``, which the schedule multiplies."""
-        rates = ((model, self.lr), (zoom, self.lr * self.saliency_lr))
+        trunk = [weight for each in trunks_in(zoom) for weight in each.model.parameters()]
+        known = {id(weight) for weight in trunk}
+        rest = [weight for weight in zoom.parameters() if id(weight) not in known]
+        rates = ((model.parameters(), 1.0), (rest, self.saliency_lr), (trunk, self.trunk_lr))
         groups = [
-            {"params": [p for p in module.parameters() if p.requires_grad], "peak_lr": rate, "lr": rate}
-            for module, rate in rates
+            {
+                "params": [p for p in weights if p.requires_grad],
+                "peak_lr": self.lr * rate,
+                "lr": self.lr * rate,
+            }
+            for weights, rate in rates
         ]
         return [{**group, "weight_decay": self.weight_decay} for group in groups if group["params"]]
+
+
+def trunks_in(module: nn.Module) -> list[TrunkSaliency]:
+    """Return the pretrained trunks that a zoom or a saliency network has."""
+    return [each for each in module.modules() if isinstance(each, TrunkSaliency)]
 
 
 def lr_factor(step: int, steps: int, warmup: float) -> float:
