@@ -1,8 +1,6 @@
 """Saliency sources: modules from low-resolution images to logits."""
 
-from foveal.sampler.saliency._attention_saliency import AttentionSaliency
 from foveal.sampler.saliency._box_saliency import BoxSaliency
-from foveal.sampler.saliency._class_activation_saliency import ClassActivationSaliency
 from foveal.sampler.saliency._edge_loss import edge_loss
 from foveal.sampler.saliency._fixed_saliency import FixedSaliency
 from foveal.sampler.saliency._map_saliency import MapSaliency, maps_in_views
@@ -14,7 +12,7 @@ from foveal.sampler.saliency._saliency_net import SaliencyNet
 from foveal.sampler.saliency._saliency_unet import SaliencyUNet
 from foveal.sampler.saliency._softmax_map import softmax_map
 from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
-from foveal.sampler.saliency._trunk_saliency import TrunkSaliency
+from foveal.sampler.saliency.models import AttentionSaliency, ClassActivationSaliency, TrunkSaliency
 
 __all__ = [
     "AttentionSaliency",

@@ -9,7 +9,7 @@ from torch import nn
 
 from foveal.sampler import PriorSaliency, SaliencySampler, TrunkSaliency
 from foveal.tools import TrainOptions, train
-from tests.sampler.saliency import small_timm
+from tests.sampler.saliency.models import small_timm
 from tests.tools import command_line
 from tests.tools.training.runs import SMALL
 

@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from foveal.sampler.frames import to_lattice
 from foveal.sampler.saliency._log_shares import log_shares
-from foveal.sampler.saliency._model_saliency import IMAGENET_MEAN, IMAGENET_STD, ModelSaliency, layer_of
+from foveal.sampler.saliency.models._model_saliency import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ModelSaliency,
+    layer_of,
+)
 
 _MULTIHEAD = inspect.signature(nn.MultiheadAttention.forward)
 # Attributes of timm's attention layers with a relative position bias.

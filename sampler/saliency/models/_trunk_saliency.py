@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foveal.sampler.frames import to_lattice
-from foveal.sampler.saliency._feature_places import FeaturePlaces
-from foveal.sampler.saliency._model_saliency import IMAGENET_MEAN, IMAGENET_STD, ModelSaliency
-from foveal.sampler.saliency._trunks import make_trunk
+from foveal.sampler.saliency.models._feature_places import FeaturePlaces
+from foveal.sampler.saliency.models._model_saliency import IMAGENET_MEAN, IMAGENET_STD, ModelSaliency
+from foveal.sampler.saliency.models._trunks import make_trunk
 
 _WIDTH = 32
 _GROUPS = 4

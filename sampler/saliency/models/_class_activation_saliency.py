@@ -7,9 +7,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foveal.sampler.frames import to_lattice
-from foveal.sampler.saliency._feature_places import FeaturePlaces
 from foveal.sampler.saliency._log_shares import log_shares
-from foveal.sampler.saliency._model_saliency import IMAGENET_MEAN, IMAGENET_STD, ModelSaliency, layer_of
+from foveal.sampler.saliency.models._feature_places import FeaturePlaces
+from foveal.sampler.saliency.models._model_saliency import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ModelSaliency,
+    layer_of,
+)
 
 
 class ClassActivationSaliency(ModelSaliency):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from foveal.sampler import PriorSaliency, SaliencySampler, SpectralSaliency, TrunkSaliency
-from tests.sampler.saliency import small_timm
+from tests.sampler.saliency.models import small_timm
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
