@@ -346,7 +346,7 @@ class ZoomLoader(DataLoaderAttributes):
         self._ranks.warn_of_others(stacklevel=3)
         if may_drift(self.zoom, plan.world_size) and self._ranks.are_without_group:
             warnings.warn(
-                f"the zoom trains on {plan.world_size} ranks, of which there is no process group to average its gradients – "
+                f"the zoom trains on {plan.world_size} ranks, but there is no process group that averages its gradients – "
                 "call torch.distributed.init_process_group, and give ZoomLoader DistributedDataParallel(zoom).",
                 RankWarning,
                 stacklevel=3,
@@ -373,8 +373,8 @@ class ZoomLoader(DataLoaderAttributes):
 
     def __getstate__(self) -> NoReturn:
         raise TypeError(
-            "a ZoomLoader must be made in the process that uses it, got one to copy or pickle – hand over its arguments, "
-            "and its state_dict() for its place."
+            "a ZoomLoader must be made in the process that uses it, got one to be copied or pickled – pass its arguments, "
+            "and its state_dict() to continue."
         )
 
     def __enter__(self) -> Self:

@@ -38,7 +38,7 @@ class Ranks:
         found = _by_group() or _by_variables()
         if found is None and (self.rank, self.world_size) != (None, None):
             raise ValueError(
-                "rank and world_size must be given together where there is no process group, got "
+                "rank and world_size must be given together if there is no process group, got "
                 f"rank={self.rank!r} and world_size={self.world_size!r}."
             )
         rank, world_size = found or (0, 1)

@@ -114,7 +114,7 @@ class SampleReader:
                 return None
             first = first or tried
         raise TooManyBadSamplesError(
-            f"{_TRIES} samples in a row are bad, there is none to put in their place: the first is {first} – run "
+            f"{_TRIES} samples in a row are bad, so no substitute was found: the first is {first} – run "
             "`foveal verify` on the shards; loader.bad_samples has all."
         )
 

@@ -52,6 +52,6 @@ def _work(function: Callable[[T], R], tasks: "SimpleQueue[tuple[T, Future[R]] | 
         if future.set_running_or_notify_cancel():
             try:
                 future.set_result(function(item))
-            except BaseException as error:  # noqa: BLE001 - raised where the answer is asked for
+            except BaseException as error:  # noqa: BLE001 - raised where the result is requested
                 future.set_exception(error)
         del task, item, future  # no reference is kept while waiting for the next item

@@ -122,7 +122,7 @@ class Folder(Store):
 
     @contextlib.contextmanager
     def _publishing(self, name: str) -> Iterator[Path]:
-        yield self._path / name  # who writes there does so by rename
+        yield self._path / name  # files are written there by rename only
 
 
 class ObjectStore(Store):

@@ -219,8 +219,8 @@ def test_forks(small_shards, when):
 def test_a_loader_is_not_copied(small_shards, copied):
     """Nor pickled for a process that is spawned: it says what to hand over."""
     message = (
-        "a ZoomLoader must be made in the process that uses it, got one to copy or pickle – hand over its arguments, "
-        "and its state_dict() for its place."
+        "a ZoomLoader must be made in the process that uses it, got one to be copied or pickled – pass its arguments, "
+        "and its state_dict() to continue."
     )
     with (
         ZoomLoader(small_shards, UniformSampler(8), batch_size=2) as loader,

@@ -1,6 +1,6 @@
 """``foveal zoom``: its options."""
 
-# ruff: noqa: PLC0415 - imported when it runs: `foveal --help` answers at once
+# ruff: noqa: PLC0415 - imported when the verb runs, so that `foveal --help` is printed at once
 
 import sys
 from dataclasses import asdict, replace

@@ -37,7 +37,7 @@ def claim(store: Store, fingerprint: Mapping[str, Any], *, overwrite: bool) -> s
             return fingerprint_id(there)  # as the stats of finished shards have it
         if not overwrite:
             raise OtherFingerprintError(
-                f"out must be a folder whose shards were made with the same, got {store.url!r}, where {differences} – "
+                f"out must be a folder whose shards were made with the same settings, got {store.url!r}, where {differences} – "
                 "name another folder, or add --overwrite to make them all anew."
             )
     text = json.dumps({"version": _VERSION, "fingerprint": dict(fingerprint)}, indent=1) + "\n"

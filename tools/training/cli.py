@@ -1,6 +1,6 @@
 """``foveal train``: its options."""
 
-# ruff: noqa: PLC0415 - imported when it runs: `foveal --help` answers at once
+# ruff: noqa: PLC0415 - imported when the verb runs, so that `foveal --help` is printed at once
 
 from dataclasses import asdict
 from pathlib import Path

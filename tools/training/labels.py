@@ -56,8 +56,8 @@ def _check(what_for: str, samples: Sequence[Labelled], classes: int) -> None:
         raise ShardError(
             url,
             key,
-            f"cls must be in [0, {classes}), got {label}: {len(strange)} of {len(samples)} labels {what_for} are of no class "
-            f"that is trained – mend them, or name more --classes than {classes}",
+            f"cls must be in [0, {classes}), got {label}: {len(strange)} of {len(samples)} labels {what_for} are not among the "
+            f"classes that are trained – mend them, or name more --classes than {classes}",
         )
 
 

@@ -76,7 +76,7 @@ def test_half_of_the_ranks(small_shards, monkeypatch, given):
     """One of the two is taken with what is known of the other; with nothing known it is refused."""
     rank, world_size = given.get("rank"), given.get("world_size")
     message = (
-        "rank and world_size must be given together where there is no process group, got "
+        "rank and world_size must be given together if there is no process group, got "
         f"rank={rank!r} and world_size={world_size!r}."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -152,9 +152,7 @@ def test_a_zoom_that_trains_on_ranks_without_a_group(small_shards, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     zoom = SaliencySampler(8)
     with loader(small_shards, zoom) as ours:
-        with pytest.warns(
-            RankWarning, match=r"^the zoom trains on 2 ranks, of which there is no process group"
-        ):
+        with pytest.warns(RankWarning, match=r"^the zoom trains on 2 ranks, but there is no process group"):
             next(iter(ours))
         with torch.no_grad():
             next(iter(ours))

@@ -199,7 +199,7 @@ def test_nothing_to_put_in_the_place(write_shard):
     """A data set without a good sample is no endless search."""
     url = write_shard([{"__key__": "0", "cls": 1}, {"__key__": "1", "cls": 1}])
     message = (
-        "100 samples in a row are bad, there is none to put in their place: the first is "
+        "100 samples in a row are bad, so no substitute was found: the first is "
         f"{url}: 0: member is missing: there is no jpg or jpeg or png or webp, only cls – run `foveal verify` on the shards; "
         "loader.bad_samples has all."
     )

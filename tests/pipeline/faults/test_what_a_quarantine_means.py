@@ -142,7 +142,7 @@ def test_the_first_of_a_row_is_named_where_a_file_knows_all(url, tmp_path):
     file = tmp_path / "bad.jsonl"
     with pytest.warns(ShardWarning, match="there is no txt"):
         epoch(url, file, "txt", on_bad="drop")
-    message = f"100 samples in a row are bad, there is none to put in their place: the first is {url}: 00: member is missing: there is no txt"
+    message = f"100 samples in a row are bad, so no substitute was found: the first is {url}: 00: member is missing: there is no txt"
 
     with pytest.raises(TooManyBadSamplesError, match=re.escape(message)):
         epoch(url, file, "txt")

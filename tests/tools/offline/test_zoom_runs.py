@@ -122,7 +122,7 @@ def test_another_fingerprint_is_refused(urls, tmp_path, zoomed_shards):
     other = Recipe(out_size=16, format="png", temperature=0.25)
     with pytest.raises(
         ValueError,
-        match=r"out must be a folder whose shards were made with the same, got '.*out', where out_size was 24 and is 16, temperature was 0.5 and is 0.25 – name another folder, or add --overwrite",
+        match=r"out must be a folder whose shards were made with the same settings, got '.*out', where out_size was 24 and is 16, temperature was 0.5 and is 0.25 – name another folder, or add --overwrite",
     ):
         zoom(urls, out, other)
     zoom(urls, out, other, overwrite=True, rank=0, world_size=3)

@@ -302,12 +302,12 @@ def test_a_class_that_only_validation_has(tmp_path, no_sheets):
         write_labels(tmp_path / "good.tar", [0, 1, 2] * 4),
     )
     reason = (
-        "001: cls must be in [0, 3), got 3: 2 of 3 labels to validate on are of no class that is trained – mend them, or name "
+        "001: cls must be in [0, 3), got 3: 2 of 3 labels to validate on are not among the classes that are trained – mend them, or name "
         "more --classes than 3"
     )
     with pytest.raises(ShardError, match=f"^{re.escape(f'{new}: {reason}')}$"):
         train(good, tmp_path / "run", val=new, options=SMALL)
-    with pytest.raises(ShardError, match=re.escape("to train on are of no class that is trained")):
+    with pytest.raises(ShardError, match=re.escape("to train on are not among the classes that are trained")):
         train(good, tmp_path / "run", options=replace(SMALL, classes=2))
     assert not (tmp_path / "run").exists()
 

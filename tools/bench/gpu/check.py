@@ -88,7 +88,7 @@ def check_gpu(
     """
     place = torch.device(device)
     if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device must be there, got {device!r}, and torch finds no CUDA device here.")
+        raise ValueError(f"device must exist, got {device!r}, and torch finds no CUDA device here.")
     load = _FULL if place.type == "cuda" else _TRIED
     run = _Run(json_path, time.monotonic() + seconds)
     with tempfile.TemporaryDirectory(prefix="foveal-") as name:

@@ -71,8 +71,8 @@ def bench_quality(
                 patterns = progress.track(draw(9 * (size // 4)), description=kind)
                 _add(found, kind, patterns, smaller, supersampled_squares)
         console.print(
-            f"{len(shards):,} images to {size} × {size}: decibels (PSNR) beside {POINTS} × {POINTS} points to a pixel, "
-            f"of the worst image / in the median. Stripes and texture to a quarter of that, beside {PATTERN_POINTS} × {PATTERN_POINTS}. "
+            f"{len(shards):,} images to {size} × {size}: decibels (PSNR) compared with {POINTS} × {POINTS} points in each pixel, "
+            f"of the worst image / in the median. Stripes and texture to a quarter of that size, compared with {PATTERN_POINTS} × {PATTERN_POINTS}. "
             "Checked: the truth of a ramp is its values.",
             soft_wrap=True,
         )

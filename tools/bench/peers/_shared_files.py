@@ -65,6 +65,6 @@ def _fault(peer: Peer, file: bytes, expected: Tensor | None) -> str | None:
         return None
     try:
         check_resized([peer.read(file)[None]], expected[None], most=WORST)
-    except Exception as error:  # noqa: BLE001 - somebody else's software
+    except Exception as error:  # noqa: BLE001 - other software may raise anything
         return " ".join(f"{error}".split())[:200] or type(error).__name__
     return None

@@ -178,7 +178,7 @@ def installed(makers: Mapping[str, Callable[[], Peer]]) -> tuple[dict[str, Peer]
             made[name] = make()
         except ModuleNotFoundError as error:
             missing[name] = f"not installed ({error.name})"
-        except Exception as error:  # noqa: BLE001 - somebody else's software, of which anything may be missing
+        except Exception as error:  # noqa: BLE001 - other software may fail in any way
             missing[name] = _not_timed(error)
     return made, missing
 
