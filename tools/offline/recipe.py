@@ -157,6 +157,9 @@ class Recipe(ZoomChoice):
         A file of weights is identified by its content, not by its name.
         """
         given = {name: value for name, value in asdict(self).items() if name not in self.NOT_IN_RUNS}
+        given |= {
+            name: given.pop(name) for name in self.DEFAULTS if name in given
+        }  # after the size, in messages
         rule = given.pop("rule")
         given |= {name: rule[name] for name in ("window", "bands", "color") if rule[name] is not None}
         given["box_format"] = self.box_format or "xyxy"  # as runs recorded it when there was no other format
