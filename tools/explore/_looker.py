@@ -11,11 +11,11 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from foveal.pipeline import Boxes, DecodeError
+from foveal.pipeline import Boxes, DecodeError, Saliency
 from foveal.sampler import UniformSampler, warp_boxes
 from foveal.shards import ShardError, Shards
 from foveal.tools.explore._settings import Settings, Source
-from foveal.tools.pictures.originals import read_boxes, read_originals
+from foveal.tools.pictures.originals import read_boxes, read_map, read_originals
 
 # Images that are kept decoded: the one that is shown, and its neighbours.
 _KEPT = 3
@@ -106,6 +106,8 @@ class Looker:
             uniform = UniformSampler(settings.size)([original.image], **told)
             if getattr(zoom, "boxes_from", None) is not None:
                 told["boxes"] = [original.boxes / torch.tensor([width, height, width, height])]
+            if (maps_from := getattr(zoom, "maps_from", None)) is not None:
+                told["maps"] = [read_map(self._shards[number], Saliency(maps_from), (height, width))]
             zoomed = zoom([original.image], **told)
         [seen], [kept] = warp_boxes([original.boxes], zoomed.grid, (height, width), views=views)
         return Look(

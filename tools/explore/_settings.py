@@ -22,6 +22,7 @@ class Source:
         box_format: What the four numbers of a box are; None for what such boxes usually are.
         box_frame: What these numbers count; likewise.
         checkpoint: A file that ``foveal train`` wrote; None for none.
+        saliency_member: The member of each sample that holds its saliency map, such as ``"attention.npy"``; None for none.
     """
 
     urls: tuple[str, ...]
@@ -29,12 +30,13 @@ class Source:
     box_format: BoxFormat | None = None
     box_frame: Frame | None = None
     checkpoint: Path | None = None
+    saliency_member: str | None = None
 
     @property
     def saliencies(self) -> list[str]:
         """Names of the saliency sources that the page offers."""
-        there = {"spectral": True, "boxes": self.boxes, "checkpoint": self.checkpoint, "uniform": True}
-        return [name for name, given in there.items() if given]
+        given = {"boxes": self.boxes, "map": self.saliency_member, "checkpoint": self.checkpoint}
+        return ["spectral", *(name for name, value in given.items() if value), "uniform"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,9 @@ class Settings(ZoomChoice):
     def zoom(self, source: Source) -> SaliencySampler | UniformSampler:
         """Return the sampler that is set, frozen."""
         saliency = str(source.checkpoint) if self.saliency == "checkpoint" else self.saliency
-        return choose_zoom(self.size, saliency, self, boxes_from=source.boxes)
+        return choose_zoom(
+            self.size, saliency, self, boxes_from=source.boxes, maps_from=source.saliency_member
+        )
 
     def python(self, source: Source) -> str:
         """Return a script whose loader gives the images that the page shows."""
@@ -85,6 +89,9 @@ class Settings(ZoomChoice):
             case "boxes":
                 names = ["BoxSaliency", "SaliencySampler"]
                 zoom = sampler_code(self.size, f"BoxSaliency({source.boxes!r})", self.chosen)
+            case "map":
+                names = ["MapSaliency", "SaliencySampler"]
+                zoom = sampler_code(self.size, f"MapSaliency({source.saliency_member!r})", self.chosen)
             case _:
                 names = ["SaliencySampler", "SpectralSaliency"]
                 zoom = sampler_code(self.size, "SpectralSaliency()", self.chosen)
@@ -110,7 +117,8 @@ class Settings(ZoomChoice):
             return None
         saliency = str(source.checkpoint) if self.saliency == "checkpoint" else self.saliency
         words = ["foveal", "zoom", *source.urls, "--out", "zoomed", "--out-size", str(self.size)]
-        words += ["--saliency", saliency]
+        named = ["--saliency-member", str(source.saliency_member)]
+        words += named if self.saliency == "map" else ["--saliency", saliency]
         if self.saliency != "uniform":
             words += [word for name in self.DEFAULTS for word in _option(name, getattr(self, name))]
         if source.boxes is not None:

@@ -20,6 +20,12 @@ def explore(
             help="File of a trained zoom to offer as a saliency source, e.g. the saliency.pt of a run of foveal train.",
         ),
     ] = None,
+    saliency_member: Annotated[
+        str | None,
+        typer.Option(
+            help="Member of each sample that holds a saliency map to offer as a source, e.g. attention.npy or gaze.json."
+        ),
+    ] = None,
     boxes: Annotated[
         str | None,
         typer.Option(
@@ -49,5 +55,5 @@ def explore(
     console = Console(soft_wrap=True, highlight=False, markup=False)
     shards = packed(urls, console=console)
     console.print(f"The page: http://{host}:{port}  (Ctrl-C ends it)")
-    source = Source(tuple(shards), boxes, box_format, box_frame, saliency)
+    source = Source(tuple(shards), boxes, box_format, box_frame, saliency, saliency_member)
     serve(source, host=host, port=port, open_browser=open_browser)

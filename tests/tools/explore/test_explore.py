@@ -1,5 +1,6 @@
 """The page shows what a loader delivers, and the code under it gives just that."""
 
+import io
 import math
 import os
 import re
@@ -26,18 +27,29 @@ from tests.pipeline.making import encode, picture
 plots = pytest.importorskip("matplotlib", reason="no matplotlib: pip install '.[plots]'")
 
 
+def attention(k):
+    """A map of ones with a bright cell, as an encoded array."""
+    cells = np.ones((5, 7), np.float32)
+    cells[1 + k, 2] = 20
+    np.save(file := io.BytesIO(), cells)
+    return file.getvalue()
+
+
 def write(folder, damaged):
     """Three pictures with boxes, perhaps a damaged fourth, and a checkpoint."""
     with ShardWriter(folder / "a.tar") as writer:
         for k in range(3 + damaged):
             image = encode(picture(k, 200 + 10 * k, 300))
             boxes = {"boxes": [[20, 30, 90 + k, 120]]}
-            writer.write({"__key__": f"{k}", "jpg": image if k < 3 else image[:40], "json": boxes})
+            sample = {"__key__": f"{k}", "jpg": image if k < 3 else image[:40], "json": boxes}
+            writer.write({**sample, "attention.npy": attention(k)})
     path = folder / "zoom.pt"
     SaliencySampler(
         64, saliency=SaliencyNet(contrast=0.5), temperature=0.3, max_zoom=3.0, min_zoom=0.4
     ).save_checkpoint(path)
-    return Source((str(folder / "a.tar"),), boxes="json:boxes", checkpoint=path)
+    return Source(
+        (str(folder / "a.tar"),), boxes="json:boxes", checkpoint=path, saliency_member="attention.npy"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +66,7 @@ def damaged(tmp_path_factory):
 
 any_settings = st.builds(
     Settings,
-    saliency=st.sampled_from(["spectral", "boxes", "checkpoint", "uniform"]),
+    saliency=st.sampled_from(["spectral", "boxes", "map", "checkpoint", "uniform"]),
     family=st.sampled_from(["kernel", "separable", "cdf"]),
     temperature=st.sampled_from([0.2, 0.5, 1.0]),
     fwhm_cells=st.sampled_from([4.0, 8.0]),
@@ -81,7 +93,7 @@ def test_the_python_gives_the_picture_to_the_bit(source, chosen, number):
     assert torch.equal(images[number][0], look.zoomed)
 
 
-@pytest.mark.parametrize("saliency", ["spectral", "boxes", "checkpoint", "uniform"])
+@pytest.mark.parametrize("saliency", ["spectral", "boxes", "map", "checkpoint", "uniform"])
 def test_the_command_gives_the_picture(source, saliency, tmp_path, monkeypatch):
     """``foveal zoom`` as it is copied writes the pixels that the page shows, rounded to 256 levels."""
     import shlex
@@ -101,8 +113,6 @@ def test_the_command_gives_the_picture(source, saliency, tmp_path, monkeypatch):
     )
     assert done.returncode == 0, done.stderr
     members = Shards("zoomed/*.tar")[1].members
-    import io
-
     written = np.asarray(Image.open(io.BytesIO(next(v for k, v in members.items() if k in ("png", "jpg")))))
     shown = Looker(source).look(1, chosen).zoomed.permute(1, 2, 0).numpy() * 255
 
@@ -142,7 +152,15 @@ def page(damaged):
     pytest.importorskip("nicegui", reason="no NiceGUI: pip install '.[explore]'")
     port = 20000 + os.getpid() % 20000
     command = [sys.executable, "-m", "foveal.tools", "explore", *damaged.urls, "--boxes", "json:boxes"]
-    command += ["--saliency", str(damaged.checkpoint), "--no-open", "--port", str(port)]
+    command += [
+        "--saliency-member",
+        "attention.npy",
+        "--saliency",
+        str(damaged.checkpoint),
+        "--no-open",
+        "--port",
+        str(port),
+    ]
     plain = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTEST")
     }  # NiceGUI looks
@@ -181,7 +199,7 @@ def test_nothing_else_is_served(page):
 
 @pytest.mark.slow
 def test_in_a_browser(page):
-    """The page loads, a slider changes the picture and the code, a bad sample shows its reason."""
+    """The page loads, a slider and a source of saliency change the picture and the code, a bad sample shows its reason."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install selenium")
     from selenium.webdriver.chrome.service import Service as ChromeService
     from selenium.webdriver.common.action_chains import ActionChains
@@ -214,6 +232,13 @@ def test_in_a_browser(page):
         ).click().perform()
         wait.until(lambda _: zoomed() != first)
         wait.until(lambda _: "temperature=0.5," not in browser.find_element(By.TAG_NAME, "body").text)
+        before = zoomed()
+        browser.find_element(By.CSS_SELECTOR, ".q-select").click()
+        offered = wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, ".q-menu .q-item"))
+        assert [each.text for each in offered] == ["spectral", "boxes", "map", "checkpoint", "uniform"]
+        offered[2].click()
+        wait.until(lambda _: "MapSaliency('attention.npy')" in browser.find_element(By.TAG_NAME, "body").text)
+        wait.until(lambda _: zoomed() != before)
         number = browser.find_element(By.CSS_SELECTOR, 'input[type="number"]')
         number.send_keys(Keys.CONTROL, "a")
         number.send_keys("3", Keys.TAB)
