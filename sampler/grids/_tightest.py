@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from foveal.sampler.grids._kept import Bounds, corners_of, kept_of
-from foveal.sampler.kernels import kernels_for, operator
+from foveal.sampler.kernels import kernels_for
 from foveal.sampler.kernels.cpu import find_tightest_on_cpu
 
 Places = Int[Tensor, "batch 3"]
@@ -25,10 +25,12 @@ def tightest(
         scale: Of steps (x, y), to uniform ones.
         bounds: Of those.
     """
-    if kernels_for(grid.device, grid.dtype) != "numba":
+    # A program that is exported has to run where Foveal is not installed.
+    if torch.compiler.is_compiling() or kernels_for(grid.device, grid.dtype) != "numba":
         return plain_tightest(grid, places, scale, bounds)
     shortest, longest = (-1.0 if step is None else step for step in bounds[:2])
-    found: Tensor = _tightest_op(grid, *places, *scale, shortest, longest, bounds.singular)
+    found = places[0].new_empty(grid.shape[0], 3)
+    find_tightest_on_cpu(grid, places, scale, (shortest, longest), found, singular=bounds.singular)
     return found
 
 
@@ -49,40 +51,3 @@ def plain_tightest(
     worst = kept.flatten(1).argmin(dim=1)
     corner, cell = worst // (len(rows) * len(cols)), worst % (len(rows) * len(cols))
     return torch.stack([corner, cell // len(cols), cell % len(cols)], dim=1)
-
-
-@operator(
-    "foveal::tightest",
-    "(Tensor grid, Tensor rows, Tensor cols, float x_scale, float y_scale, float shortest, float longest, bool singular)"
-    " -> Tensor",
-)
-def _tightest_op(  # noqa: PLR0917 - as operators take them
-    grid: Float[Tensor, "batch height width 2"],
-    rows: Int[Tensor, " rows"],
-    cols: Int[Tensor, " cols"],
-    x_scale: float,
-    y_scale: float,
-    shortest: float,
-    longest: float,
-    singular: bool,
-) -> Places:
-    found = rows.new_empty(grid.shape[0], 3)
-    find_tightest_on_cpu(
-        grid, (rows, cols), (x_scale, y_scale), (shortest, longest), found, singular=singular
-    )
-    return found
-
-
-@torch.library.register_fake("foveal::tightest")  # type: ignore[untyped-decorator]
-def _(  # noqa: PLR0917 - as above
-    grid: Float[Tensor, "batch height width 2"],
-    rows: Int[Tensor, " rows"],
-    cols: Int[Tensor, " cols"],
-    x_scale: float,
-    y_scale: float,
-    shortest: float,
-    longest: float,
-    singular: bool,
-) -> Places:
-    del cols, x_scale, y_scale, shortest, longest, singular
-    return rows.new_empty(grid.shape[0], 3)

@@ -4,5 +4,6 @@ from foveal.sampler.sampling._lowres import lowres
 from foveal.sampler.sampling._pixel_format import pixel_format
 from foveal.sampler.sampling._sample import sample, sample_as
 from foveal.sampler.sampling._sample_evenly import sample_evenly
+from foveal.sampler.sampling._shrink import shrink_by_area
 
-__all__ = ["lowres", "pixel_format", "sample", "sample_as", "sample_evenly"]
+__all__ = ["lowres", "pixel_format", "sample", "sample_as", "sample_evenly", "shrink_by_area"]

@@ -10,10 +10,11 @@ from foveal.sampler.frames import Images, Views, as_ragged, check_images, is_den
 from foveal.sampler.kernels import kernels_for, operator
 from foveal.sampler.kernels.cpu import fill_lowres_on_cpu
 from foveal.sampler.kernels.cuda import fill_lowres_on_cuda
-from foveal.sampler.kernels.plain import fill_lowres_plainly, shrink
+from foveal.sampler.kernels.plain import fill_lowres_plainly
 from foveal.sampler.sampling._exported import in_exported_program, lowres_in_graph
 from foveal.sampler.sampling._pixel_format import PixelFormat
 from foveal.sampler.sampling._sample_evenly import sample_evenly
+from foveal.sampler.sampling._shrink import shrink_by_triangle
 
 
 def lowres(
@@ -48,8 +49,7 @@ def lowres(
         return sample_evenly(images, size, views, PixelFormat(), antialias=True)[0]
     if is_dense_float(images):
         wide = images.to(torch.promote_types(images.dtype, torch.float32))  # type: ignore[union-attr]
-        small: Tensor = shrink(wide, size)
-        return small
+        return shrink_by_triangle(wide, size)
     if in_exported_program(images):
         return lowres_in_graph(images, size)
     ragged = as_ragged(images)

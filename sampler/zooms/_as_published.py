@@ -7,6 +7,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from foveal.sampler.frames import Images, as_ragged, is_dense_float
 from foveal.sampler.grids import Compat
+from foveal.sampler.sampling import shrink_by_area
 
 
 def area_lowres(images: Images, size: tuple[int, int]) -> Float[Tensor, "batch channel height width"]:
@@ -17,8 +18,7 @@ def area_lowres(images: Images, size: tuple[int, int]) -> Float[Tensor, "batch c
     """
     if is_dense_float(images):
         wide = images.to(torch.promote_types(images.dtype, torch.float32))  # type: ignore[union-attr]
-        pooled: Tensor = adaptive_avg_pool2d(wide, size)
-        return pooled
+        return shrink_by_area(wide, size)
     copies = [adaptive_avg_pool2d(image.permute(2, 0, 1).float(), size) for image in as_ragged(images)]
     return torch.stack(copies) / 255 if copies else torch.empty(0, 3, *size)
 

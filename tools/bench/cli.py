@@ -217,6 +217,14 @@ def grid(*, repeats: Repeats = 7, out_size: OutSize = 224, json: Json = None) ->
 
 
 @bench.command()
+def layer(*, repeats: Repeats = 5, json: Json = None) -> None:
+    """Time the zoom as a layer on batches of floating-point tensors, beside the published form of it."""
+    from foveal.tools.bench.kernels.layer import bench_layer
+
+    bench_layer(repeats=repeats, json_path=json)
+
+
+@bench.command()
 def memory(
     urls: MaybeUrls = None,
     *,

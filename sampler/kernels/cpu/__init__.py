@@ -9,6 +9,7 @@ from foveal.sampler.kernels.cpu._sample_dense import (
     dense_to_grid_on_cpu,
     dense_to_images_on_cpu,
 )
+from foveal.sampler.kernels.cpu._shrink import shrink_on_cpu
 
 __all__ = [
     "average_dense_on_cpu",
@@ -20,4 +21,5 @@ __all__ = [
     "find_tightest_on_cpu",
     "pull_back_on_cpu",
     "sample_on_cpu",
+    "shrink_on_cpu",
 ]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from foveal.sampler import sample
+from foveal.sampler import lowres, sample
 from foveal.sampler.grids._kept import Bounds
 from foveal.sampler.grids._tightest import tightest
 from foveal.sampler.labels._inverse_map import to_output
@@ -76,13 +76,14 @@ def invert(rng: np.random.Generator, *, at_end: bool) -> None:
 
 
 def sample_dense(rng: np.random.Generator, size: tuple[int, int], *, at_end: bool) -> None:
-    """Average a floating-point image, and go back to it and to the grid."""
+    """Shrink a floating-point image, average it over a grid, and go back to it and to the grid."""
     values = rng.random((1, int(rng.integers(1, 6)), *size), dtype=np.float32)
     grid = grid_of(rng)
     with (
         guarded(values, at_end=at_end) as image,
         guarded(grid.numpy(), at_end=at_end) as points,
     ):
+        lowres(image, (int(rng.integers(1, 9)), int(rng.integers(1, 9))))
         sample(image.requires_grad_(), points.requires_grad_()).sum().backward()
 
 

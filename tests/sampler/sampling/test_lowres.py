@@ -6,9 +6,13 @@ import threading
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from foveal.sampler import lowres
+from foveal.sampler.sampling import shrink_by_area
 from foveal.sampler.sampling._lowres import _lowres
 from tests import reference
 from tests.checks import check_close, unhooked
@@ -133,3 +137,37 @@ def test_cuda_is_close_to_cpu():
     )
 
     assert (lowres([image.cuda()], (32, 32)).cpu() - lowres([image], (32, 32))).abs().mean() < 0.05
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(st.integers(0, 2), st.integers(1, 4)),
+    st.integers(0, 99),
+)
+def test_the_cpus_copies_of_floats_are_torchs(source, size, batch_channels, seed):
+    """Larger or smaller, as torch makes them in float64, by either filter, with a gradient or without."""
+    dense = torch.rand(*batch_channels, *source, generator=torch.Generator().manual_seed(seed)).double()
+    learns = dense.clone().requires_grad_()
+    triangle = (
+        interpolate(dense, size, mode="bilinear", antialias=True)
+        if len(dense)
+        else dense.new_empty(0, batch_channels[1], *size)
+    )
+    area = adaptive_avg_pool2d(dense, size)
+
+    check_close(lowres(dense, size), triangle, 1e-12)
+    check_close(shrink_by_area(dense, size), area, 1e-12)
+    check_close(lowres(dense.float(), size), triangle, 1e-5)
+    check_close(shrink_by_area(dense.float(), size), area, 1e-6)
+    assert lowres(learns, size).requires_grad == shrink_by_area(learns, size).requires_grad
+    check_close(lowres(learns, size), triangle, 1e-12)
+
+
+def test_a_copy_of_floats_has_a_gradient():
+    """The copy is a weighted sum of the image, and its gradient are the weights."""
+    image = torch.rand(1, 1, 9, 11, dtype=torch.float64, requires_grad=True)
+
+    assert torch.autograd.gradcheck(lambda dense: lowres(dense, (4, 3)), image)
+    assert torch.autograd.gradcheck(lambda dense: shrink_by_area(dense, (4, 3)), image)

@@ -26,7 +26,7 @@ SETUP = """
 def test_a_saved_program_needs_no_foveal(run_plain):
     """Batch and size stay open, the pixels are the sampler's, and another process loads it with torch alone."""
     run_plain(f"""{SETUP}
-    zoom = SaliencySampler(16, saliency=torch.nn.Conv2d(3, 1, 8, 8)).requires_grad_(False)
+    zoom = SaliencySampler(16, saliency=torch.nn.Conv2d(3, 1, 8, 8), max_zoom=4.0).requires_grad_(False)
     more = pictures(3, 61, 90)
     program = torch.export.export(zoom, (pictures(2, 40, 50),), dynamic_shapes=OPEN)
     torch.export.save(program, "zoom.pt2")

@@ -1,0 +1,45 @@
+"""Small copies of dense floating-point images."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from foveal.sampler.kernels import kernels_for
+from foveal.sampler.kernels.cpu import shrink_on_cpu
+from foveal.sampler.kernels.plain import shrink
+
+
+def shrink_by_triangle(
+    dense: Float[Tensor, "batch channel _height _width"], size: tuple[int, int]
+) -> Float[Tensor, "batch channel height width"]:
+    """Return copies of this (height, width), as ``interpolate(mode="bilinear", antialias=True)`` makes them."""
+    if not _has_kernel(dense, size):
+        plain: Tensor = shrink(dense, size)
+        return plain
+    small = dense.new_empty(*dense.shape[:2], *size)
+    shrink_on_cpu(dense, small, "triangle")
+    return small
+
+
+def shrink_by_area(
+    dense: Float[Tensor, "batch channel _height _width"], size: tuple[int, int]
+) -> Float[Tensor, "batch channel height width"]:
+    """Return copies of this (height, width), as ``adaptive_avg_pool2d`` makes them."""
+    if not _has_kernel(dense, size):
+        plain: Tensor = adaptive_avg_pool2d(dense, size)
+        return plain
+    small = dense.new_empty(*dense.shape[:2], *size)
+    shrink_on_cpu(dense, small, "area")
+    return small
+
+
+def _has_kernel(dense: Float[Tensor, "batch channel _height _width"], size: tuple[int, int]) -> bool:
+    """Whether the CPU's kernel takes it: torch is slower, but has the gradient to the images, and copies faster what stays as large."""
+    wants_gradient = torch.is_grad_enabled() and dense.requires_grad
+    return (
+        not torch.compiler.is_compiling()
+        and not wants_gradient
+        and dense.shape[2:] != size
+        and kernels_for(dense.device, dense.dtype) == "numba"
+    )
