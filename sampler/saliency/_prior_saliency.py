@@ -1,5 +1,6 @@
 """Saliency that needs no training, and a network that learns what to add to it."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,18 +67,29 @@ class PriorSaliency(nn.Module):
         Args:
             small: Low-resolution images in [0, 1].
             *told: Boxes, for a prior that takes them.
-            **named: Maps, likewise.
+            **named: Maps, likewise; and a sampler's ``condition``, for the parts whose ``forward`` has such a keyword.
 
         Raises:
             ValueError: The maps of prior and network differ in size.
         """
-        known: Tensor = self.prior(small, *told, **named)
-        learned: Tensor = self.network(small)
+        for_prior, for_network = self._shared(named)
+        known: Tensor = self.prior(small, *told, **for_prior)
+        learned: Tensor = self.network(small, **for_network)
         if known.shape != learned.shape:
             raise ValueError(
                 f"network must have the map size of prior, {tuple(known.shape[2:])!r}, got {tuple(learned.shape[2:])!r}."
             )
         return self.gain * (known + learned)
+
+    def _shared(self, named: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the keywords of the prior and those of the network."""
+        if "condition" not in named:
+            return named, {}
+        condition = {"condition": named["condition"]}
+        rest = {name: value for name, value in named.items() if name != "condition"}
+        for_prior = condition if _takes_condition(self.prior) else {}
+        for_network = condition if _takes_condition(self.network) or not for_prior else {}
+        return {**rest, **for_prior}, for_network
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Mapping[str, Any], *others: Any
@@ -90,6 +102,10 @@ class PriorSaliency(nn.Module):
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
         return f"gain={self.gain!r}"
+
+
+def _takes_condition(part: nn.Module) -> bool:
+    return "condition" in inspect.signature(part.forward).parameters
 
 
 def _note_gain(module: PriorSaliency, _state_dict: Any, _prefix: str, local_metadata: dict[str, Any]) -> None:

@@ -179,3 +179,36 @@ def test_a_part_of_ones_own(tmp_path):
     assert torch.equal(again.saliency.network.conv.weight, zoom.saliency.network.conv.weight)
     with pytest.raises(ValueError, match=r"^saliency must be given .* got None for 'OwnNet'"):
         SaliencySampler.from_checkpoint(tmp_path / "zoom.pt")
+
+
+class Shifted(torch.nn.Module):
+    """Logits that are what the condition says, everywhere on one half."""
+
+    def forward(self, small, *, condition):
+        (words,) = condition
+        logits = small.new_zeros(len(small), 1, 31, 31)
+        for k, word in enumerate(words):
+            logits[k, ..., :15] = len(word)
+        return logits
+
+
+@pytest.mark.parametrize(
+    "parts", [(Shifted(), None), (SaliencyNet(zero_init=True), Shifted()), (Shifted(), Shifted())]
+)
+def test_a_condition_reaches_the_parts_that_take_one(images, parts):
+    """The network, the prior, or both; the other part is called as without a condition."""
+    both = sum(isinstance(part, Shifted) for part in parts)
+    zoom = SaliencySampler(16, saliency=PriorSaliency(*parts, gain=1.0), condition="txt")
+    found = zoom(images, condition=(["", "ab"],)).saliency.log()
+    without = zoom(images, condition=(["", ""],)).saliency.log()
+    change = (found - without)[:, 0]
+
+    assert not change[0].any()
+    check_close(change[1, :, :15] - change[1, :, 15:30], torch.full((31, 15), 2.0 * both), 1e-4)
+
+
+def test_a_condition_that_no_part_takes_is_an_error(images):
+    """It would otherwise decide nothing, without a word."""
+    zoom = SaliencySampler(16, condition="txt")
+    with pytest.raises(TypeError, match="condition"):
+        zoom(images, condition=(["a", "b"],))
