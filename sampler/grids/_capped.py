@@ -33,7 +33,8 @@ def _axis(
     settings: GridSettings, points: Float[Tensor, "lines pixels"], pixels: int
 ) -> Float[Tensor, "lines pixels"]:
     """Move the points so that all densities are within the bounds, in uniform densities."""
-    least, most = settings.min_zoom or 0.0, settings.max_zoom or _MOST
+    least, most = settings.densities
+    most = min(most, _MOST)
     edge = torch.ones_like(points[:, :1])
     knots = torch.cat([-edge, points, edge], dim=1) / 2
     ways = knots.diff(dim=1)
