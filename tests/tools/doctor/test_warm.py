@@ -64,7 +64,7 @@ def test_nothing_is_left_to_compile(tmp_path):
     batches = run(code, tmp_path / "kernels")
 
     assert re.match(
-        r"Compiled separable_into in [\d.]+ s, antialias_into in .*, pull_footprints_back_into in ",
+        r"Compiled lay_cells in [\d.]+ s, separable_into in .*, antialias_into in .*, pull_footprints_back_into in ",
         cold[0],
     )
     assert f"They are kept in {tmp_path / 'kernels'}" in cold[0]
@@ -89,9 +89,12 @@ def test_a_cold_batch_says_what_it_waits_for(tmp_path):
         f"{folder}; `foveal doctor --warm` does so ahead."
     )
     assert kernels == [
-        "Compiling box_mean_into ...",
+        "Compiling lay_cells ...",
+        "Compiling separable_into ...",
+        "Compiling find_tightest ...",
+        "Compiling _tail_size ...",
         "Compiling antialias_into ...",
-        "Compiling pull_back_into ...",
+        "Compiling pull_footprints_back_into ...",
     ]
 
 
