@@ -102,7 +102,7 @@ def _facts(done: Mapping[str, ShardStats]) -> str:
     there, here = (sum(getattr(stats, name) for stats in done.values()) for name in ("bytes_in", "bytes_out"))
     left_out = ", ".join(f"{count:,} {status}" for status, count in failed.most_common())
     return (
-        f"{images:,} images in {len(done):,} shards, zoomed by `foveal zoom`: what matters in an image has more of its pixels "
+        f"{images:,} image{'s' * (images != 1)} in {len(done):,} shard{'s' * (len(done) != 1)}, zoomed by `foveal zoom`: what matters in an image has more of its pixels "
         f"here. The originals have {pixels / 1e6:,.1f} megapixels and {there / 1e6:,.1f} MB, these shards {here / 1e6:,.1f} MB; names, "
         f"keys and order are the same. {f'Left out: {left_out}; the reasons are in `*_samples.jsonl`.' if left_out else 'Nothing was left out.'}"
     )

@@ -1,4 +1,4 @@
-"""Samples images, and inverts grids, that lie between pages that nobody may read: ``python -m tests.sampler.kernels.guard_pages CASES [beyond]``.
+"""Samples images, and inverts grids, that lie between pages that nobody may read: ``python -m tests.sampler.guard_pages CASES [beyond]``.
 
 A kernel that reads a byte before an array or behind it ends the process. With ``beyond``, this does so itself.
 """
