@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-import timm
 import torch
-import torchvision
 
 from foveal.sampler import (
     AttentionSaliency,
@@ -14,6 +12,10 @@ from foveal.sampler import (
     TrunkSaliency,
 )
 
+timm, torchvision = (
+    pytest.importorskip(name, reason=f"{name} is installed by `make test-all`")
+    for name in ("timm", "torchvision")
+)
 IMAGES = [torch.randint(0, 256, (h, w, 3), dtype=torch.uint8) for h, w in ((90, 120), (200, 70))]
 TRUNKS = [
     *(
