@@ -74,6 +74,7 @@ def test_autocast_with_a_network(dtype, tolerance):
     check_close(mixed.grid, plain.grid, tolerance)
 
 
+@pytest.mark.slow
 def test_exports_with_any_number_of_images(run_plain):
     """torch.export takes both samplers, with views, and leaves the batch open."""
     run_plain(f"""{SETUP}
