@@ -1,9 +1,6 @@
 """What the README shows is what happens."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +14,7 @@ from foveal.shards import ShardWriter
 from foveal.tools.pictures.magnification import local_zoom
 from tests.pipeline.making import encode, picture
 from tests.tools import command_line
+from tests.torchrun import on_two_ranks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -70,24 +68,8 @@ def test_the_training_loop_on_two_ranks(shards, tmp_path):
     code = RANK.format(zoom=zoom, ranks=BLOCKS[1], loop=loop)
     script = tmp_path / "train.py"
     script.write_text(code.replace("train-{000000..000146}.tar", shards))
-    run = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc-per-node=2",
-            script,
-            tmp_path,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    run = on_two_ranks(script, tmp_path)
 
-    assert run.returncode == 0, run.stderr
     found = [(tmp_path / f"rank-{rank}.txt").read_text() for rank in range(2)]
     assert found == ["32 samples, the same weights: True, they train the zoom: True"] * 2
     assert "RankWarning" not in run.stderr

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from foveal.sampler.frames import Images, identity_grid, is_dense_float
+from foveal.sampler.kernels import is_exporting
 from foveal.sampler.kernels.plain import average_in_graph
 
 
@@ -15,8 +16,7 @@ def in_exported_program(images: Images, grid: Float[Tensor, "batch height width 
     The loop has no derivatives. A program of ``torch.export`` that may be trained, since images or grid want a gradient,
     keeps the operators, which have them; ONNX is for inference alone.
     """
-    is_exporting = getattr(torch.compiler, "is_exporting", None)  # torch 2.7 and later
-    if is_exporting is None or not is_exporting():
+    if not is_exporting():
         return False
     inputs = [each for each in (images, grid) if isinstance(each, Tensor)]
     learns = torch.is_grad_enabled() and any(each.requires_grad for each in inputs)

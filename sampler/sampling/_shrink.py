@@ -1,12 +1,14 @@
 """Small copies of dense floating-point images."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from foveal.sampler.kernels import kernels_for
-from foveal.sampler.kernels.cpu import shrink_on_cpu
+from foveal.sampler.kernels.cpu import Filter, shrink_on_cpu
 from foveal.sampler.kernels.plain import shrink
 
 
@@ -14,23 +16,26 @@ def shrink_by_triangle(
     dense: Float[Tensor, "batch channel _height _width"], size: tuple[int, int]
 ) -> Float[Tensor, "batch channel height width"]:
     """Return copies of this (height, width), as ``interpolate(mode="bilinear", antialias=True)`` makes them."""
-    if not _has_kernel(dense, size):
-        plain: Tensor = shrink(dense, size)
-        return plain
-    small = dense.new_empty(*dense.shape[:2], *size)
-    shrink_on_cpu(dense, small, "triangle")
-    return small
+    return _shrunk(dense, size, "triangle", shrink)
 
 
 def shrink_by_area(
     dense: Float[Tensor, "batch channel _height _width"], size: tuple[int, int]
 ) -> Float[Tensor, "batch channel height width"]:
     """Return copies of this (height, width), as ``adaptive_avg_pool2d`` makes them."""
+    return _shrunk(dense, size, "area", adaptive_avg_pool2d)
+
+
+def _shrunk(
+    dense: Float[Tensor, "batch channel _height _width"],
+    size: tuple[int, int],
+    kind: Filter,
+    plain: Callable[[Tensor, tuple[int, int]], Tensor],
+) -> Float[Tensor, "batch channel height width"]:
     if not _has_kernel(dense, size):
-        plain: Tensor = adaptive_avg_pool2d(dense, size)
-        return plain
+        return plain(dense, size)
     small = dense.new_empty(*dense.shape[:2], *size)
-    shrink_on_cpu(dense, small, "area")
+    shrink_on_cpu(dense, small, kind)
     return small
 
 

@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils import _pytree
+
+from foveal.sampler.kernels import is_exporting
 
 
 class Zoomed(NamedTuple):
@@ -38,8 +39,7 @@ def zoomed(
     saliency: Float[Tensor, "batch 1 rows cols"],
 ) -> Zoomed:
     """Make what a sampler returns."""
-    is_exporting = getattr(torch.compiler, "is_exporting", None)  # torch 2.7 and later
-    kind = _Exported if is_exporting is not None and is_exporting() else Zoomed
+    kind = _Exported if is_exporting() else Zoomed
     return kind(images, grid, saliency)
 
 

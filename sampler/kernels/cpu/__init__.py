@@ -9,9 +9,10 @@ from foveal.sampler.kernels.cpu._sample_dense import (
     dense_to_grid_on_cpu,
     dense_to_images_on_cpu,
 )
-from foveal.sampler.kernels.cpu._shrink import shrink_on_cpu
+from foveal.sampler.kernels.cpu._shrink import Filter, shrink_on_cpu
 
 __all__ = [
+    "Filter",
     "average_dense_on_cpu",
     "dense_to_grid_on_cpu",
     "dense_to_images_on_cpu",

@@ -1,10 +1,7 @@
 """Ranks are asked for when they are needed, and what sets them apart is told."""
 
 import itertools
-import os
 import re
-import subprocess
-import sys
 from collections import defaultdict
 
 import pytest
@@ -15,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from foveal.pipeline import RankWarning, ZoomLoader
 from foveal.pipeline.epoch import BatchPlan, EpochPlace, _drift, _ranks
 from foveal.sampler import SaliencySampler, UniformSampler
+from tests.torchrun import on_two_ranks
 
 # Python's word on forks beside threads, and torch's on more workers than processors: neither is ours.
 QUIET = pytest.mark.filterwarnings(
@@ -401,16 +399,7 @@ def test_under_torchrun(small_shards, tmp_path):
     """Ranks share the samples before there is a group and after; of three ways to train a zoom, only the drifting one is told of."""
     script = tmp_path / "rank.py"
     script.write_text(RANK)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    run = subprocess.run(
-        [*command, script, tmp_path, *small_shards],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert run.returncode == 0, run.stderr
+    on_two_ranks(script, tmp_path, *small_shards)
     lines = [
         (rank, *line.split()) for rank in "01" for line in (tmp_path / f"{rank}.txt").read_text().splitlines()
     ]

@@ -1,0 +1,22 @@
+"""Scripts on two ranks."""
+
+import os
+import subprocess
+import sys
+
+
+def on_two_ranks(script, *arguments):
+    """Run a script under torchrun on two processes; it must not fail. What they print may be mixed: let each write a file."""
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+            *(script, *arguments),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert run.returncode == 0, run.stderr
+    return run
