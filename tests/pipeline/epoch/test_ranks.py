@@ -1,15 +1,13 @@
 """Real processes under torchrun, over gloo."""
 
-import os
-import subprocess
-import sys
 import textwrap
 
 import pytest
 import torch
 
 from foveal.pipeline import ZoomLoader
-from foveal.sampler import SaliencySampler
+from foveal.sampler import SaliencyNet, SaliencySampler
+from tests.torchrun import on_two_ranks
 
 SCRIPT = """
 import sys
@@ -18,13 +16,13 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from foveal.pipeline import ZoomLoader
 from foveal.pipeline.epoch import _micro_batch
-from foveal.sampler import SaliencySampler
+from foveal.sampler import SaliencyNet, SaliencySampler
 
 _micro_batch.MICRO_BATCH = 2  # so that the network sees a batch of 3 in two parts
 out, *urls = sys.argv[1:]
 dist.init_process_group("gloo")
 torch.manual_seed(0)
-zoom = SaliencySampler(16)
+zoom = SaliencySampler(16, saliency=SaliencyNet())  # all of its weights have a gradient in the first step
 wrapped = DistributedDataParallel(zoom)
 fields = ("image", "__key__", "__valid__")
 with ZoomLoader(urls, wrapped, batch_size=3, fields=fields, shuffle=True, last_batch="pad") as loader:
@@ -47,25 +45,7 @@ def under_torchrun(small_shards, tmp_path):
     """What two ranks found in one epoch."""
     script, out = tmp_path / "script.py", tmp_path / "out.pt"
     script.write_text(textwrap.dedent(SCRIPT))
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        script,
-        out,
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
-        [*map(str, command), *small_shards],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=environment,
-    )
-    assert run.returncode == 0, run.stderr
+    on_two_ranks(script, out, *small_shards)
     return torch.load(out, weights_only=True)
 
 
@@ -73,7 +53,7 @@ def under_torchrun(small_shards, tmp_path):
 def test_two_ranks_are_one_loader(small_shards, under_torchrun):
     """Every sample once, in the one order; and the saliency network's gradients are those of one process."""
     torch.manual_seed(0)
-    zoom = SaliencySampler(16)
+    zoom = SaliencySampler(16, saliency=SaliencyNet())
     with ZoomLoader(small_shards, zoom, batch_size=6, fields=("image", "__key__"), shuffle=True) as loader:
         batches = list(loader)
     batches[0][0].square().mean().backward()
