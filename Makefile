@@ -25,7 +25,7 @@ test-lowest: .venv/lowest/ready
 # A million damaged images, a quarter of an hour; SEED=... for others.
 SEED ?= 0
 fuzz: .venv/ready
-	$(PY) -m tests.pipeline.decode.fuzz 1000000 $(SEED)
+	$(PY) -m tests.pipeline.decoding.fuzz 1000000 $(SEED)
 
 check: .venv/ready
 	.venv/bin/ruff format --check .

@@ -2,7 +2,7 @@
 
 from foveal.pipeline._loader import ZoomLoader
 from foveal.pipeline._zoom_collate import ZoomCollate
-from foveal.pipeline.decode import (
+from foveal.pipeline.decoding import (
     Bands,
     Bits,
     Color,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from foveal.pipeline.decode import (
+from foveal.pipeline.decoding import (
     MAX_PIXELS,
     PLAIN,
     ByLibjpeg,

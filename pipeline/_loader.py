@@ -18,7 +18,7 @@ from foveal.pipeline.dataloader import (
     WorkerPasses,
     reported_to_accelerate,
 )
-from foveal.pipeline.decode import (
+from foveal.pipeline.decoding import (
     MAX_PIXELS,
     Bands,
     Bits,

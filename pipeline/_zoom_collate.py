@@ -12,7 +12,7 @@ from torch.utils.data import default_collate, get_worker_info
 from foveal.pipeline._given_images import as_pixels
 from foveal.pipeline._given_maps import GivenMaps
 from foveal.pipeline.copies import Copies
-from foveal.pipeline.decode import (
+from foveal.pipeline.decoding import (
     Bands,
     Color,
     DecodeMode,

@@ -115,7 +115,7 @@ def test_no_folder_has_more_than_twenty_files():
     assert {str(f): n for f in folders if (n := len(list(f.glob("*.py")))) > 20} == {}
 
 
-def test_only_decode_knows_dali():
+def test_only_decoding_knows_dali():
     """Dynamic mode is young and will move: one file to change, and two for nvImageCodec: its parser of headers, and its TIFFs."""
     knowing = {
         str(file.relative_to(ROOT)): {name for name in imports(file) if name.startswith("nvidia")}
@@ -123,9 +123,9 @@ def test_only_decode_knows_dali():
     }
 
     assert {name: found for name, found in knowing.items() if found} == {
-        "pipeline/decode/_decoder.py": {"nvidia.dali", "nvidia.dali.experimental.dynamic"},
-        "pipeline/decode/_peek.py": {"nvidia.nvimgcodec"},
-        "pipeline/decode/formats/_plain_tiff.py": {"nvidia"},
+        "pipeline/decoding/_decoder.py": {"nvidia.dali", "nvidia.dali.experimental.dynamic"},
+        "pipeline/decoding/_peek.py": {"nvidia.nvimgcodec"},
+        "pipeline/decoding/formats/_plain_tiff.py": {"nvidia"},
     }
 
 

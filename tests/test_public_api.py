@@ -6,6 +6,7 @@ import itertools
 import types
 import typing
 from pathlib import Path
+from pkgutil import iter_modules, walk_packages
 from typing import Literal
 
 import pytest
@@ -24,6 +25,43 @@ def test_all_names_exactly_what_is_public(door):
     assert module.__all__ == sorted(module.__all__)
     loaded_late = {n for n in module.__all__ if n not in vars(module) and getattr(module, n)}
     assert set(module.__all__) == public | loaded_late
+
+
+@pytest.mark.parametrize("door", ["pipeline", "sampler", "shards", "tools"])
+def test_no_room_is_hidden_by_a_name_of_its_door(door):
+    """``foveal.pipeline.NAME`` is either a sub-package or something that the door exports, never both."""
+    package = importlib.import_module(f"foveal.{door}")
+    packages = [
+        package.__name__,
+        *(m.name for m in walk_packages(package.__path__, f"foveal.{door}.") if m.ispkg),
+    ]
+
+    assert len(packages) > 4
+    assert {
+        name: hidden for name in packages if (hidden := hidden_modules(importlib.import_module(name)))
+    } == {}
+
+
+def test_a_hidden_room_is_found(tmp_path, monkeypatch):
+    """A package that imports a function of the name of one of its modules would not pass."""
+    (tmp_path / "house").mkdir()
+    (tmp_path / "house" / "__init__.py").write_text(
+        "from house.room import room\nfrom house.hall import enter\n"
+    )
+    (tmp_path / "house" / "room.py").write_text("def room(): ...\n")
+    (tmp_path / "house" / "hall.py").write_text("def enter(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert hidden_modules(importlib.import_module("house")) == {"room"}
+
+
+def hidden_modules(package):
+    """Modules of a package that its attributes of the same names are not."""
+    return {
+        module.name
+        for module in iter_modules(package.__path__)
+        if not isinstance(vars(package).get(module.name, package), types.ModuleType)
+    }
 
 
 @pytest.mark.parametrize("door", ["pipeline", "sampler", "shards", "tools"])

@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from foveal.pipeline import BadSample, LoaderStats, Quarantine, ZoomLoader
-from foveal.pipeline.decode import MAX_PIXELS, PLAIN, PixelRule
+from foveal.pipeline.decoding import MAX_PIXELS, PLAIN, PixelRule
 from foveal.pipeline.fields import Field
 from foveal.sampler import Zoomed
 from foveal.shards import ShardWarning, expand_urls

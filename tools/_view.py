@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from foveal.pipeline import Boxes, PixelRule
-from foveal.pipeline.decode import PLAIN
+from foveal.pipeline.decoding import PLAIN
 from foveal.pipeline.fields import warn_if_absent
 from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.shards import Shards

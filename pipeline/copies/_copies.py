@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from foveal.pipeline.copies._halves import are_deep, halves, joined
-from foveal.pipeline.decode import EncodedImage, frame_of, trimmed
+from foveal.pipeline.decoding import EncodedImage, frame_of, trimmed
 from foveal.pipeline.flow import to_device
 from foveal.sampler import Zoomed, compose, lowres
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable
 
-from foveal.pipeline.decode import DecodeError, EncodedImage
+from foveal.pipeline.decoding import DecodeError, EncodedImage
 
 _BYTES = 3  # of a pixel
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from foveal.pipeline.decode import Decoder, by_libjpeg, default_num_threads
+from foveal.pipeline.decoding import Decoder, by_libjpeg, default_num_threads
 from foveal.pipeline.epoch._budget import Budget
 from foveal.pipeline.epoch._drift import DriftWatch
 from foveal.pipeline.epoch._join import Batch, Joiner

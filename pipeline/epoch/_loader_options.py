@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from foveal.pipeline.decode import DecodeMode, PixelRule
+from foveal.pipeline.decoding import DecodeMode, PixelRule
 from foveal.pipeline.epoch._augment import Augment
 from foveal.pipeline.epoch._plan import LastBatch
 

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from foveal.pipeline.copies import Copies
-from foveal.pipeline.decode import EncodedImage
+from foveal.pipeline.decoding import EncodedImage
 from foveal.pipeline.epoch._reader import EncodedSample
 from foveal.pipeline.fields import SpatialField
 from foveal.sampler import PerturbedTopK, Zoomed

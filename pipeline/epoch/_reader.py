@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from foveal.pipeline.decode import DecodeError, EncodedImage, peek
+from foveal.pipeline.decoding import DecodeError, EncodedImage, peek
 from foveal.pipeline.epoch._budget import Budget
 from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.faults import BadSample, EpochBadSamples, FaultKind, TooManyBadSamplesError

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar, cast
 
 from torch import Tensor
 
-from foveal.pipeline.decode import DecodeError, Decoder, Decoding
+from foveal.pipeline.decoding import DecodeError, Decoder, Decoding
 from foveal.pipeline.epoch._budget import Budget, share_of
 from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._micro_batch import AHEAD, DecodedBatch, MicroBatch, ZoomedBatch

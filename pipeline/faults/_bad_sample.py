@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from foveal.pipeline.decode import DecodeFault
+from foveal.pipeline.decoding import DecodeFault
 from foveal.pipeline.fields import MemberFault
 
 FaultKind = Literal[DecodeFault, MemberFault, "unreadable_member"]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from foveal.pipeline import Augment, EncodedImage, ZoomCollate, ZoomLoader
 from foveal.pipeline.copies import Copies
-from foveal.pipeline.decode import frame_of, trimmed
+from foveal.pipeline.decoding import frame_of, trimmed
 from foveal.sampler import BoxSaliency, FixedSaliency, SaliencySampler, UniformSampler, Zoomed, compose
 from tests.pipeline.making import encode
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import UniformSampler
-from tests.pipeline.decode.files import dicom
-from tests.pipeline.decode.profiles import by_littlecms, swapped_profile
-from tests.pipeline.decode.tiff_layouts import HEIGHT, WIDTH, ramps
+from tests.pipeline.decoding.files import dicom
+from tests.pipeline.decoding.profiles import by_littlecms, swapped_profile
+from tests.pipeline.decoding.tiff_layouts import HEIGHT, WIDTH, ramps
 from tests.pipeline.making import encode, picture
 
 POINTS = UniformSampler((HEIGHT, WIDTH), antialias=False)  # each output pixel is one of the image

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from foveal import __version__
-from foveal.pipeline.decode import MAX_PIXELS
+from foveal.pipeline.decoding import MAX_PIXELS
 from foveal.pipeline.fields import IMAGE
 from foveal.shards import ShardWriter
 from foveal.tools.console import choices

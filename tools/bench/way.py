@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from foveal.pipeline import ZoomLoader
-from foveal.pipeline.decode import DecodeMode
+from foveal.pipeline.decoding import DecodeMode
 from foveal.sampler import SaliencySampler
 from foveal.tools.bench._check_loader import FIELDS
 

@@ -13,6 +13,6 @@ TrainLog = Literal["json", "tensorboard"]
 TrainPriorName = Literal["spectral", "none"]
 TrainZoomName = Literal["saliency", "uniform"]
 
-# Equal to those in foveal.pipeline.decode and foveal.pipeline.fields, whose import would load torch; a test compares them.
+# Equal to those in foveal.pipeline.decoding and foveal.pipeline.fields, whose import would load torch; a test compares them.
 MAX_PIXELS = 178_956_970
 IMAGE = "jpg;jpeg;png;webp"

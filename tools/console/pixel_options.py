@@ -1,7 +1,7 @@
 """Options on how pixels are read: window, bands and colour."""
 
 from foveal._choices import Color
-from foveal.pipeline.decode import PixelRule, parse_bands, parse_window
+from foveal.pipeline.decoding import PixelRule, parse_bands, parse_window
 
 
 def parse_pixels(window: str | None, bands: str | None, color: Color | None) -> PixelRule:

@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import Tensor
 
 from foveal.pipeline import DecodeError, Decoder, EncodedImage, peek
-from foveal.pipeline.decode import DecodeMode, by_libjpeg
+from foveal.pipeline.decoding import DecodeMode, by_libjpeg
 from foveal.pipeline.flow import in_threads
 from foveal.sampler import SaliencySampler, lowres, sample, zoom_grid
 from foveal.sampler.saliency import softmax_map

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from foveal.pipeline import DecodeError
-from foveal.pipeline.decode import label_image
+from foveal.pipeline.decoding import label_image
 from foveal.pipeline.fields import (
     MemberError,
     alternatives,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from foveal.pipeline.decode import default_num_threads
+from foveal.pipeline.decoding import default_num_threads
 from foveal.shards import ShardError, Shards, ShardWarning
 from foveal.shards.store import Store, open_store
 from foveal.tools.console.print_findings import print_findings

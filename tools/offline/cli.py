@@ -175,7 +175,7 @@ def zoom(
     """
     from rich.console import Console
 
-    from foveal.pipeline.decode import MAX_PIXELS
+    from foveal.pipeline.decoding import MAX_PIXELS
     from foveal.tools.console.pixel_options import parse_pixels
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.offline.recipe import Recipe

@@ -12,7 +12,7 @@ from torch import nn
 
 from foveal import __version__
 from foveal.pipeline import Boxes, InstanceMasks, Mask, Points
-from foveal.pipeline.decode import (
+from foveal.pipeline.decoding import (
     MAX_PIXELS,
     PLAIN,
     Bits,

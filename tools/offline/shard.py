@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from foveal.pipeline import BadSample, ZoomLoader
-from foveal.pipeline.decode import default_num_threads
+from foveal.pipeline.decoding import default_num_threads
 from foveal.pipeline.epoch import MICRO_BATCH
 from foveal.shards import ShardError, Shards, ShardWarning, ShardWriter, write_index
 from foveal.shards.store import Store

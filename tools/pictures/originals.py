@@ -7,7 +7,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from foveal.pipeline import Boxes, DecodeError, PixelRule, Saliency, decode
-from foveal.pipeline.decode import PLAIN
+from foveal.pipeline.decoding import PLAIN
 from foveal.pipeline.fields import ImageBoxes, MemberError, parse_fields
 from foveal.shards import Sample, SampleError, Shards
 

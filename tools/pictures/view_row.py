@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from foveal.pipeline import Boxes, PixelRule
-from foveal.pipeline.decode import PLAIN
+from foveal.pipeline.decoding import PLAIN
 from foveal.pipeline.fields import collate, map_guide_of, parse_member
 from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, ZoomNeeds, warp_boxes
 from foveal.shards import SampleError, Shards

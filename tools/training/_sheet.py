@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from foveal.pipeline import Boxes, PixelRule
-from foveal.pipeline.decode import PLAIN
+from foveal.pipeline.decoding import PLAIN
 from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.shards import Shards
 from foveal.tools.pictures.sheet import draw_sheet

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from foveal.pipeline.decode import DecodeError, LabelImage, label_image
+from foveal.pipeline.decoding import DecodeError, LabelImage, label_image
 from foveal.pipeline.fields._members import MemberError
 
 Colour = int | tuple[int, int, int]

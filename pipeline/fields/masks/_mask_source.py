@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from foveal._choices import Frame
-from foveal.pipeline.decode import LabelImage
+from foveal.pipeline.decoding import LabelImage
 from foveal.pipeline.fields._members import (
     MemberError,
     encode_array,

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 
 from foveal.pipeline import ZoomLoader
-from foveal.pipeline.decode import default_num_threads
+from foveal.pipeline.decoding import default_num_threads
 from foveal.shards import Shards
 from foveal.tools.bench._deal_samples import deal_samples
 from foveal.tools.bench._loader import WAYS

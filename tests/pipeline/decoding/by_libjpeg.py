@@ -1,0 +1,28 @@
+"""Images that libjpeg-turbo decodes, and zooms that need so much of them."""
+
+import numpy as np
+import torch
+
+from foveal.pipeline import peek
+from foveal.pipeline.decoding import ByLibjpeg
+from foveal.pipeline.decoding._libjpeg import decode_jpeg
+from foveal.pipeline.flow import Buffers
+from foveal.sampler import UniformSampler
+
+ROOM = 300_000_000
+WHOLE = UniformSampler(8, antialias=False)  # may show any pixel
+
+
+class Needs(torch.nn.Module):
+    """A zoom that shows so much of a source, and looks at nothing."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.source_px = height, width
+
+
+def decoded_by_libjpeg(file: bytes, zoom: torch.nn.Module) -> tuple[int, np.ndarray]:
+    """The scale that was chosen, and the pixels."""
+    image = ByLibjpeg(zoom)(peek(file), 0)
+    assert image.by == "libjpeg"
+    return image.scale, decode_jpeg(image, Buffers(ROOM)).numpy()

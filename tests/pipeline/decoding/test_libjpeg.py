@@ -1,0 +1,310 @@
+"""decode="auto": JPEGs by libjpeg-turbo, beside DALI."""
+
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+
+from foveal.pipeline import Augment, Boxes, Decoder, ZoomCollate, ZoomLoader, decode, peek
+from foveal.pipeline.decoding import ByLibjpeg, as_decode_mode, by_libjpeg, describe_decoder
+from foveal.pipeline.decoding._libjpeg import decode_jpeg
+from foveal.pipeline.decoding._scale import scale_for
+from foveal.pipeline.flow import Buffers
+from foveal.sampler import FixedSaliency, SaliencySampler
+from foveal.shards import Shards
+from tests.pipeline.decoding.by_libjpeg import ROOM, WHOLE, Needs, decoded_by_libjpeg
+from tests.pipeline.making import encode, picture
+
+
+def box_mean(pixels: np.ndarray, scale: int) -> np.ndarray:
+    """The mean of scale by scale pixels, of whole ones."""
+    height, width = (side // scale for side in pixels.shape[:2])
+    whole = pixels[: height * scale, : width * scale].astype(np.float64)
+    return whole.reshape(height, scale, width, scale, 3).mean(axis=(1, 3))
+
+
+def grey_levels_apart(small: np.ndarray, pixels: np.ndarray, scale: int) -> float:
+    expected = box_mean(pixels, scale)
+    return float(np.abs(small[: len(expected), : expected.shape[1]] - expected).mean())
+
+
+@given(
+    st.integers(1, 70),
+    st.integers(1, 70),
+    st.sampled_from(["4:4:4", "4:2:2", "4:2:0", "L"]),
+    st.integers(1, 8),
+    st.booleans(),
+)
+def test_full_scale_is_dali_to_the_bit(height, width, chroma, orientation, progressive):
+    """Whatever the size, the chroma, the orientation: without a bound on the zoom nothing is another pixel."""
+    image = Image.fromarray(picture(height, height, width))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    kind = {"exif": exif, "progressive": progressive}
+    file = encode(image.convert("L"), **kind) if chroma == "L" else encode(image, subsampling=chroma, **kind)
+
+    scale, pixels = decoded_by_libjpeg(file, WHOLE)
+
+    assert scale == 1
+    assert np.array_equal(pixels, decode([file])[0].numpy())
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([2, 4, 8]), st.sampled_from([1, 3, 6]))
+def test_scaled_copies_hold_all_of_the_original(height, width, scale, orientation):
+    """A block that the original fills in part is a pixel, too; and they lie upright as the original does."""
+    smooth = Image.linear_gradient("L").resize((width, height)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = encode(smooth, exif=exif, quality=95, subsampling="4:4:4")
+    full = decode([file])[0].numpy()
+
+    used, small = decoded_by_libjpeg(
+        file, Needs(max(1, full.shape[0] // scale), max(1, full.shape[1] // scale))
+    )
+
+    assert small.shape == (*(-(-side // used) for side in full.shape[:2]), 3)
+    quarter_turns = {1: 0, 3: 2, 6: 1}[
+        orientation
+    ]  # back to how the file lies: there whole cells begin at the corner
+    if min(full.shape[:2]) >= 16:  # of fewer a whole gradient lies within a block
+        assert grey_levels_apart(np.rot90(small, quarter_turns), np.rot90(full, quarter_turns), used) < 6
+
+
+@pytest.mark.parametrize(
+    "max_zoom", [2.0, *(pytest.param(most, marks=pytest.mark.slow) for most in (None, 4.0))]
+)
+def test_photographs_agree_with_dali(data_dir, max_zoom):
+    """Real photographs, some on their side: less than a grey level from DALI's full decode, averaged to the same size."""
+    shards = Shards(
+        [str(path) for name in ("photos", "coins") for path in sorted((data_dir / name).glob("*.tar"))]
+    )
+    zoom = SaliencySampler(224, max_zoom=max_zoom)
+    scales = set()
+    for ordinal in range(0, len(shards), 4):
+        file = shards[ordinal].members["jpg"]
+        scale, pixels = decoded_by_libjpeg(file, zoom)
+        apart = grey_levels_apart(pixels, decode([file])[0].numpy(), scale)
+        assert apart < (1.0 if scale > 1 else 1e-9), shards.key(ordinal)
+        scales.add(scale)
+    assert scales == {None: {1}, 4.0: {1, 2}, 2.0: {1, 2, 4}}[max_zoom]
+
+
+def test_the_comparison_notices_another_picture():
+    """A copy that is shifted by a pixel, or one of another picture, is more than a grey level away."""
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    small = box_mean(pixels, 2).round().astype(np.uint8)
+
+    assert grey_levels_apart(small, pixels, 2) < 1
+    assert grey_levels_apart(np.roll(small, 1, axis=1), pixels, 2) > 1
+
+
+def test_coarse_chroma_along_one_axis_is_decoded_whole():
+    """A scaled copy of 4:2:2 would lose colour, so there is none."""
+    zoom = SaliencySampler(8, lowres_size=(8, 8), max_zoom=1.0)
+    file = Image.fromarray(picture(0, 160, 160))
+
+    assert decoded_by_libjpeg(encode(file, subsampling="4:2:0"), zoom)[0] == 8
+    assert decoded_by_libjpeg(encode(file, subsampling="4:2:2"), zoom)[0] == 1
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 900), st.integers(1, 900))
+def test_the_copy_suffices(height, width, needed_height, needed_width):
+    """It is as large as needed, or the original; half of it would not do."""
+    scale = scale_for((height, width), (needed_height, needed_width))
+
+    assert scale == 1 or (height // scale >= needed_height and width // scale >= needed_width)
+    assert scale == 8 or height < 2 * scale * needed_height or width < 2 * scale * needed_width
+
+
+@given(st.integers(100, 5000), st.integers(100, 5000), st.integers(0, 10**6))
+def test_views_are_not_shown_coarser(height, width, seed):
+    """A crop that is turned: as many pixels of the copy lie along each axis of the view as are needed."""
+    augment = Augment(crop_scale=(0.05, 1), crop_ratio=(0.5, 2.0), rotate_deg=180, hflip=0.5)
+    view = augment.view((height, width), (seed, 0, 0))
+    needed = (60, 90)
+
+    scale = scale_for((height, width), needed, view)
+
+    to_pixels = torch.tensor([[width / 2], [height / 2]]) * view[:, :2]
+    across, down = (2 * float(to_pixels[:, k].norm()) / scale for k in (0, 1))
+    assert scale == 1 or (across >= 0.999 * needed[1] and down >= 0.999 * needed[0])
+
+
+def test_needs_of_a_zoom_include_its_own_look():
+    """Where the zoom shows little, the copy that it looks at still has its pixels."""
+    file = encode(picture(0, 800, 800), subsampling="4:2:0")
+
+    assert decoded_by_libjpeg(file, SaliencySampler(10, max_zoom=1.0, lowres_size=(100, 100)))[0] == 8
+    assert decoded_by_libjpeg(file, SaliencySampler(10, max_zoom=1.0, lowres_size=(101, 100)))[0] == 4
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        encode(picture(0, 64, 64), "PNG"),
+        encode(Image.fromarray(picture(0, 64, 64)).convert("CMYK")),
+        encode(picture(0, 64, 64))[:-40],
+        encode(picture(0, 64, 64)) + b"something follows" * 8,
+    ],
+    ids=["PNG", "CMYK", "cut", "followed"],
+)
+def test_everything_else_goes_dalis_way(file):
+    """Other formats, four colours, and files that do not end as they should."""
+    image = peek(file)
+    assert ByLibjpeg(WHOLE)(image, 0) == image
+
+
+def test_what_libjpeg_refuses_dali_decodes():
+    """Damaged within: the pixels are DALI's or Pillow's, or the same error; neighbours are untouched."""
+    plan = ByLibjpeg(WHOLE)
+    good = encode(picture(1, 64, 48))
+    torn = bytearray(encode(picture(0, 64, 64), quality=95))
+    torn[-200:-100] = bytes(100)
+    files = [good, bytes(torn), good]
+    with Decoder() as decoder:
+        ours = decoder.start([plan(peek(file), 0) for file in files]).result()
+        theirs = decoder.start([peek(file) for file in files]).result()
+
+    for mine, other in zip(ours, theirs, strict=True):
+        assert type(mine) is type(other)
+        assert torch.equal(mine, other) if isinstance(mine, Tensor) else mine.reason == other.reason
+
+
+@pytest.fixture
+def photo_like(write_shard):
+    """Large pictures whose middle is bright, with a box around it, some of them on their side."""
+    samples = []
+    for k, size in enumerate([(600, 803), (1201, 900), (64, 64), (777, 512)]):
+        pixels = picture(k, *size) // 2
+        pixels[size[0] // 3 : size[0] // 2, size[1] // 3 : size[1] // 2] = 255
+        exif = Image.Exif()
+        exif[0x0112] = 6 if k == 1 else 1
+        height, width = (size[1], size[0]) if k == 1 else size
+        samples.append(
+            {
+                "__key__": f"{k}",
+                "jpg": encode(pixels, exif=exif),
+                "cls": k,
+                "json": {"boxes": [[width // 4, height // 4, width // 2, height // 2]]},
+            }
+        )
+    return write_shard(samples)
+
+
+FIELDS = ("image", "__size__", "__grid__", Boxes("json:boxes"), "__key__", "__view__")
+
+
+def load(urls: str, zoom: torch.nn.Module, **options) -> list:
+    with ZoomLoader(urls, zoom, batch_size=4, fields=FIELDS, **options) as loader:
+        return next(iter(loader))
+
+
+def test_without_a_bound_batches_are_the_same(photo_like):
+    """Bit for bit."""
+    zoom = SaliencySampler(32, max_zoom=None).eval().requires_grad_(False)
+    whole, auto = (load(photo_like, zoom, decode=mode) for mode in ("dali", "auto"))
+
+    for a, b in zip(whole[:3], auto[:3], strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("augment", [None, Augment(crop_scale=(0.5, 1), hflip=0.5, rotate_deg=30)])
+def test_with_a_bound_all_stays_in_the_originals_frame(photo_like, augment):
+    """Sizes, grids, views and boxes are those of the original; pixels differ by what decoding differs."""
+    zoom = SaliencySampler(48, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
+    whole, auto = (load(photo_like, zoom, decode=mode, augment=augment) for mode in ("dali", "auto"))
+
+    assert torch.equal(whole[1], auto[1])
+    assert float((whole[2] - auto[2]).abs().max()) < 1e-6
+    assert torch.equal(whole[5], auto[5])
+    assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(whole[3].boxes, auto[3].boxes, strict=True))
+    assert float((whole[0] - auto[0]).abs().mean()) < 1 / 255
+    assert not torch.equal(whole[0], auto[0])  # or nothing was decoded smaller
+
+
+def test_a_grid_that_is_off_is_noticed(photo_like):
+    """The bound above tells a picture from one that is shifted by an output pixel."""
+    zoom = SaliencySampler(48, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
+    images = load(photo_like, zoom, decode="auto")[0]
+
+    assert float((images - images.roll(1, dims=3)).abs().mean()) > 1 / 255
+
+
+def test_the_mode_is_checked(photo_like):
+    """The message says which there are."""
+    with pytest.raises(ValueError, match=re.escape("decode must be 'dali' or 'auto', got 'fast'.")):
+        ZoomLoader(photo_like, WHOLE, batch_size=1, decode="fast")
+
+
+@pytest.mark.parametrize("make", [partial(ZoomCollate, WHOLE), as_decode_mode], ids=["collate", "function"])
+def test_the_old_name_of_dali_still_works(make):
+    """decode="full" means "dali", with a warning that says so."""
+    with pytest.warns(DeprecationWarning, match=re.escape('decode="full" is now called "dali"')):
+        made = make(decode="full")
+
+    assert getattr(made, "decode", made) == "dali"
+
+
+def test_the_warning_names_the_line_that_uses_the_old_name(photo_like):
+    """It points into the caller's file, so that the line can be found and changed."""
+    with pytest.warns(DeprecationWarning, match="dali") as warned:
+        ZoomLoader(photo_like, WHOLE, batch_size=4, decode="full")
+
+    assert Path(warned[0].filename) == Path(__file__)
+
+
+def test_auto_is_the_default(photo_like):
+    """A loader and a collate_fn decode scaled copies by default if the zoom has a bound."""
+    zoom = SaliencySampler(48, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
+    auto, dali = (load(photo_like, zoom, decode=mode)[0] for mode in ("auto", "dali"))
+
+    assert torch.equal(load(photo_like, zoom)[0], auto)
+    assert not torch.equal(auto, dali)
+    assert ZoomCollate(zoom).decode == "auto"
+
+
+def test_on_a_gpu_auto_is_dali():
+    """No image is kept from nvJPEG."""
+    assert by_libjpeg("auto", torch.device("cuda"), WHOLE) is None
+    assert by_libjpeg("dali", torch.device("cpu"), WHOLE) is None
+    assert isinstance(by_libjpeg("auto", torch.device("cpu"), WHOLE), ByLibjpeg)
+
+
+def test_decoders_are_named_as_they_are_used():
+    """A folder of zoomed shards names the decoder whose version decides its pixels: on a GPU that is DALI alone."""
+    assert "simplejpeg" in describe_decoder("cpu", "auto")
+    assert "simplejpeg" not in describe_decoder("cpu", "dali") + describe_decoder("cuda", "auto")
+
+
+def test_it_ends_where_the_reader_stops(photo_like):
+    """Leaving an epoch, beginning another, and the end of the process drain what is in flight."""
+    zoom = WHOLE
+    with ZoomLoader(photo_like, zoom, batch_size=1, decode="auto", num_threads=2) as loader:
+        for _ in range(5):
+            next(iter(loader))
+        assert len(list(loader)) == 4
+
+
+def test_a_copy_is_memory_that_was_lent_before():
+    """Tensors keep their memory as long as they live, and no longer."""
+    buffers = Buffers(ROOM)
+    image = ByLibjpeg(WHOLE)(peek(encode(picture(0, 50, 70))), 0)
+    first = decode_jpeg(image, buffers)
+    kept, address = first[10:], first.data_ptr()
+    copy = kept.clone()
+    del first
+
+    second = decode_jpeg(image, buffers)
+    assert second.data_ptr() != address
+    second.zero_()
+    assert torch.equal(kept, copy)
+    del kept
+
+    assert decode_jpeg(image, buffers).data_ptr() == address

@@ -1,0 +1,121 @@
+"""What headers say."""
+
+import pickle
+import re
+
+import pytest
+import torch
+from PIL import Image
+
+from foveal.pipeline import DecodeError, decode, peek
+from foveal.pipeline.decoding import _peek
+from foveal.pipeline.decoding._peek import _still
+from tests.pipeline.making import encode, huge, picture
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "PPM"])
+def test_what_dali_reads(kind):
+    """Size as stored, and that the file is whole."""
+    image = peek(encode(picture(0, 43, 61), kind))
+
+    assert (image.height, image.width, image.by, image.whole) == (43, 61, "dali", True)
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("GIF", "P"), ("TIFF", "YCbCr"), ("JPEG2000", "RGB")])
+def test_what_is_left_to_pillow(kind, mode):
+    """DALI refuses it, or makes noise of it; its pixels are right all the same."""
+    file = encode(Image.fromarray(picture(0, 43, 61)).convert(mode), kind)
+    image = peek(file)
+
+    assert (image.height, image.width, image.by, image.whole) == (43, 61, "pillow", True)
+    assert decode([file])[0].shape == (43, 61, 3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "by"), [("RGB", "pillow"), ("L", "pillow"), ("1", "pillow"), ("RGBA", "helper")]
+)
+def test_a_tiff_is_kept_from_dali(mode, by, monkeypatch):
+    """A damaged TIFF can end DALI's process: tifffile has a process of its own; without it Pillow and nvImageCodec read TIFFs."""
+    file = encode(Image.fromarray(picture(0, 43, 61)).convert(mode), "TIFF")
+    there = peek(file)
+    monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
+
+    assert (there.by, peek(file).by) == ("helper", by)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_one_that_was_cut(kind):
+    """It does not get into one batch with the others."""
+    image = peek(encode(picture(0, 43, 61), kind)[:-20])
+
+    assert image.by == "pillow" or not image.whole
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 40, b"\r\n"])
+def test_padding_is_no_cut(tail):
+    """Cameras and editors write it."""
+    assert peek(encode(picture(0, 43, 61)) + tail).whole
+
+
+def test_too_many_pixels():
+    """Refused by the header, exactly above the limit."""
+    file = encode(picture(0, 20, 30))
+
+    assert peek(file, max_pixels=600).height == 20
+    message = "image has more pixels than max_pixels=599: 20 × 30 pixels (height × width)"
+    with pytest.raises(DecodeError, match=re.escape(message)):
+        peek(file, max_pixels=599)
+    with pytest.raises(DecodeError, match=re.escape("has more pixels than max_pixels=600: 65535 × 65535")):
+        peek(huge(65535, 65535), max_pixels=600)
+
+
+def test_a_gif_that_is_too_large():
+    """Pillow's headers are held to the limit, too."""
+    with pytest.raises(DecodeError, match="has more pixels than max_pixels=10"):
+        peek(encode(picture(0, 20, 30), "GIF"), max_pixels=10)
+
+
+def test_no_image():
+    """What it begins with is shown, for that is what tells an error page from a wrong extension."""
+    message = "image is nothing that DALI or Pillow knows: it begins with b'<html><body>503 '"
+    with pytest.raises(DecodeError, match=re.escape(message)):
+        peek(b"<html><body>503 Slow Down")
+    with pytest.raises(DecodeError, match=re.escape("image is empty: 0 bytes")):
+        peek(b"")
+
+
+def test_an_error_pickles():
+    """It may cross processes."""
+    error = pickle.loads(pickle.dumps(DecodeError("is cut: here", 3, "unsupported")))
+
+    assert (error.reason, error.index, str(error)) == ("is cut: here", 3, "image 3 is cut: here")
+    assert error.kind == "unsupported"
+
+
+def test_an_error_of_one_image_among_several():
+    """Only its place is added."""
+    error = DecodeError("is large: 9 pixels", kind="too_large").at(3)
+
+    assert (str(error), error.kind) == ("image 3 is large: 9 pixels", "too_large")
+
+
+def test_an_animation_stands_still():
+    """DALI gets the picture that a viewer without animation shows, and nothing of the rest."""
+    frames = [Image.fromarray(picture(k, 20, 30)) for k in range(3)]
+    moving = encode(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    assert b"acTL" in moving
+    image = peek(moving)
+
+    assert (image.by, image.height, image.width) == ("dali", 20, 30)
+    assert b"acTL" not in image.file
+    assert torch.equal(decode([moving])[0], torch.from_numpy(picture(0, 20, 30).copy()))
+
+
+@pytest.mark.parametrize("place", [8, -12])
+def test_a_png_that_claims_more_than_there_is(place):
+    """A length of 2 GB in a small file is kept out of DALI's way."""
+    file = bytearray(encode(picture(0, 20, 30), "PNG"))
+    start = place % len(file)
+    file[start : start + 4] = b"\x7f\xff\xff\xff"
+
+    assert _still(bytes(file)) == b""
