@@ -21,12 +21,9 @@ def spelling(word: str, root: Path = ROOT) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("setting", "most"), [("max_zoom", 8), ("fwhm_cells", 6)])
+@pytest.mark.parametrize(("setting", "most"), [("max_zoom", 8), ("fwhm_cells", 5)])
 def test_settings_of_a_zoom_travel_as_one_value(setting, most):
-    """Functions and modules take them one by one where users call them; everything between passes a choice on.
-
-    The sixth with ``fwhm_cells`` is ``bench layer``, which makes a sampler with the width that the published code has.
-    """
+    """Functions and modules that users call take them one by one; everything between passes a choice on."""
     files = spelling(setting)
 
     assert "sampler/grids/_grid_settings.py" in files

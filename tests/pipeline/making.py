@@ -25,7 +25,7 @@ def picture(seed: int, height: int, width: int) -> np.ndarray[Any, Any]:
 
 def complaints(stderr: str) -> list[str]:
     """What a process wrote to standard error, but for what it says while kernels are compiled, as on a new machine."""
-    compiling = ("Foveal compiles its CPU kernels", "Compiling ")
+    compiling = ("Foveal compiles its CPU kernels", "Compiling kernels for ")
     return [line for line in stderr.splitlines() if not line.startswith(compiling)]
 
 

@@ -101,19 +101,26 @@ class TrainZoomChoice:
     ] = None
 
     @property
+    def given(self) -> dict[str, Any]:
+        """The settings that are not None."""
+        settings = {name: getattr(self, name) for name in self.DEFAULTS}
+        return {name: value for name, value in settings.items() if value is not None}
+
+    @property
     def chosen(self) -> dict[str, Any]:
         """The settings that are not None, as a sampler takes them."""
-        given = {name: getattr(self, name) for name in self.DEFAULTS}
         return {
-            name: None if value == DESCRIBED[name].unbounded else value
-            for name, value in given.items()
-            if value is not None
+            name: None if value == DESCRIBED[name].unbounded else value for name, value in self.given.items()
         }
 
     @property
     def of_new_zoom(self) -> dict[str, Any]:
         """All settings of a zoom that comes from no file, as a sampler takes them."""
         return {**self.DEFAULTS, **self.chosen}
+
+
+PAPER = TrainZoomChoice(temperature=1.0, fwhm_cells=13.0, max_zoom=math.inf)
+"""The settings of Recasens et al. 2018, as far as they can be chosen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

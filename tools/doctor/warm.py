@@ -16,34 +16,35 @@ class _Compiled(logging.Handler):
     """Collects the messages about kernels that are compiled.
 
     Attributes:
-        kernels: Seconds that each kernel took.
+        seconds: How long the kernels for each purpose took.
         folder: Where compiled kernels are kept; None if they are not kept.
     """
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.kernels: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
         self.folder: str | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Note a kernel that has been compiled, and ignore other messages."""
         facts = vars(record)
-        if "kernel" in facts:
-            self.kernels[facts["kernel"]] = self.kernels.get(facts["kernel"], 0) + facts["seconds"]
+        if "purpose" in facts:
+            purpose = facts["purpose"]
+            self.seconds[purpose] = self.seconds.get(purpose, 0) + facts["seconds"]
             self.folder = facts["folder"]
 
 
 def warm() -> dict[str, float]:
-    """Compile all kernels that are not on disk yet, and print their names.
+    """Compile all kernels that are not on disk yet, and print what they are for.
 
     Returns:
-        Seconds that each CPU kernel took; empty if all were on disk.
+        Seconds that the CPU kernels for each purpose took; empty if all were on disk.
     """
     with _listening() as compiled:
         for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
             _zoom_once(torch.device(device))
     Console().print(_report(compiled), soft_wrap=True, markup=False, highlight=False)
-    return compiled.kernels
+    return compiled.seconds
 
 
 def _zoom_once(device: torch.device) -> None:
@@ -74,12 +75,12 @@ def _listening() -> Iterator[_Compiled]:
 
 
 def _report(compiled: _Compiled) -> str:
-    if not compiled.kernels:
+    if not compiled.seconds:
         return "All CPU kernels are compiled already."
-    each = ", ".join(f"{name} in {seconds:.1f} s" for name, seconds in compiled.kernels.items())
+    each = ", ".join(f"{purpose} in {seconds:.1f} s" for purpose, seconds in compiled.seconds.items())
     kept = (
         f"They are kept in {compiled.folder}."
         if compiled.folder
         else ("They could not be kept: name a writable folder by the environment variable NUMBA_CACHE_DIR.")
     )
-    return f"Compiled {each}. {kept}"
+    return f"Compiled kernels for {each}. {kept}"

@@ -91,7 +91,7 @@ def antialias_into(
 def end_of(image: Pixels) -> Pixels:
     """Copy the end of an image to memory in which reading beyond it is allowed."""
     width = image.shape[1]
-    source = image.reshape(-1)[-_tail_size(width) :]
+    source = image.reshape(-1)[-_tail_size.py_func(width) :]
     return np.concatenate([source, np.zeros(3 * width + 2 * OVER, np.uint8)])
 
 

@@ -33,6 +33,23 @@ SOURCES = (*Path(__file__).parent.glob("*.py"), *Path(__file__).parents[1].glob(
 _STAMP = stamp_of(SOURCES)
 
 
+# The files are grouped by what a user waits for: some files only hold parts of a kernel.
+_ANTIALIASED = "anti-aliased sampling"
+_FLOATING = "images of floating-point numbers"
+PURPOSES = {
+    "_antialias": _ANTIALIASED,
+    "_find": _ANTIALIASED,
+    "_pull_back": "the gradient of anti-aliased sampling",
+    "_points": "sampling without anti-aliasing",
+    "_separable": "low-resolution copies and separable grids",
+    "_tightest": "bounds on magnification",
+    "_inverse": "the inverse of grids",
+    "_dense": _FLOATING,
+    "_resample": _FLOATING,
+}
+"""What the kernels in each file are for."""
+
+
 class _KernelCache(FunctionCache):
     """numba's cache of one kernel on disk, which is valid for one state of all kernels' files."""
 
@@ -51,52 +68,57 @@ def compiled(kernel: Callable[..., None]) -> Callable[..., None]:
 
 
 class _Announce(Listener):
-    """Logs which kernel is being compiled, because a first batch waits for it. Loading one from disk is not logged.
+    """Logs what is being compiled, because a first batch waits for it. Loading a kernel from disk is not logged.
 
-    Compiling a kernel also compiles the functions that it calls; only the outermost one is named.
+    Compiling a kernel also compiles the functions that it calls; only the outermost one is logged. Kernels with one purpose
+    that are compiled one after the other are announced once.
     """
 
     def __init__(self) -> None:
         self._begun: list[float] = []
-        self._explained = False
+        self._announced = ""
 
     def on_start(self, event: Event) -> None:
-        """Log the name of the kernel, and before the first one the reason."""
+        """Log the purpose of the kernel, and before the first one the reason."""
         kernel = event.data["dispatcher"]
-        if not _is_ours(kernel):
+        purpose = purpose_of(kernel)
+        if purpose is None:
             return
         self._begun.append(time.perf_counter())
-        if len(self._begun) > 1:
+        if len(self._begun) > 1 or purpose == self._announced:
             return
-        if not self._explained:
-            self._explained = True
+        if not self._announced:
             _LOG.warning(_explanation(kernel.stats.cache_path))
-        _LOG.warning("Compiling %s ...", kernel.__name__)
+        self._announced = purpose
+        _LOG.warning("Compiling kernels for %s ...", purpose)
 
     def on_end(self, event: Event) -> None:
         """Log how long it took, at the level INFO."""
         kernel = event.data["dispatcher"]
-        if not _is_ours(kernel):
+        purpose = purpose_of(kernel)
+        if purpose is None:
             return
         seconds = time.perf_counter() - self._begun.pop()
         if not self._begun:
-            what = {"kernel": kernel.__name__, "seconds": seconds, "folder": kernel.stats.cache_path}
-            _LOG.info("Compiled %s in %.1f s.", kernel.__name__, seconds, extra=what)
+            what = {"purpose": purpose, "seconds": seconds, "folder": kernel.stats.cache_path}
+            _LOG.info("Compiled a kernel for %s in %.1f s.", purpose, seconds, extra=what)
 
 
-def _is_ours(kernel: Any) -> bool:
-    return str(kernel.__module__).startswith("foveal.")
+def purpose_of(kernel: Any) -> str | None:
+    """Return what a kernel of this package is for, in words for users; None for functions from elsewhere."""
+    room, _, file = str(kernel.__module__).rpartition(".")
+    return PURPOSES.get(file) if room == __package__ else None
 
 
 def _explanation(folder: str | None) -> str:
     if folder is None:
         return (
-            "Foveal compiles its CPU kernels for this machine, some 10 seconds in each process: no folder is writable in which "
-            "to keep them – name one by the environment variable NUMBA_CACHE_DIR."
+            "Foveal compiles its CPU kernels for this machine in each process, which takes about 20 seconds, because there is no "
+            "writable folder in which to keep them – name one by the environment variable NUMBA_CACHE_DIR."
         )
     return (
-        f"Foveal compiles its CPU kernels for this machine, some 10 seconds once, and keeps them in {folder}; "
-        "`foveal doctor --warm` does so ahead."
+        f"Foveal compiles its CPU kernels for this machine once, which takes about 20 seconds, and keeps them in {folder}; "
+        "`foveal doctor --warm` does this ahead of time."
     )
 
 

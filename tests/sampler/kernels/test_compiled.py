@@ -1,6 +1,7 @@
 """Compiled kernels that are kept on disk are those of the present sources."""
 
 import importlib.util
+import types
 
 import numba
 import numpy as np
@@ -84,3 +85,18 @@ def test_the_stamp_is_of_every_file_that_a_kernel_is_made_of(tmp_path):
     assert len(stamped) > 10
     assert of_kernels - {"cpu"} <= stamped
     assert len(set(stamps)) == 3
+
+
+def test_every_file_of_kernels_has_a_purpose():
+    """A first batch that waits for a kernel says what it is for; a file without a purpose, and functions from elsewhere, have none."""
+    files = {path.stem for path in _compiled.SOURCES if "\n@compiled\n" in path.read_text()}
+
+    assert len(files) > 5
+    assert files == set(_compiled.PURPOSES)
+    assert _compiled.purpose_of(kernel_of(f"{_compiled.__package__}._antialias")) == "anti-aliased sampling"
+    assert _compiled.purpose_of(kernel_of(f"{_compiled.__package__}._unknown")) is None
+    assert _compiled.purpose_of(kernel_of("another._antialias")) is None
+
+
+def kernel_of(module):
+    return types.SimpleNamespace(__module__=module)

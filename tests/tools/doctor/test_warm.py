@@ -64,7 +64,7 @@ def test_nothing_is_left_to_compile(tmp_path):
     batches = run(code, tmp_path / "kernels")
 
     assert re.match(
-        r"Compiled lay_cells in [\d.]+ s, separable_into in .*, antialias_into in .*, pull_footprints_back_into in ",
+        r"Compiled kernels for low-resolution copies and separable grids in [\d.]+ s, .*anti-aliased sampling in ",
         cold[0],
     )
     assert f"They are kept in {tmp_path / 'kernels'}" in cold[0]
@@ -74,7 +74,7 @@ def test_nothing_is_left_to_compile(tmp_path):
 
 @pytest.mark.slow
 def test_a_cold_batch_says_what_it_waits_for(tmp_path):
-    """On standard error: why, once, and each kernel by name."""
+    """Standard error says once why, and then what each kernel is for, in words and not by its name in the code."""
     code = """
     import torch
     from foveal.sampler import SaliencySampler
@@ -85,16 +85,14 @@ def test_a_cold_batch_says_what_it_waits_for(tmp_path):
     [folder] = tmp_path.iterdir()
     why, *kernels = said.splitlines()
     assert why == (
-        "Foveal compiles its CPU kernels for this machine, some 10 seconds once, and keeps them in "
-        f"{folder}; `foveal doctor --warm` does so ahead."
+        "Foveal compiles its CPU kernels for this machine once, which takes about 20 seconds, and keeps them in "
+        f"{folder}; `foveal doctor --warm` does this ahead of time."
     )
     assert kernels == [
-        "Compiling lay_cells ...",
-        "Compiling separable_into ...",
-        "Compiling find_tightest ...",
-        "Compiling _tail_size ...",
-        "Compiling antialias_into ...",
-        "Compiling pull_footprints_back_into ...",
+        "Compiling kernels for low-resolution copies and separable grids ...",
+        "Compiling kernels for bounds on magnification ...",
+        "Compiling kernels for anti-aliased sampling ...",
+        "Compiling kernels for the gradient of anti-aliased sampling ...",
     ]
 
 

@@ -27,6 +27,7 @@ from foveal.tools.bench.accuracy._offline import accuracy_offline
 from foveal.tools.bench.accuracy._tasks import AccuracyTask, make_task
 from foveal.tools.console.machine import describe_machine, environment
 from foveal.tools.console.table import print_table
+from foveal.tools.console.zoom_choice import PAPER
 from foveal.tools.training.options import TrainOptions
 from foveal.tools.training.small_convnet import SmallConvNet
 from foveal.tools.training.train import train
@@ -80,7 +81,7 @@ ZOOMS: dict[str, dict[str, Any]] = {
     "bound-2": {"max_zoom": 2.0},
     "bound-10": {"max_zoom": 10.0},
     "narrow": {"fwhm_cells": 4.0},
-    "paper": {"prior": "none", "fwhm_cells": 13.0, "temperature": 1.0, "max_zoom": math.inf},
+    "paper": {"prior": "none", **PAPER.given},
     "fast": {"saliency_lr": 1.0},
     "entropy": {"entropy": 0.05},
     "budget": {"entropy": 0.3, "min_cells": 50.0},

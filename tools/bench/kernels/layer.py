@@ -22,8 +22,9 @@ from foveal.sampler import SaliencySampler
 from foveal.tools.bench.timing import Timing, alternate, write_json
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.table import print_table
+from foveal.tools.console.zoom_choice import PAPER
 
-SIZE, MAP, FWHM_CELLS = 224, 31, 13.0
+SIZE, MAP, WIDTH = 224, 31, 13.0
 CASES = ((8, 224, 224), (8, 800, 800), (1, 2000, 3000))
 """Images of a batch, and their height and width: small ones, those of the published demo, and one photograph."""
 TOLERANCE = 1e-9
@@ -41,7 +42,7 @@ class PublishedLayer(nn.Module):
         super().__init__()
         self.saliency = saliency
         place = torch.arange(1 - MAP, MAP, dtype=torch.float64)
-        line = torch.exp(-4 * math.log(2) * (place / FWHM_CELLS) ** 2)
+        line = torch.exp(-4 * math.log(2) * (place / WIDTH) ** 2)
         self.kernel = nn.Parameter((line[:, None] * line)[None, None])
 
     def forward(self, images: Images) -> Float[Tensor, "batch 3 size size"]:
@@ -121,9 +122,8 @@ def make_layers(dtype: torch.dtype) -> dict[str, Layer]:
         SIZE,
         saliency=saliency,
         lowres_size=(SIZE, SIZE),
-        fwhm_cells=FWHM_CELLS,
+        **PAPER.chosen,
         padding="replicate",
-        temperature=1.0,
         compat="torch13plus",
         antialias=False,
     )
