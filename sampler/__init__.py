@@ -10,7 +10,7 @@
   :class:`TrunkSaliency` learns from a pretrained model's features; :func:`edge_loss` teaches a network to look where classes meet
 * :class:`NJetConv2d` learns at which scale to look; :class:`NJetSaliencyNet` and :class:`NJetPrefilter` are made of it
 * :class:`BoxSaliency`, :class:`MapSaliency`, :class:`FixedSaliency` -- what is known beforehand: boxes of each image, a map
-  of each image, one map for a data set
+  of each image, one map for a data set; :class:`MapChannelSaliency` is a network that sees a map of each image
 * :func:`lowres`, :func:`zoom_grid`, :func:`sample` -- the steps, usable alone; :func:`compose` puts flips, crops and
   turns between them
 * :class:`AdaptiveDownsample`, :class:`AdaptiveResNet` -- a network that is fine where a mask says so and coarse elsewhere;
@@ -64,6 +64,7 @@ from foveal.sampler.saliency import (
     BoxSaliency,
     ClassActivationSaliency,
     FixedSaliency,
+    MapChannelSaliency,
     MapSaliency,
     PriorSaliency,
     ResNet18Saliency,
@@ -96,6 +97,7 @@ __all__ = [
     "FixedSaliency",
     "GaussianJet",
     "LearnedMask",
+    "MapChannelSaliency",
     "MapSaliency",
     "MixedResolution",
     "NJetConv2d",

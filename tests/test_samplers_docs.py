@@ -202,14 +202,56 @@ def test_a_map_with_a_network_beside_it():
     assert both.network.detail.weight.grad.abs().sum() > 0
 
 
+def test_a_map_as_a_channel_of_the_page():
+    """It starts as the map, and the channel is there to be learned."""
+    found = {}
+    exec(compile(BLOCKS[2], "samplers.md", "exec"), found)
+    maps, image = [torch.rand(24, 24)], torch.rand(1, 3, 90, 120)
+    alone = SaliencySampler(224, saliency=found["prior"])
+
+    check_close(found["zoom"](image, maps=maps).grid, alone(image, maps=maps).grid, 1e-5)
+    assert found["zoom"].saliency.network.network.channels == 4
+
+
+def moving(number):
+    """A bright square of 20 pixels on its way to the right and down, and its box."""
+    x, y = 100 + 12 * number, 60 + 8 * number
+    frame = np.full((300, 400, 3), 40, np.uint8)
+    frame[y : y + 20, x : x + 20] = 230
+    return frame, [x, y, x + 20, y + 20]
+
+
+def bright(images):
+    """The box around what is bright: a detector of one class."""
+    rows, cols = torch.where(images[0, 0] > 0.5)
+    return torch.tensor([[cols.min(), rows.min(), cols.max() + 1, rows.max() + 1]]).float()
+
+
+def test_the_video_of_the_page(tmp_path, monkeypatch):
+    """Both examples run: from the second frame on, the square is shown larger and is still found where it is."""
+    monkeypatch.chdir(tmp_path)
+    clip = [moving(number) for number in range(6)]
+    found = {"frames": [(encode(frame), [box]) for frame, box in clip]}
+    found |= {"video": [torch.from_numpy(frame) for frame, _ in clip], "detector": bright}
+    exec(compile(BLOCKS[3], "samplers.md", "exec"), found)
+    shown = [each for _, labels in found["loader"] for each in labels.boxes]
+    exec(compile(BLOCKS[4], "samplers.md", "exec"), found)
+    areas = [float((each[:, 2:] - each[:, :2]).prod()) for each in shown]
+    x0, y0, x1, y1 = (found["before"][0] * torch.tensor([400, 300, 400, 300])).tolist()
+
+    assert areas[0] == pytest.approx(20 * 20 * 224 * 224 / (300 * 400), rel=0.01)
+    assert min(areas[1:]) > 3 * areas[0]
+    assert (x0, y0, x1, y1) == pytest.approx(clip[-1][1], abs=1.5)
+
+
 def test_the_condition_of_the_page(tmp_path):
-    """The third example runs as it stands but for the data, and carries gradients to what chooses."""
+    """The example of a condition runs as it stands but for the data, and carries gradients to what chooses."""
     with ShardWriter(tmp_path / "a.tar") as writer:
         for k in range(3):
             query = encode_array(np.full(16, k, np.float32))
             image = encode(picture(k, 90, 120))
             writer.write({"__key__": f"{k}", "jpg": image, "cls": k, "query.npy": query})
-    code = BLOCKS[2].replace("train-{000000..000146}.tar", str(tmp_path / "a.tar")).replace("=64", "=3")
+    code = BLOCKS[5].replace("train-{000000..000146}.tar", str(tmp_path / "a.tar")).replace("=64", "=3")
     found = {"__name__": "page"}
     exec(compile(code, "samplers.md", "exec"), found)
     found["images"].square().sum().backward()
@@ -234,7 +276,7 @@ def test_the_published_checkpoint_of_the_page(tmp_path, monkeypatch):
 
 
 def test_the_attention_of_the_page(tmp_path, monkeypatch):
-    """The fourth example runs as it stands but for the data and the weights, which are a small transformer's."""
+    """The example of attention runs as it stands but for the data and the weights, which are a small transformer's."""
 
     class Vit(torch.nn.Module):
         def __init__(self):
@@ -251,7 +293,7 @@ def test_the_attention_of_the_page(tmp_path, monkeypatch):
     with ShardWriter(tmp_path / "a.tar") as writer:
         for k in range(3):
             writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 90, 120)), "cls": k})
-    code = BLOCKS[3].replace("train-{000000..000146}.tar", str(tmp_path / "a.tar")).replace("=64", "=3")
+    code = BLOCKS[6].replace("train-{000000..000146}.tar", str(tmp_path / "a.tar")).replace("=64", "=3")
     assert str(tmp_path) in code
     found = {}
     exec(compile(code, "samplers.md", "exec"), found)

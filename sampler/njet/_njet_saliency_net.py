@@ -52,8 +52,8 @@ class NJetSaliencyNet(SaliencyNet):
 
     # Features that were subsampled by resizing are in cells, whatever the strides.
     def _whole_strides(
-        self, small: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch 3 height width"]:
+        self, small: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
         return small
 
     def _resized(self, logits: Float[Tensor, "batch 1 _rows _cols"]) -> Float[Tensor, "batch 1 rows cols"]:

@@ -93,14 +93,17 @@ class BoxSaliency(nn.Module):
     def _density(self, boxes: Float[Tensor, "count 4"]) -> Float[Tensor, "rows cols"]:
         rows, cols = self.map_size
         low, high = boxes[:, :2], boxes[:, 2:]
-        shown = ((high > 0) & (low < 1)).all(dim=1)
-        low, high = (corner[shown].float().clamp(0, 1) for corner in (low, high))
+        shown = (
+            ((high > 0) & (low < 1)).all(dim=1)[:, None].float()
+        )  # weights: in an exported graph, counts stay open
+        low, high = (corner.float().clamp(0, 1) for corner in (low, high))
         of_height, of_width = self._bandwidths
         across = _kernel(low[:, 0], high[:, 0], cols, of_width)
         down = _kernel(low[:, 1], high[:, 1], rows, of_height)
-        kernels = len(low) or 1  # without a box, the floor alone
-        density = kernels / (rows * cols) + self.amplitude * (down.T @ across)
-        return (density / (kernels + self.amplitude * len(low))).log()
+        count = shown.sum()
+        kernels = count.clamp(min=1)  # without a box, the floor alone
+        density = kernels / (rows * cols) + self.amplitude * ((shown * down).T @ across)
+        return (density / (kernels + self.amplitude * count)).log()
 
 
 def _kernel(

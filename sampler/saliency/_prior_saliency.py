@@ -1,7 +1,7 @@
 """Saliency that needs no training, and a network that learns what to add to it."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxtyping import Float
@@ -25,14 +25,15 @@ class PriorSaliency(nn.Module):
 
     Args:
         network: A module from (batch, 3, height, width) to logits (batch, 1, rows, cols). ``SaliencyNet(zero_init=True)``
-            if None. Give a network of your own a last layer of zeros.
+            if None. Give a network of your own a last layer of zeros. With :class:`MapChannelSaliency` it sees a map
+            that is given with each image.
         prior: A saliency module of the same rows and cols, such as :class:`SpectralSaliency` (if None, of
             power 6), :class:`FixedSaliency`, or one with an input for each image: :class:`BoxSaliency`,
             :class:`MapSaliency`. Its parameters, if it has some, are trained as well.
         gain: Multiplies the sum, like the reciprocal of a sampler's ``temperature``.
 
     Raises:
-        ValueError: ``gain`` is not positive.
+        ValueError: ``gain`` is not positive; or both parts take boxes, or maps, but from different fields.
 
     Example:
         >>> zoom = SaliencySampler(224, saliency=PriorSaliency(prior=BoxSaliency("json:boxes"), gain=1.0))
@@ -52,44 +53,48 @@ class PriorSaliency(nn.Module):
         self.prior = SpectralSaliency(power=PRIOR_POWER) if prior is None else prior
         self.gain = float(gain)
         self.register_state_dict_post_hook(_note_gain)  # type: ignore[no-untyped-call]
-        needs = SaliencyNeeds.of(self.prior)
+        needs = [SaliencyNeeds.of(part) for part in (self.prior, self.network)]
         # The existence of these attributes says that boxes or maps are taken.
-        if needs.takes_boxes:
-            self.boxes_from = needs.boxes_from
-        if needs.takes_maps:
-            self.maps_from, self.map_size = needs.maps_from, needs.map_size
+        if any(each.takes_boxes for each in needs):
+            self.boxes_from = _one_field("boxes", [each.boxes_from for each in needs if each.takes_boxes])
+        if takers := [each for each in needs if each.takes_maps]:
+            self.maps_from = _one_field("maps", [each.maps_from for each in takers])
+            rows, cols = (max(each.map_size[axis] for each in takers) for axis in (0, 1))
+            self.map_size = (rows, cols)
 
     def forward(
-        self, small: Float[Tensor, "batch 3 height width"], *told: Any, **named: Any
+        self,
+        small: Float[Tensor, "batch 3 height width"],
+        boxes: Sequence[Float[Tensor, "_count 4"]] | None = None,
+        *,
+        maps: Float[Tensor, "batch 1 _rows _cols"] | None = None,
+        **condition: Any,
     ) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map.
 
         Args:
             small: Low-resolution images in [0, 1].
-            *told: Boxes, for a prior that takes them.
-            **named: Maps, likewise; and a sampler's ``condition``, for the parts whose ``forward`` has such a keyword.
+            boxes: For the parts that take them, as :class:`BoxSaliency` takes them.
+            maps: For the parts that take them, as :class:`MapSaliency` takes them.
+            **condition: A sampler's ``condition``, for the parts whose ``forward`` has such a keyword.
 
         Raises:
             ValueError: The maps of prior and network differ in size.
         """
-        for_prior, for_network = self._shared(named)
-        known: Tensor = self.prior(small, *told, **for_prior)
-        learned: Tensor = self.network(small, **for_network)
+        for_prior, for_network = self._shared(condition)
+        known = _logits(self.prior, small, boxes, maps, for_prior)
+        learned = _logits(self.network, small, boxes, maps, for_network)
         if known.shape != learned.shape:
             raise ValueError(
                 f"network must have the map size of prior, {tuple(known.shape[2:])!r}, got {tuple(learned.shape[2:])!r}."
             )
         return self.gain * (known + learned)
 
-    def _shared(self, named: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the keywords of the prior and those of the network."""
-        if "condition" not in named:
-            return named, {}
-        condition = {"condition": named["condition"]}
-        rest = {name: value for name, value in named.items() if name != "condition"}
+    def _shared(self, condition: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the keyword for the prior and that for the network; a condition that neither takes is the network's error."""
         for_prior = condition if _takes_condition(self.prior) else {}
         for_network = condition if _takes_condition(self.network) or not for_prior else {}
-        return {**rest, **for_prior}, for_network
+        return for_prior, for_network
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Mapping[str, Any], *others: Any
@@ -102,6 +107,31 @@ class PriorSaliency(nn.Module):
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
         return f"gain={self.gain!r}"
+
+
+def _logits(
+    part: nn.Module,
+    small: Float[Tensor, "batch 3 height width"],
+    boxes: Sequence[Float[Tensor, "_count 4"]] | None,
+    maps: Float[Tensor, "batch 1 _rows _cols"] | None,
+    condition: dict[str, Any],
+) -> Float[Tensor, "batch 1 rows cols"]:
+    """Call a part with those of the inputs that it takes."""
+    needs = SaliencyNeeds.of(part)
+    logits: Tensor = part(
+        small,
+        *([boxes] if needs.takes_boxes else []),
+        **({"maps": maps} if needs.takes_maps else {}),
+        **condition,
+    )
+    return logits
+
+
+def _one_field(name: str, fields: list[str | None]) -> str | None:
+    """Return the field that all parts take, since a sample has one of each kind for its zoom."""
+    if len(set(fields)) > 1:
+        raise ValueError(f"prior and network must take {name} from one field, got {fields!r}.")
+    return fields[0]
 
 
 def _takes_condition(part: nn.Module) -> bool:

@@ -21,7 +21,7 @@ _STRIDES = 8
 class SaliencyNet(FramedMap):
     """Saliency logits from a small convolutional network of under seven thousand weights.
 
-    Give it (batch, 3, height, width) in [0, 1], by default a 128 x 128 copy. It computes details at a quarter of that
+    Give it (batch, channels, height, width) in [0, 1], by default a 128 x 128 copy. It computes details at a quarter of that
     resolution, adds the surroundings at an eighth, and resizes the sum to the map. GroupNorm has no statistics beyond the
     sample, so the same image gives the same map in any batch. Untrained, its map is nearly uniform (it would not zoom),
     but every weight receives a gradient. With ``contrast`` the untrained network prefers what stands out from its
@@ -35,6 +35,7 @@ class SaliencyNet(FramedMap):
         contrast: Weight of each of 32 details before training; 0 for random weights about zero.
         zero_init: Whether the last layers start at zero, so that every logit is zero before training: the start for a
             network whose logits are added to a prior (:class:`PriorSaliency`).
+        channels: Channels of its input: 4 if a map is the fourth (:class:`MapChannelSaliency`).
         frame: ``"nodes"``; or ``"cells"``, the network of earlier versions, whose map was read up to half a cell and 1.5
             of 128 pixels off. Loading weights of such a version sets it.
 
@@ -48,14 +49,16 @@ class SaliencyNet(FramedMap):
         *,
         contrast: float = 0.0,
         zero_init: bool = False,
+        channels: int = 3,
         frame: Frame = "nodes",
     ) -> None:
         super().__init__(frame)
         if contrast and zero_init:
             raise ValueError(f"contrast must be 0 with zero_init, got {contrast!r}.")
         self.map_size = map_size
+        self.channels = channels
         self.stem = nn.Sequential(
-            _block(_window(3, 24, frame, stride=4)),
+            _block(_window(channels, 24, frame, stride=4)),
             _block(_window(24, 24, frame, groups=24)),
             _block(_pointwise(24, 32)),
         )
@@ -69,14 +72,16 @@ class SaliencyNet(FramedMap):
         nn.init.normal_(self.detail.weight, mean=contrast, std=0.0 if contrast else spread)
         nn.init.normal_(self.surroundings.weight, std=contrast / 10 if contrast else spread)
 
-    def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
+    def forward(
+        self, small: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
         features = self.stem(self._whole_strides(small) - 0.5)
         return self._resized(self.detail(features)) + self._resized(self.surroundings(self.context(features)))
 
     def _whole_strides(
-        self, small: Float[Tensor, "batch 3 _height _width"]
-    ) -> Float[Tensor, "batch 3 height width"]:
+        self, small: Float[Tensor, "batch channel _height _width"]
+    ) -> Float[Tensor, "batch channel height width"]:
         return small if self.frame == "cells" else in_multiples(small, _STRIDES)
 
     def _resized(self, logits: Float[Tensor, "batch 1 _rows _cols"]) -> Float[Tensor, "batch 1 rows cols"]:

@@ -16,7 +16,7 @@ _STRIDES = 8
 class SaliencyUNet(nn.Module):
     """Saliency logits from a small U-Net (Ronneberger et al., MICCAI 2015) of fourteen thousand weights.
 
-    Give it (batch, 3, height, width) in [0, 1], by default a 128 x 128 copy. It computes features at a half, a quarter and
+    Give it (batch, channels, height, width) in [0, 1], by default a 128 x 128 copy. It computes features at a half, a quarter and
     an eighth of that resolution, and joins the last two. It takes twice the time of :class:`SaliencyNet`, and is more
     accurate once something teaches it: the boxes of a training set (``foveal train --boxes``). With a classifier's loss
     alone it does not become better than the smaller network. GroupNorm has no statistics beyond the sample, so the
@@ -27,12 +27,13 @@ class SaliencyUNet(nn.Module):
 
     Args:
         map_size: (rows, cols) of the map.
+        channels: Channels of its input: 4 if a map is the fourth (:class:`MapChannelSaliency`).
     """
 
-    def __init__(self, map_size: tuple[int, int] = (31, 31)) -> None:
+    def __init__(self, map_size: tuple[int, int] = (31, 31), *, channels: int = 3) -> None:
         super().__init__()
-        self.map_size, width = map_size, _WIDTH
-        self.fine = nn.Sequential(_block(3, width, stride=2, size=4), _block(width, width))
+        self.map_size, self.channels, width = map_size, channels, _WIDTH
+        self.fine = nn.Sequential(_block(channels, width, stride=2, size=4), _block(width, width))
         self.middle = nn.Sequential(_block(width, 2 * width, stride=2), _block(2 * width, 2 * width))
         self.coarse = nn.Sequential(_block(2 * width, 2 * width, stride=2), _block(2 * width, 2 * width))
         self.joined = _block(4 * width, 2 * width)
@@ -40,7 +41,9 @@ class SaliencyUNet(nn.Module):
         self.head = nn.Conv2d(2 * width, 1, kernel_size=1, bias=False)
         nn.init.zeros_(self.head.weight)
 
-    def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
+    def forward(
+        self, small: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
         quarter = self.middle(self.fine(in_multiples(small, _STRIDES) - 0.5))
         eighth = interpolate(self.coarse(quarter), quarter.shape[2:], mode="bilinear", align_corners=True)

@@ -14,6 +14,7 @@ from foveal.sampler.njet import NJetSaliencyNet
 from foveal.sampler.saliency import (
     BoxSaliency,
     FixedSaliency,
+    MapChannelSaliency,
     MapSaliency,
     PriorSaliency,
     ResNet18Saliency,
@@ -41,8 +42,8 @@ _MADE: dict[type[nn.Module], tuple[str, ...]] = {
 def describe_network(network: nn.Module) -> dict[str, Any]:
     """Return the description of a network for a checkpoint: the name of its class, and the arguments to make it again.
 
-    That is ``map_size`` for one of :data:`NETWORKS`, ``arguments`` for other saliency of Foveal's, and both parts' own
-    descriptions for a :class:`PriorSaliency`. A module of the user's own has none of them.
+    That is ``map_size`` for one of :data:`NETWORKS`, ``arguments`` for other saliency of Foveal's, and the parts' own
+    descriptions for a :class:`PriorSaliency` or :class:`MapChannelSaliency`. A module of the user's own has none of them.
     """
     name = type(network).__name__
     known = NETWORKS.get(name) is type(network)
@@ -50,6 +51,11 @@ def describe_network(network: nn.Module) -> dict[str, Any]:
         "network": name,
         "map_size": tuple(getattr(network, "map_size", ())) if known else None,
     }
+    if known and getattr(network, "channels", 3) != 3:
+        described["channels"] = network.channels
+    if type(network) is MapChannelSaliency:
+        inner = {"network": describe_network(network.network)}
+        return {**described, "arguments": {"maps_from": network.maps_from}, "parts": inner}
     if type(network) is PriorSaliency:
         parts = {part: describe_network(module) for part, module in network.named_children()}
         return {**described, "arguments": {"gain": network.gain}, "parts": parts}
@@ -117,10 +123,12 @@ def _made(described: Mapping[str, Any]) -> nn.Module:
     """Return a new module of the kind that :func:`describe_network` described."""
     name, arguments = described["network"], described.get("arguments", {})
     if name in NETWORKS and described["map_size"] is not None:
-        return NETWORKS[name](tuple(described["map_size"]))
+        return _of_channels(NETWORKS[name], described)
     if name == PriorSaliency.__name__ and "parts" in described:
         network, prior = (_made(described["parts"][part]) for part in ("network", "prior"))
         return PriorSaliency(network, prior, **arguments)
+    if name == MapChannelSaliency.__name__ and "parts" in described:
+        return MapChannelSaliency(network=_made(described["parts"]["network"]), **arguments)
     if name == FixedSaliency.__name__ and arguments:
         return FixedSaliency(torch.ones(arguments["shape"]))
     for kind in _MADE:
@@ -130,6 +138,12 @@ def _made(described: Mapping[str, Any]) -> nn.Module:
         f"saliency must be given for a network that is none of {', '.join(NETWORKS)}, got None for {name!r} – "
         "make it as for training and pass it."
     )
+
+
+def _of_channels(kind: type[nn.Module], described: Mapping[str, Any]) -> nn.Module:
+    """Return one of :data:`NETWORKS`; the number of its channels is stored if it is not three."""
+    channels = {"channels": described["channels"]} if "channels" in described else {}
+    return kind(tuple(described["map_size"]), **channels)
 
 
 def _not_ours(path: str | os.PathLike[str]) -> str:

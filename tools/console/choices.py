@@ -10,7 +10,7 @@ Amp = Literal["off", "bf16", "fp16"]
 DemoZoomName = Literal["saliency", "patches", "mixed"]
 ImageFormat = Literal["jpg", "webp", "png", "png16", "npy"]
 TrainLog = Literal["json", "tensorboard"]
-TrainPriorName = Literal["spectral", "none"]
+TrainPriorName = Literal["spectral", "map", "none"]
 TrainZoomName = Literal["saliency", "uniform"]
 
 # Equal to those in foveal.pipeline.decoding and foveal.pipeline.fields, whose import would load torch; a test compares them.

@@ -83,8 +83,8 @@ def train(
     prior: Annotated[
         TrainPriorName,
         typer.Option(
-            help="Saliency that training starts from. spectral: whatever differs from the rest of the image. none: an untrained "
-            "network."
+            help="Saliency that training starts from. spectral: whatever differs from the rest of the image. map: the map of "
+            "--saliency-member. none: an untrained network."
         ),
     ] = "spectral",
     contrast: Annotated[
@@ -93,6 +93,14 @@ def train(
             help="How strongly the untrained saliency network prefers what stands out from its surroundings; 0 for not at all."
         ),
     ] = 0.0,
+    saliency_member: Annotated[
+        str | None,
+        typer.Option(
+            help="Member of each sample that holds a map, e.g. attention.npy, heat.png or json:gaze.map (rows of non-negative "
+            "numbers, of any size), which the saliency network sees beside the image.",
+            show_default="the image alone",
+        ),
+    ] = None,
     boxes: Annotated[
         str | None,
         typer.Option(
@@ -210,6 +218,7 @@ def train(
         blur=blur,
         prior=prior,
         contrast=contrast,
+        saliency_member=saliency_member,
         boxes=boxes,
         box_format=box_format,
         box_frame=box_frame,

@@ -13,6 +13,8 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from foveal.pipeline import Augment, Bands, BoxFormat, Color, Frame, PixelRule, Window
 from foveal.sampler import (
+    MapChannelSaliency,
+    MapSaliency,
     PriorSaliency,
     SaliencyNet,
     SaliencySampler,
@@ -23,6 +25,9 @@ from foveal.sampler import (
 from foveal.sampler.grids import Family
 from foveal.tools.console.choices import IMAGE, Amp, TrainLog, TrainPriorName, TrainZoomName
 from foveal.tools.console.zoom_choice import TrainZoomChoice
+
+# Share of a map that is spread evenly before training starts from it, so that the network can raise what the map leaves out.
+_MAP_FLOOR = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +52,11 @@ class TrainOptions(TrainZoomChoice):
         blur: Share of all steps in which zoomed images are blurred at random, a different amount each step (Recasens et
             al. 2018: the classifier then depends on the zoom early).
         prior: What the saliency network's logits are added to: ``"spectral"``, saliency that needs no training
-            (:class:`foveal.sampler.PriorSaliency`), or ``"none"``.
+            (:class:`foveal.sampler.PriorSaliency`), ``"map"``, the map of ``saliency_member``, or ``"none"``.
         contrast: How strongly the untrained network prefers what stands out, as :class:`foveal.sampler.SaliencyNet` takes
             it. With 0 and a prior, it begins by adding nothing.
+        saliency_member: The member of each sample that holds a map, such as ``"attention.npy"``, which the network sees
+            beside the image (:class:`foveal.sampler.MapChannelSaliency`). None for the image alone.
         boxes: Where the boxes are that the label depends on, such as ``"json:boxes"`` (:class:`foveal.pipeline.Boxes`). They
             teach the saliency network before the training begins. It is then a :class:`foveal.sampler.SaliencyUNet` without
             a prior. Boxes are needed for training only. None for no boxes.
@@ -58,7 +65,8 @@ class TrainOptions(TrainZoomChoice):
         teach_epochs: Passes over low-resolution copies of the training images, in which boxes teach the saliency network.
         saliency: A file that :meth:`foveal.sampler.SaliencySampler.save_checkpoint` wrote, such as an earlier run's
             ``saliency.pt``: training begins with its zoom, network and settings, at this run's ``out_size``. None for a
-            new zoom. With a file, ``zoom``, ``boxes``, ``prior``, ``contrast`` and ``trunk`` must keep their defaults.
+            new zoom. With a file, ``zoom``, ``boxes``, ``prior``, ``contrast``, ``trunk`` and ``saliency_member`` must keep
+            their defaults.
         trunk: A pretrained model whose features the saliency network reads, such as ``"timm:resnet18"`` or
             ``"torchvision:resnet18"`` (:class:`foveal.sampler.TrunkSaliency`); that library must be installed. It takes the place of the
             network that ``prior`` or ``boxes`` would begin with. None for Foveal's small networks.
@@ -95,6 +103,7 @@ class TrainOptions(TrainZoomChoice):
     blur: float = 0.0
     prior: TrainPriorName = "spectral"
     contrast: float = 0.0
+    saliency_member: str | None = None
     boxes: str | None = None
     box_format: BoxFormat | None = None
     box_frame: Frame | None = None
@@ -133,6 +142,7 @@ class TrainOptions(TrainZoomChoice):
             if value not in get_args(allowed) and (name, value) != ("family", None):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}.")
         self._check_trunk()
+        self._check_member()
         if self.saliency is not None:
             self._check_new_zoom()
 
@@ -149,10 +159,26 @@ class TrainOptions(TrainZoomChoice):
                     f"trunk must be None with {name}={getattr(self, name)!r}, got {self.trunk!r} – leave one of the two out."
                 )
 
+    def _check_member(self) -> None:
+        if self.saliency_member is None and self.prior == "map":
+            raise ValueError(
+                "saliency_member must be given with prior='map', got None – name the map of each sample, e.g. attention.npy."
+            )
+        for name, given in (
+            ("zoom", self.zoom == "uniform"),
+            ("boxes", self.boxes is not None),
+            ("trunk", self.trunk is not None),
+        ):
+            if self.saliency_member is not None and given:
+                raise ValueError(
+                    f"saliency_member must be None with {name}={getattr(self, name)!r}, got {self.saliency_member!r} – leave "
+                    "one of the two out."
+                )
+
     def _check_new_zoom(self) -> None:
         """Raise if options of a new zoom are given together with a file that holds a zoom."""
         defaults = TrainOptions()
-        for name in ("zoom", "boxes", "prior", "contrast", "trunk"):
+        for name in ("zoom", "boxes", "prior", "contrast", "trunk", "saliency_member"):
             if getattr(self, name) != getattr(defaults, name):
                 raise ValueError(
                     f"{name} must be {getattr(defaults, name)!r} with a file of saliency, got {getattr(self, name)!r} – the "
@@ -209,13 +235,23 @@ class TrainOptions(TrainZoomChoice):
 
     def _make_saliency(self) -> nn.Module:
         if self.trunk is not None:
-            network = TrunkSaliency(self.trunk, weights=self.trunk_weights, frozen=self.trunk_lr == 0)
-            return network if self.boxes is not None or self.prior == "none" else PriorSaliency(network)
+            trunk = TrunkSaliency(self.trunk, weights=self.trunk_weights, frozen=self.trunk_lr == 0)
+            return trunk if self.boxes is not None or self.prior == "none" else PriorSaliency(trunk)
         if self.boxes is not None:
             return SaliencyUNet()
-        if self.prior == "none":
-            return SaliencyNet(contrast=self.contrast)
-        return PriorSaliency(SaliencyNet(contrast=self.contrast, zero_init=not self.contrast))
+        seen = self.saliency_member
+        start: dict[str, Any] = {"contrast": self.contrast, "channels": 3 if seen is None else 4}
+        start["zero_init"] = self.prior != "none" and not self.contrast
+        network: nn.Module = SaliencyNet(**start)
+        if seen is not None:
+            network = MapChannelSaliency(seen, network)
+        match self.prior:
+            case "none":
+                return network
+            case "map":
+                return PriorSaliency(network, MapSaliency(seen, floor=_MAP_FLOOR), gain=1.0)
+            case "spectral":
+                return PriorSaliency(network)
 
     def parameter_groups(self, model: nn.Module, zoom: nn.Module) -> list[dict[str, Any]]:
         """Return the optimiser's groups, each with its ``peak_lr``, which the schedule multiplies."""

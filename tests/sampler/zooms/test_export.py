@@ -46,6 +46,31 @@ def test_a_saved_program_needs_no_foveal(run_plain):
 
 
 @pytest.mark.slow
+def test_what_comes_with_each_image_is_an_input_of_the_program(run_plain):
+    """Maps and boxes, also where there are more or fewer boxes than in the example."""
+    run_plain(f"""{SETUP}
+    from foveal.sampler import BoxSaliency, MapChannelSaliency, MapSaliency, PriorSaliency
+    maps = [torch.rand(7, 9), torch.rand(24, 24)]
+    box = torch.tensor([[0.1, 0.2, 0.3, 0.4]])
+    both = PriorSaliency(MapChannelSaliency(), MapSaliency(floor=0.1), gain=1.0)
+    sides = {{2: D("h", min=8, max=8192), 3: D("w", min=8, max=8192)}}
+    counts = [{{0: D(f"n{{k}}", max=99)}} for k in range(2)]
+    for saliency, given, other, shapes in (
+        (MapSaliency(), {{"maps": maps}}, {{"maps": [map.flip(1) for map in maps]}}, {{"maps": [{{}}, {{}}]}}),
+        (both, {{"maps": maps}}, {{"maps": [map.flip(1) for map in maps]}}, {{"maps": [{{}}, {{}}]}}),
+        (BoxSaliency(), {{"boxes": [box.repeat(3, 1), box.repeat(2, 1)]}}, {{"boxes": [box, box[:0]]}}, {{"boxes": counts}}),
+    ):
+        zoom = loud(SaliencySampler(16, saliency=saliency)).requires_grad_(False)
+        shapes = {{"images": sides, **shapes}}
+        program = torch.export.export(zoom, (pictures(2, 40, 50),), given, dynamic_shapes=shapes)
+        torch.export.save(program, "zoom.pt2")
+        more = pictures(2, 61, 90)
+        found = torch.export.load("zoom.pt2").module()(more, **other)
+        torch.testing.assert_close(found[0], zoom(more, **other).images, atol=1e-5, rtol=0)
+    """)
+
+
+@pytest.mark.slow
 def test_images_of_eight_bits(run_plain):
     """A batch of them and a list of different sizes come out as from the operators, normalised too."""
     run_plain(f"""{SETUP}

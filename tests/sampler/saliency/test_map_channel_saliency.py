@@ -1,0 +1,161 @@
+"""A network that sees a map, which is given with each image, beside the image."""
+
+import re
+
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from foveal.sampler import (
+    BoxSaliency,
+    MapChannelSaliency,
+    MapSaliency,
+    PriorSaliency,
+    SaliencyNet,
+    SaliencySampler,
+    SaliencyUNet,
+    ZoomNeeds,
+    compose,
+)
+from tests.checks import check_close, unhooked
+
+SMALL = torch.zeros(2, 3, 64, 64)
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def images():
+    return torch.rand(2, 3, 90, 120)
+
+
+@pytest.fixture
+def maps():
+    return [torch.rand(24, 24), torch.rand(200, 300)]
+
+
+class Fourth(torch.nn.Module):
+    """Keeps what it was given, and returns the fourth channel."""
+
+    map_size = (31, 31)
+
+    def forward(self, seen):
+        self.seen = seen
+        return interpolate(seen[:, 3:], self.map_size)
+
+
+def test_the_fourth_channel_is_the_map(images):
+    """Divided by its maximum, of the size of the low-resolution image; the other three are the image."""
+    network = Fourth()
+    zoom = SaliencySampler(16, saliency=MapChannelSaliency(network=network), lowres_size=(64, 48))
+    ramp = torch.linspace(0, 7, 40).expand(30, 40)
+    zoom(images, maps=[ramp, torch.zeros(5, 5)])
+    place = (torch.arange(48) + 0.5) / 48
+
+    assert network.seen.shape == (2, 4, 64, 48)
+    check_close(network.seen[0, 3, 20, 2:-2], ((place * 40 - 0.5) / 39)[2:-2], 1e-2)
+    assert not network.seen[1, 3].any()
+    zoom(images, maps=[ramp, ramp], lowres=images[:, :, :64, :48])
+    assert torch.equal(network.seen[:, :3], images[:, :, :64, :48])
+
+
+def test_the_map_moves_with_the_view(images):
+    """A mirrored view of a map is the mirrored map's own."""
+    network = Fourth()
+    zoom = SaliencySampler(16, saliency=MapChannelSaliency(network=network))
+    mirror, ramp = torch.tensor([[-1.0, 0, 0], [0, 1, 0]]).repeat(2, 1, 1), torch.rand(24, 24)
+    mirrored = zoom(images, views=mirror, maps=[ramp] * 2)
+    seen = network.seen
+    plain = zoom(images.flip(3), maps=[ramp.flip(1)] * 2)
+
+    check_close(seen, network.seen, 1e-5)
+    check_close(mirrored.grid, compose(mirror, plain.grid), 1e-5)
+
+
+@pytest.mark.parametrize("network", [SaliencyNet, SaliencyUNet])
+def test_it_learns_to_look_where_the_map_points(network):
+    """Images that show nothing, with one spot in each map: the saliency comes to lie there, which no network of the image could do."""
+    saliency = MapChannelSaliency(network=network((9, 9), channels=4))
+    optimizer = torch.optim.Adam(saliency.parameters(), lr=0.03)
+    losses, spots = [], torch.eye(81).view(81, 1, 9, 9)
+    for _ in range(40):
+        told = spots[torch.randperm(81)[:16]]
+        shares = saliency(torch.zeros(16, 3, 32, 32), maps=told).flatten(1).log_softmax(1)
+        loss = -(shares * told.flatten(1)).sum(1).mean()
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    assert losses[0] == pytest.approx(4.39, abs=0.05)  # the logarithm of 81: even
+    assert losses[-1] < 3
+
+
+def test_every_weight_learns(images, maps):
+    """Those that read the map, too, through the pixels; and the map, if another network makes it."""
+    network = SaliencyNet(channels=4, contrast=0.03)
+    zoom = SaliencySampler(24, saliency=MapChannelSaliency(network=network))
+    given = [each.requires_grad_() for each in maps]
+    zoom(images, maps=given).images.square().mean().backward()
+
+    assert all(weight.grad.abs().sum() > 0 for weight in zoom.parameters())
+    assert network.stem[0][0].weight.grad[:, 3].abs().sum() > 0
+    assert all(each.grad.abs().sum() > 0 for each in given)
+
+
+def beside(**prior):
+    return PriorSaliency(MapChannelSaliency("attention.npy"), **prior)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: MapChannelSaliency("attention.npy", SaliencyUNet((9, 12), channels=4)),
+        lambda: MapChannelSaliency("attention.npy", SaliencyNet(channels=4, contrast=0.1)),
+        beside,
+        lambda: beside(prior=MapSaliency("attention.npy", floor=0.1), gain=1.0),
+    ],
+)
+def test_it_comes_back_from_a_file(make, images, maps, tmp_path):
+    """Network, weights and the name of the member; a loader is asked for it."""
+    zoom = SaliencySampler(24, saliency=make())
+    for weight in zoom.parameters():
+        weight.data += 0.03 * torch.randn_like(weight)
+    zoom.save_checkpoint(tmp_path / "zoom.pt")
+    again = SaliencySampler.from_checkpoint(tmp_path / "zoom.pt")
+
+    assert ZoomNeeds.of(again) == ZoomNeeds.of(zoom)
+    assert ZoomNeeds.of(zoom).maps_from == "attention.npy"
+    with torch.no_grad():
+        assert torch.equal(again(images, maps=maps).images, zoom(images, maps=maps).images)
+
+
+def test_beside_a_prior(images, maps):
+    """It starts as the prior alone; boxes go to the prior and the map to the network."""
+    boxes = [torch.tensor([[0.1, 0.2, 0.3, 0.4]])] * 2
+    both = PriorSaliency(MapChannelSaliency(), BoxSaliency(), gain=1.0)
+    known = SaliencySampler(16, saliency=BoxSaliency())(images, boxes=boxes)
+
+    check_close(SaliencySampler(16, saliency=both)(images, boxes=boxes, maps=maps).grid, known.grid, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: PriorSaliency(MapChannelSaliency("a.npy"), MapSaliency("b.npy")),
+            "prior and network must take maps from one field, got ['b.npy', 'a.npy'].",
+        ),
+        (
+            lambda: SaliencySampler(8, saliency=MapChannelSaliency())(SMALL),
+            "maps must be a list of 2 tensors, one for each image, got None – call the sampler with maps=[...].",
+        ),
+    ],
+)
+def test_messages(call, message):
+    """Each refusal names what came."""
+    with unhooked(), pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        call()
