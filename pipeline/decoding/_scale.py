@@ -3,8 +3,10 @@
 libjpeg-turbo decodes at 1/2, 1/4 or 1/8 in a fraction of the time, because it leaves out high frequencies. If a zoom says
 from which size on a source shows no more (``source_px``), it loses nothing with a copy of at least that size.
 
-If chroma is subsampled along one axis only (4:2:2 and similar), that of a scaled copy is coarser along the other axis,
-too. This would lose colour, so such JPEGs are decoded at full scale.
+If chroma is subsampled along both axes (4:2:0), libjpeg-turbo scales its blocks by half as much, so a copy has a colour for
+each pixel. It cannot do so along one axis alone: in a copy of a 4:2:2 JPEG two pixels of a row share a colour, as in the
+original. No colour is lost if the colours alone suffice, so such a JPEG counts as half as wide. 4:4:0, its
+counterpart along columns, is rare and decoded at full scale.
 """
 
 from collections.abc import Callable
@@ -32,9 +34,16 @@ Size = tuple[int, int]
 _SCALES: tuple[Scale, ...] = (8, 4, 2)
 _COLORSPACES = ("YCbCr", "RGB", "Gray")
 _FRAMES = (BASELINE, EXTENDED, PROGRESSIVE)
-# The sampling factors of each component: grey, 4:4:4 and 4:2:0; then 4:2:2 and 4:4:0, which are not scaled.
-_EVEN_CHROMA = (((1, 1),), ((1, 1), (1, 1), (1, 1)), ((2, 2), (1, 1), (1, 1)))
-_OTHER_CHROMA = (((2, 1), (1, 1), (1, 1)), ((1, 2), (1, 1), (1, 1)))
+# The sampling factors of each component: grey, 4:4:4, 4:2:0 and 4:2:2; and how many pixels of a copy share a colour
+# (down, across), before orientation.
+_SCALED = {
+    ((1, 1),): (1, 1),
+    ((1, 1), (1, 1), (1, 1)): (1, 1),
+    ((2, 2), (1, 1), (1, 1)): (1, 1),
+    ((2, 1), (1, 1), (1, 1)): (1, 2),
+}
+# 4:4:0, which is not scaled.
+_WHOLE = (((1, 2), (1, 1), (1, 1)),)
 
 
 def by_libjpeg(
@@ -71,19 +80,20 @@ class ByLibjpeg:
         known = _known(image)
         if known is None:
             return image
-        scalable, orientation = known
+        shared, orientation = known
         image = replace(image, by="libjpeg", orientation=orientation)
-        if self._needed is None or not scalable:
+        if self._needed is None or shared is None:
             return image
         view = None if self._view is None else self._view(ordinal, image.upright_size)
-        return replace(image, scale=scale_for(image.upright_size, self._needed, view))
+        colours = replace(image, height=image.height // shared[0], width=image.width // shared[1])
+        return replace(image, scale=scale_for(colours.upright_size, self._needed, view))
 
 
 def scale_for(size: Size, needed: Size, view: Tensor | None = None) -> Scale:
     """Return the largest divisor of both sides that leaves an image, or a view of it, as large as needed.
 
     Args:
-        size: Height and width of the upright image, in pixels.
+        size: Height and width of the upright image, in pixels, or of its colours.
         needed: Height and width that suffice.
         view: (2, 3), from [-1, 1] of the view to [-1, 1] of the image; None for the whole.
     """
@@ -106,8 +116,8 @@ def _needed(zoom: nn.Module) -> Size | None:
     return max(source[0], looks[0]), max(source[1], looks[1])
 
 
-def _known(image: EncodedImage) -> tuple[bool, int] | None:
-    """Return whether a JPEG may be scaled, and its orientation, if libjpeg-turbo decodes it as DALI does, else None."""
+def _known(image: EncodedImage) -> tuple[tuple[int, int] | None, int] | None:
+    """Return what `_SCALED` has of a JPEG, if it may be scaled, and its orientation, if libjpeg-turbo decodes it as DALI does, else None."""
     if image.by != "dali" or not image.whole or image.kind != JPEG:
         return None
     header = read_jpeg_header(image.file)
@@ -120,7 +130,7 @@ def _known(image: EncodedImage) -> tuple[bool, int] | None:
     if (height, width) != (image.height, image.width) or colorspace not in _COLORSPACES:
         return None
     orientation = orientation_of(header.exif[0]) if header.exif else 1
-    return None if orientation is None else (header.frame.factors in _EVEN_CHROMA, orientation)
+    return None if orientation is None else (_SCALED.get(header.frame.factors), orientation)
 
 
 def is_usual(frame: JpegFrame) -> bool:
@@ -128,4 +138,4 @@ def is_usual(frame: JpegFrame) -> bool:
 
     Some rarer kinds (lossless, arithmetic, other depths, other sampling factors) end the process if they are scaled.
     """
-    return frame.kind in _FRAMES and frame.bits == 8 and frame.factors in (*_EVEN_CHROMA, *_OTHER_CHROMA)
+    return frame.kind in _FRAMES and frame.bits == 8 and frame.factors in (*_SCALED, *_WHOLE)

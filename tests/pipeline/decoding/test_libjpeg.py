@@ -1,6 +1,7 @@
 """decode="auto": JPEGs by libjpeg-turbo, beside DALI."""
 
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from foveal.pipeline.decoding import ByLibjpeg, as_decode_mode, by_libjpeg, desc
 from foveal.pipeline.decoding._libjpeg import decode_jpeg
 from foveal.pipeline.decoding._scale import scale_for
 from foveal.pipeline.flow import Buffers
-from foveal.sampler import FixedSaliency, SaliencySampler
+from foveal.sampler import FixedSaliency, SaliencySampler, UniformSampler
 from foveal.shards import Shards
 from tests.pipeline.decoding.by_libjpeg import ROOM, WHOLE, Needs, decoded_by_libjpeg
 from tests.pipeline.making import encode, picture
@@ -105,13 +106,37 @@ def test_the_comparison_notices_another_picture():
     assert grey_levels_apart(np.roll(small, 1, axis=1), pixels, 2) > 1
 
 
-def test_coarse_chroma_along_one_axis_is_decoded_whole():
-    """A scaled copy of 4:2:2 would lose colour, so there is none."""
-    zoom = SaliencySampler(8, lowres_size=(8, 8), max_zoom=1.0)
-    file = Image.fromarray(picture(0, 160, 160))
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_coarse_chroma_along_one_axis_counts_as_half_as_wide(orientation):
+    """However the file lies: the copy of a 4:2:2 JPEG has as many colours across as are needed, and no more than twice as many."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = encode(Image.fromarray(picture(0, 160, 320)), subsampling="4:2:2", exif=exif)
+    upright = (
+        (lambda height, width: (height, width)) if orientation == 1 else lambda height, width: (width, height)
+    )
 
-    assert decoded_by_libjpeg(encode(file, subsampling="4:2:0"), zoom)[0] == 8
-    assert decoded_by_libjpeg(encode(file, subsampling="4:2:2"), zoom)[0] == 1
+    for needed, scale in {(20, 20): 8, (20, 21): 4, (21, 20): 4, (40, 41): 2, (80, 160): 1}.items():
+        assert decoded_by_libjpeg(file, Needs(*upright(*needed)))[0] == scale
+
+
+def test_copies_keep_colours():
+    """Stripes of colour, each as wide as a shown pixel, stay as strong; in a copy half as wide they would not."""
+    odd = np.arange(256) // 8 % 2 == 1
+    stripes = np.where(odd[:, None], np.uint8([210, 100, 0]), np.uint8([90, 100, 0]))
+    zoom = UniformSampler(32)
+
+    def contrast(chroma: str, factor: int) -> float:
+        file = encode(Image.fromarray(np.tile(stripes, (256, 1, 1))), subsampling=chroma, quality=100)
+        image = ByLibjpeg(zoom)(peek(file), 0)
+        assert image.scale > 1
+        pixels = decode_jpeg(replace(image, scale=factor * image.scale if factor else 1), Buffers(ROOM))
+        shown = zoom([pixels]).images[0, 0, 8:-8, 8:-8]
+        return float((shown[:, 1::2] - shown[:, ::2]).mean())
+
+    for chroma in ("4:2:0", "4:2:2"):
+        assert contrast(chroma, 1) > 0.9 * contrast(chroma, 0)
+    assert contrast("4:2:2", 2) < 0.75 * contrast("4:2:2", 0)
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 900), st.integers(1, 900))
