@@ -1,4 +1,4 @@
-"""Grids that are drawn along each axis alone: two rows of numbers until the very end, where they become points."""
+"""Grids whose x depends on the column only and y on the row only: they are kept as one line for each axis until the end."""
 
 from collections.abc import Callable
 
@@ -9,13 +9,13 @@ from torch import Tensor
 from foveal.sampler.grids._grid_settings import Marginal
 
 Axes = tuple[Float[Tensor, "batch width"], Float[Tensor, "batch height"]]
-"""Where the columns of a grid stand, and where its rows do."""
+"""x of each column of a grid, and y of each row."""
 
 
 def marginals(
     weights: Float[Tensor, "batch 1 rows cols"], marginal: Marginal
 ) -> tuple[Float[Tensor, "batch cols"], Float[Tensor, "batch rows"]]:
-    """Return what each map is along x, and along y, in float64."""
+    """Return the sum, or the maximum, of each map over its rows and over its columns, in float64."""
     if marginal == "max":
         by_col, by_row = weights[:, 0].amax(dim=1).double(), weights[:, 0].amax(dim=2).double()
     else:
@@ -28,7 +28,7 @@ def along_axes(
     lines: tuple[Float[Tensor, "batch cols"], Float[Tensor, "batch rows"]],
     out_size: tuple[int, int],
 ) -> Axes:
-    """Return ``axis(line, pixels)`` for x and for y; for both at once where they are of one size."""
+    """Return ``axis(line, pixels)`` for x and for y; both are computed in one call if they have the same size."""
     by_col, by_row = lines
     height, width = out_size
     if height == width and by_col.shape == by_row.shape:

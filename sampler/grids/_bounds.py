@@ -1,11 +1,11 @@
-"""How far a grid may magnify and how far it may shrink: a blend with the identity by the least that it takes.
+"""Holds ``max_zoom`` and ``min_zoom`` by blending the whole grid with the identity grid, as little as is necessary.
 
-Of a grid g and the identity, ``r g + (1 - r) id`` has the Jacobian ``r J + (1 - r) I``. The extreme place alone decides r,
-so the bound holds exactly, and the same rule serves every family of grids.
+The blend ``r g + (1 - r) id`` of a grid g and the identity has the Jacobian ``r J + (1 - r) I``. The share r is the largest
+with which the most extreme place is within the bounds; all other places then are, too. This works for every family of grids.
 
-Along the axes that is simple: a step of d uniform steps becomes ``r d + 1 - r``. A ridge of saliency that runs diagonally is
-magnified across it, though, which only the singular values of the Jacobian tell (:func:`most_kept`). Grids that are drawn
-along each axis alone have a diagonal Jacobian, for which the axes say all.
+Along the axes, the blend turns a step of d uniform steps into ``r d + 1 - r``. Steps along the axes are not enough for
+"kernel" grids: a diagonal ridge of saliency is magnified across the ridge, and only the singular values of the Jacobian show
+this (:func:`most_kept`). "separable" and "cdf" grids have a diagonal Jacobian, so for them steps along the axes are enough.
 """
 
 import functools
@@ -17,7 +17,7 @@ from torch import Tensor
 from foveal.sampler.frames import pixel_centres
 from foveal.sampler.grids._axes import Axes
 from foveal.sampler.grids._grid_settings import GridSettings
-from foveal.sampler.grids._jacobian import most_kept, telling
+from foveal.sampler.grids._jacobian import most_kept, places_to_examine
 from foveal.sampler.grids._kept import Bounds
 from foveal.sampler.grids._kernel_grid import read_nodes
 
@@ -28,14 +28,15 @@ Lines = tuple[Float[Tensor, "batch _rows width"], Float[Tensor, "batch _cols hei
 def bounded(
     nodes: Float[Tensor, "batch 2 rows cols"], out_size: tuple[int, int], settings: GridSettings
 ) -> Float[Tensor, "batch 2 rows cols"]:
-    """Blend the nodes of "kernel" grids with the identity's until the grids that are read from them pass no bound.
+    """Blend the nodes of "kernel" grids with those of the identity, so that the grids interpolated from them are within the bounds.
 
-    The larger of the shares that the two bounds take holds both. A grid that is read from blended nodes is the blend of grids.
+    Each bound needs a share of the identity, and the larger of the two shares holds both bounds. Interpolation is linear, so
+    blending the nodes blends the grids.
     """
     if not settings.is_bounded:
         return nodes
     rows, cols = nodes.shape[2:]
-    if min(out_size) < 2:  # no cell of four points
+    if min(out_size) < 2:  # there is no cell of four points
         grid = read_nodes(nodes, out_size)
         share = _share_of((grid[..., 0], grid[..., 1].mT), settings)
     else:
@@ -48,7 +49,7 @@ def bounded(
 def _share_of_cells(
     nodes: Float[Tensor, "batch 2 rows cols"], out_size: tuple[int, int], settings: GridSettings
 ) -> Float[Tensor, " batch"]:
-    pixels, cells = telling((nodes.shape[2], nodes.shape[3]), out_size, nodes.device)
+    pixels, cells = places_to_examine((nodes.shape[2], nodes.shape[3]), out_size, nodes.device)
     points = read_nodes(nodes, out_size, pixels)
     bounds = Bounds(settings.shortest_step, settings.longest_step, singular=settings.bound != "axes")
     share = 1 - most_kept(points, cells, out_size, bounds)
@@ -59,7 +60,7 @@ def _share_of_cells(
 
 
 def bounded_axes(axes: Axes, settings: GridSettings) -> Axes:
-    """Do the same for grids that are drawn along each axis alone, whose Jacobian is diagonal."""
+    """Blend "separable" and "cdf" grids, whose Jacobian is diagonal, likewise."""
     if not settings.is_bounded:
         return axes
     x, y = axes
@@ -69,7 +70,7 @@ def bounded_axes(axes: Axes, settings: GridSettings) -> Axes:
 
 
 def _share_of(lines: Lines, settings: GridSettings) -> Float[Tensor, " batch"]:
-    """Return the share of the identity with which the steps along the lines, of x and of y, keep within the bounds."""
+    """Return the least share of the identity with which all steps along the lines are within the bounds."""
     share = lines[0].new_zeros(lines[0].shape[0])
     if settings.shortest_step is not None:
         share = torch.maximum(share, _share(1 - _shortest_step(lines), 1 - settings.shortest_step))
@@ -79,27 +80,30 @@ def _share_of(lines: Lines, settings: GridSettings) -> Float[Tensor, " batch"]:
 
 
 def _share(excess: Float[Tensor, " batch"], allowed: float) -> Float[Tensor, " batch"]:
-    """The least a in [0, 1] for which ``(1 - a) * excess <= allowed``."""
-    # The guard is for steps that are all uniform, where nothing is wanted.
+    """Return the least a in [0, 1] for which ``(1 - a) * excess <= allowed``."""
+    # If all steps are uniform, the excess is zero; this avoids 0 / 0.
     least = torch.finfo(excess.dtype).eps
     share: Tensor = ((excess - allowed).clamp(min=0) / excess.clamp(min=least)).clamp(max=1)
     return share
 
 
 def _shortest_step(lines: Lines) -> Float[Tensor, " batch"]:
-    """The shortest step in x between columns or in y between rows, in uniform steps; never above one."""
+    """Return the shortest step in x between columns or in y between rows, in uniform steps; at most one."""
     steps = [line.diff(dim=2).amin(dim=(1, 2)) * (line.shape[2] / 2) for line in lines if line.shape[2] > 1]
     return functools.reduce(torch.minimum, steps, lines[0].new_ones(lines[0].shape[0]))
 
 
 def _longest_step(lines: Lines) -> Float[Tensor, " batch"]:
-    """The longest step likewise, never below one, or way from an edge of the image to the first point, in halves of them."""
+    """Return the longest step in uniform steps, or the longest gap at an edge in halves of them if that is more; at least one."""
     steps = [line.diff(dim=2).amax(dim=(1, 2)) * (line.shape[2] / 2) for line in lines if line.shape[2] > 1]
     return functools.reduce(torch.maximum, steps, _longest_gap(lines, (lines[0].shape[2], lines[1].shape[2])))
 
 
 def _longest_gap(lines: Lines, pixels: tuple[int, int]) -> Float[Tensor, " batch"]:
-    """The longest way from an edge of the image to the first point, never below one; half a uniform step counts as one."""
+    """Return the longest distance from an edge of the image to the point next to it, in halves of a uniform step; at least one.
+
+    In a uniform grid, the first point is half a step away from the edge.
+    """
     gaps = [
         gap.amax(dim=1) * count
         for line, count in zip(lines, pixels, strict=True)

@@ -1,10 +1,10 @@
-"""A bound that acts where it is exceeded: densities that are too high or too low are cut, the rest spread evenly.
+"""The local bound of "separable" and "cdf" grids: along each axis, densities are clipped to the allowed range.
 
-On grids that are drawn along each axis alone (Zheng et al. 2019, TASN, equation 6, whose five rounds come close to this). Along
-an axis the output has a density over the image: between two neighbouring points, one pixel on the way between them; from
-an edge to the first point, half a pixel. To all densities one number is added, and they are cut to what is allowed, the
-number being the one at which they make up all pixels again. What is magnified less than the bound keeps at least its
-magnification where magnification is bounded: the number is positive. Points are then the inverse of the cumulative density.
+The density is the number of output pixels per length of the image. Between two neighbouring points it is one pixel over
+their distance; between an edge and the first point, half a pixel over that distance. After clipping, the densities no longer
+add up to all pixels, so one number is first added to every density, chosen so that the clipped densities do add up. If only
+magnification is bounded, this number is positive: places below the bound lose no magnification. The new points are read off
+the inverse of the cumulative density. Zheng et al. 2019 (TASN, equation 6) approximate this in five rounds.
 """
 
 from functools import partial
@@ -19,12 +19,12 @@ from foveal.sampler.grids._grid_settings import GridSettings
 from foveal.sampler.grids._piece_of import piece_of
 
 _HALVINGS = 70
-# In uniform densities, so that ways of no length have one.
+# The largest density, as a multiple of the uniform one: points at the same place would have an infinite density.
 _MOST = 1e6
 
 
 def capped_axes(axes: Axes, settings: GridSettings) -> Axes:
-    """Return the axes, in float64, with the bounds held along each."""
+    """Return the positions along each axis, moved so that they are within the bounds; in float64."""
     x, y = axes
     return along_axes(partial(_axis, settings), axes, (y.shape[1], x.shape[1]))
 
@@ -32,16 +32,16 @@ def capped_axes(axes: Axes, settings: GridSettings) -> Axes:
 def _axis(
     settings: GridSettings, points: Float[Tensor, "lines pixels"], pixels: int
 ) -> Float[Tensor, "lines pixels"]:
-    """Move the points so that all densities are within the bounds, in uniform densities."""
+    """Move the points so that all densities are within the bounds; densities are multiples of the uniform one."""
     least, most = settings.densities
     most = min(most, _MOST)
     edge = torch.ones_like(points[:, :1])
     knots = torch.cat([-edge, points, edge], dim=1) / 2
     ways = knots.diff(dim=1)
     reached = _reached(pixels, points.device)
-    # What has no length is as dense as can be, and has no part in any sum.
+    # Points at the same place have the largest density. Their distance is zero, so they add nothing to any sum.
     density = (reached.diff() / ways.clamp(min=1 / _MOST)).clamp(max=_MOST)
-    # Between an edge and the first point nothing is magnified that is between two points.
+    # ``most`` applies to intervals between two points only, not to those at the edges.
     passes = (density < least).any(dim=1, keepdim=True) | (density[:, 1:-1] > most).any(dim=1, keepdim=True)
     moved = _inverse(knots, _spread(density, ways, least, most), reached[1:-1])
     return torch.where(passes, 2 * moved, points)
@@ -50,7 +50,7 @@ def _axis(
 def _spread(
     density: Float[Tensor, "batch ways"], ways: Float[Tensor, "batch ways"], least: float, most: float
 ) -> Float[Tensor, "batch ways"]:
-    """Return the densities plus one number, cut to [least, most], that number being such that their integral is one."""
+    """Return ``(density + number).clamp(least, most)`` for the number with which its integral is one."""
     with torch.no_grad():
         low, high = torch.full_like(ways[:, :1], -most), torch.full_like(ways[:, :1], most)
         low = low - density.amax(dim=1, keepdim=True)
@@ -62,7 +62,7 @@ def _spread(
         below, above = found <= least, found >= most
     cut = below.to(ways.dtype) * least + above.to(ways.dtype) * most
     free = ~(below | above)
-    # What the cut ones leave to the others; if there are none, every density is as it must be.
+    # What the clipped densities leave to the others; if all are clipped, the number is not used.
     left = 1 - (cut * ways).sum(dim=1, keepdim=True) - (density * ways * free).sum(dim=1, keepdim=True)
     length = (ways * free).sum(dim=1, keepdim=True)
     number = left / torch.where(length > 0, length, 1.0)
@@ -74,7 +74,7 @@ def _inverse(
     density: Float[Tensor, "batch ways"],
     wanted: Float[Tensor, " points"],
 ) -> Float[Tensor, "batch points"]:
-    """Return where the integral of a density that is constant between knots reaches what is wanted."""
+    """Return the positions at which the integral of a density reaches the wanted values; the density is constant between knots."""
     reached = (density * knots.diff(dim=1)).cumsum(dim=1)
     at = wanted.expand(knots.shape[0], -1)
     piece = piece_of(at, reached[:, :-1])
@@ -84,6 +84,6 @@ def _inverse(
 
 @constant
 def _reached(pixels: int, device: torch.device) -> Float[Tensor, " pixels_2"]:
-    """Return the share of the output before its edges and the centres of its pixels."""
+    """Return 0, the centres of the output's pixels, and 1: positions in the output as shares of its length."""
     inner = (torch.arange(pixels, dtype=torch.float64) + 0.5) / pixels
     return torch.cat([torch.zeros(1).double(), inner, torch.ones(1).double()]).to(device)

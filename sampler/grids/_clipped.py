@@ -1,8 +1,8 @@
-"""A bound that acts where it is exceeded, on "kernel" grids: the map is cut off at the height at which it holds.
+"""The local bound of "kernel" grids: the saliency map is clipped at the height at which the grid is within the bounds.
 
-What lies lower than this height keeps its saliency, where a blend with the identity would take zoom from all of the image.
-The height is found by halving and by Newton's steps, on the nodes alone. Its derivative follows from what it is defined by:
-with a margin m(map, height) of zero, ``d height = - (dm / d map) d map / (dm / d height)``.
+Saliency below this height is unchanged, whereas a blend with the identity would reduce the zoom everywhere. The height is
+found by bisection and Newton's method; only the nodes of the grid are computed for it. It has a derivative by the implicit
+function theorem: the margin m(map, height) is zero, so ``d height = - (dm / d map) d map / (dm / d height)``.
 """
 
 from collections.abc import Callable
@@ -20,13 +20,13 @@ Height = Float[Tensor, "batch 1 1 1"]
 
 _HALVINGS = 14
 _NEWTON = 3
-# Of the height, for a difference in the place of its derivative.
+# The step of the finite difference, as a share of the height.
 _NUDGE = 1e-6
 _LEAST = 1e-30
 
 
 def clipped(weights: Map, settings: GridSettings) -> Map:
-    """Return each map, cut off where its grid would pass the bounds, with a sum of one."""
+    """Return each map, clipped so that its grid is within the bounds, and scaled to a sum of one."""
     wide = weights.double()
 
     def margin(height: Height) -> Height:
@@ -34,9 +34,8 @@ def clipped(weights: Map, settings: GridSettings) -> Map:
 
     with torch.no_grad():
         highest = wide.amax(dim=(2, 3), keepdim=True)
-        lowest = wide.amin(dim=(2, 3), keepdim=True).clamp(
-            min=_LEAST
-        )  # at which a map is even where it is not zero
+        # Clipped at its minimum, a map is uniform, except where it is zero.
+        lowest = wide.amin(dim=(2, 3), keepdim=True).clamp(min=_LEAST)
         holds = margin(highest) >= 0
         found, above = _halved(margin, lowest, highest)
         for _ in range(_NEWTON):
@@ -44,20 +43,20 @@ def clipped(weights: Map, settings: GridSettings) -> Map:
             found = torch.minimum(torch.maximum(found - step, lowest), above)
         slope = _slope(margin, found)
     now = margin(found)
-    # Its value is what was found; it is there for the derivative.
+    # This adds zero to the value; it gives the height its derivative.
     height = found - (now - now.detach()) / slope
     cut = torch.where(holds, wide, torch.minimum(wide, height))
     return (cut / cut.sum(dim=(2, 3), keepdim=True)).to(weights.dtype)
 
 
 def _slope(margin: Callable[[Height], Height], height: Height) -> Height:
-    """Return the margin's derivative by the height; minus infinity where it does not fall."""
+    """Return the derivative of the margin by the height; minus infinity if it is not negative, so that Newton's step is zero."""
     slope = (margin(height) - margin(height * (1 - _NUDGE))) / (height * _NUDGE)
     return torch.where(slope < 0, slope, -torch.inf)
 
 
 def _halved(margin: Callable[[Height], Height], lowest: Height, highest: Height) -> tuple[Height, Height]:
-    """Return a height at which the bounds hold, if there is one, and a higher one close by at which they do not."""
+    """Return two heights close to each other: at the lower one the bounds hold, if they do at any, and at the higher one not."""
     low, high = lowest, highest
     for _ in range(_HALVINGS):
         middle = (low * high).sqrt()
@@ -67,7 +66,7 @@ def _halved(margin: Callable[[Height], Height], lowest: Height, highest: Height)
 
 
 def _margin(weights: Map, settings: GridSettings) -> Height:
-    """Return how far the nodes keep from both bounds, in uniform steps; negative where they pass one."""
+    """Return the distance of the nodes' extreme steps from the nearest bound, in uniform steps; negative if it is exceeded."""
     share = weights / weights.sum(dim=(2, 3), keepdim=True)
     nodes = kernel_nodes(share, *settings.attraction).permute(0, 2, 3, 1)
     least, most = singular_extremes(nodes)

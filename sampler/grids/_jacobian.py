@@ -1,11 +1,13 @@
-"""The Jacobian of a grid in uniform steps: where it is extreme, and what of the grid keeps within bounds.
+"""The Jacobian of a grid, in uniform steps: its extreme singular values, and how much of the grid is within given bounds.
 
-Between four neighbouring points a grid is bilinear, so its Jacobian has a column from one of two steps along the rows and
-one from one of two steps along the columns: four corners, at which the extremes lie.
+A grid is bilinear between four neighbouring points. One column of its Jacobian is an average of the two steps along the rows,
+the other an average of the two steps along the columns. The extremes are at the cell's four corners, where each column is one
+of those steps.
 
-Where a grid is linear from pixel to pixel, between two lines of the nodes that it is read from, both columns of the
-Jacobian lie on segments. With one column fixed, the other columns that keep within a bound are a convex set (of the least
-singular value one branch of a hyperbola's inside, of the largest a sublevel set), so that pixels in the middle of nodes need no look.
+A "kernel" grid is interpolated from nodes, so from pixel to pixel it is linear except next to a line of nodes. There both
+columns of the Jacobian move along line segments. With one column fixed, the values of the other that are within a bound form
+a convex set: for the least singular value the inside of one branch of a hyperbola, for the largest a sublevel set. If both
+ends of a segment are within the bound, so is what lies between them. Hence only pixels next to lines of nodes are examined.
 """
 
 import itertools
@@ -19,39 +21,41 @@ from foveal.sampler.grids._kept import TINY, Bounds, corners_of, invariants, kep
 from foveal.sampler.grids._tightest import tightest
 
 Pixels = tuple[Int[Tensor, " _height"], Int[Tensor, " _width"]]
-"""Numbers of rows and of columns of pixels, ascending."""
+"""Indices of rows and of columns of pixels, ascending."""
 
 Cells = tuple[Int[Tensor, " _rows"], Int[Tensor, " _cols"]]
-"""Numbers of rows and columns at which cells of four points begin."""
+"""Indices of the rows and the columns at which cells of four points begin."""
 
 
-def telling(nodes: tuple[int, int], out_size: tuple[int, int], device: torch.device) -> tuple[Pixels, Cells]:
-    """Return the rows and columns of pixels that tell of all, and which of them begin cells.
+def places_to_examine(
+    nodes: tuple[int, int], out_size: tuple[int, int], device: torch.device
+) -> tuple[Pixels, Cells]:
+    """Return the rows and columns of pixels that have to be examined, and at which of them cells begin.
 
-    They are those next to a line of the nodes, and their neighbours.
+    These are the pixels next to a line of nodes, and their neighbours.
     """
     down, across = zip(nodes, out_size, strict=True)
-    pixels = _telling(*down, device), _telling(*across, device)
+    pixels = _examined(*down, device), _examined(*across, device)
     return pixels, (_beginnings(*down, device), _beginnings(*across, device))
 
 
 def most_kept(
     points: Float[Tensor, "batch rows cols 2"], cells: Cells, out_size: tuple[int, int], bounds: Bounds
 ) -> Float[Tensor, " batch"]:
-    """Return the largest r in [0, 1] for which r times a grid plus 1 - r times the identity keeps within bounds.
+    """Return the largest r in [0, 1] for which r times a grid plus 1 - r times the identity is within the bounds.
 
-    The tightest place alone decides, has a gradient, and is differentiated.
+    One place of each grid decides this, so the gradient of the result is that of this place.
 
     Args:
         points: The grid, in [-1, 1], at some rows and columns.
-        cells: Which of those the next pixel follows.
-        out_size: Rows and columns of all of the grid.
-        bounds: The shortest and the longest step.
+        cells: Indices among these rows and columns at which cells begin: the next index belongs to the next pixel.
+        out_size: Rows and columns of the whole grid.
+        bounds: The shortest and the longest step that are allowed.
     """
     scale = out_size[1] / 2, out_size[0] / 2
     corner, row, col = tightest(points.detach(), cells, scale, bounds).unbind(dim=1)
     row, col, width = cells[0][row], cells[1][col], points.shape[2]
-    # The step across lies in the corner's row, the step down in its column.
+    # The step to the right is in the corner's row, the step down in its column.
     left, upper = (row + corner // 2) * width + col, row * width + col + corner % 2
     ends = torch.stack([left, left + 1, upper, upper + width], dim=1)
     there = points.flatten(1, 2).gather(1, ends[..., None].expand(-1, -1, 2))
@@ -64,9 +68,9 @@ def most_kept(
 def singular_extremes(
     grid: Float[Tensor, "batch height width 2"],
 ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-    """Return the least and the largest singular value of each lattice of nodes, the outermost of which are the edges.
+    """Return the least and the largest singular value of each lattice of nodes, whose outermost nodes are on the image's edges.
 
-    The least is negative where the lattice folds.
+    The least is negative if the lattice folds.
     """
     planes = grid.movedim(-1, 0)
     upper, lower = planes[:, :, :-1], planes[:, :, 1:]
@@ -81,20 +85,20 @@ def singular_extremes(
 
 
 @constant
-def _telling(nodes: int, pixels: int, device: torch.device) -> Int[Tensor, " pixels"]:
-    return torch.tensor(_telling_pixels(nodes, pixels), device=device)
+def _examined(nodes: int, pixels: int, device: torch.device) -> Int[Tensor, " pixels"]:
+    return torch.tensor(_examined_indices(nodes, pixels), device=device)
 
 
 @constant
 def _beginnings(nodes: int, pixels: int, device: torch.device) -> Int[Tensor, " cells"]:
-    """Return the numbers of those of the telling pixels that the next pixel follows."""
-    steps = itertools.pairwise(_telling_pixels(nodes, pixels))
+    """Return the indices, among the pixels to examine, of those after which the next pixel is examined, too."""
+    steps = itertools.pairwise(_examined_indices(nodes, pixels))
     return torch.tensor([k for k, (a, b) in enumerate(steps) if b == a + 1], device=device)
 
 
-def _telling_pixels(nodes: int, pixels: int) -> list[int]:
-    """Return the pixels of all pairs of neighbours (k, k + 1) that lie across a line of nodes, or next to a pair that does."""
-    # In whole numbers, which a compiler can fold: their count is a shape.
+def _examined_indices(nodes: int, pixels: int) -> list[int]:
+    """Return the pixels of all pairs (k, k + 1) with a line of nodes between them, and of the pairs next to those."""
+    # Computed in integers, so that torch.compile can fold it: the number of pixels is a shape.
     place = [(2 * k + 1) * (nodes - 1) // (2 * pixels) for k in range(pixels)]
     # The ends of the image count as lines.
     across = [True, *(a < b for a, b in itertools.pairwise(place)), True]

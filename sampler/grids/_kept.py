@@ -1,16 +1,16 @@
-"""How much of a Jacobian keeps within bounds when it is blended with the identity.
+"""Computes how much of a Jacobian can be kept in a blend with the identity that is within given bounds.
 
 A 2 x 2 matrix of trace T, determinant D, skew K (the difference of its two off-diagonal entries) and
 
     Q = hypot(difference of its diagonal entries, sum of its off-diagonal entries)
 
-has the singular values ``(P - Q) / 2`` and ``(P + Q) / 2`` with ``P = hypot(T, K)``. Of ``r J + (1 - r) I`` the trace is
-``2 + r (T - 2)``, and K and Q are r times what they were. So ``(P - Q) / 2 >= s`` is
+has the singular values ``(P - Q) / 2`` and ``(P + Q) / 2`` with ``P = hypot(T, K)``. For ``r J + (1 - r) I`` the trace is
+``2 + r (T - 2)``, and K and Q are multiplied by r. So ``(P - Q) / 2 >= s`` is equivalent to
 
     r^2 (D - T + 1) + r (T - 2 - s Q) + 1 - s^2 >= 0,
 
-and ``(P + Q) / 2 <= l`` is the same with -l for s, and <=. The smallest positive root is how much may be kept. A step d along
-an axis becomes ``r d + 1 - r``.
+and ``(P + Q) / 2 <= l`` to the same with -l in place of s and <= in place of >=. The smallest positive root is the largest r
+that is allowed. A step d along an axis becomes ``r d + 1 - r``.
 """
 
 from typing import NamedTuple
@@ -22,14 +22,14 @@ Cells = tuple[Tensor, Tensor, Tensor, Tensor]
 """Four neighbouring points (2, ...) of each cell: upper left, upper right, lower left, lower right."""
 
 Parts = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Of Jacobians: x by column, y by column, x by row, y by row."""
+"""The entries of Jacobians: dx / dcolumn, dy / dcolumn, dx / drow, dy / drow."""
 
 TINY = 1e-30
-"""Of squares: below it there is nothing to differentiate."""
+"""The least square of which a root is taken: the root of zero has no derivative."""
 
 
 class Bounds(NamedTuple):
-    """Of the singular values, and of the steps along the axes; or, unless ``singular``, of the latter alone."""
+    """Bounds on the steps along the axes, and if ``singular`` also on the singular values; None for no bound."""
 
     shortest: float | None
     longest: float | None
@@ -37,7 +37,7 @@ class Bounds(NamedTuple):
 
 
 def corners_of(cells: Cells, step: tuple[float, float]) -> tuple[Parts, Parts, Parts, Parts]:
-    """Return the Jacobians at the corners of cells, in steps of this (x, y)."""
+    """Return the Jacobians at the four corners of cells; ``step`` is the uniform step in (x, y)."""
     upper_left, upper_right, lower_left, lower_right = cells
     across, down = (
         [(b[0] - a[0], b[1] - a[1]) for a, b in ends]
@@ -58,7 +58,7 @@ def invariants(parts: Parts) -> Parts:
 
 
 def kept_of(parts: Parts, bounds: Bounds) -> Tensor:
-    """Return the largest r, not below 0, for which r times each Jacobian and 1 - r times the identity keep within bounds."""
+    """Return the largest r >= 0 for which r times each Jacobian plus 1 - r times the identity is within the bounds."""
     trace, determinant, _, q = invariants(parts)
     square = determinant - trace + 1
     kept = [torch.full_like(trace, torch.inf)]
@@ -76,13 +76,13 @@ def kept_of(parts: Parts, bounds: Bounds) -> Tensor:
 
 
 def _along(excess: Tensor, allowed: float) -> Tensor:
-    """Return the largest r for which r times the excess is allowed; infinite where all is."""
+    """Return the largest r with ``r * excess <= allowed``; infinite if the excess is allowed."""
     over = excess > allowed
     return torch.where(over, allowed / torch.where(over, excess, 1.0), torch.inf)
 
 
 def _first_root(a: Tensor, b: Tensor, c: float) -> Tensor:
-    """Return the smallest positive root of ``a r^2 + b r + c``, c being at least 0; infinite where there is none."""
+    """Return the smallest positive root of ``a r^2 + b r + c`` with c >= 0; infinite if there is none."""
     under = b.square() - 4 * a * c
     below = torch.sqrt(under.clamp(min=TINY)) - b
     there = (under >= 0) & (below > 0)

@@ -1,4 +1,4 @@
-"""The place at which a grid comes closest to its bounds, or passes them furthest: by numba on the CPU, else by torch."""
+"""Finds the place at which a grid is closest to its bounds, or exceeds them most: with numba on the CPU, otherwise with torch."""
 
 import torch
 from jaxtyping import Float, Int
@@ -17,15 +17,15 @@ def tightest(
     scale: tuple[float, float],
     bounds: Bounds,
 ) -> Places:
-    """Return (corner, row, col) for each grid: the corner's number, and the cell's numbers among ``places``.
+    """Return (corner, row, col) for each grid: the index of the corner, and the indices of its cell in ``places``.
 
     Args:
-        grid: In [-1, 1].
-        places: The rows and the columns at which the cells that are looked at begin.
-        scale: Of steps (x, y), to uniform ones.
-        bounds: Of those.
+        grid: Points (x, y) in [-1, 1].
+        places: The rows and the columns at which the cells to examine begin.
+        scale: What steps in (x, y) are multiplied by to be in uniform steps.
+        bounds: The bounds, in uniform steps.
     """
-    # A program that is exported has to run where Foveal is not installed.
+    # An exported program must run without Foveal, so it cannot call our kernels.
     if torch.compiler.is_compiling() or kernels_for(grid.device, grid.dtype) != "numba":
         return plain_tightest(grid, places, scale, bounds)
     shortest, longest = (-1.0 if step is None else step for step in bounds[:2])
@@ -41,7 +41,7 @@ def plain_tightest(
     scale: tuple[float, float],
     bounds: Bounds,
 ) -> Places:
-    """Do the same in plain torch: what the CPU's kernel is held against."""
+    """Do the same in plain torch: for other devices, for export, and as the reference for the CPU's kernel."""
     rows, cols = places
     planes = grid.movedim(-1, 0)
     upper, lower = planes.index_select(2, rows), planes.index_select(2, rows + 1)

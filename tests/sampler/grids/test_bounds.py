@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.sampler import zoom_grid
-from foveal.sampler.grids._jacobian import most_kept, telling
+from foveal.sampler.grids._jacobian import most_kept, places_to_examine
 from foveal.sampler.grids._kept import Bounds, kept_of
 from foveal.sampler.grids._tightest import plain_tightest, tightest
 from tests import reference
@@ -146,7 +146,9 @@ def test_the_places_that_are_looked_at_tell_all(saliency, size):
     """The extremes over all cells are those next to the lines of nodes, whatever the resolution of either."""
     grid = zoom_grid(saliency, size)
     values = torch.cat([uniform_steps(grid), singular_values(grid)], dim=1)
-    (rows, cols), cells = telling(tuple(max(side, 2) for side in saliency.shape[2:]), size, grid.device)
+    (rows, cols), cells = places_to_examine(
+        tuple(max(side, 2) for side in saliency.shape[2:]), size, grid.device
+    )
     identity = zoom_grid(torch.ones(1, 1, 2, 2, dtype=torch.float64), size)
     for shortest, longest in ((0.4, None), (None, 1.6)):
         kept = most_kept(grid[:, rows][:, :, cols], cells, size, Bounds(shortest, longest))
