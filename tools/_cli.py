@@ -113,7 +113,8 @@ def index(
     urls: Urls,
     *,
     force: Annotated[
-        bool, typer.Option("--force", help="Rebuild indexes that are already up to date.")
+        bool,
+        typer.Option("--force", help="Rebuild indexes that are already up to date; otherwise they are kept."),
     ] = False,
     ray: RayOption = None,
 ) -> None:
@@ -141,7 +142,8 @@ def doctor(
         bool,
         typer.Option(
             "--warm",
-            help="Compile the kernels now and keep them on disk, so that no first batch waits for them. SHARDS may be left out.",
+            help="Compile the kernels now and keep them on disk, so that no first batch waits for them; otherwise they are compiled "
+            "when they are first needed. SHARDS may be left out.",
         ),
     ] = False,
     storage_options: StorageOptions = "{}",
@@ -236,7 +238,10 @@ def view(
     choice: ZoomChoice,
     boxes: Annotated[
         str | None,
-        typer.Option(help="Boxes to draw, e.g. json:boxes: the entry `boxes` of each sample's json member."),
+        typer.Option(
+            help="Boxes to draw, e.g. json:boxes: the entry `boxes` of each sample's json member.",
+            show_default="no boxes",
+        ),
     ] = None,
     box_format: BoxFormatOption = None,
     box_frame: BoxFrameOption = None,

@@ -32,7 +32,7 @@ def loader(
         bool,
         typer.Option(
             "--gpu",
-            help="Time the loader on the GPU, and for comparison nvJPEG alone and the loader on the CPU.",
+            help="Time the loader on the GPU, and for comparison nvJPEG alone and the loader on the CPU; otherwise only the CPU is used.",
         ),
     ] = False,
     json: Json = None,
@@ -62,7 +62,9 @@ def gpu_verb(
             help="CUDA device to use. cpu only tests that the command runs: its times mean nothing."
         ),
     ] = "cuda",
-    seconds: Annotated[float, typer.Option(min=1, help="Time limit for all steps together.")] = 480.0,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="Time limit for all steps together, in seconds.")
+    ] = 480.0,
     json: Json = None,
 ) -> None:
     """Test and time on a GPU what only a GPU can show: the GPU tests, the loader, training, kernels, memory.

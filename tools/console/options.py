@@ -48,7 +48,12 @@ Rows = Annotated[
 ]
 Json = Annotated[
     Path | None,
-    typer.Option("--json", dir_okay=False, help="JSON file to write the results to, besides printing them."),
+    typer.Option(
+        "--json",
+        dir_okay=False,
+        help="JSON file to write the results to, besides printing them.",
+        show_default="no file",
+    ),
 ]
 AmpOption = Annotated[
     Amp, typer.Option(help="Number format in which the classifier computes; off is float32.")
@@ -119,6 +124,6 @@ MaxPixels = Annotated[
     typer.Option(
         min=1,
         help="Treat an image with more pixels than this as bad.",
-        show_default=str(MAX_PIXELS),
+        show_default=f"{MAX_PIXELS:,}",
     ),
 ]

@@ -7,29 +7,32 @@ from typing import Annotated
 
 import typer
 
-from foveal.tools.console.options import BoxFormatOption, BoxFrameOption, Urls
+from foveal.tools.console.options import BoxFormatOption, BoxFrameOption, UrlsOrImages
 
 
 def explore(
-    urls: Urls,
+    urls: UrlsOrImages,
     *,
     saliency: Annotated[
         Path | None,
         typer.Option(
             dir_okay=False,
             help="File of a trained zoom to offer as a saliency source, e.g. the saliency.pt of a run of foveal train.",
+            show_default="no file",
         ),
     ] = None,
     saliency_member: Annotated[
         str | None,
         typer.Option(
-            help="Member of each sample that holds a saliency map to offer as a source, e.g. attention.npy or gaze.json."
+            help="Member of each sample that holds a saliency map to offer as a source, e.g. attention.npy or gaze.json.",
+            show_default="no map",
         ),
     ] = None,
     boxes: Annotated[
         str | None,
         typer.Option(
-            help="Boxes to draw and to offer as a saliency source, e.g. json:boxes: the entry `boxes` of each sample's json member."
+            help="Boxes to draw and to offer as a saliency source, e.g. json:boxes: the entry `boxes` of each sample's json member.",
+            show_default="no boxes",
         ),
     ] = None,
     box_format: BoxFormatOption = None,

@@ -43,7 +43,14 @@ def zoom(
             help="File format of the zoomed images. png16 is a PNG of 16 bits. npy is a NumPy array: float32 in [0, 1] if the original has more than 8 bits, else uint8."
         ),
     ] = "jpg",
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of zoomed jpg and webp files.")] = 90,
+    quality: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=100,
+            help="Quality of zoomed jpg and webp files, from 1 to 100; a higher one makes larger files.",
+        ),
+    ] = 90,
     out_size: OutSize = 224,
     patches: Annotated[
         int | None,
@@ -68,7 +75,8 @@ def zoom(
         list[str] | None,
         typer.Option(
             help="Boxes to warp with the image, e.g. json:boxes (the entry `boxes` of each sample's json member), json:annotations[].bbox (COCO), xml (Pascal VOC) "
-            "or txt (YOLO). They are written back in the same form. May be repeated."
+            "or txt (YOLO). They are written back in the same form. May be repeated.",
+            show_default="no boxes",
         ),
     ] = None,
     box_format: BoxFormatOption = None,
@@ -77,14 +85,16 @@ def zoom(
         list[str] | None,
         typer.Option(
             help="Label of each box, which is dropped if the zoom crops the box away: the name of an entry beside the boxes, e.g. "
-            "category_id, or the number of a column, counted from 0. May be repeated."
+            "category_id, or the number of a column, counted from 0. May be repeated.",
+            show_default="no labels",
         ),
     ] = None,
     points: Annotated[
         list[str] | None,
         typer.Option(
             help="Points to warp with the image, e.g. json:points (the entry `points` of each sample's json member) or "
-            "json:annotations[].segmentation (COCO's polygons). May be repeated."
+            "json:annotations[].segmentation (COCO's polygons). May be repeated.",
+            show_default="no points",
         ),
     ] = None,
     point_format: PointFormatOption = None,
@@ -93,7 +103,8 @@ def zoom(
         list[str] | None,
         typer.Option(
             help="Masks to warp with the image, e.g. mask.png, mask.npy or json:annotations[].segmentation (COCO's polygons and run "
-            "lengths, written as run lengths). Class ids are never interpolated. May be repeated."
+            "lengths, written as run lengths). Class ids are never interpolated. May be repeated.",
+            show_default="no masks",
         ),
     ] = None,
     drop_labels: Annotated[
@@ -134,13 +145,18 @@ def zoom(
         typer.Option(help="Stop with an error if more than this fraction of the samples cannot be zoomed."),
     ] = 0.1,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Zoom the shards again in which samples failed.")
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Zoom the shards again in which samples failed; otherwise they are left as they are.",
+        ),
     ] = False,
     overwrite: Annotated[
         bool,
         typer.Option(
             "--overwrite",
-            help="Zoom all shards again, even if the folder holds shards that were made with other settings.",
+            help="Zoom all shards again, even if OUT holds shards that were made with other settings; otherwise finished shards are "
+            "kept, and other settings are an error.",
         ),
     ] = False,
     license_name: Annotated[
@@ -165,7 +181,8 @@ def zoom(
         bool,
         typer.Option(
             "--json",
-            help="Print one JSON object for each finished shard to standard output, and everything else to standard error.",
+            help="Print one JSON object for each finished shard to standard output, and everything else to standard error; otherwise "
+            "print text.",
         ),
     ] = False,
 ) -> None:

@@ -28,20 +28,29 @@ def pack(
         ),
     ],
     shard_size: Annotated[
-        str, typer.Option(help="Size at which a shard is full and the next one begins.")
+        str, typer.Option(help="Size at which a shard is full and the next one begins, e.g. 500MB or 1GB.")
     ] = "500MB",
     no_labels: Annotated[
-        bool, typer.Option("--no-labels", help="Write no classes, even if the images lie in folders.")
+        bool,
+        typer.Option(
+            "--no-labels",
+            help="Write no classes; otherwise, if the images lie in folders, the folders are the classes.",
+        ),
     ] = False,
     shuffle: Annotated[
         bool,
         typer.Option(
             "--shuffle",
-            help="Write the samples in a random order, for loaders that can only shuffle neighbouring samples.",
+            help="Write the samples in a random order, for loaders that can only shuffle neighbouring samples; otherwise they are "
+            "sorted by key.",
         ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the shards that are already in OUT.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace the shards that are already in OUT; otherwise it is an error if there are any.",
+        ),
     ] = False,
     ray: RayOption = None,
 ) -> None:

@@ -60,7 +60,10 @@ def train(
         float, typer.Option(help="Peak learning rate of the saliency network, as a multiple of --lr.")
     ] = 0.3,
     warmup: Annotated[
-        float, typer.Option(help="Fraction of training spent warming up the learning rates.")
+        float,
+        typer.Option(
+            help="Fraction of training spent warming up the learning rates, which rise to their peaks and then fall."
+        ),
     ] = 0.3,
     weight_decay: Annotated[float, typer.Option(help="Weight decay of the AdamW optimizer.")] = 0.01,
     entropy: Annotated[
@@ -189,7 +192,11 @@ def train(
     bands: Bands = None,
     color: ColorOption = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in OUT, or start one if there is none.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the run in OUT, or start one if there is none; otherwise it is an error if OUT holds a run.",
+        ),
     ] = False,
 ) -> None:
     """Train a classifier together with the network that decides where to zoom. For several GPUs or machines, start it with torchrun."""
