@@ -187,25 +187,32 @@ def first_directory(file: bytes) -> dict[int, tuple[int, ...]]:
     tags: dict[int, tuple[int, ...]] = {}
     for tag, kind, number, start in _entries(file):
         if kind in _FORMS and 0 < number <= _MOST_VALUES:
-            tags.setdefault(tag, struct.unpack_from(f"{order}{number}{_FORMS[kind]}", file, start))
+            tags.setdefault(tag, _unpack(f"{order}{number}{_FORMS[kind]}", file, start))
     return tags
+
+
+def _unpack(form: str, file: bytes, place: int) -> tuple[int, ...]:
+    """Return numbers at a place that may be any of 64 bits; struct itself raises another error beyond 63."""
+    if place > len(file):
+        raise struct.error(f"there is nothing at {place}")
+    return struct.unpack_from(form, file, place)
 
 
 def _entries(file: bytes) -> Iterator[tuple[int, int, int, int]]:
     """Yield tag, type, number of values, and where they begin, of each entry of the first directory."""
     order = {b"II": "<", b"MM": ">"}[file[:2]]
-    version = struct.unpack_from(f"{order}H", file, 2)[0]
+    version = _unpack(f"{order}H", file, 2)[0]
     if version == 43:
-        place = struct.unpack_from(f"{order}Q", file, 8)[0]
-        count, place, size, wide = struct.unpack_from(f"{order}Q", file, place)[0], place + 8, 20, "Q"
+        place = _unpack(f"{order}Q", file, 8)[0]
+        count, place, size, wide = _unpack(f"{order}Q", file, place)[0], place + 8, 20, "Q"
     elif version == 42:
-        place = struct.unpack_from(f"{order}I", file, 4)[0]
-        count, place, size, wide = struct.unpack_from(f"{order}H", file, place)[0], place + 2, 12, "I"
+        place = _unpack(f"{order}I", file, 4)[0]
+        count, place, size, wide = _unpack(f"{order}H", file, place)[0], place + 2, 12, "I"
     else:
         raise KeyError(version)
     for entry in range(place, place + min(count, _MOST_ENTRIES) * size, size):
-        tag, kind, number = struct.unpack_from(f"{order}HH{wide}", file, entry)
+        tag, kind, number = _unpack(f"{order}HH{wide}", file, entry)
         start = entry + (8 if wide == "I" else 12)
         if number * _BYTES_OF.get(kind, 1) > (4 if wide == "I" else 8):
-            start = struct.unpack_from(f"{order}{wide}", file, start)[0]
+            start = _unpack(f"{order}{wide}", file, start)[0]
         yield tag, kind, number, start

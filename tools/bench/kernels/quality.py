@@ -3,7 +3,8 @@
 The truth is the mean of 16 x 16 bilinear points in each output pixel; the grid is interpolated bilinearly between the
 centres of the output's pixels, and extrapolated beyond the outermost. Three ways are compared with it, in decibels: one
 point for each pixel; the image resized by area to the size of the output first and then sampled; and `sample`, which is
-anti-aliased. The grids are the uniform one and the zoom of ``SpectralSaliency``, from mild to sharp. After the given
+anti-aliased. The grids are the uniform one, that of the default zoom, and unbounded zooms of ``SpectralSaliency``, from
+mild to sharp. After the given
 images come stripes and noise, which show the errors of sampling that skips source pixels.
 """
 
@@ -108,7 +109,11 @@ def _zooms(size: int) -> dict[str, nn.Module]:
         )
         for temperature in TEMPERATURES
     }
-    return {"uniform": UniformSampler(size), **sharper}
+    return {
+        "uniform": UniformSampler(size),
+        "default zoom": SaliencySampler(size).requires_grad_(requires_grad=False),
+        **sharper,
+    }
 
 
 def measure(image: UInt8[Tensor, "height width 3"], zoom: nn.Module, truth_of: Truth) -> dict[str, float]:

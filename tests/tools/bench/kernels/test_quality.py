@@ -23,7 +23,7 @@ def test_small_run(tmp_path, capsys):
     found = bench_quality([], size=32, scenes=1, json_path=tmp_path / "quality.json")
 
     assert json.loads((tmp_path / "quality.json").read_text())["decibels"] == found
-    zooms = ["uniform", "temperature 1.0", "temperature 0.5", "temperature 0.25"]
+    zooms = ["uniform", "default zoom", "temperature 1.0", "temperature 0.5", "temperature 0.25"]
     assert list(found) == [*zooms, *(f"{kind}, {zoom}" for kind in ("stripes", "texture") for zoom in zooms)]
     assert all(ways["anti-aliased"][0] > ways["one point"][0] for ways in found.values())
     assert "of the worst image / in the median" in capsys.readouterr().out
