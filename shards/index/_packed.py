@@ -11,16 +11,21 @@ from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
 from foveal.shards._error import DamagedError, ShardError
+from foveal.shards.index._xz import XzFile
 
 _MAGIC = {
     "gzip": re.compile(rb"\x1f\x8b"),
-    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+    "zstd": re.compile(
+        rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"
+    ),  # pzstd begins with a frame to be skipped
     "bzip2": re.compile(
         rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"
     ),  # the whole signature: a tar may begin with a name like BZh
     "xz": re.compile(rb"\xfd7zXZ\0"),
 }
 _PIECE = 1 << 20  # bytes
+# The farthest that zstd looks back, with --long=31; the memory is taken only for files that ask for it.
+_ZSTD_WINDOW = 1 << 31
 
 
 def packing_of(file: BinaryIO) -> str | None:
@@ -33,7 +38,7 @@ def unpack(url: str, packed: BinaryIO, tar: BinaryIO) -> None:
     """Unpack as much as possible: a truncated file gives a truncated tar, which is read as one.
 
     Raises:
-        DamagedError: The compressed data is damaged.
+        DamagedError: The compressed data is damaged, or holds nothing.
         ShardError: It is zstd-compressed, and the package that reads it is not installed.
         OSError: The tar cannot be written.
     """
@@ -41,16 +46,21 @@ def unpack(url: str, packed: BinaryIO, tar: BinaryIO) -> None:
     with _open(url, kind, packed) as unpacked, suppress(EOFError):
         while piece := _read(url, kind, unpacked):
             tar.write(piece)
+    if tar.tell() == 0:
+        raise DamagedError(
+            url, None, f"holds nothing: the {kind} file is empty, or was cut in its first block"
+        )
 
 
 def _open(url: str, kind: str, packed: BinaryIO) -> Any:
     match kind:
         case "zstd":
-            return _zstd(url).ZstdDecompressor().stream_reader(packed, read_across_frames=True)
+            decoder = _zstd(url).ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+            return decoder.stream_reader(packed, read_across_frames=True)
         case "bzip2":
             return bz2.open(packed)
         case "xz":
-            return lzma.open(packed)
+            return XzFile(packed)
         case _:
             return gzip.open(packed)
 

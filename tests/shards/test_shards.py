@@ -1,4 +1,5 @@
 import gzip
+import lzma
 import multiprocessing
 import os
 import pickle
@@ -10,6 +11,7 @@ import threading
 
 import numpy as np
 import pytest
+import zstandard
 
 from foveal.shards import Sample, SampleError, ShardError, Shards, ShardWarning, write_index
 from tests.shards.reading import (
@@ -123,6 +125,43 @@ def test_packed_by_any_of_the_usual_programs(ending, tmp_path):
     (tmp_path / "bad.tar").write_bytes(damaged)
     with pytest.raises(ShardError, match=r"is a damaged .* file"):
         Shards(tmp_path / "bad.tar")
+
+
+def skippable(content):
+    """A frame of zstd's that holds no data of the file: pzstd writes one before each other frame."""
+    return b"\x50\x2a\x4d\x18" + len(content).to_bytes(4, "little") + content
+
+
+def packed_in_parts(one, two):
+    """By what each file is like: the same content, packed in two parts."""
+    by_zstd = [zstandard.ZstdCompressor().compress(part) for part in (one, two)]
+    far = zstandard.ZstdCompressionParameters.from_level(1, window_log=28, enable_ldm=True)
+    packer = zstandard.ZstdCompressor(compression_params=far).compressobj()
+    return {
+        "as pzstd packs": skippable(b"1234") + by_zstd[0] + skippable(b"1234") + by_zstd[1],
+        "with a seek table": b"".join(by_zstd) + skippable(bytes(40)),
+        "zstd --long": packer.compress(one + two) + packer.flush(),
+        "padded xz": lzma.compress(one) + bytes(8) + lzma.compress(two) + bytes(4),
+        "gzip on a tape": gzip.compress(one + two) + bytes(512),
+    }
+
+
+PARTS = packed_in_parts(b"", b"")
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_packed_by_rarer_programs(kind, tmp_path):
+    """All that is in the file, where common readers stop at the first part or refuse it."""
+    whole = tar_bytes([(name, os.urandom(600)) for name, _ in samples("abcdef")])
+    (tmp_path / "plain.tar").write_bytes(whole)
+    (tmp_path / "t.tar").write_bytes(packed_in_parts(whole[:3000], whole[3000:])[kind])
+
+    assert by_foveal(tmp_path / "t.tar") == by_webdataset(tmp_path / "plain.tar")
+    (tmp_path / "nothing.tar").write_bytes(PARTS[kind])
+    with pytest.raises(
+        ShardError, match=r"holds nothing: the (zstd|xz|gzip) file is empty, or was cut in its first block$"
+    ):
+        Shards(tmp_path / "nothing.tar")
 
 
 def test_zstd_without_its_package(tmp_path, monkeypatch):

@@ -1,4 +1,6 @@
+import bz2
 import gzip
+import lzma
 import multiprocessing
 import os
 import pickle
@@ -8,6 +10,7 @@ import time
 from tempfile import TemporaryDirectory
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -299,10 +302,19 @@ def test_a_signature_changes_nothing(server, tmp_path):
     assert len(list(cache.glob("*.idx"))) == 2
 
 
-@pytest.mark.parametrize("name", ["t.tgz", "t.tar.gz"])
+PACKED_AS = {
+    "t.tgz": gzip.compress,
+    "t.tar.gz": gzip.compress,
+    "t.tar.bz2": bz2.compress,
+    "t.tar.xz": lzma.compress,
+    "t.tar.zst": zstandard.compress,
+}
+
+
+@pytest.mark.parametrize("name", PACKED_AS)
 def test_a_packed_shard_is_unpacked_once(hasty, tmp_path, expected, name):
     """It is fetched whole and kept unpacked until it changes; the index tells its state then."""
-    with serving(Files({f"/{name}": gzip.compress(TAR)})) as server:
+    with serving(Files({f"/{name}": PACKED_AS[name](TAR)})) as server:
         url, cache = f"{server.url}/{name}?X-Amz-Signature=abc", tmp_path / "c"
         server.faults = ["short", "reset"]
         assert by_foveal(url, cache_dir=cache) == expected
@@ -310,7 +322,7 @@ def test_a_packed_shard_is_unpacked_once(hasty, tmp_path, expected, name):
         assert by_foveal(url, cache_dir=cache) == expected
         assert [r.sent for r in server.requests] == [1]
 
-        server.site.replace(f"/{name}", gzip.compress(tar_bytes(samples("xy"))))
+        server.site.replace(f"/{name}", PACKED_AS[name](tar_bytes(samples("xy"))))
         assert [key for key, _ in by_foveal(url, cache_dir=cache)] == ["x", "y"]
         assert len(list(cache.glob("*.tar"))) == 1
 
