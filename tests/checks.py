@@ -1,4 +1,4 @@
-"""Checks that many tests share. Each is itself tested with something wrong that it must refuse (test_checks.py)."""
+"""Checks that many tests share. test_checks.py shows for each of them that it fails if it is given something wrong."""
 
 import contextlib
 
@@ -10,7 +10,7 @@ from tests import reference
 
 
 def check_close(actual, expected, tolerance):
-    """Same shape, and no value further off than the tolerance; NaN is never close."""
+    """Check that two tensors have the same shape and differ nowhere by more than the tolerance; NaN is never close."""
     actual, expected = (
         np.asarray(v.detach().cpu() if isinstance(v, torch.Tensor) else v, dtype=np.float64)
         for v in (actual, expected)
@@ -22,14 +22,14 @@ def check_close(actual, expected, tolerance):
 
 
 def check_psnr(actual, expected, least):
-    """Values in [0, 1] that are near the expected ones: a peak signal-to-noise ratio of at least so many decibels."""
+    """Check that values in [0, 1] are near the expected ones: their peak signal-to-noise ratio is at least this many decibels."""
     found = reference.psnr(actual, expected)
 
     assert found >= least, f"{found:.1f} dB, at least {least} asked for"
 
 
 def check_grid(grid):
-    """Finite, inside [-1, 1], and never folding back: x grows along the width and y along the height."""
+    """Check that a grid is finite, lies in [-1, 1] and never folds: x grows along the width and y along the height."""
     assert bool(grid.isfinite().all()), "not finite"
     assert grid.abs().max() <= 1, f"outside the image: {grid.abs().max()}"
     slack = -2 * torch.finfo(grid.dtype).eps  # two equal points may come out one rounding apart
@@ -38,7 +38,7 @@ def check_grid(grid):
 
 
 def uniform_steps(grid):
-    """Per sample, all steps between neighbouring points along their own axis, in uniform steps: each (batch, n)."""
+    """Return all steps between neighbouring points along their own axis, in uniform steps: for each axis (batch, n)."""
     height, width = grid.shape[1:3]
     return torch.cat(
         [
@@ -50,7 +50,7 @@ def uniform_steps(grid):
 
 
 def singular_values(grid):
-    """Per sample, of the grid's Jacobian in uniform steps, at the four corners of every cell of four points: (batch, n)."""
+    """Return the singular values of the grid's Jacobian, in uniform steps, at the four corners of every cell: (batch, n)."""
     height, width = grid.shape[1:3]
     in_steps = grid.double() * torch.tensor([width / 2, height / 2], dtype=torch.float64)
     across, down = in_steps.diff(dim=2), in_steps.diff(dim=1)
@@ -63,7 +63,7 @@ def singular_values(grid):
 
 
 def border_gaps(grid):
-    """Per sample, the ways from the image's edges to the outermost points, in those of the identity."""
+    """Return the distances from the image's edges to the outermost points, as multiples of those of the identity grid."""
     height, width = grid.shape[1:3]
     x, y = grid.unbind(dim=-1)
     return torch.cat(
@@ -78,7 +78,7 @@ def border_gaps(grid):
 
 
 def check_bounds(grid, max_zoom, min_zoom, slack):
-    """Nothing is magnified more, in any direction, and nothing shrinks more, the gaps at the border included."""
+    """Check that a grid magnifies and shrinks no more than the bounds allow, in any direction and at the border."""
     steps, gaps = uniform_steps(grid), border_gaps(grid)
     steps = torch.cat([steps, singular_values(grid)], dim=1)
 
@@ -90,7 +90,7 @@ def check_bounds(grid, max_zoom, min_zoom, slack):
 
 
 def check_operator(function, *tensors):
-    """The same answer twice, no write to an input, the same answer for other strides."""
+    """Check that an operator is deterministic, writes to no input, and does not depend on strides."""
     before = [t.clone() for t in tensors]
     first = function(*tensors)
 
@@ -102,7 +102,7 @@ def check_operator(function, *tensors):
 
 @contextlib.contextmanager
 def unhooked():
-    """As users run it: the tests' own shape checks would refuse bad input before its messages can."""
+    """Run without the tests' shape checks, as users do: the checks would refuse bad input before our messages can."""
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
         yield

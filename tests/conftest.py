@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures for all tests."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ settings.load_profile("new examples" if os.environ.get("FOVEAL_NEW_EXAMPLES") ==
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of real images and shards; tests that need it are skipped where it is absent."""
+    """The folder of real images and shards; tests that need it are skipped if it is absent."""
     folder = Path(os.environ.get("FOVEAL_DATA", ""))
     if not os.environ.get("FOVEAL_DATA") or not folder.is_dir():
         pytest.skip("no real data: set FOVEAL_DATA to the folder that holds photos/, coins/, shards/")
@@ -54,7 +54,7 @@ def moto() -> Iterator[int]:
 
 @pytest.fixture
 def new_bucket(moto: int) -> Iterator[Callable[[str], Callable[[str, bytes], object]]]:
-    """Make an empty bucket there, and return what puts an object into it."""
+    """Make an empty bucket on that server, and return a function that puts an object into it."""
     import boto3
 
     client = boto3.client(
@@ -76,7 +76,7 @@ def new_bucket(moto: int) -> Iterator[Callable[[str], Callable[[str, bytes], obj
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a GPU where there is none; FOVEAL_REQUIRE_GPU=1 makes that a failure instead."""
+    """Skip tests that need a GPU if there is none; with FOVEAL_REQUIRE_GPU=1 they fail instead."""
     if torch.cuda.is_available() or os.environ.get("FOVEAL_REQUIRE_GPU") == "1":
         return
     for item in items:

@@ -1,11 +1,11 @@
-"""What a module imports, read without running it."""
+"""Reads the imports of a module without running it."""
 
 import ast
 from pathlib import Path
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that a file names in an import, wherever in the file."""
+    """Return every module that a file imports, at the top or inside functions."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -22,7 +22,7 @@ def imports(path: Path) -> set[str]:
 
 
 def past_the_door(module: str, path: Path) -> set[str]:
-    """Private modules that a module imports although they stand in a room that it is not in."""
+    """Return the private modules that a module imports from rooms in which it does not stand."""
     room = module if path.name == "__init__.py" else module.rpartition(".")[0]
     private = {name for name in imports(path) if name.startswith("foveal.") and "._" in name}
     return {name for name in private if not f"{room}.".startswith(name[: name.index("._") + 1])}

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items):
-    """What a framework warns of is its own business."""
+    """Do not make errors of the frameworks' own warnings."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("default"))
@@ -34,6 +34,6 @@ def shards(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def new_folder(shards, tmp_path) -> Callable[[], Path]:
-    """Make a folder with copies of these shards, another one each time."""
+    """Return a function that makes a new folder with copies of these shards."""
     numbers = itertools.count()
     return lambda: Path(shutil.copytree(shards, tmp_path / f"{next(numbers)}"))

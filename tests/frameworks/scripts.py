@@ -1,4 +1,4 @@
-"""The scripts of docs/frameworks.md: run whole, stopped in the middle, and run again."""
+"""Runs the scripts of docs/frameworks.md: from beginning to end, stopped in the middle, and again after the stop."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "frameworks.md").read_text()
 
 
 class StoppedError(Exception):
-    """What a run is stopped by."""
+    """Raised to stop a run."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Run:
 
 
 def script(heading: str) -> str:
-    """The code below a heading of the page, after what every script begins with."""
+    """Return the code below a heading of the page, with the lines that every script begins with."""
     [common] = _blocks(PAGE.split("\n## ", maxsplit=1)[0])
     sections = {part.split("\n", maxsplit=1)[0]: part for part in PAGE.split("\n## ")[1:]}
     [code] = _blocks(sections[heading])
@@ -47,7 +47,7 @@ def _blocks(text: str) -> list[str]:
 
 
 def run(code: str, folder: Path, *, stop_before: int | None = None) -> Run:
-    """Run a script in a folder, and stop it where it asks for the training batch of that number, counted from 0."""
+    """Run a script in a folder, and stop it when it asks for this training batch, counted from 0."""
     found = Run()
     names: dict[str, Any] = {"__name__": "__main__"}
     with _inside(folder), _recorded(found.labels, stop_before), contextlib.suppress(StoppedError):
@@ -69,7 +69,7 @@ def _inside(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _recorded(labels: list[list[int]], stop_before: int | None) -> Iterator[None]:
-    """Note the labels of each batch that a shuffling loader delivers, and stop before one of them."""
+    """Record the labels of each batch that a shuffling loader delivers, and stop before one of them."""
     iterate = ZoomLoader.__iter__
 
     def recording(self: ZoomLoader) -> Iterator[Any]:
@@ -89,14 +89,14 @@ def _recorded(labels: list[list[int]], stop_before: int | None) -> Iterator[None
 
 
 def flat(batches: Iterable[list[int]]) -> list[int]:
-    """The labels of batches in a row."""
+    """Return the labels of all batches as one list."""
     return [label for batch in batches for label in batch]
 
 
 def check_resumes(
     code: str, new_folder: Callable[[], Path], saved: dict[int, int], *, reads_again: bool = False
 ) -> None:
-    """Run a script, and run it again with a stop in the middle, and compare.
+    """Check that a script that is stopped in the middle and run again has the batches and weights of one that is not.
 
     Args:
         code: The script. It trains for two epochs of five batches of eight images of forty.

@@ -43,7 +43,7 @@ def network():
 
 
 def test_the_last_batch_steps_the_optimizer(shards):
-    """Of five batches, three are accumulated, and then two; ``prepare`` hands the loader back."""
+    """With accumulation over three of five batches, the optimizer steps after the third and the fifth."""
     accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=3)
     model, optimizer, loader = accelerator.prepare(*network(), (mine := make(shards)))
     stepped = []
@@ -60,7 +60,7 @@ def test_the_last_batch_steps_the_optimizer(shards):
 
 
 def test_skipping(shards):
-    """Batches that are skipped are not read, those that follow are the same."""
+    """Skipped batches are not read, and those that follow are the same as without skipping."""
     accelerate.Accelerator(cpu=True)
     whole = [ordinals.tolist() for _, _, ordinals in make(shards)]
     loader = make(shards)
@@ -71,7 +71,7 @@ def test_skipping(shards):
 
 
 def test_metrics_on_two_processes(new_folder):
-    """Each of 32 samples once and in order, though 40 fill the batches."""
+    """Metrics are computed of each of 32 samples once and in order, although 40 fill the batches."""
     folder = new_folder()
     on_two_processes(METRICS, folder, "metrics")
 
@@ -79,7 +79,7 @@ def test_metrics_on_two_processes(new_folder):
 
 
 def test_a_prepared_dataloader_around_a_zoom_that_trains(shards):
-    """Asks for a batch before the step of the one before it, and torch says that a weight was modified."""
+    """Accelerate asks for a batch before the step of the previous one, and torch reports a modified weight."""
     accelerator = accelerate.Accelerator(cpu=True)
     zoom = SaliencySampler(8)
     loader = make(shards, zoom)

@@ -7,7 +7,7 @@ from tests.tools.offline.zooming import write_originals, zoom
 
 @pytest.mark.slow
 def test_a_folder_of_zoomed_shards_loads(tmp_path):
-    """Every image with its labels, and nothing else: the card says which files are data."""
+    """The folder loads with every image and its labels, and with nothing else."""
     datasets = pytest.importorskip("datasets", reason="datasets is installed by `make test-all`")
     zoom(write_originals(tmp_path / "in"), tmp_path / "out")
     found = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))

@@ -37,7 +37,7 @@ def out_of(*command: str | Path) -> str:
 
 @pytest.mark.slow
 def test_a_folder_of_zoomed_shards_is_prepared_and_read(tmp_path):
-    """Every sample once, with its label and its image."""
+    """Every sample is read once, with its label and its image."""
     pytest.importorskip("megatron.energon", reason="megatron-energon is installed by `make test-all`")
     zoom(write_originals(tmp_path / "in"), tmp_path / "out")
     out_of(Path(sys.executable).with_name("energon"), "prepare", tmp_path / "out", *PREPARE)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 class Classifier(L.LightningModule):
-    """Notes which samples come in which epoch."""
+    """Records which samples it gets in which epoch."""
 
     def __init__(self):
         super().__init__()
@@ -29,7 +29,7 @@ class Classifier(L.LightningModule):
 
 
 def fit(shards, *, shuffle, **options):
-    """What comes in each of three epochs."""
+    """Return the samples of each of three epochs."""
     urls = [str(shards / f"train-00000{k}.tar") for k in (0, 1)]
     loader = ZoomLoader(
         urls, UniformSampler(8), batch_size=8, shuffle=shuffle, fields=("image", "cls", "__index__")
@@ -43,7 +43,7 @@ def fit(shards, *, shuffle, **options):
 
 
 def test_loaders_given_to_fit(shards):
-    """Each epoch has all samples, in another order."""
+    """Each epoch has all samples, in a different order."""
     epochs = fit(shards, shuffle=True)
 
     assert [sorted(k for batch in epoch for k in batch) for epoch in epochs] == [list(range(40))] * 3
@@ -51,7 +51,7 @@ def test_loaders_given_to_fit(shards):
 
 
 def test_a_few_batches_over_and_over(shards):
-    """``overfit_batches`` takes the first ones of a loader that does not shuffle, and the same in each epoch."""
+    """With ``overfit_batches``, every epoch has the first batches of a loader that does not shuffle."""
     epochs = fit(shards, shuffle=False, overfit_batches=2)
 
     assert epochs == [[list(range(8)), list(range(8, 16))]] * 3

@@ -38,7 +38,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_a_folder_of_zoomed_shards_is_converted_and_read(tmp_path):
-    """Every sample once, in order, with its label and the bytes of its image."""
+    """Every sample is read once and in order, with its label and the bytes of its image."""
     pytest.importorskip("litdata", reason="litdata is installed by `make test-all`")
     zoom(write_originals(tmp_path / "in"), tmp_path / "out")
     for name, code, arguments in (("convert", CONVERT, ["out", "chunks"]), ("read", READ, ["chunks"])):

@@ -1,4 +1,4 @@
-"""Saliency from real models of timm and torchvision; random weights show shapes, places and gradients as well as trained ones."""
+"""Saliency from models of timm and torchvision, with random weights, which show shapes, places and gradients as well as trained ones."""
 
 import numpy as np
 import pytest
@@ -27,14 +27,14 @@ TRUNKS = [
 
 
 def made(name):
-    """The classifier of that name."""
+    """Return the classifier of that name."""
     library, _, model = name.partition(":")
     return timm.create_model(model) if library == "timm" else torchvision.models.get_model(model)
 
 
 @pytest.mark.parametrize("name", TRUNKS)
 def test_a_trunk_by_name(name, tmp_path):
-    """A classifier's own file fills all of it, its head begins at zero, and gradients reach the trunk if it is not frozen."""
+    """A classifier's file fills the trunk, the head starts at zero, and gradients reach a trunk that is not frozen."""
     torch.manual_seed(0)
     classifier = made(name)
     torch.save(classifier.state_dict(), tmp_path / "weights.pth")
@@ -55,7 +55,7 @@ def test_a_trunk_by_name(name, tmp_path):
     "name", ["timm:swin_tiny_patch4_window7_224", "timm:resnet18", "torchvision:resnet18"]
 )
 def test_a_trunk_keeps_places(name):
-    """Features that are turned on in one corner of the image turn on the map there."""
+    """If features are active in one corner of the image, the map is active there."""
     torch.manual_seed(0)
     network = TrunkSaliency(name)
     torch.nn.init.normal_(network.head.weight, std=0.1)
@@ -99,7 +99,7 @@ def test_attention(name):
     "name", ["vit_tiny_patch16_224", "vit_medium_patch16_reg4_gap_256", "vit_base_patch16_siglip_224"]
 )
 def test_it_is_timms_attention(name):
-    """What is read beside the model is the attention that the model itself computes if it is not fused."""
+    """The attention that is recorded equals the one that the model computes without fusing."""
     torch.manual_seed(0)
     model = timm.create_model(name).requires_grad_(False)
     side = model.default_cfg["input_size"][1]
@@ -123,7 +123,7 @@ def test_it_is_timms_attention(name):
     ],
 )
 def test_class_activation(name, layer):
-    """The evidence for the predicted class: what the classifier's own mean of it and its bias make is the class's score."""
+    """The map is the evidence for the predicted class: its mean plus the bias of the classifier is the class's score."""
     torch.manual_seed(0)
     model = made(name).requires_grad_(False)
     saliency = ClassActivationSaliency(model, layer=layer, lowres_size=225)

@@ -16,7 +16,7 @@ ON_TWO = 'accelerator="cpu", devices=2, strategy="ddp"'
 
 
 def on_two_processes(code, folder, out, *stop_before):
-    """Run a script there, and return what the two processes found."""
+    """Run a script on two processes, and return what each found."""
     (folder / "script.py").write_text(code)
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
@@ -32,7 +32,7 @@ def on_two_processes(code, folder, out, *stop_before):
 
 
 def check_ranks(code, new_folder, stop_before, kept):
-    """Three batches an epoch on each rank: disjoint shares, equal weights, and the same after a stop."""
+    """Check that both ranks have three batches an epoch, disjoint shares and equal weights, and the same after a stop."""
     whole = on_two_processes(code, new_folder(), "whole")
     for epoch in (slice(0, 3), slice(3, 6)):
         read = [label for rank in whole for label in flat(rank["labels"][epoch])]
@@ -58,7 +58,7 @@ def check_ranks(code, new_folder, stop_before, kept):
     ],
 )
 def test_two_processes(heading, package, change, kept, new_folder):
-    """Each reads its share, zoom and model stay equal, and a run that was stopped goes on."""
+    """Each process reads its share, the weights stay equal, and a run that was stopped resumes."""
     pytest.importorskip(package, reason=f"{package} is installed by `make test-all`")
     check_ranks(script(heading).replace(*change, 1), new_folder, 5, kept)
 
@@ -75,7 +75,7 @@ RECORDED = """
 
 
 def on_ray(code, folder, stop_before):
-    """Run the script of Ray Train, and return the labels of each worker, and the weights in the last checkpoint."""
+    """Run the script of Ray Train, and return the labels of each worker and the weights in the last checkpoint."""
     import ray
 
     for old in folder.glob("labels-*"):
@@ -112,7 +112,7 @@ def on_ray(code, folder, stop_before):
 
 @pytest.mark.slow
 def test_ray_train(new_folder):
-    """Two workers: each reads its share, and a run that failed goes on where it was when it is started again."""
+    """Each of two workers reads its share, and a run that failed resumes at its place when it is started again."""
     pytest.importorskip(
         "ray.train", reason="ray[train] is installed by `make test-all`", exc_type=ImportError
     )

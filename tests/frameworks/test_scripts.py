@@ -26,7 +26,7 @@ EVERY_STEP = {4: 4, 8: 7}  # of two batches, or one at the end of an epoch
     ],
 )
 def test_goes_on_as_if_never_stopped(heading, package, saved, new_folder):
-    """Batches and weights of a run that was stopped and started again are those of one run."""
+    """A run that was stopped and started again has the batches and weights of an uninterrupted run."""
     pytest.importorskip(package, reason=f"{package} is installed by `make test-all`")
     code = script(heading).replace('"resnet10t"', '"test_resnet"')  # timm's own for tests
     check_resumes(code, new_folder, saved, reads_again=heading == "Composer")
@@ -35,7 +35,7 @@ def test_goes_on_as_if_never_stopped(heading, package, saved, new_folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("forgotten", [', "loader": loader', '"training": Training(), '])
 def test_the_check_finds_what_is_not_resumed(forgotten, new_folder):
-    """A script that does not keep the loader's place, or not the weights, does not pass."""
+    """The check fails for a script that does not save the loader's place, or the weights."""
     code = script("Distributed checkpoints")
     assert forgotten in code
     with pytest.raises(AssertionError):

@@ -54,7 +54,7 @@ def picture(seed: int) -> np.ndarray[Any, Any]:
 
 
 def networks() -> dict[str, torch.nn.Module]:
-    """Those whose checkpoints are small enough to keep."""
+    """Return networks whose checkpoints are small enough to keep."""
     torch.manual_seed(0)
     return {
         "saliency_net": SaliencyNet((9, 12), contrast=0.05),
@@ -65,7 +65,7 @@ def networks() -> dict[str, torch.nn.Module]:
 
 @torch.no_grad()
 def checkpoints(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Write a checkpoint for each network and family, and weights alone; return what each shows of one picture."""
+    """Write a checkpoint for each network and family, and weights alone; return what each zoom shows of one picture."""
     image = torch.from_numpy(picture(0))
     shown: dict[str, np.ndarray[Any, Any]] = {}
     for (name, network), (family, settings) in zip(networks().items(), ZOOMS.items(), strict=True):
@@ -116,7 +116,7 @@ def offline(url: str, out: Path) -> None:
 
 
 def training(url: str, out: Path) -> None:
-    """Train for one epoch of two, and leave what a killed process leaves."""
+    """Train for one of two epochs, and leave the files that a killed process leaves."""
     from foveal.tools._train import train
     from foveal.tools._train_options import TrainOptions
 

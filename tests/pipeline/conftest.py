@@ -1,4 +1,4 @@
-"""Small shards of real JPEG files, made on the spot."""
+"""Small shards of real JPEG files, made for the tests."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What Accelerate is told, with a state of the shape of Accelerate's; tests/frameworks has Accelerate itself."""
+"""What Foveal tells Accelerate, with an object like Accelerate's state; tests/frameworks uses Accelerate itself."""
 
 import gc
 import sys
@@ -11,7 +11,7 @@ from foveal.sampler import UniformSampler
 
 
 class State:
-    """Keeps references as Accelerate's ``GradientState`` does, once there is an ``Accelerator``."""
+    """Keeps references, as Accelerate's ``GradientState`` does as soon as there is an ``Accelerator``."""
 
     _shared_state: dict[str, object] = {}  # noqa: RUF012 - Accelerate's own name for it
 
@@ -44,7 +44,7 @@ def make(urls, **options):
 
 
 def test_the_last_batch_is_known(small_shards, state):
-    """While a loader is iterated it is at the top of the stack, and afterwards it is not there."""
+    """A loader is at the top of the stack while it is iterated, and not afterwards."""
     said = [state.dataloader_references[-1].end_of_dataloader for _ in make(small_shards)]
 
     assert said == [False, False, True]
@@ -52,7 +52,7 @@ def test_the_last_batch_is_known(small_shards, state):
 
 
 def test_a_loop_within_a_loop(small_shards, state):
-    """Each sees its own loader at the top, also after the inner one was left early or took exactly its batches."""
+    """In nested loops the inner loader is at the top, and then the outer one again, even if the inner loop was left early."""
     outer, inner = make(small_shards), make(small_shards)
     for number, _ in enumerate(outer, start=1):
         mine = state.dataloader_references[-1]
@@ -70,7 +70,7 @@ def test_a_loop_within_a_loop(small_shards, state):
 
 @pytest.mark.parametrize(("last_batch", "expected"), [("pad", 3), ("partial", 0), ("drop", 0)])
 def test_how_many_count(small_shards, state, last_batch, expected):
-    """Of the last batch, where it is filled: 13 samples are two batches of five, and three."""
+    """The number of real samples in the last, filled-up batch is known: 13 samples are two batches of five, and three."""
     batches = iter(make(small_shards, last_batch=last_batch))
     next(batches)
 
@@ -78,7 +78,7 @@ def test_how_many_count(small_shards, state, last_batch, expected):
 
 
 def test_an_error_leaves_nothing_behind(small_shards, state):
-    """A loader that ended with an error is not at the top any more."""
+    """A loader that ended with an error is no longer on the stack."""
     loader = make([*small_shards], on_bad="raise", fields=("image", "txt"))
     with pytest.raises(Exception, match="txt"):
         list(loader)
@@ -88,7 +88,7 @@ def test_an_error_leaves_nothing_behind(small_shards, state):
 
 @pytest.mark.parametrize("loaded", [False, True])
 def test_without_an_accelerator(small_shards, state, monkeypatch, loaded):
-    """Whether the package is loaded or not, nothing is written to its state, and none is made."""
+    """Without an ``Accelerator``, no state is made or written to, whether the package is loaded or not."""
     monkeypatch.setattr(State, "_shared_state", {})
     if not loaded:
         monkeypatch.delitem(sys.modules, "accelerate.state")

@@ -1,4 +1,4 @@
-"""A loader looks like a ``DataLoader``, and the ``DataLoader`` made of its attributes delivers what it delivers."""
+"""A loader has the attributes of a ``DataLoader``, and a ``DataLoader`` that is built from them delivers the same batches."""
 
 import re
 
@@ -40,7 +40,7 @@ def ordinals(batches):
 
 
 class Skip(BatchSampler):
-    """Leaves out the first batches, as Accelerate's does."""
+    """Leaves out the first batches, as Accelerate's batch sampler does."""
 
     def __init__(self, batch_sampler, count):
         self.batch_sampler, self.count = batch_sampler, count
@@ -52,7 +52,7 @@ class Skip(BatchSampler):
 
 
 def test_what_scripts_read(small_shards):
-    """Sizes and settings are those of the arguments."""
+    """Attributes with sizes and settings have the values of the arguments."""
     loader = make(small_shards, shuffle=True, last_batch="drop", seed=5)
 
     assert (loader.batch_size, loader.drop_last, loader.num_workers) == (4, True, 0)
@@ -72,7 +72,7 @@ def test_what_scripts_read(small_shards):
 @pytest.mark.parametrize("last_batch", ["partial", "drop", "pad"])
 @pytest.mark.parametrize(("rank", "world_size"), [(0, 1), (0, 2), (1, 2), (2, 3)])
 def test_samplers_say_what_comes(small_shards, rank, world_size, last_batch):
-    """In each epoch, on each rank, by the numbers that the order has."""
+    """In each epoch and on each rank, the samplers yield the sample numbers of the loader's order."""
     loader = make(small_shards, 3, shuffle=True, rank=rank, world_size=world_size, last_batch=last_batch)
     for epoch in range(2):
         order = EpochOrder(Shards(small_shards).counts, shuffle=True, seed=0, epoch=epoch)
@@ -93,7 +93,7 @@ def test_samplers_say_what_comes(small_shards, rank, world_size, last_batch):
 
 
 def test_set_epoch_of_any_sampler(small_shards):
-    """Is that of the loader."""
+    """``set_epoch`` of any of the samplers sets the loader's epoch."""
     loader = make(small_shards, shuffle=True)
     for epoch, sampler in enumerate(
         (loader.sampler, loader.batch_sampler, loader.batch_sampler.sampler), start=3
@@ -104,7 +104,7 @@ def test_set_epoch_of_any_sampler(small_shards):
 
 
 def test_a_dataloader_delivers_the_same(small_shards):
-    """The same batches, to the bit, epoch after epoch, and both loaders end where the other does."""
+    """The ``DataLoader`` delivers bit-identical batches epoch after epoch, and both end at the same place."""
     loader, other = make(small_shards, shuffle=True), make(small_shards, shuffle=True)
     batches = rebuilt(other)
 
@@ -116,7 +116,7 @@ def test_a_dataloader_delivers_the_same(small_shards):
 
 
 def test_a_dataloader_carries_the_graph(small_shards):
-    """While the zoom trains, with the weights of each step."""
+    """While the zoom trains, batches carry the graph with the weights of each step."""
     zoom = SaliencySampler(8, lowres_size=(32, 32))
     optimizer = torch.optim.SGD(zoom.parameters(), 0.1)
     for images, _, _ in rebuilt(make(small_shards, zoom=zoom)):
@@ -128,7 +128,7 @@ def test_a_dataloader_carries_the_graph(small_shards):
 
 @pytest.fixture(scope="module")
 def small_shards_once(tmp_path_factory):
-    """Thirteen pictures in two shards, once for all examples."""
+    """Thirteen pictures in two shards, made once for all examples."""
     folder = tmp_path_factory.mktemp("shards")
     for name, numbers in (("a", range(7)), ("b", range(7, 13))):
         with ShardWriter(folder / f"{name}.tar") as writer:
@@ -140,7 +140,7 @@ def small_shards_once(tmp_path_factory):
 @settings(max_examples=20)
 @given(epoch=st.integers(0, 3), skipped=st.integers(0, 4), elsewhere=st.integers(0, 3))
 def test_batches_left_out_are_not_read(small_shards_once, epoch, skipped, elsewhere):
-    """Those of any epoch, wherever the loader was before."""
+    """Batches that a batch sampler leaves out are not read, in any epoch and from any place."""
     whole = make(small_shards_once, shuffle=True)
     whole.set_epoch(epoch)
     expected = ordinals(whole)
@@ -156,7 +156,7 @@ def test_batches_left_out_are_not_read(small_shards_once, epoch, skipped, elsewh
 
 
 def test_any_other_order_is_refused(small_shards):
-    """A loader has computed its order; the message says what serves instead."""
+    """A sampler with another order is refused, and the message says what to use instead."""
     loader = make(small_shards)
     message = (
         "index must be a batch of the loader's batch_sampler, got {} – a ZoomLoader reads in an order of its own; "
@@ -169,7 +169,7 @@ def test_any_other_order_is_refused(small_shards):
 
 
 def test_fields_with_names(small_shards):
-    """Batches are dicts by these names, with the values that a tuple would have."""
+    """If fields are given names, batches are dicts with these names and the values of a tuple's entries."""
     named = {"pixel_values": "image", "labels": "cls", "index": "__index__"}
     loader = ZoomLoader(small_shards, UniformSampler(8), batch_size=5, fields=named)
     for batch, values in zip(loader, make(small_shards, 5), strict=True):
@@ -179,6 +179,6 @@ def test_fields_with_names(small_shards):
 
 @pytest.mark.parametrize("bad", [{"a": "image", "b": "image"}, {"a": "cls"}, {}])
 def test_names_do_not_excuse(small_shards, bad):
-    """The fields themselves must be what they must be in a tuple."""
+    """Named fields are checked as unnamed ones are."""
     with pytest.raises(ValueError, match="fields must name exactly one image and nothing twice"):
         ZoomLoader(small_shards, UniformSampler(8), batch_size=5, fields=bad)

@@ -15,7 +15,7 @@ SEEDS = st.lists(st.integers(0, 2**63 - 1), max_size=8)
 
 @given(seeds=SEEDS, again=SEEDS)
 def test_numbers_are_those_of_the_first_time(seeds, again):
-    """One for each seed, from 0, and from 0 again where that is asked for."""
+    """Passes are numbered from 0 for each seed, and from 0 again after a reset."""
     passes = WorkerPasses()
     for given_seeds in (seeds, again):
         known = list(dict.fromkeys(given_seeds))
@@ -25,7 +25,7 @@ def test_numbers_are_those_of_the_first_time(seeds, again):
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_forks_agree():
-    """Whichever of them is first."""
+    """Forked workers agree on the number of a pass, whichever of them is first."""
     passes, context = WorkerPasses(), multiprocessing.get_context("fork")
     with context.Pool(4, initializer=_SHARED.append, initargs=(passes,)) as pool:
         numbers = pool.map(_number, [seed for seed in range(50) for _ in range(4)], chunksize=1)
@@ -36,7 +36,7 @@ def test_forks_agree():
 
 
 def test_no_file_stays_open():
-    """Nor does one lie anywhere."""
+    """Counting leaves no open file and no file on disk."""
     gc.collect()
     before = list(Path("/proc/self/fd").iterdir())
     for _ in range(5):

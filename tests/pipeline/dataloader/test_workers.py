@@ -10,7 +10,7 @@ from foveal.sampler import UniformSampler
 
 
 class Around(IterableDataset):
-    """What people write to put a loader into a ``DataLoader``."""
+    """A dataset around a loader, as users write it to put a loader into a ``DataLoader``."""
 
     def __init__(self, loader):
         self.loader = loader
@@ -29,14 +29,14 @@ def ordinals(batches):
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_workers_deliver_all(small_shards, workers):
-    """As the loader itself does: several take its batches in turns."""
+    """Several workers together deliver all batches of the loader, in turns."""
     assert ordinals(DataLoader(Around(make(small_shards)), batch_size=None, num_workers=workers)) == list(
         range(13)
     )
 
 
 def test_the_dataset_stays_in_its_process(small_shards):
-    """In a worker the loader's epoch would advance, and outside it would not."""
+    """The loader's own dataset is refused in a worker, where the epoch would advance unseen."""
     loader = make(small_shards)
     batches = DataLoader(
         loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn, num_workers=1

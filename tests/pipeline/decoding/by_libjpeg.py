@@ -1,4 +1,4 @@
-"""Images that libjpeg-turbo decodes, and zooms that need so much of them."""
+"""Images that libjpeg-turbo decodes, and zooms that need a given part of their resolution."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ WHOLE = UniformSampler(8, antialias=False)  # may show any pixel
 
 
 class Needs(torch.nn.Module):
-    """A zoom that shows so much of a source, and looks at nothing."""
+    """A zoom that says how many source pixels it can show, and that needs no low-resolution copy."""
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Needs(torch.nn.Module):
 
 
 def decoded_by_libjpeg(file: bytes, zoom: torch.nn.Module) -> tuple[int, np.ndarray]:
-    """The scale that was chosen, and the pixels."""
+    """Return the scale that was chosen, and the pixels."""
     image = ByLibjpeg(zoom)(peek(file), 0)
     assert image.by == "libjpeg"
     return image.scale, decode_jpeg(image, Buffers(ROOM)).numpy()

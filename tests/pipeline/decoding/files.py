@@ -1,4 +1,4 @@
-"""Files of the formats that the second decoder reads, and what they show."""
+"""Files of the formats that the second decoder reads, with the levels that they show."""
 
 import io
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ class Encoded(NamedTuple):
 
 
 def of_bits(bits: int, bands: int) -> tuple[Any, Any]:
-    """Samples of so many bits, and the levels that they are."""
+    """Return samples of this many bits, and the levels that they stand for."""
     light = ramps("float64", bands)
     samples = np.rint(light * (2**bits - 1)).astype(np.uint8 if bits <= 8 else np.uint16)
     levels = samples / (2**bits - 1) * 255
@@ -29,7 +29,7 @@ def of_bits(bits: int, bands: int) -> tuple[Any, Any]:
 
 
 def lossless() -> dict[str, Encoded]:
-    """Each format by name, depth and bands, stored without loss."""
+    """Return lossless files of each format, by name, depth and bands."""
     files = {}
     for bits, bands in ((8, 1), (8, 3), (12, 1), (12, 3), (16, 1), (16, 3)):
         samples, levels = of_bits(bits, bands)
@@ -58,7 +58,7 @@ def lossless() -> dict[str, Encoded]:
 
 
 def heic(pixels: Any, orientation: int = 1) -> bytes:
-    """A HEIC that its own boxes turn."""
+    """Return a HEIC file whose own boxes rotate it."""
     exif = Image.Exif()
     exif[0x112] = orientation
     file = io.BytesIO()
@@ -67,7 +67,7 @@ def heic(pixels: Any, orientation: int = 1) -> bytes:
 
 
 def avif(pixels: Any, orientation: int = 1) -> bytes:
-    """An AVIF that its own boxes turn."""
+    """Return an AVIF file whose own boxes rotate it."""
     exif = Image.Exif()
     exif[0x112] = orientation
     file = io.BytesIO()
@@ -83,7 +83,7 @@ def dicom(
     syntax: str | None = None,
     **tags: Any,
 ) -> bytes:
-    """A DICOM file of one frame."""
+    """Return a DICOM file of one frame."""
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

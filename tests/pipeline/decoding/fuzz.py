@@ -44,7 +44,7 @@ KINDS = (
 
 
 def sources() -> list[bytes]:
-    """Small pictures of every kind, twice as many of those that data sets are made of."""
+    """Return small images of every kind, with twice as many of the kinds that data sets use."""
     files = [
         encode(picture(k, 40 + 9 * k, 60 + 5 * k), kind, **options) for k, (kind, options) in enumerate(KINDS)
     ]
@@ -54,7 +54,7 @@ def sources() -> list[bytes]:
 
 
 def deep_sources() -> list[bytes]:
-    """What has more than 8 bits, and what the second decoder and NumPy read."""
+    """Return images of more than 8 bits, and of formats that the second decoder and NumPy read."""
     grey, colours = ramps("uint16", 1)[..., 0], ramps("uint16", 3)
     pixels = picture(0, 48, 64)
     files = [
@@ -80,7 +80,7 @@ def deep_sources() -> list[bytes]:
 
 
 def mutated(file: bytes, other: bytes, chance: random.Random) -> bytes:
-    """One to four changes of any kind."""
+    """Return a file with one to four changes."""
     data = bytearray(file)
     for _ in range(chance.choice((1, 1, 2, 4))):
         if len(data) < 2:
@@ -129,7 +129,7 @@ def _zero(data: bytearray, _: bytes, chance: random.Random) -> None:
 
 
 def peeked(files: Iterator[bytes], counts: dict[str, int]) -> Iterator[EncodedImage]:
-    """Those that the header does not give away; every second one as through a window."""
+    """Return the mutations that are not refused by their headers; every second one is read with a window."""
     for number, file in enumerate(files):
         try:
             yield peek(file, max_pixels=MAX_PIXELS, rule=PixelRule("auto" if number % 2 else None))
@@ -138,7 +138,7 @@ def peeked(files: Iterator[bytes], counts: dict[str, int]) -> Iterator[EncodedIm
 
 
 def run(mutations: int, seed: int, shards: list[str]) -> dict[str, int]:
-    """Decode so many mutations, and return what became of them.
+    """Decode this many mutations, and return how many had each outcome.
 
     ``shards`` hold more images to start from, of which the small ones are taken.
     """

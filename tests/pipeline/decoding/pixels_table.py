@@ -29,7 +29,7 @@ LOSSY = 4.0  # mean levels that a lossy file may be off
 
 
 class Row(NamedTuple):
-    """A kind of file: how it is called, one of its kind, and the levels that it shows; None where it needs a window."""
+    """A kind of file: its name, a file, and the levels that it shows; None if it needs a window."""
 
     format: str
     samples: str
@@ -42,7 +42,7 @@ class Row(NamedTuple):
 
 
 def light(values: Any, low: float = 0, high: float | None = None) -> Any:
-    """(height, width, 3) levels of values from low to high, by default of the type's full range."""
+    """Return (height, width, 3) levels of values from low to high, by default of the type's full range."""
     if high is None:
         high = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
     levels = ((values.astype(np.float64) - low) / (high - low)).clip(0, 1) * 255
@@ -57,7 +57,7 @@ def tiff(values: Any, photometric: str = "minisblack", **options: Any) -> bytes:
 
 
 def packed_tiff(values: Any) -> bytes:
-    """12 bits without a gap, packed here: older versions of imagecodecs do not."""
+    """Return a TIFF of 12 bits without padding; it is packed here, because older versions of imagecodecs cannot."""
     bits = np.unpackbits(values.astype(">u2").view(np.uint8).reshape(*values.shape, 2), axis=2)[..., 4:]
     rows = np.packbits(bits.reshape(len(values), -1), axis=1)
     return tiff(iter([rows.tobytes()]), shape=values.shape, dtype="uint16", bitspersample=12)
@@ -253,12 +253,12 @@ def dicom_rows() -> Iterator[Row]:
 
 
 def rows() -> list[Row]:
-    """All rows of the table, in its order."""
+    """Return all rows of the table, in its order."""
     return [*itertools.chain(tiff_rows(), png_and_pnm_rows(), codec_rows(), dicom_rows())]
 
 
 def shown(row: Row) -> tuple[Any, str]:
-    """The levels that come out, and who decoded them.
+    """Return the levels that come out, and which decoder they are from.
 
     Raises:
         DecodeError: None do.
@@ -271,19 +271,19 @@ def shown(row: Row) -> tuple[Any, str]:
 
 
 def without_the_extra() -> Any:
-    """A context in which nothing of it is installed."""
+    """Return a context in which no package of the extra is installed."""
     gone = mock.Mock(side_effect=lambda kind: kind.needs)
     return mock.patch.multiple(_peek, missing=gone)
 
 
 def off_by(row: Row, levels: Any) -> float:
-    """How many levels it is off, at most; of what is lossy on average."""
+    """Return the largest difference in levels; the mean difference for lossy formats."""
     off = np.abs(levels - row.levels)
     return float(off.mean() if row.lossy else off.max())
 
 
 def line(row: Row) -> str:
-    """A row of the table."""
+    """Return a row of the table as text."""
     try:
         levels, by = shown(row)
         off = off_by(row, levels)
@@ -306,7 +306,7 @@ def line(row: Row) -> str:
 
 
 def extra_of(row: Row) -> str:
-    """The extra that a row needs, if any."""
+    """Return the extra that a row needs, or None."""
     with without_the_extra():
         try:
             shown(row)
@@ -317,7 +317,7 @@ def extra_of(row: Row) -> str:
 
 
 def table() -> str:
-    """The table as it should stand in the page."""
+    """Return the table as it should stand in the page."""
     return HEAD + "".join(map(line, rows()))
 
 

@@ -1,4 +1,4 @@
-"""A colour profile that no file has by chance, files of each format that embed it, and what LittleCMS makes of them."""
+"""A colour profile that swaps channels, files of each format that embed it, and what LittleCMS makes of them."""
 
 import io
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tests.pipeline.decoding.files import dicom
 
 
 def swapped_profile() -> bytes:
-    """The profile of sRGB with green and red exchanged."""
+    """Return the profile of sRGB with green and red exchanged."""
     icc = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     count = int.from_bytes(icc[128:132])
     entries = {bytes(icc[132 + 12 * k : 136 + 12 * k]): 132 + 12 * k for k in range(count)}
@@ -41,7 +41,7 @@ def tiff(values: Any, icc: bytes, **options: Any) -> bytes:
 
 
 def jp2(values: Any, icc: bytes) -> bytes:
-    """Its box of colours replaced by one that holds the profile."""
+    """Return a JPEG 2000 file whose colour box holds the profile."""
     file = imagecodecs.jpeg2k_encode(values, level=0, codecformat="jp2")
     head, colours = file.index(b"jp2h") - 4, file.index(b"colr") - 4
     after = colours + int.from_bytes(file[colours : colours + 4])
@@ -67,7 +67,7 @@ def dicom_in_colour(values: Any, icc: bytes) -> bytes:
 
 
 def jpeg_of_12_bits(values: Any, icc: bytes) -> bytes:
-    """Pillow does not open it."""
+    """Return a JPEG of 12 bits, which Pillow does not open."""
     file = imagecodecs.jpeg8_encode(values.astype(np.uint16) << 4, level=100, bitspersample=12)
     block = b"ICC_PROFILE\0\1\1" + icc
     return file[:2] + b"\xff\xe2" + (2 + len(block)).to_bytes(2) + block + file[2:]

@@ -1,4 +1,4 @@
-"""PNM and npy, beside what was written."""
+"""PNM and npy files, compared with the arrays that were written."""
 
 import io
 
@@ -22,7 +22,7 @@ def npy(values: np.ndarray) -> bytes:
 
 @given(st.sampled_from([1, 3]), st.integers(1, 65535), st.booleans(), st.integers(0, 10**6))
 def test_pnm_of_any_maximum(bands, white, decimal, seed):
-    """Binary or written out, from 0 to the maximum that the header states."""
+    """Binary and text files are read with levels from 0 to the maximum that the header states."""
     values = np.random.default_rng(seed).integers(0, white + 1, (5, 7, bands))
     kind = {(1, False): 5, (3, False): 6, (1, True): 2, (3, True): 3}[bands, decimal]
     head = b"P%d # of the test\n7 5\n%d\n" % (kind, white)
@@ -46,7 +46,7 @@ def test_pnm_of_any_maximum(bands, white, decimal, seed):
     ],
 )
 def test_a_damaged_list_of_numbers(body, reason):
-    """What is wrong with it is said."""
+    """The error says what is wrong with the numbers of a damaged text file."""
     with pytest.raises(DecodeError) as error:
         decode([b"P2\n2 2\n255\n" + body])
     assert str(error.value) == reason
@@ -54,7 +54,7 @@ def test_a_damaged_list_of_numbers(body, reason):
 
 @pytest.mark.parametrize("shape", [(1, 24, 40), (2, 24, 40), (4, 24, 40), (13, 24, 24), (200, 24, 24)])
 def test_bands_first(shape):
-    """As torch has them, if the shape leaves no doubt, of a file and of an array in another loader."""
+    """Arrays with bands first, as in torch, are recognised if the shape leaves no doubt, in files and in ZoomCollate."""
     values = np.moveaxis(ramps("uint16", shape[0])[:, : shape[2]], 2, 0)
     chosen = (0, 0, 0) if shape[0] == 1 else (1, 0, 1)
     want = np.moveaxis(values, 0, 2)[..., chosen] / 65535 * 255
@@ -70,12 +70,12 @@ def test_bands_first(shape):
     "shape", [(24, 40), (24, 40, 1), (24, 40, 3), (24, 40, 13), (24, 24, 200), (3, 3, 3), (1, 40, 3)]
 )
 def test_bands_last(shape):
-    """As most libraries have them."""
+    """Arrays with bands last are read."""
     assert not has_bands_first(shape)
 
 
 def test_a_shape_that_may_be_either():
-    """It is refused rather than guessed."""
+    """A shape that could have bands first or last is refused."""
     with pytest.raises(DecodeError) as error:
         decode([npy(np.zeros((13, 24, 40), np.uint8))])
     assert str(error.value) == (

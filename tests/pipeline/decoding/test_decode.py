@@ -1,4 +1,4 @@
-"""Encoded images to pixels."""
+"""Decoding encoded images to pixels."""
 
 import gc
 import io
@@ -15,7 +15,7 @@ from tests.pipeline.making import encode, picture
 
 
 def pillow(encoded: bytes) -> np.ndarray:
-    """What Pillow sees, upright and in RGB."""
+    """Return the image as Pillow reads it, upright and in RGB."""
     return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(encoded))).convert("RGB"))
 
 
@@ -26,7 +26,7 @@ def alpha_picture() -> Image.Image:
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "RGB"])
 def test_jpeg_of_every_mode_arrives_as_rgb(mode):
-    """Grey and CMYK photographs are what Pillow makes of them, to the bit."""
+    """Grey and CMYK photographs are decoded bit-identically to Pillow."""
     encoded = encode(Image.fromarray(picture(0, 43, 61)).convert(mode))
 
     assert np.array_equal(pillow(encoded), decode([encoded])[0].numpy())
@@ -60,7 +60,7 @@ def test_exif_orientation_is_applied(orientation):
 
 
 def test_nothing_to_decode():
-    """No files, no images."""
+    """Without files there are no images."""
     assert decode([]) == []
 
 
@@ -77,7 +77,7 @@ BAD = {
 
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_image_is_named(kind):
-    """The first bad one is named by its place."""
+    """The error names the first bad image by its index."""
     good, (bad, reason) = encode(picture(0, 43, 61)), BAD[kind]
 
     with pytest.raises(DecodeError, match=re.escape(f"image 1 {reason}")):
@@ -86,7 +86,7 @@ def test_a_bad_image_is_named(kind):
 
 @pytest.mark.parametrize("kinds", [("cut",), ("damaged",), ("damaged", "cut", "damaged"), ("damaged",) * 5])
 def test_neighbours_of_a_bad_image_are_delivered(kinds):
-    """Each good image has its pixels, each bad one its reason, and the decoder goes on working."""
+    """Good images have their pixels, bad ones their reason, and the decoder can be used again."""
     files = [encode(picture(k, 43, 61)) for k in range(4)]
     for place, kind in enumerate(kinds):
         files.insert(2 * place, BAD[kind][0])
@@ -103,7 +103,7 @@ def test_neighbours_of_a_bad_image_are_delivered(kinds):
 
 
 def test_neighbours_are_not_decoded_one_by_one(monkeypatch):
-    """One bad image of eight costs one more batch; one that looks cut costs none."""
+    """One bad image of eight costs one more batch; one that looks truncated costs none."""
     launched = []
     launch = Decoder._launch
     monkeypatch.setattr(
@@ -121,7 +121,7 @@ def test_neighbours_are_not_decoded_one_by_one(monkeypatch):
 
 
 def test_an_error_without_a_name(monkeypatch):
-    """Where DALI does not say which, halves are tried."""
+    """If DALI does not name the bad image, it is found by bisection."""
     from foveal.pipeline.decoding import _decoder as _decode
 
     assert _decode._without_culprit([3, 5, 7], RuntimeError("no idea")) == [[3], [5, 7]]
@@ -130,7 +130,7 @@ def test_an_error_without_a_name(monkeypatch):
 
 
 def test_pillow_takes_over():
-    """What DALI does not read and others do arrives as well; what Pillow decodes is counted."""
+    """Pillow decodes and counts the images that DALI cannot read."""
     files = [
         encode(picture(0, 43, 61)),
         encode(picture(1, 30, 20), "GIF"),
@@ -145,14 +145,14 @@ def test_pillow_takes_over():
 
 
 def test_an_error_that_nobody_waits_for():
-    """A bad image in flight when the decoder closes harms nothing."""
+    """A bad image that is being decoded while the decoder closes does no harm."""
     with Decoder() as decoder:
         decoder.start([peek(CUT)])
         decoder.start([peek(CUT), peek(bytes(DAMAGED))]).drain()
 
 
 def test_a_decoder_is_entered_first():
-    """The message says how."""
+    """The error says that the decoder must be used in a ``with`` block."""
     with pytest.raises(
         ValueError,
         match=re.escape(
@@ -163,7 +163,7 @@ def test_a_decoder_is_entered_first():
 
 
 def dali_leftovers(use) -> int:
-    """How many of DALI's batches and tensors outlive a decoding without the cycle collector's help."""
+    """Return how many of DALI's batches and tensors outlive a decoding if the cycle collector is off."""
 
     def count() -> int:
         kinds = {"Batch", "Tensor", "Invocation", "TensorListCPU", "TensorCPU"}
@@ -185,12 +185,12 @@ def dali_leftovers(use) -> int:
 
 
 def test_no_cycle_keeps_decoded_images():
-    """Pixels are freed with their last tensor, not when Python's cycle collector happens to run."""
+    """Pixels are freed with their last tensor, without the cycle collector."""
     assert dali_leftovers(lambda decoder, files: decoder.start(files).result()) == 0
 
 
 def test_the_check_for_cycles_finds_them():
-    """DALI's own way to take a batch apart leaves cycles where it comes before the pixels, and the check sees them."""
+    """DALI's own way to take a batch apart leaves reference cycles, and the check finds them."""
     import nvidia.dali.experimental.dynamic as ndd
 
     def take_apart(decoder, files):
@@ -202,7 +202,7 @@ def test_the_check_for_cycles_finds_them():
 
 
 def test_equal_to_a_plain_dali_pipeline(data_dir):
-    """Bit for bit on all photographs, as `fn.decoders.image` decodes them."""
+    """All photographs are bit-identical to what `fn.decoders.image` decodes."""
     from nvidia.dali import fn, pipeline_def
 
     with Shards(str(data_dir / "photos" / "*.tar")) as shards:
@@ -222,7 +222,7 @@ def test_equal_to_a_plain_dali_pipeline(data_dir):
 
 @pytest.mark.gpu
 def test_gpu_agrees_with_cpu():
-    """nvJPEG and libjpeg-turbo may differ by rounding and chroma upsampling, no more."""
+    """nvJPEG and libjpeg-turbo differ by rounding and chroma upsampling only."""
     encoded = encode(picture(0, 480, 640), quality=95)
     cpu, gpu = decode([encoded])[0], decode([encoded], device="cuda")[0]
 

@@ -1,4 +1,4 @@
-"""Thousands of damaged images through the decode step: no crash, no hang, no memory eaten."""
+"""Thousands of damaged images are decoded without a crash, a hang or growing memory."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def check(found: dict[str, int], count: int) -> None:
 
 
 def test_mutations(capsys):
-    """Of small pictures of every kind."""
+    """Mutations of small images of every kind do no harm."""
     found = fuzz(2_500, 0)
     with capsys.disabled():
         sys.stdout.write(f"\n  {found}\n")
@@ -43,7 +43,7 @@ def test_mutations(capsys):
 
 
 def test_mutations_of_found_files(data_dir, capsys):
-    """Of what other projects keep to test their decoders with."""
+    """Mutations of the files that other projects test their decoders with do no harm."""
     found = fuzz(2_000, 0, data_dir / "odd" / "odd-000000.tar")
     with capsys.disabled():
         sys.stdout.write(f"\n  {found}\n")
@@ -52,6 +52,6 @@ def test_mutations_of_found_files(data_dir, capsys):
 
 
 def test_a_crash_is_noticed():
-    """The check for it must be able to fail: a count that is none ends the process with an error."""
+    """The check fails if the process ends with an error."""
     with pytest.raises(AssertionError, match=r"(?s)exit status 1: .*invalid literal"):
         fuzz("many", 0)

@@ -1,4 +1,4 @@
-"""Which JPEGs libjpeg-turbo is trusted with, by headers that hold no picture."""
+"""Which JPEGs libjpeg-turbo decodes, decided by headers; the files here have no picture."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.pipeline.making import encode, picture
 
 
 def with_frame(kind: int, bits: int, factors: tuple[tuple[int, int], ...]) -> bytes:
-    """A header without a picture: nothing of it can be decoded."""
+    """Return a header without a picture, which cannot be decoded."""
     components = b"".join(bytes((k + 1, 16 * h + v, 0)) for k, (h, v) in enumerate(factors))
     frame = bytes((bits, 0, 64, 0, 64, len(factors))) + components
     scan = bytes((len(factors),)) + b"".join(bytes((k + 1, 0)) for k in range(len(factors))) + b"\0\x3f\0"
@@ -36,7 +36,7 @@ FRAMES = [kind for kind in range(0xC0, 0xD0) if kind not in (0xC4, 0xC8, 0xCC)] 
 @pytest.mark.parametrize("kind", FRAMES)
 @pytest.mark.parametrize("bits", [2, 8, 12, 16])
 def test_only_usual_frames_are_for_libjpeg(kind, bits):
-    """8 bits, Huffman, sequential or progressive, with factors that are tested here: all else goes DALI's way."""
+    """libjpeg-turbo decodes 8 bits, Huffman, sequential or progressive; DALI decodes everything else."""
     for factors in (GREY, FULL, HALF, ACROSS, DOWN):
         frame = read_jpeg_header(with_frame(kind, bits, factors)).frame
         assert (frame.kind, frame.bits, frame.factors) == (kind, bits, factors)
@@ -45,14 +45,14 @@ def test_only_usual_frames_are_for_libjpeg(kind, bits):
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=4).map(tuple))
 def test_only_usual_factors_are_for_libjpeg(factors):
-    """Of one or three components, with the factors that cameras write."""
+    """libjpeg-turbo decodes one or three components with the sampling factors that cameras write."""
     frame = read_jpeg_header(with_frame(0xC0, 8, factors)).frame
 
     assert is_usual(frame) == (factors in (GREY, FULL, HALF, ACROSS, DOWN))
 
 
 def test_rare_headers_stay_as_they_were_peeked():
-    """Whatever the scale that the zoom would do with."""
+    """A JPEG with a rare header is not decoded at a smaller scale."""
     zoom = Needs(8, 8)
     for kind, factors in (
         (0xC3, FULL),
@@ -66,7 +66,7 @@ def test_rare_headers_stay_as_they_were_peeked():
 
 
 def test_extended_frames_are_usual():
-    """A baseline JPEG is an extended one of another marker, with the same pixels, also scaled."""
+    """A baseline JPEG with the marker of an extended one has the same pixels, also at a smaller scale."""
     file = encode(picture(0, 160, 160), subsampling="4:2:0")
     place = file.index(b"\xff\xc0")
     extended = file[:place] + b"\xff\xc1" + file[place + 2 :]
@@ -78,7 +78,7 @@ def test_extended_frames_are_usual():
 
 
 def test_coarse_chroma_down_is_decoded_whole():
-    """4:4:0 as 4:2:2: the same pixels as DALI's, and no copy."""
+    """A 4:4:0 JPEG is decoded at full scale, with DALI's pixels."""
     import imagecodecs
 
     file = imagecodecs.jpeg8_encode(picture(0, 160, 160), subsampling="440")

@@ -1,4 +1,4 @@
-"""Samples to levels, beside double precision."""
+"""Conversion of stored samples to levels, compared with double precision."""
 
 import re
 
@@ -44,7 +44,7 @@ def random_samples(dtype: str, seed: int, shape: tuple[int, int, int]) -> np.nda
     st.tuples(st.sampled_from([8, 16]), st.booleans()),
 )
 def test_a_window_is_exact(dtype, seed, shape, window, form):
-    """Every type, to half a level of what NumPy gives in double precision, whichever way it is computed."""
+    """For every type, a window gives NumPy's result in double precision to half a level."""
     (low, width), (bits, inverted) = window, form
     values = random_samples(dtype, seed, shape)
     light = ((values.astype(np.float64) - low) / width).clip(0, 1)
@@ -61,7 +61,7 @@ def test_a_window_is_exact(dtype, seed, shape, window, form):
     ("dtype", "white"), [("uint8", 255), ("uint16", 65535), ("uint16", 4095), ("uint32", 2**32 - 1)]
 )
 def test_full_range_by_default(dtype, white):
-    """Zero is black, and what the header calls white is white."""
+    """Without a window, zero is black, and the value that the header calls white is white."""
     values = np.array([[0, white // 2, white]], dtype)[..., None]
 
     assert to_levels(Samples(values, white=white))[0, :, 0].tolist() == [0, 127, 255]
@@ -69,7 +69,7 @@ def test_full_range_by_default(dtype, white):
 
 
 def test_twelve_bits_in_sixteen_keep_all_levels():
-    """A window of a sensor's range leaves 256 levels, where the type's range would leave 17."""
+    """A window of a sensor's range gives 256 levels, where the range of the type would give 17."""
     values = np.arange(4096, dtype=np.uint16).reshape(64, 64, 1)
 
     assert len(np.unique(to_levels(Samples(values, white=65535)))) == 17
@@ -77,7 +77,7 @@ def test_twelve_bits_in_sixteen_keep_all_levels():
 
 
 def test_what_needs_a_window():
-    """Signed integers, and floating point outside [0, 1], with their range; a value that stands for none does not count."""
+    """Signed integers and floats outside [0, 1] need a window; values that mean "no data" do not count."""
     signed = Samples(np.zeros((2, 2, 1), np.int16))
     with pytest.raises(
         DecodeError, match="needs a window: its samples are int16, of which the header does not say"
@@ -95,7 +95,7 @@ def test_what_needs_a_window():
 
 @pytest.mark.parametrize("dtype", ["int16", "uint16", "float32", "uint8"])
 def test_percentiles(dtype):
-    """``"auto"`` runs from the first to the last percentile of the image, all bands together."""
+    """``"auto"`` is a window from percentile 1 to percentile 99 of the image, over all bands together."""
     values = random_samples("uint8", 0, (80, 90, 3)).astype(dtype)
     low, high = np.percentile(values.astype(np.float64), (1, 99))
 
@@ -106,13 +106,13 @@ def test_percentiles(dtype):
 
 
 def test_percentiles_of_nothing_and_of_one_value():
-    """An image of one value, or of none that is a number, is black."""
+    """An image with a single value, or without any number, is black."""
     for values in (np.full((4, 4, 1), 7, np.int16), np.full((4, 4, 1), np.nan, np.float32)):
         assert not to_levels(Samples(values), "auto").any()
 
 
 def test_units_of_the_file():
-    """A window is in the units that slope and intercept give; the file's own is taken where none is asked for."""
+    """A window is in the units that slope and intercept give; the file's own window is used if none is requested."""
     raw = np.array([[0, 24, 1024, 1424]], np.int16)[..., None]
     samples = Samples(raw, intercept=-1024, window=(-1000, 400))
 
@@ -123,7 +123,7 @@ def test_units_of_the_file():
 
 
 def test_inks():
-    """CMYK becomes light as in Pillow, in its own depth."""
+    """CMYK is converted as by Pillow, in its own depth."""
     inks = np.array([[[0, 0, 0, 0], [65535, 0, 0, 0], [0, 0, 0, 65535], [0, 32768, 0, 32768]]], np.uint16)
 
     assert to_levels(Samples(inks, white=65535, cmyk=True))[0].tolist() == [
@@ -136,14 +136,14 @@ def test_inks():
 
 @pytest.mark.parametrize("window", [(1, 1), (2, 1), (0,), (0, float("inf")), "automatic", 3, (0, "1")])
 def test_windows_that_make_no_sense(window):
-    """The message says what a window is."""
+    """An invalid window is refused with a message that says what a window is."""
     message = f"window must be (low, high) with low below high, or 'auto', got {window!r}."
     with pytest.raises(ValueError, match=re.escape(message)):
         PixelRule(window=window)
 
 
 def test_bands_and_colours_that_make_no_sense():
-    """Likewise."""
+    """Invalid bands and colours are refused with a message."""
     for bands in ((0, 1), (0, 1, -1), (0, 1, 2.0), 3):
         with pytest.raises(
             ValueError,
@@ -155,7 +155,7 @@ def test_bands_and_colours_that_make_no_sense():
 
 
 def test_on_the_command_line():
-    """``-1000:400``, ``auto`` and ``3,2,1``."""
+    """The command line accepts ``-1000:400``, ``auto`` and ``3,2,1``."""
     assert parse_window("-1000:400") == (-1000.0, 400.0)
     assert parse_window("auto") == "auto"
     assert parse_bands("3,2,1") == (3, 2, 1)

@@ -1,4 +1,4 @@
-"""decode="auto": JPEGs by libjpeg-turbo, beside DALI."""
+"""decode="auto": JPEGs that libjpeg-turbo decodes, compared with DALI."""
 
 import re
 from dataclasses import replace
@@ -25,7 +25,7 @@ from tests.pipeline.making import encode, picture
 
 
 def box_mean(pixels: np.ndarray, scale: int) -> np.ndarray:
-    """The mean of scale by scale pixels, of whole ones."""
+    """Return the mean over blocks of scale by scale pixels, leaving out incomplete blocks."""
     height, width = (side // scale for side in pixels.shape[:2])
     whole = pixels[: height * scale, : width * scale].astype(np.float64)
     return whole.reshape(height, scale, width, scale, 3).mean(axis=(1, 3))
@@ -44,7 +44,7 @@ def grey_levels_apart(small: np.ndarray, pixels: np.ndarray, scale: int) -> floa
     st.booleans(),
 )
 def test_full_scale_is_dali_to_the_bit(height, width, chroma, orientation, progressive):
-    """Whatever the size, the chroma, the orientation: without a bound on the zoom nothing is another pixel."""
+    """At full scale the pixels are bit-identical to DALI's, for any size, chroma and orientation."""
     image = Image.fromarray(picture(height, height, width))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -59,7 +59,7 @@ def test_full_scale_is_dali_to_the_bit(height, width, chroma, orientation, progr
 
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([2, 4, 8]), st.sampled_from([1, 3, 6]))
 def test_scaled_copies_hold_all_of_the_original(height, width, scale, orientation):
-    """A block that the original fills in part is a pixel, too; and they lie upright as the original does."""
+    """A block that the original fills in part is a pixel, too, and the copy is upright."""
     smooth = Image.linear_gradient("L").resize((width, height)).convert("RGB")
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -82,7 +82,7 @@ def test_scaled_copies_hold_all_of_the_original(height, width, scale, orientatio
     "max_zoom", [2.0, *(pytest.param(most, marks=pytest.mark.slow) for most in (None, 4.0))]
 )
 def test_photographs_agree_with_dali(data_dir, max_zoom):
-    """Real photographs, some on their side: less than a grey level from DALI's full decode, averaged to the same size."""
+    """For real photographs, copies differ by less than a grey level from DALI's pixels averaged to the same size."""
     shards = Shards(
         [str(path) for name in ("photos", "coins") for path in sorted((data_dir / name).glob("*.tar"))]
     )
@@ -98,7 +98,7 @@ def test_photographs_agree_with_dali(data_dir, max_zoom):
 
 
 def test_the_comparison_notices_another_picture():
-    """A copy that is shifted by a pixel, or one of another picture, is more than a grey level away."""
+    """A copy that is shifted by a pixel, or of another picture, differs by more than a grey level."""
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     small = box_mean(pixels, 2).round().astype(np.uint8)
 
@@ -108,7 +108,7 @@ def test_the_comparison_notices_another_picture():
 
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_coarse_chroma_along_one_axis_counts_as_half_as_wide(orientation):
-    """However the file lies: the copy of a 4:2:2 JPEG has as many colours across as are needed, and no more than twice as many."""
+    """The copy of a 4:2:2 JPEG has as many chroma samples as needed, in every orientation."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = encode(Image.fromarray(picture(0, 160, 320)), subsampling="4:2:2", exif=exif)
@@ -121,7 +121,7 @@ def test_coarse_chroma_along_one_axis_counts_as_half_as_wide(orientation):
 
 
 def test_copies_keep_colours():
-    """Stripes of colour, each as wide as a shown pixel, stay as strong; in a copy half as wide they would not."""
+    """Coloured stripes as wide as an output pixel keep their contrast; a copy of half the size would lose it."""
     odd = np.arange(256) // 8 % 2 == 1
     stripes = np.where(odd[:, None], np.uint8([210, 100, 0]), np.uint8([90, 100, 0]))
     zoom = UniformSampler(32)
@@ -141,7 +141,7 @@ def test_copies_keep_colours():
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 900), st.integers(1, 900))
 def test_the_copy_suffices(height, width, needed_height, needed_width):
-    """It is as large as needed, or the original; half of it would not do."""
+    """The copy is as large as needed, or the original; half of its size would not be enough."""
     scale = scale_for((height, width), (needed_height, needed_width))
 
     assert scale == 1 or (height // scale >= needed_height and width // scale >= needed_width)
@@ -150,7 +150,7 @@ def test_the_copy_suffices(height, width, needed_height, needed_width):
 
 @given(st.integers(100, 5000), st.integers(100, 5000), st.integers(0, 10**6))
 def test_views_are_not_shown_coarser(height, width, seed):
-    """A crop that is turned: as many pixels of the copy lie along each axis of the view as are needed."""
+    """For a rotated crop, the copy has as many pixels along each axis of the view as are needed."""
     augment = Augment(crop_scale=(0.05, 1), crop_ratio=(0.5, 2.0), rotate_deg=180, hflip=0.5)
     view = augment.view((height, width), (seed, 0, 0))
     needed = (60, 90)
@@ -163,7 +163,7 @@ def test_views_are_not_shown_coarser(height, width, seed):
 
 
 def test_needs_of_a_zoom_include_its_own_look():
-    """Where the zoom shows little, the copy that it looks at still has its pixels."""
+    """The copy is large enough for the low-resolution input of the zoom, even if the output needs less."""
     file = encode(picture(0, 800, 800), subsampling="4:2:0")
 
     assert decoded_by_libjpeg(file, SaliencySampler(10, max_zoom=1.0, lowres_size=(100, 100)))[0] == 8
@@ -181,13 +181,13 @@ def test_needs_of_a_zoom_include_its_own_look():
     ids=["PNG", "CMYK", "cut", "followed"],
 )
 def test_everything_else_goes_dalis_way(file):
-    """Other formats, four colours, and files that do not end as they should."""
+    """Other formats, CMYK and truncated files are decoded by DALI."""
     image = peek(file)
     assert ByLibjpeg(WHOLE)(image, 0) == image
 
 
 def test_what_libjpeg_refuses_dali_decodes():
-    """Damaged within: the pixels are DALI's or Pillow's, or the same error; neighbours are untouched."""
+    """A damaged JPEG has the pixels or the error of DALI or Pillow, and its neighbours are unaffected."""
     plan = ByLibjpeg(WHOLE)
     good = encode(picture(1, 64, 48))
     torn = bytearray(encode(picture(0, 64, 64), quality=95))
@@ -204,7 +204,7 @@ def test_what_libjpeg_refuses_dali_decodes():
 
 @pytest.fixture
 def photo_like(write_shard):
-    """Large pictures whose middle is bright, with a box around it, some of them on their side."""
+    """Return large pictures with a bright middle and a box around it, some of them rotated by EXIF."""
     samples = []
     for k, size in enumerate([(600, 803), (1201, 900), (64, 64), (777, 512)]):
         pixels = picture(k, *size) // 2
@@ -232,7 +232,7 @@ def load(urls: str, zoom: torch.nn.Module, **options) -> list:
 
 
 def test_without_a_bound_batches_are_the_same(photo_like):
-    """Bit for bit."""
+    """Without a bound on the zoom, batches are bit-identical to those of decode="dali"."""
     zoom = SaliencySampler(32, max_zoom=None).eval().requires_grad_(False)
     whole, auto = (load(photo_like, zoom, decode=mode) for mode in ("dali", "auto"))
 
@@ -242,7 +242,7 @@ def test_without_a_bound_batches_are_the_same(photo_like):
 
 @pytest.mark.parametrize("augment", [None, Augment(crop_scale=(0.5, 1), hflip=0.5, rotate_deg=30)])
 def test_with_a_bound_all_stays_in_the_originals_frame(photo_like, augment):
-    """Sizes, grids, views and boxes are those of the original; pixels differ by what decoding differs."""
+    """With a bound, sizes, grids, views and boxes are those of the original."""
     zoom = SaliencySampler(48, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
     whole, auto = (load(photo_like, zoom, decode=mode, augment=augment) for mode in ("dali", "auto"))
 
@@ -255,7 +255,7 @@ def test_with_a_bound_all_stays_in_the_originals_frame(photo_like, augment):
 
 
 def test_a_grid_that_is_off_is_noticed(photo_like):
-    """The bound above tells a picture from one that is shifted by an output pixel."""
+    """The tolerance above is smaller than the difference to a picture that is shifted by an output pixel."""
     zoom = SaliencySampler(48, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
     images = load(photo_like, zoom, decode="auto")[0]
 
@@ -263,7 +263,7 @@ def test_a_grid_that_is_off_is_noticed(photo_like):
 
 
 def test_the_mode_is_checked(photo_like):
-    """The message says which there are."""
+    """An unknown mode is refused with the list of modes."""
     with pytest.raises(ValueError, match=re.escape("decode must be 'dali' or 'auto', got 'fast'.")):
         ZoomLoader(photo_like, WHOLE, batch_size=1, decode="fast")
 
@@ -278,7 +278,7 @@ def test_the_old_name_of_dali_still_works(make):
 
 
 def test_the_warning_names_the_line_that_uses_the_old_name(photo_like):
-    """It points into the caller's file, so that the line can be found and changed."""
+    """The warning points to the line of the caller."""
     with pytest.warns(DeprecationWarning, match="dali") as warned:
         ZoomLoader(photo_like, WHOLE, batch_size=4, decode="full")
 
@@ -286,7 +286,7 @@ def test_the_warning_names_the_line_that_uses_the_old_name(photo_like):
 
 
 def test_auto_is_the_default(photo_like):
-    """A loader and a collate_fn decode scaled copies by default if the zoom has a bound."""
+    """ZoomLoader and ZoomCollate decode scaled copies by default if the zoom has a bound."""
     zoom = SaliencySampler(48, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
     auto, dali = (load(photo_like, zoom, decode=mode)[0] for mode in ("auto", "dali"))
 
@@ -296,20 +296,20 @@ def test_auto_is_the_default(photo_like):
 
 
 def test_on_a_gpu_auto_is_dali():
-    """No image is kept from nvJPEG."""
+    """On a GPU, decode="auto" leaves all images to DALI."""
     assert by_libjpeg("auto", torch.device("cuda"), WHOLE) is None
     assert by_libjpeg("dali", torch.device("cpu"), WHOLE) is None
     assert isinstance(by_libjpeg("auto", torch.device("cpu"), WHOLE), ByLibjpeg)
 
 
 def test_decoders_are_named_as_they_are_used():
-    """A folder of zoomed shards names the decoder whose version decides its pixels: on a GPU that is DALI alone."""
+    """The fingerprint of zoomed shards names the decoders that are used: on a GPU only DALI."""
     assert "simplejpeg" in describe_decoder("cpu", "auto")
     assert "simplejpeg" not in describe_decoder("cpu", "dali") + describe_decoder("cuda", "auto")
 
 
 def test_it_ends_where_the_reader_stops(photo_like):
-    """Leaving an epoch, beginning another, and the end of the process drain what is in flight."""
+    """Work in progress is finished when an epoch is left, when another begins and when the process ends."""
     zoom = WHOLE
     with ZoomLoader(photo_like, zoom, batch_size=1, decode="auto", num_threads=2) as loader:
         for _ in range(5):
@@ -318,7 +318,7 @@ def test_it_ends_where_the_reader_stops(photo_like):
 
 
 def test_a_copy_is_memory_that_was_lent_before():
-    """Tensors keep their memory as long as they live, and no longer."""
+    """Memory of copies is reused when their tensors are gone, and not before."""
     buffers = Buffers(ROOM)
     image = ByLibjpeg(WHOLE)(peek(encode(picture(0, 50, 70))), 0)
     first = decode_jpeg(image, buffers)

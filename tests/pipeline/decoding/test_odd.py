@@ -46,7 +46,7 @@ EPOCH = """
 
 @pytest.fixture(scope="module")
 def odd_urls(data_dir) -> list[str]:
-    """The odd files, and photographs of up to 24 megapixels."""
+    """Return shards of odd files and of photographs of up to 24 megapixels."""
     return [str(data_dir / "odd" / "odd-000000.tar"), *sorted(map(str, (data_dir / "photos").glob("*.tar")))]
 
 
@@ -64,7 +64,7 @@ def pillow_reads(file: bytes) -> bool:
 
 
 def dali_reads(file: bytes) -> bool:
-    """By itself, as far from the loader's way as can be."""
+    """Return whether DALI by itself decodes a file, independently of the loader."""
     import nvidia.dali.experimental.dynamic as ndd
 
     try:
@@ -78,7 +78,7 @@ def dali_reads(file: bytes) -> bool:
     "on_bad", ["drop", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("substitute", "raise"))]
 )
 def test_an_epoch_of_odd_files(odd_urls, tmp_path, on_bad):
-    """To the end; every file that DALI or Pillow can decode is delivered once, every other is reported with its reason."""
+    """The epoch ends; every file that DALI or Pillow decodes is delivered once, every other is reported with its reason."""
     quarantine = str(tmp_path / "bad.jsonl") if on_bad == "raise" else None
     run = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(EPOCH % KINDS), json.dumps([odd_urls, on_bad, quarantine])],

@@ -1,4 +1,4 @@
-"""What headers say."""
+"""What ``peek`` reads from headers."""
 
 import pickle
 import re
@@ -15,7 +15,7 @@ from tests.pipeline.making import encode, huge, picture
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "PPM"])
 def test_what_dali_reads(kind):
-    """Size as stored, and that the file is whole."""
+    """The size is the stored one, and the file is known to be complete."""
     image = peek(encode(picture(0, 43, 61), kind))
 
     assert (image.height, image.width, image.by, image.whole) == (43, 61, "dali", True)
@@ -23,7 +23,7 @@ def test_what_dali_reads(kind):
 
 @pytest.mark.parametrize(("kind", "mode"), [("GIF", "P"), ("TIFF", "YCbCr"), ("JPEG2000", "RGB")])
 def test_what_is_left_to_pillow(kind, mode):
-    """DALI refuses it, or makes noise of it; its pixels are right all the same."""
+    """Files that DALI refuses or decodes wrong go to Pillow, and have the right pixels."""
     file = encode(Image.fromarray(picture(0, 43, 61)).convert(mode), kind)
     image = peek(file)
 
@@ -35,7 +35,7 @@ def test_what_is_left_to_pillow(kind, mode):
     ("mode", "by"), [("RGB", "pillow"), ("L", "pillow"), ("1", "pillow"), ("RGBA", "helper")]
 )
 def test_a_tiff_is_kept_from_dali(mode, by, monkeypatch):
-    """A damaged TIFF can end DALI's process: tifffile has a process of its own; without it Pillow and nvImageCodec read TIFFs."""
+    """TIFFs are not given to DALI, whose process a damaged one can end: tifffile, Pillow or nvImageCodec read them."""
     file = encode(Image.fromarray(picture(0, 43, 61)).convert(mode), "TIFF")
     there = peek(file)
     monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
@@ -45,7 +45,7 @@ def test_a_tiff_is_kept_from_dali(mode, by, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_one_that_was_cut(kind):
-    """It does not get into one batch with the others."""
+    """A truncated file is not decoded in one batch with others."""
     image = peek(encode(picture(0, 43, 61), kind)[:-20])
 
     assert image.by == "pillow" or not image.whole
@@ -53,12 +53,12 @@ def test_one_that_was_cut(kind):
 
 @pytest.mark.parametrize("tail", [b"\0" * 40, b"\r\n"])
 def test_padding_is_no_cut(tail):
-    """Cameras and editors write it."""
+    """A file with padding at its end is complete."""
     assert peek(encode(picture(0, 43, 61)) + tail).whole
 
 
 def test_too_many_pixels():
-    """Refused by the header, exactly above the limit."""
+    """An image is refused by its header if it has one pixel more than the limit."""
     file = encode(picture(0, 20, 30))
 
     assert peek(file, max_pixels=600).height == 20
@@ -70,13 +70,13 @@ def test_too_many_pixels():
 
 
 def test_a_gif_that_is_too_large():
-    """Pillow's headers are held to the limit, too."""
+    """The limit also holds for headers that Pillow reads."""
     with pytest.raises(DecodeError, match="has more pixels than max_pixels=10"):
         peek(encode(picture(0, 20, 30), "GIF"), max_pixels=10)
 
 
 def test_no_image():
-    """What it begins with is shown, for that is what tells an error page from a wrong extension."""
+    """The error shows the first bytes, which tell an error page from a wrong extension."""
     message = "image is nothing that DALI or Pillow knows: it begins with b'<html><body>503 '"
     with pytest.raises(DecodeError, match=re.escape(message)):
         peek(b"<html><body>503 Slow Down")
@@ -85,7 +85,7 @@ def test_no_image():
 
 
 def test_an_error_pickles():
-    """It may cross processes."""
+    """A DecodeError can be pickled."""
     error = pickle.loads(pickle.dumps(DecodeError("is cut: here", 3, "unsupported")))
 
     assert (error.reason, error.index, str(error)) == ("is cut: here", 3, "image 3 is cut: here")
@@ -93,14 +93,14 @@ def test_an_error_pickles():
 
 
 def test_an_error_of_one_image_among_several():
-    """Only its place is added."""
+    """For one image among several, the error adds its index."""
     error = DecodeError("is large: 9 pixels", kind="too_large").at(3)
 
     assert (str(error), error.kind) == ("image 3 is large: 9 pixels", "too_large")
 
 
 def test_an_animation_stands_still():
-    """DALI gets the picture that a viewer without animation shows, and nothing of the rest."""
+    """DALI gets only the first frame of an animation."""
     frames = [Image.fromarray(picture(k, 20, 30)) for k in range(3)]
     moving = encode(frames[0], "PNG", save_all=True, append_images=frames[1:])
     assert b"acTL" in moving
@@ -113,7 +113,7 @@ def test_an_animation_stands_still():
 
 @pytest.mark.parametrize("place", [8, -12])
 def test_a_png_that_claims_more_than_there_is(place):
-    """A length of 2 GB in a small file is kept out of DALI's way."""
+    """A small PNG that claims a chunk of 2 GB is not given to DALI."""
     file = bytearray(encode(picture(0, 20, 30), "PNG"))
     start = place % len(file)
     file[start : start + 4] = b"\x7f\xff\xff\xff"

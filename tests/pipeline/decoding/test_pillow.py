@@ -1,4 +1,4 @@
-"""Pillow as the last resort."""
+"""Pillow as the last decoder that is tried."""
 
 import warnings
 
@@ -13,13 +13,13 @@ from tests.pipeline.making import encode, picture
 
 @pytest.fixture
 def warned_of() -> bytes:
-    """An image that Pillow reads with a warning: a palette's transparency as bytes is lost in RGB."""
+    """Return an image for which Pillow warns: a palette with transparency as bytes."""
     indexed = Image.fromarray(picture(0, 20, 30)).quantize(16)
     return encode(indexed, "PNG", transparency=bytes(range(16)))
 
 
 def test_warnings_are_no_errors(warned_of):
-    """Where the process makes errors of warnings, the image arrives all the same; elsewhere it is for the process to say."""
+    """An image is delivered even if the process turns warnings into errors; other warnings are left to the process."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pixels = decode_with_pillow(warned_of).values
@@ -31,7 +31,7 @@ def test_warnings_are_no_errors(warned_of):
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_upright(orientation):
-    """By the EXIF orientation, as DALI's images are."""
+    """Images are rotated upright by EXIF, as DALI's are."""
     exif = Image.Exif()
     exif[0x112] = orientation
     pixels = decode_with_pillow(encode(picture(0, 20, 30), "PNG", exif=exif.tobytes())).values
@@ -41,7 +41,7 @@ def test_upright(orientation):
 
 
 def test_an_error_without_words(monkeypatch):
-    """Then its kind is named."""
+    """For an exception without a message, the reason is the name of its class."""
 
     def broken(*_args, **_options):
         raise KeyError

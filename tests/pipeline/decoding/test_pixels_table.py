@@ -1,4 +1,4 @@
-"""docs/pixels.md says what comes out."""
+"""The table of docs/pixels.md is true."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def name_of(row: Row) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=name_of)
 def test_each_row_is_right(row):
-    """To a level of what was written, or refused with the reason that the table gives."""
+    """Each file is decoded to within a level, or refused with the reason that the table gives."""
     if row.levels is None:
         with pytest.raises(DecodeError, match="needs a window"):
             shown(row)
@@ -37,7 +37,7 @@ def test_each_row_is_right(row):
 
 @pytest.mark.parametrize("row", ROWS, ids=name_of)
 def test_without_the_extra_no_row_is_wrong(row):
-    """The core decodes it as right, or names what reads it."""
+    """Without the extra, each file is decoded as well, or the error names the package that reads it."""
     with without_the_extra():
         try:
             levels, _ = shown(row)
@@ -50,13 +50,13 @@ def test_without_the_extra_no_row_is_wrong(row):
 
 
 def test_the_page_has_this_table():
-    """As the script makes it."""
+    """The page has the table that the script makes."""
     page = PAGE.read_text()
     assert page[page.index(BEGIN) + len(BEGIN) : page.index(END)] == f"\n{table()}\n"
 
 
 def test_a_wrong_row_would_be_seen():
-    """Of other levels than were written the table says so, and the check above fails."""
+    """If a file shows other levels than its row says, the table says so and the check above fails."""
     row = ROWS[0]._replace(levels=np.zeros_like(ROWS[0].levels))
 
     assert "**wrong**" in line(row)

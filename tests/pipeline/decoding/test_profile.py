@@ -1,4 +1,4 @@
-"""Colour profiles, wherever a format keeps them."""
+"""Colour profiles in every format."""
 
 import io
 
@@ -20,7 +20,7 @@ SRGB = PixelRule(color="srgb")
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_converted_on_request_and_only_then(kind):
-    """As LittleCMS converts the stored pixels; by default they arrive as they are stored, whichever library decodes."""
+    """On request, pixels are converted as LittleCMS converts them; by default they are the stored ones."""
     icc = swapped_profile()
     file = WRITERS[kind](LEVELS, icc)
     lossy = kind in ("HEIC", "JPEG of 12 bits")
@@ -35,7 +35,7 @@ def test_converted_on_request_and_only_then(kind):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_inks_are_converted_by_their_profile(dtype):
-    """A CMYK TIFF: from its four bands, not from the RGB that they are without a profile."""
+    """A CMYK TIFF is converted from its four bands, not from the RGB that they are without a profile."""
     icc = inks_profile()
     inks = np.dstack([LEVELS, LEVELS[..., :1] // 4])
     file = io.BytesIO()
@@ -48,7 +48,7 @@ def test_inks_are_converted_by_their_profile(dtype):
 
 
 def inks_profile() -> bytes:
-    """A profile of CMYK with the smallest of tables: each corner of the inks has the colour that light through it has."""
+    """Return a CMYK profile with the smallest possible tables: one colour for each corner of the ink cube."""
     corners = np.indices((2, 2, 2, 2)).reshape(4, 16).T
     light = (1 - corners[:, :3]) * (1 - corners[:, 3:])
     lab = ImageCms.createProfile("LAB")
@@ -71,7 +71,7 @@ def inks_profile() -> bytes:
 
 
 def test_colours_that_cannot_be_converted_are_refused():
-    """AVIF with the primaries of Display P3 and no profile, and JPEG XL that does not say sRGB; as they are stored, both arrive."""
+    """Files whose colour space has no profile are refused on request, and delivered as stored otherwise."""
     p3 = avif(LEVELS).replace(b"colrnclx\0\1", b"colrnclx\0\14")
     xyb = imagecodecs.jpegxl_encode(LEVELS, lossless=True)
     linear = imagecodecs.jpegxl_encode((LEVELS / 255).astype(np.float32), lossless=True)

@@ -1,4 +1,4 @@
-"""Many shards: what a process needs does not grow with them."""
+"""What a process needs does not grow with the number of shards."""
 
 import json
 import subprocess
@@ -45,7 +45,7 @@ print(json.dumps(found))
 
 @pytest.mark.slow
 def test_ten_thousand_shards(tmp_path, capsys):
-    """Their indexes take a kilobyte each at the most, and a hundred files are open at a time."""
+    """The index of a shard takes at most a kilobyte, and at most a hundred files are open."""
     image = encode(picture(0, 8, 8))
     for number in range(SHARDS):
         with tarfile.open(tmp_path / f"{number:05d}.tar", "w") as tar:

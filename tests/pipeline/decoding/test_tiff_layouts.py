@@ -1,4 +1,4 @@
-"""No layout of TIFF is silently wrong: beside tifffile's own reading, by the rule in double precision."""
+"""Every layout of TIFF is decoded right or refused, compared with tifffile and the rule in double precision."""
 
 import contextlib
 import io
@@ -29,7 +29,7 @@ EVERY = 11  # a prime: all values of all properties come up
 
 
 def check(pixels: np.ndarray, reference: np.ndarray, layout: Layout, most: float) -> None:
-    """As far from the reference as rounding is, and the loss of the codec."""
+    """Check that the levels differ from the reference by rounding and the loss of the codec only."""
     assert pixels.shape == (HEIGHT, WIDTH, 3), layout.name
     off = float(np.abs(pixels - reference).max())
     assert off <= max(most, layout.loss), (layout.name, off)
@@ -40,7 +40,7 @@ def some_layouts(step: int) -> list[Layout]:
 
 
 def check_layouts(step: int) -> int:
-    """Check that all are right, or signed and refused; return how many are right."""
+    """Check that each layout is right, or signed and refused; return how many are right."""
     right = 0
     with Decoder() as decoder:
         for layout in some_layouts(step):
@@ -57,18 +57,18 @@ def check_layouts(step: int) -> int:
 
 
 def test_no_layout_is_silently_wrong():
-    """Every eleventh of depth x bands x photometric x planar x compression x tiling x byte order, and all odd ones."""
+    """Every eleventh combination of the layouts, and all unusual ones, are right or refused."""
     assert check_layouts(EVERY) > 300
 
 
 @pytest.mark.slow
 def test_no_layout_at_all_is_silently_wrong():
-    """All of them."""
+    """All combinations are right or refused."""
     assert check_layouts(1) > 2500
 
 
 def test_windowed_to_half_a_level():
-    """Through a window every depth is NumPy's result to half a level: it is applied before rounding to 8 bits."""
+    """With a window, every depth equals NumPy's result to half a level, as the window is applied before rounding."""
     with Decoder() as decoder:
         for layout in some_layouts(2 * EVERY):
             values, page = stored(layout.file)
@@ -85,7 +85,7 @@ def test_windowed_to_half_a_level():
 
 
 def test_without_the_extra_each_is_right_or_names_it(monkeypatch):
-    """What neither DALI nor Pillow reads right is refused, with what it is and what reads it."""
+    """Files that neither DALI nor Pillow reads right are refused, and the error names what reads them."""
     monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
     reasons: list[str] = []
     right = 0
@@ -105,7 +105,7 @@ def test_without_the_extra_each_is_right_or_names_it(monkeypatch):
 
 
 def test_the_check_notices_what_dali_gets_wrong():
-    """Given to DALI as it is, a band-interleaved file of 16 bits would not pass."""
+    """The check fails for a band-interleaved file of 16 bits if DALI decodes it."""
     import nvidia.dali.experimental.dynamic as ndd
 
     [layout] = written("planar", ramps("uint16", 3), photometric="rgb", planarconfig="separate")
@@ -128,7 +128,7 @@ def test_the_check_notices_what_dali_gets_wrong():
     ],
 )
 def test_a_compression_that_is_not_known_here_is_named(monkeypatch, compression, name):
-    """Rather than decoded to black."""
+    """A file with an unknown compression is refused by its name."""
     monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
     [layout] = written("x", ramps("uint8", 3), photometric="rgb", compression=compression, tile=(16, 16))
 
@@ -140,7 +140,7 @@ def test_a_compression_that_is_not_known_here_is_named(monkeypatch, compression,
 
 
 def test_bands_are_chosen():
-    """Three of thirteen, contiguous or each by itself, counted from 0; one that is not there is named."""
+    """Three of thirteen bands are chosen by index, in contiguous or separate planes; a missing one is named."""
     values = ramps("uint16", 13)
     for planar in ("contig", "separate"):
         [layout] = written(planar, values, photometric="minisblack", planarconfig=planar)
@@ -156,7 +156,7 @@ def test_bands_are_chosen():
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_of_deep_ones(orientation, monkeypatch):
-    """Those of tifffile and of nvImageCodec, which decodes them if tifffile is not installed, are turned upright alike."""
+    """tifffile's images, and nvImageCodec's if tifffile is not installed, are rotated upright alike."""
     [deep] = written(
         "x",
         ramps("uint16", 3),
@@ -175,7 +175,7 @@ def test_orientation_of_deep_ones(orientation, monkeypatch):
 
 
 def damaged(file: bytes) -> list[bytes]:
-    """The second of its segments overwritten by zeros, and the file cut in the last."""
+    """Return the file with its second segment overwritten by zeros, and the file cut in its last segment."""
     with tifffile.TiffFile(io.BytesIO(file)) as tiff:
         page = tiff.pages.first
         starts, sizes = page.dataoffsets, page.databytecounts
@@ -186,7 +186,7 @@ def damaged(file: bytes) -> list[bytes]:
 @pytest.mark.parametrize("extra", ["installed", "missing"])
 @pytest.mark.parametrize("tile", [None, (16, 16)])
 def test_a_damaged_file_costs_its_sample(extra, tile, monkeypatch):
-    """It is a bad image, never partly black, whichever library reads it; the next file is decoded."""
+    """A damaged file is a bad image, never a partly black one, and the next file is decoded."""
     if extra == "missing":
         monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
     rows = {} if tile else {"rowsperstrip": 8}
@@ -202,7 +202,7 @@ def test_a_damaged_file_costs_its_sample(extra, tile, monkeypatch):
 
 
 def test_dali_decodes_no_tiff(monkeypatch):
-    """Installed or not, the second decoder keeps every layout from DALI, whose process a damaged file can end."""
+    """DALI never decodes a TIFF, whether tifffile is installed or not, as a damaged one can end its process."""
     for missing in (False, True):
         monkeypatch.setattr(_peek, "missing", lambda kind, missing=missing: kind.needs if missing else ())
         for layout in some_layouts(2 * EVERY):
@@ -211,7 +211,7 @@ def test_dali_decodes_no_tiff(monkeypatch):
 
 
 def odd_tags() -> dict[str, tuple[bytes, str]]:
-    """Files whose tags change what their samples mean, and why they are refused."""
+    """Return files whose tags change what their samples mean, and why they are refused."""
     inks, blank = ramps("uint8", 4), np.zeros((16, 16, 16), np.uint8)
     [others] = written("inks", inks, photometric="separated", extratags=[(332, 3, 1, 2, True)])
     volume = io.BytesIO()
@@ -227,7 +227,7 @@ def odd_tags() -> dict[str, tuple[bytes, str]]:
 @pytest.mark.parametrize("name", odd_tags())
 @pytest.mark.parametrize("window", [None, (0.0, 1.0)])
 def test_what_is_no_picture_is_refused(name, window, monkeypatch):
-    """With the extra and without."""
+    """Such files are refused with the extra and without."""
     file, reason = odd_tags()[name]
     with pytest.raises(DecodeError, match=reason):
         decode([file], rule=PixelRule(window=window))
@@ -238,7 +238,7 @@ def test_what_is_no_picture_is_refused(name, window, monkeypatch):
 
 @pytest.mark.parametrize("factor", [1, 257])
 def test_a_palette_of_bytes(factor, monkeypatch):
-    """Some programs write entries up to 255 where 65535 is white; a window of a palette counts from 0 to 255."""
+    """A palette with entries up to 255 instead of 65535 is recognised; its windows count from 0 to 255."""
     colours = (np.arange(256) * factor).astype(np.uint16)[None].repeat(3, axis=0)
     indices = ramps("uint8", 1)
     [layout] = written("x", indices, photometric="palette", colormap=colours)
@@ -258,7 +258,7 @@ def test_a_palette_of_bytes(factor, monkeypatch):
 
 
 def test_a_value_for_nothing(monkeypatch):
-    """Percentiles leave it out, with the extra and without."""
+    """Percentiles leave out the value that means "no data", with the extra and without."""
     heights = ramps("float32", 1) * 500 + 1500
     heights[:8] = -9999
     low, high = np.percentile(heights[8:].astype(np.float64), (1, 99))
@@ -271,7 +271,7 @@ def test_a_value_for_nothing(monkeypatch):
 
 
 def test_more_samples_than_there_is_room_for():
-    """A header that claims thousands of bands is refused before anything is made room for."""
+    """A header that claims thousands of bands is refused before memory is allocated."""
     [layout] = written("x", np.zeros((8, 8, 300), np.uint8), photometric="minisblack", planarconfig="contig")
 
     with pytest.raises(DecodeError, match=r"has more bands than max_pixels=64 allows: .* bytes of samples"):

@@ -33,7 +33,7 @@ WINDOW = (-0.25, 1.5)  # of the type's full range
 
 
 class Layout(NamedTuple):
-    """A file, what it was written with, and how far off it may be, in levels."""
+    """A file, what was written to it, and its tolerance in levels."""
 
     name: str
     file: bytes
@@ -41,7 +41,7 @@ class Layout(NamedTuple):
 
 
 def ramps(dtype: str, bands: int) -> Any:
-    """(height, width, bands), another ramp in each band, over all of the type."""
+    """Return (height, width, bands) with a different ramp in each band, over the type's full range."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     across, down = x / (WIDTH - 1), y / (HEIGHT - 1)
     kinds = [across, down, (across + down) / 2, 1 - across, 1 - down]
@@ -54,7 +54,7 @@ def ramps(dtype: str, bands: int) -> Any:
 
 
 def written(name: str, values: Any, loss: float = 0, **options: Any) -> Iterator[Layout]:
-    """A layout, unless tifffile does not write it."""
+    """Return a layout, or None if tifffile cannot write it."""
     if values.shape[2] == 1:
         values, options = values[..., 0], options | {"planarconfig": None}
     elif options.get("planarconfig") == "separate":
@@ -70,7 +70,7 @@ def written(name: str, values: Any, loss: float = 0, **options: Any) -> Iterator
 
 
 def plain_layouts(step: int = 1) -> Iterator[Layout]:
-    """Depth x bands x photometric x planar x compression x tiling x byte order x predictor: every so many of them."""
+    """Yield every n-th combination of depth, bands, photometric, planar, compression, tiling, byte order and predictor."""
     both = ("contig", "separate")
     kinds = itertools.product(TYPES, (1, 2, 3, 4, 5, 13), PHOTOMETRICS, both, COMPRESSIONS, (None, (16, 16)))
     sensible = (k for k in kinds if k[1] >= PHOTOMETRICS[k[2]] and (k[1] > 1 or k[3] == "contig"))
@@ -89,7 +89,7 @@ def plain_layouts(step: int = 1) -> Iterator[Layout]:
 
 
 def odd_layouts() -> Iterator[Layout]:
-    """Codecs of single images, depths that fill no bytes, palettes, BigTIFF, predictors of floats."""
+    """Yield codecs of single images, depths that fill no bytes, palettes, BigTIFF, and predictors of floats."""
     for (codec, loss), dtype, count in itertools.product(
         CODECS.items(), ("uint8", "uint16", "float32"), (1, 2, 3, 4)
     ):
@@ -140,12 +140,12 @@ def odd_layouts() -> Iterator[Layout]:
 
 
 def is_signed(file: bytes) -> bool:
-    """Whether its samples are signed integers."""
+    """Return whether the samples are signed integers."""
     return stored(file)[0].dtype.kind == "i"
 
 
 def stored(file: bytes) -> tuple[Any, Any]:
-    """(height, width, bands) as tifffile reads it, and the page."""
+    """Return (height, width, bands) as tifffile reads it, and the page."""
     with tifffile.TiffFile(io.BytesIO(file)) as tiff:
         page = tiff.pages.first
         values = page.asarray()
@@ -155,7 +155,7 @@ def stored(file: bytes) -> tuple[Any, Any]:
 
 
 def expected(file: bytes, window: tuple[float, float] | None = None) -> Any:
-    """(height, width, 3) levels in [0, 255], not rounded: the rule of docs/pixels.md in double precision."""
+    """Return (height, width, 3) levels in [0, 255], not rounded, by the rule of docs/pixels.md in double precision."""
     values, page = stored(file)
     if page.photometric == 3:
         values = page.colormap.T[values[..., 0]]

@@ -1,4 +1,4 @@
-"""What a loader has to do with any number of iterators, in plain Python: no threads, no images, no files."""
+"""A model of a loader with any number of iterators, in plain Python: no threads, no images, no files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(eq=False)
 class ModelIterator:
-    """One pass: where it is, and the ranks it was begun with."""
+    """One pass: its position, and the ranks with which it began."""
 
     life: object
     epoch: int
@@ -21,7 +21,7 @@ class ModelIterator:
 
 @dataclass
 class ModelLoader:
-    """The samples that each iterator must deliver, the loader's place, and the warnings that are due.
+    """The samples that each iterator must deliver, the loader's place, and the expected warnings.
 
     Attributes:
         samples: Samples of an epoch.
@@ -47,7 +47,7 @@ class ModelLoader:
         self.go_to(0, 0, 0)
 
     def go_to(self, epoch: int, position: int, number: int, *, resume: bool = False) -> None:
-        """Forget all iterators: those under way do not move the loader any more."""
+        """Move the loader to a place; running iterators do not move it any more."""
         self.life, self.last = object(), None
         self._move_to(epoch, position, number, resume=resume)
 
@@ -57,7 +57,7 @@ class ModelLoader:
         self.followed, self.waiting = None, []
 
     def batch(self, position: int, ranks: tuple[int, int]) -> tuple[list[int], int] | None:
-        """This rank's positions of the batch that begins at a position, and the position after it."""
+        """Return this rank's positions in the batch that begins at a position, and the position after it."""
         (rank, world_size), left = ranks, self.samples - position
         whole = self.batch_size * world_size
         if left <= 0 or (left < whole and self.last_batch == "drop"):
@@ -73,13 +73,13 @@ class ModelLoader:
         return batches
 
     def place(self) -> tuple[int, int, int]:
-        """Epoch, position and iterator of the state."""
+        """Return epoch, position and iterator number of the state."""
         if self.position and self.batch(self.position, self.ranks) is None:
             self._move_to(self.epoch + 1, 0, 0)
         return self.epoch, self.position, self.number
 
     def set_epoch(self, epoch: int) -> None:
-        """The first order of an epoch, unless a place in it was loaded."""
+        """Go to the first order of an epoch, unless a place in this epoch was loaded."""
         self.place()
         if epoch != self.epoch:
             self.go_to(epoch, 0, 0)
@@ -87,7 +87,7 @@ class ModelLoader:
             self.first = self.next = 0
 
     def begin(self) -> ModelIterator:
-        """A new iterator, and a warning if ranks repeat an order of which they had more than a batch."""
+        """Return a new iterator, and whether a warning is due because ranks repeat an order that they had begun."""
         self.place()
         left = self.position > 0 and not self.resume and self.followed is None
         several = self.ranks[1] > 1
@@ -100,7 +100,7 @@ class ModelLoader:
         return begun
 
     def take(self, of: ModelIterator) -> list[int] | None:
-        """The samples of an iterator's next batch, None at its end, and a warning once if there are more ranks by now."""
+        """Return the samples of an iterator's next batch (None at its end), and whether a warning about more ranks is due."""
         if of.closed:
             return None
         batch = self.batch(of.position, of.ranks)
@@ -137,7 +137,7 @@ class ModelLoader:
             self.followed = None
 
     def forget(self, of: ModelIterator) -> None:
-        """Nobody holds the iterator any more."""
+        """Note that nothing refers to the iterator any more."""
         self._close(of)
         self.waiting = [each for each in self.waiting if each is not of]
         self.last = None if self.last is of else self.last

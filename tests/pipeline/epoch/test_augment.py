@@ -1,4 +1,4 @@
-"""Random views through the loader."""
+"""Random views of images, drawn by the loader."""
 
 import io
 import json
@@ -38,7 +38,7 @@ def load(urls, augment=ALL, zoom=None, **options):
 
 
 def by_key(batches):
-    """What each sample became, by its key."""
+    """Return what was delivered for each sample, by its key."""
     return {
         key: (image, view, grid)
         for images, keys, views, grids in batches
@@ -53,7 +53,7 @@ def check_same(ours, theirs):
 
 
 def crop_of(view, size):
-    """Left, top, width and height in pixels of a view that is not turned."""
+    """Return left, top, width and height, in pixels, of a view that is not rotated."""
     height, width = size
     across, down = abs(view[0, 0].item()) * width, abs(view[1, 1].item()) * height
     return (
@@ -65,7 +65,7 @@ def crop_of(view, size):
 
 
 def torchvisions(size, scale, ratio, rng):
-    """RandomResizedCrop.get_params as its documentation and source have it, in float64: top, left, height, width."""
+    """Return (top, left, height, width) of RandomResizedCrop.get_params as its documentation and source define it, in float64."""
     height, width = size
     for _ in range(10):
         area = height * width * rng.uniform(*scale)
@@ -83,7 +83,7 @@ def torchvisions(size, scale, ratio, rng):
 
 @pytest.mark.parametrize("size", [(3000, 4000), (1000, 6000)])
 def test_crops_are_distributed_as_torchvisions(size):
-    """Area, ratio and place by Kolmogorov and Smirnov; also where most tries do not fit."""
+    """Area, ratio and position have torchvision's distribution by a Kolmogorov-Smirnov test, also if most tries do not fit."""
     augment, rng = Augment(crop_scale=(0.08, 1.0)), np.random.default_rng(0)
     ours = np.array([crop_of(augment.view(size, (0, 0, k)), size) for k in range(3000)])
     theirs = np.array([torchvisions(size, (0.08, 1.0), (3 / 4, 4 / 3), rng) for _ in range(3000)], float)
@@ -103,14 +103,14 @@ def test_crops_are_distributed_as_torchvisions(size):
 
 
 def test_what_never_fits_is_the_largest_in_the_middle():
-    """Of an image 6 to 1, a crop of all its area and a ratio up to 4/3: all of its height, from the middle."""
+    """If no crop fits, the largest one with an allowed ratio is taken from the middle."""
     left, top, across, down = crop_of(Augment(crop_scale=(1.0, 1.0)).view((100, 600), (0, 0, 0)), (100, 600))
 
     assert (left, top, across, down) == pytest.approx((600 / 2 - 400 / 6, 0, 400 / 3, 100), abs=1e-4)
 
 
 def test_flips_and_angles():
-    """As often as asked, and evenly up to the largest angle either way, in the image's own pixels."""
+    """Flips are as frequent as requested, and angles are uniform up to the largest one in both directions."""
     views = torch.stack(
         [Augment(hflip=0.2, vflip=0.7, rotate_deg=30).view((100, 200), (0, 0, k)) for k in range(4000)]
     )
@@ -132,7 +132,7 @@ def test_flips_and_angles():
     st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 10**9)),
 )
 def test_a_view_is_a_pure_function_of_its_key(size, key):
-    """The same again; another for another sample, epoch or seed; of some area, whatever the size."""
+    """The view depends on sample, epoch and seed only, and has some area at any image size."""
     view = ALL.view(size, key)
 
     assert torch.equal(view, ALL.view(size, key))
@@ -144,12 +144,12 @@ def test_a_view_is_a_pure_function_of_its_key(size, key):
 
 
 def test_without_anything_asked_for_it_is_the_whole_image():
-    """The default augments nothing."""
+    """The default Augment changes nothing."""
     check_close(Augment().view((123, 457), (1, 2, 3)), torch.eye(2, 3), 1e-7)
 
 
 def test_views_follow_the_sample(small_shards):
-    """Whatever batch, rank or number of threads: the same sample, the same view and pixels; others in another epoch."""
+    """A sample has the same view and pixels in any batch, on any rank and with any number of threads, and others in the next epoch."""
     with load(small_shards, batch_size=13) as plain:
         whole, second = by_key(plain), by_key(plain)
     with load(small_shards, batch_size=3, shuffle=True, num_threads=1) as shuffled:
@@ -169,7 +169,7 @@ def test_views_follow_the_sample(small_shards):
 
 
 def test_views_after_going_on(small_shards):
-    """A resumed epoch has the views that it would have had, on another batch size too."""
+    """A resumed epoch has the same views as an uninterrupted one, also with another batch size."""
     with (
         load(small_shards, batch_size=4, shuffle=True) as first,
         load(small_shards, batch_size=3, shuffle=True) as second,
@@ -185,7 +185,7 @@ def test_views_after_going_on(small_shards):
 
 
 def test_what_is_delivered_belongs_together(small_shards):
-    """The grid is the view's; the zoom looked at the view; labels and order are those without augmentation."""
+    """The grid is that of the view, the zoom saw the view, and labels and order are as without augmentation."""
     zoom = SaliencySampler((12, 10), lowres_size=(24, 24), saliency=SpectralSaliency())
     fields = ("image", "cls", "__view__", "__grid__", "__saliency__", "__size__")
     with ZoomLoader(small_shards, zoom, batch_size=13, fields=fields, augment=ALL) as loader:
@@ -208,14 +208,14 @@ def test_what_is_delivered_belongs_together(small_shards):
 
 
 def test_the_field_without_augmentation(small_shards):
-    """The whole image is a view, too."""
+    """Without augmentation, the field holds the view of the whole image."""
     with load(small_shards, augment=None, batch_size=5) as loader:
         for images, _, views, _ in loader:
             assert torch.equal(views, torch.eye(2, 3).repeat(len(images), 1, 1))
 
 
 def test_empty_batches(small_shards):
-    """A rank with nothing left delivers no views, of the right shape."""
+    """A rank without samples delivers an empty tensor of views of the right shape."""
     with (
         load(small_shards, batch_size=5, rank=2, world_size=3) as loader,
         load(small_shards[:1], batch_size=1, rank=7, world_size=8) as nothing,
@@ -225,7 +225,7 @@ def test_empty_batches(small_shards):
 
 
 def test_training_through_views(small_shards):
-    """The batch carries the graph to every weight."""
+    """With views, gradients reach every weight."""
     zoom = SaliencySampler(8, saliency=SaliencyNet(), lowres_size=(32, 32))
     with load(small_shards, zoom=zoom, batch_size=4) as loader:
         images, *_ = next(iter(loader))
@@ -245,7 +245,7 @@ class Greedy(UniformSampler):
 
 
 def test_a_zoom_that_knows_no_views(small_shards):
-    """It is refused where it would be given some, and only there."""
+    """A zoom that takes no views is refused if there is augmentation, and accepted otherwise."""
     message = (
         "zoom must take views where augment is given, got Blind – give its forward a parameter views=None, "
         "(batch, 2, 3), and compose its grid with them (foveal.sampler.compose)."
@@ -277,13 +277,13 @@ def test_a_zoom_that_knows_no_views(small_shards):
     ],
 )
 def test_messages(arguments, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with pytest.raises(ValueError, match=re.escape(message)):
         Augment(**arguments)
 
 
 def test_boxes_of_real_coins_follow(data_dir):
-    """Every pixel of the augmented zoom that shows a coin's box lies in the box that came along."""
+    """Every pixel of the augmented zoom that shows a coin's box lies in the warped box."""
     fields = ("image", "json", "__view__", "__grid__", "__size__")
     zoom = SaliencySampler(96, saliency=SpectralSaliency(), temperature=0.5, max_zoom=6.0)
     augment = Augment(hflip=0.5, vflip=0.5, crop_scale=(0.3, 1.0), rotate_deg=25)
@@ -310,7 +310,7 @@ def test_boxes_of_real_coins_follow(data_dir):
 
 @pytest.fixture
 def labelled(write_shard):
-    """Three pictures with boxes, points and a mask; the last has no boxes, and one box is nonsense."""
+    """Return three pictures with boxes, points and a mask; the last has no boxes, and one box is invalid."""
     samples = []
     for k in range(3):
         boxes = [[10, 12, 30, 40], [-900, 5, 70, 9000]][: 2 - k]
@@ -327,7 +327,7 @@ def labelled(write_shard):
 
 
 def test_label_fields_follow_the_views(labelled):
-    """Boxes, points and masks of the batch lie where the augmented zoom shows them."""
+    """Boxes, points and masks lie where the augmented zoom shows them."""
     fields = (
         "image",
         Boxes("json:boxes"),
@@ -354,7 +354,7 @@ def test_label_fields_follow_the_views(labelled):
 
 @pytest.mark.parametrize("augment", [None, ALL])
 def test_a_zoom_that_asks_for_boxes_is_given_them(labelled, augment):
-    """As fractions of each original, by the field that it names, whether or not the batch has it too."""
+    """A zoom that needs boxes gets them as fractions of each original, whether or not the batch has the field, too."""
     zoom = SaliencySampler(16, saliency=BoxSaliency("json:boxes"), temperature=0.5)
     boxes = [torch.tensor([[10, 12, 30, 40], [-900, 5, 70, 9000]]), torch.tensor([[10, 12, 30, 40]])]
     fractions = [(b / torch.tensor([120, 80, 120, 80])).clamp(-1, 2) for b in boxes] + [torch.empty(0, 4)]

@@ -1,4 +1,4 @@
-"""The same seed gives the same batches, to the last bit."""
+"""The same seed gives bit-identical batches."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ CUT = encode(picture(0, 400, 600), quality=95)[:9000]
 
 @pytest.fixture
 def urls(write_shard) -> list[str]:
-    """Thirty pictures of different sizes, of which five are bad, each in another way."""
+    """Return shards with thirty pictures of different sizes, of which five are bad in different ways."""
     bad = {2: {"jpg": b"", "cls": 2}, 9: {"jpg": CUT, "cls": 9}, 10: {"cls": 10}, 17: {"jpg": CUT, "cls": 17}}
     samples = [
         {"__key__": f"{k:02d}", **bad.get(k, {"jpg": encode(picture(k, 60 + 9 * k, 310 - 7 * k)), "cls": k})}
@@ -27,7 +27,7 @@ def urls(write_shard) -> list[str]:
 
 
 def batches(urls, zoom, *, trains=False, **options) -> list[tuple]:
-    """An epoch, as it is delivered."""
+    """Return the batches of an epoch."""
     zoom.requires_grad_(trains)
     options = {
         "batch_size": 12,
@@ -51,7 +51,7 @@ def equal(ours, theirs) -> bool:
 
 
 def test_the_comparison_can_fail(urls):
-    """One bit of one pixel is told apart."""
+    """The comparison notices one bit of one pixel."""
     ours = batches(urls, UniformSampler(8))
     image = ours[0][0].clone()
     assert equal(ours, [(image, *ours[0][1:]), *ours[1:]])
@@ -63,7 +63,7 @@ def test_the_comparison_can_fail(urls):
 @pytest.mark.parametrize("trains", [False, True])
 @pytest.mark.parametrize("on_bad", ["substitute", "drop"])
 def test_threads_and_batches_ahead_change_no_bit(urls, trains, on_bad):
-    """With bad images among the good, frozen or training."""
+    """The number of threads and of batches ahead changes no bit, with bad images, and with a frozen or a training zoom."""
     torch.manual_seed(0)
     zoom = SaliencySampler((24, 16))
     expected = batches(urls, zoom, trains=trains, on_bad=on_bad)
@@ -73,7 +73,7 @@ def test_threads_and_batches_ahead_change_no_bit(urls, trains, on_bad):
 
 
 def test_bad_samples_that_are_known_change_no_bit(urls, tmp_path):
-    """Whether they are found while reading, while decoding, or stand in a file."""
+    """Batches are the same whether bad samples are found while reading or decoding, or are listed in a quarantine file."""
     torch.manual_seed(0)
     zoom = SaliencySampler((24, 16))
     for on_bad in ("substitute", "drop"):
@@ -84,7 +84,7 @@ def test_bad_samples_that_are_known_change_no_bit(urls, tmp_path):
 
 @pytest.mark.parametrize("size", [1, 2, 5, 30])
 def test_micro_batches(urls, monkeypatch, size):
-    """A zoom without a network computes each image by itself: no bit changes.
+    """The size of micro-batches changes no bit if the zoom has no network.
 
     torch's convolutions may choose another way for another number of images, and round otherwise.
     """
@@ -101,7 +101,7 @@ def test_micro_batches(urls, monkeypatch, size):
 
 @pytest.mark.parametrize("trains", [False, True])
 def test_photographs(data_dir, trains):
-    """Of a dozen cameras, also by other numbers of threads."""
+    """Photographs of a dozen cameras give the same bits with any number of threads."""
     urls = [str(Path(data_dir) / "photos" / "photos-000000.tar")]
     torch.manual_seed(0)
     zoom = SaliencySampler(64)

@@ -1,4 +1,4 @@
-"""A batch's tensors gathered as they come."""
+"""Joining the tensors of micro-batches to a batch."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ DTYPES = st.sampled_from([torch.float32, torch.float16, torch.bfloat16, torch.fl
     st.lists(st.integers(0, 4), min_size=1, max_size=5), st.integers(0, 5), FORMATS, DTYPES, st.integers(1, 6)
 )
 def test_it_is_what_cat_gives(counts, more, layout, dtype, width):
-    """Values, dtype and, with more than one image, memory format; for batches shorter than their room, too."""
+    """Values, dtype and, with more than one image, memory format are those of torch.cat, also for short batches."""
     gather = Gather(sum(counts) + more, Buffers(10**6))
     for _ in range(2):  # a batch, and another in what may be its memory
         parts = [torch.rand(n, 3, 5, width).to(dtype).to(memory_format=layout) for n in counts]
@@ -35,7 +35,7 @@ def test_it_is_what_cat_gives(counts, more, layout, dtype, width):
 
 @pytest.mark.parametrize("shape", [(7, 9, 2), (1, 31, 31), (5, 3, 8, 8), (4,)])
 def test_tensors_of_other_shapes(shape):
-    """Grids, saliency, patches, tokens."""
+    """Grids, saliency, patches and tokens are joined."""
     gather, parts = Gather(5, Buffers(10**6)), [torch.rand(2, *shape), torch.rand(3, *shape)]
     for part in parts:
         gather.add(part)
@@ -43,7 +43,7 @@ def test_tensors_of_other_shapes(shape):
 
 
 def test_without_buffers_the_graph_stays():
-    """As with cat."""
+    """Without buffers the result carries the graph, as with torch.cat."""
     gather, weight = Gather(4, None), torch.ones(3, requires_grad=True)
     gather.add(weight[None] * 2)
     gather.add(weight[None] * 3)
@@ -59,7 +59,7 @@ def pictures(write_shard):
 
 
 def test_a_batch_is_nobody_elses(pictures):
-    """Batches that are kept stay as they were, whatever is done to others; their memory comes back when they go."""
+    """A batch that is kept does not change, and its memory is reused when the batch is gone."""
     with ZoomLoader(pictures, UniformSampler(16), batch_size=4) as loader:
         kept = [images for images, _ in loader]
         copies = [images.clone() for images in kept]
@@ -76,7 +76,7 @@ def test_a_batch_is_nobody_elses(pictures):
 
 
 def test_closing_lets_memory_go(pictures):
-    """What nobody uses."""
+    """Closing frees memory that is not in use."""
     with ZoomLoader(pictures, UniformSampler(16), batch_size=4, decode="auto") as loader:
         for images, _ in loader:
             del images
@@ -85,7 +85,7 @@ def test_closing_lets_memory_go(pictures):
 
 
 def test_what_is_not_asked_for_is_not_kept(pictures):
-    """Grids and saliency are as large as half the images."""
+    """Grids and saliency are not joined if no field asks for them."""
     zoom = SaliencySampler(16).requires_grad_(False)
     for fields in (("image",), ("image", "__grid__", "__saliency__")):
         with ZoomLoader(pictures, zoom, batch_size=24, fields=fields) as loader:

@@ -1,4 +1,4 @@
-"""Any use of a loader's iterators, on any rank that comes at any time, beside a model in plain Python."""
+"""Any use of a loader's iterators, with changing ranks, compared with a model in plain Python."""
 
 import json
 import warnings
@@ -31,7 +31,7 @@ SIZES = st.integers(1, 5)
 
 
 class IteratorUse(RuleBasedStateMachine):
-    """A loader and its iterators, each beside its model."""
+    """A loader and its iterators, each with its model."""
 
     url = ""
     loader = ZoomLoader
@@ -58,7 +58,7 @@ class IteratorUse(RuleBasedStateMachine):
         return shuffled[position]
 
     def with_warnings(self, call, *args):
-        """Call what may warn of ranks, and check that it does if it must."""
+        """Call a function that may warn about ranks, and check that it warns exactly if it must."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             returned = call(*args)
@@ -71,7 +71,7 @@ class IteratorUse(RuleBasedStateMachine):
         return self.with_warnings(iter, self.ours), expected
 
     def step(self, batches, expected: ModelIterator) -> bool:
-        """Take a batch from an iterator and from its model; False at the end."""
+        """Take a batch from an iterator and from its model; return False at the end."""
         wanted, batch = self.model.take(expected), self.with_warnings(next, batches, None)
         assert (None if batch is None else batch[1].tolist()) == wanted
         return batch is not None
@@ -87,7 +87,7 @@ class IteratorUse(RuleBasedStateMachine):
 
     @rule(which=WHICH, count=st.integers(1, 4))
     def go_on(self, which, count):
-        """An iterator that the script holds, perhaps a new one."""
+        """Use an iterator that the script keeps, perhaps a new one."""
         if which >= len(self.held):
             self.held.append(self.begin())
         for _ in range(count):
@@ -124,7 +124,7 @@ class IteratorUse(RuleBasedStateMachine):
     @precondition(lambda self: self.states)
     @rule(ago=st.integers(0, 2), size=st.none() | SIZES)
     def load(self, ago, size):
-        """A state, into this loader while its iterators go on, or into a new one with another batch size."""
+        """Load a state into this loader while its iterators continue, or into a new one with another batch size."""
         if size is not None:
             self.ours.close()
             self.open(size)
@@ -134,7 +134,7 @@ class IteratorUse(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self):
-        """At every moment."""
+        """Check that loader and model agree."""
         if hasattr(self, "ours"):
             state = self.ours.state_dict()
             assert (state["epoch"], state["position"], state["iterator"]) == self.model.place()
@@ -148,7 +148,7 @@ class IteratorUse(RuleBasedStateMachine):
 
 @pytest.fixture
 def run(write_shard, monkeypatch):
-    """Run the machine with a kind of loader."""
+    """Run the state machine with a class of loader."""
     url = write_shard([{"__key__": str(k), "jpg": encode(picture(k, 8, 8))} for k in range(SAMPLES)])
 
     def run_machine(loader: type[ZoomLoader], **options) -> None:
@@ -160,12 +160,12 @@ def run(write_shard, monkeypatch):
 
 
 def test_iterators_deliver_what_the_model_says(run):
-    """Samples, ends, the loader's place, its length and its warnings, whatever a script does with iterators."""
+    """Samples, ends, place, length and warnings are those of the model, whatever a script does with iterators."""
     run(ZoomLoader, max_examples=400 if NEW_EXAMPLES else 20)
 
 
 class EndsTheFirst(ZoomLoader):
-    """A second iterator ends the first."""
+    """A broken loader: a second iterator ends the first."""
 
     def __iter__(self):
         self._at_work.close()
@@ -173,7 +173,7 @@ class EndsTheFirst(ZoomLoader):
 
 
 class StaysInItsEpoch(ZoomLoader):
-    """Takes the last batch for one among others."""
+    """A broken loader: it treats the last batch like any other."""
 
     def __iter__(self):
         self._position.finished = lambda epoch: None
@@ -181,7 +181,7 @@ class StaysInItsEpoch(ZoomLoader):
 
 
 class RepeatsItsOrder(ZoomLoader):
-    """Each iterator of an epoch has the same order."""
+    """A broken loader: all iterators of an epoch have the same order."""
 
     def __iter__(self):
         self._position.begin_again()
@@ -189,7 +189,7 @@ class RepeatsItsOrder(ZoomLoader):
 
 
 class KnowsRanksOnce(ZoomLoader):
-    """Asks for ranks when it is made."""
+    """A broken loader: it reads ranks only when it is made."""
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
@@ -197,7 +197,7 @@ class KnowsRanksOnce(ZoomLoader):
 
 
 class CountsWhatIsReady(ZoomLoader):
-    """Saves a place that is a sample ahead."""
+    """A broken loader: it saves a place that is one sample ahead."""
 
     def state_dict(self):
         state = super().state_dict()
@@ -205,7 +205,7 @@ class CountsWhatIsReady(ZoomLoader):
 
 
 class FollowsAnyIterator(ZoomLoader):
-    """A batch drawn beside a loop moves the place."""
+    """A broken loader: a batch drawn beside a loop moves the place."""
 
     def __iter__(self):
         self._position._followed = None
@@ -213,7 +213,7 @@ class FollowsAnyIterator(ZoomLoader):
 
 
 class SaysNothing(ZoomLoader):
-    """Warns of no ranks."""
+    """A broken loader: it never warns about ranks."""
 
     def _warn_of_ranks(self, plan):
         pass
@@ -225,6 +225,6 @@ FOUND_IN_TIME = [pytest.param(broken, marks=pytest.mark.slow) for broken in (Fol
 
 @pytest.mark.parametrize("broken", SOON_FOUND + FOUND_IN_TIME)
 def test_the_machine_finds_what_is_broken(run, broken):
-    """A loader that is wrong in one of these ways does not agree with the model."""
+    """The state machine fails for each of these broken loaders."""
     with pytest.raises(AssertionError):
         run(broken, max_examples=300, phases=[Phase.generate], derandomize=True)

@@ -1,4 +1,4 @@
-"""Iterators of one loader: when an epoch is over, several at once, and where the loader is meanwhile."""
+"""Iterators of one loader: when an epoch ends, several iterators at once, and the loader's place meanwhile."""
 
 import itertools
 import re
@@ -28,7 +28,7 @@ def keys(batches) -> list[str]:
 
 
 def order(epoch: int, iterator: int = 0) -> list[str]:
-    """The order of an epoch, from its definition."""
+    """Return the order of an epoch, from its definition."""
     shuffled = EpochOrder([7, 6], shuffle=True, seed=0, epoch=epoch + 2**32 * iterator)
     return [f"{ordinal:03d}" for ordinal in shuffled]
 
@@ -55,7 +55,7 @@ LOOPS = {
 
 @pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
 def test_an_epoch_is_over_with_its_last_batch(small_shards, loop):
-    """However a loop counts: another order each time, and the loader's place is the next epoch's beginning."""
+    """An epoch ends with its last batch, however a loop counts; the next one has another order."""
     with loader(small_shards) as ours:
         for epoch in range(3):
             assert place(ours) == (epoch, 0, 0)
@@ -67,7 +67,7 @@ def test_an_epoch_is_over_with_its_last_batch(small_shards, loop):
 
 
 def test_what_a_loop_does_that_leaves_early(small_shards):
-    """Another order each time, of the same epoch; the state goes on in the last one."""
+    """Each loop that ends early has another order of the same epoch; the state continues the last one."""
     with loader(small_shards) as ours, loader(small_shards) as other:
         for iterator in range(3):
             assert keys(itertools.islice(ours, 4)) == order(0, iterator)[:8]
@@ -79,7 +79,7 @@ def test_what_a_loop_does_that_leaves_early(small_shards):
 
 
 def test_a_batch_drawn_beside_a_loop(small_shards):
-    """The loop sees all of its epoch, and the loader's place stays the loop's, also right after the draw."""
+    """A batch that is drawn beside a loop changes neither the loop's batches nor the loader's place."""
     with loader(small_shards) as ours:
         seen, drawn = [], []
         for step, batch in enumerate(ours):
@@ -92,7 +92,7 @@ def test_a_batch_drawn_beside_a_loop(small_shards):
 
 
 def test_two_passes_side_by_side(small_shards):
-    """Both are whole, each in its own order, and the epoch is over once."""
+    """Two interleaved passes are both complete, each in its own order, and the epoch ends once."""
     with loader(small_shards) as ours:
         for epoch in range(2):
             first, second = zip(*zip(ours, ours, strict=True), strict=True)
@@ -103,7 +103,7 @@ def test_two_passes_side_by_side(small_shards):
 
 @pytest.mark.parametrize("taken", [1, 3])
 def test_an_iterator_that_is_held_holds_nothing_back(small_shards, taken):
-    """Some batches at the top of a script, and then loops: epochs and states are those of the loops."""
+    """An iterator that is kept after some batches does not affect the epochs and states of later loops."""
     with loader(small_shards) as ours:
         held = iter(ours)
         assert keys(itertools.islice(held, taken)) == order(0)[: 2 * taken]
@@ -116,7 +116,7 @@ def test_an_iterator_that_is_held_holds_nothing_back(small_shards, taken):
 
 
 def test_some_batches_beside_a_loop(small_shards):
-    """The place is the inner loop's while that runs, and the outer one's again with its next batch."""
+    """The place is that of the inner loop while it runs, and the outer loop's again with its next batch."""
     with loader(small_shards) as ours:
         outer = iter(ours)
         next(outer)
@@ -127,7 +127,7 @@ def test_some_batches_beside_a_loop(small_shards):
 
 
 def test_any_number_of_iterators_with_threads_for_two(small_shards):
-    """All are whole, in turn; those that were not asked last hold no threads."""
+    """Any number of iterators deliver all samples; only the two used last have threads."""
     with loader(small_shards) as ours:
         iterators = [iter(ours) for _ in range(4)]
         passes = [[next(batches)[1] for batches in iterators] for _ in range(3)]
@@ -138,7 +138,7 @@ def test_any_number_of_iterators_with_threads_for_two(small_shards):
 
 
 def test_the_state_of_a_loader_whose_loop_goes_on(small_shards):
-    """Loading a state, or choosing another epoch, is for the next iterator; those under way do not move it any more."""
+    """Loading a state or choosing an epoch affects the next iterator; running ones no longer move the loader."""
     with loader(small_shards) as ours:
         batches = iter(ours)
         next(batches)
@@ -156,7 +156,7 @@ def test_the_state_of_a_loader_whose_loop_goes_on(small_shards):
 
 
 def test_a_rank_may_draw_a_batch_alone(small_shards):
-    """On several ranks all iterators of an epoch share its order, so that together they still see each sample once."""
+    """On several ranks all iterators of an epoch share its order, so that the ranks together still see each sample once."""
     ranks = [loader(small_shards, rank=rank, world_size=2) for rank in range(2)]
     next(iter(ranks[0]))
     seen = [keys(ours) for ours in ranks]
@@ -172,7 +172,7 @@ def test_a_rank_may_draw_a_batch_alone(small_shards):
 
 
 def test_an_epoch_without_batches_is_over_when_it_is_iterated(small_shards):
-    """As many times as it is."""
+    """Each iteration over an epoch without batches ends one epoch."""
     with loader(small_shards, batch_size=14, last_batch="drop") as ours:
         for epoch in range(3):
             assert place(ours) == (epoch, 0, 0)
@@ -181,14 +181,14 @@ def test_an_epoch_without_batches_is_over_when_it_is_iterated(small_shards):
 
 @pytest.fixture
 def with_a_bad_one(write_shard) -> str:
-    """Five samples, of which the last has no image."""
+    """Return a shard of five samples, of which the last has no image."""
     samples = [{"__key__": f"{k}", "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(4)]
     return write_shard([*samples, {"__key__": "4", "cls": 4}])
 
 
 @pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
 def test_the_warning_comes_with_the_last_batch(with_a_bad_one, loop):
-    """Once, of the epoch's bad samples, in the line of the script that asked for it."""
+    """The warning about an epoch's bad samples comes once, with the last batch, and points to the script's line."""
     with loader(with_a_bad_one, max_bad_fraction=1.0) as ours:
         with pytest.warns(
             ShardWarning, match=r"^1 bad sample\(s\) in this epoch, the first: .*: 4: "
@@ -199,7 +199,7 @@ def test_the_warning_comes_with_the_last_batch(with_a_bad_one, loop):
 
 
 def test_a_warning_that_is_an_error_loses_no_batch(with_a_bad_one):
-    """The place stays before the batch with which it came."""
+    """If the warning is raised as an error, the place is before its batch."""
     with loader(with_a_bad_one, shuffle=False, max_bad_fraction=1.0) as ours:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ShardWarning)
@@ -211,7 +211,7 @@ def test_a_warning_that_is_an_error_loses_no_batch(with_a_bad_one):
 
 
 def test_each_iterator_counts_its_own_bad_samples(write_shard):
-    """What one pass finds is not held against another, nor forgotten when another begins."""
+    """Each pass counts its own bad samples, also if another begins meanwhile."""
     samples = [{"__key__": f"{k}", "cls": k} if k in (1, 4) else {"__key__": f"{k}", "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(6)]  # fmt: skip
     url = write_shard(samples)
     with loader(url, shuffle=False, max_bad_fraction=0.4, prefetch_factor=1) as ours:

@@ -1,4 +1,4 @@
-"""Ranks are asked for when they are needed, and what sets them apart is told."""
+"""Ranks are read when they are needed, and differences between ranks are reported."""
 
 import itertools
 import re
@@ -46,7 +46,7 @@ def in_group(monkeypatch, rank: int, world_size: int) -> None:
 
 
 def test_a_process_group_that_is_made_late(small_shards, monkeypatch):
-    """Both `len` and the samples follow, from the next iterator on."""
+    """`len` and the samples follow a process group that is made later, from the next iterator on."""
     with loader(small_shards) as ours:
         assert len(ours) == 7
         assert keys(ours) == ALL
@@ -56,7 +56,7 @@ def test_a_process_group_that_is_made_late(small_shards, monkeypatch):
 
 
 def test_the_variables_of_torchrun_count_without_a_group(small_shards, monkeypatch):
-    """As long as there is no group, which knows better, and nothing was given."""
+    """torchrun's variables count if there is no process group and no argument."""
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with loader(small_shards) as ours, loader(small_shards, rank=0, world_size=1) as alone:
@@ -71,7 +71,7 @@ def test_the_variables_of_torchrun_count_without_a_group(small_shards, monkeypat
 
 @pytest.mark.parametrize("given", [{"rank": 1}, {"world_size": 2}])
 def test_half_of_the_ranks(small_shards, monkeypatch, given):
-    """One of the two is taken with what is known of the other; with nothing known it is refused."""
+    """If only rank or world size is given, the process group gives the other; without a group that is an error."""
     rank, world_size = given.get("rank"), given.get("world_size")
     message = (
         "rank and world_size must be given together if there is no process group, got "
@@ -93,7 +93,7 @@ def test_half_of_the_ranks(small_shards, monkeypatch, given):
     ],
 )
 def test_launchers_that_torch_does_not_know(small_shards, monkeypatch, launcher, variable):
-    """That each process gets all samples is said, unless a group, or the user, says which one this is."""
+    """A warning says that each process gets all samples, unless a group or the arguments give a rank."""
     monkeypatch.setenv(variable, "4")
     message = (
         f"{launcher} started 4 processes ({variable}), but there is no process group, so each of them gets all samples – "
@@ -116,7 +116,7 @@ def test_launchers_that_torch_does_not_know(small_shards, monkeypatch, launcher,
 
 
 def test_an_iterator_that_ranks_join(small_shards, monkeypatch):
-    """It goes on with all samples, as it was begun, and says so once."""
+    """An iterator that began without ranks continues with all samples, and warns once."""
     with loader(small_shards) as ours:
         batches = iter(ours)
         had = keys([next(batches)])
@@ -130,7 +130,7 @@ def test_an_iterator_that_ranks_join(small_shards, monkeypatch):
 
 
 def test_an_order_that_ranks_repeat(small_shards, monkeypatch):
-    """Leaving an epoch and beginning it again is said on several ranks, where all its iterators share an order."""
+    """On several ranks, a warning says that leaving an epoch and beginning it again repeats its order."""
     in_group(monkeypatch, 1, 2)
     with loader(small_shards, shuffle=True) as ours:
         first = keys(itertools.islice(ours, 2))
@@ -145,7 +145,7 @@ def test_an_order_that_ranks_repeat(small_shards, monkeypatch):
 
 
 def test_a_zoom_that_trains_on_ranks_without_a_group(small_shards, monkeypatch):
-    """Its gradients cannot be averaged; a frozen one is fine."""
+    """A training zoom on several ranks without a process group is an error; a frozen one is not."""
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     zoom = SaliencySampler(8)
@@ -157,7 +157,7 @@ def test_a_zoom_that_trains_on_ranks_without_a_group(small_shards, monkeypatch):
 
 
 class Two:
-    """A loader's zooms on two ranks, with one store."""
+    """The zooms of a loader on two ranks, with one store."""
 
     def __init__(self, monkeypatch) -> None:
         self.store = dist.HashStore()
@@ -188,7 +188,7 @@ class Two:
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_zooms_that_drift_apart_are_told_of(monkeypatch, order):
-    """At the first batch by which both ranks have looked; whoever is first waits for nothing."""
+    """Different weights are reported at the first batch that both ranks have reached, and neither rank waits."""
     two = Two(monkeypatch)
     for batches in (0, 1):
         for rank in order:
@@ -206,7 +206,7 @@ def test_zooms_that_drift_apart_are_told_of(monkeypatch, order):
 
 
 def test_a_pass_that_one_rank_makes_alone_is_no_drift(monkeypatch):
-    """At the same places, later on, with other weights."""
+    """A pass that one rank makes alone, later and with other weights, is not reported."""
     two = Two(monkeypatch)
     for batches in range(4):
         two.look(0, batches)
@@ -221,7 +221,7 @@ def test_a_pass_that_one_rank_makes_alone_is_no_drift(monkeypatch):
 
 @pytest.mark.parametrize("alone", [0, 1])
 def test_a_look_at_some_batches_before_training_is_no_drift(monkeypatch, alone):
-    """One rank draws pictures of the first batches, which changes no weights; then both train as one."""
+    """Drawing some batches on one rank before training is not reported."""
     two = Two(monkeypatch)
     for batches in range(5):
         two.look(alone, batches)
@@ -234,7 +234,7 @@ def test_a_look_at_some_batches_before_training_is_no_drift(monkeypatch, alone):
 
 
 def test_a_second_loader_of_one_rank_is_not_compared_with_the_other_ranks_first(monkeypatch):
-    """Loaders have keys of their own, by their samples and batch size."""
+    """Loaders are told apart by their samples and batch size."""
     two = Two(monkeypatch)
     extra = _drift.DriftWatch(two.zooms[0])
     for batches in range(3):
@@ -250,12 +250,12 @@ def test_a_second_loader_of_one_rank_is_not_compared_with_the_other_ranks_first(
 
 
 class Sharded(torch.nn.Module):
-    """What FSDP makes of a module."""
+    """A module as FSDP makes it."""
 
 
 @pytest.mark.parametrize("mark", ["device_mesh", "ds_id", "FSDP"])
 def test_a_zoom_of_which_each_rank_has_a_part(monkeypatch, mark):
-    """As FSDP and DeepSpeed make them: the parts are not equal, and must not be."""
+    """Sharded weights, as by FSDP and DeepSpeed, are not compared."""
     zoom = SaliencySampler(8)
     assert _drift.may_drift(zoom, 2)
     if mark == "FSDP":
@@ -268,7 +268,7 @@ def test_a_zoom_of_which_each_rank_has_a_part(monkeypatch, mark):
 
 @pytest.mark.parametrize("how", ["frozen", "no_grad", "one rank", "third rank"])
 def test_what_cannot_drift_is_not_compared(monkeypatch, how):
-    """Without a word to the store."""
+    """Without gradients, with one rank, and from the third rank on, nothing is written to the store."""
     two = Two(monkeypatch)
     two.zooms[0].requires_grad_(how != "frozen")
     plan = BatchPlan(100, 1, 2 if how == "third rank" else 0, 1 if how == "one rank" else 3)
@@ -278,7 +278,7 @@ def test_what_cannot_drift_is_not_compared(monkeypatch, how):
 
 
 class AsDataset(IterableDataset):
-    """What users put around a loader where a framework wants a dataset."""
+    """A dataset around a loader, as users write it for frameworks that want a dataset."""
 
     def __init__(self, ours: ZoomLoader) -> None:
         self.ours = ours
@@ -294,7 +294,7 @@ class AsDataset(IterableDataset):
 @pytest.mark.parametrize("workers", [0, 1, 2, 3])
 @pytest.mark.parametrize("last_batch", ["partial", "drop", "pad"])
 def test_the_workers_of_a_data_loader_take_turns(small_shards, workers, last_batch):
-    """The same batches, in the same order, whatever their number."""
+    """Any number of workers deliver the same batches in the same order."""
     with loader(small_shards, last_batch=last_batch) as ours:
         expected = [batch for _, batch in ours]
         ours.set_epoch(0)
@@ -307,7 +307,7 @@ def test_the_workers_of_a_data_loader_take_turns(small_shards, workers, last_bat
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("persistent", [False, True])
 def test_each_pass_over_a_data_loader_has_its_order(small_shards, persistent, workers):
-    """Though each may begin with a copy of the same loader. The first is the loader's own, whatever torch's seed is."""
+    """Each pass has its own order, although workers begin with copies of one loader, and whatever torch's seed is."""
     with loader(small_shards, shuffle=True) as ours:
         around = DataLoader(
             AsDataset(ours), batch_size=None, num_workers=workers, persistent_workers=persistent
@@ -325,7 +325,7 @@ def test_each_pass_over_a_data_loader_has_its_order(small_shards, persistent, wo
 @QUIET
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_state_that_is_loaded_beside_workers(small_shards, workers):
-    """The first pass goes on from there. The others are whole, each in its order."""
+    """The first pass continues from the loaded state; later passes are complete, each in its own order."""
     with loader(small_shards, shuffle=True) as ours:
         whole = list(ours)
         ours.set_epoch(0)
@@ -340,7 +340,7 @@ def test_a_state_that_is_loaded_beside_workers(small_shards, workers):
 
 @QUIET
 def test_a_pass_over_a_data_loader_that_is_left(small_shards):
-    """Workers of the next pass agree on its order, also if some of this one's were ended before they began."""
+    """After a pass that was left, the workers of the next one agree on its order."""
     with loader(small_shards, shuffle=True) as ours:
         around = DataLoader(AsDataset(ours), batch_size=None, num_workers=3)
         for _ in range(3):
@@ -396,7 +396,7 @@ dist.destroy_process_group()
 
 
 def test_under_torchrun(small_shards, tmp_path):
-    """Ranks share the samples before there is a group and after; of three ways to train a zoom, only the drifting one is told of."""
+    """Ranks share the samples before and after a group is made; of three ways to train a zoom, only the drifting one is reported."""
     script = tmp_path / "rank.py"
     script.write_text(RANK)
     on_two_ranks(script, tmp_path, *small_shards)

@@ -1,4 +1,4 @@
-"""A saliency network that diverged ends an epoch, and writes no shard."""
+"""A saliency network that diverged ends an epoch with an error, and no shard is written."""
 
 import re
 
@@ -15,7 +15,7 @@ from tests.pipeline.making import encode, picture
 
 @pytest.fixture
 def shard(tmp_path):
-    """Three pictures with boxes."""
+    """Return a shard of three pictures with boxes."""
     with ShardWriter(tmp_path / "s.tar") as writer:
         for k in range(3):
             writer.write(
@@ -34,7 +34,7 @@ def diverged():
 
 @pytest.mark.parametrize("trains", [True, False])
 def test_the_loader_names_network_and_keys(shard, diverged, trains):
-    """Also where labels would follow the grid, and whether the network trains or not."""
+    """The error names network and samples, also if labels follow the grid, and if the network trains."""
     message = "saliency must be finite, got NaN or infinite logits from SaliencyNet for k0, k1 – its weights have diverged"
     fields = ("image", Boxes("json:boxes"))
     zoom = diverged.requires_grad_(trains)
@@ -46,7 +46,7 @@ def test_the_loader_names_network_and_keys(shard, diverged, trains):
 
 
 def test_nothing_is_written_as_ok(shard, diverged, tmp_path):
-    """However often it is run."""
+    """foveal zoom writes no shard, however often it is run."""
     diverged.save_checkpoint(tmp_path / "net.pt")
     recipe = Recipe(out_size=16, saliency=str(tmp_path / "net.pt"))
     for _ in range(2):

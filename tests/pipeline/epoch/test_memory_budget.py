@@ -1,4 +1,4 @@
-"""memory_budget: what images may take at once."""
+"""memory_budget limits the memory of images at any time."""
 
 import re
 import threading
@@ -32,7 +32,7 @@ LARGEST = 3 * 390 * 410
 
 @pytest.fixture
 def outliers(write_shard):
-    """Small pictures, and some that are hundreds of times as large."""
+    """Return shards of small pictures, and of some that are hundreds of times as large."""
     return write_shard(
         [{"__key__": f"{k}", "jpg": encode(picture(k, *size)), "cls": k} for k, size in enumerate(SIZES)]
     )
@@ -40,7 +40,7 @@ def outliers(write_shard):
 
 @pytest.fixture
 def watched(monkeypatch):
-    """The budgets that loaders make."""
+    """Return a list of the budgets that loaders make."""
     made = []
 
     def make(total, *, strict):
@@ -55,7 +55,7 @@ def watched(monkeypatch):
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize("budget", [LARGEST, 2 * LARGEST, 10 * LARGEST])
 def test_no_more_is_alive(outliers, watched, budget, train, decode):
-    """Whatever the batch size and the outliers; every sample arrives, and at the end nothing is taken."""
+    """With any batch size and outliers, the limit is kept, every sample arrives, and all memory is returned."""
     zoom = SaliencySampler(16, max_zoom=None).requires_grad_(train)
     for batch_size in (1, 4, 10):
         with ZoomLoader(
@@ -73,7 +73,7 @@ def test_no_more_is_alive(outliers, watched, budget, train, decode):
 
 
 def test_batches_do_not_depend_on_it(outliers):
-    """Bit for bit."""
+    """Batches with and without a budget are bit-identical."""
     zoom = UniformSampler(16)
     images = [
         torch.cat([images for images, _ in ZoomLoader(outliers, zoom, batch_size=5, memory_budget=budget)])
@@ -83,7 +83,7 @@ def test_batches_do_not_depend_on_it(outliers):
 
 
 def test_an_image_that_takes_more_alone_is_bad(outliers):
-    """It is refused by its header, like one of too many pixels."""
+    """An image that is larger than the budget is refused by its header."""
     loader = ZoomLoader(
         outliers,
         UniformSampler(8),
@@ -101,7 +101,7 @@ def test_an_image_that_takes_more_alone_is_bad(outliers):
 
 
 def test_less_is_decoded_and_less_is_taken(outliers, watched):
-    """What is decoded at half its size counts as that."""
+    """An image that is decoded at half its size takes the memory of that size."""
     zoom = SaliencySampler(16, max_zoom=1.0, lowres_size=(16, 16))
     with ZoomLoader(outliers, zoom, batch_size=4, memory_budget=LARGEST // 3, decode="auto") as loader:
         assert sum(len(images) for images, _ in loader) == 10
@@ -117,7 +117,7 @@ class BatchNet(SaliencyNet):
 
 
 def test_a_whole_batch_must_fit_where_batch_norm_asks_for_it(outliers):
-    """The message says what to do."""
+    """If batch norm needs the whole batch and it does not fit, the error says what to do."""
     zoom = SaliencySampler(8, saliency=BatchNet(), max_zoom=None)
     message = (
         r"memory_budget must hold the images that are zoomed together, 1,\d{3},\d{3} bytes, got 600,000 – raise it, take "
@@ -132,14 +132,14 @@ def test_a_whole_batch_must_fit_where_batch_norm_asks_for_it(outliers):
 
 @pytest.mark.parametrize("value", [0, -1, "2", "many", True])
 def test_a_budget_is_a_size(outliers, value):
-    """As people write it."""
+    """The budget is a size as people write it, e.g. "2GB"."""
     message = f"memory_budget must be a number of bytes above zero, got {value!r} – "
     with pytest.raises(ValueError, match=re.escape(message)):
         ZoomLoader(outliers, UniformSampler(8), batch_size=4, memory_budget=value)
 
 
 def test_leaving_an_epoch_lets_go(outliers):
-    """A decoder that waits for room does not keep an epoch from ending."""
+    """An epoch can be left while a decoder waits for memory."""
     zoom = SaliencySampler(8, max_zoom=None)
     with ZoomLoader(outliers, zoom, batch_size=1, memory_budget=LARGEST, prefetch_factor=8) as loader:
         for _ in range(10):
@@ -149,7 +149,7 @@ def test_leaving_an_epoch_lets_go(outliers):
 
 @given(st.lists(st.integers(0, 100), max_size=50), st.integers(100, 150))
 def test_takers_and_givers(shares, total):
-    """In two threads: never more than there is, and all comes to an end."""
+    """With two threads, the budget is never exceeded and neither waits for ever."""
     budget, taken = Budget(total, strict=True), []
     handed = threading.Semaphore(0)
 
@@ -171,7 +171,7 @@ def test_takers_and_givers(shares, total):
 
 
 def test_by_default_what_is_larger_than_all_waits_until_it_is_alone():
-    """And nothing is added to it."""
+    """By default, an image that exceeds the budget is decoded while no other is in memory."""
     budget = Budget(100, strict=False)
     budget.take(60)
     assert not budget.has_room(500)
@@ -181,7 +181,7 @@ def test_by_default_what_is_larger_than_all_waits_until_it_is_alone():
 
 
 def test_closing_wakes_who_waits():
-    """It gets its share: it is about to end."""
+    """When the budget is closed, a waiting thread gets its share, because the epoch is about to end."""
     budget = Budget(10, strict=True)
     budget.take(8)
     thread = threading.Thread(target=budget.take, args=(5,))
@@ -192,7 +192,7 @@ def test_closing_wakes_who_waits():
 
 
 def test_what_is_checked():
-    """One image that fits, and one that does not."""
+    """A strict budget refuses an image that is one byte too large; one that is not strict refuses none."""
     image = peek(encode(picture(0, 10, 10)))
     assert share_of([image, image]) == 600
     Budget(300, strict=True).check(image)

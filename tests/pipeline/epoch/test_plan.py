@@ -1,4 +1,4 @@
-"""Which positions each rank takes."""
+"""The positions that each rank takes from the order."""
 
 import re
 
@@ -13,7 +13,7 @@ sizes = st.integers(1, 7)
 
 @given(samples=st.integers(0, 200), batch_size=sizes, world_size=sizes)
 def test_every_position_once_over_all_ranks(samples, batch_size, world_size):
-    """Partial batches leave out nothing and repeat nothing, with as many batches on every rank."""
+    """With partial batches, all ranks together have each position once, and all have the same number of batches."""
     plans = [BatchPlan(samples, batch_size, rank, world_size) for rank in range(world_size)]
     positions = [position for plan in plans for batch in plan for position in batch]
 
@@ -25,7 +25,7 @@ def test_every_position_once_over_all_ranks(samples, batch_size, world_size):
 
 @given(samples=st.integers(0, 200), batch_size=sizes, world_size=sizes)
 def test_the_order_is_that_of_one_rank(samples, batch_size, world_size):
-    """Batch after batch, the ranks' parts put together are the one order."""
+    """Joined batch by batch, the ranks' parts are the order of a single rank."""
     plans = [BatchPlan(samples, batch_size, rank, world_size) for rank in range(world_size)]
     walked = [position for step in zip(*plans, strict=True) for batch in step for position in batch]
 
@@ -34,7 +34,7 @@ def test_the_order_is_that_of_one_rank(samples, batch_size, world_size):
 
 @given(samples=st.integers(0, 200), batch_size=sizes, world_size=sizes)
 def test_drop_keeps_full_batches_only(samples, batch_size, world_size):
-    """With "drop" every batch is full, and only less than a global batch is left out."""
+    """With "drop" every batch is full, and less than one global batch is left out."""
     plans = [BatchPlan(samples, batch_size, rank, world_size, "drop") for rank in range(world_size)]
 
     assert {len(batch) for plan in plans for batch in plan} <= {batch_size}
@@ -43,7 +43,7 @@ def test_drop_keeps_full_batches_only(samples, batch_size, world_size):
 
 @given(samples=st.integers(0, 200), batch_size=sizes, world_size=sizes)
 def test_pad_fills_every_batch(samples, batch_size, world_size):
-    """With "pad" every batch is full, all samples come once, and what fills lies beyond the last of them."""
+    """With "pad" every batch is full, each sample comes once, and positions beyond the last sample fill the rest."""
     plans = [BatchPlan(samples, batch_size, rank, world_size, "pad") for rank in range(world_size)]
     positions = [position for plan in plans for batch in plan for position in batch]
 
@@ -54,7 +54,7 @@ def test_pad_fills_every_batch(samples, batch_size, world_size):
 
 @given(samples=st.integers(1, 200), batch_size=sizes, world_size=sizes)
 def test_shares_of_a_partial_batch_differ_by_one_at_most(samples, batch_size, world_size):
-    """No rank works much longer than another at the end."""
+    """The ranks' parts of a partial batch differ by at most one sample."""
     last = [
         len(
             BatchPlan(samples, batch_size, rank, world_size)[
@@ -77,13 +77,13 @@ def test_shares_of_a_partial_batch_differ_by_one_at_most(samples, batch_size, wo
     ],
 )
 def test_arguments_that_make_no_sense(arguments, message):
-    """Each is named with its value."""
+    """Each invalid argument is named with its value."""
     with pytest.raises(ValueError, match=re.escape(message)):
         BatchPlan(*arguments)
 
 
 def test_an_index_out_of_range():
-    """As a sequence, it ends with IndexError."""
+    """An index out of range raises IndexError."""
     with pytest.raises(IndexError, match=re.escape("index must be in [0, 5), got 5.")):
         BatchPlan(10, 2)[5]
 
@@ -96,7 +96,7 @@ def test_an_index_out_of_range():
     data=st.data(),
 )
 def test_own_samples_is_what_a_walk_counts(samples, batch_size, world_size, last_batch, data):
-    """Without the walk."""
+    """own_samples equals the count of a full iteration."""
     rank = data.draw(st.integers(0, world_size - 1))
     plan = BatchPlan(samples, batch_size, rank, world_size, last_batch)
 

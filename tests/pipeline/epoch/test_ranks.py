@@ -42,7 +42,7 @@ dist.destroy_process_group()
 
 @pytest.fixture
 def under_torchrun(small_shards, tmp_path):
-    """What two ranks found in one epoch."""
+    """Return what two ranks found in one epoch."""
     script, out = tmp_path / "script.py", tmp_path / "out.pt"
     script.write_text(textwrap.dedent(SCRIPT))
     on_two_ranks(script, out, *small_shards)
@@ -51,7 +51,7 @@ def under_torchrun(small_shards, tmp_path):
 
 @pytest.mark.slow
 def test_two_ranks_are_one_loader(small_shards, under_torchrun):
-    """Every sample once, in the one order; and the saliency network's gradients are those of one process."""
+    """Each sample comes once in the common order, and the saliency network has the gradients of a single process."""
     torch.manual_seed(0)
     zoom = SaliencySampler(16, saliency=SaliencyNet())
     with ZoomLoader(small_shards, zoom, batch_size=6, fields=("image", "__key__"), shuffle=True) as loader:

@@ -1,4 +1,4 @@
-"""Going on where one was."""
+"""Resuming an epoch from a saved state."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def through_json(state: dict) -> dict:
 
 @pytest.mark.parametrize("stop", range(8))
 def test_the_next_batch_is_the_one_that_would_have_come(small_shards, stop):
-    """After any number of batches, with others ready ahead: the rest of the epoch, then all of the next one."""
+    """After any number of batches, the rest of the epoch and the next epoch are as without the interruption."""
     with loader(small_shards, seed=3) as first, loader(small_shards, seed=3) as second:
         whole = keys(first) + keys(first)
         first.set_epoch(0)
@@ -60,7 +60,7 @@ def test_the_next_batch_is_the_one_that_would_have_come(small_shards, stop):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
 @given(sizes=st.tuples(*[st.integers(1, 4)] * 4), data=st.data())
 def test_on_other_ranks_and_with_another_batch_size(small_shards, sizes, data):
-    """Whatever their numbers before and after, each sample comes once in the epoch, in the same order."""
+    """With other ranks and batch sizes, each sample comes once in the epoch, in the same order."""
     ranks, batch_size, new_ranks, new_batch_size = sizes
 
     before = [loader(small_shards, batch_size, rank=r, world_size=ranks) for r in range(ranks)]
@@ -85,7 +85,7 @@ def test_on_other_ranks_and_with_another_batch_size(small_shards, sizes, data):
     last_batch=st.sampled_from(["partial", "drop", "pad"]),
 )  # fmt: skip
 def test_a_plan_may_start_anywhere(samples, start, sizes, last_batch):
-    """It walks on from there, and says after each batch where it is."""
+    """A plan can start at any position, and reports its position after each batch."""
     start = min(start, samples)
     plans = [BatchPlan(samples, sizes[0], r, sizes[1], last_batch, start) for r in range(sizes[1])]
     place = start
@@ -99,7 +99,7 @@ def test_a_plan_may_start_anywhere(samples, start, sizes, last_batch):
 
 
 def test_a_break_begins_anew_and_a_load_goes_on(small_shards):
-    """Only `load_state_dict` makes iterators begin in the middle, until one has delivered a batch."""
+    """Only `load_state_dict` makes iterators start in mid-epoch, until one of them has delivered a batch."""
     with loader(small_shards) as ours:
         whole = keys(ours)
         ours.set_epoch(0)
@@ -123,7 +123,7 @@ def test_a_break_begins_anew_and_a_load_goes_on(small_shards):
 
 
 def test_the_first_order_of_an_epoch_can_be_had_again(small_shards):
-    """By `set_epoch`, also of the epoch that was left."""
+    """`set_epoch` restores the first order of an epoch, also of one that was left."""
     with loader(small_shards) as ours:
         for _ in range(3):
             ours.set_epoch(0)
@@ -132,7 +132,7 @@ def test_the_first_order_of_an_epoch_can_be_had_again(small_shards):
 
 
 def test_shards_may_move(small_shards, tmp_path):
-    """The same shards in another folder are the same shards."""
+    """A state fits the same shards in another folder."""
     (tmp_path / "moved").mkdir()
     moved = [shutil.copy(url, tmp_path / "moved") for url in small_shards]
     with loader(small_shards) as here, loader(moved) as there:
@@ -156,7 +156,7 @@ def test_shards_may_move(small_shards, tmp_path):
     ],
 )  # fmt: skip
 def test_a_state_that_does_not_fit_is_refused(small_shards, change, message):
-    """With what differs, and the loader stays where it was."""
+    """The error says what differs, and the loader keeps its place."""
     with loader(small_shards, seed=3) as ours:
         before = ours.state_dict()
         with pytest.raises(ValueError, match=re.escape(message)):
@@ -165,7 +165,7 @@ def test_a_state_that_does_not_fit_is_refused(small_shards, change, message):
 
 
 def test_no_state_at_all(small_shards):
-    """Something else is refused with its value."""
+    """Anything but a state is refused with its value."""
     with (
         loader(small_shards) as ours,
         pytest.raises(ValueError, match=re.escape("state must be what state_dict() returned, got 7.")),
@@ -212,7 +212,7 @@ for _ in sys.stdin:  # a life: each is a fork, which starts in no time
 
 @pytest.mark.parametrize("lives", [4, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_and_resumed(small_shards, tmp_path, lives):
-    """kill -9 at random moments: what came since the last saved state comes again, and nothing else is missing or twice."""
+    """After kill -9 at random moments, samples since the last saved state come again, and no other is missing or repeated."""
     place, chance = tmp_path / "state.json", random.Random(lives)
     seen: list[str] = []
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(RUN), str(place), *small_shards]

@@ -1,4 +1,4 @@
-"""Images are zoomed in the threads that decode them, if nothing depends on the order in which a zoom is called."""
+"""Images are zoomed in the decoding threads if nothing depends on the order of calls."""
 
 import threading
 
@@ -14,7 +14,7 @@ from tests.pipeline.making import encode, picture
 
 
 class Watched(UniformSampler):
-    """Notes which thread called it, and with how many images."""
+    """Records the calling thread and the number of images."""
 
     def __init__(self, out_size: int) -> None:
         super().__init__(out_size)
@@ -26,7 +26,7 @@ class Watched(UniformSampler):
 
 
 class Fails(UniformSampler):
-    """Cannot zoom the eleventh image and what comes after it."""
+    """Fails at the eleventh image and after it."""
 
     def forward(self, images, lowres=None, views=None):
         if any(image.shape[0] >= 30 for image in images):
@@ -36,7 +36,7 @@ class Fails(UniformSampler):
 
 @pytest.fixture
 def shard(write_shard):
-    """Sixteen pictures, each a pixel higher than the one before."""
+    """Return a shard of sixteen pictures, each a pixel higher than the previous one."""
     return write_shard(
         [{"__key__": f"{k:02d}", "jpg": encode(picture(k, 20 + k, 30)), "cls": k} for k in range(16)]
     )
@@ -52,7 +52,7 @@ def shard(write_shard):
     ids=["in evaluation mode", "a class of others in training mode", "decoded by DALI"],
 )
 def test_where_images_are_zoomed(shard, options, evaluates, where):
-    """A few in each call, and all of them once."""
+    """All images are zoomed once, a few in each call."""
     zoom = Watched(8).train(not evaluates)
     with ZoomLoader(shard, zoom, batch_size=16, num_threads=3, **options) as loader:
         [(_, labels)] = list(loader)
@@ -63,7 +63,7 @@ def test_where_images_are_zoomed(shard, options, evaluates, where):
 
 
 def test_what_dali_decodes_is_zoomed_in_its_place(write_shard):
-    """Among images of threads: the same order, the same pixels as one by one."""
+    """Images that DALI decodes come in their place, with the same pixels as one by one."""
     kinds = ["JPEG", "PNG", "JPEG", "JPEG", "JPEG", "JPEG", "JPEG", "JPEG", "JPEG", "PNG"]
     samples = [
         {"__key__": f"{k}", kind.lower(): encode(picture(k, 40 + k, 50), kind), "cls": k}
@@ -80,7 +80,7 @@ def test_what_dali_decodes_is_zoomed_in_its_place(write_shard):
 
 
 def test_an_error_comes_in_its_place(shard):
-    """The batches before it are delivered."""
+    """The batches before the error are delivered."""
     with ZoomLoader(shard, Fails(8).eval(), batch_size=2, num_threads=3) as loader:
         batches = iter(loader)
         assert [next(batches)[1].tolist() for _ in range(4)] == [[0, 1], [2, 3], [4, 5], [6, 7]]
@@ -90,7 +90,7 @@ def test_an_error_comes_in_its_place(shard):
 
 
 def test_bad_images_are_recorded_in_the_order_of_the_epoch(write_shard):
-    """However many threads come upon them."""
+    """Bad images are recorded in the epoch's order, however many threads find them."""
     cut = encode(picture(0, 400, 600), quality=95)[:9000]
     good = encode(picture(1, 30, 40))
     url = write_shard([{"__key__": f"{k:02d}", "jpg": good if k % 3 else cut, "cls": k} for k in range(30)])
@@ -106,7 +106,7 @@ def test_bad_images_are_recorded_in_the_order_of_the_epoch(write_shard):
 
 
 def test_large_images_go_one_by_one(shard, monkeypatch):
-    """So that each thread holds few pixels; small ones go together."""
+    """Large images are zoomed one at a time, small ones together, so that each thread holds few pixels."""
     from foveal.pipeline.epoch import _epoch
 
     monkeypatch.setattr(_epoch, "IMAGE_BYTES", 3 * 30 * 70)  # 70 rows of 30 pixels
@@ -119,7 +119,7 @@ def test_large_images_go_one_by_one(shard, monkeypatch):
 
 
 def test_what_depends_on_order():
-    """Whatever draws at random or takes statistics while it trains, and whatever nobody can look into."""
+    """Modules that draw at random, update statistics or cannot be inspected are called in order."""
 
     class Own(SaliencyNet):
         pass
@@ -130,7 +130,7 @@ def test_what_depends_on_order():
         return zoom
 
     def compiled() -> nn.Module:
-        """Stands for what torch.compile returns, which takes seconds to load."""
+        """Return a stand-in for what torch.compile returns, which takes seconds to load."""
         return type("OptimizedModule", (nn.Module,), {"__module__": "torch._dynamo.eval_frame"})()
 
     def sampler(*modules: nn.Module) -> SaliencySampler:

@@ -1,4 +1,4 @@
-"""Bad samples among good ones: no epoch stops, no batch shrinks by surprise, nothing goes unreported."""
+"""Bad samples among good ones: no epoch stops, no batch has an unexpected size, and each bad sample is reported."""
 
 import io
 import json
@@ -56,7 +56,7 @@ def good(k: int) -> dict:
 
 @pytest.fixture(scope="module")
 def one_of_each(tmp_path_factory) -> tuple[str, list[str]]:
-    """A shard of 60 samples, every eighth of them bad in another way, and the keys of the bad ones."""
+    """Return a shard of 60 samples, every eighth of them bad in another way, and the keys of the bad ones."""
     from foveal.shards import ShardWriter
 
     path = tmp_path_factory.mktemp("bad") / "s.tar"
@@ -75,7 +75,7 @@ def loader(url, **options) -> ZoomLoader:
 
 
 def epoch(one: ZoomLoader) -> list[tuple]:
-    """An epoch's samples, after a check that each is the one its key says."""
+    """Return an epoch's samples, after a check that each image belongs to its key."""
     samples = []
     for images, labels, keys, valid, sizes in one:
         assert len(images) == len(labels) == len(keys) == len(valid) == len(sizes)
@@ -92,7 +92,7 @@ def quiet_epoch(one: ZoomLoader) -> list[tuple]:
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_substitute(one_of_each, shuffle):
-    """Every good sample once, every batch full, a good one marked as not valid in each bad one's place."""
+    """Each good sample comes once, each batch is full, and each bad sample is replaced by a good one that is marked as not valid."""
     url, bad = one_of_each
     with loader(url, shuffle=shuffle) as one:
         samples = quiet_epoch(one)
@@ -106,7 +106,7 @@ def test_substitute(one_of_each, shuffle):
 
 
 def test_drop(one_of_each):
-    """The same samples in the same order, without the bad ones."""
+    """The same samples come in the same order, without the bad ones."""
     url, bad = one_of_each
     with loader(url, on_bad="drop") as one:
         assert [key for key, *_ in quiet_epoch(one)] == [
@@ -116,7 +116,7 @@ def test_drop(one_of_each):
 
 
 def test_each_fault_has_its_reason(one_of_each):
-    """With shard and key, in the order in which they lie there (those found while decoding come later)."""
+    """Each bad sample is reported with shard, key and reason, in the order of the shards."""
     url, bad = one_of_each
     with loader(url, on_bad="drop") as one:
         quiet_epoch(one)
@@ -127,7 +127,7 @@ def test_each_fault_has_its_reason(one_of_each):
 
 @pytest.mark.parametrize("kind", BAD)
 def test_raise(write_shard, kind):
-    """One line: url, key, reason; again in the next epoch, and the loader stays usable."""
+    """The error has one line with url, key and reason; it comes again in the next epoch, and the loader can be used again."""
     content, reason = BAD[kind]
     url = write_shard([{"__key__": f"{k:02d}", **(content if k == 20 else good(k))} for k in range(30)])
     with loader(url, on_bad="raise") as one:
@@ -139,7 +139,7 @@ def test_raise(write_shard, kind):
 
 
 def test_what_a_warning_says(write_shard):
-    """How many, and the first with its reason; at the end of an epoch in which any was found, not again."""
+    """At the end of an epoch that found bad samples, a warning gives their number and the first reason."""
     url = write_shard([{"__key__": f"{k:02d}", **(good(k) if k % 10 else {"cls": 1})} for k in range(30)])
     with loader(url) as one:
         message = (
@@ -153,7 +153,7 @@ def test_what_a_warning_says(write_shard):
 
 
 def test_too_many(write_shard):
-    """It stops, and says how many of what."""
+    """Too many bad samples are an error that gives their number and the limit."""
     bad = [{"jpg": b"", "cls": 0}, {"cls": 0}, {"cls": 0}, {"cls": 0}]
     url = write_shard(
         [{"__key__": f"{k:02d}", **s} for k, s in enumerate(bad + [good(k) for k in range(4, 30)])]
@@ -171,14 +171,14 @@ def test_too_many(write_shard):
 
 
 def test_as_many_as_allowed(write_shard):
-    """The limit itself is allowed."""
+    """A fraction equal to the limit is allowed."""
     url = write_shard([{"__key__": f"{k:02d}", **(good(k) if k > 2 else {"cls": 1})} for k in range(30)])
     with loader(url, max_bad_fraction=0.1) as one:
         assert len(quiet_epoch(one)) == 30
 
 
 def test_the_limit_is_of_the_whole_epoch(write_shard):
-    """Going on shortly before the end makes nothing too many."""
+    """After resuming near the end, the limit still refers to the whole epoch."""
     url = write_shard([{"__key__": f"{k:02d}", **(good(k) if k < 29 else {"cls": 1})} for k in range(30)])
     with loader(url, max_bad_fraction=0.1) as one:
         one.load_state_dict({**one.state_dict(), "position": 28})
@@ -186,7 +186,7 @@ def test_the_limit_is_of_the_whole_epoch(write_shard):
 
 
 def test_a_sample_that_is_found_twice_counts_once():
-    """In its own place and as a stand-in, by two threads at the same time."""
+    """A bad sample that two threads find, in its place and as a substitute, counts once."""
     bad = BadSamples("substitute", 0.1, None).begin_epoch(10)
     for _ in range(2):
         bad.add(BadSample("a.tar", "1", "image is empty", "corrupt"))
@@ -196,7 +196,7 @@ def test_a_sample_that_is_found_twice_counts_once():
 
 
 def test_nothing_to_put_in_the_place(write_shard):
-    """A data set without a good sample is no endless search."""
+    """A data set without a good sample is an error, not an endless search."""
     url = write_shard([{"__key__": "0", "cls": 1}, {"__key__": "1", "cls": 1}])
     message = (
         "100 samples in a row are bad, so no substitute was found: the first is "
@@ -212,7 +212,7 @@ def test_nothing_to_put_in_the_place(write_shard):
 
 @pytest.mark.parametrize("on_bad", ["substitute", "drop", "raise"])
 def test_a_quarantine_is_read_and_skipped(one_of_each, tmp_path, on_bad):
-    """What one run found, the next does not try: the same batches, without a word."""
+    """Samples that one run found are skipped by the next, which has the same batches and does not warn."""
     url, bad = one_of_each
     file = tmp_path / "bad.jsonl"
     first = "drop" if on_bad == "drop" else "substitute"
@@ -230,7 +230,7 @@ def test_a_quarantine_is_read_and_skipped(one_of_each, tmp_path, on_bad):
 
 
 def test_raise_goes_on_past_what_is_in_quarantine(one_of_each, tmp_path):
-    """Each run raises another bad sample (those found ahead of it are on file, too), until there is none."""
+    """With a quarantine file, each run raises another bad sample until there are none."""
     url, bad = one_of_each
     raised = []
     while True:
@@ -247,7 +247,7 @@ def test_raise_goes_on_past_what_is_in_quarantine(one_of_each, tmp_path):
 
 
 def test_storage_that_fails_is_no_bad_sample(write_shard, tmp_path):
-    """It is raised, whatever shall be done about bad ones; and when it is back, the loader goes on from there."""
+    """A storage failure is raised whatever ``on_bad`` is, and the loader resumes from there when it is over."""
     url = write_shard([{"__key__": f"{k:02d}", **good(k)} for k in range(30)])
     with loader(url, quarantine=tmp_path / "q", max_bad_fraction=1.0) as one:
         everything = epoch(one)
@@ -280,7 +280,7 @@ def _fails_at(read, url):
 )
 @pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
 def test_every_good_sample_once_on_any_ranks(one_of_each, ranks, batch_size, on_bad, last_batch):
-    """As valid, over all ranks; and full batches wherever samples are substituted."""
+    """Over all ranks, each good sample is valid once, and with substitutes all batches are full."""
     url, bad = one_of_each
     options = {"batch_size": batch_size, "on_bad": on_bad, "last_batch": last_batch, "shuffle": True}
     samples, batches = [], set()
@@ -296,7 +296,7 @@ def test_every_good_sample_once_on_any_ranks(one_of_each, ranks, batch_size, on_
 
 
 def test_resumed_in_the_middle(one_of_each):
-    """The same stand-ins as without an interruption."""
+    """A resumed epoch has the same substitutes as an uninterrupted one."""
     url, _ = one_of_each
     with loader(url, shuffle=True) as whole, loader(url, shuffle=True) as rest:
         everything = [sample[:4] for sample in quiet_epoch(whole)]
@@ -310,7 +310,7 @@ def test_resumed_in_the_middle(one_of_each):
 
 @pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
 def test_what_pillow_decoded_is_counted(write_shard):
-    """It is delivered like any other."""
+    """An image that Pillow decoded is delivered and counted."""
     pixels = picture(0, 20, 30)
     url = write_shard([{"__key__": "0", "gif": encode(pixels, "GIF"), "cls": 0}, {"__key__": "1", **good(1)}])
     with ZoomLoader(url, UniformSampler((20, 30)), batch_size=2, fields=("gif;jpg", "cls")) as one:

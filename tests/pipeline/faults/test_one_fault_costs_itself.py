@@ -1,4 +1,4 @@
-"""A fault in one sample or one tar costs that sample or that tar: it is named, and everything else is delivered."""
+"""A fault in one sample or tar costs only that sample or tar: it is named, and everything else is delivered."""
 
 import io
 import os
@@ -32,7 +32,7 @@ def sample(k: int) -> list[tuple[str, object]]:
 
 
 def with_two(place: int, *more: tuple[str, object]) -> list[tuple[str, object]]:
-    """Eight samples, behind one of which stand more members."""
+    """Return a shard of eight samples, one of which is followed by more members of its name."""
     return [member for k in range(8) for member in [*sample(k), *(more if k == place else ())]]
 
 
@@ -82,7 +82,7 @@ def epoch(url, **options) -> list[int]:
 @pytest.mark.parametrize("on_bad", ["substitute", "drop"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_other_sample_is_delivered(fault, on_bad, tmp_path):
-    """In both epochs, by a quarantine file, too; the bad one is listed with what is wrong and for which field."""
+    """All other samples are delivered in both epochs, also with a quarantine file; the bad one is listed with its fault and field."""
     files, bad = FAULTS[fault]
     url = str(make_tar(tmp_path / "s.tar", files))
     expected = [8, 9] if "first" in fault else [k for k in range(8) if k not in bad]
@@ -104,14 +104,14 @@ def key_of(fault: str, place: int) -> str:
 
 
 def test_raised_it_names_the_sample(tmp_path):
-    """As any bad sample."""
+    """With on_bad="raise", the error names the sample."""
     url = str(make_tar(tmp_path / "s.tar", with_two(3, ("3.cls", b"7"))))
     with pytest.raises(ShardError, match=r"s\.tar: 3: has two members 'cls'"):
         epoch(url, on_bad="raise")
 
 
 def test_all_members_are_asked_for(tmp_path):
-    """A double that is read only because everything is, counts for those who read everything."""
+    """A duplicate of a member that no field reads is a fault only if all members are read."""
     url = str(make_tar(tmp_path / "s.tar", with_two(3, ("3.txt", b"a"), ("3.txt", b"b"))))
     options = {"batch_size": 8, "on_bad": "drop", "max_bad_fraction": 1.0, "quarantine": tmp_path / "q"}
     fields = ("image", "cls", "__members__")
@@ -124,7 +124,7 @@ def test_all_members_are_asked_for(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"<html>" * 100])
 def test_a_tar_that_is_none(content, tmp_path):
-    """The other tars are delivered."""
+    """If one file is no tar, the samples of the other tars are delivered."""
     for name in ("a", "c"):
         make_tar(tmp_path / f"{name}.tar", with_two(8))
     (tmp_path / "b.tar").write_bytes(content)
@@ -135,7 +135,7 @@ def test_a_tar_that_is_none(content, tmp_path):
 
 
 def test_packed_on_a_mac(tmp_path):
-    """Shadow files and attributes in headers: neither a sample nor part of one."""
+    """macOS's shadow files and attributes in headers are no samples and no parts of samples."""
     with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
         for k in range(8):
             for name, data in sample(k):
@@ -149,7 +149,7 @@ def test_packed_on_a_mac(tmp_path):
 
 
 def test_hard_links(tmp_path):
-    """Samples whose images are one file are as many samples."""
+    """Samples whose images are hard links to one file are separate samples."""
     files = [
         member
         for k in range(8)
@@ -161,7 +161,7 @@ def test_hard_links(tmp_path):
 
 @pytest.mark.usefixtures("_quiet_sheet")
 def test_zoomed_offline(tmp_path):
-    """Each has its row and its reason; a damaged shard is named when all others are done, and when they are compared."""
+    """In foveal zoom, each bad sample has a row with its reason; a damaged shard is named after all others are done."""
     jpegs = {k: encode(picture(k, 40, 60)) for k in range(4)}
     files = [m for k, jpeg in jpegs.items() for m in [(f"{k}.jpg", jpeg), (f"{k}.cls", b"1")]]
     make_tar(tmp_path / "a.tar", [*files, ("3.cls", b"2"), ("4.jpg", "link"), ("4.cls", b"1")])
@@ -185,12 +185,12 @@ def test_zoomed_offline(tmp_path):
 
 @pytest.fixture
 def _quiet_sheet(monkeypatch):
-    """A picture less."""
+    """Skip the sheet, which would take time."""
     monkeypatch.setitem(sys.modules, "foveal.tools.offline._sheet", None)
 
 
 def test_verified(tmp_path):
-    """Everything that is wrong is found in one run."""
+    """One run of foveal verify finds all faults."""
     make_tar(tmp_path / "a.tar", with_two(3, ("3.jpg", JPEG)))
     (tmp_path / "b.tar").write_bytes(b"")
     (tmp_path / "c.tar").write_bytes((tmp_path / "a.tar").read_bytes() * 2)
@@ -247,7 +247,7 @@ def test_verified(tmp_path):
     ],
 )
 def test_what_stands_apart_is_told_from_what_is_missing(tmp_path, files, said):
-    """Halves of a sample in two folders are named; whole samples that share a name, or none at all, are no halves."""
+    """Parts of one sample in two folders are named; complete samples of one name are not taken for parts."""
     url = str(
         make_tar(tmp_path / "s.tar", [(name, JPEG if name.endswith("jpg") else b"1") for name in files])
     )
@@ -262,7 +262,7 @@ def test_what_stands_apart_is_told_from_what_is_missing(tmp_path, files, said):
 
 
 def test_too_many_of_them_say_so(tmp_path):
-    """The error is the first thing that a user sees of such a tar."""
+    """If there are too many such parts, the error says so, as it is the first thing that a user sees of such a tar."""
     files = [*((f"{k}.jpg", JPEG) for k in range(6)), *((f"{k}.cls", b"1") for k in range(6))]
     url = str(make_tar(tmp_path / "s.tar", files))
     with pytest.raises(TooManyBadSamplesError, match="side by side"):

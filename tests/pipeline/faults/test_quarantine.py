@@ -1,4 +1,4 @@
-"""The file of bad samples."""
+"""The file that lists bad samples."""
 
 import json
 import multiprocessing
@@ -23,7 +23,7 @@ SAMPLES = st.lists(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(parts=st.lists(SAMPLES, max_size=4))
 def test_what_was_added_is_read(tmp_path, parts):
-    """In its order, over several processes' lives, any key."""
+    """Samples that several processes added are read in their order, with any key."""
     path = tmp_path / "bad.jsonl"
     path.unlink(missing_ok=True)
     for part in parts:
@@ -33,7 +33,7 @@ def test_what_was_added_is_read(tmp_path, parts):
 
 
 def test_each_line_is_json(tmp_path):
-    """Other tools read it."""
+    """Each line is JSON that other tools can read."""
     reason = "image is empty: 0 bytes"
     Quarantine(tmp_path / "bad.jsonl").add([BadSample("a.tar", "k", reason, "corrupt", "jpg", 3)])
 
@@ -52,7 +52,7 @@ def test_each_line_is_json(tmp_path):
 
 @pytest.mark.parametrize("cut", [1, 5, 12, 30])
 def test_a_line_that_a_killed_process_left(tmp_path, cut):
-    """What is not whole counts as not written, and the next is not lost for it."""
+    """An incomplete last line is ignored, and the next line is not lost."""
     path = tmp_path / "bad.jsonl"
     first, second, third = (BadSample("a.tar", str(k), "r", "corrupt") for k in range(3))
     Quarantine(path).add([first, second])
@@ -65,7 +65,7 @@ def test_a_line_that_a_killed_process_left(tmp_path, cut):
 
 
 def test_another_file(tmp_path):
-    """Refused, with the line that shows it, before anything is written to it."""
+    """A file that is no quarantine is refused with the offending line, before anything is written to it."""
     path = tmp_path / "labels.csv"
     path.write_text("key,label\n1,2\n")
 
@@ -83,7 +83,7 @@ def _add(path, name):
 
 
 def test_many_processes_add(tmp_path):
-    """No line is lost, none is mixed with another."""
+    """No line of any process is lost or mixed with another."""
     path = tmp_path / "bad.jsonl"
     spawn = multiprocessing.get_context("fork")
     workers = [spawn.Process(target=_add, args=(path, f"{n}.tar")) for n in range(3)]
@@ -111,7 +111,7 @@ def test_many_processes_add(tmp_path):
     ],
 )
 def test_a_file_of_an_older_version(tmp_path, reason, kind, field):
-    """Lines with a reason alone are read; kind and field are what the reason says."""
+    """Lines with only a reason are read; kind and field are derived from the reason."""
     line = json.dumps({"url": "a.tar", "key": "k", "reason": reason})
     (tmp_path / "bad.jsonl").write_text(line + "\n")
 
@@ -120,7 +120,7 @@ def test_a_file_of_an_older_version(tmp_path, reason, kind, field):
 
 @pytest.mark.parametrize("more", [{"kind": "odd"}, {"kind": "corrupt", "severity": 3}])
 def test_a_line_of_a_newer_version(tmp_path, more):
-    """What this version does not understand is passed over: the sample is tried again."""
+    """A line with an unknown kind is ignored, so its sample is tried again."""
     known = BadSample("a.tar", "0", "r", "corrupt")
     Quarantine(tmp_path / "bad.jsonl").add([known])
     with (tmp_path / "bad.jsonl").open("a") as file:

@@ -1,4 +1,4 @@
-"""What a quarantine file says holds for the fields, settings and samples that it was found with, and for no others."""
+"""An entry of a quarantine file holds for the fields, settings and samples with which it was found, and for no others."""
 
 import json
 import re
@@ -16,7 +16,7 @@ CUT = encode(picture(0, 400, 600), quality=95)[:9000]
 
 @pytest.fixture
 def url(tmp_path) -> str:
-    """Twenty good samples of 20 × 30 pixels."""
+    """Return a shard of twenty good samples of 20 × 30 pixels."""
     with ShardWriter(tmp_path / "s.tar") as writer:
         for k in range(20):
             label = {"cls": k, "json": {"boxes": [[5, 6, 3, 2]]}}
@@ -25,7 +25,7 @@ def url(tmp_path) -> str:
 
 
 def epoch(url, file, *fields, allowed=1.0, **options) -> list[str]:
-    """The keys of an epoch's valid samples, without a word about bad ones."""
+    """Return the keys of an epoch's valid samples, after a check that nothing was reported."""
     names = ("__key__", "__valid__", "image", *fields)
     options = {"batch_size": 5, "quarantine": file, "max_bad_fraction": allowed, **options}
     with ZoomLoader(url, UniformSampler(8), fields=names, **options) as loader:
@@ -37,7 +37,7 @@ ALL = [f"{k:02d}" for k in range(20)]
 
 
 def test_a_field_that_was_misspelt(url, tmp_path):
-    """What was found to lack it counts for nothing once it is spelt right, and again if it is misspelt again."""
+    """Samples that lack a misspelt field are bad for that spelling only."""
     file = tmp_path / "bad.jsonl"
     with pytest.raises(TooManyBadSamplesError, match="there is no lable"):
         epoch(url, file, "lable", allowed=0.1)
@@ -49,7 +49,7 @@ def test_a_field_that_was_misspelt(url, tmp_path):
 
 
 def test_labels_that_another_run_asked_for(url, tmp_path):
-    """A file that names every sample for its captions leaves a run without captions alone."""
+    """A file that lists every sample for missing captions does not affect a run without captions."""
     file = tmp_path / "bad.jsonl"
     with pytest.warns(ShardWarning, match="there is no txt"):
         assert epoch(url, file, "txt", on_bad="drop") == []
@@ -60,7 +60,7 @@ def test_labels_that_another_run_asked_for(url, tmp_path):
 
 
 def test_labels_that_were_read_another_way(url, tmp_path):
-    """Boxes that make no sense as corners are read anew as corner and size."""
+    """Boxes that are invalid as corners are read again as corner and size."""
     file = tmp_path / "bad.jsonl"
     with pytest.warns(ShardWarning, match="exchanged corners"):
         assert epoch(url, file, Boxes("json:boxes"), on_bad="drop") == []
@@ -70,7 +70,7 @@ def test_labels_that_were_read_another_way(url, tmp_path):
 
 
 def test_an_image_is_bad_for_all_labels(tmp_path):
-    """Whatever else is asked for, it is not tried again."""
+    """A bad image is not tried again, whatever other fields are read."""
     with ShardWriter(tmp_path / "s.tar") as writer:
         for k in range(20):
             image = CUT if k == 7 else encode(picture(k, 20, 30))
@@ -91,7 +91,7 @@ def test_an_image_is_bad_for_all_labels(tmp_path):
 
 @pytest.mark.parametrize("on_bad", ["substitute", "drop", "raise"])
 def test_a_limit_that_was_raised(url, tmp_path, on_bad):
-    """Images that were too large are looked at again: good if they no longer are, else known, and not listed twice."""
+    """Images that were too large are checked again with a new limit, and are not listed twice."""
     file = tmp_path / "bad.jsonl"
     with pytest.warns(ShardWarning, match="more pixels than max_pixels=599"):
         assert epoch(url, file, on_bad="drop", max_pixels=599) == []
@@ -106,7 +106,7 @@ def test_a_limit_that_was_raised(url, tmp_path, on_bad):
 
 
 def test_two_samples_of_one_key(tmp_path):
-    """Only the bad one is passed over, in the next epoch and in the next run."""
+    """Of two samples with one key, only the bad one is skipped, in the next epoch and in the next run."""
     with ShardWriter(tmp_path / "s.tar") as writer:
         for k, label in enumerate([{"cls": 0}, {"cls": 1}, {}, {"cls": 3}]):
             writer.write({"__key__": ("a", "b")[k % 2], "jpg": encode(picture(k, 20, 30)), **label})
@@ -121,7 +121,7 @@ def test_two_samples_of_one_key(tmp_path):
 
 
 def test_a_file_of_an_older_version(url, tmp_path):
-    """Its lines count as before, but for what their reason says about other fields."""
+    """Lines of an older version count as before, except for what their reason says about other fields."""
     file = tmp_path / "bad.jsonl"
     reasons = {
         "01": "member is missing: there is no lable",
@@ -138,7 +138,7 @@ def test_a_file_of_an_older_version(url, tmp_path):
 
 
 def test_the_first_of_a_row_is_named_where_a_file_knows_all(url, tmp_path):
-    """The error gives its reason, from the file."""
+    """If a file lists all samples, the error gives the reason of the first, from the file."""
     file = tmp_path / "bad.jsonl"
     with pytest.warns(ShardWarning, match="there is no txt"):
         epoch(url, file, "txt", on_bad="drop")

@@ -1,4 +1,4 @@
-"""Label files as labelling tools write them, each of the same three boxes."""
+"""Label files as labelling tools write them, each with the same three boxes."""
 
 import json
 
@@ -21,7 +21,7 @@ def xywh(box):
 
 
 def coco():
-    """As pycocotools groups it by image; SA-1B has the image's size beside."""
+    """Return annotations as pycocotools groups them by image; SA-1B has the image's size, too."""
     return js(
         {
             "image": {"width": WIDTH, "height": HEIGHT, "file_name": "a.jpg"},
@@ -34,7 +34,7 @@ def coco():
 
 
 def labelme():
-    """Rectangles from any corner to the one opposite, and a point, around which there is no box."""
+    """Return rectangles from any corner to the opposite one, and a point, which has no box."""
     shapes = [
         {"label": name, "points": [[box[2], box[1]], [box[0], box[3]]], "shape_type": "rectangle"}
         for name, box in zip(NAMES, CORNERS, strict=True)

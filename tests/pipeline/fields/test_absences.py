@@ -1,4 +1,4 @@
-"""A mistyped path is noticed, although each sample by itself might have no labels."""
+"""A mistyped path is reported, although each sample by itself could have no labels."""
 
 import warnings
 
@@ -29,7 +29,7 @@ def load(url, *fields):
 
 
 def test_labels_that_no_sample_has(write_shard):
-    """Are warned of at the end of an epoch, with what there is instead."""
+    """At the end of an epoch, a warning says what the samples have instead."""
     url = shard(write_shard, *[{"boxes": []}] * 3)
 
     with pytest.warns(UserWarning, match=TYPED_WRONG.format(3)):
@@ -38,7 +38,7 @@ def test_labels_that_no_sample_has(write_shard):
 
 
 def test_labels_that_some_sample_has(write_shard):
-    """Are no mistake: nothing is said."""
+    """If some samples have the labels, there is no warning."""
     url = shard(write_shard, {}, {"boxes": [[1, 2, 30, 40]]}, {"boxes": []}, {"points": None})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -48,7 +48,7 @@ def test_labels_that_some_sample_has(write_shard):
 
 
 def test_a_long_epoch_is_warned_early():
-    """After a hundred samples, and once."""
+    """In a long epoch, the warning comes once, after a hundred samples."""
     fields = parse_fields(("image", Points("json:boxs")))
     for _ in range(99):
         fields.located({"json": js({"boxes": []})})
@@ -60,7 +60,7 @@ def test_a_long_epoch_is_warned_early():
 
 
 def test_yolo_without_any_file(write_shard):
-    """No file is no object in one picture, and a mistake in all."""
+    """A missing txt member means no objects in one picture, and a warning if all pictures lack it."""
     url = write_shard([{"__key__": f"{k}", "jpg": JPEG, "cls": k} for k in range(2)])
 
     with pytest.warns(

@@ -1,4 +1,4 @@
-"""Boxes as labelling tools write them: read, and written back."""
+"""Boxes as labelling tools write them are read, and written back."""
 
 import itertools
 import json
@@ -43,7 +43,7 @@ def pixels(field, label, size=SIZE):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_boxes_are_read_with_what_belongs_to_them(name):
-    """From each format the same boxes, and the class of each."""
+    """The same boxes with their classes are read from each format."""
     member, content, field, classes = FORMATS[name]
     label = read(field, member, content)
 
@@ -56,7 +56,7 @@ def test_boxes_are_read_with_what_belongs_to_them(name):
 
 @pytest.mark.parametrize("name", [name for name, (member, *_) in FORMATS.items() if member != "npy"])
 def test_boxes_in_texts_of_windows(name):
-    """A byte order mark before the text, and two characters at the end of each line."""
+    """Texts with a byte order mark and Windows line ends are read."""
     member, content, field, classes = FORMATS[name]
     text = content.replace(b"\n", b"\r\n").replace(b"><", b">\r\n<").replace(b", ", b",\r\n")
     label = read(field, member, b"\xef\xbb\xbf" + text)
@@ -66,7 +66,7 @@ def test_boxes_in_texts_of_windows(name):
 
 
 def check_written(name, places, corners, size):
-    """What was written is read as these boxes, with the labels of the old ones that they are."""
+    """Check that what was written is read as these boxes, each with the labels of its original."""
     member, content, field, classes = FORMATS[name]
     new = ImageBoxes(torch.tensor(corners).reshape(-1, 4), torch.tensor(places, dtype=torch.int64), {})
     written = field.write({member: content, "other": b""}, new, size)
@@ -89,7 +89,7 @@ def check_written(name, places, corners, size):
     ),
 )
 def test_boxes_are_written_back(name, left, boxes):
-    """In the format that they came in, each with its class, whichever of them are left."""
+    """Boxes are written back in their format, each with its class, whichever of them are left."""
     places = sorted(left)
     corners = [[x, y, x + w, y + h] for (x, w, y, h), _ in zip(boxes, places, strict=False)]
 
@@ -98,7 +98,7 @@ def test_boxes_are_written_back(name, left, boxes):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_wrong_box_would_be_seen(name, monkeypatch):
-    """The check above fails if boxes are written one pixel off, or beside other labels."""
+    """The check above fails if boxes are written one pixel off, or with other labels."""
     right = Boxes.write
     for wrong in (
         lambda new: new._replace(corners=new.corners + 1),
@@ -116,7 +116,7 @@ def written(name, places=(0, 2)):
 
 
 def test_what_else_is_in_json_stays():
-    """Items leave with their boxes, lists that were named are picked, and a size that is stated is the new one."""
+    """Items of dropped boxes are removed, lists that were named are filtered, and a stated image size is updated."""
     coco, labelme = json.loads(written("COCO")), json.loads(written("LabelMe"))
     lists, rows = json.loads(written("lists")), json.loads(written("rows"))
 
@@ -143,7 +143,7 @@ def test_what_else_is_in_json_stays():
 
 
 def test_what_else_is_in_other_files_stays():
-    """Confidences in YOLO's lines, elements of VOC's documents, columns of arrays."""
+    """Confidences in YOLO's lines, elements of VOC's documents and columns of arrays are kept."""
     voc = fromstring(written("Pascal VOC"))
     boxes = ImageBoxes(torch.tensor([[4.0, 8, 20, 24]]), torch.tensor([1]), {})
 
@@ -184,7 +184,7 @@ def test_what_else_is_in_other_files_stays():
     ],
 )
 def test_boxes_that_are_absent(field, member, content, corners, places):
-    """Are none, and the others keep their numbers: the picture is none the worse for it."""
+    """Absent boxes are left out, the others keep their numbers, and the sample is good."""
     label = read(field, member, content)
 
     assert label.corners.shape == (len(corners), 4)
@@ -207,12 +207,12 @@ def test_boxes_that_are_absent(field, member, content, corners, places):
     ],
 )
 def test_where_there_is_no_place_for_boxes(source, member, content, absent):
-    """No entry at all is absent, an empty list is an answer."""
+    """A missing entry counts as absent, an empty list as no boxes."""
     assert Boxes(source).is_absent({member: content}) is absent
 
 
 def test_boxes_around_points():
-    """LabelMe's circles, polygons of different lengths, pairs of corners."""
+    """Boxes are computed around LabelMe's circles, polygons of different lengths and pairs of corners."""
     circle = {"shape_type": "circle", "points": [[20, 20], [23, 24]]}
     polygon = {"shape_type": "polygon", "points": [[1, 2], [9, 5], [4, 8]]}
     line = {"shape_type": "line", "points": [[1, 2], [9, 5]]}
@@ -228,7 +228,7 @@ def test_boxes_around_points():
 
 
 def test_labels_of_absent_boxes_are_left_out():
-    """Labels belong to the boxes that are there."""
+    """Labels are delivered for the boxes that are present."""
     content = js({"boxes": [None, [1, 2, 3, 4]], "labels": ["a", "b"]})
 
     assert read(Boxes("json:boxes", labels="labels"), "json", content).labels == {"labels": ["b"]}
@@ -296,13 +296,13 @@ BOMB = (
     ],
 )
 def test_xml_of_enemies(content):
-    """Entities are neither multiplied nor fetched: a document type is refused."""
+    """A document type is refused, so entities are neither expanded nor fetched."""
     with pytest.raises(MemberError, match="xml is not XML without a document type"):
         read(Boxes("xml"), "xml", content)
 
 
 def test_very_deep_documents_end_in_an_error():
-    """Not in a stack that is full."""
+    """A very deeply nested document is an error, not a stack overflow."""
     for member, content in (
         ("xml", b"<a>" * 200_000),
         ("json", b"[" * 200_000),
@@ -326,7 +326,7 @@ def test_very_deep_documents_end_in_an_error():
     ],
 )  # fmt: skip
 def test_another_frame_is_not_taken_silently(field, size, reason):
-    """Fractions for pixels, pixels for fractions; what may be either is believed."""
+    """Fractions given as pixels, and pixels given as fractions, are refused; numbers that could be either are accepted."""
     content = js(
         {
             "b": [[0.25, 0.5, 0.75, 1]],
@@ -342,7 +342,7 @@ def test_another_frame_is_not_taken_silently(field, size, reason):
 
 @pytest.mark.parametrize("name", ["COCO", "LabelMe", "Pascal VOC"])
 def test_labels_of_an_image_of_another_size_do_not_fit(name):
-    """Tools write down how large the image is; if it is another by now, they are about another frame."""
+    """If the image size that a label file states is not that of the image, the sample is bad."""
     member, content, field, _ = FORMATS[name]
     reason = field.misfit(read(field, member, content), (96, 128))
 
@@ -353,14 +353,14 @@ def test_labels_of_an_image_of_another_size_do_not_fit(name):
 
 
 def test_sizes_that_say_nothing():
-    """Some tools write zeros."""
+    """A stated image size of zero is ignored, because some tools write zeros."""
     content = files.voc().replace(b"<width>64", b"<width>0").replace(b"<height>48", b"<height>0")
 
     assert read(Boxes("xml"), "xml", content).size is None
 
 
 def test_an_own_reader_is_given_all_members():
-    """And what it returns is taken in the format and frame that were named, with columns beside."""
+    """A user's function gets all members; its result is read in the named format and frame."""
     seen = []
 
     def reader(members):

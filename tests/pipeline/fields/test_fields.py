@@ -1,4 +1,4 @@
-"""What a batch is made of."""
+"""The fields of a batch."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.pipeline.making import npy
 
 
 def test_the_page_on_the_loader_has_all_of_its_own_fields():
-    """And no other: docs/loader.md, "Fields"."""
+    """The section "Fields" of docs/loader.md lists all of the loader's own fields, and no others."""
     page = (Path(__file__).parents[3] / "docs" / "loader.md").read_text()
     table = page.split("## Fields")[1].split("##")[0]
 
@@ -41,7 +41,7 @@ def test_the_page_on_the_loader_has_all_of_its_own_fields():
     ],
 )
 def test_fields_that_make_no_sense(fields, message):
-    """Each is named as it was given."""
+    """Each invalid field is named as it was given."""
     with pytest.raises(ValueError, match=re.escape(message)):
         parse_fields(fields)
 
@@ -63,13 +63,13 @@ def test_fields_that_make_no_sense(fields, message):
     ],
 )
 def test_which_field_is_the_image(fields, image):
-    """The one of an image's extension; without one, a dotted one; without that, one that says nothing else."""
+    """The image field is the one with an image's extension; without one a dotted one; without that one of unknown meaning."""
     assert parse_fields(fields).image_name == image
 
 
 @pytest.mark.parametrize("fields", [("left.jpg", "right.jpg"), ("cls", "json"), ("img", "bin"), ("__key__",)])
 def test_fields_of_which_none_or_several_could_be_the_image(fields):
-    """The message says how to name it."""
+    """If no field or several could be the image, the message says how to name it."""
     message = (
         f"fields must name exactly one image and nothing twice, got {fields!r} – name it by its member's extension, such as "
         '"tif" or "left.jpg", and ask for other images by "__members__".'
@@ -79,7 +79,7 @@ def test_fields_of_which_none_or_several_could_be_the_image(fields):
 
 
 def test_members_are_parsed_by_their_extension():
-    """Numbers, JSON, text and arrays as webdataset decodes them; what is unknown stays bytes."""
+    """Numbers, JSON, text and arrays are parsed as by webdataset; unknown extensions stay bytes."""
     fields = parse_fields(("image", "cls", "json", "txt", "npy", "bin", "a.cls", "__key__"))
     members = {
         "jpg": b"J", "cls": b" 7\n", "json": b'{"a": [1]}', "txt": "ä".encode(), "npy": npy(np.arange(3)),
@@ -100,7 +100,7 @@ def test_members_are_parsed_by_their_extension():
 
 
 def test_alternatives_are_tried_in_their_order():
-    """`png;jpg` takes the png where both are there."""
+    """`png;jpg` takes the png if both are there."""
     assert parse_fields(("png;jpg",)).encoded_image({"jpg": b"J", "png": b"P"}) == b"P"
     assert parse_fields(("image", "cls;txt")).labels({"jpg": b"", "txt": b"x"}) == {"cls;txt": "x"}
 
@@ -132,7 +132,7 @@ def test_alternatives_are_tried_in_their_order():
     ],
 )
 def test_members_that_are_missing_or_wrong(field, members, message):
-    """The reason names the member and shows what it holds; nothing is unpickled."""
+    """The reason names the member and shows its content; nothing is unpickled."""
     with pytest.raises(MemberError, match=re.escape(message)):
         parse_fields(("image", field)).labels(members)
 
@@ -146,7 +146,7 @@ def test_members_that_are_missing_or_wrong(field, members, message):
     )
 )
 def test_a_damaged_array_is_a_bad_label(changes):
-    """Whatever its header says, nothing but that is raised."""
+    """A damaged array is a bad label, whatever its header says."""
     content = bytearray(npy(np.arange(3.0)))
     for place, byte in changes:
         content[place] = byte
@@ -159,13 +159,13 @@ def test_a_damaged_array_is_a_bad_label(changes):
 
 
 def test_a_missing_image():
-    """All the names that were tried are named."""
+    """The reason names all extensions that were tried."""
     with pytest.raises(MemberError, match="member is missing: there is no jpg or jpeg or png or webp"):
         parse_fields(("image",)).encoded_image({"cls": b"1"})
 
 
 def test_collate():
-    """Integers become int64, arrays of one shape are stacked, the rest stays a list."""
+    """Integers become int64, arrays of one shape are stacked, and everything else stays a list."""
     assert torch.equal(torch.tensor([1, 2]), collate("cls", [np.asarray(1), np.asarray(2)]))
     assert collate("cls", []).dtype == torch.int64
     assert collate("npy", [np.zeros((2, 3))] * 4).shape == (4, 2, 3)
@@ -175,7 +175,7 @@ def test_collate():
 
 
 def test_boxes_that_guide_the_zoom_are_those_of_the_fields():
-    """Which say what four numbers of a box are; others are read as they are by themselves."""
+    """Boxes that guide the zoom are read in the format that their field states, else in the default format."""
     guide, field = Boxes("json:b"), Boxes("json:b", format="xywh")
 
     assert parse_fields(("image", field), guide=guide).guide is field
@@ -184,7 +184,7 @@ def test_boxes_that_guide_the_zoom_are_those_of_the_fields():
 
 
 def test_texts_may_begin_with_a_mark():
-    """As some editors on Windows write them: it is no part of the text."""
+    """A byte order mark at the beginning of a text is removed."""
     members = {"cls": b"\xef\xbb\xbf3\r\n", "txt": b"\xef\xbb\xbfa dog", "json": b'\xef\xbb\xbf{"a": 1}'}
 
     assert [parse_member(name, members) for name in members] == [3, "a dog", {"a": 1}]

@@ -1,4 +1,4 @@
-"""Masks of single objects: one for each, also where they overlap; read, and written back as run lengths."""
+"""One mask for each object, also if objects overlap: read, and written back as run lengths."""
 
 import json
 import pickle
@@ -34,7 +34,7 @@ def encoded(mask) -> dict:
 
 
 def annotations() -> dict:
-    """A polygon, run lengths over a part of it, nothing, and a box that is outside of the image."""
+    """Return a polygon, run lengths over a part of it, an empty one, and a box that is outside of the image."""
     return {
         "annotations": [
             {"bbox": [10, 5, 20, 15], "category_id": 1, "segmentation": [POLYGON]},
@@ -54,12 +54,12 @@ def sample(key="a", **members) -> dict:
     st_numpy.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 9)), elements=st.integers(0, 1))
 )
 def test_run_lengths_are_those_of_coco(mask):
-    """To the letter."""
+    """The compressed text equals that of pycocotools."""
     assert run_lengths(mask) == encoded(mask)
 
 
 def test_each_object_has_a_mask(write_shard):
-    """Where they overlap, too, in the order of the list, so that those of the boxes that are left can be picked."""
+    """Each object has a mask in the order of the list, so that masks of the remaining boxes can be selected."""
     url = write_shard([sample("a"), sample("b", json={"annotations": []})])
     fields = ("image", BOXES, FIELD)
     with ZoomLoader(url, UniformSampler(SIZE), batch_size=2, fields=fields) as loader:
@@ -73,7 +73,7 @@ def test_each_object_has_a_mask(write_shard):
 
 
 def test_they_follow_the_zoom(write_shard):
-    """Each as a mask of its own would."""
+    """Each mask is warped as a mask of its own would be."""
     zoom = SaliencySampler((24, 32), temperature=0.2).requires_grad_(False)
     url = write_shard([sample()])
     with ZoomLoader(url, zoom, batch_size=1, fields=("image", FIELD, "__grid__")) as loader:
@@ -85,7 +85,7 @@ def test_they_follow_the_zoom(write_shard):
 
 
 def test_they_are_written_back():
-    """As compressed run lengths of the new size, which COCO's own tools read; what was absent stays so."""
+    """Masks are written as compressed run lengths of the new size, which pycocotools reads; absent ones stay absent."""
     members = {"json": json.dumps(annotations() | {"image": {"height": 40, "width": 50}}).encode()}
     label = FIELD.read(members, max_pixels=None)
     grid = torch.nn.functional.affine_grid(torch.eye(2, 3)[None], (1, 1, 8, 10), align_corners=False)
@@ -104,7 +104,7 @@ def test_they_are_written_back():
 
 
 def test_lines_of_yolo():
-    """One for each line."""
+    """Each line of a YOLO file is one mask."""
     line = " ".join(f"{x / WIDTH} {y / HEIGHT}" for x, y in np.reshape(POLYGON, (4, 2)))
     label = InstanceMasks("txt").read({"txt": f"3 {line}\n".encode()}, max_pixels=None)
     grid = torch.nn.functional.affine_grid(torch.eye(2, 3)[None], (1, 1, *SIZE), align_corners=False)
@@ -130,12 +130,12 @@ def test_lines_of_yolo():
     ],
 )  # fmt: skip
 def test_what_makes_no_sense(make, message):
-    """Each is named with its value."""
+    """Each invalid argument is named with its value."""
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         make()
 
 
 def test_they_are_values():
-    """Equal ones are one field, and they pickle."""
+    """Equal fields compare equal, and they pickle."""
     assert len({FIELD, InstanceMasks("json:annotations[].segmentation", frame="pixel")}) == 1
     assert pickle.loads(pickle.dumps(FIELD)) == FIELD

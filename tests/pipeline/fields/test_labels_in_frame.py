@@ -1,4 +1,4 @@
-"""Labels that ZoomCollate would leave in the frame of the original: it says so."""
+"""ZoomCollate warns of labels that would stay in the frame of the original."""
 
 import json
 import sys
@@ -41,13 +41,13 @@ BOXES = torch.zeros(2, 4)
     ],
 )
 def test_what_lies_in_the_image(sample, found):
-    """By the names that data sets give it, and by having as many pixels as the image."""
+    """Such labels are recognised by the usual names, and by having as many pixels as the image."""
     assert labels_in_frame(sample, "image") == found
 
 
 @pytest.fixture
 def tv_tensors():
-    """Types of torchvision's names, if it is not installed."""
+    """Return types with torchvision's names, for when it is not installed."""
     module = types.ModuleType("torchvision.tv_tensors._made_up")
     kinds = {
         name: type(name, (torch.Tensor,), {"__module__": module.__name__})
@@ -57,7 +57,7 @@ def tv_tensors():
 
 
 def test_types_of_torchvision(tv_tensors):
-    """By type, whatever the name; another image is no label."""
+    """torchvision's label types are recognised under any name; a second image is not a label."""
     sample = {
         0: tv_tensors("Image", PIXELS),
         1: tv_tensors("BoundingBoxes", BOXES),
@@ -69,7 +69,7 @@ def test_types_of_torchvision(tv_tensors):
 
 
 def test_torchvision_itself():
-    """As it is installed."""
+    """The types of the installed torchvision are recognised."""
     tv_tensors = pytest.importorskip("torchvision.tv_tensors", reason="torchvision is not installed")
     boxes = tv_tensors.BoundingBoxes(BOXES, format="XYXY", canvas_size=(40, 60))
 
@@ -84,7 +84,7 @@ MESSAGE = (
 
 
 def test_the_batch_is_warned_of_once():
-    """What is passed on is as it was."""
+    """The warning comes once, and labels are passed on unchanged."""
     collate = ZoomCollate(UniformSampler(8))
     samples = [{"image": PIXELS, "target": {"boxes": BOXES}}] * 2
     with pytest.warns(UserWarning, match=MESSAGE):
@@ -97,7 +97,7 @@ def test_the_batch_is_warned_of_once():
 
 
 def test_with_the_grid_nothing_is_said():
-    """It is what warping takes."""
+    """There is no warning if the batch has the grid, with which labels can be warped."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ZoomCollate(UniformSampler(8), with_grid=True)([{"image": PIXELS, "boxes": BOXES}])
@@ -117,7 +117,7 @@ DOCUMENT = {
 
 
 def test_labels_in_a_document():
-    """By path and kind, from the first item that has one; texts, numbers and empty lists are none."""
+    """Labels in JSON are found by path and kind, from the first item that has one; texts, numbers and empty lists are not labels."""
     found = labels_in_document(DOCUMENT)
 
     assert [(each.path, each.kind) for each in found] == [
@@ -130,7 +130,7 @@ def test_labels_in_a_document():
 
 
 def test_a_document_without_its_labels():
-    """Everything else stays."""
+    """Removing the labels of a document keeps everything else."""
     paths = frozenset(each.path for each in labels_in_document(DOCUMENT))
 
     assert without_labels(DOCUMENT, paths) == {

@@ -1,4 +1,4 @@
-"""Masks as tools write them: pictures, arrays, polygons and run lengths; read, and written back."""
+"""Masks as tools write them, as pictures, arrays, polygons and run lengths, are read, and written back."""
 
 import base64
 import io
@@ -35,7 +35,7 @@ def js(value) -> bytes:
 
 
 def seen(field, content, *, size=SIZE, max_pixels=None):
-    """The class ids of a member, as the field delivers them of an image that is not zoomed."""
+    """Return the class ids of a member, as the field delivers them for an image that is not zoomed."""
     member = field.extensions[0] if field.extensions else "x"
     label = field.read({} if content is None else {member: content}, max_pixels=max_pixels)
     assert field.misfit(label, size) is None
@@ -97,7 +97,7 @@ PICTURES = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_masks_of_pixels_are_read(name):
-    """Each id is where it was drawn, and no other is there."""
+    """Each id is where it was drawn and nowhere else."""
     field, content, ids = PICTURES[name]
 
     assert np.array_equal(seen(field, content), ids)
@@ -108,7 +108,7 @@ WRITTEN = [name for name, (field, _, _) in PICTURES.items() if field.extensions 
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_masks_of_pixels_are_written_back(name):
-    """In the form that they came in: what was read of a zoomed mask is read again, and palettes stay."""
+    """A zoomed mask is written in its original form and reads back equal; palettes are kept."""
     field, content, ids = PICTURES[name]
     member = field.extensions[0]
     zoomed = torch.from_numpy(np.ascontiguousarray(ids[::2, ::2])).long()
@@ -127,14 +127,14 @@ def test_masks_of_pixels_are_written_back(name):
     st.permutations([(0, 0, 0), (1, 2, 3), (0, 0, 255), (255, 0, 0)]),
 )
 def test_colours_are_looked_up(ids, colours):
-    """Against NumPy's own indexing, whatever the order of colours."""
+    """Colours become ids as by NumPy's indexing, whatever the order of the colours."""
     content = encode(coloured(ids, colours), "PNG")
 
     assert np.array_equal(seen(Mask("png", palette=colours), content, size=ids.shape), ids)
 
 
 def test_pixels_of_a_jpeg_are_taken_for_the_nearest():
-    """Of a mask of two values no third comes out, and edges move by no more than a pixel."""
+    """A mask of two values that was stored as JPEG has no third value, and edges move by at most a pixel."""
     grey = encode((IDS == 1) * np.uint8(255), "JPEG", quality=60)
     colour = encode(coloured((IDS == 1) * 3), "JPEG", quality=90, subsampling=0)
 
@@ -179,13 +179,13 @@ LOSSY = (
     ],
 )  # fmt: skip
 def test_pixels_that_make_a_bad_sample(field, content, reason):
-    """The reason shows what was found, and up to the colon is the same for all samples with this fault."""
+    """The reason shows what was found, and its text before the colon is the same for all samples with this fault."""
     with pytest.raises(MemberError, match=f"^{re.escape(reason)}$"):
         seen(field, content, max_pixels=5000)
 
 
 def run_lengths(mask) -> dict:
-    """COCO's encoding, by a loop over the pixels."""
+    """Return COCO's encoding, by a loop over the pixels."""
     counts, last = [0], 0
     for value in mask.T.ravel().tolist():
         if value != last:
@@ -206,7 +206,7 @@ def compressed(mask) -> dict:
     st.sampled_from([run_lengths, compressed]),
 )
 def test_run_lengths_are_read(mask, encoded):
-    """Against pycocotools, and a loop over the pixels."""
+    """Run lengths are read as by pycocotools and by a loop over the pixels."""
     content = js({"segmentation": encoded(mask)})
 
     assert np.array_equal(seen(Mask("json:segmentation"), content, size=mask.shape), mask)
@@ -218,7 +218,7 @@ def test_run_lengths_are_read(mask, encoded):
     st.lists(st.integers(-1, 12), max_size=3),
 )
 def test_run_lengths_of_whatever_kind(counts, size):
-    """A mask of the size that they say, or a bad sample."""
+    """Any run lengths give a mask of the size that they state, or a bad sample."""
     try:
         label = FIELD.read({"json": js({"a": [{"s": {"counts": counts, "size": size}}]})}, max_pixels=100)
     except MemberError:
@@ -229,7 +229,7 @@ def test_run_lengths_of_whatever_kind(counts, size):
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.floats() | st.integers(-(10**30), 10**30) | st.just(None), max_size=9))
 def test_polygons_of_whatever_numbers(numbers):
-    """A mask, or a bad sample: what fills polygons is given no others than such as lie about the image."""
+    """Any polygon gives a mask or a bad sample; corners far from the image never reach the function that fills."""
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
     content = json.dumps({"a": [{"s": [numbers]}]}).encode()
     try:
@@ -241,7 +241,7 @@ def test_polygons_of_whatever_numbers(numbers):
 
 
 def test_polygons_cover_what_coco_says():
-    """Against pycocotools: of several parts all, and of shapes that overlap the later one."""
+    """Polygons cover the pixels of pycocotools: all parts of one shape; of overlapping shapes the later one wins."""
     coco = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
     parts = [[10.3, 5.2, 40, 8, 30.7, 33.1], [1, 20, 9.5, 20, 9.5, 39, 1.25, 38]]
     above = [[25, 0, 49.5, 0, 49.5, 39.5]]
@@ -268,7 +268,7 @@ def test_polygons_cover_what_coco_says():
 
 
 def test_crowds_beside_polygons():
-    """COCO gives crowds as run lengths, in the frame of the polygons beside them."""
+    """Crowds, which COCO gives as run lengths, are read beside polygons in the same frame."""
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
     crowd = np.zeros(SIZE, np.uint8)
     crowd[30:, 40:] = 1
@@ -294,7 +294,7 @@ def labelme(*shapes, **more):
 
 
 def test_shapes_of_labelme():
-    """Polygons, rectangles, circles and masks are painted, with the class that their label has; lines cover nothing."""
+    """Polygons, rectangles, circles and masks are filled with the class of their label; lines cover nothing."""
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
     drawn = Image.new("L", (WIDTH, HEIGHT))
     ImageDraw.Draw(drawn).ellipse([28, 18, 42, 32], fill=1)
@@ -322,7 +322,7 @@ def test_shapes_of_labelme():
 
 
 def test_lines_of_yolo():
-    """Corners as fractions, the class first; with Windows' ends of lines and a mark at the beginning."""
+    """Lines with a class and corners as fractions are read, also with Windows line ends and a byte order mark."""
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
     corners = " ".join(f"{x / WIDTH} {y / HEIGHT}" for x, y in RECTANGLE)
     text = f"\ufeff0 {corners}\r\n\r\n".encode()
@@ -371,7 +371,7 @@ def polygon(*numbers):
     ],
 )  # fmt: skip
 def test_shapes_that_make_a_bad_sample(field, content, reason):
-    """The reason shows what was found; without one it is no fault."""
+    """The reason shows what was found."""
 
     def found():
         label = field.read({field.extensions[0]: content}, max_pixels=5000)
@@ -387,7 +387,7 @@ def test_shapes_that_make_a_bad_sample(field, content, reason):
 
 
 def test_without_pycocotools(monkeypatch):
-    """An error names the extra: it is no fault of the sample."""
+    """Without pycocotools, the error names the extra and does not make the sample bad."""
     monkeypatch.setitem(__import__("sys").modules, "pycocotools.mask", None)
     message = "masks of polygons need pycocotools, which is not installed – pip install 'foveal[coco]'."
     with pytest.raises(ModuleNotFoundError, match=f"^{re.escape(message)}$"):
@@ -420,13 +420,13 @@ def test_without_pycocotools(monkeypatch):
     ],
 )  # fmt: skip
 def test_masks_that_make_no_sense(make, message):
-    """Each argument is named with its value."""
+    """Each invalid argument is named with its value."""
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         make()
 
 
 def test_masks_are_values():
-    """Equal ones are one field, they pickle, and their names leave out what is usual."""
+    """Equal fields compare equal, they pickle, and their representation leaves out defaults."""
     field = Mask("png", palette={(0, 0, 0): 0, (9, 9, 9): 4})
 
     assert len({field, Mask("png", palette=[((0, 0, 0), 0), ((9, 9, 9), 4)]), Mask("png")}) == 2
@@ -436,7 +436,7 @@ def test_masks_are_values():
 
 
 def test_shapes_follow_the_zoom(write_shard):
-    """Through the loader: painted at the size of each image, and looked up where its grid looks."""
+    """In the loader, shapes are filled at the size of each image and sampled by its grid."""
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
     url = write_shard(
         [

@@ -1,4 +1,4 @@
-"""Points as labelling tools write them: read, and written back."""
+"""Points as labelling tools write them are read, and written back."""
 
 import json
 import math
@@ -49,12 +49,12 @@ def same(points, expected):
     ],
 )
 def test_points_are_read(value, expected):
-    """Pairs, triples, flat lists of either; one that is absent is NaN, so that the others keep their numbers."""
+    """Pairs, triples and flat lists are read; an absent point is NaN, so that the others keep their numbers."""
     same(read(Points("json:p"), "json", js({"p": value})).points, expected)
 
 
 def test_the_format_decides_where_numbers_do_not_tell():
-    """Six numbers are three pairs or two triples."""
+    """Six numbers are three pairs or two triples, as the format says."""
     six = js({"p": [1, 2, 3, 4, 5, 0]})
 
     same(read(Points("json:p", format="xy"), "json", six).points, [(1, 2), (3, 4), (5, 0)])
@@ -63,7 +63,7 @@ def test_the_format_decides_where_numbers_do_not_tell():
 
 
 def test_points_of_all_items_of_a_list():
-    """COCO's persons one after the other; one without points adds none."""
+    """Points of COCO's persons are read one person after the other; a person without points adds none."""
     people = {"annotations": [{"keypoints": [1, 2, 2, 0, 0, 0, 5, 6, 1]}, {}, {"keypoints": [[7, 8, 1]]}]}
 
     found = read(Points("json:annotations[].keypoints"), "json", js(people)).points
@@ -81,7 +81,7 @@ def test_points_of_all_items_of_a_list():
     ],
 )
 def test_points_of_arrays(array, expected):
-    """Of any number of axes before the last; so does what a function returns."""
+    """Arrays with any number of leading axes are read, and so is what a function returns."""
     same(read(Points("npy"), "npy", npy(array)).points, expected)
     same(read(Points(lambda _: array), "x", b"").points, expected)
     same(read(Points(lambda _: None), "x", b"").points, [])
@@ -102,7 +102,7 @@ OLD = [
     st.sampled_from(["pixel", "fraction"]),
 )
 def test_points_are_written_back(value, numbers, frame):
-    """In the form that they had; those that are absent stay as they are, and so does what stands beside."""
+    """Points are written in their original form; absent points and other entries do not change."""
     field = Points("json:p[].k", frame=frame)
     old = js({"p": [{"k": value, "name": "a"}, {}], "more": 1})
     new = torch.tensor([numbers[:2], NONE, numbers[2:]])
@@ -116,7 +116,7 @@ def test_points_are_written_back(value, numbers, frame):
 
 
 def test_the_form_stays():
-    """Visibilities, nulls, nesting."""
+    """Visibilities, nulls and nesting are kept."""
     field, new = Points("json:p"), ImagePoints(torch.tensor([[10.0, 20], NONE, [30, 40.00004]]))
     forms = [json.loads(field.write({"json": js({"p": value})}, new, (9, 9))["json"])["p"] for value in OLD]
 
@@ -129,7 +129,7 @@ def test_the_form_stays():
 
 
 def test_arrays_are_written_back():
-    """With their visibilities; what is absent stays as it was."""
+    """Arrays are written with their visibilities, and absent points do not change."""
     old = np.array([[[1, 2, 2], [0, 0, 0]]])
     new = ImagePoints(torch.tensor([[10.0, 20], NONE]))
     written = Points("npy").write({"npy": npy(old)}, new, (9, 9))["npy"]
@@ -154,14 +154,14 @@ def test_arrays_are_written_back():
     ],
 )  # fmt: skip
 def test_another_frame_is_not_taken_silently(field, points, reason):
-    """As with boxes; a point that is absent says nothing."""
+    """Points in the wrong frame are refused; absent points are not checked."""
     value = [[None, None]] if points == [None] else points
 
     assert field.misfit(read(field, "json", js({"p": value})), (480, 640)) == reason
 
 
 def test_points_of_an_image_of_another_size_do_not_fit():
-    """LabelMe writes down how large the image was."""
+    """If the image size that LabelMe states is not that of the image, the sample is bad."""
     content = js({"shapes": [{"points": [[1, 2]]}], "imageHeight": 100, "imageWidth": 200})
     field = Points("json:shapes[].points")
 

@@ -1,4 +1,4 @@
-"""Saliency maps that lie beside their images in a shard: told to a zoom, and as labels that follow it."""
+"""Saliency maps that are stored beside their images: given to a zoom, and delivered as warped labels."""
 
 import json
 import re
@@ -20,7 +20,7 @@ SIZES = [(60, 90), (80, 50), (64, 64)]
 
 
 def weights(k, size=(12, 17)):
-    """Numbers that every kind of member can hold: whole, and up to 255."""
+    """Return numbers that every kind of member can hold: integers up to 255."""
     return np.random.default_rng(k).integers(1, 256, size).astype(np.uint8)
 
 
@@ -45,7 +45,7 @@ def url(write_shard):
 
 
 def doubled(members):
-    """A user's own way to a map."""
+    """A user's function that returns a map."""
     return 2 * np.asarray(json.loads(members["gaze.json"]))
 
 
@@ -54,7 +54,7 @@ def doubled(members):
     "source", ["attention.npy", "heat.png", "gaze.json", "json:gaze.map", "none.npy;heat.png"]
 )
 def test_a_zoom_that_asks_for_maps_is_given_them(url, source, augment):
-    """By the member that it names, of any kind, whether or not the batch has the map, too; warped with augmentation."""
+    """A zoom gets the map from the member that it names, of any kind, and warped with augmentation."""
     zoom = SaliencySampler(16, saliency=MapSaliency(source), temperature=0.5)
     maps = [torch.from_numpy(weights(k)).float() for k in range(3)]
     for more in ((), (Saliency(source),)):
@@ -71,7 +71,7 @@ def test_a_zoom_that_asks_for_maps_is_given_them(url, source, augment):
 
 @pytest.mark.parametrize("augment", [None, ALL])
 def test_the_batch_has_the_map_as_the_zoomed_image_shows_it(url, augment):
-    """Beside an oracle: the map read bilinearly at the points of the grid, the views in it."""
+    """The delivered map is read bilinearly at the points of the grid, including views, as by an oracle."""
     zoom = SaliencySampler((12, 20), temperature=0.05)
     fields = ("png", Saliency("attention.npy"), Saliency(doubled), "__grid__")
     with ZoomLoader(url, zoom, batch_size=3, fields=fields, augment=augment) as loader:
@@ -85,7 +85,7 @@ def test_the_batch_has_the_map_as_the_zoomed_image_shows_it(url, augment):
 
 
 def test_a_field_says_how_the_zooms_own_member_is_read(url):
-    """Points become a map with Gaussians; the zoom is where they are."""
+    """If a field says that the member holds points, the zoom gets a map of Gaussians at these points."""
     zoom = SaliencySampler(32, saliency=MapSaliency("json:fixations"))
     gaze = Saliency("json:fixations", kind="points")
     with ZoomLoader(url, zoom, batch_size=3, fields=("png", "__saliency__", gaze)) as loader:
@@ -99,7 +99,7 @@ def test_a_field_says_how_the_zooms_own_member_is_read(url):
 
 
 def test_points_have_weights_and_frames(write_shard):
-    """(x, y, weight) in fractions; none at all is no zoom."""
+    """Points may be (x, y, weight) and in fractions; without points the image is not zoomed."""
     fixations = {"f": [[0.2, 0.5, 3.0], [0.8, 0.5, 1.0]]}, {"f": []}
     url = write_shard([sample(0, json=fixations[0]), sample(1, json=fixations[1])])
     zoom = SaliencySampler(16, saliency=MapSaliency("json:f"))
@@ -127,7 +127,7 @@ def test_points_have_weights_and_frames(write_shard):
     ],
 )  # fmt: skip
 def test_what_is_no_map_makes_a_bad_sample(write_shard, source, members, reason):
-    """With its reason; the others are delivered."""
+    """A member that is no map makes a bad sample with its reason, and the others are delivered."""
     bad = {name: value for name, value in sample(1).items() if name in ("__key__", "png", "cls")} | members
     url = write_shard([sample(0), bad, sample(2)])
     zoom = SaliencySampler(8, saliency=MapSaliency(source))
@@ -144,7 +144,7 @@ def test_what_is_no_map_makes_a_bad_sample(write_shard, source, members, reason)
 
 @pytest.mark.parametrize("source", ["attention.npy", "gaze.json", "json:gaze.map"])
 def test_write_is_the_inverse_of_read(source):
-    """A map in the form that it had, other entries as they were."""
+    """A map is written in its original form, and other entries do not change."""
     members = {
         name: value if isinstance(value, bytes) else json.dumps(value).encode()
         for name, value in sample(0).items()
@@ -162,7 +162,7 @@ def test_write_is_the_inverse_of_read(source):
 
 
 def test_more_cells_than_pixels_are_allowed():
-    """Are refused, whatever holds them."""
+    """A map with too many cells is refused, whatever member holds it."""
     with pytest.raises(
         MemberError, match=re.escape("attention.npy has more cells than max_pixels: (12, 17)")
     ):
@@ -171,7 +171,7 @@ def test_more_cells_than_pixels_are_allowed():
 
 @pytest.mark.parametrize("given", ["npy", "tensor", "rows", "bytes", "image"])
 def test_collate_is_given_maps_in_any_form(given):
-    """The same zoom as the sampler's by hand, a few samples at a time."""
+    """ZoomCollate takes maps in any form and zooms as the sampler does."""
     forms = {
         "npy": lambda k: weights(k).astype(np.float16),
         "tensor": lambda k: torch.from_numpy(weights(k)),
@@ -193,7 +193,7 @@ def test_collate_is_given_maps_in_any_form(given):
 
 
 def test_collate_reads_a_path_in_a_parsed_member():
-    """As webdataset's decoder leaves it."""
+    """ZoomCollate reads a map at a path in a member that webdataset has parsed."""
     zoom = SaliencySampler(16, saliency=MapSaliency("json:gaze.map"))
     image = picture(0, 60, 90)
     batch = ZoomCollate(zoom)([{"image": image, "json": sample(0)["json"]}])
@@ -211,7 +211,7 @@ def test_collate_reads_a_path_in_a_parsed_member():
     ],
 )  # fmt: skip
 def test_what_collate_cannot_use(sample, message):
-    """Is told by its place in the batch."""
+    """The error names the index in the batch."""
     with pytest.raises(ValueError, match=re.escape(message)):
         ZoomCollate(SaliencySampler(8, saliency=MapSaliency("attention.npy")))([sample])
 
@@ -225,7 +225,7 @@ def test_what_collate_cannot_use(sample, message):
     ],
 )
 def test_messages(arguments, message):
-    """Each names what came."""
+    """Each error names what was given."""
     with pytest.raises(ValueError, match=re.escape(message)):
         Saliency(*arguments)
     with pytest.raises(ValueError, match=re.escape("kind must be one of map, points, got 'dots'.")):
@@ -233,7 +233,7 @@ def test_messages(arguments, message):
 
 
 def test_maps_and_boxes_are_told_apart(url):
-    """A zoom that asks for a map leaves boxes of the same member alone."""
+    """A zoom that needs a map does not get boxes of the same member."""
     zoom = SaliencySampler(8, saliency=MapSaliency("json:gaze.map"))
     with ZoomLoader(
         url, zoom, batch_size=1, fields=("png", Boxes(lambda _: [[1, 2, 30, 40]]), "__grid__", "__view__")

@@ -1,4 +1,4 @@
-"""Boxes, points and masks as they lie in a shard: what is read, and what makes a sample a bad one."""
+"""Boxes, points and masks in a shard: how they are read, and what makes a sample bad."""
 
 import json
 import pickle
@@ -34,7 +34,7 @@ NO_MASK = (
 
 
 def read(field, **members):
-    """The numbers of a label, as a tensor."""
+    """Return the numbers of a label as a tensor."""
     label = field.read(
         {name.replace("_", "."): content for name, content in members.items()}, max_pixels=1000
     )
@@ -63,7 +63,7 @@ def js(value) -> bytes:
     ],
 )
 def test_boxes_are_read(field, members):
-    """From wherever they are, in whatever format, as corners."""
+    """Boxes are read from any member and format, as corners."""
     boxes = read(field, **members)
 
     assert boxes.dtype == torch.float32
@@ -71,14 +71,14 @@ def test_boxes_are_read(field, members):
 
 
 def test_points_are_read():
-    """Integers or not, in their order."""
+    """Points, integers or not, are read in their order."""
     assert read(Points("json:p"), json=js({"p": [[3, 4.5], [1, 2]]})).tolist() == [[3, 4.5], [1, 2]]
     assert read(Points("npy"), npy=npy(np.array([[3, 4]], dtype=np.uint8))).tolist() == [[3, 4]]
 
 
 @pytest.mark.parametrize("empty", [js({"x": []}), js({"x": np.empty((0, 4)).tolist()})])
 def test_none_at_all(empty):
-    """An empty list is no box and no point."""
+    """An empty list means no box and no point."""
     assert read(Boxes("json:x"), json=empty).shape == (0, 4)
     assert read(Points("json:x"), json=empty).shape == (0, 2)
     assert read(Boxes("npy"), npy=npy(np.empty((0, 4)))).shape == (0, 4)
@@ -91,7 +91,7 @@ def test_none_at_all(empty):
     )
 )
 def test_formats_are_each_others(rows):
-    """The same boxes, written in three ways, are read as the same."""
+    """The same boxes in three formats are read as equal."""
     first, size = rows[:, :2], rows[:, 2:]
     written = {"xyxy": (first, first + size), "xywh": (first, size), "cxcywh": (first + size / 2, size)}
     seen = [
@@ -214,7 +214,7 @@ def test_formats_are_each_others(rows):
     ],
 )  # fmt: skip
 def test_what_makes_a_sample_a_bad_one(field, content, reason):
-    """The reason shows what was found, and up to the colon is the same for all samples with this fault."""
+    """The reason shows what was found, and its text before the colon is the same for all samples with this fault."""
     members = {} if content is None else {field.extensions[0].replace(".", "_"): content}
     with pytest.raises(MemberError, match=f"^{re.escape(reason)}$") as caught:
         read(field, **members)
@@ -225,7 +225,7 @@ def test_what_makes_a_sample_a_bad_one(field, content, reason):
 
 
 def test_a_mask_that_is_cut():
-    """Pillow's own words, after ours."""
+    """The reason of a truncated mask ends with Pillow's message."""
     file = encode(np.random.default_rng(0).integers(0, 9, (30, 30), dtype=np.uint8), "PNG")
     with pytest.raises(MemberError, match=r"^m\.png is broken: Pillow says '.*'$"):
         read(Mask("m.png"), m_png=file[:-200])
@@ -242,12 +242,12 @@ def test_a_mask_that_is_cut():
     ],
 )
 def test_ids_are_what_the_file_stores(depth, row, ids, colours):
-    """Palette indices and grey values of every depth, as they are written."""
+    """Ids are the stored palette indices or grey values, of every depth."""
     assert read(Mask("m.png"), m_png=png(depth, colours, [row, row], 4)).tolist() == [ids, ids]
 
 
 def test_ids_of_other_files():
-    """16 bits are read whole, in either order of bytes; RGB counts where it is grey; EXIF turns a mask."""
+    """16 bits are read in either byte order; RGB counts if it is grey; a mask is rotated by EXIF."""
     ids = np.array([[0, 300, 65535], [1, 2, 3]], dtype=np.uint16)
     small = (ids % 256).astype(np.uint8)
     turned = Image.Exif()
@@ -304,13 +304,13 @@ def test_ids_of_other_files():
     ],
 )
 def test_fields_that_make_no_sense(make, message):
-    """Each is named with its value."""
+    """Each invalid argument is named with its value."""
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         make()
 
 
 def test_fields_are_values():
-    """Equal ones are one field, and they pickle."""
+    """Equal fields compare equal, and they pickle."""
     assert len({Boxes("json:b"), Boxes("json:b"), Boxes("json:b", format="xywh"), Points("json:b")}) == 3
     assert pickle.loads(pickle.dumps(Boxes("json:b", format="xywh"))) == Boxes("json:b", format="xywh")
 
@@ -329,7 +329,7 @@ def misfit(mask: tuple[int, int], size: tuple[int, int]) -> str | None:
     st.sampled_from([np.floor, np.ceil, np.round]),
 )
 def test_masks_of_any_resolution_fit(height, width, scale, rounding):
-    """However the size was rounded when the mask was made smaller or larger."""
+    """A mask of another resolution fits, however its size was rounded."""
     rows, cols = (max(1, int(rounding(side * scale))) for side in (height, width))
     if min(height, width) * scale >= 1:
         assert misfit((rows, cols), (height, width)) is None
@@ -340,7 +340,7 @@ def test_masks_of_any_resolution_fit(height, width, scale, rounding):
     [((30, 20), (20, 30)), ((101, 100), (100, 101)), ((20, 20), (20, 30)), ((19, 30), (20, 30))],
 )
 def test_masks_of_another_shape_do_not_fit(mask, size):
-    """Turned, square or cropped: the reason says both sizes."""
+    """A rotated, square or cropped mask makes a bad sample whose reason states both sizes."""
     reason = f"m.png has another shape than the image: {mask[0]} × {mask[1]} on {size[0]} × {size[1]} pixels (height × width)"
 
     assert misfit(mask, size) == reason

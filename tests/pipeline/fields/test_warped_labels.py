@@ -1,4 +1,4 @@
-"""Labels that follow the zoom through the loader."""
+"""Labels are warped with the images in the loader."""
 
 import io
 import json
@@ -29,7 +29,7 @@ FIELDS = ("image", BOXES, POINTS, MASK, "__grid__", "__size__", "__key__", "__va
 
 
 def labelled(k: int, **other) -> dict:
-    """A sample with k boxes and k + 1 points, none at all for k = 0, and a mask of its own at half the resolution."""
+    """Return a sample with k boxes, k + 1 points (none for k = 0), and a mask of half the resolution."""
     height, width = 60 + 8 * k, 90 + 6 * k
     random = np.random.default_rng(k)
     ends = random.uniform(-5, 1, (k, 2, 2)) + random.uniform(0, 1, (k, 2, 2)) * (width, height)
@@ -46,12 +46,12 @@ def labelled(k: int, **other) -> dict:
 
 @pytest.fixture
 def labelled_shard(write_shard) -> str:
-    """13 labelled samples: two micro-batches."""
+    """Return a shard of 13 labelled samples, which are two micro-batches."""
     return write_shard([labelled(k) for k in range(13)])
 
 
 def stored(url) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Boxes, points and masks as json and Pillow read them."""
+    """Return boxes, points and masks as json and Pillow read them."""
     samples = []
     with Shards(url) as shards:
         for sample in shards:
@@ -72,7 +72,7 @@ def check_lists(actual, expected, tolerance=1e-4):
 
 @pytest.mark.parametrize("train", [False, True])
 def test_labels_are_what_the_functions_make_of_them(labelled_shard, train):
-    """Warped by the grid and size that the batch carries: in micro-batches or not, frozen or training, and no graph."""
+    """Labels equal those of the warping functions with the batch's grid and size, and carry no graph."""
     zoom = SaliencySampler((24, 32), temperature=0.2).requires_grad_(train)
     boxes, points, masks = zip(*stored(labelled_shard), strict=True)
     with ZoomLoader(labelled_shard, zoom, batch_size=13, fields=FIELDS, num_threads=3) as loader:
@@ -91,7 +91,7 @@ def test_labels_are_what_the_functions_make_of_them(labelled_shard, train):
 
 
 def test_without_a_zoom_labels_are_scaled(labelled_shard):
-    """Against plain arithmetic: coordinates by the ratio of the sizes, ids by the pixel that each centre falls into."""
+    """For a uniform resize, coordinates are scaled, and ids are those of the pixel under each centre."""
     with ZoomLoader(labelled_shard, UniformSampler((24, 32)), batch_size=5, fields=FIELDS) as loader:
         batches = list(loader)
     samples = iter(stored(labelled_shard))
@@ -113,7 +113,7 @@ def test_without_a_zoom_labels_are_scaled(labelled_shard):
 
 
 def test_the_frame_is_the_upright_original(write_shard):
-    """On a photograph that is stored turned, label coordinates are those of what one sees."""
+    """For a photograph that is stored rotated, labels are in the frame of the upright image."""
     upright = np.zeros((90, 60, 3), dtype=np.uint8)
     upright[10:40, 30:50] = 255
     turned = Image.Exif()
@@ -156,7 +156,7 @@ BAD = {
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.parametrize("on_bad", ["substitute", "drop"])
 def test_labels_that_do_not_fit_make_a_bad_sample(write_shard, kind, on_bad):
-    """It is reported with the reason, and replaced or dropped; what comes instead has its own labels."""
+    """The sample is reported with the reason and replaced or dropped; a substitute has its own labels."""
     content, reason = BAD[kind]
     url = write_shard([labelled(k, **(content if k == 5 else {})) for k in range(13)])
     with (
@@ -178,7 +178,7 @@ def test_labels_that_do_not_fit_make_a_bad_sample(write_shard, kind, on_bad):
 
 @pytest.mark.parametrize("last_batch", ["partial", "pad"])
 def test_empty_batches_and_padding(write_shard, last_batch):
-    """A rank without samples has lists of none and tensors of none; padding has labels like any other place."""
+    """A rank without samples gets empty lists and tensors; padding has labels, too."""
     url = write_shard([labelled(3)])
     options = {"batch_size": 2, "last_batch": last_batch, "rank": 1, "world_size": 2, "fields": FIELDS}
     with ZoomLoader(url, SaliencySampler(16), **options) as loader:
@@ -192,7 +192,7 @@ def test_empty_batches_and_padding(write_shard, last_batch):
 
 
 def test_a_batch_of_which_all_is_dropped(write_shard):
-    """Nothing is left of it, in every field."""
+    """If all samples of a batch are dropped, every field is empty."""
     url = write_shard([labelled(k, **(MISFIT if k < 2 else {})) for k in range(4)])
     options = {"batch_size": 2, "on_bad": "drop", "max_bad_fraction": 1.0, "fields": FIELDS}
     with (
@@ -206,7 +206,7 @@ def test_a_batch_of_which_all_is_dropped(write_shard):
 
 
 def test_masks_of_full_resolution_are_released(labelled_shard, monkeypatch):
-    """When a batch comes out, none of them is alive any more, though the stage that made it still is."""
+    """When a batch is delivered, none of its full-resolution masks is in memory."""
     seen: list[weakref.ref] = []
 
     def watched(self, members, *, max_pixels):
@@ -225,7 +225,7 @@ def test_masks_of_full_resolution_are_released(labelled_shard, monkeypatch):
 
 
 def test_labels_stay_beside_their_boxes(write_shard):
-    """Boxes that leave the image take their labels along; numbers come out as tensors, names as lists."""
+    """Labels of boxes that leave the image are dropped with them; numbers are tensors, names are lists."""
     away = [500, 0, 600, 9]
     samples = [
         ([[1, 2, 30, 40], away, [9, 9, 20, 20]], [5, 6, 7], ["a", "b", "c"]),
@@ -259,14 +259,14 @@ def test_labels_stay_beside_their_boxes(write_shard):
     ],
 )
 def test_labels_as_tensors(values, expected):
-    """If all of the batch are numbers, and hold in 64 bits."""
+    """Labels are tensors if all labels of the batch are numbers that fit in 64 bits."""
     found = labels_as_tensors(values, [torch.zeros(len(each), 4) for each in values])
 
     assert repr(found) == repr(expected)
 
 
 def test_a_point_that_is_absent_comes_out_as_nan(write_shard):
-    """In its place among the others, which are where they would be without it."""
+    """An absent point is NaN at its index, and the other points are unaffected."""
     url = write_shard([labelled(0, json={"p": [[10, 20], None, [50, 30]], "q": [[10, 20], [50, 30]]})])
     zoom = SaliencySampler(16, saliency=SpectralSaliency(), temperature=0.5).requires_grad_(False)
     fields = ("image", Points("json:p"), Points("json:q"))
@@ -278,7 +278,7 @@ def test_a_point_that_is_absent_comes_out_as_nan(write_shard):
 
 
 def test_fractions_are_of_the_upright_image(write_shard):
-    """Of a photograph that is stored turned, whoever decodes it, and of one that is decoded smaller."""
+    """Fractions refer to the upright image, whichever decoder and decoded size."""
     turned = Image.Exif()
     turned[0x0112] = 6
     file = encode(picture(0, 300, 400), exif=turned)
@@ -294,7 +294,7 @@ def test_fractions_are_of_the_upright_image(write_shard):
 
 
 def test_boxes_in_fractions_guide_a_zoom(write_shard):
-    """As the same boxes in pixels do; those that are absent are not told."""
+    """Boxes in fractions guide a zoom as the same boxes in pixels do; absent ones are left out."""
     pixels = [[20, 30, 50, 60], None]
     label = {"px": pixels, "fr": [[20 / 90, 30 / 60, 50 / 90, 1], None]}
     url = write_shard([labelled(0, json=label)])
@@ -311,7 +311,7 @@ def test_boxes_in_fractions_guide_a_zoom(write_shard):
 
 
 def test_whole_pixels_stay_whole_where_nothing_is_zoomed(write_shard):
-    """No noise of grids in float32."""
+    """Without a zoom at the same size, integer coordinates come out exactly."""
     label = {"boxes": [[6, 8, 36, 28]], "face": {"points": [[7, 11]]}}
     url = write_shard([labelled(0, json=label)])
     with ZoomLoader(url, UniformSampler((60, 90)), batch_size=1, fields=FIELDS) as loader:
@@ -322,7 +322,7 @@ def test_whole_pixels_stay_whole_where_nothing_is_zoomed(write_shard):
 
 
 def test_boxes_and_points_from_far_outside(write_shard):
-    """The largest numbers that a float32 holds: such a box covers the image, such a point is somewhere beyond it."""
+    """A box of the largest float32 numbers covers the image, and such a point lies outside of it."""
     far = 3e38
     label = {"boxes": [[-far, -far, far, far], [far, 0, far, 9]], "face": {"points": [[far, -far], [3, far]]}}
     url = write_shard([labelled(1, json=label)])
@@ -336,7 +336,7 @@ def test_boxes_and_points_from_far_outside(write_shard):
 
 
 def test_coins(data_dir):
-    """Boxes of real photographs, some stored turned: those of the json's, warped; and each coin's label with it."""
+    """Boxes of real photographs, some stored rotated, are the warped ones of the json, each with its coin's label."""
     urls = str(data_dir / "coins" / "coins-000000.tar")
     zoom = SaliencySampler((224, 224), saliency=SpectralSaliency(), temperature=0.5)
     fields = ("image", BOXES, "json", "__grid__", "__size__")
@@ -359,7 +359,7 @@ def test_coins(data_dir):
 
 
 def test_roads(data_dir):
-    """Masks of real photographs: no id but the two that they have, and cracks where the grid looks at cracks."""
+    """Masks of real photographs have their two ids only, and cracks where the grid reads cracks."""
     urls = str(data_dir / "roads" / "roads-000000.tar")
     zoom = SaliencySampler((160, 256), saliency=SpectralSaliency(), temperature=0.5)
     with ZoomLoader(urls, zoom, batch_size=6, fields=("image", Mask("crack.png"), "__grid__")) as loader:
@@ -374,7 +374,7 @@ def test_roads(data_dir):
 
 @pytest.mark.gpu
 def test_labels_end_on_the_images_device(labelled_shard):
-    """As other tensors do, and they are the same."""
+    """Labels are on the device of the images, and equal those of the CPU."""
     zoom = SaliencySampler(24).cuda()
     with torch.no_grad(), ZoomLoader(labelled_shard, zoom, batch_size=13, fields=FIELDS) as loader:
         ((_, warped, moved, seen, grid, size, *_),) = list(loader)

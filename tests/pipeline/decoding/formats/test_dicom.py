@@ -1,4 +1,4 @@
-"""What DICOM files say of how they want to be seen, beside the standard's formulas."""
+"""How DICOM files are displayed, compared with the formulas of the standard."""
 
 import io
 
@@ -21,7 +21,7 @@ def pixels_of(file: bytes, **rule) -> np.ndarray:
 
 
 def changed(file: bytes, **sequences) -> bytes:
-    """With sequences of one item each."""
+    """Return a file with attributes changed; sequences have one item each."""
     data = pydicom.dcmread(io.BytesIO(file))
     for name, item in sequences.items():
         setattr(data, name, [item])
@@ -50,7 +50,7 @@ def off(levels: np.ndarray, light: np.ndarray) -> float:
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_a_curve(photometric):
-    """The function SIGMOID, by C.11.2.1.3.1; through a window that is asked for, it is straight."""
+    """A file with the function SIGMOID is shown by C.11.2.1.3.1; with a requested window, by the linear function."""
     tags = {"WindowCenter": 1000, "WindowWidth": 500, "VOILUTFunction": "SIGMOID", "RescaleIntercept": -100}
     file = dicom(GREY, photometric, bits=12, RescaleSlope=2, **tags)
     light = 1 / (1 + np.exp(-4 * (2 * STORED - 100 - 1000) / 500))
@@ -63,14 +63,14 @@ def test_a_curve(photometric):
 
 
 def test_a_window_of_width_one():
-    """All that is not above the centre's lower half is black, and all above white."""
+    """With a window of width one, values up to half below the centre are black, and all others are white."""
     file = dicom(GREY, bits=12, WindowCenter=1000, WindowWidth=1)
 
     assert off(pixels_of(file), (STORED > 999.5).astype(float)) == 0
 
 
 def test_units_that_fall_as_stored_values_rise():
-    """Of a negative slope the smallest stored value is the brightest, as C.11.1 has it."""
+    """With a negative slope, the smallest stored value is the brightest, as C.11.1 says."""
     file = dicom(GREY, bits=12, RescaleSlope=-1, RescaleIntercept=0)
 
     assert off(pixels_of(file), 1 - STORED / 4095) <= 0.5 + 1e-6
@@ -79,7 +79,7 @@ def test_units_that_fall_as_stored_values_rise():
 @pytest.mark.parametrize("width", [np.uint8, np.uint16])
 @pytest.mark.parametrize("first", [0, -1024])
 def test_a_table_of_levels(width, first):
-    """A VOI table of 8 bits, whether its entries take 8 or 16; through a window that is asked for, it is left out."""
+    """A VOI table of 8 bits is applied, whether its entries take 8 or 16 bits; with a requested window it is not."""
     entries = (np.arange(4096) // 16).astype(width)
     tags = {"RescaleSlope": 1, "RescaleIntercept": first}
     file = changed(dicom(GREY, bits=12, **tags), VOILUTSequence=lookup(entries, 8, first))
@@ -89,7 +89,7 @@ def test_a_table_of_levels(width, first):
 
 
 def test_a_table_of_units():
-    """A modality table, which windows are in the units of."""
+    """A modality table is applied, and windows are in its units."""
     entries = (np.arange(4096) * 16).astype(np.uint16)
     file = changed(dicom(GREY, bits=12), ModalityLUTSequence=lookup(entries, 16))
 
@@ -99,7 +99,7 @@ def test_a_table_of_units():
 
 @pytest.mark.parametrize("place", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
 def test_enhanced_files(place):
-    """Units and window stand in the functional groups of the first frame, or of all."""
+    """Rescaling and window are found in the functional groups of the first frame, or in the shared ones."""
     units = item(PixelValueTransformationSequence=[item(RescaleSlope=1, RescaleIntercept=-1024)])
     units.FrameVOILUTSequence = [item(WindowCenter=40, WindowWidth=400, VOILUTFunction="LINEAR_EXACT")]
     file = changed(dicom(GREY, bits=12), **{place: units})
@@ -110,7 +110,7 @@ def test_enhanced_files(place):
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_palette(bits):
-    """Its colours have the depth that the table states, not that of the indices."""
+    """The colours of a palette have the depth that its table states, not that of the indices."""
     indices = ramps("uint8", 1)[..., 0]
     file = io.BytesIO()
     data = pydicom.dcmread(io.BytesIO(dicom(indices)))
@@ -128,7 +128,7 @@ def test_a_palette(bits):
 
 
 def test_padding_does_not_count():
-    """By percentiles the padding value, which lies far outside of what was measured, counts for nothing."""
+    """Percentiles leave out the padding value, which is far outside of the measured values."""
     values = np.rint(ramps("float64", 1)[..., 0] * 1000).astype(np.int16)
     values[:, :12] = -2000
     low, high = np.percentile(values[:, 12:].astype(np.float64), (1, 99))
@@ -139,6 +139,6 @@ def test_padding_does_not_count():
 
 
 def test_samples_in_the_upper_bits_are_refused():
-    """The retired way to store 12 bits in 16."""
+    """The retired way to store 12 bits in the upper bits of 16 is refused."""
     with pytest.raises(DecodeError, match="its samples of 12 bits end at bit 15 of 16"):
         pixels_of(dicom(GREY << 4, bits=12, HighBit=15))

@@ -1,4 +1,4 @@
-"""What the second decoder reads, beside what was written."""
+"""What the second decoder reads, compared with what was written."""
 
 import io
 import re
@@ -24,7 +24,7 @@ def pixels_of(file: bytes, **rule) -> np.ndarray:
 
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_stored_without_loss(name):
-    """Each format and depth is what was written, by the header's own white, to half a level."""
+    """Each lossless format and depth is decoded to half a level, with the white that its header states."""
     pixels = pixels_of(LOSSLESS[name].file)
 
     assert pixels.shape == LOSSLESS[name].levels.shape
@@ -40,7 +40,7 @@ def test_stored_without_loss(name):
     ],
 )
 def test_without_the_extra_each_is_named(monkeypatch, name):
-    """With what reads it."""
+    """Without the extra, the error names the format and what reads it."""
     monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
 
     with pytest.raises(DecodeError) as error:
@@ -53,7 +53,7 @@ def test_without_the_extra_each_is_named(monkeypatch, name):
 
 
 def test_signed_samples_need_a_window():
-    """Those of JPEG 2000, too."""
+    """Files with signed samples need a window, also as JPEG 2000."""
     import imagecodecs
 
     values = ramps("int16", 1)[..., 0]
@@ -68,7 +68,7 @@ def test_signed_samples_need_a_window():
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("make", [heic, avif])
 def test_boxes_that_turn(make, orientation):
-    """HEIC and AVIF arrive upright, by their own boxes, once."""
+    """HEIC and AVIF files that their own boxes rotate come out upright."""
     pixels = np.asarray(Image.fromarray(ramps("uint8", 3)).resize((48, 32)))
     exif = Image.Exif()
     exif[0x112] = orientation
@@ -84,7 +84,7 @@ def test_boxes_that_turn(make, orientation):
 
 @pytest.mark.parametrize("orientation", [1, 5, 6, 7])
 def test_avif_of_more_than_8_bits(orientation, monkeypatch):
-    """Through a window it is decoded in its own depth, upright; Pillow, which gives 8 bits, has it only without."""
+    """With a window, an AVIF file is decoded in its own depth, upright; Pillow, which gives 8 bits, reads it only without."""
     import imagecodecs
 
     values = np.asarray(Image.fromarray(ramps("uint8", 3)).resize((48, 32))).astype(np.uint16) << 4
@@ -104,7 +104,7 @@ def test_avif_of_more_than_8_bits(orientation, monkeypatch):
 
 
 def turned(file: bytes, orientation: int) -> bytes:
-    """An AVIF of one item with boxes that turn it, as Pillow writes them for an orientation."""
+    """Return an AVIF of one item whose boxes rotate it, as Pillow writes them for an orientation."""
     if orientation == 1:
         return file
     angle, mirrored = {5: (1, True), 6: (3, False), 7: (3, True)}[orientation]
@@ -130,7 +130,7 @@ def turned(file: bytes, orientation: int) -> bytes:
 @pytest.mark.parametrize("planar", [False, True])
 @pytest.mark.parametrize("dtype", ["uint8", "float64"])
 def test_lerc_of_several_bands(dtype, planar):
-    """Bands lie last or first, of up to 64 bits."""
+    """LERC files are read whether bands are first or last, in depths of up to 64 bits."""
     import imagecodecs
 
     values = ramps(dtype, 5)
@@ -143,7 +143,7 @@ def test_lerc_of_several_bands(dtype, planar):
 
 
 def test_inks():
-    """JPEG 2000 says that it is CMYK; a JPEG of four components and 12 bits does not say what they are."""
+    """A JPEG 2000 file says that it is CMYK and is converted; a JPEG of four components and 12 bits does not say so and is refused."""
     import imagecodecs
 
     inks = ramps("uint16", 4) >> 4
@@ -163,7 +163,7 @@ GREY = of_bits(12, 1)
 @pytest.mark.parametrize("syntax", [None, RLELossless])
 @pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
 def test_dicom_of_twelve_bits(syntax, photometric):
-    """From 0 to what its stored bits hold; of MONOCHROME1 0 is white."""
+    """Levels run from 0 to the largest value of the stored bits; for MONOCHROME1, 0 is white."""
     file = dicom(GREY[0], photometric, bits=12, syntax=syntax)
     levels = GREY[1] if photometric == "MONOCHROME2" else 255 - GREY[1]
 
@@ -174,7 +174,7 @@ HOUNSFIELD = np.rint(ramps("float64", 1)[..., 0] * 4000 - 1024).astype(np.int16)
 
 
 def test_dicom_in_hounsfield_units():
-    """Signed values need a window; one is in the file's own units, whatever slope and intercept it stores."""
+    """Signed values need a window, which is in the file's units whatever slope and intercept it has."""
     with pytest.raises(DecodeError, match="needs a window: its samples are int16"):
         pixels_of(dicom(HOUNSFIELD))
     for file in (
@@ -190,7 +190,7 @@ def test_dicom_in_hounsfield_units():
 @pytest.mark.parametrize(("centre", "width"), [(40, 400), ([40, 300], [400, 2000])])
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT"])
 def test_dicom_shows_its_own_window(centre, width, function):
-    """The first that the file states, by the standard's formula."""
+    """Without a requested window, the first window in the file is applied by the standard's formula."""
     stored = (HOUNSFIELD + 1024).astype(np.uint16)
     tags = {"RescaleSlope": 1, "RescaleIntercept": -1024, "VOILUTFunction": function}
     file = dicom(stored, WindowCenter=centre, WindowWidth=width, **tags)
@@ -201,7 +201,7 @@ def test_dicom_shows_its_own_window(centre, width, function):
 
 
 def test_dicom_in_colour_and_in_several_frames():
-    """RGB as it is; of frames the first."""
+    """RGB files are read unchanged; of several frames the first is read."""
     colours = ramps("uint8", 3)
     assert np.array_equal(pixels_of(dicom(colours, "RGB")), colours)
 
@@ -211,14 +211,14 @@ def test_dicom_in_colour_and_in_several_frames():
 
 
 def test_dicom_as_jpeg_2000():
-    """A transfer syntax that pylibjpeg decodes."""
+    """A transfer syntax that pylibjpeg decodes is read."""
     samples = np.asarray(Image.fromarray(ramps("uint8", 1)[..., 0]).resize((96, 64)))
 
     assert np.array_equal(pixels_of(dicom(samples, syntax=JPEG2000Lossless))[..., 0], samples)
 
 
 def test_too_many_pixels():
-    """Each header is held to the limit before anything is decoded."""
+    """For each format, an image that is too large is refused by its header, before anything is decoded."""
     files = [LOSSLESS[name].file for name in LOSSLESS] + [dicom(GREY[0], bits=12), heic(ramps("uint8", 3))]
     for file in files:
         with pytest.raises(DecodeError, match="has more pixels than max_pixels=959: "):

@@ -1,4 +1,4 @@
-"""The helper process: what goes wrong in it stays in it."""
+"""What goes wrong in the helper process does not affect this process."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def right(file: bytes = LAYOUT.file) -> bool:
 
 
 def test_a_helper_serves_again():
-    """One process for one file after the other."""
+    """One helper process decodes one file after another."""
     close_helpers()
     assert right()
     [first] = _helper._idle
@@ -42,7 +42,7 @@ def test_a_helper_serves_again():
     ],
 )
 def test_one_that_ends_costs_its_file_alone(monkeypatch, ended, reason):
-    """A crash, and the end of its time, are reasons; the next file gets a new helper."""
+    """If a helper crashes or runs out of time, its file is bad and the next file gets a new helper."""
     close_helpers()
     take = _helper._take
 
@@ -60,7 +60,7 @@ def test_one_that_ends_costs_its_file_alone(monkeypatch, ended, reason):
 
 
 def test_its_time_is_bounded():
-    """The system ends a helper that computes for longer than it was given."""
+    """The system ends a helper that computes for longer than it is allowed."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import _worker; _worker._limit(1 << 30, 0)\n"
@@ -73,7 +73,7 @@ def test_its_time_is_bounded():
 
 
 def test_memory_is_bounded(monkeypatch):
-    """By what the header explains."""
+    """A helper may take as much memory as the header explains, and no more."""
     monkeypatch.setattr(_helper, "_ROOM", 1 << 20)
     monkeypatch.setattr(_helper, "_COPIES", 0)
     close_helpers()
@@ -85,7 +85,7 @@ def test_memory_is_bounded(monkeypatch):
 
 
 def test_a_header_that_lies():
-    """Other pixels than were peeked are refused: memory was counted for those."""
+    """A file that decodes to another number of pixels than its header says is refused."""
     with pytest.raises(FormatError, match="it has 24 × 40 pixels, and its header says 24 × 41"):
         decode_by_helper(TIFF, LAYOUT.file, (24, 41), 6, None)
     with pytest.raises(FormatError):
@@ -93,7 +93,7 @@ def test_a_header_that_lies():
 
 
 def test_a_fork_starts_its_own():
-    """It must not read its parent's answers."""
+    """A forked process starts helpers of its own, because it must not read its parent's results."""
     assert right()
     child = os.fork()
     if child == 0:
@@ -103,7 +103,7 @@ def test_a_fork_starts_its_own():
 
 
 def test_threads_wait_for_nobody():
-    """Each has a helper of its own."""
+    """Each thread has a helper of its own."""
     wrong = []
     threads = [threading.Thread(target=lambda: right() or wrong.append(1)) for _ in range(4)]
     for thread in threads:
@@ -115,7 +115,7 @@ def test_threads_wait_for_nobody():
 
 
 def test_bad_files_are_bad_images():
-    """The library's words are the reason."""
+    """The reason of a bad image is the library's message."""
     from foveal.pipeline import DecodeError
 
     torn = LAYOUT.file[:-200] + bytes(200)

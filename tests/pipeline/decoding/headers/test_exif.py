@@ -27,7 +27,7 @@ def exif_blocks(jpeg: bytes) -> list[bytes] | None:
 def tiff(
     value: int, *, order: str = "<", kind: int = 3, count: int = 1, directory: int = 8, tags: int = 1
 ) -> bytes:
-    """A TIFF file that states an orientation, so many times."""
+    """Return a TIFF structure that states an orientation this many times."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
     number = struct.pack(order + "H", value) + b"\0\0" if kind == 3 else struct.pack(order + "I", value)
     entry = struct.pack(order + "HHI", 0x0112, kind, count) + number
@@ -46,7 +46,7 @@ def with_segments(*segments: bytes) -> bytes:
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("value", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 300])
 def test_every_orientation(order, value):
-    """What is turned upright here is what DALI turns upright; numbers that mean nothing leave it as it lies."""
+    """Images are rotated upright as DALI rotates them; orientation numbers without a meaning change nothing."""
     jpeg = with_segments(segment(tiff(value, order=order)))
     (block,) = exif_blocks(jpeg)
     stated = orientation_of(block)
@@ -76,18 +76,18 @@ def test_every_orientation(order, value):
     ],
 )
 def test_odd_blocks_are_left_to_dali(block):
-    """What is written in an unusual way, or cut, has no answer here: others would read it in another way."""
+    """For an unusual or cut EXIF block no orientation is returned, because decoders disagree about it."""
     assert orientation_of(block) is None
 
 
 def test_a_block_without_an_orientation():
-    """Nothing stated is upright; a directory further on is found."""
+    """A block without an orientation means upright; an orientation in a later directory is found."""
     assert orientation_of(tiff(6, tags=0)) == 1
     assert orientation_of(tiff(6, directory=12)) == 6
 
 
 def test_where_blocks_are_found():
-    """In any number of segments, after fill bytes, and no further than the first scan."""
+    """EXIF blocks are found in any segment before the first scan, also after fill bytes."""
     assert exif_blocks(PLAIN) == []
     assert exif_blocks(with_segments(segment(b"one"), segment(b"not", b"http\0"), segment(b"two"))) == [
         b"one",
@@ -99,7 +99,7 @@ def test_where_blocks_are_found():
 
 @given(st.binary(max_size=300), st.integers(0, 20))
 def test_headers_of_any_content(junk, at):
-    """No header is too odd: there is a list, or None where it is not as it should be."""
+    """Any header gives a list of blocks, or None if it is damaged; nothing is raised."""
     exif_blocks(PLAIN[: 2 + at] + junk)
     blocks = exif_blocks(with_segments(segment(junk)))
     assert blocks == [junk]
@@ -118,13 +118,13 @@ def test_headers_of_any_content(junk, at):
     ],
 )
 def test_headers_that_are_not_as_they_should_be(damaged):
-    """They give nothing rather than a guess."""
+    """A damaged header gives None."""
     assert exif_blocks(damaged) is None
 
 
 @pytest.mark.parametrize(("first", "second"), [(6, 3), (3, 6), (6, 1), (1, 8)])
 def test_two_blocks_go_to_pillow(first, second):
-    """Of two EXIF blocks DALI's parsers read different ones, and its decoder can end the process: it must not see them."""
+    """A file with two EXIF blocks goes to Pillow: DALI's parsers read different blocks, and its decoder can crash."""
     jpeg = with_segments(segment(tiff(first)), segment(tiff(second)))
     image = peek(jpeg)
 
@@ -136,7 +136,7 @@ def test_two_blocks_go_to_pillow(first, second):
 
 @pytest.mark.slow
 def test_dali_still_needs_that():
-    """Given to DALI, it ends the process or comes out wrong; the day it does not, the detour by Pillow can go."""
+    """DALI still crashes on such a file or decodes it wrong; if this test fails, Pillow is no longer needed for it."""
     jpeg = with_segments(segment(tiff(6)), segment(tiff(3)))
     code = (
         "import sys; import nvidia.dali.experimental.dynamic as ndd, numpy as np;"
