@@ -47,4 +47,6 @@ def command_line() -> str:
 
     command: Any = typer.main.get_command(app)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="foveal", title="Command line")
+    text = re.sub(r"^(shard|sample|member|saliency) {2,}(.*)$", r"* **\1**: \2", text, flags=re.MULTILINE)
+    text = re.sub(r"^Example: (foveal .*)$", r"Example:\n\n    \1", text, flags=re.MULTILINE)
     return text.replace("<br/>", " ")

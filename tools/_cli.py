@@ -19,6 +19,8 @@ from foveal.tools.bench.cli import bench
 from foveal.tools.console.choices import IMAGE, DemoZoomName
 from foveal.tools.console.old_names import current_name
 from foveal.tools.console.options import (
+    LABELS,
+    URLS,
     Bands,
     BatchSize,
     BoxFormatOption,
@@ -26,31 +28,33 @@ from foveal.tools.console.options import (
     ColorOption,
     ImageOption,
     MaxPixels,
+    MaybeUrls,
     OutSize,
     RayOption,
     Repeats,
     Rows,
+    SaliencyMember,
     SaliencyOption,
     StorageOptions,
     Urls,
     UrlsOrImages,
-    UrlsOrNone,
     Window,
 )
 from foveal.tools.console.spread_choice import spread_choice
-from foveal.tools.console.zoom_choice import ZoomChoice
+from foveal.tools.console.verb import VerbGroup, verb
+from foveal.tools.console.zoom_choice import ZoomChoice, saliency_named
 from foveal.tools.explore.cli import explore
 from foveal.tools.offline.cli import zoom
 from foveal.tools.packing.cli import pack
 from foveal.tools.training.cli import train
 
 app = typer.Typer(
+    cls=VerbGroup,
     no_args_is_help=True,
     context_settings={"token_normalize_func": current_name},
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(bench, name="bench")
 
 # Packages that only some verbs need, and the extra that installs each.
 _EXTRAS = {"matplotlib": "plots", "ray": "ray", "nicegui": "explore", "tensorboard": "tensorboard"}
@@ -70,37 +74,45 @@ def foveal(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Load full-resolution images from WebDataset shards and give the parts that matter more of the pixels."""
+    """Load full-resolution images from WebDataset shards, and give the parts that matter more of the pixels.
+
+    In this order: demo shows the zoom on drawn images. pack makes shards of a
+    folder of images, verify finds bad images. view and explore show a zoom
+    that needs no training; train learns one together with a classifier. zoom
+    writes zoomed copies of shards. doctor and bench measure the speed.
+
+    shard     a tar file of samples, in the WebDataset format
+    sample    an image and what belongs to it: the members that share a key
+    member    a file in a shard, e.g. 0001.jpg: key 0001, extension jpg
+    saliency  a map of how much each place in an image matters to the task
+    """
 
 
-@app.command()
+@verb(app, "foveal demo --out demo")
 def demo(
+    urls: MaybeUrls = None,
     *,
-    urls: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Shards to show: a path, URL or pattern, e.g. 'photos/*.tar'; may be repeated.",
-            show_default="generated scenes",
-        ),
-    ] = None,
     out: Annotated[
-        Path, typer.Option(file_okay=False, help="Folder in which the demo saves its picture.")
+        Path,
+        typer.Option(
+            file_okay=False,
+            help="Folder to write to: the picture is OUT/sheet.png, and drawn images become shards in OUT/shards.",
+        ),
     ] = Path("demo"),
     zoom: Annotated[
         DemoZoomName,
         typer.Option(
-            help="How images are made small: saliency zooms the whole image, patches cuts out its most salient patches, mixed "
-            "cuts it into coarse patches, and its most salient parts also into fine ones."
+            help="How images are made small. saliency: the whole image, zoomed. patches: four cut-outs at full resolution, where "
+            "the saliency is highest. mixed: small tiles of the whole image as for a vision transformer, coarse everywhere and "
+            "four times finer where the saliency is highest."
         ),
     ] = "saliency",
     out_size: OutSize = 224,
     batch_size: BatchSize = 8,
-    scenes: Annotated[
-        int, typer.Option(min=1, help="Number of scenes to generate if --urls is not given.")
-    ] = 32,
+    scenes: Annotated[int, typer.Option(min=1, help="Number of images to draw if no SHARDS are given.")] = 32,
     rows: Rows = 2,
 ) -> None:
-    """Run the whole loader on this machine and save a picture of what its zoom does."""
+    """Run the loader on this machine: print its training loop and its speed, and save a picture of what its zoom does."""
     from foveal.tools.demo.demo import run_demo
 
     run_demo(
@@ -108,17 +120,27 @@ def demo(
     )
 
 
-@app.command()
+verb(app, "foveal pack photos/train --out shards/train")(pack)
+
+
+@verb(app, "foveal index 'shards/train/*.tar'")
 def index(
     urls: Urls,
     *,
-    force: Annotated[
+    overwrite: Annotated[
         bool,
-        typer.Option("--force", help="Rebuild indexes that are already up to date; otherwise they are kept."),
+        typer.Option(
+            "--overwrite",
+            help="Write all indexes again. Without it, an index that is up to date is left as it is.",
+        ),
     ] = False,
     ray: RayOption = None,
 ) -> None:
-    """Write an index file beside each shard, so that loaders need not scan the shard when they open it."""
+    """Write an index file beside each local shard (train-000000.idx for train-000000.tar), so that a loader opens the shard at once.
+
+    Without one, the first loader that opens a shard scans it, and keeps the
+    index in the cache. foveal pack and foveal zoom write indexes themselves.
+    """
     from rich.console import Console
 
     from foveal.tools._index import index_shards
@@ -126,12 +148,164 @@ def index(
 
     console = Console(file=sys.stdout, soft_wrap=True, highlight=False, markup=False)
     with distributed(ray) as distribute:
-        index_shards(urls, force=force, distribute=distribute, console=console)
+        index_shards(urls, force=overwrite, distribute=distribute, console=console)
 
 
-@app.command()
+@verb(app, "foveal verify 'shards/train/*.tar' --members image,cls")
+def verify(
+    urls: Urls,
+    *,
+    quarantine: Annotated[
+        Path,
+        typer.Option(
+            dir_okay=False,
+            help="File to which the bad samples are added; it is created if there are any. foveal train --quarantine and "
+            "ZoomLoader(quarantine=...) in Python then leave them out without trying them.",
+        ),
+    ] = Path("quarantine.jsonl"),
+    members: Annotated[
+        str,
+        typer.Option(
+            metavar="<member,member...>",
+            help="Members that each sample must have, separated by commas, e.g. image,cls. image stands for the one that --image "
+            "names, and must be among them. A sample without one of them is bad.",
+        ),
+    ] = "image",
+    image: ImageOption = IMAGE,
+    max_pixels: MaxPixels = None,
+    window: Window = None,
+    bands: Bands = None,
+    color: ColorOption = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="<shards>",
+            help="The original shards, or the folder of images, from which foveal zoom wrote a folder: SHARDS then is that folder. "
+            "Instead of decoding, check that it accounts for each original sample, zoomed or listed as bad, and that no file "
+            "has changed since. May be repeated.",
+            show_default="decode SHARDS",
+        ),
+    ] = None,
+    ray: RayOption = None,
+    storage_options: StorageOptions = "{}",
+) -> None:
+    """Decode every image as a loader would, and list the bad samples: those that cannot be read, or lack a member.
+
+    The exit status is 1 if any sample or shard is bad, else 0.
+    """
+    from foveal.tools.console.storage_options import parse_storage_options
+
+    options = parse_storage_options(storage_options)
+    if against:
+        from rich.console import Console
+
+        from foveal.tools.offline.against import verify_against
+        from foveal.tools.packing.packed import packed
+
+        if len(urls) != 1:
+            raise ValueError(f"urls must be one folder that foveal zoom wrote, got {urls!r}.")
+        originals = packed(
+            against, console=Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+        )
+        raise typer.Exit(int(verify_against(urls[0], originals, storage_options=options)))
+    from rich.console import Console
+
+    from foveal.tools._verify import verify_shards
+    from foveal.tools.console.distribute import distributed
+    from foveal.tools.console.pixel_options import parse_pixels
+
+    console = Console(file=sys.stdout)
+    with distributed(ray) as distribute:
+        bad = verify_shards(
+            urls,
+            quarantine=quarantine,
+            fields=[image if member == "image" else member for member in members.split(",")],
+            max_pixels=max_pixels,
+            rule=parse_pixels(window, bands, color),
+            storage_options=options,
+            distribute=None if ray is None else distribute,
+            console=console,
+        )
+    if bad:
+        raise typer.Exit(1)
+
+
+@verb(app, "foveal view photos/train --max-zoom 3 --out sheet.png")
+@spread_choice
+def view(
+    urls: UrlsOrImages,
+    *,
+    out: Annotated[Path, typer.Option(dir_okay=False, help="PNG file to write.")] = Path("sheet.png"),
+    rows: Rows = 5,
+    out_size: OutSize = 224,
+    saliency: SaliencyOption = "spectral",
+    saliency_member: SaliencyMember = None,
+    choice: ZoomChoice,
+    boxes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<member:entry>",
+            help="Boxes to draw, and for --saliency boxes to zoom on, e.g. json:boxes: the entry `boxes` of each sample's json "
+            "member. Also json:annotations[].bbox (COCO), xml (Pascal VOC) or txt (YOLO).",
+            show_default="no boxes",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    box_format: BoxFormatOption = None,
+    box_frame: BoxFrameOption = None,
+    image: ImageOption = IMAGE,
+    window: Window = None,
+    bands: Bands = None,
+    color: ColorOption = None,
+    storage_options: StorageOptions = "{}",
+) -> None:
+    """Draw some samples on a sheet, each as four pictures: the original with the sampling grid, its saliency, a uniform resize, and the zoom."""
+    from rich.console import Console
+
+    from foveal.pipeline import Boxes
+    from foveal.tools._view import view_shards
+    from foveal.tools.console.choose_zoom import choose_zoom
+    from foveal.tools.console.pixel_options import parse_pixels
+    from foveal.tools.console.storage_options import parse_storage_options
+    from foveal.tools.packing.packed import image_members, packed
+
+    chosen = choose_zoom(
+        out_size,
+        saliency_named(saliency, saliency_member),
+        choice,
+        boxes_from=boxes,
+        maps_from=saliency_member,
+    )
+    field = Boxes(boxes, format=box_format, frame=box_frame) if boxes else None
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    view_shards(
+        packed(urls, console=console),
+        chosen,
+        out=out,
+        rows=rows,
+        boxes=field,
+        image=image_members(urls, image),
+        rule=parse_pixels(window, bands, color),
+        storage_options=parse_storage_options(storage_options),
+    )
+
+
+verb(app, "foveal explore photos/train --no-open")(explore)
+verb(
+    app,
+    "foveal train 'shards/train/*.tar' --val 'shards/val/*.tar' --out runs/zoom --epochs 30",
+)(train)
+verb(app, "foveal zoom 'shards/train/*.tar' --saliency runs/zoom/saliency.pt --out zoomed/train")(zoom)
+
+
+@verb(app, "foveal doctor 'shards/train/*.tar'")
 def doctor(
-    urls: UrlsOrNone = None,
+    urls: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SHARDS", help=URLS + " They may be left out with --warm only.", show_default=False
+        ),
+    ] = None,
     *,
     images: Annotated[
         int, typer.Option(min=1, help="Number of images to measure, spread evenly over all shards.")
@@ -142,13 +316,14 @@ def doctor(
         bool,
         typer.Option(
             "--warm",
-            help="Compile the kernels now and keep them on disk, so that no first batch waits for them; otherwise they are compiled "
-            "when they are first needed. SHARDS may be left out.",
+            help="First compile the code of Foveal's zoom for the CPU of this machine, and for its GPU if there is one, and keep "
+            "it on disk. Without it, the first batch of the first loader waits some 10 seconds for that. Measuring is left out "
+            "if no SHARDS are given.",
         ),
     ] = False,
     storage_options: StorageOptions = "{}",
 ) -> None:
-    """Measure what limits the speed of the loader for these shards on this machine, and say what to do about it."""
+    """Measure what limits the speed of a loader for these shards on this machine, and say what to do about it."""
     if compile_ahead:
         from foveal.tools.doctor.warm import warm
 
@@ -166,114 +341,7 @@ def doctor(
     examine(urls, images=images, out_size=out_size, repeats=repeats, storage_options=options)
 
 
-@app.command()
-def verify(
-    urls: Urls,
-    *,
-    quarantine: Annotated[
-        Path,
-        typer.Option(
-            dir_okay=False,
-            help="File to which bad samples are added. A loader skips them if it gets the file: ZoomLoader(quarantine=...).",
-        ),
-    ] = Path("quarantine.jsonl"),
-    fields: Annotated[
-        str, typer.Option(help="Fields that each sample must have, separated by commas, e.g. image,cls.")
-    ] = "image",
-    image: ImageOption = IMAGE,
-    max_pixels: MaxPixels = None,
-    window: Window = None,
-    bands: Bands = None,
-    color: ColorOption = None,
-    against: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Check that SHARDS, a folder that foveal zoom wrote, is complete: it must list every sample of the original "
-            "shards, which this option names. Nothing is decoded. May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    ray: RayOption = None,
-    storage_options: StorageOptions = "{}",
-) -> None:
-    """Decode every image and list the bad samples. The exit status is 1 if any sample or shard is bad."""
-    from foveal.tools.console.storage_options import parse_storage_options
-
-    options = parse_storage_options(storage_options)
-    if against:
-        from foveal.tools.offline.against import verify_against
-
-        if len(urls) != 1:
-            raise ValueError(f"urls must be one folder that foveal zoom wrote, got {urls!r}.")
-        raise typer.Exit(int(verify_against(urls[0], against, storage_options=options)))
-    from rich.console import Console
-
-    from foveal.tools._verify import verify_shards
-    from foveal.tools.console.distribute import distributed
-    from foveal.tools.console.pixel_options import parse_pixels
-
-    console = Console(file=sys.stdout)
-    with distributed(ray) as distribute:
-        bad = verify_shards(
-            urls,
-            quarantine=quarantine,
-            fields=[image if field == "image" else field for field in fields.split(",")],
-            max_pixels=max_pixels,
-            rule=parse_pixels(window, bands, color),
-            storage_options=options,
-            distribute=None if ray is None else distribute,
-            console=console,
-        )
-    if bad:
-        raise typer.Exit(1)
-
-
-@app.command()
-@spread_choice
-def view(
-    urls: UrlsOrImages,
-    *,
-    out: Annotated[Path, typer.Option(dir_okay=False, help="PNG file to write.")] = Path("sheet.png"),
-    saliency: SaliencyOption = "spectral",
-    choice: ZoomChoice,
-    boxes: Annotated[
-        str | None,
-        typer.Option(
-            help="Boxes to draw, e.g. json:boxes: the entry `boxes` of each sample's json member.",
-            show_default="no boxes",
-        ),
-    ] = None,
-    box_format: BoxFormatOption = None,
-    box_frame: BoxFrameOption = None,
-    image: ImageOption = IMAGE,
-    out_size: OutSize = 224,
-    rows: Rows = 5,
-    window: Window = None,
-    bands: Bands = None,
-    color: ColorOption = None,
-) -> None:
-    """Draw samples: the image with the sampling grid, its saliency, and the image resized evenly and zoomed."""
-    from rich.console import Console
-
-    from foveal.pipeline import Boxes
-    from foveal.tools._view import view_shards
-    from foveal.tools.console.choose_zoom import choose_zoom
-    from foveal.tools.console.pixel_options import parse_pixels
-    from foveal.tools.packing.packed import image_members, packed
-
-    chosen = choose_zoom(out_size, saliency, choice, boxes_from=boxes)
-    field = Boxes(boxes, format=box_format, frame=box_frame) if boxes else None
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    rule = parse_pixels(window, bands, color)
-    shards = packed(urls, console=console)
-    image = image_members(urls, image)
-    view_shards(shards, chosen, out=out, rows=rows, boxes=field, image=image, rule=rule)
-
-
-app.command()(explore)
-app.command()(pack)
-app.command()(zoom)
-app.command()(train)
+app.add_typer(bench, name="bench")
 
 
 def main() -> None:

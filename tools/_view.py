@@ -1,8 +1,9 @@
 """``foveal view``: draw how a zoom shows some images of a data set, with their boxes, on one sheet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -28,6 +29,7 @@ def view_shards(
     boxes: Boxes | None = None,
     image: str = "image",
     rule: PixelRule = PLAIN,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> None:
     """Draw a sheet: original with grid and boxes over it, saliency, uniform resize, zoomed with its boxes.
 
@@ -39,6 +41,7 @@ def view_shards(
         boxes: The field that holds each sample's boxes; None to draw no boxes.
         image: The field that is the image.
         rule: How stored values become grey levels.
+        storage_options: For remote shards.
 
     Raises:
         ShardError: A shard cannot be read, or no sample is good.
@@ -47,7 +50,7 @@ def view_shards(
         UserWarning: None of the drawn samples has the member that the boxes are in.
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    shards = Shards(urls)
+    shards = Shards(urls, storage_options=storage_options)
     with progress_bar(console) as progress:
         task = progress.add_task("Zooming", total=min(rows, len(shards)))
         advance = partial(progress.advance, task)

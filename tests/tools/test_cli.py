@@ -8,38 +8,14 @@ import pytest
 from foveal import __version__
 from foveal.pipeline.decoding import MAX_PIXELS
 from foveal.pipeline.fields import IMAGE
-from foveal.shards import ShardWriter
+from foveal.shards import ShardError, ShardWriter
 from foveal.tools.console import choices
+from tests.tools import command_line
 
 
 def foveal(*arguments):
     command = [sys.executable, "-m", "foveal.tools", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-
-
-@pytest.mark.parametrize(
-    "verb",
-    [
-        [],
-        ["demo"],
-        ["index"],
-        ["bench"],
-        ["bench", "loader"],
-        ["bench", "sample"],
-        ["bench", "quality"],
-        ["bench", "topk"],
-        ["bench", "peers"],
-        ["bench", "report"],
-        ["doctor"],
-        ["zoom"],
-    ],
-)
-def test_help_of_every_verb(verb):
-    """Every verb explains itself."""
-    run = foveal(*verb, "--help")
-
-    assert run.returncode == 0
-    assert "Usage: foveal" in run.stdout
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
@@ -61,24 +37,6 @@ except SystemExit:
     )
 
     assert run.stdout.splitlines()[-1] == f"{after} False"
-
-
-def test_help_is_light():
-    """--help imports nothing heavy, so that it answers at once."""
-    code = """
-import sys
-from foveal.tools import main
-sys.argv = ["foveal", "--help"]
-try:
-    main()
-except SystemExit as end:
-    print("code", end.code)
-print("heavy", {"torch", "numpy", "nvidia", "matplotlib", "PIL", "numba"} & set(sys.modules))
-"""
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert "code 0" in run.stdout
-    assert "heavy set()" in run.stdout
 
 
 def test_bench_alone_lists_its_verbs():
@@ -116,6 +74,24 @@ def test_old_names_of_options_still_work(old, new):
     )
     assert f"Invalid value for '{new}'" in run.stderr  # it was read as the new one
     assert re.search(rf"--{name}\b", foveal("train", "--help").stdout) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "old", "new"),
+    [
+        (["index", "a.tar", "--force"], "force", "overwrite"),
+        (["pack", "photos", "--out", "out", "--no-labels"], "no-labels", "no-classes"),
+        (["verify", "a.tar", "--fields", "image,cls"], "fields", "members"),
+        (["zoom", "a.tar", "--out", "out", "--retry-failed"], "retry-failed", "retry-bad"),
+    ],
+)
+def test_old_names_of_further_options_still_work(words, old, new, tmp_path, monkeypatch):
+    """Each is read as the new one: what ends the command is that its files are not there."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(FutureWarning, match=f"'{old}' on the command line is now called '{new}'"):
+        run = command_line.run(*words)
+
+    assert isinstance(run.exception, OSError | ShardError), run.output
 
 
 def test_old_names_of_choices_still_work(tmp_path):
@@ -161,7 +137,7 @@ def test_bad_usage(arguments):
     "arguments",
     [
         ["index", "none-{0..2}.tar"],
-        ["demo", "--urls", "none-*.tar"],
+        ["demo", "none-*.tar"],
         ["bench", "loader", "none-0.tar"],
         ["doctor", "none-0.tar"],
     ],

@@ -25,7 +25,7 @@ def test_writes_an_index_beside_each(tmp_path, two_shards, capsys):
 
 
 def test_keeps_fresh_ones_unless_forced(tmp_path, two_shards):
-    """A fresh index is left alone; --force writes it again."""
+    """A fresh index is left alone; --overwrite writes it again."""
     index_shards([two_shards])
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.idx")}
 

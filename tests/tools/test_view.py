@@ -24,6 +24,7 @@ from foveal.tools.console.choose_zoom import choose_zoom
 from foveal.tools.console.zoom_choice import ZoomChoice
 from foveal.tools.pictures.view_row import view_row, view_rows
 from tests.pipeline.making import encode, picture
+from tests.tools import command_line
 
 BOXES = [[10, 20, 40, 60], [70, 5, 95, 30]]
 
@@ -152,3 +153,24 @@ def test_other_files(tmp_path, content):
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         choose_zoom(32, str(tmp_path / "none.pt"))
+
+
+def test_a_map_of_each_sample(tmp_path, monkeypatch):
+    """``--saliency-member`` draws the zoom by that map; together with another source it is an error."""
+    drawn = []
+    monkeypatch.setattr("foveal.tools._view.draw_sheet", lambda rows, _: drawn.extend(rows))
+    maps = [[0.0] * 8 for _ in range(8)]
+    maps[5][2] = 1.0
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        writer.write({"__key__": "0", "jpg": encode(picture(0, 80, 100)), "json": {"gaze": maps}})
+    words = ["view", tmp_path / "s.tar", "--saliency-member", "json:gaze", "--out-size", 32]
+    done = command_line.run(*words)
+    assert done.exit_code == 0, done.exception
+    [row] = drawn
+
+    peak = np.unravel_index(row.saliency.argmax(), row.saliency.shape)
+    assert np.abs(np.array(peak) / 30 - (5.5 / 8, 2.5 / 8)).max() < 0.05
+    two = command_line.run(*words, "--saliency", "uniform")
+    assert str(two.exception) == (
+        "saliency_member must not be given with another saliency, got 'json:gaze' with 'uniform' – leave one of the two out."
+    )

@@ -9,18 +9,25 @@ import typer
 
 from foveal.tools.console.choices import AccuracyTaskName
 from foveal.tools.console.options import AmpOption, BatchSize, Json, MaybeUrls, NumThreads, OutSize, Repeats
+from foveal.tools.console.verb import VerbGroup, verb
 
 bench = typer.Typer(
-    help="Measure the speed, memory and accuracy of Foveal and of its alternatives.",
+    cls=VerbGroup,
+    help="Measure the speed, memory and accuracy of Foveal and of its alternatives on this machine; each prints a table.\n\n"
+    "loader, peers, zoom, memory and accuracy help to decide whether to use Foveal, and how. The others time single parts, for "
+    "those who change the code.",
     no_args_is_help=True,
 )
 
 Images = Annotated[
-    int, typer.Option(min=1, help="Number of images in an epoch; if the shards hold fewer, they repeat.")
+    int,
+    typer.Option(
+        min=1, help="Number of images in an epoch; if SHARDS hold fewer, some are loaded more than once."
+    ),
 ]
 
 
-@bench.command()
+@verb(bench, "foveal bench loader 'shards/train/*.tar' --json loader.json")
 def loader(
     urls: MaybeUrls = None,
     *,
@@ -32,7 +39,8 @@ def loader(
         bool,
         typer.Option(
             "--gpu",
-            help="Time the loader on the GPU, and for comparison nvJPEG alone and the loader on the CPU; otherwise only the CPU is used.",
+            help="Time the loader on the GPU instead, and for comparison nvJPEG alone and the loader on the CPU. Without it, "
+            "nothing runs on a GPU.",
         ),
     ] = False,
     json: Json = None,
@@ -52,25 +60,27 @@ def loader(
     )
 
 
-@bench.command(name="gpu")
+@verb(bench, "foveal bench gpu --json gpu.json", name="gpu")
 def gpu_verb(
     urls: MaybeUrls = None,
     *,
     device: Annotated[
         str,
         typer.Option(
-            help="CUDA device to use. cpu only tests that the command runs: its times mean nothing."
+            help="GPU to test: cuda, or one of several, e.g. cuda:1. With cpu the command runs as a rehearsal without a GPU; its "
+            "times mean nothing."
         ),
     ] = "cuda",
     seconds: Annotated[
-        float, typer.Option(min=1, help="Time limit for all steps together, in seconds.")
+        float, typer.Option(min=1, help="Seconds after which no further step begins.")
     ] = 480.0,
     json: Json = None,
 ) -> None:
-    """Test and time on a GPU what only a GPU can show: the GPU tests, the loader, training, kernels, memory.
+    """Test and time what needs a GPU: the GPU tests, the loader, training, kernels, memory.
 
-    Run it in a clone of the repository. Each result is written to the JSON file at once. If a step fails, the others still
-    run, and the exit status is 1.
+    Run it in a clone of the repository, because it runs tests. With --json,
+    each result is written to the file at once. If a step fails, the others
+    still run, and the exit status is 1.
     """
     from foveal.tools.bench.gpu.check import check_gpu
 
@@ -79,7 +89,7 @@ def gpu_verb(
         raise typer.Exit(1)
 
 
-@bench.command()
+@verb(bench, "foveal bench peers 'shards/train/*.tar' --json peers.json")
 def peers(
     urls: MaybeUrls = None,
     *,
@@ -89,7 +99,11 @@ def peers(
     out_size: OutSize = 224,
     json: Json = None,
 ) -> None:
-    """Time this loader and all other loaders that are installed."""
+    """Time this loader, and those others that are installed, on the same images: webdataset, DALI, SPDL, nvImageCodec and more.
+
+    pip install 'foveal[peers]' installs them. One that is not installed is
+    listed as such.
+    """
     from foveal.tools.bench.peers.peers import bench_peers
 
     bench_peers(
@@ -97,7 +111,7 @@ def peers(
     )
 
 
-@bench.command()
+@verb(bench, "foveal bench report loader.json peers.json --out chart.png")
 def report(
     files: Annotated[
         list[Path],
@@ -119,21 +133,21 @@ def report(
     draw_report(files, out)
 
 
-@bench.command(name="zoom")
+@verb(bench, "foveal bench zoom 'shards/train/*.tar'", name="zoom")
 def bench_zoom_verb(
     urls: MaybeUrls = None, *, repeats: Repeats = 5, out_size: OutSize = 224, json: Json = None
 ) -> None:
-    """Time `foveal zoom` for each image format, and for comparison decoding alone."""
+    """Time foveal zoom for each file format that it writes, and for comparison decoding alone."""
     from foveal.tools.bench._zoom import bench_zoom
 
     bench_zoom(urls or [], repeats=repeats, size=out_size, json_path=json)
 
 
-@bench.command()
+@verb(bench, "foveal bench sample --out-size 448")
 def sample(*, repeats: Repeats = 7, out_size: OutSize = 224, json: Json = None) -> None:
-    """Time sampling of a 12-megapixel image, forward and backward, and for comparison torch's grid_sample.
+    """Time how Foveal samples a zoomed image from an original of 12 megapixels, forward and backward, and for comparison torch's grid_sample.
 
-    If there is a GPU, the GPU kernel is timed, too.
+    If there is a GPU, its kernel is timed, too.
     """
     import torch
 
@@ -146,20 +160,23 @@ def sample(*, repeats: Repeats = 7, out_size: OutSize = 224, json: Json = None) 
         bench_kernel(repeats=repeats, size=out_size, json_path=json and json.with_stem(f"{json.stem}-kernel"))
 
 
-@bench.command()
+@verb(bench, "foveal bench faults --percent 5")
 def faults(
     urls: MaybeUrls = None,
     *,
     images: Images = 400,
     percent: Annotated[
-        float, typer.Option(min=0, max=100, help="Percentage of the images that are bad.")
+        float,
+        typer.Option(
+            min=0, max=100, help="Percentage of the images that are damaged, in a copy, for this measurement."
+        ),
     ] = 1.0,
     batch_size: BatchSize = 32,
     repeats: Repeats = 5,
     out_size: OutSize = 224,
     json: Json = None,
 ) -> None:
-    """Time an epoch with bad images, and for comparison an epoch without."""
+    """Time an epoch in which some images are bad, and for comparison an epoch without, to see what bad images cost."""
     from foveal.tools.bench._faults import bench_faults
 
     bench_faults(
@@ -173,60 +190,69 @@ def faults(
     )
 
 
-@bench.command()
+@verb(bench, "foveal bench adaptive --depth 18 --image-size 256")
 def adaptive(
     *,
     repeats: Repeats = 5,
     depth: Annotated[int, typer.Option(help="Number of layers of the ResNet: 18, 34, 50, 101 or 152.")] = 50,
     image_size: Annotated[
-        int, typer.Option(min=16, help="Height and width of the images that go in, in pixels.")
+        int, typer.Option(min=16, help="Height and width of the network's input, in pixels.")
     ] = 448,
     batch_size: BatchSize = 1,
     json: Json = None,
 ) -> None:
-    """Time a ResNet whose last stages keep only some cells at fine resolution, and for comparison one that keeps all."""
+    """Time a ResNet whose last two stages compute only a part of the image at fine resolution, and for comparison one that computes all of it so.
+
+    The part, 25, 50 or 75 % of the feature map's positions, is where drawn
+    images are most salient. In Python it is foveal.sampler.AdaptiveResNet.
+    """
     from foveal.tools.bench.kernels.adaptive import bench_adaptive
 
     bench_adaptive(repeats=repeats, depth=depth, size=image_size, batch_size=batch_size, json_path=json)
 
 
-@bench.command()
+@verb(bench, "foveal bench quality 'shards/train/*.tar'")
 def quality(urls: MaybeUrls = None, *, out_size: OutSize = 224, json: Json = None) -> None:
-    """Measure how close three ways of sampling come to the exact result.
+    """Measure how close three ways of sampling come to the exact result, in decibels: higher is closer.
 
-    The ways are one point for each output pixel, resizing before the zoom, and anti-aliased sampling. The exact result is the
-    mean of 256 points in each output pixel.
+    The ways are one point for each output pixel (as grid_sample), resizing
+    before the zoom, and anti-aliased sampling, as Foveal does it. The exact
+    result is the mean of 256 points in each output pixel.
     """
     from foveal.tools.bench.kernels.quality import bench_quality
 
     bench_quality(urls or [], size=out_size, json_path=json)
 
 
-@bench.command()
+@verb(bench, "foveal bench topk --repeats 3")
 def topk(*, repeats: Repeats = 7, json: Json = None) -> None:
-    """Time the differentiable choice of patches, and for comparison the published way, which keeps one-hot vectors in memory."""
+    """Time the choice of the best patches with gradients (perturbed top-K), and for comparison the published way (Cordonnier et al. 2021).
+
+    The published way keeps one-hot vectors in memory, Foveal keeps indices. In
+    Python it is foveal.sampler.PerturbedTopK.
+    """
     from foveal.tools.bench.kernels.topk import bench_topk
 
     bench_topk(repeats=repeats, json_path=json)
 
 
-@bench.command()
+@verb(bench, "foveal bench grid --repeats 3")
 def grid(*, repeats: Repeats = 7, out_size: OutSize = 224, json: Json = None) -> None:
-    """Time each family of grids, and for comparison the convolution in the paper's code."""
+    """Time how saliency becomes a sampling grid, for each --family of foveal view, and for comparison the convolution in the code of Recasens et al. 2018."""
     from foveal.tools.bench.kernels.grid import bench_grid
 
     bench_grid(repeats=repeats, size=out_size, json_path=json)
 
 
-@bench.command()
+@verb(bench, "foveal bench layer --repeats 3")
 def layer(*, repeats: Repeats = 5, json: Json = None) -> None:
-    """Time the zoom as a layer on batches of floating-point tensors, beside the published form of it."""
+    """Time the zoom as a layer in a network, on batches of floating-point tensors, and for comparison the layer of Recasens et al. 2018."""
     from foveal.tools.bench.kernels.layer import bench_layer
 
     bench_layer(repeats=repeats, json_path=json)
 
 
-@bench.command()
+@verb(bench, "foveal bench memory --images 16 --repeats 1")
 def memory(
     urls: MaybeUrls = None,
     *,
@@ -234,50 +260,58 @@ def memory(
     repeats: Repeats = 3,
     json: Json = None,
 ) -> None:
-    """Measure the peak memory of loading large images, in small and in large batches."""
+    """Measure the most main memory, in MB, that loading large images takes, in small and in large batches."""
     from foveal.tools.bench._memory import bench_memory
 
     bench_memory(urls or [], images=images, repeats=repeats, json_path=json)
 
 
-@bench.command()
+@verb(bench, "foveal bench scale --repeats 1")
 def scale(*, repeats: Repeats = 5, json: Json = None) -> None:
-    """Measure the loader's time for each megapixel, for small and large images and batches, on one processor and on two."""
+    """Measure how many milliseconds the loader takes for a megapixel of original, for small and large images and batches, with one processor and with two."""
     from foveal.tools.bench._scale import bench_scale
 
     bench_scale(repeats=repeats, json_path=json)
 
 
-@bench.command()
+@verb(bench, "foveal bench accuracy digits-colour --arm uniform --arm kernel --seeds 1")
 def accuracy(
     task: Annotated[
-        AccuracyTaskName, typer.Argument(help="Task: what the classifier must recognise.")
+        AccuracyTaskName,
+        typer.Argument(
+            help="What the classifier must recognise. digits-colour: the one coloured digit in a drawn scene. digits: the one digit "
+            "among shapes made of parts of digits. coins: which euro coin a photograph shows. roads: whether a road has a crack. "
+            "pcb: which defect a circuit board has. coffee: which disease a leaf has."
+        ),
     ] = "digits-colour",
     *,
     out: Annotated[
-        Path, typer.Option(file_okay=False, help="Folder for the generated shards and the runs.")
+        Path, typer.Option(file_okay=False, help="Folder for the shards that are drawn, and for the runs.")
     ] = Path("accuracy"),
     data: Annotated[
         Path,
         typer.Option(
             envvar="FOVEAL_DATA",
             file_okay=False,
-            help="Folder of the real images: field/pcb/, field/coffee-small/, digits/, coins/ and roads/.",
+            help="Folder with the data of the task. digits and digits-colour need MNIST's four files, as they are published, in "
+            "digits/; the other tasks need shards in coins/, roads/, field/pcb/ or field/coffee-small/, which are not published.",
         ),
     ] = Path("data"),
     out_size: Annotated[
         list[int] | None,
         typer.Option(
             min=8,
-            help="Height and width that the network sees, in pixels; may be repeated.",
+            help="Height and width of the images that the network sees, in pixels. May be repeated: each size is trained.",
             show_default="48",
         ),
     ] = None,
     arm: Annotated[
         list[str] | None,
         typer.Option(
-            help="What is trained: uniform (even resize), kernel, separable or cdf (learned zooms), patches, oracle (a zoom to known "
-            "boxes), full (1024 x 1024 pixels), or another recipe of docs/train.md. May be repeated.",
+            metavar="<arm>",
+            help="How images become small. uniform: a uniform resize. kernel, separable, cdf: a learned zoom of this family. "
+            "spectral: the zoom that needs no training. patches: four cut-outs. oracle: a zoom on the true boxes. full: not at "
+            "all, 1024 x 1024 pixels. An unknown name prints all others. May be repeated.",
             show_default="uniform, kernel, and oracle if the task has boxes",
         ),
     ] = None,
@@ -288,11 +322,12 @@ def accuracy(
         bool,
         typer.Option(
             "--offline",
-            help="Also measure accuracy on shards that `foveal zoom` wrote with each trained zoom.",
+            help="Also measure each trained classifier, without training it again, on shards that foveal zoom writes with its "
+            "zoom. Without it, images are zoomed while they are loaded.",
         ),
     ] = False,
     scenes: Annotated[
-        int, typer.Option(min=4, help="Number of scenes to generate for training, in the tasks with digits.")
+        int, typer.Option(min=4, help="Number of images to draw for training, in the tasks with digits.")
     ] = 8000,
     epochs: Annotated[
         int | None,
@@ -305,9 +340,10 @@ def accuracy(
     num_threads: NumThreads = None,
     json: Json = None,
 ) -> None:
-    """Train the same network on images that are resized, zoomed or cut out to the same size, and compare accuracies.
+    """Train the same network on images that are resized, zoomed or cut out to the same size, and compare the accuracies.
 
-    If it is interrupted, the same command continues where it stopped.
+    With the defaults it takes hours. If it is interrupted, the same command
+    continues where it stopped.
     """
     from foveal.tools.bench.accuracy.accuracy import bench_accuracy
     from foveal.tools.training.options import TrainOptions

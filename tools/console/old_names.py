@@ -5,9 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 _ON_COMMAND_LINE = {
+    "fields": "members",
+    "force": "overwrite",
     "full": "dali",  # a choice of --decode
     "grid": "family",
     "max-failure-rate": "max-bad-fraction",
+    "no-labels": "no-classes",
+    "retry-failed": "retry-bad",
     "size": "out-size",
     "workers": "num-threads",
 }

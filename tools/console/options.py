@@ -8,122 +8,201 @@ import typer
 from foveal._choices import BoxFormat, Color, Frame, PointFormat
 from foveal.tools.console.choices import MAX_PIXELS, Amp
 
-_URLS = "Shards: paths, URLs or patterns, e.g. 'train-{000000..000146}.tar' or 's3://bucket/*.tar'."
+# The titles under which the help of the longer verbs groups options.
+ZOOM = "The zoom"
+LABELS = "Boxes, points and masks"
+PIXELS = "How images are read"
+
+URLS = (
+    "Shards: paths, URLs (s3://, gs://, https://) or quoted patterns, e.g. 'train-{000000..000146}.tar' or "
+    "'s3://bucket/*.tar'; several may be given."
+)
 _ONE_PER_PROCESSOR = "one for each available processor"
 
-Urls = Annotated[list[str], typer.Argument(metavar="SHARDS", help=_URLS, show_default=False)]
+Urls = Annotated[list[str], typer.Argument(metavar="SHARDS", help=URLS, show_default=False)]
 UrlsOrImages = Annotated[
     list[str],
-    typer.Argument(metavar="SHARDS", help=_URLS + " Or a folder of images.", show_default=False),
+    typer.Argument(
+        metavar="SHARDS",
+        help=URLS
+        + " Or a local folder of images: it is packed into shards in the cache once, as foveal pack does it.",
+        show_default=False,
+    ),
 ]
-UrlsOrNone = Annotated[list[str] | None, typer.Argument(metavar="SHARDS", help=_URLS, show_default=False)]
 MaybeUrls = Annotated[
     list[str] | None,
-    typer.Argument(metavar="SHARDS", help=_URLS, show_default="generated scenes"),
+    typer.Argument(metavar="SHARDS", help=URLS, show_default="images that are drawn for this run"),
 ]
-OutSize = Annotated[int, typer.Option(min=8, help="Height and width of the images that come out, in pixels.")]
+OutSize = Annotated[
+    int,
+    typer.Option(
+        min=8,
+        help="Height and width of the images that come out, in pixels. They are square, whatever the aspect ratio of the "
+        "original.",
+    ),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Number of images in a batch.")]
 NumThreads = Annotated[
     int | None,
-    typer.Option(min=1, help="Number of threads that decode images.", show_default=_ONE_PER_PROCESSOR),
+    typer.Option(
+        min=1,
+        help="Number of threads that decode images.",
+        show_default=_ONE_PER_PROCESSOR + ", divided among the processes of torchrun",
+        rich_help_panel=PIXELS,
+    ),
 ]
 StorageOptions = Annotated[
     str,
     typer.Option(
-        help="Options for remote shards and folders, as a JSON object of arguments for fsspec's file system.",
-        show_default="no options",
+        metavar="<json>",
+        help="Keyword arguments for fsspec's file system, which reads and writes what is not local, as a JSON object, e.g. "
+        """'{"endpoint_url": "https://store.example.com"}'.""",
+        show_default="none; credentials are found as usual for S3 and GCS",
     ),
 ]
 RayOption = Annotated[
     str | None,
     typer.Option(
-        help="Distribute the shards over a Ray cluster: local (this machine alone), auto (the cluster that ray.init finds), or "
-        "the cluster's address.",
-        show_default="no cluster",
+        metavar="<local|auto|address>",
+        help="Distribute the shards over a Ray cluster: local (a cluster of processes on this machine), auto (the cluster that "
+        "ray.init finds), or the address of a cluster. Needs pip install 'foveal[ray]'.",
+        show_default="no cluster: this process works alone",
     ),
 ]
-Repeats = Annotated[int, typer.Option(min=1, help="Number of rounds; each round times every case once.")]
+Repeats = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Number of rounds that count; each round measures every row of the table once. More rounds help on a busy machine.",
+    ),
+]
+Quarantine = Annotated[
+    Path | None,
+    typer.Option(
+        dir_okay=False,
+        help="File in which foveal verify listed bad samples. They are left out without being read again, and samples that turn "
+        "out bad are added.",
+        show_default="no file: each bad sample is found anew",
+    ),
+]
 Rows = Annotated[
-    int, typer.Option(min=1, help="Number of samples in the picture, spread evenly over all shards.")
+    int,
+    typer.Option(min=1, help="Number of samples to show, one in each row, spread evenly over all shards."),
 ]
 Json = Annotated[
     Path | None,
     typer.Option(
         "--json",
         dir_okay=False,
-        help="JSON file to write the results to, besides printing them.",
-        show_default="no file",
+        help="File to which the results are also written, as JSON.",
+        show_default="the results are only printed",
     ),
 ]
 AmpOption = Annotated[
-    Amp, typer.Option(help="Number format in which the classifier computes; off is float32.")
+    Amp,
+    typer.Option(
+        help="Number format in which the classifier computes: bf16 is bfloat16, fp16 is float16, off is float32. Saliency and zoom "
+        "always compute in float32."
+    ),
 ]
 SaliencyOption = Annotated[
     str,
     typer.Option(
-        help="What decides where to zoom: spectral (whatever differs from the rest of the image; needs no training), boxes (those "
-        "of --boxes), uniform (no zoom), or a file of trained weights."
+        metavar="<spectral|boxes|uniform|file>",
+        help="What decides where to zoom. spectral: parts that differ from the rest of the image (by its frequency spectrum; "
+        "nothing is trained). boxes: the boxes of --boxes. uniform: nothing, the output is a uniform resize. Or a file: the "
+        "saliency.pt of foveal train, or other weights of a saliency network.",
+        rich_help_panel=ZOOM,
+    ),
+]
+SaliencyMember = Annotated[
+    str | None,
+    typer.Option(
+        metavar="<member>",
+        help="Zoom by a saliency map that each sample has, in this member: attention.npy, heat.png, gaze.json, or an entry of a "
+        "json member, e.g. json:gaze.map. The map has rows of non-negative numbers, and any size. Use it instead of --saliency.",
+        show_default="no such map",
+        rich_help_panel=ZOOM,
     ),
 ]
 BoxFormatOption = Annotated[
     BoxFormat | None,
     typer.Option(
-        help="Meaning of a box's four numbers: xyxy is two corners, xywh a corner and the size, cxcywh the centre and the size.",
-        show_default="xyxy; cxcywh in a txt member",
+        help="What a box's four numbers are. xyxy: two corners. xywh: the upper left corner, width and height, as in COCO. "
+        "cxcywh: the centre, width and height, as in YOLO.",
+        show_default="cxcywh in a txt member, else xyxy",
+        rich_help_panel=LABELS,
     ),
 ]
 BoxFrameOption = Annotated[
     Frame | None,
     typer.Option(
-        help="Unit of a box's numbers: pixels of the upright original, or fractions of its width and height.",
-        show_default="pixel; fraction in a txt member",
+        help="Unit of a box's numbers: pixels of the original, turned upright by its EXIF orientation, or fractions of its width "
+        "and height.",
+        show_default="fraction in a txt member, else pixel",
+        rich_help_panel=LABELS,
     ),
 ]
 PointFormatOption = Annotated[
     PointFormat | None,
     typer.Option(
-        help="Numbers of a point in JSON: xy is x and y, xyv is x, y and visibility.",
-        show_default="told by the count of numbers; give xy for polygons of 3, 6, 9 ... corners, which fit both",
+        help="What the numbers of a point are, in JSON. xy: x and y. xyv: x, y and visibility, as in COCO's keypoints. A flat list "
+        "of 6, 12, 18 ... numbers could be either, e.g. a polygon of three corners; a sample with such a list is bad unless this "
+        "option says which.",
+        show_default="found from how many numbers there are",
+        rich_help_panel=LABELS,
     ),
 ]
 PointFrameOption = Annotated[
     Frame,
     typer.Option(
-        help="Unit of a point's numbers: pixels of the upright original, or fractions of its width and height."
+        help="Unit of a point's numbers: pixels of the original, turned upright by its EXIF orientation, or fractions of its "
+        "width and height.",
+        rich_help_panel=LABELS,
     ),
 ]
 ImageOption = Annotated[
     str,
     typer.Option(
-        help="Extension of each sample's image file, e.g. tif or left.jpg; separate alternatives by semicolons."
+        metavar="<member>",
+        help="Member that holds the image of a sample, named by its extension, e.g. tif, or left.jpg for 0001.left.jpg. "
+        "Alternatives are separated by semicolons; the first one that a sample has is used.",
+        rich_help_panel=PIXELS,
     ),
 ]
 Window = Annotated[
     str | None,
     typer.Option(
-        help="Stored pixel values that become black and white, e.g. -1000:400; auto takes percentiles 1 and 99 of each image.",
-        show_default="0 and the value that the image's header calls white",
+        metavar="<low:high|auto>",
+        help="Stored pixel values that become black and white, e.g. -1000:400 for CT. auto: percentiles 1 and 99 of each image. "
+        "Images of signed integers need it.",
+        show_default="0 and the largest value of the image's bit depth; for DICOM, the window in the file",
+        rich_help_panel=PIXELS,
     ),
 ]
 Bands = Annotated[
     str | None,
     typer.Option(
-        help="Bands that become red, green and blue, counted from 0, e.g. 3,2,1.",
-        show_default="the first three",
+        metavar="<red,green,blue>",
+        help="Numbers of the three bands of an image that become red, green and blue, counted from 0, e.g. 3,2,1.",
+        show_default="the first three; the first, as grey, of an image with fewer",
+        rich_help_panel=PIXELS,
     ),
 ]
 ColorOption = Annotated[
     Color | None,
     typer.Option(
-        help="Convert colours to this colour space, by the ICC profile in each image.",
+        help="Convert colours to sRGB, by the ICC profile in each image; images without a profile stay as they are.",
         show_default="no conversion",
+        rich_help_panel=PIXELS,
     ),
 ]
 MaxPixels = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Treat an image with more pixels than this as bad.",
-        show_default=f"{MAX_PIXELS:,}",
+        help="Largest image, as width times height in pixels. A larger one makes a bad sample.",
+        show_default=f"{MAX_PIXELS:,}, the limit at which Pillow refuses an image",
+        rich_help_panel=PIXELS,
     ),
 ]

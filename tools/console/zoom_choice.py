@@ -10,13 +10,14 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 import typer
 
 from foveal._choices import FWHM_CELLS, MAX_ZOOM, TEMPERATURE, Family
+from foveal.tools.console.options import ZOOM
 
 # A lower temperature than the sampler's default, because saliency that was not trained for a zoom is too even. The bound keeps
 # a single bright spot from filling the whole output.
 UNTRAINED: dict[str, Any] = {"temperature": 0.5, "max_zoom": 4.0}
 """Settings for saliency that was not trained, where they differ from the defaults of :class:`SaliencySampler`."""
 
-_FROM_FILE = "as the file of --saliency says; without one, "
+_FROM_FILE = "as the trained zoom of --saliency has it; without one, "
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,16 @@ class TrainZoomChoice:
     family: Annotated[
         Family | None,
         Described(
-            "How saliency is turned into a grid of sampling points: kernel pulls points towards salient places, separable "
-            "does so for whole rows and columns, cdf spaces rows and columns in proportion to saliency."
+            "How saliency becomes a zoom. kernel moves each sampling point by itself towards salient places, which bends straight "
+            "lines. separable and cdf move whole rows and columns, so horizontal and vertical lines, and boxes, stay straight: "
+            "separable pulls them towards salient places, cdf gives each one space in proportion to its saliency."
         ),
     ] = None
     temperature: Annotated[
         float | None,
         Described(
-            "Softmax temperature of the saliency; lower values zoom harder.",
+            "How sharp the saliency is: its logits are divided by this number before the softmax. Lower values zoom harder; 0.1 to 2 "
+            "are usual.",
             label="Temperature: lower zooms harder",
             marks=(0.05, 2, 0.05),
         ),
@@ -83,8 +86,9 @@ class TrainZoomChoice:
     fwhm_cells: Annotated[
         float | None,
         Described(
-            "Width of the Gaussian that pulls points towards salient places (full width at half maximum), in cells of the "
-            "saliency map; not used by cdf.",
+            "How far a salient place pulls sampling points: full width at half maximum of the Gaussian, in cells of the saliency "
+            "map, which is 31 cells wide and high unless a trained zoom has another. Larger values zoom in more smoothly. cdf does "
+            "not use it.",
             label="Width of attraction, in cells",
             marks=(1, 24, 0.5),
         ),
@@ -92,7 +96,8 @@ class TrainZoomChoice:
     max_zoom: Annotated[
         float | None,
         Described(
-            "Upper bound on local magnification, relative to a uniform resize; inf means no bound.",
+            "Largest local magnification: no part of the image becomes more than this many times as long as in a uniform resize. "
+            "At least 1; inf for no bound.",
             label="Most magnification (16: no bound)",
             marks=(1, 16, 0.5),
             unbounded=math.inf,
@@ -139,7 +144,8 @@ class ZoomChoice(TrainZoomChoice):
     min_zoom: Annotated[
         float | None,
         Described(
-            "Lower bound on local magnification, relative to a uniform resize, e.g. 0.5; 0 means no bound.",
+            "Smallest local magnification, 0 to 1: with 0.5, no part of the image becomes less than half as long as in a uniform "
+            "resize. 0 for no bound.",
             label="Least magnification (0: no bound)",
             marks=(0, 1, 0.05),
             unbounded=0.0,
@@ -165,10 +171,29 @@ def options(kind: type[TrainZoomChoice]) -> dict[str, Any]:
     types = get_type_hints(ZoomChoice)
     return {
         name: Annotated[
-            types[name], typer.Option(help=DESCRIBED[name].help, show_default=_shown(kind.DEFAULTS[name]))
+            types[name],
+            typer.Option(
+                help=DESCRIBED[name].help, show_default=_shown(kind.DEFAULTS[name]), rich_help_panel=ZOOM
+            ),
         ]
         for name in kind.DEFAULTS
     }
+
+
+def saliency_named(saliency: str, saliency_member: str | None) -> str:
+    """Return the source of saliency that ``--saliency`` and ``--saliency-member`` name together.
+
+    Raises:
+        ValueError: They name two.
+    """
+    if saliency_member is None:
+        return saliency
+    if saliency != "spectral":  # the default, so nothing else was asked for
+        raise ValueError(
+            f"saliency_member must not be given with another saliency, got {saliency_member!r} with {saliency!r} – leave one of "
+            "the two out."
+        )
+    return "map"
 
 
 def _shown(default: object) -> str:

@@ -79,7 +79,7 @@ class Looker:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._shards = Shards(source.urls)
+        self._shards = Shards(source.urls, storage_options=source.storage_options)
         self._boxes = None
         if source.boxes:
             self._boxes = Boxes(source.boxes, format=source.box_format, frame=source.box_frame)
@@ -138,7 +138,7 @@ class Looker:
             raise ValueError(f"number must be in [0, {len(self)}), got {number!r}.")
         sample = self._shards[number]
         try:
-            [image] = read_originals(self._shards, [number])
+            [image] = read_originals(self._shards, [number], image=self.source.image, rule=self.source.rule)
         except DecodeError as error:
             raise ShardError(sample.url, sample.key, str(error)) from error
         height, width, _ = image.shape

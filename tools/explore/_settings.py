@@ -1,12 +1,15 @@
 """The settings on the page, and the code that gives the same images."""
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-from foveal.pipeline import Augment, BoxFormat, Frame
+from foveal.pipeline import Augment, BoxFormat, Frame, PixelRule
+from foveal.pipeline.decoding import PLAIN
 from foveal.sampler import SaliencySampler, UniformSampler
+from foveal.tools.console.choices import IMAGE
 from foveal.tools.console.choose_zoom import choose_zoom
 from foveal.tools.console.sampler_code import sampler_code
 from foveal.tools.console.zoom_choice import DESCRIBED, ZoomChoice
@@ -23,6 +26,9 @@ class Source:
         box_frame: What these numbers count; likewise.
         checkpoint: A file that ``foveal train`` wrote; None for none.
         saliency_member: The member of each sample that holds its saliency map, such as ``"attention.npy"``; None for none.
+        image: The member that holds the image; alternatives are separated by ``;``.
+        rule: How stored values become grey levels.
+        storage_options: For remote shards. The page does not show them, because they may hold credentials.
     """
 
     urls: tuple[str, ...]
@@ -31,6 +37,9 @@ class Source:
     box_frame: Frame | None = None
     checkpoint: Path | None = None
     saliency_member: str | None = None
+    image: str = IMAGE
+    rule: PixelRule = PLAIN
+    storage_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def saliencies(self) -> list[str]:
@@ -95,7 +104,14 @@ class Settings(ZoomChoice):
             case _:
                 names = ["SaliencySampler", "SpectralSaliency"]
                 zoom = sampler_code(self.size, "SpectralSaliency()", self.chosen)
-        options = ['batch_size=1, fields=("image",), decode="dali"']
+        image = "image" if source.image == IMAGE else source.image
+        options = [f'batch_size=1, fields=("{image}",), decode="dali"']
+        plain = asdict(PLAIN)
+        options += [
+            f"{name}={value!r}" for name, value in asdict(source.rule).items() if value != plain[name]
+        ]
+        if source.storage_options:
+            options.append("storage_options=...")
         if self.augment is not None:
             options.append(f"augment={_short(self.augment)}")
         doors = ["Augment, ZoomLoader" if self.augment is not None else "ZoomLoader", ", ".join(names)]
@@ -125,7 +141,20 @@ class Settings(ZoomChoice):
             words += ["--boxes", source.boxes]
             forms = {"box_format": source.box_format, "box_frame": source.box_frame}
             words += [word for name, value in forms.items() if value for word in _option(name, value)]
+        if source.image != IMAGE:
+            words += _option("image", source.image)
+        words += [word for name, value in _as_words(source.rule).items() for word in _option(name, value)]
+        if source.storage_options:
+            words += _option("storage_options", "...")
         return shlex.join([*words, "--decode", "dali", "--format", "png"])
+
+
+def _as_words(rule: PixelRule) -> dict[str, str]:
+    """Return the options of a rule, as the command line takes them."""
+    window = rule.window if isinstance(rule.window, str | None) else ":".join(map(str, rule.window))
+    bands = None if rule.bands is None else ",".join(map(str, rule.bands))
+    given = {"window": window, "bands": bands, "color": rule.color}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _option(name: str, value: object) -> Sequence[str]:
@@ -135,7 +164,7 @@ def _option(name: str, value: object) -> Sequence[str]:
 def _short(augment: Augment) -> str:
     """Return the call that makes it, without arguments that are defaults."""
     plain = Augment()
-    chosen = [field.name for field in fields(augment)]
+    chosen = [each.name for each in fields(augment)]
     given = {
         name: getattr(augment, name) for name in chosen if getattr(augment, name) != getattr(plain, name)
     }

@@ -11,6 +11,8 @@ import typer
 from foveal._choices import DecodeMode
 from foveal.tools.console.choices import IMAGE, ImageFormat
 from foveal.tools.console.options import (
+    LABELS,
+    PIXELS,
     Bands,
     BoxFormatOption,
     BoxFrameOption,
@@ -21,13 +23,14 @@ from foveal.tools.console.options import (
     PointFormatOption,
     PointFrameOption,
     RayOption,
+    SaliencyMember,
     SaliencyOption,
     StorageOptions,
     UrlsOrImages,
     Window,
 )
 from foveal.tools.console.spread_choice import spread_choice
-from foveal.tools.console.zoom_choice import ZoomChoice
+from foveal.tools.console.zoom_choice import ZoomChoice, saliency_named
 
 
 @spread_choice
@@ -35,135 +38,64 @@ def zoom(
     urls: UrlsOrImages,
     *,
     out: Annotated[
-        str, typer.Option(help="Folder to write to: a local path, s3:// or gs://.", show_default=False)
+        str,
+        typer.Option(
+            metavar="<folder>",
+            help="Folder to write to: a local path, s3:// or gs://. It is created if it does not exist.",
+            show_default=False,
+        ),
     ],
     format: Annotated[  # noqa: A002
         ImageFormat,
         typer.Option(
-            help="File format of the zoomed images. png16 is a PNG of 16 bits. npy is a NumPy array: float32 in [0, 1] if the original has more than 8 bits, else uint8."
+            help="File format of the zoomed images, and extension of their members. png16 is a PNG of 16 bits. npy is a NumPy array, "
+            "(height, width, 3), uint8, or float32 in [0, 1] of originals with more than 8 bits a channel. The other formats have "
+            "8 bits."
         ),
     ] = "jpg",
-    quality: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            max=100,
-            help="Quality of zoomed jpg and webp files, from 1 to 100; a higher one makes larger files.",
-        ),
-    ] = 90,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of zoomed jpg and webp files.")] = 90,
     out_size: OutSize = 224,
     patches: Annotated[
         int | None,
         typer.Option(
+            metavar="<count>",
             min=1,
-            help="Number of patches, OUT_SIZE pixels high and wide, to cut out of each image instead of zooming it.",
-            show_default="no patches",
+            help="Instead of zooming an image, cut out of it, at full resolution, so many patches of --out-size pixels where the "
+            "saliency is highest; they may overlap. They become members 0.jpg, 1.jpg, and so on. Boxes, points and masks "
+            "cannot be warped into patches.",
+            show_default="no patches, the image is zoomed",
         ),
     ] = None,
-    saliency: SaliencyOption = "spectral",
-    choice: ZoomChoice,
-    saliency_member: Annotated[
-        str | None,
-        typer.Option(
-            help="Member of each sample that holds its saliency map, e.g. attention.npy, heat.png or json:gaze.map (rows of "
-            "non-negative numbers, of any size). Use it instead of --saliency.",
-            show_default="no map",
-        ),
-    ] = None,
-    image: ImageOption = IMAGE,
-    boxes: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Boxes to warp with the image, e.g. json:boxes (the entry `boxes` of each sample's json member), json:annotations[].bbox (COCO), xml (Pascal VOC) "
-            "or txt (YOLO). They are written back in the same form. May be repeated.",
-            show_default="no boxes",
-        ),
-    ] = None,
-    box_format: BoxFormatOption = None,
-    box_frame: BoxFrameOption = None,
-    box_label: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Label of each box, which is dropped if the zoom crops the box away: the name of an entry beside the boxes, e.g. "
-            "category_id, or the number of a column, counted from 0. May be repeated.",
-            show_default="no labels",
-        ),
-    ] = None,
-    points: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Points to warp with the image, e.g. json:points (the entry `points` of each sample's json member) or "
-            "json:annotations[].segmentation (COCO's polygons). May be repeated.",
-            show_default="no points",
-        ),
-    ] = None,
-    point_format: PointFormatOption = None,
-    point_frame: PointFrameOption = "pixel",
-    mask: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Masks to warp with the image, e.g. mask.png, mask.npy or json:annotations[].segmentation (COCO's polygons and run "
-            "lengths, written as run lengths). Class ids are never interpolated. May be repeated.",
-            show_default="no masks",
-        ),
-    ] = None,
-    drop_labels: Annotated[
-        bool,
-        typer.Option(
-            "--drop-labels",
-            help="Leave out boxes, points and masks that no option names. Otherwise they are copied, with the coordinates of the originals.",
-        ),
-    ] = False,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="Device that decodes and zooms: cpu, cuda, or one of several GPUs, e.g. cuda:1.",
-            show_default="cuda if there is a GPU, else cpu",
-        ),
-    ] = None,
-    num_threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Number of threads that decode images; as many more encode them.",
-            show_default="one for each available processor; 1 with --ray",
-        ),
-    ] = None,
-    max_pixels: MaxPixels = None,
-    window: Window = None,
-    bands: Bands = None,
-    color: ColorOption = None,
-    decode: Annotated[
-        DecodeMode,
-        typer.Option(
-            help="Image decoder. dali decodes everything with DALI, at full size. auto differs for JPEGs on the CPU: libjpeg-turbo "
-            "decodes them, and no larger than --max-zoom can show."
-        ),
-    ] = "auto",
     max_bad_fraction: Annotated[
         float,
-        typer.Option(help="Stop with an error if more than this fraction of the samples cannot be zoomed."),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Stop with an error if more than this fraction of all samples is bad. Up to that, bad samples are left out of the "
+            "zoomed shards, and listed with their reasons in the _samples.jsonl of each shard.",
+        ),
     ] = 0.1,
-    retry_failed: Annotated[
+    retry_bad: Annotated[
         bool,
         typer.Option(
-            "--retry-failed",
-            help="Zoom the shards again in which samples failed; otherwise they are left as they are.",
+            "--retry-bad",
+            help="Zoom those shards again that have bad samples, e.g. after the originals were repaired. Without it, such a shard is "
+            "done, and is left as it is.",
         ),
     ] = False,
     overwrite: Annotated[
         bool,
         typer.Option(
             "--overwrite",
-            help="Zoom all shards again, even if OUT holds shards that were made with other settings; otherwise finished shards are "
-            "kept, and other settings are an error.",
+            help="Zoom all shards again. Without it, shards that are done are left as they are, and a folder with shards of other "
+            "settings is an error.",
         ),
     ] = False,
     license_name: Annotated[
         str | None,
         typer.Option(
             "--license",
-            help="License of the images, e.g. cc-by-4.0, to be stated in README.md, the dataset card of the folder.",
+            help="License of the images, e.g. cc-by-4.0, for OUT/README.md, the dataset card, which is written in any case.",
             show_default="not stated",
         ),
     ] = None,
@@ -172,22 +104,125 @@ def zoom(
         int,
         typer.Option(
             min=0,
-            help="Number of this process, counted from 0. It zooms shards RANK, RANK + WORLD_SIZE, RANK + 2 WORLD_SIZE, and so on.",
+            help="If several processes share the shards without Ray: number of this one, counted from 0. It zooms each "
+            "WORLD_SIZE-th shard, beginning with number RANK. Environment variables are not read.",
         ),
     ] = 0,
-    world_size: Annotated[int, typer.Option(min=1, help="Number of processes that share the shards.")] = 1,
+    world_size: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Number of processes that share the shards, each started with its own --rank."
+        ),
+    ] = 1,
     storage_options: StorageOptions = "{}",
     json: Annotated[
         bool,
         typer.Option(
             "--json",
-            help="Print one JSON object for each finished shard to standard output, and everything else to standard error; otherwise "
-            "print text.",
+            help="For scripts: print one JSON object for each finished shard to standard output, and everything else to standard "
+            "error.",
         ),
     ] = False,
+    saliency: SaliencyOption = "spectral",
+    saliency_member: SaliencyMember = None,
+    choice: ZoomChoice,
+    boxes: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="<member:entry>",
+            help="Boxes to warp with the image, e.g. json:boxes (the entry `boxes` of each sample's json member), "
+            "json:annotations[].bbox (COCO), xml (Pascal VOC) or txt (YOLO). They are written back to the same place, in pixels or "
+            "fractions of the zoomed image. May be repeated: --saliency boxes zooms on the first, and the format, frame and label "
+            "options hold for all.",
+            show_default="no boxes",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    box_format: BoxFormatOption = None,
+    box_frame: BoxFrameOption = None,
+    box_label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="<entry|column>",
+            help="What belongs to each box, e.g. its class: the name of an entry beside the boxes, such as category_id, or the number "
+            "of a column, counted from 0. A box that the zoom moves out of the image is removed, and with this option its entry, "
+            "too. Without it, lists beside the boxes keep their length. May be repeated.",
+            show_default="nothing",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    points: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="<member:entry>",
+            help="Points to warp with the image, e.g. json:points (the entry `points` of each sample's json member) or "
+            "json:annotations[].segmentation (COCO's polygons). May be repeated.",
+            show_default="no points",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    point_format: PointFormatOption = None,
+    point_frame: PointFrameOption = "pixel",
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="<member>",
+            help="Masks of class numbers to warp with the image: mask.png, mask.npy, or json:annotations[].segmentation (COCO's "
+            "polygons and run lengths, written as run lengths). Each pixel takes the number of one pixel; numbers are never "
+            "mixed. May be repeated.",
+            show_default="no masks",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    drop_labels: Annotated[
+        bool,
+        typer.Option(
+            "--drop-labels",
+            help="Leave out what looks like boxes, points or masks, by its name and content, and that none of these options names. "
+            "Without it, such labels are copied with the coordinates of the original, wrong for the zoomed image, and listed at "
+            "the end. Classes (cls) are always copied.",
+            rich_help_panel=LABELS,
+        ),
+    ] = False,
+    image: ImageOption = IMAGE,
+    max_pixels: MaxPixels = None,
+    window: Window = None,
+    bands: Bands = None,
+    color: ColorOption = None,
+    decode: Annotated[
+        DecodeMode,
+        typer.Option(
+            help="Image decoder. dali: NVIDIA DALI decodes everything it can, at full size. auto: on the CPU, libjpeg-turbo decodes "
+            "JPEGs, which is faster and gives the same pixels; if --max-zoom bounds the zoom, a large JPEG is decoded at 1/2, "
+            "1/4 or 1/8 of its size where that holds all that the zoom can show. All else is as with dali.",
+            rich_help_panel=PIXELS,
+        ),
+    ] = "auto",
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<device>",
+            help="Device that decodes and zooms: cpu, cuda, or one of several GPUs, e.g. cuda:1.",
+            show_default="cuda if there is a GPU, else cpu",
+            rich_help_panel=PIXELS,
+        ),
+    ] = None,
+    num_threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of threads that decode images, and of threads that encode the zoomed ones.",
+            show_default="one for each available processor; 1 with --ray",
+            rich_help_panel=PIXELS,
+        ),
+    ] = None,
 ) -> None:
     """Write zoomed copies of shards, with the same file names, keys and order, in a fraction of the bytes.
 
+    A sample keeps its key and its other members, and gets zoom.json, which
+    leads back to the original. Indexes and a dataset card are written, too.
+    For a folder of images the output is shards. saliency.pt holds the zoom
+    alone: give --out-size, --window, --bands and --color as in the training.
     If it is interrupted, the same command continues where it stopped.
     """
     from rich.console import Console
@@ -207,7 +242,7 @@ def zoom(
         patches=patches,
         format=format,
         quality=quality,
-        saliency="map" if saliency_member is not None and saliency == "spectral" else saliency,
+        saliency=saliency_named(saliency, saliency_member),
         saliency_member=saliency_member,
         **asdict(choice),
         image=image,
@@ -228,7 +263,7 @@ def zoom(
         device=device,
         num_threads=num_threads,
         max_bad_fraction=max_bad_fraction,
-        retry_failed=retry_failed,
+        retry_failed=retry_bad,
         overwrite=overwrite,
         rank=rank,
         world_size=world_size,

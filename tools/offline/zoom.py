@@ -225,7 +225,7 @@ class _Counts:
         if self._failed.total() > self._most * self._samples:
             kinds = ", ".join(f"{count} × {status}" for status, count in self._failed.most_common())
             raise TooManyFailuresError(
-                f"{self._failed.total()} of {self._samples} samples failed, more than max_bad_fraction={self._most} allows: "
+                f"{self._failed.total()} of {self._samples} samples are bad, more than max_bad_fraction={self._most} allows: "
                 f"{kinds}; the last in {stats.shard}, see its _samples.jsonl – or raise --max-bad-fraction."
             )
 

@@ -133,11 +133,11 @@ def _picture(path: PurePosixPath, members: Mapping[str, PurePosixPath], *, label
     if labelled and len(path.parts) == 1:
         raise ValueError(
             f"images must lie in a folder named by their class, got {path.name!r} beside such folders – move it, or pass "
-            "--no-labels."
+            "--no-classes."
         )
     if labelled and "cls" in members:
         raise ValueError(
-            f"the class must come from the folder or from a cls file, got both for {str(path)!r} – pass --no-labels to "
+            f"the class must come from the folder or from a cls file, got both for {str(path)!r} – pass --no-classes to "
             "keep the cls files."
         )
     return Picture(

@@ -16,7 +16,7 @@ def pack(
         Path,
         typer.Argument(
             metavar="FOLDER",
-            help="Folder of images. If they lie in folders below it, the names of those folders are the classes.",
+            help="Folder of images, in folders named by their classes, or without classes.",
             show_default=False,
         ),
     ],
@@ -24,56 +24,84 @@ def pack(
     out: Annotated[
         Path,
         typer.Option(
-            file_okay=False, help="Folder to write the shards to; it is created.", show_default=False
+            file_okay=False,
+            help="Local folder to write to; it is created. The shards are named by FOLDER: train-000000.tar, and so on.",
+            show_default=False,
         ),
     ],
     shard_size: Annotated[
-        str, typer.Option(help="Size at which a shard is full and the next one begins, e.g. 500MB or 1GB.")
+        str,
+        typer.Option(
+            metavar="<size>",
+            help="Size at which a shard is full and the next one begins: a number and kB, MB, GB (powers of 1000) or KiB, MiB, GiB "
+            "(powers of 1024), e.g. 1GB.",
+        ),
     ] = "500MB",
-    no_labels: Annotated[
+    no_classes: Annotated[
         bool,
         typer.Option(
-            "--no-labels",
-            help="Write no classes; otherwise, if the images lie in folders, the folders are the classes.",
+            "--no-classes",
+            help="Write no classes. Without it, the folders below FOLDER are classes if all images lie in them.",
         ),
     ] = False,
+    classes_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="<folder>",
+            exists=True,
+            file_okay=False,
+            help="Number the classes as in a folder that was packed before, by its classes.txt: use it for validation images, of "
+            "which some class may be missing. A class that is not there is an error.",
+            show_default="numbers from 0, in the sorted order of the names",
+        ),
+    ] = None,
     shuffle: Annotated[
         bool,
         typer.Option(
             "--shuffle",
-            help="Write the samples in a random order, for loaders that can only shuffle neighbouring samples; otherwise they are "
-            "sorted by key.",
+            help="Write the samples in a random order, the same each time. Foveal's own loader does not need it; loaders with a "
+            "shuffle buffer do, because they only mix samples that lie near each other. Without it, samples are sorted by key.",
         ),
     ] = False,
     overwrite: Annotated[
         bool,
         typer.Option(
             "--overwrite",
-            help="Replace the shards that are already in OUT; otherwise it is an error if there are any.",
+            help="Delete the shards that are already in OUT. Without it, shards in OUT are an error.",
         ),
     ] = False,
     ray: RayOption = None,
 ) -> None:
     """Write the images of a folder to WebDataset shards, with an index beside each.
 
-    Each image becomes one sample, its bytes unchanged. Files with the same
-    name are added to the sample: 0001.json and 0001.mask.png belong to
-    0001.jpg. If every image lies in a folder below FOLDER, the name of the
-    first folder on its path is its class. The number of the class becomes the
-    cls member of the sample, and OUT/classes.txt lists the names.
+    Each image becomes a sample, its bytes unchanged; its key is its path below
+    FOLDER without the extension. Files that share this name are added as
+    members: 0001.json and 0001.mask.png belong to 0001.jpg. Images may be jpg,
+    png, webp, tif, dcm and others that Foveal reads.
+
+    If every image lies in a folder below FOLDER, the first folder on its path
+    is its class: photos/train/cat/1.jpg is a cat. The class's number becomes
+    the cls member of the sample; OUT/classes.txt lists the names in the order
+    of the numbers. If some image lies in FOLDER itself, no sample has a class.
     """
     from rich.console import Console
 
     from foveal.tools.console.distribute import distributed
     from foveal.tools.packing.pack import pack as pack_folder
+    from foveal.tools.packing.pack import read_classes
 
+    if no_classes and classes_from is not None:
+        raise typer.BadParameter("leave out either this or --no-classes.", param_hint="--classes-from")
+    classes = None if classes_from is None else read_classes(classes_from)
+    labelled = False if no_classes else True if classes is not None else None
     console = Console(file=sys.stdout, soft_wrap=True, highlight=False, markup=False)
     with distributed(ray) as distribute:
         pack_folder(
             folder,
             out,
             shard_size=shard_size,
-            labelled=False if no_labels else None,
+            labelled=labelled,
+            labels=classes,
             shuffle=shuffle,
             overwrite=overwrite,
             distribute=distribute,

@@ -89,6 +89,21 @@ def pack(
     return Packed(shards, len(order), list(names))
 
 
+def read_classes(folder: Path) -> list[str]:
+    """Return the names of the classes of a folder that was packed, in the order of their numbers.
+
+    Raises:
+        ValueError: The folder holds no ``classes.txt``, or an empty one.
+    """
+    path = folder / CLASSES
+    names = path.read_text().splitlines() if path.is_file() else []
+    if not names:
+        raise ValueError(
+            f"classes_from must be a folder that foveal pack wrote with classes, got {str(folder)!r} without names in {CLASSES}."
+        )
+    return names
+
+
 def _names(pictures: Pictures, labels: Sequence[str] | None) -> dict[str, int]:
     names = pictures.labels if labels is None else labels
     for label in pictures.labels:

@@ -40,6 +40,9 @@ def open_loader(
         window=options.window,
         bands=options.bands,
         color=options.color,
+        max_pixels=options.max_pixels,
+        quarantine=options.quarantine,
+        storage_options=options.storage_options,
         **how,
     )
 

@@ -1,7 +1,8 @@
 """How a zoom in training sees validation images: a sheet for each epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -16,7 +17,13 @@ _ROWS = 5
 
 
 def draw_validation(
-    urls: str | Sequence[str], zoom: nn.Module, path: Path, *, image: str = "image", rule: PixelRule = PLAIN
+    urls: str | Sequence[str],
+    zoom: nn.Module,
+    path: Path,
+    *,
+    image: str = "image",
+    rule: PixelRule = PLAIN,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> None:
     """Draw some samples as the zoom sees them now; draw nothing for samplers that do not return images.
 
@@ -26,6 +33,7 @@ def draw_validation(
         path: The PNG.
         image: The field that is the image.
         rule: How samples become grey levels.
+        storage_options: For remote shards.
 
     Raises:
         ShardError: A shard cannot be read, or no sample is good.
@@ -34,7 +42,7 @@ def draw_validation(
         return
     source = getattr(zoom, "boxes_from", None)
     boxes = None if source is None else Boxes(source)
-    with Shards(urls) as shards:
+    with Shards(urls, storage_options=storage_options) as shards:
         rows, _ = view_rows(
             shards, _ROWS, zoom, boxes, image=image, rule=rule
         )  # the loader reports the bad samples

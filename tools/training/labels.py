@@ -1,7 +1,7 @@
 """Reads all labels before a training begins, because an invalid label would otherwise stop it hours later."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from foveal.pipeline.flow import in_threads
 from foveal.shards import SampleError, ShardError, Shards
@@ -30,22 +30,25 @@ def read_labels(urls: Urls) -> list[int]:
     return [sample.label for sample in _labelled(urls)]
 
 
-def count_classes(urls: Urls, val: Urls, classes: int | None) -> int:
+def count_classes(
+    urls: Urls, val: Urls, classes: int | None, *, storage_options: Mapping[str, Any] | None = None
+) -> int:
     """Return the number of classes, after reading every label.
 
     Args:
         urls: Shards to train on.
         val: Shards to validate on, perhaps none.
         classes: How many classes there are; None to find out from the labels to train on.
+        storage_options: For remote shards.
 
     Raises:
         ShardError: A label is below zero or not below the number of classes, or no sample to train on has one.
     """
-    train = _labelled(urls)
+    train = _labelled(urls, storage_options)
     known = 1 + max(sample.label for sample in train)
     _check("to train on", train, classes or known)
     if val:
-        _check("to validate on", _labelled(val), classes or known)
+        _check("to validate on", _labelled(val, storage_options), classes or known)
     return classes or known
 
 
@@ -61,9 +64,9 @@ def _check(what_for: str, samples: Sequence[Labelled], classes: int) -> None:
         )
 
 
-def _labelled(urls: Urls) -> list[Labelled]:
+def _labelled(urls: Urls, storage_options: Mapping[str, Any] | None = None) -> list[Labelled]:
     found: list[Labelled] = []
-    with Shards(urls) as shards:
+    with Shards(urls, storage_options=storage_options) as shards:
         first = "there is no sample"
         for sample in _read(shards):
             if isinstance(sample, Labelled):

@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,11 +24,15 @@ from foveal.sampler import (
     UniformSampler,
 )
 from foveal.sampler.grids import Family
-from foveal.tools.console.choices import IMAGE, Amp, TrainLog, TrainPriorName, TrainZoomName
+from foveal.tools.console.choices import IMAGE, MAX_PIXELS, Amp, TrainLog, TrainPriorName, TrainZoomName
 from foveal.tools.console.zoom_choice import TrainZoomChoice
 
 # Share of a map that is spread evenly before training starts from it, so that the network can raise what the map leaves out.
 _MAP_FLOOR = 0.1
+
+
+# Where samples are found, and which are known to be bad, is no setting of a training; and credentials belong in no checkpoint.
+_NOT_IN_RUNS = frozenset({"quarantine", "storage_options"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,9 @@ class TrainOptions(TrainZoomChoice):
         bands: Likewise.
         color: Likewise.
         image: The member that holds a sample's image; alternatives are separated by ``;``.
+        max_pixels: The largest number of pixels of an image.
+        quarantine: The file with bad samples, to skip them and to add those that turn out bad; None for none.
+        storage_options: For remote shards.
 
     Raises:
         ValueError: An option is out of range.
@@ -124,6 +132,9 @@ class TrainOptions(TrainZoomChoice):
     bands: Bands | None = None
     color: Color | None = None
     image: str = IMAGE
+    max_pixels: int = MAX_PIXELS
+    quarantine: str | None = None
+    storage_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -225,7 +236,7 @@ class TrainOptions(TrainZoomChoice):
 
         A file is identified by its content, not by its name, and a zoom from a file by its final settings.
         """
-        given = asdict(self)
+        given = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_RUNS}
         options = {name: given[name] for name in given if name not in self.DEFAULTS} | self.of_new_zoom
         for name in ("saliency", "trunk_weights"):
             if given[name] is not None:

@@ -74,7 +74,7 @@ def train(
                 f"saliency must be None for a zoom of yours, got {options.saliency!r} – leave one of the two out."
             )
         zoom = options.make_zoom() if zoom is None else zoom
-        classes = count_classes(urls, val, options.classes)
+        classes = count_classes(urls, val, options.classes, storage_options=options.storage_options)
         if model is None:
             model = SmallConvNet(classes)
         before = TrainOptions(prior="none").for_run(zoom)  # there was no prior at first
@@ -203,7 +203,14 @@ class _Training:
         if self.ranks.rank == 0:
             self.zoom.eval()
             path = self.run.folder / f"epoch-{epoch + 1:03d}.png"
-            draw_validation(shown, self.zoom, path, image=self.options.image, rule=self.options.rule)
+            draw_validation(
+                shown,
+                self.zoom,
+                path,
+                image=self.options.image,
+                rule=self.options.rule,
+                storage_options=self.options.storage_options,
+            )
             self.run.show("validation", path, self.step)
         self.run.save(self.parts, self.step)
 

@@ -89,7 +89,7 @@ def test_on_a_cluster(verb, tmp_path):
     write_shards(tmp_path / "in")
     pictures = write_pictures(tmp_path / "pictures")
     arguments = {
-        "index": ["in/*.tar", "--force"],
+        "index": ["in/*.tar", "--overwrite"],
         "verify": ["in/*.tar", "--quarantine", "bad.jsonl"],
         "pack": [pictures.name, "--out", "out", "--shard-size", "1KB", "--overwrite"],
     }[verb]

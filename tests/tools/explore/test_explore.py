@@ -23,6 +23,7 @@ from foveal.shards import ShardError, ShardWriter
 from foveal.tools.explore._looker import Looker
 from foveal.tools.explore._settings import Settings, Source
 from tests.pipeline.making import encode, picture
+from tests.tools import command_line
 
 plots = pytest.importorskip("matplotlib", reason="no matplotlib: pip install '.[plots]'")
 
@@ -78,6 +79,31 @@ any_settings = st.builds(
     crop_least=st.sampled_from([1.0, 0.5]),
     epoch=st.integers(0, 3),
 )
+
+
+def test_images_as_they_are_stored(tmp_path, monkeypatch):
+    """The member, window and bands that the command names are those of the page, of its Python and of its command."""
+    monkeypatch.chdir(tmp_path)
+    deep = np.random.default_rng(0).integers(-100, 300, (40, 50, 3)).astype(np.int16)
+    np.save(file := io.BytesIO(), deep)
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        writer.write({"__key__": "0", "scan.npy": file.getvalue()})
+    served = []
+    monkeypatch.setattr("foveal.tools.explore.serve.serve", lambda source, **_: served.append(source))
+    words = ["--image", "scan.npy", "--window", "-100:300", "--bands", "2,1,0"]
+    done = command_line.run("explore", tmp_path / "a.tar", *words, "--no-open")
+    assert done.exit_code == 0, done.exception
+    [source] = served
+    chosen = Settings(size=32)
+    look, names = Looker(source).look(0, chosen), {}
+    exec(compile(chosen.python(source), "page", "exec"), names)
+    with names["loader"] as loader:
+        [(images,)] = list(loader)
+
+    assert np.abs(look.original.image.numpy() - (deep[..., ::-1] + 100) / 400 * 255).max() <= 0.5
+    assert torch.equal(images[0], look.zoomed)
+    assert " ".join(words[:2]) in chosen.command(source)
+    assert "--window -100.0:300.0 --bands 2,1,0" in chosen.command(source)
 
 
 @settings(max_examples=6)

@@ -89,7 +89,7 @@ def test_zoom_without_the_window_that_it_needs(shard, tmp_path):
 
 def test_verify_with_and_without_a_window(shard, tmp_path):
     """What needs a window is bad until there is one."""
-    quarantine = ("--quarantine", tmp_path / "bad.jsonl", "--fields", "tif")
+    quarantine = ("--quarantine", tmp_path / "bad.jsonl", "--members", "tif")
     without, within = (
         foveal("verify", shard, *quarantine),
         foveal("verify", shard, *quarantine, "--window", "auto"),

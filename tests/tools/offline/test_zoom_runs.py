@@ -190,7 +190,7 @@ def test_too_many_failures(tmp_path, capsys):
     urls = write_originals(tmp_path / "in", bad=[5, 6, 7])
     with pytest.raises(
         TooManyFailuresError,
-        match=r"3 of 15 samples failed, more than max_bad_fraction=0.1 allows: 3 × corrupt; the last in s-1.tar, see its _samples.jsonl",
+        match=r"3 of 15 samples are bad, more than max_bad_fraction=0.1 allows: 3 × corrupt; the last in s-1.tar, see its _samples.jsonl",
     ):
         zoom(urls, tmp_path / "out")
     assert "2 of 3 shards are done; the same command continues from there." in capsys.readouterr().out

@@ -217,3 +217,29 @@ def test_verbs_take_a_folder_of_images(tmp_path, monkeypatch, verb, work):
     [(urls, val)] = given
     assert [key for key, _ in read(urls)] == ["cat/a", "dog/b"]
     assert val in (None, urls)
+
+
+def test_classes_are_numbered_as_in_another_folder(tmp_path):
+    """A class that validation images lack does not shift the others; what cannot be numbered is an error."""
+    write(tmp_path / "train", "ant/a.jpg", "bee/b.jpg", "cat/c.jpg")
+    write(tmp_path / "val", "bee/d.jpg", "cat/e.jpg")
+    write(tmp_path / "flat", "f.jpg")
+    made = command_line.run("pack", tmp_path / "train", "--out", tmp_path / "in", "--shuffle")
+    like = ["--classes-from", tmp_path / "in"]
+    val = command_line.run("pack", tmp_path / "val", "--out", tmp_path / "out", *like)
+    assert (made.exit_code, val.exit_code) == (0, 0), (made.exception, val.exception)
+
+    found = {key: members["cls"] for key, members in read(sorted((tmp_path / "out").glob("*.tar")))}
+    assert found == {"bee/d": b"1", "cat/e": b"2"}
+    assert (tmp_path / "out" / CLASSES).read_text() == "ant\nbee\ncat\n"
+    flat = command_line.run("pack", tmp_path / "flat", "--out", tmp_path / "none", *like)
+    assert str(flat.exception).startswith("images must lie in a folder named by their class, got 'f'")
+    without = command_line.run(
+        "pack", tmp_path / "val", "--out", tmp_path / "none", "--classes-from", tmp_path
+    )
+    assert str(without.exception) == (
+        f"classes_from must be a folder that foveal pack wrote with classes, got {str(tmp_path)!r} without names in classes.txt."
+    )
+    both = command_line.run("pack", tmp_path / "val", "--out", tmp_path / "none", "--no-classes", *like)
+    assert both.exit_code == 2
+    assert not (tmp_path / "none").exists()

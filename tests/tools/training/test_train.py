@@ -24,6 +24,7 @@ from foveal.tools.training import train as _train
 from foveal.tools.training.small_convnet import SmallConvNet
 from tests.pipeline.making import encode, picture
 from tests.shards.reading import make_tar
+from tests.tools import command_line
 from tests.tools.training.runs import SMALL, check_same_weights, lines, weights
 
 
@@ -477,3 +478,26 @@ def test_frozen_it_is_as_it_was_trained(shards, tmp_path, no_sheets, no_sheet):
 def one_batch(url: str, zoom: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.no_grad(), ZoomLoader(url, zoom, batch_size=20) as loader:
         return next(iter(loader))
+
+
+@pytest.mark.usefixtures("no_sheets")
+def test_known_bad_samples_are_not_tried(tmp_path):
+    """One that ``foveal verify`` listed is replaced without a word; an image above the limit is bad; a run keeps its limit."""
+    with ShardWriter(tmp_path / "train.tar") as writer:
+        for k in range(30):
+            image = encode(picture(k, 50 + 20 * (k == 8), 60))
+            writer.write({"__key__": f"{k}", "jpg": image if k else image[:99], "cls": k % 3})
+    file = tmp_path / "bad.jsonl"
+    assert command_line.run("verify", tmp_path / "train.tar", "--quarantine", file).exit_code == 1
+    words = ["train", tmp_path / "train.tar", "--out-size", 16, "--batch-size", 10, "--num-threads", 1]
+    words += ["--epochs", 1, "--out", tmp_path / "run"]
+    with pytest.warns(ShardWarning) as warned:
+        done = command_line.run(*words, "--quarantine", file, "--max-pixels", 3500)
+    assert done.exit_code == 0, done.exception
+
+    [message] = [str(each.message) for each in warned]
+    assert "has more pixels than max_pixels=3500" in message
+    again = command_line.run(*words, "--resume", "--max-pixels", 3500)
+    assert again.exit_code == 0, again.exception
+    other = command_line.run(*words, "--resume")
+    assert str(other.exception).startswith("max_pixels must be 3500, as in the run that goes on in")
