@@ -106,6 +106,20 @@ def test_images_as_they_are_stored(tmp_path, monkeypatch):
     assert "--window -100.0:300.0 --bands 2,1,0" in chosen.command(source)
 
 
+def test_explore_reads_from_the_store(far_options, monkeypatch):
+    """The page shows a sample; the code on it leaves a gap for what may be secret."""
+    served = []
+    monkeypatch.setattr("foveal.tools.explore.serve.serve", lambda source, **_: served.append(source))
+    found = command_line.run("explore", "s3://tools/*.tar", "--storage-options", far_options, "--no-open")
+    assert found.exit_code == 0, found.exception
+    [source] = served
+
+    assert Looker(source).look(1, Settings(size=32)).original.key == "1"
+    for shown in (Settings().python(source), Settings().command(source)):
+        assert "secret" not in shown
+        assert "storage" in shown
+
+
 @settings(max_examples=6)
 @given(chosen=any_settings, number=st.integers(0, 2))
 def test_the_python_gives_the_picture_to_the_bit(source, chosen, number):
