@@ -41,8 +41,8 @@ def as_pixels(
     An image of Pillow that has not been read yet is decoded from its file, so that its pixels are those of the file.
 
     Args:
-        images: Tensors or arrays, (height, width, 3), (3, height, width), (height, width, 1) or (height, width), and with
-            bands (height, width, bands); Pillow's images; encoded files.
+        images: Tensors or arrays, (height, width, 3), (3, height, width), (height, width, 1), (1, height, width) or
+            (height, width), and with bands (height, width, bands); Pillow's images; encoded files.
         first: The position of the first image in the batch, for messages.
         device: The device for the pixels.
         num_threads: Threads that decode; None for one for each processor that this process may use.
@@ -113,7 +113,7 @@ def _pixels(image: Any, name: str, rule: PixelRule) -> Tensor:
 def _is_plain(image: Tensor | NDArray[Any]) -> bool:
     """Whether an image is RGB of 8 bits, which is passed on unchanged, on whatever device it is."""
     usual = image.dtype == (torch.uint8 if isinstance(image, Tensor) else np.uint8)
-    return usual and image.ndim == 3 and image.shape[2] != 1
+    return usual and image.ndim == 3 and 1 not in (image.shape[0], image.shape[2])
 
 
 def _as_tensor(image: Tensor | NDArray[Any]) -> Tensor:

@@ -12,7 +12,7 @@ from foveal.pipeline.decoding._levels import to_levels
 from foveal.pipeline.decoding._libjpeg import decode_jpeg
 from foveal.pipeline.decoding._pillow import decode_with_pillow, to_srgb
 from foveal.pipeline.decoding._profile import profile_of
-from foveal.pipeline.decoding.formats import FormatError, Samples, decode_by_helper
+from foveal.pipeline.decoding.formats import FormatError, FormatRefusedError, Samples, decode_by_helper
 from foveal.pipeline.decoding.headers import NPY, upright
 from foveal.pipeline.flow import Buffers
 
@@ -69,6 +69,8 @@ def _by_helper(image: EncodedImage) -> Tensor:
         samples = decode_by_helper(
             image.kind, image.file, size, image.pixel_bytes, rule.bands, shown=rule.window is None
         )
+    except FormatRefusedError as error:
+        raise DecodeError(str(error), kind="unsupported") from error
     except FormatError as error:
         raise DecodeError(f"is broken: {image.kind.needs[0]} says {str(error)!r}") from error
     return _tensor(image, samples)

@@ -204,6 +204,20 @@ def test_a_file_and_an_array_of_its_samples(window):
         assert torch.equal(floats, collate([(torch.from_numpy(colours / 65535).permute(2, 0, 1),)])[0])
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, bool])
+def test_grey_in_any_shape(kind):
+    """One plane first, last or alone, in an array or a tensor, as torchvision's transforms return it: the same grey image."""
+    grey = np.random.default_rng(0).random((24, 32)) > 0.5
+    white = 1 if kind in (bool, np.float32) else np.iinfo(kind).max
+    values = (grey * white).astype(kind)
+    collate = ZoomCollate(UniformSampler((24, 32), antialias=False))
+    expected = torch.from_numpy(grey).float().expand(3, -1, -1)
+
+    for shape in ((24, 32), (1, 24, 32), (24, 32, 1)):
+        for form in (values.reshape(shape), torch.from_numpy(values.reshape(shape))):
+            check_close(collate([(form,)])[0][0], expected, 1e-6)
+
+
 def test_three_bands_of_an_array():
     """As of a file: those that are asked for, counted from 0."""
     values = np.random.default_rng(0).integers(0, 65536, (96, 160, 13), dtype=np.uint16)

@@ -5,6 +5,7 @@ It only imports NumPy and the standard library, because the helper process impor
 
 from foveal.pipeline.decoding.formats._helper import (
     FormatError,
+    FormatRefusedError,
     close_helpers,
     decode_by_helper,
     describe_formats,
@@ -16,6 +17,7 @@ from foveal.pipeline.decoding.formats._samples import Range, Samples, as_bands, 
 
 __all__ = [
     "FormatError",
+    "FormatRefusedError",
     "Range",
     "Samples",
     "as_bands",

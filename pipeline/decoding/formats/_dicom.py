@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.pipeline.decoding.formats._samples import Range, Samples, as_bands, white_of
+from foveal.pipeline.decoding.formats._samples import Range, RefusedError, Samples, as_bands, white_of
 
 _STEP = 1e-6
 
@@ -62,7 +62,7 @@ def _read(data: Any, bands: tuple[int, ...] | None) -> Samples:
     if values.ndim == 3:
         return Samples(as_bands(values, bands), white=white_of(values, bits))
     if bands is not None:
-        raise ValueError(f"has 1 band, counted from 0, and bands={bands} asks for {max(bands)}")
+        raise RefusedError(f"has 1 band, counted from 0, and bands={bands} asks for {max(bands)}")
     return _grey(values[..., None], white_of(values, bits), data)
 
 

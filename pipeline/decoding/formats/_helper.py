@@ -41,6 +41,10 @@ class FormatError(Exception):
     """A file that a helper could not decode. Its text is the library's message."""
 
 
+class FormatRefusedError(FormatError):
+    """A valid file that cannot be shown as it is asked to be. Its text is a predicate, such as "has 2 bands, ..."."""
+
+
 @functools.cache  # called for each file
 def missing(kind: Kind) -> tuple[str, ...]:
     """Return the modules that a format needs and that are not installed."""
@@ -132,6 +136,8 @@ def _ask(
         _end(helper)
         raise
     _put_back(helper)
+    if "refused" in facts:
+        raise FormatRefusedError(facts["refused"])
     if "fault" in facts:
         raise FormatError(facts["fault"])
     return facts, content

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.pipeline.decoding.formats._samples import Samples, as_bands, white_of
+from foveal.pipeline.decoding.formats._samples import RefusedError, Samples, as_bands, white_of
 from foveal.pipeline.decoding.headers import (
     avif_depth,
     jpeg_xl_header,
@@ -25,7 +25,7 @@ def read_jpeg2000(file: bytes, bands: tuple[int, ...] | None) -> Samples:
         raise ValueError("it has no codestream")
     values = jpeg2k_decode(without_profile(file), numthreads=1)
     if header.cmyk and bands is not None:
-        raise ValueError(f"is CMYK, of which bands={bands} cannot be taken")
+        raise RefusedError(f"is CMYK, of which bands={bands} cannot be taken")
     if header.cmyk:
         return Samples(values[..., :4], white=white_of(values, header.depth), cmyk=True)
     return _samples(values, bands, header.depth)
@@ -37,7 +37,7 @@ def read_jpeg(file: bytes, bands: tuple[int, ...] | None) -> Samples:
 
     values = jpeg8_decode(file)
     if values.ndim == 3 and values.shape[2] == 4:
-        raise ValueError("its four components, of which the colours are not known, are not read")
+        raise RefusedError("has four components, of which the colours are not known")
     return _samples(values, bands, _bits(file))
 
 

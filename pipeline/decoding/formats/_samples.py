@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 Range = tuple[float, float]
 
 
+class RefusedError(ValueError):
+    """A valid file that cannot be shown as it is asked to be. Its text is a predicate, such as "has 2 bands, ..."."""
+
+
 @dataclass(frozen=True, slots=True)
 class Samples:
     """An image before its samples become grey levels.
@@ -56,12 +60,12 @@ def chosen_bands(count: int, bands: tuple[int, ...] | None) -> tuple[int, ...]:
     """Return the bands to read: the chosen ones, or the first three, or the first if there are fewer than three.
 
     Raises:
-        ValueError: A band does not exist.
+        RefusedError: A band does not exist.
     """
     if bands is None:
         return (0, 1, 2) if count >= 3 else (0,)
     if max(bands) >= count:
-        raise ValueError(f"has {count} bands, counted from 0, and bands={bands} asks for {max(bands)}")
+        raise RefusedError(f"has {count} bands, counted from 0, and bands={bands} asks for {max(bands)}")
     return bands
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.pipeline.decoding.formats._samples import Samples, chosen_bands, white_of
+from foveal.pipeline.decoding.formats._samples import RefusedError, Samples, chosen_bands, white_of
 from foveal.pipeline.decoding.headers import TiffHeader, read_tiff_header
 
 _WHITE_IS_ZERO, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
@@ -18,7 +18,8 @@ def read_tiff(file: bytes, bands: tuple[int, ...] | None) -> Samples:
     """Decode a TIFF's first image.
 
     Raises:
-        ValueError: Its colours are of a kind that Foveal does not read.
+        RefusedError: Its colours are of a kind that Foveal does not read.
+        ValueError: It is damaged.
     """
     from tifffile import TiffFile  # noqa: PLC0415 - an extra
 
@@ -36,9 +37,9 @@ def read_tiff(file: bytes, bands: tuple[int, ...] | None) -> Samples:
         wanted = (0, 1, 2, 3) if photometric == _CMYK else chosen_bands(header.bands, bands)
         values = _read(page, wanted)
         if values.dtype.kind not in "biuf":
-            raise ValueError(f"its samples are {values.dtype}")
+            raise RefusedError(f"has samples of the type {values.dtype}")
         if photometric == _CMYK and bands is not None:
-            raise ValueError(f"is CMYK, of which bands={bands} cannot be taken")
+            raise RefusedError(f"is CMYK, of which bands={bands} cannot be taken")
         return Samples(
             values,
             white=white_of(values, header.depth),
@@ -61,7 +62,7 @@ def _photometric(header: TiffHeader) -> int:
         return _RGB
     if kind < 0:  # not stated
         return _RGB if header.bands >= 3 else _GREY
-    raise ValueError(f"its photometric interpretation {kind} of {header.samples} is not read")
+    raise RefusedError(f"has a photometric interpretation that is not read: {kind} of {header.samples}")
 
 
 def _check_whole(page: Any, size: int) -> None:

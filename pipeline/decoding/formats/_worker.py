@@ -30,6 +30,7 @@ def main() -> None:
 
 def _answer(requests: IO[bytes], answers: IO[bytes]) -> None:
     from foveal.pipeline.decoding.formats._read import PROFILES, READERS, SHOWN, SIZES  # noqa: PLC0415 - after the packages are stood in for
+    from foveal.pipeline.decoding.formats._samples import RefusedError  # noqa: PLC0415 - likewise
     from foveal.pipeline.decoding.formats._wire import receive, send  # noqa: PLC0415 - likewise
 
     request, content = receive(requests, sys.maxsize)
@@ -52,6 +53,8 @@ def _answer(requests: IO[bytes], answers: IO[bytes]) -> None:
         answer: tuple[dict[str, Any], Any] = (facts, values.reshape(-1))
     except BrokenPipeError:
         raise
+    except RefusedError as error:
+        answer = {"refused": str(error)}, b""
     except MemoryError:
         answer = {"fault": "it takes more memory than its header explains"}, b""
     except Exception as error:  # noqa: BLE001 - whatever libraries run into

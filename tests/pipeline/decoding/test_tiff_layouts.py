@@ -149,7 +149,7 @@ def test_bands_are_chosen():
             [pixels] = decoder.start([image]).pixels()
             assert np.abs(pixels.numpy() - values[..., [3, 2, 1]] / 65535 * 255).max() <= 0.5
             with pytest.raises(
-                DecodeError, match=r"13 bands, counted from 0, and bands=\(13, 2, 1\) asks for 13"
+                DecodeError, match=r"image 0 has 13 bands, counted from 0, and bands=\(13, 2, 1\) asks for 13"
             ):
                 decoder.start([peek(layout.file, rule=PixelRule(bands=(13, 2, 1)))]).pixels()
 
@@ -220,7 +220,7 @@ def odd_tags() -> dict[str, tuple[bytes, str]]:
     return {
         "other inks than CMYK": (others.file, "its photometric interpretation 5"),
         "a volume": (volume.getvalue(), "of a kind that tifffile does not read: uint8, depth 16"),
-        "complex numbers": (waves.file, "its samples are complex64"),
+        "complex numbers": (waves.file, "has samples of the type complex64"),
     }
 
 

@@ -151,9 +151,11 @@ def test_inks():
     light = (1 - inks[..., :3] / 4095) * (1 - inks[..., 3:] / 4095)
 
     assert np.abs(pixels_of(file) - light * 255).max() <= 0.6
-    with pytest.raises(DecodeError, match=re.escape("is CMYK, of which bands=(2, 1, 0) cannot be taken")):
+    with pytest.raises(
+        DecodeError, match=re.escape("image 0 is CMYK, of which bands=(2, 1, 0) cannot be taken")
+    ):
         pixels_of(file, bands=(2, 1, 0))
-    with pytest.raises(DecodeError, match="its four components, of which the colours are not known"):
+    with pytest.raises(DecodeError, match="has four components, of which the colours are not known"):
         pixels_of(imagecodecs.jpeg8_encode(inks, level=95, bitspersample=12))
 
 
