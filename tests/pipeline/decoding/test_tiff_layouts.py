@@ -218,7 +218,7 @@ def odd_tags() -> dict[str, tuple[bytes, str]]:
     tifffile.imwrite(volume, blank, volumetric=True, tile=(16, 16, 16))
     [waves] = written("complex", ramps("float32", 1).astype(np.complex64), photometric="minisblack")
     return {
-        "other inks than CMYK": (others.file, "its photometric interpretation 5"),
+        "other inks than CMYK": (others.file, "has a photometric interpretation that is not read: 5"),
         "a volume": (volume.getvalue(), "of a kind that tifffile does not read: uint8, depth 16"),
         "complex numbers": (waves.file, "has samples of the type complex64"),
     }
