@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def encode(pixels: np.ndarray[Any, Any] | Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
-    """An image file as Pillow writes it."""
+    """Return an image file as Pillow writes it."""
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
@@ -18,33 +18,33 @@ def encode(pixels: np.ndarray[Any, Any] | Image.Image, kind: str = "JPEG", **opt
 
 
 def picture(seed: int, height: int, width: int) -> np.ndarray[Any, Any]:
-    """A smooth random picture, so that JPEG keeps it."""
+    """Return a smooth random picture, which JPEG keeps well."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def complaints(stderr: str) -> list[str]:
-    """What a process wrote to standard error, but for what it says while kernels are compiled, as on a new machine."""
+    """Return the lines that a process wrote to standard error, except those about kernels that are being compiled."""
     compiling = ("Foveal compiles its CPU kernels", "Compiling kernels for ")
     return [line for line in stderr.splitlines() if not line.startswith(compiling)]
 
 
 def npy(array: Any) -> bytes:
-    """An array as an ``npy`` file."""
+    """Return an array as an ``npy`` file."""
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
 
 
 def huge(width: int, height: int) -> bytes:
-    """A PNG that claims a size."""
+    """Return a PNG that claims a size."""
     file = bytearray(encode(picture(0, 8, 8), "PNG"))
     file[16:24] = struct.pack(">II", width, height)
     return bytes(file)
 
 
 def png(depth: int, colours: int, rows: list[bytes], width: int) -> bytes:
-    """A PNG written by hand: Pillow would not write all depths."""
+    """Return a PNG that is written byte by byte, because Pillow does not write all depths."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return (

@@ -1,4 +1,4 @@
-"""Loaders in processes of their own, and the threads of those in this one."""
+"""Runs loaders in processes of their own, and lists the threads of loaders in this one."""
 
 import subprocess
 import sys
@@ -16,13 +16,13 @@ urls = sys.argv[1:]
 
 
 def python(code: str, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    """Run code after the usual imports; ``urls`` are the arguments."""
+    """Run code after the usual imports, with ``urls`` as its arguments."""
     command = [sys.executable, "-c", HEAD + textwrap.dedent(code), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
 
 
 def foveal_threads() -> list[str]:
-    """The names of the threads that a loader has begun and not ended."""
+    """Return the names of running threads that a loader started."""
     return [
         thread.name
         for thread in threading.enumerate()

@@ -1,4 +1,4 @@
-"""A condition for the saliency module: fields of a sample that it sees beside the image."""
+"""Fields of a sample that the saliency network gets beside the image."""
 
 import re
 
@@ -16,7 +16,7 @@ WORDS = ["left", "right", "left", "right", "right"]
 
 
 class Asked(torch.nn.Module):
-    """Looks left or right, as a text says, as strongly as a vector is long."""
+    """Looks left or right as a text says, and as strongly as a vector is long."""
 
     def __init__(self):
         super().__init__()
@@ -65,7 +65,7 @@ def by_hand(views=None):
     "fields", [("png", "__saliency__", "__view__"), ("png", "__saliency__", "__view__", "txt")]
 )
 def test_a_loader_passes_the_fields(url, augment, fields):
-    """Of each micro-batch, whether or not the batch has them, too; the zoom learns through them."""
+    """The loader passes the fields, whether or not the batch has them, too, and gradients reach the zoom."""
     with ZoomLoader(url, asked(), batch_size=5, fields=fields, augment=augment) as loader:
         ((_, saliency, views, *rest),) = list(loader)
     expected = by_hand(views if augment else None)
@@ -78,7 +78,7 @@ def test_a_loader_passes_the_fields(url, augment, fields):
 
 
 def test_a_sample_without_it_is_bad(write_shard):
-    """As one without any other member."""
+    """A sample without the field is bad."""
     url = write_shard(
         [
             {"__key__": f"{k}", "png": encode(picture(k, 60, 90), "PNG"), "cls": k, **more}
@@ -99,7 +99,7 @@ def test_a_sample_without_it_is_bad(write_shard):
 
 
 def test_collate_passes_the_entries():
-    """Of samples that are dicts, as they are joined."""
+    """ZoomCollate passes the entries of samples that are dicts."""
     samples = [
         {"image": picture(k, 60 + k, 90), "txt": word, "query.npy": vector(k)} for k, word in enumerate(WORDS)
     ]
@@ -113,7 +113,7 @@ def test_collate_passes_the_entries():
 
 
 def test_what_it_is_kept_as(tmp_path):
-    """The names are settings: a loader reads them off, a checkpoint keeps them."""
+    """The names of the fields are settings, which a loader reads and a checkpoint keeps."""
     zoom = asked()
     zoom.save_checkpoint(tmp_path / "zoom.pt")
     again = SaliencySampler.from_checkpoint(tmp_path / "zoom.pt", saliency=Asked())
@@ -124,7 +124,7 @@ def test_what_it_is_kept_as(tmp_path):
 
 
 def test_messages(url):
-    """Each names what came."""
+    """Each error names what was given."""
     image = torch.zeros(1, 3, 8, 8)
     for given, shown in ((None, "None"), ((["a"],), "1")):
         message = f"condition must be one value for each of ('txt', 'query.npy'), got {shown} – call the sampler with"

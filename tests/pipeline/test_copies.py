@@ -1,4 +1,4 @@
-"""Smaller copies are sampled as the originals would be: by their true extent, to the far edge."""
+"""Smaller copies of images are sampled like their originals, up to the far edge."""
 
 import numpy as np
 import pytest
@@ -18,20 +18,20 @@ RISE = 245  # levels, from one edge to the other
 
 
 def ramp(height: int, width: int, axis: int, offset: float = 0) -> np.ndarray:
-    """Grey that rises downwards or to the right: where a level was read tells where the image was looked at."""
+    """Return a grey ramp, whose levels tell where the image was read."""
     place = np.mgrid[:height, :width][axis] + 0.5
     return (offset + RISE * place / (height, width)[axis]).round().astype(np.uint8)
 
 
 def jpegs(height: int, width: int, axis: int, orientation: int = 1) -> list[tuple[bytes]]:
-    """Ramps whose levels are shifted by parts of one, so that rounding to whole levels cancels in their mean."""
+    """Return ramps whose levels are shifted by fractions, so that rounding cancels in their mean."""
     exif = Image.Exif()
     exif[0x112] = orientation
     return [(encode(ramp(height, width, axis, k / 8), quality=100, exif=exif),) for k in range(8)]
 
 
 def apart(one: torch.Tensor, other: torch.Tensor) -> float:
-    """How many output pixels two batches of ramps are apart at one edge, if they agree in the middle."""
+    """Return by how many output pixels two batches of ramps differ at an edge, if they agree in the middle."""
     off = (one - other)[:, 0].mean(dim=0) * 255 / (RISE / OUT)
     along = [off[3:-3].mean(dim=0), off[:, 3:-3].mean(dim=1)]
     pairs = [each.view(-1, 2).mean(dim=1) for each in along]  # what alternates is no place
@@ -49,7 +49,7 @@ ZOOMS = {
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("zoom", ZOOMS)
 def test_auto_and_dali_look_at_the_same_places(orientation, zoom):
-    """To 0.02 output pixels, up to the far edge, whichever sides are no multiples of the scale."""
+    """decode="auto" and "dali" read the same places to 0.02 output pixels, for sizes that no scale divides."""
     for height, width, axis in ((805, 1203, 0), (801, 1207, 1), (331, 665, 1)):
         files = jpegs(height, width, axis, orientation)
         full, auto = (
@@ -62,7 +62,7 @@ def test_auto_and_dali_look_at_the_same_places(orientation, zoom):
 
 
 def test_a_copy_in_the_frame_of_its_own_is_noticed(monkeypatch):
-    """Rounded to whole pixels of the copy, as for a zoom that takes no views, it is further off than that."""
+    """The difference is larger if the size of the copy is rounded to whole pixels."""
     files = jpegs(805, 1203, 1)
     full = ZoomCollate(ZOOMS["uniform"], decode="dali")(files)[0]
     monkeypatch.setattr("foveal.pipeline.copies._copies.frame_of", lambda image: None)
@@ -71,7 +71,7 @@ def test_a_copy_in_the_frame_of_its_own_is_noticed(monkeypatch):
 
 
 def test_views_are_of_the_original(write_shard):
-    """Flips, crops and turns of copies are those of the originals."""
+    """Flips, crops and rotations of copies equal those of the originals."""
     shard = write_shard(
         [{"__key__": f"{k}", "jpg": jpegs(1605 + k, 2403 - 3 * k, k % 2, 1 + k)[0][0]} for k in range(8)]
     )
@@ -96,7 +96,7 @@ def an_image(height: int, width: int, scale: int, orientation: int) -> EncodedIm
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([1, 2, 4, 8]), st.integers(1, 8))
 def test_frames(height, width, scale, orientation):
-    """The original's corners lie where its pixels end in the copy; the trimmed copy is as near as half a pixel."""
+    """The corners of the original map to where its pixels end in the copy; the trimmed copy is within half a pixel."""
     image = an_image(height, width, scale, orientation)
     frame = frame_of(image)
     rows, cols = (-(-side // scale) for side in image.upright_size)
@@ -123,7 +123,7 @@ class Plain(torch.nn.Module):
 
 
 def test_a_zoom_that_takes_no_views():
-    """It is given the trimmed copy, and its grid as it is."""
+    """A zoom that takes no views gets the trimmed copy, and its grid is unchanged."""
     image, zoom = an_image(805, 803, 8, 1), Plain()
     copies = Copies([image], [torch.zeros(101, 101, 3, dtype=torch.uint8)], takes_views=False)
 
@@ -132,7 +132,7 @@ def test_a_zoom_that_takes_no_views():
 
 
 def test_boxes_are_of_the_original():
-    """The zoom is told of them in the copy's frame, and looks at the same place."""
+    """The zoom gets boxes in the copy's frame, and reads the same places."""
     boxes = [torch.tensor([[0.7, 0.1, 0.95, 0.4]])]
     zoom = SaliencySampler(OUT, saliency=BoxSaliency(), lowres_size=(16, 16), max_zoom=3.0)
     full = Copies([None], [torch.zeros(805, 1203, 3, dtype=torch.uint8)], takes_views=True)

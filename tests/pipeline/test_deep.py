@@ -1,4 +1,4 @@
-"""``bits=16``: images of more than 8 bits are sampled at 16."""
+"""``bits=16``: images of more than 8 bits are sampled with 16 bits."""
 
 import io
 import re
@@ -20,7 +20,7 @@ from tests.pipeline.making import encode, picture
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 10**6), st.booleans())
 def test_halves_add_up(height, width, seed, antialias):
-    """What sampling makes of both is what it makes of the whole in floating point."""
+    """Sampling both bytes separately and adding equals sampling in floating point."""
     pixels = torch.from_numpy(
         np.random.default_rng(seed).integers(0, 65536, (height, width, 3), dtype=np.uint16)
     )
@@ -57,7 +57,7 @@ FILES = {
 @pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("window", [None, (1000, 30_000)])
 def test_the_loader_keeps_sixteen_bits(write_shard, kind, window):
-    """To a 16-bit level, whoever decodes; with 8 bits, to one of 8."""
+    """Pixels are right to a 16-bit level with bits=16, and to an 8-bit level without, for every decoder."""
     values = np.random.default_rng(0).integers(0, 65536, (24, 40, 3), dtype=np.uint16)
     scaled = window if window is None or kind != "float" else tuple(end / 65535 for end in window)
     shard = write_shard([{"__key__": "a", "tif": FILES[kind](values)}])
@@ -74,7 +74,7 @@ def test_the_loader_keeps_sixteen_bits(write_shard, kind, window):
 
 
 def test_deep_and_plain_images_in_one_batch(write_shard):
-    """A zoom that looks first, with views: where it looks does not depend on the bits to more than rounding."""
+    """The grid, also with views, does not depend on the bits beyond rounding."""
     values = (picture(1, 200, 300).astype(np.uint16)) * 257
     shard = write_shard(
         [
@@ -95,7 +95,7 @@ def test_deep_and_plain_images_in_one_batch(write_shard):
 
 
 def test_a_zoom_that_draws_at_random():
-    """Looking twice must show the same place; the message says what to do."""
+    """A zoom that draws at random is refused, because both bytes need the same grid; the message says what to do."""
 
     class Random(torch.nn.Module):
         def forward(self, images, lowres=None):
@@ -109,6 +109,6 @@ def test_a_zoom_that_draws_at_random():
 
 
 def test_bits_are_checked(write_shard):
-    """8 or 16."""
+    """Values of bits other than 8 and 16 are refused."""
     with pytest.raises(ValueError, match=re.escape("bits must be 8 or 16, got 12.")):
         ZoomLoader("nowhere.tar", UniformSampler(8), batch_size=1, bits=12)

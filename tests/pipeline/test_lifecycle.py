@@ -1,4 +1,4 @@
-"""Whole processes: memory over many epochs, and every way out."""
+"""Memory over many epochs, and every way in which a process can end."""
 
 import copy
 import pickle
@@ -19,7 +19,7 @@ from tests.pipeline.processes import HEAD, python
 
 @pytest.mark.slow
 def test_memory_after_five_epochs_is_memory_after_two(data_dir):
-    """With the cycle collector off: whatever a cycle kept would add up to gigabytes."""
+    """Without the cycle collector, memory does not grow from epoch to epoch."""
     run = python(
         """
         gc.disable()
@@ -56,7 +56,7 @@ def test_memory_after_five_epochs_is_memory_after_two(data_dir):
     ids=["dropped", "held", "held while training", "error", "exit"],
 )
 def test_every_way_out_is_clean(small_shards, code, status, says):
-    """A process that ends with work in flight ends as it meant to, without a word from DALI."""
+    """A process that ends with work in progress has its normal exit status, and DALI prints nothing."""
     run = python(code, *small_shards)
 
     assert run.returncode == status, run.stderr
@@ -65,7 +65,7 @@ def test_every_way_out_is_clean(small_shards, code, status, says):
 
 
 def test_interrupt(small_shards):
-    """Ctrl-C in the middle of an epoch: KeyboardInterrupt, no hang, and the next epoch is whole."""
+    """Ctrl-C in mid-epoch raises KeyboardInterrupt without a hang, and the next epoch is complete."""
     code = """
     loader = ZoomLoader(urls, UniformSampler(8), batch_size=1, prefetch_factor=1)
     try:
@@ -166,7 +166,7 @@ print(*before, *left())
 @pytest.mark.slow
 @pytest.mark.parametrize("trains", [False, True])
 def test_twenty_times_every_way_out_leave_nothing(small_shards, trains):
-    """No thread, of ours or DALI's, and no file stays open, with the cycle collector off."""
+    """No thread of ours or DALI's and no open file is left, with the cycle collector off."""
     run = python("gc.disable()\n" + CYCLES.replace("TRAINS", str(trains)), *small_shards)
     assert run.returncode == 0, run.stderr
     files, tasks, threads, *left = map(int, run.stdout.split())
@@ -204,7 +204,7 @@ assert len(list(batches)) == (6 if WHEN == "in an epoch" else 7)
     [*(pytest.param(when, marks=pytest.mark.slow) for when in ("fresh", "after an epoch")), "in an epoch"],
 )
 def test_forks(small_shards, when):
-    """A loader goes with a fork and an epoch stays with its process; neither disturbs the other."""
+    """After a fork the child may use the loader, but not the running epoch; parent and child do not disturb each other."""
     run = python(FORK.replace("WHEN", repr(when)), *small_shards)
 
     assert run.returncode == 0, run.stderr
@@ -217,7 +217,7 @@ def test_forks(small_shards, when):
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_a_loader_is_not_copied(small_shards, copied):
-    """Nor pickled for a process that is spawned: it says what to hand over."""
+    """Copying or pickling a loader is refused, and the message says what to pass instead."""
     message = (
         "a ZoomLoader must be made in the process that uses it, got one to be copied or pickled – pass its arguments, "
         "and its state_dict() to continue."
@@ -231,7 +231,7 @@ def test_a_loader_is_not_copied(small_shards, copied):
 
 @pytest.mark.parametrize("trains", [False, True])
 def test_an_error_ends_the_epoch_where_it_was(small_shards, monkeypatch, trains):
-    """Who asks on after it gets no batch that another one is missing before, and the loader keeps its place."""
+    """After an error no later batch is delivered, and the loader keeps its place."""
     zoom = SaliencySampler(8).requires_grad_(trains)
     with ZoomLoader(small_shards, zoom, batch_size=2, fields=("image", "__key__")) as loader:
         batches = iter(loader)

@@ -21,7 +21,7 @@ from tests.pipeline.processes import foveal_threads
 
 
 class Watched(UniformSampler):
-    """Notes what it is given, without keeping it."""
+    """Records the images that it gets, without keeping them."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -44,7 +44,7 @@ def keys(loader: ZoomLoader) -> list[list[str]]:
 
 
 def test_a_batch(small_shards):
-    """Every field in its place, with the shape and type it promises."""
+    """Every field has the shape and type that the documentation promises."""
     names = ("image", "cls", "json", "__key__", "__url__", "__size__", "__grid__", "__saliency__")
     with ZoomLoader(small_shards, SaliencySampler((24, 32)), batch_size=4, fields=names) as loader:
         image, cls, json, key, url, size, grid, saliency = next(iter(loader))
@@ -64,7 +64,7 @@ def test_a_batch(small_shards):
 
 
 def test_a_sample_as_it_lies_in_its_shard(small_shards):
-    """Its number in the order of the shards, and all of its members, whatever else is asked for."""
+    """``__ordinal__`` is the number in the order of the shards, and ``__members__`` has all members."""
     names = ("image", "cls", "__index__", "__members__", "__key__")
     with (
         ZoomLoader(small_shards, UniformSampler(8), batch_size=5, fields=names, shuffle=True) as loader,
@@ -81,7 +81,7 @@ def test_a_sample_as_it_lies_in_its_shard(small_shards):
 
 
 def test_keys_labels_and_order_are_webdatasets(small_shards):
-    """Without shuffling, what webdataset reads one by one."""
+    """Without shuffling, keys, labels and order are those of webdataset."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # webdataset leaves its files to the cycle collector
         theirs = [
@@ -97,7 +97,7 @@ def test_keys_labels_and_order_are_webdatasets(small_shards):
 
 
 def test_images_are_the_decoded_pixels_sampled_by_the_grid(small_shards):
-    """The loader adds nothing of its own: decode, then sample by the grid that it delivers."""
+    """Images equal the decoded pixels sampled by the delivered grid."""
     with Shards(small_shards) as shards:
         pixels = decode([shards[k].members["jpg"] for k in range(13)])
     with ZoomLoader(small_shards, SaliencySampler(16), batch_size=13, fields=("image", "__grid__")) as loader:
@@ -108,7 +108,7 @@ def test_images_are_the_decoded_pixels_sampled_by_the_grid(small_shards):
 
 @pytest.mark.parametrize("trained", [False, True])
 def test_pixels_arrive_in_the_form_that_the_sampler_writes(small_shards, trained):
-    """Normalised, in half precision and channels-last, joined from several micro-batches."""
+    """Images are normalised, in half precision and channels-last, also joined from several micro-batches."""
     form = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "dtype": torch.bfloat16, "channels_last": True}
     zoom = SaliencySampler(16, **form).requires_grad_(trained)
     with ZoomLoader(small_shards, zoom, batch_size=13, fields=("image", "__grid__")) as loader:
@@ -122,7 +122,7 @@ def test_pixels_arrive_in_the_form_that_the_sampler_writes(small_shards, trained
 
 
 class Wrapped(nn.Module):
-    """What DistributedDataParallel makes of a zoom."""
+    """A wrapper around a zoom, like DistributedDataParallel."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -150,14 +150,14 @@ class Wrapped(nn.Module):
     ],
 )
 def test_a_loader_says_what_it_is(small_shards, zoom, options, said):
-    """In one line, also when it is closed."""
+    """The representation of a loader is one line, also after closing."""
     with ZoomLoader(small_shards, zoom, batch_size=4, **options) as loader:
         assert repr(loader) == f"ZoomLoader(13 samples in 2 shards, batch_size=4, {said})"
     assert repr(loader) == str(loader)
 
 
 def test_len_and_last_batch(small_shards):
-    """13 samples by 5: three batches, or two full ones."""
+    """13 samples in batches of 5 are three batches, or two full ones."""
     with ZoomLoader(small_shards, UniformSampler(8), batch_size=5) as loader:
         assert len(loader) == 3
         assert [len(labels) for _, labels in loader] == [5, 5, 3]
@@ -167,7 +167,7 @@ def test_len_and_last_batch(small_shards):
 
 
 def test_padding_is_marked(small_shards):
-    """13 samples over 3 ranks of 2: full batches everywhere, each sample valid once, the rest marked."""
+    """With 13 samples on 3 ranks of 2, each batch is full, each sample is valid once, and the rest is marked."""
     fields = ("image", "__key__", "__valid__")
     seen: list[str] = []
     for rank in range(3):
@@ -184,7 +184,7 @@ def test_padding_is_marked(small_shards):
 
 
 def test_fewer_samples_than_ranks(write_shard):
-    """Two samples on five ranks: one batch each; what is empty or padding says so."""
+    """With two samples on five ranks, each rank has one batch, which is marked if it is padding or empty."""
     url = write_shard([{"__key__": f"{k}", "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(2)])
     for last_batch, sizes in (("partial", [1, 1, 0, 0, 0]), ("pad", [1, 1, 1, 1, 1])):
         found, valid_keys = [], []
@@ -201,7 +201,7 @@ def test_fewer_samples_than_ranks(write_shard):
 
 
 def test_ranks_share_an_epoch(small_shards):
-    """Three ranks: every sample once, as many batches each, even where the last has nothing left for one of them."""
+    """Three ranks have each sample once and the same number of batches, even if the last one has no sample for a rank."""
     fields = ("image", "cls", "__key__", "__grid__")
     loaders = [
         ZoomLoader(
@@ -222,7 +222,7 @@ def test_ranks_share_an_epoch(small_shards):
 
 
 def test_shuffle_depends_on_seed_and_epoch_alone(small_shards):
-    """The same pair gives the same order, another pair another; a complete pass moves on to the next epoch."""
+    """The order depends on seed and epoch only; a complete pass moves on to the next epoch."""
 
     def orders(seed: int) -> list[list[str]]:
         with ZoomLoader(small_shards, UniformSampler(8), batch_size=13, fields=("image", "__key__"), shuffle=True, seed=seed) as loader:  # fmt: skip
@@ -238,7 +238,7 @@ def test_shuffle_depends_on_seed_and_epoch_alone(small_shards):
 
 
 def test_leaving_a_loop_ends_its_threads(small_shards):
-    """Early, or with the last batch, whether or not one more is asked for."""
+    """Threads end when a loop ends, early or with the last batch."""
     with ZoomLoader(small_shards, UniformSampler(8), batch_size=2) as loader:
         for _ in loader:
             break
@@ -251,7 +251,7 @@ def test_leaving_a_loop_ends_its_threads(small_shards):
 
 
 def test_an_error_in_the_loop_leaves_the_loader_usable(small_shards):
-    """The next pass is whole."""
+    """After an exception in the loop's body, the next pass is complete."""
     with ZoomLoader(small_shards, UniformSampler(8), batch_size=2) as loader:
         with contextlib.suppress(ZeroDivisionError):
             for _ in loader:
@@ -260,7 +260,7 @@ def test_an_error_in_the_loop_leaves_the_loader_usable(small_shards):
 
 
 def test_large_batches_travel_in_micro_batches(small_shards):
-    """No more than a few images are alive at full resolution, and none once its batch is out."""
+    """Only a few full-resolution images are in memory at a time, and none after their batch is delivered."""
     zoom = Watched(8)
     with ZoomLoader(small_shards, zoom, batch_size=13) as loader:
         batches = list(loader)
@@ -272,7 +272,7 @@ def test_large_batches_travel_in_micro_batches(small_shards):
 
 
 def test_batch_norm_in_training_sees_the_batch_whole(small_shards):
-    """Its statistics are those of the batch, not of a micro-batch; at evaluation it makes no difference."""
+    """Batch norm's statistics are those of the whole batch in training; in evaluation micro-batches make no difference."""
     zoom = Watched(8)
     zoom.norm = nn.BatchNorm2d(3)
     with ZoomLoader(small_shards, zoom, batch_size=13) as loader:
@@ -284,7 +284,7 @@ def test_batch_norm_in_training_sees_the_batch_whole(small_shards):
 
 
 class KeepsNothing(SaliencySampler):
-    """A saliency sampler that notes its images by weak references."""
+    """A saliency sampler that records its images by weak references."""
 
     def forward(self, images, lowres=None):
         self.seen = [*getattr(self, "seen", []), *(weakref.ref(image) for image in images)]
@@ -292,7 +292,7 @@ class KeepsNothing(SaliencySampler):
 
 
 def test_the_saliency_network_trains_through_the_loader(small_shards):
-    """Parameters move, the loss falls, and full-resolution images are gone before backward."""
+    """Parameters change, the loss falls, and full-resolution images are freed before backward."""
     torch.manual_seed(0)
     zoom = KeepsNothing(16)
     before = [p.detach().clone() for p in zoom.parameters()]
@@ -314,7 +314,7 @@ def test_the_saliency_network_trains_through_the_loader(small_shards):
 
 
 def test_frozen_and_training_zoom_alike(small_shards):
-    """With gradients or without, the same pixels to float32's rounding; without, they carry no graph."""
+    """The pixels are the same with and without gradients, to float32 rounding; without gradients they carry no graph."""
     zoom = SaliencySampler(16)
     with ZoomLoader(small_shards, zoom, batch_size=5) as loader:
         trained = [images for images, _ in loader]
@@ -332,7 +332,7 @@ def test_frozen_and_training_zoom_alike(small_shards):
 
 
 def test_stats_count_what_was_done(small_shards):
-    """Batches, images, pixels and bytes are exact; every stage took time."""
+    """Batches, images, pixels and bytes are counted exactly, and every stage has a time."""
     with ZoomLoader(small_shards, SaliencySampler(8), batch_size=5, fields=("image",)) as loader:
         list(loader)
         stats = loader.stats
@@ -369,14 +369,14 @@ def test_stats_count_what_was_done(small_shards):
     ],
 )
 def test_arguments_that_make_no_sense(small_shards, arguments, error, message):
-    """Each is named with its value."""
+    """Each invalid argument is named with its value."""
     arguments = {"zoom": UniformSampler(8), "batch_size": 2, **arguments}
     with pytest.raises(error, match=re.escape(message)):
         ZoomLoader(small_shards, **arguments)
 
 
 def test_a_negative_epoch(small_shards):
-    """Named with its value."""
+    """A negative epoch is refused with its value."""
     with (
         ZoomLoader(small_shards, UniformSampler(8), batch_size=2) as loader,
         pytest.raises(ValueError, match=re.escape("epoch must be at least 0, got -1.")),
@@ -386,7 +386,7 @@ def test_a_negative_epoch(small_shards):
 
 @pytest.mark.parametrize(("most", "parts"), [(10, [1] * 5), (1200, [2, 2, 1]), (1800, [3, 2]), (10_000, [5])])
 def test_large_images_travel_fewer_at_a_time(write_shard, monkeypatch, most, parts):
-    """So that memory is bounded by pixels; the batch is the same."""
+    """Large images go in smaller micro-batches, and the batch is the same."""
     from foveal.pipeline.epoch import _epoch as _chain
 
     url = write_shard([{"__key__": str(k), "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(5)])

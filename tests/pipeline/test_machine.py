@@ -1,4 +1,4 @@
-"""Any sequence of what training scripts do to loaders, against a model of what must have been delivered."""
+"""Random sequences of what training scripts do to loaders, compared with a model of what must be delivered."""
 
 import contextlib
 import json
@@ -44,14 +44,14 @@ class Way(NamedTuple):
     last_batch: str
 
     def after(self, position: int) -> int | None:
-        """The position after the next batch of all ranks; None where there is none."""
+        """Return the position after the next batch of all ranks; None at the end."""
         left, whole = SAMPLES - position, self.ranks * self.batch_size
         if left <= 0 or (left < whole and self.last_batch == "drop"):
             return None
         return position + min(left, whole)
 
     def positions(self, position: int) -> list[list[int]]:
-        """What each rank has next: parts as equal as can be, the longer ones first."""
+        """Return each rank's next positions: parts that differ by at most one, the longer ones first."""
         whole = self.ranks * self.batch_size
         size = whole if self.last_batch == "pad" else self.after(position) - position
         share, more = divmod(size, self.ranks)
@@ -66,7 +66,7 @@ WAYS = st.builds(
 
 @dataclass
 class Pass:
-    """Iterators, one on each rank, and where they must be."""
+    """One iterator for each rank, and the place where they must be."""
 
     batches: list
     epoch: int
@@ -77,14 +77,14 @@ class Pass:
 
 
 class Saved(NamedTuple):
-    """A state, and the valid samples that its pass had delivered by then."""
+    """A state, and the valid samples that its pass had delivered."""
 
     state: dict
     had: list[str]
 
 
 class Loaders(RuleBasedStateMachine):
-    """The loaders of all ranks, and beside them the place where they must be."""
+    """The loaders of all ranks, and the place where they must be."""
 
     urls: tuple[str, ...] = ()
     loader = ZoomLoader
@@ -121,7 +121,7 @@ class Loaders(RuleBasedStateMachine):
 
     @rule(steps=st.integers(1, 6))
     def iterate(self, steps):
-        """Some batches on all ranks, or what is left."""
+        """Take some batches on all ranks, or all that are left."""
         self.running = self.running or self.start()
         for _ in range(steps):
             if not self.step(self.running):
@@ -131,7 +131,7 @@ class Loaders(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule()
     def begin_another(self):
-        """A second iterator leaves the first one alone."""
+        """A second iterator does not affect the first one."""
         held = self.running
         self.running = None
         if self.step(held):
@@ -140,12 +140,12 @@ class Loaders(RuleBasedStateMachine):
 
     @rule()
     def leave(self):
-        """A break."""
+        """End a loop by a break."""
         self.running = None
 
     @rule()
     def fail(self):
-        """An exception in the loop's body."""
+        """Raise an exception in the loop's body."""
         self.running = None
         begun = self.start()
         for batches, expected in zip(begun.batches, self.expected(begun), strict=True):
@@ -157,7 +157,7 @@ class Loaders(RuleBasedStateMachine):
 
     @rule()
     def close(self):
-        """Closed loaders open again when they are iterated."""
+        """Close the loaders; they open again when they are iterated."""
         held = self.running.batches if self.running else []
         for loader in self.loaders:
             loader.close()
@@ -166,7 +166,7 @@ class Loaders(RuleBasedStateMachine):
 
     @rule(epoch=st.integers(0, 3))
     def set_epoch(self, epoch):
-        """Another epoch from its beginning; or the present one, where its first order comes again."""
+        """Go to the beginning of another epoch, or of the present one, whose first order comes again."""
         for loader in self.loaders:
             loader.set_epoch(epoch)
         if epoch != self.epoch:
@@ -191,7 +191,7 @@ class Loaders(RuleBasedStateMachine):
 
     @rule(way=WAYS, ago=st.integers(0, 3))
     def load(self, way, ago):
-        """The present state, or an earlier one, into new loaders for other ranks and batches."""
+        """Load the present state or an earlier one into new loaders with other ranks and batches."""
         self.save()
         state, had = self.saved[-min(1 + ago, len(self.saved))]
         self.teardown()
@@ -210,7 +210,7 @@ class Loaders(RuleBasedStateMachine):
         return Pass(batches, self.epoch, self.next_iterator, 0)
 
     def step(self, running: Pass) -> bool:
-        """One batch on each rank; False after the last one."""
+        """Take one batch on each rank; return False after the last one."""
         batches = [next(each, None) for each in running.batches]
         for batch, expected in zip(batches, self.expected(running), strict=True):
             self.check(batch, expected)
@@ -218,7 +218,7 @@ class Loaders(RuleBasedStateMachine):
         return self.way.after(running.position) is not None
 
     def expected(self, running: Pass) -> list[list[tuple[str | None, bool]] | None]:
-        """For each rank the keys of the next batch (None for any good one) and whether they are valid; None at the end."""
+        """Return for each rank the keys of the next batch (None for any good sample) and whether they are valid; None at the end."""
         if self.way.after(running.position) is None:
             return [None] * self.way.ranks
         number = running.epoch + 2**32 * running.iterator
@@ -244,7 +244,7 @@ class Loaders(RuleBasedStateMachine):
         assert list(zip(shown, valid.tolist(), strict=True)) == expected
 
     def advance(self, running: Pass) -> None:
-        """What the model knows after the next batch of a pass."""
+        """Update the model after the next batch of a pass."""
         expected, after = self.expected(running), self.way.after(running.position)
         if after is not None:
             had = [key for batch in expected for key, valid in batch if valid]
@@ -279,7 +279,7 @@ class Loaders(RuleBasedStateMachine):
 
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory) -> tuple[str, ...]:
-    """Three small shards with bad samples in each."""
+    """Return three small shards with bad samples in each."""
     folder, keys = tmp_path_factory.mktemp("machine"), iter(KEYS)
     for number, count in enumerate(COUNTS):
         with ShardWriter(folder / f"{number}.tar") as writer:
@@ -295,14 +295,14 @@ def machine(urls: tuple[str, ...], loader: type[ZoomLoader] = ZoomLoader) -> typ
 
 @pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning", "ignore::foveal.pipeline.RankWarning")
 def test_no_sequence_of_actions_loses_a_sample_or_the_place(urls):
-    """Each good sample once an epoch over all ranks, in the one order, as many batches on each, and the state says where."""
+    """Over all ranks each good sample comes once an epoch in the right order, and the state gives the place."""
     run_state_machine_as_test(
         machine(urls), settings=settings(max_examples=40, stateful_step_count=15, **LIMITS)
     )
 
 
 class OneAhead(ZoomLoader):
-    """Counts a batch that is ready, but was not delivered."""
+    """A broken loader: its state counts a batch that was not delivered."""
 
     def state_dict(self):
         state = super().state_dict()
@@ -310,7 +310,7 @@ class OneAhead(ZoomLoader):
 
 
 class LosesOne(ZoomLoader):
-    """Goes on a batch too late."""
+    """A broken loader: it resumes one batch too late."""
 
     def load_state_dict(self, state):
         late = min(state["position"] + (state["position"] > 0), SAMPLES)
@@ -318,7 +318,7 @@ class LosesOne(ZoomLoader):
 
 
 class StaysBehind(ZoomLoader):
-    """Does not move on at the end of an epoch."""
+    """A broken loader: it does not move on at the end of an epoch."""
 
     def __iter__(self):
         self._position.finished = lambda epoch: None
@@ -326,7 +326,7 @@ class StaysBehind(ZoomLoader):
 
 
 class EndsTheFirst(ZoomLoader):
-    """A second iterator ends the one before it."""
+    """A broken loader: a second iterator ends the first one."""
 
     def __iter__(self):
         self._at_work.close()
@@ -334,7 +334,7 @@ class EndsTheFirst(ZoomLoader):
 
 
 class RepeatsItsOrder(ZoomLoader):
-    """Each iterator of an epoch visits it in the same order."""
+    """A broken loader: every iterator of an epoch has the same order."""
 
     def __iter__(self):
         self._position.begin_again()
@@ -344,7 +344,7 @@ class RepeatsItsOrder(ZoomLoader):
 @pytest.mark.parametrize("broken", [OneAhead, LosesOne, StaysBehind, EndsTheFirst, RepeatsItsOrder])
 @pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning", "ignore::foveal.pipeline.RankWarning")
 def test_the_machine_finds_what_is_broken(urls, broken):
-    """A loader that is one off in any of these ways does not pass."""
+    """The state machine fails for each of these broken loaders."""
     limits = settings(
         max_examples=200, stateful_step_count=15, phases=[Phase.generate], derandomize=True, **LIMITS
     )

@@ -1,4 +1,4 @@
-"""Patches out of the loader, and what the scorer learns through it."""
+"""Patches from the loader, and the training of their scorer through it."""
 
 import re
 
@@ -13,7 +13,7 @@ from foveal.shards import Shards
 
 
 def test_a_batch_of_patches(small_shards):
-    """Patches of originals of different sizes; in evaluation the pixels of the decoded images, at the grid."""
+    """Patches are cut from originals of different sizes; in evaluation they are the decoded pixels at the grid."""
     torch.manual_seed(0)
     zoom = PatchSampler(3, 24, lowres_size=48).eval()
     fields = ("image", "cls", "__grid__", "__saliency__")
@@ -34,7 +34,7 @@ def test_a_batch_of_patches(small_shards):
 
 
 def test_the_scorer_learns_through_the_loader(small_shards):
-    """The batch carries the graph: a loss on patches and entropy reaches every weight of the scorer."""
+    """A loss of patches and entropy has gradients for every weight of the scorer."""
     torch.manual_seed(0)
     zoom = PatchSampler(2, 24, lowres_size=48, samples=50)
     network, pool, head = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.Flatten()), PatchMean(), nn.Linear(36, 13)
@@ -51,7 +51,7 @@ def test_the_scorer_learns_through_the_loader(small_shards):
 
 
 def test_training_is_reproducible(small_shards):
-    """torch.manual_seed before an epoch decides its noise."""
+    """torch.manual_seed before an epoch fixes its noise."""
     zoom = PatchSampler(2, 16, lowres_size=32, samples=20, sigma=0.5)
     epochs = []
     with ZoomLoader(small_shards, zoom, batch_size=5) as loader:
@@ -64,7 +64,7 @@ def test_training_is_reproducible(small_shards):
 
 
 def test_patches_of_photographs(data_dir):
-    """Photographs of many megapixels, upright or not: mixtures while training, crops after it, in [0, 1]."""
+    """Patches of large photographs, some rotated by EXIF, are in [0, 1]: mixtures in training, crops in evaluation."""
     zoom = PatchSampler(3, 120, samples=50)
     urls = min(str(path) for path in (data_dir / "coins").glob("*.tar"))
     for training in (True, False):
@@ -80,7 +80,7 @@ def test_patches_of_photographs(data_dir):
 
 
 def test_as_a_collate_function():
-    """In a DataLoader that exists already."""
+    """PatchSampler works in ZoomCollate inside a DataLoader."""
     images = [torch.zeros(50, 40 + k, 3, dtype=torch.uint8) for k in range(3)]
     collate = ZoomCollate(PatchSampler(2, 8, lowres_size=32), with_grid=True)
     patches, labels, grid, _ = collate([(image, k) for k, image in enumerate(images)])
@@ -92,7 +92,7 @@ def test_as_a_collate_function():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_labels_cannot_follow_several_patches(write_shard, small_shards, training):
-    """One box has no one place in K patches: refused with the first batch, by the field's name."""
+    """A label field is refused by its name, because one box has no single place in K patches."""
     source = write_shard(
         [{**Shards(small_shards)[0].members, "__key__": "0", "json": {"boxes": [[1, 2, 3, 4]]}}], "boxes.tar"
     )
@@ -109,6 +109,6 @@ def test_labels_cannot_follow_several_patches(write_shard, small_shards, trainin
 
 
 def test_views_are_refused(small_shards):
-    """Augmentation needs a zoom that takes views, which patches do not."""
+    """Augmentation is refused, because PatchSampler takes no views."""
     with pytest.raises(TypeError, match="views"):
         ZoomLoader(small_shards, PatchSampler(2, 16), batch_size=4, augment=Augment(hflip=0.5))

@@ -1,4 +1,4 @@
-"""Window, bands and colour through the loader."""
+"""Window, bands and colour in the loader."""
 
 import io
 import re
@@ -34,7 +34,7 @@ def npy(values: Any) -> bytes:
 
 @pytest.fixture
 def levels_of(write_shard):
-    """What a loader delivers of one image, in levels; and what was bad."""
+    """Return the levels that a loader delivers of one image, and the bad samples."""
 
     def load(extension: str, file: bytes, **options: Any) -> tuple[Any, list[str]]:
         shard = write_shard([{"__key__": "a", extension: file}])
@@ -51,7 +51,7 @@ def levels_of(write_shard):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "float32"])
 @pytest.mark.parametrize("extension", ["tif", "npy"])
 def test_a_window_is_exact_to_half_a_level(levels_of, dtype, extension):
-    """Of CT in int16, sensors in uint16, elevation in float32; without one, types that say no white are bad."""
+    """A window of CT in int16, sensors in uint16 or elevation in float32 is right to half a level; without one, types without a white are bad."""
     scale = {"uint8": 1, "int32": 5, "float32": 0.7}.get(dtype, 16)
     values = (np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 250 * scale).astype(dtype)
     file = tiff(values) if extension == "tif" else npy(values)
@@ -68,7 +68,7 @@ def test_a_window_is_exact_to_half_a_level(levels_of, dtype, extension):
 
 
 def test_auto(levels_of):
-    """From percentile 1 to percentile 99 of each image."""
+    """window="auto" runs from percentile 1 to percentile 99 of each image."""
     values = np.random.default_rng(0).normal(1000, 50, (HEIGHT, WIDTH)).astype(np.float32)
     low, high = np.percentile(values.astype(np.float64), (1, 99))
 
@@ -79,7 +79,7 @@ def test_auto(levels_of):
 
 
 def test_a_window_is_of_stored_values_of_jpegs_too(levels_of):
-    """Whoever decodes: 8 bits are 0 to 255, also where libjpeg-turbo decodes."""
+    """A window of a JPEG refers to 0 to 255, whichever decoder is used."""
     file = encode(picture(0, HEIGHT, WIDTH), quality=95)
     plain, _ = levels_of("jpg", file)
     reference = ((plain - 50) / 100).clip(0, 1) * 255
@@ -93,7 +93,7 @@ def test_a_window_is_of_stored_values_of_jpegs_too(levels_of):
 @pytest.mark.parametrize("extension", ["tif", "npy"])
 @pytest.mark.parametrize("bands", [None, (3, 2, 1), (12, 0, 0)])
 def test_bands(levels_of, extension, bands):
-    """Three of thirteen, counted from 0; without a choice the first three."""
+    """Three of thirteen bands are chosen by index; the default is the first three."""
     values = ramps("uint16", 13)
     file = tiff(values, planarconfig="contig") if extension == "tif" else npy(values)
 
@@ -106,7 +106,7 @@ def test_bands(levels_of, extension, bands):
 
 @pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
 def test_two_bands(levels_of):
-    """Grey and something else: the first, as grey; three of them cannot be had."""
+    """Of two bands the first is shown as grey; choosing three is refused."""
     values = ramps("uint16", 2)
     for file in (
         tiff(values, planarconfig="contig"),
@@ -119,7 +119,7 @@ def test_two_bands(levels_of):
 
 
 def test_bands_of_three(levels_of):
-    """Of ordinary pictures they change places."""
+    """The bands of an RGB image can be reordered."""
     pixels = picture(0, HEIGHT, WIDTH)
 
     levels, _ = levels_of("png", encode(pixels, "PNG"), bands=(2, 0, 1))
@@ -134,7 +134,7 @@ def wide() -> bytes:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
 def test_colours_by_the_embedded_profile(levels_of, wide, kind):
-    """On request, as Pillow with LittleCMS; not by default."""
+    """On request colours are converted as by Pillow with LittleCMS; by default they are not."""
     pixels = picture(0, HEIGHT, WIDTH)
     options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(kind, {})
     file = encode(pixels, kind, icc_profile=wide, **options)
@@ -151,7 +151,7 @@ def test_colours_by_the_embedded_profile(levels_of, wide, kind):
 
 
 def test_colours_of_deep_and_of_grey_files(levels_of, wide):
-    """Deep ones are converted when they have become levels; a grey one by a profile of colours is grey."""
+    """Deep files are converted after they have become levels; a grey file with a colour profile stays grey."""
     deep = io.BytesIO()
     tifffile.imwrite(deep, ramps("uint16", 3), photometric="rgb", iccprofile=wide)
     levels = np.rint(ramps("uint16", 3) / 65535 * 255).astype(np.uint8)
@@ -164,7 +164,7 @@ def test_colours_of_deep_and_of_grey_files(levels_of, wide):
 
 @pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
 def test_a_profile_that_is_none(levels_of):
-    """The sample is bad where the profile is asked for, and only there."""
+    """An invalid profile makes the sample bad only if colours are converted."""
     file = encode(picture(0, HEIGHT, WIDTH), "PNG", icc_profile=b"no profile")
 
     assert levels_of("png", file)[1] == []
@@ -174,7 +174,7 @@ def test_a_profile_that_is_none(levels_of):
 
 
 def test_dicom_members(levels_of):
-    """As any other image, with the window that the file states."""
+    """DICOM members are read with the window that the file states."""
     values = np.rint(ramps("float64", 1)[..., 0] * 4000).astype(np.uint16)
     tags = {"RescaleSlope": 1, "RescaleIntercept": -1024, "VOILUTFunction": "LINEAR_EXACT"}
 
@@ -184,7 +184,7 @@ def test_dicom_members(levels_of):
 
 
 def test_arguments_are_checked(write_shard):
-    """Before shards are opened."""
+    """Invalid arguments are refused before shards are opened."""
     for name, value, message in (
         ("window", (3, 1), "window must be (low, high) with low below high, or 'auto', got (3, 1)."),
         ("bands", (1, 2), "bands must be three numbers from 0, such as (3, 2, 1), got (1, 2)."),
@@ -195,7 +195,7 @@ def test_arguments_are_checked(write_shard):
 
 
 def test_an_array_is_the_image_if_nothing_else_is(write_shard):
-    """Beside an image it stays a label."""
+    """An array is the image if no other member is; beside an image it is a label."""
     values = ramps("uint8", 3)
     shard = write_shard([{"__key__": "a", "npy": npy(values), "png": encode(values, "PNG"), "cls": 1}])
 

@@ -1,4 +1,4 @@
-"""Epochs over a web server that fails: they are those over the files themselves."""
+"""Epochs over a web server that fails are equal to those over local files."""
 
 import random
 import re
@@ -27,7 +27,7 @@ CACHES = pytest.mark.parametrize("cache_size", [None, "1MB"], ids=["ranges", "co
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch, tmp_path):
-    """Ask again after milliseconds, slow answers take a twentieth of a second, and the cache is our own."""
+    """Retry after milliseconds, make slow responses take a twentieth of a second, and use a cache of the test's own."""
     hurry(monkeypatch)
     monkeypatch.setattr(web, "SLOW", 0.05)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -35,7 +35,7 @@ def _hasty(monkeypatch, tmp_path):
 
 @pytest.fixture
 def local(write_shard) -> list[str]:
-    """Four shards of ten small pictures, one of which is no picture."""
+    """Return four shards of ten small pictures, one of which is damaged."""
     made = [
         {"__key__": f"{k:02d}", "jpg": encode(picture(k, 30 + k, 40)) if k != 17 else b"junk", "cls": k}
         for k in range(SAMPLES)
@@ -75,7 +75,7 @@ def equal(ours: list[tuple], theirs: list[tuple]) -> bool:
 
 
 class Gate:
-    """A site that lets nobody in while it is shut."""
+    """A site that does not respond while it is shut."""
 
     def __init__(self, site):
         self.site, self.asked, self.answered = site, [], []
@@ -105,7 +105,7 @@ def gate(server):
 
 
 def some_faults(seed: int) -> list[str | None]:
-    """One request in three fails, in every way there is."""
+    """Return faults for one request in three, of every kind."""
     chance = random.Random(seed)
     return [chance.choice(FAULTS) if chance.random() < 1 / 3 else None for _ in range(2000)]
 
@@ -114,7 +114,7 @@ def some_faults(seed: int) -> list[str | None]:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
 def test_an_epoch_under_faults_is_the_local_one(local, server, cache_size, seed, monkeypatch):
-    """Keys, labels, stand-ins and pixels, two epochs of them, and again from the middle of one."""
+    """Keys, labels, substitutes and pixels are the same over two epochs and after resuming."""
     with loader(local) as one:
         expected = epoch(one), epoch(one)
     hurry(monkeypatch, attempts=30)  # one in three fails: six in a row do happen
@@ -132,7 +132,7 @@ def test_an_epoch_under_faults_is_the_local_one(local, server, cache_size, seed,
 
 
 def test_the_comparison_can_fail(local):
-    """Another seed, a missing sample or one pixel are told apart."""
+    """The comparison notices another seed, a missing sample and one changed pixel."""
     with loader(local[:1]) as one:
         ours = epoch(one)
     assert equal(ours, list(ours))
@@ -146,7 +146,7 @@ def test_the_comparison_can_fail(local):
 @CACHES
 @pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
 def test_a_server_that_stays_down(local, server, cache_size):
-    """Ends in an error that says what was tried; and from its state the loader goes on when the server is back."""
+    """The error says what was tried, and when the server is back the loader resumes from its state."""
     with loader(local) as one:
         expected = epoch(one)
     with loader(on(server, local), cache_size=cache_size) as one:
@@ -171,7 +171,7 @@ def test_a_server_that_stays_down(local, server, cache_size):
 @pytest.mark.parametrize("trains", [False, True])
 @pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
 def test_closing_waits_for_no_answer(local, server, gate, trains):
-    """With a request under way in every thread, a break ends before any is answered, and the next epoch is whole."""
+    """A break ends while every thread waits for a response, and the next epoch is complete."""
     with loader(on(server, local)) as one:
         one.zoom.requires_grad_(trains)
         for _ in range(3):
@@ -197,7 +197,7 @@ if input() == "go on":
 
 @pytest.mark.parametrize("how", ["end", "interrupt"])
 def test_a_process_ends_with_requests_under_way(local, server, gate, how):
-    """Without waiting for answers, and without a word that is not its own."""
+    """The process ends without waiting for responses, and prints nothing of its own."""
     urls = on(server, local)
     Shards(urls)  # so that its index is in the cache
     gate.asked.clear()

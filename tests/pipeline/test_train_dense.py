@@ -1,4 +1,4 @@
-"""Training through the loader is training the same model written with dense tensors."""
+"""Training through the loader equals training the same model written with dense tensors."""
 
 import io
 
@@ -20,7 +20,7 @@ SIZE, LOOK, NODES, FWHM, TEMPERATURE = 24, (64, 64), 31, 8.0, 1 / 8
 
 @pytest.fixture
 def shard(tmp_path) -> str:
-    """Eleven pictures without loss, of one size: more than a micro-batch."""
+    """Return eleven lossless pictures of one size, which are more than a micro-batch."""
     with ShardWriter(tmp_path / "s.tar") as writer:
         for k in range(11):
             writer.write({"__key__": f"{k:02d}", "png": encode(picture(k, 90, 120), "PNG"), "cls": k % 3})
@@ -39,7 +39,7 @@ def models() -> tuple[SaliencyNet, nn.Module]:
 
 
 def dense_zoom(images: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """The paper's equations 3 and 4 as they read, a convolution in two dimensions, and torch's sampler."""
+    """Zoom by the paper's equations 3 and 4, with a two-dimensional convolution and torch's grid_sample."""
     share = (logits / TEMPERATURE).flatten(1).softmax(1).view_as(logits)
     reach = NODES - 1
     offset = torch.arange(-reach, reach + 1)
@@ -89,7 +89,7 @@ def dense(shard: str) -> tuple[float, list[np.ndarray]]:
 
 
 def check_gradients(ours: list[np.ndarray], theirs: list[np.ndarray]) -> None:
-    """Each weight's gradient to 5e-3 of that gradient's largest value, as far as float32 sums agree."""
+    """Check each weight's gradient to 5e-3 of its largest value, which is what float32 sums allow."""
     for one, other in zip(ours, theirs, strict=True):
         largest = np.abs(other).max()
         assert largest > 0
@@ -97,7 +97,7 @@ def check_gradients(ours: list[np.ndarray], theirs: list[np.ndarray]) -> None:
 
 
 def test_gradients_are_those_of_dense_tensors(shard):
-    """Of the saliency network and of the classifier; the loss is the same, too."""
+    """The loss and the gradients of saliency network and classifier equal those of the dense model."""
     ours, theirs = through_the_loader(shard), dense(shard)
 
     check_close(ours[0], theirs[0], 1e-5)
@@ -105,6 +105,6 @@ def test_gradients_are_those_of_dense_tensors(shard):
 
 
 def test_another_zoom_has_others(shard):
-    """The check tells a grid that differs."""
+    """The check fails for a different grid."""
     with pytest.raises(AssertionError):
         check_gradients(through_the_loader(shard, padding="replicate")[1], dense(shard)[1])

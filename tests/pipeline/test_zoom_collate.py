@@ -1,4 +1,4 @@
-"""The zoom as a ``collate_fn``, inside torch's DataLoader and webdataset's."""
+"""ZoomCollate as the ``collate_fn`` of torch's DataLoader and of webdataset."""
 
 import gc
 import io
@@ -38,7 +38,7 @@ def tensors() -> list[tuple[torch.Tensor, int]]:
 
 
 def check_batches(batches, zoom, pictures=PICTURES):
-    """Each batch is what the zoom makes of its pictures, by the labels that say which they are."""
+    """Check that each batch is the zoom of its pictures, which the labels identify."""
     seen = []
     for images, labels in batches:
         expected = zoom([torch.from_numpy(pictures[k].copy()) for k in labels]).images
@@ -49,13 +49,13 @@ def check_batches(batches, zoom, pictures=PICTURES):
 
 
 def test_as_the_zoom_itself(zoom):
-    """Images and labels, in this process; in micro-batches where the batch is large."""
+    """Images and labels equal those of the zoom, also for batches that are zoomed in parts."""
     check_batches(DataLoader(tensors(), batch_size=4, collate_fn=ZoomCollate(zoom)), zoom)
     check_batches(DataLoader(tensors(), batch_size=11, collate_fn=ZoomCollate(zoom)), zoom)
 
 
 def test_a_wrong_picture_would_be_seen(zoom):
-    """The check above fails where two pictures are exchanged."""
+    """The check above fails if two pictures are exchanged."""
     exchanged = [tensors()[1], tensors()[0], *tensors()[2:]]
     wrong = [(image, k) for k, (image, _) in enumerate(exchanged)]
     with pytest.raises(AssertionError, match="off by"):
@@ -65,7 +65,7 @@ def test_a_wrong_picture_would_be_seen(zoom):
 @forks
 @pytest.mark.parametrize("encoded", [False, True])
 def test_in_forked_workers(zoom, encoded):
-    """Also where torch, numba and DALI have worked with threads in this process before it forked."""
+    """Forked workers work even if torch, numba and DALI have used threads in this process before."""
     files = [encode(image, "PNG") for image in PICTURES]
     zoom([torch.from_numpy(image.copy()) for image in PICTURES])
     decode(files)
@@ -78,7 +78,7 @@ def test_in_forked_workers(zoom, encoded):
 @pytest.mark.slow
 @pytest.mark.parametrize("encoded", [False, True])
 def test_in_spawned_workers(zoom, encoded):
-    """As in forked ones."""
+    """Spawned workers deliver the same as forked ones."""
     data = [(encode(image, "PNG"), k) for k, image in enumerate(PICTURES)] if encoded else tensors()
     options = {"batch_size": 4, "num_workers": 2, "multiprocessing_context": "spawn", "timeout": 200}
     check_batches(DataLoader(data, collate_fn=ZoomCollate(zoom), **options), zoom)
@@ -102,7 +102,7 @@ def image_forms(image):
 
 
 def test_forms_of_images(zoom):
-    """Whatever form an image has, the same comes of it, also side by side in one batch."""
+    """Every form of image gives the same result, also mixed in one batch."""
     forms = image_forms(PICTURES[3])
     images, names = ZoomCollate(zoom)([(image, name) for name, image in forms.items()])
 
@@ -113,7 +113,7 @@ def test_forms_of_images(zoom):
 
 @pytest.mark.parametrize("decode", ["dali", "auto"])
 def test_encoded_images_are_decoded_as_the_loader_does(write_shard, decode):
-    """A bounded zoom gets scaled copies of large JPEGs, and ``__size__`` is still that of the originals."""
+    """A bounded zoom gets scaled copies of large JPEGs, and ``__size__`` is that of the originals."""
     files = [encode(picture(k, 400 + k, 300)) for k in range(3)]
     zoom = SaliencySampler(16, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
     fields = ("image", "__grid__", "__size__")
@@ -127,7 +127,7 @@ def test_encoded_images_are_decoded_as_the_loader_does(write_shard, decode):
 
 
 def test_scaled_copies_are_used():
-    """The test above would not tell copies from whole images if none were decoded smaller."""
+    """Some images of the test above are decoded at a smaller scale."""
     zoom = SaliencySampler(16, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
     sample = (encode(picture(0, 400, 300)),)
     auto, dali = (ZoomCollate(zoom, decode=mode)([sample])[0] for mode in ("auto", "dali"))
@@ -136,7 +136,7 @@ def test_scaled_copies_are_used():
 
 
 def deep_files() -> dict[str, bytes]:
-    """Files whose pixels Pillow changes as it reads them, or of which it does not say what is white."""
+    """Return files whose pixels Pillow changes when it reads them, or whose white Pillow does not report."""
     ramp = np.tile(np.linspace(0, 65535, 160), (96, 1)).astype(np.uint16)
     colours = np.dstack([ramp, ramp[:, ::-1], ramp // 2])
 
@@ -168,7 +168,7 @@ DEEP = deep_files()
 @pytest.mark.parametrize("name", DEEP)
 @pytest.mark.parametrize("window", [None, (0, 4000), "auto"])
 def test_a_file_and_the_image_that_was_opened_from_it(name, window):
-    """The same pixels, to the bit; once Pillow has read it, to a level, or a TypeError."""
+    """A file and the image that Pillow opened from it give the same pixels, or a TypeError."""
     collate = ZoomCollate(UniformSampler((96, 160), antialias=False), window=window)
     try:
         [images, _] = collate([(DEEP[name], 0)])
@@ -189,7 +189,7 @@ def test_a_file_and_the_image_that_was_opened_from_it(name, window):
 
 @pytest.mark.parametrize("window", [None, (100, 40_000), "auto"])
 def test_a_file_and_an_array_of_its_samples(window):
-    """Arrays and tensors of uint16 and of floating point in [0, 1] come out as the file that stores them."""
+    """Arrays and tensors of uint16, or of floats in [0, 1], give the pixels of the file that stores them."""
     collate = ZoomCollate(UniformSampler((96, 160), antialias=False), window=window)
     ramp = np.tile(np.linspace(0, 65535, 160), (96, 1)).astype(np.uint16)
     colours = np.dstack([ramp, ramp[:, ::-1], ramp // 2])
@@ -219,7 +219,7 @@ def test_grey_in_any_shape(kind):
 
 
 def test_three_bands_of_an_array():
-    """As of a file: those that are asked for, counted from 0."""
+    """Bands of an array are chosen by index, as those of a file."""
     values = np.random.default_rng(0).integers(0, 65536, (96, 160, 13), dtype=np.uint16)
     zoom = UniformSampler((96, 160), antialias=False)
 
@@ -231,7 +231,7 @@ def test_three_bands_of_an_array():
 
 
 def test_a_draft_is_taken_as_it_is():
-    """An image that was opened smaller is not the file any more."""
+    """An image that Pillow opened in draft mode is not read from its file again."""
     file = encode(picture(0, 400, 640), quality=95)
     draft = Image.open(io.BytesIO(file))
     draft.draft("RGB", (80, 50))
@@ -240,7 +240,7 @@ def test_a_draft_is_taken_as_it_is():
 
 
 def test_images_come_upright():
-    """By the EXIF orientation that a file or one of Pillow's images has, also where it was read or converted before."""
+    """Files and Pillow's images are rotated upright by EXIF, also if they were read or converted before."""
     turned = Image.Exif()
     turned[0x0112] = 6
     file = encode(picture(0, 40, 60), exif=turned)
@@ -255,7 +255,7 @@ def test_images_come_upright():
 
 
 def test_which_entry_is_the_image(zoom):
-    """By default the first of a tuple, and the usual names in a dict; else the one that was named."""
+    """The image is the first entry of a tuple, a usual name in a dict, or the entry that is named."""
     image = torch.from_numpy(PICTURES[0].copy())
     shape = (1, 3, 24, 32)
 
@@ -267,7 +267,7 @@ def test_which_entry_is_the_image(zoom):
 
 
 def test_the_grid_comes_along(zoom):
-    """With it and the sizes, boxes follow by hand."""
+    """The batch has grid and sizes, with which boxes can be warped."""
     samples = [(image, torch.tensor([[0.0, 0, 30, 9]]).repeat(k, 1)) for image, k in tensors()]
     images, boxes, grid, size = ZoomCollate(zoom, with_grid=True)(samples)
 
@@ -293,7 +293,7 @@ def test_the_grid_comes_along(zoom):
     ],
 )
 def test_labels_are_joined_as_torch_does(values):
-    """To the same types and values."""
+    """Labels have the types and values of torch's default_collate."""
     assert repr(join_labels(values)) == repr(default_collate(values))
 
 
@@ -309,7 +309,7 @@ def test_labels_are_joined_as_torch_does(values):
     ],
 )
 def test_what_torch_cannot_join_stays_a_list(values):
-    """The very objects; within dicts, each entry by itself."""
+    """What default_collate refuses is a list of the same objects; in dicts, entry by entry."""
     joined = join_labels([{"ragged": value, "id": k} for k, value in enumerate(values)])
 
     assert join_labels(values) is values
@@ -318,7 +318,7 @@ def test_what_torch_cannot_join_stays_a_list(values):
 
 
 def test_training_in_this_process():
-    """The batch carries the graph, as if the zoom had been called."""
+    """In this process the batch carries the graph."""
     zoom = SaliencySampler(16)
     images, _ = next(iter(DataLoader(tensors(), batch_size=9, collate_fn=ZoomCollate(zoom))))
     images.sum().backward()
@@ -335,7 +335,7 @@ NEEDS_GRADIENTS = (
 @forks
 @pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_training_in_a_worker_is_refused(context):
-    """Unless gradients are disabled where the loader is iterated."""
+    """In a worker, a training zoom is refused unless gradients are disabled."""
     zoom = SaliencySampler(16)
     options = {"batch_size": 4, "num_workers": 1, "multiprocessing_context": context, "timeout": 200}
     loader = DataLoader(tensors(), collate_fn=ZoomCollate(zoom), **options)
@@ -348,7 +348,7 @@ def test_training_in_a_worker_is_refused(context):
 
 
 def test_it_pickles(zoom):
-    """With all that it was made with; a copy made without gradients still trains in the process it comes to."""
+    """A pickled copy has all settings, and one that was made without gradients can still train."""
     with torch.no_grad():
         collate = pickle.loads(pickle.dumps(ZoomCollate(SaliencySampler(8), image=1, with_grid=True)))
 
@@ -423,13 +423,13 @@ UNLIKE = (
     ],
 )  # fmt: skip
 def test_what_cannot_be_joined(zoom, samples, error, message):
-    """The message names the place in the batch."""
+    """The error names the index in the batch."""
     with pytest.raises(error, match=f"^{re.escape(message)}"):
         ZoomCollate(zoom)(samples)
 
 
 def test_jpegs_that_are_cut(zoom):
-    """The place among the encoded images of a micro-batch is not the place in the batch; Pillow opens lazily."""
+    """For a truncated JPEG, the error names the index in the whole batch, not that in the micro-batch."""
     cut = encode(picture(0, 400, 600), quality=95)[:9000]
     samples = [(IMAGE,), (encode(picture(0, 9, 9)),), (IMAGE,)]
     with pytest.raises(ValueError, match=r"^images\[3\] must be a readable image, got one that is cut: "):
@@ -440,7 +440,7 @@ def test_jpegs_that_are_cut(zoom):
 
 
 def test_a_zoom_that_is_none():
-    """Refused at once."""
+    """Something that is not a zoom is refused at once."""
     message = "zoom must be a sampler module, got 224 – for example SaliencySampler(224)."
     with pytest.raises(TypeError, match=re.escape(message)):
         ZoomCollate(224)
@@ -459,7 +459,7 @@ def web_batches(shards, collate, **options):
 @forks
 @pytest.mark.parametrize("workers", [0, 2])
 def test_inside_webdataset_as_in_the_loader(small_shards, zoom, workers):
-    """Over the same shards, the images that ZoomLoader delivers, with webdataset's other members beside them."""
+    """Over the same shards, webdataset with ZoomCollate delivers ZoomLoader's images, and the other members."""
     fields = ("image", "__key__", "__grid__", "__size__")
     with ZoomLoader(small_shards, zoom, batch_size=13, fields=fields) as loader:
         ((images, keys, grid, size),) = list(loader)
@@ -478,7 +478,7 @@ def test_inside_webdataset_as_in_the_loader(small_shards, zoom, workers):
 
 
 def test_inside_webdataset_over_decoded_tuples(small_shards, zoom):
-    """With webdataset's own decoding and batching, as its tutorials write it."""
+    """It works with webdataset's own decoding and batching, as in its tutorials."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         data = wds.WebDataset(small_shards, shardshuffle=False).decode("rgb8").to_tuple("jpg", "cls")
@@ -490,7 +490,7 @@ def test_inside_webdataset_over_decoded_tuples(small_shards, zoom):
 
 
 def test_a_zoom_that_asks_for_boxes():
-    """Is refused as it is handed over, not in the first batch."""
+    """A zoom that needs boxes is refused when ZoomCollate is made."""
     message = (
         "zoom must look at images alone, got a SaliencySampler that asks for boxes from 'json:boxes', which a collate_fn "
         "does not read – use ZoomLoader."

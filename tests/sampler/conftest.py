@@ -1,4 +1,4 @@
-"""What the tests of the sampler ask for."""
+"""Fixtures for the tests of the sampler."""
 
 import functools
 
@@ -10,7 +10,7 @@ from tests.sampler.making import run_in
 
 @pytest.fixture
 def run_plain(tmp_path):
-    """Run code in a fresh interpreter, without the shape checks of the tests: torch.compile cannot trace them."""
+    """Run code in a fresh interpreter without the tests' shape checks, which torch.compile cannot trace."""
     return functools.partial(run_in, tmp_path)
 
 
@@ -27,14 +27,14 @@ def run_plain(tmp_path):
     ],
 )
 def triton_device(request):
-    """Where Triton's kernels run: in its interpreter, on the CPU, or on the device that they are made for."""
+    """The device of Triton's kernels: the CPU with Triton's interpreter, or a GPU."""
     pytest.importorskip("triton", reason="no Triton: pip install '.[test]'")
     return torch.device(request.param)
 
 
 @pytest.fixture
 def one_thread():
-    """For many operations on small tensors: beside other work, threads would mostly wait for each other."""
+    """Use one torch thread, as tests with many operations on small tensors are slower with several."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""An iterator in a thread of its own."""
+"""An iterator that runs in a thread of its own."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ from foveal.pipeline.flow import Background
 
 
 def count(log: list[str], *, upto: int = 10**9) -> Generator[int]:
-    """0, 1, 2, ... and a note of the thread in which the generator was closed."""
+    """Yield 0, 1, 2, ..., and record the thread in which the generator was closed."""
     try:
         yield from range(upto)
     finally:
@@ -21,14 +21,14 @@ def count(log: list[str], *, upto: int = 10**9) -> Generator[int]:
 
 
 def wait_until(condition) -> None:
-    """Wait for what another thread does in its own time."""
+    """Wait until another thread has done something."""
     deadline = time.monotonic() + 20
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.005)
 
 
 def test_items_arrive_in_order_and_end():
-    """All items, once, in their order; then StopIteration for ever."""
+    """All items arrive once and in order; then StopIteration is raised at each call."""
     items = Background(count([], upto=100), ahead=3, name="t")
 
     assert list(range(100)) == list(items)
@@ -36,7 +36,7 @@ def test_items_arrive_in_order_and_end():
 
 
 def test_runs_no_further_ahead_than_asked():
-    """A slow consumer finds `ahead` items waiting, and at most one more is made."""
+    """If the consumer is slow, `ahead` items wait and at most one more is made."""
     made: list[int] = []
     items = Background((made.append(k) or k for k in range(100)), ahead=2, name="t")
     wait_until(lambda: len(made) == 3)
@@ -47,7 +47,7 @@ def test_runs_no_further_ahead_than_asked():
 
 
 def test_an_error_arrives_after_what_came_before_it():
-    """The producer's exception is raised where the consumer asks for the item."""
+    """The producer's exception is raised after the items before it."""
 
     def broken() -> Generator[int]:
         yield 1
@@ -63,7 +63,7 @@ def test_an_error_arrives_after_what_came_before_it():
 
 
 def test_close_ends_the_generator_in_its_own_thread():
-    """What the generator has in flight is drained where it was started."""
+    """The generator is closed in the thread that ran it."""
     log: list[str] = []
     items = Background(count(log), ahead=1, name="mine")
     next(items)
@@ -77,7 +77,7 @@ def test_close_ends_the_generator_in_its_own_thread():
 
 
 def test_forgetting_it_ends_the_thread():
-    """No thread outlives the last reference, with no help from the cycle collector."""
+    """The thread ends with the last reference, without the cycle collector."""
     log: list[str] = []
     items = Background(count(log), ahead=1, name="mine")
     next(items)
@@ -91,7 +91,7 @@ def test_forgetting_it_ends_the_thread():
 
 
 def test_keeps_no_item_that_was_handed_over():
-    """A delivered item is the consumer's alone: decoded images must not linger."""
+    """After delivery, only the consumer refers to an item."""
 
     class Item:
         alive = 0
@@ -129,7 +129,7 @@ def test_a_consumer_that_waits_elsewhere_is_let_go():
 
 
 def test_closing_hurries_what_it_waits_for():
-    """What the iterator waits for is told to end, once there is somebody who waits."""
+    """Closing calls a function that ends what the iterator waits for."""
     go = threading.Event()
     items = Background(iter(lambda: go.wait(20), None), ahead=1, name="mine", hurry=go.set)
     items.close()
@@ -141,7 +141,7 @@ def test_closing_hurries_what_it_waits_for():
 
 
 def test_closing_may_be_interrupted(monkeypatch):
-    """A second Ctrl-C in the middle of closing leaves a thread that ends by itself, and closing can be repeated."""
+    """If closing is interrupted, the thread still ends, and closing can be repeated."""
     log: list[str] = []
     items = Background(count(log), ahead=1, name="mine")
     next(items)
@@ -161,7 +161,7 @@ def test_closing_may_be_interrupted(monkeypatch):
 
 
 def test_a_fork_has_no_thread():
-    """There it is refused, and forgotten without waiting for a thread that only the parent has."""
+    """In a forked process the iterator is refused, and dropping it does not wait for the parent's thread."""
     items = Background(count([]), ahead=1, name="mine")
     next(items)
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Memory that is lent and comes back."""
+"""Buffers that are lent to tensors and come back."""
 
 import sys
 import threading
@@ -12,7 +12,7 @@ from foveal.pipeline.flow import Buffers
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.booleans()), max_size=40))
 def test_what_is_lent_is_nobody_elses(steps):
-    """Of any sequence of loans and returns, no two that are out share a byte, and no more is held than allowed, or lent."""
+    """In any sequence of loans and returns, buffers never overlap, and the limit of kept memory holds."""
     buffers, out = Buffers(100), []
     for size, give_back in steps:
         if give_back and out:
@@ -29,7 +29,7 @@ def test_what_is_lent_is_nobody_elses(steps):
 
 
 def test_a_buffer_that_nearly_fits_is_used():
-    """The smallest that does, unless it is more than twice as large."""
+    """The smallest buffer that fits is used, unless it is more than twice as large."""
     buffers = Buffers(1000)
     addresses = {}
     lent = {size: buffers.take(size) for size in (100, 120, 300)}
@@ -42,7 +42,7 @@ def test_a_buffer_that_nearly_fits_is_used():
 
 
 def test_no_python_runs_when_memory_comes_back():
-    """Ctrl-C would be lost if it came while Python's code runs there, where nothing can be raised."""
+    """Returning a buffer runs no Python code, in which a Ctrl-C would be lost."""
     calls = []
 
     def watch() -> None:
@@ -60,7 +60,7 @@ def test_no_python_runs_when_memory_comes_back():
 
 
 def test_what_is_lent_when_all_is_cleared_outlives_it():
-    """And counts no more, nor is it handed out again."""
+    """A lent buffer survives clearing, is no longer counted, and is not lent again."""
     buffers = Buffers(100)
     lent = buffers.take(10)
     lent[:] = 7
@@ -71,7 +71,7 @@ def test_what_is_lent_when_all_is_cleared_outlives_it():
 
 
 def test_many_threads():
-    """Each finds in its memory what it wrote."""
+    """With many threads, each buffer keeps what its thread wrote."""
     buffers, wrong = Buffers(10_000), []
 
     def work(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Where a loader works."""
+"""The device on which a loader works."""
 
 import re
 
@@ -10,19 +10,19 @@ from foveal.pipeline.flow import choose_device
 
 
 def test_the_zoom_decides():
-    """Its parameters and buffers are where the work is done."""
+    """The loader works on the device of the zoom's parameters and buffers."""
     assert choose_device(None, nn.Linear(1, 1)) == torch.device("cpu")
     assert choose_device(None, nn.Linear(1, 1, device="meta")) == torch.device("meta")
 
 
 def test_a_zoom_without_tensors_goes_where_it_is_fastest():
-    """A CUDA device if there is one."""
+    """A zoom without tensors runs on a CUDA device if there is one."""
     assert choose_device(None, nn.Identity()).type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert choose_device("cpu", nn.Identity()) == torch.device("cpu")
 
 
 def test_a_device_that_is_not_the_zooms():
-    """The message says which it must be, and how to change it."""
+    """A device other than the zoom's is refused, and the message says how to change it."""
     message = "device must be 'meta', where the zoom is, got 'cpu' – move it with zoom.to()."
     with pytest.raises(ValueError, match=re.escape(message)):
         choose_device("cpu", nn.Linear(1, 1, device="meta"))

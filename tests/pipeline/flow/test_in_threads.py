@@ -1,4 +1,4 @@
-"""A function applied in several threads, in the order of its items."""
+"""A function that is applied in several threads, with results in the order of the items."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ def readers() -> list[threading.Thread]:
 @settings(max_examples=30, deadline=None)
 @given(items=st.lists(st.integers(0, 3)), at_once=st.integers(1, 6))
 def test_answers_come_in_order(items, at_once):
-    """However long each takes."""
+    """Results come in order, however long each call takes."""
 
     def slowly(item: int) -> tuple[str, int]:
         time.sleep(item / 1000)
@@ -30,7 +30,7 @@ def test_answers_come_in_order(items, at_once):
 
 
 def test_so_many_are_worked_on_at_once():
-    """Four calls that wait for each other end."""
+    """Four calls run at the same time."""
     together = threading.Barrier(4)
 
     assert sorted(in_threads(lambda _: together.wait(20), range(8), 4)) == [0, 0, 1, 1, 2, 2, 3, 3]
@@ -38,7 +38,7 @@ def test_so_many_are_worked_on_at_once():
 
 @WAYS
 def test_runs_no_further_ahead_than_asked(at_once):
-    """Items are taken when an answer was, and one more for each thread."""
+    """An item is taken when a result was taken, and one more for each thread."""
     taken: list[int] = []
     answers = in_threads(str, (taken.append(k) or k for k in range(100)), at_once)
     for number in range(5):
@@ -49,7 +49,7 @@ def test_runs_no_further_ahead_than_asked(at_once):
 
 @WAYS
 def test_an_error_comes_in_its_place(at_once):
-    """After the answers before it, and then nothing more, in no thread."""
+    """An error is raised after the results before it, and then no thread does any more work."""
     answers = in_threads(lambda k: 1 // (3 - k), range(10), at_once)
 
     assert [next(answers) for _ in range(3)] == [0, 0, 1]
@@ -61,7 +61,7 @@ def test_an_error_comes_in_its_place(at_once):
 
 @WAYS
 def test_an_error_of_the_items_ends_it(at_once):
-    """What gives the items may fail, too."""
+    """An error of the iterator of items is raised, too."""
 
     def items():
         yield 1
@@ -73,7 +73,7 @@ def test_an_error_of_the_items_ends_it(at_once):
 
 
 def test_closing_waits_for_what_was_begun_and_does_no_more():
-    """No call outlives the generator."""
+    """After closing, no call is running."""
     begun, ended, go = [], [], threading.Event()
 
     def work(item: int) -> int:
@@ -94,7 +94,7 @@ def test_closing_waits_for_what_was_begun_and_does_no_more():
 
 
 def test_forgetting_it_ends_the_threads():
-    """As with any generator."""
+    """Threads end when the generator is garbage."""
     answers = in_threads(str, range(100), 4)
     next(answers)
     del answers
@@ -103,5 +103,5 @@ def test_forgetting_it_ends_the_threads():
 
 
 def test_one_at_a_time_needs_no_thread():
-    """It runs where it is asked."""
+    """With one thread, calls run in the thread that asks for results."""
     assert set(in_threads(lambda _: threading.current_thread(), range(3), 1)) == {threading.current_thread()}

@@ -1,4 +1,4 @@
-"""CUDA streams: what is written on one is read on another only after that, and written over only after it was read."""
+"""CUDA streams: memory is read after it was written, and overwritten after it was read, also on other streams."""
 
 import contextlib
 import threading
@@ -14,14 +14,14 @@ from tests.pipeline.making import encode, picture
 
 
 class Stream:
-    """What a stream knows to have happened: how many pieces of work of each stream."""
+    """A stream that records how much work of each stream is known to be done before its own."""
 
     def __init__(self, device=None):
         self.device = device
         self.known = {self: 0}
 
     def work(self):
-        """Do a piece of work, and return when it was done."""
+        """Add a piece of work, and return what is done after it."""
         self.known[self] += 1
         return dict(self.known)
 
@@ -36,13 +36,13 @@ class Stream:
         self.wait_event(other.record_event())
 
     def follows(self, moment):
-        """Whether all that had happened by a moment has happened for this stream."""
+        """Return whether everything up to a moment is done before this stream's next work."""
         return all(self.known.get(stream, 0) >= count for stream, count in moment.items())
 
 
 @pytest.fixture
 def cuda(monkeypatch):
-    """A device without a device, whose streams only remember what they were told."""
+    """A stand-in for a CUDA device, whose streams record what they wait for."""
     own, current = Stream(), threading.local()
 
     def current_stream(_device=None):
@@ -60,13 +60,13 @@ def cuda(monkeypatch):
 
 
 def produced(count):
-    """Numbered items, each with the moment in which it was made."""
+    """Yield numbered items, each with the moment in which it was made."""
     for number in range(count):
         yield number, torch.cuda.current_stream().work()
 
 
 def test_an_item_is_there_when_it_is_used(cuda):
-    """The stream of whoever takes it comes after the work that made it."""
+    """The consumer's stream waits for the work that made the item."""
     streams = Streams(torch.device("cuda"))
     items = streams.consume(Background(streams.produce(produced(20)), ahead=3, name="test"))
     taken = 0
@@ -80,7 +80,7 @@ def test_an_item_is_there_when_it_is_used(cuda):
 
 
 def test_an_item_that_skips_the_hand_over_is_not(cuda):
-    """The check above notices what is taken without it."""
+    """The check above fails if an item is taken without the handover."""
     streams = Streams(torch.device("cuda"))
     for (_, made), _ready in Background(streams.produce(produced(3)), ahead=3, name="test"):
         assert not cuda.current_stream().follows(made)
@@ -88,7 +88,7 @@ def test_an_item_that_skips_the_hand_over_is_not(cuda):
 
 @pytest.mark.parametrize("trains", [False, True])
 def test_memory_of_images_is_written_again_after_it_was_read(cuda, trains):
-    """By whatever stream read it last: that of the zoom, or that of the training script."""
+    """Memory of images is overwritten only after the streams of zoom and training script have read it."""
     streams = Streams(torch.device("cuda"))
     with contextlib.nullcontext() if trains else cuda.stream(streams.zoom):
         read = cuda.current_stream().work()
@@ -98,7 +98,7 @@ def test_memory_of_images_is_written_again_after_it_was_read(cuda, trains):
 
 
 def test_leaving_early_ends_the_thread(cuda):
-    """And what it runs."""
+    """Leaving early ends the thread and the iterator that it runs."""
     ended = []
 
     def endless():
@@ -116,21 +116,21 @@ def test_leaving_early_ends_the_thread(cuda):
 
 
 def test_tensors_of_a_batch_are_found():
-    """Wherever they are."""
+    """All tensors of a batch are found, however they are nested."""
     a, b, c, d = (torch.zeros(k) for k in range(4))
     batch = (a, [WarpedBoxes([b], [c])], {"x": d, "y": "text"}, 3, None)
     assert [len(tensor) for tensor in tensors_in(batch)] == [0, 1, 2, 3]
 
 
 def test_a_processor_has_no_streams():
-    """Nothing is handed over there."""
+    """On the CPU there are no streams and no handover."""
     assert streams_for(torch.device("cpu")) is None
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("trains", [False, True])
 def test_batches_on_a_device_are_those_of_its_default_stream(write_shard, monkeypatch, trains):
-    """Many batches while the script's own stream is busy and memory is scarce: each as if nothing ran beside another."""
+    """Batches are right while the script's stream is busy and memory is scarce."""
     samples = [{"__key__": f"{k}", "jpg": encode(picture(k, 700, 900)), "cls": k} for k in range(64)]
     zoom = SaliencySampler(64).cuda().requires_grad_(trains)
     url = write_shard(samples)
@@ -150,7 +150,7 @@ def test_batches_on_a_device_are_those_of_its_default_stream(write_shard, monkey
 
 
 def test_stages_are_ranges_for_profilers(monkeypatch):
-    """Where there is a device; without one they are not, since a build of torch for processors knows no ranges."""
+    """On a CUDA device, stages are profiler ranges; on the CPU they are not, as CPU builds of torch have none."""
     ranges = []
 
     @contextlib.contextmanager

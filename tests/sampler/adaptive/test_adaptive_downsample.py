@@ -1,4 +1,4 @@
-"""A network that is fine where a mask says so: equal to the dense networks where they are defined, and learning."""
+"""A network whose resolution follows a mask: it equals dense networks where these are defined, and it learns."""
 
 import re
 
@@ -25,7 +25,7 @@ SIZES = [(64, 96), (56, 88), (72, 40)]  # 8 x 12, 7 x 11 and 9 x 5 cells
 
 
 def trained(depth, output_stride=16, seed=0, dtype=torch.float32):
-    """An adaptive network whose batch norms have seen something; features of about unit size."""
+    """Return an adaptive network whose batch norms have statistics, with features of about unit size."""
     torch.manual_seed(seed)
     net = AdaptiveResNet(depth, width=8, output_stride=output_stride).to(dtype)
     net.train()
@@ -40,7 +40,7 @@ def trained(depth, output_stride=16, seed=0, dtype=torch.float32):
 
 
 def batch(size, *, dtype=torch.float32, levels=1, count=2):
-    """Images, and masks that differ from one to the next."""
+    """Return images, and a different mask for each."""
     generator = torch.Generator().manual_seed(size[0])
     images = torch.randn(count, 3, *size, generator=generator, dtype=dtype)
     cells = (-(-size[0] // 8), -(-size[1] // 8))
@@ -49,7 +49,7 @@ def batch(size, *, dtype=torch.float32, levels=1, count=2):
 
 
 def dense(net, output_stride):
-    """The ordinary network with the same weights, at a precision of theirs."""
+    """Return the ordinary network with the same weights, in the precision of these."""
     weights = net.state_dict()
     other = DilatedResNet.from_weights(weights, output_stride=output_stride).to(net.conv1.weight.dtype)
     other.load_state_dict(weights)
@@ -57,7 +57,7 @@ def dense(net, output_stride):
 
 
 def check_equal(actual, expected, tolerance=1e-5):
-    """No value further off than so small a part of the largest."""
+    """Check that no value differs by more than this fraction of the largest."""
     largest = expected.abs().max()
     check_close(actual / largest, expected / largest, tolerance)
 
@@ -66,7 +66,7 @@ def check_equal(actual, expected, tolerance=1e-5):
 @pytest.mark.parametrize("depth", DEPTHS)
 @torch.no_grad()
 def test_nothing_halved_is_the_dilated_network(depth, size):
-    """A mask of zeros is the network at stride 8, its strides replaced by dilation."""
+    """With a mask of zeros, the network equals the one at stride 8 whose strides are replaced by dilation."""
     net = trained(depth)
     images, mask = batch(size)
 
@@ -77,7 +77,7 @@ def test_nothing_halved_is_the_dilated_network(depth, size):
 @pytest.mark.parametrize("depth", DEPTHS)
 @torch.no_grad()
 def test_all_halved_is_the_strided_network(depth, size):
-    """A mask of ones is the network at stride 16, each of its cells repeated; odd sizes included."""
+    """With a mask of ones, it equals the network at stride 16 with each cell repeated, also for odd sizes."""
     net = trained(depth)
     images, mask = batch(size)
     coarse = dense(net, 16)(images).repeat_interleave(2, 2).repeat_interleave(2, 3)
@@ -88,7 +88,7 @@ def test_all_halved_is_the_strided_network(depth, size):
 @pytest.mark.parametrize("depth", DEPTHS)
 @torch.no_grad()
 def test_two_strides(depth):
-    """With strides up to 32, masks of 0, 1 and 2 are the networks at stride 8, 16 and 32."""
+    """With strides up to 32, masks of 0, 1 and 2 give the networks at stride 8, 16 and 32."""
     net = trained(depth, output_stride=32)
     images, mask = batch((72, 96))
     for level, stride in ((0, 8), (1, 16), (2, 32)):
@@ -100,7 +100,7 @@ def test_two_strides(depth):
 @pytest.mark.parametrize("depth", DEPTHS)
 @torch.no_grad()
 def test_batched_is_one_by_one(depth):
-    """In evaluation a sample has the same features alone and beside one with another number of nodes."""
+    """In evaluation, a sample's features do not depend on other samples with another number of nodes."""
     net = trained(depth, output_stride=32)
     images, mask = batch((72, 96), levels=2)
 
@@ -112,7 +112,7 @@ def test_batched_is_one_by_one(depth):
 
 @torch.no_grad()
 def test_the_equalities_are_exact_in_float64():
-    """What is left in float32 is rounding: in float64 it is gone."""
+    """In float64 the difference vanishes, so in float32 it is rounding."""
     net = trained(18, dtype=torch.float64)
     images, mask = batch((56, 88), dtype=torch.float64)
 
@@ -122,7 +122,7 @@ def test_the_equalities_are_exact_in_float64():
 @pytest.mark.parametrize("depth", DEPTHS)
 @torch.no_grad()
 def test_coarse_cells_are_the_strided_network_whatever_the_mask(depth):
-    """Every second cell reads only every second cell: fine neighbours add to the coarse network and change nothing of it."""
+    """Coarse cells equal the strided network, whatever fine cells are beside them."""
     net = trained(depth)
     images, mask = batch((56, 88))
     mixed, coarse = net(images, mask), dense(net, 16)(images)
@@ -136,7 +136,7 @@ def test_coarse_cells_are_the_strided_network_whatever_the_mask(depth):
 @pytest.mark.parametrize("depth", DEPTHS)
 @torch.no_grad()
 def test_fine_cells_are_the_dilated_network_away_from_coarse_ones(depth):
-    """Where fine and coarse meet, fine cells read coarse ones, and differ; out of reach they do not."""
+    """Fine cells equal the dilated network except within reach of coarse ones."""
     net = trained(depth)
     images = torch.randn(1, 3, 64, 1024)
     mask = torch.zeros(1, 1, 8, 128)
@@ -150,7 +150,7 @@ def test_fine_cells_are_the_dilated_network_away_from_coarse_ones(depth):
 @pytest.mark.parametrize("depth", DEPTHS)
 @torch.no_grad()
 def test_dilation_is_the_strided_network_at_every_place(depth):
-    """What the dilated network says at every second, or fourth, cell is what the strided one says: blocks of both kinds."""
+    """The dilated network at every second or fourth cell equals the strided one, for both kinds of block."""
     net = trained(depth)
     images, _ = batch((64, 96))
     fine = dense(net, 8)(images)
@@ -160,7 +160,7 @@ def test_dilation_is_the_strided_network_at_every_place(depth):
 
 
 def test_a_difference_is_noticed():
-    """A part in ten thousand is not equal."""
+    """The check notices a relative difference of 1e-4."""
     with pytest.raises(AssertionError):
         check_equal(1.0001 * torch.ones(2), torch.ones(2))
 
@@ -180,7 +180,7 @@ def test_names_are_torchvisions():
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_from_weights_reads_the_architecture(depth):
-    """Blocks, their kind and their width are read off the weights; a classifier's are left out."""
+    """Kind, number and width of the blocks are read from the weights; a classifier's weights are left out."""
     weights = DilatedResNet(depth, width=8).state_dict()
     net = AdaptiveResNet.from_weights(
         weights | {"fc.weight": torch.zeros(1000, 3), "fc.bias": torch.zeros(1000)}, output_stride=32
@@ -192,7 +192,7 @@ def test_from_weights_reads_the_architecture(depth):
 
 
 def test_batch_statistics_are_those_of_the_nodes():
-    """In training, the first norm after the stride has the mean and variance over the nodes, of both samples together."""
+    """In training, the first norm after the stride has mean and variance over the nodes of both samples."""
     net = AdaptiveResNet(18, width=8).double().train()
     images, mask = batch((64, 96), dtype=torch.float64)
     seen = []
@@ -208,7 +208,7 @@ def test_batch_statistics_are_those_of_the_nodes():
 
 
 def test_gradients_reach_weights_and_features():
-    """A step with Adam falls: all weights of the stages and the stem have a gradient."""
+    """All weights of stages and stem have a gradient, and a step with Adam lowers the loss."""
     net = AdaptiveResNet(18, width=8).train()
     images, mask = batch((64, 96))
     net(images, mask).square().mean().backward()
@@ -218,7 +218,7 @@ def test_gradients_reach_weights_and_features():
 
 @pytest.mark.parametrize("training", [False, True])
 def test_gradients_are_the_dense_networks(training):
-    """Where nothing is halved, all gradients are those of the dilated network, through batch statistics, too."""
+    """If nothing is halved, all gradients equal the dilated network's, also through batch statistics."""
     net = trained(18, dtype=torch.float64).train(training)
     fine = dense(net, 8).train(training)
     images, mask = batch((40, 56), dtype=torch.float64)
@@ -232,7 +232,7 @@ def test_gradients_are_the_dense_networks(training):
 
 
 def test_gradient_of_a_mask():
-    """A mask that requires a gradient has the difference of the coarse and the fine network, and what goes out is the same."""
+    """The gradient of a mask is the difference of the coarse and the fine network, and the output does not change."""
     net = trained(18, dtype=torch.float64)
     images, mask = batch((64, 96), dtype=torch.float64)
     leaf = mask.double().requires_grad_()
@@ -247,7 +247,7 @@ def test_gradient_of_a_mask():
 
 
 def test_gradient_of_a_mask_leaves_the_statistics_alone():
-    """The dense networks run for a mask's gradient are not counted in the running statistics."""
+    """The dense passes for a mask's gradient do not update running statistics."""
     nets = [AdaptiveResNet(18, width=8).train() for _ in range(2)]
     nets[1].load_state_dict(nets[0].state_dict())
     images, mask = batch((64, 96))
@@ -259,7 +259,7 @@ def test_gradient_of_a_mask_leaves_the_statistics_alone():
 
 
 def test_a_mask_is_learned_towards_its_budget():
-    """With the budget's loss alone, three quarters of the cells are halved in the end; without, about half."""
+    """With only the budget's loss, three quarters of the cells become coarse; without it, about half."""
     torch.manual_seed(0)
     net, decide = AdaptiveResNet(18, width=8), LearnedMask(16)
     images, _ = batch((64, 64))
@@ -278,7 +278,7 @@ def test_a_mask_is_learned_towards_its_budget():
 
 
 def test_any_resnet_of_torchvisions_names():
-    """Stages are run by the names of their blocks' parts: a ReLU of their own, as torchvision's blocks have, is no hindrance."""
+    """Any ResNet with torchvision's names works, also if its blocks have a ReLU of their own."""
 
     class Foreign(nn.Module):
         def __init__(self):
@@ -301,7 +301,7 @@ def test_any_resnet_of_torchvisions_names():
 
 @torch.no_grad()
 def test_autocast():
-    """In half precision it is the same network, to half precision."""
+    """Under autocast, the output is the same to half precision."""
     net = trained(18)
     images, mask = batch((64, 96))
     with torch.autocast("cpu", torch.bfloat16):
@@ -312,7 +312,7 @@ def test_autocast():
 
 
 def test_nodes_are_fewer():
-    """A quarter kept fine is 7 of 16 nodes: a quarter, and a quarter of the rest."""
+    """With a quarter of the cells fine, 7 of 16 nodes are left."""
     net = trained(18)
     mask = saliency_mask(torch.rand(1, 1, 8, 12), (8, 12), keep=0.25)
     nodes = AdaptiveDownsample(net.layer3, net.layer4).nodes(torch.zeros(1, 16, 8, 12), mask)
@@ -331,14 +331,14 @@ def test_nodes_are_fewer():
     ],
 )
 def test_masks_that_do_not_fit(mask, message):
-    """A mask of another size, or with more levels than there are strides, is refused."""
+    """A mask of another size, or with more levels than strides, is refused."""
     net = AdaptiveResNet(18, width=8)
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         AdaptiveDownsample(net.layer3, net.layer4)(torch.zeros(2, 16, 8, 12), mask)
 
 
 def test_stages_without_a_stride():
-    """A network whose strides are gone has nothing to adapt."""
+    """A network without strides is refused."""
     net = DilatedResNet(18, width=8, output_stride=8)
     with pytest.raises(
         ValueError, match=re.escape("stages must have a stride to adapt, got none – give the strided")
@@ -365,13 +365,13 @@ def test_stages_without_a_stride():
     ],
 )
 def test_arguments(build, message):
-    """Wrong arguments are named, with what came."""
+    """Each invalid argument is named with its value."""
     with pytest.raises(ValueError, match=re.escape(message)):
         build()
 
 
 def test_other_depths():
-    """Four counts of blocks are a network, too."""
+    """Four block counts make a network of another depth."""
     net = DilatedResNet((1, 1, 2, 1), width=8, bottleneck=False)
 
     assert [len(stage) for stage in (net.layer1, net.layer2, net.layer3, net.layer4)] == [1, 1, 2, 1]

@@ -1,4 +1,4 @@
-"""Masks: from edges, saliency, key points, and learned."""
+"""Masks from edges, from saliency, from key points, and learned ones."""
 
 import re
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def edges_by_hand(image, threshold, dilation):
-    """Where luma differs by the threshold over two pixels, dilated; the border is repeated. (3, height, width), NumPy."""
+    """Return where luma differs by the threshold over two pixels, dilated, with repeated borders: (3, height, width), NumPy."""
     luma = np.tensordot((0.299, 0.587, 0.114), image, 1)
     across = np.abs(ndimage.correlate1d(luma, [-1, 0, 1], axis=1, mode="nearest"))
     down = np.abs(ndimage.correlate1d(luma, [-1, 0, 1], axis=0, mode="nearest"))
@@ -27,7 +27,7 @@ def edges_by_hand(image, threshold, dilation):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 999), st.integers(8, 60), st.integers(8, 60), st.sampled_from([1, 5, 11]))
 def test_edges_are_scipys(seed, height, width, dilation):
-    """A cell is coarse if there is no edge near any pixel of its block, as scipy finds them; odd sizes."""
+    """A cell is coarse if no edge by scipy is near any pixel of its block, also for odd sizes."""
     rng = np.random.default_rng(seed)
     image = np.repeat(np.repeat(rng.random((3, 8, 8)), 8, 1), 8, 2)[:, :height, :width]
     image[:, :, width // 2 :] = 0.5
@@ -41,7 +41,7 @@ def test_edges_are_scipys(seed, height, width, dilation):
 
 
 def test_edges_of_both_signs_unless_as_published():
-    """A dark bar has two edges; the published code sees the one that grows brighter, and the image's own border."""
+    """A dark bar has two edges; the published code finds only the brightening one, and the image's border."""
     image = torch.ones(1, 3, 128, 256)
     image[..., 128:192] = 0
     ours = edge_mask(image)[0, 0, 8]
@@ -56,7 +56,7 @@ def test_edges_of_both_signs_unless_as_published():
 
 
 def test_edges_at_more_levels():
-    """Away from edges the mask rises to its largest, over whole blocks: a mask of the network to stride 32."""
+    """Far from edges, the mask has its highest level over whole blocks, as a network to stride 32 needs."""
     image = torch.zeros(1, 3, 160, 160)
     image[..., 72:] = 1
 
@@ -67,7 +67,7 @@ def test_edges_at_more_levels():
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 999), st.integers(1, 25), st.integers(1, 25), st.floats(0, 1))
 def test_the_budget_is_kept(seed, rows, cols, keep):
-    """As many blocks are fine as asked for, in each image, and none of them is less salient than one that is not."""
+    """In each image, as many blocks are fine as the budget says, and these are the most salient ones."""
     saliency = torch.rand(3, 1, rows, cols, generator=torch.Generator().manual_seed(seed))
     mask = saliency_mask(saliency, (2 * rows, 2 * cols), keep=keep)
     blocks = mask[:, 0, ::2, ::2]
@@ -81,7 +81,7 @@ def test_the_budget_is_kept(seed, rows, cols, keep):
 
 
 def test_two_budgets():
-    """A tenth at 0, three tenths at 1, the rest at 2: in blocks of 4 x 4, of a map that is resized."""
+    """With two budgets, a tenth is at level 0, three tenths at 1 and the rest at 2, of a resized map."""
     saliency = torch.linspace(0, 1, 400).view(1, 1, 1, 400).expand(1, 1, 8, 400)
     mask = saliency_mask(saliency, (8, 80), keep=(0.1, 0.3))
 
@@ -89,7 +89,7 @@ def test_two_budgets():
 
 
 def test_equal_saliency_is_settled_by_place():
-    """Of equals the upper left are fine: the same mask each time."""
+    """Of equally salient blocks the upper left ones are fine, so the mask is deterministic."""
     mask = saliency_mask(torch.ones(1, 1, 4, 4), (8, 8), keep=0.25)
 
     assert mask[0, 0, ::2, ::2].tolist() == [[0] * 4, [1] * 4, [1] * 4, [1] * 4]
@@ -98,7 +98,7 @@ def test_equal_saliency_is_settled_by_place():
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 999), st.integers(1, 20), st.integers(1, 20), st.integers(0, 4))
 def test_key_points_are_scipys_distance(seed, rows, cols, count):
-    """Nowhere coarser than the distance to the nearest point allows, and a block within which all is far is as coarse."""
+    """No cell is coarser than its distance to the nearest point allows, and blocks that are far away are coarse."""
     rng = np.random.default_rng(seed)
     points = torch.from_numpy(rng.random((count, 2)))
     mask = keypoint_mask([points], (rows, cols), radii=(1, 3))[0, 0].numpy()
@@ -115,7 +115,7 @@ def test_key_points_are_scipys_distance(seed, rows, cols, count):
 
 
 def test_a_point_on_the_edge_is_inside():
-    """Fractions of 1 are in the last cell; without points all is coarse."""
+    """A coordinate of 1 is in the last cell; without points, all cells are coarse."""
     mask = keypoint_mask([torch.ones(1, 2), torch.zeros(0, 2)], (8, 8), radii=(0,))
 
     assert mask[0, 0, 6:, 6:].sum() == 0
@@ -124,7 +124,7 @@ def test_a_point_on_the_edge_is_inside():
 
 
 def test_learned_in_evaluation():
-    """There is no noise: the likelier wins, twice the same."""
+    """In evaluation there is no noise: the likelier level wins."""
     torch.manual_seed(0)
     decide = LearnedMask(4).eval()
     fine = torch.randn(2, 4, 9, 7)
@@ -137,7 +137,7 @@ def test_learned_in_evaluation():
 
 
 def test_learned_in_training():
-    """Coarse as often as the network says: of many draws, within four standard deviations."""
+    """In training, cells are coarse with the network's probability, within four standard deviations."""
     torch.manual_seed(0)
     decide = LearnedMask(4).train()
     with torch.no_grad():
@@ -162,7 +162,7 @@ def test_learned_is_seeded():
 
 
 def test_learned_passes_the_gradient_of_the_softmax():
-    """Straight through: the hard mask goes out, the gradient is the soft one's."""
+    """The output is the hard mask, its gradient that of the soft one (straight-through)."""
     decide, fine = LearnedMask(4, temperature=0.7), torch.randn(1, 4, 4, 4)
     decide.eval()
     weights = torch.randn(1, 1, 4, 4)
@@ -176,7 +176,7 @@ def test_learned_passes_the_gradient_of_the_softmax():
 
 
 def test_budget_loss():
-    """The squared distance of the mean from the share, and its gradient."""
+    """The loss is the squared distance of the mean from the budget, and has its gradient."""
     mask = torch.tensor([[[[1.0, 1, 0, 0]]], [[[1.0, 0, 0, 0]]]], requires_grad=True)
     loss = budget_loss(mask, 0.5)
     loss.backward()
@@ -216,6 +216,6 @@ def test_budget_loss():
     ],
 )
 def test_arguments(call, message):
-    """What is out of range is named, with what came."""
+    """Each invalid argument is named with its value."""
     with pytest.raises(ValueError, match=re.escape(message)):
         call()

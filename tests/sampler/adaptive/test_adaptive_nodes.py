@@ -1,4 +1,4 @@
-"""Node lists and layers on them, beside the definition in plain Python."""
+"""Lists of nodes and layers on them, compared with their definition in plain Python."""
 
 import re
 
@@ -33,7 +33,7 @@ def random_nodes(levels, strides, channels, seed=0, dtype=torch.float64):
 @settings(max_examples=60, deadline=None)
 @given(any_levels(), st.integers(0, 3))
 def test_lists_are_the_definitions(levels, strides):
-    """Nodes, their order, the samples' borders and who stands for whom are those of the definition."""
+    """Nodes, their order, the limits of samples and the node of each cell are those of the definition."""
     nodes = node_lists(as_mask(levels)).after(strides)
     order, numbers = nodes_of(levels, strides)
 
@@ -47,7 +47,7 @@ def test_lists_are_the_definitions(levels, strides):
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 999), st.integers(1, 11), st.integers(1, 11), st.integers(0, 3))
 def test_snapped_is_the_coarsest(seed, rows, cols, most):
-    """Blocks are halved wherever all of one may be, and nowhere else."""
+    """A block is coarse exactly if all of its cells may be."""
     rng = np.random.default_rng(seed)
     wanted = np.maximum(rng.integers(0, most + 1, (rows, cols)), (rng.random((rows, cols)) < 0.8) * most)
     mask = snapped(torch.from_numpy(wanted)[None, None])
@@ -57,7 +57,7 @@ def test_snapped_is_the_coarsest(seed, rows, cols, most):
 
 
 def test_the_order_is_finest_first():
-    """By level, finest first, and in raster order inside: the block of 4 x 4 is last of its sample."""
+    """Nodes are sorted by level, finest first, and within a level in raster order."""
     nodes = node_lists(as_mask(np.concatenate([LEVELS, LEVELS]))).after(2)
 
     assert len(nodes) == 2 * (15 + 1 + 1)
@@ -72,7 +72,7 @@ def test_the_order_is_finest_first():
     st.sampled_from([(1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 2, 1), (3, 1, 2), (5, 2, 2)]),
 )
 def test_convolutions_are_the_definition(levels, strides, kind):
-    """Any kernel, stride and dilation, after any stride, on any mask: as tap by tap in NumPy."""
+    """Any kernel, stride and dilation on any mask gives the result of a tap-by-tap loop in NumPy."""
     size, stride, dilation = kind
     conv = nn.Conv2d(3, 4, size, stride, padding=dilation * (size // 2), dilation=dilation).double()
     nodes = random_nodes(levels, strides, 3)
@@ -87,7 +87,7 @@ def test_convolutions_are_the_definition(levels, strides, kind):
 
 
 def test_a_tap_that_is_a_cell_off_is_noticed():
-    """The oracle is another one for another spacing."""
+    """The oracle's result differs for another dilation."""
     conv = nn.Conv2d(3, 4, 3, padding=1).double()
     nodes = random_nodes(LEVELS, 1, 3)
     weight, bias = (p.detach().numpy() for p in (conv.weight, conv.bias))
@@ -98,7 +98,7 @@ def test_a_tap_that_is_a_cell_off_is_noticed():
 
 
 def test_groups_are_kept():
-    """A depthwise convolution where nothing is halved is the ordinary one."""
+    """If nothing is coarse, a depthwise convolution is the ordinary one."""
     conv = nn.Conv2d(4, 4, 3, padding=1, groups=4).double()
     image = torch.randn(2, 4, 5, 6, dtype=torch.float64)
     rows = image.permute(0, 2, 3, 1).reshape(-1, 4)
@@ -108,7 +108,7 @@ def test_groups_are_kept():
 
 
 def test_statistics_are_those_of_the_nodes():
-    """Batch norm counts every node once, whatever its sample or size, and nothing else; unequal samples, float64 NumPy."""
+    """Batch norm counts every node once, whatever its sample or level."""
     levels = np.stack([coarsest(np.full((8, 8), 2)), coarsest(np.zeros((8, 8), np.int64))])
     nodes = random_nodes(levels, 2, 3)
     features = nodes.features.numpy()
@@ -122,7 +122,7 @@ def test_statistics_are_those_of_the_nodes():
 
 
 def test_dense_repeats_the_nodes():
-    """Each cell of the map shows the node that stands for it."""
+    """Each cell of the dense map has the features of its node."""
     nodes = random_nodes(LEVELS, 2, 3)
     dense = nodes.dense()
 
@@ -133,7 +133,7 @@ def test_dense_repeats_the_nodes():
 
 @pytest.mark.parametrize("kind", [(3, 1), (3, 2), (1, 2)])
 def test_gradients_of_gathers(kind):
-    """Gradients to features and weights, of convolutions that share nodes, agree with finite differences."""
+    """Gradients of features and weights agree with finite differences, also for convolutions that share nodes."""
     size, stride = kind
     conv = nn.Conv2d(2, 3, size, stride, padding=size // 2).double()
     nodes = random_nodes(LEVELS, 1 if stride == 1 else 0, 2)
@@ -147,7 +147,7 @@ def test_gradients_of_gathers(kind):
 
 
 def test_what_was_gathered_is_not_kept(monkeypatch):
-    """Backward gathers once more, for the weights' gradient; nine copies of the features do not wait for it."""
+    """Backward gathers features again, so that nine copies of them are not kept."""
     calls = []
     as_lines = _node_layers._as_lines
     monkeypatch.setattr(_node_layers, "_as_lines", lambda *args: calls.append(args) or as_lines(*args))
@@ -186,13 +186,13 @@ class _OnNodes(nn.Module):
     ],
 )
 def test_what_is_no_mask(mask, message):
-    """Shape, values and blocks are checked, and the message says what to do."""
+    """Shape, values and blocks of a mask are checked, and the message says what to do."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         node_lists(mask)
 
 
 def test_a_block_may_be_cut_off_by_the_edge():
-    """Odd sizes are fine: what is left of the block counts."""
+    """For odd sizes, the part of a block inside the image counts."""
     assert len(node_lists(torch.ones(1, 1, 3, 5)).after(1)) == 2 * 3
 
 
@@ -208,7 +208,7 @@ def test_a_block_may_be_cut_off_by_the_edge():
     ],
 )
 def test_convolutions_that_do_not_fit(conv):
-    """What would not keep the size, or read nodes that are not there, is refused."""
+    """A convolution that would change the size, or read nodes that do not exist, is refused."""
     with pytest.raises(
         ValueError, match=r"convolution must have a square kernel .* got Conv2d\(2, 2, .*only these can"
     ):
@@ -216,7 +216,7 @@ def test_convolutions_that_do_not_fit(conv):
 
 
 def test_layers_that_do_not_know_of_nodes():
-    """A norm over a sample's places would mix samples: it is refused."""
+    """A norm over positions would mix samples, and is refused."""
     message = "module must be a convolution, a batch norm, an activation or a residual block, got GroupNorm – other layers"
     with pytest.raises(TypeError, match=message):
         on_nodes(nn.GroupNorm(1, 2), random_nodes(LEVELS, 0, 2))
