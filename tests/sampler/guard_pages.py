@@ -25,7 +25,7 @@ _ALL = 3  # PROT_READ | PROT_WRITE
 
 @contextmanager
 def guarded(values: np.ndarray, *, at_end: bool) -> Iterator[torch.Tensor]:
-    """A copy that ends where a forbidden page begins, or begins where one ends."""
+    """Return a copy that ends at a forbidden page, or begins after one."""
     libc = ctypes.CDLL(None)
     libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]  # fmt: skip
     libc.mprotect.argtypes, libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int], [ctypes.c_void_p, ctypes.c_size_t]  # fmt: skip
@@ -41,7 +41,7 @@ def guarded(values: np.ndarray, *, at_end: bool) -> Iterator[torch.Tensor]:
 
 
 def grid_of(rng: np.random.Generator) -> torch.Tensor:
-    """A bent grid, near the image or far from it, torn or with a point that is none."""
+    """Return a bent grid, near the image or far from it, torn or with a NaN point."""
     rows, cols = (int(rng.choice([1, 2, 8, 9, 17, rng.integers(1, 40)])) for _ in range(2))
     even = torch.nn.functional.affine_grid(torch.eye(2, 3)[None], [1, 3, rows, cols], align_corners=False)
     noise = torch.from_numpy(rng.normal(size=(1, 2, 3, 3))).float()
@@ -54,7 +54,7 @@ def grid_of(rng: np.random.Generator) -> torch.Tensor:
 
 
 def invert(rng: np.random.Generator, *, at_end: bool) -> None:
-    """Bring points, some of them no numbers, back through a grid that is anything but folded."""
+    """Send points, some of them NaN, back through any grid that does not fold."""
     rows, cols = (int(rng.choice([1, 2, 3, rng.integers(1, 40)])) for _ in range(2))
     grid = (
         np.sort(rng.normal(size=(1, rows, cols)), axis=2),
@@ -76,7 +76,7 @@ def invert(rng: np.random.Generator, *, at_end: bool) -> None:
 
 
 def sample_dense(rng: np.random.Generator, size: tuple[int, int], *, at_end: bool) -> None:
-    """Shrink a floating-point image, average it over a grid, and go back to it and to the grid."""
+    """Shrink a floating-point image, average it over a grid, and compute the gradients of image and grid."""
     values = rng.random((1, int(rng.integers(1, 6)), *size), dtype=np.float32)
     grid = grid_of(rng)
     with (
@@ -88,7 +88,7 @@ def sample_dense(rng: np.random.Generator, size: tuple[int, int], *, at_end: boo
 
 
 def main(cases: int, *, beyond: bool) -> None:
-    """Sample that many, and every second with derivatives."""
+    """Sample this many images, every second one with derivatives."""
     rng = np.random.default_rng(0)
     for case in range(cases):
         height, width = (int(rng.choice([1, 2, 3, 7, 8, 9, 31, rng.integers(1, 130)])) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Fresh interpreters."""
+"""Runs code in fresh interpreters."""
 
 import subprocess
 import sys

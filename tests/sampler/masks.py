@@ -1,4 +1,4 @@
-"""Masks to draw from, and what is right for them, cell by cell in plain Python."""
+"""Random masks, and what the nodes of a mask are by a loop over its cells in plain Python."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 
 def coarsest(wanted):
-    """The coarsest mask that is nowhere coarser than wanted, by cutting blocks into four: (rows, cols), NumPy."""
+    """Return the coarsest mask that is nowhere coarser than wanted, by splitting blocks into four: (rows, cols), NumPy."""
     mask = np.zeros_like(wanted)
     _cut(wanted, mask, 0, 0, int(wanted.max(initial=0)))
     return mask
@@ -25,7 +25,7 @@ def _cut(wanted, mask, row, col, level):
 
 
 def nodes_of(levels, strides):
-    """(sample, row, col) of each node after so many strides, in order, and their numbers: levels (batch, rows, cols)."""
+    """Return (sample, row, col) of each node after this many strides, in order, and their numbers: levels (batch, rows, cols)."""
     capped = np.minimum(levels, strides)
     places = sorted(
         (sample, level, row, col)
@@ -37,7 +37,7 @@ def nodes_of(levels, strides):
 
 
 def node_at(levels, strides, sample, row, col):
-    """The node that stands for a cell, or None beyond the edge."""
+    """Return the node of a cell; None beyond the edge."""
     if not (0 <= row < levels.shape[1] and 0 <= col < levels.shape[2]):
         return None
     side = 2 ** min(levels[sample, row, col], strides)
@@ -45,7 +45,7 @@ def node_at(levels, strides, sample, row, col):
 
 
 def conv_by_hand(features, levels, strides, weight, bias, *, stride=1, dilation=1):
-    """A convolution on nodes as it is defined, tap by tap, in float64: features (nodes, in), weight (out, in, size, size)."""
+    """Convolve on nodes by the definition, tap by tap, in float64: features (nodes, in), weight (out, in, size, size)."""
     _, numbers = nodes_of(levels, strides)
     targets, _ = nodes_of(levels, strides + stride - 1)
     size, apart = weight.shape[-1], dilation * 2**strides
@@ -61,7 +61,7 @@ def conv_by_hand(features, levels, strides, weight, bias, *, stride=1, dilation=
 
 @st.composite
 def any_levels(draw, most=2, largest=9):
-    """Masks as integers (batch, rows, cols), of any size, some even, some of blocks cut off at the edge."""
+    """Draw masks as integers (batch, rows, cols) of any size, some uniform, some of blocks that the edge cuts off."""
     shape = draw(st.integers(1, 2)), draw(st.integers(1, largest)), draw(st.integers(1, largest))
     rng = np.random.default_rng(draw(st.integers(0, 999)))
     levels = rng.choice(

@@ -17,7 +17,7 @@ from tests.checks import (
 
 @pytest.mark.parametrize("wrong", [np.ones((2, 2)) + 1e-3, np.full((2, 2), np.nan), np.ones((2, 1))])
 def test_check_close_refuses(wrong):
-    """A value, a NaN and a shape that are off are noticed."""
+    """The check notices a wrong value, a NaN and a wrong shape."""
     check_close(np.ones((2, 2)) + 1e-5, np.ones((2, 2)), 1e-4)
 
     with pytest.raises(AssertionError):
@@ -25,7 +25,7 @@ def test_check_close_refuses(wrong):
 
 
 def test_check_psnr_refuses():
-    """An error of 0.01 everywhere is 40 dB, and no more."""
+    """The check allows an error of 0.01 everywhere at 40 dB, and no more."""
     expected = np.full((3, 4, 5), 0.5)
     check_psnr(expected + 0.01, expected, 39.9)
 
@@ -37,7 +37,7 @@ def test_check_psnr_refuses():
 
 @pytest.mark.parametrize("wrong", ["fold", "outside", "nan", "mirrored"])
 def test_check_grid_refuses(wrong):
-    """Folds, points outside, NaN and a mirror image are noticed."""
+    """The check notices folds, points outside, NaN and a mirrored grid."""
     y, x = torch.meshgrid(torch.linspace(-1, 1, 5), torch.linspace(-1, 1, 7), indexing="ij")
     grid = torch.stack([x, y], dim=-1)[None]
     check_grid(grid)
@@ -55,7 +55,7 @@ def test_check_grid_refuses(wrong):
 
 
 def test_check_bounds_refuses_a_ridge():
-    """Whose steps along the axes are within the bound, and which is magnified across."""
+    """The check notices a grid that exceeds a bound across a diagonal, although its steps along the axes do not."""
     i, j = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
     ridge = torch.exp(-((i - j) ** 2) / 2).double()[None, None]
     grid = zoom_grid(ridge, (60, 60), max_zoom=2.0, bound="axes")
@@ -74,7 +74,7 @@ def test_check_bounds_refuses_a_ridge():
     ],
 )
 def test_check_operator_refuses(fault, operator):
-    """An operator that writes to its input, is random, or depends on strides is noticed."""
+    """The check notices an operator that writes to its input, is random, or depends on strides."""
     check_operator(lambda t: 2 * t, torch.rand(3, 4))
 
     with pytest.raises(AssertionError, match=fault):
@@ -82,7 +82,7 @@ def test_check_operator_refuses(fault, operator):
 
 
 def test_unhooked_takes_the_shape_checks_away_and_brings_them_back():
-    """A wrong shape meets the package's own message inside, and the tests' checker outside."""
+    """A wrong shape gives the package's message inside, and the test checker's outside."""
     images, grid = [torch.zeros(2, 2, 3, dtype=torch.uint8)], torch.zeros(1, 2, 2, 3)
 
     with unhooked(), pytest.raises(ValueError, match="grid must be"):
@@ -93,7 +93,7 @@ def test_unhooked_takes_the_shape_checks_away_and_brings_them_back():
 
 @pytest.mark.parametrize("wrong", ["short", "long", "border"])
 def test_check_bounds_refuses(wrong):
-    """A step that is too short, one that is too long, and a border that is cut off are noticed."""
+    """The check notices a step that is too short, one that is too long, and a border that is cropped."""
     y, x = torch.meshgrid((torch.arange(5) - 2) / 2.5, (torch.arange(7) - 3) / 3.5, indexing="ij")
     grid = torch.stack([x, y], dim=-1)[None]
     check_bounds(grid, 1.2, 0.9, 1e-6)

@@ -1,4 +1,4 @@
-"""The kernels read nothing but the image."""
+"""The kernels read no memory outside of an image."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ def run(*arguments):
 
 
 def test_no_byte_beside_an_image_is_read():
-    """Of 400 images of all small sizes, with any grid: a page before them, and one behind, must not be read."""
+    """With unreadable pages before or after the image, 400 images of small sizes are sampled."""
     ended = run("400")
 
     assert ended.returncode == 0, ended.stderr
@@ -22,5 +22,5 @@ def test_no_byte_beside_an_image_is_read():
 
 
 def test_reading_beyond_is_noticed():
-    """One byte behind the image ends the process."""
+    """Reading one byte after the image ends the process."""
     assert run("1", "beyond").returncode == -signal.SIGSEGV

@@ -17,7 +17,7 @@ def lines(batch, height, width, dtype=torch.float64):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("batch", "height", "width"), [(2, 5, 7), (1, 1, 9), (3, 4, 1), (0, 3, 2)])
 def test_columns_stand_at_x_and_rows_at_y(batch, height, width, dtype):
-    """Point (i, j) is (x[j], y[i]), to the bit, with a gradient or without; and its gradients are sums over columns and rows."""
+    """Point (i, j) is (x[j], y[i]) exactly, with and without gradients, and its gradients are sums over columns and rows."""
     x, y = (line.requires_grad_() for line in lines(batch, height, width, dtype))
     grid = outer_grid(x, y)
     expected = torch.stack([x[:, None].expand(-1, height, -1), y[..., None].expand(-1, -1, width)], dim=-1)
@@ -32,7 +32,7 @@ def test_columns_stand_at_x_and_rows_at_y(batch, height, width, dtype):
 
 
 def test_derivatives():
-    """The first and the second, by finite differences, also where only one line has one."""
+    """First and second derivatives agree with finite differences, also if only one line requires a gradient."""
     x, y = (line.requires_grad_() for line in lines(2, 3, 4))
 
     assert torch.autograd.gradcheck(outer_grid, (x, y))

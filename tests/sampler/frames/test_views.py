@@ -1,4 +1,4 @@
-"""Views: each is held against doing to the image first what the view says."""
+"""Zooming a view equals transforming the image first and then zooming."""
 
 import io
 import re
@@ -59,7 +59,7 @@ def cut(image):
 
 
 def as_points(move):
-    """Move the corners and order them again."""
+    """Transform the corners of boxes, and order them again."""
 
     def boxes(b):
         ends = torch.stack([move(b[:, :2]), move(b[:, 2:])], dim=1).sort(dim=1).values
@@ -102,7 +102,7 @@ def view_of(case, batch=1, dtype=torch.float32):
 
 @st.composite
 def any_views(draw, dtype=torch.float64, batch=2):
-    """Flipped, stretched, turned, moved; of at least a tenth of the side."""
+    """Draw views that are flipped, stretched, rotated and moved, of at least a tenth of the side."""
     sides = [draw(st.floats(0.1, 1)) * draw(st.sampled_from([-1, 1])) for _ in range(2 * batch)]
     angles = torch.tensor([draw(st.floats(-4, 4)) for _ in range(batch)], dtype=dtype)
     turn = torch.stack([angles.cos(), -angles.sin(), angles.sin(), angles.cos()], dim=1).view(batch, 2, 2)
@@ -114,7 +114,7 @@ def any_views(draw, dtype=torch.float64, batch=2):
 @settings(max_examples=30, deadline=None)
 @given(any_views(), st.integers(0, 99))
 def test_compose_is_the_affine_map_and_has_an_inverse(views, seed):
-    """As NumPy multiplies matrices, as torch's affine_grid, and there and back."""
+    """Composition is matrix multiplication as in NumPy, views are torch's affine_grid, and the inverse undoes them."""
     grid = 2 * torch.rand(2, 5, 7, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) - 1
     ones = np.concatenate([grid.numpy(), np.ones((2, 5, 7, 1))], axis=-1)
     even = affine_grid(
@@ -128,7 +128,7 @@ def test_compose_is_the_affine_map_and_has_an_inverse(views, seed):
 
 
 def test_the_view_of_the_whole_changes_nothing():
-    """To the bit, in float32."""
+    """The view of the whole image changes no bit in float32."""
     images = [noise(*SIZE), noise(30, 20)]
     zoom = SaliencySampler(16, lowres_size=(24, 24))
     small, views = lowres(images, (24, 24)), torch.tensor(IDENTITY).repeat(2, 1, 1)
@@ -144,7 +144,7 @@ def test_the_view_of_the_whole_changes_nothing():
 @pytest.mark.parametrize("family", ["separable", "kernel"])
 @cases
 def test_a_view_is_the_image_transformed_first(case, family):
-    """Zooming the view equals zooming the flipped, turned or cropped image, and the grid is the source's.
+    """Zooming the view equals zooming the flipped, rotated or cropped image, and the grid is in the source's frame.
 
     Kernel grids lean: a footprint sheared along rows is no longer quite the same after a quarter turn.
     """
@@ -166,7 +166,7 @@ def test_a_view_is_the_image_transformed_first(case, family):
 
 @cases
 def test_a_low_resolution_copy_of_a_view(case):
-    """That of the transformed image; a crop's cells end where the crop ends."""
+    """The copy is that of the transformed image; the cells of a crop end at its border."""
     image, view = noise(*SIZE), view_of(case)
     moved = CASES[case][1](image).contiguous()
 
@@ -179,7 +179,7 @@ def test_a_low_resolution_copy_of_a_view(case):
 
 
 def test_the_low_resolution_copy_of_the_whole_view(data_dir):
-    """On photographs it differs from the copy without a view by less than 0.02 on average, and by chance, not in brightness."""
+    """On photographs, it differs from the copy without a view by less than 0.02 on average, without a bias in brightness."""
     with Shards(str(data_dir / "photos" / "photos-000000.tar")) as shards:
         files = [shards[k].members["jpg"] for k in range(4)]
     images = [torch.from_numpy(np.array(Image.open(io.BytesIO(file)).convert("RGB"))) for file in files]
@@ -194,7 +194,7 @@ def test_the_low_resolution_copy_of_the_whole_view(data_dir):
 @settings(max_examples=15, deadline=None)
 @given(any_views(torch.float32, batch=1), st.integers(0, 99))
 def test_points_of_turned_views_are_torchs(views, seed):
-    """torch's affine_grid and grid_sample read the same, beyond the image too."""
+    """Points of rotated views equal torch's affine_grid and grid_sample, also beyond the image."""
     image = noise(17, 23, seed)
     theirs = grid_sample(
         image.permute(2, 0, 1)[None] / 255,
@@ -207,7 +207,7 @@ def test_points_of_turned_views_are_torchs(views, seed):
 
 
 def test_beyond_the_image_is_its_border():
-    """The corners of an image turned by 45 degrees show the nearest border pixels."""
+    """The corners of an image that is rotated by 45 degrees show the nearest border pixels."""
     image = torch.zeros(40, 40, 3, dtype=torch.uint8)
     image[0], image[-1], image[:, 0], image[:, -1] = 255, 255, 255, 255
     half = 0.5**0.5
@@ -218,7 +218,7 @@ def test_beyond_the_image_is_its_border():
 
 
 def test_gradients_pass():
-    """By the view, by the grid, and by the saliency network's weights through a view."""
+    """Gradients reach the view, the grid, and the saliency network's weights."""
     views = torch.randn(2, 2, 3, dtype=torch.float64, requires_grad=True)
     grid = torch.randn(2, 3, 4, 2, dtype=torch.float64, requires_grad=True)
     zoom = SaliencySampler(12, saliency=SaliencyNet(), lowres_size=(32, 32))
@@ -237,7 +237,7 @@ def moved_size(case):
 @settings(max_examples=6, deadline=None)
 @given(grid=any_grid(batch=1, least=2), seed=st.integers(0, 99))
 def test_labels_are_those_of_the_image_transformed_first(case, dtype, grid, seed):
-    """Points, boxes and masks into the zoomed view and back, as if image and labels had been transformed."""
+    """Points, boxes and masks are warped as if image and labels had been transformed first, and back."""
     views, size, move = view_of(case, dtype=dtype), moved_size(case), CASES[case][2]
     ours = compose(views, grid.to(dtype))
     grid = compose(inverse(views), ours.double())  # float32 knows it no better than this
@@ -266,7 +266,7 @@ def test_labels_are_those_of_the_image_transformed_first(case, dtype, grid, seed
 
 @cases
 def test_pixels_and_features_come_back(case):
-    """invert_grid, unzoom and masks through a view: what the transformed image's own grid says, put back."""
+    """invert_grid, unzoom and masks with a view give what the transformed image's grid gives, put back."""
     _, transform, _ = CASES[case]
     views, size = view_of(case, dtype=torch.float64), moved_size(case)
     zoom = SaliencySampler((20, 24), saliency=FixedSaliency(softmax_map(7, 9)[0, 0]), max_zoom=4.0)
@@ -290,7 +290,7 @@ def test_pixels_and_features_come_back(case):
 @settings(max_examples=20, deadline=None)
 @given(any_saliency(torch.float64), st.sampled_from(FAMILIES), any_views(), st.integers(0, 99))
 def test_labels_of_turned_views(saliency, family, views, seed):
-    """Points come back; a box holds what it held, and unwarped holds all that it was, as far as the image goes."""
+    """In rotated views, points come back, and boxes contain what they contained, up to the image's border."""
     grid = zoom_grid(saliency, (23, 31), family=family, max_zoom=8.0)
     composed, size = compose(views, grid), [(300, 400), (50, 30)]
     height, width = grid.shape[1:3]
@@ -316,7 +316,7 @@ def test_labels_of_turned_views(saliency, family, views, seed):
 
 
 def test_a_mirrored_grid_needs_its_views():
-    """Without them, or with others, it is refused, and the message says what is missing."""
+    """A mirrored grid without its views, or with others, is refused, and the message says what is missing."""
     grid = compose(view_of("hflip"), UniformSampler(12)([noise(*SIZE)]).grid)
 
     for views in (None, view_of("vflip")):
@@ -332,7 +332,7 @@ def test_a_mirrored_grid_needs_its_views():
     ],
 )
 def test_messages(views, message):
-    """Each refusal shows the shape, whoever is asked."""
+    """Each error shows the shape, whichever function is called."""
     image, grid = noise(*SIZE), torch.zeros(1, 4, 4, 2)
     asked = [
         lambda: compose(views, grid),
@@ -347,7 +347,7 @@ def test_messages(views, message):
 
 @pytest.mark.parametrize("entry", [0.0, float("nan")])
 def test_a_view_without_an_inverse(entry):
-    """A view of a line, or of nothing, is shown."""
+    """A view that is a line or a point, or not finite, is refused with its value."""
     views = torch.tensor([[[entry, 0, 0], [0, 1, 0]]])
     grid = SaliencySampler(4)([noise(*SIZE)]).grid
 
@@ -359,7 +359,7 @@ def test_a_view_without_an_inverse(entry):
 
 
 def test_sampling_happens_once():
-    """A turned view of a fine pattern is as good as one pass can make it: resampling twice is worse."""
+    """A rotated view of a fine pattern is as sharp as one resampling allows; resampling twice is worse."""
     y, x = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
 
     def pattern(x, y):

@@ -1,4 +1,4 @@
-"""How far a zoom may magnify, and how far it may shrink."""
+"""Bounds on magnification and on shrinking."""
 
 import contextlib
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
     st.tuples(st.floats(1, 20) | st.none(), st.floats(0.02, 1) | st.none()),
 )
 def test_both_bounds_hold_and_no_more(family, saliency, size, padding, bounds):
-    """Nothing passes either bound in any direction, one is met where they act, and nothing changes where they do not."""
+    """No place exceeds a bound in any direction, a bound that acts is reached, and a grid within the bounds is unchanged."""
     max_zoom, min_zoom = bounds
     free = zoom_grid(saliency, size, family=family, padding=padding)
     grid = zoom_grid(saliency, size, family=family, padding=padding, max_zoom=max_zoom, min_zoom=min_zoom)
@@ -57,7 +57,7 @@ def test_both_bounds_hold_and_no_more(family, saliency, size, padding, bounds):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("max_zoom", [1.0, 1.5, 3.0, 8.0])
 def test_max_zoom_in_float32(family, max_zoom):
-    """The shortest step is 1 / max_zoom of a uniform one where the bound acts; elsewhere the grid stays as it was."""
+    """The shortest step is 1 / max_zoom of a uniform one if the bound acts; otherwise the grid is unchanged."""
     saliency = torch.cat([bump(20, cells=1.0), torch.ones(1, 1, 31, 31)])
     size = (48, 64)
     grid = zoom_grid(saliency, size, family=family, max_zoom=max_zoom)
@@ -70,7 +70,7 @@ def test_max_zoom_in_float32(family, max_zoom):
 
 @pytest.mark.parametrize("min_zoom", [0.2, 0.5, 1.0])
 def test_min_zoom_keeps_the_border(min_zoom):
-    """The published padding crops; with a bound the outermost points are where the image's edges are in reach."""
+    """With min_zoom, the outermost points stay near the image's edges, although "replicate" padding crops."""
     saliency = bump(12)
     free = zoom_grid(saliency, (48, 64), fwhm_cells=13.0, padding="replicate")
     grid = zoom_grid(saliency, (48, 64), fwhm_cells=13.0, padding="replicate", min_zoom=min_zoom)
@@ -82,7 +82,7 @@ def test_min_zoom_keeps_the_border(min_zoom):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_bound_that_does_not_act_changes_nothing(family):
-    """Zoom far inside the bounds comes out bit for bit."""
+    """A grid well within the bounds is bit-identical."""
     saliency = softmax_map(31, 31, contrast=0.2)
     free = zoom_grid(saliency, (20, 30), family=family)
 
@@ -92,7 +92,7 @@ def test_a_bound_that_does_not_act_changes_nothing(family):
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1)])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_one_pixel_of_output(family, size):
-    """Outputs of a single row, column or pixel have no step to bound, but borders."""
+    """Outputs of one row, column or pixel have no steps to bound, but gaps at the border."""
     grid = zoom_grid(softmax_map(31, 31), size, family=family, max_zoom=2.0, min_zoom=0.9)
 
     check_grid(grid)
@@ -130,7 +130,7 @@ def ridge():
 @pytest.mark.parametrize("bound", ["blend", "local"])
 @pytest.mark.parametrize("size", [(60, 60), (40, 90)])
 def test_a_diagonal_ridge_is_not_magnified_further_across(size, bound):
-    """Nor does what lies between two objects on a diagonal shrink further; along the axes alone both would."""
+    """A diagonal ridge is bounded across, and so is what lies between two diagonal objects; bounds along the axes would not do it."""
     i, j = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
     two = sum(torch.exp(-((i - 15 - s) ** 2 + (j - 15 - s) ** 2) / 8) for s in (-8, 8)).double() + 1e-3
 
@@ -143,7 +143,7 @@ def test_a_diagonal_ridge_is_not_magnified_further_across(size, bound):
 @settings(max_examples=60, deadline=None)
 @given(any_saliency(torch.float64, batch=2), st.tuples(st.integers(2, 80), st.integers(2, 80)))
 def test_the_places_that_are_looked_at_tell_all(saliency, size):
-    """The extremes over all cells are those next to the lines of nodes, whatever the resolution of either."""
+    """The extremes over all cells are among the examined ones, for any resolution of nodes and output."""
     grid = zoom_grid(saliency, size)
     values = torch.cat([uniform_steps(grid), singular_values(grid)], dim=1)
     (rows, cols), cells = places_to_examine(
@@ -169,7 +169,7 @@ def test_the_places_that_are_looked_at_tell_all(saliency, size):
     st.tuples(st.none() | st.floats(0, 1), st.none() | st.floats(1, 50), st.booleans()),
 )
 def test_the_kernel_finds_a_place_as_tight_as_plain_torch_does(saliency, size, bounds):
-    """Where places are equally tight it may be another; and where nothing passes a bound, any will do."""
+    """The kernel finds a place as tight as plain torch's; among equally tight places it may be another."""
     grid, (height, width) = zoom_grid(saliency, size, fwhm_cells=3.0), size
     cells, scale = (torch.arange(height - 1), torch.arange(width - 1)), (width / 2, height / 2)
     places = [find(grid, cells, scale, Bounds(*bounds)) for find in (tightest, plain_tightest)]
@@ -194,7 +194,7 @@ def test_the_kernel_finds_a_place_as_tight_as_plain_torch_does(saliency, size, b
     st.tuples(st.floats(1, 20) | st.none(), st.floats(0.02, 1) | st.none()),
 )
 def test_the_local_bound_holds(family, saliency, size, choices, bounds):
-    """Exactly, for any map; the grid stays monotone and does not fold, and nothing changes where no bound is exceeded."""
+    """The local bound holds for any map, the grid does not fold, and it is unchanged if no bound is exceeded."""
     max_zoom, min_zoom = bounds
     how = {"family": family, "padding": choices[0], "marginal": choices[1]}
     free = zoom_grid(saliency, size, **how)
@@ -209,7 +209,7 @@ def test_the_local_bound_holds(family, saliency, size, choices, bounds):
 
 
 def test_local_changes_nothing_within_the_bounds():
-    """Bit for bit, for every family."""
+    """Grids within the bounds are bit-identical, for every family."""
     saliency = softmax_map(31, 31, contrast=0.2)
     for family in FAMILIES:
         free = zoom_grid(saliency, (20, 30), family=family)
@@ -220,7 +220,7 @@ def test_local_changes_nothing_within_the_bounds():
 @pytest.mark.parametrize("family", ["separable", "cdf"])
 @pytest.mark.parametrize("padding", PADDINGS)
 def test_densities_are_cut_and_the_rest_spread(family, padding):
-    """Beside an oracle, which finds what is added to all of them by bracketing."""
+    """Clipped densities equal those of an oracle, which finds the added number by bisection."""
     saliency = bump(9, row=7, col=22, cells=1.5).double()
     how = {"family": family, "padding": padding}
     free = zoom_grid(saliency, (30, 40), **how)[0, 0, :, 0].numpy()
@@ -232,7 +232,7 @@ def test_densities_are_cut_and_the_rest_spread(family, padding):
 
 
 def spots():
-    """A hot object, a second one that is far less so, and the rest."""
+    """Return a map with a strong object, a much weaker one, and the rest."""
     i, j = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
 
     def spot(row, col, height):
@@ -242,7 +242,7 @@ def spots():
 
 
 def magnification(grid, row, col):
-    """By how much what lies at this node of 31 is magnified in area, as a length."""
+    """Return the magnification in area at a node of 31, as that of a length."""
     height, width = grid.shape[1:3]
     there = torch.tensor([col / 15 - 1, row / 15 - 1], dtype=grid.dtype)
     near = int((grid[0] - there).square().sum(dim=-1).argmin())
@@ -255,7 +255,7 @@ def magnification(grid, row, col):
     ("family", "marginal"), [("kernel", "sum"), ("separable", "sum"), ("separable", "max"), ("cdf", "sum")]
 )
 def test_a_second_object_keeps_its_zoom(family, marginal):
-    """Beside one that is cut to the bound; the blend takes zoom from both."""
+    """With the local bound, a weak object keeps its zoom beside a strong one; the blend reduces both."""
     how = {"family": family, "marginal": marginal}
     free = zoom_grid(spots(), (224, 224), **how)
     blend, local = (
@@ -272,7 +272,7 @@ def test_a_second_object_keeps_its_zoom(family, marginal):
 
 
 def test_the_maximum_along_an_axis_shows_small_objects():
-    """One of a cell and a half on a bright ground: with the sum over the other axis it drowns in the ground."""
+    """With marginal="max" an object of 1.5 cells on a bright ground is magnified; with "sum" it is not."""
     i, j = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
     spot = (1 + 40 * torch.exp(-((i - 15) ** 2 + (j - 15) ** 2) / (2 * 1.5**2))).double()[None, None]
     by_sum, by_max = (
@@ -285,7 +285,7 @@ def test_the_maximum_along_an_axis_shows_small_objects():
 
 @pytest.mark.parametrize("family", ["separable", "cdf"])
 def test_marginals(family):
-    """As the map of one row that is the marginal, and of one column, would be drawn."""
+    """The grid of a marginal equals that of a map with one row, or one column, that is this marginal."""
     saliency = softmax_map(9, 14)
     by_col = zoom_grid(saliency.amax(dim=2, keepdim=True), (5, 20), family=family)
     by_row = zoom_grid(saliency.amax(dim=3, keepdim=True), (5, 20), family=family)
@@ -300,7 +300,7 @@ def test_marginals(family):
 )
 @pytest.mark.parametrize(("max_zoom", "min_zoom"), [(1.3, None), (None, 0.8)])
 def test_gradcheck_of_other_bounds(family, bound, max_zoom, min_zoom):
-    """Derivatives through the height at which the map is cut, or what is added to densities."""
+    """Derivatives through the clipping height, or through the number added to densities, are right."""
     saliency = softmax_map(3, 4).requires_grad_()
 
     def zoom(weights):

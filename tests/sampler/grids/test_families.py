@@ -1,4 +1,4 @@
-"""Separable grids and inverse cumulative distributions, against formulas and brackets in float64."""
+"""The families "separable" and "cdf", compared with formulas and bisection in float64."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def read_line(nodes, pixels):
 @pytest.mark.parametrize(("nodes", "size"), SIZES)
 @pytest.mark.parametrize("fwhm", [4.0, 10.0])
 def test_separable_equals_the_oracle(nodes, size, padding, fwhm):
-    """Each axis is drawn by the map's sum over the other."""
+    """Each axis is computed from the map's sum over the other."""
     saliency = softmax_map(*nodes)
     plane = saliency[0, 0].numpy()
     x = read_line(np.clip(reference.kernel_line(plane.sum(axis=0), fwhm, padding), -1, 1), size[1])
@@ -40,7 +40,7 @@ def test_separable_equals_the_oracle(nodes, size, padding, fwhm):
 
 @pytest.mark.parametrize("padding", PADDINGS)
 def test_separable_is_the_kernel_for_a_product(padding):
-    """A map that is the product of a row and a column gives the paper's grid."""
+    """For a map that is the product of a row and a column, the grid is the kernel grid."""
     generator = torch.Generator().manual_seed(4)
     product = torch.rand(9, 1, generator=generator).double() @ torch.rand(1, 14, generator=generator).double()
 
@@ -54,7 +54,7 @@ def test_separable_is_the_kernel_for_a_product(padding):
 @pytest.mark.parametrize(("nodes", "size"), SIZES)
 @pytest.mark.parametrize("contrast", [0.3, 2.0])
 def test_cdf_equals_the_oracle(nodes, size, contrast):
-    """The closed form is what bracketing finds on the integral of the interpolated map."""
+    """The closed form equals bisection on the integral of the interpolated map."""
     saliency = softmax_map(*nodes, contrast=contrast)
     along_x, along_y = reference.marginals(saliency[0, 0].numpy())
     expected = np.stack(
@@ -68,7 +68,7 @@ def test_cdf_equals_the_oracle(nodes, size, contrast):
 @settings(max_examples=60, deadline=None)
 @given(any_saliency(batch=1).filter(lambda s: min(s.shape[2:]) > 1), st.integers(1, 60))
 def test_cdf_spends_points_as_the_saliency_says(saliency, pixels):
-    """Whatever the contrast, in float32: between two points of the grid lies the same share of the saliency."""
+    """Between any two neighbouring points lies the same share of the saliency, also in float32 at any contrast."""
     grid = zoom_grid(saliency, (pixels, pixels), family="cdf")[0].double().numpy()
     wanted = (np.arange(pixels) + 0.5) / pixels
     along_x, along_y = reference.marginals(saliency[0, 0].double().numpy())
@@ -78,7 +78,7 @@ def test_cdf_spends_points_as_the_saliency_says(saliency, pixels):
 
 
 def test_cdf_density_is_the_saliency():
-    """At many points, the local step is the inverse of the marginal density: the change of variables is exact."""
+    """With many points, the local step is the inverse of the marginal density."""
     saliency = softmax_map(6, 9, contrast=1.0)
     x = zoom_grid(saliency, (4, 4000), family="cdf")[0, 0, :, 0].numpy()
     along_x, _ = reference.marginals(saliency[0, 0].numpy())
@@ -92,7 +92,7 @@ def test_cdf_density_is_the_saliency():
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("size", [(31, 31), (9, 14), (1, 1), (1, 6), (6, 1)])
 def test_uniform_saliency_changes_nothing(family, size):
-    """T2, for every family: the identity, to float64's last digits."""
+    """T2: uniform saliency gives the identity grid in every family, to float64 rounding."""
     identity = torch.nn.functional.affine_grid(
         torch.eye(2, 3, dtype=torch.float64)[None], [1, 3, 50, 70], align_corners=False
     )
@@ -109,7 +109,7 @@ def test_uniform_saliency_changes_nothing(family, size):
 @settings(max_examples=25, deadline=None)
 @given(any_saliency(), st.tuples(st.integers(1, 30), st.integers(1, 30)), st.floats(0.5, 20))
 def test_never_folds_never_leaves(family, padding, saliency, size, fwhm):
-    """T6, for every family: monotone along each axis and inside the image, however extreme the saliency."""
+    """T6: grids of every family are monotone along each axis and inside the image, however extreme the saliency."""
     check_grid(zoom_grid(saliency, size, family=family, padding=padding, fwhm_cells=fwhm))
 
 
@@ -117,7 +117,7 @@ def test_never_folds_never_leaves(family, padding, saliency, size, fwhm):
 @settings(max_examples=15, deadline=None)
 @given(st.floats(0, 1), st.integers(0, 99), st.sampled_from([(64, 64), (224, 96)]))
 def test_cells_keep_their_orientation(family, contrast, share, seed, size):
-    """No cell of four neighbours turns over: in separable grids whatever the map, in the kernel's up to strong contrast."""
+    """No cell of four points turns over: in separable grids for any map, in kernel grids up to strong contrast."""
     logits = torch.randn(1, 961, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     saliency = (share * contrast * logits).softmax(dim=1).view(1, 1, 31, 31)
 
@@ -125,7 +125,7 @@ def test_cells_keep_their_orientation(family, contrast, share, seed, size):
 
 
 def test_clamping_turns_cells_over():
-    """The published padding does that to a few cells at the border, and the check above would see it."""
+    """ "replicate" padding turns over a few cells at the border, so the check above can fail."""
     logits = torch.randn(8, 961, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     saliency = (2 * logits).softmax(dim=1).view(8, 1, 31, 31)
     areas = cell_areas(zoom_grid(saliency, (224, 224), padding="replicate", fwhm_cells=13.0))
@@ -134,7 +134,7 @@ def test_clamping_turns_cells_over():
 
 
 def cell_areas(grid):
-    """Twice the signed area of the triangle at each corner of each cell, in that of a uniform cell."""
+    """Return twice the signed area of the triangle at each corner of each cell, relative to a uniform cell."""
     across, down = grid.diff(dim=2), grid.diff(dim=1)
     corners = [(a, d) for a in (across[:, :-1], across[:, 1:]) for d in (down[:, :, :-1], down[:, :, 1:])]
     crossed = torch.stack([a[..., 0] * d[..., 1] - a[..., 1] * d[..., 0] for a, d in corners])
@@ -144,7 +144,7 @@ def cell_areas(grid):
 @pytest.mark.parametrize("family", ["separable", "cdf"])
 @pytest.mark.parametrize("cells", [[(0, 0)], [(0, 30)], [(15, 15)], [(4, 4), (26, 26)], [(0, 0), (30, 30)]])
 def test_zeros_leave_grid_and_gradient_finite(family, cells):
-    """T7: all mass in one cell, or in two with nothing in between and a point exactly in the middle."""
+    """T7: grid and gradient are finite if all mass is in one cell, or in two with nothing between them."""
     saliency = torch.zeros(1, 1, 31, 31)
     for row, col in cells:
         saliency[0, 0, row, col] = 1
@@ -158,7 +158,7 @@ def test_zeros_leave_grid_and_gradient_finite(family, cells):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_flips_scale_and_batches(family):
-    """Mirrored maps give mirrored grids, saliency has no unit, and samples do not see each other."""
+    """Mirrored maps give mirrored grids, scale does not matter, and samples are independent."""
     saliency = softmax_map(9, 14, batch=3)
     grid = zoom_grid(saliency, (13, 17), family=family)
 
@@ -174,7 +174,7 @@ def test_flips_scale_and_batches(family):
 @pytest.mark.parametrize("family", ["separable", "cdf"])
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
 def test_autocast_and_half_precision(family, half):
-    """Autocast changes no bit, and half precision comes out as float32."""
+    """Autocast changes no bit, and half-precision input gives a float32 grid."""
     saliency = softmax_map(31, 31, dtype=torch.float32)
     plain = zoom_grid(saliency, (20, 30), family=family, max_zoom=3.0)
     with torch.autocast("cpu", half):
@@ -193,7 +193,7 @@ def test_autocast_and_half_precision(family, half):
     ],
 )
 def test_compiles_and_exports(run_plain, family):
-    """torch.compile and torch.export take every family, bounds and gradient included."""
+    """torch.compile and torch.export work for every family, with bounds and gradients."""
     run_plain(f"""
         import torch
         from foveal.sampler import zoom_grid

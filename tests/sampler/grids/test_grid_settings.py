@@ -31,7 +31,7 @@ NAMES = [field.name for field in dataclasses.fields(GridSettings)]
 
 
 def test_they_are_the_keywords_of_zoom_grid():
-    """With the same defaults, so that the value and the keywords cannot drift apart."""
+    """Names and defaults of the value equal the keywords of zoom_grid."""
     keywords = {
         name: parameter.default
         for name, parameter in inspect.signature(zoom_grid).parameters.items()
@@ -43,7 +43,7 @@ def test_they_are_the_keywords_of_zoom_grid():
 
 @pytest.mark.parametrize("of", [SaliencySampler, ZoomRecord])
 def test_a_sampler_and_a_record_take_them_one_by_one(of):
-    """With the same defaults again, all that say what is seen where."""
+    """SaliencySampler and ZoomRecord have the same keywords with the same defaults."""
     parameters = inspect.signature(of).parameters
 
     own = {"max_zoom": MAX_ZOOM} if of is SaliencySampler else {}
@@ -53,7 +53,7 @@ def test_a_sampler_and_a_record_take_them_one_by_one(of):
 
 @given(SETTINGS)
 def test_json_brings_them_back(settings):
-    """Through text; and two that are equal are one."""
+    """Settings survive JSON text, and equal ones compare equal."""
     whole = GridSettings(**settings)
     again = GridSettings.from_json(json.loads(json.dumps(whole.to_json())))
 
@@ -61,7 +61,7 @@ def test_json_brings_them_back(settings):
 
 
 def test_files_of_the_first_version_keep_their_meaning():
-    """They bounded "kernel" grids along the axes alone; an earlier version is not given what it would misread."""
+    """Old files of "kernel" grids keep their bounds along the axes, and old versions refuse files that they would misread."""
     first = {"family": "kernel", "fwhm_cells": 8.0, "padding": "reflect", "max_zoom": 2.0, "min_zoom": None}
     read = GridSettings.from_json(first)
 
@@ -78,7 +78,7 @@ def test_files_of_the_first_version_keep_their_meaning():
 
 @given(SETTINGS)
 def test_the_grid_is_that_of_the_keywords(settings):
-    """A sampler, which passes the value on, and zoom_grid, which takes keywords, agree to the bit."""
+    """A sampler's grid is bit-identical to zoom_grid's."""
     saliency = softmax_map(7, 9, batch=2)
 
     assert torch.equal(
@@ -88,7 +88,7 @@ def test_the_grid_is_that_of_the_keywords(settings):
 
 
 def test_a_sampler_has_each_as_an_attribute():
-    """That can be read, and set with the checks of all."""
+    """Each setting is an attribute of a sampler that can be read and set, with all checks."""
     zoom = SaliencySampler(8, max_zoom=4.0)
     zoom.max_zoom, zoom.family = 2.0, "cdf"
 
@@ -107,7 +107,7 @@ def test_a_sampler_has_each_as_an_attribute():
 
 
 def test_setting_an_attribute_changes_the_grid():
-    """As if the sampler had been made with it."""
+    """After setting an attribute, the grid is that of a sampler made with this value."""
     image = torch.rand(1, 3, 40, 50)
     zoom = SaliencySampler(8, temperature=0.001)
     bounded = SaliencySampler(8, saliency=zoom.saliency, temperature=0.001, max_zoom=1.5)
@@ -119,6 +119,6 @@ def test_setting_an_attribute_changes_the_grid():
 
 
 def test_they_cannot_be_changed():
-    """A value that samplers and records share stays what it is."""
+    """The settings are frozen."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         GridSettings().max_zoom = 2.0

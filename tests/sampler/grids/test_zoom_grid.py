@@ -18,7 +18,7 @@ MAPS = [(31, 31), (9, 14), (2, 5)]
 @pytest.mark.parametrize("size", MAPS)
 @pytest.mark.parametrize("fwhm", [13.0, 4.0])
 def test_nodes_equal_the_dense_convolution(size, padding, fwhm):
-    """T1: three small matrix products give what the padded two-dimensional convolution gives."""
+    """T1: three small matrix products equal the padded two-dimensional convolution."""
     saliency = softmax_map(*size)
     expected = np.clip(reference.kernel_nodes(saliency[0, 0].numpy(), fwhm, padding), -1, 1)
 
@@ -31,7 +31,7 @@ def test_nodes_equal_the_dense_convolution(size, padding, fwhm):
     ("nodes", "size"), [((31, 31), (224, 224)), ((9, 14), (17, 11)), ((7, 5), (1, 40)), ((31, 31), (12, 9))]
 )
 def test_grid_equals_the_oracle(nodes, size, padding):
-    """Map and output of any shapes: the node map is read at the output's pixel centres."""
+    """For maps and outputs of any shape, the nodes are interpolated at the output's pixel centres."""
     saliency = softmax_map(*nodes)
     read = np.clip(reference.kernel_nodes(saliency[0, 0].numpy(), 8.0, padding), -1, 1)
 
@@ -44,7 +44,7 @@ def test_grid_equals_the_oracle(nodes, size, padding):
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("size", [*MAPS, (1, 1), (1, 6), (6, 1)])
 def test_uniform_saliency_changes_nothing(size, padding):
-    """T2: the identity of the align_corners=False frame, at any size of map."""
+    """T2: uniform saliency gives the identity grid (align_corners=False), for any map size."""
     identity = torch.nn.functional.affine_grid(torch.eye(2, 3)[None], [1, 3, 50, 70], align_corners=False)
 
     check_close(zoom_grid(torch.full((1, 1, *size), 0.2), (50, 70), padding=padding), identity, 3e-6)
@@ -52,7 +52,7 @@ def test_uniform_saliency_changes_nothing(size, padding):
 
 @pytest.mark.parametrize("padding", PADDINGS)
 def test_a_single_line_leaves_its_own_axis_alone(padding):
-    """A map of one row moves points along x as 31 equal rows do, and none along y."""
+    """A map of one row moves points along x as 31 equal rows do, and does not move them along y."""
     line = softmax_map(1, 31)
 
     check_close(
@@ -64,14 +64,14 @@ def test_a_single_line_leaves_its_own_axis_alone(padding):
 
 @pytest.mark.parametrize("scale", [1e-20, 3.0, 1e20])
 def test_scale_does_not_matter(scale):
-    """T4: saliency has no unit."""
+    """T4: the grid does not depend on the scale of the saliency."""
     saliency = softmax_map(31, 31)
 
     check_close(zoom_grid(scale * saliency, (20, 30)), zoom_grid(saliency, (20, 30)), 1e-12)
 
 
 def test_jacobian_is_the_covariance():
-    """T5: d(u, v) / d(x, y) = Cov(x', y') / sigma^2 under the weights S k, so it never folds."""
+    """T5: d(u, v) / d(x, y) = Cov(x', y') / sigma^2 under the weights S k, so the grid never folds."""
     saliency = softmax_map(11, 11)[0, 0].numpy()
     fwhm, reach, h = 5.0, 10, 1e-5
     sigma = fwhm / math.sqrt(8 * math.log(2))
@@ -107,7 +107,7 @@ def test_jacobian_is_the_covariance():
 @pytest.mark.parametrize("fwhm", [0.5, 4.0, 8.0, 13.0])
 @pytest.mark.parametrize("cell", [(0, 0), (0, 30), (15, 15), (30, 7)])
 def test_one_hot_is_finite(cell, fwhm):
-    """T7: all mass in one cell gives a finite grid with a finite gradient, also where the kernel underflows."""
+    """T7: grid and gradient are finite if all mass is in one cell, also if the Gaussian underflows."""
     saliency = torch.zeros(1, 1, 31, 31)
     saliency[0, 0, cell[0], cell[1]] = 1
     saliency.requires_grad_()
@@ -122,7 +122,7 @@ def test_one_hot_is_finite(cell, fwhm):
     ("amplitude", "covered"), [(0, 1.0), (2, 0.986), (4, 0.94), (6, 0.78), (8, 0.41), (12, 0.03)]
 )
 def test_replicate_crops_reflect_does_not(amplitude, covered):
-    """T8: how much of the middle row's width is still seen, for a central bump of growing contrast."""
+    """T8: the visible width of the middle row, for a central bump of growing contrast: "replicate" crops, "reflect" does not."""
     for padding, expected in (("replicate", covered), ("reflect", 1.0)):
         row = kernel_nodes(bump(amplitude), 13.0, padding)[0, 0, 15]
 
@@ -134,7 +134,7 @@ def test_replicate_crops_reflect_does_not(amplitude, covered):
     [("replicate", 15, 24.3), ("reflect", 15, 24.3), ("replicate", 27, 17.0), ("reflect", 27, 4.8)],
 )
 def test_the_price_of_reflect_is_magnification_near_the_border(padding, place, peak):
-    """At the centre both paddings magnify alike; three cells from a corner reflect holds back."""
+    """Both paddings magnify alike at the centre; three cells from a corner "reflect" magnifies less."""
     y = kernel_nodes(bump(8, place, place).double(), 13.0, padding)[0, 1]
 
     assert 1 / (y.diff(dim=0)[:, place].min().item() * 15) == pytest.approx(peak, rel=0.15)
@@ -145,7 +145,7 @@ def test_the_price_of_reflect_is_magnification_near_the_border(padding, place, p
 @pytest.mark.parametrize("family", ["kernel", "separable"])
 @pytest.mark.parametrize("compat", ["torch04", "torch13plus", "align_corners"])
 def test_published_upsampling(compat, family, nodes, padding):
-    """T9: the compat modes are the published code's grids, on maps of any shape."""
+    """T9: the compat modes give the published code's grids, for maps of any shape."""
     saliency = softmax_map(*nodes)
     how = {"family": family, "fwhm_cells": 13.0, "padding": padding, "compat": compat}
     expected = reference.published_grid(saliency[0, 0].numpy(), (17, 24), **how)
@@ -170,7 +170,7 @@ def test_published_border_is_dark_since_torch13():
 
 @pytest.mark.parametrize("padding", PADDINGS)
 def test_flipped_saliency_flips_the_grid(padding):
-    """Mirror the map and the grid is mirrored, along either axis."""
+    """A mirrored map gives the mirrored grid, along either axis."""
     saliency = softmax_map(9, 14)
     grid = zoom_grid(saliency, (13, 17), padding=padding)
 
@@ -183,7 +183,7 @@ def test_flipped_saliency_flips_the_grid(padding):
 
 
 def test_the_grid_is_denser_at_the_target():
-    """A bump at (row 7, column 22) draws points from all around it."""
+    """A bump at (row 7, column 22) attracts points from all directions."""
     x, y = zoom_grid(bump(6, row=7, col=22), (100, 100))[0].unbind(dim=-1)
     near = (x - (22 / 15 - 1)).hypot(y - (7 / 15 - 1)) < 0.2
 
@@ -191,7 +191,7 @@ def test_the_grid_is_denser_at_the_target():
 
 
 def test_operator_manners():
-    """No input is written, strides do not matter, batches equal single samples, and none at all is fine."""
+    """No input is written to, strides do not matter, batches equal single samples, and an empty batch works."""
     saliency = softmax_map(9, 14, batch=3)
     check_operator(lambda s: zoom_grid(s, (13, 17), max_zoom=2.0), saliency)
     single = torch.cat([zoom_grid(s[None], (13, 17)) for s in saliency])
@@ -201,7 +201,7 @@ def test_operator_manners():
 
 
 def test_dtype_and_autocast():
-    """Half precision comes out as float32, also from inside autocast, and float64 stays."""
+    """Half precision gives float32, also under autocast, and float64 stays float64."""
     saliency = softmax_map(31, 31)
     plain = zoom_grid(saliency.float(), (20, 30))
     with torch.autocast("cpu", torch.bfloat16):
@@ -213,7 +213,7 @@ def test_dtype_and_autocast():
 
 
 def test_first_use_in_inference_mode_spoils_nothing():
-    """What is kept from a call in inference mode can be trained through afterwards."""
+    """Constants cached in inference mode can be used in training afterwards."""
     with torch.inference_mode():
         zoom_grid(torch.ones(1, 1, 5, 23), (6, 29), max_zoom=2.0)
     saliency = torch.rand(1, 1, 5, 23, requires_grad=True)
@@ -278,7 +278,7 @@ def test_first_use_in_inference_mode_spoils_nothing():
     ],
 )
 def test_messages(changed, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     arguments = {"saliency": torch.ones(1, 1, 4, 4), "out_size": (5, 5), **changed}
 
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
@@ -288,7 +288,7 @@ def test_messages(changed, message):
 @pytest.mark.gpu
 @pytest.mark.parametrize("family", FAMILIES)
 def test_cuda_equals_cpu(family):
-    """The device does not matter, nor does permission to multiply in TF32."""
+    """The grid is the same on CUDA, also if TF32 is allowed."""
     saliency = softmax_map(31, 31, batch=4, dtype=torch.float32)
     settings = {"family": family, "max_zoom": 2.0, "min_zoom": 0.6}
     torch.set_float32_matmul_precision("high")

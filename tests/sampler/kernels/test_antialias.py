@@ -34,7 +34,7 @@ def identity(height, width, dtype=torch.float64):
 
 
 def wavy(height, width, strength, seed=0, dtype=torch.float64):
-    """The identity, bent at random: footprints of all sizes, slanted, some beyond the border."""
+    """Return the identity grid, bent at random: footprints of all sizes, sheared, some beyond the border."""
     generator = torch.Generator().manual_seed(seed)
     bend = 2 * torch.rand(1, 2, 3, 3, dtype=dtype, generator=generator) - 1
     smooth = torch.nn.functional.interpolate(bend, (height, width), mode="bicubic", align_corners=False)
@@ -42,7 +42,7 @@ def wavy(height, width, strength, seed=0, dtype=torch.float64):
 
 
 def with_slope(image, grid):
-    """Anti-aliased values and their slope, as they are."""
+    """Return anti-aliased values and their slope."""
     return sample_with_slope_op([image], grid, True, [1.0] * 3, [0.0] * 3, grid.dtype, False)
 
 
@@ -51,7 +51,7 @@ def by_formula(image, grid):
 
 
 def in_torch(image, grid):
-    """The same by plain torch, and its slope."""
+    """Return the same by plain torch."""
     dense = image.permute(2, 0, 1)[None].to(grid.dtype) / 255
     foot = footprints(grid, image.shape[:2])
     return mean_over(dense, foot), slope_over(dense, foot)
@@ -64,7 +64,7 @@ sizes = st.integers(1, 70)
 @given(st.tuples(sizes, sizes), st.integers(1, 7), st.integers(1, 7), st.floats(0.05, 2), st.integers(0, 999))
 @example((1, 2), 3, 1, 2.0, 14)  # a step of more than two images
 def test_equals_the_formula(size, rows, cols, strength, seed):
-    """Kernel and plain torch are the definition for any sizes and any bent grid, and know the same slope."""
+    """Kernel and plain torch equal the definition for any sizes and any bent grid, and have the same slope."""
     image, grid = noise(*size, seed), wavy(rows, cols, strength, seed)
     expected = by_formula(image, grid)
     pixels, slope = with_slope(image, grid)
@@ -79,7 +79,7 @@ def test_equals_the_formula(size, rows, cols, strength, seed):
 
 @pytest.mark.parametrize("size", [(61, 47), (400, 300)])
 def test_float32(size):
-    """In float32 kernel and plain torch find averages and slopes that are as good as equal."""
+    """In float32, values and slopes of kernel and plain torch are nearly equal."""
     image, grid = noise(*size), wavy(23, 19, 0.5, dtype=torch.float32)
     averages, slope = in_torch(image, grid)
     pixels, kernel_slope = with_slope(image, grid)
@@ -91,7 +91,7 @@ def test_float32(size):
 @settings(max_examples=20, deadline=None)
 @given(sizes, sizes, st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
 def test_rows_and_columns_by_themselves(height, width, rows, cols, seed):
-    """A grid of straight rows and columns is the definition, too, without a slope and with one."""
+    """For a separable grid the result equals the definition, with and without a slope."""
     image, generator = noise(height, width, seed), torch.Generator().manual_seed(seed)
     across, down = (
         (2.4 * torch.rand(n, generator=generator, dtype=torch.float64) - 1.2).sort().values
@@ -107,7 +107,7 @@ def test_rows_and_columns_by_themselves(height, width, rows, cols, seed):
 @pytest.mark.parametrize("period", range(2, 10))
 @pytest.mark.parametrize("way", ["rows", "columns", "diagonals"])
 def test_stripes_are_grey(period, way):
-    """A pattern far finer than the output comes out as its mean, whatever its period: sampled, and as a copy to look at."""
+    """A pattern much finer than the output comes out as its mean, in the sample and in the low-resolution copy."""
     y, x = np.mgrid[:720, :960]
     along = {"rows": y, "columns": x, "diagonals": x + y}[way]
     stripes = torch.from_numpy(
@@ -123,7 +123,7 @@ def test_stripes_are_grey(period, way):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_where_it_magnifies_it_is_bilinear(dtype):
-    """Steps of up to a source pixel, turned and slanted: no filter, the points themselves."""
+    """For steps of up to a source pixel, rotated or sheared, the result is bilinear sampling."""
     image = noise(40, 30)
     for degrees in range(0, 360, 20):
         angle = torch.tensor(degrees * np.pi / 180)
@@ -137,7 +137,7 @@ def test_where_it_magnifies_it_is_bilinear(dtype):
 
 
 def test_the_transition_is_continuous():
-    """As the zoom goes from magnifying to minifying, no output pixel jumps."""
+    """When the zoom changes from magnifying to shrinking, no output pixel jumps."""
     image = noise(64, 64)
     scales = torch.linspace(0.2, 0.3, 401, dtype=torch.float64)
     frames = sample([image] * 401, scales[:, None, None, None] * identity(16, 16))
@@ -147,7 +147,7 @@ def test_the_transition_is_continuous():
 
 
 def test_continuous_in_position():
-    """A footprint that moves by little changes by little, across the edges of the lattice's cells too."""
+    """A small move of a footprint changes the result little, also across cell edges of the lattice."""
     image, shifts = noise(200, 200), torch.linspace(0, 0.05, 501, dtype=torch.float64)
     frames = sample([image] * 501, identity(13, 17) * 0.9 + shifts[:, None, None, None])
 
@@ -156,7 +156,7 @@ def test_continuous_in_position():
 
 @pytest.mark.parametrize("times", [1, 2, 3, 5, 9, 14])
 def test_the_identity_is_an_area_resize(times):
-    """Every source pixel counts, by its area."""
+    """With the identity grid, every source pixel counts by its area."""
     image = noise(7 * times, 11 * times + 3)
     expected = reference.area_mean(image.numpy(), (7, 11)) / 255
 
@@ -164,7 +164,7 @@ def test_the_identity_is_an_area_resize(times):
 
 
 def test_noise_is_averaged():
-    """White noise at 20 source pixels a side leaves with the deviation of a mean of 400."""
+    """White noise shrunk by 20 in each direction has the deviation of a mean of 400."""
     pixels = sample([noise(2000, 2000)], identity(100, 100, torch.float32))
 
     assert pixels.std().item() == pytest.approx((256 / np.sqrt(12)) / 255 / 20, rel=0.1)
@@ -174,7 +174,7 @@ def test_noise_is_averaged():
 @settings(max_examples=20, deadline=None)
 @given(sizes, sizes, st.floats(0, 3), st.integers(0, 999))
 def test_constant_images_stay_constant(height, width, strength, seed):
-    """Whatever the footprint, its weights sum to one, beyond the border too."""
+    """The weights of any footprint sum to one, also beyond the border."""
     image = torch.tensor([0, 100, 255], dtype=torch.uint8).expand(height, width, 3)
     pixels = sample([image], wavy(6, 5, strength, seed, torch.float32))
 
@@ -183,7 +183,7 @@ def test_constant_images_stay_constant(height, width, strength, seed):
 
 
 def test_ramps_stay_linear_and_their_slope_is_exact():
-    """A ramp keeps its values to the middle of the footprint, and its slope everywhere inside."""
+    """A ramp has its value at the centre of the footprint, and its exact slope inside the image."""
     y, x = np.mgrid[:200, :240]
     image = torch.from_numpy(np.stack([x, y, 0 * x], axis=-1).astype(np.uint8))
     grid = 0.6 * wavy(9, 8, 0.2)
@@ -197,7 +197,7 @@ def test_ramps_stay_linear_and_their_slope_is_exact():
 
 
 def test_gradcheck_by_images():
-    """Averages are linear in dense images: numeric and analytic derivatives agree, also the second ones by both."""
+    """First and second derivatives by dense images and grid agree with finite differences."""
     images, grid = torch.rand(2, 2, 5, 23, dtype=torch.float64), wavy(2, 3, 0.4).repeat(2, 1, 1, 1)
 
     assert torch.autograd.gradcheck(lambda image: sample(image, grid), images.requires_grad_())
@@ -212,7 +212,7 @@ def test_gradcheck_by_images():
     st.integers(0, 999),
 )
 def test_dense_kernels_are_plain_torch(size, batch_channels, out_size, strength, seed):
-    """Of any number of channels and images: averages, and derivatives by images and by grid, in float64 and in float32."""
+    """Averages and derivatives equal plain torch's for any number of channels and images, in float64 and float32."""
     batch, channels = batch_channels
     draw = torch.Generator().manual_seed(seed)
     images = torch.rand(batch, channels, *size, dtype=torch.float64, generator=draw).requires_grad_()
@@ -230,7 +230,7 @@ def test_dense_kernels_are_plain_torch(size, batch_channels, out_size, strength,
 
 
 def test_threads_change_no_dense_pixel():
-    """One image is cut into bands, and each of its rows is the same."""
+    """An image that is processed in bands by several threads has the same pixels."""
     images, grid = torch.rand(1, 3, 90, 70), wavy(24, 20, 0.5, dtype=torch.float32)
     weights = torch.randn(1, 3, 24, 20)
 
@@ -255,7 +255,7 @@ def contrast(image, grid):
 
 @pytest.mark.parametrize("family", ["kernel", "separable", "cdf"])
 def test_the_gradient_is_that_of_what_is_computed(family):
-    """Averaged over phases of a fine texture, the derivative of contrast by the zoom's strength is the difference quotient."""
+    """The derivative of contrast by the zoom's strength equals the difference quotient, averaged over phases of a fine texture."""
     generator = torch.Generator().manual_seed(0)
     image = noise(240, 240, 1)
     logits = torch.rand(1, 1, 7, 7, generator=generator, dtype=torch.float64)
@@ -277,7 +277,7 @@ def test_the_gradient_is_that_of_what_is_computed(family):
 
 
 def test_gradient_of_the_kernel():
-    """Backward of ragged images is that of dense ones."""
+    """The gradient of ragged images equals that of dense ones."""
     image, ours = noise(90, 77), wavy(8, 9, 0.3).requires_grad_()
     theirs = ours.detach().requires_grad_()
     weights = torch.randn(1, 3, 8, 9, dtype=torch.float64)
@@ -290,7 +290,7 @@ def test_gradient_of_the_kernel():
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 1e30, -1e30])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_wild_points_are_harmless(value, dtype):
-    """A point that is nowhere disturbs itself and its neighbours, all of which stay in range; nobody else."""
+    """A NaN or infinite point affects only itself and its neighbours, which stay in range."""
     image, grid = noise(50, 60), identity(9, 9, dtype)
     wild = grid.clone()
     wild[0, 4, 4] = value
@@ -304,7 +304,7 @@ def test_wild_points_are_harmless(value, dtype):
 
 
 def at_the_end_of_memory(image):
-    """A copy of an image whose last byte is the last that may be read: the page behind it is nobody's."""
+    """Return a copy of an image that ends at a page that cannot be read."""
     size = image.numel()
     page = mmap.PAGESIZE
     room = -(-size // page) * page
@@ -319,7 +319,7 @@ def at_the_end_of_memory(image):
 @settings(max_examples=60, deadline=None)
 @given(st.tuples(sizes, sizes), st.integers(1, 9), st.integers(1, 9), st.floats(0, 1), st.integers(0, 99))
 def test_nothing_behind_an_image_is_read(size, rows, cols, strength, seed):
-    """An image that ends where memory does is sampled like any other: what read on behind it would end the process."""
+    """An image that ends at an unreadable page is sampled; reading beyond it would end the process."""
     image = noise(*size, seed)
     last = at_the_end_of_memory(image)
     for grid in (wavy(rows, cols, strength, seed, torch.float32), identity(rows, cols, torch.float32)):
@@ -329,7 +329,7 @@ def test_nothing_behind_an_image_is_read(size, rows, cols, strength, seed):
 
 
 def test_footprints_far_apart():
-    """Neighbours in an output row may lie more than two gigabytes apart in the image."""
+    """Neighbours in an output row may be more than two gigabytes apart in the image."""
     side = 27000
     image = torch.zeros(side, side, 3, dtype=torch.uint8)  # only the pages that are written take memory
     image[-100:, :32] = 200
@@ -344,7 +344,7 @@ def test_footprints_far_apart():
 
 
 def test_one_thread_or_four():
-    """The same bits, however the rows are shared out."""
+    """The number of threads changes no bit."""
     image, grid, threads = noise(300, 200), wavy(37, 41, 0.3, dtype=torch.float32), torch.get_num_threads()
     try:
         answers = [torch.set_num_threads(n) or sample([image], grid) for n in (1, 4)]
@@ -355,7 +355,7 @@ def test_one_thread_or_four():
 
 
 def test_dense_compiles(run_plain):
-    """torch.compile and torch.export take dense floating-point images whole."""
+    """torch.compile and torch.export work for dense floating-point images without graph breaks."""
     run_plain("""
         import torch
         from foveal.sampler import sample
@@ -403,13 +403,13 @@ def check_photo(name, image, size):
 
 
 def test_small_photographs(data_dir):
-    """The smallest photographs come near the mean of 256 points to a pixel."""
+    """For the smallest photographs, the result is close to the mean of 256 points in each pixel."""
     for name, image in list(photos(data_dir, largest=2.5e6))[:2]:
         check_photo(name, image, 64)
 
 
 @pytest.mark.slow
 def test_photographs(data_dir):
-    """All photographs do, at 224 pixels, for mild and for sharp zooms."""
+    """For all photographs at 224 pixels it is, too, with mild and strong zooms."""
     for name, image in photos(data_dir):
         check_photo(name, image, 224)

@@ -1,4 +1,4 @@
-"""What the first batch in a process finds compiled: nothing, or all of it, whoever else is starting."""
+"""The first batch in a process finds its kernels on disk or compiles them, whichever other processes are starting."""
 
 import os
 import subprocess
@@ -51,7 +51,7 @@ def answer(process):
 
 @pytest.mark.slow
 def test_eight_processes_start_cold_at_once(tmp_path):
-    """As under torchrun: all compile, none reads what is half-written, and the ninth finds everything on disk."""
+    """Eight processes compile at once without reading incomplete files, and a ninth finds all kernels on disk."""
     together = [answer(process) for process in [start(tmp_path) for _ in range(8)]]
     pixels, found = answer(start(tmp_path))
 
@@ -62,7 +62,7 @@ def test_eight_processes_start_cold_at_once(tmp_path):
 
 @pytest.mark.slow
 def test_a_broken_cache_is_compiled_anew(tmp_path):
-    """An index without its data, as one that is being written: the same pixels."""
+    """If the cache has an index without its data, kernels are compiled again, and the pixels are the same."""
     pixels, found = answer(start(tmp_path))
     for data in tmp_path.rglob("*.nbc"):
         data.unlink()

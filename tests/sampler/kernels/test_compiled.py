@@ -29,7 +29,7 @@ def kernel(out):
 
 @pytest.fixture
 def result(tmp_path, monkeypatch):
-    """Returns the result of a kernel, from disk if it is there, and the number of times that it was compiled."""
+    """Return the result of a kernel, from disk if it is there, and the number of times that it was compiled."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
 
     def load(name, **known):
@@ -52,20 +52,20 @@ def result(tmp_path, monkeypatch):
 
 
 def test_a_change_in_another_file_is_noticed(result):
-    """A kernel whose file is the same is compiled anew if a function that it calls has changed, and only then."""
+    """A kernel in an unchanged file is compiled again exactly if a function that it calls has changed."""
     assert result(1, _compiled.stamp_of) == (1, 1)
     assert result(1, _compiled.stamp_of) == (1, 0)
     assert result(2, _compiled.stamp_of) == (2, 1)
 
 
 def test_without_a_stamp_it_would_not_be(result):
-    """With one stamp for all states, the old machine code runs: the test above would notice."""
+    """With a constant stamp the old machine code runs, so the test above can fail."""
     assert result(1, lambda _: "always") == (1, 1)
     assert result(2, lambda _: "always") == (1, 0)
 
 
 def test_the_stamp_is_of_every_file_that_a_kernel_is_made_of(tmp_path):
-    """What kernels import is stamped, and any change of a file, or of its name, changes the stamp."""
+    """The stamp covers all files that kernels import, and depends on content and name of each."""
     folder = "foveal.sampler.kernels."
     stamped = {path.stem for path in _compiled.SOURCES}
     used = {name for path in _compiled.SOURCES for name in imports(path) if name.startswith(folder)}
@@ -88,7 +88,7 @@ def test_the_stamp_is_of_every_file_that_a_kernel_is_made_of(tmp_path):
 
 
 def test_every_file_of_kernels_has_a_purpose():
-    """A first batch that waits for a kernel says what it is for; a file without a purpose, and functions from elsewhere, have none."""
+    """Every file with kernels has a purpose for the log, and functions from elsewhere have none."""
     files = {path.stem for path in _compiled.SOURCES if "\n@compiled\n" in path.read_text()}
 
     assert len(files) > 5

@@ -1,4 +1,4 @@
-"""The CUDA kernel of `lowres`: in Triton's interpreter where there is no device, and on the device where there is one."""
+"""The CUDA kernel of `lowres`, in Triton's interpreter or on a GPU."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def noise(height, width, seed=0):
 
 @pytest.fixture
 def on_device(triton_device, monkeypatch):
-    """`lowres` as it is on CUDA with Triton."""
+    """Return `lowres` as it runs on CUDA with Triton."""
 
     def answer(images, size):
         with monkeypatch.context() as patch:
@@ -28,7 +28,7 @@ def on_device(triton_device, monkeypatch):
 
 
 def test_equals_the_kernel_of_the_cpu(on_device):
-    """The same means, to the last bit but one, for images of all sizes in one batch."""
+    """The means equal the CPU's to the last bit but one, for images of all sizes in one batch."""
     images = [
         noise(20, 28),
         noise(61, 47, 1),
@@ -42,7 +42,7 @@ def test_equals_the_kernel_of_the_cpu(on_device):
 
 
 def test_equals_the_formula(on_device):
-    """A cell is the mean over its area, its outermost pixels counted in part."""
+    """Each cell is the mean over its area, with border pixels counted in part."""
     image = noise(17, 71)
 
     check_close(on_device([image], (2, 2))[0], reference.area_mean(image.numpy(), (2, 2)) / 255, 1e-6)
@@ -50,14 +50,14 @@ def test_equals_the_formula(on_device):
 
 
 def test_white_stays_white(on_device):
-    """No mean leaves [0, 1], however it is rounded."""
+    """No mean leaves [0, 1] by rounding."""
     small = on_device([torch.full((400, 399, 3), 255, dtype=torch.uint8)], (3, 5))
 
     assert torch.equal(small, torch.ones(1, 3, 3, 5))
 
 
 def test_strides(on_device):
-    """Images that are no rows of pixels in memory read as their copies do."""
+    """Images with any strides give the same as their copies."""
     planar = noise(30, 31).permute(2, 0, 1).contiguous().permute(1, 2, 0)
 
     assert torch.equal(on_device([planar], (2, 3)), on_device([planar.contiguous()], (2, 3)))

@@ -1,4 +1,4 @@
-"""The CUDA kernels of `sample`: in Triton's interpreter where there is no device, and on the device where there is one."""
+"""The CUDA kernels of `sample`, in Triton's interpreter or on a GPU."""
 
 import re
 
@@ -33,7 +33,7 @@ def noise(height, width, seed=0):
 
 
 def wavy(batch, height, width, strength=0.5):
-    """The identity, bent at random: footprints of all sizes, slanted, some beyond the border."""
+    """Return the identity grid, bent at random: footprints of all sizes, sheared, some beyond the border."""
     bend = torch.randn(batch, 2, 3, 3, generator=torch.Generator().manual_seed(batch + height))
     smooth = torch.nn.functional.interpolate(bend, (height, width), mode="bicubic", align_corners=False)
     straight = torch.nn.functional.affine_grid(
@@ -65,7 +65,7 @@ def by_numba(images, grid, antialias, *, tone=PLAIN, **form):
 
 @pytest.fixture(scope="module")
 def ragged():
-    """Images of odd, unequal sizes: shrunk to less than a hundredth, magnified, and looked at from far outside."""
+    """Return images of odd, unequal sizes: shrunk to less than a hundredth, magnified, and sampled far outside."""
     grid = wavy(len(SIZES), 4, 7)
     grid[0, 0] += 3
     grid[6] *= 0.03
@@ -74,13 +74,13 @@ def ragged():
 
 @pytest.fixture(scope="module")
 def answers(triton_device, ragged):
-    """What the kernels say of it: one launch each."""
+    """Return what the kernels compute, in one launch each."""
     return {antialias: on_device(triton_device, *ragged, antialias) for antialias in (False, True)}
 
 
 @either
 def test_equals_the_formula(ragged, answers, antialias):
-    """The kernels are the definition in float64, for every image of a ragged batch."""
+    """The kernels equal the definition in float64, for every image of a ragged batch."""
     for image, points, pixels in zip(*ragged, answers[antialias][0], strict=True):
         source, place = image.numpy(), points.double().numpy()
         expected = reference.footprint_mean(source, place) if antialias else reference.bilinear(source, place)
@@ -90,7 +90,7 @@ def test_equals_the_formula(ragged, answers, antialias):
 
 @either
 def test_equals_the_kernel_of_the_cpu(ragged, answers, antialias):
-    """Values and slopes of both devices differ by less than float32 rounds: they read the same footprints."""
+    """Values and slopes differ from the CPU's by less than float32 rounding."""
     pixels, slope = by_numba(*ragged, antialias)
 
     check_close(answers[antialias][0], pixels, 3e-6)
@@ -99,7 +99,7 @@ def test_equals_the_kernel_of_the_cpu(ragged, answers, antialias):
 
 @either
 def test_without_slope(triton_device, ragged, answers, antialias):
-    """Pixels are the same to the bit when nobody asks for their derivatives."""
+    """The pixels are bit-identical if no derivatives are needed."""
     images, grid = ragged
     alone, _ = on_device(triton_device, images[:2], grid[:2], antialias, slope=False)
 
@@ -111,7 +111,7 @@ def moved(triton_device, image, grid, antialias, by):
 
 
 def test_slope_of_points_is_the_difference_quotient(triton_device):
-    """Values change by the slope, but for the one pixel in ten, at most, that crosses a pixel's edge on the way."""
+    """The slope equals the difference quotient, except for at most one pixel in ten, which crosses a pixel's edge."""
     image, grid, way = noise(40, 50), wavy(1, 4, 31, 0.1) * 0.8, 2**-12
     _, slope = on_device(triton_device, [image], grid, antialias=False)
     for axis, by in enumerate(([way, 0], [0, way])):
@@ -124,7 +124,7 @@ def test_slope_of_points_is_the_difference_quotient(triton_device):
 
 
 def test_pull_back_of_footprints(triton_device):
-    """From footprints to the grid both devices go the way that autograd goes."""
+    """The gradient of the grid equals autograd's, on both devices."""
     draw = torch.Generator().manual_seed(0)
     grid, size = wavy(2, 5, 33, 0.3), (60, 40)
     slope, by_pixels = (torch.randn(*shape, generator=draw) for shape in ((2, 5, 3, 5, 33), (2, 3, 5, 33)))
@@ -140,7 +140,7 @@ def test_pull_back_of_footprints(triton_device):
 
 @either
 def test_writes_its_pixels_and_no_others(triton_device, antialias):
-    """More than a program's pixels either way, at the strides of a part of other memory, which stays as it was."""
+    """Output is written to a part of a larger tensor at its strides, and the rest of the tensor does not change."""
     images, grid = [noise(9, 12), noise(7, 6, 1)], wavy(2, 5, 33)
     memory = torch.full((2, 4, 7, 36), torch.nan, device=triton_device)
     part = memory[:, :3, 1:6, 2:35]
@@ -162,7 +162,7 @@ def test_writes_its_pixels_and_no_others(triton_device, antialias):
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 def test_normalised_in_any_form(triton_device, antialias, channels_last, dtype):
-    """Scaled, shifted, rounded once and in the order asked for, and slopes scaled: as on the CPU."""
+    """Pixels are scaled, shifted, rounded once and ordered as on the CPU, and slopes are scaled."""
     image, grid = noise(10, 8), wavy(1, 4, 5, 0.2)
     form = {"dtype": dtype, "channels_last": channels_last, "slope": dtype == torch.float32, "tone": TONED}
     pixels, slope = on_device(triton_device, [image], grid, antialias, **form)
@@ -179,7 +179,7 @@ def test_normalised_in_any_form(triton_device, antialias, channels_last, dtype):
 @pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:RuntimeWarning")
 @either
 def test_wild_points_are_harmless(triton_device, antialias):
-    """Points that are nowhere read what the CPU reads there: the border, and pixel 0 for NaN."""
+    """NaN and infinite points read what the CPU reads: pixel 0 for NaN, else the border."""
     image, grid = noise(13, 19), wavy(1, 4, 9, 0.1)
     grid[0, 1, :5, 0] = torch.tensor([torch.nan, torch.inf, -torch.inf, 1e30, -1e30])
     grid[0, 3, 4:, 1] = torch.tensor([torch.nan, torch.inf, -torch.inf, 1e30, -1e30])
@@ -194,7 +194,7 @@ def test_wild_points_are_harmless(triton_device, antialias):
 
 @either
 def test_white_stays_white(triton_device, antialias):
-    """No average leaves [0, 1], however it is rounded."""
+    """No average leaves [0, 1] by rounding."""
     image = torch.full((50, 70, 3), 255, dtype=torch.uint8)
     pixels, _ = on_device(triton_device, [image], wavy(1, 4, 32), antialias, slope=False)
 
@@ -205,7 +205,7 @@ def test_white_stays_white(triton_device, antialias):
 @either
 @pytest.mark.parametrize("shape", [(0, 3, 4, 2), (1, 0, 4, 2)])
 def test_nothing_to_do(triton_device, antialias, shape):
-    """Without images, or without pixels to write, nothing is launched."""
+    """Without images or output pixels, no kernel is launched."""
     images = [noise(3, 3)] * shape[0]
     pixels, _ = on_device(triton_device, images, torch.zeros(shape), antialias, slope=False)
 
@@ -213,7 +213,7 @@ def test_nothing_to_do(triton_device, antialias, shape):
 
 
 def test_images_begin_at_any_byte(triton_device):
-    """Words are aligned, images need not be."""
+    """Images may begin at any byte address, although kernels read aligned words."""
     image, grid = noise(6, 5), wavy(1, 2, 3)
     plain, _ = on_device(triton_device, [image], grid, antialias=False, slope=False)
     for offset in range(8):
@@ -227,7 +227,7 @@ def test_images_begin_at_any_byte(triton_device):
 
 @either
 def test_strides(triton_device, antialias):
-    """Images that are no rows of pixels in memory read as their copies do."""
+    """Images with any strides give the same as their copies."""
     image, grid = noise(6, 5), wavy(1, 2, 3)
     planar = image.permute(2, 0, 1).contiguous().permute(1, 2, 0)
     pixels, plain = (on_device(triton_device, [i], grid, antialias, slope=False)[0] for i in (planar, image))
@@ -237,7 +237,7 @@ def test_strides(triton_device, antialias):
 
 @pytest.mark.parametrize("kind", ["contiguous", "channels_last", "half", "expanded"])
 def test_pull_back(triton_device, kind):
-    """The way back to the grid is the sum over the channels, in float64 and on the CPU, for gradients of any form."""
+    """The gradient of the grid is the sum over channels, in float64 and on the CPU, for gradients of any strides."""
     draw = torch.Generator().manual_seed(0)
     slope, by_pixels = (torch.randn(*shape, generator=draw) for shape in ((2, 2, 3, 5, 33), (2, 3, 5, 33)))
     if kind == "channels_last":
@@ -259,7 +259,7 @@ def test_pull_back(triton_device, kind):
 
 @either
 def test_the_operator_with_these_kernels(triton_device, monkeypatch, antialias):
-    """`sample` and its gradient, as users call them, are those of the CPU."""
+    """`sample` and its gradient equal those of the CPU."""
     images, here = [noise(9, 7), noise(30, 20, 1)], wavy(2, 3, 4, 0.2).requires_grad_()
     form = {"antialias": antialias, "mean": MEAN, "std": STD, "dtype": torch.float16, "channels_last": True}
     expected = sample(images, here, **form)
@@ -275,7 +275,7 @@ def test_the_operator_with_these_kernels(triton_device, monkeypatch, antialias):
 
 
 def test_no_cuda_graph(monkeypatch):
-    """A graph would keep the addresses of images that are gone: capture is refused, and torch's compiler told so."""
+    """Capture in a CUDA graph is refused, because it would keep the addresses of freed images."""
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
     message = (
         "the current stream must not be capturing a CUDA graph, got one that is – sample and take low-res"
@@ -289,7 +289,7 @@ def test_no_cuda_graph(monkeypatch):
 @pytest.mark.gpu
 @either
 def test_nothing_waits_for_the_device(antialias):
-    """Forward, backward and the low-resolution copy are enqueued, and the host goes on; what waits would raise."""
+    """Forward, backward and the low-resolution copy do not synchronise with the device."""
     images = [noise(400, 300).cuda(), noise(90, 80, 1).cuda()]
     grid = wavy(2, 16, 16).cuda().requires_grad_()
 
@@ -311,7 +311,7 @@ def test_nothing_waits_for_the_device(antialias):
 @pytest.mark.gpu
 @either
 def test_images_of_another_stream_may_go_at_once(antialias):
-    """Memory that another stream allocated is not given out again before it has been read."""
+    """Memory allocated on another stream is not reused before it has been read."""
     grid, decoding = wavy(1, 64, 64).cuda(), torch.cuda.Stream()
     source = noise(900, 700).cuda()
     expected = sample([source], grid, antialias=antialias)
@@ -333,7 +333,7 @@ def test_images_of_another_stream_may_go_at_once(antialias):
 @pytest.mark.gpu
 @either
 def test_opcheck(antialias):
-    """torch's own checks of custom operators, on the device."""
+    """torch's checks of custom operators pass on the device."""
     images, grid = [noise(7, 5).cuda(), noise(1, 1).cuda()], wavy(2, 4, 3).cuda()
     arguments = (images, grid, antialias, [1.0] * 3, [0.0] * 3, torch.float32, False)
 
@@ -343,7 +343,7 @@ def test_opcheck(antialias):
 
 @pytest.mark.gpu
 def test_the_last_device():
-    """Kernels run where the images are, whichever device is the current one."""
+    """Kernels run on the device of the images, whichever device is the current one."""
     last = torch.device("cuda", torch.cuda.device_count() - 1)
     images, grid = [noise(50, 40)], wavy(1, 4, 5)
 

@@ -1,4 +1,4 @@
-"""What the interpreter cannot see: that the CUDA kernels compile, and to what; no device is needed for it."""
+"""The CUDA kernels compile, and to good machine code; no GPU is needed for this."""
 
 import importlib.util
 import json
@@ -70,7 +70,7 @@ MOST = {
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """What Triton makes of the kernels, for a device that need not be there."""
+    """Return what Triton compiles the kernels to, for a device that need not be present."""
     folder = tmp_path_factory.mktemp("kernels")
     run_in(folder, COMPILE)
     return json.loads((folder / "report.json").read_text())
@@ -78,13 +78,13 @@ def report(tmp_path_factory):
 
 @pytest.mark.parametrize("kernel", MOST)
 def test_nothing_spills(report, kernel):
-    """Each kernel compiles, and all that it computes with fits into registers, of which it leaves enough to others."""
+    """Each kernel compiles without spilling registers, and uses few enough for good occupancy."""
     assert report[kernel]["STACK"] == report[kernel]["LOCAL"] == 0
     assert 0 < report[kernel]["REG"] <= MOST[kernel]
 
 
 def test_a_spill_would_be_noticed(report):
-    """With half of the registers that it needs, the same kernel shows memory of its own."""
+    """With half of the registers that it needs, a kernel is seen to spill."""
     assert report["starved"]["REG"] == 32
     assert report["starved"]["STACK"] + report["starved"]["LOCAL"] > 0
 
@@ -93,7 +93,7 @@ def test_a_spill_would_be_noticed(report):
     ("kernel", "words"), [("anti-aliased", 5), ("anti-aliased, slope", 9), ("points, slope", 4)]
 )
 def test_pixels_are_read_by_words(report, kernel, words):
-    """Pixels are read eight bytes at a time; none is read by the byte, except by the low-resolution copy."""
+    """Pixels are read eight bytes at a time, except in the low-resolution copy."""
     assert report[kernel]["ld.global.b64"] >= words
     assert report[kernel]["ld.global.[bu]8"] == 0
     assert report["low resolution"]["ld.global.[bu]8"] == 6
@@ -102,7 +102,7 @@ def test_pixels_are_read_by_words(report, kernel, words):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Say what a machine has, which this one need not."""
+    """Pretend that a machine has these devices and packages."""
 
     def has(*, capability, triton):
         _kernels_for._has_triton.cache_clear()
@@ -114,7 +114,7 @@ def machine(monkeypatch):
 
 
 def test_who_computes(machine):
-    """numba on the CPU, Triton on CUDA for float32, and plain torch for all that is left."""
+    """numba computes on the CPU, Triton on CUDA for float32, and plain torch everything else."""
     machine(capability=(9, 0), triton=True)
 
     assert kernels_for(torch.device("cpu"), torch.float32) == "numba"
@@ -126,7 +126,7 @@ def test_who_computes(machine):
 
 @pytest.mark.parametrize(("capability", "triton"), [((6, 1), True), ((9, 0), False)])
 def test_who_computes_without_triton(machine, capability, triton):
-    """Devices that Triton does not compile for, and machines without it, have plain torch."""
+    """Plain torch computes on devices that Triton does not support, and if Triton is not installed."""
     machine(capability=capability, triton=triton)
 
     assert kernels_for(CUDA, torch.float32) == "torch"

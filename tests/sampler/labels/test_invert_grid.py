@@ -1,4 +1,4 @@
-"""Inverse grids and feature maps on the way back."""
+"""Inverse grids, and feature maps that are brought back to the original."""
 
 import re
 
@@ -19,7 +19,7 @@ def a_grid(family="kernel", dtype=torch.float64, size=(24, 32), batch=2):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_unzoomed_coordinates_are_those_of_the_source(family):
-    """The grid's own x and y, taken as features, come back as each pixel's place; at the border, as the nearest shown."""
+    """The grid's own x and y, unzoomed as features, are each pixel's position; at the border, the nearest visible one."""
     grid = a_grid(family)
     size = (33, 47)
     identity = zoom_grid(torch.ones(2, 1, 3, 3, dtype=torch.float64), size)
@@ -34,14 +34,14 @@ def test_unzoomed_coordinates_are_those_of_the_source(family):
 
 @pytest.mark.parametrize("padding", ["reflect", "replicate"])
 def test_no_pixel_is_left_unfilled(padding):
-    """Ones come back as ones, also where the zoomed image shows nothing."""
+    """A map of ones comes back as ones, also where the zoomed image shows nothing."""
     grid = zoom_grid(softmax_map(31, 31, contrast=8.0), (20, 30), fwhm_cells=13.0, padding=padding)
 
     check_close(unzoom(torch.ones(1, 2, 5, 6), grid, (70, 90)), torch.ones(1, 2, 70, 90), 1e-6)
 
 
 def test_features_of_any_resolution():
-    """A ramp over the zoomed image, at a quarter of its resolution, reads as the inverse grid says."""
+    """A ramp over the zoomed image at a quarter of its resolution is read as the inverse grid says."""
     grid = a_grid()
     x = (torch.arange(8, dtype=torch.float64) + 0.5) / 4 - 1
     ramp = x.expand(2, 1, 6, 8)
@@ -52,7 +52,7 @@ def test_features_of_any_resolution():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_levels_of_a_pyramid_come_back_as_each_alone(family, monkeypatch):
-    """A list of maps gives what one call to a map gives, bit by bit, with its gradients; the grid is inverted once."""
+    """A list of maps gives bit-identical results to one call for each, and the grid is inverted once."""
     inverted = []
 
     def counted(*arguments):
@@ -76,7 +76,7 @@ def test_levels_of_a_pyramid_come_back_as_each_alone(family, monkeypatch):
 @pytest.mark.parametrize("family", ["separable", "cdf"])
 @pytest.mark.parametrize("turn", [0.0, 0.1])
 def test_an_axis_in_a_view_is_inverted_as_any_grid(family, turn):
-    """Mirrored and cropped, a separable grid is inverted along each axis, with what the search among nodes finds; turned, too."""
+    """A separable grid with a flipped, cropped or rotated view is inverted as the general search inverts it."""
     views = torch.tensor([[[-0.6, turn, 0.1], [turn, 0.8, -0.1]]]).double().expand(2, -1, -1)
     grid = compose(views, a_grid(family))
     almost = grid.clone()
@@ -86,14 +86,14 @@ def test_an_axis_in_a_view_is_inverted_as_any_grid(family, turn):
 
 
 def test_gradcheck():
-    """Derivatives by the features."""
+    """Derivatives by the features are right."""
     features = torch.randn(2, 1, 2, 3, dtype=torch.float64, requires_grad=True)
 
     assert torch.autograd.gradcheck(lambda f: unzoom(f, a_grid(), (7, 6)), features)
 
 
 def test_manners():
-    """Nothing is written, strides do not matter, samples do not see each other, none at all is fine."""
+    """No input is written to, strides do not matter, samples are independent, and an empty batch works."""
     features, grid = torch.randn(2, 3, 6, 8, dtype=torch.float64), a_grid()
     check_operator(lambda f, g: unzoom(f, g, (9, 11)), features, grid)
     check_operator(lambda g: invert_grid(g, (9, 11)), grid)
@@ -105,7 +105,7 @@ def test_manners():
 
 
 def test_a_large_lattice_is_done_in_parts():
-    """Every line of a lattice too large for one part is there, in its place."""
+    """A lattice that is too large for one part has every row in its place."""
     grid = a_grid(batch=1)
     large = invert_grid(grid, (1000, 300))
 
@@ -114,7 +114,7 @@ def test_a_large_lattice_is_done_in_parts():
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
 def test_dtype_and_autocast(half):
-    """Half precision comes back as float32, autocast changes no bit, and float64 stays."""
+    """Half precision gives float32, autocast changes no bit, and float64 stays float64."""
     features, grid = torch.randn(2, 3, 6, 8), a_grid(dtype=torch.float32)
     plain = unzoom(features, grid, (9, 11))
     with torch.autocast("cpu", half):
@@ -154,13 +154,13 @@ def broken():
     ],
 )
 def test_messages(grid, size, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         invert_grid(grid, size)
 
 
 def test_fold_is_measured():
-    """The message says how far back the grid goes."""
+    """The error says by how much the grid folds."""
     grid = torch.tensor([[[-0.5, 0.0], [-0.75, 0.0], [0.5, 0.0]]])[None]
 
     with pytest.raises(ValueError, match=re.escape("grid must not fold, got a step of -0.25 in x")):
@@ -188,7 +188,7 @@ def test_fold_is_measured():
     ],
 )
 def test_messages_of_unzoom(features, error, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(error, match=re.escape(message)):
         unzoom(features, a_grid(), (3, 3))
 
@@ -202,6 +202,6 @@ def test_messages_of_unzoom(features, error, message):
     ],
 )
 def test_messages_of_levels(sizes, message):
-    """Each level has a size of its own."""
+    """If sizes do not fit the levels, the error says what was given."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         unzoom([torch.ones(2, 1, 4, 4), torch.ones(2, 1, 2, 2)], a_grid(), sizes)

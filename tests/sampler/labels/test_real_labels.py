@@ -1,4 +1,4 @@
-"""Labels of real photographs through the zoom that those photographs call for."""
+"""Labels of real photographs, warped with saliency from these photographs."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def grids_of(images, size, family, **settings):
 
 @pytest.fixture(scope="module")
 def coins(data_dir):
-    """A photograph of coins in each of three EXIF orientations: upright pixels, boxes, size as stored."""
+    """Return a photograph of coins in three EXIF orientations: upright pixels, boxes, stored size."""
     shards = Shards(str(data_dir / "coins" / "coins-00000{0..1}.tar"))
     samples = []
     for position in (0, 2, 6):
@@ -49,7 +49,7 @@ def coins(data_dir):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_warped_boxes_hold_the_same_coins(coins, family):
-    """The pixels of the zoomed image that show a coin's box fill its warped box, and none lies outside."""
+    """The pixels of the zoomed image that show a coin's box fill its warped box, and none is outside."""
     images, boxes, _ = zip(*coins, strict=True)
     sizes = [image.shape[:2] for image in images]
     grids = grids_of(images, (224, 224), family)
@@ -68,7 +68,7 @@ def test_warped_boxes_hold_the_same_coins(coins, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_coin_stays_in_its_box_there_and_back(coins, family):
-    """The coin's own disc lies in the warped box and touches its sides, and unwarping gives the box again, or more."""
+    """The coin's disc is inside the warped box and touches its sides; unwarping contains the original box."""
     images, boxes, _ = zip(*coins, strict=True)
     sizes = [image.shape[:2] for image in images]
     grids = grids_of(images, (224, 224), family)
@@ -95,7 +95,7 @@ def test_a_coin_stays_in_its_box_there_and_back(coins, family):
 
 
 def test_boxes_belong_to_the_upright_photograph(coins):
-    """All boxes lie within the upright image; within the stored one of a turned photograph, some do not."""
+    """All boxes are inside the upright image; some are not inside the stored, rotated one."""
     for image, boxes, stored in coins:
         height, width = image.shape[:2]
 
@@ -106,7 +106,7 @@ def test_boxes_belong_to_the_upright_photograph(coins):
 
 @pytest.fixture(scope="module")
 def roads(data_dir):
-    """Two road photographs with their masks: 0 road, 1 crack, 2 pothole."""
+    """Return two road photographs with masks: 0 road, 1 crack, 2 pothole."""
     shards = Shards(str(data_dir / "roads" / "roads-000000.tar"))
     samples = []
     for position in range(2):
@@ -119,7 +119,7 @@ def roads(data_dir):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_area_of_each_class_is_what_the_jacobian_predicts(roads, family):
-    """Ids stay as they are; the share of pixels that a class gets is the integral of the inverse map's Jacobian over it."""
+    """Ids do not change, and the share of each class is the integral of the inverse map's Jacobian."""
     images, masks = zip(*roads, strict=True)
     grids = grids_of(images, (640, 1024), family).double()
     warped = warp_masks(masks, grids)
@@ -139,7 +139,7 @@ def test_area_of_each_class_is_what_the_jacobian_predicts(roads, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_masks_come_back(roads, family):
-    """There and back, at an output of the mask's size and little zoom, nearly every pixel has its id again."""
+    """With a mild zoom at the mask's size, nearly every pixel has its id after warping and unwarping."""
     images, masks = zip(*roads, strict=True)
     grids = grids_of(images, (640, 1024), family, min_zoom=0.8)
     back = unwarp_masks(warp_masks(masks, grids), grids, (640, 1024))
@@ -151,7 +151,7 @@ def test_masks_come_back(roads, family):
 
 
 def test_the_centre_of_each_crack_pixel_comes_back(roads):
-    """Damage found in the zoomed photograph is found where it is in the road: within a hundredth of a pixel."""
+    """Crack pixels of the zoomed photograph come back to within a hundredth of a pixel."""
     images, masks = zip(*roads, strict=True)
     grids = grids_of(images, (224, 224), "kernel").double()
     pixels = [mask.nonzero().flip(-1)[::20].double() + 0.5 for mask in masks]

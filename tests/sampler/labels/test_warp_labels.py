@@ -1,4 +1,4 @@
-"""Points, boxes and masks through the zoom, on drawn grids and on real labels."""
+"""Points, boxes and masks are warped by random grids, and unwarped."""
 
 import re
 
@@ -37,7 +37,7 @@ def random_boxes(count, size, generator):
 
 
 def within(box, count=12):
-    """A lattice of points over a box, its outline among them."""
+    """Return a lattice of points over a box, with its outline."""
     x0, y0, x1, y1 = box.tolist()
     return torch.cartesian_prod(
         torch.linspace(x0, x1, count, dtype=torch.float64), torch.linspace(y0, y1, count, dtype=torch.float64)
@@ -45,7 +45,7 @@ def within(box, count=12):
 
 
 def test_sizes_may_differ():
-    """One size for all, one for each, and a loader's tensor of sizes mean the same."""
+    """One size for all images, one for each, and a loader's tensor of sizes give the same."""
     points = [torch.rand(5, 2, dtype=torch.float64) * 30, torch.rand(3, 2, dtype=torch.float64) * 30]
     each = warp_points(points, a_grid(), SIZES)
 
@@ -55,7 +55,7 @@ def test_sizes_may_differ():
 
 
 def test_points_of_pixels_are_the_grid():
-    """The centre of output pixel (j, i) comes from where the grid looks."""
+    """The centre of output pixel (j, i) unwarps to the grid's point."""
     grid = a_grid()
     centre = torch.tensor([[7.5, 3.5]], dtype=torch.float64)
     looked = [(g[3, 7] + 1) / 2 * torch.tensor([w, h]) for g, (h, w) in zip(grid, SIZES, strict=True)]
@@ -67,7 +67,7 @@ def test_points_of_pixels_are_the_grid():
 
 
 def test_what_the_zoom_does_not_show_is_outside():
-    """With the cropping padding the image's corner comes out beyond the zoomed image."""
+    """With "replicate" padding, which crops, the image's corner is warped to outside of the zoomed image."""
     grid = zoom_grid(softmax_map(31, 31, contrast=8.0), (20, 30), fwhm_cells=13.0, padding="replicate")
     (corner,) = warp_points([torch.tensor([[0.0, 0.0]])], grid, (300, 400))
 
@@ -75,7 +75,7 @@ def test_what_the_zoom_does_not_show_is_outside():
 
 
 def test_gradients_flow_into_unwarped_points_and_boxes():
-    """A loss in the source's frame reaches what was predicted in the zoomed one."""
+    """A loss in the original's frame has gradients for predictions in the zoomed frame."""
     points = torch.tensor([[3.2, 4.1], [20.7, 11.9]], dtype=torch.float64, requires_grad=True)
     boxes = torch.tensor([[3.2, 4.1, 20.7, 11.9]], dtype=torch.float64, requires_grad=True)
     grid = a_grid()[:1]
@@ -87,7 +87,7 @@ def test_gradients_flow_into_unwarped_points_and_boxes():
 @settings(max_examples=30, deadline=None)
 @given(any_grid(batch=1, least=2), st.integers(0, 99))
 def test_warped_boxes_are_tight(grid, seed):
-    """The box holds all that was in it, and each of its sides is touched: dense points say the same to 1/10 pixel."""
+    """A warped box contains all that was in the box, and each side is reached, to 1/10 pixel."""
     size = (300, 400)
     boxes = random_boxes(4, size, torch.Generator().manual_seed(seed))
     (warped,), (kept,) = warp_boxes([boxes], grid, size)
@@ -102,7 +102,7 @@ def test_warped_boxes_are_tight(grid, seed):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_boxes_equal_dense_outlines(family):
-    """Two thousand points on the outline give the same box, there and back."""
+    """Two thousand points on the outline give the same box, in both directions."""
     grid = zoom_grid(softmax_map(31, 31, contrast=1.0), (96, 80), family=family, max_zoom=6.0)
     boxes = random_boxes(12, (300, 400), torch.Generator().manual_seed(3))
     (warped,), (kept,) = warp_boxes([boxes], grid, (300, 400))
@@ -128,7 +128,7 @@ def test_boxes_equal_dense_outlines(family):
 
 
 def test_boxes_that_left_are_dropped():
-    """What the crop took away is gone, what it cut is clipped, and the indices say which are left."""
+    """Boxes outside of the crop are dropped, others are clipped, and indices say which are left."""
     grid = zoom_grid(torch.ones(1, 1, 3, 3, dtype=torch.float64), (10, 10)) * 0.5
     boxes = torch.tensor([[0.0, 0, 20, 20], [40, 40, 60, 60], [0, 40, 50, 60], [30, 30, 30, 60]])
     (warped,), (kept,) = warp_boxes([boxes], grid, (100, 100))
@@ -138,7 +138,7 @@ def test_boxes_that_left_are_dropped():
 
 
 def test_no_labels_and_no_images():
-    """Images without labels have none afterwards, and a batch of none answers with none."""
+    """Images without labels and empty batches work."""
     grid, none = a_grid(), [torch.zeros(0, 2), torch.zeros(0, 2)]
     boxes = [torch.zeros(0, 4), torch.tensor([[3, 4, 9, 9]])]
 
@@ -153,7 +153,7 @@ def test_no_labels_and_no_images():
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64])
 def test_masks_keep_type_and_ids(dtype):
-    """No id is invented, and without a zoom at the same size nothing moves."""
+    """No id is invented, and without a zoom at the same size nothing changes."""
     generator = torch.Generator().manual_seed(0)
     masks = [torch.randint(0, 2, size, generator=generator).mul(7).to(dtype) for size in SIZES]
     warped = warp_masks(masks, a_grid())
@@ -168,7 +168,7 @@ def test_masks_keep_type_and_ids(dtype):
 
 
 def test_masks_and_boxes_agree():
-    """The pixels that show a rectangle lie in its warped box, and fill it but for a pixel."""
+    """The pixels that show a rectangle fill its warped box to within a pixel."""
     for family in FAMILIES:
         grid = zoom_grid(softmax_map(31, 31, contrast=1.0), (96, 80), family=family)
         mask = torch.zeros(300, 400, dtype=torch.uint8)
@@ -252,7 +252,7 @@ MASKS = [torch.zeros(4, 5, dtype=torch.int64)] * 2
     ],
 )
 def test_messages(call, error, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(error, match=re.escape(message)):
         call(a_grid())
 
@@ -260,7 +260,7 @@ def test_messages(call, error, message):
 @pytest.mark.gpu
 @pytest.mark.parametrize("family", FAMILIES)
 def test_cuda_equals_cpu(family):
-    """Labels stay where they are while the grid is on a GPU, and come out the same."""
+    """Labels stay on their device if the grid is on a GPU, and have the same values."""
     grid, boxes = a_grid(family), [torch.tensor([[3.0, 4, 25, 17], [9, 9, 20, 40]])] * 2
     points = [box[:, :2] for box in boxes]
     masks = [torch.arange(h * w).view(h, w) for h, w in SIZES]

@@ -1,4 +1,4 @@
-"""The continuous map and its inverse, there and back."""
+"""The continuous map of a grid, and its inverse."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def random_points(count, batch=2, seed=0, reach=1.0):
 @settings(max_examples=30, deadline=None)
 @given(any_grid(), st.integers(0, 99))
 def test_the_map_is_the_one_described(grid, seed):
-    """Bilinear between the grid's points, each coordinate straight on along its own axis beyond the outermost."""
+    """The map is bilinear between points, and beyond the outermost ones linear along each axis."""
     height, width = grid.shape[1:3]
     points = (random_points(30, seed=seed, reach=1.5) + 1) / 2 * torch.tensor([width, height])
     found = to_source(warp_nodes(grid), points)
@@ -42,7 +42,7 @@ def test_the_map_is_the_one_described(grid, seed):
 @settings(max_examples=30, deadline=None)
 @given(any_grid())
 def test_pixel_centres_are_the_grid(grid):
-    """At j + 0.5, i + 0.5 the map is the grid itself."""
+    """At (j + 0.5, i + 0.5) the map equals the grid."""
     height, width = grid.shape[1:3]
     i, j = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     centres = (torch.stack([j, i], dim=-1) + 0.5).view(1, -1, 2).expand(2, -1, 2)
@@ -54,7 +54,7 @@ def test_pixel_centres_are_the_grid(grid):
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_there_and_back(dtype, pixels, data):
-    """Any point of a 12 MP source comes back to where it was, whatever the grid: folded cells and all."""
+    """Any point of a 12 MP image comes back to its place, whatever the grid, also with folded cells."""
     grid = data.draw(any_grid(dtype))
     points = (
         (random_points(100, seed=data.draw(st.integers(0, 99))).to(dtype) + 1)
@@ -71,7 +71,7 @@ def test_there_and_back(dtype, pixels, data):
 @pytest.mark.parametrize("family", ["kernel", "separable", "cdf"])
 @pytest.mark.parametrize(("dtype", "pixels"), [(torch.float64, 1e-3), (torch.float32, 0.05)])
 def test_there_and_back_at_full_size(family, dtype, pixels):
-    """The same at 224 pixels on a map of 31 x 31, also for points on the map's own nodes and the grid's own points."""
+    """So does any point at 224 pixels with a map of 31 x 31, also on nodes of the map and points of the grid."""
     saliency = softmax_map(31, 31, contrast=6.0).to(dtype)
     grid = zoom_grid(saliency, (224, 200), family=family)
     lattice = torch.cartesian_prod(torch.linspace(0, 4000, 31), torch.linspace(0, 3000, 31)).to(dtype)
@@ -86,7 +86,7 @@ def test_there_and_back_at_full_size(family, dtype, pixels):
 @settings(max_examples=30, deadline=None)
 @given(any_grid(), st.tuples(st.integers(1, 30), st.integers(1, 30)))
 def test_inverse_grid_lands_on_the_lattice(grid, size):
-    """Each entry, sent through the map by the oracle, is its own pixel's centre."""
+    """Each entry of the inverse grid, sent through the oracle's map, is its own pixel's centre."""
     height, width = grid.shape[1:3]
     for one, back in zip(grid.numpy(), invert_grid(grid, size).numpy(), strict=True):
         x, y = (back[..., 0].ravel() + 1) / 2 * width, (back[..., 1].ravel() + 1) / 2 * height
@@ -99,7 +99,7 @@ def test_inverse_grid_lands_on_the_lattice(grid, size):
 
 @pytest.mark.parametrize("family", ["separable", "cdf"])
 def test_separable_inverse_is_one_interpolation_per_axis(family):
-    """numpy.interp finds the same, and so does the general solution cell by cell."""
+    """The inverse of a separable grid equals numpy.interp and the general solution."""
     grid = zoom_grid(softmax_map(31, 31), (60, 80), family=family)
     back = invert_grid(grid, (45, 70))
     x = np.interp(reference.pixel_centres(70), grid[0, 0, :, 0], reference.pixel_centres(80))
@@ -113,7 +113,7 @@ def test_separable_inverse_is_one_interpolation_per_axis(family):
 
 
 def test_identity_is_its_own_inverse():
-    """Without a zoom every pixel stays where it is, at any two sizes."""
+    """Without a zoom every pixel stays in its place, for any two sizes."""
     identity = zoom_grid(torch.ones(1, 1, 31, 31, dtype=torch.float64), (48, 64))
 
     check_close(invert_grid(identity, (48, 64)), identity, 1e-12)
@@ -125,7 +125,7 @@ def test_identity_is_its_own_inverse():
 
 
 def test_a_grid_without_area_is_survived():
-    """All points in one place, or all in a line: the map runs on from there, and what comes back is finite."""
+    """For a grid whose points are all equal or on a line, results are finite."""
     point, line = torch.full((1, 5, 7, 2), 0.25), torch.full((1, 5, 7, 2), 0.25)
     line[..., 0] = torch.linspace(-1, 1, 7)
     for grid in (point, line):
@@ -139,7 +139,7 @@ def test_a_grid_without_area_is_survived():
 @settings(max_examples=30, deadline=None)
 @given(any_grid(), st.integers(0, 99))
 def test_the_kernels_find_what_plain_torch_does(grid, seed):
-    """Nodes are the same bit by bit; places, on lines of several points in any order, are as near as the equation allows."""
+    """Nodes are bit-identical to plain torch's; places on lines of several points are as near as the equation allows."""
     nodes = warp_nodes(grid)
     rng = torch.Generator().manual_seed(seed)
     x, y = (2.4 * torch.rand(2, *shape, generator=rng).double() - 1.2 for shape in ((17,), (17, 5)))
@@ -152,7 +152,7 @@ def test_the_kernels_find_what_plain_torch_does(grid, seed):
 
 
 def test_a_point_that_is_no_number_ends_the_search():
-    """NaN and infinity come out as whatever, and nothing else is touched."""
+    """A NaN or infinite point does not affect other points."""
     nodes = warp_nodes(zoom_grid(softmax_map(9, 9), (12, 15)))
     x = torch.tensor([[0.1, torch.nan, torch.inf, -torch.inf, 0.2]]).double()
     y = torch.tensor([[[0.3, torch.nan, torch.inf, -torch.inf]]]).double().expand(1, 5, 4)

@@ -1,4 +1,4 @@
-"""The published filters are scipy's; the mended ones say what they should and nothing else."""
+"""The published filters equal scipy's; the corrected ones respond to their own derivative only."""
 
 import math
 import re
@@ -19,7 +19,7 @@ def filters(sigma, order=2, **options):
 
 
 def scipy_filter(sigma, orders, radius):
-    """What scipy makes of one bright pixel, scale-normalised."""
+    """Return scipy's response to one bright pixel, scale-normalised."""
     impulse = np.zeros((2 * radius + 1,) * 2)
     impulse[radius, radius] = 1
     found = scipy.ndimage.gaussian_filter(impulse, sigma, order=orders, radius=radius, mode="constant")
@@ -27,7 +27,7 @@ def scipy_filter(sigma, orders, radius):
 
 
 def moment(profile, power):
-    """The sum of a profile over its pixels, times place to a power."""
+    """Return the sum of a profile times a power of the position."""
     reach = len(profile) // 2
     return (profile * torch.arange(-reach, reach + 1) ** power).sum()
 
@@ -35,7 +35,7 @@ def moment(profile, power):
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 1.41, 2.3, 4.0])
 @pytest.mark.parametrize("order", range(5))
 def test_published_filters_are_scipys(order, sigma):
-    """Each is the impulse response of scipy's Gaussian derivative of the same orders, radius and scale."""
+    """Each published filter is the impulse response of scipy's Gaussian derivative of the same orders, radius and scale."""
     jet = GaussianJet(order, as_published=True)
     radius = jet.radius(torch.tensor([sigma]))
     theirs = np.stack([scipy_filter(sigma, orders, radius) for orders in jet.orders])
@@ -44,7 +44,7 @@ def test_published_filters_are_scipys(order, sigma):
 
 
 def test_the_comparison_with_scipy_finds_a_wrong_order():
-    """Rows taken for columns would not pass."""
+    """The comparison fails if rows and columns are exchanged."""
     theirs = np.stack([scipy_filter(1.0, (j, i), 3) for i, j in GaussianJet(2).orders])
 
     with pytest.raises(AssertionError, match="off by"):
@@ -54,7 +54,7 @@ def test_the_comparison_with_scipy_finds_a_wrong_order():
 @settings(deadline=None, max_examples=30)
 @given(sigma=st.floats(0.2, 9), order=st.integers(0, 10))
 def test_published_profiles_are_hermite_polynomials(sigma, order):
-    """At every order, (-1 / sqrt 2)^n H_n(x / (sqrt 2 sigma)) g, with NumPy's physicists' polynomials."""
+    """At every order, the profile is (-1 / sqrt 2)^n H_n(x / (sqrt 2 sigma)) g with NumPy's polynomials."""
     jet = GaussianJet(order, as_published=True)
     found = jet.profiles(torch.tensor([sigma], dtype=torch.float64))[0]
     radius = jet.radius(torch.tensor([sigma], dtype=torch.float64))
@@ -68,13 +68,13 @@ def test_published_profiles_are_hermite_polynomials(sigma, order):
 
 
 def test_order_of_the_filters():
-    """Rows' order rises, columns' order falls within it: as published."""
+    """Filters are sorted by the order along rows, as published."""
     assert GaussianJet(2).orders == ((0, 2), (0, 1), (0, 0), (1, 1), (1, 0), (2, 0))
 
 
 @pytest.mark.parametrize("order", range(11))
 def test_number_of_filters(order):
-    """(N + 1)(N + 2) / 2, each pair of orders once."""
+    """There are (N + 1)(N + 2) / 2 filters, one for each pair of orders."""
     jet = GaussianJet(order)
 
     assert len(set(jet.orders)) == len(jet.orders) == (order + 1) * (order + 2) // 2
@@ -85,13 +85,13 @@ def test_number_of_filters(order):
 @pytest.mark.parametrize(("sigma", "size"), [(0.5, 5), (1.0, 7), (1.41, 9), (2.0, 11), (4.0, 19)])
 @pytest.mark.parametrize("as_published", [False, True])
 def test_sizes(sigma, size, as_published):
-    """The published table."""
+    """Sizes are those of the published table."""
     assert filters(sigma, as_published=as_published).shape == (6, size, size)
 
 
 @pytest.mark.parametrize(("order", "sigma", "leak"), [(2, 1.0, -0.004), (4, 1.0, -0.045), (4, 2.3, -0.208)])
 def test_the_published_leak(order, sigma, leak):
-    """Cut at two sigma, even orders answer to brightness, by as much as was measured; the mended ones do not."""
+    """Cut at two sigma, published filters of even order respond to brightness as measured; the corrected ones do not."""
     second = GaussianJet(order).orders.index((order, 0))
 
     check_close(filters(sigma, order, as_published=True)[second].sum(), leak, 5e-4)
@@ -101,7 +101,7 @@ def test_the_published_leak(order, sigma, leak):
 @settings(deadline=None, max_examples=50)
 @given(sigma=st.floats(0.05, 9), order=st.integers(1, 10), truncate=st.floats(1, 4))
 def test_each_order_is_blind_to_lower_degrees(sigma, order, truncate):
-    """Order n sums to zero with every power below n: no brightness, no ramp, no parabola."""
+    """The filter of order n has a zero sum with every lower power."""
     jet = GaussianJet(order, truncate=truncate)
     found = jet.profiles(torch.tensor([sigma], dtype=torch.float64))[0]
     reach = found.shape[1] // 2
@@ -113,7 +113,7 @@ def test_each_order_is_blind_to_lower_degrees(sigma, order, truncate):
 
 
 def test_wide_kernels_are_true_derivatives():
-    """Where nothing is cut off, order n answers x^n / n! with (-sigma)^n, and mended and published are the same."""
+    """If nothing is cut off, order n of x^n / n! is (-sigma)^n, and corrected and published filters are equal."""
     sigma = 1.7
     mended = GaussianJet(4, truncate=9.0).profiles(torch.tensor([sigma], dtype=torch.float64))[0]
     published = GaussianJet(4, truncate=9.0, as_published=True).profiles(
@@ -127,7 +127,7 @@ def test_wide_kernels_are_true_derivatives():
 
 @pytest.mark.parametrize("sigma", [0.7, 1.0, 2.3])
 def test_mended_filters_span_the_same_kernels(sigma):
-    """Only the coordinates differ: polynomials up to order N times the same window."""
+    """Corrected filters span the same space: polynomials up to order N times the window."""
     options = {"order": 4, "truncate": 2.0}
     jet = GaussianJet(**options)
     sigma = torch.tensor([sigma], dtype=torch.float64)
@@ -141,7 +141,7 @@ def test_mended_filters_span_the_same_kernels(sigma):
 
 
 def step_at(sigma, **options):
-    """How much the filters change between just below sigma and just above it, padded to one size."""
+    """Return how much the filters change between just below and just above a sigma, padded to one size."""
     jet = GaussianJet(3, **options)
     below, above = (
         jet.filters(torch.tensor([s, 2 * sigma], dtype=torch.float64))[0]
@@ -152,14 +152,14 @@ def step_at(sigma, **options):
 
 @pytest.mark.parametrize("sigma", [0.75, 1.25, 1.75, 3.25])
 def test_filters_are_continuous_where_the_size_steps(sigma):
-    """Between 1.2499 and 1.2501 the kernel grows from 7 to 9 pixels: published filters jump, the mended ones do not."""
+    """At sigma 1.25 the kernel grows from 7 to 9 pixels: published filters jump, the corrected ones do not."""
     assert step_at(sigma, as_published=True) > 1e-3
     assert step_at(sigma) < 1e-5
 
 
 @pytest.mark.parametrize("as_published", [False, True])
 def test_gradient_by_sigma(as_published):
-    """Right within a size, for several sigmas at once; what is mended, right where the size steps, too."""
+    """The gradient is right within a size, for several sigmas at once; for corrected filters also where the size changes."""
     steps = [] if as_published else [1.25, 1.75]
     sigma = torch.tensor([0.4, 1.1, *steps], dtype=torch.float64, requires_grad=True)
 
@@ -170,7 +170,7 @@ def test_gradient_by_sigma(as_published):
 
 
 def test_several_sigmas_share_the_largest_size():
-    """Each has its own filters, in the middle of zeros."""
+    """Filters of several sigmas are padded with zeros to the largest size."""
     both = GaussianJet(3).filters(torch.tensor([0.5, 2.0]))
 
     assert both.shape == (2, 10, 11, 11)
@@ -181,7 +181,7 @@ def test_several_sigmas_share_the_largest_size():
 
 @pytest.mark.parametrize("sigma", [1e-3, 0.03, 0.1])
 def test_tiny_scales_are_the_pixel_itself(sigma):
-    """With nothing left to blur, order 0 is one pixel, all else vanishes, and so do the gradients; no NaN."""
+    """For a tiny sigma, order 0 is one pixel, all other orders and the gradients are zero, and nothing is NaN."""
     scale = torch.tensor([sigma], dtype=torch.float64, requires_grad=True)
     found = GaussianJet(10).profiles(scale)[0]
     (slope,) = torch.autograd.grad(found.square().sum(), scale)
@@ -204,7 +204,7 @@ def test_tiny_scales_are_the_pixel_itself(sigma):
     ],
 )
 def test_messages(argument, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         GaussianJet(**argument)
 
@@ -213,7 +213,7 @@ def test_messages(argument, message):
     ("sigma", "shown"), [([1.0, 0.0], "0.0 to 1.0"), ([math.nan], "nan to nan"), ([math.inf], "inf to inf")]
 )
 def test_a_sigma_that_ran_away(sigma, shown):
-    """Training that diverged is told so, not that a kernel has NaN pixels."""
+    """If sigma is NaN or too large, the error says that training diverged."""
     message = (
         f"sigma must be positive and finite, got {shown} – where it was learned, take a lower learning rate."
     )

@@ -1,4 +1,4 @@
-"""A convolution with a scale: its kernels, its gradients, and that it finds a scale it is not told."""
+"""A convolution with a learned scale: its kernels and gradients, and that it finds the right scale."""
 
 import re
 
@@ -24,7 +24,7 @@ def features(*shape):
 
 
 def expected(layer, x):
-    """What the layer is defined as, a kernel at a time, in float64."""
+    """Return the output by the layer's definition, one kernel at a time, in float64."""
     filters = [layer.jet.filters(sigma[None])[0] for sigma in layer.sigma.detach()]
     reach = max(f.shape[-1] for f in filters) // 2
     outputs, inputs, _ = layer.alpha.shape
@@ -42,7 +42,7 @@ def expected(layer, x):
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("as_published", [False, True])
 def test_equals_its_definition(per, groups, as_published):
-    """Sums of the basis, each output channel with its own scale where it has one, in groups."""
+    """Kernels are sums of the basis, with a scale for each output channel if there are several, in groups."""
     layer = NJetConv2d(4, 6, per=per, groups=groups, order=3, as_published=as_published)
     with torch.no_grad():
         layer.log2_sigma += torch.linspace(-0.5, 1, len(layer.log2_sigma))
@@ -54,14 +54,14 @@ def test_equals_its_definition(per, groups, as_published):
 
 
 def test_batch_of_none():
-    """An empty batch is one, too."""
+    """An empty batch works."""
     assert NJetConv2d(3, 4, subsample=0.5)(torch.zeros(0, 3, 16, 12)).shape == (0, 4, 8, 6)
 
 
 @pytest.mark.parametrize("per", ["layer", "channel"])
 @pytest.mark.parametrize("sigma", [1.1, 1.25])
 def test_gradients(per, sigma):
-    """By input, weights and scale, within a size and where it steps."""
+    """Gradients by input, weights and scale are right, also where the kernel size changes."""
     layer = NJetConv2d(2, 2, per=per, sigma=sigma).double()
     x = features(1, 2, 6, 5).double().requires_grad_()
 
@@ -72,7 +72,7 @@ def test_gradients(per, sigma):
 
 
 def jump(layer, x):
-    """How much the output changes, of its size, as sigma goes from just below 1.25 to just above it."""
+    """Return the relative change of the output when sigma passes 1.25."""
     outputs = []
     for sigma in (1.25 - 1e-6, 1.25 + 1e-6):
         with torch.no_grad():
@@ -82,7 +82,7 @@ def jump(layer, x):
 
 
 def test_output_is_continuous_where_the_size_steps():
-    """The published layer jumps as its kernel grows from 7 to 9 pixels; the mended one does not."""
+    """The published layer jumps when its kernel grows from 7 to 9 pixels; the corrected one does not."""
     x = features(1, 3, 32, 32).double()
 
     assert jump(NJetConv2d(3, 8, order=4, as_published=True).double(), x) > 0.02
@@ -90,7 +90,7 @@ def test_output_is_continuous_where_the_size_steps():
 
 
 def fitted_sigma(truth, orders, start):
-    """The scale of a layer that was fitted to what scipy makes of noise."""
+    """Return the scale of a layer that was fitted to scipy's filter of noise."""
     noise = np.random.default_rng(0).standard_normal((2, 24, 24))
     target = [
         scipy.ndimage.gaussian_filter(n, truth, order=orders, mode="constant", radius=12) for n in noise
@@ -113,13 +113,13 @@ def fitted_sigma(truth, orders, start):
 @pytest.mark.parametrize("orders", [(0, 0), (1, 0), (1, 1), (0, 2)])
 @pytest.mark.parametrize(("truth", "start"), [(1.0, 1.5), (2.0, 1.3)])
 def test_finds_the_scale_of_a_filter(truth, start, orders):
-    """Fitted to scipy's Gaussian derivative of a scale that it is not told, it has that scale."""
+    """Fitted to scipy's Gaussian derivative of an unknown scale, the layer finds this scale."""
     check_close(fitted_sigma(truth, orders, start), truth, 0.05 * truth)
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 4.0])
 def test_begins_with_unit_variance(sigma):
-    """White noise comes out as strong as it went in, whatever the scale; weights are of a convolution's size."""
+    """At first, white noise keeps its variance at any scale, and weights have a convolution's size."""
     layer = NJetConv2d(16, 32, sigma=sigma, order=2)
     found = layer(features(2, 16, 96, 96))[..., 24:-24, 24:-24]
 
@@ -128,7 +128,7 @@ def test_begins_with_unit_variance(sigma):
 
 
 def test_published_weights():
-    """Drawn from N(0, 1), and nothing between them and the filters."""
+    """With as_published, weights are drawn from N(0, 1) and applied directly."""
     layer = NJetConv2d(8, 64, as_published=True)
 
     check_close(layer.alpha.square().mean(), 1.0, 0.1)
@@ -136,7 +136,7 @@ def test_published_weights():
 
 
 def test_subsampling_follows_the_scale():
-    """The output is what safe_subsample leaves of it; of several scales, the smallest decides."""
+    """The output is subsampled by safe_subsample; of several scales, the smallest counts."""
     plain = NJetConv2d(3, 4, sigma=2.0, per="channel")
     layer = NJetConv2d(3, 4, sigma=2.0, per="channel", subsample=0.5)
     layer.load_state_dict(plain.state_dict())
@@ -150,7 +150,7 @@ def test_subsampling_follows_the_scale():
 
 
 def test_published_subsampling_is_of_the_input():
-    """The doubly exponential step, before the convolution."""
+    """With as_published, the input is subsampled by the doubly exponential step."""
     plain, layer = (NJetConv2d(3, 4, sigma=4.0, as_published=True, subsample=r) for r in (None, 4.0))
     layer.load_state_dict(plain.state_dict())
     x = features(1, 3, 32, 20)
@@ -161,7 +161,7 @@ def test_published_subsampling_is_of_the_input():
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast(dtype):
-    """Kernels are built as without it; the convolution alone is of half precision."""
+    """Under autocast, kernels are built in full precision, and only the convolution runs in half precision."""
     layer = NJetConv2d(3, 8, order=4)
     x = features(2, 3, 24, 24)
     with torch.autocast("cpu", dtype):
@@ -177,7 +177,7 @@ def test_autocast(dtype):
 
 @pytest.mark.gpu
 def test_cuda_equals_cpu():
-    """The same output and gradients, to what TF32 is not allowed to round."""
+    """Output and gradients are the same on CUDA."""
     layer = NJetConv2d(3, 8, order=4, per="channel", subsample=0.5)
     x = features(2, 3, 24, 24)
     layer(x).square().mean().backward()
@@ -192,7 +192,7 @@ def test_cuda_equals_cpu():
 
 
 def test_says_its_scale():
-    """As it is now; the range where there are several."""
+    """The representation shows the present scale, or the range of several."""
     layer = NJetConv2d(2, 4, groups=2, subsample=1.0, per="channel")
     with torch.no_grad():
         layer.log2_sigma[1] = 1.0
@@ -202,7 +202,7 @@ def test_says_its_scale():
 
 
 def test_state_carries_scale_and_size():
-    """Loaded into a layer that began at another scale, the kernels are those that were saved."""
+    """A layer that loads a state has the saved kernels, even if it began with another scale."""
     saved, other = NJetConv2d(2, 3, sigma=2.0), NJetConv2d(2, 3, sigma=0.5)
     other.load_state_dict(saved.state_dict())
 
@@ -210,7 +210,7 @@ def test_state_carries_scale_and_size():
 
 
 def test_an_order_that_is_too_high():
-    """The jet's refusal is the layer's."""
+    """An order that is too high is refused with the jet's message."""
     with pytest.raises(ValueError, match="order must be between 0 and 10, got 11"):
         NJetConv2d(3, 4, order=11)
     assert len(GaussianJet(10).orders) == 66
@@ -228,6 +228,6 @@ def test_an_order_that_is_too_high():
     ],
 )
 def test_messages(argument, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         NJetConv2d(**{"in_channels": 4, "out_channels": 4, **argument})

@@ -1,4 +1,4 @@
-"""A low-resolution look that learns its own resolution."""
+"""A saliency network that learns its own resolution."""
 
 import re
 
@@ -29,7 +29,7 @@ def images():
 
 @pytest.mark.parametrize("sigma", [0.6, 1.3, 2.5])
 def test_prefilter_is_scipys_gaussian(sigma):
-    """Within what it cuts off, the blur of scipy, with the border going on; the mean stays."""
+    """The blur equals scipy's with repeated borders, up to what is cut off, and keeps the mean."""
     image = np.random.default_rng(0).random((33, 27))
     ours = NJetPrefilter(sigma, subsample=None).double()(torch.from_numpy(image)[None, None])
     theirs = scipy.ndimage.gaussian_filter(image, sigma, mode="nearest")
@@ -39,14 +39,14 @@ def test_prefilter_is_scipys_gaussian(sigma):
 
 
 def test_prefilter_leaves_a_flat_image_flat():
-    """No dark border, at any scale, also one wider than the image."""
+    """A flat image stays flat at any scale, without a dark border."""
     flat = torch.full((1, 3, 16, 12), 0.7)
 
     check_close(NJetPrefilter(20.0, subsample=None)(flat), flat, 1e-6)
 
 
 def test_prefilter_subsamples_as_it_blurs():
-    """Two pixels of blur leave half the resolution; the size follows the scale as it is learned."""
+    """A blur of two pixels halves the resolution, and the size follows the learned scale."""
     prefilter = NJetPrefilter(2.0)
 
     assert prefilter(torch.zeros(2, 3, 64, 48)).shape == (2, 3, 32, 24)
@@ -57,7 +57,7 @@ def test_prefilter_subsamples_as_it_blurs():
 
 
 def test_prefilter_gradient():
-    """By image and scale."""
+    """Gradients by image and scale are right."""
     prefilter = NJetPrefilter(1.1).double()
     image = torch.rand(1, 2, 7, 6, dtype=torch.float64, requires_grad=True)
 
@@ -71,7 +71,7 @@ def test_prefilter_gradient():
     "saliency", [NJetSaliencyNet, lambda map_size: nn.Sequential(NJetPrefilter(), SaliencyNet(map_size))]
 )
 def test_shape_batching_and_first_map(saliency):
-    """Logits of the size asked for, the same in any batch, and at first nearly uniform: as SaliencyNet's."""
+    """Logits have the requested size, do not depend on the batch, and are nearly uniform at first, as SaliencyNet's."""
     small = torch.rand(3, 3, 64, 48)
     module = saliency(map_size=(9, 14)).train()
     logits = module(small)
@@ -83,7 +83,7 @@ def test_shape_batching_and_first_map(saliency):
 
 
 def test_looks_at_the_resolutions_of_saliency_net():
-    """A quarter for details and an eighth for surroundings, to begin with."""
+    """At first the network works at a quarter of the resolution for details and an eighth for context."""
     net = NJetSaliencyNet()
     details = net.stem(torch.rand(1, 3, 128, 128))
 
@@ -99,7 +99,7 @@ def scales(module):
     "saliency", [NJetSaliencyNet(), nn.Sequential(NJetPrefilter(), SaliencyNet())], ids=["net", "prefilter"]
 )
 def test_learns_through_the_sampler(saliency, images):
-    """A loss of the zoomed pixels reaches every weight and every scale, and steps against it make it smaller."""
+    """A loss of zoomed pixels has gradients for every weight and scale, and steps against them lower it."""
     zoom = SaliencySampler(24, saliency=saliency, lowres_size=(64, 64), temperature=0.25)
     optimiser = torch.optim.Adam(saliency.parameters(), lr=1e-2)
     ramp = torch.linspace(0, 1, 24)
@@ -119,7 +119,7 @@ def test_learns_through_the_sampler(saliency, images):
 
 
 def test_pixels_reach_the_scales(images):
-    """Through sample's own backward, too: the published path of the gradient."""
+    """Scales have gradients through the backward of `sample`."""
     zoom = SaliencySampler(16, saliency=NJetSaliencyNet(order=3), lowres_size=(48, 48))
     zoom(images).images.square().mean().backward()
 
@@ -135,7 +135,7 @@ def test_pixels_reach_the_scales(images):
     ],
 )
 def test_messages(arguments, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         NJetPrefilter(**arguments)
     with pytest.raises(ValueError, match="order must be between 0 and 10, got 11"):

@@ -1,4 +1,4 @@
-"""Subsampling that follows a scale."""
+"""Subsampling by a learned scale."""
 
 import re
 
@@ -18,7 +18,7 @@ def subsampled_size(sigma, r=4.0, side=64, **options):
 @settings(deadline=None, max_examples=60)
 @given(sigma=st.floats(0.01, 200), r=st.floats(0.1, 8), side=st.integers(1, 40))
 def test_step_is_sigma_over_r(sigma, r, side):
-    """One sample for each max(1, sigma / r) pixels, at least one of them."""
+    """There is one sample for each max(1, sigma / r) pixels, and at least one."""
     step = max(1.0, sigma / r) / (1 + 1e-6)
 
     assert subsampled_size(sigma, r, side) == (max(1, int(side / step)), max(1, int(2 * side / step)))
@@ -26,7 +26,7 @@ def test_step_is_sigma_over_r(sigma, r, side):
 
 @pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0, 5.0, 6.0, 7.0])
 def test_a_learned_sigma_is_rounded(sigma):
-    """The power of two of a logarithm in float32 lies on either side of the number that it was of."""
+    """A sigma that is a power of two of a float32 logarithm is rounded, so that the size is not off by one."""
     log2 = torch.tensor([sigma]).log2()
     nearby = [log2.nextafter(log2 + way).exp2() for way in (-1, 0, 1)]
 
@@ -35,26 +35,26 @@ def test_a_learned_sigma_is_rounded(sigma):
 
 @pytest.mark.parametrize(("sigma", "times"), [(1.0, 1), (2.0, 1), (4.0, 4), (8.0, 64), (16.0, 16384)])
 def test_published_step(sigma, times):
-    """2 to the power of sigma over 4, as measured: sigma 8 leaves 1 of 64."""
+    """The published step is 2 to the power of sigma over 4: sigma 8 leaves 1 of 64."""
     side = max(1, 64 // times)
 
     assert subsampled_size(sigma, as_published=True) == (side, max(1, 128 // times))
 
 
 def test_published_takes_the_nearest():
-    """No average: every fourth pixel as it is."""
+    """The published way takes the nearest pixels without averaging."""
     x = torch.rand(1, 2, 16, 16)
 
     assert torch.equal(safe_subsample(x, 4.0, as_published=True), x[:, :, ::4, ::4])
 
 
 def test_a_sigma_as_large_as_any_is_one_pixel():
-    """No overflow in the double exponential."""
+    """A very large sigma leaves one pixel, without overflow."""
     assert subsampled_size(1e6, as_published=True) == (1, 1)
 
 
 def test_nothing_aliases():
-    """Stripes a pixel wide become grey, where the published way makes of them black or white."""
+    """Stripes one pixel wide become grey; the published way makes them black or white."""
     stripes = torch.zeros(1, 1, 64, 64)
     stripes[..., ::2] = 1
 
@@ -63,7 +63,7 @@ def test_nothing_aliases():
 
 
 def test_the_mean_stays_and_gradients_pass():
-    """An average of what was there, to which each pixel contributes."""
+    """The mean is kept, and each pixel has a gradient."""
     x = torch.rand(2, 3, 30, 22, requires_grad=True)
     found = safe_subsample(x, torch.tensor([2.0, 9.0]), r=1.0)
     found.sum().backward()
@@ -74,7 +74,7 @@ def test_the_mean_stays_and_gradients_pass():
 
 
 def test_a_step_of_one_changes_nothing():
-    """Not even a copy."""
+    """With a step of one the input itself is returned."""
     x = torch.rand(1, 1, 4, 4)
 
     assert safe_subsample(x, 3.0) is x
@@ -89,6 +89,6 @@ def test_a_step_of_one_changes_nothing():
     ],
 )
 def test_messages(arguments, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         safe_subsample(torch.zeros(1, 1, 4, 4), **arguments)

@@ -1,10 +1,10 @@
-"""What a network has seen of an image."""
+"""Measures which part of an image a network's output depends on."""
 
 import torch
 
 
 def seen_by(net, size, row, col, batch=64):
-    """What of the image a cell has seen, by the support of its gradient over many images: (first, end) by axis."""
+    """Return the part of the image that a cell depends on, by the support of its gradient: (first, end) for each axis."""
     image = torch.randn(batch, 3, *size, requires_grad=True)
     net(image)[:, 0, row, col].sum().backward()
     rows, cols = (image.grad.abs().sum(dim).nonzero()[:, 0] for dim in ((0, 1, 3), (0, 1, 2)))

@@ -1,4 +1,4 @@
-"""One vector for an image out of those of its patches."""
+"""Modules that join the features of an image's patches."""
 
 import re
 
@@ -10,7 +10,7 @@ from tests.checks import check_close, unhooked
 
 
 def test_mean_and_maximum():
-    """Over the patches, feature by feature; places are not looked at."""
+    """The mean or maximum is taken over patches for each feature, without regard to positions."""
     features = torch.randn(4, 5, 7)
 
     check_close(PatchMean()(features, torch.rand(4, 5, 2)), features.numpy().mean(1), 1e-6)
@@ -18,7 +18,7 @@ def test_mean_and_maximum():
 
 
 def test_transformer_sees_places():
-    """Where a patch lies counts, the order of the list does not; without places only what patches show does."""
+    """The position of a patch matters, the order of patches does not; without positions only features matter."""
     torch.manual_seed(0)
     head = PatchTransformer(32, heads=4).eval()
     features, positions, order = torch.randn(3, 6, 32), torch.rand(3, 6, 2) * 2 - 1, torch.randperm(6)
@@ -31,7 +31,7 @@ def test_transformer_sees_places():
 
 
 def test_transformer_learns_from_features_and_places():
-    """Every weight receives a gradient, and so do the places."""
+    """Every weight has a gradient, and so do the positions."""
     head, positions = PatchTransformer(16, layers=1, heads=2), torch.rand(2, 3, 2, requires_grad=True)
     head(torch.randn(2, 3, 16), positions).square().sum().backward()
 
@@ -40,6 +40,6 @@ def test_transformer_learns_from_features_and_places():
 
 
 def test_message():
-    """Heads share the width evenly."""
+    """A width that the number of heads does not divide is refused."""
     with unhooked(), pytest.raises(ValueError, match=re.escape("dim must be a multiple of heads=8, got 20.")):
         PatchTransformer(20)

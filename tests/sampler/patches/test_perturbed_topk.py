@@ -1,4 +1,4 @@
-"""Differentiable choice against its definition, against integrals, and against finite differences."""
+"""Differentiable top-k, compared with its definition, with integrals and with finite differences."""
 
 import itertools
 import re
@@ -17,7 +17,7 @@ from tests.checks import check_close, unhooked
 
 
 def noise_of(seed, shape, dtype=torch.float32):
-    """What a generator of this seed gives first."""
+    """Return the first noise of a generator with this seed."""
     return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
@@ -26,7 +26,7 @@ def chosen_with(topk, scores, seed=0):
 
 
 def exact_weights(scores, k, sigma):
-    """The expected choice by quadrature: (k, positions). A set is chosen where its least score exceeds all others."""
+    """Return the expected choice by quadrature, (k, positions): a set is chosen if its least score exceeds all others."""
     least = np.linspace(min(scores) - 9 * sigma, max(scores) + 9 * sigma, 2001)
     z = (least - np.asarray(scores)[:, None]) / sigma
     below, own = ndtr(z), np.exp(-(z**2) / 2) / (sigma * np.sqrt(2 * np.pi))
@@ -41,7 +41,7 @@ def exact_weights(scores, k, sigma):
 
 
 def exact_gradient(scores, k, sigma, upstream, step=1e-4):
-    """Central differences of the quadrature, which is smooth."""
+    """Return central differences of the quadrature."""
     steps = step * np.eye(len(scores))
     return [
         ((exact_weights(scores + h, k, sigma) - exact_weights(scores - h, k, sigma)) * upstream).sum()
@@ -53,7 +53,7 @@ def exact_gradient(scores, k, sigma, upstream, step=1e-4):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 20), st.data())
 def test_forward_is_its_definition(positions, data):
-    """For the same noise, what float64 NumPy counts; whatever k, sigma and the number of draws."""
+    """With the same noise, the weights equal those counted in float64 NumPy, for any k, sigma and number of draws."""
     k, samples = data.draw(st.integers(1, positions)), data.draw(st.integers(1, 50))
     sigma, seed = data.draw(st.floats(0.01, 2)), data.draw(st.integers(0, 99))
     scores = torch.rand(3, positions, generator=torch.Generator().manual_seed(seed + 1))
@@ -80,7 +80,7 @@ DEFINITIONS = {
 
 @pytest.mark.parametrize("gradient", DEFINITIONS)
 def test_gradient_is_its_definition(gradient):
-    """In float64 from one-hot arrays of the same draws: as published, relative to the weighted mean, and the covariance."""
+    """Each gradient mode equals its definition on one-hot arrays of the same draws, in float64."""
     scores = torch.rand(2, 30, requires_grad=True)
     upstream = torch.randn(2, 4, 30)
     noise = noise_of(0, (2, 200, 30)).numpy()
@@ -98,7 +98,7 @@ SCORES = np.array([0.3, 0.9, -0.2, 0.5, 0.4])
 
 
 def test_forward_tends_to_the_integral():
-    """Many draws agree with the expectation by quadrature."""
+    """With many draws, the weights approach the expectation by quadrature."""
     weights = chosen_with(PerturbedTopK(2, sigma=0.5, samples=100_000), torch.tensor(SCORES)[None])
 
     check_close(weights[0], exact_weights(SCORES, 2, 0.5), 6e-3)
@@ -111,7 +111,7 @@ SMOOTH = pytest.mark.parametrize(
 
 @SMOOTH
 def test_full_gradient_tends_to_the_integrals_derivative(samples, tolerance):
-    """Many draws agree with the derivative of the expectation; the published gradient is another."""
+    """With many draws, gradient="full" approaches the derivative of the expectation; the published gradient does not."""
     upstream = np.random.default_rng(0).standard_normal((2, 5))
     expected = exact_gradient(SCORES, 2, 0.5, upstream)
     found = {}
@@ -128,7 +128,7 @@ def test_full_gradient_tends_to_the_integrals_derivative(samples, tolerance):
 
 @SMOOTH
 def test_full_gradient_agrees_with_finite_differences_of_the_forward(samples, tolerance):
-    """Central differences with the same noise on either side, many draws."""
+    """gradient="full" agrees with central differences with common noise."""
     upstream = torch.tensor(np.random.default_rng(0).standard_normal((1, 2, 5)))
     topk = PerturbedTopK(2, sigma=0.5, samples=samples, gradient="full")
     scores = torch.tensor(SCORES)[None].requires_grad_()
@@ -144,7 +144,7 @@ def test_full_gradient_agrees_with_finite_differences_of_the_forward(samples, to
 
 @pytest.mark.parametrize("gradient", ["relative", "full"])
 def test_a_constant_is_not_seen(gradient):
-    """Rows sum to one whatever the scores, so a constant upstream has no gradient; the published one has."""
+    """A constant upstream has no gradient, because rows sum to one; the published gradient is not zero."""
     scores = torch.rand(3, 40, requires_grad=True)
     PerturbedTopK(4, gradient=gradient)(scores).sum().backward()
     check_close(scores.grad, np.zeros((3, 40)), 1e-4)
@@ -156,7 +156,7 @@ def test_a_constant_is_not_seen(gradient):
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 999), st.sampled_from([0.0, 3.0, -3.0]))
 def test_relative_gradient_is_near_the_true_one(seed, offset):
-    """With 500 draws, its cosine to what very many draws give is high whatever constant is added to the upstream."""
+    """With 500 draws, gradient="relative" has a high cosine with the true gradient, whatever constant is added upstream."""
     rng = torch.Generator().manual_seed(seed)
     scores, upstream = torch.rand(1, 60, generator=rng), torch.randn(1, 3, 60, generator=rng) + offset
     found = []
@@ -171,7 +171,7 @@ def test_relative_gradient_is_near_the_true_one(seed, offset):
 
 @pytest.mark.parametrize("gradient", DEFINITIONS)
 def test_little_noise_is_hard_and_sorted(gradient):
-    """As sigma goes to zero, the choice is that of eval(): one-hot, by position."""
+    """As sigma goes to zero, the weights become those of eval(): one-hot, sorted by position."""
     scores = torch.rand(5, 50)
     topk = PerturbedTopK(6, sigma=1e-7, samples=20, gradient=gradient)
     hard = PerturbedTopK(6).eval()(scores)
@@ -182,13 +182,13 @@ def test_little_noise_is_hard_and_sorted(gradient):
 
 
 def test_choice_by_rank_and_position():
-    """[0.1, 0.9, 0.3, 0.8]: the best two are the second and the fourth, in this order."""
+    """For [0.1, 0.9, 0.3, 0.8], the second and the fourth are chosen, in this order."""
     assert hard_topk(torch.tensor([0.1, 0.9, 0.3, 0.8]), 2).tolist() == [1, 3]
     assert hard_topk(torch.tensor([0.1, 0.8, 0.3, 0.9]), 2).tolist() == [1, 3]
 
 
 def test_noise_is_torchs():
-    """torch.manual_seed decides, or the generator that is passed; two draws differ."""
+    """Noise is determined by torch.manual_seed or the generator that is passed; two draws differ."""
     topk, scores = PerturbedTopK(3, samples=20), torch.rand(2, 30)
     torch.manual_seed(5)
     first, second = topk(scores), topk(scores)
@@ -201,7 +201,7 @@ def test_noise_is_torchs():
 
 @pytest.mark.parametrize("gradient", DEFINITIONS)
 def test_autocast_is_left_alone(gradient):
-    """Under bf16 autocast choice and gradient are those without; half scores are taken as float32."""
+    """Under bf16 autocast, choice and gradient do not change; half-precision scores are converted to float32."""
     found = []
     for enabled in (False, True):
         scores = torch.rand(2, 30, generator=torch.Generator().manual_seed(1)).requires_grad_()
@@ -215,7 +215,7 @@ def test_autocast_is_left_alone(gradient):
 
 
 def test_annealing():
-    """Linearly to zero, by the step alone; at zero training is refused, and evaluation goes on."""
+    """Sigma falls linearly to zero with the steps; then training is refused and evaluation works."""
     topk, scores = PerturbedTopK(2, sigma=0.08), torch.rand(1, 9)
     found = []
     for step in (1, 2, 3, 4, 1):
@@ -231,7 +231,7 @@ def test_annealing():
 
 
 def test_moves_a_score_to_where_the_loss_is_low():
-    """Following the published gradient, the choice goes to the two positions that cost nothing."""
+    """Descent along the published gradient moves the choice to the two positions without loss."""
     torch.manual_seed(0)
     scores, cost = torch.zeros(1, 25, requires_grad=True), torch.ones(25)
     cost[[7, 19]] = 0
@@ -245,7 +245,7 @@ def test_moves_a_score_to_where_the_loss_is_low():
 
 
 def test_no_image():
-    """An empty batch has an empty answer, trained or not."""
+    """An empty batch gives an empty result, in training and evaluation."""
     assert PerturbedTopK(2)(torch.zeros(0, 9)).shape == (0, 2, 9)
     assert PerturbedTopK(2).eval()(torch.zeros(0, 9)).shape == (0, 2, 9)
 
@@ -264,13 +264,13 @@ def test_no_image():
     ],
 )
 def test_messages(arguments, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         PerturbedTopK(**{"k": 3, **arguments})
 
 
 def test_messages_of_the_call():
-    """More than there is cannot be chosen, and a schedule has an end."""
+    """Choosing more than there are is refused, and so is a step beyond the schedule."""
     message = "k must be at most the 4 positions that there are, got 5 – score more finely."
     for topk in (PerturbedTopK(5), PerturbedTopK(5).eval()):
         with pytest.raises(ValueError, match=re.escape(message)):
@@ -281,13 +281,13 @@ def test_messages_of_the_call():
 
 
 def test_repr():
-    """Its settings."""
+    """The representation shows the settings."""
     assert repr(PerturbedTopK(3)) == "PerturbedTopK(k=3, sigma=0.05, samples=500, gradient='diagonal')"
 
 
 @pytest.mark.parametrize("count", [4, 40, 961])
 def test_of_equals_the_first_are_chosen(count):
-    """Whatever their number, and beside larger and smaller ones."""
+    """Among equal scores the first ones are chosen, whatever their number."""
     scores = torch.zeros(2, count)
     scores[1, -1] = 1.0
 

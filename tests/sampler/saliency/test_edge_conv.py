@@ -1,4 +1,4 @@
-"""Convolutions beyond whose borders the image goes on."""
+"""Convolutions with replicated borders."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from foveal.sampler.saliency._edge_conv import EdgeConv2d, edge_padded
 
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 3))
 def test_a_graph_pads_as_torch_does(height, width, reach):
-    """The form for compiled graphs has the values and the derivatives of torch's padding."""
+    """The form for compiled graphs has the values and derivatives of torch's padding."""
     image = torch.rand(2, 3, height, width, dtype=torch.float64, requires_grad=True)
     expected = pad(image, (reach,) * 4, mode="replicate")
     with pytest.MonkeyPatch.context() as patch:
@@ -27,7 +27,7 @@ def test_a_graph_pads_as_torch_does(height, width, reach):
 
 @pytest.mark.parametrize(("stride", "size", "groups"), [(4, 6, 1), (2, 3, 6), (1, 3, 1)])
 def test_it_is_torchs_convolution(stride, size, groups):
-    """Weights of a Conv2d with replicated borders load, and give the same features."""
+    """The weights of a Conv2d with replicated borders load, and give the same features."""
     theirs = nn.Conv2d(
         6, 12, size, stride, padding=size // 2, groups=groups, bias=False, padding_mode="replicate"
     )

@@ -1,4 +1,4 @@
-"""The loss that draws saliency to where classes meet, beside its formula in NumPy."""
+"""The loss that attracts saliency to class boundaries, compared with its formula in NumPy."""
 
 import re
 
@@ -11,14 +11,14 @@ from tests.checks import check_close, unhooked
 
 
 def divided(rows=24, cols=36, at=12):
-    """Two classes, one to the left and one to the right."""
+    """Return a mask of two classes, left and right."""
     mask = torch.zeros(1, rows, cols, dtype=torch.int64)
     mask[..., at:] = 7
     return mask
 
 
 def wanted(at, cols, nodes, sigma):
-    """Shares along the width, of a boundary between two columns, on nodes finer than columns; in float64."""
+    """Return the target along the width for a boundary between two columns, in float64."""
     met = np.zeros(cols)
     met[at - 1 : at + 1] = 1
     line = np.interp(np.arange(nodes) / (nodes - 1), (np.arange(cols) + 0.5) / cols, met)
@@ -28,7 +28,7 @@ def wanted(at, cols, nodes, sigma):
 
 
 def test_it_is_the_divergence_by_hand():
-    """From the blurred boundary to an uneven map; zero to the blurred boundary itself."""
+    """The loss is the divergence of the map from the blurred boundary, and zero if they are equal."""
     line = wanted(12, 36, 61, 2.0)
     aim = np.repeat(line[None] / 41, 41, axis=0)
     given = np.random.default_rng(0).random((41, 61)) + 0.1
@@ -44,7 +44,7 @@ def test_it_is_the_divergence_by_hand():
 
 @pytest.mark.parametrize("rotated", [0, 1])
 def test_it_draws_saliency_to_the_boundary(rotated):
-    """By its gradient alone, whatever the ids; upright or lying."""
+    """Descent along its gradient moves saliency to the boundary, whatever the ids, in both directions."""
     mask = torch.rot90(divided(), rotated, (1, 2))
     logits = torch.zeros(1, 1, 15, 15, requires_grad=True)
     optimizer = torch.optim.Adam([logits], lr=0.3)
@@ -60,7 +60,7 @@ def test_it_draws_saliency_to_the_boundary(rotated):
 
 
 def test_one_class_asks_for_an_even_map():
-    """Others cost something. In a batch it is the mean."""
+    """For a mask of one class the loss is zero for a uniform map only; in a batch it is averaged."""
     even, half = torch.full((1, 1, 4, 6), 1 / 24), torch.zeros(1, 1, 4, 6)
     half[..., :3] = 1 / 12
     mask = torch.ones(1, 9, 9, dtype=torch.int64)
@@ -79,6 +79,6 @@ def test_one_class_asks_for_an_even_map():
     ],
 )
 def test_what_it_refuses(masks, sigma, message):
-    """By name and value."""
+    """Each invalid argument is named with its value."""
     with unhooked(), pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         edge_loss(torch.full((1, 1, 4, 4), 1 / 16), divided().expand(masks, -1, -1), sigma=sigma)

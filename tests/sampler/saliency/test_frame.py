@@ -1,4 +1,4 @@
-"""All saliency lies in one frame: what is found somewhere is read there, and a mirrored image is zoomed mirrored."""
+"""All saliency modules use one frame: an object is found in its place, and a mirrored image is zoomed mirrored."""
 
 import copy
 import re
@@ -33,21 +33,21 @@ PLACES = (0.07, 0.1, 0.25, 0.4, 0.5, 0.63, 0.75, 0.9, 0.93)
 
 
 def dot(x, y=0.5, side=128):
-    """A small bright dot at a place, as a share of the sides, on an even ground."""
+    """Return an image with a small bright dot, at a position given as a share of the sides."""
     at_y, at_x = torch.meshgrid(*2 * [(torch.arange(side) + 0.5) / side], indexing="ij")
     bright = torch.exp(-((at_x - x) ** 2 + (at_y - y) ** 2) / (2 * 0.02**2))
     return (0.4 + torch.tensor([0.5, -0.2, -0.2])[:, None, None] * bright)[None]
 
 
 def peak(line):
-    """Where a line's peak is, as a share of its length: the vertex of the parabola through its largest value's neighbours."""
+    """Return the position of a line's peak as a share of its length: the vertex of the parabola around the largest value."""
     at = int(line.argmax())
     left, middle, right = np.log(line[at - 1 : at + 2])
     return (at + (left - right) / (2 * (left - 2 * middle + right))) / (len(line) - 1)
 
 
 def mirrored(network):
-    """The same network for mirrored images: each kernel from right to left."""
+    """Return the network with mirrored kernels."""
     network = copy.deepcopy(network)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -63,7 +63,7 @@ def seeded(network, *arguments, **options):
 
 
 def noise(height=64, width=96, dtype=torch.float64):
-    """An image in which something stands out, and no two places are alike."""
+    """Return a random image in which something stands out."""
     draw = torch.Generator().manual_seed(0)
     image = 0.4 + 0.05 * torch.randn(1, 3, height, width, generator=draw, dtype=dtype)
     image[:, :, height // 4 : height // 3, width // 8 : width // 5] += 0.3
@@ -73,7 +73,7 @@ def noise(height=64, width=96, dtype=torch.float64):
 @pytest.mark.parametrize("map_size", [(31, 31), (61, 45), (24, 40)])
 @pytest.mark.parametrize("x", PLACES)
 def test_a_dot_is_found_where_it_is(x, map_size):
-    """By its spectral saliency, to 0.2 % of the width, whatever the map."""
+    """Spectral saliency peaks at the dot, to 0.2 % of the width, for any map size."""
     found = SpectralSaliency(map_size)(dot(x, y=1 - x)).exp()[0, 0].numpy()
 
     assert abs(peak(found.sum(0)) - x) < 0.002
@@ -81,7 +81,7 @@ def test_a_dot_is_found_where_it_is(x, map_size):
 
 
 def test_earlier_frames_would_not_pass():
-    """The check sees half a cell."""
+    """The check above notices a shift by half a cell."""
     found = SpectralSaliency(frame="cells")(dot(0.9)).exp()[0, 0].numpy()
 
     assert abs(peak(found.sum(0)) - 0.9) > 0.008
@@ -90,7 +90,7 @@ def test_earlier_frames_would_not_pass():
 @pytest.mark.parametrize("network", NETWORKS)
 @torch.no_grad()
 def test_a_network_has_no_side(network):
-    """Over a dot and its mirror image, and over a network and its mirror image, nothing is found beside where it is."""
+    """Averaged over a dot and its mirror image, and a network and its mirror image, the peak is at the dot."""
     net = seeded(network)
     if network is SaliencyNet:
         net = seeded(network, contrast=0.03)
@@ -113,7 +113,7 @@ def test_a_network_has_no_side(network):
 @pytest.mark.parametrize("network", NETWORKS)
 @torch.no_grad()
 def test_the_mirrored_network_finds_the_mirrored_map(network, side):
-    """To rounding, for copies of any size: strides begin and end alike."""
+    """A mirrored network on a mirrored image gives the mirrored map, to rounding, for any size."""
     net = seeded(network, (9, 14)).double()
     image = noise(side, side)
 
@@ -127,7 +127,7 @@ def test_the_mirrored_network_finds_the_mirrored_map(network, side):
 )
 @torch.no_grad()
 def test_a_mirrored_image_is_zoomed_mirrored(saliency, family):
-    """Pixels and grid, to 1e-5, upside down as well."""
+    """Pixels and grid of a mirrored image are mirrored, to 1e-5, in both directions."""
     net, image = saliency(), noise()
     boxes = torch.tensor([[0.1, 0.2, 0.2, 0.4], [0.5, 0.6, 0.9, 0.7]], dtype=torch.float64)
     flipped = torch.stack([1 - boxes[:, 2], boxes[:, 1], 1 - boxes[:, 0], boxes[:, 3]], dim=1)
@@ -144,7 +144,7 @@ def test_a_mirrored_image_is_zoomed_mirrored(saliency, family):
 
 @torch.no_grad()
 def test_tokens_and_masks_are_mirrored_as_the_image_is():
-    """The same cells are refined, on the other side."""
+    """For a mirrored image, the mirrored cells are refined."""
     image = noise()
     zoom = MixedResolution((4, 6), patch_size=2, refined=5, lowres_size=(64, 96))
     here, there = (zoom(each).grid[0, 24:].mean((1, 2)) for each in (image, image.flip(3)))
@@ -157,7 +157,7 @@ def test_tokens_and_masks_are_mirrored_as_the_image_is():
 
 
 def test_tokens_are_fine_where_the_dot_is():
-    """Wherever it is, the cell that has it is the one that is refined."""
+    """The cell that contains the dot is refined."""
     zoom = MixedResolution(8, patch_size=2, refined=1)
     for row in range(8):
         x = (row + 0.5) / 8
@@ -166,7 +166,7 @@ def test_tokens_are_fine_where_the_dot_is():
 
 
 def test_patches_are_cut_where_the_dot_is():
-    """Whether the scores lie on nodes or in cells."""
+    """The patch is at the dot, whether scores are on nodes or in cells."""
     for frame in ("nodes", "cells"):
         sampler = PatchSampler(1, 16, score=SpectralSaliency((16, 16), frame=frame)).eval()
         for x in (0.21, 0.5, 0.83):
@@ -176,7 +176,7 @@ def test_patches_are_cut_where_the_dot_is():
 
 @pytest.mark.parametrize("network", [*FRAMED, SpectralSaliency])
 def test_weights_bring_their_frame(network, tmp_path):
-    """Through a file, as a part of a sampler or alone, both ways."""
+    """Saved weights restore the frame they were trained in, alone or as a part of a sampler, for both frames."""
     small = torch.rand(1, 3, 64, 64)
     for frame, other in (("cells", "nodes"), ("nodes", "cells")):
         net = seeded(network, frame=frame)
@@ -194,7 +194,7 @@ def test_weights_bring_their_frame(network, tmp_path):
 
 
 def test_an_optimiser_goes_on_with_the_weights_of_an_earlier_frame():
-    """Those parameters that it knows are the ones that are loaded into."""
+    """Weights of an earlier frame are loaded into the parameters that the optimiser has."""
     net = SaliencyNet()
     optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
     net.load_state_dict(SaliencyNet(frame="cells").state_dict())
@@ -208,7 +208,7 @@ def test_an_optimiser_goes_on_with_the_weights_of_an_earlier_frame():
 
 
 def test_a_plain_dict_leaves_the_frame():
-    """Where shapes do not tell."""
+    """A plain dict of weights does not change the frame."""
     weights = dict(NJetSaliencyNet(frame="cells").state_dict())
     net = NJetSaliencyNet()
     net.load_state_dict(weights)
@@ -217,7 +217,7 @@ def test_a_plain_dict_leaves_the_frame():
 
 
 def test_no_frame():
-    """Each refusal names the value."""
+    """An unknown frame is refused with its value."""
     with (
         unhooked(),
         pytest.raises(ValueError, match=re.escape("frame must be one of ('cells', 'nodes'), got 'edges'.")),
@@ -226,7 +226,7 @@ def test_no_frame():
 
 
 def test_a_fixed_map_is_read_on_nodes():
-    """As zoom_grid reads it: one that is given at its nodes is its own."""
+    """A fixed map that is given on nodes is used as zoom_grid uses it."""
     weights = torch.rand(3, 5)
 
     check_close(FixedSaliency(weights)(torch.zeros(1, 3, 8, 8)).exp()[0, 0], weights / weights.sum(), 1e-6)

@@ -1,4 +1,4 @@
-"""Saliency that is known beforehand: from boxes, and one map for a data set."""
+"""Saliency that is known beforehand: from boxes, or one map for a data set."""
 
 import re
 
@@ -17,7 +17,7 @@ IMAGE = torch.zeros(2, 3, 8, 8)
 
 
 def density(boxes, size, amplitude, bandwidth):
-    """FOVEA's formula with floors of mass one, a box and a cell at a time; half a cell wider than published."""
+    """Return FOVEA's formula with floors of mass one, by a loop over boxes and cells, with boxes wider by half a cell."""
     rows, cols = size
     y, x = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, cols), indexing="ij")
     total = np.full(size, max(len(boxes), 1) / (rows * cols))
@@ -43,7 +43,7 @@ def some_boxes(count, seed):
     st.integers(0, 99),
 )
 def test_is_the_formula(count, size, amplitude, bandwidth, seed):
-    """For any boxes, lattice and settings; the exponentials sum to one, and the boxes stay what they were."""
+    """The map equals the formula for any boxes, lattice and settings, sums to one, and the boxes are not changed."""
     boxes = [some_boxes(count, seed), some_boxes(2, seed + 1)]
     before = [each.clone() for each in boxes]
     logits = BoxSaliency(None, size, amplitude=amplitude, bandwidth=bandwidth)(IMAGE, boxes)
@@ -56,7 +56,7 @@ def test_is_the_formula(count, size, amplitude, bandwidth, seed):
 
 
 def test_without_boxes_there_is_no_zoom():
-    """The map is even, and the grid the identity."""
+    """Without boxes the map is uniform and the grid is the identity."""
     zoomed = SaliencySampler((9, 7), saliency=BoxSaliency())(IMAGE, boxes=[torch.empty(0, 4)] * 2)
 
     check_close(zoomed.saliency, torch.full((2, 1, 31, 31), 1 / 31**2), 1e-8)
@@ -65,7 +65,7 @@ def test_without_boxes_there_is_no_zoom():
 
 @pytest.mark.parametrize("count", [1, 2, 31, 200])
 def test_the_rest_keeps_its_share_beside_many_boxes(count):
-    """Thirty percent by default, whatever their number: the corner's cell, which no box is near, has its part of it."""
+    """The background has thirty percent of the map by default, however many boxes there are."""
     boxes = torch.tensor([[0.1, 0.1, 0.2, 0.2]]).repeat(count, 1)
     saliency = BoxSaliency()(IMAGE, [boxes] * 2).exp()
 
@@ -75,7 +75,7 @@ def test_the_rest_keeps_its_share_beside_many_boxes(count):
 
 @pytest.mark.parametrize("count", [1, 5, 31])
 def test_the_rest_keeps_as_much_as_with_fovea(count):
-    """Its formula and constants, on its map of 1200 by 1920 pixels; both within the rounding that its 1e-5 is."""
+    """With FOVEA's constants, the background has the share that it has in FOVEA's code."""
     boxes = some_boxes(count, 3) * 0.3 + 0.3
     ours = BoxSaliency(None, (31, 51), amplitude=61**2 / (31 * 51), bandwidth=(64 / 1200, 64 / 1920))
     theirs = reference.fovea_saliency(boxes.double().numpy() * ([1920, 1200] * 2), (31, 51), (1200, 1920))
@@ -84,7 +84,7 @@ def test_the_rest_keeps_as_much_as_with_fovea(count):
 
 
 def test_the_box_is_magnified():
-    """By more where the temperature is lower, and more points lie in the box than its area is worth."""
+    """The box is magnified, more so with a lower temperature."""
     box = torch.tensor([[0.2, 0.3, 0.4, 0.5]])
     shares = []
     for temperature in (1.0, 0.5, 0.25):
@@ -98,7 +98,7 @@ def test_the_box_is_magnified():
 
 
 def test_boxes_go_with_the_view():
-    """In a mirrored, cropped view: the saliency of the boxes moved by hand, those outside left out."""
+    """In a flipped and cropped view, the map is that of the boxes moved by hand, without those outside."""
     boxes = [torch.tensor([[0.1, 0.2, 0.3, 0.6], [0.8, 0.1, 0.9, 0.2]]), torch.empty(0, 4)]
     views = torch.tensor([[[-0.5, 0, -0.5], [0, 1, 0]]]).repeat(2, 1, 1)  # the left half, mirrored
     zoom = SaliencySampler(8, saliency=BoxSaliency())
@@ -112,7 +112,7 @@ def test_boxes_go_with_the_view():
 
 
 def test_boxes_are_clipped_to_what_is_shown():
-    """One that overhangs counts with the part that is there; one beyond does not."""
+    """A box counts with the part that the view shows."""
     overhanging = [torch.tensor([[-0.2, 0.5, 0.2, 1.4], [1.1, 0.2, 1.3, 0.4]])] * 2
     clipped = [torch.tensor([[0.0, 0.5, 0.2, 1.0]])] * 2
 
@@ -120,7 +120,7 @@ def test_boxes_are_clipped_to_what_is_shown():
 
 
 def test_a_gain_is_a_reciprocal_temperature():
-    """Multiplying the logits by 8 and dividing them by 1/8 are one thing."""
+    """Multiplying the logits by 8 equals a temperature of 1/8."""
     torch.manual_seed(0)
     net, image = SaliencyNet(), torch.rand(2, 3, 60, 80)
 
@@ -136,14 +136,14 @@ def test_a_gain_is_a_reciprocal_temperature():
 
 
 def test_where_boxes_come_from():
-    """A loader asks the sampler, which asks its saliency."""
+    """The sampler tells a loader which boxes its saliency module needs."""
     assert SaliencySampler(8, saliency=BoxSaliency("json:boxes")).boxes_from == "json:boxes"
     assert SaliencySampler(8, saliency=BoxSaliency()).boxes_from is None
     assert SaliencySampler(8).boxes_from is None
 
 
 def test_a_fixed_map_is_the_map():
-    """Zeros included, for every image alike; saved with the module, and not trained."""
+    """A fixed map, also with zeros, is used for every image, is saved, and is not trained."""
     weights = softmax_map(9, 13)[0, 0]
     weights[0] = 0
     prior = FixedSaliency(5 * weights)
@@ -189,7 +189,7 @@ def test_a_fixed_map_is_the_map():
     ],
 )
 def test_messages_about_boxes(saliency, boxes, message):
-    """Each refusal names what came."""
+    """Each error names what was given."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         SaliencySampler(8, saliency=saliency)(IMAGE, boxes=boxes)
 
@@ -213,6 +213,6 @@ def test_messages_about_boxes(saliency, boxes, message):
     ],
 )
 def test_messages(build, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         build()

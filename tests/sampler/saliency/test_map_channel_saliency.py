@@ -1,4 +1,4 @@
-"""A network that sees a map, which is given with each image, beside the image."""
+"""A saliency network that gets a map beside each image."""
 
 import re
 
@@ -38,7 +38,7 @@ def maps():
 
 
 class Fourth(torch.nn.Module):
-    """Keeps what it was given, and returns the fourth channel."""
+    """Records its input, and returns the fourth channel."""
 
     map_size = (31, 31)
 
@@ -48,7 +48,7 @@ class Fourth(torch.nn.Module):
 
 
 def test_the_fourth_channel_is_the_map(images):
-    """Divided by its maximum, of the size of the low-resolution image; the other three are the image."""
+    """The fourth channel is the map, divided by its maximum and resized; the others are the image."""
     network = Fourth()
     zoom = SaliencySampler(16, saliency=MapChannelSaliency(network=network), lowres_size=(64, 48))
     ramp = torch.linspace(0, 7, 40).expand(30, 40)
@@ -63,7 +63,7 @@ def test_the_fourth_channel_is_the_map(images):
 
 
 def test_the_map_moves_with_the_view(images):
-    """A mirrored view of a map is the mirrored map's own."""
+    """In a flipped view, the map is flipped, too."""
     network = Fourth()
     zoom = SaliencySampler(16, saliency=MapChannelSaliency(network=network))
     mirror, ramp = torch.tensor([[-1.0, 0, 0], [0, 1, 0]]).repeat(2, 1, 1), torch.rand(24, 24)
@@ -77,7 +77,7 @@ def test_the_map_moves_with_the_view(images):
 
 @pytest.mark.parametrize("network", [SaliencyNet, SaliencyUNet])
 def test_it_learns_to_look_where_the_map_points(network):
-    """Images that show nothing, with one spot in each map: the saliency comes to lie there, which no network of the image could do."""
+    """With images that show nothing and a spot in each map, training moves the saliency to the spot."""
     saliency = MapChannelSaliency(network=network((9, 9), channels=4))
     optimizer = torch.optim.Adam(saliency.parameters(), lr=0.03)
     losses, spots = [], torch.eye(81).view(81, 1, 9, 9)
@@ -95,7 +95,7 @@ def test_it_learns_to_look_where_the_map_points(network):
 
 
 def test_every_weight_learns(images, maps):
-    """Those that read the map, too, through the pixels; and the map, if another network makes it."""
+    """All weights have gradients from the pixels, and the map has one if another network makes it."""
     network = SaliencyNet(channels=4, contrast=0.03)
     zoom = SaliencySampler(24, saliency=MapChannelSaliency(network=network))
     given = [each.requires_grad_() for each in maps]
@@ -120,7 +120,7 @@ def beside(**prior):
     ],
 )
 def test_it_comes_back_from_a_file(make, images, maps, tmp_path):
-    """Network, weights and the name of the member; a loader is asked for it."""
+    """A checkpoint restores the network, its weights and the name of the member."""
     zoom = SaliencySampler(24, saliency=make())
     for weight in zoom.parameters():
         weight.data += 0.03 * torch.randn_like(weight)
@@ -134,7 +134,7 @@ def test_it_comes_back_from_a_file(make, images, maps, tmp_path):
 
 
 def test_beside_a_prior(images, maps):
-    """It starts as the prior alone; boxes go to the prior and the map to the network."""
+    """It starts as the prior; boxes go to the prior and the map to the network."""
     boxes = [torch.tensor([[0.1, 0.2, 0.3, 0.4]])] * 2
     both = PriorSaliency(MapChannelSaliency(), BoxSaliency(), gain=1.0)
     known = SaliencySampler(16, saliency=BoxSaliency())(images, boxes=boxes)
@@ -156,6 +156,6 @@ def test_beside_a_prior(images, maps):
     ],
 )
 def test_messages(call, message):
-    """Each refusal names what came."""
+    """Each error names what was given."""
     with unhooked(), pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         call()

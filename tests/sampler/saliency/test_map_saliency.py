@@ -17,7 +17,7 @@ SIZES = st.tuples(st.integers(1, 70), st.integers(1, 70))
 
 
 def blob(rows, cols, x, y, spread=0.06):
-    """Cells that tile the image, brightest at (x, y) of its sides."""
+    """Return cells that tile the image, brightest at (x, y), given as shares of its sides."""
     across = np.exp(-0.5 * (((np.arange(cols) + 0.5) / cols - x) / spread) ** 2)
     down = np.exp(-0.5 * (((np.arange(rows) + 0.5) / rows - y) / spread) ** 2)
     return torch.from_numpy(np.outer(down, across)).float()
@@ -30,7 +30,7 @@ def some_map(size, seed):
 @pytest.mark.parametrize("size", [(24, 24), (31, 40), (300, 200)])
 @pytest.mark.parametrize("place", [(0.5, 0.5), (0.3, 0.7), (0.71, 0.22)])
 def test_the_zoom_is_where_the_map_is(size, place):
-    """The saliency's centroid is that of the map's cells to 0.2 % of the sides, whatever the map's size."""
+    """The saliency's centroid is the map's, to 0.2 % of the sides, for any map size."""
     saliency = SaliencySampler(16, saliency=MapSaliency())(IMAGE, maps=[blob(*size, *place)] * 2).saliency[
         0, 0
     ]
@@ -43,7 +43,7 @@ def test_the_zoom_is_where_the_map_is(size, place):
 @settings(max_examples=30, deadline=None)
 @given(SIZES, st.tuples(st.integers(2, 33), st.integers(2, 33)), st.integers(0, 99))
 def test_means_about_nodes(size, nodes, seed):
-    """Beside an oracle: the map, linear between its cells' centres, averaged with a triangle about each node."""
+    """Each node has the mean of the map, linear between cell centres, with triangular weights, as by an oracle."""
     given_map = some_map(size, seed)
     found = MapSaliency(map_size=nodes)(IMAGE[:1], maps=seen([given_map], nodes)).exp()[0, 0]
     expected = by_triangles(given_map.double().numpy(), nodes)
@@ -58,7 +58,7 @@ def seen(maps, nodes):
 
 
 def by_triangles(cells, nodes):
-    """At each node the mean of 200 places, mirrored at the edges, weighted by a triangle as wide as nodes are apart."""
+    """Return at each node the mean of 200 positions, mirrored at the edges, with triangular weights as wide as nodes are apart."""
     for axis, count in enumerate(nodes):
         length = cells.shape[axis]
         off = (np.arange(200) + 0.5) / 100 - 1
@@ -75,7 +75,7 @@ def by_triangles(cells, nodes):
 @settings(max_examples=20, deadline=None)
 @given(SIZES, st.integers(0, 99), st.floats(1e-20, 1e20))
 def test_scale_does_not_matter_and_a_mirrored_map_zooms_mirrored(size, seed, scale):
-    """Nor does how large its numbers are."""
+    """The scale of a map does not matter, and a mirrored map gives the mirrored saliency."""
     given_map, zoom = some_map(size, seed), SaliencySampler((9, 12), saliency=MapSaliency())
     grid = zoom(IMAGE, maps=[given_map, given_map * scale]).grid
     mirrored = zoom(IMAGE, maps=[given_map.flip(1), given_map.flip(0)]).grid
@@ -86,7 +86,7 @@ def test_scale_does_not_matter_and_a_mirrored_map_zooms_mirrored(size, seed, sca
 
 
 def test_maps_go_with_the_view():
-    """The left half, mirrored: as the half of the map, mirrored, of an image of its own."""
+    """For a flipped view of the left half, the map is that of the flipped half image."""
     given_map = blob(40, 60, 0.3, 0.6) + 0.1
     view = torch.tensor([[-0.5, 0, -0.5], [0, 1, 0]]).repeat(2, 1, 1)
     zoom = SaliencySampler(12, saliency=MapSaliency())
@@ -99,7 +99,7 @@ def test_maps_go_with_the_view():
 
 
 def test_a_map_without_weight_is_no_zoom():
-    """As an image without boxes; a floor spreads a share evenly."""
+    """A map of zeros gives no zoom; a floor spreads its share evenly."""
     zoom = SaliencySampler((9, 7), saliency=MapSaliency())
     spot = torch.zeros(50, 50)
     spot[25, 25] = 1
@@ -112,7 +112,7 @@ def test_a_map_without_weight_is_no_zoom():
 
 
 def test_gradients_reach_the_map():
-    """A map that another network made is trained through."""
+    """A map from another network has a gradient."""
     given_map = some_map((24, 24), 0).requires_grad_()
     zoom = SaliencySampler(8, saliency=MapSaliency())
     picture = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
@@ -123,7 +123,7 @@ def test_gradients_reach_the_map():
 
 
 def test_where_maps_come_from():
-    """A loader asks the sampler, which asks its saliency."""
+    """The sampler tells a loader which map its saliency module needs."""
     assert (
         ZoomNeeds.of(SaliencySampler(8, saliency=MapSaliency("attention.npy"))).maps_from == "attention.npy"
     )
@@ -132,7 +132,7 @@ def test_where_maps_come_from():
 
 
 def test_pixels_are_those_of_the_map():
-    """All the way: the same as with the map's own nodes as a fixed saliency would give, for a map that is linear."""
+    """For a linear map, the pixels equal those with a fixed saliency given on the map's nodes."""
     ramp = torch.linspace(0.1, 1, 50)[None].expand(20, 50)
     grid = SaliencySampler((6, 30), saliency=MapSaliency(), family="cdf")(IMAGE[:1], maps=[ramp]).grid
     centres = (np.arange(50) + 0.5) / 50
@@ -160,13 +160,13 @@ def test_pixels_are_those_of_the_map():
     ],
 )
 def test_messages_about_maps(saliency, maps, message):
-    """Each refusal names what came."""
+    """Each error names what was given."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         SaliencySampler(8, saliency=saliency)(IMAGE, maps=maps)
 
 
 def test_messages():
-    """And those of arguments."""
+    """Each error about an argument names it with its value."""
     with pytest.raises(ValueError, match=re.escape("floor must be in [0, 1), got 1.0.")):
         MapSaliency(floor=1.0)
     with pytest.raises(ValueError, match=re.escape("map_size must be at least (1, 1), got (0, 3).")):

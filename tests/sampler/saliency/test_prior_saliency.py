@@ -1,4 +1,4 @@
-"""A prior, and what a network learns to add to it."""
+"""A prior, and a network that learns what to add to it."""
 
 import re
 
@@ -25,7 +25,7 @@ BOXES = [torch.tensor([[0.1, 0.2, 0.3, 0.4]]), torch.tensor([[0.6, 0.5, 0.8, 0.9
 
 @pytest.fixture
 def images() -> torch.Tensor:
-    """Noise with a bright square in each."""
+    """Return noise images with a bright square in each."""
     images = 0.3 * torch.rand(2, 3, 90, 120, generator=torch.Generator().manual_seed(0))
     images[0, :, 20:32, 80:92] = 1
     images[1, :, 60:72, 30:42] = 1
@@ -34,7 +34,7 @@ def images() -> torch.Tensor:
 
 @pytest.mark.parametrize("network", [SaliencyNet, NJetSaliencyNet, ResNet18Saliency])
 def test_it_starts_where_the_prior_is(network, images):
-    """The default zoom is that of spectral saliency, to rounding, until a step is made; and every seed starts alike."""
+    """The default zoom equals that of spectral saliency until the first step, for every seed."""
     zoom = SaliencySampler(32, saliency=PriorSaliency(network(zero_init=True)), max_zoom=5.0).eval()
     known = SaliencySampler(32, saliency=SpectralSaliency(power=6.0), temperature=1 / 3, max_zoom=5.0)
 
@@ -44,7 +44,7 @@ def test_it_starts_where_the_prior_is(network, images):
 
 
 def test_a_network_that_does_not_start_at_zero_starts_elsewhere(images):
-    """The comparison above can fail."""
+    """The comparison above fails for a network whose output is not zero."""
     zoom = SaliencySampler(32, saliency=PriorSaliency(SaliencyNet(contrast=0.03)))
     known = SaliencySampler(32, saliency=SpectralSaliency(power=6.0), temperature=1 / 3)
 
@@ -53,7 +53,7 @@ def test_a_network_that_does_not_start_at_zero_starts_elsewhere(images):
 
 
 def test_weights_know_their_gain():
-    """From files of today, and of before it was saved, when the default was 4."""
+    """Saved weights restore the gain; files from before it was saved get the default of then, 4."""
     now, before, chosen = PriorSaliency(), PriorSaliency(), PriorSaliency(gain=1.0)
     state = PriorSaliency(gain=2.0).state_dict()
     now.load_state_dict(state)
@@ -65,7 +65,7 @@ def test_weights_know_their_gain():
 
 
 def test_every_weight_learns(images):
-    """The last layer at once, the others from the second step on; none is left out, as ranks need it."""
+    """The last layer has a gradient at once and all other weights from the second step on, as several ranks need it."""
     torch.manual_seed(0)
     zoom = SaliencySampler(24, lowres_size=(64, 64))
     optimizer = torch.optim.SGD(zoom.parameters(), lr=0.1)
@@ -81,7 +81,7 @@ def test_every_weight_learns(images):
 
 
 def test_training_leaves_the_prior():
-    """Of two things that stand out alike, the one that is asked for takes the zoom."""
+    """Of two objects that stand out alike, training moves the zoom to the requested one."""
     torch.manual_seed(0)
     image = torch.full((1, 3, 120, 120), 0.2)
     image[:, 0, 30:40, 30:40] = 1  # red
@@ -107,7 +107,7 @@ def test_training_leaves_the_prior():
     ],
 )
 def test_any_prior(prior, told, images, tmp_path):
-    """What the prior is given with each image is asked of the loader; a file makes both parts again."""
+    """A loader passes what the prior needs, and a checkpoint restores prior and network."""
     zoom = SaliencySampler(24, saliency=PriorSaliency(prior=prior, gain=2.0)).eval()
     known = SaliencySampler(24, saliency=prior, temperature=1 / 2)
     needs, alone = ZoomNeeds.of(zoom), ZoomNeeds.of(known)
@@ -123,7 +123,7 @@ def test_any_prior(prior, told, images, tmp_path):
 
 
 def test_what_was_learned_is_kept(images, tmp_path):
-    """The file holds the network's weights and the gain."""
+    """A checkpoint has the network's weights and the gain."""
     saliency = PriorSaliency(
         SaliencyNet((9, 12), contrast=0.1), SpectralSaliency((9, 12), sigma=0.05), gain=3.0
     )
@@ -154,7 +154,7 @@ def test_what_was_learned_is_kept(images, tmp_path):
     ],
 )
 def test_messages(make, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         make()
 
@@ -171,7 +171,7 @@ class OwnNet(nn.Module):
 
 
 def test_a_part_of_ones_own(tmp_path):
-    """It is made by the caller, and the message says so."""
+    """A module of the user's is made by the caller, and the message says so."""
     zoom = SaliencySampler(8, saliency=PriorSaliency(OwnNet()))
     zoom.save_checkpoint(tmp_path / "zoom.pt")
     again = SaliencySampler.from_checkpoint(tmp_path / "zoom.pt", saliency=PriorSaliency(OwnNet()))
@@ -182,7 +182,7 @@ def test_a_part_of_ones_own(tmp_path):
 
 
 class Shifted(torch.nn.Module):
-    """Logits that are what the condition says, everywhere on one half."""
+    """Logits that are the condition on one half of the map."""
 
     def forward(self, small, *, condition):
         (words,) = condition
@@ -196,7 +196,7 @@ class Shifted(torch.nn.Module):
     "parts", [(Shifted(), None), (SaliencyNet(zero_init=True), Shifted()), (Shifted(), Shifted())]
 )
 def test_a_condition_reaches_the_parts_that_take_one(images, parts):
-    """The network, the prior, or both; the other part is called as without a condition."""
+    """Network or prior get the condition if they take one, and are called without it otherwise."""
     both = sum(isinstance(part, Shifted) for part in parts)
     zoom = SaliencySampler(16, saliency=PriorSaliency(*parts, gain=1.0), condition="txt")
     found = zoom(images, condition=(["", "ab"],)).saliency.log()
@@ -208,7 +208,7 @@ def test_a_condition_reaches_the_parts_that_take_one(images, parts):
 
 
 def test_a_condition_that_no_part_takes_is_an_error(images):
-    """It would otherwise decide nothing, without a word."""
+    """A condition that neither part takes is refused, because it would have no effect."""
     zoom = SaliencySampler(16, condition="txt")
     with pytest.raises(TypeError, match="condition"):
         zoom(images, condition=(["a", "b"],))

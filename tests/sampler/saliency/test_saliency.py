@@ -17,7 +17,7 @@ def small():
 
 @pytest.mark.parametrize("saliency", [SaliencyNet, ResNet18Saliency, SpectralSaliency])
 def test_shape_and_batching(saliency, small):
-    """Logits of the size asked for; in eval mode nobody sees the neighbours in the batch."""
+    """Logits have the requested size, and in evaluation they do not depend on the batch."""
     module = saliency(map_size=(9, 14)).eval()
     logits = module(small)
 
@@ -27,12 +27,12 @@ def test_shape_and_batching(saliency, small):
 
 @pytest.mark.parametrize("saliency", [SaliencyNet, ResNet18Saliency, SpectralSaliency])
 def test_no_images(saliency, small):
-    """A micro-batch of which all was dropped has no maps, and no error."""
+    """An empty batch gives no maps and no error."""
     assert saliency(map_size=(9, 14)).eval()(small[:0]).shape == (0, 1, 9, 14)
 
 
 def test_net_sees_single_samples_in_training_too(small):
-    """Micro-batches change nothing: there are no statistics of the batch."""
+    """In training, logits do not depend on the batch, so micro-batches change nothing."""
     module = SaliencyNet().train()
 
     check_close(module(small), torch.cat([module(one[None]) for one in small]), 1e-5)
@@ -40,7 +40,7 @@ def test_net_sees_single_samples_in_training_too(small):
 
 @pytest.mark.parametrize("saliency", [SaliencyNet, ResNet18Saliency])
 def test_untrained_maps_are_near_uniform_and_learn(saliency, small):
-    """The first map hardly zooms, and every weight but the softmax's blind spot receives a gradient."""
+    """The first map is nearly uniform, and every weight has a gradient except a constant that the softmax ignores."""
     torch.manual_seed(0)
     module = saliency()
     weights = module(small).flatten(1).softmax(dim=1)
@@ -53,7 +53,7 @@ def test_untrained_maps_are_near_uniform_and_learn(saliency, small):
 
 
 def expected_trunk():
-    """Keys and shapes of torchvision's ResNet-18 up to layer3, by the rule they follow."""
+    """Return keys and shapes of torchvision's ResNet-18 up to layer3, by their rule."""
 
     def norm(name, width):
         shapes = {f"{name}.{key}": (width,) for key in ("weight", "bias", "running_mean", "running_var")}
@@ -75,14 +75,14 @@ def expected_trunk():
 
 
 def test_resnet_has_torchvisions_names():
-    """The state_dict is torchvision's trunk and a head."""
+    """The state_dict has torchvision's names and a head."""
     have = {name: tuple(value.shape) for name, value in ResNet18Saliency().state_dict().items()}
 
     assert have == {**expected_trunk(), "head.weight": (1, 256, 1, 1), "head.bias": (1,)}
 
 
 def test_resnet_loads_torchvision():
-    """Pretrained weights go into the trunk; the head stays, layer4 and fc are left out, a missing key is an error."""
+    """Pretrained weights load into the trunk without layer4 and fc; the head stays; a missing key is an error."""
     module = ResNet18Saliency()
     head = module.head.weight.clone()
     theirs = {
@@ -100,7 +100,7 @@ def test_resnet_loads_torchvision():
 
 
 def test_residual_equals_the_formula():
-    """The half spectrum of the mirrored image gives what the whole one gives in float64."""
+    """The half spectrum of the mirrored image gives the result of the whole one in float64."""
     channel = np.random.default_rng(0).random((16, 16))
     ours = _spectral_residual(torch.from_numpy(channel).float()[None, None])[0, 0].square()
     theirs = reference.spectral_residual(channel)
@@ -110,7 +110,7 @@ def test_residual_equals_the_formula():
 
 @pytest.mark.parametrize("power", [2.0, 3.0, 6.0])
 def test_spectral_equals_the_formula(power):
-    """Three opponent colours, each a multiple of its mean, in float64: a whole map, with its share spread evenly."""
+    """The map is the sum over three opponent colours, each divided by its mean, with a share spread evenly."""
     rgb = np.random.default_rng(1).random((3, 16, 16))
     red, green, blue = rgb
     colours = rgb.mean(0), red - green, blue - (red + green) / 2
@@ -125,7 +125,7 @@ def test_spectral_equals_the_formula(power):
 
 
 def test_power_follows_the_strongest():
-    """A red mark on noise holds many times as much of the map with the sixth power as with the square."""
+    """With the sixth power, a red mark on noise has many times the share that it has with the square."""
     image = 0.5 + 0.1 * torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     image[:, 0, 60:66, 72:78] += 0.4
     shares = [SpectralSaliency(power=power)(image).exp()[0, 0, 13:18, 16:21].sum() for power in (2.0, 6.0)]
@@ -134,7 +134,7 @@ def test_power_follows_the_strongest():
 
 
 def test_a_checkpoint_knows_its_power(tmp_path):
-    """Also that of a prior."""
+    """A checkpoint restores the power, also a prior's."""
     zoom = SaliencySampler(8, saliency=PriorSaliency(prior=SpectralSaliency(power=3.0)))
     zoom.save_checkpoint(tmp_path / "zoom.pt")
 
@@ -142,7 +142,7 @@ def test_a_checkpoint_knows_its_power(tmp_path):
 
 
 def test_weights_know_their_power():
-    """What was trained beside squared saliency stays so, from files of today and of before there was a choice."""
+    """Saved weights restore the power; files from before it could be chosen get the square."""
     squared = PriorSaliency(prior=SpectralSaliency(power=2.0))
     state = squared.state_dict()
     now, before = PriorSaliency(), PriorSaliency()
@@ -156,7 +156,7 @@ def test_weights_know_their_power():
 
 
 def test_spectral_finds_the_odd_one_out():
-    """A disc that differs from its textured surroundings, in brightness or in colour alone, holds the maximum."""
+    """The maximum is on a disc that differs from its surroundings in brightness or in colour alone."""
     generator = torch.Generator().manual_seed(1)
     texture = 0.5 + 0.1 * torch.nn.functional.interpolate(
         torch.randn(1, 3, 32, 32, generator=generator), (128, 128), mode="bilinear"
@@ -172,7 +172,7 @@ def test_spectral_finds_the_odd_one_out():
 
 
 def test_spectral_map_is_not_stuck_to_the_frame():
-    """Textures over a ramp, whose opposite edges differ: without the mirror the frame has 12 times the saliency."""
+    """Opposite edges that differ do not attract saliency; without mirroring the frame had 12 times as much."""
     generator, scales = torch.Generator().manual_seed(0), (4, 8, 16, 32)
     noise = [torch.randn(16, 3, cells, cells, generator=generator) / cells for cells in scales]
     texture = sum(torch.nn.functional.interpolate(one, (128, 128), mode="bilinear") for one in noise)
@@ -184,14 +184,14 @@ def test_spectral_map_is_not_stuck_to_the_frame():
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_spectral_of_nothing_is_uniform(value):
-    """A flat image has no odd one out, and no NaN."""
+    """A flat image has a uniform map without NaN."""
     weights = SpectralSaliency()(torch.full((1, 3, 128, 128), value)).exp()
 
     check_close(weights * 961, torch.ones(1, 1, 31, 31), 0.2)
 
 
 def test_spectral_sums_to_one_with_a_floor(small):
-    """The exponentials are the map, and a tenth of it is spread evenly."""
+    """The exponentials of the logits sum to one, and a tenth is spread evenly."""
     weights = SpectralSaliency()(small).exp()
 
     check_close(weights.sum(dim=(1, 2, 3)), torch.ones(3), 1e-5)
@@ -208,14 +208,14 @@ def test_spectral_sums_to_one_with_a_floor(small):
     ],
 )
 def test_messages(argument, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         SpectralSaliency(**argument)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_contrast_begins_with_what_stands_out(seed):
-    """Untrained, it prefers a drawn square to the even ground around it, and so the zoom does; without, it hardly does."""
+    """With contrast, an untrained network prefers a square on an even ground; without, it hardly does."""
     images = torch.full((1, 3, 128, 128), 0.4)
     images[:, 0, 40:56, 72:88:4] = 0.9
     shares = []

@@ -1,4 +1,4 @@
-"""The U-Net that boxes teach."""
+"""The U-Net for training by boxes."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def trained(map_size=(31, 31)):
-    """One whose map is not even."""
+    """Return a network whose map is not uniform."""
     torch.manual_seed(0)
     net = SaliencyUNet(map_size)
     torch.nn.init.normal_(net.head.weight)
@@ -18,7 +18,7 @@ def trained(map_size=(31, 31)):
 
 
 def test_a_new_one_does_not_zoom():
-    """Its map is even, and its last layer gets a gradient."""
+    """The map of a new network is uniform, and its last layer has a gradient."""
     net = SaliencyUNet((9, 14))
     logits = net(torch.rand(2, 3, 64, 96))
 
@@ -30,7 +30,7 @@ def test_a_new_one_does_not_zoom():
 
 @torch.no_grad()
 def test_an_image_has_the_same_map_in_any_batch():
-    """Nothing is averaged over a batch."""
+    """The map of an image does not depend on the batch."""
     net, images = trained(), torch.rand(3, 3, 128, 128)
 
     check_close(net(images)[1:2], net(images[1:2]), 1e-5)
@@ -38,7 +38,7 @@ def test_an_image_has_the_same_map_in_any_batch():
 
 @torch.no_grad()
 def test_a_checkpoint_makes_it_again(tmp_path):
-    """With its map size and its weights."""
+    """A checkpoint restores map size and weights."""
     zoom = SaliencySampler(16, saliency=trained((9, 14)))
     zoom.save_checkpoint(tmp_path / "zoom.pt")
     again = SaliencySampler.from_checkpoint(tmp_path / "zoom.pt")

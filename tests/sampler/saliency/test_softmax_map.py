@@ -1,4 +1,4 @@
-"""From logits to the map that draws a grid."""
+"""The softmax that turns logits into a map."""
 
 import pytest
 import scipy.special
@@ -12,7 +12,7 @@ from tests.checks import check_close
 
 
 class Logits(torch.nn.Module):
-    """The same logits for every image."""
+    """Returns the same logits for every image."""
 
     def __init__(self, logits):
         super().__init__()
@@ -24,7 +24,7 @@ class Logits(torch.nn.Module):
 
 @given(st.integers(1, 5), st.integers(1, 7), st.floats(0.05, 4))
 def test_it_is_scipys(rows, cols, temperature):
-    """Over each whole map, of the logits divided by the temperature."""
+    """The map is scipy's softmax over the whole map, of logits divided by the temperature."""
     logits = 3 * torch.randn(2, 1, rows, cols, generator=torch.Generator().manual_seed(rows + cols))
     expected = scipy.special.softmax(logits.double().numpy() / temperature, axis=(1, 2, 3))
 
@@ -33,7 +33,7 @@ def test_it_is_scipys(rows, cols, temperature):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_widened(dtype):
-    """Also under autocast."""
+    """Half-precision logits give a float32 map, also under autocast."""
     logits = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0)).to(dtype)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         shares = softmax_map(logits, 0.5)
@@ -51,7 +51,7 @@ def test_half_precision_is_widened(dtype):
     ],
 )
 def test_every_sampler_has_it(zoom):
-    """Of the same logits the same map."""
+    """All samplers turn the same logits into the same map."""
     logits = torch.randn(1, 1, 5, 6, generator=torch.Generator().manual_seed(0))
     image = torch.zeros(1, 3, 20, 20)
 

@@ -1,4 +1,4 @@
-"""The operators behind ``sample`` and ``lowres``, for the tests of the kernels that they call."""
+"""The operators behind ``sample`` and ``lowres``, for tests of the kernels."""
 
 from typing import Any
 
@@ -8,6 +8,6 @@ sample_op, sample_with_slope_op = _sample_op.sample_op, _sample_op.sample_with_s
 
 
 def use_triton(monkeypatch: Any) -> None:
-    """Let both take Triton's kernels, whatever the device."""
+    """Let both use Triton's kernels on any device."""
     for module in (_lowres, _sample_op):
         monkeypatch.setattr(module, "kernels_for", lambda *_: "triton")

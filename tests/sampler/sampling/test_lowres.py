@@ -35,7 +35,7 @@ def photos(folder, count):
 
 @pytest.mark.parametrize("source", [(1, 1), (17, 11), (31, 400), (127, 131), (300, 260), (999, 1311)])
 def test_constant_images_stay_constant(source):
-    """Whatever way is taken, larger or smaller, no brightness is lost."""
+    """A constant image keeps its brightness at any size, larger or smaller."""
     image = torch.tensor([0, 100, 255], dtype=torch.uint8).expand(*source, 3)
 
     check_close(
@@ -45,7 +45,7 @@ def test_constant_images_stay_constant(source):
 
 @pytest.mark.parametrize("source", [(256, 256), (1000, 1311), (517, 4096)])
 def test_linear_ramps_stay_linear(source):
-    """The box is centred on its cell: a ramp keeps its values to within half a source pixel."""
+    """A ramp keeps its values to half a source pixel, as boxes are centred on their cells."""
     y, x = np.mgrid[: source[0], : source[1]]
     image = np.stack([x * 255 / source[1], y * 255 / source[0], (x + y) * 255 / sum(source)], axis=-1)
     expected = reference.area_mean(image, (16, 32)) / 255
@@ -56,14 +56,14 @@ def test_linear_ramps_stay_linear(source):
 
 
 def test_noise_is_averaged():
-    """White noise leaves with the deviation of a mean of all pixels of a cell, no alias of it."""
+    """White noise has the deviation of a mean over all pixels of a cell."""
     small = lowres([noise(1600, 1600)], (50, 50))
 
     assert small.std().item() == pytest.approx((256 / np.sqrt(12)) / 255 / 32, rel=0.1)
 
 
 def test_photographs(data_dir):
-    """On real photographs the copy is that of an exact area average."""
+    """On photographs the copy equals an exact area average."""
     for photo in photos(data_dir, 3):
         off = np.abs(
             lowres([photo], (128, 128))[0].numpy() - reference.area_mean(photo.numpy(), (128, 128)) / 255
@@ -73,7 +73,7 @@ def test_photographs(data_dir):
 
 
 def test_ragged_equals_single():
-    """What else is in the batch changes nothing, in whatever memory it lies, on one thread or several."""
+    """A copy does not depend on the batch, the memory layout or the number of threads."""
     images = [noise(300, 200), noise(5, 4), noise(200, 310).permute(1, 0, 2), noise(64, 900)]
     single = torch.cat([lowres([image.contiguous()], (16, 16)) for image in images])
 
@@ -82,7 +82,7 @@ def test_ragged_equals_single():
 
 
 def test_many_threads_at_once():
-    """Eight threads at once get what one gets."""
+    """Eight concurrent calls give the result of one."""
     images, wrong = [noise(400, 300), noise(200, 500)], []
     expected = lowres(images, (32, 32))
 
@@ -100,7 +100,7 @@ def test_many_threads_at_once():
 
 
 def test_dense_float_is_differentiable():
-    """Floating point keeps its scale and its gradient."""
+    """Floating-point images keep their scale, and have a gradient."""
     image = torch.randn(1, 2, 9, 8, dtype=torch.float64, requires_grad=True)
 
     assert torch.autograd.gradcheck(lambda t: lowres(t, (3, 4)), image)
@@ -108,24 +108,24 @@ def test_dense_float_is_differentiable():
 
 
 def test_opcheck():
-    """torch's own checks of custom operators."""
+    """torch's checks of custom operators pass."""
     torch.library.opcheck(_lowres, ([noise(70, 50), noise(1, 1)], 4, 5))
 
 
 def test_empty_batch():
-    """No image in, no copy out."""
+    """An empty batch gives an empty result."""
     assert lowres([], (5, 7)).shape == (0, 3, 5, 7)
 
 
 def test_messages():
-    """The size that cannot be is named."""
+    """The error names the invalid size."""
     with unhooked(), pytest.raises(ValueError, match=re.escape("size must be at least (1, 1), got (0, 3).")):
         lowres([noise(4, 4)], (0, 3))
 
 
 @pytest.mark.gpu
 def test_cuda_is_close_to_cpu():
-    """Another filter, the same picture."""
+    """On CUDA another filter gives nearly the same copy."""
     image = (
         noise(64, 64)
         .float()
@@ -147,7 +147,7 @@ def test_cuda_is_close_to_cpu():
     st.integers(0, 99),
 )
 def test_the_cpus_copies_of_floats_are_torchs(source, size, batch_channels, seed):
-    """Larger or smaller, as torch makes them in float64, by either filter, with a gradient or without."""
+    """Copies of floating-point images equal torch's in float64, larger or smaller, with either filter."""
     dense = torch.rand(*batch_channels, *source, generator=torch.Generator().manual_seed(seed)).double()
     learns = dense.clone().requires_grad_()
     triangle = (
@@ -166,7 +166,7 @@ def test_the_cpus_copies_of_floats_are_torchs(source, size, batch_channels, seed
 
 
 def test_a_copy_of_floats_has_a_gradient():
-    """The copy is a weighted sum of the image, and its gradient are the weights."""
+    """The gradient of a copy is its weights."""
     image = torch.rand(1, 1, 9, 11, dtype=torch.float64, requires_grad=True)
 
     assert torch.autograd.gradcheck(lambda dense: lowres(dense, (4, 3)), image)

@@ -1,4 +1,4 @@
-"""Normalised, in other precisions and orders of memory: what `sample` gives otherwise, brought there by torch."""
+"""`sample` normalises pixels and writes other dtypes and memory formats as torch would do afterwards."""
 
 import pickle
 import re
@@ -32,7 +32,7 @@ def wild_grid(batch, height, width, dtype=torch.float32, reach=1.3):
 
 
 def given_as(kind):
-    """The same kinds of images as users have, three of them."""
+    """Return three images in each form that users have."""
     if kind == "ragged":
         return [noise(31, 17), noise(1, 1, 1), noise(8, 40, 2)]
     dense = torch.stack([noise(9, 11, k) for k in range(3)]).permute(0, 3, 1, 2)
@@ -40,7 +40,7 @@ def given_as(kind):
 
 
 def as_asked(plain, mean, std, dtype):
-    """What torch makes of pixels afterwards."""
+    """Return what torch makes of pixels afterwards."""
     columns = [
         torch.tensor(values, dtype=torch.float64)[:, None, None]
         for values in (mean or [0] * 3, std or [1] * 3)
@@ -68,7 +68,7 @@ def is_channels_last(pixels):
     ),
 )
 def test_equals_torch_afterwards(kind, antialias, precision, size, form):
-    """Values, dtype and strides, for every combination, with and without a gradient asked for."""
+    """Values, dtype and strides equal torch's for every combination, with and without gradients."""
     images, grid = given_as(kind), wild_grid(3, *size, precision)
     plain, wanted = sample(images, grid, antialias=antialias), form["dtype"] or precision
     expected = as_asked(plain, form["mean"], form["std"], wanted)
@@ -83,7 +83,7 @@ def test_equals_torch_afterwards(kind, antialias, precision, size, form):
 @either
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_the_kernel_rounds_as_torch_does(antialias, channels_last):
-    """Bit for bit: a product and a sum after the very values that come out otherwise."""
+    """The kernel's product and sum are bit-identical to torch's on the unnormalised values."""
     images, grid = given_as("ragged"), wild_grid(3, 7, 8)
     plain = sample(images, grid, antialias=antialias)
     scale, shift = (
@@ -102,7 +102,7 @@ def test_the_kernel_rounds_as_torch_does(antialias, channels_last):
 @either
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64])
 def test_plain_implementation_and_kernel_agree(antialias, precision):
-    """Values and slopes, in each dtype and order of memory: what runs on other devices is what runs here."""
+    """Values and slopes of plain torch and kernel agree, in each dtype and memory format."""
     images, grid = given_as("ragged"), wild_grid(3, 6, 5, precision)
     scale, shift = [3.0, -0.5, 7.0], [-1.0, 2.0, 0.25]
     for dtype, rounding in ROUNDING.items():
@@ -119,7 +119,7 @@ def test_plain_implementation_and_kernel_agree(antialias, precision):
 
 
 def test_gradcheck():
-    """Numeric and analytic derivatives agree, by the grid, and by dense images where it is one."""
+    """Numeric and analytic derivatives agree, by the grid and by dense images."""
     ragged, grid = given_as("ragged"), wild_grid(3, 4, 3, torch.float64, reach=0.9).requires_grad_()
     form = {"antialias": False, "mean": MEAN, "std": STD, "channels_last": True}
 
@@ -132,7 +132,7 @@ def test_gradcheck():
 @pytest.mark.parametrize("kind", ["ragged", "floats"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_backward_in_any_form(kind, dtype, antialias):
-    """A gradient in half precision and channels-last reaches the grid in the grid's, divided by std."""
+    """A half-precision, channels-last gradient reaches the grid in the grid's dtype, divided by std."""
     images, weight = (
         given_as(kind),
         torch.randn(3, 3, 4, 5, generator=torch.Generator().manual_seed(1)).to(dtype),
@@ -147,7 +147,7 @@ def test_backward_in_any_form(kind, dtype, antialias):
 
 
 def test_any_number_of_channels_as_floats():
-    """A dense tensor of five channels takes five numbers."""
+    """A dense tensor of five channels takes five means and stds."""
     images, grid = torch.rand(2, 5, 6, 7), wild_grid(2, 3, 4)
     pixels = sample(images, grid, mean=[0.0, 1.0, 2.0, 3.0, 4.0], std=[2.0] * 5)
 
@@ -157,7 +157,7 @@ def test_any_number_of_channels_as_floats():
 @pytest.mark.parametrize("sampler", [SaliencySampler, UniformSampler])
 @pytest.mark.parametrize("kind", ["ragged", "floats"])
 def test_samplers_pass_it_on(sampler, kind):
-    """The pixels are in the form asked for; where they looked, and what for, does not change by it. Also under autocast and pickled."""
+    """Samplers write the requested form; grid and saliency do not change, also under autocast and after pickling."""
     torch.manual_seed(0)
     plain, images = sampler(8), given_as(kind)
     formed = sampler(8, mean=MEAN, std=STD, dtype=torch.bfloat16, channels_last=True)
@@ -175,7 +175,7 @@ def test_samplers_pass_it_on(sampler, kind):
 
 @pytest.mark.parametrize("kind", ["ragged", "floats"])
 def test_autocast_changes_nothing(kind):
-    """Under autocast the form is the one asked for, to the bit."""
+    """Under autocast the result is bit-identical."""
     saliency = FixedSaliency(softmax_map(7, 9)[0, 0].float())
     for zoom in (
         SaliencySampler(8, saliency=saliency, mean=MEAN, std=STD),
@@ -190,7 +190,7 @@ def test_autocast_changes_nothing(kind):
 
 
 def test_the_saliency_network_sees_plain_values():
-    """Its input stays in [0, 1], whatever comes out."""
+    """The saliency network's input stays in [0, 1]."""
     seen = []
 
     class Watches(torch.nn.Module):
@@ -207,7 +207,7 @@ def test_the_saliency_network_sees_plain_values():
 
 
 def test_compiles_and_exports(run_plain):
-    """torch.compile and torch.export take the samplers whole, in the form asked for."""
+    """torch.compile and torch.export work for samplers with the requested form."""
     run_plain("""
         import torch
         from foveal.sampler import SaliencySampler, UniformSampler
@@ -243,7 +243,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("arguments", "error", "message"), WRONG)
 def test_messages(arguments, error, message):
-    """Each refusal names the argument, its value, and what to do."""
+    """Each error names the argument, its value and what to do."""
     with unhooked(), pytest.raises(error, match=re.escape(message)):
         sample(given_as("ragged"), wild_grid(3, 2, 2), **arguments)
     with unhooked(), pytest.raises(error, match=re.escape(message)):
@@ -253,13 +253,13 @@ def test_messages(arguments, error, message):
 @pytest.mark.parametrize("sampler", [SaliencySampler, UniformSampler])
 @pytest.mark.parametrize(("arguments", "error", "message"), WRONG[2:])
 def test_samplers_refuse_at_once(sampler, arguments, error, message):
-    """What cannot be right for any image is refused before there is one."""
+    """Invalid settings are refused when a sampler is made."""
     with unhooked(), pytest.raises(error, match=re.escape(message)):
         sampler(8, **arguments)
 
 
 def test_repr():
-    """A sampler says in which form its pixels leave."""
+    """The representation of a sampler shows the form of its pixels."""
     assert "PixelFormat(mean=(0.5, 0.5, 0.5), std=None, dtype=torch.float16, channels_last=True)" in repr(
         SaliencySampler(8, mean=[0.5] * 3, dtype=torch.float16, channels_last=True)
     )

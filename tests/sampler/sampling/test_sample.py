@@ -30,7 +30,7 @@ def wild_grid(batch, height, width, dtype=torch.float64, reach=1.3):
 
 
 def torch_sample(image, grid):
-    """What torch itself reads from one uint8 image, in the grid's precision."""
+    """Return what torch's grid_sample reads from one uint8 image, in the grid's precision."""
     dense = image.permute(2, 0, 1)[None].to(grid.dtype) / 255
     return torch.nn.functional.grid_sample(dense, grid[None], padding_mode="border", align_corners=False)[0]
 
@@ -43,7 +43,7 @@ CHANGED = [4.0, 5.0, 6.0], [-2.0, -1.0, 1.0], torch.float16, True
 
 
 def strided(image, kind):
-    """The same pixels in other memory: planar, cut out of a larger image, or one stretched pixel."""
+    """Return the same pixels in other memory: planar, cut out of a larger image, or one expanded pixel."""
     if kind == "planar":
         return image.permute(2, 0, 1).contiguous().permute(1, 2, 0)
     if kind == "cut":
@@ -64,7 +64,7 @@ def strided(image, kind):
     st.integers(1, 9),
 )
 def test_equals_grid_sample(sizes, kind, dtype, height, width):
-    """Values and gradients are torch's own, for images of any size and strides, from 1 x 1 up."""
+    """Values and gradients equal torch's, for images of any size and strides, from 1 x 1 up."""
     images = [strided(noise(*size), kind) for size in sizes]
     grid, plain = (wild_grid(len(sizes), height, width, dtype).requires_grad_() for _ in range(2))
     ours = sample(images, grid, antialias=False)
@@ -84,7 +84,7 @@ def test_equals_grid_sample(sizes, kind, dtype, height, width):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 8), (17, 11), (48, 64)])
 def test_equals_the_formula(size):
-    """The oracle in NumPy agrees, also with the plain torch implementation."""
+    """The NumPy oracle agrees, also with plain torch."""
     image, grid = noise(*size), wild_grid(1, 6, 7)
     expected = reference.bilinear(image.numpy(), grid[0].numpy()) / 255
 
@@ -94,7 +94,7 @@ def test_equals_the_formula(size):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_reference_and_kernel_agree(dtype):
-    """Both implementations give the same values and slopes, NaN and infinity included."""
+    """Plain torch and kernel have the same values and slopes, also for NaN and infinity."""
     image, grid = noise(13, 19), wild_grid(1, 8, 9, dtype)
     grid[0, 0, :4] = torch.tensor(
         [[torch.nan, 0], [0, torch.nan], [torch.inf, -torch.inf], [1e30, -1e30]], dtype=dtype
@@ -109,7 +109,7 @@ def test_reference_and_kernel_agree(dtype):
 
 @either
 def test_nan_reads_the_first_pixel(antialias):
-    """A grid of NaN reads the upper left pixel and not some other memory."""
+    """A grid of NaN reads the upper left pixel."""
     image = noise(5, 6)
     pixels = sample([image], torch.full((1, 2, 2, 2), torch.nan), antialias=antialias)
 
@@ -125,7 +125,7 @@ def test_gradcheck():
 
 @either
 def test_clamped_points_have_no_gradient(antialias):
-    """Beyond the border nothing changes with the point."""
+    """Points beyond the border have a zero gradient."""
     grid = torch.full((1, 2, 2, 2), 1.5, requires_grad=True)
     sample([noise(5, 5)], grid, antialias=antialias).sum().backward()
 
@@ -134,7 +134,7 @@ def test_clamped_points_have_no_gradient(antialias):
 
 @either
 def test_second_derivative_is_refused(antialias):
-    """There is none, and silence would be wrong."""
+    """A second derivative raises an error, because there is none."""
     grid = wild_grid(1, 2, 2, reach=0.9).requires_grad_()
     (first,) = torch.autograd.grad(
         sample([noise(5, 5)], grid, antialias=antialias).sum(), grid, create_graph=True
@@ -148,7 +148,7 @@ def test_second_derivative_is_refused(antialias):
 @pytest.mark.parametrize("form", [AS_IS, CHANGED])
 @pytest.mark.parametrize("operator", [sample_op, sample_with_slope_op])
 def test_opcheck(operator, form, antialias):
-    """torch's own checks of custom operators, for ragged batches and empty ones."""
+    """torch's checks of custom operators pass, for ragged and empty batches."""
     torch.library.opcheck(operator, ([noise(7, 5), noise(1, 1)], wild_grid(2, 4, 3), antialias, *form))
     torch.library.opcheck(operator, ([], torch.zeros(0, 4, 3, 2), antialias, *form))
 
@@ -156,7 +156,7 @@ def test_opcheck(operator, form, antialias):
 @either
 @pytest.mark.parametrize("form", [AS_IS, CHANGED])
 def test_opcheck_autograd(form, antialias):
-    """The gradient is registered as torch wants it."""
+    """torch's check of the registered gradient passes."""
     grid = wild_grid(2, 4, 3).requires_grad_()
 
     torch.library.opcheck(
@@ -168,7 +168,7 @@ def test_opcheck_autograd(form, antialias):
 
 @either
 def test_images_are_free_before_backward(antialias):
-    """Between forward and backward nothing holds the full-resolution pixels."""
+    """Between forward and backward nothing refers to the full-resolution pixels."""
     image, grid = noise(300, 400), torch.zeros(1, 4, 4, 2, requires_grad=True)
     pixels, gone = sample([image], grid, antialias=antialias), weakref.ref(image)
     gc.disable()
@@ -184,7 +184,7 @@ def test_images_are_free_before_backward(antialias):
 
 @either
 def test_dense_uint8_equals_ragged(antialias):
-    """A dense uint8 tensor is read as its images one by one."""
+    """A dense uint8 tensor gives the same as a list of its images."""
     images = [noise(9, 7, seed) for seed in range(3)]
     grid = wild_grid(3, 4, 5)
 
@@ -194,7 +194,7 @@ def test_dense_uint8_equals_ragged(antialias):
 
 
 def test_dense_float_has_gradients_to_image_and_grid():
-    """Floating point stays on its scale, with any number of channels, and both inputs get a gradient."""
+    """Floating-point images keep their scale, may have any channels, and image and grid have gradients."""
     image = (5 * torch.randn(2, 4, 6, 7, dtype=torch.float64)).requires_grad_()
     grid = wild_grid(2, 3, 3, reach=0.9).requires_grad_()
 
@@ -215,7 +215,7 @@ def test_manners(antialias):
 
 @either
 def test_batch_equals_single(antialias):
-    """What is sampled beside an image does not change it, on one thread or several."""
+    """An image's pixels do not depend on the batch or the number of threads."""
     images = [noise(9 + k, 7, seed=k) for k in range(5)]
     grid = wild_grid(5, 4, 5)
     single = torch.cat(
@@ -230,7 +230,7 @@ def test_batch_equals_single(antialias):
 
 @either
 def test_empty_batch(antialias):
-    """No image in, no image out, with the right shape."""
+    """An empty batch gives an empty result of the right shape."""
     assert sample([], torch.zeros(0, 5, 7, 2), antialias=antialias).shape == (0, 3, 5, 7)
     assert sample(torch.zeros(0, 3, 9, 9), torch.zeros(0, 5, 7, 2), antialias=antialias).shape == (0, 3, 5, 7)
 
@@ -247,7 +247,7 @@ def test_docstring_example():
 
 @either
 def test_many_threads_at_once(antialias):
-    """Eight threads share the workers and each gets its own answer."""
+    """Eight concurrent threads each get the right result."""
     grid, wrong = wild_grid(3, 16, 16), []
     jobs = [[noise(40 + k, 50, seed=10 * k + i) for i in range(3)] for k in range(8)]
     expected = [sample(images, grid, antialias=antialias) for images in jobs]
@@ -269,7 +269,7 @@ def test_many_threads_at_once(antialias):
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_can_sample():
-    """The parent's worker threads do not exist in the child, which starts its own."""
+    """A forked child starts worker threads of its own."""
     images, grid = [noise(30, 40, seed) for seed in range(4)], wild_grid(4, 8, 8)
     expected = sample(images, grid).numpy()
     receive, send = multiprocessing.Pipe(duplex=False)
@@ -288,7 +288,7 @@ def test_a_forked_child_can_sample():
 
 
 def test_numba_is_loaded_by_the_first_call(run_plain):
-    """Importing the package costs no compiler."""
+    """Importing the package does not load numba."""
     run_plain("""
         import sys, torch
         from foveal.sampler import sample
@@ -300,7 +300,7 @@ def test_numba_is_loaded_by_the_first_call(run_plain):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the compiler of torch.compile is not there")
 def test_compiles(run_plain):
-    """torch.compile takes it whole, and the gradient is the same."""
+    """torch.compile works without graph breaks, and the gradient is the same."""
     run_plain("""
         import torch
         from foveal.sampler import sample
@@ -399,7 +399,7 @@ GRID = torch.zeros(1, 2, 2, 2)
     ],
 )
 def test_messages(images, grid, error, message):
-    """Each refusal names the argument, its value, and what to do."""
+    """Each error names the argument, its value and what to do."""
     with unhooked(), pytest.raises(error, match=re.escape(message)):
         sample(images, grid)
 
@@ -407,7 +407,7 @@ def test_messages(images, grid, error, message):
 @pytest.mark.gpu
 @either
 def test_cuda_equals_cpu(antialias):
-    """The plain implementation on the device gives what the kernel gives, gradient included."""
+    """Plain torch on the device equals the kernel, gradient included."""
     images = [noise(9, 7), noise(1, 1), noise(30, 20)]
     here = wild_grid(3, 4, 5, reach=0.9).requires_grad_()
     there = here.detach().cuda().requires_grad_()

@@ -1,4 +1,4 @@
-"""Uniform sampling of views: each output pixel is the mean over its part of the view, also where it has no neighbour."""
+"""Uniform sampling of views: each output pixel is the mean over its part of the view, also at the border."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ UPPER_LEFT = torch.tensor([[[0.5, 0.0, -0.5], [0.0, 0.5, -0.5]]])
 @pytest.mark.parametrize("size", [(1, 1), (1, 8), (8, 1), (2, 2)])
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_one_pixel_shows_its_view(size, channels_last):
-    """A crop of the white quarter is white, however few pixels show it; the rest of the image has no part in it."""
+    """A crop of a white quarter is white, at any output size."""
     image = torch.zeros(40, 40, 3, dtype=torch.uint8)
     image[:20, :20] = 255
     images = UniformSampler(size, channels_last=channels_last)([image], views=UPPER_LEFT).images

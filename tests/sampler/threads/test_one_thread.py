@@ -1,4 +1,4 @@
-"""Torch's threads, by thread."""
+"""Limiting torch's threads for one calling thread."""
 
 import threading
 
@@ -10,7 +10,7 @@ from foveal.sampler.threads import use_one_torch_thread
 
 @pytest.fixture
 def three_threads():
-    """Let torch use three threads here, whatever the machine has."""
+    """Let torch use three threads, whatever the machine has."""
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield
@@ -26,7 +26,7 @@ def in_a_thread(work) -> list[int]:
 
 
 def test_only_the_calling_thread_is_limited(three_threads):
-    """It runs torch alone, also after a second call; everybody else goes on as before, and so do threads to come."""
+    """The calling thread runs torch with one thread, and other threads, also later ones, are unaffected."""
 
     def work():
         use_one_torch_thread()

@@ -13,7 +13,7 @@ from foveal.sampler.threads import spread
 
 @pytest.fixture(params=[1, 2, 5])
 def threads(request):
-    """That many threads for torch, and so for us."""
+    """Set this number of threads for torch, which Foveal also uses."""
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param
@@ -22,7 +22,7 @@ def threads(request):
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 100])
 def test_every_position_once(threads, count):
-    """However many threads take their turns."""
+    """Every position is processed once, with any number of threads."""
     done: list[int] = []
     spread(done.append, count)
 
@@ -30,13 +30,13 @@ def test_every_position_once(threads, count):
 
 
 def test_helpers_help(threads):
-    """Work that can only end together is done together."""
+    """Two pieces of work that wait for each other both finish."""
     barrier = threading.Barrier(threads, timeout=10)
     spread(lambda _: barrier.wait(), threads)
 
 
 def test_an_error_is_raised_after_all_work_ended(threads):
-    """From whichever thread it comes; nothing still runs when it arrives."""
+    """An error from any thread is raised after all work has ended."""
     running: list[int] = []
 
     def work(position: int) -> None:
@@ -54,7 +54,7 @@ def test_an_error_is_raised_after_all_work_ended(threads):
 
 
 def test_many_callers_share_the_helpers(threads):
-    """No caller waits for ever for another's helpers."""
+    """No caller waits for ever for helpers that others use."""
     done: list[int] = []
     with ThreadPoolExecutor(8) as callers:
         for _ in callers.map(lambda _: spread(done.append, 10), range(50)):
@@ -64,11 +64,11 @@ def test_many_callers_share_the_helpers(threads):
 
 
 class Image:
-    """Something that can be freed."""
+    """An object that can be freed."""
 
 
 def test_helpers_that_come_too_late_hold_nothing(threads):
-    """What the work needs is free when it is done, though each helper is still busy with another's."""
+    """What the work refers to is freed when it is done, even if helpers are busy elsewhere."""
     image, done = Image(), threading.Event()
     gone, all_busy = weakref.ref(image), threading.Barrier(threads + 1, timeout=10)
 

@@ -1,4 +1,4 @@
-"""With ``compat`` a sampler gives the pixels of published code, computed here from the formulas in float64."""
+"""With ``compat`` a sampler gives the pixels of the published code, which are computed here from formulas in float64."""
 
 import re
 
@@ -30,14 +30,14 @@ PAPER = {
 
 
 def smooth(height, width, seed=0):
-    """A picture, as uint8."""
+    """Return a smooth picture as uint8."""
     coarse = torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(seed))
     fine = functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)
     return (fine[0] * 255).round().byte().permute(1, 2, 0).contiguous()
 
 
 def published_pixels(image, saliency, size, **how):
-    """What the published code makes of an image that is normalised first, as its data loader does."""
+    """Return the published code's result for an image that its data loader normalises first."""
     normalised = (image.numpy() / 255 - MEAN) / STD
     grid = reference.published_grid(saliency, size, **how)
     return reference.grid_sample(normalised, grid, align_corners=how["compat"] != "torch13plus")
@@ -47,7 +47,7 @@ def published_pixels(image, saliency, size, **how):
 @pytest.mark.parametrize("family", ["kernel", "separable"])
 @pytest.mark.parametrize("compat", COMPATS)
 def test_pixels_are_the_published_ones(compat, family, padding):
-    """For uint8 images of several sizes and for one dense tensor, the border included."""
+    """The pixels are the published ones, for uint8 images of several sizes and for a dense tensor, borders included."""
     saliency = softmax_map(9, 14)[0, 0].float()
     how = {"family": family, "fwhm_cells": 5.0, "padding": padding, "compat": compat}
     images = [smooth(37, 53), smooth(80, 41, 1)]
@@ -64,7 +64,7 @@ def test_pixels_are_the_published_ones(compat, family, padding):
 
 
 def test_the_eras_differ():
-    """So that the test above can fail: one era's pixels are not another's."""
+    """The pixels of different torch versions differ, so the test above can fail."""
     saliency = softmax_map(9, 14)[0, 0].double().numpy()
     how = {"family": "kernel", "fwhm_cells": 5.0, "padding": "replicate"}
     eras = [published_pixels(smooth(37, 53), saliency, (20, 30), compat=c, **how) for c in COMPATS]
@@ -73,7 +73,7 @@ def test_the_eras_differ():
 
 
 def published_checkpoint():
-    """A state_dict with the names of the paper's code, as of a model that was trained in parallel."""
+    """Return a state_dict with the names of the paper's code, as saved by a DataParallel model."""
     torch.manual_seed(0)
     ours = ResNet18Saliency()
     weights = {
@@ -91,7 +91,7 @@ def published_checkpoint():
 
 
 def published_map(weights, small):
-    """The published saliency of a normalised (1, 3, 224, 224) copy, in float64."""
+    """Return the published saliency of a normalised (1, 3, 224, 224) copy, in float64."""
     w = {name.removeprefix("module.localization."): value.double() for name, value in weights.items()}
 
     def conv_bn(x, conv, bn, stride, padding):
@@ -119,7 +119,7 @@ def published_map(weights, small):
 
 @pytest.mark.parametrize("compat", ["torch04", "torch13plus"])
 def test_a_published_checkpoint_runs(compat):
-    """Low-resolution copy, saliency network, softmax, grid and sampling: from the checkpoint's names to the paper's pixels."""
+    """A checkpoint of the paper's code gives the paper's pixels."""
     weights, image = published_checkpoint(), smooth(300, 410)
     network = ResNet18Saliency()
     network.load_published(weights)
@@ -136,7 +136,7 @@ def test_a_published_checkpoint_runs(compat):
 
 
 def test_a_published_checkpoint_that_lacks_a_weight():
-    """Is told by torch."""
+    """torch reports a missing weight."""
     weights = published_checkpoint()
     del weights["module.conv_last.weight"]
 
@@ -145,7 +145,7 @@ def test_a_published_checkpoint_that_lacks_a_weight():
 
 
 def test_gradients_reach_the_map_through_a_faded_border():
-    """In float64, against differences."""
+    """Gradients through the faded border agree with finite differences in float64."""
 
     class Logits(torch.nn.Module):
         def __init__(self):
@@ -166,7 +166,7 @@ def test_gradients_reach_the_map_through_a_faded_border():
 
 @pytest.mark.parametrize("compat", COMPATS)
 def test_through_the_loader_and_back(compat, tmp_path):
-    """A loader gives the same pixels; the record and the checkpoint of the zoom bring its grid back."""
+    """A loader gives the same pixels, and record and checkpoint restore the grid."""
     with ShardWriter(tmp_path / "a.tar") as writer:
         writer.write({"__key__": "a", "png": encode(smooth(90, 70).numpy(), "PNG"), "cls": 0})
     zoom = SaliencySampler(
@@ -189,7 +189,7 @@ def test_through_the_loader_and_back(compat, tmp_path):
 
 
 def test_what_a_loader_may_not_pass():
-    """No views and no copy of its own."""
+    """Views and a low-resolution copy are refused."""
     zoom = SaliencySampler(24, compat="torch04", antialias=False)
 
     assert (ZoomNeeds.of(zoom).takes_views, ZoomNeeds.of(zoom).lowres_size) == (False, None)
@@ -203,12 +203,12 @@ def test_what_a_loader_may_not_pass():
 
 
 def test_antialiasing_was_not_published():
-    """So a sampler refuses it, by name."""
+    """antialias=True is refused with ``compat``."""
     message = "antialias must be False with compat='torch04', got True: the published code reads points."
     with pytest.raises(ValueError, match=re.escape(message)):
         SaliencySampler(24, compat="torch04")
 
 
 def test_no_image():
-    """Comes out as none."""
+    """An empty batch gives an empty result."""
     assert SaliencySampler(8, compat="torch13plus", antialias=False)([]).images.shape == (0, 3, 8, 8)

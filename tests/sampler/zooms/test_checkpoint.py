@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 class OwnNet(nn.Module):
-    """A user's own."""
+    """A user's network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class OwnNet(nn.Module):
     "network", [SaliencyNet((9, 12)), ResNet18Saliency(), NJetSaliencyNet((7, 7)), SpectralSaliency()]
 )
 def test_it_zooms_again_as_it_did(network, tmp_path):
-    """Settings and weights, whichever of Foveal's networks it has."""
+    """A checkpoint restores settings and weights, for each of Foveal's networks."""
     zoom = SaliencySampler((20, 30), saliency=network, **SETTINGS).eval()
     zoom.save_checkpoint(tmp_path / "zoom.pt")
     again = SaliencySampler.from_checkpoint(
@@ -56,7 +56,7 @@ def test_it_zooms_again_as_it_did(network, tmp_path):
 
 
 def test_settings_are_all_there_are():
-    """Each argument of the constructor is kept, or a zoom would come back as another."""
+    """Every argument of the constructor is saved."""
     zoom = SaliencySampler((20, 30), **SETTINGS)
 
     assert zoom.settings == {"out_size": (20, 30), **SETTINGS}
@@ -65,7 +65,7 @@ def test_settings_are_all_there_are():
 
 
 def test_what_shall_be_other(tmp_path):
-    """Another size of the output, and nothing else."""
+    """A setting can be replaced when a checkpoint is loaded, and the others are kept."""
     zoom = SaliencySampler(20, **SETTINGS)
     zoom.save_checkpoint(tmp_path / "zoom.pt")
     again = SaliencySampler.from_checkpoint(tmp_path / "zoom.pt", out_size=32)
@@ -74,7 +74,7 @@ def test_what_shall_be_other(tmp_path):
 
 
 def test_a_network_of_ones_own(tmp_path):
-    """It is made by the caller; without one, the message says so."""
+    """A user's network is passed by the caller; without it, the message says so."""
     path = tmp_path / "zoom.pt"
     zoom = SaliencySampler(20, saliency=OwnNet())
     zoom.save_checkpoint(path)
@@ -94,7 +94,7 @@ def test_a_network_of_ones_own(tmp_path):
 
 @pytest.mark.parametrize("content", ["bytes", "weights", "newer"])
 def test_files_that_are_none(content, tmp_path):
-    """Said with the file's name."""
+    """A file that is no checkpoint is an error that names the file."""
     path = tmp_path / "zoom.pt"
     zoom = SaliencySampler(20)
     if content == "bytes":

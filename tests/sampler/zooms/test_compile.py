@@ -1,4 +1,4 @@
-"""Under autocast, through torch.compile and torch.export: the same zoom."""
+"""Samplers give the same zoom under autocast, torch.compile and torch.export."""
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ def inputs(kind):
 @pytest.mark.parametrize("kind", ["dense", "ragged"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_autocast_changes_nothing_but_the_network(family, kind, dtype):
-    """Where no network runs in half precision, all that comes out is equal to the bit, views included."""
+    """Without a network, all results are bit-identical under autocast, with views, too."""
     images = inputs(kind)
     zooms = [
         SaliencySampler(
@@ -63,7 +63,7 @@ def test_autocast_changes_nothing_but_the_network(family, kind, dtype):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2e-3), (torch.float16, 2e-4)])
 def test_autocast_with_a_network(dtype, tolerance):
-    """The network's own rounding is all that the grid shows of it."""
+    """With a network, only the network's own rounding changes the grid."""
     torch.manual_seed(0)
     zoom = SaliencySampler(32)
     plain = zoom(inputs("ragged"), views=VIEWS)
@@ -76,7 +76,7 @@ def test_autocast_with_a_network(dtype, tolerance):
 
 @pytest.mark.slow
 def test_exports_with_any_number_of_images(run_plain):
-    """torch.export takes both samplers, with views, and leaves the batch open."""
+    """torch.export takes samplers with views and a dynamic batch size."""
     run_plain(f"""{SETUP}
     batch = {{0: torch.export.Dim("batch")}}
     more, more_views = torch.rand(5, 3, 60, 80), views[:1].repeat(5, 1, 1)
@@ -99,7 +99,7 @@ def test_exports_with_any_number_of_images(run_plain):
     ],
 )
 def test_compiles_and_exports(run_plain, images, antialias, backend):
-    """Both samplers, whole, with views: the same images, grids and gradients, and an exported program that agrees."""
+    """Compiled samplers have the same images, grids and gradients, and so has an exported program."""
     run_plain(f"""{SETUP}
     for zoom in zooms({antialias}):
         plain = zoom({images}, views=views)
@@ -115,7 +115,7 @@ def test_compiles_and_exports(run_plain, images, antialias, backend):
 
 
 def test_torchs_compiler_is_loaded_by_nobody_and_sees_no_implementation(run_plain):
-    """The first batch costs no compiler; where there is one, in code that it gave up on, operators stay whole."""
+    """The first batch does not load torch's compiler; in compiled code, operators are opaque."""
     run_plain(f"""{SETUP}
     import sys, warnings
     for zoom in zooms(antialias=True):

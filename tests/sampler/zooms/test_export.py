@@ -1,4 +1,4 @@
-"""Programs of torch.export and ONNX: the same pixels for any number and size of images, also where Foveal is not installed."""
+"""Programs exported by torch.export or to ONNX give the same pixels, also without Foveal."""
 
 import pytest
 
@@ -24,7 +24,7 @@ SETUP = """
 
 
 def test_a_saved_program_needs_no_foveal(run_plain):
-    """Batch and size stay open, the pixels are the sampler's, and another process loads it with torch alone."""
+    """A saved program with dynamic batch and size runs in a process with torch alone."""
     run_plain(f"""{SETUP}
     zoom = SaliencySampler(16, saliency=torch.nn.Conv2d(3, 1, 8, 8), max_zoom=4.0).requires_grad_(False)
     more = pictures(3, 61, 90)
@@ -47,7 +47,7 @@ def test_a_saved_program_needs_no_foveal(run_plain):
 
 @pytest.mark.slow
 def test_what_comes_with_each_image_is_an_input_of_the_program(run_plain):
-    """Maps and boxes, also where there are more or fewer boxes than in the example."""
+    """Maps and boxes are inputs of the program, with any number of boxes."""
     run_plain(f"""{SETUP}
     from foveal.sampler import BoxSaliency, MapChannelSaliency, MapSaliency, PriorSaliency
     maps = [torch.rand(7, 9), torch.rand(24, 24)]
@@ -72,7 +72,7 @@ def test_what_comes_with_each_image_is_an_input_of_the_program(run_plain):
 
 @pytest.mark.slow
 def test_images_of_eight_bits(run_plain):
-    """A batch of them and a list of different sizes come out as from the operators, normalised too."""
+    """A uint8 batch and a list of different sizes give the operators' result, also normalised."""
     run_plain(f"""{SETUP}
     form = {{"mean": [0.5] * 3, "std": [0.2] * 3, "channels_last": True}}
     for zoom in (loud(SaliencySampler(16, **form)).requires_grad_(False), UniformSampler(16, antialias=False)):
@@ -87,7 +87,7 @@ def test_images_of_eight_bits(run_plain):
 
 @pytest.mark.slow
 def test_a_program_that_learns_keeps_its_derivatives(run_plain):
-    """Exported with trainable weights, it has the gradients that the sampler has; in float64, whose rounding hides nothing."""
+    """A program with trainable weights has the sampler's gradients, in float64."""
     run_plain(f"""{SETUP}
     zoom, more = loud(SaliencySampler(16)).double(), pictures(3, 61, 90).double()
     program = torch.export.export(zoom, (pictures(2, 40, 50).double(),), dynamic_shapes=OPEN).module()
@@ -115,7 +115,7 @@ def test_a_program_that_learns_keeps_its_derivatives(run_plain):
     ],
 )
 def test_onnx(run_plain, zoom, dtype):
-    """ONNX Runtime returns the sampler's pixels, grid and saliency for other numbers and sizes of images."""
+    """ONNX Runtime returns the sampler's pixels, grid and saliency for other batch and image sizes."""
     for name in ("onnx", "onnxruntime", "onnxscript"):
         pytest.importorskip(name, reason=f"no {name}: pip install 'foveal[onnx]'")
     run_plain(f"""{SETUP}

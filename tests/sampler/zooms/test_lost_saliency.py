@@ -1,4 +1,4 @@
-"""A network that returns what is no number never makes a picture that looks like one."""
+"""A network that returns NaN never gives a picture that looks valid."""
 
 import re
 
@@ -19,7 +19,7 @@ SAMPLERS = [
 
 
 class Logits(nn.Module):
-    """The same for every image, but for those that are to have another."""
+    """Returns the same logits for every image except some."""
 
     def __init__(self, others):
         super().__init__()
@@ -35,7 +35,7 @@ class Logits(nn.Module):
 @pytest.mark.parametrize("make", SAMPLERS)
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_images_without_saliency_are_nan(make, value):
-    """All of each of them, and none of another."""
+    """An image with NaN logits is NaN everywhere, and the other images are unaffected."""
     images = [torch.randint(256, (30 + k, 40, 3), dtype=torch.uint8) for k in range(4)]
     shown = make(Logits({1: value, 3: value}))(images).images
     well = make(Logits({}))(images).images
@@ -46,7 +46,7 @@ def test_images_without_saliency_are_nan(make, value):
 
 @pytest.mark.parametrize("make", SAMPLERS)
 def test_minus_infinity_in_places_is_a_map(make):
-    """A prior that is zero somewhere has such a logarithm there."""
+    """Logits of minus infinity in some places are valid: a prior of zero has this logarithm."""
     weights = torch.rand(5, 6)
     weights[:2] = 0
     shown = make(FixedSaliency(weights))([torch.zeros(30, 40, 3, dtype=torch.uint8)]).images
@@ -55,7 +55,7 @@ def test_minus_infinity_in_places_is_a_map(make):
 
 
 def test_the_loss_is_nan():
-    """And so a guard in the training loop, such as a gradient scaler's, sees it."""
+    """The loss is NaN, so that e.g. a gradient scaler notices it."""
     zoom = SaliencySampler(8, saliency=SaliencyNet())
     with torch.no_grad():
         zoom.saliency.detail.weight[0, 3] = torch.nan
@@ -65,7 +65,7 @@ def test_the_loss_is_nan():
 
 
 def test_a_compiled_sampler_has_the_same(tmp_path):
-    """In the graph there is no branch on what comes."""
+    """A compiled sampler does the same without a branch on the data."""
     run_in(
         tmp_path,
         """
@@ -84,7 +84,7 @@ def test_a_compiled_sampler_has_the_same(tmp_path):
 @pytest.mark.parametrize("shape", [(2, 5, 6), (2, 2, 5, 6), (1, 1, 5, 6), (2, 1, 0, 6)])
 @pytest.mark.parametrize("make", [SAMPLERS[0], SAMPLERS[2]])
 def test_logits_of_another_shape(make, shape):
-    """Are refused with the network's name."""
+    """Logits of a wrong shape are refused with the network's name."""
 
     class Wrong(nn.Module):
         def forward(self, small):

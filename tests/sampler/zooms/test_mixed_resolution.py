@@ -1,4 +1,4 @@
-"""Tokens: all of an image coarsely, its most salient cells finely, too."""
+"""Tokens of mixed resolution: coarse ones for the whole image, fine ones for its most salient cells."""
 
 import copy
 import re
@@ -35,12 +35,12 @@ def images(sizes=SIZES):
 
 
 def any_map(nodes, seed=0):
-    """A saliency on so many nodes."""
+    """Return a random saliency map on this many nodes."""
     return np.random.default_rng(seed).random(nodes) + 0.01
 
 
 def cut(pixels, cells):
-    """(3, height, width) into (cells, 3, p, p), by slicing."""
+    """Cut (3, height, width) into (cells, 3, p, p) by slicing."""
     height, width = pixels.shape[1] // cells[0], pixels.shape[2] // cells[1]
     return torch.stack(
         [
@@ -53,7 +53,7 @@ def cut(pixels, cells):
 
 @st.composite
 def any_zoom(draw):
-    """A sampler of any numbers and map, and the saliency of each of its cells."""
+    """Return a sampler with random settings and map, and the saliency of each of its cells."""
     cells = draw(st.integers(1, 5)), draw(st.integers(1, 5))
     refined = draw(st.integers(0, cells[0] * cells[1]))
     weights = any_map((draw(st.integers(1, 6)), draw(st.integers(1, 6))), draw(st.integers(0, 99)))
@@ -70,7 +70,7 @@ def any_zoom(draw):
 @settings(max_examples=15, deadline=None)
 @given(any_zoom())
 def test_tokens_are_the_uniform_pictures_cut(drawn):
-    """Coarse tokens are a uniform view cut in pieces; fine ones the most salient cells of a larger one."""
+    """Coarse tokens are pieces of a uniform resize; fine ones are the most salient cells of a larger one."""
     zoom, weights = drawn
     rows, cols = zoom.cells
     tokens, grid, _ = zoom(images())
@@ -96,7 +96,7 @@ def test_tokens_are_the_uniform_pictures_cut(drawn):
 @settings(max_examples=15, deadline=None)
 @given(any_zoom())
 def test_positions_and_scales(drawn):
-    """Fine tokens tile the cell that they refine: their centres have its mean, their areas its sum, their sides its part."""
+    """Fine tokens tile the cell that they refine."""
     zoom, weights = drawn
     rows, cols = zoom.cells
     places = token_positions(zoom(images()[:1]).grid)[0].double().numpy()
@@ -119,7 +119,7 @@ def test_positions_and_scales(drawn):
 
 
 def test_a_source_as_large_as_all_fine_tokens_is_shown_pixel_by_pixel():
-    """Nothing finer is ever read: there, fine tokens are the source's own pixels. Two pixels to a token's are asked for."""
+    """If the source has as many pixels as all fine tokens, these are its pixels; source_px asks for twice as many."""
     zoom = MixedResolution((2, 3), patch_size=4, refined=6, saliency=FixedSaliency(torch.ones(3, 3)))
     image = torch.randint(256, (16, 24, 3), dtype=torch.uint8)
     pixels = cut(image.permute(2, 0, 1) / 255, (4, 6))
@@ -131,7 +131,7 @@ def test_a_source_as_large_as_all_fine_tokens_is_shown_pixel_by_pixel():
 
 
 def test_every_image_has_as_many_tokens():
-    """Whatever its size and saliency; of equally salient cells the upper left ones are refined."""
+    """Every image has the same number of tokens; among equally salient cells the upper left ones are refined."""
     zoom = MixedResolution(4, patch_size=4, refined=5, saliency=FixedSaliency(torch.ones(4, 4)))
     places = token_positions(zoom(images()).grid)[:, 16::4]
 
@@ -142,7 +142,7 @@ def test_every_image_has_as_many_tokens():
 
 
 def test_what_stands_out_is_refined():
-    """In a flat picture with one disc, the cells of the disc are refined without any training."""
+    """In a flat picture with a disc, the disc's cells are refined without training."""
     y, x = torch.meshgrid(torch.arange(600), torch.arange(800), indexing="ij")
     image = torch.full((600, 800, 3), 90, dtype=torch.uint8)
     image[(y - 450) ** 2 + (x - 620) ** 2 < 30**2] = torch.tensor([220, 30, 30], dtype=torch.uint8)
@@ -153,7 +153,7 @@ def test_what_stands_out_is_refined():
 
 
 def test_gradients():
-    """Selection is hard: pixels lead to the images, not to the saliency; the saliency leads to its module."""
+    """Pixels have gradients to the images but not to the saliency, as selection is hard; saliency has gradients to its module."""
     torch.manual_seed(0)
     zoom = MixedResolution(3, patch_size=4, refined=2, saliency=SaliencyNet())
     dense = torch.rand(2, 3, 40, 60, requires_grad=True)
@@ -168,7 +168,7 @@ def test_gradients():
 
 
 def test_forms_of_images():
-    """Ragged, dense uint8 and dense float images give the same tokens; any channels where they are floats."""
+    """Ragged, dense uint8 and dense float images give the same tokens; float images may have any channels."""
     zoom = MixedResolution(3, patch_size=4, refined=2)
     dense = torch.randint(256, (2, 3, 40, 60), dtype=torch.uint8)
     ragged = zoom(list(dense.permute(0, 2, 3, 1)))
@@ -183,7 +183,7 @@ def test_forms_of_images():
 
 
 def test_views():
-    """A mirrored view has the tokens of the mirrored image, and says where they lie in the source."""
+    """A flipped view has the tokens of the flipped image, with their positions in the source."""
     zoom = MixedResolution((3, 4), patch_size=4, refined=3)
     flip = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]]).repeat(4, 1, 1)
     seen = zoom(images(), views=flip)
@@ -196,7 +196,7 @@ def test_views():
 
 
 def test_nothing_to_sample():
-    """A batch of no images has no tokens, with any saliency."""
+    """An empty batch has no tokens."""
     for saliency in (SpectralSaliency(), SaliencyNet()):
         zoom = MixedResolution(3, patch_size=4, refined=2, saliency=saliency)
         zoomed = zoom([], torch.zeros(0, 3, 128, 128))
@@ -206,7 +206,7 @@ def test_nothing_to_sample():
 
 
 def test_points_instead_of_areas():
-    """Without anti-aliasing a pixel is one point of the source."""
+    """With antialias=False, each pixel is one point of the source."""
     noise = [torch.randint(256, (203, 301, 3), dtype=torch.uint8)]
     averaged, points = (
         MixedResolution(4, patch_size=4, refined=1, antialias=antialias)(noise).images
@@ -219,7 +219,7 @@ def test_points_instead_of_areas():
 
 @pytest.fixture
 def shard(tmp_path):
-    """Six pictures of different sizes."""
+    """Return a shard of six pictures of different sizes."""
     with ShardWriter(tmp_path / "s.tar") as writer:
         for k in range(6):
             writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 60 + 9 * k, 90 - 5 * k)), "cls": k})
@@ -227,7 +227,7 @@ def shard(tmp_path):
 
 
 def test_in_a_loader(shard):
-    """The loader yields the tokens, where they look and what drew them, as the sampler alone does."""
+    """A loader delivers the tokens, positions and saliency that the sampler returns."""
     zoom = MixedResolution(4, patch_size=8, refined=3)
     fields = ("image", "cls", "__grid__", "__saliency__")
     with ZoomLoader(shard, zoom, batch_size=4, fields=fields) as loader:
@@ -242,7 +242,7 @@ def test_in_a_loader(shard):
 
 
 def test_in_a_loader_that_augments_and_learns(shard):
-    """Views reach the tokens; a saliency that learns has its graph in the batch."""
+    """Tokens follow the views, and trainable saliency has its graph in the batch."""
     zoom = MixedResolution(4, patch_size=8, refined=3, saliency=SaliencyNet())
     fields = ("image", "__saliency__")
     with ZoomLoader(shard, zoom, batch_size=6, fields=fields, augment=Augment(hflip=0.5)) as loader:
@@ -254,7 +254,7 @@ def test_in_a_loader_that_augments_and_learns(shard):
 
 
 def test_in_another_loader(shard):
-    """As a collate_fn, too, and copied."""
+    """It works as a collate_fn, and pickles."""
     zoom = copy.deepcopy(MixedResolution(4, patch_size=8, refined=3))
     samples = [(image, k) for k, image in enumerate(images())]
     [(tokens, labels)] = DataLoader(samples, batch_size=4, collate_fn=ZoomCollate(zoom))
@@ -276,21 +276,21 @@ def test_in_another_loader(shard):
     ],
 )
 def test_arguments(options, message):
-    """What is out of range is named, with what came."""
+    """Each invalid argument is named with its value."""
     with pytest.raises(ValueError, match=re.escape(message)):
         MixedResolution(**options)
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4, 2), (1, 3, 1, 4, 2), (1, 3, 4, 4, 3)])
 def test_what_is_no_grid_of_tokens(shape):
-    """A grid of one image, of single pixels, or of other numbers is refused."""
+    """A grid of one token, tokens of single pixels, and wrong types are refused."""
     message = f"grid must be (batch, tokens, rows, cols, 2) with at least 2 x 2 pixels, got shape {shape!r}."
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         token_positions(torch.zeros(shape))
 
 
 def test_it_says_what_it_is():
-    """Settings show, and so does what draws the tokens."""
+    """The representation shows the settings and the saliency module."""
     assert "cells=(4, 6), patch_size=8, refined=3, refine=2" in repr(
         MixedResolution((4, 6), patch_size=8, refined=3)
     )

@@ -1,4 +1,4 @@
-"""Patches: where they lie, what is in them, and what learns through them."""
+"""PatchSampler: where patches are, which pixels they have, and how the scorer learns."""
 
 import gc
 import itertools
@@ -24,7 +24,7 @@ def noise(height, width, seed=0):
 
 
 class Fixed(nn.Module):
-    """Answers with one map of scores, whatever it sees."""
+    """Returns one map of scores for any image."""
 
     def __init__(self, scores):
         super().__init__()
@@ -35,20 +35,20 @@ class Fixed(nn.Module):
 
 
 def one_best(rows, cols, row, col, **options):
-    """A sampler that prefers one cell."""
+    """Return a sampler that prefers one cell."""
     scores = torch.zeros(1, 1, rows, cols)
     scores[0, 0, row, col] = 1
     return PatchSampler(score=Fixed(scores), **options).eval()
 
 
 def coordinates(height, width):
-    """An image that shows in each pixel where its middle lies: (1, 2, height, width), y and x."""
+    """Return an image whose pixels hold the coordinates of their centres: (1, 2, height, width), y and x."""
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     return torch.stack([y, x])[None]
 
 
 def all_patches(image, corners, size, border):
-    """Every patch, by padding the whole image first: (positions, size, size, 3) in float64."""
+    """Return every patch, cut from the padded image: (positions, size, size, 3) in float64."""
     mode = {"replicate": "edge", "zeros": "constant"}[border]
     padded = np.pad(image.numpy().astype(np.float64), ((200, 200), (200, 200), (0, 0)), mode)
     return np.stack([padded[y + 200 : y + 200 + size, x + 200 : x + 200 + size] for y, x in corners.tolist()])
@@ -56,7 +56,7 @@ def all_patches(image, corners, size, border):
 
 @pytest.mark.parametrize("size", [(960, 1280), (1000, 1000), (701, 2003)])
 def test_a_patch_has_the_middle_of_what_was_scored(size):
-    """Read off an image that shows its own coordinates, to half a pixel, where the gradient says the cell looked."""
+    """A patch is centred on what its score depends on, to half a pixel, measured by gradients."""
     torch.manual_seed(0)
     lowres_size, image = (67, 80), coordinates(*size)
     image = torch.cat([image, image[:, :1]], dim=1)
@@ -78,7 +78,7 @@ def test_a_patch_has_the_middle_of_what_was_scored(size):
     ("size", "downscale", "first", "last"), [((960, 1280), 3, 12, None), ((1000, 1000), 4, 16.5, 13.5)]
 )
 def test_published_geometry(size, downscale, first, last):
-    """The first patch's middle, and how far the last one's lies from what was scored, as measured on the published code."""
+    """The first patch's centre, and the offset of the last patch from what was scored, are those of the published code."""
     small = (size[0] // downscale, size[1] // downscale)
     rows, cols = ((side - 8) // 8 for side in small)
     corners = patch_corners(ScoreNet(), size, small, (rows, cols), patch_size=100, geometry="published").view(
@@ -96,7 +96,7 @@ def test_published_geometry(size, downscale, first, last):
 @pytest.mark.parametrize("border", ["replicate", "zeros"])
 @pytest.mark.parametrize("dense", [False, True])
 def test_mixture_is_the_einsum_over_all_cells(border, dense):
-    """Forward, and backward to the weights that are not zero; patches reach beyond all borders."""
+    """The mixture and its gradient equal the einsum over all patches, also beyond the borders."""
     image, size = noise(61, 83), 20
     corners = torch.cartesian_prod(torch.arange(-9, 55, 13), torch.arange(-12, 75, 11))
     weights = torch.rand(3, len(corners), dtype=torch.float32)
@@ -117,7 +117,7 @@ def test_mixture_is_the_einsum_over_all_cells(border, dense):
 
 @pytest.mark.parametrize("count", [2, 200])
 def test_mixture_from_copies_of_patches_or_of_what_is_around_them(count):
-    """Few far apart, and so many that the rectangle around them is smaller: the same einsum."""
+    """Both ways to keep pixels, patches and the rectangle around them, equal the einsum."""
     image, corners = (
         noise(90, 70),
         torch.randint(0, 50, (count, 2), generator=torch.Generator().manual_seed(1)),
@@ -135,7 +135,7 @@ def test_mixture_from_copies_of_patches_or_of_what_is_around_them(count):
 @pytest.mark.parametrize("gradient", ["diagonal", "relative", "full"])
 @pytest.mark.parametrize("geometry", ["centred", "published"])
 def test_scores_learn_as_through_the_einsum(gradient, geometry):
-    """The whole sampler in training: patches and the gradient by the scores are those of every patch weighed."""
+    """In training, patches and the gradient of scores equal those of the einsum."""
     image, scores = noise(200, 230), torch.randn(1, 1, 6, 7)
     sampler = PatchSampler(
         3, 30, score=Fixed(scores.clone()), lowres_size=32, geometry=geometry, gradient=gradient, samples=40
@@ -160,7 +160,7 @@ def test_scores_learn_as_through_the_einsum(gradient, geometry):
 
 @pytest.mark.parametrize("size", [(300, 280), (40, 50), (1, 1)])
 def test_evaluation_cuts_the_best(size):
-    """Plain crops of the K highest cells, by position, whatever the mode of the gradients; small images are all border."""
+    """In evaluation, patches are crops at the K highest scores, sorted by position."""
     sampler, image = PatchSampler(4, 33, lowres_size=64).eval(), noise(*size)
     patches, grid, saliency = sampler([image])
     best = np.sort(np.argsort(-saliency[0].detach().numpy().ravel())[:4])
@@ -171,7 +171,7 @@ def test_evaluation_cuts_the_best(size):
 
 
 def test_the_grid_is_where_the_patches_look():
-    """torch's grid_sample at the grid gives the patches: whole pixels, the border beyond."""
+    """torch's grid_sample at the grid gives the patches, with repeated borders."""
     image = noise(120, 90)
     patches, grid, _ = PatchSampler(3, 40, lowres_size=64).eval()([image])
     whole = image.permute(2, 0, 1)[None].float() / 255
@@ -184,7 +184,7 @@ def test_the_grid_is_where_the_patches_look():
 
 
 def test_order_is_that_of_training():
-    """With hardly any noise, training's patches are evaluation's, one by one."""
+    """With little noise, training gives the patches of evaluation in the same order."""
     sampler = PatchSampler(5, 25, lowres_size=64, sigma=1e-8)
     images = [noise(200, 180), noise(90, 300, 1)]
 
@@ -193,7 +193,7 @@ def test_order_is_that_of_training():
 
 
 def test_dense_floats_learn_too():
-    """One floating-point tensor, of any channels: gradients to the image and to every weight; their own scale."""
+    """A floating-point tensor of any channels keeps its scale, and gradients reach the image and every weight."""
     torch.manual_seed(0)
     sampler = PatchSampler(2, 16, lowres_size=64, samples=50)
     image = (100 * torch.randn(2, 3, 80, 90)).requires_grad_()
@@ -207,7 +207,7 @@ def test_dense_floats_learn_too():
 
 
 def test_lowres_may_be_passed_in():
-    """The copy that the loader has made already is taken as it is; dense uint8 is as good as a list."""
+    """A low-resolution copy may be passed in; dense uint8 equals a list."""
     sampler = PatchSampler(2, 16, lowres_size=(48, 64)).eval()
     images = torch.stack([noise(100, 110), noise(100, 110, 1)])
     small = lowres(list(images), sampler.lowres_size)
@@ -222,7 +222,7 @@ def test_lowres_may_be_passed_in():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 @pytest.mark.parametrize("training", [True, False])
 def test_dense_floats_of_any_precision(dtype, training):
-    """Half precision comes out in float32, double stays double, whatever the scores are."""
+    """Half-precision images give float32, and double stays double, whatever the scores' dtype."""
     sampler = PatchSampler(2, 8, score=Fixed(torch.randn(1, 1, 4, 4)), lowres_size=16, samples=9).train(
         training
     )
@@ -234,7 +234,7 @@ def test_dense_floats_of_any_precision(dtype, training):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_no_image(training):
-    """No image in, no patch out, in the right shape."""
+    """An empty batch gives an empty result of the right shape."""
     zoomed = PatchSampler(3, 8, lowres_size=32).train(training)([])
 
     assert [value.shape for value in zoomed] == [(0, 3, 3, 8, 8), (0, 3, 8, 8, 2), (0, 1, 3, 3)]
@@ -242,7 +242,7 @@ def test_no_image(training):
 
 @pytest.mark.parametrize(("samples", "side"), [(2, 400), (300, 50)])
 def test_images_are_free_before_backward(samples, side):
-    """Training through ragged images holds none of them, whether patches were kept or what is around them."""
+    """In training, nothing refers to ragged images between forward and backward."""
     sampler, image = PatchSampler(2, 30, lowres_size=64, samples=samples, sigma=5.0), noise(side, side)
     zoomed, gone = sampler([image]), weakref.ref(image)
     storage = weakref.ref(image.untyped_storage())
@@ -259,7 +259,7 @@ def test_images_are_free_before_backward(samples, side):
 
 
 def test_what_cannot_learn_is_hard():
-    """Without gradients, or with a frozen scorer, there is no noise, and no torch.manual_seed to think of."""
+    """Without gradients, or with a frozen scorer, there is no noise."""
     sampler, image = PatchSampler(3, 16, lowres_size=64), noise(100, 100)
     expected = sampler.eval()([image]).images
     sampler.train()
@@ -271,7 +271,7 @@ def test_what_cannot_learn_is_hard():
 
 
 def test_autocast_leaves_choice_and_mixture_alone():
-    """Under bf16 autocast the scorer runs in bf16, and all the rest as without."""
+    """Under bf16 autocast only the scorer runs in bf16."""
     image, scores = noise(150, 120), torch.randn(1, 1, 6, 6)
     found = []
     for enabled in (False, True):
@@ -287,7 +287,7 @@ def test_autocast_leaves_choice_and_mixture_alone():
 
 
 def test_reproducible_and_portable():
-    """torch.manual_seed decides; a pickled copy does the same."""
+    """torch.manual_seed fixes the result, also of a pickled copy."""
     torch.manual_seed(0)
     sampler, image = PatchSampler(2, 20, lowres_size=64), noise(100, 100)
     again = pickle.loads(pickle.dumps(sampler))
@@ -299,7 +299,7 @@ def test_reproducible_and_portable():
 
 
 def test_masked_cells_are_not_chosen():
-    """Scores of minus infinity are fine where nothing learns."""
+    """Scores of minus infinity are allowed if nothing trains, and are not chosen."""
     scores = torch.full((1, 1, 4, 4), -torch.inf)
     scores[0, 0, 1, 2] = scores[0, 0, 3, 3] = 0
     _, grid, _ = PatchSampler(2, 9, score=Fixed(scores)).eval()(torch.zeros(1, 3, 64, 64))
@@ -308,7 +308,7 @@ def test_masked_cells_are_not_chosen():
 
 
 def test_training_finds_the_other_spot():
-    """Of a bright and a dark spot, a few steps on the patches' brightness lead to the one that was not looked at."""
+    """A few steps on the patches' brightness move the choice from a dark to a bright spot."""
     torch.manual_seed(0)
     y, x = torch.meshgrid(torch.arange(200), torch.arange(240), indexing="ij")
     spots = [torch.exp(-((y - i) ** 2 + (x - j) ** 2) / (2 * 12**2)) for i, j in ((55, 165), (140, 60))]
@@ -335,12 +335,12 @@ def test_training_finds_the_other_spot():
 
 
 def test_zero_to_one():
-    """As published, of each image for itself; equal scores are zeros."""
+    """Scores are scaled to [0, 1] for each image, as published; equal scores become zeros."""
     check_close(zero_to_one(torch.tensor([[2.0, 4.0, 3.0], [5, 5, 5]])), [[0, 1, 0.5], [0, 0, 0]], 1e-5)
 
 
 def test_entropy():
-    """Even is log n, certain is nothing, and nowhere is the gradient more than finite."""
+    """The entropy of equal scores is log n and of a certain choice 0, with finite gradients."""
     maps = torch.tensor([[0.25] * 4, [1.0, 0, 0, 0]]).view(2, 1, 2, 2).requires_grad_()
     entropy = saliency_entropy(maps)
     entropy.sum().backward()
@@ -360,13 +360,13 @@ def test_entropy():
     ],
 )
 def test_messages(arguments, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         PatchSampler(**{"k": 2, "patch_size": 8, **arguments})
 
 
 def test_messages_of_the_call():
-    """Too few scores, and a copy that is too small for one."""
+    """Too few scores, and a low-resolution copy that is too small, are refused."""
     images = torch.zeros(1, 3, 64, 64)
     for mode, (lowres_size, message) in itertools.product(
         (True, False),
@@ -380,7 +380,7 @@ def test_messages_of_the_call():
 
 
 def test_repr():
-    """Settings and shapes, no pixels."""
+    """The representation shows settings and shapes, no pixels."""
     sampler = PatchSampler(2, 8, lowres_size=32)
 
     assert "patch_size=8, lowres_size=(32, 32), geometry='centred'" in repr(sampler)
@@ -390,7 +390,7 @@ def test_repr():
 
 
 def test_cut_of_nothing_but_the_border():
-    """Beyond a corner there is the corner's pixel, or nothing."""
+    """A patch beyond a corner has the corner's pixel, or zeros."""
     image = torch.full((2, 2, 3), 51, dtype=torch.uint8)
     corners = torch.tensor([[-4, -4]])
 

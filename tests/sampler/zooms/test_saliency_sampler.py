@@ -26,7 +26,7 @@ def noise(height, width, seed=0):
 
 
 class Fixed(torch.nn.Module):
-    """Answers with one map of logits, whatever it sees."""
+    """Returns one map of logits for any image."""
 
     def __init__(self, logits):
         super().__init__()
@@ -43,7 +43,7 @@ def images():
 
 @pytest.mark.parametrize("family", ["kernel", "separable", "cdf"])
 def test_is_its_three_steps(images, family):
-    """The answer is that of softmax, zoom_grid and sample."""
+    """The result is that of softmax, zoom_grid and sample."""
     how = {"family": family, "fwhm_cells": 5.0, "max_zoom": 3.0, "min_zoom": 0.6}
     zoom = SaliencySampler((20, 30), saliency=Fixed(torch.randn(1, 1, 9, 14)), temperature=0.5, **how)
     zoomed, grid, saliency = zoom(images)
@@ -56,7 +56,7 @@ def test_is_its_three_steps(images, family):
 
 
 def test_lowres_may_be_passed_in(images):
-    """The copy that the loader has made already is taken as it is."""
+    """A low-resolution copy may be passed in."""
     zoom = SaliencySampler(16, lowres_size=(48, 64))
     small = lowres(images, zoom.lowres_size)
 
@@ -65,7 +65,7 @@ def test_lowres_may_be_passed_in(images):
 
 
 def test_attributes():
-    """What a loader asks a sampler for."""
+    """A sampler has the attributes that a loader reads."""
     zoom, uniform = SaliencySampler((100, 151), max_zoom=2.5), UniformSampler(64)
 
     assert zoom.out_size == (100, 151)
@@ -78,7 +78,7 @@ def test_attributes():
 
 
 def test_uniform_sampler(images):
-    """The baseline reads the pixel centres of its output, and says that it preferred nothing."""
+    """UniformSampler reads the pixel centres of its output, and its saliency is uniform."""
     zoomed, grid, saliency = UniformSampler((8, 12))(images)
     identity = torch.nn.functional.affine_grid(
         torch.eye(2, 3).expand(3, 2, 3), [3, 3, 8, 12], align_corners=False
@@ -91,7 +91,7 @@ def test_uniform_sampler(images):
 
 @pytest.mark.parametrize("sampler", [SaliencySampler, UniformSampler])
 def test_antialias_is_the_default_and_may_be_left_out(sampler, images):
-    """The same grid, read anti-aliased or by points."""
+    """The grid is the same with and without anti-aliasing, which is the default."""
     torch.manual_seed(0)
     zoom, points = sampler(16), sampler(16, antialias=False)
     points.load_state_dict(zoom.state_dict())
@@ -104,12 +104,12 @@ def test_antialias_is_the_default_and_may_be_left_out(sampler, images):
 
 @pytest.mark.parametrize("sampler", [SaliencySampler, UniformSampler])
 def test_empty_batch(sampler):
-    """No image in, no image out."""
+    """An empty batch gives an empty result."""
     assert sampler(8)([]).images.shape == (0, 3, 8, 8)
 
 
 def test_plugs_into_a_network_on_dense_floats():
-    """As the paper's layer: gradients to the image and to every weight."""
+    """As a layer on dense floats, gradients reach the image and every weight."""
     torch.manual_seed(0)
     zoom = SaliencySampler(12, saliency=SaliencyNet(), lowres_size=(32, 32))
     image = torch.randn(2, 3, 40, 50, requires_grad=True)
@@ -120,7 +120,7 @@ def test_plugs_into_a_network_on_dense_floats():
 
 
 def test_gradcheck():
-    """The whole layer in float64: derivatives by the logits and by the image, of points: footprints keep their shape."""
+    """Derivatives of the whole layer by logits and image are right in float64, without anti-aliasing."""
     zoom = SaliencySampler(
         (4, 5),
         saliency=Fixed(torch.randn(1, 1, 3, 4, dtype=torch.float64)),
@@ -133,7 +133,7 @@ def test_gradcheck():
 
 
 def test_training_finds_the_spot():
-    """A few steps on the pixels alone move the zoom into a bright spot, and every weight moves with it."""
+    """A few steps on the pixels move the zoom to a bright spot, and change every weight."""
     torch.manual_seed(0)
     y, x = torch.meshgrid(torch.arange(200), torch.arange(240), indexing="ij")
     spot = 255 * torch.exp(-((y - 55) ** 2 + (x - 165) ** 2) / (2 * 15**2))
@@ -153,7 +153,7 @@ def test_training_finds_the_spot():
 
 
 def test_images_are_free_before_backward():
-    """Training through ragged images holds none of their pixels."""
+    """In training, nothing refers to the pixels of ragged images between forward and backward."""
     zoom, image = SaliencySampler(8), noise(500, 400)
     zoomed, gone = zoom([image]), weakref.ref(image)
     gc.disable()
@@ -166,7 +166,7 @@ def test_images_are_free_before_backward():
 
 
 def test_autocast_leaves_the_grid_alone(images):
-    """Under bf16 autocast the network runs in bf16; softmax and grid stay in float32 and close by."""
+    """Under bf16 autocast only the network runs in bf16; softmax and grid stay in float32."""
     torch.manual_seed(0)
     zoom = SaliencySampler(32)
     plain = zoom(images)
@@ -179,7 +179,7 @@ def test_autocast_leaves_the_grid_alone(images):
 
 
 def test_deterministic_and_portable(images):
-    """Two calls are equal, and so is a pickled copy's."""
+    """Two calls are equal, and so is the call of a pickled copy."""
     zoom = SaliencySampler(16, max_zoom=4.0)
 
     for first, again in zip(zoom(images), pickle.loads(pickle.dumps(zoom))(images), strict=True):
@@ -187,7 +187,7 @@ def test_deterministic_and_portable(images):
 
 
 def test_a_small_object_in_clutter_is_enlarged():
-    """With the parameter-free saliency, squared, a disc of a twentieth of the width covers more than twice as much."""
+    """With parameter-free saliency, a disc of a twentieth of the width becomes more than twice as large."""
     texture = (
         0.5
         + 0.1
@@ -215,7 +215,7 @@ def test_a_small_object_in_clutter_is_enlarged():
 
 
 def test_repr(images):
-    """Settings and shapes, no pixels."""
+    """The representation shows settings and shapes, no pixels."""
     assert (
         "out_size=(8, 8), lowres_size=(128, 128), temperature=1.0, antialias=True, family='kernel', fwhm_cells=8.0, "
         "padding='reflect', max_zoom=2.0, min_zoom=None" in repr(SaliencySampler(8, max_zoom=2.0))
@@ -227,7 +227,7 @@ def test_repr(images):
 
 
 def test_compiles(run_plain):
-    """torch.compile takes the whole layer over a ragged batch, trainable or parameter-free."""
+    """torch.compile works for a ragged batch, with trainable or parameter-free saliency."""
     run_plain("""
         import torch
         from foveal.sampler import SaliencySampler, SpectralSaliency
@@ -259,6 +259,6 @@ def test_compiles(run_plain):
     ],
 )
 def test_messages(arguments, message):
-    """Each refusal names the argument and its value."""
+    """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         SaliencySampler(**{"out_size": 8, **arguments})

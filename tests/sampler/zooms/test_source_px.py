@@ -1,4 +1,4 @@
-"""`source_px`: a copy of that size shows what the original shows."""
+"""`source_px`: a copy of this size shows what the original shows."""
 
 import io
 
@@ -16,7 +16,7 @@ BINDING = {"saliency": FixedSaliency(torch.outer(BUMP, BUMP)), "family": "cdf"}
 
 
 def stripes(side, period, down):
-    """A JPEG of stripes of this period in pixels, across the width or down the height."""
+    """Return a JPEG of stripes with this period in pixels, vertical or horizontal."""
     along = 128 + 100 * np.sin(2 * np.pi * (np.arange(side) + 0.5) / period + 0.7)
     across = np.broadcast_to(along, (side, side))
     file = io.BytesIO()
@@ -25,7 +25,7 @@ def stripes(side, period, down):
 
 
 def decoded(file, divisor):
-    """The image as libjpeg decodes it at 1/1, 1/2, 1/4 or 1/8."""
+    """Return the image as libjpeg decodes it at 1/1, 1/2, 1/4 or 1/8."""
     image = Image.open(file)
     side = image.width // divisor
     image.draft("L", (side, side))
@@ -34,13 +34,13 @@ def decoded(file, divisor):
 
 
 def contrast(zoom, image):
-    """The spread of the middle of what the zoom shows: there its bound is what holds it."""
+    """Return the standard deviation of the middle of the zoomed image, where the bound acts."""
     middle = slice(OUT // 2 - 3, OUT // 2 + 3)
     return float(zoom([image]).images[0, 0, middle, middle].std())
 
 
 def kept(zoom, px_per_px, magnified, down):
-    """The part of the contrast of stripes, 0.4 of them to an output pixel, that a copy keeps."""
+    """Return the share of contrast that a copy keeps, for stripes of 0.4 to an output pixel."""
     side = 8 * round(px_per_px * magnified * OUT)
     file = stripes(side, side / OUT / magnified / 0.4, down)
     return contrast(zoom, decoded(file, 8)) / contrast(zoom, decoded(file, 1))
@@ -57,7 +57,7 @@ def kept(zoom, px_per_px, magnified, down):
     ],
 )
 def test_a_copy_of_that_size_keeps_nine_tenths_of_the_contrast(zoom, magnified, down):
-    """Of the finest stripes that an output shows well; of a copy half as large less is left, so the test can fail."""
+    """It does so for the finest stripes that an output shows well; a copy of half the size keeps less."""
     sides = zoom.source_px[0] / magnified / OUT
 
     assert min(kept(zoom, factor * sides, magnified, down) for factor in (1.0, 1.13)) > 0.9
@@ -73,12 +73,12 @@ def test_a_copy_of_that_size_keeps_nine_tenths_of_the_contrast(zoom, magnified, 
     ],
 )
 def test_points_have_no_bound(zoom):
-    """A point may fall on any pixel of the source."""
+    """Without anti-aliasing there is no bound, as a point may fall on any source pixel."""
     assert zoom.source_px is None
 
 
 def test_lines_along_a_diagonal_ridge():
-    """Which is magnified most across: the bound holds there, too, so a copy of that size shows its lines."""
+    """A copy of this size shows the lines along a diagonal ridge, where magnification is highest."""
     i, j = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
     ridge = FixedSaliency(torch.exp(-((i - j) ** 2) / 2) + 0.005)
     zoom = SaliencySampler(64, saliency=ridge, max_zoom=2.0)

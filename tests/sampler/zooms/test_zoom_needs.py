@@ -1,4 +1,4 @@
-"""What a zoom asks of a loader is read off the module."""
+"""What a zoom needs from a loader is read from the module."""
 
 import re
 
@@ -19,7 +19,7 @@ from foveal.sampler import (
 
 
 class Own(nn.Module):
-    """A user's own zoom, with as little as there can be."""
+    """A user's zoom with only the required method."""
 
     def forward(self, images, lowres=None):
         grid = torch.zeros(len(images), 1, 1, 2)
@@ -27,7 +27,7 @@ class Own(nn.Module):
 
 
 class TakesAnything(Own):
-    """One that hands on whatever it is given."""
+    """A wrapper that passes all arguments on."""
 
     def forward(self, images, lowres=None, **others):
         return super().forward(images, lowres)
@@ -76,20 +76,20 @@ class TakesAnything(Own):
     ],
 )
 def test_what_is_read(zoom, needs):
-    """Of a user's own module, and of those that Foveal has."""
+    """The needs of a user's module and of Foveal's modules are found."""
     assert ZoomNeeds.of(zoom) == needs
 
 
 @pytest.mark.parametrize("zoom", [UniformSampler(8), MixedResolution(2, refined=1), PatchSampler(1, 8)])
 def test_it_reads_what_the_module_has(zoom):
-    """Whatever a sampler bounds its sources by."""
+    """source_px is read from any sampler that has it."""
     needs = ZoomNeeds.of(zoom)
 
     assert (needs.lowres_size, needs.source_px) == (zoom.lowres_size, zoom.source_px)
 
 
 def test_a_wrapper_is_looked_through():
-    """Any of them takes any argument; what counts is what the innermost takes."""
+    """For a wrapper, the arguments of the innermost module count."""
     zoom = PatchSampler(1, 8, score=SpectralSaliency())
     compiled = nn.DataParallel(torch.compile(zoom, backend="eager"))
 
@@ -99,7 +99,7 @@ def test_a_wrapper_is_looked_through():
 
 @pytest.mark.parametrize("size", [(8,), 8, "ab", (3, None)])
 def test_a_size_that_is_none(size):
-    """Is named with the module, before anything is decoded for it."""
+    """An invalid size is refused with the module's name, before anything is decoded."""
     zoom = Own()
     zoom.lowres_size = size
     message = f"zoom.lowres_size must be (height, width) in pixels or None, got {size!r} for Own."
@@ -109,7 +109,7 @@ def test_a_size_that_is_none(size):
 
 
 def test_what_is_no_module():
-    """A size alone, for instance."""
+    """Anything but a module is refused."""
     message = "zoom must be a sampler module, got 224 – for example SaliencySampler(224)."
 
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):

@@ -1,4 +1,4 @@
-"""What is kept of a zoom is enough to have its grid again."""
+"""A zoom record is enough to compute the zoom's grid again."""
 
 import json
 import re
@@ -31,7 +31,7 @@ SETTINGS = st.fixed_dictionaries(
     seed=st.integers(0, 99),
 )
 def test_the_grid_comes_back(settings, size, seed):
-    """Through JSON text, of any sampler, to float32's rounding."""
+    """The grid is restored from JSON text, for any sampler, to float32 rounding."""
     torch.manual_seed(seed)
     zoom = SaliencySampler((24, 32), temperature=0.01, **settings)
     zoomed = zoom(torch.rand(2, 3, *size))
@@ -45,7 +45,7 @@ def test_the_grid_comes_back(settings, size, seed):
 
 
 def test_without_a_zoom():
-    """The even grid, through which points go there and back."""
+    """The record of a uniform resize maps points there and back."""
     zoom = UniformSampler(16)
     zoomed = zoom(torch.rand(1, 3, 40, 50))
     record = ZoomRecord.of(zoom, zoomed.saliency[0], (40, 50))
@@ -68,7 +68,7 @@ def test_without_a_zoom():
     ],
 )
 def test_something_else(change, message):
-    """Is told by what is wrong with it."""
+    """Anything but a record is refused, with what is wrong."""
     zoom = UniformSampler(16)
     record = ZoomRecord.of(zoom, torch.ones(1, 1, 1), (40, 50)).to_json()
 

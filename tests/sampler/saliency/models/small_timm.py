@@ -1,4 +1,4 @@
-"""A stand-in for timm with one small model, whose classifier has weights that a trunk does not need."""
+"""A stand-in for timm with one small model, whose classifier has weights that a trunk does not use."""
 
 import sys
 import types
@@ -8,7 +8,7 @@ from torch import nn
 
 
 class Small(nn.Module):
-    """Three strided convolutions of stride 4, 8 and 16, and a classifier."""
+    """Three convolutions, with total strides of 4, 8 and 16, and a classifier."""
 
     def __init__(self, classes=7):
         super().__init__()
@@ -28,7 +28,7 @@ class Small(nn.Module):
 
 
 def install(patch):
-    """Have ``import timm`` find it."""
+    """Make ``import timm`` return this module."""
     library = types.SimpleNamespace(create_model=create_model)
     patch.setitem(sys.modules, "timm", library)
 

@@ -1,4 +1,4 @@
-"""Saliency out of a transformer's attention, beside the attention computed by hand."""
+"""Saliency from a transformer's attention, compared with attention that is computed by hand."""
 
 import copy
 import pickle
@@ -19,7 +19,7 @@ WIDTH, HEADS = 8, 2
 
 
 class QkvAttention(nn.Module):
-    """As timm and DINO have it."""
+    """Attention with one layer for queries, keys and values, as in timm and DINO."""
 
     def __init__(self):
         super().__init__()
@@ -36,7 +36,7 @@ class QkvAttention(nn.Module):
 
 
 class Vit(nn.Module):
-    """Patches of 8 pixels, then tokens that are put before them, then two layers."""
+    """A vision transformer: patches of 8 pixels after some prefix tokens, and two layers."""
 
     def __init__(self, layers, before=1, *, tokens_first=False):
         super().__init__()
@@ -77,7 +77,7 @@ VITS = {
 
 
 def by_hand(vit, images, size):
-    """The attention of the last layer in float64, from its weights and its input: (batch, rows, cols)."""
+    """Return the attention of the last layer in float64, from its weights and input: (batch, rows, cols)."""
     vit, seen = copy.deepcopy(vit).double(), []
     last = vit.layers[-1] if isinstance(vit.layers, nn.Sequential) else vit.layers.layers[-1].self_attn
     last.register_forward_pre_hook(
@@ -117,7 +117,7 @@ def normed(values, weight, bias):
 
 @pytest.mark.parametrize("kind", VITS)
 def test_it_is_the_attention_by_hand(kind):
-    """Of the last layer, on images higher than wide, brought onto the nodes; the model's answer is what it was."""
+    """The map is the last layer's attention, converted to nodes, and the model's output does not change."""
     vit = seeded(VITS[kind])
     images = torch.rand(3, 3, 48, 32)
     answer = vit(images)
@@ -133,7 +133,7 @@ def test_it_is_the_attention_by_hand(kind):
 
 @pytest.mark.parametrize("kind", ["torch", "qkv"])
 def test_the_first_layer_has_another(kind):
-    """The check tells layers apart, and a layer can be named."""
+    """Another layer can be named, and its map differs."""
     vit = seeded(VITS[kind])
     names = [
         name
@@ -147,7 +147,7 @@ def test_the_first_layer_has_another(kind):
 
 
 def test_a_patch_that_is_attended_to_is_found_where_it_is():
-    """Attention to one patch peaks at its middle, in the frame of nodes."""
+    """The map of attention to a single patch peaks at the patch's centre."""
 
     class Bright(QkvAttention):
         def forward(self, x):
@@ -171,7 +171,7 @@ def test_a_patch_that_is_attended_to_is_found_where_it_is():
 
 
 def test_a_zoom_with_it():
-    """Looks at what the sampler shows, resized if need be; frozen, the model stays as it is evaluated."""
+    """In a sampler, the model gets a resized image if needed; a frozen model stays in evaluation mode."""
     zoom = SaliencySampler(16, saliency=AttentionSaliency(seeded(VITS["torch"]), lowres_size=32)).train()
     images = torch.rand(2, 3, 90, 120)
 
@@ -181,7 +181,7 @@ def test_a_zoom_with_it():
 
 
 def test_trained_it_has_gradients():
-    """They reach the layer's weights through the attention, finite, and training turns the model's dropout on."""
+    """Gradients reach the layer's weights through the attention, and in training the model's dropout is on."""
     vit = seeded(VITS["torch"]).requires_grad_()
     saliency = AttentionSaliency(vit, lowres_size=32)
     zoomed = SaliencySampler(8, saliency=saliency, temperature=0.1).train()(torch.rand(2, 3, 32, 32))
@@ -194,7 +194,7 @@ def test_trained_it_has_gradients():
 
 
 def test_threads_do_not_mix_it_up():
-    """Several that call it at once get what each would get alone; copies through pickle and deepcopy too."""
+    """Concurrent calls give the results of single calls, also of pickled and deep copies."""
     saliency = AttentionSaliency(seeded(VITS["qkv"]), lowres_size=32)
     images = torch.rand(24, 1, 3, 32, 32)
     alone = [saliency(each) for each in images]
@@ -207,7 +207,7 @@ def test_threads_do_not_mix_it_up():
 
 
 def test_a_checkpoint_takes_its_weights(tmp_path):
-    """With a module that is made as for training."""
+    """A checkpoint restores the weights of a module that the caller makes."""
     zoom = SaliencySampler(16, saliency=AttentionSaliency(seeded(VITS["torch"]), lowres_size=32))
     zoom.save_checkpoint(tmp_path / "zoom.pt")
     other = AttentionSaliency(Vit(encoder()).requires_grad_(requires_grad=False), lowres_size=32)
@@ -289,6 +289,6 @@ class Uncalled(nn.Module):
     ],
 )
 def test_what_it_refuses(vit, options, message):
-    """Each when it is made, by name and value."""
+    """Each invalid argument is refused when the module is made."""
     with unhooked(), pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         AttentionSaliency(seeded(vit), **({"lowres_size": 32} | options))

@@ -1,4 +1,4 @@
-"""Saliency out of a classifier's class activation, beside the map computed by hand."""
+"""Saliency from a classifier's class activation, compared with a map that is computed by hand."""
 
 import re
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Residual(nn.Module):
-    """Two branches, as a ResNet's first block of a stage has them."""
+    """A block with two branches, as the first block of a ResNet's stage."""
 
     def __init__(self, inputs, outputs):
         super().__init__()
@@ -63,7 +63,7 @@ PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "layer": "stem"}
 
 
 def test_it_is_the_map_by_hand():
-    """Features weighted for the predicted class, cut off at zero, read where the features lie; in float64."""
+    """The map is the weighted features of the predicted class, clipped at zero, in the frame of the features."""
     net = seeded("patches")
     images = torch.rand(6, 3, 1, 1) * torch.rand(6, 3, 64, 96)
     saliency = ClassActivationSaliency(net, layer="stem", lowres_size=(64, 96), map_size=(17, 25), floor=0.2)
@@ -88,7 +88,7 @@ def test_it_is_the_map_by_hand():
 @pytest.mark.parametrize("side", [64, 65])
 @pytest.mark.parametrize("kind", STEMS)
 def test_evidence_is_found_where_it_is(kind, side):
-    """Of a network of ones: the centre of mass of a dot's saliency lies on the dot, to 1.5 % of the width, whatever the strides."""
+    """The centre of mass of a dot's map is on the dot, to 1.5 % of the width, for any strides."""
     net = seeded(kind, classes=1)
     for each in net.parameters():
         each.fill_(0.1)
@@ -104,7 +104,7 @@ def test_evidence_is_found_where_it_is(kind, side):
 
 
 def test_tiling_cells_would_not_pass():
-    """The check sees what a ResNet's strides move: its features begin on the image's edge, 3.5 pixels before a cell's middle."""
+    """The check above fails if features are taken to tile the image, 3.5 pixels beside their places."""
     saliency = ClassActivationSaliency(seeded("resnet"), **PLAIN, lowres_size=64)
 
     assert saliency._first == (0.5 / 64, 0.5 / 64)
@@ -113,7 +113,7 @@ def test_tiling_cells_would_not_pass():
 
 
 def test_functions_that_are_no_modules():
-    """Where resolutions are not followed, features are taken to tile the image."""
+    """If the strides cannot be found, features are taken to tile the image."""
 
     class Pooled(nn.Module):
         def __init__(self):
@@ -129,7 +129,7 @@ def test_functions_that_are_no_modules():
 
 
 def test_a_mirrored_image_has_the_mirrored_map():
-    """Of a network that is symmetric, if its strides end on the edges: one more pixel than they divide."""
+    """For a symmetric network whose strides end on the edges, a mirrored image has the mirrored map."""
     net = seeded("resnet")
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
@@ -141,7 +141,7 @@ def test_a_mirrored_image_has_the_mirrored_map():
 
 
 def test_frozen_and_trained():
-    """Frozen it stays in evaluation; trained, gradients reach features and head, finite."""
+    """A frozen model stays in evaluation mode; in training, gradients reach features and head."""
     images = torch.rand(2, 3, 60, 80)
     zoom = SaliencySampler(8, saliency=ClassActivationSaliency(seeded("vgg"), layer="stem", lowres_size=64))
     assert not zoom.train().saliency.model.training
@@ -173,13 +173,13 @@ def test_frozen_and_trained():
     ],
 )
 def test_what_it_refuses(options, message):
-    """Each when it is made."""
+    """Each invalid argument is refused when the module is made."""
     with unhooked(), pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         ClassActivationSaliency(seeded("patches"), lowres_size=64, **options)
 
 
 def test_a_model_without_a_linear_layer():
-    """Needs the head's name: a 1 x 1 convolution will do."""
+    """A model without a linear layer needs the name of its head, which may be a 1 x 1 convolution."""
     net = nn.Sequential(STEMS["vgg"](), nn.Conv2d(8, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     message = "head must be given for a model without a linear layer, got None for Sequential."
     with unhooked(), pytest.raises(ValueError, match=f"^{re.escape(message)}$"):

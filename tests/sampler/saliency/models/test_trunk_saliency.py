@@ -23,7 +23,7 @@ def images(batch=2, size=(64, 64)):
 
 
 def loud(saliency):
-    """Weights of a head that has learned something."""
+    """Return weights of a head that has been trained."""
     nn.init.normal_(saliency.head.weight, std=0.3, generator=torch.Generator().manual_seed(2))
     return saliency
 
@@ -37,7 +37,7 @@ def loud(saliency):
     ],
 )
 def test_weights_come_from_a_file(tmp_path, wrap):
-    """All of the trunk's, whatever training script wrote them; those of the classes are left out."""
+    """All weights of the trunk are loaded from any training script's file; those of the classifier are left out."""
     expected = small_timm.weights(tmp_path / "small.pth", wrap)
     saliency = TrunkSaliency("timm:small", weights=tmp_path / "small.pth", lowres_size=64)
     found = saliency.model.state_dict()
@@ -47,7 +47,7 @@ def test_weights_come_from_a_file(tmp_path, wrap):
 
 
 def test_a_file_of_another_model_is_refused(tmp_path):
-    """Its name, and a weight that is missing; no weight stays random without a word."""
+    """A file with a missing weight is refused, with the names of file and weight."""
     state = small_timm.weights(tmp_path / "small.pth")
     del state["third.weight"]
     torch.save(state, tmp_path / "other.pth")
@@ -65,7 +65,7 @@ def test_a_file_of_another_model_is_refused(tmp_path):
 
 
 def test_it_begins_with_the_prior():
-    """A new head adds nothing to the saliency that needs no training; alone it is even."""
+    """A new head adds nothing to the prior; without a prior its map is uniform."""
     network = TrunkSaliency("timm:small", lowres_size=64)
     small = images()
 
@@ -75,7 +75,7 @@ def test_it_begins_with_the_prior():
 
 
 def test_a_frozen_trunk_stays_and_the_head_learns():
-    """Gradients reach the head alone; with ``frozen=False`` every weight; the trunk never changes its statistics."""
+    """With a frozen trunk only the head has gradients; with ``frozen=False`` all weights; statistics never change."""
     for frozen in (True, False):
         saliency = loud(TrunkSaliency("timm:small", lowres_size=64, frozen=frozen)).train()
         before = {key: value.clone() for key, value in saliency.state_dict().items()}
@@ -91,7 +91,7 @@ def test_a_frozen_trunk_stays_and_the_head_learns():
 
 @pytest.mark.parametrize("place", [(0.27, 0.61), (0.9, 0.1), (0.52, 0.98)])
 def test_features_keep_their_places(place):
-    """A lone dot's features are brightest, on the map, where the dot is in the image."""
+    """The map of a single dot is brightest at the dot."""
     trunk = nn.Conv2d(3, 1, 9, stride=4, padding=1, bias=False)  # its windows begin beside the image's edge
     nn.init.constant_(trunk.weight, 1 / 243)
     saliency = TrunkSaliency(trunk, lowres_size=128, mean=(0.0,) * 3, std=(1.0,) * 3)
@@ -109,7 +109,7 @@ def test_features_keep_their_places(place):
 
 
 def test_a_zoom_with_it_is_one_file(tmp_path):
-    """A checkpoint holds the trunk's weights, so that the first file is not needed again; a trunk of yours is passed."""
+    """A checkpoint holds the trunk's weights, so their file is not needed; a trunk of your own is passed again."""
     small_timm.weights(tmp_path / "small.pth")
     network = loud(TrunkSaliency("timm:small", weights=tmp_path / "small.pth", lowres_size=64, frozen=False))
     zoom = SaliencySampler(16, saliency=PriorSaliency(network), lowres_size=(64, 64)).eval()
@@ -129,7 +129,7 @@ def test_a_zoom_with_it_is_one_file(tmp_path):
 
 
 def test_trunks_of_yours_return_features_in_several_ways():
-    """One tensor, a list, or a dictionary as torchvision's feature extractors return it."""
+    """A trunk may return a tensor, a list, or a dictionary as torchvision's feature extractors do."""
 
     class Named(nn.Module):
         def forward(self, images):
@@ -152,13 +152,13 @@ def test_trunks_of_yours_return_features_in_several_ways():
     ],
 )
 def test_what_is_no_trunk(trunk, more, message):
-    """It is refused, with what to do."""
+    """Anything else is refused, with what to do."""
     with pytest.raises(ValueError, match=re.escape(message)):
         TrunkSaliency(trunk, **more)
 
 
 def test_a_library_that_is_not_installed(monkeypatch):
-    """Its name, and how to install it."""
+    """The error names the library and how to install it."""
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ModuleNotFoundError, match="'timm:resnet18' needs timm: pip install timm"):
         TrunkSaliency("timm:resnet18")
