@@ -33,7 +33,15 @@ from foveal.pipeline.epoch._stages import (
 from foveal.pipeline.epoch._steps import Looking, Zooming
 from foveal.pipeline.faults import BadSamples, EpochBadSamples
 from foveal.pipeline.fields import Fields, Mask
-from foveal.pipeline.flow import IMAGE_BYTES, Background, Buffers, LoaderStats, Streams, streams_for
+from foveal.pipeline.flow import (
+    IMAGE_BYTES,
+    Background,
+    Buffers,
+    LoaderStats,
+    Streams,
+    shared_buffers,
+    streams_for,
+)
 from foveal.sampler import ZoomNeeds
 from foveal.shards import EpochOrder, Shards
 from foveal.shards.naming import is_remote
@@ -64,7 +72,7 @@ class Chain:
     drift: DriftWatch = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image_memory", Buffers(self.options.memory_budget or self._kept_bytes()))
+        object.__setattr__(self, "image_memory", shared_buffers(self._kept_bytes()))
         object.__setattr__(
             self, "batch_memory", Buffers(sys.maxsize)
         )  # as many bytes as the batches that exist at one time
@@ -130,8 +138,8 @@ class Chain:
         return ahead(join_batches(zoom(decoded), joiner, self.stats), name="foveal-zoom")
 
     def release_memory(self) -> None:
-        """Free the memory that is kept for later epochs."""
-        self.image_memory.clear()
+        """Free the memory that is kept for later epochs, except that of images which another loader shares."""
+        object.__setattr__(self, "image_memory", Buffers(self._kept_bytes()))
         self.batch_memory.clear()
 
     def _reader(self, number: int, order: EpochOrder, budget: Budget, bad: EpochBadSamples) -> SampleReader:
@@ -152,7 +160,7 @@ class Chain:
 
     def _kept_bytes(self) -> int:
         """Bytes that may be kept for later images. An image is written into the memory of an earlier one that was not much larger."""
-        return IMAGE_BYTES * max(_DALI_THREADS, self._threads())
+        return self.options.memory_budget or IMAGE_BYTES * max(_DALI_THREADS, self._threads())
 
     def _image_bytes(self) -> int:
         """Bytes that decoded images may take. A thread may decode one image while it zooms another; DALI needs whole batches."""

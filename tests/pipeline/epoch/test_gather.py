@@ -84,6 +84,18 @@ def test_closing_lets_memory_go(pictures):
     assert loader._chain.batch_memory.held == loader._chain.image_memory.held == 0
 
 
+def test_closing_leaves_images_memory_to_other_loaders(pictures):
+    """As when shards are zoomed one after the other: the next loader begins before the last one ends."""
+    first = ZoomLoader(pictures, UniformSampler(16), batch_size=4, decode="auto")
+    with ZoomLoader(pictures, UniformSampler(16), batch_size=4, decode="auto") as second:
+        list(first)
+        held = second._chain.image_memory.held
+        assert held > 0
+        first.close()
+        assert second._chain.image_memory.held == held
+        assert len(list(first)) == len(list(second))
+
+
 def test_what_is_not_asked_for_is_not_kept(pictures):
     """Grids and saliency are not joined if no field asks for them."""
     zoom = SaliencySampler(16).requires_grad_(False)

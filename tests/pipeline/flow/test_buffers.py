@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foveal.pipeline.flow import Buffers
+from foveal.pipeline.flow import Buffers, shared_buffers
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.booleans()), max_size=40))
@@ -88,3 +88,15 @@ def test_many_threads():
         thread.join()
     assert not wrong
     assert buffers.held <= 10_000
+
+
+def test_memory_of_one_limit_is_shared_while_it_is_used():
+    """What one returns another gets; when none of them is left, it is gone."""
+    one, other, more = shared_buffers(1000), shared_buffers(1000), shared_buffers(2000)
+    where = one.take(100).ctypes.data
+
+    assert other is one
+    assert more is not one
+    assert other.take(100).ctypes.data == where
+    del one, other
+    assert shared_buffers(1000).held == 0
