@@ -1,4 +1,4 @@
-"""Saliency maps and zooms to draw from."""
+"""Hypothesis strategies for saliency maps and zooms."""
 
 import random
 
@@ -25,7 +25,7 @@ def bump(amplitude, row=15, col=15, cells=2.0):
 
 @st.composite
 def any_saliency(draw, dtype=torch.float32, batch=2):
-    """Maps of one size, from uniform to almost one-hot, some with more zeros than not."""
+    """Draw maps of one size, from uniform to almost one-hot, some of them mostly zeros."""
     rows, cols = draw(st.integers(1, 12)), draw(st.integers(1, 12))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 99)))
     logits = draw(st.floats(0, 60)) * torch.randn(batch, rows * cols, generator=generator, dtype=dtype)
@@ -37,7 +37,7 @@ def any_saliency(draw, dtype=torch.float32, batch=2):
 
 @st.composite
 def any_grid(draw, dtype=torch.float64, batch=2, least=1):
-    """Grids of any family, padding and width of the kernel, bounded or not."""
+    """Draw grids of any family, padding and kernel width, bounded or not."""
     saliency = draw(any_saliency(dtype, batch))
     size = draw(st.integers(least, 40)), draw(st.integers(least, 40))
     chosen = {

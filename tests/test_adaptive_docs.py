@@ -1,4 +1,4 @@
-"""What docs/adaptive.md shows is what happens, and its task runs."""
+"""The code of docs/adaptive.md runs as shown, and so does its task."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ def run_block(code):
 
 
 def test_the_network():
-    """The first block runs, and its comments tell the truth."""
+    """The first block runs, and its comments are true."""
     torch.manual_seed(0)
     names = run_block(BLOCKS[0])
 
@@ -48,7 +48,7 @@ def test_the_tokens(tmp_path):
 
 @pytest.fixture
 def roads(tmp_path):
-    """Six grey pictures with one dark line each, and where it is."""
+    """Return six grey pictures with one dark line each, and its position."""
     with ShardWriter(tmp_path / "roads.tar") as writer:
         for k in range(6):
             image, crack = picture(k, 160, 200).copy(), np.zeros((160, 200), np.uint8)
@@ -59,7 +59,7 @@ def roads(tmp_path):
 
 
 def test_the_task(roads):
-    """It trains, tests and prints its table; a quarter fine and the rest coarse are 44 % of the nodes."""
+    """It trains, tests and prints its table; with a quarter fine and the rest coarse, 44 % of the nodes are left."""
     options = ["--steps", "3", "--width", "8", "--crop", "8", "8", "--repeats", "1"]
     script = ROOT / "docs" / "examples" / "adaptive_cracks.py"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The page on detection and segmentation: its script runs, and gives the figures that it states."""
+"""The script of the page on detection and segmentation runs, and gives the figures on the page."""
 
 import json
 import os
@@ -23,7 +23,7 @@ STATED = [
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory) -> dict:
-    """What the script leaves, of few images and little training."""
+    """Return the variables of the script, run with few images and little training."""
     code = CODE
     for whole, small in (
         ("range(256)", "range(16)"),
@@ -42,20 +42,20 @@ def names(tmp_path_factory) -> dict:
 
 
 def test_its_script_runs(names):
-    """Both tasks, with and without the zoom."""
+    """Both tasks run, with and without the zoom."""
     for name in ("uniform", "zoomed"):
         assert len(names["detection"][name]) == 4
         assert all(0 <= value <= 1 for value in names["segmentation"][name])
 
 
 def test_its_saliency_learns(names):
-    """Both losses reach the saliency network."""
+    """Both losses have gradients for the saliency network."""
     assert names["zoom"].saliency.network.detail.weight.grad.abs().sum() > 0
     assert names["edge_loss"](names["saliency"].detach(), names["whole"]) > 0
 
 
 def test_perfect_predictions_fit(names, tmp_path, monkeypatch):
-    """Labels of the zoomed frame, taken for predictions, come back as the true ones, by the page's own functions."""
+    """True labels of the zoomed frame, taken as predictions, come back as the true labels of the original."""
     monkeypatch.chdir(tmp_path)
     with names["ShardWriter"]("val.tar") as writer:
         for number in range(8):
@@ -66,7 +66,7 @@ def test_perfect_predictions_fit(names, tmp_path, monkeypatch):
         _, labels, masks = next(iter(loader))
 
     def box_net(_images):
-        """What the detector would have to say: the true box in the cell of its middle."""
+        """Return a perfect detector's output: the true box in the cell of its centre."""
         values = torch.zeros(8, 5, 24, 24)
         for k, [box] in enumerate(labels.boxes):
             col, row = ((box[:2] + box[2:]) / 4).long().tolist()
@@ -83,7 +83,7 @@ def test_perfect_predictions_fit(names, tmp_path, monkeypatch):
 
 
 def test_predictions_left_in_the_zoomed_frame_would_not_fit(names):
-    """The measure sees a missing way back."""
+    """The metric is low if predictions are not brought back."""
     grid = zoom_grid(torch.rand(1, 1, 9, 9) ** 4, (48, 48), max_zoom=4.0)
     boxes = torch.tensor([[200.0, 200, 230, 220]])
     [warped], _ = warp_boxes([boxes], grid, (512, 512))
@@ -98,7 +98,7 @@ def test_predictions_left_in_the_zoomed_frame_would_not_fit(names):
 
 @pytest.mark.slow
 def test_the_figures_of_the_page(tmp_path):
-    """The whole script, in a process of its own, with one thread."""
+    """The whole script, in a process of its own with one thread, prints the figures of the page."""
     code = (
         CODE
         + "\nimport json\n"

@@ -1,4 +1,4 @@
-"""The page on labels: each row of its tables is run on a file that is written here."""
+"""Each row of the tables on the page on labels is tried on a file that is written here."""
 
 import json
 import re
@@ -27,7 +27,7 @@ POINTS = [[6.0, 8], [36, 28]]
 
 
 def painted(ids, background=0) -> np.ndarray:
-    """The boxes as a mask, later ones over earlier ones."""
+    """Return the boxes as a mask, later ones over earlier ones."""
     mask = np.full((HEIGHT, WIDTH), background)
     for number, (x0, y0, x1, y1) in zip(ids, CORNERS, strict=True):
         mask[y0:y1, x0:x1] = number
@@ -157,7 +157,7 @@ FILES = {
 
 
 def rows() -> dict[tuple[str, str], str]:
-    """The expression of each row, by its section and format."""
+    """Return the expression of each row, by its section and format."""
     sections = re.split(r"^## ", PAGE, flags=re.MULTILINE)
     return {
         (section.partition("\n")[0], name): code
@@ -172,7 +172,7 @@ def python_blocks() -> list[str]:
 
 
 def delivered(code: str, members: dict, path: Path):
-    """What a loader delivers of a sample with these members, through a zoom that leaves its image as it is."""
+    """Return what a loader delivers of a sample with these members, without a zoom."""
     with ShardWriter(path) as writer:
         jpg = encode(picture(0, HEIGHT, WIDTH))
         writer.write({"__key__": "a", "jpg": jpg, **members})
@@ -186,14 +186,14 @@ def delivered(code: str, members: dict, path: Path):
 
 
 def test_each_row_is_tried():
-    """And nothing is tried that is no row."""
+    """There is a file for each row, and no other."""
     assert rows().keys() == FILES.keys()
     assert len(rows()) == len(ROWS)
 
 
 @pytest.mark.parametrize("row", FILES, ids=" ".join)
 def test_a_row_of_the_page(row, tmp_path):
-    """The file that it is about is read by the field that it names."""
+    """The field of the row reads the file."""
     members, expected, beside = FILES[row]
     found = delivered(rows()[row], members, tmp_path / "a.tar")
 
@@ -213,7 +213,7 @@ def test_a_row_of_the_page(row, tmp_path):
 
 
 def test_the_first_example(tmp_path, capsys):
-    """Trains on boxes and masks of one annotation file."""
+    """The first example trains on boxes and masks of one annotation file."""
     url = tmp_path / "coco.tar"
     with ShardWriter(url) as writer:
         for k in range(3):
@@ -227,7 +227,7 @@ def test_the_first_example(tmp_path, capsys):
 
 
 def test_a_wrong_mask_would_be_seen(tmp_path):
-    """The check of rows fails if the mask is that of another image."""
+    """The check of rows fails for the mask of another image."""
     found = delivered(
         'Mask("png")', {"png": encode(Image.fromarray(CLASSES[::-1]), "PNG")}, tmp_path / "a.tar"
     )

@@ -31,7 +31,7 @@ PEERS = {"_dali.py": "nvidia.dali", "_nvimagecodec.py": "nvidia.nvimgcodec"}
 
 
 def violations(folder: str, path: Path) -> set[str]:
-    """Imports that this folder should not have."""
+    """Return the imports that this folder must not have."""
     found = imports(path)
     peer = PEERS.get(path.name) if path.parts[-3:-1] == ("bench", "peers") else None
     if peer is not None:
@@ -43,14 +43,14 @@ def violations(folder: str, path: Path) -> set[str]:
 
 
 def modules(root: Path) -> Iterator[tuple[str, Path]]:
-    """Every module below the four folders, by its dotted name."""
+    """Yield every module below the four folders, with its dotted name."""
     for path in sorted(itertools.chain.from_iterable((root / folder).rglob("*.py") for folder in ALLOWED)):
         parts = path.relative_to(root).with_suffix("").parts
         yield ".".join(("foveal", *(p for p in parts if p != "__init__"))), path
 
 
 def circles(edges: Iterable[tuple[str, str]]) -> set[str]:
-    """Sub-packages of one folder that can be reached from themselves through their siblings."""
+    """Return sub-packages of one folder that can be reached from themselves through their siblings."""
     after: dict[str, set[str]] = {}
     for importing, imported in edges:
         a, b = importing.split("."), imported.split(".")
@@ -71,7 +71,7 @@ def circles(edges: Iterable[tuple[str, str]]) -> set[str]:
 
 
 def room_edges(root: Path) -> set[tuple[str, str]]:
-    """(importing room, imported room) over all modules."""
+    """Return (importing room, imported room) over all modules."""
     found = dict(modules(root))
     rooms = {name for name, path in found.items() if path.name == "__init__.py"}
 
@@ -88,7 +88,7 @@ def room_edges(root: Path) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("folder", ALLOWED)
 def test_no_import_points_the_wrong_way(folder):
-    """Each file of a folder knows only what lies below it."""
+    """Each file of a folder imports only from the folders below it."""
     files = sorted((ROOT / folder).rglob("*.py"))
 
     assert files
@@ -96,7 +96,7 @@ def test_no_import_points_the_wrong_way(folder):
 
 
 def test_private_files_are_imported_in_their_own_room_only():
-    """Everyone else takes what is inside from the door."""
+    """A private file is imported in its own room only; other rooms import from the door."""
     assert {name: found for name, path in modules(ROOT) if (found := past_the_door(name, path))} == {}
 
 
@@ -109,14 +109,14 @@ def test_rooms_form_no_circle():
 
 
 def test_no_folder_has_more_than_twenty_files():
-    """A reader can take a folder in at one look."""
+    """No folder has more than twenty files."""
     folders = {path.parent for _, path in modules(ROOT)}
 
     assert {str(f): n for f in folders if (n := len(list(f.glob("*.py")))) > 20} == {}
 
 
 def test_only_decoding_knows_dali():
-    """Dynamic mode is young and will move: one file to change, and two for nvImageCodec: its parser of headers, and its TIFFs."""
+    """One file imports DALI's dynamic mode, which is young and will change, and two import nvImageCodec."""
     knowing = {
         str(file.relative_to(ROOT)): {name for name in imports(file) if name.startswith("nvidia")}
         for file in (ROOT / "pipeline").rglob("*.py")
@@ -130,7 +130,7 @@ def test_only_decoding_knows_dali():
 
 
 def test_the_check_finds_a_violation(tmp_path):
-    """A sampler that reads tars would not pass."""
+    """A sampler that reads tars is found."""
     bad = tmp_path / "bad.py"
     bad.write_text("def f():\n    import tarfile\n    from foveal.shards import Shards\n")
 
@@ -138,7 +138,7 @@ def test_the_check_finds_a_violation(tmp_path):
 
 
 def test_the_check_finds_a_way_past_a_door(tmp_path):
-    """Neither a private file nor a private name of another room would pass; those of one's own room, and above it, do."""
+    """A private file or name of another room is found; those of the module's own room, and above it, are allowed."""
     file = tmp_path / "_x.py"
     file.write_text(
         "from foveal.sampler.grids._bounds import a\nfrom foveal.sampler.labels import _warp_map\n"
@@ -152,7 +152,7 @@ def test_the_check_finds_a_way_past_a_door(tmp_path):
 
 
 def test_the_check_finds_a_circle():
-    """Two rooms that import each other, or three in a ring, would not pass; a folder and what stands in it would."""
+    """Two rooms that import each other, or three in a ring, are found; a folder and its own modules are not a circle."""
     straight = [("f.a", "f.b"), ("f.a.x", "f.c"), ("f.a", "f.a.x"), ("f.a.x", "f.a")]
 
     assert circles(straight) == set()
@@ -171,7 +171,7 @@ def test_the_check_finds_a_circle():
     ],
 )
 def test_importing_stays_light(module, unwanted):
-    """What a door does not need, opening it does not load."""
+    """Importing a door does not load packages that it does not need."""
     code = f"import sys, {module}; print(*(set({unwanted.split()!r}) & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 

@@ -1,4 +1,4 @@
-"""What the pages on the loader show is what happens."""
+"""The code of the pages on the loader runs as shown."""
 
 import re
 from pathlib import Path
@@ -13,13 +13,13 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 def blocks(page: str) -> list[str]:
-    """The Python of a page."""
+    """Return the Python blocks of a page."""
     return re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def shards(tmp_path) -> str:
-    """A shard of 70 labelled pictures with boxes."""
+    """Return a shard of 70 labelled pictures with boxes."""
     with ShardWriter(tmp_path / "train.tar") as writer:
         for k in range(70):
             boxes = {"boxes": [[2, 3, 20, 30]]}
@@ -30,7 +30,7 @@ def shards(tmp_path) -> str:
 
 
 def test_the_page_on_the_loader(shards, capsys):
-    """Its first example trains on all samples; its second continues from a state."""
+    """Its first example trains on all samples, and its second resumes from a state."""
     first, second = blocks("loader.md")
     names = {}
     exec(compile(first.replace("train-{000000..000146}.tar", shards), "loader.md", "exec"), names)
@@ -57,7 +57,7 @@ def test_the_page_on_other_loaders(capsys):
 
 @pytest.mark.slow
 def test_the_page_on_frameworks_exports():
-    """Its last block: the program gives the sampler's pixels."""
+    """The exported program of its last block gives the sampler's pixels."""
     names = {}
     exec(compile(blocks("frameworks.md")[-1], "frameworks.md", "exec"), names)
     image = torch.rand(1, 3, 480, 640)

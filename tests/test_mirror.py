@@ -1,4 +1,4 @@
-"""The tests mirror the tree: each reaches into the room that it tests, and what several need stands in plain modules."""
+"""tests/ mirrors the tree: each test imports private modules of its own room only, and shared helpers are plain modules."""
 
 import ast
 import re
@@ -14,43 +14,43 @@ ELSEWHERE = {"golden", "frameworks"}
 
 
 def mirrored() -> Iterator[Path]:
-    """Every module of the tests that mirrors one of ours."""
+    """Yield every test module that mirrors one of ours."""
     for path in sorted(TESTS.rglob("*.py")):
         if path.relative_to(TESTS).parts[0] not in ELSEWHERE:
             yield path
 
 
 def room_of(path: Path) -> str:
-    """The module that a test would be if it stood in the room that it mirrors."""
+    """Return the name of the module that a test would be if it stood in the room that it mirrors."""
     return ".".join(("foveal", *path.relative_to(TESTS).with_suffix("").parts))
 
 
 def beside(module: str, path: Path) -> set[str]:
-    """Private modules that a test imports from rooms that stand neither above its own nor below."""
+    """Return the private modules that a test imports from rooms that are neither above nor below its own."""
     room = f"{module.rpartition('.')[0]}."
     return {name for name in past_the_door(module, path) if not name.startswith(room)}
 
 
 def shared_from_tests(path: Path) -> set[str]:
-    """Modules of tests, and conftests, that others import from: what is shared belongs into plain ones."""
+    """Return the test modules and conftests that a file imports from."""
     return {name for name in imports(path) if re.search(r"^tests\.(.*\.)?(test_\w+|conftest)$", name)}
 
 
 def loose_functions(path: Path) -> set[str]:
-    """Functions of a module without a decorator, but for pytest's hooks."""
+    """Return the functions of a module without a decorator, except pytest's hooks."""
     functions = (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef))
     return {f.name for f in functions if not f.decorator_list and not f.name.startswith("pytest_")}
 
 
 def test_every_folder_mirrors_a_room():
-    """A reader finds the tests of a room under its own name."""
+    """Each folder of tests has the name of a room."""
     folders = {path.parent.relative_to(TESTS) for path in mirrored()}
 
     assert {str(folder) for folder in folders if not (ROOT / folder).is_dir()} == set()
 
 
 def test_a_test_reaches_into_its_own_room_only():
-    """Into that, what is inside of it and what it is inside of; everything else it takes from doors, as users do."""
+    """A test imports private modules of its room, of rooms in it and around it; everything else it imports from doors."""
     found = {str(path): beside(room_of(path), path) for path in mirrored()}
 
     assert {path: names for path, names in found.items() if names} == {}
@@ -65,7 +65,7 @@ def test_helpers_stand_in_plain_modules():
 
 
 def test_the_checks_can_fail(tmp_path):
-    """A test that reaches into another room, one that borrows from a test, and a helper in a conftest would not pass."""
+    """A test that imports from another room or another test, and a helper in a conftest, are found."""
     file = tmp_path / "conftest.py"
     file.write_text(
         "from foveal.shards.remote import _retry\nfrom tests.pipeline.test_loader import keys\n\n\ndef helper(): ...\n"

@@ -1,4 +1,4 @@
-"""What docs/njet.md shows is what happens."""
+"""The code of docs/njet.md runs as shown."""
 
 import importlib.util
 import re
@@ -21,7 +21,7 @@ def learned_scale():
 
 
 def test_the_example(capsys):
-    """It runs as it stands, and every scale has moved."""
+    """The example runs, and every scale has changed."""
     torch.manual_seed(0)
     names = {}
     exec(compile(BLOCKS[0], "njet.md", "exec"), names)
@@ -47,7 +47,7 @@ def test_the_digits_are_resized_not_moved(learned_scale, data_dir):
 
 @pytest.mark.slow
 def test_the_scale_follows_the_task(learned_scale, data_dir):
-    """Digits twice as large are learned with a sigma about twice as large, from the same start."""
+    """For digits twice as large, the learned sigma is about twice as large, from the same start."""
     sigmas = [learned_scale.learn(data_dir / "digits", side, 1.0, 0, 600)[0] for side in (20, 40)]
 
     assert 1.6 < sigmas[1] / sigmas[0] < 2.5

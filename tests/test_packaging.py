@@ -1,4 +1,4 @@
-"""What is installed is what stands in the folders."""
+"""The installed package has what the folders have."""
 
 import importlib.metadata
 import re
@@ -20,13 +20,13 @@ DEVELOPERS = {"test", "dev", "docs", "frameworks"}
 
 
 def test_version():
-    """The version that is installed is the one in the source."""
+    """The installed version is the one in the source."""
     assert importlib.metadata.version("foveal") == foveal.__version__
 
 
 @pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_four_folders(tmp_path):
-    """hatchling leaves out what .gitignore names, without a word: nothing may be missing."""
+    """No file is missing from the wheel; hatchling silently leaves out what .gitignore names."""
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT],
         check=True,
@@ -42,7 +42,7 @@ def test_the_wheel_holds_every_file_of_the_four_folders(tmp_path):
 
 
 def test_the_table_of_extras():
-    """It names every extra that a user may want, and all of its packages."""
+    """The table names every extra that a user may want, and all of its packages."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", (ROOT / "docs/start.md").read_text(), re.MULTILINE)
 
@@ -52,7 +52,7 @@ def test_the_table_of_extras():
 
 
 def packages_of(extra: str, extras: dict[str, list[str]]) -> set[str]:
-    """The names of an extra's packages, those of the extras that it names included."""
+    """Return the packages of an extra, with those of the extras that it includes."""
     found = set()
     for requirement in extras[extra]:
         name, others = re.match(r"([\w-]+)(?:\[(.+)\])?", requirement).groups()
@@ -66,7 +66,7 @@ def packages_of(extra: str, extras: dict[str, list[str]]) -> set[str]:
 
 @pytest.mark.slow
 def test_sdist_and_wheel_install_into_an_empty_environment(tmp_path):
-    """The wheel is built from the sdist, which has everything for it; its command decodes and zooms."""
+    """A wheel that is built from the sdist installs, and its command decodes and zooms."""
 
     def run(*command):
         return subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout

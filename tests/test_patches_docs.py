@@ -1,4 +1,4 @@
-"""What the page on patches shows is what happens."""
+"""The code of the page on patches runs as shown."""
 
 import gzip
 import re
@@ -20,7 +20,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "patches.md").read_text()
 
 @pytest.fixture
 def shard(tmp_path) -> str:
-    """A shard of six labelled pictures."""
+    """Return a shard of six labelled pictures."""
     with ShardWriter(tmp_path / "train.tar") as writer:
         for k in range(6):
             writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 120 + k, 150)), "cls": k})
@@ -28,7 +28,7 @@ def shard(tmp_path) -> str:
 
 
 def test_the_example_runs(shard):
-    """As it stands but for the data: patches arrive, the scorer learns, and sigma ends at zero."""
+    """The example runs on other data: the scorer learns, and sigma ends at zero."""
     code = BLOCK.replace("train-{000000..000146}.tar", shard).replace("batch_size=32", "batch_size=3")
     assert shard in code
     names: dict[str, object] = {}
@@ -43,7 +43,7 @@ def test_the_example_runs(shard):
 
 
 def test_its_commands_and_files_exist():
-    """Each verb, option and file that it names is there."""
+    """Each verb, option and file that the page names exists."""
     commands = command_line.command().commands
     assert "topk" in commands["bench"].commands
     assert any("--zoom" in parameter.opts for parameter in commands["demo"].params)
@@ -52,7 +52,7 @@ def test_its_commands_and_files_exist():
 
 @pytest.mark.slow
 def test_the_task_runs(tmp_path, monkeypatch, capsys):
-    """On a handful of made-up digits: both ways are trained and measured."""
+    """On a few made-up digits, both ways are trained and measured."""
     rng = np.random.default_rng(0)
     for part, count in (("train", 80), ("t10k", 25)):
         images, labels = rng.integers(0, 256, (count, 28, 28)), rng.integers(0, 10, count)

@@ -1,4 +1,4 @@
-"""What others rely on."""
+"""The public names of the four doors."""
 
 import ast
 import importlib
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize("door", ["pipeline", "sampler", "shards", "tools"])
 def test_all_names_exactly_what_is_public(door):
-    """`__all__` is sorted, and everything public stands in it."""
+    """`__all__` is sorted, and has exactly the public names."""
     module = importlib.import_module(f"foveal.{door}")
     public = {
         n for n, v in vars(module).items() if not n.startswith("_") and not isinstance(v, types.ModuleType)
@@ -43,7 +43,7 @@ def test_no_room_is_hidden_by_a_name_of_its_door(door):
 
 
 def test_a_hidden_room_is_found(tmp_path, monkeypatch):
-    """A package that imports a function of the name of one of its modules would not pass."""
+    """A package that imports a function with the name of one of its modules is found."""
     (tmp_path / "house").mkdir()
     (tmp_path / "house" / "__init__.py").write_text(
         "from house.room import room\nfrom house.hall import enter\n"
@@ -56,7 +56,7 @@ def test_a_hidden_room_is_found(tmp_path, monkeypatch):
 
 
 def hidden_modules(package):
-    """Modules of a package that its attributes of the same names are not."""
+    """Return modules of a package whose names the package uses for something else."""
     return {
         module.name
         for module in iter_modules(package.__path__)
@@ -66,7 +66,7 @@ def hidden_modules(package):
 
 @pytest.mark.parametrize("door", ["pipeline", "sampler", "shards", "tools"])
 def test_everything_public_is_documented(door):
-    """Every public name says what it is: in its docstring, or, an alias of types, in the string below it."""
+    """Every public name has a docstring; a type alias has a string below it."""
     module = importlib.import_module(f"foveal.{door}")
     aliases = described_aliases([ROOT / "src" / "foveal" / "_choices.py", *(ROOT / door).rglob("*.py")])
 
@@ -74,7 +74,7 @@ def test_everything_public_is_documented(door):
 
 
 def test_an_alias_without_a_description_is_found(tmp_path):
-    """A string below it is what counts, and some text in it."""
+    """An alias without a string below it, or with an empty one, is found."""
     (tmp_path / "_x.py").write_text('A = int\n"""A number."""\nB = int\nC = int\n""" """\n')
 
     assert described_aliases([tmp_path / "_x.py"]) == {"A"}
@@ -88,7 +88,7 @@ def is_documented(name, value, aliases):
 
 
 def described_aliases(files):
-    """Names that are assigned somewhere in these files and described by a string on the next line."""
+    """Return names that are assigned in these files and described by a string on the next line."""
     bodies = (ast.parse(path.read_text()).body for path in files)
     pairs = itertools.chain.from_iterable(map(itertools.pairwise, bodies))
     return {

@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""The code of the README runs as shown."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 @pytest.fixture
 def shards(tmp_path) -> str:
-    """A shard of 64 labelled pictures."""
+    """Return a shard of 64 labelled pictures."""
     with ShardWriter(tmp_path / "train.tar") as writer:
         for k in range(64):
             writer.write({"__key__": f"{k:04d}", "jpg": encode(picture(k, 40 + k, 60)), "cls": k % 3})
@@ -31,7 +31,7 @@ def shards(tmp_path) -> str:
 
 
 def test_the_training_loop(shards):
-    """The loop of the first screen runs as it stands, and its comments tell the truth."""
+    """The loop of the first screen runs, and its comments are true."""
     model = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 3))
     code = BLOCKS[0].replace("train-{000000..000146}.tar", shards)
     names = {"torch": torch, "F": nn.functional, "model": model}
@@ -63,7 +63,7 @@ torch.distributed.destroy_process_group()
 
 
 def test_the_training_loop_on_two_ranks(shards, tmp_path):
-    """The second block in place of the first one's loader: each rank has half of the samples, and weights stay equal."""
+    """With the second block, each of two ranks has half of the samples, and weights stay equal."""
     zoom, loop = BLOCKS[0].partition("loader = ")[0], BLOCKS[0][BLOCKS[0].index("optimizer = ") :]
     code = RANK.format(zoom=zoom, ranks=BLOCKS[1], loop=loop)
     script = tmp_path / "train.py"
@@ -76,7 +76,7 @@ def test_the_training_loop_on_two_ranks(shards, tmp_path):
 
 
 def test_the_first_example_zooms():
-    """Before it has learned anything, its zoom already enlarges what stands out, and its bound holds."""
+    """Before any training, its zoom enlarges what stands out, within its bound."""
     code = next(line for line in BLOCKS[0].splitlines() if line.startswith("zoom = "))
     names = {"SaliencySampler": SaliencySampler}
     torch.manual_seed(0)
@@ -90,7 +90,7 @@ def test_the_first_example_zooms():
 
 
 def test_the_sampler_alone():
-    """The third block runs, too."""
+    """The third block runs."""
     names = {"SaliencySampler": SaliencySampler, "SpectralSaliency": SpectralSaliency}
     names["image"] = torch.from_numpy(np.array(picture(0, 300, 400)))
     exec(compile(BLOCKS[2], "README.md", "exec"), names)
@@ -100,7 +100,7 @@ def test_the_sampler_alone():
 
 
 def test_links_and_pictures_are_there():
-    """Every relative link leads to a file, and the picture is one."""
+    """Every relative link leads to a file, and the picture is an image."""
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
 
     assert links
@@ -110,7 +110,7 @@ def test_links_and_pictures_are_there():
 
 
 def test_its_commands_exist():
-    """Each verb that it names is one of the command line's."""
+    """Each verb that the README names exists."""
     verbs = command_line.command().commands
     named = set(re.findall(r"foveal (demo|index|bench|verify|zoom|view|train|doctor)\b", README))
 
@@ -119,5 +119,5 @@ def test_its_commands_exist():
 
 
 def test_it_is_short():
-    """Short and true: what does not fit belongs elsewhere."""
+    """The README has at most the allowed number of lines."""
     assert len(README.splitlines()) <= 150

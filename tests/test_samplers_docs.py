@@ -1,4 +1,4 @@
-"""What the page on published systems states is what the formulas give."""
+"""The figures of the page on published systems are what the formulas give."""
 
 import re
 from pathlib import Path
@@ -36,18 +36,18 @@ SETTINGS = {name: settings for name, settings, _, _ in ROWS}
 
 
 def settings_of(row, **names):
-    """The keywords that a row of the table gives."""
+    """Return the keywords in a row of the table."""
     inner = re.fullmatch(r"`(.*)`", SETTINGS[row])[1]
     return eval(f"dict({inner})", {"BoxSaliency": BoxSaliency, "FixedSaliency": FixedSaliency, **names})
 
 
 def share(ours, theirs):
-    """The largest difference of two grids as a percentage of the image's side."""
+    """Return the largest difference of two grids, as a percentage of the image's side."""
     return float(np.abs(np.asarray(ours, np.float64) - theirs).max() / 2 * 100)
 
 
 def of_learning_to_zoom(compat):
-    """The grid as the published code hands it to grid_sample, for sharp maps."""
+    """Return the grid that the published code gives to grid_sample, for sharp maps."""
     how = settings_of("Learning to Zoom, torch 0.4 to 1.2 (Recasens et al. 2018)") | {"compat": compat}
     how = {name: how[name] for name in ("fwhm_cells", "padding", "compat")}
     maps = [softmax_map(31, 31, contrast=contrast) for contrast in (1.0, 4.0)]
@@ -61,7 +61,7 @@ def of_learning_to_zoom(compat):
 
 
 def of_fovea():
-    """From boxes of a few sizes to the grid, on an image of 1200 by 1920 pixels."""
+    """Return the grid for boxes of a few sizes, on an image of 1200 by 1920 pixels."""
     how = settings_of("FOVEA (Thavamani et al. 2021)")
     boxes = torch.tensor([[0.2, 0.3, 0.25, 0.4], [0.6, 0.5, 0.9, 0.7], [0.62, 0.4, 0.66, 0.45]])
     zoom = SaliencySampler((60, 96), **how)
@@ -80,7 +80,7 @@ def of_fovea():
 
 
 def of_lzu():
-    """A fixed map of its 27 x 48 nodes."""
+    """Return the grid of a fixed map with 27 x 48 nodes."""
     prior = softmax_map(27, 48)[0, 0]
     how = settings_of("LZU (Thavamani et al. 2023)", prior=prior.float())
     theirs = reference.published_grid(
@@ -96,7 +96,7 @@ def of_lzu():
 
 
 def of_attwarp():
-    """Attention as large as the image, which is how the published code takes it."""
+    """Return the grid of attention as large as the image, as the published code takes it."""
     attention = torch.nn.functional.interpolate(
         softmax_map(24, 24, contrast=1.5), (480, 640), mode="bilinear", align_corners=True
     )
@@ -106,7 +106,7 @@ def of_attwarp():
 
 
 def of_tasn():
-    """Attention on 28 x 28 cells, enlarged and squared, of which the bound cuts off some."""
+    """Return the grid of attention on 28 x 28 cells, enlarged and squared, with some places above the bound."""
     smooth = torch.nn.functional.avg_pool2d(softmax_map(28, 28, contrast=2.0), 5, 1, 2)
     large = torch.nn.functional.interpolate(smooth, (512, 512), mode="bilinear", align_corners=True)
     how = settings_of("TASN (Zheng et al. 2019)", attention=large[0, 0])
@@ -128,13 +128,13 @@ MEASURED = {
 
 
 def test_every_row_is_measured():
-    """So that no row is added without its formula."""
+    """Each row of the table has a formula here."""
     assert STATED.keys() == MEASURED.keys()
 
 
 @pytest.mark.parametrize("row", MEASURED)
 def test_the_largest_difference_is_as_stated(row):
-    """No larger; and no less than half of it, unless it is rounding."""
+    """The largest difference is at most the stated one, and at least half of it unless it is rounding."""
     measured = MEASURED[row]()
 
     assert measured <= STATED[row]
@@ -142,7 +142,7 @@ def test_the_largest_difference_is_as_stated(row):
 
 
 def sharp_maps():
-    """Ten, of independent cells of which a few have almost all."""
+    """Return ten maps of independent cells, a few of which have nearly all mass."""
     draw = torch.Generator().manual_seed(0)
     return [(8 * torch.randn(1, 1, 31, 31, generator=draw)).double().exp() for _ in range(10)]
 
@@ -151,7 +151,7 @@ def sharp_maps():
     ("compat", "place"), [("torch13plus", 0), ("align_corners", 3)], ids=["learning to zoom", "fovea"]
 )
 def test_how_far_exact_is_from_published(compat, place):
-    """Beside the formulas, all in the frame of pixels of an image of 400."""
+    """The stated distances between compat="exact" and published grids are right for an image of 400 pixels."""
     stated = [float(number) for number in re.findall(r"([\d.]+) %", PAGE.split("The default")[1])]
     scale = 1 - 1 / 400 if compat == "align_corners" else 1
     how = {"fwhm_cells": 13.0, "padding": "replicate"}
@@ -168,7 +168,7 @@ def test_how_far_exact_is_from_published(compat, place):
 
 
 def test_maps_of_the_page(tmp_path):
-    """The second example runs as it stands but for the data, and zooms to where the map is."""
+    """The second example runs on other data, and zooms to the map's maximum."""
     attention = np.zeros((24, 24), np.float32)
     attention[5, 18] = 1
     with ShardWriter(tmp_path / "a.tar") as writer:
@@ -188,7 +188,7 @@ def test_maps_of_the_page(tmp_path):
 
 
 def test_a_map_with_a_network_beside_it():
-    """It starts as the map, and the network's last layers have a gradient, also where the map has no weight."""
+    """The zoom starts as the map's, and the network's last layers have a gradient, also where the map is zero."""
     attention = torch.zeros(24, 24)
     attention[5, 18] = 1
     [code] = re.findall(r"`(PriorSaliency\(.*?\))` starts", PAGE)
@@ -203,7 +203,7 @@ def test_a_map_with_a_network_beside_it():
 
 
 def test_a_map_as_a_channel_of_the_page():
-    """It starts as the map, and the channel is there to be learned."""
+    """The zoom starts as the map's, and the network has a fourth channel."""
     found = {}
     exec(compile(BLOCKS[2], "samplers.md", "exec"), found)
     maps, image = [torch.rand(24, 24)], torch.rand(1, 3, 90, 120)
@@ -214,7 +214,7 @@ def test_a_map_as_a_channel_of_the_page():
 
 
 def moving(number):
-    """A bright square of 20 pixels on its way to the right and down, and its box."""
+    """Return a bright square of 20 pixels that moves to the right and down, and its box."""
     x, y = 100 + 12 * number, 60 + 8 * number
     frame = np.full((300, 400, 3), 40, np.uint8)
     frame[y : y + 20, x : x + 20] = 230
@@ -222,13 +222,13 @@ def moving(number):
 
 
 def bright(images):
-    """The box around what is bright: a detector of one class."""
+    """Return the box around bright pixels, as a detector of one class would."""
     rows, cols = torch.where(images[0, 0] > 0.5)
     return torch.tensor([[cols.min(), rows.min(), cols.max() + 1, rows.max() + 1]]).float()
 
 
 def test_the_video_of_the_page(tmp_path, monkeypatch):
-    """Both examples run: from the second frame on, the square is shown larger and is still found where it is."""
+    """Both examples run: from the second frame on, the square is magnified, and is detected in its place."""
     monkeypatch.chdir(tmp_path)
     clip = [moving(number) for number in range(6)]
     found = {"frames": [(encode(frame), [box]) for frame, box in clip]}
@@ -245,7 +245,7 @@ def test_the_video_of_the_page(tmp_path, monkeypatch):
 
 
 def test_the_condition_of_the_page(tmp_path):
-    """The example of a condition runs as it stands but for the data, and carries gradients to what chooses."""
+    """The example of a condition runs on other data, and gradients reach the module that makes it."""
     with ShardWriter(tmp_path / "a.tar") as writer:
         for k in range(3):
             query = encode_array(np.full(16, k, np.float32))
@@ -261,7 +261,7 @@ def test_the_condition_of_the_page(tmp_path):
 
 
 def test_the_published_checkpoint_of_the_page(tmp_path, monkeypatch):
-    """The example runs on a file of the published code's names."""
+    """The example runs on a file with the names of the published code."""
     ours = ResNet18Saliency()
     names = {f"localization.{k}": v for k, v in ours.state_dict().items() if not k.startswith("head.")}
     names |= {"conv_last.weight": ours.head.weight.detach(), "conv_last.bias": ours.head.bias.detach()}
@@ -276,7 +276,7 @@ def test_the_published_checkpoint_of_the_page(tmp_path, monkeypatch):
 
 
 def test_the_attention_of_the_page(tmp_path, monkeypatch):
-    """The example of attention runs as it stands but for the data and the weights, which are a small transformer's."""
+    """The example of attention runs on other data, with a small transformer."""
 
     class Vit(torch.nn.Module):
         def __init__(self):

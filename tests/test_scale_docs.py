@@ -1,4 +1,4 @@
-"""docs/scale.md: its script runs, and checks what it says of ranks."""
+"""The script of docs/scale.md runs, and checks what the page says about ranks."""
 
 import importlib.util
 import re
@@ -18,7 +18,7 @@ def many_shards():
 
 
 def test_the_script(many_shards, tmp_path, capsys):
-    """Every rank takes its own samples out of the shards of the first windows."""
+    """Every rank takes its own samples from the shards of the first windows."""
     many_shards.link_shards(tmp_path, 40, 100)
     many_shards.measure(tmp_path, 40, ranks=4, batches=5)
     printed = capsys.readouterr().out
@@ -29,7 +29,7 @@ def test_the_script(many_shards, tmp_path, capsys):
 
 
 def test_ranks_that_share_samples_are_noticed(many_shards, tmp_path, monkeypatch):
-    """The script's own check can fail."""
+    """The script's check fails if ranks share samples."""
     monkeypatch.setattr(many_shards, "BatchPlan", lambda samples, size, **_: [range(size)] * 9)
     many_shards.link_shards(tmp_path, 4, 100)
 

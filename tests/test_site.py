@@ -1,4 +1,4 @@
-"""The documentation site: what its pages name is there, and it builds without a warning."""
+"""The tests, commands and code that the pages name exist, and the site builds without a warning."""
 
 import ast
 import importlib
@@ -21,7 +21,7 @@ PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in ("REA
 
 
 def missing_tests(text: str) -> list[str]:
-    """Tests that a page names and that are not there; ``::name`` alone belongs to the file named before."""
+    """Return the tests that a page names and that do not exist; ``::name`` alone belongs to the file named before."""
     missing, file = [], Path()
     for path, name in re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", text):
         file = ROOT / path if path else file
@@ -32,14 +32,14 @@ def missing_tests(text: str) -> list[str]:
 
 
 def undocumented(door: str, site: Path) -> set[str]:
-    """Public names of a door that its page of the reference does not describe."""
+    """Return public names of a door that its reference page does not describe."""
     names = set(importlib.import_module(f"foveal.{door}").__all__)
     page = (site / "reference" / f"{door}.html").read_text()
     return {name for name in names if not re.search(rf'id="foveal\.{door}(\.\w+)*\.{name}"', page)}
 
 
 def unknown_options(text: str) -> set[str]:
-    """Options of ``foveal`` in commands of a page that the parser does not have, as "verb --option"."""
+    """Return options in a page's ``foveal`` commands that the parser does not have, as "verb --option"."""
     unknown = set()
     for line in re.findall(r"^(?:    |\$ ?)?(foveal [a-z].*)$", text.replace("\\\n", " "), re.MULTILINE):
         words = line.split("  #")[0].split()[1:]
@@ -58,25 +58,25 @@ def unknown_options(text: str) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_tests_that_a_page_names_exist(page):
-    """A promise names the test that shows it."""
+    """Every test that a page names exists."""
     assert missing_tests(page.read_text()) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_of_a_page_exist(page):
-    """Each verb and each option in a command of a page is the parser's."""
+    """Each verb and option in a page's commands exists."""
     assert unknown_options(page.read_text()) == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_code_of_a_page_compiles(page):
-    """Each block of Python is Python; the tests of the pages run them."""
+    """Each Python block compiles; the tests of the pages run them."""
     for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
         ast.parse(block)
 
 
 def test_the_checks_find_what_is_wrong():
-    """A test, a verb or an option that does not exist would not pass."""
+    """A missing test, verb or option is found."""
     text = "`tests/test_site.py::test_no` `::missing_tests` `::nor_this` `tests/none.py`"
 
     assert missing_tests(text) == ["test_site.py::test_no", "test_site.py::nor_this", "none.py::"]

@@ -1,4 +1,4 @@
-"""What the page on training shows is what happens."""
+"""The code of the page on training runs as shown."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ SHARDS, FROZEN, TRAIN = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE 
 
 @pytest.fixture
 def shard(tmp_path) -> str:
-    """Eight labelled pictures."""
+    """Return a shard of eight labelled pictures."""
     with ShardWriter(tmp_path / "train.tar") as writer:
         for k in range(8):
             writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 70, 60 + k)), "cls": k})
@@ -26,7 +26,7 @@ def shard(tmp_path) -> str:
 
 
 def test_its_code_runs(shard, tmp_path, monkeypatch):
-    """As it stands but for data and time: a trunk of one's own is trained, and the zoom goes into a DataLoader that exists."""
+    """With other data and less time, a trunk of the user's own is trained, and the zoom works in a DataLoader."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("foveal.tools.training.train.draw_validation", lambda *_, **__: None)
     code = TRAIN.replace("epochs=11, batch_size=64", "epochs=1, batch_size=4")
@@ -45,7 +45,7 @@ def test_its_code_runs(shard, tmp_path, monkeypatch):
 
 
 def test_its_shards(tmp_path, monkeypatch):
-    """A folder of images for each class becomes shards, with every image in one of them."""
+    """A folder of images for each class becomes shards that have every image once."""
     monkeypatch.chdir(tmp_path)
     for k in range(20):
         path = tmp_path / "images" / ("cat" if k % 4 else "ant") / f"{k}.jpg"
@@ -60,7 +60,7 @@ def test_its_shards(tmp_path, monkeypatch):
 
 
 def test_its_commands_exist():
-    """Each verb and each option that it names is there."""
+    """Each verb and option that the page names exists."""
     verbs = command_line.command().commands
     assert "accuracy" in verbs["bench"].commands
     options = {name for verb in ("train", "zoom") for one in verbs[verb].params for name in one.opts}

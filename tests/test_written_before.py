@@ -1,4 +1,4 @@
-"""What an earlier tree left on users' disks is read by this one, and means the same (tests/golden/regenerate.py)."""
+"""Files that an earlier version wrote are read, and mean the same (tests/golden/regenerate.py)."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ MACHINE = {"foveal", "decoder", "encoder"}
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """A copy: a run that goes on writes to its folder."""
+    """Return a copy of the files, because a run that is resumed writes to its folder."""
     return shutil.copytree(GOLDEN / "written", tmp_path_factory.mktemp("before") / "written")
 
 
@@ -44,7 +44,7 @@ def from_checkpoint(path):
 
 
 def copy_as_it_was(image, size):
-    """Small images were interpolated and rounded, and their copy is now an exact mean."""
+    """Return the low-resolution copy of the earlier version, which interpolated small images and rounded."""
     dense = image.permute(2, 0, 1)[None]
     return torch.nn.functional.interpolate(dense, size, mode="bilinear", antialias=True) / 255
 
@@ -52,7 +52,7 @@ def copy_as_it_was(image, size):
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.no_grad()
 def test_a_checkpoint_zooms_as_it_did(name, written, expected):
-    """Saliency and grid to rounding, of the copy that was looked at then; pixels as near as the sampling of both trees is to the true mean."""
+    """With the earlier low-resolution copy, saliency and grid are equal to rounding, and pixels differ as sampling does."""
     zoom = from_checkpoint(written / f"{name}.pt")
     image = torch.from_numpy(picture(0))
     zoomed = zoom([image], copy_as_it_was(image, zoom.lowres_size))
@@ -63,7 +63,7 @@ def test_a_checkpoint_zooms_as_it_did(name, written, expected):
 
 
 def test_the_comparison_can_fail(written, expected):
-    """Another picture is another zoom."""
+    """The zoom of another picture differs."""
     zoomed = from_checkpoint(written / "njet.pt")([torch.from_numpy(picture(1))])
 
     assert (zoomed.grid - expected["njet/grid"]).abs().max() > 1e-3
@@ -72,7 +72,7 @@ def test_the_comparison_can_fail(written, expected):
 
 @pytest.mark.parametrize("family", ["kernel", "separable", "cdf"])
 def test_a_record_gives_the_same_grid(family, written, expected):
-    """And it is written again in the same words."""
+    """An old record gives the same grid, and is written with the same entries."""
     text = (written / f"{family}.zoom.json").read_text()
     record = ZoomRecord.from_json(json.loads(text))
 
@@ -81,7 +81,7 @@ def test_a_record_gives_the_same_grid(family, written, expected):
 
 
 def test_weights_alone_make_the_same_network(written):
-    """As ``--saliency weights.pt`` takes them."""
+    """A file of weights alone, as for ``--saliency weights.pt``, makes the same network."""
     alone, whole = (
         choose_zoom(24, str(written / "weights.pt")).saliency,
         from_checkpoint(written / "saliency_net.pt").saliency,
@@ -93,7 +93,7 @@ def test_weights_alone_make_the_same_network(written):
 
 
 def test_a_place_in_an_epoch_is_the_same_place(written):
-    """What was left of that epoch comes, in the same order, and then the next."""
+    """An old state gives the rest of its epoch in the same order, and then the next epoch."""
     with ZoomLoader(
         str(written / "samples.tar"),
         UniformSampler(8),
@@ -111,7 +111,7 @@ def test_a_place_in_an_epoch_is_the_same_place(written):
 # A checkout does not keep the time of a tar, by which its index is known to be fresh.
 @pytest.mark.filterwarnings("ignore:1 index file.s. beside a tar put aside:foveal.shards.ShardWarning")
 def test_zoomed_shards_are_read(written):
-    """Manifest, statistics, table, index and samples of a folder."""
+    """Manifest, statistics, table, index and samples of an old folder are read."""
     store = open_store(str(written / "zoomed"), {})
     stats = read_stats(store, "samples.tar")
     table = parse_table(store.read(table_name("samples.tar")))
@@ -125,7 +125,7 @@ def test_zoomed_shards_are_read(written):
 
 
 def test_a_folder_of_zoomed_shards_goes_on(written):
-    """The same settings make the same fingerprint, apart from the machine's share of it and the frame of spectral saliency, which is new."""
+    """The same settings have the same fingerprint, except for the machine and the frame of spectral saliency."""
     there = with_current_names(read_manifest(open_store(str(written / "zoomed"), {})))
     chosen = {"max_zoom": 4.0, "min_zoom": 0.5, "temperature": 0.25}
     recipe = Recipe(

@@ -1,4 +1,4 @@
-"""What must stand in one place does: settings that users call by name, and the choices that an argument has."""
+"""Settings that users name, and the choices of an argument, are written in one place."""
 
 import ast
 import itertools
@@ -12,7 +12,7 @@ FOLDERS = ("sampler", "pipeline", "shards", "tools", "src")
 
 
 def spelling(word: str, root: Path = ROOT) -> list[str]:
-    """The files of the product in which a word stands, be it in code or in words about it."""
+    """Return the files of the product in which a word occurs, in code or in text."""
     files = (path for folder in FOLDERS for path in sorted((root / folder).rglob("*.*")) if path.is_file())
     return [
         str(path.relative_to(root))
@@ -32,7 +32,7 @@ def test_settings_of_a_zoom_travel_as_one_value(setting, most):
 
 
 def test_every_spelling_is_counted(tmp_path):
-    """A file that takes the setting by name, or speaks of it, would be found."""
+    """A file that takes the setting by name, or mentions it, is found."""
     (tmp_path / "tools" / "new").mkdir(parents=True)
     (tmp_path / "sampler").mkdir()
     (tmp_path / "tools" / "new" / "_verb.py").write_text("def verb(*, max_zoom=None): ...\n")
@@ -47,7 +47,7 @@ def _constants(nodes: list[ast.expr]) -> frozenset[object]:
 
 
 def typed(tree: ast.AST) -> Iterator[tuple[int, frozenset[object]]]:
-    """The line and the choices of each ``Literal[...]``."""
+    """Yield line and choices of each ``Literal[...]``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("Literal"):
             choices = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
@@ -55,7 +55,7 @@ def typed(tree: ast.AST) -> Iterator[tuple[int, frozenset[object]]]:
 
 
 def listed(tree: ast.AST) -> Iterator[tuple[int, frozenset[object], bool]]:
-    """The line and the strings of each tuple, list or set of two or more, and whether something is looked up in it."""
+    """Yield line and strings of each tuple, list or set of two or more, and whether something is looked up in it."""
     in_literals = {
         id(node.slice)
         for node in ast.walk(tree)
@@ -75,7 +75,7 @@ def listed(tree: ast.AST) -> Iterator[tuple[int, frozenset[object], bool]]:
 
 
 def twice(root: Path = ROOT) -> list[str]:
-    """Choices that are spelt in two places.
+    """Return choices that are written in two places.
 
     Two ``Literal`` with the same choices, or with two in common, which then must grow together; a ``Literal`` and a tuple of just
     its choices; two tuples of the same strings in each of which something is looked up.
@@ -93,7 +93,7 @@ def twice(root: Path = ROOT) -> list[str]:
 
 
 def test_choices_are_spelt_once():
-    """An argument's choices have one name, which everyone else imports."""
+    """The choices of an argument are one named type, which is imported elsewhere."""
     assert sum(1 for path in (ROOT / "sampler").rglob("*.py") for _ in typed(ast.parse(path.read_text()))) > 5
     assert twice() == []
 
@@ -109,7 +109,7 @@ def test_choices_are_spelt_once():
     ],
 )
 def test_choices_that_are_spelt_twice_are_found(tmp_path, one, other):
-    """Whatever the order, and whether they are types or strings to look up; in one file, too."""
+    """Repeated choices are found in any order, as types or as strings to look up, also in one file."""
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "_a.py").write_text(one)
     (tmp_path / "tools" / "_b.py").write_text(other)

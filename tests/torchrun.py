@@ -1,4 +1,4 @@
-"""Scripts on two ranks."""
+"""Runs scripts on two ranks."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 
 def on_two_ranks(script, *arguments):
-    """Run a script under torchrun on two processes; it must not fail. What they print may be mixed: let each write a file."""
+    """Run a script under torchrun on two processes, and check that it succeeds. Printed lines may mix; let each rank write a file."""
     run = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),

@@ -1,4 +1,4 @@
-"""No test touches the user's cache, or waits for a server longer than it must."""
+"""Tests of shards use a cache of their own, and retries without long waits."""
 
 import pytest
 
@@ -12,5 +12,5 @@ def _own_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def hasty(monkeypatch):
-    """Ask again after milliseconds."""
+    """Retry after milliseconds."""
     hurry(monkeypatch)

@@ -1,4 +1,4 @@
-"""Making tars with the standard library, and reading them by webdataset and by Foveal, into one plain form."""
+"""Makes tars with the standard library, and reads them with webdataset and with Foveal into the same plain form."""
 
 import io
 import tarfile
@@ -16,13 +16,13 @@ FORMATS = (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT)
 
 
 class HardLink(NamedTuple):
-    """What a tar has of a file that is another one's content under a second name."""
+    """A member that is a hard link to another one."""
 
     target: str
 
 
 def tar_bytes(files, tar_format=tarfile.GNU_FORMAT):
-    """A tar of (name, content) pairs; content None makes a folder, text makes a symbolic link."""
+    """Return a tar of (name, content) pairs; content None makes a folder, text a symbolic link."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tar_format) as tar:
         for name, content in files:
@@ -45,13 +45,13 @@ def make_tar(path, files, tar_format=tarfile.GNU_FORMAT):
 
 
 def samples(keys, exts=("jpg", "cls"), size=600):
-    """Files of whole samples: the content is the name, repeated."""
+    """Return files of complete samples, each with its repeated name as content."""
     names = [f"{key}.{ext}" for key in keys for ext in exts]
     return [(name, (name.encode() * size)[:size]) for name in names]
 
 
 def stream_by_webdataset(stream):
-    """[(key, [(member, content), ...]), ...] as webdataset groups an open tar."""
+    """Return [(key, [(member, content), ...]), ...] as webdataset groups an open tar."""
     files = tar_file_expander([{"url": "", "stream": stream}])
     return [
         (
@@ -68,13 +68,13 @@ def by_webdataset(path):
 
 
 def open_files(folder):
-    """How many descriptors this process has open on files below `folder`; what other threads open and close is not ours."""
+    """Return how many descriptors of this process are open on files below `folder`."""
     found = [_target(descriptor) for descriptor in Path("/proc/self/fd").iterdir()]
     return sum(target is not None and target.is_relative_to(folder) for target in found)
 
 
 def _target(descriptor):
-    """What a descriptor stands for; None if another thread has closed it since it was listed."""
+    """Return the target of a descriptor; None if another thread has closed it meanwhile."""
     try:
         return descriptor.readlink()
     except FileNotFoundError:

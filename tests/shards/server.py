@@ -1,4 +1,4 @@
-"""A web server on this machine that fails as it is told to, and remembers what it was asked."""
+"""A local web server that fails on request, and records what it was asked for."""
 
 import hashlib
 import http.client
@@ -21,7 +21,7 @@ _FAILURE = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please re
 
 
 class Request(NamedTuple):
-    """What was asked for, and how many bytes of body were sent."""
+    """A request, and how many bytes of body were sent."""
 
     method: str
     path: str
@@ -31,7 +31,7 @@ class Request(NamedTuple):
 
 
 class Files:
-    """Files by path, sent as a good web server sends them.
+    """Files by path, sent as a well-behaved web server sends them.
 
     Attributes:
         tag: How a state is told: "strong" or "weak" ETags, "modified" for Last-Modified, or "nothing".
@@ -44,7 +44,7 @@ class Files:
         self.tag, self.ranges = "strong", True
 
     def replace(self, path, content):
-        """Put another content in a file's place, at another time."""
+        """Replace a file's content, with a new time."""
         self.files[path] = content
         self.modified[path] = self.modified.get(path, 0) + 5
 
@@ -107,7 +107,7 @@ class Forward:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers by ``site``; the next requests fail by ``faults``, one each; None is no fault.
+    """Responds as ``site`` does; the next requests fail by ``faults``, one each; None is no fault.
 
     Attributes:
         requests: What was asked, in order.
@@ -131,7 +131,7 @@ class Server(ThreadingHTTPServer):
             return self.faults.pop(0) if self.faults else None
 
     def handle_error(self, request, client_address):
-        """A client that went away is no failure of ours."""
+        """Ignore clients that disconnect."""
 
     @property
     def sent(self):
@@ -187,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(site):
-    """A server of a site in a thread."""
+    """Run a server of a site in a thread."""
     with Server(site) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()

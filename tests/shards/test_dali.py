@@ -1,4 +1,4 @@
-"""DALI's own reader takes what we write: index files with our last line, and tars."""
+"""DALI's reader reads Foveal's index files and tars."""
 
 import tarfile
 
@@ -12,7 +12,7 @@ pipeline_def = pytest.importorskip("nvidia.dali").pipeline_def
 
 
 def by_dali(tar, index=None):
-    """[(jpg, cls), ...] through fn.readers.webdataset."""
+    """Return [(jpg, cls), ...] through fn.readers.webdataset."""
     options = {} if index is None else {"index_paths": [str(index)]}
 
     @pipeline_def(batch_size=1, num_threads=1, device_id=None)
@@ -33,14 +33,14 @@ def expected(tar):
 
 @pytest.mark.parametrize("tar_format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_reads_by_our_index(tmp_path, tar_format):
-    """Samples, names beyond ASCII and beyond 100 bytes included, and no more than those."""
+    """All samples are read, and only those, also with names beyond ASCII and beyond 100 bytes."""
     tar = make_tar(tmp_path / "t.tar", samples(["é/a", "b" * 150, "日本"]), tar_format)
 
     assert by_dali(tar, write_index(tar)) == expected(tar)
 
 
 def test_reads_our_tars(tmp_path):
-    """With and without an index, whatever the names."""
+    """Tars are read with and without an index, with any names."""
     tar = tmp_path / "t.tar"
     with ShardWriter(tar) as writer:
         for key in ("a", "é" * 80, "d/b"):

@@ -25,7 +25,7 @@ def test_pickles():
 
 
 def test_one_error_above_all_that_data_can_be_guilty_of():
-    """Who catches it catches a shard, a sample, and too many of them, and no error of the program."""
+    """DataError is the base of the errors about shards, samples and too many bad ones, and of no programming error."""
     from foveal.pipeline import TooManyBadSamplesError
     from foveal.shards._error import RemoteError
     from foveal.tools.offline.zoom import TooManyFailuresError

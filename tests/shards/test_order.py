@@ -19,7 +19,7 @@ def listed(order):
 
 @given(counts_lists, numbers, numbers, st.integers(1, 5))
 def test_visits_every_sample_once(counts, seed, epoch, window):
-    """An epoch is a permutation, and the same whenever it is asked for."""
+    """An epoch is a permutation, and the same each time."""
     order = EpochOrder(counts, shuffle=True, seed=seed, epoch=epoch, window=window)
 
     assert sorted(listed(order)) == list(range(sum(counts)))
@@ -30,7 +30,7 @@ def test_visits_every_sample_once(counts, seed, epoch, window):
 
 @given(counts_lists, numbers, st.integers(1, 5))
 def test_a_window_is_a_run_of_positions(counts, seed, window):
-    """The samples of a window's shards stand together, so few tars are read at a time."""
+    """The samples of a window's shards are contiguous, so few tars are read at a time."""
     order = EpochOrder(counts, shuffle=True, seed=seed, epoch=0, window=window)
     shard_of = np.repeat(np.arange(len(counts)), counts)
     shards_left = {int(shard) for shard in shard_of}
@@ -49,14 +49,14 @@ def _is_closed(shards, counts):
 
 
 def test_the_window_check_can_fail():
-    """A shard that is not all there is not closed."""
+    """The check fails if samples of a shard are missing from its window."""
     assert _is_closed([0, 1, 0], [2, 1])
     assert not _is_closed([0, 1], [2, 1])
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.data())
 def test_reads_in_any_order(counts, data):
-    """A position means the same whenever, and from the end."""
+    """A position gives the same sample at any time, also counted from the end."""
     order = EpochOrder(counts, shuffle=True, seed=1, epoch=2, window=2)
     expected = listed(EpochOrder(counts, shuffle=True, seed=1, epoch=2, window=2))
     positions = data.draw(st.lists(st.integers(-len(order), len(order) - 1)))
@@ -65,14 +65,14 @@ def test_reads_in_any_order(counts, data):
 
 
 def test_is_pinned():
-    """An epoch that was begun with one version resumes with another: this order never changes."""
+    """The order is fixed for all versions, so that an epoch can be resumed with another version."""
     order = EpochOrder([3, 0, 4, 1, 2], shuffle=True, seed=7, epoch=3, window=2)
 
     assert listed(order) == [7, 3, 5, 6, 4, 9, 2, 1, 0, 8]
 
 
 def test_mixes():
-    """Seeds and epochs differ, shards move, and windows mix their shards."""
+    """Seeds and epochs have different orders, shards change places, and windows mix their shards."""
     counts = [10] * 32
     first = listed(EpochOrder(counts, shuffle=True, seed=0, epoch=0))
 
@@ -84,20 +84,20 @@ def test_mixes():
 
 
 def test_is_uniform():
-    """Over many epochs every sample comes first about as often."""
+    """Over many epochs, each sample comes first about equally often."""
     firsts = [EpochOrder([2, 2, 2], shuffle=True, seed=0, epoch=epoch)[0] for epoch in range(1200)]
 
     assert np.bincount(firsts).tolist() == pytest.approx([200] * 6, abs=60)
 
 
 def test_without_shuffle_is_the_identity():
-    """Samples come as they are numbered."""
+    """Without shuffling, samples come in the order of their numbers."""
     assert EpochOrder([2, 1], shuffle=False, seed=0, epoch=0)[np.int64(2)] == 2
     assert listed(EpochOrder([2, 0, 3], shuffle=False, seed=0, epoch=5)) == [0, 1, 2, 3, 4]
 
 
 def test_keeps_two_windows_at_most():
-    """Memory does not grow with the epoch, and going back and forth over a border computes nothing twice."""
+    """Memory does not grow with the epoch, and crossing a window's border repeatedly computes nothing twice."""
     order = EpochOrder([5] * 40, shuffle=True, seed=0, epoch=0, window=4)
     listed(order)
     kept = order._recent
@@ -109,7 +109,7 @@ def test_keeps_two_windows_at_most():
 
 
 def test_threads_share_one():
-    """Many threads at different windows read what one would."""
+    """Threads in different windows read what one thread reads."""
     order = EpochOrder([7] * 50, shuffle=True, seed=3, epoch=0, window=3)
     expected = listed(EpochOrder([7] * 50, shuffle=True, seed=3, epoch=0, window=3))
     wrong = []
@@ -126,7 +126,7 @@ def test_threads_share_one():
 
 
 def test_pickles():
-    """An order goes to a worker."""
+    """An order can be pickled."""
     order = EpochOrder([3, 4], shuffle=True, seed=0, epoch=0)
 
     assert listed(pickle.loads(pickle.dumps(order))) == listed(order)
@@ -142,7 +142,7 @@ def test_pickles():
     ],
 )
 def test_refuses_what_has_no_order(changed, message):
-    """An argument out of its range is named with its value."""
+    """An invalid argument is named with its value."""
     arguments = {"counts": [1], "shuffle": True, "seed": 0, "epoch": 0, **changed}
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         EpochOrder(**arguments)
@@ -150,7 +150,7 @@ def test_refuses_what_has_no_order(changed, message):
 
 @pytest.mark.parametrize("position", [5, -6])
 def test_there_is_no_position_beyond(position):
-    """A position outside the epoch is an error that says what is inside."""
+    """A position outside the epoch is an error that gives the valid range."""
     order = EpochOrder([2, 3], shuffle=True, seed=0, epoch=0)
 
     with pytest.raises(IndexError, match=re.escape(f"position must be in [-5, 5), got {position}")):

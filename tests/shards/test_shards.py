@@ -27,12 +27,12 @@ from tests.shards.reading import (
 
 @pytest.fixture
 def tars(tmp_path):
-    """Three shards of 2, 0 and 3 samples."""
+    """Return three shards of 2, 0 and 3 samples."""
     return [make_tar(tmp_path / f"{k}.tar", samples(keys)) for k, keys in enumerate(["ab", "", "cde"])]
 
 
 def test_numbers_samples_through_all_shards(tars):
-    """Samples are counted on from shard to shard, empty ones included, and from the end."""
+    """Samples are numbered through all shards, also from the end, and empty shards are allowed."""
     shards = Shards(tars)
     read = [shards[k] for k in range(5)]
 
@@ -48,13 +48,13 @@ def test_numbers_samples_through_all_shards(tars):
 
 @pytest.mark.parametrize("index", [5, -6])
 def test_there_is_no_sample_beyond(tars, index):
-    """A number outside is an error that says what is inside."""
+    """A number out of range is an error that gives the valid range."""
     with pytest.raises(IndexError, match=re.escape(f"index must be in [-5, 5), got {index}")):
         Shards(tars)[index]
 
 
 def test_reads_some_members(tmp_path):
-    """Members are asked for in lower case; those not there are left out."""
+    """Members are named in lower case; missing ones are left out."""
     tar = make_tar(tmp_path / "t.tar", [("a.JPG", b"1"), ("a.seg.png", b"2"), ("a.cls", b"3")])
 
     assert Shards(tar).read(0, ["cls", "jpg", "txt"]) == Sample("a", str(tar), {"jpg": b"1", "cls": b"3"})
@@ -62,12 +62,12 @@ def test_reads_some_members(tmp_path):
 
 
 def test_describes_itself(tars):
-    """The representation says how much there is, not all of it."""
+    """The representation gives counts, not a list."""
     assert repr(Shards(tars)) == f"Shards(5 samples in 3 shards, the first is {str(tars[0])!r})"
 
 
 def test_every_real_shard_reads_as_webdataset_reads_it(data_dir):
-    """Tars in place and compressed ones from the cache equal webdataset's, cold and with an index in the cache."""
+    """Plain and compressed tars equal webdataset's reading, with and without an index in the cache."""
     paths = sorted(path for path in data_dir.glob("*/*") if path.name.endswith((".tar", ".tgz", ".tar.gz")))
     assert len([path for path in paths if path.suffix != ".tar"]) >= 2
     for path in paths:
@@ -100,7 +100,7 @@ PACKERS = {
 
 @pytest.mark.parametrize("ending", PACKERS)
 def test_packed_by_any_of_the_usual_programs(ending, tmp_path):
-    """Whatever the file is called; of several parts in one file, all are read; cut or damaged it is said to be so."""
+    """Compressed shards are read under any file name, with all of their parts; cut or damaged ones are reported."""
     whole = tar_bytes([(name, os.urandom(600)) for name, _ in samples("abcdef")])
     tar = tmp_path / "plain.tar"
     tar.write_bytes(whole)
@@ -165,7 +165,7 @@ def test_packed_by_rarer_programs(kind, tmp_path):
 
 
 def test_zstd_without_its_package(tmp_path, monkeypatch):
-    """The message says what to install."""
+    """The error says what to install."""
     (tmp_path / "t.tar").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
     monkeypatch.setitem(sys.modules, "zstandard", None)
     with pytest.raises(
@@ -175,14 +175,14 @@ def test_zstd_without_its_package(tmp_path, monkeypatch):
 
 
 def test_a_name_that_begins_like_a_compressed_file(tmp_path):
-    """A folder called BZh9 is no bzip2."""
+    """A tar whose first folder is called BZh9 is not taken for bzip2."""
     tar = make_tar(tmp_path / "t.tar", [("BZh9/a.jpg", b"1")])
 
     assert by_foveal(tar) == [("BZh9/a", [("jpg", b"1")])]
 
 
 def test_a_packed_shard_needs_a_cache(tmp_path):
-    """Without a place to unpack to, the error names the folder and what to do."""
+    """Without a writable cache, the error names the folder and what to do."""
     tar = tmp_path / "t.tgz"
     tar.write_bytes(gzip.compress(tar_bytes(samples("ab"))))
     (tmp_path / "file").touch()
@@ -194,7 +194,7 @@ def test_a_packed_shard_needs_a_cache(tmp_path):
 
 
 def test_a_packed_shard_that_was_cut_yields_what_there_is(tmp_path):
-    """A gzip file cut in the middle is a tar cut in the middle."""
+    """A cut gzip file gives the complete samples of what can be decompressed."""
     whole = tar_bytes([(name, os.urandom(600)) for name, _ in samples("abcd")])
     tar = tmp_path / "t.tgz"
     tar.write_bytes(gzip.compress(whole)[:3000])
@@ -204,7 +204,7 @@ def test_a_packed_shard_that_was_cut_yields_what_there_is(tmp_path):
 
 
 def test_a_packed_shard_that_is_damaged_is_refused(tmp_path):
-    """Content that fails gzip's own check is no content."""
+    """A gzip file with a wrong checksum is refused."""
     packed = bytearray(gzip.compress(tar_bytes(samples("ab"))))
     packed[-6] ^= 1
     tar = tmp_path / "t.tgz"
@@ -215,7 +215,7 @@ def test_a_packed_shard_that_is_damaged_is_refused(tmp_path):
 
 
 def test_a_cut_shard_is_told_of_every_time(tmp_path):
-    """A warning names the shard, the place and the last whole sample; the samples before the cut are there."""
+    """Each time, a warning names the shard, the offset and the last complete sample; the samples before the cut are read."""
     tar = tmp_path / "t.tar"
     tar.write_bytes(tar_bytes(samples("abc"))[:7000])
     message = f"{tar}: was cut at byte 7000: 256 of 600 bytes of 'c.jpg' are missing; of its samples, the last whole one is 'b'"
@@ -226,7 +226,7 @@ def test_a_cut_shard_is_told_of_every_time(tmp_path):
 
 
 def test_a_shard_cut_at_once_has_no_samples(tmp_path):
-    """Where nothing is whole the warning says so."""
+    """If no sample is complete, the warning says so."""
     tar = tmp_path / "t.tar"
     tar.write_bytes(tar_bytes(samples("a"))[:700])
 
@@ -235,7 +235,7 @@ def test_a_shard_cut_at_once_has_no_samples(tmp_path):
 
 
 def test_a_double_costs_its_sample(tmp_path):
-    """Two members of one name are an error of their sample, which names it; without them it can be read, as can all others."""
+    """Two members of one name are an error of their sample, which names them; other members and samples are read."""
     files = [*samples("a"), *samples("b"), ("b.CLS", b"9"), *samples("c")]
     tar = make_tar(tmp_path / "t.tar", files)
     reason = "has two members 'cls': pack it again with one – tar --append adds to a tar, it replaces nothing"
@@ -260,7 +260,7 @@ def test_a_double_costs_its_sample(tmp_path):
     ],
 )
 def test_a_link_to_elsewhere_costs_its_sample(tmp_path, link, reason):
-    """The error says what it is and how to pack it."""
+    """The error says that the member is a link, and how to pack it."""
     tar = make_tar(tmp_path / "t.tar", [*samples("a"), ("b.jpg", link), ("b.cls", b"1"), *samples("c")])
 
     for _ in range(2):  # the second time by the index in the cache
@@ -273,7 +273,7 @@ def test_a_link_to_elsewhere_costs_its_sample(tmp_path, link, reason):
 
 
 def test_hard_links_are_read(tmp_path):
-    """Wherever in the tar what they link to lies, also in another sample, and also more than once."""
+    """Hard links are read wherever in the tar their target is, also several links to one file."""
     files = [
         ("a.jpg", b"A" * 700),
         ("b.jpg", HardLink("a.jpg")),
@@ -301,7 +301,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("reason", DAMAGED)
 def test_a_damaged_shard_costs_itself(tars, tmp_path, reason):
-    """A file that is no shard is warned of each time, and the others are read; alone it is an error."""
+    """A file that is no shard gives a warning each time, and the others are read; if it is the only one, it is an error."""
     bad = tmp_path / "bad.tar"
     bad.write_bytes(DAMAGED[reason])
     for _ in range(2):
@@ -316,13 +316,13 @@ def test_a_damaged_shard_costs_itself(tars, tmp_path, reason):
 
 
 def test_a_missing_shard_is_no_damage(tars, tmp_path):
-    """What cannot be opened may be there again in a moment: it is an error."""
+    """A shard that cannot be opened is an error, because it may be there again later."""
     with pytest.raises(ShardError, match=r"none\.tar: cannot be opened: No such file or directory$"):
         Shards([*tars, tmp_path / "none.tar"])
 
 
 def test_bytes_behind_the_end_mark_are_told_of_every_time(tmp_path):
-    """Of two tars joined by cat the first is read, with an index worked out, kept, or beside it; the warning says the rest."""
+    """Of two tars joined by cat, the first is read, and each time a warning reports the rest."""
     second = tar_bytes(samples("cd"))
     tar = tmp_path / "t.tar"
     tar.write_bytes(tar_bytes(samples("ab")) + second)
@@ -344,7 +344,7 @@ def test_bytes_behind_the_end_mark_are_told_of_every_time(tmp_path):
 
 
 def test_an_index_of_an_older_version_is_checked(tmp_path):
-    """One that grouped samples otherwise is put aside; one that did not is taken over without a word."""
+    """An old index that groups samples differently is ignored; others are used without a warning."""
     tar = make_tar(tmp_path / "t.tar", [("d/._a.jpg", b"x"), ("d/a.jpg", b"1"), ("d/b.jpg", b"2")])
     stamp = f"# foveal size={tar.stat().st_size} mtime_ns={tar.stat().st_mtime_ns}\n"
     lines = "jpg 1536 1 d/a.jpg\njpg 2560 1 d/b.jpg\n"
@@ -368,7 +368,7 @@ def test_a_folder_is_no_shard(tmp_path):
 
 
 def test_notices_a_tar_that_changes(tars):
-    """A shard replaced after it was opened is not read by the old offsets."""
+    """A shard that was replaced after opening is not read by the old offsets."""
     shards = Shards(tars)
     make_tar(tars[0], samples("xyz"))
 
@@ -377,7 +377,7 @@ def test_notices_a_tar_that_changes(tars):
 
 
 def test_notices_a_tar_that_shrinks(tars):
-    """A member that is not there any more in full is named with how much there is."""
+    """For a member beyond the end of a shortened tar, the error gives the number of bytes."""
     shards = Shards(tars)
     first = shards[0]
     os.truncate(tars[0], 800)
@@ -388,7 +388,7 @@ def test_notices_a_tar_that_shrinks(tars):
 
 
 def test_outlives_its_cache(tars, tmp_path):
-    """When the cache is emptied while shards are open, the index is worked out again."""
+    """If the cache is emptied while shards are open, the index is computed again."""
     shards = Shards(tars, cache_dir=tmp_path / "cache")
     shutil.rmtree(tmp_path / "cache")
 
@@ -396,7 +396,7 @@ def test_outlives_its_cache(tars, tmp_path):
 
 
 def test_threads_share_one(tmp_path):
-    """Many threads read right bytes while descriptors come and go under them."""
+    """Many threads read the right bytes while files are opened and closed."""
     tars = [make_tar(tmp_path / f"{k}.tar", samples([f"{k}a", f"{k}b"], size=50)) for k in range(150)]
     shards, wrong = Shards(tars), []
     expected = list(shards)
@@ -413,7 +413,7 @@ def test_threads_share_one(tmp_path):
 
 
 def test_descriptors_are_few_and_do_not_leak(tmp_path):
-    """At most 64 files are open, none after close, none after the last reference is gone."""
+    """At most 64 files are open, and none after close or after the last reference is gone."""
     tars = [make_tar(tmp_path / f"{k}.tar", samples("a", size=1)) for k in range(100)]
 
     with Shards(tars) as shards:
@@ -427,7 +427,7 @@ def test_descriptors_are_few_and_do_not_leak(tmp_path):
 
 
 def test_pickles_without_descriptors(tars, tmp_path):
-    """A copy in another process reads the same, and takes no open file along."""
+    """A pickled copy reads the same, and has no open files."""
     shards = Shards(tars)
     expected = list(shards)
     before = open_files(tmp_path)
@@ -459,7 +459,7 @@ def _read_often(shards, expected):
 
 
 def test_many_stale_indexes_make_one_warning(tars):
-    """A copied data set whose indexes are all stale is complained of once."""
+    """Many stale indexes, as in a copied data set, give one warning."""
     for tar in tars:
         write_index(tar)
         os.utime(tar, ns=(1, 1))

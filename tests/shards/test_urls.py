@@ -16,17 +16,17 @@ with warnings.catch_warnings():  # what webdataset imports is old in places
     ["a.tar", "train-{000000..000012}.tar", "{a,b}-{8..11}.tar::c.tar", "s3://bucket/{a..c}.tar", "x{}y.tar"],
 )
 def test_expands_as_webdataset_does(urls):
-    """Braces and "::" mean what they mean to webdataset."""
+    """Braces and "::" are expanded as by webdataset."""
     assert expand_urls(urls) == shardlists.expand_urls(urls)
 
 
 def test_takes_paths_and_lists():
-    """Lists may hold paths and patterns; order and repeats are kept."""
+    """Lists may have paths and patterns; order and repeats are kept."""
     assert expand_urls([Path("b.tar"), "a-{0..1}.tar", "b.tar"]) == ["b.tar", "a-0.tar", "a-1.tar", "b.tar"]
 
 
 def test_globs_are_sorted(tmp_path):
-    """What a glob matches comes sorted, also behind file: and braces."""
+    """Matches of a glob are sorted, also after file: and braces."""
     for name in ("b-10.tar", "b-2.tar", "a.tar", "c.txt"):
         (tmp_path / name).touch()
     names = [str(tmp_path / name) for name in ("a.tar", "b-10.tar", "b-2.tar")]
@@ -37,7 +37,7 @@ def test_globs_are_sorted(tmp_path):
 
 
 def test_a_file_with_brackets_in_its_name_is_itself(tmp_path):
-    """A name that looks like a glob but exists is taken as it stands."""
+    """A name that looks like a glob but exists is that file."""
     file = tmp_path / "run[1].tar"
     file.touch()
 
@@ -62,13 +62,13 @@ def test_a_file_with_brackets_in_its_name_is_itself(tmp_path):
     ],
 )
 def test_refuses_what_names_no_shard(urls, message):
-    """What cannot be expanded is refused with the value it had."""
+    """An invalid pattern is refused with its value."""
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         expand_urls(urls)
 
 
 def test_a_glob_must_match(tmp_path, monkeypatch):
-    """A glob without a match is an error that says where it was looked up."""
+    """A glob without a match is an error that names the folder."""
     monkeypatch.chdir(tmp_path)
     message = f"urls must match at least one file, got 'no-*.tar'; check the path, seen from the folder '{tmp_path}'"
 
@@ -84,7 +84,7 @@ def test_a_glob_must_match(tmp_path, monkeypatch):
     ],
 )
 def test_a_url_that_cannot_be_opened_is_named(url, reason):
-    """A shard that is not there is an error that names it."""
+    """A missing shard is an error that names it."""
     with pytest.raises(ShardError) as caught:
         Shards(url)
 

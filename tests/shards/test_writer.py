@@ -31,7 +31,7 @@ def write(path, *written):
 
 @given(st.lists(st.tuples(keys, members), max_size=4))
 def test_is_read_by_webdataset_and_by_us(tmp_path_factory, written):
-    """What the writer takes, both readers give back, whatever the names."""
+    """webdataset and Foveal read what the writer wrote, with any names."""
     path = tmp_path_factory.getbasetemp() / "written.tar"
     expected = []
     with ShardWriter(path) as writer:
@@ -45,14 +45,14 @@ def test_is_read_by_webdataset_and_by_us(tmp_path_factory, written):
 
 @pytest.mark.parametrize("ext", ["_", "__", "___", "____", "__x", "x__"])
 def test_underscores_alone_are_an_extension(tmp_path, ext):
-    """Only names such as __url__ are passed over: no member is lost for its underscores."""
+    """Only names such as __url__ are left out; an extension of underscores is a member."""
     path = write(tmp_path / "a.tar", {"__key__": "a", "__url__": "u", "txt": b"t", ext: b"u"})
 
     assert by_webdataset(path) == by_foveal(path) == [("a", sorted([("txt", b"t"), (ext, b"u")]))]
 
 
 def test_values_follow_webdatasets_conventions(tmp_path):
-    """Bytes as they are, text as UTF-8, numbers in decimal, JSON with sorted keys; other dunder names are passed over."""
+    """Bytes are written unchanged, text as UTF-8, numbers in decimal, JSON with sorted keys; other dunder names are left out."""
     sample = {
         "__key__": "d/a",
         "__url__": "elsewhere.tar",
@@ -80,7 +80,7 @@ def test_values_follow_webdatasets_conventions(tmp_path):
 
 
 def test_is_deterministic(tmp_path):
-    """The same samples give the same bytes, in whichever order a sample names its members."""
+    """The same samples give the same bytes, whatever the order of members."""
     first = write(tmp_path / "1.tar", {"__key__": "é" * 80, "jpg": b"1", "cls": 2})
     second = write(tmp_path / "2.tar", {"cls": 2, "jpg": b"1", "__key__": "é" * 80})
 
@@ -90,7 +90,7 @@ def test_is_deterministic(tmp_path):
 
 
 def test_an_exception_leaves_the_old_file(tmp_path):
-    """When the block fails nothing new is left, and what was there is."""
+    """If the block fails, nothing new is left, and an old file stays."""
     path = write(tmp_path / "t.tar", {"__key__": "a", "txt": "old"})
     before = path.read_bytes()
 
@@ -103,7 +103,7 @@ def test_an_exception_leaves_the_old_file(tmp_path):
 
 
 def test_a_killed_process_leaves_no_file(tmp_path):
-    """The name appears when the content is whole, whatever happens before."""
+    """The file appears only when it is complete."""
     path = tmp_path / "t.tar"
     script = (
         "import os, signal, sys\n"
@@ -122,7 +122,7 @@ def test_a_killed_process_leaves_no_file(tmp_path):
 
 
 def test_the_file_may_be_read_by_others(tmp_path):
-    """Permissions are those of any new file, not those of a temporary one."""
+    """The file has the permissions of any new file."""
     path = write(tmp_path / "t.tar", {"__key__": "a", "txt": ""})
     (tmp_path / "other").touch()
 
@@ -179,7 +179,7 @@ def test_the_file_may_be_read_by_others(tmp_path):
     ],
 )
 def test_refuses_names_that_would_be_read_as_others(tmp_path, sample, message):
-    """A sample that would come back under another name is refused, and the tar goes on."""
+    """A sample that would be read under another name is refused, and writing can continue."""
     path = tmp_path / "t.tar"
     with ShardWriter(path) as writer:
         writer.write({"__key__": "old", "txt": "1"})
@@ -201,7 +201,7 @@ def test_refuses_names_that_would_be_read_as_others(tmp_path, sample, message):
     ],
 )
 def test_refuses_what_has_no_bytes(tmp_path, ext, value, got):
-    """A value that has no one way to be written is refused by member and type, and leaves no half of the sample."""
+    """A value of unknown encoding is refused by member and type, and no part of the sample is written."""
     message = (
         f"member {ext!r} must be bytes or text, a whole number for cls, a dict or list for json, got {got}"
     )
@@ -213,14 +213,14 @@ def test_refuses_what_has_no_bytes(tmp_path, ext, value, got):
 
 
 def test_must_be_open(tmp_path):
-    """Outside of its block a writer writes nothing."""
+    """Outside of its block a writer refuses to write."""
     message = "a ShardWriter must be open to write, got a closed one; use it in a with statement"
     with pytest.raises(ValueError, match=message):
         ShardWriter(tmp_path / "t.tar").write({"__key__": "a", "txt": ""})
 
 
 def test_the_folder_must_exist(tmp_path):
-    """A folder that is not there is named at once, not after the work."""
+    """A missing folder is reported before anything is written."""
     path = str(tmp_path / "no" / "t.tar")
 
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""The command line, run in this process."""
+"""Runs the command line in this process."""
 
 from typing import Any
 
@@ -14,5 +14,5 @@ def run(*arguments: object) -> Any:
 
 
 def command() -> Any:
-    """The parser, as click has it."""
+    """Return the parser, as click has it."""
     return get_command(app)

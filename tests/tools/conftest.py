@@ -1,4 +1,4 @@
-"""What tests of the command line share."""
+"""Fixtures for tests of the command line."""
 
 import json
 
@@ -10,7 +10,7 @@ from tests.pipeline.making import encode, picture
 
 @pytest.fixture
 def no_sheet(monkeypatch):
-    """A second less."""
+    """Draw no sheet, which saves a second."""
     monkeypatch.setattr("foveal.tools.offline._sheet.draw_zoomed", lambda *_: b"a picture")
 
 

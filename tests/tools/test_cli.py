@@ -20,7 +20,7 @@ def foveal(*arguments):
 
 @pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
 def test_threads_sleep_while_they_wait(before, after):
-    """Before torch is loaded, unless the environment says otherwise."""
+    """OMP_WAIT_POLICY is set before torch is loaded, unless the environment has it."""
     code = """
 import os, sys
 from foveal.tools import main
@@ -40,7 +40,7 @@ except SystemExit:
 
 
 def test_bench_alone_lists_its_verbs():
-    """Each with what it does."""
+    """``foveal bench`` alone lists its verbs with their descriptions."""
     shown = foveal("bench").stdout
     verbs = [
         "loader",
@@ -65,7 +65,7 @@ def test_bench_alone_lists_its_verbs():
     [("--size=none", "--out-size"), ("--workers=none", "--num-threads"), ("--grid=none", "--family")],
 )
 def test_old_names_of_options_still_work(old, new):
-    """For one release, with a line that says what they are called now; --help shows the new ones alone."""
+    """Old names of options work for one release with a warning; --help shows the new ones."""
     run = foveal("train", "a.tar", "--out", "run", old)
 
     name, new_name = old.removeprefix("--").partition("=")[0], new.removeprefix("--")
@@ -95,7 +95,7 @@ def test_old_names_of_further_options_still_work(words, old, new, tmp_path, monk
 
 
 def test_old_names_of_choices_still_work(tmp_path):
-    """As the value of an option, too."""
+    """Old names of choices work as values of options."""
     run = foveal("zoom", tmp_path / "none.tar", "--out", tmp_path / "out", "--decode", "full")
 
     assert run.stderr.startswith("foveal: 'full' on the command line is now called 'dali';")
@@ -104,13 +104,13 @@ def test_old_names_of_choices_still_work(tmp_path):
 
 
 def test_the_largest_image_is_that_of_the_library():
-    """The number is written twice, so that --help need not load torch."""
+    """The limit that --help shows equals the library's, which is not imported for it."""
     assert choices.MAX_PIXELS == MAX_PIXELS
     assert choices.IMAGE == IMAGE
 
 
 def test_version():
-    """--version says which."""
+    """--version prints the version."""
     assert foveal("--version").stdout == f"foveal {__version__}\n"
 
 
@@ -126,7 +126,7 @@ def test_version():
     ],
 )
 def test_bad_usage(arguments):
-    """What is no command ends with 2."""
+    """An unknown command ends with exit status 2."""
     run = foveal(*arguments)
 
     assert run.returncode == 2
@@ -143,7 +143,7 @@ def test_bad_usage(arguments):
     ],
 )
 def test_no_such_shard(tmp_path, arguments):
-    """What fails ends with 1 and one line that names the shard."""
+    """A missing shard ends with exit status 1 and one line that names it."""
     run = foveal(*arguments[:-1], tmp_path / arguments[-1])
 
     assert run.returncode == 1
@@ -153,7 +153,7 @@ def test_no_such_shard(tmp_path, arguments):
 
 
 def test_a_warning_is_one_line(tmp_path):
-    """A cut tar is used as far as it goes, and said to be cut, without a line of our source."""
+    """A warning about a cut tar is one line, without source code."""
     with ShardWriter(tmp_path / "a.tar") as writer:
         for k in range(3):
             writer.write({"__key__": str(k), "txt": "x"})
@@ -167,7 +167,7 @@ def test_a_warning_is_one_line(tmp_path):
 
 
 def test_interrupted(monkeypatch):
-    """Ctrl-C ends with 130, as shells have it."""
+    """Ctrl-C ends with exit status 130."""
     import foveal.tools._index
     from foveal.tools import main
 
@@ -181,7 +181,7 @@ def test_interrupted(monkeypatch):
 
 
 def test_missing_extra(monkeypatch, capsys):
-    """What is not installed is named, with the way to install it; other import errors are no such case."""
+    """A missing package is named with its extra; other import errors are raised."""
     import foveal.tools._index
     from foveal.tools import main
 
@@ -203,7 +203,7 @@ def test_missing_extra(monkeypatch, capsys):
 
 
 def test_data_at_fault_ends_with_one_line(monkeypatch, capsys):
-    """Whichever of the errors it is; an error of the program keeps its traceback."""
+    """Each error about data ends in one line; a programming error keeps its traceback."""
     import foveal.tools._index
     from foveal.pipeline import TooManyBadSamplesError
     from foveal.tools import main

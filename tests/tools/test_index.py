@@ -25,7 +25,7 @@ def test_writes_an_index_beside_each(tmp_path, two_shards, capsys):
 
 
 def test_keeps_fresh_ones_unless_forced(tmp_path, two_shards):
-    """A fresh index is left alone; --overwrite writes it again."""
+    """A current index is kept; --force writes it again."""
     index_shards([two_shards])
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.idx")}
 
@@ -44,7 +44,7 @@ def test_names_the_shard_that_is_no_tar(tmp_path):
 
 
 def test_a_bad_shard_costs_itself(tmp_path, two_shards, capsys):
-    """All others have their indexes; the error names the first that has none, and each other is printed."""
+    """All other shards get their indexes; the error names the first bad one, and the others are printed."""
     for name in ("some-2.tar", "some-3.tar"):
         (tmp_path / name).write_text("no tar at all, but long enough to be looked at. " * 30)
     pattern = str(tmp_path / "some-{3..0}.tar")

@@ -30,13 +30,13 @@ def verify(*arguments) -> subprocess.CompletedProcess:
 
 
 def words(text: str) -> str:
-    """Without the line breaks of a table."""
+    """Return the text without the line breaks of a table."""
     return " ".join(text.split())
 
 
 @pytest.fixture
 def shard(tmp_path) -> Path:
-    """Ten samples: two cut, one empty, one of another kind than it says, one without a label."""
+    """Return a shard of ten samples: two truncated, one empty, one of a wrong kind, one without a label."""
     bad = {2: CUT, 3: CUT, 5: b"", 7: b"<html>503 Slow Down</html>"}
     damaged_png = bytearray(encode(picture(0, 40, 60), "PNG"))
     damaged_png[-40] ^= 255  # libpng complains of it on stderr
@@ -49,7 +49,7 @@ def shard(tmp_path) -> Path:
 
 
 def test_findings(shard, tmp_path):
-    """Counted by reason, the most frequent first, each with an example; exit 1; and the file to skip them by."""
+    """Bad samples are counted by reason, each with an example; the exit status is 1, and the quarantine file is written."""
     file = tmp_path / "bad.jsonl"
     run = verify(shard, "--quarantine", file)
     found = [json.loads(line) for line in file.read_text().splitlines()]
@@ -69,7 +69,7 @@ def test_findings(shard, tmp_path):
 
 
 def test_again(shard, tmp_path):
-    """The file does not grow by what it holds already."""
+    """A second run adds nothing to the quarantine file."""
     for _ in range(2):
         assert verify_shards([str(shard)], quarantine=tmp_path / "bad.jsonl")
 
@@ -77,7 +77,7 @@ def test_again(shard, tmp_path):
 
 
 def test_nothing_bad(tmp_path, capsys):
-    """No file is made; what only Pillow reads is said."""
+    """Without bad samples no file is written, and images that only Pillow reads are counted."""
     with ShardWriter(tmp_path / "s.tar") as writer:
         writer.write({"__key__": "0", "jpg": encode(picture(0, 20, 30), "GIF")})
         writer.write({"__key__": "1", "jpg": encode(picture(0, 20, 30))})
@@ -91,7 +91,7 @@ def test_nothing_bad(tmp_path, capsys):
 
 
 def test_fields_and_limit(shard, tmp_path):
-    """Labels can be asked for, and a limit set."""
+    """Missing labels and images above the limit are found on request."""
     file = tmp_path / "q"
     assert verify_shards([str(shard)], quarantine=file, fields=("cls", "image"), max_pixels=2399)
 
@@ -101,7 +101,7 @@ def test_fields_and_limit(shard, tmp_path):
 
 
 def test_a_cut_shard_is_a_finding(tmp_path, capsys):
-    """Its whole samples are looked at, and it is said."""
+    """A cut shard is reported, and its complete samples are checked."""
     with ShardWriter(tmp_path / "t.tar") as writer:
         for k in range(3):
             writer.write({"__key__": str(k), "jpg": encode(picture(k, 20, 30))})
@@ -114,13 +114,13 @@ def test_a_cut_shard_is_a_finding(tmp_path, capsys):
 
 
 def test_another_file_as_quarantine(shard):
-    """Refused before anything is decoded or written."""
+    """A file that is no quarantine is refused before anything is decoded or written."""
     with pytest.raises(ValueError, match="quarantine must be a JSON-lines file of bad samples"):
         verify_shards([str(shard)], quarantine=shard)
 
 
 def test_codecs_are_quiet(capfd):
-    """What C writes to stderr is dropped, what Python writes is not; afterwards all is as before."""
+    """What C libraries write to stderr is dropped, what Python writes is not."""
     with quiet_codecs():
         os.write(2, b"libpng error\n")
         sys.stderr.write("from Python\n")
@@ -130,7 +130,7 @@ def test_codecs_are_quiet(capfd):
 
 
 def test_labels_that_follow_the_zoom(tmp_path):
-    """They are looked at as the loader would, without a zoom to follow."""
+    """Spatial labels are checked as the loader reads them."""
     boxes = [[[1, 2, 3, 4]], [], [[3, 2, 1, 4]]]
     with ShardWriter(tmp_path / "s.tar") as writer:
         for k, each in enumerate(boxes):

@@ -1,4 +1,4 @@
-"""``foveal view`` and the zoom that a command line describes."""
+"""``foveal view``, and the zoom that a command line describes."""
 
 import re
 
@@ -31,7 +31,7 @@ BOXES = [[10, 20, 40, 60], [70, 5, 95, 30]]
 
 @pytest.fixture
 def shard(tmp_path) -> str:
-    """Seven pictures with two boxes each."""
+    """Return a shard of seven pictures with two boxes each."""
     with ShardWriter(tmp_path / "s.tar") as writer:
         for k in range(7):
             writer.write({"__key__": str(k), "jpg": encode(picture(k, 80, 100)), "json": {"boxes": BOXES}})
@@ -39,7 +39,7 @@ def shard(tmp_path) -> str:
 
 
 def test_a_sheet(shard, tmp_path, capsys):
-    """One row for each of the samples, spread evenly, and a word on where it is."""
+    """The sheet has a row for each of the samples, spread evenly, and its path is printed."""
     view_shards(
         [shard], choose_zoom(32, "spectral"), out=tmp_path / "sheet.png", rows=3, boxes=Boxes("json:boxes")
     )
@@ -51,7 +51,7 @@ def test_a_sheet(shard, tmp_path, capsys):
 
 @pytest.mark.parametrize("family", ["kernel", "separable", "cdf"])
 def test_a_row(shard, family):
-    """What is drawn is the sampler's own answer, and the boxes are the warped ones."""
+    """The row has the sampler's result and the warped boxes."""
     zoom = choose_zoom(32, "spectral", ZoomChoice(family=family, temperature=0.5, max_zoom=3.0))
     row = view_row(Shards(shard), 2, zoom, Boxes("json:boxes"))
     images, grid, saliency = zoom([torch.from_numpy(row.original)])
@@ -68,7 +68,7 @@ def test_a_row(shard, family):
 
 
 def test_without_boxes(shard):
-    """None are drawn, and none are spoken of."""
+    """Without boxes none are drawn or mentioned."""
     row = view_row(Shards(shard), 0, choose_zoom(32, "spectral"), None)
 
     assert len(row.boxes) == len(row.zoomed_boxes) == 0
@@ -76,7 +76,7 @@ def test_without_boxes(shard):
 
 
 def test_bad_samples_make_room(tmp_path, capsys):
-    """The next good sample is drawn instead, and the bad ones are named; alone they are an error that names one."""
+    """The next good sample is drawn instead of a bad one, which is named; if all are bad, that is an error."""
     with ShardWriter(tmp_path / "s.tar") as writer:
         for k in range(9):
             image = {0: {}, 8: {"jpg": b"junk"}}.get(k, {"jpg": encode(picture(k, 80, 100))})
@@ -95,13 +95,13 @@ def test_bad_samples_make_room(tmp_path, capsys):
 
 
 def test_boxes_that_are_something_else(shard):
-    """The sample is named."""
+    """Invalid boxes are an error that names the sample."""
     with pytest.raises(ShardError, match=re.escape(f"{shard}: 0: json is not (n, 4) numbers: ")):
         view_row(Shards(shard), 0, choose_zoom(32, "spectral"), Boxes("json"))
 
 
 def test_boxes_that_no_sample_has(shard, tmp_path):
-    """Are warned of, and the sheet is drawn without."""
+    """Boxes that no sample has give a warning, and the sheet is drawn without them."""
     with pytest.warns(
         UserWarning, match="json detections is absent in all of 5 samples, the last of which has json "
     ):
@@ -116,7 +116,7 @@ def test_boxes_that_no_sample_has(shard, tmp_path):
     "kind", [SaliencyNet, SaliencyUNet, ResNet18Saliency, NJetSaliencyNet, PriorSaliency]
 )
 def test_trained_weights(tmp_path, whole, kind):
-    """Of a saliency network of any kind, or of the sampler around it; frozen either way."""
+    """Weights of any saliency network, or of a sampler, are loaded and frozen."""
     trained = SaliencySampler(16, saliency=kind())
     torch.save((trained if whole else trained.saliency).state_dict(), tmp_path / "net.pt")
     zoom = choose_zoom(32, str(tmp_path / "net.pt"))
@@ -130,13 +130,13 @@ def test_trained_weights(tmp_path, whole, kind):
 
 
 def test_spectral():
-    """It has no parameters to load."""
+    """Spectral saliency has no parameters."""
     assert isinstance(choose_zoom(32, "spectral").saliency, SpectralSaliency)
 
 
 @pytest.mark.parametrize("content", [b"not a file of torch", None])
 def test_other_files(tmp_path, content):
-    """Said in one line with the file's name, and nothing in it is run."""
+    """A file that holds no weights is an error of one line that names it, and nothing in it is run."""
     path = tmp_path / "net.pt"
     if content is None:
         torch.save({"a": torch.zeros(1)}, path)

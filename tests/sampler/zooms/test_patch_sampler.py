@@ -308,7 +308,7 @@ def test_masked_cells_are_not_chosen():
 
 
 def test_training_finds_the_other_spot():
-    """A few steps on the patches' brightness move the choice from a dark to a bright spot."""
+    """A few steps on the patches' brightness move the choice to the spot that was not chosen before."""
     torch.manual_seed(0)
     y, x = torch.meshgrid(torch.arange(200), torch.arange(240), indexing="ij")
     spots = [torch.exp(-((y - i) ** 2 + (x - j) ** 2) / (2 * 12**2)) for i, j in ((55, 165), (140, 60))]

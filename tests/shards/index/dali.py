@@ -1,10 +1,10 @@
-"""Indexes of others."""
+"""Index files as DALI's tool writes them."""
 
 import tarfile
 
 
 def dali_index(tar, version="v1.2"):
-    """An index as DALI's tool writes it, made from the standard library's view of the tar."""
+    """Return an index as DALI's tool writes it, from the tar as the standard library reads it."""
     with tarfile.open(tar) as file:
         members = list(file)
     lines = []

@@ -23,7 +23,7 @@ members = st.builds(Member, keys, text, st.integers(0, 2**60), st.integers(0, 2*
 
 @given(st.lists(members, min_size=1, max_size=4))
 def test_a_line_reads_back(sample):
-    """Any names, white space and NUL included, survive in a line, which stays one line."""
+    """A line keeps any names, with white space and NUL, and stays one line."""
     line = format_line(sample)
 
     assert parse_line(line) == sample
@@ -32,7 +32,7 @@ def test_a_line_reads_back(sample):
 
 @given(st.lists(st.lists(members, min_size=1, max_size=3), max_size=3))
 def test_the_file_reads_back(samples):
-    """Where no name has white space, the file lists what went in; the end says which tar it is of."""
+    """The file reads back equal if no name has white space, and its end says which tar it is of."""
     lines = [format_line(sample) for sample in samples]
     assume(not any(map(is_quoted, lines)))
     content = format_index(lines, Stamp(5, -6))
@@ -43,7 +43,7 @@ def test_the_file_reads_back(samples):
 
 
 def test_is_plain_text():
-    """The file is DALI's v1.2 with a line of ours after it."""
+    """The file is DALI's v1.2, followed by one line of ours."""
     lines = [format_line([Member("d/a", "cls", 512, 2), Member("d/a", "JPG", 1536, 9)])]
 
     assert format_index(lines, Stamp(10240, 7)) == (
@@ -53,7 +53,7 @@ def test_is_plain_text():
 
 @given(st.integers(0, 1 << 60), st.booleans())
 def test_how_much_follows_the_end_mark(beyond, remote):
-    """It is in the last line, behind the tar's state, if it is anything."""
+    """The number of bytes after the end mark is in the last line, if it is not zero."""
     stamp = Stamp(10240, None, '"1 2"') if remote else Stamp(10240, 7)
     text = format_index([], stamp, beyond)
 
@@ -63,7 +63,7 @@ def test_how_much_follows_the_end_mark(beyond, remote):
 
 @pytest.mark.parametrize("name", ["a b.jpg", "a\tb.jpg", "a.jp g", "a."])
 def test_tells_what_dali_would_misread(name):
-    """A field with white space, or none at all, is quoted and known as such."""
+    """A field with white space, or an empty one, is quoted, and known to be unreadable by DALI."""
     key, _, ext = name.partition(".")
 
     assert is_quoted(format_line([Member(key, ext, 512, 1)]))
@@ -71,7 +71,7 @@ def test_tells_what_dali_would_misread(name):
 
 
 def test_reads_names_with_spaces_as_other_tools_write_them():
-    """A name ends with its extension, so spaces in it are not lost."""
+    """A name with spaces is read up to its extension."""
     line = "jpg 512 5 my dir/a b.jpg seg map.png 1536 7 my dir/a b.seg map.png cls 3072 1 my dir/a b.cls"
 
     assert parse_entries(f"v1.2 1\n{line}\n".encode()) == [
@@ -97,13 +97,13 @@ def test_reads_names_with_spaces_as_other_tools_write_them():
     ],
 )
 def test_refuses_what_is_no_index(content, message):
-    """A file that says something else is refused by line."""
+    """A file with another content is refused, with the number of the line."""
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         parse_entries(content)
 
 
 def test_knows_where_there_is_no_stamp():
-    """DALI's own files have none, and a half of ours has none either."""
+    """DALI's own index files have no stamp, and an incomplete one of ours has none either."""
     content = format_index([b"jpg 512 1 a.jpg"], Stamp(1, 2))
 
     assert parse_stamp(b"v1.2 1\njpg 512 1 a.jpg\n") is None

@@ -18,13 +18,13 @@ def tar(tmp_path):
 
 
 def change(tar, content):
-    """Replace the tar's content at another time."""
+    """Replace the tar's content, with a new time."""
     tar.write_bytes(content)
     os.utime(tar, ns=(1, tar.stat().st_mtime_ns + 5_000_000_000))
 
 
 def test_equals_dalis_own_index(data_dir, tmp_path):
-    """The index of DALI's own shard is DALI's, entry for entry and letter for letter."""
+    """The index of DALI's own shard is identical to DALI's."""
     tar = tmp_path / "train.tar"
     shutil.copyfile(data_dir / "shards" / "NVIDIA-DALI_extra-train_rebuilt.tar", tar)
     v11 = (data_dir / "shards" / "NVIDIA-DALI_extra-train.idx").read_bytes()
@@ -41,7 +41,7 @@ def test_equals_dalis_own_index(data_dir, tmp_path):
 
 @pytest.mark.parametrize("name", ["NVIDIA-DALI_extra-train.idx", "NVIDIA-DALI_extra-v1.2.idx"])
 def test_reads_by_dalis_own_index(data_dir, tmp_path, name):
-    """With DALI's file beside it, of either version, a shard reads as webdataset reads it."""
+    """With DALI's index beside it, of either version, a shard reads as by webdataset."""
     tar = tmp_path / "train.tar"
     shutil.copyfile(data_dir / "shards" / "NVIDIA-DALI_extra-train_rebuilt.tar", tar)
     shutil.copyfile(data_dir / "shards" / name, tmp_path / "train.idx")
@@ -50,7 +50,7 @@ def test_reads_by_dalis_own_index(data_dir, tmp_path, name):
 
 
 def test_writes_beside_the_tar_and_reads_by_it(tar, tmp_path, monkeypatch):
-    """A written index is used: the tar is not walked again, nor the cache filled."""
+    """A written index is used: the tar is not scanned again, and the cache is not filled."""
     path = write_index(tar)
     monkeypatch.setattr("foveal.shards.index._scan.walk", lambda *_: pytest.fail("walked again"))
     cache = tmp_path / "cache"
@@ -61,7 +61,7 @@ def test_writes_beside_the_tar_and_reads_by_it(tar, tmp_path, monkeypatch):
 
 
 def test_a_fresh_index_is_left_alone(tar):
-    """Writing again changes nothing, unless forced."""
+    """Writing again does not change a current index, unless forced."""
     path = write_index(tar)
     path.write_bytes(path.read_bytes().replace(b"cls", b"CLS"))
     marked = path.read_bytes()
@@ -71,14 +71,14 @@ def test_a_fresh_index_is_left_alone(tar):
 
 
 def test_a_fresh_index_of_dali_is_left_alone(tar):
-    """A file that DALI's tool wrote and that fits is as good as ours."""
+    """A current index that DALI's tool wrote is not replaced."""
     text = dali_index(tar).read_bytes()
 
     assert write_index(tar).read_bytes() == text
 
 
 def test_a_fresh_index_of_dali_is_taken_over(tar, monkeypatch):
-    """The names and offsets of DALI's file are used; only its ends are compared with the tar."""
+    """Names and offsets are taken from DALI's index; only its ends are compared with the tar."""
     dali_index(tar)
     scans = []
     monkeypatch.setattr("foveal.shards.index._scan.scan", lambda *args: scans.append(args))
@@ -90,7 +90,7 @@ def test_a_fresh_index_of_dali_is_taken_over(tar, monkeypatch):
 @pytest.mark.parametrize("tar_format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 @pytest.mark.parametrize("version", ["v1.1", "v1.2"])
 def test_takes_over_an_index_with_gaps_and_spaces(tmp_path, tar_format, version):
-    """Long names need headers of their own, spaces have no quotes: both are read."""
+    """An index with long names, which have headers of their own, and with spaces is read."""
     tar = make_tar(tmp_path / "t.tar", samples(["my dir/a b", "é" * 150]), tar_format)
     dali_index(tar, version)
 
@@ -98,7 +98,7 @@ def test_takes_over_an_index_with_gaps_and_spaces(tmp_path, tar_format, version)
 
 
 def test_names_in_octal_are_not_believed(tmp_path):
-    """In the C locale DALI's tool writes é as \\303\\251: the tar has the last word."""
+    r"""If DALI's tool wrote é as \303\251, the names are read from the tar."""
     tar = make_tar(tmp_path / "t.tar", samples(["é"]))
     index = dali_index(tar)
     index.write_bytes(index.read_bytes().replace("é".encode(), rb"\303\251"))
@@ -107,7 +107,7 @@ def test_names_in_octal_are_not_believed(tmp_path):
 
 
 def test_the_cache_keeps_what_was_worked_out(tar, tmp_path, monkeypatch):
-    """Without an index the tar is walked once, and nothing is written beside it."""
+    """Without an index the tar is scanned once, and nothing is written beside it."""
     expected = by_webdataset(tar)
     assert by_foveal(tar, cache_dir=tmp_path / "cache") == expected
     monkeypatch.setattr("foveal.shards.index._scan.walk", lambda *_: pytest.fail("walked again"))
@@ -117,7 +117,7 @@ def test_the_cache_keeps_what_was_worked_out(tar, tmp_path, monkeypatch):
 
 
 def test_the_cache_is_by_default_the_users(tar, tmp_path, monkeypatch):
-    """The folder follows XDG_CACHE_HOME, else it is ~/.cache."""
+    """The cache is in XDG_CACHE_HOME, else in ~/.cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
     assert len(Shards(tar)) == 3
     assert len(list((tmp_path / "x" / "foveal").iterdir())) == 1
@@ -128,7 +128,7 @@ def test_the_cache_is_by_default_the_users(tar, tmp_path, monkeypatch):
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tar, tmp_path):
-    """Where there is no folder to keep the index, it stays in memory and nothing is said."""
+    """Without a writable cache, the index stays in memory, without a warning."""
     (tmp_path / "file").touch()
 
     assert by_foveal(tar, cache_dir=tmp_path / "file" / "cache") == by_webdataset(tar)
@@ -145,7 +145,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tar, tmp_path):
 )
 @pytest.mark.parametrize("write", [write_index, dali_index])
 def test_a_stale_index_is_put_aside(tar, content, write):
-    """When the tar has changed the index beside it is not used, is not touched, and is complained of once."""
+    """If the tar has changed, the index beside it is ignored and not changed, and one warning says so."""
     before = write(tar).read_bytes()
     change(tar, content)
     index = tar.with_suffix(".idx")
@@ -162,7 +162,7 @@ def test_a_stale_index_is_put_aside(tar, content, write):
 
 
 def test_a_stale_cache_is_renewed(tar, tmp_path):
-    """The index in the cache is of one state of the tar, too."""
+    """If the tar has changed, the index in the cache is replaced."""
     by_foveal(tar)
     change(tar, tar_bytes(samples(["x", "y"])))
 
@@ -193,7 +193,7 @@ def test_a_stale_cache_is_renewed(tar, tmp_path):
     ],
 )
 def test_an_index_that_does_not_fit_is_put_aside(tar, change_index, complaint):
-    """Whatever is wrong with the index, the samples are right."""
+    """Whatever is wrong with an index, the samples are right."""
     index = dali_index(tar)
     index.write_bytes(change_index(index.read_bytes()))
 
@@ -202,7 +202,7 @@ def test_an_index_that_does_not_fit_is_put_aside(tar, change_index, complaint):
 
 
 def test_an_index_that_cannot_be_opened_is_put_aside(tar):
-    """A folder by the name of the index does no harm."""
+    """A folder with the name of the index is ignored."""
     tar.with_suffix(".idx").mkdir()
 
     with pytest.warns(ShardWarning, match=r"t\.idx' cannot be read: Is a directory"):
@@ -225,7 +225,7 @@ def test_an_index_that_cannot_be_opened_is_put_aside(tar):
     ],
 )
 def test_writes_no_index_that_would_mislead(tmp_path, content, message):
-    """What the file could not say right is an error, and there is no file."""
+    """An index that DALI would misread is an error, and no file is written."""
     tar = tmp_path / "t.tar"
     tar.write_bytes(content)
 
@@ -235,7 +235,7 @@ def test_writes_no_index_that_would_mislead(tmp_path, content, message):
 
 
 def test_says_when_the_index_cannot_be_written(tar):
-    """A folder in the way is named."""
+    """If the index cannot be written, the error names the path."""
     tar.with_suffix(".idx").mkdir()
 
     with pytest.raises(ShardError, match=r"t\.tar: its index '.*t\.idx' cannot be written: Is a directory"):
@@ -243,7 +243,7 @@ def test_says_when_the_index_cannot_be_written(tar):
 
 
 def test_a_warm_start_reads_heads_only(tmp_path, monkeypatch):
-    """With indexes at hand, two thousand shards open without reading a tar or a whole index."""
+    """With indexes, two thousand shards open without reading a tar or a whole index."""
     tars = [tmp_path / f"{k:04}.tar" for k in range(2000)]
     index = write_index(make_tar(tars[0], samples("a", size=1)))
     for tar in tars[1:]:
@@ -259,7 +259,7 @@ def test_a_warm_start_reads_heads_only(tmp_path, monkeypatch):
 
 
 def test_finds_ours_by_head_and_tail(tar):
-    """What find_index answers is the file, not its content."""
+    """find_index returns a file without reading all of it."""
     path = write_index(tar)
 
     found = find_index(str(tar), Cache.at(None))

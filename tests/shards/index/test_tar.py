@@ -32,7 +32,7 @@ NO_CONTENT = b"the tar has none"
 
 
 def groups(data):
-    """What we read: whole samples, and the cut or None."""
+    """Return complete samples, and the cut or None, as Foveal reads them."""
     found, cut = [], None
     with tempfile.TemporaryFile(buffering=0) as file:
         file.write(data)
@@ -48,7 +48,7 @@ def content(data, member):
 
 
 def as_plain_files(files):
-    """The same without what webdataset passes over or trips over: links as files, no hidden files."""
+    """Return the tar without what webdataset ignores or cannot read: links become files, hidden files are left out."""
     there, plain = {}, []
     for name, kind in files:
         held = kind
@@ -64,7 +64,7 @@ def as_plain_files(files):
 
 
 def runs(files):
-    """Samples by definition: runs of files whose names agree up to the first dot of the last path component."""
+    """Return samples by the definition: runs of files whose names agree up to the first dot of the last path component."""
     split = ((name.rpartition("/"), held) for name, held in files if held is not None)
     named = [(folder + slash + last.partition(".")[0], last.partition(".")[2].lower(), held)
              for (folder, slash, last), held in split
@@ -76,7 +76,7 @@ def runs(files):
 
 @given(st.lists(st.tuples(names, contents), max_size=8), st.sampled_from(FORMATS))
 def test_groups_as_webdataset_does(files, tar_format):
-    """Whatever the names and kinds of members, samples are webdataset's of plain files; one that it refuses has doubles."""
+    """For any member names and kinds, samples are webdataset's; a sample that it refuses has duplicates."""
     plain = as_plain_files(files)
     found = groups(tar_bytes(files, tar_format))
     try:
@@ -89,7 +89,7 @@ def test_groups_as_webdataset_does(files, tar_format):
 
 
 def test_the_oracle_finds_a_wrong_group():
-    """Two samples taken for one would not pass."""
+    """The comparison fails if two samples are taken for one."""
     files = [("a.jpg", b"1"), ("b.cls", b"2")]
 
     assert runs(files) == [("a", [("jpg", b"1")]), ("b", [("cls", b"2")])]
@@ -104,7 +104,7 @@ def test_reads_long_names(tar_format):
 
 
 def test_two_members_of_one_name():
-    """Both are in the sample, so that reading it can name them."""
+    """Both members of one name are in the sample, so that reading it can report them."""
     data = tar_bytes([("d/a.jpg", b"1"), ("d/a.JPG", b"2")])
 
     assert groups(data) == ([("d/a", [("jpg", b"1"), ("jpg", b"2")])], None)
@@ -112,7 +112,7 @@ def test_two_members_of_one_name():
 
 @pytest.mark.parametrize("kind", ["gnu", "pax 0.0", "pax 0.1", "pax 1.0"])
 def test_a_sparse_member_has_no_place(tmp_path, kind):
-    """A file with holes, as GNU tar writes it in each of its ways: its sample is there, and so are all others."""
+    """A sample with a sparse file of GNU tar is there without it, and so are all other samples."""
     for name in ("a.bin", "b.bin", "b.txt", "c.bin"):
         (tmp_path / name).write_bytes(b"content of " + name.encode())
     with (tmp_path / "b.bin").open("r+b") as file:
@@ -136,7 +136,7 @@ def test_a_sparse_member_has_no_place(tmp_path, kind):
 
 
 def test_what_a_mac_adds_is_passed_over(tmp_path):
-    """Shadow files, folder settings, and the headers in which its tar keeps their attributes."""
+    """macOS's shadow files, folder settings and attribute headers are ignored."""
     shadow = b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(150)
     names = ("._train", "train/.DS_Store", "train/._a.cls", "train/a.cls", "train/._a.jpg", "train/a.jpg")
     out = io.BytesIO()
@@ -157,7 +157,7 @@ def test_what_a_mac_adds_is_passed_over(tmp_path):
 
 
 def test_hard_links_of_gnu_tar(tmp_path):
-    """Two names of one file: the content is there once, and both samples have it."""
+    """Both names of a hard-linked file have its content."""
     (tmp_path / "a.jpg").write_bytes(b"pixels" * 300)
     (tmp_path / "b.jpg").hardlink_to(tmp_path / "a.jpg")
     (tmp_path / "b.cls").write_bytes(b"1")
@@ -174,7 +174,7 @@ def test_hard_links_of_gnu_tar(tmp_path):
 @settings(max_examples=300)
 @given(st.data())
 def test_damage_of_headers_ends_in_a_cut_at_worst(data):
-    """Whatever the bytes of a header say, what lies before it is read, and nothing else is raised."""
+    """Whatever bytes a header has, the samples before it are read and nothing else is raised."""
     tar_format = data.draw(st.sampled_from(FORMATS))
     keys = ["a", "é" * (1 if tar_format == tarfile.USTAR_FORMAT else 70), "c"]
     intact = tar_bytes(samples(keys, size=100), tar_format)
@@ -200,7 +200,7 @@ def ends_of(data):
 
 
 def test_headers_without_end():
-    """A thousand long names, one after the other, are damage, not the end of the program."""
+    """A thousand long-name headers in a row are damage, not a stack overflow."""
     block = tarfile.TarInfo("././@LongLink")
     block.type, block.size = tarfile.GNUTYPE_LONGNAME, 4
     long_names = (block.tobuf(tarfile.GNU_FORMAT) + b"name".ljust(512, b"\0")) * 3000
@@ -213,7 +213,7 @@ def test_headers_without_end():
 
 @pytest.mark.parametrize("blocking", [1, 20, 2048])
 def test_a_tar_that_goes_on_behind_its_end_mark(blocking):
-    """All before the mark is read, and it is said how much is not; zeros that fill a record are no such thing."""
+    """What is before the end mark is read, and the number of bytes after it is reported; padding of zeros is not."""
     record = blocking * 512
     first = tar_bytes(samples("ab"))
     first = first.rstrip(b"\0")
@@ -232,7 +232,7 @@ def test_a_tar_that_goes_on_behind_its_end_mark(blocking):
 
 
 def test_a_tar_that_is_joined_as_advised(tmp_path):
-    """What the message says to do brings all samples back."""
+    """Joining tars as the message says gives all samples."""
     for name in ("ab", "cd"):
         (tmp_path / f"{name}.tar").write_bytes(tar_bytes(samples(name)))
     subprocess.run(["tar", "--concatenate", "--file=ab.tar", "cd.tar"], cwd=tmp_path, check=True)
@@ -251,19 +251,19 @@ def test_a_tar_that_is_joined_as_advised(tmp_path):
     ],
 )
 def test_what_is_no_tar_is_refused(data, reason):
-    """A file that does not start as a tar is an error, not a shard without samples."""
+    """A file that does not begin as a tar is an error."""
     with pytest.raises(ShardError, match=f"^t.tar: {re.escape(reason)}$"):
         groups(data)
 
 
 def test_a_tar_without_members_has_no_samples():
-    """An empty tar is a tar."""
+    """An empty tar has no samples and is no error."""
     assert groups(tar_bytes([])) == ([], None)
 
 
 @given(st.data(), st.sampled_from(FORMATS), st.integers(0, 5))
 def test_a_cut_tar_yields_the_whole_samples_before_the_cut(data, tar_format, size):
-    """Cut anywhere, all samples whose bytes are there are read and no part of another."""
+    """A tar that is cut anywhere has all complete samples before the cut."""
     # long non-ASCII names: several header blocks a member, but in USTAR
     keys = ["a", "b", "cé" * (1 if tar_format == tarfile.USTAR_FORMAT else 70), "d"]
     whole = tar_bytes(samples(keys, size=size * 200), tar_format)
@@ -284,14 +284,14 @@ def test_a_cut_tar_yields_the_whole_samples_before_the_cut(data, tar_format, siz
 
 @given(st.integers(1, 5))
 def test_a_tar_cut_within_its_end_mark_is_whole(length):
-    """What follows the last member does not matter."""
+    """A tar that is cut in its end mark is complete."""
     data = tar_bytes(samples("ab", size=512))
 
     assert groups(data[: 4 * 1024 + length]) == groups(data)
 
 
 def test_an_incomplete_last_sample_is_left_out():
-    """Cut between two members, the sample is left out though no member of it was cut."""
+    """A tar that is cut between two members of a sample lacks this sample."""
     data = tar_bytes(samples("ab", size=512))
 
     found, cut = groups(data[: 3 * 1024])
@@ -301,7 +301,7 @@ def test_an_incomplete_last_sample_is_left_out():
 
 
 def test_says_how_much_is_missing():
-    """Cut in a member, the message names it and counts the bytes."""
+    """For a cut member, the message names it and counts the missing bytes."""
     _, cut = groups(tar_bytes(samples("ab"))[:4000])
 
     assert cut.reason == "was cut at byte 4000: 184 of 600 bytes of 'b.jpg' are missing"
@@ -309,7 +309,7 @@ def test_says_how_much_is_missing():
 
 
 def test_damage_in_the_middle_is_no_end():
-    """Where a header is overwritten, the samples before it are read and the place is named."""
+    """If a header is overwritten, the samples before it are read, and the message gives the offset."""
     data = bytearray(tar_bytes(samples("abc", size=512)))
     data[4096:4200] = b"x" * 104
 
@@ -320,7 +320,7 @@ def test_damage_in_the_middle_is_no_end():
 
 
 def test_every_real_tar_reads_as_webdataset_reads_it(data_dir):
-    """Index and content of the tars that other tools wrote equal webdataset's."""
+    """For tars that other tools wrote, index and content equal webdataset's."""
     paths = sorted(data_dir.glob("*/*.tar"))
     assert paths
     for path in paths:

@@ -15,7 +15,7 @@ from foveal.shards.naming import identity_of, index_url
     ],
 )
 def test_identity_has_nothing_secret_and_nothing_that_changes(url, identity):
-    """What names a file stays, what gives access to it goes; a key on S3 may have any letters."""
+    """A shard's identity leaves out credentials and signatures; keys on S3 may have any characters."""
     assert identity_of(url) == identity
 
 
@@ -29,12 +29,12 @@ def test_identity_has_nothing_secret_and_nothing_that_changes(url, identity):
     ],
 )
 def test_an_index_lies_beside_its_shard(url, index):
-    """As beside a local one."""
+    """The index of a remote shard is beside it."""
     assert index_url(url) == index
 
 
 def test_an_index_is_not_written_to_a_server():
-    """What needs a file here says so."""
+    """Writing an index to a server is refused."""
     with pytest.raises(
         ShardError,
         match=r"^s3://b/a\.tar: is remote, and this needs a local file: copy it to a",

@@ -23,7 +23,7 @@ from foveal.shards.naming import parse_size
     ],
 )
 def test_sizes(value, size):
-    """Units are powers of 1000, with an i of 1024."""
+    """Units are powers of 1000, or with an i of 1024."""
     assert parse_size("cache_size", value) == size
 
 
@@ -32,7 +32,7 @@ def test_sizes(value, size):
     [0, -5, True, "0GB", "200", "200G", "200gb", "200 gigs", "GB", "-1GB", "1iB", "1e3MB", "", 1.5, None],
 )
 def test_refuses_what_is_no_size(value):
-    """What could be meant otherwise is refused with the value it had."""
+    """An ambiguous size is refused with its value."""
     message = f"cache_size must be a number of bytes above zero, got {value!r} – write it as 200_000_000_000, '200GB' or '186GiB'"
 
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -40,6 +40,6 @@ def test_refuses_what_is_no_size(value):
 
 
 def test_is_refused_before_anything_is_read():
-    """A loader that cannot be meant does not look at its shards."""
+    """A loader with an invalid size does not open its shards."""
     with pytest.raises(ValueError, match=r"^cache_size must be"):
         Shards("missing.tar", cache_size="200 gigs")

@@ -1,4 +1,4 @@
-"""Retries without the waiting."""
+"""Makes retries fast."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from foveal.shards.remote import _retry
 
 
 def hurry(monkeypatch: Any, *, attempts: int | None = None) -> None:
-    """Ask again after milliseconds, and perhaps more often."""
+    """Retry after milliseconds, and more often if wanted."""
     monkeypatch.setattr(_retry, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(_retry, "LONGEST_PAUSE", 0.01)
     if attempts is not None:

@@ -1,4 +1,4 @@
-"""Proxies that the environment names."""
+"""Proxies from environment variables."""
 
 import re
 
@@ -22,7 +22,7 @@ def _no_proxy(monkeypatch):
 
 
 class Proxying:
-    """A proxy that has the files of a host that is nowhere."""
+    """A proxy for a host that does not exist."""
 
     def __init__(self, host):
         self.host, self.files = host, Files({"/t.tar": TAR})
@@ -35,7 +35,7 @@ class Proxying:
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
 def test_shards_come_through_the_proxy(name, monkeypatch, hasty):
-    """Which alone knows the host."""
+    """Shards are read through the proxy, which alone knows the host."""
     with serving(Proxying("shards.invalid")) as proxy:
         monkeypatch.setenv(name, f"http://user:secret@127.0.0.1:{proxy.server_port}")
         shards = Shards("http://shards.invalid/t.tar")
@@ -45,7 +45,7 @@ def test_shards_come_through_the_proxy(name, monkeypatch, hasty):
 
 
 def test_a_proxy_that_does_not_answer_is_named(monkeypatch, hasty):
-    """Without its password."""
+    """If the proxy does not respond, the error names it without its password."""
     monkeypatch.setenv("http_proxy", "http://user:secret@127.0.0.1:9")
     told = r"cannot be read in 6 attempts: Client\w+: .* through the proxy http://127\.0\.0\.1:9 \(6 times\)"
     with pytest.raises(ShardError, match=told) as caught:
@@ -54,7 +54,7 @@ def test_a_proxy_that_does_not_answer_is_named(monkeypatch, hasty):
 
 
 def test_a_proxy_that_refuses_is_named(monkeypatch, hasty):
-    """What it answers is not taken for the server's."""
+    """If the proxy refuses, the error names the proxy, not the server."""
     with serving(lambda *_: (407, {}, b"")) as proxy:
         monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.server_port}")
         told = f"cannot be read: HTTP 407 .*through the proxy http://127.0.0.1:{proxy.server_port}$"
@@ -63,7 +63,7 @@ def test_a_proxy_that_refuses_is_named(monkeypatch, hasty):
 
 
 def test_hosts_without_a_proxy(monkeypatch, hasty):
-    """NO_PROXY is heard, with or without a port."""
+    """NO_PROXY is respected, with and without a port."""
     with serving(Files({"/t.tar": TAR})) as server:
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
         for hosts in ("127.0.0.1", f"localhost, 127.0.0.1:{server.server_port}", "*"):
@@ -72,7 +72,7 @@ def test_hosts_without_a_proxy(monkeypatch, hasty):
 
 
 def test_a_proxy_of_storage_options_comes_first(monkeypatch, hasty):
-    """It was named for this data set."""
+    """A proxy in storage_options overrides the environment."""
     with serving(Proxying("shards.invalid")) as proxy:
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
         options = {"proxy": f"http://127.0.0.1:{proxy.server_port}"}
@@ -93,7 +93,7 @@ def test_a_proxy_of_storage_options_comes_first(monkeypatch, hasty):
     ],
 )
 def test_which_proxy(environment, url, proxy, monkeypatch):
-    """That of the scheme, else that of all."""
+    """The proxy is that of the scheme, else that of ALL_PROXY."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
@@ -101,7 +101,7 @@ def test_which_proxy(environment, url, proxy, monkeypatch):
 
 
 def test_a_proxy_of_another_kind(monkeypatch):
-    """Is named, with what to set instead."""
+    """An unsupported kind of proxy is refused, with what to set instead."""
     monkeypatch.setenv("https_proxy", "socks5://user:secret@p:1080")
     message = (
         "cannot be read: the environment names the proxy socks5://p:1080, and only http:// proxies are supported: set "
@@ -114,7 +114,7 @@ def test_a_proxy_of_another_kind(monkeypatch):
 
 
 def test_s3_goes_through_the_proxy(monkeypatch, hasty):
-    """As its client does by itself."""
+    """S3 requests go through the proxy, as the S3 client does by itself."""
     with serving(lambda *_: (404, {}, b"")) as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
         options = {"key": "k", "secret": "s", "endpoint_url": "http://store.invalid"}

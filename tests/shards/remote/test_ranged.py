@@ -11,7 +11,7 @@ CONTENT = bytes(range(256)) * 20_000  # 5.1 MB
 
 
 class Recorded:
-    """Reads from memory, and remembers what was asked for."""
+    """Reads from memory, and records the requested ranges."""
 
     def __init__(self, content=CONTENT):
         self.content, self.asked = content, []
@@ -30,7 +30,7 @@ class Recorded:
     )
 )
 def test_reads_as_a_file_does(steps):
-    """Any seeks and reads give what they give on a file in memory."""
+    """Any seeks and reads give the same as on a file in memory."""
     ours, theirs = RangedFile(Recorded(), len(CONTENT)), io.BytesIO(CONTENT)
     for offset, whence, size in steps:
         base = (0, theirs.tell(), len(CONTENT))[whence]
@@ -40,7 +40,7 @@ def test_reads_as_a_file_does(steps):
 
 
 def test_skips_what_is_large_and_reads_over_what_is_small():
-    """Skips of more than a round trip cost 64 KiB each; shorter ones make the requests grow."""
+    """A long skip costs a request of 64 KiB; after short skips, requests grow."""
     far = Recorded(bytes(20 * ROUND_TRIP))
     file = RangedFile(far, len(far.content))
     for k in range(8):
@@ -58,7 +58,7 @@ def test_skips_what_is_large_and_reads_over_what_is_small():
 
 @pytest.mark.parametrize("size", [0, 1])
 def test_small_files_end(size):
-    """There is nothing to read behind the end."""
+    """Reading at the end returns nothing."""
     file = RangedFile(Recorded(), size)
 
     assert (file.read(), file.read(), file.seek(5), file.read(1)) == (CONTENT[:size], b"", 5, b"")

@@ -38,20 +38,20 @@ def expected(tmp_path):
 
 
 def large_tar(count=6, size=3_000_000):
-    """Members much larger than what is read over."""
+    """Return a tar whose members are too large to be read over."""
     return tar_bytes(
         [(f"{k}.{ext}", os.urandom(n)) for k in range(count) for ext, n in (("bin", size), ("cls", 2))]
     )
 
 
 def test_reads_as_the_local_shard(server, expected):
-    """Index and samples are those of the same tar on a disk: cold, and again with the index kept."""
+    """Index and samples equal those of the same tar on disk, with and without a cached index."""
     for _ in range(2):
         assert by_foveal(f"{server.url}/t.tar") == expected
 
 
 def test_every_real_shard_reads_the_same(data_dir, hasty):
-    """Plain and packed shards of other makers, with the indexes beside them, equal webdataset's view of the files."""
+    """Plain and compressed shards of other tools, with their indexes, equal webdataset's view."""
     paths = [path for path in data_dir.glob("*/*") if path.name.endswith((".tar", ".tgz", ".tar.gz"))]
     paths = [path for path in paths if path.stat().st_size < 2_000_000]
     beside = data_dir.glob("*/*.idx")
@@ -61,7 +61,7 @@ def test_every_real_shard_reads_the_same(data_dir, hasty):
 
 
 def test_requests_are_few_and_short(hasty, tmp_path):
-    """Of large members only headers are fetched for the index; a warm start is one byte; a sample is one range."""
+    """For large members only headers are fetched for the index; a warm start reads one byte; a sample is one range."""
     content = large_tar()
     with serving(Files({"/t.tar": content})) as server:
         url = f"{server.url}/t.tar"
@@ -87,7 +87,7 @@ def test_requests_are_few_and_short(hasty, tmp_path):
 
 
 def test_members_far_apart_are_read_apart(hasty):
-    """What lies between two members is fetched where that is less than another request, and left where it is more."""
+    """The bytes between two members are fetched if that costs less than another request."""
     near = [("a.jpg", b"1"), ("a.json", b"2" * 9000), ("a.cls", b"3")]
     far = [("b.jpg", b"1"), ("b.json", b"2" * 2_000_000), ("b.cls", b"3")]
     with serving(Files({"/t.tar": tar_bytes(near + far)})) as server:
@@ -99,7 +99,7 @@ def test_members_far_apart_are_read_apart(hasty):
 
 
 def test_small_members_are_read_over(hasty, tmp_path):
-    """The headers of a thousand small files come in a few requests."""
+    """The headers of a thousand small files need a few requests."""
     tar = make_tar(tmp_path / "t.tar", samples([f"{k:04}" for k in range(500)], size=3000))
     with serving(Files({"/t.tar": tar.read_bytes()})) as server:
         assert len(Shards(f"{server.url}/t.tar")) == 500
@@ -108,7 +108,7 @@ def test_small_members_are_read_over(hasty, tmp_path):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_passes_is_asked_for_again(server, expected, fault, monkeypatch):
-    """After any single failure of each request the bytes are right."""
+    """After any single temporary failure of each request, the bytes are right."""
     if fault == "slow":
         monkeypatch.setattr(_remote, "TIMEOUT", SLOW / 2)
         server.faults = ["slow", None, None, None, "slow"]
@@ -130,7 +130,7 @@ def test_what_passes_is_asked_for_again(server, expected, fault, monkeypatch):
     st.sampled_from([None, "1MB", 5000]),
 )
 def test_any_schedule_of_failures_gives_the_same_bytes(hasty, expected, schedule, tag, size):
-    """Up to five failures in a row before each answer change nothing, however states are told apart."""
+    """Up to five failures in a row change nothing, with any kind of version tag."""
     with serving(Files({"/t.tar": TAR})) as server:
         server.site.tag = tag
         server.faults = [fault for run in schedule for fault in [*run, None]]
@@ -139,7 +139,7 @@ def test_any_schedule_of_failures_gives_the_same_bytes(hasty, expected, schedule
 
 
 def test_says_what_was_tried(server):
-    """In the end there is an error with shard, sample, attempts and what came each time."""
+    """The final error names shard, sample, attempts, and the outcome of each."""
     shards = Shards(f"{server.url}/t.tar")
     server.faults = ["503", "503", "500", "503", "shorter", "503", None]
     reason = (
@@ -156,7 +156,7 @@ def test_says_what_was_tried(server):
 
 @pytest.mark.parametrize("fault", [*BREAKS])
 def test_a_server_that_stays_ill_is_given_up(server, fault, monkeypatch):
-    """No failure is waited for without end, and none gives bytes."""
+    """A server that keeps failing is given up, and no wrong bytes are returned."""
     monkeypatch.setattr(_remote, "TIMEOUT", 0.1 if fault == "slow" else 30)
     shards = Shards(f"{server.url}/t.tar")
     server.faults = [fault] * 7
@@ -178,7 +178,7 @@ def test_a_server_that_stays_ill_is_given_up(server, fault, monkeypatch):
     ],
 )
 def test_what_does_not_pass_is_said_at_once(hasty, path, reason):
-    """A missing or forbidden shard is asked for once."""
+    """A missing or forbidden shard is requested once."""
 
     def site(method, asked, headers):
         special = {"/secret.tar": 403, "/odd.tar": 418}
@@ -197,7 +197,7 @@ def test_what_does_not_pass_is_said_at_once(hasty, path, reason):
 
 
 def test_nobody_there_is_told(hasty):
-    """An address that answers nothing is an error after all attempts."""
+    """An address without a server is an error after all attempts."""
     with serving(Files({})) as server:
         url = f"{server.url}/t.tar"
 
@@ -210,7 +210,7 @@ def test_nobody_there_is_told(hasty):
     "content", [tar_bytes(samples("abxde", exts=("jpg", "cls", "json"))), TAR[:4000], TAR * 2]
 )
 def test_a_shard_that_changes_is_never_mixed(server, tag, content):
-    """Bytes of another state are an error, whether the server compares or not; opened anew, it is read anew."""
+    """Bytes of a changed shard are an error, whether or not the server compares versions; opened again, it is read."""
     server.site.tag = tag
     url = f"{server.url}/t.tar"
     shards = Shards(url)
@@ -227,7 +227,7 @@ def test_a_shard_that_changes_is_never_mixed(server, tag, content):
 
 
 def test_a_shard_that_changes_while_it_is_indexed(server):
-    """Headers of two states make no index."""
+    """Headers of two versions of a shard never make one index."""
     server.site.files["/t.tar"] = large_tar(3)
     state, seen = server.site, []
 
@@ -243,7 +243,7 @@ def test_a_shard_that_changes_while_it_is_indexed(server):
 
 
 def test_a_server_without_ranges_needs_copies(hasty, tmp_path):
-    """Where only whole files are sent, copies are kept, or an error says how."""
+    """If a server sends only whole files, local copies are used, or an error says how to enable them."""
     tar = make_tar(tmp_path / "t.tar", samples("abc", size=50_000))
     reason = "its server sends no parts of files: set cache_size, so that whole shards are kept"
     with serving(Files({"/t.tar": tar.read_bytes()})) as server:
@@ -257,7 +257,7 @@ def test_a_server_without_ranges_needs_copies(hasty, tmp_path):
 
 @pytest.mark.parametrize("write", [write_index, dali_index, lambda tar: dali_index(tar, "v1.1")])
 def test_takes_the_index_beside_the_shard(hasty, tmp_path, write):
-    """Ours, DALI's v1.2 and v1.1 are read from the server; the cache then holds ours."""
+    """Foveal's and DALI's v1.2 and v1.1 indexes are read from the server; the cache then has Foveal's."""
     tar = make_tar(tmp_path / "t.tar", samples("abc", size=2_000_000))
     index = write(tar).read_bytes()
     with serving(Files({"/t.tar": tar.read_bytes(), "/t.idx": index})) as server:
@@ -283,7 +283,7 @@ def test_an_index_saves_requests(hasty, tmp_path):
     "index", [b"<html>", b"v1.2 1\njpg 512 1 x.jpg\n", b"v1.2 0\n# foveal size=5 mtime_ns=3\n"]
 )
 def test_an_index_that_does_not_fit_is_put_aside(server, expected, index):
-    """What lies beside a shard and is no index of it is complained of, without the URL's signature."""
+    """A wrong index beside a shard is ignored with a warning that leaves out the URL's signature."""
     server.site.files["/t.idx"] = index
 
     with pytest.warns(
@@ -293,7 +293,7 @@ def test_an_index_that_does_not_fit_is_put_aside(server, expected, index):
 
 
 def test_a_signature_changes_nothing(server, tmp_path):
-    """A URL that is signed anew has the same place in the cache; another file has another."""
+    """A URL with a new signature has the same cache entry; another file has another."""
     url, cache = f"{server.url}/t.tar", tmp_path / "c"
     for query in ("?X-Amz-Signature=abc&X-Amz-Expires=5", "?X-Amz-Signature=def", ""):
         Shards(url + query, cache_dir=cache, cache_size="1MB")[0]
@@ -313,7 +313,7 @@ PACKED_AS = {
 
 @pytest.mark.parametrize("name", PACKED_AS)
 def test_a_packed_shard_is_unpacked_once(hasty, tmp_path, expected, name):
-    """It is fetched whole and kept unpacked until it changes; the index tells its state then."""
+    """A compressed shard is fetched whole and kept decompressed until it changes."""
     with serving(Files({f"/{name}": PACKED_AS[name](TAR)})) as server:
         url, cache = f"{server.url}/{name}?X-Amz-Signature=abc", tmp_path / "c"
         server.faults = ["short", "reset"]
@@ -328,7 +328,7 @@ def test_a_packed_shard_is_unpacked_once(hasty, tmp_path, expected, name):
 
 
 def test_a_shard_that_was_cut_is_told_of(server):
-    """As on a disk: whole samples, and a warning each time."""
+    """A cut shard gives its complete samples, and a warning each time, as on disk."""
     server.site.files["/t.tar"] = TAR[:7000]
 
     for _ in range(2):
@@ -337,7 +337,7 @@ def test_a_shard_that_was_cut_is_told_of(server):
 
 
 def test_storage_options_reach_the_server(hasty):
-    """Headers given as for pandas are sent along with each request."""
+    """Headers in storage_options are sent with each request."""
     files = Files({"/t.tar": TAR})
 
     def site(method, path, headers):
@@ -351,7 +351,7 @@ def test_storage_options_reach_the_server(hasty):
 
 
 def test_many_shards_start_at_once(hasty):
-    """Looking up N states takes far less than N times the wait for one, and keeps their order."""
+    """Reading the versions of N shards takes much less than N round trips, and keeps their order."""
     files = Files({f"/{k}.tar": tar_bytes(samples([str(k)], size=1)) for k in range(64)})
     together, most, lock = 0, 0, threading.Lock()
 
@@ -376,7 +376,7 @@ def test_many_shards_start_at_once(hasty):
 
 
 def test_threads_read_at_once(server):
-    """Many threads share one instance, and each gets its bytes."""
+    """Many threads read the right bytes through one instance."""
     shards, wrong = Shards(f"{server.url}/t.tar"), []
     expected = list(shards)
 
@@ -392,7 +392,7 @@ def test_threads_read_at_once(server):
 
 
 def test_pickles_without_connections(server):
-    """A copy reads the same, and keeps the options."""
+    """A pickled copy reads the same, with the same options."""
     shards = Shards(f"{server.url}/t.tar", storage_options={"headers": {"X": "1"}})
     expected = list(shards)
 
@@ -401,7 +401,7 @@ def test_pickles_without_connections(server):
 
 @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_reads_in_other_processes(server, method):
-    """Children, forked with connections open or started anew, and the parent read at the same time."""
+    """Forked and spawned children and the parent read at the same time."""
     shards = Shards(f"{server.url}/t.tar")
     expected = list(shards)
     context = multiprocessing.get_context(method)
@@ -424,7 +424,7 @@ def _read_often(shards, expected):
 
 
 def test_a_web_server_is_not_listed():
-    """A glob over HTTP is refused with what to write instead."""
+    """A glob over HTTP is refused, with what to write instead."""
     message = (
         "urls must not have * on a web server, which cannot be listed, got 'https://h/t-*.tar' – "
         "name the shards with braces, such as 'train-{000000..000146}.tar'"

@@ -43,7 +43,7 @@ def expected(tmp_path):
 
 
 def test_reads_as_the_local_shard(server, options, expected):
-    """Index and samples are those of the same tar on a disk: by ranges, each sample one; warm by one byte."""
+    """Index and samples equal those of the same tar on disk: each sample is one range, a warm start one byte."""
     assert by_foveal("s3://shards/t.tar", **options) == expected
     server.requests.clear()
     shards = Shards("s3://shards/t.tar", **options)
@@ -65,7 +65,7 @@ def test_whole_copies(server, options, expected, tmp_path):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_passes_is_asked_for_again(server, options, expected, fault, monkeypatch):
-    """After any single failure of each request the bytes are right."""
+    """After any single temporary failure of each request, the bytes are right."""
     if fault == "slow":
         monkeypatch.setattr(_remote, "TIMEOUT", SLOW / 2)
         server.faults = ["slow", None, None, None, "slow"]
@@ -84,7 +84,7 @@ def test_what_passes_is_asked_for_again(server, options, expected, fault, monkey
     st.sampled_from([None, "1MB"]),
 )
 def test_any_schedule_of_failures_gives_the_same_bytes(server, options, expected, schedule, size):
-    """Up to five failures in a row before each answer change nothing."""
+    """Up to five failures in a row change nothing."""
     server.faults = [fault for run in schedule for fault in [*run, None]]
 
     with TemporaryDirectory() as cache:
@@ -92,7 +92,7 @@ def test_any_schedule_of_failures_gives_the_same_bytes(server, options, expected
 
 
 def test_says_what_was_tried(server, options):
-    """Each attempt is one request: no retries of the client's own."""
+    """Each attempt is one request: the client does not retry by itself."""
     shards = Shards("s3://shards/t.tar", **options)
     server.faults = ["503", "shorter", "503", "503", "503", "503"]
     server.requests.clear()
@@ -115,7 +115,7 @@ def test_says_what_was_tried(server, options):
     ],
 )
 def test_what_does_not_pass_is_said_at_once(server, put, options, url, reason):
-    """A missing shard is asked for once."""
+    """A missing shard is requested once."""
     put("empty.tar", b"")
     with pytest.raises(ShardError) as caught:
         Shards(url, **options)
@@ -125,7 +125,7 @@ def test_what_does_not_pass_is_said_at_once(server, put, options, url, reason):
 
 
 def test_missing_credentials_are_told(server, monkeypatch, tmp_path):
-    """Without any, the error says where they go."""
+    """Without credentials, the error says where to put them."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -139,7 +139,7 @@ def test_missing_credentials_are_told(server, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("content", [tar_bytes(samples("abxde", exts=("jpg", "cls", "json"))), TAR[:4000]])
 def test_a_shard_that_changes_is_never_mixed(server, put, options, content):
-    """Bytes of another state are an error; opened anew, the shard is read anew."""
+    """Bytes of a changed shard are an error; opened again, it is read."""
     shards = Shards("s3://shards/t.tar", **options)
     assert shards[0].key == "a"
     put("t.tar", content)
@@ -154,7 +154,7 @@ def test_a_shard_that_changes_is_never_mixed(server, put, options, content):
 
 
 def test_takes_the_index_beside_the_shard(server, put, options, tmp_path):
-    """An uploaded index saves reading the headers; one of another state is put aside."""
+    """An uploaded index saves reading the headers; one of another version is ignored."""
     tar = make_tar(tmp_path / "i.tar", samples("abc", exts=["jpg"], size=2_000_000))
     put("i.tar", tar.read_bytes())
     put("i.idx", write_index(tar).read_bytes())
@@ -168,7 +168,7 @@ def test_takes_the_index_beside_the_shard(server, put, options, tmp_path):
 
 
 def test_globs_are_listed(server, put, options):
-    """A bucket's keys are matched and sorted, through failures; braces need no listing."""
+    """Keys of a bucket are matched and sorted, also after failures; braces need no listing."""
     for key in ("g/train-10.tar", "g/train-2.tar", "g/val-0.tar", "g/train-2.txt"):
         put(key, TAR)
     server.faults = ["503", "reset"]
@@ -189,7 +189,7 @@ def test_globs_are_listed(server, put, options):
 
 
 def test_pickles_and_reads_in_other_processes(server, options):
-    """Children forked with connections open, and the parent, read at the same time."""
+    """Children that were forked with open connections and the parent read at the same time."""
     shards = Shards("s3://shards/t.tar", **options)
     expected = list(shards)
     assert list(pickle.loads(pickle.dumps(shards))) == expected
@@ -216,7 +216,7 @@ def _read_often(shards, expected):
     [("gs://b/a.tar", "gcsfs", "gs"), ("s3://b/a.tar", "s3fs", "s3"), ("https://h/a.tar", "aiohttp", "http")],
 )
 def test_a_missing_package_is_named(monkeypatch, url, module, extra):
-    """Where fsspec has no way to a server, the error says what to install."""
+    """If fsspec lacks a package for a scheme, the error says what to install."""
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, f"foveal.shards.remote._{extra}", raising=False)

@@ -14,7 +14,7 @@ from foveal.shards.remote._retry import (
 
 
 def asking(*outcomes):
-    """A function that raises or returns one outcome after the other."""
+    """Return a function that raises or returns one outcome after the other."""
     remaining = list(outcomes)
 
     def ask():
@@ -28,7 +28,7 @@ def asking(*outcomes):
 
 
 def test_pauses_double_and_differ():
-    """Between attempts there is half to all of 0.5, 1, 2, 4 seconds."""
+    """Pauses are random between half and all of 0.5, 1, 2 and 4 seconds."""
     pauses = []
 
     assert persistently(asking(*[PassingError("x")] * 4, 7), pauses.append) == 7
@@ -39,7 +39,7 @@ def test_pauses_double_and_differ():
 
 
 def test_a_server_may_ask_for_more_time_but_not_for_ever():
-    """Retry-After is kept to, up to the longest pause."""
+    """Retry-After is respected, up to the longest pause."""
     pauses = []
 
     persistently(asking(PassingError("x", 10), PassingError("x", 900), 7), pauses.append)
@@ -47,7 +47,7 @@ def test_a_server_may_ask_for_more_time_but_not_for_ever():
 
 
 def test_gives_up_with_a_tally():
-    """After six attempts the error counts what came."""
+    """After six attempts the error counts the outcomes."""
     ask = asking(*[PassingError("HTTP 503")] * 4, *[PassingError("lost")] * 3)
     message = (
         "cannot be read in 6 attempts: HTTP 503 (4 times), lost (2 times): try again when the server is well"
@@ -59,7 +59,7 @@ def test_gives_up_with_a_tally():
 
 
 def test_what_lasts_is_raised_at_once():
-    """Nothing is asked twice that would be refused twice."""
+    """A permanent failure is not retried."""
     with pytest.raises(RefusedError):
         persistently(asking(RefusedError("no"), 7), lambda _: pytest.fail("waited"))
 
@@ -84,7 +84,7 @@ def test_what_lasts_is_raised_at_once():
     ],
 )
 def test_statuses(status, kind, message):
-    """Which statuses pass, which refuse, which tell of a change."""
+    """Each HTTP status is temporary, a refusal, or a sign of a change."""
     error = failure(status, f"HTTP {status}")
 
     assert (type(error), str(error)) == (kind, message)

@@ -23,7 +23,7 @@ def names(folder):
 
 
 def put(cache, name, size, tag="1"):
-    """Open a copy of ``size`` bytes that repeat its name; return its content, None where it was not taken in."""
+    """Open a copy of ``size`` bytes that repeat its name; return its content, or None if it was not stored."""
     file = cache.open("u", name, stamp(size, tag), lambda: [name.encode() * (size // len(name))])
     if file is None:
         return None
@@ -32,7 +32,7 @@ def put(cache, name, size, tag="1"):
 
 
 def test_a_copy_is_downloaded_once(tmp_path):
-    """The second time it is there."""
+    """The second time, the copy is there."""
     cache = ShardCache(tmp_path / "c", 100)
 
     assert put(cache, "a", 60) == b"a" * 60
@@ -41,7 +41,7 @@ def test_a_copy_is_downloaded_once(tmp_path):
 
 
 def test_the_longest_unused_make_room(tmp_path):
-    """What was used last stays, and the folder never holds more than it may, a download under way included."""
+    """The least recently used copies are removed, and the folder never exceeds its limit, with downloads in progress."""
     cache = ShardCache(tmp_path, 100)
     for time_ns, name in enumerate("abc"):
         put(cache, name, 30)
@@ -59,7 +59,7 @@ def test_the_longest_unused_make_room(tmp_path):
 
 
 def test_what_cannot_fit_is_not_taken_in(tmp_path):
-    """A shard larger than all the room leaves the others where they are."""
+    """A shard that is larger than the limit is not stored, and other copies stay."""
     cache = ShardCache(tmp_path, 100)
     put(cache, "a", 30)
 
@@ -68,7 +68,7 @@ def test_what_cannot_fit_is_not_taken_in(tmp_path):
 
 
 def test_downloads_under_way_keep_their_room(tmp_path):
-    """Where others' downloads take the room there is no copy, and no wait."""
+    """If other downloads need the room, a shard is not stored, without a wait."""
     cache = ShardCache(tmp_path, 100)
 
     def download():
@@ -81,7 +81,7 @@ def test_downloads_under_way_keep_their_room(tmp_path):
 
 
 def test_another_state_takes_the_old_ones_place(tmp_path):
-    """A shard that changed is fetched anew, and its old copy is gone."""
+    """A changed shard is fetched again, and its old copy is removed."""
     cache = ShardCache(tmp_path, 1000)
     put(cache, "a", 30)
     put(cache, "b", 30)
@@ -91,7 +91,7 @@ def test_another_state_takes_the_old_ones_place(tmp_path):
 
 
 def test_an_open_copy_outlives_its_name(tmp_path):
-    """A copy that makes room for another is read on by who has it open."""
+    """A copy that is removed can be read on by a process that has it open."""
     cache = ShardCache(tmp_path, 100)
     with cache.open("u", "a", stamp(60), lambda: [b"a" * 60]) as file:
         put(cache, "b", 60)
@@ -100,7 +100,7 @@ def test_an_open_copy_outlives_its_name(tmp_path):
 
 
 def test_a_download_that_fails_leaves_nothing(tmp_path):
-    """Neither a copy nor a claim to room stays."""
+    """A failed download leaves no copy and no reserved room."""
     cache = ShardCache(tmp_path, 100)
 
     def download():
@@ -114,7 +114,7 @@ def test_a_download_that_fails_leaves_nothing(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
-    """Room was asked for, so that none is an error."""
+    """A folder that cannot be written is an error, because copies were requested."""
     (tmp_path / "file").touch()
     cache = ShardCache(tmp_path / "file" / "c", 100)
     message = f"u: cannot be kept in '{tmp_path}/file/c': Not a directory: set another cache_dir"
@@ -124,7 +124,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_many_processes_download_once(tmp_path, hasty):
-    """One downloads, the others wait for it, and all read the same."""
+    """One process downloads, the others wait, and all read the same."""
     with serving(Files({"/t.tar": tar_bytes(samples("abc", size=30_000))})) as server:
         url = f"{server.url}/t.tar"
         Shards(url, cache_dir=tmp_path)
@@ -157,7 +157,7 @@ def _download_for_ever(folder, started):
 
 @pytest.mark.parametrize("shard", ["a", "b"])
 def test_a_killed_downloader_frees_lock_and_room(tmp_path, shard):
-    """What it leaves neither keeps others waiting nor takes their room."""
+    """A killed download blocks neither other processes nor room."""
     context = multiprocessing.get_context("fork")
     started = context.Event()
     child = context.Process(target=_download_for_ever, args=(tmp_path, started))
@@ -172,7 +172,7 @@ def test_a_killed_downloader_frees_lock_and_room(tmp_path, shard):
 
 
 def test_many_processes_fight_for_room(tmp_path):
-    """Whatever is evicted under whom, everybody reads right bytes and the room is kept."""
+    """Whatever is removed, all processes read the right bytes, and the limit holds."""
     context = multiprocessing.get_context("fork")
     children = [context.Process(target=_open_often, args=(tmp_path, seed)) for seed in range(4)]
     for child in children:

@@ -1,4 +1,4 @@
-"""Folders to write to, here and on an object store."""
+"""Folders for output, on local disks and object stores."""
 
 import errno
 import hashlib
@@ -16,7 +16,7 @@ from tests.shards.server import Forward, serving
 
 @pytest.fixture
 def server(moto, new_bucket):
-    """An S3 server behind one that fails as it is told to, with a bucket."""
+    """Return an S3 server with a bucket, behind a server that fails on request."""
     new_bucket("zoomed")
     with serving(Forward(moto)) as server:
         yield server
@@ -31,7 +31,7 @@ def store(request, tmp_path):
 
 
 def test_what_is_written_is_there(store):
-    """Under its name, with its content, in the place of an older one; and it can be taken away."""
+    """A file has its content, replaces an older one, and can be removed."""
     assert store.names() == {}
     store.write("x.json", b"old")
     store.write("x.json", b"new and longer")
@@ -48,7 +48,7 @@ def test_what_is_written_is_there(store):
 
 
 def test_a_block_that_fails_publishes_nothing(store):
-    """Neither the file nor its beginning."""
+    """If the block fails, no part of the file appears."""
     store.write("x", b"old")
 
     def fail():
@@ -62,7 +62,7 @@ def test_a_block_that_fails_publishes_nothing(store):
 
 
 def test_what_is_not_there(store):
-    """Is told by name."""
+    """The error names the missing file."""
     with pytest.raises(StoreError, match=r"a/b/none cannot be read: "):
         store.read("none")
     with pytest.raises(StoreError, match=r"a/b/none cannot be read: "):
@@ -70,7 +70,7 @@ def test_what_is_not_there(store):
 
 
 def test_a_disk_that_is_full(tmp_path, monkeypatch):
-    """Leaves what was there, and says so."""
+    """A full disk is an error, and the old file stays."""
     store = Folder(str(tmp_path))
     store.write("x", b"old")
 
@@ -87,14 +87,14 @@ def test_a_disk_that_is_full(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_cannot_be(tmp_path):
-    """Is told at once."""
+    """A folder that cannot be created is an error at once."""
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"file/out/\. cannot be written: Not a directory"):
         open_store(tmp_path / "file/out")
 
 
 def test_no_store():
-    """A web server takes no files."""
+    """Writing to a web server is refused."""
     with pytest.raises(
         ValueError,
         match=re.escape("out must be a local folder or start with s3:// or gs://, got 'https://host/x'."),
@@ -103,7 +103,7 @@ def test_no_store():
 
 
 def test_leftovers(tmp_path):
-    """Of the names that are told, no others, however long."""
+    """Only temporary files of the given names are found, however long they are."""
     store, name = Folder(str(tmp_path)), "n" * 230
     for file in (
         f".{name[:200]}.0123456789ab.tmp",
@@ -122,7 +122,7 @@ def test_leftovers(tmp_path):
 
 
 def test_a_server_that_fails(server, monkeypatch):
-    """500 again and again: an error with the name, nothing published; once it answers, all is well."""
+    """Repeated status 500 is an error with the name, and nothing is published; afterwards all works."""
     monkeypatch.setattr("s3fs.core.S3FileSystem.retries", 1)
     options = {
         "key": "key",
@@ -143,7 +143,7 @@ def test_a_server_that_fails(server, monkeypatch):
 
 
 def test_nothing_stays_in_the_folder_for_temporary_files(store, monkeypatch, tmp_path):
-    """What is uploaded is made there."""
+    """Uploads leave nothing in the folder for temporary files."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     store.write("x", b"content")

@@ -1,4 +1,4 @@
-"""The check that the benchmarks of the loader begin with, and everything that it must notice."""
+"""The check of the loader before it is timed, and every fault that it must notice."""
 
 import re
 
@@ -44,19 +44,19 @@ def with_images(batch, images):
 
 
 def test_a_right_loader_passes(urls, batches, scaled):
-    """Decoded in full to the last digit, at a quarter or an eighth of the scale to a grey level and a half."""
+    """Full decoding passes exactly, scaled decoding within a grey level and a half."""
     check(batches, urls)
     check(scaled, urls, by=check_near)
 
 
 def test_scaled_decoding_is_not_exact(urls, scaled):
-    """The exact check tells the two apart: the scenes were decoded smaller."""
+    """Scaled decoding does not pass the exact check, so the images were decoded smaller."""
     with pytest.raises(ValueError, match=re.escape("scene-000000: pixels must agree to 0.0002, got a")):
         check(scaled, urls)
 
 
 def test_wrong_pixels_are_noticed(urls, batches):
-    """A pixel that is a little off is an error that names the sample; unless it was not to be looked at."""
+    """A pixel that is slightly wrong is an error that names the sample, unless it is masked."""
     wrong = batches[1][0].clone()
     wrong[0, 0, 3, 5] += 0.001
     moved = [batches[0], with_images(batches[1], wrong)]
@@ -66,7 +66,7 @@ def test_wrong_pixels_are_noticed(urls, batches):
 
 
 def test_images_that_are_off_on_average_are_noticed(urls, scaled):
-    """Two grey levels everywhere, or a shift by a pixel, is more than a decoder may differ by."""
+    """Two grey levels everywhere, or a shift by a pixel, are noticed."""
     brighter = with_images(scaled[0], scaled[0][0] + 2 / 255)
     shifted = with_images(scaled[0], scaled[0][0].roll(1, dims=3))
     for wrong in (brighter, shifted):
@@ -75,7 +75,7 @@ def test_images_that_are_off_on_average_are_noticed(urls, scaled):
 
 
 def test_no_pixel_is_no_agreement():
-    """NaN is never near."""
+    """NaN is never accepted."""
     with pytest.raises(ValueError, match="pixels must agree"):
         check_near("a", torch.full((3, 2, 2), torch.nan))
     with pytest.raises(ValueError, match="pixels must agree"):
@@ -83,14 +83,14 @@ def test_no_pixel_is_no_agreement():
 
 
 def test_wrong_grid_is_noticed(urls, batches):
-    """So is a grid that is not the one that was sampled."""
+    """A grid other than the one that was sampled is noticed."""
     images, keys, grids, sizes = batches[0]
     with pytest.raises(ValueError, match=re.escape("scene-000000: pixels must agree")):
         check([(images, keys, grids + 0.01, sizes)], urls)
 
 
 def test_wrong_size_is_noticed(urls, batches):
-    """The size is that of the original, also where less was decoded."""
+    """The size must be that of the original, also for scaled decoding."""
     images, keys, grids, sizes = batches[0]
     with pytest.raises(
         ValueError,
@@ -100,7 +100,7 @@ def test_wrong_size_is_noticed(urls, batches):
 
 
 def test_missing_and_repeated_samples_are_noticed(urls, batches):
-    """Every sample comes once, in order."""
+    """Missing and repeated samples are noticed."""
     with pytest.raises(ValueError, match=re.escape("the loader must deliver all 3 samples, got 2.")):
         check(batches[:1], urls)
     with pytest.raises(ValueError, match="keys must be those of the shards from sample 2"):

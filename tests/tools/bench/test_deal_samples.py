@@ -13,7 +13,7 @@ from tests.pipeline.making import encode, picture
 
 @pytest.fixture
 def given(tmp_path):
-    """Five pictures with labels, the second a PNG."""
+    """Return five pictures with labels, the second a PNG."""
     with ShardWriter(tmp_path / "given.tar") as writer:
         for k in range(5):
             kind = "png" if k == 1 else "jpg"
@@ -30,7 +30,7 @@ def images_of(shards):
     ("images", "picks"), [(3, [0, 2, 4]), (5, [0, 1, 2, 3, 4]), (7, [0, 1, 2, 3, 4, 0, 1])]
 )
 def test_fewer_are_spread_and_more_repeat(given, tmp_path, images, picks):
-    """Each image is one of those given, in order; nothing else of the samples comes along."""
+    """Fewer images are spread over all, more repeat them in order; other members are left out."""
     [path] = deal_samples(given, tmp_path / "out", images)
     dealt, files = (
         Shards(path),
@@ -43,7 +43,7 @@ def test_fewer_are_spread_and_more_repeat(given, tmp_path, images, picks):
 
 
 def test_in_turn_into_parts(given, tmp_path):
-    """Two readers that share the shards have as much to do, and DALI finds indexes beside them."""
+    """Two readers of the shards have equal work, and DALI finds indexes beside them."""
     paths = deal_samples(given, tmp_path / "out", 7, parts=2)
 
     assert [[sample.key for sample in Shards(path)] for path in paths] == [
@@ -54,17 +54,17 @@ def test_in_turn_into_parts(given, tmp_path):
 
 
 def test_no_empty_part(given, tmp_path):
-    """No more shards than images."""
+    """There are no more shards than images."""
     assert len(deal_samples(given, tmp_path / "out", 2, parts=8)) == 2
 
 
 def test_count_pixels(given):
-    """By the headers alone."""
+    """Pixels are counted from headers."""
     assert count_pixels(given) == 30 * (20 + 21 + 22 + 23 + 24)
 
 
 def test_print_throughput():
-    """Images and megapixels a second, the part of decoding alone, and what stands beside it."""
+    """The table has images and megapixels per second, the ratio to decoding, and further columns."""
     console = Console(file=io.StringIO(), width=120)
     timings = {"DALI decode only": Timing([2.0], 0), "x": Timing([4.0], 0)}
     print_throughput(console, timings, images=8, pixels=32_000_000, columns=["MB"], beside={"x": ["7"]})

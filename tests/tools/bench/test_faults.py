@@ -23,7 +23,7 @@ def test_small_run(tmp_path, capsys):
 
 
 class _Fake:
-    """A loader's epoch and what it reports."""
+    """A stand-in for a loader's epoch and report."""
 
     def __init__(self, keys, bad):
         self.keys, self.bad_samples = keys, [BadSample("u", key, "r", "corrupt") for key in bad]
@@ -45,14 +45,14 @@ class _Fake:
     [(["000000"], ["000002"]), (["000000", "000001"], []), (["000001", "000000"], ["000002"])],
 )
 def test_what_is_missing_is_noticed(keys, bad):
-    """A sample that does not come, one that is not reported, or another order."""
+    """A missing sample, one that is not reported, and another order are noticed."""
     with pytest.raises(ValueError, match=re.escape("an epoch must deliver 2 good samples and report 1, got")):
         check_epoch(lambda: _Fake(keys, bad), 3, {2})
     check_epoch(lambda: _Fake(["000000", "000001"], ["000002"]), 3, {2})
 
 
 def test_every_damage_is_met(tmp_path):
-    """Each leaves its mark: none of the damaged files is what it was."""
+    """Each kind of damage changes its file."""
     shards = Shards(write_shards(tmp_path, 2, console=Console(quiet=True)))
     write_samples(tmp_path / "bad.tar", shards, 8, {1, 3, 5, 7})
     written = [sample.members["jpg"] for sample in Shards(tmp_path / "bad.tar")]

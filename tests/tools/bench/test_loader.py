@@ -20,7 +20,7 @@ def urls(tmp_path_factory):
 
 @pytest.mark.slow
 def test_small_run(urls, tmp_path, capsys):
-    """A small run times all of them, prints its table and writes its file."""
+    """A small run times all cases, prints its table and writes its file."""
     timings = bench_loader(
         urls, images=4, batch_size=2, repeats=1, size=96, json_path=tmp_path / "loader.json"
     )
@@ -44,19 +44,19 @@ def test_small_run(urls, tmp_path, capsys):
 
 
 def test_only_scaled_decoding_may_differ():
-    """Without a bound on the zoom, decode="auto" is held to the same pixels."""
+    """Without a bound on the zoom, decode="auto" must give the same pixels."""
     assert [check_of(way) for way in WAYS] == [check_exact, check_exact, check_near, check_near]
 
 
 def test_the_ways_are_one_network():
-    """They differ in how they decode, not in their weights."""
+    """The cases differ in how they decode, not in their weights."""
     first, *others = ([*way.zoom(24).parameters()] for way in WAYS)
 
     assert all(torch.equal(a, b) for other in others for a, b in zip(first, other, strict=True))
 
 
 def test_by_hand_sees_the_same(urls):
-    """The loader to compare with brings back nearly the same pictures, from another decoder and low-res copy."""
+    """The loader written by hand gives nearly the same pictures."""
     from foveal.tools.bench._by_hand import HandWrittenLoader, PillowImages
 
     torch.manual_seed(0)

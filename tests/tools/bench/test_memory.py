@@ -10,7 +10,7 @@ from foveal.tools.bench.way import Way
 
 @pytest.mark.slow
 def test_small_run(tmp_path, capsys):
-    """Every case runs in a process of its own; what is trained takes more than nothing."""
+    """Every case runs in a process of its own, and training takes memory."""
     peaks = bench_memory([], images=8, repeats=1, image_size=(1600, 1200), json_path=tmp_path / "memory.json")
 
     assert json.loads((tmp_path / "memory.json").read_text())["peak_mb"] == peaks
@@ -20,14 +20,14 @@ def test_small_run(tmp_path, capsys):
 
 
 def test_a_case_survives_the_way_to_its_process():
-    """What is written on the command line is read back."""
+    """A case is read back from the command line."""
     case = MemoryCase("t.tar", "s.tar", 8, Way("auto", 4.0), trains=True, memory_budget="1GB")
 
     assert MemoryCase.from_json(case.to_json()) == case
 
 
 def test_missing_images_are_noticed():
-    """Nobody gets a small peak by loading less."""
+    """A case that loads fewer images is an error."""
     good = {"images": 64, "gradient": 0.0, "peak_mb": 7}
     assert check_case("a", good, images=64, trains=False) == 7
     with pytest.raises(ValueError, match=re.escape("a: a case must load 64 images, got 63.")):
@@ -35,7 +35,7 @@ def test_missing_images_are_noticed():
 
 
 def test_missing_gradients_are_noticed():
-    """Nor by not going backward."""
+    """A case without a backward pass is an error."""
     found = {"images": 1, "gradient": 0.0, "peak_mb": 7}
     with pytest.raises(ValueError, match=re.escape("a: the network must have a gradient above 0, got 0.0.")):
         check_case("a", found, images=1, trains=True)

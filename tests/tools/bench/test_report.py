@@ -23,7 +23,7 @@ def report(benchmark="loader", **seconds):
 
 
 def test_bars_are_medians_of_ratios():
-    """What decoding alone takes in a round is compared with that round; ceilings have no bar."""
+    """Bars are medians of ratios to decoding alone in the same round; upper limits have no bar."""
     bars = bars_of(report(read=[0.1] * 3, decode=[1, 10, 2], ours=[0.5, 10, 1], theirs=[2, 2, 2]))
 
     assert [(bar.name, bar.ratio, bar.megapixels, bar.ours) for bar in bars] == [
@@ -33,7 +33,7 @@ def test_bars_are_medians_of_ratios():
 
 
 def test_the_chart(tmp_path):
-    """Bars of all files from the fastest to the slowest, each loader once; the picture is one."""
+    """The chart has the bars of all files from the fastest to the slowest, each loader once."""
     (tmp_path / "a.json").write_text(json.dumps(report(decode=[1], ours=[0.5], theirs=[2])))
     (tmp_path / "b.json").write_text(json.dumps(report("peers", decode=[1], ours=[0.9], others=[1.25])))
     bars = draw_report([tmp_path / "a.json", tmp_path / "b.json"], tmp_path / "chart.png")
@@ -48,7 +48,7 @@ def test_the_chart(tmp_path):
     ("text", "kind"), [("no JSON", "None"), ("[1]", "None"), ('{"benchmark": "grid"}', "'grid'")]
 )
 def test_other_files_are_refused(tmp_path, text, kind):
-    """A file that has no bars in it is named."""
+    """A file without results is named."""
     path = tmp_path / "x.json"
     path.write_text(text)
     message = (

@@ -14,7 +14,7 @@ def took(*seconds):
 
 
 def test_what_the_times_say():
-    """Sizes are compared from 2 MP on, batches on the small images, processors for each size."""
+    """Sizes are compared from 2 MP on, batches on small images, and processors for each size."""
     timings = {
         Case("s", 0.3, 16, 1): took(8),
         Case("s", 0.3, 256, 1): took(8),
@@ -36,14 +36,14 @@ def test_what_the_times_say():
 
 
 def test_one_processor_is_compared_with_nothing():
-    """Nothing is said of what was not measured."""
+    """With one processor, nothing is printed about two."""
     timings = {Case("s", 0.3, 16, 1): took(2), Case("s", 0.3, 256, 1): took(1)}
 
     assert conclusions(timings) == ["Batches of 256 run at 2.00 times the speed of those of 16."]
 
 
 def test_cuts_are_of_one_picture(tmp_path):
-    """About as many pixels in each epoch, in images of the size that was asked for."""
+    """Each epoch has about the same number of pixels, in images of the requested size."""
     shards = write_cuts(tmp_path, [(64, 48), (320, 240)], 200_000)
 
     assert list(shards.values()) == [64 * 48 / 1e6, 320 * 240 / 1e6]
@@ -52,7 +52,7 @@ def test_cuts_are_of_one_picture(tmp_path):
 
 
 def test_a_process_with_one_processor():
-    """It counts one from its start, and this process keeps its own."""
+    """The process has one processor from its start, and this process keeps its own."""
     before = os.sched_getaffinity(0)
     with only_processors(1) as machine:
         assert len(machine.submit(os.sched_getaffinity, 0).result()) == 1

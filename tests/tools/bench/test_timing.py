@@ -20,7 +20,7 @@ def test_cases_take_turns():
 
 
 def test_slow_is_slower():
-    """What sleeps takes its time."""
+    """A case that sleeps takes longer."""
     timings = alternate({"quick": lambda: None, "slow": lambda: time.sleep(0.02)}, 3, console=Console())
 
     assert timings["slow"].median >= 0.02
@@ -28,7 +28,7 @@ def test_slow_is_slower():
 
 
 def test_peak_memory_is_that_of_the_case():
-    """The peak counts what a case held and gave back."""
+    """The peak includes memory that a case has freed."""
     timings = alternate(
         {"small": lambda: bytes(1), "large": lambda: b"\1" * (200 << 20)}, 2, console=Console(), peaks=True
     )
@@ -46,7 +46,7 @@ def test_ratio_is_the_median_of_ratios():
 
 
 def test_json_has_numbers_and_circumstances(tmp_path):
-    """The file names what was measured, where, and with which versions."""
+    """The file says what was measured, where, and with which versions."""
     write_json(tmp_path / "bench.json", "sample", {"ours": Timing([0.5, 0.25], 7)}, size=224)
 
     report = json.loads((tmp_path / "bench.json").read_text())
@@ -59,5 +59,5 @@ def test_json_has_numbers_and_circumstances(tmp_path):
 
 @pytest.mark.parametrize("repeats", [1, 2])
 def test_repeats(repeats):
-    """As many rounds as asked for."""
+    """There are as many rounds as requested."""
     assert len(alternate({"a": lambda: None}, repeats, console=Console())["a"].seconds) == repeats

@@ -1,4 +1,4 @@
-"""Verbs that distribute their work over a Ray cluster do what they do alone."""
+"""Verbs that distribute their work over a Ray cluster write the same as without."""
 
 import os
 import re
@@ -21,7 +21,7 @@ ray = pytest.importorskip("ray", reason="needs the extra foveal[ray]")
 
 
 def write_shards(folder: Path) -> str:
-    """Three of four images, of which one is cut and one empty."""
+    """Write three shards of four images, of which one is cut and one empty."""
     folder.mkdir()
     for shard in range(3):
         with ShardWriter(folder / f"s-{shard}.tar") as writer:
@@ -42,13 +42,13 @@ def write_pictures(folder: Path) -> Path:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Each file, without the time at which an index's shard was written."""
+    """Return the content of each file, without the time of the shard in an index."""
     files = [path for path in folder.iterdir() if path.is_file()]
     return {path.name: re.sub(rb"mtime_ns=\d+", b"", path.read_bytes()) for path in files}
 
 
 def elsewhere(task, shared, items):
-    """As a cluster would have them: task, arguments and results cross to another process and back, the last item first."""
+    """Distribute work as a cluster does: everything is pickled, and the last item comes first."""
     import pickle
 
     for item in reversed(items):
@@ -57,7 +57,7 @@ def elsewhere(task, shared, items):
 
 
 def test_in_any_order_the_same_comes_out(tmp_path, capsys):
-    """Whatever the order in which shards are done: indexes, findings, and packed shards."""
+    """Indexes, findings and packed shards do not depend on the order in which shards are done."""
     urls, pictures = write_shards(tmp_path / "in"), write_pictures(tmp_path / "pictures")
     bad = {}
     for name, how in (("here", {}), ("there", {"distribute": elsewhere})):
@@ -85,7 +85,7 @@ def test_in_any_order_the_same_comes_out(tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["index", "verify", "pack"])
 def test_on_a_cluster(verb, tmp_path):
-    """The command with ``--ray local``, on relative paths, writes what the command alone writes."""
+    """The command with ``--ray local``, on relative paths, writes the same as without."""
     write_shards(tmp_path / "in")
     pictures = write_pictures(tmp_path / "pictures")
     arguments = {
@@ -114,7 +114,7 @@ def test_on_a_cluster(verb, tmp_path):
 
 
 def test_a_cluster_that_is_not_there():
-    """One line says so."""
+    """A missing cluster is an error of one line."""
     from foveal.tools.console.ray_cluster import ClusterError, RayCluster
 
     with pytest.raises(

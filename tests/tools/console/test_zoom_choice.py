@@ -1,4 +1,4 @@
-"""The settings of a zoom are described once, and a verb has an option for each of them."""
+"""The settings of a zoom are described once, and each verb has an option for each."""
 
 import inspect
 import math
@@ -26,7 +26,7 @@ def names(kind):
 
 
 def parsed(kind, *words):
-    """The choice that a verb gets for these words, and its help."""
+    """Return the choice that a verb gets for these words, and its help."""
     got = []
 
     def verb(first: Annotated[int, typer.Argument()] = 1, *, choice: kind, last: str = "x") -> None:
@@ -40,7 +40,7 @@ def parsed(kind, *words):
 
 @KINDS
 def test_a_verb_has_an_option_for_each_setting(kind):
-    """What is on the command line arrives as one value; what is not is None."""
+    """Options arrive as one value, in which settings that were not given are None."""
     [(first, choice, last)], _ = parsed(kind, "--family", "cdf", "--max-zoom", "inf", "--last", "y", "7")
 
     assert (first, last) == (7, "y")
@@ -50,7 +50,7 @@ def test_a_verb_has_an_option_for_each_setting(kind):
 
 @KINDS
 def test_help_shows_each_setting_and_its_default(kind):
-    """In the order of the settings, each with what it is without a file."""
+    """Help lists the settings in order, each with its default without a file."""
     got, run = parsed(kind, "--help")
     shown = " ".join(run.output.replace("│", " ").split())
 
@@ -65,7 +65,7 @@ def test_help_shows_each_setting_and_its_default(kind):
 
 
 def test_a_setting_that_is_not_there_is_refused():
-    """Training has no lower bound, so its verb has no such option: the option is not taken from anywhere else."""
+    """Training has no lower bound, so its verb refuses this option."""
     got, run = parsed(TrainZoomChoice, "--min-zoom", "0.5")
 
     assert (got, run.exit_code) == ([], 2)
@@ -83,7 +83,7 @@ def test_a_setting_that_is_not_there_is_refused():
     )
 )
 def test_a_sampler_has_what_is_chosen(choice):
-    """None is the default, and the values that stand for no bound are no bound."""
+    """None means the default, and the values for "no bound" become None."""
     zoom = SaliencySampler(16, **choice.of_new_zoom)
     no_bound = {"max_zoom": math.inf, "min_zoom": 0.0}
 
@@ -96,7 +96,7 @@ def test_a_sampler_has_what_is_chosen(choice):
 
 @pytest.mark.parametrize(("whole", "kind"), [(Recipe, ZoomChoice), (TrainOptions, TrainZoomChoice)])
 def test_the_settings_of_a_run_are_those_of_its_zoom(whole, kind):
-    """They are keywords of their own, and what a sampler gets follows from them."""
+    """Settings of a run are its own keywords, and its sampler gets them."""
     own = {"family": "separable", "temperature": 0.3, "fwhm_cells": 5.0, "max_zoom": math.inf}
     run = whole(out_size=16, **own)
 
@@ -106,7 +106,7 @@ def test_the_settings_of_a_run_are_those_of_its_zoom(whole, kind):
 
 
 def test_defaults_of_training_are_those_of_the_sampler():
-    """A sampler with no settings is what training makes."""
+    """A training without options makes a sampler with its own defaults."""
     parameters = inspect.signature(SaliencySampler).parameters
 
     assert {name: parameters[name].default for name in TrainZoomChoice.DEFAULTS} == TrainZoomChoice.DEFAULTS
@@ -124,12 +124,12 @@ def test_defaults_of_training_are_those_of_the_sampler():
     ],
 )
 def test_code_leaves_defaults_out(settings, code):
-    """What is written makes the sampler with these settings."""
+    """The printed code has only what differs from the defaults, and makes the same sampler."""
     assert sampler_code(32, "X()", settings) == code
 
 
 def test_a_slider_stands_for_its_value():
-    """Its last mark is no bound, and every other mark is the value itself."""
+    """The last mark of a slider means no bound, and every other mark is its value."""
     bound = DESCRIBED["max_zoom"]
 
     assert [bound.value_at(mark) for mark in (1, 15.5, 16)] == [1, 15.5, math.inf]

@@ -22,7 +22,7 @@ def picture_size(path):
 
 
 def test_demo_on_its_own_scenes(tmp_path, capsys):
-    """Without shards it draws some, zooms all of them, says how fast, and leaves a picture."""
+    """Without shards it draws scenes, zooms all of them, prints the speed, and saves a picture."""
     path = run_demo([], out=tmp_path, out_size=32, batch_size=2, scenes=3, rows=2)
 
     printed = capsys.readouterr().out
@@ -35,7 +35,7 @@ def test_demo_on_its_own_scenes(tmp_path, capsys):
 
 
 def test_demo_on_shards_without_labels(tmp_path, capsys):
-    """A user's shards need images and nothing else; fewer samples make a shorter sheet."""
+    """A user's shards need images only; with fewer samples the picture is shorter."""
     with ShardWriter(tmp_path / "own.tar") as writer:
         writer.write({"__key__": "only", "jpg": encode(draw_scene(0, size=(90, 60)).image)})
 
@@ -47,7 +47,7 @@ def test_demo_on_shards_without_labels(tmp_path, capsys):
 
 
 def test_demo_of_patches(tmp_path, capsys):
-    """Four patches of half the size, and a sheet of them."""
+    """The demo of patches shows four patches of half the size."""
     path = run_demo([], out=tmp_path, zoom="patches", out_size=32, batch_size=2, scenes=2, rows=2)
 
     assert picture_size(path) == (1600, 52 + 2 * 342)
@@ -56,7 +56,7 @@ def test_demo_of_patches(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ZOOMS)
 def test_the_code_that_is_shown_makes_the_zoom_that_runs(name):
-    """What the demo prints is what it does."""
+    """The printed code makes the zoom that runs."""
     shown = ZOOMS[name]
     names = {imported: getattr(foveal.sampler, imported) for imported in shown.names.split(", ")}
 
@@ -64,12 +64,12 @@ def test_the_code_that_is_shown_makes_the_zoom_that_runs(name):
 
 
 def test_every_zoom_of_the_demo_is_an_option():
-    """The command line offers what there is."""
+    """Each zoom of the demo is a choice on the command line."""
     assert set(typing.get_args(DemoZoomName)) == set(ZOOMS)
 
 
 def test_frames_are_where_the_patches_were_cut():
-    """On the original, the pixels inside a frame are those of its patch; side by side, they are there again."""
+    """The pixels inside a frame on the original are those of its patch."""
     image = torch.randint(0, 256, (200, 230, 3), dtype=torch.uint8)
     patches, grid, _ = PatchSampler(3, 20, score=SpectralSaliency((5, 5), frame="cells"))([image])
     picture = side_by_side(patches[0])
@@ -83,14 +83,14 @@ def test_frames_are_where_the_patches_were_cut():
 
 @pytest.mark.slow
 def test_demo_on_photographs(tmp_path, data_dir):
-    """Real photographs, some of them upright by EXIF alone, make a sheet."""
+    """Real photographs, some rotated by EXIF, make a picture."""
     path = run_demo([str(data_dir / "coins" / "coins-*.tar")], out=tmp_path)
 
     assert path.stat().st_size > 100_000
 
 
 def test_the_demo_finds_the_sign():
-    """The most salient cell of the parameter-free map is at the sign, in every scene."""
+    """In every scene, the most salient cell of the parameter-free map is at the sign."""
     zoom = SaliencySampler(224, saliency=SpectralSaliency())
     for scene in map(draw_scene, range(6)):
         [saliency] = zoom([torch.from_numpy(scene.image)]).saliency[:, 0]

@@ -20,13 +20,13 @@ def one_thread():
 
 
 def corner_zoom():
-    """Two by three cells, of which the lower right one is fine."""
+    """Return tokens of two by three cells, of which the lower right one is fine."""
     weights = torch.tensor([[1.0, 1, 1], [1, 1, 5]])
     return MixedResolution((2, 3), patch_size=8, refined=1, saliency=FixedSaliency(weights))
 
 
 def test_tokens_tile_the_picture():
-    """The coarse ones cover every pixel once, the fine ones the cell that they refine, at sizes that do not divide."""
+    """Coarse tokens cover every pixel once, fine ones their cell, also at sizes that do not divide."""
     grid = corner_zoom()([torch.zeros(60, 90, 3, dtype=torch.uint8)]).grid
     boxes = rectangles(token_positions(grid)[0], (61, 97)).tolist()
     covered = np.zeros((61, 97), int)
@@ -41,7 +41,7 @@ def test_tokens_tile_the_picture():
 
 
 def test_painted_tokens_are_the_picture():
-    """Painted, a smooth picture is itself, and where it is refined nearer to it than elsewhere."""
+    """Painted tokens of a smooth picture are close to it, and closer in refined cells."""
     y, x = np.mgrid[:240, :360]
     waves = 127 + 120 * np.sin(x / 9) * np.cos(y / 9)
     image = torch.from_numpy(np.repeat(waves[..., None], 3, -1).astype(np.uint8))
@@ -55,7 +55,7 @@ def test_painted_tokens_are_the_picture():
 
 
 def test_refined_cells_are_framed():
-    """Lines lie around the cell that was refined and nowhere else; the original is not written to."""
+    """Lines are around the refined cell only, and the original is not changed."""
     image = torch.zeros(60, 90, 3, dtype=torch.uint8)
     zoom = corner_zoom()
     tokens, grid, saliency = zoom([image])
@@ -70,7 +70,7 @@ def test_refined_cells_are_framed():
 
 @pytest.mark.parametrize("size", [8, 64, 224])
 def test_as_many_pixels(size):
-    """The sampler has nearly as many pixels as an image of that size, and never more."""
+    """An image of that size has nearly as many pixels as the tokens, and never more."""
     zoom = build_mixed(size)
 
     assert zoom.tokens * zoom.patch_size**2 <= size**2
@@ -78,7 +78,7 @@ def test_as_many_pixels(size):
 
 
 def test_row_of_a_sheet(tmp_path):
-    """A row goes on the sheet as it is; the uniform picture has as many pixels as the tokens, in the image's shape."""
+    """The row has a uniform picture with as many pixels as the tokens, in the image's shape."""
     zoom = build_mixed(64)
     scene = torch.from_numpy(draw_scene(0, size=(480, 320)).image)
     tokens, grid, saliency = zoom([scene])

@@ -1,4 +1,4 @@
-"""Each piece of advice, by made-up measurements: given where they call for it, and not where they do not."""
+"""Each piece of advice is given for made-up measurements that call for it, and not for others."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def loaders(**seconds):
 
 
 def test_where_all_is_well():
-    """Nothing is advised."""
+    """If nothing limits the loader, nothing is advised."""
     assert advise(WELL) == []
 
 
@@ -58,7 +58,7 @@ def test_where_all_is_well():
     ],
 )
 def test_bound_zoom(changes, bound, gain):
-    """A bound is advised if it makes the loader a tenth faster: the mildest one that brings nearly all."""
+    """A bound is advised if it makes the loader a tenth faster: the mildest one with nearly the full gain."""
     advice = doctor.bound_zoom(replace(WELL, loaders=changes))
 
     assert (advice is None) == (bound is None)
@@ -81,7 +81,7 @@ def test_bound_zoom(changes, bound, gain):
     ],
 )
 def test_num_threads(changes, expected):
-    """If a smaller number decodes a tenth faster, and decoding limits."""
+    """Another number of threads is advised if it decodes a tenth faster and decoding limits."""
     advice = doctor.num_threads(replace(WELL, **changes))
 
     assert (advice and (advice.do.split()[0], pytest.approx(advice.gain))) == expected
@@ -105,7 +105,7 @@ def test_num_threads(changes, expected):
     ],
 )
 def test_reading(rule, changes, expected):
-    """Copies of what is far away, another disk for what is here; where reading limits."""
+    """If reading limits, local copies are advised for remote shards, and another disk for local ones."""
     advice = rule(replace(WELL, **changes))
 
     assert (advice and (advice.do.split()[0], pytest.approx(advice.gain))) == expected
@@ -124,7 +124,7 @@ def test_reading(rule, changes, expected):
     ],
 )
 def test_what_else_is_there(rule, changes, words):
-    """Each where it is, and not where all is well."""
+    """Each further advice is given if its condition holds, and not otherwise."""
     advice = rule(replace(WELL, **changes))
 
     assert advice is not None
@@ -142,12 +142,12 @@ def test_what_else_is_there(rule, changes, words):
     ],
 )
 def test_what_would_not_help(rule, changes):
-    """Processors where others than decoding limits, or where four are no faster than one; a slow device; large enough."""
+    """More processors, a faster device or larger batches are not advised if they would not help."""
     assert rule(replace(WELL, **changes)) is None
 
 
 def test_what_brings_most_comes_first():
-    """And what brings nobody knows how much last."""
+    """Advice is sorted by its gain, with unknown gains last."""
     facts = replace(WELL, bad=1, bad_reason="x", loaders=loaders(auto=0.03, cuda=0.001))
     gains = [advice.gain for advice in advise(facts)]
 
@@ -157,7 +157,7 @@ def test_what_brings_most_comes_first():
 
 
 def test_the_verdict():
-    """What limits, how fast that is, and how much of the work."""
+    """The verdict says what limits, how fast that is, and its share of the work."""
     assert verdict(WELL) == (
         "Decoding limits: 100.0 images/s (60 MP/s) with the loader's defaults, and 62% of the work is decoding."
     )
@@ -168,7 +168,7 @@ def test_the_verdict():
 
 
 def test_a_busy_machine():
-    """More than a tenth of all processors is worth a word."""
+    """Other processes are mentioned if they use more than a tenth of all processors."""
     facts = replace(WELL, busy=3.14)
 
     assert facts.is_busy
@@ -180,7 +180,7 @@ def test_a_busy_machine():
 
 
 def test_the_table():
-    """Stages with their shares, other ways to decode, whole loaders."""
+    """The table has stages with their shares, other decoders, and whole loaders."""
     found = {row[0]: row[1:] for row in rows(WELL)}
 
     assert found[READ] == ["1.00", "1,000.0", "", "100", "6%"]
@@ -191,6 +191,6 @@ def test_the_table():
 
 
 def test_how_advice_reads():
-    """With what it brings, where that is known."""
+    """Advice gives its gain if that is known."""
     assert describe(Advice("do this", 1.26)) == "do this – 1.3 times as fast."
     assert describe(Advice("do that")) == "do that."

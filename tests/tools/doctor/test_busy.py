@@ -1,4 +1,4 @@
-"""How busy others were: known counters, and a process that works."""
+"""How busy other processes are, from made-up counters and a real process."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ ONE = (
 
 
 def test_busy_seconds(tmp_path, monkeypatch):
-    """Idle and waiting do not count, nor do processors of others, the sum of all, and guests, who are in user already."""
+    """Idle and waiting time, other processors, the line of the sum, and guests (counted in user) are left out."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2})
     stat = tmp_path / "stat"
     stat.write_text(
@@ -33,7 +33,7 @@ def work(seconds):
 
 
 def test_others(monkeypatch):
-    """Another process's work counts, one's own does not."""
+    """Other processes' work counts, this process's does not."""
     counted = []
     monkeypatch.setattr("foveal.tools.doctor._busy.busy_seconds", lambda: counted.pop(0))
     own = time.process_time()
@@ -53,7 +53,7 @@ def test_others(monkeypatch):
 
 
 def test_a_real_process_is_seen():
-    """One that works all the time keeps most of a processor busy, unless still others take it."""
+    """A process that works all the time uses most of a processor."""
     code = "print('x', flush=True)\nwhile True: pass"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None

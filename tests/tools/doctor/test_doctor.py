@@ -25,7 +25,7 @@ def pictures(count, height=240, width=320):
 
 
 def test_examine(tmp_path, capsys):
-    """The verdict first, then advice, then a table; what was measured is counted."""
+    """The verdict comes first, then advice, then a table with counts."""
     whole, other = (
         write(tmp_path / "a.tar", pictures(3)),
         write(tmp_path / "b.tar", [*pictures(2), ("jpg", b"<html>"), ("txt", b"no image")]),
@@ -46,7 +46,7 @@ def test_examine(tmp_path, capsys):
 
 
 def test_no_more_images_than_asked_for(tmp_path):
-    """Evenly spread over all there are."""
+    """Images are spread evenly over all shards."""
     path = write(tmp_path / "a.tar", pictures(6))
     facts = measure([path], images=2, out_size=32, repeats=1, console=Console(quiet=True))
 
@@ -55,7 +55,7 @@ def test_no_more_images_than_asked_for(tmp_path):
 
 
 def test_good_bad_and_odd_images():
-    """What DALI refuses and Pillow decodes is good, and counted."""
+    """Images that Pillow decodes and DALI refuses are good, and counted."""
     jpeg2000 = encode(picture(0, 40, 50), "JPEG2000")
     good, bad, by_pillow = sort_out([encode(picture(0, 40, 50)), b"", jpeg2000, "has no member"])
 
@@ -65,7 +65,7 @@ def test_good_bad_and_odd_images():
 
 
 def test_nothing_to_measure(tmp_path):
-    """Where no image is good there is nothing to say but that."""
+    """If no image is good, this is the only message."""
     path = write(tmp_path / "a.tar", [("jpg", b"")])
     with pytest.raises(
         ValueError,

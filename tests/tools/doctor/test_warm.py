@@ -1,4 +1,4 @@
-"""Compiling ahead, and what is said while something is compiled."""
+"""Compiling kernels ahead of time, and the messages while kernels are compiled."""
 
 import os
 import re
@@ -48,7 +48,7 @@ def run(code, cache):
 
 @pytest.mark.slow
 def test_nothing_is_left_to_compile(tmp_path):
-    """After it, batches of every zoom, decoder and form of pixels find all kernels on disk, and nothing is printed."""
+    """After foveal doctor --warm, batches of every zoom, decoder and form of pixels compile nothing."""
     with ShardWriter(tmp_path / "s.tar") as writer:
         for k in range(5):
             writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 70 + k, 90)), "cls": k})
@@ -97,7 +97,7 @@ def test_a_cold_batch_says_what_it_waits_for(tmp_path):
 
 
 def test_shards_or_warm():
-    """Without either there is nothing to do, and the message says what there is."""
+    """Without shards and --warm, the error says what to give."""
     found = command_line.run("doctor")
 
     assert found.exit_code == 2

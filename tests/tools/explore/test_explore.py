@@ -1,4 +1,4 @@
-"""The page shows what a loader delivers, and the code under it gives just that."""
+"""The page of foveal explore shows what a loader delivers, and its code gives the same."""
 
 import io
 import math
@@ -29,7 +29,7 @@ plots = pytest.importorskip("matplotlib", reason="no matplotlib: pip install '.[
 
 
 def attention(k):
-    """A map of ones with a bright cell, as an encoded array."""
+    """Return a map of ones with a bright cell, as an encoded array."""
     cells = np.ones((5, 7), np.float32)
     cells[1 + k, 2] = 20
     np.save(file := io.BytesIO(), cells)
@@ -37,7 +37,7 @@ def attention(k):
 
 
 def write(folder, damaged):
-    """Three pictures with boxes, perhaps a damaged fourth, and a checkpoint."""
+    """Write three pictures with boxes, if wanted a damaged fourth, and a checkpoint."""
     with ShardWriter(folder / "a.tar") as writer:
         for k in range(3 + damaged):
             image = encode(picture(k, 200 + 10 * k, 300))
@@ -55,13 +55,13 @@ def write(folder, damaged):
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """Good samples."""
+    """Return a source of good samples."""
     return write(tmp_path_factory.mktemp("explore"), damaged=False)
 
 
 @pytest.fixture(scope="module")
 def damaged(tmp_path_factory):
-    """The last one is bad."""
+    """Return a source whose last sample is damaged."""
     return write(tmp_path_factory.mktemp("explore"), damaged=True)
 
 
@@ -123,7 +123,7 @@ def test_explore_reads_from_the_store(far_options, monkeypatch):
 @settings(max_examples=6)
 @given(chosen=any_settings, number=st.integers(0, 2))
 def test_the_python_gives_the_picture_to_the_bit(source, chosen, number):
-    """Run as it is copied, the script's loader delivers the very pixels that the page shows."""
+    """The copied script's loader delivers bit-identical pixels."""
     look = Looker(source).look(number, chosen)
     names = {}
     exec(compile(chosen.python(source), "page", "exec"), names)
@@ -135,7 +135,7 @@ def test_the_python_gives_the_picture_to_the_bit(source, chosen, number):
 
 @pytest.mark.parametrize("saliency", ["spectral", "boxes", "map", "checkpoint", "uniform"])
 def test_the_command_gives_the_picture(source, saliency, tmp_path, monkeypatch):
-    """``foveal zoom`` as it is copied writes the pixels that the page shows, rounded to 256 levels."""
+    """The copied ``foveal zoom`` command writes the pixels of the page, rounded to 256 levels."""
     import shlex
 
     from PIL import Image
@@ -160,14 +160,14 @@ def test_the_command_gives_the_picture(source, saliency, tmp_path, monkeypatch):
 
 
 def test_what_a_pixel_shows(source):
-    """Of a uniform resize each pixel shows as many pixels of the original as there are for it."""
+    """For a uniform resize, a pixel shows as many original pixels as the size ratio says."""
     look = Looker(source).look(0, Settings(saliency="uniform", size=50))
 
     assert look.source_px_at(20, 20) == pytest.approx((6.0, 4.0), rel=1e-4)
 
 
 def test_a_bad_sample_has_its_reason(damaged):
-    """What cannot be decoded is an error that names the sample."""
+    """An image that cannot be decoded is an error that names the sample."""
     looker = Looker(damaged)
 
     with pytest.raises(ShardError, match=r"a\.tar: 3: image is broken"):
@@ -176,19 +176,19 @@ def test_a_bad_sample_has_its_reason(damaged):
 
 
 def test_a_number_beyond_the_samples(source):
-    """The page asks for samples by number: one that is not there is refused."""
+    """A sample number out of range is refused."""
     with pytest.raises(ValueError, match=re.escape("number must be in [0, 3), got 3.")):
         Looker(source).look(3, Settings())
 
 
 def test_augmented_images_have_no_command(source):
-    """``foveal zoom`` does not augment, so no command is shown."""
+    """With augmentation no command is shown, because ``foveal zoom`` does not augment."""
     assert replace(Settings(), hflip=0.5).command(source) is None
 
 
 @pytest.fixture
 def page(damaged):
-    """A running ``foveal explore``: its address."""
+    """Return the address of a running ``foveal explore``."""
     pytest.importorskip("nicegui", reason="no NiceGUI: pip install '.[explore]'")
     port = 20000 + os.getpid() % 20000
     command = [sys.executable, "-m", "foveal.tools", "explore", *damaged.urls, "--boxes", "json:boxes"]
@@ -221,7 +221,7 @@ def page(damaged):
 
 @pytest.mark.slow
 def test_nothing_else_is_served(page):
-    """Another host's name is refused, and no address leads to a file of this machine."""
+    """Requests for another host name are refused, and no URL serves files of this machine."""
 
     def status(path, host=None):
         request = urllib.request.Request(page + path, headers={"Host": host} if host else {})
@@ -239,7 +239,7 @@ def test_nothing_else_is_served(page):
 
 @pytest.mark.slow
 def test_in_a_browser(page):
-    """The page loads, a slider and a source of saliency change the picture and the code, a bad sample shows its reason."""
+    """The page loads, controls change picture and code, and a bad sample shows its reason."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install selenium")
     from selenium.webdriver.chrome.service import Service as ChromeService
     from selenium.webdriver.common.action_chains import ActionChains

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("no_sheet")
 
 @pytest.fixture
 def urls(tmp_path, monkeypatch):
-    """Zoomed already; one image is bad."""
+    """Return originals whose zoomed shards exist, with one bad image."""
     monkeypatch.setenv("COLUMNS", "200")
     urls = write_originals(tmp_path / "in", bad=[6])
     zoom(urls, tmp_path / "out")
@@ -62,14 +62,14 @@ def add_one(tar):
 
 
 def test_complete(urls, tmp_path, capsys):
-    """Nothing is found where nothing is wrong, and what failed is counted."""
+    """If nothing is wrong, nothing is found, and failed samples are counted."""
     assert not verify_against(str(tmp_path / "out"), [urls])
     assert capsys.readouterr().out == "15 samples of 3 shards: 14 zoomed, 1 corrupt; all accounted for.\n"
 
 
 @pytest.mark.parametrize("found", BREAK)
 def test_whatever_is_wrong_is_found(urls, tmp_path, capsys, found):
-    """A file missing, changed, of another run or of none; an original that changed since."""
+    """Files that are missing, changed or of another run, and originals that changed, are found."""
     BREAK[found](tmp_path / "out", tmp_path / "in")
     fault, _, first = found.partition(": ")
 
@@ -80,7 +80,7 @@ def test_whatever_is_wrong_is_found(urls, tmp_path, capsys, found):
 
 
 def test_without_a_manifest(urls, tmp_path):
-    """A folder of anything else is refused."""
+    """A folder without a manifest is refused."""
     with pytest.raises(
         ValueError,
         match=r"urls must be one folder that foveal zoom wrote, got '.*in', where there is no manifest.json",
@@ -89,7 +89,7 @@ def test_without_a_manifest(urls, tmp_path):
 
 
 def test_on_the_command_line(urls, tmp_path):
-    """Exit status 0 and 1; one folder, no more."""
+    """The exit status is 0 or 1, and only one folder is accepted."""
     zoom(urls, tmp_path / "npy", Recipe(out_size=8, format="npy"))
 
     def verify(*folders):

@@ -15,7 +15,7 @@ def head(card):
 
 
 def test_it_says_what_is_there(tmp_path):
-    """Counts, license, labels, settings, and which files are data; a second run writes the same."""
+    """The card has counts, license, labels, settings and data files; a second run writes the same."""
     urls = write_originals(tmp_path / "in", bad=(1,))
     recipe = replace(RECIPE, boxes=("json:boxes",))
     zoom(urls, tmp_path / "out", recipe, license_name="cc-by-4.0", max_bad_fraction=0.5)
@@ -38,7 +38,7 @@ def test_it_says_what_is_there(tmp_path):
 
 @pytest.mark.usefixtures("no_sheet")
 def test_a_readme_of_others_stays(tmp_path, capsys):
-    """What somebody wrote is not written over."""
+    """A README that Foveal did not write is not replaced."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out/README.md").write_text("mine")
     zoom(write_originals(tmp_path / "in", shards=1, samples=1), tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Labels that foveal zoom was not told to warp: it says so, or leaves them out."""
+"""foveal zoom reports labels that no option names, or leaves them out."""
 
 import json
 from dataclasses import replace
@@ -61,14 +61,14 @@ COCO = {
     ],
 )  # fmt: skip
 def test_what_is_found(members, expected):
-    """By its name, or by what it holds, each with the option that warps it."""
+    """Labels are found by name or content, each with the option that warps it."""
     found = unwarped(members, SIZE, Recipe())
 
     assert [each.option for each in found] == expected
 
 
 def test_what_is_warped_is_not_found():
-    """Alternatives count for each member that they name."""
+    """Labels that an option names are not reported, also as alternatives."""
     members = {"json": js(COCO | {"boxes": [[1, 2, 3, 4]]}), "a.png": encode(IDS, "PNG")}
     recipe = Recipe(
         boxes=("jsn;json:boxes", "json:annotations[].bbox"),
@@ -80,7 +80,7 @@ def test_what_is_warped_is_not_found():
 
 
 def test_without_them():
-    """Entries of JSON leave, and members that are labels."""
+    """Entries of JSON, and whole members that are labels, are removed."""
     members = {"json": js({"boxes": [[1, 2, 3, 4]], "labels": [1]}), "xml": files.voc(), "cls": b"3"}
     left = without(members, unwarped(members, SIZE, Recipe()))
 
@@ -90,7 +90,7 @@ def test_without_them():
 
 @pytest.mark.usefixtures("no_sheet")
 def test_they_are_named_at_the_end(tmp_path, capsys):
-    """With the options that warp them; again in the next run, and in the card."""
+    """They are reported with their options at the end of each run, and in the card."""
     urls = write_originals(tmp_path / "in", shards=1, samples=2)
     recipe = replace(RECIPE, boxes=("json:boxes",))
     zoom(urls, tmp_path / "out", recipe)
@@ -111,7 +111,7 @@ def test_they_are_named_at_the_end(tmp_path, capsys):
 
 @pytest.mark.usefixtures("no_sheet")
 def test_they_are_dropped(tmp_path, capsys):
-    """All but those that are warped; everything else is copied."""
+    """With --drop-labels all labels except warped ones are left out; everything else is copied."""
     urls = write_originals(tmp_path / "in", shards=1, samples=2)
     zoom(urls, tmp_path / "out", replace(RECIPE, boxes=("json:boxes",), drop_labels=True))
 

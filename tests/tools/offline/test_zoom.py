@@ -1,4 +1,4 @@
-"""``foveal zoom``: what it writes, and that it is what the loader delivers."""
+"""What ``foveal zoom`` writes is what the loader delivers."""
 
 import io
 import json
@@ -58,7 +58,7 @@ def spectral(size=24):
 
 
 def test_one_shard_in_one_shard_out(tmp_path):
-    """The same names, keys and order; every other member byte for byte; the zoom beside each image."""
+    """Names, keys and order are the same, other members are bit-identical, and each image has its zoom.json."""
     urls = write_originals(tmp_path / "in")
     zoom(urls, tmp_path / "out")
     before, after = samples_of(tmp_path / "in"), samples_of(tmp_path / "out")
@@ -75,7 +75,7 @@ def test_one_shard_in_one_shard_out(tmp_path):
     ("image_format", "most", "mean"), [("png", 0.5, 0.3), ("npy", 0.5, 0.3), ("jpg", 24, 2), ("webp", 60, 6)]
 )
 def test_offline_is_online(tmp_path, image_format, most, mean):
-    """To 8-bit rounding for what loses nothing, within the codec's error for what does; in grey levels."""
+    """Lossless images equal the loader's to 8-bit rounding, lossy ones within the codec's error."""
     urls = write_originals(tmp_path / "in", shards=2, samples=11)
     zoom(urls, tmp_path / "out", Recipe(out_size=32, format=image_format, quality=95))
     with ZoomLoader(urls, spectral(32), batch_size=7, fields=("image", "__key__")) as loader:
@@ -92,7 +92,7 @@ def test_offline_is_online(tmp_path, image_format, most, mean):
 
 
 def test_the_loader_reads_it_as_it_was(tmp_path):
-    """A loader that does not zoom delivers from the zoomed shards what one that does delivers from the originals."""
+    """A loader without a zoom delivers from zoomed shards what a zooming one delivers from the originals."""
     urls = write_originals(tmp_path / "in")
     zoom(urls, tmp_path / "out")
     with (
@@ -106,7 +106,7 @@ def test_the_loader_reads_it_as_it_was(tmp_path):
 
 
 def test_labels_follow(tmp_path):
-    """Boxes, points and masks are what the loader makes of them; what else is in their JSON stays."""
+    """Boxes, points and masks equal the loader's, and the rest of their JSON is kept."""
     urls = write_originals(tmp_path / "in", shards=1)
     zoom(urls, tmp_path / "out", Recipe(out_size=24, format="png", **LABELS))
     fields = ("image", Boxes("json:boxes"), Points("json:face.points"), Mask("mask.png"))
@@ -130,7 +130,7 @@ def test_labels_follow(tmp_path):
 @pytest.mark.parametrize("box_format", ["xyxy", "xywh", "cxcywh"])
 @pytest.mark.parametrize("kind", ["json", "npy"])
 def test_boxes_come_out_as_they_went_in(tmp_path, box_format, kind):
-    """In the format and kind of member that the originals have them in."""
+    """Boxes are written in the format and member of the originals."""
     rows = np.array([[10, 12, 20, 30], [40, 20, 48, 28]], np.float32)
     low, high = rows[:, :2], rows[:, 2:]
     given = {
@@ -159,7 +159,7 @@ def test_boxes_come_out_as_they_went_in(tmp_path, box_format, kind):
 
 
 def test_masks_come_out_as_they_went_in(tmp_path):
-    """Colours as colours, indices with their palette, arrays as arrays, polygons as polygons: each in the place that the image shows."""
+    """Masks are written as colours, indices with palette, arrays or polygons, as the originals."""
     ids = np.zeros((48, 64), np.uint8)
     ids[10:30, 20:50], ids[24:44, :30] = 1, 2
     colours = np.array([[0, 0, 0], [255, 0, 0], [9, 9, 9]], np.uint8)
@@ -207,7 +207,7 @@ def test_masks_come_out_as_they_went_in(tmp_path):
 
 
 def test_boxes_as_saliency(tmp_path):
-    """In their own format, too."""
+    """--saliency boxes reads boxes in their own format."""
     with ShardWriter(tmp_path / "a.tar") as writer:
         writer.write({"__key__": "a", "jpg": encode(picture(0, 48, 64)), "json": {"b": [[40, 20, 8, 8]]}})
     recipe = Recipe(
@@ -224,7 +224,7 @@ def test_boxes_as_saliency(tmp_path):
 
 
 def test_a_member_as_saliency(tmp_path):
-    """The map of each sample decides where to zoom, stays as it is, and is part of what the folder is made by."""
+    """The map of each sample decides where to zoom, is copied, and is part of the fingerprint."""
     weights = np.random.default_rng(0).random((14, 14)).astype(np.float32)
     with ShardWriter(tmp_path / "a.tar") as writer:
         writer.write(
@@ -245,7 +245,7 @@ def test_a_member_as_saliency(tmp_path):
 
 
 def test_a_map_needs_its_member():
-    """And a member needs no other saliency."""
+    """A map needs --saliency-member, which excludes other saliency."""
     for given in ({"saliency": "map"}, {"saliency": "boxes", "boxes": ("json:b",), "saliency_member": "npy"}):
         with pytest.raises(
             ValueError, match="saliency_member must be given with saliency='map' and with no other"
@@ -254,7 +254,7 @@ def test_a_map_needs_its_member():
 
 
 def test_predictions_go_back_to_the_original(tmp_path):
-    """The record in a sample is all that it takes."""
+    """The zoom.json of a sample is enough to bring predictions back."""
     urls = write_originals(tmp_path / "in", shards=1)
     zoom(
         urls,
@@ -271,7 +271,7 @@ def test_predictions_go_back_to_the_original(tmp_path):
 
 
 def test_weights(tmp_path):
-    """A file of weights is loaded, named by what is in it in the manifest, and nothing is unpickled that could act."""
+    """A file of weights is loaded safely, and the manifest has its hash."""
     urls = write_originals(tmp_path / "in", shards=1)
     torch.manual_seed(1)
     net = SaliencyNet()
@@ -297,7 +297,7 @@ def test_weights(tmp_path):
 
 
 def test_other_readers(tmp_path):
-    """webdataset reads the samples, and DALI's reader reads them by the index beside them."""
+    """webdataset reads the samples, and so does DALI's reader with the index beside them."""
     ndd = pytest.importorskip("nvidia.dali.fn")
     from nvidia.dali import pipeline_def
 
@@ -328,7 +328,7 @@ def test_other_readers(tmp_path):
 
 
 def test_every_sample_is_accounted_for(tmp_path):
-    """What cannot be zoomed is in the table with its reason; the others are there, and a shard of which none is left, too."""
+    """Samples that cannot be zoomed are in the table with their reason, and all others are written."""
     with ShardWriter(tmp_path / "a.tar") as writer:
         writer.write(labelled(0))
         writer.write(labelled(1, jpg=CUT))
@@ -372,7 +372,7 @@ def test_every_sample_is_accounted_for(tmp_path):
 
 
 def test_a_table_of_an_older_version():
-    """Is read as it was written."""
+    """A table of an older version is read."""
     text = (
         b'{"key": "a", "status": "ok", "reason": null, "size": [60, 90], "sha256": "0f", "zoom": [2.5, 0.5], "bytes": 9}\n'
         b'{"key": "b", "status": "too_large", "reason": "image has more pixels than max_pixels=5: 2 \\u00d7 3 pixels '
@@ -387,7 +387,7 @@ def test_a_table_of_an_older_version():
 
 
 def test_zoom_statistics(tmp_path):
-    """Each row says how much was magnified, by the grid that the loader delivers."""
+    """Each row has the magnification of the loader's grid."""
     urls = write_originals(tmp_path / "in", shards=1)
     zoom(urls, tmp_path / "out")
     with ZoomLoader(urls, spectral(), batch_size=5, fields=("image", "__grid__")) as loader:
@@ -399,7 +399,7 @@ def test_zoom_statistics(tmp_path):
 
 
 def test_keys_that_come_twice(tmp_path):
-    """Are two samples; where all between them failed, the second is left out, as readers would join the two."""
+    """Samples with the same key stay separate; if all samples between them failed, the second is left out."""
     with ShardWriter(tmp_path / "a.tar") as writer:
         for key, image in (
             ("a", encode(picture(0, 40, 60))),
@@ -422,7 +422,7 @@ def test_keys_that_come_twice(tmp_path):
 
 
 def test_the_names_of_shards():
-    """Their own, whatever the storage and compression."""
+    """Zoomed shards have the names of their originals, whatever storage and compression."""
     assert name_of_zoomed("a/b-0.tar") == "b-0.tar"
     assert name_of_zoomed("file:///a/b.tar.gz") == "b.tar"
     assert name_of_zoomed("s3://bucket/x/b.tgz") == "b.tar"
@@ -448,13 +448,13 @@ def test_the_names_of_shards():
     ],
 )
 def test_settings_that_do_not_go_together(settings, message):
-    """Said before anything is read."""
+    """Contradicting settings are refused before anything is read."""
     with pytest.raises(ValueError, match=re.escape(message)):
         Recipe(**settings)
 
 
 def test_two_shards_of_one_name(tmp_path):
-    """Would overwrite each other."""
+    """Two shards of one name are refused, because one would overwrite the other."""
     for folder in ("x", "y"):
         write_originals(tmp_path / folder, shards=1)
 
@@ -466,7 +466,7 @@ def test_two_shards_of_one_name(tmp_path):
 
 
 def test_names_that_are_taken(tmp_path):
-    """Another member of the new image's name, and shards that are zoomed already, are refused; nothing of the shard is left."""
+    """A member with the new image's name, and shards that are zoomed already, are refused, and no file is left."""
     with ShardWriter(tmp_path / "a.tar") as writer:
         writer.write({"__key__": "k", "jpg": encode(picture(0, 40, 60)), "png": b"something"})
     with pytest.raises(
@@ -483,7 +483,7 @@ def test_names_that_are_taken(tmp_path):
 
 
 def test_photos(tmp_path, data_dir):
-    """Real photographs: all there, a fraction of the bytes."""
+    """All real photographs are written, in a fraction of the bytes."""
     zoom(str(data_dir / "photos/photos-000002.tar"), tmp_path / "out", Recipe(out_size=224))
     rows = rows_of(tmp_path / "out")
 
@@ -492,7 +492,7 @@ def test_photos(tmp_path, data_dir):
 
 
 def test_decoded_no_larger_than_shown(tmp_path):
-    """Without a bound --decode auto gives the pixels of --decode dali, with one nearly the same; the tables are equal."""
+    """--decode auto gives the pixels of --decode dali without a bound, and nearly the same with one."""
     (tmp_path / "in").mkdir()
     with ShardWriter(tmp_path / "in" / "s-0.tar") as writer:
         for k in range(3):
@@ -517,7 +517,7 @@ def test_decoded_no_larger_than_shown(tmp_path):
 
 
 def test_shards_of_others(tmp_path, data_dir):
-    """A tar of DALI's, a compressed one of webdataset's: keys and labels as they are."""
+    """DALI's tar and webdataset's compressed one keep keys and labels."""
     for name in ("NVIDIA-aistore-single-png-cls.tar", "webdataset-webdataset-sample.tgz"):
         source = str(data_dir / "shards" / name)
         zoom(source, tmp_path / name, Recipe(out_size=16, format="npy"), max_bad_fraction=1.0)
@@ -528,7 +528,7 @@ def test_shards_of_others(tmp_path, data_dir):
 
 
 def test_the_page(tmp_path, monkeypatch):
-    """The example of docs/zoom.md runs as it stands."""
+    """The example of docs/zoom.md runs."""
     page = (Path(__file__).parents[3] / "docs/zoom.md").read_text()
     [code] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     with ShardWriter(tmp_path / "a.tar") as writer:
@@ -543,7 +543,7 @@ def test_the_page(tmp_path, monkeypatch):
 
 
 def test_uniform(tmp_path):
-    """No zoom: the record is that of the even grid."""
+    """With --saliency uniform, the record is that of a uniform resize."""
     urls = write_originals(tmp_path / "in", shards=1, samples=2)
     zoom(urls, tmp_path / "out", Recipe(out_size=24, format="png", saliency="uniform"))
     for _, members in samples_of(tmp_path / "out"):
@@ -553,14 +553,14 @@ def test_uniform(tmp_path):
 
 
 def test_the_check_of_closeness_can_fail():
-    """Or nothing above is shown."""
+    """The comparison fails for other pixels."""
     with pytest.raises(AssertionError):
         check_close(torch.zeros(2), torch.ones(2), 1e-3)
 
 
 @pytest.mark.parametrize("image_format", ["png", "npy"])
 def test_patches(tmp_path, image_format):
-    """K of each image, as the loader delivers them, and where they are; the other members as they were."""
+    """K patches of each image equal the loader's, with their positions; other members are copied."""
     urls = write_originals(tmp_path / "in", shards=1)
     zoom(urls, tmp_path / "out", Recipe(out_size=16, patches=3, format=image_format))
     sampler = (
@@ -582,7 +582,7 @@ def test_patches(tmp_path, image_format):
 
 
 def test_patches_by_a_trained_scorer(tmp_path):
-    """Weights of a ScoreNet, also where they are a part of a sampler's."""
+    """Weights of a ScoreNet are loaded, alone or as a part of a sampler."""
     urls = write_originals(tmp_path / "in", shards=1, samples=2)
     torch.manual_seed(0)
     trained = PatchSampler(2, 16)
@@ -615,6 +615,6 @@ def test_patches_by_a_trained_scorer(tmp_path):
     ],
 )
 def test_what_patches_cannot(settings, message):
-    """Each with its value."""
+    """Options that do not go with patches are refused with their values."""
     with pytest.raises(ValueError, match=re.escape(message)):
         Recipe(patches=3, **settings)

@@ -1,4 +1,4 @@
-"""``foveal zoom`` from and to an object store, and over a cluster."""
+"""``foveal zoom`` with an object store, and on a cluster."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ OPTIONS = {"key": "key", "secret": "secret", "config_kwargs": {"retries": {"tota
 
 @pytest.fixture
 def server(moto, new_bucket, monkeypatch):
-    """An S3 server behind one that refuses what it is told to, with a bucket."""
+    """Return an S3 server with a bucket, behind a server that refuses on request."""
     monkeypatch.setattr("s3fs.core.S3FileSystem.retries", 1)
     with serving(Forward(moto)) as server:
         server.put = new_bucket("far")
@@ -27,7 +27,7 @@ def server(moto, new_bucket, monkeypatch):
 
 @pytest.mark.usefixtures("no_sheet")
 def test_to_an_object_store_and_back(server, tmp_path):
-    """The same shards as on a disk, from shards there, too; interrupted by a store that fails, it goes on."""
+    """The same shards are written as on a disk, also from remote shards, and after a failure of the store."""
     urls = write_originals(tmp_path / "in")
     for path in (tmp_path / "in").glob("*.tar"):
         server.put(f"in/{path.name}", path.read_bytes())
@@ -81,7 +81,7 @@ cluster.shutdown()
 
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_node(tmp_path):
-    """Three nodes, one killed in the middle: all shards are there, as one process alone writes them."""
+    """Of three nodes one is killed: all shards are written as by one process."""
     pytest.importorskip("ray", reason="needs the extra foveal[ray]")
     urls = write_originals(tmp_path / "in", shards=12, samples=20)
     command = [sys.executable, "-c", textwrap.dedent(CLUSTER), urls, str(tmp_path / "out")]
@@ -100,7 +100,7 @@ def test_a_cluster_that_loses_a_node(tmp_path):
 
 @pytest.mark.slow
 def test_an_error_on_a_node_is_the_error_here(tmp_path):
-    """As it was raised there, in one line."""
+    """An error on a node is reported in one line, as it was raised."""
     pytest.importorskip("ray", reason="needs the extra foveal[ray]")
     with ShardWriter(tmp_path / "a.tar") as writer:
         writer.write(labelled(0, png=b"something"))

@@ -1,4 +1,4 @@
-"""``kill -9`` at any moment of ``foveal zoom``: what the next run ends with is what an undisturbed one writes."""
+"""After ``kill -9`` at any moment, the next run of ``foveal zoom`` ends as an undisturbed one."""
 
 import random
 import signal
@@ -61,7 +61,7 @@ KINDS = ("time", "read", "encode", "fsync", "rename", "stats")
 @pytest.mark.usefixtures("no_sheet")
 @pytest.mark.parametrize("lives", [4, pytest.param(100, marks=pytest.mark.slow)])
 def test_killed_and_run_again(tmp_path, lives):
-    """Reading, encoding, before and after fsync, rename and stats: nothing is missing, twice, other than it should be, or left over."""
+    """Killed at any step, nothing is missing, repeated, different or left over after the next run."""
     urls, chance = write_originals(tmp_path / "in", shards=4, samples=9, bad=[3]), random.Random(lives)
     zoom(urls, tmp_path / "undisturbed")
     expected, deaths, rounds = content(tmp_path / "undisturbed"), 0, 0
@@ -91,7 +91,7 @@ def test_killed_and_run_again(tmp_path, lives):
 
 
 def check_complete(folder, urls, expected):
-    """The content of an undisturbed run, proven against the originals, and no temporary file."""
+    """Check that the folder has the content of an undisturbed run and no temporary files."""
     assert content(folder) == expected
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
     assert not verify_against(str(folder), [urls])
@@ -100,7 +100,7 @@ def check_complete(folder, urls, expected):
 @pytest.mark.usefixtures("no_sheet")
 @pytest.mark.parametrize("wrong", ["missing", "changed", "left over"])
 def test_the_check_finds_what_a_kill_could_leave(tmp_path, wrong):
-    """Or it would show nothing."""
+    """The check fails for each thing that a kill could leave."""
     urls = write_originals(tmp_path / "in", shards=2)
     zoom(urls, tmp_path / "out")
     expected = content(tmp_path / "out")

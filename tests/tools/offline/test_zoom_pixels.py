@@ -27,13 +27,13 @@ WINDOW = (-1000.0, 400.0)
 
 
 def hounsfield(k: int) -> Any:
-    """A ramp like those of CT, another for each sample."""
+    """Return a ramp with CT values, different for each sample."""
     return (np.tile(np.linspace(-1024, 3000, WIDTH), (HEIGHT, 1)) + 10 * k).astype(np.int16)
 
 
 @pytest.fixture
 def shard(tmp_path) -> str:
-    """Four images of signed integers, as scanners write them."""
+    """Return a shard of four images of signed integers, as scanners write them."""
     with ShardWriter(tmp_path / "ct.tar") as writer:
         for k in range(4):
             file = io.BytesIO()
@@ -53,7 +53,7 @@ def foveal(*arguments: object) -> subprocess.CompletedProcess:
 
 
 def test_zoom_of_tif_members(shard, tmp_path):
-    """Through a window: exit status 0, a sheet, the window in the manifest, and the pixels of an even resize."""
+    """With a window the exit status is 0, sheet and manifest are written, and pixels are those of a uniform resize."""
     out = tmp_path / "out"
     arguments = ("zoom", shard, "--out", out, "--image", "tif", "--saliency", "uniform", "--format", "png")
     run = foveal(*arguments, "--out-size", 32, "--window", "-1000:400")
@@ -75,7 +75,7 @@ def test_zoom_of_tif_members(shard, tmp_path):
 
 
 def test_zoom_without_the_window_that_it_needs(shard, tmp_path):
-    """Nothing is written as ok: each sample's row says why."""
+    """Without a window no image is written, and each row says why."""
     out = tmp_path / "out"
     run = foveal(
         "zoom", shard, "--out", out, "--image", "tif", "--saliency", "uniform", "--max-bad-fraction", 1
@@ -88,7 +88,7 @@ def test_zoom_without_the_window_that_it_needs(shard, tmp_path):
 
 
 def test_verify_with_and_without_a_window(shard, tmp_path):
-    """What needs a window is bad until there is one."""
+    """Images that need a window are bad without one, and good with one."""
     quarantine = ("--quarantine", tmp_path / "bad.jsonl", "--members", "tif")
     without, within = (
         foveal("verify", shard, *quarantine),
@@ -101,7 +101,7 @@ def test_verify_with_and_without_a_window(shard, tmp_path):
 
 
 def test_words_that_are_no_window(shard, tmp_path):
-    """The message says what one looks like."""
+    """The message says what a window looks like."""
     run = foveal("zoom", shard, "--out", tmp_path / "out", "--window", "soft")
 
     assert run.returncode == 1
@@ -110,7 +110,7 @@ def test_words_that_are_no_window(shard, tmp_path):
 
 @pytest.fixture
 def sensor(tmp_path) -> str:
-    """Four images of 12 bits in 16, three bands each."""
+    """Return a shard of four images of 12 bits in 16, with three bands each."""
     with ShardWriter(tmp_path / "sensor.tar") as writer:
         for k in range(4):
             file = io.BytesIO()
@@ -132,7 +132,7 @@ def zoomed_files(urls: str, out: Path, **settings: Any) -> list[bytes]:
 @pytest.mark.parametrize("window", [None, (0.0, 4095.0)])
 @pytest.mark.parametrize("image_format", ["png16", "npy"])
 def test_deep_images_stay_deep(sensor, tmp_path, window, image_format):
-    """A PNG of 16 bits, or floating point in [0, 1]: even means of what is stored, to a 16-bit level, windowed or not."""
+    """png16 and npy keep means of the stored values to a 16-bit level, with and without a window."""
     files = zoomed_files(sensor, tmp_path / "out", format=image_format, rule=PixelRule(window))
 
     for k, file in enumerate(files):
@@ -150,7 +150,7 @@ def test_deep_images_stay_deep(sensor, tmp_path, window, image_format):
 
 
 def test_eight_bits_stay_eight_in_npy(tmp_path):
-    """Deep formats change nothing of ordinary images: their arrays are uint8, and PNGs of 16 bits hold the same levels."""
+    """For 8-bit images, npy is uint8, and png16 has the same levels."""
     with ShardWriter(tmp_path / "plain.tar") as writer:
         file = io.BytesIO()
         tifffile.imwrite(file, np.full((HEIGHT, WIDTH, 3), (10, 100, 200), np.uint8), photometric="rgb")
@@ -166,7 +166,7 @@ def test_eight_bits_stay_eight_in_npy(tmp_path):
 @pytest.mark.parametrize("grey", [True, False])
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 10**6))
 def test_pngs_of_sixteen_bits(grey, height, width, seed):
-    """As another library reads them; grey where the image is."""
+    """Another library reads the PNGs, which are grey if the image is."""
     pixels = np.random.default_rng(seed).integers(
         0, 65536, (height, width, 1 if grey else 3), dtype=np.uint16
     )

@@ -1,4 +1,4 @@
-"""``foveal zoom`` again and again: what is done stays done, what is not is done, and nothing half of it is to be seen."""
+"""Repeated runs of ``foveal zoom``: finished shards are kept, missing ones are written, and no incomplete file appears."""
 
 import errno
 import json
@@ -30,7 +30,7 @@ def urls(tmp_path):
 
 @pytest.fixture
 def zoomed_shards(monkeypatch):
-    """The names of those that are zoomed from here on."""
+    """Return the names of shards that are zoomed from here on."""
     names = []
     write = _zoom_shard.ShardZoomer.write
 
@@ -44,13 +44,13 @@ def zoomed_shards(monkeypatch):
 
 
 def states(folder):
-    """Which file each is: another one after it was written again."""
+    """Return a value for each file that changes if it is written again."""
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in Path(folder).iterdir()}
 
 
 @pytest.mark.usefixtures("no_sheet")
 def test_equal_runs_give_equal_bytes(urls, tmp_path):
-    """Whatever the threads; the folder's name is in none of them."""
+    """The bytes do not depend on the number of threads or the folder's name."""
     zoom(urls, tmp_path / "a", num_threads=1)
     zoom(urls, tmp_path / "b", num_threads=3)
 
@@ -60,7 +60,7 @@ def test_equal_runs_give_equal_bytes(urls, tmp_path):
 
 @pytest.mark.usefixtures("no_sheet")
 def test_a_rerun_touches_nothing(urls, tmp_path, zoomed_shards, capsys):
-    """All is done, and it says so."""
+    """A second run changes no file, and says that all is done."""
     zoom(urls, tmp_path / "out")
     before = states(tmp_path / "out")
     zoomed_shards.clear()
@@ -76,7 +76,7 @@ def test_a_rerun_touches_nothing(urls, tmp_path, zoomed_shards, capsys):
     "lost", ["s-1_stats.json", "s-1.tar", "s-1.tar cut", "s-1_stats.json torn", "in s-1.tar"]
 )
 def test_a_rerun_does_what_is_missing(urls, tmp_path, zoomed_shards, lost):
-    """A shard without its stats, or other than they say, or whose original has more samples now, is done anew; the others stay."""
+    """Shards that lack statistics, differ from them, or have a changed original are zoomed again; others are kept."""
     out = tmp_path / "out"
     zoom(urls, out)
     expected, before = content(out), states(out)
@@ -105,7 +105,7 @@ def test_a_rerun_does_what_is_missing(urls, tmp_path, zoomed_shards, lost):
 
 @pytest.mark.usefixtures("no_sheet")
 def test_shards_that_are_added(tmp_path, zoomed_shards):
-    """Are zoomed, and count in the sizes; those that are there stay."""
+    """Added shards are zoomed and counted; the others are kept."""
     write_originals(tmp_path / "in", shards=1)
     zoom(str(tmp_path / "in/s-*.tar"), tmp_path / "out")
     zoom(write_originals(tmp_path / "in", shards=2), tmp_path / "out")
@@ -116,7 +116,7 @@ def test_shards_that_are_added(tmp_path, zoomed_shards):
 
 @pytest.mark.usefixtures("no_sheet")
 def test_another_fingerprint_is_refused(urls, tmp_path, zoomed_shards):
-    """With what differs; --overwrite is the way past, and may be interrupted."""
+    """Other settings are refused with the difference, unless --overwrite is given, which may be interrupted."""
     out = tmp_path / "out"
     zoom(urls, out)
     other = Recipe(out_size=16, format="png", temperature=0.25)
@@ -136,7 +136,7 @@ def test_another_fingerprint_is_refused(urls, tmp_path, zoomed_shards):
 
 @pytest.mark.usefixtures("no_sheet")
 def test_a_folder_that_an_earlier_version_began(urls, tmp_path, zoomed_shards):
-    """It goes on under the old names of settings: nothing is zoomed again, and the default decoder of then is named."""
+    """A folder of an earlier version continues under the old names of settings, and nothing is zoomed again."""
     out, recipe = tmp_path / "out", replace(RECIPE, decode="dali", family="kernel")
     zoom(urls, out, recipe)
     manifest = json.loads((out / "manifest.json").read_text())
@@ -156,7 +156,7 @@ def test_a_folder_that_an_earlier_version_began(urls, tmp_path, zoomed_shards):
 
 
 def test_a_manifest_of_something_else(urls, tmp_path):
-    """Is not overwritten."""
+    """A manifest of something else is not overwritten."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out/manifest.json").write_text('{"name": "my app"}')
 
@@ -169,7 +169,7 @@ def test_a_manifest_of_something_else(urls, tmp_path):
 
 @pytest.mark.usefixtures("no_sheet")
 def test_retry_failed(tmp_path, zoomed_shards):
-    """Zooms those shards again of which samples failed: here the image has been mended since."""
+    """--retry-failed zooms shards with failed samples again, here after the image was repaired."""
     urls = write_originals(tmp_path / "in", bad=[6])
     zoom(urls, tmp_path / "out")
     assert [row["status"] for row in rows_of(tmp_path / "out")].count("corrupt") == 1
@@ -186,7 +186,7 @@ def test_retry_failed(tmp_path, zoomed_shards):
 
 @pytest.mark.usefixtures("no_sheet")
 def test_too_many_failures(tmp_path, capsys):
-    """Stop the job, with how many of what; what is done stays."""
+    """Too many failures end the run with their number; finished shards are kept."""
     urls = write_originals(tmp_path / "in", bad=[5, 6, 7])
     with pytest.raises(
         TooManyFailuresError,
@@ -201,7 +201,7 @@ def test_too_many_failures(tmp_path, capsys):
 
 @pytest.mark.usefixtures("no_sheet")
 def test_ranks(urls, tmp_path, capsys):
-    """Each zooms its part; the last one to end writes what is about all."""
+    """Each rank zooms its part; the last one to finish writes the common files."""
     for rank in (2, 0, 1):
         assert not (tmp_path / "out/sizes.json").exists()
         zoom(urls, tmp_path / "out", rank=rank, world_size=3)
@@ -219,14 +219,14 @@ def test_ranks(urls, tmp_path, capsys):
     ],
 )
 def test_options_that_make_no_sense(options, message):
-    """Each with its value."""
+    """Each invalid option is named with its value."""
     with pytest.raises(ValueError, match=re.escape(message)):
         RunOptions(**options)
 
 
 @pytest.mark.usefixtures("no_sheet")
 def test_a_line_for_each_shard(urls, tmp_path, capsys):
-    """--json prints nothing else on standard output."""
+    """With --json, standard output has one JSON line for each shard and nothing else."""
     zoom(urls, tmp_path / "out", lines=sys.stdout)
     printed = capsys.readouterr()
     lines = [json.loads(line) for line in printed.out.splitlines()]
@@ -243,7 +243,7 @@ def test_a_line_for_each_shard(urls, tmp_path, capsys):
     "name", ["s-1.tar", "s-1.idx", "s-1_samples.jsonl", "s-1_stats.json", "manifest.json", "sizes.json"]
 )
 def test_a_disk_that_is_full(urls, tmp_path, monkeypatch, name):
-    """At any file: a clear error, no half file, and the next run goes on."""
+    """A full disk at any file is a clear error, leaves no incomplete file, and the next run continues."""
     write = os.fsync
     full = []
 
@@ -269,7 +269,7 @@ def test_a_disk_that_is_full(urls, tmp_path, monkeypatch, name):
 
 @pytest.mark.usefixtures("no_sheet")
 def test_a_small_disk(tmp_path):
-    """A real one: the same command goes on when there is room again."""
+    """On a real small disk, the same command continues when there is room again."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -296,7 +296,7 @@ def test_a_small_disk(tmp_path):
 
 @pytest.mark.usefixtures("no_sheet")
 def test_leftovers_of_killed_processes_are_swept(urls, tmp_path):
-    """Those of the shards that are to be zoomed; what is not ours stays."""
+    """Temporary files of shards that are to be zoomed are removed; other files are kept."""
     out = tmp_path / "out"
     out.mkdir()
     for name in (
@@ -316,7 +316,7 @@ def test_leftovers_of_killed_processes_are_swept(urls, tmp_path):
 
 
 def test_interrupted(tmp_path):
-    """Ctrl-C: the shard in flight is discarded, it says how to go on, exit 130; the next run ends as one undisturbed."""
+    """After Ctrl-C the unfinished shard is discarded, the exit status is 130, and the next run ends as an undisturbed one."""
     urls = write_originals(tmp_path / "in", shards=4, samples=25)
     # A shell's background job begins with the signal ignored.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from foveal.tools import main; main()"
@@ -343,7 +343,7 @@ def test_interrupted(tmp_path):
 
 
 def test_an_original_that_goes_away(urls, tmp_path, monkeypatch):
-    """Is an error that names it; what is done stays done."""
+    """A missing original is an error that names it; finished shards are kept."""
     begin = _zoom_shard.ShardZoomer.__init__
 
     def gone(self, job, url):
@@ -357,7 +357,7 @@ def test_an_original_that_goes_away(urls, tmp_path, monkeypatch):
 
 
 def test_the_disk_full_check_sees_half_files(tmp_path):
-    """Or it would show nothing: a write without a rename leaves one."""
+    """The check of full disks finds an incomplete file."""
 
     def write_half():
         with open_store(str(tmp_path)).new_file("a") as path:
@@ -371,7 +371,7 @@ def test_the_disk_full_check_sees_half_files(tmp_path):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_shard(tmp_path, data_dir):
-    """A shard of ten times as many photographs takes the same: the most that the process ever held."""
+    """A shard of ten times as many photographs needs the same peak memory."""
 
     def peak(times):
         with (
@@ -404,7 +404,7 @@ def test_memory_does_not_grow_with_the_shard(tmp_path, data_dir):
     "settings", [{}, {"patches": 3, "out_size": 16}, {"boxes": ("json:boxes",), "format": "npy"}]
 )
 def test_the_sheet(tmp_path, settings):
-    """Is drawn from what was written, for zooms, patches and boxes."""
+    """The sheet is drawn from the written shards, for zooms, patches and boxes."""
     urls = write_originals(tmp_path / "in", shards=1, bad=[2], samples=20)
     zoom(urls, tmp_path / "out", Recipe(**{"out_size": 24, **settings}))
 

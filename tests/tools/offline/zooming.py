@@ -1,4 +1,4 @@
-"""Small shards to zoom, and what to compare zoomed ones by."""
+"""Small shards to zoom, and comparisons of zoomed shards."""
 
 import io
 import json
@@ -18,7 +18,7 @@ SAME = ("*.tar", "*_samples.jsonl", "*_stats.json", "manifest.json", "sizes.json
 
 
 def write_originals(folder, shards=3, samples=5, bad=()):
-    """Shards of small labelled pictures; those numbered in ``bad`` are cut."""
+    """Write shards of small labelled pictures; those numbered in ``bad`` are truncated."""
     folder.mkdir(exist_ok=True)
     for shard in range(shards):
         with ShardWriter(folder / f"s-{shard}.tar") as writer:
@@ -47,18 +47,18 @@ def zoom(urls, out, recipe=RECIPE, **options):
 
 
 def content(folder):
-    """What equal runs have alike, by name."""
+    """Return the content that equal runs share, by name."""
     return {path.name: path.read_bytes() for pattern in SAME for path in sorted(folder.glob(pattern))}
 
 
 def samples_of(folder):
-    """All samples, read back: key, and members by name."""
+    """Return all samples, read back: key, and members by name."""
     with Shards(str(folder / "*.tar")) as shards:
         return [(sample.key, sample.members) for sample in shards]
 
 
 def rows_of(folder):
-    """All lines of the tables."""
+    """Return all rows of the tables."""
     return [
         json.loads(line)
         for path in sorted(folder.glob("*_samples.jsonl"))

@@ -1,4 +1,4 @@
-"""A folder of images becomes shards, and nothing of it is lost or changed."""
+"""foveal pack writes the images of a folder to shards without loss."""
 
 import hashlib
 import re
@@ -21,7 +21,7 @@ from tests.tools import command_line
 
 
 def write(folder, *names):
-    """Files of distinct content; those that end in jpg are images."""
+    """Write files of distinct content; those that end in jpg are images."""
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,12 +30,12 @@ def write(folder, *names):
 
 
 def read(urls):
-    """Every sample as webdataset groups them: (key, members)."""
+    """Return every sample as webdataset groups it: (key, members)."""
     return [(key, dict(members)) for url in urls for key, members in by_webdataset(Path(url))]
 
 
 def test_images_in_class_folders(tmp_path):
-    """Bytes stay as they are, and cls is the place of the folder's name among the sorted names."""
+    """Bytes are unchanged, and cls is the index of the folder's name among the sorted names."""
     folder = write(tmp_path / "in", "dog/b.jpg", "cat/a.jpg", "dog/sub/c.jpg")
 
     made = pack(folder, tmp_path / "out")
@@ -51,7 +51,7 @@ def test_images_in_class_folders(tmp_path):
 
 
 def test_files_of_an_image_come_along(tmp_path):
-    """What begins with an image's name belongs to it; what belongs to none is left out and named."""
+    """Files that begin with an image's name belong to it; others are left out and reported."""
     names = (
         "x.jpg",
         "x.json",
@@ -95,13 +95,13 @@ def test_folders_that_cannot_be_packed(tmp_path, names, labelled, error, message
 
 
 def test_a_missing_folder(tmp_path):
-    """There is nothing to pack."""
+    """A missing folder is an error."""
     with pytest.raises(FileNotFoundError, match="folder must be a folder of images, got"):
         pack(tmp_path / "nowhere", tmp_path / "out")
 
 
 def test_images_beside_folders_have_no_class(tmp_path):
-    """An image in the folder itself means that folders are no classes."""
+    """If there is an image in the folder itself, folders are not classes."""
     made = pack(write(tmp_path / "in", "a.jpg", "c/b.jpg"), tmp_path / "out")
 
     assert [sorted(members) for _, members in read(made.shards)] == [["jpg"], ["jpg"]]
@@ -109,7 +109,7 @@ def test_images_beside_folders_have_no_class(tmp_path):
 
 
 def test_shards_that_are_there_stay(tmp_path):
-    """Packing over shards is refused, and with overwrite none of the old ones is left."""
+    """Packing over shards is refused; with overwrite all old ones are removed."""
     folder, out = write(tmp_path / "in", *(f"{k}.jpg" for k in range(5))), tmp_path / "out"
     many = pack(folder, out, shard_size=1)
     assert len(many.shards) == 5
@@ -122,7 +122,7 @@ def test_shards_that_are_there_stay(tmp_path):
 
 
 def test_equal_folders_give_equal_shards(tmp_path):
-    """Packed twice, in either order, the bytes are the same; shuffled, the samples are."""
+    """Packing twice gives the same bytes, whatever the order of files; shuffled, the same samples."""
     folder = write(tmp_path / "in", *(f"{k}.jpg" for k in range(9)))
     first, second, mixed, again = (
         pack(folder, tmp_path / name, shuffle=shuffle)
@@ -139,7 +139,7 @@ def test_equal_folders_give_equal_shards(tmp_path):
 
 @given(sizes=st.lists(st.integers(1, 50), min_size=1, max_size=12), limit=st.integers(1, 120))
 def test_a_shard_ends_with_the_sample_that_reaches_the_size(tmp_path_factory, sizes, limit):
-    """No shard but the last is smaller than the limit, and without its last sample each is."""
+    """Every shard except the last reaches the size, and would not without its last sample."""
     folder = tmp_path_factory.mktemp("in")
     for number, size in enumerate(sizes):
         (folder / f"{number:03d}.jpg").write_bytes(b"x" * size)
@@ -151,7 +151,7 @@ def test_a_shard_ends_with_the_sample_that_reaches_the_size(tmp_path_factory, si
 
 
 def test_a_folder_in_the_place_of_shards_is_packed_once(tmp_path, monkeypatch):
-    """The second time nothing is written, until a file changes; validation images take the classes of training."""
+    """A folder is packed again only if a file changed; validation images get the classes of training."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     train = write(tmp_path / "train", "cat/a.jpg", "dog/b.jpg", "emu/c.jpg")
     val = write(tmp_path / "val", "dog/x.jpg")
@@ -169,7 +169,7 @@ def test_a_folder_in_the_place_of_shards_is_packed_once(tmp_path, monkeypatch):
 
 
 def test_a_class_that_training_does_not_have(tmp_path, monkeypatch):
-    """A validation folder of another name would be another class: the error names it."""
+    """A class that only validation has is an error that names it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     quiet = Console(quiet=True)
     shards = packed([str(write(tmp_path / "train", "cat/a.jpg"))], console=quiet)
@@ -179,7 +179,7 @@ def test_a_class_that_training_does_not_have(tmp_path, monkeypatch):
 
 
 def test_on_the_command_line(tmp_path):
-    """``foveal pack`` writes shards and says what it found, and ``foveal zoom`` takes the folder itself."""
+    """``foveal pack`` writes shards and prints what it found, and ``foveal zoom`` takes the folder itself."""
     folder = write(tmp_path / "in", "cat/a.jpg", "dog/b.jpg", "note.txt")
 
     def foveal(*words):
@@ -204,7 +204,7 @@ def test_on_the_command_line(tmp_path):
     ],
 )
 def test_verbs_take_a_folder_of_images(tmp_path, monkeypatch, verb, work):
-    """Where shards are expected, a folder of images is packed into the cache and its shards are handed on."""
+    """A folder of images given as shards is packed into the cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "in", "cat/a.jpg", "dog/b.jpg")

@@ -1,4 +1,4 @@
-"""Folders of images in place of shards."""
+"""Folders of images given as shards."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tests.tools.command_line import run
 
 @pytest.fixture
 def scans(tmp_path, monkeypatch):
-    """Three TIFFs of 16 bits under two names, and a cache of its own."""
+    """Return a folder of three TIFFs of 16 bits under two extensions, with a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "scans"
     folder.mkdir()
@@ -33,14 +33,14 @@ def test_images_of_any_kind_are_found(scans, tmp_path):
 
 
 def test_which_members_are_the_image(scans):
-    """What is asked for stays; shards, and folders of JPEGs, change nothing."""
+    """A requested extension is used; shards and folders of JPEGs have the default."""
     assert image_members([str(scans)], IMAGE) == f"{IMAGE};tif;tiff"
     assert image_members([str(scans)], "tif") == "tif"
     assert image_members(["train-{000000..000146}.tar", "s3://bucket/*.tar"], IMAGE) == IMAGE
 
 
 def test_a_folder_where_shards_are_asked_for(scans):
-    """Verbs that read shards only say what to write instead."""
+    """Verbs that read shards only say what to write instead of a folder."""
     failed = run("verify", scans)
 
     assert isinstance(failed.exception, ShardError)

@@ -27,12 +27,12 @@ def drawn(rows, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_size_of_the_picture(tmp_path, count):
-    """The picture is 1600 pixels wide, and grows with the rows."""
+    """The picture is 1600 pixels wide, and its height grows with the rows."""
     assert drawn([a_row()] * count, tmp_path).shape == (52 + 342 * count, 1600)
 
 
 def test_grid_is_drawn_where_it_looks(tmp_path):
-    """A grid that looks only at the left half leaves the right half of a grey original grey."""
+    """A grid over the left half leaves the right half of a grey original grey."""
     left = even_grid(33, 29)
     left[..., 0] = left[..., 0] / 2 - 0.5
 
@@ -43,7 +43,7 @@ def test_grid_is_drawn_where_it_looks(tmp_path):
 
 
 def test_dense_grid_has_lines_closer_together(tmp_path):
-    """Where the grid is dense, more of the picture is line."""
+    """Where the grid is denser, more of the picture is line."""
     zoomed = even_grid(33, 29)
     zoomed[..., 0] = np.sign(zoomed[..., 0]) * np.abs(zoomed[..., 0]) ** 2
 
@@ -53,7 +53,7 @@ def test_dense_grid_has_lines_closer_together(tmp_path):
 
 
 def test_portrait_and_landscape_and_extremes(tmp_path):
-    """Any aspect fits; pixels a little outside [0, 1] and a map of zeros do no harm."""
+    """Any aspect ratio, pixels slightly outside of [0, 1], and a map of zeros can be drawn."""
     odd = dataclasses.replace(a_row((90, 60)), saliency=np.zeros((1, 1), np.float32))
     bright = dataclasses.replace(a_row((1, 1)), zoomed=np.full((5, 7, 3), 1.1, np.float32))
 
@@ -61,20 +61,20 @@ def test_portrait_and_landscape_and_extremes(tmp_path):
 
 
 def test_no_rows(tmp_path):
-    """There is no picture of nothing."""
+    """Drawing no rows is an error."""
     with pytest.raises(ValueError, match=re.escape("rows must be at least one sample, got none.")):
         draw_sheet([], tmp_path / "sheet.png")
 
 
 def test_magnification_of_an_even_grid():
-    """An even grid magnifies nothing; one that covers half of each side magnifies twice."""
+    """A uniform grid has magnification one; a grid over half of each side has two."""
     assert magnification(even_grid(33, 29)) == pytest.approx(1, rel=1e-3)
     assert magnification(even_grid(33, 29) / 2) == pytest.approx(2, rel=1e-3)
     assert magnification(even_grid(1, 29)) == 1
 
 
 def test_boxes_are_drawn_on_both(tmp_path):
-    """Where they lie, and in the colour of their number: the second box alone is kept, and drawn as the second."""
+    """Boxes are drawn on original and zoomed image, in the colour of their number."""
     boxes = np.array([[10, 10, 20, 20], [300, 100, 400, 200]], np.float32)
     row = dataclasses.replace(
         a_row(size=(308, 462)), boxes=boxes, zoomed_boxes=np.array([[5, 5, 20, 20]], np.float32), kept=[1]

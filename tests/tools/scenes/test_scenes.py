@@ -16,7 +16,7 @@ def saturation(image):
 
 
 def spectral_slope(grey):
-    """The exponent of the radially averaged power spectrum between 4 and 100 cycles per image."""
+    """Return the exponent of the radially averaged power spectrum between 4 and 100 cycles per image."""
     window = np.outer(*(np.hanning(side) for side in grey.shape))
     power = np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2
     cycles = np.hypot(*np.meshgrid(*(np.fft.fftfreq(side, 1 / side) for side in grey.shape), indexing="ij"))
@@ -31,7 +31,7 @@ def scene():
 
 
 def test_same_number_same_scene(scene):
-    """A scene depends on its number and seed alone."""
+    """A scene depends on its number and the seed only."""
     again = draw_scene(0)
 
     assert np.array_equal(again.image, scene.image)
@@ -42,18 +42,18 @@ def test_same_number_same_scene(scene):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_two_megapixels_or_more(size):
-    """Every size is that of a photograph rather than of a thumbnail."""
+    """Every scene has the size of a photograph."""
     assert size[0] * size[1] >= 2_000_000
 
 
 def test_image_has_the_size_asked_for():
-    """Width comes before height, as everywhere in Pillow."""
+    """Sizes are (width, height), as in Pillow."""
     assert draw_scene(0, size=(320, 200)).image.shape == (200, 320, 3)
 
 
 @pytest.mark.parametrize("index", range(6))
 def test_only_the_box_is_colourful(index):
-    """The sign lies inside its box, which is small; nothing around it is as saturated."""
+    """The sign is inside its small box, and nothing around it is as saturated."""
     scene = draw_scene(index)
     x0, y0, x1, y1 = scene.box
     height, width, _ = scene.image.shape
@@ -68,7 +68,7 @@ def test_only_the_box_is_colourful(index):
 
 
 def test_labels_vary():
-    """Most digits turn up soon, and nothing else."""
+    """Most digits occur soon, and nothing else."""
     labels = {draw_scene(index, size=(96, 64)).label for index in range(30)}
 
     assert labels <= set(range(10))
@@ -76,7 +76,7 @@ def test_labels_vary():
 
 
 def test_power_falls_as_in_photographs(scene):
-    """The spectrum falls as f^-2, give or take; that of noise does not."""
+    """The spectrum falls roughly as f^-2; that of noise does not."""
     noise = np.random.default_rng(0).standard_normal((512, 512))
 
     assert -2.6 < spectral_slope(scene.image.mean(-1)) < -1.4
@@ -84,7 +84,7 @@ def test_power_falls_as_in_photographs(scene):
 
 
 def test_shard_holds_what_was_drawn(tmp_path):
-    """Written samples have the scene as JPEG, its digit, and its box."""
+    """Samples have the scene as JPEG, its digit, and its box."""
     write_scenes(tmp_path / "scenes.tar", [3, 5])
 
     samples = list(Shards(str(tmp_path / "scenes.tar")))
@@ -98,7 +98,7 @@ def test_shard_holds_what_was_drawn(tmp_path):
 
 
 def test_shards_that_are_there_stay(tmp_path):
-    """A second call writes only what is missing, and a scene is the same in whichever run it was drawn."""
+    """A second call writes only missing shards, with the same scenes."""
     paths = write_shards(tmp_path, 3, console=Console(), per_shard=2)
     first, second = (path.read_bytes() for path in sorted(tmp_path.glob("*.tar")))
     (tmp_path / "scenes-000000.tar").write_bytes(b"kept")

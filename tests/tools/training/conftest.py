@@ -1,4 +1,4 @@
-"""What tests of a training share."""
+"""Fixtures for tests of the training."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.pipeline.making import encode, picture
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory) -> str:
-    """Twenty labelled pictures of three classes: four batches of five, or five of four."""
+    """Return twenty labelled pictures of three classes."""
     path = tmp_path_factory.mktemp("shards") / "train.tar"
     with ShardWriter(path) as writer:
         for k in range(20):
@@ -19,5 +19,5 @@ def shards(tmp_path_factory) -> str:
 
 @pytest.fixture
 def no_sheets(monkeypatch):
-    """A second less each."""
+    """Draw no sheets, which saves a second each."""
     monkeypatch.setattr(_train, "draw_validation", lambda *_, **__: None)

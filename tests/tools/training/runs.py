@@ -1,4 +1,4 @@
-"""A small training, and what a run leaves."""
+"""A small training, and the files of a run."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def lines(run: Path, kind: str) -> list[dict]:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    """All that was trained, by name."""
+    """Return all trained weights, by name."""
     model = torch.load(run / "model.pt", weights_only=True)
     zoom = SaliencySampler.from_checkpoint(run / "saliency.pt")
     return {**model, **{f"zoom.{name}": value for name, value in zoom.state_dict().items()}}

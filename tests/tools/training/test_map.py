@@ -1,4 +1,4 @@
-"""A training whose saliency network sees a map that each sample has."""
+"""Training a saliency network that gets a map with each sample."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def with_maps(tmp_path):
 
 
 def test_trained_and_zoomed_by_the_map_of_each_sample(with_maps, tmp_path):
-    """By the command line: the zoom that was trained names the member, and `foveal zoom` passes it."""
+    """On the command line, the trained zoom names the member, and `foveal zoom` passes it."""
     run = ["train", with_maps, "--out", tmp_path / "run", "--out-size", 16, "--epochs", 1, "--batch-size", 4]
     done = command_line.run(*run, "--saliency-member", "attention.npy", "--prior", "map", "--hflip", 0.5)
     assert done.exit_code == 0, done.exception
@@ -52,7 +52,7 @@ def test_trained_and_zoomed_by_the_map_of_each_sample(with_maps, tmp_path):
 
 @pytest.mark.parametrize(("prior", "kind"), [("spectral", PriorSaliency), ("none", MapChannelSaliency)])
 def test_other_priors(prior, kind):
-    """The map is seen beside the image, whatever the training starts from."""
+    """The network gets the map with any prior."""
     saliency = TrainOptions(saliency_member="heat.png", prior=prior).make_zoom().saliency
 
     assert type(saliency) is kind
@@ -77,6 +77,6 @@ def test_other_priors(prior, kind):
     ],
 )
 def test_options_that_do_not_go_together(options, message):
-    """Are refused, and named."""
+    """Contradicting options are refused by name."""
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         TrainOptions(**options)

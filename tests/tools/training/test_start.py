@@ -1,4 +1,4 @@
-"""A training that begins with the zoom of an earlier run."""
+"""Training that starts from the zoom of an earlier run."""
 
 import math
 import re
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("no_sheets")
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> str:
-    """A zoom that is not the default's: a U-Net, with a grid of its own."""
+    """Return a saved zoom that is not the default: a U-Net with other grid settings."""
     torch.manual_seed(5)
     network = SaliencyUNet()
     torch.nn.init.normal_(network.head.weight)
@@ -32,7 +32,7 @@ def saved(tmp_path_factory) -> str:
 
 
 def test_it_begins_with_what_the_file_holds(saved, shards, tmp_path, monkeypatch):
-    """Before the first step: network, weights and settings, at the size of this run."""
+    """The zoom has the file's network, weights and settings, at this run's size."""
     theirs = SaliencySampler.from_checkpoint(saved)
     begun = []
 
@@ -50,7 +50,7 @@ def test_it_begins_with_what_the_file_holds(saved, shards, tmp_path, monkeypatch
 
 
 def test_both_are_trained_from_there(saved, shards, tmp_path):
-    """The file stays as it was, and every weight of its network moves."""
+    """Every weight of the network changes, and the file does not."""
     train(shards, tmp_path / "run", options=replace(SMALL, saliency=saved))
     before = SaliencySampler.from_checkpoint(saved).state_dict()
     after = SaliencySampler.from_checkpoint(tmp_path / "run" / "saliency.pt").state_dict()
@@ -60,7 +60,7 @@ def test_both_are_trained_from_there(saved, shards, tmp_path):
 
 
 def test_what_is_named_differs_from_the_file(saved):
-    """Also where it is the default of a new zoom; infinity is no bound."""
+    """Settings that are given replace the file's, also defaults of a new zoom; infinity is no bound."""
     [named, unbounded] = [
         TrainOptions(out_size=16, saliency=saved, temperature=1.0, max_zoom=bound).make_zoom().settings
         for bound in (2.0, math.inf)
@@ -74,7 +74,7 @@ def test_what_is_named_differs_from_the_file(saved):
 
 
 def test_killed_it_ends_the_same(saved, shards, tmp_path, monkeypatch):
-    """Bit for bit; a copy of the file under another name goes on with the same run, another zoom does not."""
+    """A killed run resumes bit for bit, also with a copy of the file; another zoom is refused."""
     options = replace(SMALL, saliency=saved)
     train(shards, tmp_path / "whole", options=options)
     whole_step = _train._Training.train_step
@@ -118,7 +118,7 @@ def test_killed_it_ends_the_same(saved, shards, tmp_path, monkeypatch):
     ],
 )
 def test_options_of_a_new_zoom(option, wanted):
-    """Are refused beside a file, before it is read."""
+    """Options of a new zoom are refused with a file, before it is read."""
     [value] = option.values()
     message = (
         f"{wanted} with a file of saliency, got {value!r} – the training begins with the zoom in 'none.pt'; "
@@ -129,7 +129,7 @@ def test_options_of_a_new_zoom(option, wanted):
 
 
 def test_files_that_hold_no_zoom(saved, shards, tmp_path):
-    """Weights alone, another file, none; and a zoom beside the file. No folder is made."""
+    """Files without a zoom, and a file together with a zoom, are refused, and no folder is made."""
     torch.save(SaliencyNet().state_dict(), tmp_path / "weights.pt")
     (tmp_path / "text.pt").write_text("no zoom")
     for name in ("weights.pt", "text.pt"):
@@ -146,7 +146,7 @@ def test_files_that_hold_no_zoom(saved, shards, tmp_path):
 
 
 def test_on_the_command_line(saved, shards, tmp_path):
-    """The file's settings hold but for those that are named; a file that is not there is a mistake in the command."""
+    """Options replace the file's settings; a missing file is a usage error."""
     run = ["train", shards, "--out-size", 16, "--epochs", 1, "--batch-size", 10, "--num-threads", 1]
     done = command_line.run(*run, "--out", tmp_path / "run", "--saliency", saved, "--temperature", 1)
     assert done.exit_code == 0, done.exception

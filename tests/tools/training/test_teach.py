@@ -25,7 +25,7 @@ OPTIONS = TrainOptions(
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory) -> str:
-    """Two green spots and two blue ones: the green have boxes. The first image has none that are told."""
+    """Return images with two green and two blue spots, where the green ones have boxes; the first image has no boxes."""
     rng, path = np.random.default_rng(0), tmp_path_factory.mktemp("spots") / "train.tar"
     with ShardWriter(path) as writer:
         for k in range(32):
@@ -46,7 +46,7 @@ def shards(tmp_path_factory) -> str:
 
 
 def share_of_the_green(zoom, url):
-    """How much of the saliency in and near spots lies in and near the green ones."""
+    """Return the share of the saliency near spots that is near the green ones."""
     fields = ("image", Boxes("json:boxes"), Boxes("json:blue"))
     with torch.no_grad(), ZoomLoader(url, UniformSampler(128), batch_size=32, fields=fields) as loader:
         images, *spots = next(iter(loader))
@@ -56,7 +56,7 @@ def share_of_the_green(zoom, url):
 
 
 def near(boxes):
-    """One in the cells of boxes in images of 128 pixels, and in those beside them."""
+    """Return a mask of the cells in boxes of images of 128 pixels, and of the cells next to them."""
     inside = torch.zeros(len(boxes), 31, 31)
     for each, found in zip(inside, boxes, strict=True):
         for x0, y0, x1, y1 in (found / 128 * 30).int().tolist():
@@ -65,7 +65,7 @@ def near(boxes):
 
 
 def test_it_looks_where_the_boxes_are(shards, tmp_path):
-    """On green spots, and not on blue ones, which are alike to the spectral prior; and the training starts from there."""
+    """The taught network prefers green spots, which the spectral prior does not, and training starts from it."""
     last = train(shards, tmp_path / "run", options=OPTIONS)
     zoom = SaliencySampler.from_checkpoint(tmp_path / "run" / "saliency.pt")
     untaught = replace(OPTIONS, boxes=None).make_zoom()
@@ -80,7 +80,7 @@ def test_it_looks_where_the_boxes_are(shards, tmp_path):
 
 
 def test_a_run_killed_while_or_after_it_was_taught_ends_the_same(shards, tmp_path, monkeypatch):
-    """Bit for bit; while it is being taught it begins anew, and afterwards is not taught again."""
+    """A killed run ends bit-identical; teaching starts again if it was interrupted, and is not repeated if it was done."""
     options = replace(OPTIONS, teach_epochs=2)
     train(shards, tmp_path / "whole", options=options)
     whole_teach, whole_step = _train.teach, _train._Training.train_step
@@ -121,7 +121,7 @@ def test_a_run_killed_while_or_after_it_was_taught_ends_the_same(shards, tmp_pat
     ],
 )
 def test_a_zoom_that_boxes_cannot_teach(zoom, name, shards, tmp_path):
-    """Is refused before anything is trained."""
+    """A zoom that boxes cannot teach is refused before training."""
     message = (
         "boxes must be None for a zoom whose saliency has no weights, or looks at more than the image, got "
         f"{name} – use SaliencySampler with SaliencyUNet."
@@ -131,7 +131,7 @@ def test_a_zoom_that_boxes_cannot_teach(zoom, name, shards, tmp_path):
 
 
 def test_a_frozen_network_cannot_be_taught(shards, tmp_path):
-    """Its error says so, where torch would speak of tensors without gradients."""
+    """A frozen network is refused with a clear message."""
     zoom = SaliencySampler(16, saliency=SaliencyNet()).requires_grad_(requires_grad=False)
     message = (
         "boxes must be None for a frozen saliency network, got SaliencyNet without parameters that require gradients – "
@@ -142,7 +142,7 @@ def test_a_frozen_network_cannot_be_taught(shards, tmp_path):
 
 
 def test_no_boxes_for_a_uniform_zoom():
-    """They would teach nothing."""
+    """Boxes are refused for a uniform zoom."""
     message = "boxes must be None for a uniform zoom, which has no saliency network, got 'json:boxes'."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         TrainOptions(zoom="uniform", boxes="json:boxes")

@@ -16,7 +16,7 @@ OPTIONS = replace(SMALL, log="tensorboard")
 
 
 def curves(run):
-    """What its event files hold: for each name the steps and values, and the sizes of pictures."""
+    """Return what the event files hold: steps and values by name, and the sizes of pictures."""
     events = EventAccumulator(str(run))
     events.Reload()
     scalars = {
@@ -28,7 +28,7 @@ def curves(run):
 
 
 def test_curves_and_pictures(shards, tmp_path):
-    """Every number of metrics.jsonl, and a sheet for each epoch."""
+    """The event files have every number of metrics.jsonl, and a sheet for each epoch."""
     train(shards, tmp_path / "run", val=shards, options=OPTIONS)
     scalars, pictures = curves(tmp_path / "run")
     written = {
@@ -45,7 +45,7 @@ def test_curves_and_pictures(shards, tmp_path):
 
 
 def test_a_run_that_goes_on_shows_each_step_once(shards, tmp_path, monkeypatch, no_sheets):
-    """Those that a killed process had logged after its last checkpoint are hidden."""
+    """After a resume, steps that were logged after the last checkpoint are hidden."""
     whole = _train._Training.train_step
 
     def killed(training, *batch):
@@ -64,7 +64,7 @@ def test_a_run_that_goes_on_shows_each_step_once(shards, tmp_path, monkeypatch, 
 
 
 def test_a_run_may_go_on_with_it(shards, tmp_path, no_sheets):
-    """It decides nothing of the training."""
+    """A run may be resumed with another --log."""
     train(shards, tmp_path / "run", options=replace(OPTIONS, log="json", epochs=1))
     train(shards, tmp_path / "run", options=OPTIONS, resume=True)
 
@@ -72,7 +72,7 @@ def test_a_run_may_go_on_with_it(shards, tmp_path, no_sheets):
 
 
 def test_without_the_package(shards, tmp_path, monkeypatch):
-    """The command line knows the extra from the module that is missing."""
+    """Without the package, the command line names the extra."""
     for name in [name for name in sys.modules if "tensorboard" in name]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tensorboard", None)
@@ -83,7 +83,7 @@ def test_without_the_package(shards, tmp_path, monkeypatch):
 
 
 def test_another_word():
-    """Is refused."""
+    """An unknown kind of log is refused."""
     with pytest.raises(
         ValueError, match="^" + re.escape("log must be one of json, tensorboard, got 'wandb'.") + "$"
     ):

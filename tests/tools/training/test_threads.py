@@ -1,4 +1,4 @@
-"""torch's threads leave processors to the loader."""
+"""torch uses fewer threads, so that processors are left to the loader."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def four_threads():
     ("device", "asked", "inside"), [("cpu", None, 2), ("cpu", "4", 4), ("cuda", None, 4)]
 )
 def test_how_many(device, asked, inside, four_threads, monkeypatch):
-    """Half of them on the CPU unless the environment says how many; and all again afterwards."""
+    """torch uses half of the threads on the CPU unless the environment sets them, and all again afterwards."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if asked:
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
@@ -30,7 +30,7 @@ def test_how_many(device, asked, inside, four_threads, monkeypatch):
 
 
 def test_one_is_not_halved(monkeypatch):
-    """There is always one."""
+    """torch always has at least one thread."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = torch.get_num_threads()
     torch.set_num_threads(1)

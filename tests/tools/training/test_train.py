@@ -29,7 +29,7 @@ from tests.tools.training.runs import SMALL, check_same_weights, lines, weights
 
 
 def test_what_it_leaves(shards, tmp_path):
-    """Metrics, a sheet for each epoch, checkpoints that run nothing when they are read; and it returns the last epoch."""
+    """A run writes metrics, a sheet for each epoch and safe checkpoints, and returns the last epoch's metrics."""
     run = tmp_path / "run"
     last = train(shards, run, val=shards, options=SMALL)
 
@@ -44,7 +44,7 @@ def test_what_it_leaves(shards, tmp_path):
 
 
 def test_both_learn(shards, tmp_path, no_sheets):
-    """Twenty pictures are soon known by heart, and the saliency network has moved, too."""
+    """The classifier learns twenty pictures by heart, and the saliency network changes."""
     torch.manual_seed(SMALL.seed)
     before = SMALL.make_zoom().state_dict()
     options = TrainOptions(out_size=16, epochs=20, batch_size=5, num_threads=1)
@@ -56,7 +56,7 @@ def test_both_learn(shards, tmp_path, no_sheets):
 
 
 class KilledError(Exception):
-    """As if it were."""
+    """Raised in place of a kill."""
 
 
 AFTER = [
@@ -71,7 +71,7 @@ AFTER = [
 
 @pytest.mark.parametrize("after", AFTER)
 def test_resumed_it_ends_the_same(after, shards, tmp_path, monkeypatch, no_sheets):
-    """Whenever a run is killed, going on gives the weights, bit for bit, and the metrics of one that never stopped."""
+    """Whenever a run is killed, resuming gives bit-identical weights and the same metrics."""
     train(shards, tmp_path / "whole", val=shards, options=SMALL)
     whole_step, left = _train._Training.train_step, [after]
 
@@ -104,7 +104,7 @@ def test_resumed_it_ends_the_same(after, shards, tmp_path, monkeypatch, no_sheet
 
 
 def test_other_weights_are_noticed(shards, tmp_path, no_sheets):
-    """Two seeds are not the same run."""
+    """Runs with two seeds differ."""
     for seed in (0, 1):
         options = TrainOptions(out_size=16, epochs=1, batch_size=10, seed=seed, num_threads=1)
         train(shards, tmp_path / f"{seed}", options=options)
@@ -114,7 +114,7 @@ def test_other_weights_are_noticed(shards, tmp_path, no_sheets):
 
 
 def test_resuming_what_is_done_changes_nothing(shards, tmp_path, no_sheets):
-    """It answers as the run did."""
+    """Resuming a finished run returns its metrics and changes nothing."""
     first = train(shards, tmp_path / "run", options=SMALL)
 
     assert train(shards, tmp_path / "run", options=SMALL, resume=True) == first
@@ -122,7 +122,7 @@ def test_resuming_what_is_done_changes_nothing(shards, tmp_path, no_sheets):
 
 @pytest.mark.parametrize("zoom", [UniformSampler(16), PatchSampler(2, 8, lowres_size=32)])
 def test_other_samplers_and_models(zoom, shards, tmp_path, no_sheets):
-    """Anything that answers as a sampler does, and any module that takes what it brings; there is no saliency.pt then."""
+    """Any sampler and any model that fits it can be trained; without Foveal's sampler there is no saliency.pt."""
     model = nn.Sequential(nn.Flatten(), nn.LazyLinear(3)) if isinstance(zoom, PatchSampler) else None
     if model is not None:
         model(torch.zeros(1, 2, 3, 8, 8))
@@ -134,7 +134,7 @@ def test_other_samplers_and_models(zoom, shards, tmp_path, no_sheets):
 
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])
 def test_mixed_precision(amp, shards, tmp_path, no_sheets):
-    """The classifier's convolutions run in half precision; the loss is about the same."""
+    """The classifier's convolutions run in half precision, and the loss is about the same."""
     losses = [
         train(shards, tmp_path / kind, options=TrainOptions(out_size=16, epochs=1, batch_size=4, amp=kind))[
             "train_loss"
@@ -148,7 +148,7 @@ def test_mixed_precision(amp, shards, tmp_path, no_sheets):
 
 @pytest.mark.slow
 def test_entropy_keeps_the_saliency_even(shards, tmp_path, no_sheets):
-    """Rewarded, it spreads over more cells than without, but where it has enough."""
+    """With the reward, saliency covers more cells, up to --min-cells."""
     cells = []
     for entropy, min_cells in ((0.0, None), (10.0, None), (10.0, 1.5)):
         options = TrainOptions(
@@ -162,7 +162,7 @@ def test_entropy_keeps_the_saliency_even(shards, tmp_path, no_sheets):
 
 
 def test_augmented_images(shards, tmp_path, monkeypatch, no_sheets):
-    """Training sees other views than without, validation the images themselves; and a run goes on with its own."""
+    """Training has random views, validation the whole images; a resumed run has the same views."""
     seen: dict[str, list[torch.Tensor]] = {}
 
     def watch(training, name, images, *rest):
@@ -191,7 +191,7 @@ def test_augmented_images(shards, tmp_path, monkeypatch, no_sheets):
 
 
 def test_blurred_images(shards, tmp_path, no_sheets):
-    """The blur is drawn anew each step, and ends when it shall."""
+    """The blur differs from step to step, and ends as requested."""
     torch.manual_seed(0)
     images = torch.rand(2, 3, 70, 42)
     first, second = _train.blurred(images), _train.blurred(images)
@@ -220,13 +220,13 @@ def test_blurred_images(shards, tmp_path, no_sheets):
     ],
 )
 def test_options_out_of_range(options, message):
-    """Each is refused by name and value."""
+    """Each invalid option is named with its value."""
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         TrainOptions(**options)
 
 
 def test_a_folder_holds_one_run(shards, tmp_path, no_sheets):
-    """Nothing is written over, and a run goes on as it began."""
+    """An existing run is not overwritten, and a run cannot be resumed with other options."""
     run = tmp_path / "run"
     train(shards, run, options=SMALL)
     message = f"out must be a new folder, got {str(run)!r}, which holds a run – name another, or add --resume to go on."
@@ -242,7 +242,7 @@ def test_a_folder_holds_one_run(shards, tmp_path, no_sheets):
 
 
 def test_a_run_that_an_earlier_version_began(shards, tmp_path, no_sheets):
-    """Its checkpoint names two options as they were called then, and goes on."""
+    """A checkpoint with old names of options can be resumed."""
     run = tmp_path / "run"
     train(shards, run, options=replace(SMALL, epochs=1))
     checkpoint = torch.load(run / "last.pt", weights_only=True)
@@ -258,14 +258,14 @@ def test_a_run_that_an_earlier_version_began(shards, tmp_path, no_sheets):
 
 
 def test_too_few_samples(shards, tmp_path, no_sheets):
-    """A batch that never fills would train nothing."""
+    """Fewer samples than a batch are an error."""
     message = "batch_size must be at most the samples of a rank, got 21 – lower it."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         train(shards, tmp_path / "run", options=TrainOptions(out_size=16, batch_size=21))
 
 
 def write_labels(path: Path, labels: list[object]) -> str:
-    """A shard of pictures with these labels, None for none."""
+    """Write a shard of pictures with these labels, None for none."""
     with ShardWriter(path) as writer:
         for k, label in enumerate(labels):
             cls = {} if label is None else {"cls": label}
@@ -286,7 +286,7 @@ def write_labels(path: Path, labels: list[object]) -> str:
     ],
 )
 def test_labels_that_are_no_classes(labels, reason, tmp_path):
-    """Are found before a folder is made, to train on or to validate on; the first sample is named."""
+    """Invalid labels of training or validation are an error that names the first sample, before a folder is made."""
     bad, good = write_labels(tmp_path / "bad.tar", labels), write_labels(tmp_path / "good.tar", [0, 1, 2])
     message = f"^{re.escape(f'{bad}: {reason}')}$"
     with pytest.raises(ShardError, match=message):
@@ -297,7 +297,7 @@ def test_labels_that_are_no_classes(labels, reason, tmp_path):
 
 
 def test_a_class_that_only_validation_has(tmp_path, no_sheets):
-    """Is found before training begins, and trained for where --classes counts it."""
+    """A class that only validation has is an error, unless --classes counts it."""
     new, good = (
         write_labels(tmp_path / "new.tar", [0, 3, 4]),
         write_labels(tmp_path / "good.tar", [0, 1, 2] * 4),
@@ -316,14 +316,14 @@ def test_a_class_that_only_validation_has(tmp_path, no_sheets):
 
 
 def test_a_model_with_too_few_logits(shards, tmp_path, no_sheets):
-    """Is refused in the first step, before a loss could be wrong or a device could fall over it."""
+    """A model with too few logits is an error in the first step."""
     message = "model must have a logit for each of 3 classes, got 2 logits."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         train(shards, tmp_path / "run", model=SmallConvNet(2), options=SMALL)
 
 
 def test_bad_samples_cost_themselves(tmp_path):
-    """No label, a label twice, a cut image, in training and in validation: all else is trained on, and drawn."""
+    """Samples without a label, with two, or with a truncated image are left out, in training and validation."""
     files = []
     for k in range(40):
         image = encode(picture(k, 50, 60))
@@ -342,7 +342,7 @@ def test_bad_samples_cost_themselves(tmp_path):
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_what_is_written_of_the_learning_rates(epochs, shards, tmp_path, no_sheets):
-    """They are those that the optimiser steps with."""
+    """The logged learning rates are those of the optimiser."""
     stepped = []
 
     class Watched(torch.optim.AdamW):
@@ -361,7 +361,7 @@ def test_what_is_written_of_the_learning_rates(epochs, shards, tmp_path, no_shee
 
 
 def test_a_run_goes_on_with_other_threads_and_for_longer(shards, tmp_path, no_sheets):
-    """What nothing depends on may change; more epochs are more training; fewer are refused, and so is anything else."""
+    """A run may be resumed with other threads and more epochs; fewer epochs or other changes are refused."""
     train(shards, tmp_path / "run", options=SMALL)
     longer = replace(SMALL, epochs=3, num_threads=2, log_steps=5, checkpoint_steps=100)
     assert train(shards, tmp_path / "run", options=longer, resume=True)["epoch"] == 2
@@ -372,7 +372,7 @@ def test_a_run_goes_on_with_other_threads_and_for_longer(shards, tmp_path, no_sh
 
 
 def test_a_run_of_a_version_with_fewer_options(shards, tmp_path, no_sheets):
-    """Goes on with what was done then: the defaults."""
+    """A run of an earlier version is resumed with the defaults of later options."""
     train(shards, tmp_path / "run", options=replace(SMALL, epochs=1))
     checkpoint = torch.load(tmp_path / "run/last.pt", weights_only=True)
     for name in ("blur", "unfinished"):
@@ -391,7 +391,7 @@ def run_script(command: list[object]) -> subprocess.Popen:
 
 @pytest.mark.slow
 def test_a_process_that_is_killed(shards, tmp_path):
-    """By SIGKILL, at three random moments, from the command line: the same weights in the end."""
+    """Killed by SIGKILL at three random moments, the command ends with the same weights."""
     command = [
         sys.executable,
         "-m",
@@ -437,7 +437,7 @@ train(shards, out, val=shards, model=model, options=options)
 
 @pytest.mark.slow
 def test_two_ranks_train_as_one(shards, tmp_path):
-    """Under torchrun, with half a batch each: the same weights but for rounding, and one set of files."""
+    """Two ranks with half a batch each reach the same weights to rounding, and write one set of files."""
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT))
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -453,7 +453,7 @@ def test_two_ranks_train_as_one(shards, tmp_path):
 
 
 def test_frozen_it_is_as_it_was_trained(shards, tmp_path, no_sheets, no_sheet):
-    """What `foveal zoom --saliency` writes is what the trained zoom shows, and the classifier tells as much from it."""
+    """`foveal zoom --saliency` writes what the trained zoom shows, and the classifier is as accurate on it."""
     options = TrainOptions(out_size=16, epochs=4, batch_size=5, num_threads=1)
     last = train(shards, tmp_path / "run", val=shards, options=options)
     recipe = Recipe(out_size=16, format="png", saliency=str(tmp_path / "run" / "saliency.pt"))

@@ -1,4 +1,4 @@
-"""A training whose saliency network reads a pretrained trunk."""
+"""Training a saliency network that reads a pretrained trunk."""
 
 import re
 from dataclasses import replace
@@ -23,7 +23,7 @@ def _small_timm(monkeypatch):
 
 @pytest.mark.parametrize("trunk_lr", [0, 0.1])
 def test_the_head_learns_and_the_trunk_if_it_may(shards, tmp_path, trunk_lr):
-    """By the command line; the zoom that was trained does not need the file of weights any more."""
+    """On the command line, the head learns, and the trunk if allowed; the trained zoom needs no weights file."""
     before = small_timm.weights(tmp_path / "small.pth")
     run = ["train", shards, "--out", tmp_path / "run", "--out-size", 16, "--epochs", 1, "--batch-size", 10]
     named = ["--trunk", "timm:small", "--trunk-weights", tmp_path / "small.pth", "--trunk-lr", trunk_lr]
@@ -48,7 +48,7 @@ def test_the_head_learns_and_the_trunk_if_it_may(shards, tmp_path, trunk_lr):
 
 
 def test_each_part_has_its_rate(tmp_path):
-    """Classifier, head and trunk; a frozen trunk is in no group."""
+    """Classifier, head and trunk have their own learning rates; a frozen trunk is not optimised."""
     options = replace(SMALL, trunk="timm:small", lr=1.0, saliency_lr=0.3, trunk_lr=0.05)
     zoom, model = options.make_zoom(), nn.Linear(2, 2)
     groups = {group["peak_lr"]: group["params"] for group in options.parameter_groups(model, zoom)}
@@ -66,7 +66,7 @@ def test_each_part_has_its_rate(tmp_path):
 
 
 def test_a_run_goes_on_with_the_same_weights_alone(shards, tmp_path):
-    """Under any name; another file is refused."""
+    """A run resumes with the same weights file under any name; another is refused."""
     small_timm.weights(tmp_path / "small.pth")
     small_timm.weights(tmp_path / "other.pth", seed=4)
     options = replace(SMALL, epochs=1, trunk="timm:small", trunk_weights=str(tmp_path / "small.pth"))
@@ -106,6 +106,6 @@ def test_a_run_goes_on_with_the_same_weights_alone(shards, tmp_path):
     ],
 )
 def test_options_that_do_not_go_together(options, message):
-    """Are refused, and named."""
+    """Contradicting options are refused by name."""
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         TrainOptions(**options)

@@ -1,4 +1,4 @@
-"""A training that an earlier tree began goes on (tests/golden/regenerate.py)."""
+"""A training run of an earlier version can be resumed (tests/golden/regenerate.py)."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ WRITTEN = Path(__file__).parents[2] / "golden" / "written"
 
 
 def test_a_training_goes_on(tmp_path):
-    """Weights, optimiser and loader are what they were, at the step where they were."""
+    """Weights, optimiser and loader continue at the step at which the run stopped."""
     written = shutil.copytree(WRITTEN, tmp_path / "written")
     saved = torch.load(written / "run" / "last.pt", weights_only=True)
     model = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 3))

@@ -1,4 +1,4 @@
-"""The tasks, and the table of what a zoom gains on them."""
+"""The tasks of foveal bench accuracy, and its table."""
 
 import gzip
 import json
@@ -25,7 +25,7 @@ SHORT = TrainOptions(batch_size=2, num_threads=1)
 
 @pytest.fixture
 def digits(tmp_path) -> Digits:
-    """Sixty made-up digits, white squares of as many pixels as their label says, in files like MNIST's."""
+    """Return sixty made-up digits, white squares of as many pixels as their label says, in files like MNIST's."""
     images = np.zeros((60, 28, 28), np.uint8)
     labels = np.arange(60) % 10
     for image, label in zip(images, labels, strict=True):
@@ -40,7 +40,7 @@ def digits(tmp_path) -> Digits:
 
 @pytest.mark.parametrize("colour", [True, False])
 def test_a_scene(digits, colour):
-    """The label is that of the digit in the box; coloured if it is to be, and all else is grey on its ground."""
+    """The label is the digit in the box, which is coloured if the task says so; all else is grey."""
     scene, label, (x0, y0, x1, y1) = draw_digit_scene(np.random.default_rng(3), digits, colour=colour)
     again = draw_digit_scene(np.random.default_rng(3), digits, colour=colour)[0]
     spread = np.ptp(scene.astype(int), axis=2)
@@ -60,7 +60,7 @@ def test_a_scene(digits, colour):
 
 
 def test_digits_that_are_not_there(tmp_path):
-    """Said with the folder, and how to name another."""
+    """The error gives the folder, and how to name another."""
     message = (
         f"digits must be a folder with the four gz files of MNIST, got {str(tmp_path)!r} – name it with --data, or in "
         "FOVEAL_DATA."
@@ -70,7 +70,7 @@ def test_digits_that_are_not_there(tmp_path):
 
 
 def test_the_table(digits, tmp_path, capsys):
-    """Every arm is trained with every seed, once; the numbers are printed and written down."""
+    """Every arm is trained once with every seed; the numbers are printed and written to the file."""
     arms = ["uniform", "kernel", "patches", "oracle", "unbounded"]
     settings = {
         "out": tmp_path / "out",
@@ -122,7 +122,7 @@ def test_the_table(digits, tmp_path, capsys):
     ],
 )
 def test_what_cannot_be(digits, tmp_path, task, arms, message):
-    """Said before anything is trained."""
+    """Invalid arguments are refused before anything is trained."""
     with pytest.raises(ValueError, match=f"^{re.escape(message.format(data=tmp_path))}$"):
         bench_accuracy(
             task, out=tmp_path / "out", data=tmp_path, arms=arms, scenes=4, epochs=1, options=SHORT
@@ -131,7 +131,7 @@ def test_what_cannot_be(digits, tmp_path, task, arms, message):
 
 @pytest.mark.parametrize(("name", "folder"), [("pcb", "pcb"), ("coffee", "coffee-small")])
 def test_shards_that_are_ready(name, folder, tmp_path):
-    """Trained on the training part and measured on the test part; what is for choosing is not read."""
+    """Training uses the training part and measures on the test part; the validation part is not read."""
     (tmp_path / "field" / folder).mkdir(parents=True)
     for part, count in (("train", 4), ("val", 5), ("test", 3)):
         with ShardWriter(tmp_path / "field" / folder / f"{part}-000000.tar") as writer:
@@ -150,7 +150,7 @@ def test_shards_that_are_ready(name, folder, tmp_path):
 
 
 def test_shards_that_are_not_there(tmp_path):
-    """Said with the folder, and how to name another."""
+    """The error gives the folder, and how to name another."""
     message = (
         f"data must be a folder with field/pcb/train-*.tar and field/pcb/test-*.tar, got {str(tmp_path)!r} – name it with "
         "--data, or in FOVEAL_DATA."
@@ -160,7 +160,7 @@ def test_shards_that_are_not_there(tmp_path):
 
 
 def test_real_coins(data_dir, tmp_path):
-    """Each tile shows one coin, where its box says, and no photograph is on both sides."""
+    """Each tile shows one coin inside its box, and no photograph is in both parts."""
     task = make_task("coins", tmp_path, data_dir, scenes=0, console=QUIET)
     fields = ("image", "cls", "__key__", Boxes("json:boxes"))
     with ZoomLoader(task.val, UniformSampler(64), batch_size=16, fields=fields) as loader:
@@ -177,7 +177,7 @@ def test_real_coins(data_dir, tmp_path):
 
 
 def _inside(image, box):
-    """How much more varied an image is in its box than beside it."""
+    """Return how much more an image varies inside its box than beside it."""
     x0, y0, x1, y1 = box[0].round().int().tolist()
     mask = torch.zeros(64, 64, dtype=torch.bool)
     mask[y0:y1, x0:x1] = True
@@ -190,7 +190,7 @@ def _keys(urls) -> list[str]:
 
 
 def test_real_roads(data_dir, tmp_path):
-    """Tiles with a crack and without, in about equal numbers, and no oracle: no box says where."""
+    """About half of the tiles have a crack, and the oracle is refused, because there are no boxes."""
     task = make_task("roads", tmp_path, data_dir, scenes=0, console=QUIET)
     with Shards(task.train) as shards:
         labels = [int(sample.members["cls"]) for sample in shards]
@@ -203,7 +203,7 @@ def test_real_roads(data_dir, tmp_path):
 
 
 def test_the_arms_are_what_they_say():
-    """Each learned one is the default but for what it is named after, and the rest are what they are called."""
+    """Each learned arm is the default except for what it is named after."""
     options = TrainOptions(out_size=16)
     zooms = {arm: replace(options, **changes).make_zoom().settings for arm, changes in ZOOMS.items()}
     changed = {

@@ -1,4 +1,4 @@
-"""``foveal bench gpu``, tried on the CPU: every step of it runs, and what goes wrong is told."""
+"""``foveal bench gpu`` on the CPU: every step runs, and failures are reported."""
 
 import json
 import os
@@ -31,7 +31,7 @@ STEPS = [
 
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory):
-    """Six pictures."""
+    """Return a shard of six pictures."""
     path = tmp_path_factory.mktemp("gpu") / "s.tar"
     with ShardWriter(path) as writer:
         for k in range(6):
@@ -41,7 +41,7 @@ def urls(tmp_path_factory):
 
 @pytest.mark.parametrize("alone", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_every_step_runs(urls, tmp_path, monkeypatch, alone):
-    """The file has what was printed; in make test-all with pytest and Triton's interpreter in processes of their own, too."""
+    """The file has what was printed; in make test-all, pytest and Triton's interpreter run in processes of their own, too."""
     pytest.importorskip("triton")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     if alone:
@@ -68,13 +68,13 @@ def test_every_step_runs(urls, tmp_path, monkeypatch, alone):
 
 
 def test_kernels_agree_in_the_interpreter():
-    """Those of a GPU, with the CPU's."""
+    """The GPU's kernels, in Triton's interpreter, agree with the CPU's."""
     pytest.importorskip("triton")
     assert len(_kernels.compare_kernels(CPU)) == 5
 
 
 def test_a_step_that_fails_does_not_end_the_run(urls, tmp_path, monkeypatch):
-    """Its error stands in the file, and the next step's result beside it; without time, steps say so."""
+    """The file has its error and the result of the next step; steps without time left say so."""
 
     def fails(*_, **__):
         raise RuntimeError("no such kernel image")
@@ -91,7 +91,7 @@ def test_a_step_that_fails_does_not_end_the_run(urls, tmp_path, monkeypatch):
 
 
 def test_a_device_that_is_not_there(monkeypatch):
-    """It is named."""
+    """The error names the device."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     message = "device must exist, got 'cuda:3', and torch finds no CUDA device here."
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -99,7 +99,7 @@ def test_a_device_that_is_not_there(monkeypatch):
 
 
 def test_a_process_that_fails_or_hangs_is_told():
-    """With its last lines."""
+    """The report has the last lines of its output."""
     with pytest.raises(ChildProcessError, match=re.escape("status 3: ['bad']")):
         gpu_check._process([sys.executable, "-c", "print('bad'); raise SystemExit(3)"], 60)
     code = "import time; print('on it', flush=True); time.sleep(60)"
@@ -108,7 +108,7 @@ def test_a_process_that_fails_or_hangs_is_told():
 
 
 def test_pixels_that_differ_are_noticed(urls, monkeypatch):
-    """As those of a decoder that is wrong would."""
+    """Pixels that differ, as from a wrong decoder, are reported."""
     monkeypatch.setattr(
         _steps, "_first", lambda urls, device, size, images: (torch.rand(2, 3, 4, 4), ["a", "b"])
     )
@@ -117,7 +117,7 @@ def test_pixels_that_differ_are_noticed(urls, monkeypatch):
 
 
 def test_kernels_that_differ_are_noticed(monkeypatch):
-    """In a process of its own, the interpreter has to be asked for; here, a kernel is wrong."""
+    """A wrong kernel is reported."""
     run = subprocess.run(
         [sys.executable, "-m", "foveal.tools.bench.gpu._kernels", "cpu"],
         capture_output=True,
@@ -139,7 +139,7 @@ def test_kernels_that_differ_are_noticed(monkeypatch):
 
 
 def test_the_script_is_the_verb():
-    """It finds the clone that it lies in."""
+    """The script runs the verb in the clone that it is in."""
     script = Path(__file__).parents[4] / "tools" / "bench" / "gpu_check.sh"
     run = subprocess.run(
         ["bash", str(script), "--help"],

@@ -28,7 +28,7 @@ def test_small_run(tmp_path, capsys):
 
 
 def test_wrong_stages_are_noticed(net):
-    """Stages that are a little off do not get timed, fine or coarse."""
+    """Stages whose output is slightly wrong are not timed."""
     adaptive, fine = AdaptiveDownsample(net.layer3, net.layer4), torch.randn(1, 16, 8, 12)
     for level, stride in ((0, 8), (1, 16)):
         dense = dense_stages(net, stride)

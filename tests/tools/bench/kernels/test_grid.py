@@ -24,7 +24,7 @@ def test_small_run(tmp_path, capsys):
 
 
 def test_the_convolution_is_the_papers(maps):
-    """It agrees with the formula in float64, at the nodes themselves."""
+    """The convolution agrees with the formula in float64 at the nodes."""
     nodes = reference.kernel_nodes(maps[0, 0].numpy(), FWHM_CELLS, "replicate")
     # an odd number of pixels has one in the middle, where the middle node lies
     grid = convolution_grid(maps, size=31)[0, 15, 15]
@@ -33,7 +33,7 @@ def test_the_convolution_is_the_papers(maps):
 
 
 def test_a_wrong_grid_is_noticed(maps):
-    """Another kernel does not get timed, nor one ten-thousandth of the image off."""
+    """A grid of another kernel, or one that is off by a ten-thousandth of the image, is not timed."""
     published = convolution_grid(maps, size=20)
     options = {"padding": "replicate"}
     assert check_grids("kernel", zoom_grid(maps, (20, 20), **options), published) < 1e-5
@@ -45,7 +45,7 @@ def test_a_wrong_grid_is_noticed(maps):
 
 
 def test_a_wrong_distribution_is_noticed(maps):
-    """The cdf family is held against its definition, along both axes."""
+    """The cdf family is compared with its definition along both axes."""
     grid = zoom_grid(maps, (20, 20), family="cdf")
     assert check_cdf(grid, maps) < 1e-5
     for axis in (0, 1):

@@ -14,7 +14,7 @@ SIZE = (60, 80)
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_small_run(tmp_path, capsys, device):
-    """A small run prints its table and writes its file; the copy is the measure of all."""
+    """A small run prints its table and writes its file; rates are relative to a copy."""
     file = tmp_path / "kernel.json"
     shares = bench.bench_kernel(
         repeats=1, size=16, batch=3, image_size=SIZE, device=device, copied=1 << 16, json_path=file
@@ -34,7 +34,7 @@ def test_share_of_the_copy():
 
 
 def test_wrong_pixels_are_noticed(monkeypatch):
-    """A device whose pixels are a little off does not get timed."""
+    """A device whose pixels are slightly wrong is not timed."""
     images, grid = bench.full_images(2, 2, SIZE, torch.device("cpu")), example_grid(9).repeat(2, 1, 1, 1)
     exact, factors = bench.sample, iter([1.001, 1])
 
@@ -46,7 +46,7 @@ def test_wrong_pixels_are_noticed(monkeypatch):
 
 
 def test_sectors_by_hand():
-    """Points read two pixels of two rows each; of a whole resize that keeps the size, all sectors are read."""
+    """Points read two pixels in each of two rows; a resize to the same size reads all sectors."""
     middle = torch.tensor([[[[0.01, 0.01]]]])
     pixels = bench.pixels_read(middle, (20, 30), antialias=False)
     everything = torch.nn.functional.affine_grid(torch.eye(2, 3)[None], [1, 3, 20, 30], align_corners=False)
@@ -59,7 +59,7 @@ def test_sectors_by_hand():
 
 @pytest.mark.parametrize("antialias", [False, True])
 def test_pixels_that_do_not_count_may_be_anything(antialias):
-    """Noise where no pixel counts changes nothing, and where one does, something."""
+    """Pixels outside of the mask do not matter, those inside do."""
     grid, draw = example_grid(5), torch.Generator().manual_seed(0)
     counts = bench.pixels_read(grid, SIZE, antialias=antialias)[:, :, None]
     image, other = (torch.randint(256, (*SIZE, 3), dtype=torch.uint8, generator=draw) for _ in range(2))
@@ -73,7 +73,7 @@ def test_pixels_that_do_not_count_may_be_anything(antialias):
 
 
 def test_moved_bytes():
-    """To what is read come a grid of two floats and the values of each output pixel."""
+    """Moved bytes are what is read, a grid of two floats, and the values of each output pixel."""
     grid = example_grid(7).repeat(4, 1, 1, 1)
     sectors = bench.sectors_read(grid[:1], SIZE, antialias=True)
 
@@ -81,7 +81,7 @@ def test_moved_bytes():
 
 
 def test_images_take_turns(monkeypatch):
-    """Where half of what is free does not hold the batch, some images stand for several; one there always is."""
+    """If the batch does not fit in half of the free memory, images are used several times; there is always one."""
     a_photo, cuda = (3000, 4000), torch.device("cuda", 0)
     for free, fit in ((180_000_000, 2), (10**12, 5), (0, 1)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 10**12))

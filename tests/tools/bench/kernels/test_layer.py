@@ -17,7 +17,7 @@ def test_small_run(tmp_path, capsys):
 
 
 def test_other_pixels_are_noticed():
-    """The layer by default is not timed as the published one."""
+    """The default layer is not accepted as the published one."""
     torch.manual_seed(0)
     layers = make_layers(torch.float32)
     images = torch.rand(1, 3, 60, 80)
@@ -27,7 +27,7 @@ def test_other_pixels_are_noticed():
 
 
 def test_the_published_form_learns():
-    """Its backward reaches the network, and the kernel, as in the published code."""
+    """Gradients reach the network and the Gaussian, as in the published code."""
     layer = make_layers(torch.float32)[PUBLISHED]
     layer(torch.rand(1, 3, 60, 80)).sum().backward()
 

@@ -19,7 +19,7 @@ from tests.checks import check_close
 
 @pytest.mark.slow
 def test_small_run(tmp_path, capsys):
-    """A small run prints its table, writes its file, and finds anti-aliasing to be nearer than points."""
+    """A small run prints its table and writes its file, in which anti-aliasing is closer than points."""
     found = bench_quality([], size=32, scenes=1, json_path=tmp_path / "quality.json")
 
     assert json.loads((tmp_path / "quality.json").read_text())["decibels"] == found
@@ -30,7 +30,7 @@ def test_small_run(tmp_path, capsys):
 
 
 def test_resized_first_is_right_for_the_uniform_grid():
-    """There the area mean is the truth, and that of the kernel."""
+    """For the uniform grid, resizing first and anti-aliasing give the exact result."""
     image = torch.randint(256, (64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     found = measure(image, UniformSampler(16), supersampled_squares)
 
@@ -40,7 +40,7 @@ def test_resized_first_is_right_for_the_uniform_grid():
 
 
 def test_the_truth_is_that_of_the_tests():
-    """torch here and NumPy in the tests agree on it."""
+    """The exact result by torch equals that of NumPy in the tests."""
     image = torch.randint(256, (40, 50, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     grid = example_grid(12)
     expected = reference.supersampled(image.numpy(), grid[0].numpy())
@@ -49,7 +49,7 @@ def test_the_truth_is_that_of_the_tests():
 
 
 def test_a_wrong_truth_is_noticed():
-    """A truth that is a hundredth of the image off does not get measured against."""
+    """An exact result that is off by a hundredth of the image is not used."""
     check_truth(supersampled, example_grid(16))
     with pytest.raises(
         ValueError, match=re.escape("the truth must agree with a ramp to 0.001, got a difference")

@@ -40,20 +40,20 @@ def test_agreement(inputs):
 
 
 def test_agreement_of_the_anti_aliased(inputs):
-    """So do the kernel and plain torch, in float64."""
+    """Anti-aliased, kernel and plain torch agree in float64."""
     images, grid, weights = inputs
 
     assert max(check_agreement(sample, sample_dense, images, grid.double(), weights.double())) < 1e-9
 
 
 def test_wrong_outputs_are_noticed(inputs):
-    """A sampling that is a little off does not get timed."""
+    """Sampling with slightly wrong outputs is not timed."""
     with pytest.raises(ValueError, match=r"outputs must agree to 0.0001, got a difference of 0\.0"):
         check_agreement(lambda images, grid: 1.001 * sample_points(images, grid), sample_by_hand, *inputs)
 
 
 def test_wrong_gradients_are_noticed(inputs):
-    """Nor does one whose outputs are right and whose gradients are not."""
+    """Sampling with right outputs and wrong gradients is not timed."""
 
     def skewed(images, grid):
         output = sample_points(images, grid)
@@ -64,7 +64,7 @@ def test_wrong_gradients_are_noticed(inputs):
 
 
 def test_off_the_lattice():
-    """No point is near a pixel centre's row or column, and none moved by more than 0.05 pixels."""
+    """No point is near a pixel centre's row or column, and none was moved by more than 0.05 pixels."""
     grid = example_grid(224)
     moved = off_the_lattice(grid, SIZE)
     scale = torch.tensor([SIZE[1], SIZE[0]]) / 2

@@ -8,7 +8,7 @@ from foveal.tools.bench.kernels.topk import SIGMA, bench_topk, check_agreement, 
 
 
 def test_bench_topk(tmp_path, capsys):
-    """It checks, prints both and the ratio, and writes them down."""
+    """A run checks both, and prints and writes both times and their ratio."""
     ratio = bench_topk(repeats=1, positions=50, k=3, samples=20, json_path=tmp_path / "topk.json")
     printed = capsys.readouterr().out
     report = json.loads((tmp_path / "topk.json").read_text())
@@ -26,7 +26,7 @@ def inputs():
 
 
 def test_both_agree(inputs):
-    """The definition, written out in one-hot arrays, and the operator."""
+    """The definition with one-hot arrays and the operator agree."""
     ours = PerturbedTopK(3, sigma=SIGMA, samples=30)
 
     assert max(check_agreement(ours, one_hot_choice(3, 30), *inputs)) < 1e-5
@@ -40,6 +40,6 @@ def test_both_agree(inputs):
     ],
 )
 def test_wrong_answers_are_noticed(name, wrong, inputs):
-    """Another noise has other weights, another estimate other gradients: neither gets timed."""
+    """Other noise has other weights, another estimate other gradients: neither is timed."""
     with pytest.raises(ValueError, match=f"{name} must agree to 0.0001, got a difference of"):
         check_agreement(wrong, one_hot_choice(3, 30), *inputs)

@@ -1,4 +1,4 @@
-"""The check that every loader of ``foveal bench peers`` must pass, and everything that it must notice."""
+"""The check that every loader of ``foveal bench peers`` must pass, and every fault that it must notice."""
 
 import io
 import re
@@ -16,14 +16,14 @@ from tests.pipeline.making import encode, picture
 
 @pytest.fixture(scope="module")
 def images():
-    """Eight different pictures, one of them twice."""
+    """Return eight different pictures, one of them twice."""
     dense = torch.rand(8, 3, 14, 14, generator=torch.Generator().manual_seed(0))
     smooth = interpolate(dense, (56, 56), mode="bilinear", antialias=True)
     return torch.cat([smooth, smooth[:1]])
 
 
 def test_any_order_and_any_batches_pass(images):
-    """Workers deliver as they like; a picture that is there twice is to come twice."""
+    """Any order and any batches pass; a picture that is there twice must come twice."""
     order = torch.randperm(9, generator=torch.Generator().manual_seed(1))
 
     assert check_resized(images.split(4), images) == 0
@@ -55,13 +55,13 @@ def test_any_order_and_any_batches_pass(images):
     ],
 )
 def test_what_is_wrong_is_noticed(images, wrong, message):
-    """None, too few, another layout, bytes, one twice for another, mirrored, another range, too bright, nothing at all."""
+    """Each kind of wrong delivery is noticed."""
     with pytest.raises(ValueError, match=re.escape(message)):
         check_resized(wrong(images), images)
 
 
 def test_the_originals_are_resized_with_antialiasing(tmp_path):
-    """They are what Pillow makes of the same file."""
+    """The expected images equal Pillow's resize of the file."""
     file, path = encode(picture(0, 90, 120), quality=95), tmp_path / "a.tar"
     with ShardWriter(path) as writer:
         writer.write({"__key__": "a", "jpg": file})

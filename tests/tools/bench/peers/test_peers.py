@@ -25,7 +25,7 @@ SIZE = 32
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    """Seven pictures, of which five are different, in two shards."""
+    """Return seven pictures, of which five are different, in two shards."""
     folder = tmp_path_factory.mktemp("pictures")
     with ShardWriter(folder / "given.tar") as writer:
         for k in range(5):
@@ -39,7 +39,7 @@ def expected(shards):
 
 
 def test_dali_delivers_the_images(shards, expected):
-    """Twice: each epoch has a pipeline of its own."""
+    """DALI delivers the images in two epochs, each with a pipeline of its own."""
     from foveal.tools.bench.peers._dali import dali_peer
 
     peer = dali_peer(size=SIZE, batch_size=4, workers=1)
@@ -51,7 +51,7 @@ def test_dali_delivers_the_images(shards, expected):
 
 
 def test_nvimagecodec_delivers_the_images(shards, expected):
-    """Twice, in batches; and a file that it does not decode is told apart."""
+    """nvImageCodec delivers the images in two epochs, and a file that it cannot decode is reported."""
     pytest.importorskip("nvidia.nvimgcodec")
     from foveal.tools.bench.peers._nvimagecodec import nvimagecodec_peer
 
@@ -67,7 +67,7 @@ def test_nvimagecodec_delivers_the_images(shards, expected):
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("library", ["pillow", "simplejpeg"])
 def test_what_workers_decode(shards, expected, library, scaled):
-    """The function that runs in the workers, at full scale and scaled down."""
+    """The workers' function decodes right, at full scale and scaled down."""
     from foveal.tools.bench.peers import _pillow as _peer_pillow
     from foveal.tools.bench.peers import _simplejpeg as _peer_simplejpeg
 
@@ -84,7 +84,7 @@ def test_what_workers_decode(shards, expected, library, scaled):
     ("module", "needs"), [("_opencv", "cv2"), ("_pyvips", "pyvips"), ("_torchcodec", "torchcodec")]
 )
 def test_what_workers_decode_by_other_libraries(shards, expected, module, needs):
-    """Where they are there: of a picture that is six times as large as what comes out, the same."""
+    """Other libraries that are installed decode the same."""
     try:
         importlib.import_module(needs)
     except (ImportError, OSError, RuntimeError) as error:
@@ -96,7 +96,7 @@ def test_what_workers_decode_by_other_libraries(shards, expected, module, needs)
 
 
 def test_webdataset_reads_the_shards(shards, expected, monkeypatch):
-    """Its pipeline as it is, in this process instead of workers."""
+    """webdataset's pipeline delivers the images in this process."""
     from foveal.tools.bench.peers import _webdataset as _peer_webdataset
     from foveal.tools.bench.peers._pillow import pillow_peer
 
@@ -111,7 +111,7 @@ def test_webdataset_reads_the_shards(shards, expected, monkeypatch):
 
 
 def test_spdl_delivers_the_images(tmp_path):
-    """Where it and FFmpeg's libraries are there; colours less strong than drawn ones, which FFmpeg's filter blurs more."""
+    """SPDL, if it is installed, delivers the images."""
     spdl_io = pytest.importorskip("spdl.io")
     from foveal.tools.bench.peers._spdl import spdl_peer
 
@@ -142,7 +142,7 @@ def broken():
 
 
 def test_what_is_not_there_says_so():
-    """What is not installed and what does not load are each named, with the reason."""
+    """A library that is not installed or does not load is named with the reason."""
     made, unusable = installed({"there": lambda: Peer(dict, dict), "missing": missing, "broken": broken})
 
     assert list(made) == ["there"]
@@ -153,7 +153,7 @@ def test_what_is_not_there_says_so():
 
 
 def test_only_what_is_right_is_timed(expected):
-    """What fails and what delivers something else are each named, with the reason."""
+    """A loader that fails or delivers something else is named with the reason, and not timed."""
     good, unusable = usable(
         {"right": lambda: [expected], "broken": broken, "wrong": lambda: [expected.flip(3)]}, expected
     )
@@ -164,13 +164,13 @@ def test_only_what_is_right_is_timed(expected):
 
 
 def test_ffcv_is_not_passed_over():
-    """It is named, whether it is installed or not: its files are its own."""
+    """FFCV is named, whether it is installed or not, because it needs files of its own."""
     with pytest.raises((ModuleNotFoundError, ValueError), match=r"ffcv|files of its own"):
         peer_makers(SIZE, 4, 2)["FFCV"]()
 
 
 def test_one_file_may_be_off_by_more_than_all_on_average(expected):
-    """A filter that is softer than torch's shows in a picture of fine detail."""
+    """The tolerance of a single file is larger than that of the mean, as filters differ in fine detail."""
     softer = Peer(lambda file: expected[file[0]] + 3 / 255, dict)
 
     assert find_shared([bytes([k]) for k in range(7)], {"softer": softer}, expected).refused == {}
@@ -179,7 +179,7 @@ def test_one_file_may_be_off_by_more_than_all_on_average(expected):
 
 
 def reader(images, *, fails=(), flips=()):
-    """A loader of one-byte files, each of which is the number of its image."""
+    """Return a loader of one-byte files, each of which is the number of its image."""
 
     def read(file):
         if file[0] in fails:
@@ -190,7 +190,7 @@ def reader(images, *, fails=(), flips=()):
 
 
 def test_a_file_that_one_cannot_read_is_left_out_for_all(expected):
-    """And counted: whether it is refused, or read as another picture; also where it is Foveal that cannot."""
+    """A file that one loader refuses or reads wrong is left out for all and counted."""
     images = torch.cat([expected, expected])
     files = [bytes([k]) for k in range(14)]
     peers = {
@@ -212,7 +212,7 @@ def test_a_file_that_one_cannot_read_is_left_out_for_all(expected):
 
 @pytest.mark.slow
 def test_small_run(shards, tmp_path, capsys):
-    """A small run prints its table and writes its file; one PNG costs no loader its row."""
+    """A small run prints its table and writes its file, although one picture is a PNG."""
     with ShardWriter(tmp_path / "more.tar") as writer:
         writer.write({"__key__": "png", "png": encode(picture(9, 170, 200), "PNG")})
     timings = bench_peers(
