@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 from foveal.tools._cli import app
 
 
-def run(*arguments: object) -> Any:
-    """Run ``foveal`` with these arguments; the result has ``exit_code``, ``stdout`` and ``exception``."""
-    return CliRunner().invoke(app, list(map(str, arguments)))
+def run(*arguments: object, width: int = 80) -> Any:
+    """Run ``foveal`` with these arguments, on a console so wide; the result has ``exit_code``, ``stdout`` and ``exception``."""
+    return CliRunner(env={"COLUMNS": str(width)}).invoke(app, list(map(str, arguments)))
 
 
 def command() -> Any:

@@ -62,8 +62,8 @@ def example(name):
 
 
 def shown(*words):
-    """A help text on one line, without its frames."""
-    run = command_line.run(*words, "--help")
+    """A help text without its frames and line breaks."""
+    run = command_line.run(*words, "--help", width=4000)
     assert run.exit_code == 0, run.output
     return " ".join(re.sub(r"[│╭╮╰╯─]", " ", run.output).split())
 
@@ -106,6 +106,8 @@ def test_a_help_text_is_complete(name):
     text = shown(*name.split())
 
     assert "<bool>" not in text
+    for said in (VERBS[name].help, *(each.help for each in VERBS[name].params)):
+        assert " ".join(said.replace("\\[", "[").split()) in text  # nothing is taken for markup
     assert [(each.name, lacking(each)) for each in VERBS[name].params if lacking(each)] == []
     assert re.search(rf"Example: foveal {name} [^.]", text)
     assert example(name)[: len(name.split())] == name.split()
@@ -169,6 +171,23 @@ def test_the_examples_of_benchmarks_run(name, world, data_dir, monkeypatch):
         for other in ("bench loader", "bench peers"):
             run_example(other)
     run_example(name)
+
+
+@pytest.mark.slow
+def test_torchrun_starts_a_training_as_its_help_says(world):
+    """On two processes, which write one run."""
+    [line] = re.findall(
+        r"torchrun (--nproc-per-node 4 -m foveal.tools train SHARDS --out OUT)\.", shown("train")
+    )
+    command_line.run("pack", "photos/train", "--out", "shards/train")
+    words = line.replace("4", "2").replace("SHARDS", "shards/train/*.tar").replace("OUT", "run").split()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", *words]
+    run = subprocess.run(
+        [*command, *SMALL["train"].split()], capture_output=True, text=True, check=False, timeout=300
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert (world / "run/saliency.pt").is_file()
 
 
 def test_each_verb_has_its_example_run():

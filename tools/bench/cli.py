@@ -72,7 +72,11 @@ def gpu_verb(
         ),
     ] = "cuda",
     seconds: Annotated[
-        float, typer.Option(min=1, help="Seconds after which no further step begins.")
+        float,
+        typer.Option(
+            min=1,
+            help="Time limit for all steps together, in seconds; steps for which no time is left are skipped.",
+        ),
     ] = 480.0,
     json: Json = None,
 ) -> None:
@@ -99,9 +103,9 @@ def peers(
     out_size: OutSize = 224,
     json: Json = None,
 ) -> None:
-    """Time this loader, and those others that are installed, on the same images: webdataset, DALI, SPDL, nvImageCodec and more.
+    r"""Time this loader, and those others that are installed, on the same images: webdataset, DALI, SPDL, nvImageCodec and more.
 
-    pip install 'foveal[peers]' installs them. One that is not installed is
+    pip install 'foveal\[peers]' installs them. One that is not installed is
     listed as such.
     """
     from foveal.tools.bench.peers.peers import bench_peers
@@ -116,6 +120,7 @@ def report(
     files: Annotated[
         list[Path],
         typer.Argument(
+            metavar="FILES",
             exists=True,
             dir_okay=False,
             help="JSON files that `foveal bench loader --json` or `foveal bench peers --json` wrote.",
@@ -294,7 +299,7 @@ def accuracy(
             envvar="FOVEAL_DATA",
             file_okay=False,
             help="Folder with the data of the task. digits and digits-colour need MNIST's four files, as they are published, in "
-            "digits/; the other tasks need shards in coins/, roads/, field/pcb/ or field/coffee-small/, which are not published.",
+            "digits/; the other tasks need shards in coins/, roads/, field/pcb/ or field/coffee-small/. Foveal comes without data.",
         ),
     ] = Path("data"),
     out_size: Annotated[

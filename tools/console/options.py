@@ -17,8 +17,6 @@ URLS = (
     "Shards: paths, URLs (s3://, gs://, https://) or quoted patterns, e.g. 'train-{000000..000146}.tar' or "
     "'s3://bucket/*.tar'; several may be given."
 )
-_ONE_PER_PROCESSOR = "one for each available processor"
-
 Urls = Annotated[list[str], typer.Argument(metavar="SHARDS", help=URLS, show_default=False)]
 UrlsOrImages = Annotated[
     list[str],
@@ -47,7 +45,7 @@ NumThreads = Annotated[
     typer.Option(
         min=1,
         help="Number of threads that decode images.",
-        show_default=_ONE_PER_PROCESSOR + ", divided among the processes of torchrun",
+        show_default="one for each available processor",
         rich_help_panel=PIXELS,
     ),
 ]
@@ -65,7 +63,7 @@ RayOption = Annotated[
     typer.Option(
         metavar="<local|auto|address>",
         help="Distribute the shards over a Ray cluster: local (a cluster of processes on this machine), auto (the cluster that "
-        "ray.init finds), or the address of a cluster. Needs pip install 'foveal[ray]'.",
+        "ray.init finds), or the address of a cluster. Needs pip install 'foveal\\[ray]'.",
         show_default="no cluster: this process works alone",
     ),
 ]

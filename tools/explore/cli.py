@@ -78,11 +78,11 @@ def explore(
     color: ColorOption = None,
     storage_options: StorageOptions = "{}",
 ) -> None:
-    """Show samples on a page in the browser, with a slider for each setting of the zoom.
+    r"""Show samples on a page in the browser, with a slider for each setting of the zoom.
 
     Below the pictures, the page shows the Python code and the foveal zoom
     command that give the same images. Ctrl-C ends the program. It needs
-    pip install 'foveal[explore]'.
+    pip install 'foveal\[explore]'.
     """
     from rich.console import Console
 

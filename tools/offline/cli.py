@@ -104,8 +104,8 @@ def zoom(
         int,
         typer.Option(
             min=0,
-            help="If several processes share the shards without Ray: number of this one, counted from 0. It zooms each "
-            "WORLD_SIZE-th shard, beginning with number RANK. Environment variables are not read.",
+            help="If several processes share the shards without Ray: number of this one, counted from 0. It zooms shards RANK, RANK + "
+            "WORLD_SIZE, RANK + 2 WORLD_SIZE, and so on. Environment variables are not read.",
         ),
     ] = 0,
     world_size: Annotated[
@@ -143,11 +143,11 @@ def zoom(
     box_label: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="<entry|column>",
-            help="What belongs to each box, e.g. its class: the name of an entry beside the boxes, such as category_id, or the number "
-            "of a column, counted from 0. A box that the zoom moves out of the image is removed, and with this option its entry, "
-            "too. Without it, lists beside the boxes keep their length. May be repeated.",
-            show_default="nothing",
+            metavar="<list>",
+            help="List beside the boxes in a json member with an entry for each box, e.g. classes beside json:boxes. A box that the "
+            "zoom moves out of the image is removed, and so is its entry in this list. What stands in the same item, row or line "
+            "as its box is removed with it in any case. May be repeated.",
+            show_default="such lists keep all entries; boxes_kept beside `boxes` numbers the boxes that are left",
             rich_help_panel=LABELS,
         ),
     ] = None,

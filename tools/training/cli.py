@@ -11,6 +11,7 @@ import typer
 from foveal.tools.console.choices import IMAGE, TrainLog, TrainPriorName, TrainZoomName
 from foveal.tools.console.options import (
     LABELS,
+    PIXELS,
     AmpOption,
     Bands,
     BoxFormatOption,
@@ -18,7 +19,6 @@ from foveal.tools.console.options import (
     ColorOption,
     ImageOption,
     MaxPixels,
-    NumThreads,
     OutSize,
     Quarantine,
     StorageOptions,
@@ -289,7 +289,15 @@ def train(
     window: Window = None,
     bands: Bands = None,
     color: ColorOption = None,
-    num_threads: NumThreads = None,
+    num_threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of threads that decode images, in each process.",
+            show_default="one for each available processor, shared among the processes of torchrun",
+            rich_help_panel=PIXELS,
+        ),
+    ] = None,
 ) -> None:
     """Train a classifier, and together with it the network that decides where to zoom.
 

@@ -243,3 +243,20 @@ def test_classes_are_numbered_as_in_another_folder(tmp_path):
     both = command_line.run("pack", tmp_path / "val", "--out", tmp_path / "none", "--no-classes", *like)
     assert both.exit_code == 2
     assert not (tmp_path / "none").exists()
+
+
+def test_originals_may_be_a_folder_of_images(tmp_path, monkeypatch):
+    """``foveal verify --against`` compares with the shards that ``foveal zoom`` had made of the folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "in", "cat/a.jpg", "dog/b.jpg")
+    given = []
+    monkeypatch.setattr(
+        "foveal.tools.offline.against.verify_against",
+        lambda folder, originals, **_: bool(given.append((folder, originals))),
+    )
+
+    assert command_line.run("verify", "zoomed", "--against", "in").exit_code == 0
+    [(folder, originals)] = given
+    assert folder == "zoomed"
+    assert [key for key, _ in read(originals)] == ["cat/a", "dog/b"]
