@@ -24,6 +24,9 @@ from foveal.sampler import (
 from foveal.sampler.zooms import is_checkpoint
 from foveal.tools.console.zoom_choice import ZoomChoice
 
+PLAIN_PIXELS: dict[str, Any] = {"mean": None, "std": None, "dtype": None, "channels_last": False}
+"""Settings of a sampler whose images are shown or written: its checkpoint may say that they are normalised."""
+
 
 def choose_patches(out_size: int, saliency: str, count: int) -> PatchSampler:
     """Return a frozen sampler of patches.
@@ -75,9 +78,7 @@ def choose_zoom(
         return UniformSampler(out_size)
     choice = choice or ZoomChoice()
     if _is_checkpoint(Path(saliency)):
-        # The images will be shown or written, so they are not normalised.
-        plain: dict[str, Any] = {"mean": None, "std": None, "dtype": None, "channels_last": False}
-        zoom = SaliencySampler.from_checkpoint(saliency, out_size=out_size, **plain, **choice.chosen)
+        zoom = SaliencySampler.from_checkpoint(saliency, out_size=out_size, **PLAIN_PIXELS, **choice.chosen)
     else:
         network = _network(saliency, boxes_from, maps_from)
         zoom = SaliencySampler(out_size, saliency=network, **_settings_for(network, choice))

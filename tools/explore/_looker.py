@@ -65,8 +65,9 @@ class Look:
     def source_px_at(self, row: int, col: int) -> tuple[float, float]:
         """Return the width and height in source pixels of what an output pixel shows."""
         height, width, _ = self.original.image.shape
-        steps = np.gradient(self.grid, axis=(0, 1))
-        down, across = (step[row, col] * (width / 2, height / 2) for step in steps)
+        top, left = max(row - 1, 0), max(col - 1, 0)
+        steps = np.gradient(self.grid[top : row + 2, left : col + 2], axis=(0, 1))
+        down, across = (step[row - top, col - left] * (width / 2, height / 2) for step in steps)
         return float(np.hypot(*across)), float(np.hypot(*down))
 
 

@@ -23,6 +23,19 @@ from foveal.tools.explore._paint import (
 )
 from foveal.tools.explore._settings import Settings
 
+# Controls on the left, pictures and code on the right; on a narrow screen the pictures stand above the controls that change them.
+_CSS = """
+.nicegui-code pre { white-space: pre-wrap; overflow-wrap: anywhere; padding-right: 2.5rem; }
+.explore { display: grid; width: 100%; gap: 0.75rem 1.5rem; grid-template: "pictures" "controls" "code" / minmax(0, 1fr); }
+@media (min-width: 700px) {
+  .explore { grid-template: "controls pictures" "controls code" 1fr / 16rem minmax(0, 1fr); }
+}
+.explore > .controls { grid-area: controls; }
+.explore > .pictures { grid-area: pictures; }
+.explore > .code { grid-area: code; }
+"""
+# Up to this size an output is not shown smaller than it is.
+_SHARP_PX = 224
 TITLES = ("Original and grid", "Saliency", "Uniform resize", "Zoomed")
 
 
@@ -41,15 +54,16 @@ class Page:
         self._look: Look | None = None
         self._wanted = 0  # counts changes: only the newest is drawn
         self._drawing = asyncio.Lock()
+        self._set_by: dict[str, ui.slider | ui.select] = {}  # the settings that a checkpoint has
         self._build()
 
     def _build(self) -> None:
         ui.page_title("foveal explore")
-        ui.add_css(".nicegui-code pre { white-space: pre-wrap; overflow-wrap: anywhere; }")
-        with ui.row().classes("w-full no-wrap max-[700px]:flex-wrap items-start gap-6"):
-            with ui.column().classes("w-72 max-[700px]:w-full shrink-0 gap-1"):
+        ui.add_css(_CSS)
+        with ui.element("div").classes("explore"):
+            with ui.column().classes("controls gap-1"):
                 self._build_controls()
-            with ui.column().classes("grow min-w-0 gap-2"):
+            with ui.column().classes("pictures min-w-0 gap-2"):
                 self._caption = ui.label().classes("text-lg").mark("caption")
                 self._fault = ui.label().classes("text-red-700 text-lg").mark("fault")
                 with ui.element("div").classes("w-full grid grid-cols-4 max-[1100px]:grid-cols-2 gap-3"):
@@ -57,6 +71,7 @@ class Page:
                 self._under = ui.label(
                     "Point at the zoomed image: how much of the original a pixel shows."
                 ).mark("under")
+            with ui.column().classes("code min-w-0 gap-2"):
                 ui.label("The same images in Python").classes("font-bold")
                 self._python = self._build_code("python")
                 self._command_title = ui.label("The same images as shards").classes("font-bold")
@@ -73,10 +88,11 @@ class Page:
             ).classes("w-28")
             ui.button("Next", on_click=lambda: self._step(1)).props("dense").mark("next")
         self._choice("saliency", self._looker.source.saliencies, "Where to look")
-        self._choice("family", list(get_args(Family)), "Family of grids")
+        self._set_by["family"] = self._choice("family", list(get_args(Family)), "Family of grids")
         for name, each in DESCRIBED.items():
             if each.label is not None:
-                self._slider(name, each.marks, each.label, each.mark_of(getattr(start, name)))
+                mark = each.mark_of(getattr(start, name))
+                self._set_by[name] = self._slider(name, each.marks, each.label, mark)
         self._slider("size", (32, 512, 16), "Output height and width, in pixels", start.size)
         with ui.expansion("Augmentation").classes("w-full"):
             self._slider("hflip", (0, 1, 0.1), "Chance of mirroring", start.hflip)
@@ -86,7 +102,7 @@ class Page:
             )
             self._slider("epoch", (0, 20, 1), "Epoch: other random views", start.epoch)
 
-    def _slider(self, name: str, marks: tuple[float, float, float], label: str, value: float) -> None:
+    def _slider(self, name: str, marks: tuple[float, float, float], label: str, value: float) -> ui.slider:
         least, most, step = marks
         shown = ui.label()
         slider = ui.slider(
@@ -94,25 +110,29 @@ class Page:
         )
         slider.props(f'data-setting="{name}"').mark(name)
         shown.bind_text_from(slider, "value", lambda now: f"{label}: {now:g}")
+        return slider
 
-    def _choice(self, name: str, options: list[str], label: str) -> None:
-        ui.select(
-            options,
-            value=getattr(self._settings, name),
-            label=label,
-            on_change=functools.partial(self._set, name),
-        ).classes("w-full").mark(name)
+    def _choice(self, name: str, options: list[str], label: str) -> ui.select:
+        return (
+            ui.select(
+                options,
+                value=getattr(self._settings, name),
+                label=label,
+                on_change=functools.partial(self._set, name),
+            )
+            .classes("w-full")
+            .mark(name)
+        )
 
     def _build_picture(self, title: str) -> ui.interactive_image:
         with ui.column().classes("gap-0 min-w-0"):
             ui.label(title).classes("font-bold")
             picture = (
-                ui.interactive_image(cross=False)
+                ui.interactive_image(events=["mousemove", "click"], cross=False)
                 .classes("w-full")
                 .props(f'data-picture="{title}"')
                 .mark(title)
             )
-            picture.style("image-rendering: pixelated" if title in TITLES[2:] else "")
         if title == TITLES[3]:
             picture.on_mouse(self._point)
         return picture
@@ -125,7 +145,15 @@ class Page:
         if name in ("size", "epoch"):
             value = int(value)
         self._settings = replace(self._settings, **{name: value})
+        if name == "saliency":
+            self._take(self._looker.source.settings_of(value))
         await self._refresh()
+
+    def _take(self, settings: dict[str, Any]) -> None:
+        """Set a zoom's settings, and the controls that show them."""
+        self._settings = replace(self._settings, **settings)
+        for name, value in settings.items():
+            self._set_by[name].value = DESCRIBED[name].mark_of(value)
 
     def _step(self, by: int) -> None:
         self._sample.value = (self._number + by) % len(self._looker)
@@ -142,6 +170,7 @@ class Page:
         async with self._drawing:
             if mine != self._wanted:
                 return
+            self._show_code()
             try:
                 drawn = await run.io_bound(_drawn, self._looker, self._number, self._settings)
             except (DataError, ValueError) as error:
@@ -165,6 +194,12 @@ class Page:
         self._fault.text = ""
         for picture, url in zip(self._pictures, urls, strict=True):
             picture.set_source(url)
+        for picture in self._pictures[
+            2:
+        ]:  # their pixels can be told apart, unless the page shows them smaller
+            picture.style(f"image-rendering: {'pixelated' if self._settings.size <= _SHARP_PX else 'auto'}")
+
+    def _show_code(self) -> None:
         source = self._looker.source
         self._python.set_content(self._settings.python(source))
         command = self._settings.command(source)

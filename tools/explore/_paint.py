@@ -23,11 +23,11 @@ def original_with_grid(look: Look) -> Image.Image:
     points = (look.grid + 1) / 2 * corner
     for line in _lines(points):
         way = [tuple(point) for point in line.tolist()]
-        pen.line(way, fill=(0, 0, 0), width=3)
-        pen.line(way, fill=(255, 255, 255), width=1)
+        pen.line(way, fill=(0, 0, 0), width=4)
+        pen.line(way, fill=(255, 255, 255), width=2)
     height, width, _ = look.original.image.shape
     scale = np.tile(corner / (width, height), 2)
-    _frame(pen, look.original.boxes.numpy() * scale, range(len(look.original.boxes)))
+    _frame(picture, look.original.boxes.numpy() * scale, range(len(look.original.boxes)))
     return picture
 
 
@@ -56,7 +56,7 @@ def as_image(pixels: Float[Tensor, "3 height width"]) -> Image.Image:
 def zoomed_with_boxes(look: Look) -> Image.Image:
     """Return the zoomed image with the boxes that it shows."""
     picture = as_image(look.zoomed)
-    _frame(ImageDraw.Draw(picture), look.boxes, look.kept)
+    _frame(picture, look.boxes, look.kept)
     return picture
 
 
@@ -82,6 +82,9 @@ def _lines(points: Float[np.ndarray, "rows cols 2"]) -> list[Float[np.ndarray, "
     return [*(points[row] for row in every[0]), *(points[:, col] for col in every[1])]
 
 
-def _frame(pen: ImageDraw.ImageDraw, boxes: Float[np.ndarray, "count 4"], numbers: range | list[int]) -> None:
-    for box, number in zip(boxes.tolist(), numbers, strict=True):
-        pen.rectangle(box, outline=BOX_COLOURS[number % len(BOX_COLOURS)], width=2)
+def _frame(picture: Image.Image, boxes: Float[np.ndarray, "count 4"], numbers: range | list[int]) -> None:
+    pen = ImageDraw.Draw(picture)
+    width = max(2, max(picture.size) // 128)  # about two pixels as the page shows it
+    around = boxes + np.array([-width, -width, width, width])  # a frame must not cover what is in a small box
+    for box, number in zip(around.tolist(), numbers, strict=True):
+        pen.rectangle(box, outline=BOX_COLOURS[number % len(BOX_COLOURS)], width=width)

@@ -10,7 +10,7 @@ from foveal.pipeline import Augment, BoxFormat, Frame, PixelRule
 from foveal.pipeline.decoding import PLAIN
 from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.tools.console.choices import IMAGE
-from foveal.tools.console.choose_zoom import choose_zoom
+from foveal.tools.console.choose_zoom import PLAIN_PIXELS, choose_zoom
 from foveal.tools.console.sampler_code import sampler_code
 from foveal.tools.console.zoom_choice import DESCRIBED, ZoomChoice
 
@@ -46,6 +46,29 @@ class Source:
         """Names of the saliency sources that the page offers."""
         given = {"boxes": self.boxes, "map": self.saliency_member, "checkpoint": self.checkpoint}
         return ["spectral", *(name for name, value in given.items() if value), "uniform"]
+
+    def settings_of(self, saliency: str) -> dict[str, Any]:
+        """Return the settings of the zoom that come with a source of saliency: those in the checkpoint, or none."""
+        if saliency != "checkpoint":
+            return {}
+        trained = self._trained()
+        return {
+            name: DESCRIBED[name].unbounded if trained[name] is None else trained[name]
+            for name in ZoomChoice.DEFAULTS
+        }
+
+    def checkpoint_code(self, size: int, chosen: Mapping[str, Any]) -> str:
+        """Return the call that makes the checkpoint's sampler with these settings, for images that are shown."""
+        trained = self._trained()
+        plain = {name: value for name, value in PLAIN_PIXELS.items() if trained[name] != value}
+        given = ", ".join(f"{name}={value!r}" for name, value in {**chosen, **plain}.items())
+        path = str(self.checkpoint)
+        return f"SaliencySampler.from_checkpoint({path!r}, out_size={size}, {given}).eval().requires_grad_(False)"
+
+    def _trained(self) -> dict[str, Any]:
+        if self.checkpoint is None:
+            raise ValueError("checkpoint must be a file for this source of saliency, got None.")
+        return SaliencySampler.from_checkpoint(self.checkpoint).settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +115,7 @@ class Settings(ZoomChoice):
             case "uniform":
                 names, zoom = ["UniformSampler"], f"UniformSampler({self.size})"
             case "checkpoint":
-                path, names = str(source.checkpoint), ["SaliencySampler"]
-                given = ", ".join(f"{name}={value!r}" for name, value in self.chosen.items())
-                zoom = f"SaliencySampler.from_checkpoint({path!r}, out_size={self.size}, {given}).eval().requires_grad_(False)"
+                names, zoom = ["SaliencySampler"], source.checkpoint_code(self.size, self.chosen)
             case "boxes":
                 names = ["BoxSaliency", "SaliencySampler"]
                 zoom = sampler_code(self.size, f"BoxSaliency({source.boxes!r})", self.chosen)

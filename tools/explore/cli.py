@@ -21,6 +21,8 @@ from foveal.tools.console.options import (
     Window,
 )
 
+SALIENCIES = ("spectral", "boxes", "map", "uniform")
+
 
 def explore(
     urls: UrlsOrImages,
@@ -42,14 +44,15 @@ def explore(
         ),
     ] = True,
     saliency: Annotated[
-        Path | None,
+        str,
         typer.Option(
-            dir_okay=False,
-            help="Trained zoom that the page offers as a source of saliency, the saliency.pt of foveal train.",
-            show_default="not offered",
+            metavar="<spectral|boxes|map|uniform|file>",
+            help="What decides where to zoom at first; the page can change it. spectral: parts that differ from the rest of the image. "
+            "boxes: the boxes of --boxes. map: the map of --saliency-member. uniform: nothing, the output is a uniform resize. Or a "
+            "file: the saliency.pt of foveal train, whose settings the page then starts with.",
             rich_help_panel=ZOOM,
         ),
-    ] = None,
+    ] = "spectral",
     saliency_member: Annotated[
         str | None,
         typer.Option(
@@ -98,11 +101,17 @@ def explore(
         boxes,
         box_format,
         box_frame,
-        saliency,
+        None if saliency in SALIENCIES else Path(saliency),
         saliency_member,
         image=image_members(urls, image),
         rule=parse_pixels(window, bands, color),
         storage_options=parse_storage_options(storage_options),
     )
-    console.print(f"The page: http://{host}:{port}  (Ctrl-C ends it)")
-    serve(source, host=host, port=port, open_browser=open_browser)
+    serve(
+        source,
+        saliency=saliency if saliency in SALIENCIES else "checkpoint",
+        host=host,
+        port=port,
+        open_browser=open_browser,
+        console=console,
+    )

@@ -1,6 +1,7 @@
 """The server of the page, for this machine unless another address is asked for."""
 
 from nicegui import app, ui
+from rich.console import Console
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from foveal.tools.explore._looker import Looker
@@ -8,7 +9,9 @@ from foveal.tools.explore._page import Page
 from foveal.tools.explore._settings import Settings, Source
 
 
-def serve(source: Source, *, host: str, port: int, open_browser: bool) -> None:
+def serve(
+    source: Source, *, saliency: str, host: str, port: int, open_browser: bool, console: Console
+) -> None:
     """Serve the page until it is interrupted.
 
     What a visitor can read are the samples of the shards and nothing else: the page sends numbers and choices, never a path, and
@@ -16,17 +19,27 @@ def serve(source: Source, *, host: str, port: int, open_browser: bool) -> None:
 
     Args:
         source: What is looked at.
+        saliency: The source of saliency that is chosen at first.
         host: The address to listen on.
         port: The port to listen on.
         open_browser: Whether to open the page.
+        console: Where the page's address is printed.
+
+    Raises:
+        ValueError: The source of saliency is not among those that the command line gave.
     """
-    looker = Looker(source)
+    if saliency not in source.saliencies:
+        raise ValueError(
+            f"saliency must be one of {', '.join(source.saliencies)}, or a file, got {saliency!r} – boxes needs --boxes, and map --saliency-member."
+        )
+    looker, settings = Looker(source), Settings(saliency=saliency, **source.settings_of(saliency))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", host])
 
     def page() -> None:
-        Page(looker, Settings(saliency=source.saliencies[0]))
+        Page(looker, settings)
 
     ui.page("/")(page)
+    console.print(f"The page: http://{host}:{port}  (Ctrl-C ends it)")
     ui.run(
         host=host,
         port=port,

@@ -1,9 +1,11 @@
 """The page of foveal explore shows what a loader delivers, and its code gives the same."""
 
+import base64
 import io
 import math
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,21 +13,28 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from rich.console import Console
 
+from foveal.pipeline.decoding import PixelRule
 from foveal.sampler import SaliencyNet, SaliencySampler
-from foveal.shards import ShardError, ShardWriter
+from foveal.shards import ShardError, Shards, ShardWriter
 from foveal.tools.explore._looker import Looker
 from foveal.tools.explore._settings import Settings, Source
 from tests.pipeline.making import encode, picture
 from tests.tools import command_line
 
 plots = pytest.importorskip("matplotlib", reason="no matplotlib: pip install '.[plots]'")
+
+# A grey scan of 16 bits: without a window it is nearly black.
+DEEP = encode(Image.fromarray(np.linspace(0, 1200, 90 * 130).reshape(90, 130).astype(np.uint16)), "PNG")
 
 
 def attention(k):
@@ -42,11 +51,22 @@ def write(folder, damaged):
         for k in range(3 + damaged):
             image = encode(picture(k, 200 + 10 * k, 300))
             boxes = {"boxes": [[20, 30, 90 + k, 120]]}
-            sample = {"__key__": f"{k}", "jpg": image if k < 3 else image[:40], "json": boxes}
+            sample = {
+                "__key__": f"{k}",
+                "jpg": image if k < 3 else image[:40],
+                "json": boxes,
+                "scan.png": DEEP,
+            }
             writer.write({**sample, "attention.npy": attention(k)})
     path = folder / "zoom.pt"
     SaliencySampler(
-        64, saliency=SaliencyNet(contrast=0.5), temperature=0.3, max_zoom=3.0, min_zoom=0.4
+        64,
+        saliency=SaliencyNet(contrast=0.5),
+        temperature=0.3,
+        max_zoom=3.0,
+        min_zoom=0.4,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.2, 0.2, 0.2),
     ).save_checkpoint(path)
     return Source(
         (str(folder / "a.tar"),), boxes="json:boxes", checkpoint=path, saliency_member="attention.npy"
@@ -125,23 +145,65 @@ def test_explore_reads_from_the_store(far_options, monkeypatch):
 def test_the_python_gives_the_picture_to_the_bit(source, chosen, number):
     """The copied script's loader delivers bit-identical pixels."""
     look = Looker(source).look(number, chosen)
-    names = {}
-    exec(compile(chosen.python(source), "page", "exec"), names)
-    with names["loader"] as loader:
-        images = [images for (images,) in loader]
 
-    assert torch.equal(images[number][0], look.zoomed)
+    assert torch.equal(delivered(chosen.python(source), number), look.zoomed)
+
+
+def delivered(script, number):
+    """The image of a sample that the loader of a script delivers."""
+    names = {}
+    exec(compile(script, "page", "exec"), names)
+    with names["loader"] as loader:
+        [images] = next(islice(loader, number, None))
+        return images[0]
+
+
+@pytest.mark.parametrize("window", [(100, 900), "auto", None])
+def test_another_member_and_its_window(source, window):
+    """The page shows the member that ``--image`` names, through the window; script and command say both."""
+    scans = replace(source, image="scan.png", rule=PixelRule(window, (0, 0, 0)))
+    look = Looker(scans).look(1, Settings(size=48))
+
+    assert torch.equal(delivered(Settings(size=48).python(scans), 1), look.zoomed)
+    assert (look.zoomed.max() > 0.9) == (window is not None)
+    words = shlex.split(Settings().command(scans))
+    assert words[words.index("--image") + 1] == "scan.png"
+    assert [word for word in words if word.startswith(("--window", "--bands"))] == [
+        *{(100, 900): ["--window=100.0:900.0"], "auto": ["--window=auto"], None: []}[window],
+        "--bands=0,0,0",
+    ]
+
+
+def test_a_checkpoint_brings_its_settings(source):
+    """What was trained is shown as it was trained, until a slider is moved."""
+    trained = Settings(saliency="checkpoint", size=64, **source.settings_of("checkpoint"))
+    look = Looker(source).look(0, trained)
+    zoom = SaliencySampler.from_checkpoint(source.checkpoint, mean=None, std=None).eval()
+
+    assert (trained.temperature, trained.max_zoom, trained.min_zoom) == (0.3, 3.0, 0.4)
+    assert torch.equal(zoom([look.original.image]).images[0], look.zoomed)
+    assert source.settings_of("spectral") == {}
+
+
+def test_a_source_of_saliency_that_is_not_there(source):
+    """Boxes cannot be chosen without saying where they are."""
+    serve = pytest.importorskip(
+        "foveal.tools.explore.serve", reason="no NiceGUI: pip install '.[explore]'"
+    ).serve
+    plain = Source(source.urls)
+
+    with pytest.raises(
+        ValueError,
+        match=re.escape(
+            "saliency must be one of spectral, uniform, or a file, got 'boxes' – boxes needs --boxes, and map --saliency-member."
+        ),
+    ):
+        serve(plain, saliency="boxes", host="127.0.0.1", port=1, open_browser=False, console=Console())
 
 
 @pytest.mark.parametrize("saliency", ["spectral", "boxes", "map", "checkpoint", "uniform"])
 def test_the_command_gives_the_picture(source, saliency, tmp_path, monkeypatch):
-    """The copied ``foveal zoom`` command writes the pixels of the page, rounded to 256 levels."""
-    import shlex
-
-    from PIL import Image
-
-    from foveal.shards import Shards
-
+    """``foveal zoom`` as it is copied writes the pixels that the page shows, rounded to 256 levels."""
     monkeypatch.chdir(tmp_path)
     chosen = Settings(saliency=saliency, size=48, max_zoom=3.0)
     words = shlex.split(chosen.command(source))
@@ -163,7 +225,8 @@ def test_what_a_pixel_shows(source):
     """For a uniform resize, a pixel shows as many original pixels as the size ratio says."""
     look = Looker(source).look(0, Settings(saliency="uniform", size=50))
 
-    assert look.source_px_at(20, 20) == pytest.approx((6.0, 4.0), rel=1e-4)
+    for place in ((20, 20), (0, 0), (49, 49), (0, 49)):
+        assert look.source_px_at(*place) == pytest.approx((6.0, 4.0), rel=1e-4)
 
 
 def test_a_bad_sample_has_its_reason(damaged):
@@ -237,15 +300,11 @@ def test_nothing_else_is_served(page):
     assert status("/..%2f..%2fetc%2fpasswd") == 404
 
 
-@pytest.mark.slow
-def test_in_a_browser(page):
-    """The page loads, controls change picture and code, and a bad sample shows its reason."""
+@pytest.fixture
+def browser():
+    """A headless Chromium, 1280 pixels wide."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install selenium")
     from selenium.webdriver.chrome.service import Service as ChromeService
-    from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.ui import WebDriverWait
 
     options = webdriver.ChromeOptions()
     for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
@@ -254,33 +313,88 @@ def test_in_a_browser(page):
     if None in found:
         pytest.skip("no Chromium with its driver: install chromium and chromium-driver")
     options.binary_location = found[1]
-    browser = webdriver.Chrome(options=options, service=ChromeService(found[0]))
-    with browser:
-        browser.get(page)
-        wait = WebDriverWait(browser, 120, ignored_exceptions=[Exception])
+    with webdriver.Chrome(options=options, service=ChromeService(found[0])) as browser:
+        yield browser
 
-        def zoomed():
-            return browser.find_elements(By.TAG_NAME, "img")[3].get_attribute("src")
 
-        wait.until(lambda _: zoomed().startswith("data:image/png"))
-        first, text = zoomed(), browser.find_element(By.TAG_NAME, "body").text
-        assert "Sample 0 of 4: 0, 300 × 200 pixels, 1 of 1 boxes" in text
-        assert "temperature=0.5" in text
-        slider = browser.find_element(By.CSS_SELECTOR, '[data-setting="temperature"]')
-        ActionChains(browser).move_to_element_with_offset(
-            slider, -slider.size["width"] // 3, 0
-        ).click().perform()
-        wait.until(lambda _: zoomed() != first)
-        wait.until(lambda _: "temperature=0.5," not in browser.find_element(By.TAG_NAME, "body").text)
-        before = zoomed()
-        browser.find_element(By.CSS_SELECTOR, ".q-select").click()
-        offered = wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, ".q-menu .q-item"))
-        assert [each.text for each in offered] == ["spectral", "boxes", "map", "checkpoint", "uniform"]
-        offered[2].click()
-        wait.until(lambda _: "MapSaliency('attention.npy')" in browser.find_element(By.TAG_NAME, "body").text)
-        wait.until(lambda _: zoomed() != before)
-        number = browser.find_element(By.CSS_SELECTOR, 'input[type="number"]')
-        number.send_keys(Keys.CONTROL, "a")
-        number.send_keys("3", Keys.TAB)
-        wait.until(lambda _: "Sample 3 of 4" in browser.find_element(By.TAG_NAME, "body").text)
-        assert "a.tar" in browser.find_element(By.TAG_NAME, "body").text
+def shown(address):
+    """The picture of a data URL."""
+    return Image.open(io.BytesIO(base64.b64decode(address.partition("base64,")[2]))).convert("RGB")
+
+
+@pytest.mark.slow
+def test_in_a_browser(page, browser, damaged):
+    """The page loads; a slider and a source of saliency change the picture, which the copied script gives to the bit."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    wait = WebDriverWait(browser, 120, ignored_exceptions=[Exception])
+
+    def until(condition):
+        return wait.until(lambda _: condition())
+
+    def picture():
+        return browser.find_elements(By.TAG_NAME, "img")[3]
+
+    def zoomed():
+        return picture().get_attribute("src")
+
+    def text():
+        return browser.find_element(By.TAG_NAME, "body").text
+
+    browser.get(page)
+    until(lambda: zoomed().startswith("data:image/png"))
+    first = zoomed()
+    assert "Sample 0 of 4: 0, 300 × 200 pixels, 1 of 1 boxes" in text()
+    assert "temperature=0.3" in text()  # as the checkpoint says
+
+    slider = browser.find_element(By.CSS_SELECTOR, '[data-setting="temperature"]')
+    ActionChains(browser).move_to_element_with_offset(slider, slider.size["width"] // 3, 0).click().perform()
+    until(lambda: zoomed() != first)
+    until(lambda: "temperature=0.3," not in text())
+    before = zoomed()
+
+    browser.find_element(By.CSS_SELECTOR, ".q-select").click()
+    offered = until(lambda: browser.find_elements(By.CSS_SELECTOR, ".q-menu .q-item"))
+    assert [each.text for each in offered] == ["spectral", "boxes", "map", "checkpoint", "uniform"]
+    offered[2].click()
+    until(lambda: "MapSaliency('attention.npy')" in text())
+    until(lambda: zoomed() != before)
+    time.sleep(1)
+    script = browser.find_element(By.CSS_SELECTOR, ".nicegui-code code").text
+    pixels = (delivered(script, 0).permute(1, 2, 0).numpy() * 255).round()
+    differs = (np.asarray(shown(zoomed())) != pixels).any(-1)
+    rows, cols = differs.nonzero()
+    assert 0 < differs.sum() < 0.1 * differs.size  # the frame of the box, and nothing inside it or beyond
+    assert not differs[rows.min() + 2 : rows.max() - 1, cols.min() + 2 : cols.max() - 1].any()
+
+    ActionChains(browser).move_to_element(picture()).perform()
+    until(lambda: re.search(r"Pixel \(\d+, \d+\) shows [\d.]+ × [\d.]+ pixels of the original", text()))
+
+    number = browser.find_element(By.CSS_SELECTOR, 'input[type="number"]')
+    number.send_keys(Keys.CONTROL, "a")
+    number.send_keys("3", Keys.TAB)
+    until(lambda: "Sample 3 of 4" in text())
+    assert "a.tar: 3: image is broken" in text()
+
+
+@pytest.mark.slow
+def test_on_a_narrow_screen(page, browser):
+    """At 400 pixels nothing is cut off at the side, and the pictures stand above the sliders."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    size = {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(page)
+    WebDriverWait(browser, 120, ignored_exceptions=[Exception]).until(
+        lambda _: (
+            browser.find_elements(By.TAG_NAME, "img")[3].get_attribute("src").startswith("data:image/png")
+        )
+    )
+
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
+    slider = browser.find_element(By.CSS_SELECTOR, '[data-setting="temperature"]')
+    assert browser.find_elements(By.TAG_NAME, "img")[3].location["y"] < slider.location["y"]
