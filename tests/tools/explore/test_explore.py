@@ -206,14 +206,8 @@ def test_the_command_gives_the_picture(source, saliency, tmp_path, monkeypatch):
     """``foveal zoom`` as it is copied writes the pixels that the page shows, rounded to 256 levels."""
     monkeypatch.chdir(tmp_path)
     chosen = Settings(saliency=saliency, size=48, max_zoom=3.0)
-    words = shlex.split(chosen.command(source))
-    done = subprocess.run(
-        [sys.executable, "-m", "foveal.tools", *words[1:], "--max-bad-fraction", "1"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = command_line.run(*shlex.split(chosen.command(source))[1:], "--max-bad-fraction", 1)
+    assert done.exit_code == 0, done.output
     members = Shards("zoomed/*.tar")[1].members
     written = np.asarray(Image.open(io.BytesIO(next(v for k, v in members.items() if k in ("png", "jpg")))))
     shown = Looker(source).look(1, chosen).zoomed.permute(1, 2, 0).numpy() * 255
