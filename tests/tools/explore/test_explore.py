@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from foveal.pipeline.decoding import PixelRule
 from foveal.sampler import SaliencyNet, SaliencySampler
 from foveal.shards import ShardError, Shards, ShardWriter
 from foveal.tools.explore._looker import Looker
@@ -32,9 +31,6 @@ from tests.pipeline.making import encode, picture
 from tests.tools import command_line
 
 plots = pytest.importorskip("matplotlib", reason="no matplotlib: pip install '.[plots]'")
-
-# A grey scan of 16 bits: without a window it is nearly black.
-DEEP = encode(Image.fromarray(np.linspace(0, 1200, 90 * 130).reshape(90, 130).astype(np.uint16)), "PNG")
 
 
 def attention(k):
@@ -156,22 +152,6 @@ def delivered(script, number):
     with names["loader"] as loader:
         [images] = next(islice(loader, number, None))
         return images[0]
-
-
-@pytest.mark.parametrize("window", [(100, 900), "auto", None])
-def test_another_member_and_its_window(source, window):
-    """The page shows the member that ``--image`` names, through the window; script and command say both."""
-    scans = replace(source, image="scan.png", rule=PixelRule(window, (0, 0, 0)))
-    look = Looker(scans).look(1, Settings(size=48))
-
-    assert torch.equal(delivered(Settings(size=48).python(scans), 1), look.zoomed)
-    assert (look.zoomed.max() > 0.9) == (window is not None)
-    words = shlex.split(Settings().command(scans))
-    assert words[words.index("--image") + 1] == "scan.png"
-    assert [word for word in words if word.startswith(("--window", "--bands"))] == [
-        *{(100, 900): ["--window=100.0:900.0"], "auto": ["--window=auto"], None: []}[window],
-        "--bands=0,0,0",
-    ]
 
 
 def test_a_checkpoint_brings_its_settings(source):
