@@ -47,12 +47,7 @@ def write(folder, damaged):
         for k in range(3 + damaged):
             image = encode(picture(k, 200 + 10 * k, 300))
             boxes = {"boxes": [[20, 30, 90 + k, 120]]}
-            sample = {
-                "__key__": f"{k}",
-                "jpg": image if k < 3 else image[:40],
-                "json": boxes,
-                "scan.png": DEEP,
-            }
+            sample = {"__key__": f"{k}", "jpg": image if k < 3 else image[:40], "json": boxes}
             writer.write({**sample, "attention.npy": attention(k)})
     path = folder / "zoom.pt"
     SaliencySampler(
@@ -183,7 +178,7 @@ def test_a_source_of_saliency_that_is_not_there(source):
 
 @pytest.mark.parametrize("saliency", ["spectral", "boxes", "map", "checkpoint", "uniform"])
 def test_the_command_gives_the_picture(source, saliency, tmp_path, monkeypatch):
-    """``foveal zoom`` as it is copied writes the pixels that the page shows, rounded to 256 levels."""
+    """The copied ``foveal zoom`` command writes the pixels of the page, rounded to 256 levels."""
     monkeypatch.chdir(tmp_path)
     chosen = Settings(saliency=saliency, size=48, max_zoom=3.0)
     done = command_line.run(*shlex.split(chosen.command(source))[1:], "--max-bad-fraction", 1)
