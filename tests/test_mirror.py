@@ -43,7 +43,7 @@ def loose_functions(path: Path) -> set[str]:
 
 
 def test_every_folder_mirrors_a_room():
-    """Each folder of tests has the name of a room."""
+    """Each folder of tests has the name of a room, or of the documents, whose tests stand in docs/."""
     folders = {path.parent.relative_to(TESTS) for path in mirrored()}
 
     assert {str(folder) for folder in folders if not (ROOT / folder).is_dir()} == set()
@@ -54,6 +54,13 @@ def test_a_test_reaches_into_its_own_room_only():
     found = {str(path): beside(room_of(path), path) for path in mirrored()}
 
     assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_no_folder_has_more_than_twenty_files():
+    """No folder of tests has more than twenty files."""
+    folders = {path.parent for path in TESTS.rglob("*.py")}
+
+    assert {str(f): n for f in folders if (n := len(list(f.glob("*.py")))) > 20} == {}
 
 
 def test_helpers_stand_in_plain_modules():

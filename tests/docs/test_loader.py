@@ -9,7 +9,7 @@ import torch
 from foveal.shards import ShardWriter
 from tests.pipeline.making import encode, picture
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def blocks(page: str) -> list[str]:

@@ -12,7 +12,7 @@ from foveal.shards import Shards, ShardWriter
 from tests.pipeline.making import encode, picture
 from tests.tools import command_line
 
-PAGE = (Path(__file__).parents[1] / "docs" / "train.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "train.md").read_text()
 SHARDS, FROZEN, TRAIN = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 

@@ -23,7 +23,7 @@ from tests.checks import check_close
 from tests.pipeline.making import encode, picture
 from tests.strategies import bump, softmax_map
 
-PAGE = (Path(__file__).parents[1] / "docs" / "samplers.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "samplers.md").read_text()
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in PAGE.splitlines()

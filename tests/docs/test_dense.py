@@ -13,7 +13,7 @@ import torch
 from foveal.pipeline import Boxes, Mask
 from foveal.sampler import warp_boxes, warp_masks, zoom_grid
 
-PAGE = (Path(__file__).parents[1] / "docs" / "dense.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "dense.md").read_text()
 CODE = "\n\n".join(re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
 STATED = [
     [float(cell.strip(" *%")) for cell in row]

@@ -18,7 +18,7 @@ from tests.pipeline.fields import label_files as files
 from tests.pipeline.fields.label_files import CORNERS, HEIGHT, IDS, NAMES, WIDTH, xywh
 from tests.pipeline.making import encode, npy, picture
 
-PAGE = (Path(__file__).parents[1] / "docs" / "labels.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "labels.md").read_text()
 ROWS = re.findall(r"^\| ([^|]+) \| `((?:Boxes|Points|Mask|InstanceMasks)\(.+?\))` \|", PAGE, re.MULTILINE)
 FRACTIONS = np.array(CORNERS) / [WIDTH, HEIGHT, WIDTH, HEIGHT]
 POLYGONS = [[x0, y0, x1, y0, x1, y1, x0, y1] for x0, y0, x1, y1 in CORNERS]

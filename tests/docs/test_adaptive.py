@@ -12,7 +12,7 @@ import torch
 from foveal.shards import ShardWriter
 from tests.pipeline.making import encode, picture
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "adaptive.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 

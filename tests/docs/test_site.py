@@ -15,7 +15,7 @@ from foveal.tools.packing.pack import pack
 from tests.pipeline.making import encode, picture
 from tests.tools import command_line
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOORS = ("pipeline", "sampler", "shards", "tools")
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in ("README.md", "SECURITY.md"))]
 
@@ -77,7 +77,7 @@ def test_the_code_of_a_page_compiles(page):
 
 def test_the_checks_find_what_is_wrong():
     """A missing test, verb or option is found."""
-    text = "`tests/test_site.py::test_no` `::missing_tests` `::nor_this` `tests/none.py`"
+    text = "`tests/docs/test_site.py::test_no` `::missing_tests` `::nor_this` `tests/none.py`"
 
     assert missing_tests(text) == ["test_site.py::test_no", "test_site.py::nor_this", "none.py::"]
     assert unknown_options("    foveal view x --rows 3 --nothing 4\n    foveal fly\n") == {

@@ -14,7 +14,7 @@ from foveal.shards import ShardWriter
 from tests.pipeline.making import encode, picture
 from tests.tools import command_line
 
-PAGE = (Path(__file__).parents[1] / "docs" / "patches.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "patches.md").read_text()
 [BLOCK] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -47,7 +47,7 @@ def test_its_commands_and_files_exist():
     commands = command_line.command().commands
     assert "topk" in commands["bench"].commands
     assert any("--zoom" in parameter.opts for parameter in commands["demo"].params)
-    assert (Path(__file__).parents[1] / "docs" / "examples" / "find_digit.py").is_file()
+    assert (Path(__file__).parents[2] / "docs" / "examples" / "find_digit.py").is_file()
 
 
 @pytest.mark.slow
@@ -60,7 +60,7 @@ def test_the_task_runs(tmp_path, monkeypatch, capsys):
             data = gzip.compress(bytes(head) + values.astype(np.uint8).tobytes())
             (tmp_path / f"{part}-{kind}-ubyte.gz").write_bytes(data)
     few = ["--scenes", "16", "--test", "25", "--drawn", "64", "--epochs", "1"]
-    script = str(Path(__file__).parents[1] / "docs" / "examples" / "find_digit.py")
+    script = str(Path(__file__).parents[2] / "docs" / "examples" / "find_digit.py")
     monkeypatch.setattr(sys, "argv", [script, str(tmp_path), *few])
     runpy.run_path(script, run_name="__main__")
 
