@@ -218,11 +218,12 @@ def adaptive(
 
 @verb(bench, "foveal bench quality 'shards/train/*.tar'")
 def quality(urls: MaybeUrls = None, *, out_size: OutSize = 224, json: Json = None) -> None:
-    """Measure how close three ways of sampling come to the exact result, in decibels: higher is closer.
+    """Measure how close four ways of sampling come to the exact result, in decibels: higher is closer.
 
     The ways are one point for each output pixel (as grid_sample), resizing
-    before the zoom, and anti-aliased sampling, as Foveal does it. The exact
-    result is the mean of 256 points in each output pixel.
+    before the zoom, anti-aliased sampling, as Foveal does it, and the same at
+    twice the size. The exact result is the mean of 256 points in each output
+    pixel.
     """
     from foveal.tools.bench.kernels.quality import bench_quality
 
