@@ -222,8 +222,8 @@ def quality(urls: MaybeUrls = None, *, out_size: OutSize = 224, json: Json = Non
 
     The ways are one point for each output pixel (as grid_sample), resizing
     before the zoom, anti-aliased sampling, as Foveal does it, and the same at
-    twice the size. The exact result is the mean of 256 points in each output
-    pixel.
+    doubled size, of which 2 x 2 pixels are averaged. The exact result is the
+    mean of 256 points in each output pixel.
     """
     from foveal.tools.bench.kernels.quality import bench_quality
 

@@ -3,8 +3,8 @@
 The truth is the mean of 16 x 16 bilinear points in each output pixel; the grid is interpolated bilinearly between the
 centres of the output's pixels, and extrapolated beyond the outermost. Four ways are compared with it, in decibels: one
 point for each pixel; the image resized by area to the size of the output first and then sampled; `sample`, which is
-anti-aliased; and `sample` at twice the size, the mean of 2 x 2 of its pixels. The grids are the uniform one, that of the default zoom, and unbounded zooms of ``SpectralSaliency``, from
-mild to sharp. After the given
+anti-aliased; and `sample` at doubled size, the mean of 2 x 2 of its pixels. The grids are the uniform one, that of the
+default zoom, and unbounded zooms of ``SpectralSaliency``, from mild to sharp. After the given
 images come stripes and noise, which show the errors of sampling that skips source pixels.
 """
 
@@ -33,7 +33,7 @@ from foveal.tools.scenes.scenes import write_shards
 POINTS = 16
 PATTERN_POINTS = 48
 TEMPERATURES = (1.0, 0.5, 0.25)
-POINT, RESIZED, ANTIALIASED, TWICE = "one point", "resized first", "anti-aliased", "at twice the size"
+POINT, RESIZED, ANTIALIASED, DOUBLED = "one point", "resized first", "anti-aliased", "doubled"
 TOLERANCE = 1e-3
 _BAND = 8  # rows of the output whose points are in memory at once
 
@@ -59,7 +59,7 @@ def bench_quality(
     zooms, smaller = _zooms(size), _zooms(size // 4)
     check_truth(supersampled, example_grid(size))
     found: Decibels = {
-        _row(kind, zoom): {POINT: [], RESIZED: [], ANTIALIASED: [], TWICE: []}
+        _row(kind, zoom): {POINT: [], RESIZED: [], ANTIALIASED: [], DOUBLED: []}
         for kind in ("", *PATTERNS)
         for zoom in zooms
     }
@@ -81,7 +81,7 @@ def bench_quality(
         [zoom, *(f"{min(values):.1f} / {statistics.median(values):.1f}" for values in ways.values())]
         for zoom, ways in found.items()
     ]
-    print_table(console, ["", POINT, RESIZED, ANTIALIASED, TWICE], rows)
+    print_table(console, ["", POINT, RESIZED, ANTIALIASED, DOUBLED], rows)
     if json_path:
         report = {"benchmark": "quality", "size": size, "decibels": found, "environment": environment()}
         json_path.write_text(json.dumps(report, indent=1) + "\n")
@@ -126,7 +126,7 @@ def measure(image: UInt8[Tensor, "height width 3"], zoom: nn.Module, truth_of: T
         POINT: sample([image], grid, antialias=False),
         RESIZED: sample(resized, grid, antialias=False),
         ANTIALIASED: zoomed,
-        TWICE: F.avg_pool2d(sample([image], torch.cat([*_fine_rows(grid, 2)], dim=1)), 2),
+        DOUBLED: F.avg_pool2d(sample([image], torch.cat([*_fine_rows(grid, 2)], dim=1)), 2),
     }
     return {way: float(-10 * (pixels - truth).square().mean().log10()) for way, pixels in ways.items()}
 

@@ -27,7 +27,7 @@ def test_small_run(tmp_path, capsys):
     assert list(found) == [*zooms, *(f"{kind}, {zoom}" for kind in ("stripes", "texture") for zoom in zooms)]
     assert all(ways["anti-aliased"][0] > ways["one point"][0] for ways in found.values())
     # No worse than that, but for rounding and what a zoom to 8 pixels has of its own.
-    assert all(ways["at twice the size"][0] > ways["anti-aliased"][0] - 3 for ways in found.values())
+    assert all(ways["doubled"][0] > ways["anti-aliased"][0] - 3 for ways in found.values())
     assert "of the worst image / in the median" in capsys.readouterr().out
 
 
