@@ -125,7 +125,14 @@ verb(app, "foveal pack photos/train --out shards/train")(pack)
 
 @verb(app, "foveal index 'shards/train/*.tar'")
 def index(
-    urls: Urls,
+    urls: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SHARDS",
+            help="Local shards: paths or quoted patterns, e.g. 'train-{000000..000146}.tar'; several may be given.",
+            show_default=False,
+        ),
+    ],
     *,
     overwrite: Annotated[
         bool,
@@ -136,7 +143,7 @@ def index(
     ] = False,
     ray: RayOption = None,
 ) -> None:
-    """Write an index file beside each local shard (train-000000.idx for train-000000.tar), so that a loader opens the shard at once.
+    """Write an index file beside each shard (train-000000.idx for train-000000.tar), so that a loader opens the shard at once.
 
     Without one, the first loader that opens a shard scans it, and keeps the
     index in the cache. foveal pack and foveal zoom write indexes themselves.
