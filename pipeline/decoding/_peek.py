@@ -96,6 +96,9 @@ def _peek_jpeg(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - 
     if header is None or len(header.exif) > 1:
         return _by_pillow(file)
     frame = header.frame
+    # DALI takes inks for light unless there is Adobe's marker, so that the picture comes out black.
+    if frame is not None and len(frame.factors) == 4 and not header.adobe and route_jpeg(frame) == "dali":
+        return _by_pillow(file)
     if frame is None or route_jpeg(frame) == "dali":
         return _by_dali(file) or _by_pillow(file)
     kind = JPEG_LS if frame.kind == JPEG_LS_FRAME else JPEG

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-_START_OF_SCAN, _APP1, _APP2 = 0xDA, 0xE1, 0xE2
+_START_OF_SCAN, _APP1, _APP2, _APP14 = 0xDA, 0xE1, 0xE2, 0xEE
 _WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA)}
 # DHT, JPG and DAC have markers in the same range but begin no frame; 0xF7 is that of JPEG-LS.
 _FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _EXIF, _PROFILE = b"Exif\0\0", b"ICC_PROFILE\0"
+_ADOBE_LENGTH = 14  # bytes of its marker's segment
 
 BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS, JPEG_LS_FRAME = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
 _NAMES = {
@@ -52,18 +53,20 @@ class JpegHeader:
         exif: The EXIF blocks, each a TIFF file.
         frame: The only frame header; None if there is none, more than one, or a truncated one.
         profile: The colour profile; empty if there is none.
+        adobe: Whether a marker of Adobe's says how its colours are stored.
     """
 
     exif: tuple[bytes, ...]
     frame: JpegFrame | None
     profile: bytes = b""
+    adobe: bool = False
 
 
 def read_jpeg_header(jpeg: bytes) -> JpegHeader | None:
     """Return the information before the first scan; None if the markers are malformed."""
     exif: list[bytes] = []
     frames: list[JpegFrame | None] = []
-    profile = b""
+    profile, adobe = b"", False
     place = 2
     while jpeg[place : place + 1] == b"\xff":
         marker = jpeg[place + 1] if place + 1 < len(jpeg) else 0
@@ -71,7 +74,7 @@ def read_jpeg_header(jpeg: bytes) -> JpegHeader | None:
             place += 1
             continue
         if marker == _START_OF_SCAN:
-            return JpegHeader(tuple(exif), frames[0] if len(frames) == 1 else None, profile)
+            return JpegHeader(tuple(exif), frames[0] if len(frames) == 1 else None, profile, adobe)
         length = int.from_bytes(jpeg[place + 2 : place + 4])
         if marker in _WITHOUT_LENGTH or length < 2:
             return None
@@ -85,6 +88,8 @@ def read_jpeg_header(jpeg: bytes) -> JpegHeader | None:
             profile += jpeg[
                 place + 4 + len(_PROFILE) + 2 : place + 2 + length
             ]  # after its number and the number of parts
+        elif marker == _APP14 and length >= _ADOBE_LENGTH and jpeg.startswith(b"Adobe", place + 4):
+            adobe = True
         place += 2 + length
     return None
 

@@ -24,6 +24,19 @@ def alpha_picture() -> Image.Image:
     return Image.fromarray(np.dstack([pixels, picture(2, 43, 61)[..., 0]]), "RGBA")
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_inks_without_adobes_marker(progressive):
+    """A CMYK photograph whose metadata was removed has the colours that it had, as for Pillow; DALI alone shows it black."""
+    file = encode(Image.fromarray(picture(0, 90, 120)).convert("CMYK"), progressive=progressive)
+    place = file.index(b"\xff\xee")
+    plain = file[:place] + file[place + 2 + int.from_bytes(file[place + 2 : place + 4]) :]
+    [marked, unmarked] = decode([file, plain])
+
+    assert b"Adobe" not in plain
+    assert torch.equal(marked, unmarked)
+    assert marked.float().mean() > 50
+
+
 @pytest.mark.parametrize("mode", ["L", "CMYK", "RGB"])
 def test_jpeg_of_every_mode_arrives_as_rgb(mode):
     """Grey and CMYK photographs are decoded bit-identically to Pillow."""
