@@ -119,7 +119,7 @@ class SampleReader:
         )
 
     def instead_of(self, encoded: EncodedSample, fault: DecodeError | MemberError) -> EncodedSample | None:
-        """The same for a slot whose sample turned out bad after it was read."""
+        """Return a substitute for a sample that turned out bad after it was read."""
         self._record(encoded, fault)
         if self._bad.on_bad == "drop":
             return None

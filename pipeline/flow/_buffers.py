@@ -91,5 +91,5 @@ _shared: "weakref.WeakValueDictionary[int, Buffers]" = weakref.WeakValueDictiona
 
 
 def shared_buffers(most: int) -> Buffers:
-    """Return the memory that is shared by all who asked for this limit, as long as one of them refers to it."""
+    """Return the memory that all callers with this limit share, as long as one of them refers to it."""
     return _shared.setdefault(most, Buffers(most))

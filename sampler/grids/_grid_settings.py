@@ -79,7 +79,7 @@ class GridKeywords:
 
     @property
     def longest_step(self) -> float | None:
-        """The bound on shrinking likewise."""
+        """The bound on shrinking as a step between neighbouring points, in uniform steps; None for no bound."""
         return None if self.min_zoom is None else 1 / self.min_zoom
 
     @property

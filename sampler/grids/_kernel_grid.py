@@ -76,7 +76,7 @@ def kernel_nodes(
 def axis_nodes(
     marginal: Float[Tensor, "batch nodes"], fwhm: float, padding: Padding, *, reach: int | None = None
 ) -> Float[Tensor, "batch nodes"]:
-    """The same along one axis: where each node of a line moves to."""
+    """Return where each node of a line moves to: kernel_nodes for a single axis."""
     n = marginal.shape[1]
     extent = (n, n - 1 if reach is None else reach)
     both = _axis_matrices(extent, fwhm, padding, marginal.dtype, marginal.device).flatten(0, 1)

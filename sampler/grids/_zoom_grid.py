@@ -107,7 +107,7 @@ def zoom_grid(
 def unchecked_grid(
     weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], settings: GridSettings
 ) -> Float[Tensor, "batch height width 2"]:
-    """The same for weights that are known to be non-negative, to sum to one, and to be float32 or float64."""
+    """Return the grid of weights that are known to be non-negative, to sum to one, and to be float32 or float64."""
     with torch.autocast(weights.device.type, enabled=False):
         lattice = _with_two_lines(weights)
         if settings.compat != "exact":
@@ -117,7 +117,7 @@ def unchecked_grid(
             case "kernel":
                 drawing = clipped(lattice, settings) if locally else lattice
                 nodes = kernel_nodes(drawing, settings.fwhm_cells, settings.padding)
-                # The cut holds on the nodes, between which a grid may pass a bound by little.
+                # Clipping holds the bounds at the nodes. Between nodes a grid may exceed them slightly, so it is blended, too.
                 return read_nodes(bounded(nodes, out_size, settings), out_size).to(weights.dtype)
             case "separable":
                 axes = separable_axes(lattice, out_size, settings)
@@ -128,7 +128,7 @@ def unchecked_grid(
 
 
 def _with_two_lines(weights: Float[Tensor, "batch 1 _rows _cols"]) -> Float[Tensor, "batch 1 rows cols"]:
-    """One line of cells says nothing about its own axis: as two equal ones it gives the identity there."""
+    """Repeat a single row or column of cells: two equal ones give the identity along the axis on which one cell says nothing."""
     rows, cols = weights.shape[2:]
     if rows > 1 and cols > 1:
         return weights

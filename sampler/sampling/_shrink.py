@@ -40,7 +40,7 @@ def _shrunk(
 
 
 def _has_kernel(dense: Float[Tensor, "batch channel _height _width"], size: tuple[int, int]) -> bool:
-    """Whether the CPU's kernel takes it: torch is slower, but has the gradient to the images, and copies faster what stays as large."""
+    """Whether the CPU's kernel is used. torch is slower, but has a gradient for the images, and copies an image of the same size faster."""
     wants_gradient = torch.is_grad_enabled() and dense.requires_grad
     return (
         not torch.compiler.is_compiling()
