@@ -4,8 +4,8 @@
 * :class:`PatchSampler` returns the K best patches instead, chosen by :class:`ScoreNet` and :class:`PerturbedTopK`;
 :class:`PatchMean`, :class:`PatchMax`, :class:`PatchTransformer` combine the features of the patches into one vector
 * :class:`SaliencyNet`, :class:`SaliencyUNet`, :class:`ResNet18Saliency`, :class:`SpectralSaliency` -- what matters: learned
-  small, learned from boxes, learned as published, and without any training; :class:`PriorSaliency` adds what a network learns to one of the last kind. Each
-  returns *logits* over a lattice; the sampler's softmax makes a map of them
+  small, learned from boxes, learned as published, and without any training; :class:`PriorSaliency` adds what a network learns to one of the last kind, by default to
+  :class:`LearnedSpectralSaliency`. Each returns *logits* over a lattice; the sampler's softmax makes a map of them
 * :class:`AttentionSaliency`, :class:`ClassActivationSaliency` -- what another model, a vision transformer or a classifier, attends to;
   :class:`TrunkSaliency` learns from a pretrained model's features; :func:`edge_loss` teaches a network to look where classes meet
 * :class:`NJetConv2d` learns at which scale to look; :class:`NJetSaliencyNet` and :class:`NJetPrefilter` are made of it
@@ -64,6 +64,7 @@ from foveal.sampler.saliency import (
     BoxSaliency,
     ClassActivationSaliency,
     FixedSaliency,
+    LearnedSpectralSaliency,
     MapChannelSaliency,
     MapSaliency,
     PriorSaliency,
@@ -97,6 +98,7 @@ __all__ = [
     "FixedSaliency",
     "GaussianJet",
     "LearnedMask",
+    "LearnedSpectralSaliency",
     "MapChannelSaliency",
     "MapSaliency",
     "MixedResolution",

@@ -3,6 +3,7 @@
 from foveal.sampler.saliency._box_saliency import BoxSaliency
 from foveal.sampler.saliency._edge_loss import edge_loss
 from foveal.sampler.saliency._fixed_saliency import FixedSaliency
+from foveal.sampler.saliency._learned_spectral_saliency import LearnedSpectralSaliency
 from foveal.sampler.saliency._map_channel_saliency import MapChannelSaliency
 from foveal.sampler.saliency._map_saliency import MapSaliency, maps_in_views
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
@@ -22,6 +23,7 @@ __all__ = [
     "BoxSaliency",
     "ClassActivationSaliency",
     "FixedSaliency",
+    "LearnedSpectralSaliency",
     "MapChannelSaliency",
     "MapSaliency",
     "PriorSaliency",

@@ -7,10 +7,10 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal._choices import PRIOR_GAIN, PRIOR_POWER
+from foveal._choices import PRIOR_GAIN
+from foveal.sampler.saliency._learned_spectral_saliency import LearnedSpectralSaliency
 from foveal.sampler.saliency._saliency_needs import SaliencyNeeds
 from foveal.sampler.saliency._saliency_net import SaliencyNet
-from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
 
 # The default for which weights are that were saved before the gain was saved with them.
 _GAIN_BEFORE = 4.0
@@ -27,9 +27,9 @@ class PriorSaliency(nn.Module):
         network: A module from (batch, 3, height, width) to logits (batch, 1, rows, cols). ``SaliencyNet(zero_init=True)``
             if None. Give a network of your own a last layer of zeros. With :class:`MapChannelSaliency` it sees a map
             that is given with each image.
-        prior: A saliency module of the same rows and cols, such as :class:`SpectralSaliency` (if None, of
-            power 6), :class:`FixedSaliency`, or one with an input for each image: :class:`BoxSaliency`,
-            :class:`MapSaliency`. Its parameters, if it has some, are trained as well.
+        prior: A saliency module of the same rows and cols, such as :class:`SpectralSaliency`, :class:`FixedSaliency`, or
+            one with an input for each image: :class:`BoxSaliency`, :class:`MapSaliency`. Its parameters, if it has some,
+            are trained as well. :class:`LearnedSpectralSaliency` if None.
         gain: Multiplies the sum, like the reciprocal of a sampler's ``temperature``.
 
     Raises:
@@ -50,7 +50,7 @@ class PriorSaliency(nn.Module):
         if not gain > 0:
             raise ValueError(f"gain must be positive, got {gain!r}.")
         self.network = SaliencyNet(zero_init=True) if network is None else network
-        self.prior = SpectralSaliency(power=PRIOR_POWER) if prior is None else prior
+        self.prior = LearnedSpectralSaliency() if prior is None else prior
         self.gain = float(gain)
         self.register_state_dict_post_hook(_note_gain)  # type: ignore[no-untyped-call]
         needs = [SaliencyNeeds.of(part) for part in (self.prior, self.network)]

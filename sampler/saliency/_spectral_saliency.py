@@ -5,7 +5,7 @@ recombined with the phase, is large where the image differs from its own texture
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -84,21 +84,32 @@ class SpectralSaliency(FramedMap):
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return log saliency, one number per cell of the map; the exponentials sum to one."""
+        return self.of_powers(small, (self.power,))[0]
+
+    def of_powers(
+        self, small: Float[Tensor, "batch 3 height width"], powers: Sequence[float]
+    ) -> list[Float[Tensor, "batch 1 rows cols"]]:
+        """Return what :meth:`forward` would return with each of some powers; the spectrum is computed once."""
         if small.shape[0] == 0:  # of which there are no means
-            return small.new_empty(0, 1, *self.map_size)
+            return [small.new_empty(0, 1, *self.map_size) for _ in powers]
         with torch.autocast(small.device.type, enabled=False):
             side = (self.analysis_px, self.analysis_px)
             square = interpolate(small.float(), side, mode="bilinear", align_corners=False, antialias=True)
             squared = _spectral_residual(_opponent_colours(square)).square()
             # Black has no spectrum at all. Multiples of the mean stay in float32's range at any power.
-            each = _of_mean(squared + _NOTHING) ** (self.power / 2)
-            energy = _of_mean(each).sum(dim=1, keepdim=True)
-            blur = _mirrored_gaussian(self.analysis_px, self.sigma, small.device)
-            found = self._resized(blur @ energy @ blur.T)
-            share = found / found.sum(dim=(2, 3), keepdim=True)
-            rows, cols = self.map_size
-            logits: Tensor = ((1 - self.uniform_share) * share + self.uniform_share / (rows * cols)).log()
-            return logits
+            relative = _of_mean(squared + _NOTHING)
+            return [self._log_share(relative ** (power / 2)) for power in powers]
+
+    def _log_share(
+        self, each: Float[Tensor, "batch channel side side"]
+    ) -> Float[Tensor, "batch 1 rows cols"]:
+        energy = _of_mean(each).sum(dim=1, keepdim=True)
+        blur = _mirrored_gaussian(self.analysis_px, self.sigma, each.device)
+        found = self._resized(blur @ energy @ blur.T)
+        share = found / found.sum(dim=(2, 3), keepdim=True)
+        rows, cols = self.map_size
+        logits: Tensor = ((1 - self.uniform_share) * share + self.uniform_share / (rows * cols)).log()
+        return logits
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Mapping[str, Any], *others: Any

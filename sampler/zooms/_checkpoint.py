@@ -14,6 +14,7 @@ from foveal.sampler.njet import NJetSaliencyNet
 from foveal.sampler.saliency import (
     BoxSaliency,
     FixedSaliency,
+    LearnedSpectralSaliency,
     MapChannelSaliency,
     MapSaliency,
     PriorSaliency,
@@ -32,6 +33,7 @@ NETWORKS: dict[str, type[SaliencyNet | SaliencyUNet | ResNet18Saliency]] = {
 
 _MADE: dict[type[nn.Module], tuple[str, ...]] = {
     SpectralSaliency: ("map_size", "analysis_px", "sigma", "uniform_share", "power", "frame"),
+    LearnedSpectralSaliency: ("map_size", "powers"),
     BoxSaliency: ("boxes_from", "map_size", "amplitude", "bandwidth"),
     MapSaliency: ("maps_from", "map_size", "floor"),
     TrunkSaliency: ("trunk", "frozen", "map_size", "lowres_size", "mean", "std"),

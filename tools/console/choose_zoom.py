@@ -1,6 +1,6 @@
 """Makes the zoom that a command line describes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,7 @@ def _trained(path: Path, kinds: Sequence[type[nn.Module]], part: str) -> nn.Modu
         else:
             holders = candidates
         pairs = list(zip(holders, candidates, strict=True))
-        of_these = (pair for pair in pairs if pair[0].state_dict().keys() == state.keys())
+        of_these = (pair for pair in pairs if _named_weights(pair[0].state_dict()) == _named_weights(state))
         holder, network = next(of_these, pairs[0])
         holder.load_state_dict(state)
     except Exception as error:  # of many kinds, for a file that may hold anything
@@ -144,6 +144,11 @@ def _trained(path: Path, kinds: Sequence[type[nn.Module]], part: str) -> nn.Modu
             f"saliency must be the state_dict of a {_named(kinds)}, or of a sampler with one, got {str(path)!r}: {words}"
         ) from error
     return network
+
+
+def _named_weights(state: Mapping[str, Any]) -> set[str]:
+    """Return the names that tell the kind of network; priors of earlier versions had no weights of their own."""
+    return {name for name in state if not name.endswith("prior.scaled_weights")}
 
 
 def _named(kinds: Sequence[type[nn.Module]]) -> str:

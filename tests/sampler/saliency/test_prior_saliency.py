@@ -9,6 +9,7 @@ from torch import nn
 from foveal.sampler import (
     BoxSaliency,
     FixedSaliency,
+    LearnedSpectralSaliency,
     MapSaliency,
     NJetSaliencyNet,
     PriorSaliency,
@@ -34,9 +35,9 @@ def images() -> torch.Tensor:
 
 @pytest.mark.parametrize("network", [SaliencyNet, NJetSaliencyNet, ResNet18Saliency])
 def test_it_starts_where_the_prior_is(network, images):
-    """The default zoom equals that of spectral saliency until the first step, for every seed."""
+    """The default zoom equals that of its spectral saliency until the first step, for every seed."""
     zoom = SaliencySampler(32, saliency=PriorSaliency(network(zero_init=True)), max_zoom=5.0).eval()
-    known = SaliencySampler(32, saliency=SpectralSaliency(power=6.0), temperature=1 / 3, max_zoom=5.0)
+    known = SaliencySampler(32, saliency=LearnedSpectralSaliency(), temperature=1 / 3, max_zoom=5.0)
 
     with torch.no_grad():
         for ours, theirs in zip(zoom(images), known(images), strict=True):
@@ -46,7 +47,7 @@ def test_it_starts_where_the_prior_is(network, images):
 def test_a_network_that_does_not_start_at_zero_starts_elsewhere(images):
     """The comparison above fails for a network whose output is not zero."""
     zoom = SaliencySampler(32, saliency=PriorSaliency(SaliencyNet(contrast=0.03)))
-    known = SaliencySampler(32, saliency=SpectralSaliency(power=6.0), temperature=1 / 3)
+    known = SaliencySampler(32, saliency=LearnedSpectralSaliency(), temperature=1 / 3)
 
     with torch.no_grad():
         assert (zoom(images).grid - known(images).grid).abs().max() > 1e-3

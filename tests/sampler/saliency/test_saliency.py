@@ -143,16 +143,14 @@ def test_a_checkpoint_knows_its_power(tmp_path):
 
 def test_weights_know_their_power():
     """Saved weights restore the power; files from before it could be chosen get the square."""
-    squared = PriorSaliency(prior=SpectralSaliency(power=2.0))
-    state = squared.state_dict()
-    now, before = PriorSaliency(), PriorSaliency()
+    state = PriorSaliency(prior=SpectralSaliency(power=3.0)).state_dict()
+    now, before, plain = (PriorSaliency(prior=SpectralSaliency(power=6.0)) for _ in range(3))
     now.load_state_dict(state)
+    plain.load_state_dict(dict(state))
     del state._metadata["prior"]["power"]
     before.load_state_dict(state)
-    plain = PriorSaliency()
-    plain.load_state_dict(dict(state))
 
-    assert (now.prior.power, before.prior.power, plain.prior.power) == (2.0, 2.0, 6.0)
+    assert (now.prior.power, before.prior.power, plain.prior.power) == (3.0, 2.0, 6.0)
 
 
 def test_spectral_finds_the_odd_one_out():

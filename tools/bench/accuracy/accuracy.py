@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from foveal._choices import PRIOR_GAIN, PRIOR_POWER
+from foveal._choices import PRIOR_GAIN, PRIOR_POWERS
 from foveal.sampler import BoxSaliency, PatchSampler, SaliencySampler, SpectralSaliency, UniformSampler
 from foveal.tools.bench.accuracy._offline import accuracy_offline
 from foveal.tools.bench.accuracy._tasks import AccuracyTask, make_task
@@ -52,7 +52,7 @@ def _oracle(options: TrainOptions) -> nn.Module:
 def _spectral(options: TrainOptions) -> nn.Module:
     return SaliencySampler(
         options.out_size,
-        saliency=SpectralSaliency(power=PRIOR_POWER),
+        saliency=SpectralSaliency(power=PRIOR_POWERS[-1]),
         temperature=options.of_new_zoom["temperature"] / PRIOR_GAIN,
         max_zoom=options.of_new_zoom["max_zoom"],
     )

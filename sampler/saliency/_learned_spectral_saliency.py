@@ -1,0 +1,71 @@
+"""Spectral saliency of several powers, whose shares in the map are learned."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from foveal._choices import PRIOR_POWERS
+from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
+
+# An optimiser such as Adam moves each parameter by about its learning rate, however large the parameter's effect is. Shares
+# that are four times their parameter go from one end to the other within some hundred steps at the rate of a network.
+_SCALE = 4.0
+
+
+class LearnedSpectralSaliency(nn.Module):
+    """Logits of :class:`SpectralSaliency` with several powers, added with weights that are trained.
+
+    A low power keeps everything that stands out in view; a high one points at the strongest place alone. Which of them
+    finds what decides a label depends on the images, and two weights are learned from few of them: on circuit boards
+    training prefers the sixth power, on scenes with one digit among shapes like it the square. It is the prior of
+    :class:`PriorSaliency`.
+
+    Before training the powers have equal weights, whose sum is one.
+
+    Args:
+        map_size: (rows, cols) of the map.
+        powers: What the residual's magnitude is raised to, each above 0.
+
+    Raises:
+        ValueError: There are no powers, or one is not positive.
+    """
+
+    def __init__(
+        self, map_size: tuple[int, int] = (31, 31), *, powers: Sequence[float] = PRIOR_POWERS
+    ) -> None:
+        super().__init__()
+        if not powers or min(powers) <= 0:
+            raise ValueError(f"powers must be one or more positive numbers, got {powers!r}.")
+        self.map_size = map_size
+        self.powers = tuple(map(float, powers))
+        self.spectral = SpectralSaliency(map_size)
+        self.scaled_weights = nn.Parameter(torch.full((len(powers),), 1 / len(powers) / _SCALE))
+
+    @property
+    def weights(self) -> Float[Tensor, " powers"]:
+        """The weight of each power, zero or more."""
+        return (_SCALE * self.scaled_weights).clamp(min=0.0)
+
+    def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
+        """Return logits, one per cell of the map."""
+        with torch.no_grad():
+            each = torch.stack(self.spectral.of_powers(small, self.powers), dim=-1)
+        logits: Tensor = (each * self.weights).sum(dim=-1)  # a matrix product would be rounded under autocast
+        return logits
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: Mapping[str, Any], *others: Any
+    ) -> None:
+        name = f"{prefix}scaled_weights"
+        if name not in state_dict and "version" in local_metadata:  # of SpectralSaliency, the prior of before
+            weights = [float(power == local_metadata.get("power", 2.0)) for power in self.powers]
+            if any(weights):
+                state_dict[name] = torch.tensor(weights) / _SCALE
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
+
+    def extra_repr(self) -> str:
+        """Say what is not a submodule."""
+        return f"powers={self.powers!r}"
