@@ -19,6 +19,7 @@ from foveal.pipeline import ZoomCollate, ZoomLoader, decode
 from foveal.pipeline._zoom_collate import join_labels
 from foveal.sampler import BoxSaliency, FixedSaliency, SaliencySampler, UniformSampler, warp_boxes
 from tests.checks import check_close
+from tests.pipeline.decoding.pixels_table import packed_tiff
 from tests.pipeline.making import encode, picture
 
 PICTURES = [picture(k, 60 + 7 * k, 90 + 5 * k) for k in range(11)]
@@ -152,7 +153,7 @@ def deep_files() -> dict[str, bytes]:
         "grey TIFF of 16 bits": tiff(ramp, photometric="minisblack"),
         "RGB TIFF of 16 bits": tiff(colours, photometric="rgb"),
         "inverted TIFF of 16 bits": tiff(ramp, photometric="miniswhite"),
-        "TIFF of 12 bits": tiff(ramp >> 4, photometric="minisblack", bitspersample=12),
+        "TIFF of 12 bits": packed_tiff(ramp >> 4),
         "float TIFF": tiff((ramp / 65535).astype(np.float32), photometric="minisblack"),
         "grey JPEG 2000 of 16 bits": imagecodecs.jpeg2k_encode(ramp, level=0, codecformat="jp2"),
         "RGB JPEG 2000 of 16 bits": imagecodecs.jpeg2k_encode(colours, level=0, codecformat="jp2"),

@@ -3,6 +3,7 @@
 import pickle
 import re
 
+import PIL
 import pytest
 import torch
 from PIL import Image
@@ -21,7 +22,16 @@ def test_what_dali_reads(kind):
     assert (image.height, image.width, image.by, image.whole) == (43, 61, "dali", True)
 
 
-@pytest.mark.parametrize(("kind", "mode"), [("GIF", "P"), ("TIFF", "YCbCr"), ("JPEG2000", "RGB")])
+OLD_PILLOW = pytest.mark.skipif(
+    int(PIL.__version__.split(".")[0]) < 13,
+    reason="Pillow before 13 reads no TIFF of YCbCr that is not compressed",
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("GIF", "P"), pytest.param("TIFF", "YCbCr", marks=OLD_PILLOW), ("JPEG2000", "RGB")],
+)
 def test_what_is_left_to_pillow(kind, mode):
     """Files that DALI refuses or decodes wrong go to Pillow, and have the right pixels."""
     file = encode(Image.fromarray(picture(0, 43, 61)).convert(mode), kind)

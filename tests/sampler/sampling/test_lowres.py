@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
@@ -146,6 +146,7 @@ def test_cuda_is_close_to_cpu():
     st.tuples(st.integers(0, 2), st.integers(1, 4)),
     st.integers(0, 99),
 )
+@example(source=(4, 1), size=(2, 1), batch_channels=(1, 2), seed=0)
 def test_the_cpus_copies_of_floats_are_torchs(source, size, batch_channels, seed):
     """Copies of floating-point images equal torch's in float64, larger or smaller, with either filter."""
     dense = torch.rand(*batch_channels, *source, generator=torch.Generator().manual_seed(seed)).double()
@@ -155,6 +156,10 @@ def test_the_cpus_copies_of_floats_are_torchs(source, size, batch_channels, seed
         if len(dense)
         else dense.new_empty(0, batch_channels[1], *size)
     )
+    if source[1] == size[1] == 1 and len(dense):  # torch is wrong about images of one column
+        triangle = interpolate(dense.repeat(1, 1, 1, 3), (size[0], 3), mode="bilinear", antialias=True)[
+            ..., :1
+        ]
     area = adaptive_avg_pool2d(dense, size)
 
     check_close(lowres(dense, size), triangle, 1e-12)
