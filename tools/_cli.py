@@ -36,7 +36,6 @@ from foveal.tools.console.options import (
     SaliencyMember,
     SaliencyOption,
     StorageOptions,
-    Urls,
     UrlsOrImages,
     Window,
 )
@@ -160,7 +159,7 @@ def index(
 
 @verb(app, "foveal verify 'shards/train/*.tar' --members image,cls")
 def verify(
-    urls: Urls,
+    urls: UrlsOrImages,
     *,
     quarantine: Annotated[
         Path,
@@ -200,27 +199,25 @@ def verify(
 
     The exit status is 1 if any sample or shard is bad, else 0.
     """
+    from rich.console import Console
+
     from foveal.tools.console.storage_options import parse_storage_options
+    from foveal.tools.packing.packed import image_members, packed
 
     options = parse_storage_options(storage_options)
+    packing = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     if against:
-        from rich.console import Console
-
         from foveal.tools.offline.against import verify_against
-        from foveal.tools.packing.packed import packed
 
         if len(urls) != 1:
             raise ValueError(f"urls must be one folder that foveal zoom wrote, got {urls!r}.")
-        originals = packed(
-            against, console=Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-        )
+        originals = packed(against, console=packing)
         raise typer.Exit(int(verify_against(urls[0], originals, storage_options=options)))
-    from rich.console import Console
-
     from foveal.tools._verify import verify_shards
     from foveal.tools.console.distribute import distributed
     from foveal.tools.console.pixel_options import parse_pixels
 
+    image, urls = image_members(urls, image), packed(urls, console=packing)
     console = Console(file=sys.stdout)
     with distributed(ray) as distribute:
         bad = verify_shards(
@@ -310,7 +307,9 @@ def doctor(
     urls: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SHARDS", help=URLS + " They may be left out with --warm only.", show_default=False
+            metavar="SHARDS",
+            help=URLS + " They may be left out with --warm only.",
+            show_default=False,
         ),
     ] = None,
     *,

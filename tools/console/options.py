@@ -17,7 +17,6 @@ URLS = (
     "Shards: paths, URLs (s3://, gs://, https://) or quoted patterns, e.g. 'train-{000000..000146}.tar' or "
     "'s3://bucket/*.tar'; several may be given."
 )
-Urls = Annotated[list[str], typer.Argument(metavar="SHARDS", help=URLS, show_default=False)]
 UrlsOrImages = Annotated[
     list[str],
     typer.Argument(

@@ -201,6 +201,7 @@ def test_on_the_command_line(tmp_path):
         (["zoom", "--out", "made"], "foveal.tools.offline.zoom.zoom_shards"),
         (["train", "--out", "made", "--val", "in"], "foveal.tools.training.train.train"),
         (["view"], "foveal.tools._view.view_shards"),
+        (["verify"], "foveal.tools._verify.verify_shards"),
     ],
 )
 def test_verbs_take_a_folder_of_images(tmp_path, monkeypatch, verb, work):
