@@ -39,6 +39,7 @@ from foveal.pipeline.decoding.headers import (
     WEBP,
     Kind,
     avif_depth,
+    is_masked_bmp,
     jpeg_xl_header,
     jpeg_xr_size,
     kind_of_file,
@@ -231,6 +232,10 @@ def _depth_of(kind: Kind, file: bytes) -> int:
 
 
 def _peek_other(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - as the others
+    if is_masked_bmp(
+        file
+    ):  # DALI exchanges colours, or leaves white grey; Pillow refuses what it does not know
+        return _by_pillow(file)
     return _by_dali(file) or _by_pillow(file)
 
 

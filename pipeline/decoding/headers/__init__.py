@@ -38,7 +38,13 @@ from foveal.pipeline.decoding.headers._kind import (
     Kind,
     kind_of_file,
 )
-from foveal.pipeline.decoding.headers._rarer import jpeg_xl_header, jpeg_xr_size, lerc_size, pnm_fields
+from foveal.pipeline.decoding.headers._rarer import (
+    is_masked_bmp,
+    jpeg_xl_header,
+    jpeg_xr_size,
+    lerc_size,
+    pnm_fields,
+)
 from foveal.pipeline.decoding.headers._tiff import TiffHeader, read_tiff_header, tiff_profile
 from foveal.pipeline.decoding.headers._webp import with_plain_exif
 
@@ -71,6 +77,7 @@ __all__ = [
     "TiffHeader",
     "avif_depth",
     "heif_profile",
+    "is_masked_bmp",
     "jpeg2000_profile",
     "jpeg_xl_header",
     "jpeg_xr_size",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from foveal.pipeline.decoding.headers._tiff import first_directory
 
 _JPEG_XL = b"\xff\x0a"
+_BMP_MASKS = (3, 6)  # compressions that stand for masks, of colours and of alpha, too
 _RATIOS = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
@@ -154,3 +155,9 @@ def pnm_fields(file: bytes) -> Iterator[tuple[bytes, int]]:
                 end += 1
             yield file[place:end], end
             place = end
+
+
+def is_masked_bmp(file: bytes) -> bool:
+    """Return whether a file is a BMP that says by masks where the colours are in a pixel, such as 5 bits red, 6 green, 5 blue."""
+    size, compression = (int.from_bytes(file[place : place + 4], "little") for place in (14, 30))
+    return file[:2] == b"BM" and size >= 40 and compression in _BMP_MASKS
