@@ -6,6 +6,7 @@ import json
 import numpy as np
 from PIL import Image
 
+from foveal.sampler import SaliencySampler, SpectralSaliency
 from foveal.shards import Shards, ShardWriter
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.zoom import RunOptions, zoom_shards
@@ -40,6 +41,11 @@ def labelled(k, **other):
         "bin": bytes([k % 256, 255]),
         **other,
     }
+
+
+def spectral(size=24):
+    """Return the zoom of RECIPE, at this output size."""
+    return SaliencySampler(size, saliency=SpectralSaliency(), temperature=0.5).requires_grad_(False)
 
 
 def zoom(urls, out, recipe=RECIPE, **options):
