@@ -10,20 +10,21 @@ from torch import Tensor, nn
 from foveal._choices import PRIOR_POWERS
 from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
 
-# An optimiser such as Adam moves each parameter by about its learning rate, however large the parameter's effect is. Shares
-# that are four times their parameter go from one end to the other within some hundred steps at the rate of a network.
-_SCALE = 4.0
+# Adam moves a parameter by about its learning rate in each step, however large the parameter's effect is. At the rate of a
+# network's weights a gain would hardly move; with this factor it crosses its range within a hundred steps.
+_SCALE = 32.0
+# The sum of the weights before training: a mild zoom, which shows the classifier enough to tell whether more is better.
+_MILD = 0.25
 
 
 class LearnedSpectralSaliency(nn.Module):
     """Logits of :class:`SpectralSaliency` with several powers, added with weights that are trained.
 
     A low power keeps everything that stands out in view; a high one points at the strongest place alone. Which of them
-    finds what decides a label depends on the images, and two weights are learned from few of them: on circuit boards
-    training prefers the sixth power, on scenes with one digit among shapes like it the square. It is the prior of
-    :class:`PriorSaliency`.
-
-    Before training the powers have equal weights, whose sum is one.
+    finds what decides a label, and whether anything does, depends on the images, and two weights are learned from few of
+    them. They start small, so that the zoom is mild, and grow where zooming lowers the loss: on circuit boards that of the
+    sixth power, on scenes with one digit among shapes like it that of the square. Where zooming does not help, both fall
+    to zero, and what is left is a uniform resize. It is the prior of :class:`PriorSaliency`.
 
     Args:
         map_size: (rows, cols) of the map.
@@ -42,12 +43,13 @@ class LearnedSpectralSaliency(nn.Module):
         self.map_size = map_size
         self.powers = tuple(map(float, powers))
         self.spectral = SpectralSaliency(map_size)
-        self.scaled_weights = nn.Parameter(torch.full((len(powers),), 1 / len(powers) / _SCALE))
+        self.scaled_weights = nn.Parameter(torch.full((len(powers),), _MILD / len(powers) / _SCALE))
 
     @property
     def weights(self) -> Float[Tensor, " powers"]:
         """The weight of each power, zero or more."""
-        return (_SCALE * self.scaled_weights).clamp(min=0.0)
+        # Without signs a weight can rise again after a step took it past zero; with clamp() it could not.
+        return (_SCALE * self.scaled_weights).abs()
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
