@@ -31,7 +31,7 @@ def sample(
     missed, however fine. Compared with the mean of 16 x 16 bilinear points in each output pixel, on 31 photographs of 0.8
     to 24 megapixels that are zoomed to 224 x 224 by ``SpectralSaliency``, the worst photograph has 52 dB and the median
     60 dB (``temperature=1``); 46 and 54 dB (0.5); 42 and 50 dB (0.25); by the default zoom of
-    :class:`SaliencySampler` 43 and 49 dB; without a zoom 59 and 73 dB. One point for each
+    :class:`SaliencySampler` 44 and 50 dB; without a zoom 59 and 73 dB. One point for each
     pixel has 19 and 28 dB without a zoom (``foveal bench quality``).
 
     Gradients reach the grid and dense floating-point images. They are the exact derivatives of this mean, with respect to
