@@ -1,0 +1,113 @@
+"""Options, labels, models and folders that a training refuses, before it costs time."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from foveal.shards import ShardError, ShardWriter
+from foveal.tools import TrainOptions, train
+from foveal.tools.training.small_convnet import SmallConvNet
+from tests.pipeline.making import encode, picture
+from tests.tools.training.runs import SMALL
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0."),
+        ({"lr": 0.0}, "lr must be positive, got 0.0."),
+        ({"saliency_lr": -1.0}, "saliency_lr must be positive, got -1.0."),
+        ({"warmup": 1.5}, "warmup must be a share in [0, 1], got 1.5."),
+        ({"blur": -0.1}, "blur must be a share in [0, 1], got -0.1."),
+        ({"min_cells": 1.0}, "min_cells must be above 1, or None, got 1.0."),
+        ({"amp": "fp8"}, "amp must be one of off, bf16, fp16, got 'fp8'."),
+        ({"zoom": "none"}, "zoom must be one of saliency, uniform, got 'none'."),
+    ],
+)
+def test_options_out_of_range(options, message):
+    """Each invalid option is named with its value."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        TrainOptions(**options)
+
+
+def test_a_folder_holds_one_run(shards, tmp_path, no_sheets):
+    """An existing run is not overwritten, and a run cannot be resumed with other options."""
+    run = tmp_path / "run"
+    train(shards, run, options=SMALL)
+    message = f"out must be a new folder, got {str(run)!r}, which holds a run – name another, or add --resume to go on."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(shards, run, options=SMALL)
+
+    other = TrainOptions(
+        out_size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1, lr=1e-3
+    )
+    message = f"lr must be 0.003, as in the run that goes on in {str(run)!r}, got 0.001 – name another folder for another training."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(shards, run, options=other, resume=True)
+
+
+def test_too_few_samples(shards, tmp_path, no_sheets):
+    """Fewer samples than a batch are an error."""
+    message = "batch_size must be at most the samples of a rank, got 21 – lower it."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(shards, tmp_path / "run", options=TrainOptions(out_size=16, batch_size=21))
+
+
+def write_labels(path: Path, labels: list[object]) -> str:
+    """Write a shard of pictures with these labels, None for none."""
+    with ShardWriter(path) as writer:
+        for k, label in enumerate(labels):
+            cls = {} if label is None else {"cls": label}
+            writer.write({"__key__": f"{k:03d}", "jpg": encode(picture(k, 50, 60)), **cls})
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ([b"cat"], "no sample of the shards has a label: 000 has cls b'cat'"),
+        ([None, b"cat"], "no sample of the shards has a label: 000 has no cls"),
+        ([], "no sample of the shards has a label: there is no sample"),
+        (
+            [0, -1, -1],
+            "001: cls must be a whole number from 0, got -1: 2 of 3 labels are below – mend them, or leave these samples out",
+        ),
+    ],
+)
+def test_labels_that_are_no_classes(labels, reason, tmp_path):
+    """Invalid labels of training or validation are an error that names the first sample, before a folder is made."""
+    bad, good = write_labels(tmp_path / "bad.tar", labels), write_labels(tmp_path / "good.tar", [0, 1, 2])
+    message = f"^{re.escape(f'{bad}: {reason}')}$"
+    with pytest.raises(ShardError, match=message):
+        train(bad, tmp_path / "run", options=SMALL)
+    with pytest.raises(ShardError, match=message):
+        train(good, tmp_path / "run", val=bad, options=SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_that_only_validation_has(tmp_path, no_sheets):
+    """A class that only validation has is an error, unless --classes counts it."""
+    new, good = (
+        write_labels(tmp_path / "new.tar", [0, 3, 4]),
+        write_labels(tmp_path / "good.tar", [0, 1, 2] * 4),
+    )
+    reason = (
+        "001: cls must be in [0, 3), got 3: 2 of 3 labels to validate on are not among the classes that are trained – mend them, or name "
+        "more --classes than 3"
+    )
+    with pytest.raises(ShardError, match=f"^{re.escape(f'{new}: {reason}')}$"):
+        train(good, tmp_path / "run", val=new, options=SMALL)
+    with pytest.raises(ShardError, match=re.escape("to train on are not among the classes that are trained")):
+        train(good, tmp_path / "run", options=replace(SMALL, classes=2))
+    assert not (tmp_path / "run").exists()
+
+    assert "val_loss" in train(good, tmp_path / "run", val=new, options=replace(SMALL, epochs=1, classes=5))
+
+
+def test_a_model_with_too_few_logits(shards, tmp_path, no_sheets):
+    """A model with too few logits is an error in the first step."""
+    message = "model must have a logit for each of 3 classes, got 2 logits."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(shards, tmp_path / "run", model=SmallConvNet(2), options=SMALL)
