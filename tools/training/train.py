@@ -198,8 +198,7 @@ class _Training:
         """Validate, write and print the epoch's metrics, draw how the zoom sees some images now, and mark the epoch as finished."""
         line = {**means, **self.validate(val)}
         self.run.log("epoch", step=self.step, epoch=epoch, **line)
-        told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in line.items())
-        self.console.print(f"epoch {epoch + 1} of {self.options.epochs}: {told}")
+        self.console.print(f"epoch {epoch + 1} of {self.options.epochs}: {_told(line)}")
         if self.ranks.rank == 0:
             self.zoom.eval()
             path = self.run.folder / f"epoch-{epoch + 1:03d}.png"
@@ -227,6 +226,15 @@ def _sums(logits: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Te
     cells = saliency_entropy(saliency).exp()
     each = torch.stack([torch.ones_like(loss), loss, logits.argmax(1) == labels, cells])
     return (each * valid).sum(1)
+
+
+def _told(line: dict[str, float]) -> str:
+    """Return an epoch's metrics in words, such as "val accuracy 0.9, val saliency spread over 312 cells"."""
+    words = (name.replace("_cells", "_saliency_spread_over").replace("_", " ") for name in line)
+    units = (" cells" if name.endswith("_cells") else "" for name in line)
+    return ", ".join(
+        f"{word} {value:.4g}{unit}" for word, value, unit in zip(words, line.values(), units, strict=True)
+    )
 
 
 def _means(part: str, sums: Tensor) -> dict[str, float]:

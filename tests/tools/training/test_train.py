@@ -26,7 +26,7 @@ from tests.tools import command_line
 from tests.tools.training.runs import SMALL, check_same_weights, lines, weights
 
 
-def test_what_it_leaves(shards, tmp_path):
+def test_what_it_leaves(shards, tmp_path, capsys):
     """A run writes metrics, a sheet for each epoch and safe checkpoints, and returns the last epoch's metrics."""
     run = tmp_path / "run"
     last = train(shards, run, val=shards, options=SMALL)
@@ -38,6 +38,7 @@ def test_what_it_leaves(shards, tmp_path):
     assert last == lines(run, "epoch")[-1]
     assert 0 <= last["val_accuracy"] <= 1
     assert 1 < last["val_cells"] < 31 * 31
+    assert f"val saliency spread over {last['val_cells']:.4g} cells" in capsys.readouterr().out
     assert torch.load(run / "last.pt", weights_only=True)["step"] == 10
 
 
