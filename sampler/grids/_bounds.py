@@ -1,4 +1,4 @@
-"""Holds ``max_zoom`` and ``min_zoom`` by blending the whole grid with the identity grid, as little as is necessary.
+"""Holds the bounds on magnification and shrinking by blending the whole grid with the identity grid, as little as is necessary.
 
 The blend ``r g + (1 - r) id`` of a grid g and the identity has the Jacobian ``r J + (1 - r) I``. The share r is the largest
 with which the most extreme place is within the bounds; all other places then are, too. This works for every family of grids.
