@@ -323,7 +323,7 @@ def doctor(
         typer.Option(
             "--warm",
             help="First compile the code of Foveal's zoom for the CPU of this machine, and for its GPU if there is one, and keep "
-            "it on disk. Without it, the first batch of the first loader waits some 10 seconds for that. Measuring is left out "
+            "it on disk. Without it, the first batch of the first loader waits some 20 seconds for that. Measuring is left out "
             "if no SHARDS are given.",
         ),
     ] = False,

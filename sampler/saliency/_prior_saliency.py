@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -31,6 +32,10 @@ class PriorSaliency(nn.Module):
             one with an input for each image: :class:`BoxSaliency`, :class:`MapSaliency`. Its parameters, if it has some,
             are trained as well. :class:`LearnedSpectralSaliency` if None.
         gain: Multiplies the sum, like the reciprocal of a sampler's ``temperature``.
+        random_strength: Whether, while the saliency is trained, the logits of each image are multiplied by a random number
+            between 0 and 1, so that the classifier sees anything from a uniform resize to the full zoom. Without it, a
+            classifier learns few images by heart in whatever way they are zoomed, and its gradient no longer tells
+            whether the zoom helps. The numbers come from torch's generator (``torch.manual_seed``).
 
     Raises:
         ValueError: ``gain`` is not positive; or both parts take boxes, or maps, but from different fields.
@@ -44,7 +49,12 @@ class PriorSaliency(nn.Module):
     map_size: tuple[int, int]
 
     def __init__(
-        self, network: nn.Module | None = None, prior: nn.Module | None = None, *, gain: float = PRIOR_GAIN
+        self,
+        network: nn.Module | None = None,
+        prior: nn.Module | None = None,
+        *,
+        gain: float = PRIOR_GAIN,
+        random_strength: bool = True,
     ) -> None:
         super().__init__()
         if not gain > 0:
@@ -52,6 +62,7 @@ class PriorSaliency(nn.Module):
         self.network = SaliencyNet(zero_init=True) if network is None else network
         self.prior = LearnedSpectralSaliency() if prior is None else prior
         self.gain = float(gain)
+        self.random_strength = random_strength
         self.register_state_dict_post_hook(_note_gain)  # type: ignore[no-untyped-call]
         needs = [SaliencyNeeds.of(part) for part in (self.prior, self.network)]
         # The existence of these attributes says that boxes or maps are taken.
@@ -88,7 +99,10 @@ class PriorSaliency(nn.Module):
             raise ValueError(
                 f"network must have the map size of prior, {tuple(known.shape[2:])!r}, got {tuple(learned.shape[2:])!r}."
             )
-        return self.gain * (known + learned)
+        logits = self.gain * (known + learned)
+        if self.random_strength and self.training and logits.requires_grad:
+            logits = logits * torch.rand(len(logits), 1, 1, 1, device=logits.device)
+        return logits
 
     def _shared(self, condition: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the keyword for the prior and that for the network; a condition that neither takes is the network's error."""
@@ -106,7 +120,7 @@ class PriorSaliency(nn.Module):
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
-        return f"gain={self.gain!r}"
+        return f"gain={self.gain!r}, random_strength={self.random_strength!r}"
 
 
 def _logits(

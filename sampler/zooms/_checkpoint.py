@@ -60,12 +60,16 @@ def describe_network(network: nn.Module) -> dict[str, Any]:
         return {**described, "arguments": {"maps_from": network.maps_from}, "parts": inner}
     if type(network) is PriorSaliency:
         parts = {part: describe_network(module) for part, module in network.named_children()}
-        return {**described, "arguments": {"gain": network.gain}, "parts": parts}
+        return {**described, "arguments": _prior_arguments(network), "parts": parts}
     if type(network) is FixedSaliency:
         return {**described, "arguments": {"shape": tuple(network.saliency.shape)}}
     if type(network) in _MADE and getattr(network, "trunk", "") is not None:  # a trunk may be the user's own
         return {**described, "arguments": {name: getattr(network, name) for name in _MADE[type(network)]}}
     return described
+
+
+def _prior_arguments(saliency: PriorSaliency) -> dict[str, Any]:
+    return {"gain": saliency.gain, "random_strength": saliency.random_strength}
 
 
 def is_checkpoint(content: object) -> bool:

@@ -194,7 +194,7 @@ def test_a_map_with_a_network_beside_it():
     [code] = re.findall(r"`(PriorSaliency\(.*?\))` starts", PAGE)
     both = eval(code, {"PriorSaliency": PriorSaliency, "MapSaliency": MapSaliency})
     image = torch.rand(1, 3, 90, 120, generator=torch.Generator().manual_seed(0))
-    zoomed = SaliencySampler(16, saliency=both)(image, maps=[attention])
+    zoomed = SaliencySampler(16, saliency=both.eval())(image, maps=[attention])
     alone = SaliencySampler(16, saliency=both.prior)(image, maps=[attention])
     zoomed.images.square().sum().backward()
 
@@ -209,7 +209,7 @@ def test_a_map_as_a_channel_of_the_page():
     maps, image = [torch.rand(24, 24)], torch.rand(1, 3, 90, 120)
     alone = SaliencySampler(224, saliency=found["prior"])
 
-    check_close(found["zoom"](image, maps=maps).grid, alone(image, maps=maps).grid, 1e-5)
+    check_close(found["zoom"].eval()(image, maps=maps).grid, alone(image, maps=maps).grid, 1e-5)
     assert found["zoom"].saliency.network.network.channels == 4
 
 

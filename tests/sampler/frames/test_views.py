@@ -130,7 +130,7 @@ def test_compose_is_the_affine_map_and_has_an_inverse(views, seed):
 def test_the_view_of_the_whole_changes_nothing():
     """The view of the whole image changes no bit in float32."""
     images = [noise(*SIZE), noise(30, 20)]
-    zoom = SaliencySampler(16, lowres_size=(24, 24))
+    zoom = SaliencySampler(16, lowres_size=(24, 24)).eval()
     small, views = lowres(images, (24, 24)), torch.tensor(IDENTITY).repeat(2, 1, 1)
 
     for with_view, without in zip(zoom(images, small, views), zoom(images, small), strict=True):

@@ -81,6 +81,28 @@ def test_every_weight_learns(images):
     assert moved == {name for name, _ in zoom.named_parameters()}
 
 
+def test_training_sees_any_strength(images):
+    """While it is trained, each image has a zoom between none and the full one; frozen, evaluated or told so, the full one."""
+    saliency = PriorSaliency(gain=2.0)
+    with torch.no_grad():
+        full = saliency(images)
+    torch.manual_seed(0)
+    drawn = [saliency(images) for _ in range(50)]
+    strengths = torch.stack([(each / full).flatten(1).median(dim=1).values for each in drawn]).detach()
+
+    for each, strength in zip(drawn, strengths, strict=True):
+        check_close(each, strength[:, None, None, None] * full, 1e-4)
+    assert 0 < strengths.min() < 0.1
+    assert 0.9 < strengths.max() < 1
+    assert strengths.unique().numel() == strengths.numel()
+    torch.manual_seed(0)
+    assert torch.equal(saliency(images), drawn[0])
+    steady = PriorSaliency(gain=2.0, random_strength=False)
+    steady.load_state_dict(saliency.state_dict())
+    for same in (steady, saliency.eval(), saliency.train().requires_grad_(requires_grad=False)):
+        assert torch.equal(same(images), full)
+
+
 def test_training_leaves_the_prior():
     """Of two objects that stand out alike, training moves the zoom to the requested one."""
     torch.manual_seed(0)
@@ -199,7 +221,7 @@ class Shifted(torch.nn.Module):
 def test_a_condition_reaches_the_parts_that_take_one(images, parts):
     """Network or prior get the condition if they take one, and are called without it otherwise."""
     both = sum(isinstance(part, Shifted) for part in parts)
-    zoom = SaliencySampler(16, saliency=PriorSaliency(*parts, gain=1.0), condition="txt")
+    zoom = SaliencySampler(16, saliency=PriorSaliency(*parts, gain=1.0), condition="txt").eval()
     found = zoom(images, condition=(["", "ab"],)).saliency.log()
     without = zoom(images, condition=(["", ""],)).saliency.log()
     change = (found - without)[:, 0]

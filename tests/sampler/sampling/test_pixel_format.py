@@ -159,8 +159,8 @@ def test_any_number_of_channels_as_floats():
 def test_samplers_pass_it_on(sampler, kind):
     """Samplers write the requested form; grid and saliency do not change, also under autocast and after pickling."""
     torch.manual_seed(0)
-    plain, images = sampler(8), given_as(kind)
-    formed = sampler(8, mean=MEAN, std=STD, dtype=torch.bfloat16, channels_last=True)
+    plain, images = sampler(8).eval(), given_as(kind)
+    formed = sampler(8, mean=MEAN, std=STD, dtype=torch.bfloat16, channels_last=True).eval()
     formed.load_state_dict(plain.state_dict())
     zoomed, grid, saliency = plain(images)
     for zoom in (formed, pickle.loads(pickle.dumps(formed))):
@@ -215,7 +215,7 @@ def test_compiles_and_exports(run_plain):
         ragged = [torch.randint(0, 256, (h, w, 3), dtype=torch.uint8) for h, w in ((30, 28), (40, 50))]
         form = dict(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4), dtype=torch.bfloat16, channels_last=True)
         for zoom, images in (
-            (SaliencySampler(8, lowres_size=(32, 32), antialias=False, **form), ragged),
+            (SaliencySampler(8, lowres_size=(32, 32), antialias=False, **form).eval(), ragged),
             (UniformSampler(8, **form), torch.rand(2, 3, 20, 30)),
         ):
             plain = zoom(images)

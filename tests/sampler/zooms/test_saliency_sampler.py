@@ -57,7 +57,7 @@ def test_is_its_three_steps(images, family):
 
 def test_lowres_may_be_passed_in(images):
     """A low-resolution copy may be passed in."""
-    zoom = SaliencySampler(16, lowres_size=(48, 64))
+    zoom = SaliencySampler(16, lowres_size=(48, 64)).eval()
     small = lowres(images, zoom.lowres_size)
 
     for alone, given in zip(zoom(images), zoom(images, small), strict=True):
@@ -93,7 +93,7 @@ def test_uniform_sampler(images):
 def test_antialias_is_the_default_and_may_be_left_out(sampler, images):
     """The grid is the same with and without anti-aliasing, which is the default."""
     torch.manual_seed(0)
-    zoom, points = sampler(16), sampler(16, antialias=False)
+    zoom, points = sampler(16).eval(), sampler(16, antialias=False).eval()
     points.load_state_dict(zoom.state_dict())
     zoomed, grid, _ = zoom(images)
 
@@ -168,7 +168,7 @@ def test_images_are_free_before_backward():
 def test_autocast_leaves_the_grid_alone(images):
     """Under bf16 autocast only the network runs in bf16; softmax and grid stay in float32."""
     torch.manual_seed(0)
-    zoom = SaliencySampler(32)
+    zoom = SaliencySampler(32).eval()
     plain = zoom(images)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = zoom(images)
@@ -180,7 +180,7 @@ def test_autocast_leaves_the_grid_alone(images):
 
 def test_deterministic_and_portable(images):
     """Two calls are equal, and so is the call of a pickled copy."""
-    zoom = SaliencySampler(16, max_zoom=4.0)
+    zoom = SaliencySampler(16, max_zoom=4.0).eval()
 
     for first, again in zip(zoom(images), pickle.loads(pickle.dumps(zoom))(images), strict=True):
         assert torch.equal(first, again)
@@ -230,10 +230,11 @@ def test_compiles(run_plain):
     """torch.compile works for a ragged batch, with trainable or parameter-free saliency."""
     run_plain("""
         import torch
-        from foveal.sampler import SaliencySampler, SpectralSaliency
+        from foveal.sampler import PriorSaliency, SaliencySampler, SpectralSaliency
         torch.manual_seed(0)
         images = [torch.randint(0, 256, (h, w, 3), dtype=torch.uint8) for h, w in ((300, 280), (40, 50), (1, 1))]
-        zoom = SaliencySampler((24, 32), lowres_size=(64, 64), max_zoom=3.0)
+        saliency = PriorSaliency(random_strength=False)
+        zoom = SaliencySampler((24, 32), saliency=saliency, lowres_size=(64, 64), max_zoom=3.0)
         plain, compiled = zoom(images), torch.compile(zoom, fullgraph=True, backend="aot_eager")(images)
         for a, b in zip(plain, compiled):
             torch.testing.assert_close(a, b, atol=1e-3, rtol=0)

@@ -41,7 +41,7 @@ def test_which_members_are_the_image(scans):
 
 def test_a_folder_where_shards_are_asked_for(scans):
     """Verbs that read shards only say what to write instead of a folder."""
-    failed = run("verify", scans)
+    failed = run("doctor", scans)
 
     assert isinstance(failed.exception, ShardError)
     assert str(failed.exception).endswith(

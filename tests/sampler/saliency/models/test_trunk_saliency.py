@@ -71,7 +71,7 @@ def test_it_begins_with_the_prior():
 
     assert torch.equal(network(small), torch.zeros(2, 1, 31, 31))
     prior = SpectralSaliency()
-    assert torch.equal(PriorSaliency(network, prior, gain=1.0)(small), prior(small))
+    assert torch.equal(PriorSaliency(network, prior, gain=1.0).eval()(small), prior(small))
 
 
 def test_a_frozen_trunk_stays_and_the_head_learns():
