@@ -232,9 +232,8 @@ def _depth_of(kind: Kind, file: bytes) -> int:
 
 
 def _peek_other(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - as the others
-    if is_masked_bmp(
-        file
-    ):  # DALI exchanges colours, or leaves white grey; Pillow refuses what it does not know
+    # DALI exchanges the colours of such a BMP, or leaves white grey; Pillow refuses what it does not know.
+    if is_masked_bmp(file):
         return _by_pillow(file)
     return _by_dali(file) or _by_pillow(file)
 

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from foveal.sampler.saliency._map_saliency import one_for_each
 from foveal.sampler.saliency._saliency_net import SaliencyNet
 
 
@@ -55,11 +56,8 @@ class MapChannelSaliency(nn.Module):
         Raises:
             ValueError: There are no maps, or not as many as images.
         """
-        if maps is None or len(maps) != len(small):
-            raise ValueError(
-                f"maps must be a list of {len(small)} tensors, one for each image, got "
-                f"{maps if maps is None else len(maps)!r} – call the sampler with maps=[...]."
-            )
-        channel = interpolate(maps.to(small), small.shape[2:], mode="bilinear", antialias=True)
+        channel = interpolate(
+            one_for_each(small, maps).to(small), small.shape[2:], mode="bilinear", antialias=True
+        )
         logits: Tensor = self.network(torch.cat([small, channel], dim=1))
         return logits

@@ -65,13 +65,26 @@ class MapSaliency(nn.Module):
         Raises:
             ValueError: There are no maps, or not as many as images.
         """
-        if maps is None or len(maps) != len(small):
-            raise ValueError(
-                f"maps must be a list of {len(small)} tensors, one for each image, got "
-                f"{maps if maps is None else len(maps)!r} – call the sampler with maps=[...]."
-            )
         with torch.autocast(small.device.type, enabled=False):
-            return log_shares(to_lattice(maps.to(small.device), self.map_size), self.floor)
+            return log_shares(
+                to_lattice(one_for_each(small, maps).to(small.device), self.map_size), self.floor
+            )
+
+
+def one_for_each(
+    small: Float[Tensor, "batch _channel _height _width"], maps: Float[Tensor, "_batch 1 rows cols"] | None
+) -> Float[Tensor, "batch 1 rows cols"]:
+    """Return the maps if there is one for each image.
+
+    Raises:
+        ValueError: There are no maps, or not as many as images.
+    """
+    if maps is None or len(maps) != len(small):
+        raise ValueError(
+            f"maps must be a list of {len(small)} tensors, one for each image, got "
+            f"{maps if maps is None else len(maps)!r} – call the sampler with maps=[...]."
+        )
+    return maps
 
 
 def maps_in_views(

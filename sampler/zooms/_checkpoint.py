@@ -40,6 +40,12 @@ _MADE: dict[type[nn.Module], tuple[str, ...]] = {
 }
 """Other saliency modules that can be made, and the arguments that are stored for them."""
 
+_MADE_OF_PARTS: dict[type[nn.Module], tuple[str, ...]] = {
+    PriorSaliency: ("gain", "random_strength"),
+    MapChannelSaliency: ("maps_from",),
+}
+"""Likewise, for modules whose other arguments are modules of the same names, which are described in turn."""
+
 
 def describe_network(network: nn.Module) -> dict[str, Any]:
     """Return the description of a network for a checkpoint: the name of its class, and the arguments to make it again.
@@ -55,21 +61,15 @@ def describe_network(network: nn.Module) -> dict[str, Any]:
     }
     if known and getattr(network, "channels", 3) != 3:
         described["channels"] = network.channels
-    if type(network) is MapChannelSaliency:
-        inner = {"network": describe_network(network.network)}
-        return {**described, "arguments": {"maps_from": network.maps_from}, "parts": inner}
-    if type(network) is PriorSaliency:
+    if type(network) in _MADE_OF_PARTS:
+        arguments = {name: getattr(network, name) for name in _MADE_OF_PARTS[type(network)]}
         parts = {part: describe_network(module) for part, module in network.named_children()}
-        return {**described, "arguments": _prior_arguments(network), "parts": parts}
+        return {**described, "arguments": arguments, "parts": parts}
     if type(network) is FixedSaliency:
         return {**described, "arguments": {"shape": tuple(network.saliency.shape)}}
     if type(network) in _MADE and getattr(network, "trunk", "") is not None:  # a trunk may be the user's own
         return {**described, "arguments": {name: getattr(network, name) for name in _MADE[type(network)]}}
     return described
-
-
-def _prior_arguments(saliency: PriorSaliency) -> dict[str, Any]:
-    return {"gain": saliency.gain, "random_strength": saliency.random_strength}
 
 
 def is_checkpoint(content: object) -> bool:
@@ -130,11 +130,10 @@ def _made(described: Mapping[str, Any]) -> nn.Module:
     name, arguments = described["network"], described.get("arguments", {})
     if name in NETWORKS and described["map_size"] is not None:
         return _of_channels(NETWORKS[name], described)
-    if name == PriorSaliency.__name__ and "parts" in described:
-        network, prior = (_made(described["parts"][part]) for part in ("network", "prior"))
-        return PriorSaliency(network, prior, **arguments)
-    if name == MapChannelSaliency.__name__ and "parts" in described:
-        return MapChannelSaliency(network=_made(described["parts"]["network"]), **arguments)
+    for kind in _MADE_OF_PARTS:
+        if name == kind.__name__ and "parts" in described:
+            parts = {part: _made(description) for part, description in described["parts"].items()}
+            return kind(**parts, **arguments)
     if name == FixedSaliency.__name__ and arguments:
         return FixedSaliency(torch.ones(arguments["shape"]))
     for kind in _MADE:
