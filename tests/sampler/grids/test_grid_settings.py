@@ -109,8 +109,8 @@ def test_a_sampler_has_each_as_an_attribute():
 def test_setting_an_attribute_changes_the_grid():
     """After setting an attribute, the grid is that of a sampler made with this value."""
     image = torch.rand(1, 3, 40, 50)
-    zoom = SaliencySampler(8, temperature=0.001)
-    bounded = SaliencySampler(8, saliency=zoom.saliency, temperature=0.001, max_zoom=1.5)
+    zoom = SaliencySampler(8, temperature=0.001).eval()
+    bounded = SaliencySampler(8, saliency=zoom.saliency, temperature=0.001, max_zoom=1.5).eval()
     before = zoom(image).grid
     zoom.max_zoom = 1.5
 
