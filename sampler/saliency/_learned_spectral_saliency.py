@@ -54,8 +54,9 @@ class LearnedSpectralSaliency(nn.Module):
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
         with torch.no_grad():
-            each = torch.stack(self.spectral.of_powers(small, self.powers), dim=-1)
-        logits: Tensor = (each * self.weights).sum(dim=-1)  # a matrix product would be rounded under autocast
+            each = self.spectral.of_powers(small, self.powers)
+        # A matrix product would be rounded under autocast.
+        logits: Tensor = (each * self.weights[:, None, None]).sum(dim=1, keepdim=True)
         return logits
 
     def _load_from_state_dict(

@@ -4,14 +4,12 @@ Natural images share the shape of their log amplitude spectrum. Its smooth part 
 recombined with the phase, is large where the image differs from its own texture.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from foveal.sampler.frames import Frame, constant, to_lattice
 from foveal.sampler.saliency._framed_map import FramedMap
@@ -84,28 +82,29 @@ class SpectralSaliency(FramedMap):
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return log saliency, one number per cell of the map; the exponentials sum to one."""
-        return self.of_powers(small, (self.power,))[0]
+        return self.of_powers(small, (self.power,))
 
     def of_powers(
         self, small: Float[Tensor, "batch 3 height width"], powers: Sequence[float]
-    ) -> list[Float[Tensor, "batch 1 rows cols"]]:
+    ) -> Float[Tensor, "batch powers rows cols"]:
         """Return what :meth:`forward` would return with each of some powers; the spectrum is computed once."""
         if small.shape[0] == 0:  # of which there are no means
-            return [small.new_empty(0, 1, *self.map_size) for _ in powers]
+            return small.new_empty(0, len(powers), *self.map_size)
         with torch.autocast(small.device.type, enabled=False):
-            side = (self.analysis_px, self.analysis_px)
-            square = interpolate(small.float(), side, mode="bilinear", align_corners=False, antialias=True)
-            squared = _spectral_residual(_opponent_colours(square)).square()
+            squared = _spectral_residual(_spectrum(small.float(), self.analysis_px)).square()
             # Black has no spectrum at all. Multiples of the mean stay in float32's range at any power.
             relative = _of_mean(squared + _NOTHING)
-            return [self._log_share(relative ** (power / 2)) for power in powers]
+            each = torch.stack([relative ** (power / 2) for power in powers], dim=1)
+            return self._log_share(_of_mean(each).sum(dim=2))
 
     def _log_share(
-        self, each: Float[Tensor, "batch channel side side"]
-    ) -> Float[Tensor, "batch 1 rows cols"]:
-        energy = _of_mean(each).sum(dim=1, keepdim=True)
-        blur = _mirrored_gaussian(self.analysis_px, self.sigma, each.device)
-        found = self._resized(blur @ energy @ blur.T)
+        self, energy: Float[Tensor, "batch powers side side"]
+    ) -> Float[Tensor, "batch powers rows cols"]:
+        down, across = (
+            _smooth_reading((nodes, self.analysis_px), self.sigma, self.frame, energy.device)
+            for nodes in self.map_size
+        )
+        found = down @ energy @ across.mT
         share = found / found.sum(dim=(2, 3), keepdim=True)
         rows, cols = self.map_size
         logits: Tensor = ((1 - self.uniform_share) * share + self.uniform_share / (rows * cols)).log()
@@ -118,11 +117,6 @@ class SpectralSaliency(FramedMap):
             self.power = local_metadata.get("power", _SQUARED)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
 
-    def _resized(self, energy: Float[Tensor, "batch 1 side side"]) -> Float[Tensor, "batch 1 rows cols"]:
-        if self.frame == "nodes":
-            return to_lattice(energy, self.map_size)
-        return interpolate(energy, self.map_size, mode="bilinear", align_corners=False, antialias=True)
-
 
 def _note_power(
     module: SpectralSaliency, _state_dict: Any, _prefix: str, local_metadata: dict[str, Any]
@@ -131,52 +125,105 @@ def _note_power(
     local_metadata["power"] = module.power
 
 
-def _of_mean(energy: Float[Tensor, "batch channel side side"]) -> Float[Tensor, "batch channel side side"]:
-    return energy / energy.mean(dim=(2, 3), keepdim=True)
+def _of_mean(energy: Float[Tensor, "*batch side side"]) -> Float[Tensor, "*batch side side"]:
+    return energy / energy.mean(dim=(-2, -1), keepdim=True)
 
 
-def _opponent_colours(rgb: Float[Tensor, "batch 3 side side"]) -> Float[Tensor, "batch 3 side side"]:
-    """Return brightness, red against green, and blue against yellow."""
-    red, green, blue = rgb.unbind(1)
+def _spectrum(
+    rgb: Float[Tensor, "batch 3 _height _width"], side: int
+) -> Float[Tensor, "batch 3 side side"]:
+    """Return the cosine coefficients of brightness, of red against green, and of blue against yellow.
+
+    The image is resized to a square first, as ``interpolate(mode="bilinear", antialias=True)`` does it. Resizing and
+    transforming are one product of matrices along each axis.
+    """
+    # CUDA may be set to multiply float32 in TF32, whose ten bits lose the high frequencies; float64 is never reduced.
+    exact = rgb.double() if rgb.is_cuda else rgb
+    down, across = (_resized_cosines((side, length), exact.dtype, rgb.device) for length in rgb.shape[2:])
+    red, green, blue = (down @ (exact @ across.mT)).unbind(1)
     return torch.stack([(red + green + blue) / 3, red - green, blue - (red + green) / 2], dim=1)
 
 
 def _spectral_residual(
-    image: Float[Tensor, "batch channel side side"],
+    spectrum: Float[Tensor, "batch channel side side"],
 ) -> Float[Tensor, "batch channel side side"]:
     """Return the residual, from cosine coefficients instead of the Fourier spectrum.
 
     The spectrum of an image that is mirrored at its right and lower edges consists of its cosine coefficients, except for
-    a phase that is the same for every image.
+    a phase that is the same for every image. With amplitude A and the 3 x 3 mean m of its logarithm, the coefficients'
+    phase times ``exp(log A - m)`` is the coefficient divided by ``exp(m)``.
     """
-    # CUDA may be set to multiply float32 in TF32, whose ten bits lose the high frequencies; float64 is never reduced.
-    exact = image.double() if image.is_cuda else image
-    to_cosines, from_cosines = _cosines(image.shape[-1], exact.dtype, image.device).unbind(0)
-    spectrum = to_cosines @ exact @ to_cosines.T
-    amplitude = spectrum.abs() + _NOISE
-    log = amplitude.log()
-    # The spectrum continues as its mirror image before the first coefficient, and with a zero after the last.
-    around = pad(pad(log, (1, 0, 1, 0), mode="reflect"), (0, 1, 0, 1), value=math.log(_NOISE))
-    residual = log - avg_pool2d(around, kernel_size=3, stride=1)
-    back: Tensor = from_cosines.T @ (spectrum / amplitude * residual.exp()) @ from_cosines
-    return back.to(image.dtype)
+    side, kind = spectrum.shape[-1], spectrum.dtype
+    log = (spectrum.abs() / _NOISE).log1p()  # of the amplitude in multiples of the noise
+    mean = _mean_of_three(side, kind, spectrum.device)
+    flat = spectrum * (mean @ log @ mean.mT).neg().exp()
+    inverse = _inverse_cosines(side, kind, spectrum.device)
+    back: Tensor = inverse @ flat @ inverse.mT / _NOISE
+    return back.float()
 
 
-@constant
-def _cosines(side: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "2 side side"]:
-    """Return the matrices of the discrete cosine transform along one axis, and of its inverse: coefficient, then pixel."""
+def _cosines(side: int) -> Float[Tensor, "side side"]:
+    """Return the matrix of the discrete cosine transform along one axis: coefficient, then pixel."""
     number, pixel = torch.arange(side, dtype=torch.float64)[:, None], torch.arange(side, dtype=torch.float64)
-    forward = 2 * torch.cos(torch.pi * number * (2 * pixel + 1) / (2 * side))
-    inverse = forward / (2 * side)
-    inverse[0] /= 2
-    return torch.stack([forward, inverse]).to(device, dtype)
+    return 2 * torch.cos(torch.pi * number * (2 * pixel + 1) / (2 * side))
 
 
 @constant
-def _mirrored_gaussian(side: int, sigma: float, device: torch.device) -> Float[Tensor, "side side"]:
+def _resized_cosines(
+    sides: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "side length"]:
+    """Return the matrix that resizes an axis, ``sides[1]`` pixels long, to ``sides[0]``, and transforms it."""
+    return (_cosines(sides[0]) @ _resizing(*sides)).to(device, dtype)
+
+
+@constant
+def _inverse_cosines(side: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "side side"]:
+    """Return the matrix of the inverse transform: pixel, then coefficient."""
+    inverse = _cosines(side).mT / (2 * side)
+    inverse[:, 0] /= 2
+    return inverse.to(device, dtype)
+
+
+def _resizing(side: int, length: int) -> Float[Tensor, "side length"]:
+    """Return the weights of a triangle as wide as the reduction asks for, or of linear interpolation."""
+    step = length / side
+    centre = (torch.arange(side, dtype=torch.float64)[:, None] + 0.5) * step
+    away = (torch.arange(length, dtype=torch.float64) + 0.5 - centre).abs()
+    weight = (1 - away / max(step, 1.0)).clamp(min=0)
+    return weight / weight.sum(dim=1, keepdim=True)
+
+
+@constant
+def _mean_of_three(side: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "side side"]:
+    """Return the matrix that takes the mean of neighbours.
+
+    The spectrum continues as its mirror image before the first coefficient, and with zeros after the last, whose logarithm
+    in multiples of the noise is zero.
+    """
+    number = torch.arange(side)
+    near = ((number[:, None] - number).abs() <= 1).double()
+    near[0, 1] += 1
+    return (near / 3).to(device, dtype)
+
+
+@constant
+def _smooth_reading(
+    sides: tuple[int, int], sigma: float, frame: Frame, device: torch.device
+) -> Float[Tensor, "nodes side"]:
+    """Return the matrix that smooths an axis, ``sides[1]`` cells long, and reads it at the ``sides[0]`` places of the map."""
+    nodes, side = sides
+    if frame == "nodes":
+        each = torch.eye(side, dtype=torch.float64)[:, None, :, None]  # a column of cells for each cell
+        reading = to_lattice(each, (nodes, 1))[:, 0, :, 0].mT
+    else:
+        reading = _resizing(nodes, side)
+    return (reading @ _mirrored_gaussian(side, sigma)).to(device, torch.float32)
+
+
+def _mirrored_gaussian(side: int, sigma: float) -> Float[Tensor, "side side"]:
     """Row i: weights of a Gaussian around i; weights beyond an edge are mirrored back inside."""
     distance = torch.arange(side)[:, None] - torch.arange(-side, 2 * side)
     weight = torch.exp(-0.5 * (distance.double() / (sigma * side)) ** 2)
     left, middle, right = weight.chunk(3, dim=1)
     folded = left.flip(1) + middle + right.flip(1)
-    return (folded / folded.sum(dim=1, keepdim=True)).to(device, torch.float32)
+    return folded / folded.sum(dim=1, keepdim=True)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from foveal.sampler import PriorSaliency, ResNet18Saliency, SaliencyNet, SaliencySampler, SpectralSaliency
-from foveal.sampler.saliency._spectral_saliency import _spectral_residual
+from foveal.sampler.saliency._spectral_saliency import _spectral_residual, _spectrum
 from tests import reference
 from tests.checks import check_close, unhooked
 
@@ -102,7 +102,8 @@ def test_resnet_loads_torchvision():
 def test_residual_equals_the_formula():
     """The half spectrum of the mirrored image gives the result of the whole one in float64."""
     channel = np.random.default_rng(0).random((16, 16))
-    ours = _spectral_residual(torch.from_numpy(channel).float()[None, None])[0, 0].square()
+    grey = torch.from_numpy(channel).float().expand(1, 3, -1, -1)
+    ours = _spectral_residual(_spectrum(grey, 16))[0, 0].square()
     theirs = reference.spectral_residual(channel)
 
     check_close(ours, theirs, 1e-4 * theirs.max())
