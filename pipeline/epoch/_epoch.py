@@ -16,6 +16,7 @@ from foveal.pipeline.epoch._drift import DriftWatch
 from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.epoch._micro_batch import (
+    Limits,
     may_zoom_in_threads,
     micro_batch_size,
     needs_whole_batch,
@@ -52,6 +53,10 @@ _REMOTE_READS = 32
 # DALI gets at least the memory of this many threads: with less it would decode large images in batches of two, and its
 # threads would wait for each other.
 _DALI_THREADS = 5
+
+# Pixels of the originals that a thread decodes and zooms together, unless one image alone has more: two photographs of 6
+# megapixels, which take about 40 ms. With more, threads would be idle at the end of an epoch while one has much left.
+_PIXELS_OF_A_THREAD = 12_500_000
 
 T = TypeVar("T")
 
@@ -101,9 +106,8 @@ class Chain:
         read = read_micro_batches(
             plan,
             reader.take,
-            micro_batch_size(self.zoom, plan.batch_size),
+            self._limits(plan.batch_size, in_threads=in_threads),
             self.stats,
-            most_pixels=min(self._most_pixels(), IMAGE_BYTES // 3 if in_threads else math.inf),
             at_once=self._reads_at_once(),
         )
         decoder = Decoder(
@@ -167,6 +171,13 @@ class Chain:
         threads = max(2, self._threads())
         by_dali = self.options.decode == "dali" or self.device.type == "cuda"
         return IMAGE_BYTES * (max(_DALI_THREADS, threads) if by_dali else threads)
+
+    def _limits(self, batch_size: int, *, in_threads: bool) -> Limits:
+        """Return how much a micro-batch may be. A thread that zooms what it decodes gets little at a time, so that others need not wait for it."""
+        pixels, most = self._most_pixels(), _PIXELS_OF_A_THREAD if in_threads else math.inf
+        if in_threads:
+            pixels = min(pixels, IMAGE_BYTES // 3)
+        return Limits(micro_batch_size(self.zoom, batch_size), pixels, most)
 
     def _most_pixels(self) -> float:
         """Largest size of a micro-batch: with a budget, half of it, so that one is decoded while another is zoomed."""

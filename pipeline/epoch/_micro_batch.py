@@ -38,6 +38,29 @@ class MicroBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a micro-batch of more than one image may be, by the images' headers.
+
+    Attributes:
+        images: Number of images.
+        pixels: Pixels that they take in memory while they are decoded.
+        original_pixels: Pixels of their originals. Most of the time of decoding goes by them, at whatever scale.
+    """
+
+    images: int
+    pixels: float
+    original_pixels: float
+
+    def hold(self, images: list[EncodedImage]) -> bool:
+        """Return whether some images may be a micro-batch, if they are not too many."""
+        if len(images) < 2:
+            return True
+        pixels = sum(image.decoded_pixels for image in images)
+        original_pixels = sum(image.height * image.width for image in images)
+        return pixels <= self.pixels and original_pixels <= self.original_pixels
+
+
+@dataclass(frozen=True, slots=True)
 class DecodedBatch:
     """A micro-batch at full resolution, as it is passed to a zoom.
 

@@ -7,7 +7,6 @@ thread.
 """
 
 import itertools
-import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
@@ -20,7 +19,7 @@ from torch import Tensor
 from foveal.pipeline.decoding import DecodeError, Decoder, Decoding
 from foveal.pipeline.epoch._budget import Budget, share_of
 from foveal.pipeline.epoch._join import Batch, Joiner
-from foveal.pipeline.epoch._micro_batch import AHEAD, DecodedBatch, MicroBatch, ZoomedBatch
+from foveal.pipeline.epoch._micro_batch import AHEAD, DecodedBatch, Limits, MicroBatch, ZoomedBatch
 from foveal.pipeline.epoch._reader import EncodedSample
 from foveal.pipeline.epoch._steps import Looking, Zooming
 from foveal.pipeline.fields import MemberError, first_misfit
@@ -39,13 +38,12 @@ _AHEAD_OF_EACH_THREAD = 6
 def read_micro_batches(
     batches: Sequence[Sequence[int]],
     take: Callable[[int], EncodedSample | None],
-    size: int,
+    limits: Limits,
     stats: LoaderStats,
     *,
-    most_pixels: float = math.inf,
     at_once: int = 1,
 ) -> Generator[MicroBatch]:
-    """Read the samples of each batch, at most ``size`` at a time.
+    """Read the samples of each batch, a few at a time.
 
     Slots that stay empty count, too, so that a micro-batch consists of the same images whether a bad sample is found here
     or by the decoder. A network may round differently if it gets another number of images.
@@ -53,10 +51,8 @@ def read_micro_batches(
     Args:
         batches: The positions of each batch in the order of the epoch.
         take: Returns the sample of a position, or None for none.
-        size: Number of samples of a micro-batch.
+        limits: How much a micro-batch may be.
         stats: Where time is counted.
-        most_pixels: Largest number of pixels of a micro-batch of more than one image, by
-            their headers.
         at_once: Number of samples to read at the same time, each in a thread, for slow storage.
 
     Yields:
@@ -70,17 +66,14 @@ def read_micro_batches(
             for _ in batch:
                 with stats.timed("read"):
                     found = [sample for sample in [next(taken)] if sample is not None]
-                if places == size or (part and _pixels(part + found) > most_pixels):
+                together = [sample.image for sample in part + found]
+                if places == limits.images or not limits.hold(together):
                     if part:
                         yield MicroBatch(part, ends_batch=False)
                     part, places = [], 0
                 part += found
                 places += 1
             yield MicroBatch(part, ends_batch=True)
-
-
-def _pixels(samples: list[EncodedSample]) -> int:
-    return sum(sample.image.decoded_pixels for sample in samples)
 
 
 def decode_micro_batches(

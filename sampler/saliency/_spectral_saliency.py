@@ -129,9 +129,7 @@ def _of_mean(energy: Float[Tensor, "*batch side side"]) -> Float[Tensor, "*batch
     return energy / energy.mean(dim=(-2, -1), keepdim=True)
 
 
-def _spectrum(
-    rgb: Float[Tensor, "batch 3 _height _width"], side: int
-) -> Float[Tensor, "batch 3 side side"]:
+def _spectrum(rgb: Float[Tensor, "batch 3 _height _width"], side: int) -> Float[Tensor, "batch 3 side side"]:
     """Return the cosine coefficients of brightness, of red against green, and of blue against yellow.
 
     The image is resized to a square first, as ``interpolate(mode="bilinear", antialias=True)`` does it. Resizing and

@@ -118,6 +118,19 @@ def test_large_images_go_one_by_one(shard, monkeypatch):
     assert sorted(count for _, count in zoom.calls) == [1] + [2] * 6 + [3]
 
 
+def test_originals_count_where_copies_are_decoded(shard, monkeypatch):
+    """Images of which small copies are decoded are also zoomed a few at a time: decoding reads the whole file."""
+    from foveal.pipeline.epoch import _epoch
+
+    monkeypatch.setattr(_epoch, "_PIXELS_OF_A_THREAD", 30 * 70)  # 70 rows of the originals
+    zoom = Watched(2).eval()  # a quarter or an eighth of the size is enough
+    with ZoomLoader(shard, zoom, batch_size=16, num_threads=40) as loader:
+        [(_, labels)] = list(loader)
+
+    assert labels.tolist() == list(range(16))
+    assert sorted(count for _, count in zoom.calls) == [1] + [2] * 6 + [3]
+
+
 def test_what_depends_on_order():
     """Modules that draw at random, update statistics or cannot be inspected are called in order."""
 
