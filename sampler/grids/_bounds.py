@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foveal.sampler.frames import pixel_centres
+from foveal.sampler.frames import constant, pixel_centres
 from foveal.sampler.grids._axes import Axes
 from foveal.sampler.grids._grid_settings import GridSettings
 from foveal.sampler.grids._jacobian import most_kept, places_to_examine
 from foveal.sampler.grids._kept import Bounds
-from foveal.sampler.grids._kernel_grid import read_nodes
+from foveal.sampler.grids._kernel_grid import between_nodes, read_nodes
 
 Lines = tuple[Float[Tensor, "batch _rows width"], Float[Tensor, "batch _cols height"]]
 """x along rows, and y along columns."""
@@ -41,16 +41,24 @@ def bounded(
         share = _share_of((grid[..., 0], grid[..., 1].mT), settings)
     else:
         share = _share_of_cells(nodes, out_size, settings)
-    y, x = (torch.linspace(-1, 1, n, dtype=nodes.dtype, device=nodes.device) for n in (rows, cols))
-    even = torch.stack([x.expand(rows, cols), y[:, None].expand(rows, cols)])
+    even = _even_nodes(rows, cols, nodes.dtype, nodes.device)
     return torch.lerp(nodes, even, share[:, None, None, None])
+
+
+@constant
+def _even_nodes(
+    rows: int, cols: int, dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "2 rows cols"]:
+    y, x = (torch.linspace(-1, 1, n, dtype=dtype, device=device) for n in (rows, cols))
+    return torch.stack([x.expand(rows, cols), y[:, None].expand(rows, cols)])
 
 
 def _share_of_cells(
     nodes: Float[Tensor, "batch 2 rows cols"], out_size: tuple[int, int], settings: GridSettings
 ) -> Float[Tensor, " batch"]:
-    pixels, cells = places_to_examine((nodes.shape[2], nodes.shape[3]), out_size, nodes.device)
-    points = read_nodes(nodes, out_size, pixels)
+    size = nodes.shape[2], nodes.shape[3]
+    weights, cells = places_to_examine(size, out_size, nodes.dtype, nodes.device)
+    points = between_nodes(nodes, *weights)
     bounds = Bounds(settings.shortest_step, settings.longest_step, singular=settings.bound != "axes")
     share = 1 - most_kept(points, cells, out_size, bounds)
     if settings.longest_step is None:

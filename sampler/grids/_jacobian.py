@@ -16,27 +16,27 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from foveal.sampler.frames import constant
+from foveal.sampler.frames import constant, interpolation
 from foveal.sampler.grids._kept import TINY, Bounds, corners_of, invariants, kept_of
-from foveal.sampler.grids._tightest import tightest
+from foveal.sampler.grids._tightest import least_kept, tightest
 
-Pixels = tuple[Int[Tensor, " _height"], Int[Tensor, " _width"]]
-"""Indices of rows and of columns of pixels, ascending."""
+Weights = tuple[Float[Tensor, "_height _rows"], Float[Tensor, "_width _cols"]]
+"""The weights of the nodes at some rows and at some columns of pixels, ascending."""
 
 Cells = tuple[Int[Tensor, " _rows"], Int[Tensor, " _cols"]]
 """Indices of the rows and the columns at which cells of four points begin."""
 
 
 def places_to_examine(
-    nodes: tuple[int, int], out_size: tuple[int, int], device: torch.device
-) -> tuple[Pixels, Cells]:
-    """Return the rows and columns of pixels that have to be examined, and at which of them cells begin.
+    nodes: tuple[int, int], out_size: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> tuple[Weights, Cells]:
+    """Return the weights of the nodes at the rows and columns of pixels that have to be examined, and at which of them cells begin.
 
     These are the pixels next to a line of nodes, and their neighbours.
     """
     down, across = zip(nodes, out_size, strict=True)
-    pixels = _examined(*down, device), _examined(*across, device)
-    return pixels, (_beginnings(*down, device), _beginnings(*across, device))
+    weights = _read_there(*down, dtype, device), _read_there(*across, dtype, device)
+    return weights, (_beginnings(*down, device), _beginnings(*across, device))
 
 
 def most_kept(
@@ -53,6 +53,8 @@ def most_kept(
         bounds: The shortest and the longest step that are allowed.
     """
     scale = out_size[1] / 2, out_size[0] / 2
+    if not (torch.is_grad_enabled() and points.requires_grad):
+        return least_kept(points, cells, scale, bounds).clamp(max=1)
     corner, row, col = tightest(points.detach(), cells, scale, bounds).unbind(dim=1)
     row, col, width = cells[0][row], cells[1][col], points.shape[2]
     # The step to the right is in the corner's row, the step down in its column.
@@ -85,8 +87,10 @@ def singular_extremes(
 
 
 @constant
-def _examined(nodes: int, pixels: int, device: torch.device) -> Int[Tensor, " pixels"]:
-    return torch.tensor(_examined_indices(nodes, pixels), device=device)
+def _read_there(
+    nodes: int, pixels: int, dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "examined nodes"]:
+    return interpolation(nodes, pixels, dtype, device)[_examined_indices(nodes, pixels)]
 
 
 @constant

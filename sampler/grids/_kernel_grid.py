@@ -22,7 +22,7 @@ cells), with "reflect" only if the saliency consists of a few points. With a bou
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler.frames import constant, interpolation
@@ -34,17 +34,22 @@ _FLOOR = 1e-20
 
 
 def read_nodes(
-    nodes: Float[Tensor, "batch 2 _rows _cols"],
-    out_size: tuple[int, int],
-    pixels: tuple[Int[Tensor, " height"], Int[Tensor, " width"]] | None = None,
+    nodes: Float[Tensor, "batch 2 _rows _cols"], out_size: tuple[int, int]
 ) -> Float[Tensor, "batch height width 2"]:
-    """Read a node map, piecewise bilinear on [-1, 1], at the centres of the output's pixels: of all, or of some rows and columns."""
+    """Read a node map, piecewise bilinear on [-1, 1], at the centres of the output's pixels."""
     down, across = (
         interpolation(n, length, nodes.dtype, nodes.device)
         for n, length in zip(nodes.shape[2:], out_size, strict=True)
     )
-    if pixels is not None:
-        down, across = down[pixels[0]], across[pixels[1]]
+    return between_nodes(nodes, down, across)
+
+
+def between_nodes(
+    nodes: Float[Tensor, "batch 2 _rows _cols"],
+    down: Float[Tensor, "height _rows"],
+    across: Float[Tensor, "width _cols"],
+) -> Float[Tensor, "batch height width 2"]:
+    """Read a node map by the weights of its nodes, as :func:`interpolation` has them."""
     # x and y are brought side by side while there are few of them: at full size that alone would take most of the time.
     wide = torch.stack((nodes @ across.T).unbind(1), dim=-1)
     return (down @ wide.flatten(2)).view(nodes.shape[0], len(down), len(across), 2)

@@ -12,12 +12,16 @@ def find_tightest_on_cpu(
     scale: tuple[float, float],
     bounds: tuple[float, float],
     found: Int[Tensor, "batch 3"],
+    kept: Float[Tensor, " batch"],
     *,
     singular: bool,
 ) -> None:
-    """Fill ``found`` with (corner, row, col) for each grid, as the kernel does."""
+    """Fill ``found`` with (corner, row, col) for each grid, and ``kept`` with what may be kept there, as the kernel does."""
     from foveal.sampler.kernels.cpu._tightest import find_tightest  # noqa: PLC0415 - numba is loaded by the first call
 
-    grids, into = grid.detach().contiguous().numpy(), found.numpy()
+    grids, into, least = grid.detach().contiguous().numpy(), found.numpy(), kept.numpy()
     rows, cols = (each.numpy() for each in places)
-    spread(lambda k: find_tightest(grids[k], (rows, cols), scale, bounds, singular, into[k]), len(grids))
+    spread(
+        lambda k: find_tightest(grids[k], (rows, cols), scale, bounds, singular, into[k], least[k : k + 1]),
+        len(grids),
+    )

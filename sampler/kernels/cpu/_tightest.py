@@ -26,8 +26,9 @@ def find_tightest(  # noqa: PLR0917 - as compiled functions take them
     bounds: tuple[float, float],
     singular: bool,
     found: Places,
+    kept: Reals,
 ) -> None:
-    """Write (corner, row, col) of the tightest place of a grid (height, width, 2) to ``found``, the latter two as numbers of ``places``.
+    """Write (corner, row, col) of the tightest place of a grid (height, width, 2) to ``found``, the latter two as numbers of ``places``, and how much may be kept there to ``kept``.
 
     ``places`` are the rows and the columns at which cells of four points begin, ``steps`` bring (x, y) to
     uniform steps, ``bounds`` are the shortest and the longest of them, negative for no bound. ``singular`` says whether all directions count, or the axes alone.
@@ -50,6 +51,7 @@ def find_tightest(  # noqa: PLR0917 - as compiled functions take them
     for j in range(cols.size):
         best = j if least[j] < least[best] else best
     found[0], found[1], found[2] = where[best] % 4, where[best] // 4, best
+    kept[0] = least[best]
 
 
 @compiled

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.sampler import zoom_grid
-from foveal.sampler.grids._jacobian import most_kept, places_to_examine
+from foveal.sampler.grids._jacobian import _examined_indices, most_kept, places_to_examine
 from foveal.sampler.grids._kept import Bounds, kept_of
-from foveal.sampler.grids._tightest import plain_tightest, tightest
+from foveal.sampler.grids._tightest import least_kept, plain_tightest, tightest
 from tests import reference
 from tests.checks import (
     border_gaps,
@@ -146,9 +146,9 @@ def test_the_places_that_are_looked_at_tell_all(saliency, size):
     """The extremes over all cells are among the examined ones, for any resolution of nodes and output."""
     grid = zoom_grid(saliency, size)
     values = torch.cat([uniform_steps(grid), singular_values(grid)], dim=1)
-    (rows, cols), cells = places_to_examine(
-        tuple(max(side, 2) for side in saliency.shape[2:]), size, grid.device
-    )
+    nodes = tuple(max(side, 2) for side in saliency.shape[2:])
+    _, cells = places_to_examine(nodes, size, grid.dtype, grid.device)
+    rows, cols = map(_examined_indices, nodes, size)
     identity = zoom_grid(torch.ones(1, 1, 2, 2, dtype=torch.float64), size)
     for shortest, longest in ((0.4, None), (None, 1.6)):
         kept = most_kept(grid[:, rows][:, :, cols], cells, size, Bounds(shortest, longest))
@@ -183,6 +183,19 @@ def test_the_kernel_finds_a_place_as_tight_as_plain_torch_does(saliency, size, b
 
     assert torch.equal(kept[0].isinf(), kept[1].isinf())
     check_close(kept[0].clamp(max=1), kept[1].clamp(max=1), 1e-9)
+    least = least_kept(grid, cells, scale, Bounds(*bounds))
+    check_close(least.clamp(max=1), kept[0].clamp(max=1), 1e-12)
+
+
+@pytest.mark.parametrize("bounds", [(1.3, None), (None, 0.8), (1.3, 0.8)])
+def test_a_grid_does_not_depend_on_derivatives(bounds):
+    """A bounded grid is the same whether its derivatives are wanted or not: without them the kernel finds what is kept."""
+    saliency = softmax_map(31, 31, batch=3)
+    max_zoom, min_zoom = bounds
+    plain = zoom_grid(saliency, (40, 50), max_zoom=max_zoom, min_zoom=min_zoom)
+    learned = zoom_grid(saliency.requires_grad_(), (40, 50), max_zoom=max_zoom, min_zoom=min_zoom)
+
+    check_close(plain, learned, 1e-15)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
