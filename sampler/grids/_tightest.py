@@ -55,7 +55,7 @@ def _by_kernel(
 ) -> tuple[Places, Float[Tensor, " batch"]]:
     shortest, longest = (-1.0 if step is None else step for step in bounds[:2])
     found, kept = places[0].new_empty(grid.shape[0], 3), grid.new_empty(grid.shape[0])
-    find_tightest_on_cpu(grid, places, scale, (shortest, longest), found, kept, singular=bounds.singular)
+    find_tightest_on_cpu(grid, places, scale, (shortest, longest), (found, kept), singular=bounds.singular)
     return found, kept
 
 

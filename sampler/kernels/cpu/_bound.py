@@ -11,15 +11,14 @@ def find_tightest_on_cpu(
     places: tuple[Int[Tensor, " rows"], Int[Tensor, " cols"]],
     scale: tuple[float, float],
     bounds: tuple[float, float],
-    found: Int[Tensor, "batch 3"],
-    kept: Float[Tensor, " batch"],
+    found: tuple[Int[Tensor, "batch 3"], Float[Tensor, " batch"]],
     *,
     singular: bool,
 ) -> None:
-    """Fill ``found`` with (corner, row, col) for each grid, and ``kept`` with what may be kept there, as the kernel does."""
+    """Fill ``found`` for each grid, as the kernel does: with (corner, row, col), and with what may be kept there."""
     from foveal.sampler.kernels.cpu._tightest import find_tightest  # noqa: PLC0415 - numba is loaded by the first call
 
-    grids, into, least = grid.detach().contiguous().numpy(), found.numpy(), kept.numpy()
+    grids, into, least = (each.detach().contiguous().numpy() for each in (grid, *found))
     rows, cols = (each.numpy() for each in places)
     spread(
         lambda k: find_tightest(grids[k], (rows, cols), scale, bounds, singular, into[k], least[k : k + 1]),
