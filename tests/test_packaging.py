@@ -64,6 +64,36 @@ def packages_of(extra: str, extras: dict[str, list[str]]) -> set[str]:
     return found
 
 
+def missing(workflow: dict) -> list[str]:
+    """Return what a workflow lacks: a limit of time, few rights, and make targets and files that exist."""
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    commands = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
+    asked = re.findall(r"\bmake ([\w-]+)", "\n".join(commands))
+    files = re.findall(r"\bbash (\S+)", "\n".join(commands))
+    return [
+        *(name for name, job in workflow["jobs"].items() if "timeout-minutes" not in job),
+        *(["permissions"] if workflow.get("permissions") != {"contents": "read"} else []),
+        *(target for target in asked if target not in targets),
+        *(file for file in files if not (ROOT / file).is_file()),
+    ]
+
+
+def test_the_workflows():
+    """Each workflow of CI has what it needs; the tests run on just the versions of Python that the package claims."""
+    yaml = pytest.importorskip("yaml", reason="no PyYAML: pip install pyyaml")
+    workflows = {
+        path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github/workflows").glob("*.yml")
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    claimed = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+
+    assert set(workflows) == {"tests", "docs", "release"}
+    assert not any(missing(workflow) for workflow in workflows.values())
+    assert workflows["tests"]["jobs"]["check-and-test"]["strategy"]["matrix"]["python"] == claimed
+    broken = {"jobs": {"one": {"steps": [{"run": "make nothing && bash .ci/nothing"}]}}}
+    assert missing(broken) == ["one", "permissions", "nothing", ".ci/nothing"]
+
+
 @pytest.mark.slow
 def test_sdist_and_wheel_install_into_an_empty_environment(tmp_path):
     """A wheel that is built from the sdist installs, and its command decodes and zooms."""
