@@ -177,7 +177,7 @@ class Chain:
         pixels, most = self._most_pixels(), _PIXELS_OF_A_THREAD if in_threads else math.inf
         if in_threads:
             pixels = min(pixels, IMAGE_BYTES // 3)
-        return Limits(micro_batch_size(self.zoom, batch_size), pixels, most)
+        return Limits(micro_batch_size(self.zoom, batch_size, trains=self._trains()), pixels, most)
 
     def _most_pixels(self) -> float:
         """Largest size of a micro-batch: with a budget, half of it, so that one is decoded while another is zoomed."""

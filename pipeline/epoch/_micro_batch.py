@@ -15,6 +15,10 @@ from foveal.sampler import PerturbedTopK, Zoomed
 # micro-batch, and Python's share of the work would grow; more take more memory.
 MICRO_BATCH = 8
 
+# The same while the zoom trains: then decoding goes on beside the training step, whatever is zoomed, and torch's operators on
+# few images take little more time for more.
+TRAINED_TOGETHER = 32
+
 # Micro-batches that are decoded while one is zoomed, so that small images need not wait for a large one.
 AHEAD = 3
 
@@ -133,9 +137,11 @@ _CHANGING = (
 )
 
 
-def micro_batch_size(zoom: nn.Module, batch_size: int) -> int:
+def micro_batch_size(zoom: nn.Module, batch_size: int, *, trains: bool = False) -> int:
     """Return the largest number of images of a micro-batch."""
-    return batch_size if needs_whole_batch(zoom) else MICRO_BATCH
+    if needs_whole_batch(zoom):
+        return batch_size
+    return TRAINED_TOGETHER if trains else MICRO_BATCH
 
 
 def needs_whole_batch(zoom: nn.Module) -> bool:

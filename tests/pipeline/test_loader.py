@@ -14,6 +14,7 @@ import webdataset
 from torch import nn
 
 from foveal.pipeline import ZoomLoader, decode
+from foveal.pipeline.epoch import _micro_batch
 from foveal.sampler import PriorSaliency, SaliencySampler, UniformSampler, sample
 from foveal.shards import Shards
 from tests.pipeline.making import encode, picture
@@ -278,9 +279,22 @@ def test_batch_norm_in_training_sees_the_batch_whole(small_shards):
     with ZoomLoader(small_shards, zoom, batch_size=13) as loader:
         list(loader)
         assert zoom.micro_batches == [13]
-        zoom.eval()
+        zoom.eval().requires_grad_(requires_grad=False)
         list(loader)
         assert zoom.micro_batches == [13, 8, 5]
+
+
+def test_more_images_are_zoomed_together_while_the_zoom_trains(small_shards, monkeypatch):
+    """In training a micro-batch has more images, up to a limit of its own; without gradients it has as few as ever."""
+    monkeypatch.setattr(_micro_batch, "TRAINED_TOGETHER", 10)
+    zoom = Watched(8)
+    zoom.weight = nn.Parameter(torch.zeros(()))
+    with ZoomLoader(small_shards, zoom, batch_size=13) as loader:
+        list(loader)
+        assert zoom.micro_batches == [10, 3]
+        with torch.no_grad():
+            list(loader)
+        assert zoom.micro_batches == [10, 3, 8, 5]
 
 
 class KeepsNothing(SaliencySampler):

@@ -92,7 +92,8 @@ def test_micro_batches(urls, monkeypatch, size):
     torch.manual_seed(0)
     saliency = SaliencySampler((24, 16))
     plain, zoomed = batches(urls, UniformSampler(8)), batches(urls, saliency)
-    monkeypatch.setattr(_micro_batch, "MICRO_BATCH", size)
+    for limit in ("MICRO_BATCH", "TRAINED_TOGETHER"):
+        monkeypatch.setattr(_micro_batch, limit, size)
     assert equal(batches(urls, UniformSampler(8)), plain)
     for ours, theirs in zip(batches(urls, saliency), zoomed, strict=True):
         assert ours[2] == theirs[2]

@@ -18,7 +18,7 @@ from foveal.pipeline import ZoomLoader
 from foveal.pipeline.epoch import _micro_batch
 from foveal.sampler import SaliencyNet, SaliencySampler
 
-_micro_batch.MICRO_BATCH = 2  # so that the network sees a batch of 3 in two parts
+_micro_batch.TRAINED_TOGETHER = 2  # so that the network sees a batch of 3 in two parts
 out, *urls = sys.argv[1:]
 dist.init_process_group("gloo")
 torch.manual_seed(0)
