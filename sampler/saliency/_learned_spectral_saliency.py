@@ -13,8 +13,8 @@ from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
 # Adam moves a parameter by about its learning rate in each step, however large the parameter's effect is. At the rate of a
 # network's weights a gain would hardly move; with this factor it crosses its range within a hundred steps.
 _SCALE = 32.0
-# The sum of the weights before training: a mild zoom, which shows the classifier enough to tell whether more is better.
-_MILD = 0.25
+# The sum of the weights before training. From a mild zoom they would not grow where only a strong one helps.
+_START = 1.0
 
 
 class LearnedSpectralSaliency(nn.Module):
@@ -22,9 +22,9 @@ class LearnedSpectralSaliency(nn.Module):
 
     A low power keeps everything that stands out in view; a high one points at the strongest place alone. Which of them
     finds what decides a label, and whether anything does, depends on the images, and two weights are learned from few of
-    them. They start small, so that the zoom is mild, and grow where zooming lowers the loss: on circuit boards that of the
-    sixth power, on scenes with one digit among shapes like it that of the square. Where zooming does not help, both fall
-    to zero, and what is left is a uniform resize. It is the prior of :class:`PriorSaliency`.
+    them. Where zooming lowers the loss the weight of the power that suits grows: on circuit boards that of the sixth power,
+    on scenes with one digit among shapes like it that of the square. Where zooming does not help, both fall to about
+    zero, and what is left is a uniform resize. It is the prior of :class:`PriorSaliency`.
 
     Args:
         map_size: (rows, cols) of the map.
@@ -43,7 +43,7 @@ class LearnedSpectralSaliency(nn.Module):
         self.map_size = map_size
         self.powers = tuple(map(float, powers))
         self.spectral = SpectralSaliency(map_size)
-        self.scaled_weights = nn.Parameter(torch.full((len(powers),), _MILD / len(powers) / _SCALE))
+        self.scaled_weights = nn.Parameter(torch.full((len(powers),), _START / len(powers) / _SCALE))
 
     @property
     def weights(self) -> Float[Tensor, " powers"]:

@@ -32,13 +32,15 @@ class PriorSaliency(nn.Module):
             one with an input for each image: :class:`BoxSaliency`, :class:`MapSaliency`. Its parameters, if it has some,
             are trained as well. :class:`LearnedSpectralSaliency` if None.
         gain: Multiplies the sum, like the reciprocal of a sampler's ``temperature``.
-        random_strength: Whether, while the saliency is trained, the logits of each image are multiplied by a random number
-            between 0 and 1, so that the classifier sees anything from a uniform resize to the full zoom. Without it, a
-            classifier learns few images by heart in whatever way they are zoomed, and its gradient no longer tells
-            whether the zoom helps. The numbers come from torch's generator (``torch.manual_seed``).
+        random_strength: How much weaker the zoom of an image may be at random while the saliency is trained, from 0 to 1: its
+            logits are multiplied by a random number between ``1 - random_strength`` and 1. With 1 the classifier sees
+            anything from a uniform resize to the full zoom. With 0 it learns few images by heart in whatever way they are
+            zoomed, and its gradient no longer tells whether the zoom helps. It may be changed during the training, as
+            ``foveal train`` does. The numbers come from torch's generator (``torch.manual_seed``).
 
     Raises:
-        ValueError: ``gain`` is not positive; or both parts take boxes, or maps, but from different fields.
+        ValueError: ``gain`` is not positive, or ``random_strength`` not in [0, 1]; or both parts take boxes, or maps, but
+            from different fields.
 
     Example:
         >>> zoom = SaliencySampler(224, saliency=PriorSaliency(prior=BoxSaliency("json:boxes"), gain=1.0))
@@ -54,15 +56,17 @@ class PriorSaliency(nn.Module):
         prior: nn.Module | None = None,
         *,
         gain: float = PRIOR_GAIN,
-        random_strength: bool = True,
+        random_strength: float = 1.0,
     ) -> None:
         super().__init__()
         if not gain > 0:
             raise ValueError(f"gain must be positive, got {gain!r}.")
+        if not 0 <= random_strength <= 1:
+            raise ValueError(f"random_strength must be in [0, 1], got {random_strength!r}.")
         self.network = SaliencyNet(zero_init=True) if network is None else network
         self.prior = LearnedSpectralSaliency() if prior is None else prior
         self.gain = float(gain)
-        self.random_strength = random_strength
+        self.random_strength = float(random_strength)
         self.register_state_dict_post_hook(_note_gain)  # type: ignore[no-untyped-call]
         needs = [SaliencyNeeds.of(part) for part in (self.prior, self.network)]
         # The existence of these attributes says that boxes or maps are taken.
@@ -101,7 +105,9 @@ class PriorSaliency(nn.Module):
             )
         logits = self.gain * (known + learned)
         if self.random_strength and self.training and logits.requires_grad:
-            logits = logits * torch.rand(len(logits), 1, 1, 1, device=logits.device)
+            logits = logits * (
+                1 - self.random_strength * torch.rand(len(logits), 1, 1, 1, device=logits.device)
+            )
         return logits
 
     def _shared(self, condition: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -165,6 +165,17 @@ def train(
             rich_help_panel=OPTIMIZER,
         ),
     ] = 0.0,
+    random_strength: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="<fraction>",
+            help="Fraction of the training, at its start, in which each image is zoomed with a random strength between none and full, so "
+            "that training can tell how much zoom helps. Afterwards each image is zoomed in full.",
+            rich_help_panel=OPTIMIZER,
+        ),
+    ] = 0.5,
     saliency: Annotated[
         Path | None,
         typer.Option(
@@ -332,6 +343,7 @@ def train(
         entropy=entropy,
         min_cells=min_cells,
         blur=blur,
+        random_strength=random_strength,
         prior=prior,
         contrast=contrast,
         saliency_member=saliency_member,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from foveal.pipeline import ZoomLoader
-from foveal.sampler import saliency_entropy
+from foveal.sampler import PriorSaliency, saliency_entropy
 from foveal.tools.console.choices import Amp
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.training._loader import open_loader, while_learning
@@ -77,7 +77,7 @@ def train(
         classes = count_classes(urls, val, options.classes, storage_options=options.storage_options)
         if model is None:
             model = SmallConvNet(classes)
-        before = TrainOptions(prior="none").for_run(zoom)  # there was no prior at first
+        before = TrainOptions(prior="none", random_strength=0.0).for_run(zoom)  # there was no prior at first
         run = TrainRun(Path(out), ranks, options.for_run(zoom), defaults=before, resume=resume)
         model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
         training = _Training(model, zoom.to(ranks.device), options, ranks, run, classes=classes)
@@ -106,6 +106,8 @@ class _Training:
         self.parts: dict[str, Any] = {"model": model, "zoom": zoom}
         self.parts |= {"optimizer": self.optimizer, "scaler": self.scaler}
         self.step, self.steps, self.lr_factor = 0, 1, 0.0
+        priors = (each for each in zoom.modules() if isinstance(each, PriorSaliency))
+        self.random_strengths = {prior: prior.random_strength for prior in priors}
         self.console = Console(soft_wrap=True, highlight=False, markup=False, quiet=ranks.rank > 0)
 
     def loader(self, urls: Urls, zoom: nn.Module, **how: Any) -> ZoomLoader:
@@ -132,6 +134,7 @@ class _Training:
                 means = self.train_epoch(loader, lambda: progress.update(task, completed=self.step))
                 self.run.save(self.parts, self.step, unfinished={"epoch": epoch, "means": means})
                 self.end_epoch(epoch, means, val=val, shown=shown)
+        self.randomize(True)
         self.run.finish(self.model, self.zoom)
         return self.run.last_epoch()
 
@@ -164,6 +167,12 @@ class _Training:
         self.lr_factor = lr_factor(self.step, self.steps, self.options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * self.lr_factor
+        self.randomize(self.step < self.options.random_strength * self.steps)
+
+    def randomize(self, on: bool) -> None:
+        """Let the zoom have the random strength that it was made with, or none."""
+        for prior, given in self.random_strengths.items():
+            prior.random_strength = given if on else 0.0
 
     def train_step(self, images: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Tensor:
         """Update the weights by one batch; return its sums."""

@@ -97,7 +97,11 @@ def test_training_sees_any_strength(images):
     assert strengths.unique().numel() == strengths.numel()
     torch.manual_seed(0)
     assert torch.equal(saliency(images), drawn[0])
-    steady = PriorSaliency(gain=2.0, random_strength=False)
+    half = PriorSaliency(gain=2.0, random_strength=0.5)
+    half.load_state_dict(saliency.state_dict())
+    torch.manual_seed(0)
+    check_close(half(images), (1 + strengths[0][:, None, None, None]) / 2 * full, 1e-4)
+    steady = PriorSaliency(gain=2.0, random_strength=0.0)
     steady.load_state_dict(saliency.state_dict())
     for same in (steady, saliency.eval(), saliency.train().requires_grad_(requires_grad=False)):
         assert torch.equal(same(images), full)

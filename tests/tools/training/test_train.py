@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from foveal.pipeline import Augment, ZoomLoader
-from foveal.sampler import PatchSampler, SaliencySampler, UniformSampler
+from foveal.sampler import PatchSampler, PriorSaliency, SaliencySampler, UniformSampler
 from foveal.shards import ShardWarning, ShardWriter
 from foveal.tools import TrainOptions, train
 from foveal.tools.offline.recipe import Recipe
@@ -205,6 +205,31 @@ def test_blurred_images(shards, tmp_path, no_sheets):
     assert last["train_loss"] > 0
 
 
+class NotedSaliency(PriorSaliency):
+    """A prior that notes the random strength of each forward pass in training."""
+
+    def __init__(self) -> None:
+        super().__init__(random_strength=0.8)
+        self.noted: list[float] = []
+
+    def forward(self, *inputs, **named):
+        if self.training:
+            self.noted.append(self.random_strength)
+        return super().forward(*inputs, **named)
+
+
+def test_the_random_strength_ends(shards, tmp_path, no_sheets):
+    """The zoom's strength is random in the requested share of the steps and no longer; after the training the zoom is as it was made."""
+    zoom = SaliencySampler(16, saliency=NotedSaliency())
+    options = TrainOptions(
+        out_size=16, epochs=2, batch_size=5, warmup=0.0, random_strength=0.5, num_threads=1
+    )
+    train(shards, tmp_path / "run", zoom=zoom, options=options)
+
+    assert zoom.saliency.noted == [0.8, 0.8, 0.8, 0.8, 0.0, 0.0, 0.0, 0.0]
+    assert zoom.saliency.random_strength == 0.8
+
+
 def test_a_run_that_an_earlier_version_began(shards, tmp_path, no_sheets):
     """A checkpoint with old names of options can be resumed."""
     run = tmp_path / "run"
@@ -331,7 +356,7 @@ torch.manual_seed(7)
 conv = nn.Conv2d(3, 8, 3)
 model = nn.Sequential(conv, nn.GroupNorm(2, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
 options = TrainOptions(out_size=16, epochs=2, batch_size=int(batch_size), num_threads=1)
-zoom = SaliencySampler(16, saliency=PriorSaliency(random_strength=False))  # each rank would draw numbers of its own
+zoom = SaliencySampler(16, saliency=PriorSaliency(random_strength=0.0))  # each rank would draw numbers of its own
 train(shards, out, val=shards, model=model, zoom=zoom, options=options)
 """
 
