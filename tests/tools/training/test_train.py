@@ -42,6 +42,15 @@ def test_what_it_leaves(shards, tmp_path, capsys):
     assert torch.load(run / "last.pt", weights_only=True)["step"] == 10
 
 
+def test_a_uniform_zoom_reports_no_saliency(shards, tmp_path, capsys, no_sheets):
+    """The lines of a run without saliency have its loss and accuracy, and say nothing of a saliency."""
+    train(shards, tmp_path / "run", val=shards, options=replace(SMALL, zoom="uniform", epochs=1))
+
+    printed = capsys.readouterr().out
+    assert "val accuracy" in printed
+    assert "saliency" not in printed
+
+
 def test_both_learn(shards, tmp_path, no_sheets):
     """The classifier learns twenty pictures by heart, and the saliency network changes."""
     torch.manual_seed(SMALL.seed)
