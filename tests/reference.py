@@ -243,18 +243,35 @@ def footprint_mean(image, grid):
     )
     widest = 16 * np.array([[width / cols, width / rows], [height / cols, height / rows]])
     step = np.clip(step, -widest, widest)
+    steep = step[..., 1, :]  # the smaller slope is reduced, to half if it is small
+    steep *= (1 + steep**2 / np.maximum((steep**2).max(axis=-1, keepdims=True), 1e-12)) / 2
+    bend = _bend(grid * [width / 2, height / 2], np.minimum(2 * np.array([width, height])[:, None], widest))
     mean = np.zeros((channels, rows, cols))
     for i, j in np.ndindex(rows, cols):
         values, vectors = np.linalg.eigh(step[i, j] @ step[i, j].T)
         (xx, xy), (_, yy) = vectors @ np.diag(np.maximum(values, 1)) @ vectors.T
         down, lean = np.sqrt(yy), xy / yy
         across = np.sqrt(xx - xy**2 / yy)
-        x, y = (grid[i, j] + 1) * [width / 2, height / 2]
+        x, y = (grid[i, j] + 1) * [width / 2, height / 2] + bend[i, j]
         for row, part in _under(y, down):
             source = image[np.clip(row, 0, height - 1)].astype(np.float64)
             for column, share in _under(x + lean * (row + 0.5 - y), across):
                 mean[:, i, j] += part * share * source[np.clip(column, 0, width - 1)] / (across * down)
     return mean
+
+
+def _bend(points, longest):
+    """How far the mean of bilinear points over a pixel is from its own, next to steps of at most ``longest`` (2, 2), by axis and direction."""
+    bend, near = np.zeros(points.shape), np.ones(points.shape, bool)
+    for axis, most in ((1, longest[:, 0]), (0, longest[:, 1])):
+        edge = [(1, 1) if n == axis else (0, 0) for n in range(3)]
+        steps = np.diff(np.pad(points, edge, "edge"), axis=axis)
+        first, last = (np.take(steps, np.arange(k, k + points.shape[axis]), axis) for k in (0, 1))
+        near &= (abs(first) <= most) & (abs(last) <= most)
+        inner = np.take(steps, np.arange(1, points.shape[axis]), axis)
+        change = np.pad(np.diff(inner, axis=axis), edge) if points.shape[axis] > 2 else np.zeros(points.shape)
+        bend += change / 8
+    return np.where(near, bend, 0)
 
 
 def area_mean(image, size):

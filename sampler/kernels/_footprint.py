@@ -1,9 +1,18 @@
 """The part of the source over which one output pixel averages.
 
-A grid maps the output's plane to the source's. Near one output pixel that map is affine, and the pixel's square becomes
-a parallelogram spanned by the steps to its neighbours, a and b. Its second moments are those of C = a a^T + b b^T.
-The footprint is a box, sheared along the rows, with the same moments and area, so that it covers one run of pixels in
-each source row. Where the grid magnifies, C's eigenvalues are raised to 1: the box is then one source pixel,
+A grid maps the output's plane to the source's; between its points it is bilinear. Near one output pixel that map is almost
+affine, and the pixel's square becomes a parallelogram spanned by the steps to its neighbours, a and b. The footprint is a
+box, sheared along the rows, so that it covers one run of pixels in each source row.
+
+Such a box cannot have sloping upper and lower edges. With the second moments of the parallelogram, C = a a^T + b b^T, it is
+right for smooth content, but its left and right edges slope too much, which is wrong for fine stripes. With the edges of
+the parallelogram it would be right for stripes, and wrong for smooth content. So it is between both: of a and b, the one
+that is more along the rows has its slope reduced, to half if it is small. The box has the moments C of these two.
+
+The box is centred at the mean position of the pixel's square, which lies between grid points: where the step to the
+right is longer than the step to the left, it lies right of the pixel's own point, by an eighth of the difference.
+
+Where the grid magnifies, C's eigenvalues are raised to 1: the box is then one source pixel,
 and its average over the image of little squares is what bilinear interpolation gives.
 
 Every source pixel counts by its part inside the box: a row by the part of its height, and within a row a pixel by the
@@ -26,7 +35,10 @@ TORN = 2
 WIDEST = 16
 """In uniform steps: a longer step is shortened to this, otherwise a discontinuous grid would read the whole image for each pixel."""
 
-_TINY = 1e-6
+BEND = 1 / 8
+"""How far the mean position of a pixel lies from its point, as a share of the difference between the steps on both sides."""
+
+TINY = 1e-6
 
 
 class Footprint(NamedTuple):
@@ -46,8 +58,36 @@ def footprints(grid: Float[Tensor, "batch height width 2"], size: tuple[int, int
     height, width = size
     a_x, a_y = _step(grid, 2, 0, width), _step(grid, 2, 1, height)
     b_x, b_y = _step(grid, 1, 0, width), _step(grid, 1, 1, height)
+    a_y, b_y = _flatten(a_y, b_y)
     across, down, lean = _box(a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y)
-    return Footprint(_position(grid[..., 0], width), _position(grid[..., 1], height), across, down, lean)
+    x, y = (_position(grid[..., n], size[1 - n]) + _bend(grid, n, size[1 - n]) for n in range(2))
+    return Footprint(x, y, across, down, lean)
+
+
+def _flatten(
+    a_y: Float[Tensor, "batch height width"], b_y: Float[Tensor, "batch height width"]
+) -> tuple[Tensor, Tensor]:
+    """Reduce the smaller of two slopes, to half if it is much smaller than the other."""
+    most = torch.maximum(a_y * a_y, b_y * b_y).clamp(min=TINY * TINY)
+    return a_y * (a_y * a_y / most + 1) * 0.5, b_y * (b_y * b_y / most + 1) * 0.5
+
+
+def _bend(
+    grid: Float[Tensor, "batch height width 2"], axis: int, length: int
+) -> Float[Tensor, "batch height width"]:
+    """How far the mean of x (axis 0) or y (axis 1) over an output pixel is from its point, in pixels; 0 next to long steps."""
+    points = grid[..., axis] * (length * 0.5)
+    bend, near = torch.zeros_like(points), torch.ones_like(points, dtype=torch.bool)
+    for dim in (1, 2):
+        count = grid.shape[dim]
+        ahead = torch.cat([points.narrow(dim, 1, count - 1), points.narrow(dim, count - 1, 1)], dim) - points
+        behind = points - torch.cat([points.narrow(dim, 0, 1), points.narrow(dim, 0, count - 1)], dim)
+        for step in (ahead.abs(), behind.abs()):
+            near = near & (step <= TORN * length) & (step <= WIDEST * length / count)
+        share = torch.full((count,), BEND, dtype=grid.dtype, device=grid.device)
+        share[0] = share[-1] = 0  # beyond the border the grid goes on with equal steps
+        bend = bend + (ahead - behind) * (share if dim == 2 else share[:, None])
+    return torch.where(near, bend, 0)
 
 
 def _box(
@@ -60,7 +100,7 @@ def _box(
     radius = _root(half * half + c_xy * c_xy)
     large, small = (middle + radius).clamp(min=1), (middle - radius).clamp(min=1)
     # The off-diagonal element is kept if both eigenvalues are, and zero if both are raised.
-    partly = (large - small) * 0.5 / radius.clamp(min=_TINY)
+    partly = (large - small) * 0.5 / radius.clamp(min=TINY)
     kept = torch.where(middle - radius > 1, 1, torch.where(middle + radius > 1, partly, 0))
     c_yy, c_xy = (large + small) * 0.5 - kept * half, kept * c_xy
     down = c_yy.sqrt()

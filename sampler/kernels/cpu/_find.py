@@ -10,7 +10,7 @@ from typing import no_type_check
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.sampler.kernels._footprint import FAR, TORN, WIDEST
+from foveal.sampler.kernels._footprint import BEND, FAR, TINY, TORN, WIDEST
 from foveal.sampler.kernels.cpu._compiled import compiled
 
 Reals = NDArray[np.floating]
@@ -23,12 +23,15 @@ ALONG = 4  # rows of `steps`: x and y per column, x and y per row; then, for bac
 def find(grid: Reals, i: int, size: Size, steps: Reals, foot: Reals) -> None:
     """Write the footprints of row i of ``grid`` (H, W, 2): ``foot`` (5, W), in the order of `Footprint`; ``steps`` as `find_steps` does."""
     real = foot.dtype.type
-    half, one, tiny = real(0.5), real(1), real(1e-6)
+    half, one, tiny = real(0.5), real(1), real(TINY)
     find_steps(grid, i, size, steps)
     x_scale, y_scale = real(size[1]) * half, real(size[0]) * half
     x_far, y_far = real(FAR * size[1]), real(FAR * size[0])
     for j in range(grid.shape[1]):
         a_x, a_y, b_x, b_y = steps[0, j], steps[1, j], steps[2, j], steps[3, j]
+        aa, bb = a_y * a_y, b_y * b_y
+        most = max(tiny * tiny, aa, bb)
+        a_y, b_y = a_y * (aa / most + one) * half, b_y * (bb / most + one) * half
         c_xx, c_yy, c_xy = a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y
         tilt, middle = (c_xx - c_yy) * half, (c_xx + c_yy) * half
         radius = math.sqrt(tilt * tilt + c_xy * c_xy)
@@ -39,10 +42,49 @@ def find(grid: Reals, i: int, size: Size, steps: Reals, foot: Reals) -> None:
         down = math.sqrt(c_yy)
         foot[2, j], foot[3, j], foot[4, j] = math.sqrt(large * small) / down, down, c_xy / c_yy
     here = _row(grid, i)
+    find_bends(grid, i, size, foot[:2])
     for j in range(grid.shape[1]):
         x = max(-x_far, (here[2 * j] + one) * x_scale)  # NaN goes to pixel 0
         y = max(-y_far, (here[2 * j + 1] + one) * y_scale)
-        foot[0, j], foot[1, j] = min(x_far, x), min(y_far, y)
+        foot[0, j] += min(x_far, x)
+        foot[1, j] += min(y_far, y)
+
+
+@compiled
+@no_type_check
+def find_bends(grid: Reals, i: int, size: Size, bends: Reals) -> None:
+    """Write how far the centres of row i's footprints are from their points: ``bends`` (2, W), or (4, W) with 1 where the grid bends, 0 next to long steps."""
+    real, height, width = bends.dtype.type, grid.shape[0], grid.shape[1]
+    above, here, below = _row(grid, max(i - 1, 0)), _row(grid, i), _row(grid, min(i + 1, height - 1))
+    share = real(BEND if 0 < i < height - 1 else 0)
+    for n in range(2):
+        length = size[1 - n]
+        scale, torn, widest = real(length) * real(0.5), real(TORN * length), real(WIDEST * length)
+        reach = min(torn, widest / real(width)), min(torn, widest / real(height))
+        before, after, up, down = here[n:], here[4 + n :], above[2 + n :], below[2 + n :]
+        middle, line = here[2 + n :], bends[n, 1:]
+        near = bends[n + bends.shape[0] - 2, 1:]
+        for j in range(width - 2):
+            x = middle[2 * j]
+            left, right = (x - before[2 * j]) * scale, (after[2 * j] - x) * scale
+            upper, lower = (x - up[2 * j]) * scale, (down[2 * j] - x) * scale
+            bend = (right - left) * real(BEND) + (lower - upper) * share
+            is_near = _within(left, right, reach[0]) & _within(upper, lower, reach[1])
+            near[j] = real(1) if is_near else real(0)
+            line[j] = bend if is_near else real(0)
+        for j in (0, width - 1):
+            x, beside = here[2 * j + n], here[2 * (min(1, width - 1) if j == 0 else j - 1) + n]
+            upper, lower = (x - above[2 * j + n]) * scale, (below[2 * j + n] - x) * scale
+            is_near = _within((x - beside) * scale, real(0), reach[0]) & _within(upper, lower, reach[1])
+            bends[n + bends.shape[0] - 2, j] = real(1) if is_near else real(0)
+            bends[n, j] = (lower - upper) * share if is_near else real(0)
+
+
+@compiled
+@no_type_check
+def _within(one: float, other: float, most: float) -> bool:
+    """Whether two steps are no longer than that; a NaN is not."""
+    return (abs(one) <= most) & (abs(other) <= most)
 
 
 @compiled
@@ -102,11 +144,14 @@ def _keep_near(steps: Reals, n: int, torn: float, widest: float) -> None:
 @compiled
 @no_type_check
 def back_to_steps(steps: Reals, by: Reals) -> None:
-    """Convert derivatives ``by`` the five numbers of `Footprint` (6, W) to those with respect to x, y and the four ``steps`` (8, W)."""
+    """Convert derivatives ``by`` the five numbers of `Footprint` (8, W) to those with respect to x, y and the four ``steps`` (8, W)."""
     real = by.dtype.type
     zero, half, one, two = real(0), real(0.5), real(1), real(2)
     for j in range(by.shape[1]):
-        a_x, a_y, b_x, b_y = steps[0, j], steps[1, j], steps[2, j], steps[3, j]
+        a_x, a_steep, b_x, b_steep = steps[0, j], steps[1, j], steps[2, j], steps[3, j]
+        most = max(real(TINY * TINY), a_steep * a_steep, b_steep * b_steep)
+        share_a, share_b = a_steep * a_steep / most, b_steep * b_steep / most
+        a_y, b_y = a_steep * (share_a + one) * half, b_steep * (share_b + one) * half
         c_xx, c_yy, c_xy = a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y
         tilt, middle = (c_xx - c_yy) * half, (c_xx + c_yy) * half
         radius = math.sqrt(tilt * tilt + c_xy * c_xy)
@@ -116,7 +161,7 @@ def back_to_steps(steps: Reals, by: Reals) -> None:
         large, small = max(one, middle + radius), max(one, middle - radius)
         cosine = tilt / radius if radius > zero else one
         sine = c_xy / radius if radius > zero else zero
-        partly = (large - small) * half / max(real(1e-6), radius)
+        partly = (large - small) * half / max(real(TINY), radius)
         kept = one if is_small > zero else partly
         xx, yy = (large + small) * half + kept * tilt, (large + small) * half - kept * tilt
         xy = kept * c_xy
@@ -135,7 +180,13 @@ def back_to_steps(steps: Reals, by: Reals) -> None:
         by_tilt, by_xy = by_radius * cosine - by_turn * sine, by_radius * sine + by_turn * cosine
         # From C back to the steps.
         by_xx, by_yy = by_middle + by_tilt, by_middle - by_tilt
+        by_a, by_b = a_y * by_yy + a_x * by_xy, b_y * by_yy + b_x * by_xy
         by[2, j] = (a_x * by_xx + a_y * by_xy) * steps[ALONG, j]
-        by[3, j] = (a_y * by_yy + a_x * by_xy) * steps[ALONG + 1, j]
         by[4, j] = (b_x * by_xx + b_y * by_xy) * steps[ALONG + 2, j]
-        by[5, j] = (b_y * by_yy + b_x * by_xy) * steps[ALONG + 3, j]
+        # From the reduced slopes back: the larger one is as it was, and also decides how much the smaller one is reduced.
+        both = a_steep * b_steep / most
+        three = real(1.5)
+        of_a = by_a - (by_b * share_b * both if share_b < one else zero)
+        of_b = by_b - (by_a * share_a * both if share_a < one else zero)
+        by[3, j] = (by_a * (half + three * share_a) if share_a < one else of_a) * steps[ALONG + 1, j]
+        by[5, j] = (by_b * (half + three * share_b) if share_b < one else of_b) * steps[ALONG + 3, j]

@@ -7,9 +7,10 @@ from typing import no_type_check
 import triton
 import triton.language as tl
 
-from foveal.sampler.kernels._footprint import FAR, TORN, WIDEST
+from foveal.sampler.kernels._footprint import BEND, FAR, TINY, TORN, WIDEST
 
 _FAR, _TORN, _WIDEST = tl.constexpr(FAR), tl.constexpr(TORN), tl.constexpr(WIDEST)
+_BEND, _TINY = tl.constexpr(BEND), tl.constexpr(TINY)
 
 
 @triton.jit
@@ -83,9 +84,44 @@ def _position(coordinate, length):
 def footprint(grid, i, j, rows, cols, height, width):
     """Return x, y, across, down and lean of ``Footprint`` at point (i, j) of a grid (rows, cols, 2)."""
     a_x, a_y, b_x, b_y = steps(grid, i, j, rows, cols, height, width)
+    a_y, b_y = _flattened(a_y, b_y)
     _, _, _, across, down, lean = _box(a_x, a_y, b_x, b_y)
     x, y = read_point(grid, i, j, cols)
-    return _position(x, width), _position(y, height), across, down, lean
+    x = _position(x, width) + bend(grid, i, j, rows, cols, width, 0)
+    y = _position(y, height) + bend(grid, i, j, rows, cols, height, 1)
+    return x, y, across, down, lean
+
+
+@triton.jit
+@no_type_check
+def bend(grid, i, j, rows, cols, length, axis):
+    """Return how far the mean of x (axis 0) or y (axis 1) over an output pixel is from its point."""
+    left, right, above, below, inner_col, inner_row = _sides(grid, i, j, rows, cols, length, axis)
+    bent = (right - left) * inner_col + (below - above) * inner_row
+    return tl.where(does_bend(grid, i, j, rows, cols, length, axis) > 0, bent * _BEND, 0.0)
+
+
+@triton.jit
+@no_type_check
+def does_bend(grid, i, j, rows, cols, length, axis):
+    """Return 1 if none of the four steps to the neighbours is too long, 0 otherwise."""
+    left, right, above, below, _, _ = _sides(grid, i, j, rows, cols, length, axis)
+    near = is_free(left, length, cols) * is_free(right, length, cols)
+    return near * is_free(above, length, rows) * is_free(below, length, rows)
+
+
+@triton.jit
+@no_type_check
+def _sides(grid, i, j, rows, cols, length, axis):
+    """Return the steps from the left, to the right, from above and to below, and 1 if the point has both neighbours in its row, and in its column."""
+    scale, plane = length * 0.5, grid + axis
+    here = tl.load(plane + 2 * (i * cols + j))
+    left = (here - tl.load(plane + 2 * (i * cols + tl.maximum(j - 1, 0)))) * scale
+    right = (tl.load(plane + 2 * (i * cols + tl.minimum(j + 1, cols - 1))) - here) * scale
+    above = (here - tl.load(plane + 2 * (tl.maximum(i - 1, 0) * cols + j))) * scale
+    below = (tl.load(plane + 2 * (tl.minimum(i + 1, rows - 1) * cols + j)) - here) * scale
+    inner_col, inner_row = (j > 0) & (j < cols - 1), (i > 0) & (i < rows - 1)
+    return left, right, above, below, inner_col.to(tl.float32), inner_row.to(tl.float32)
 
 
 @triton.jit
@@ -99,8 +135,24 @@ def _eigenvalues(a_x, a_y, b_x, b_y):
 
 @triton.jit
 @no_type_check
+def _shares(a_y, b_y):
+    """Return the squares of two slopes as shares of the larger one."""
+    most = tl.maximum(tl.maximum(a_y * a_y, b_y * b_y), _TINY * _TINY)
+    return tl.math.div_rn(a_y * a_y, most), tl.math.div_rn(b_y * b_y, most), most
+
+
+@triton.jit
+@no_type_check
+def _flattened(a_y, b_y):
+    """Reduce the smaller of two slopes, to half if it is much smaller than the other."""
+    share_a, share_b, _ = _shares(a_y, b_y)
+    return a_y * (share_a + 1) * 0.5, b_y * (share_b + 1) * 0.5
+
+
+@triton.jit
+@no_type_check
 def _box(a_x, a_y, b_x, b_y):
-    """Return the box's moments xx, yy and xy, and its across, down and lean."""
+    """Return the box's moments xx, yy and xy, and its across, down and lean, of slopes that are flattened."""
     tilt, c_xy, middle, radius = _eigenvalues(a_x, a_y, b_x, b_y)
     large, small = tl.maximum(middle + radius, 1.0), tl.maximum(middle - radius, 1.0)
     kept = _kept(middle, radius)
@@ -116,7 +168,7 @@ def _box(a_x, a_y, b_x, b_y):
 def _kept(middle, radius):
     """Return the kept share of the deviatoric part: 1 if both eigenvalues are kept, 0 if both are raised."""
     large, small = tl.maximum(middle + radius, 1.0), tl.maximum(middle - radius, 1.0)
-    partly = tl.math.div_rn((large - small) * 0.5, tl.maximum(radius, 1e-6))
+    partly = tl.math.div_rn((large - small) * 0.5, tl.maximum(radius, _TINY))
     return tl.where(middle - radius > 1, 1.0, partly)
 
 
@@ -124,6 +176,8 @@ def _kept(middle, radius):
 @no_type_check
 def back_to_steps(a_x, a_y, b_x, b_y, by_across, by_down, by_lean):
     """Return the derivatives with respect to the four steps from those with respect to the box."""
+    a_steep, b_steep = a_y, b_y
+    a_y, b_y = _flattened(a_steep, b_steep)
     xx, yy, xy, across, down, lean = _box(a_x, a_y, b_x, b_y)
     by_area = by_across * 0.5 / (across * yy)
     by_xx = by_area * yy
@@ -145,9 +199,15 @@ def back_to_steps(a_x, a_y, b_x, b_y, by_across, by_down, by_lean):
     by_tilt, by_xy = by_radius * cosine - by_turn * sine, by_radius * sine + by_turn * cosine
 
     by_xx, by_yy = by_middle + by_tilt, by_middle - by_tilt
+    by_a, by_b = a_y * by_yy + a_x * by_xy, b_y * by_yy + b_x * by_xy
+    # From the reduced slopes back: the larger one is as it was, and also decides how much the smaller one is reduced.
+    share_a, share_b, most = _shares(a_steep, b_steep)
+    both = a_steep * b_steep / most
+    of_a = by_a - tl.where(share_b < 1, by_b * share_b * both, 0.0)
+    of_b = by_b - tl.where(share_a < 1, by_a * share_a * both, 0.0)
     return (
         a_x * by_xx + a_y * by_xy,
-        a_y * by_yy + a_x * by_xy,
+        tl.where(share_a < 1, by_a * (0.5 + 1.5 * share_a), of_a),
         b_x * by_xx + b_y * by_xy,
-        b_y * by_yy + b_x * by_xy,
+        tl.where(share_b < 1, by_b * (0.5 + 1.5 * share_b), of_b),
     )

@@ -7,11 +7,12 @@ from typing import no_type_check
 import triton
 import triton.language as tl
 
-from foveal.sampler.kernels.cuda._footprint import back_to_steps, is_free, steps, steps_raw
+from foveal.sampler.kernels._footprint import BEND
+from foveal.sampler.kernels.cuda._footprint import back_to_steps, does_bend, is_free, steps, steps_raw
 from foveal.sampler.kernels.cuda._tile import find_pixel
 
-NUMBERS = 6  # of a point: by x, by y, and by the four steps
-_N = tl.constexpr(NUMBERS)
+NUMBERS = 8  # of a point: by x, by y, by the four steps, and by x and y times the share of its bends
+_N, _BEND = tl.constexpr(NUMBERS), tl.constexpr(BEND)
 
 
 @triton.jit(do_not_specialize=["rows", "cols", "by_image", "by_channel", "by_row", "by_col"])
@@ -32,7 +33,7 @@ def pull_back_kernel(by_pixels, slope, by_grid, rows, cols, by_image, by_channel
 def by_steps_kernel(
     by_pixels, slope, grid, sizes, by_steps, rows, cols, by_image, by_channel, by_row, by_col
 ):
-    """Write ``by_steps`` (batch, 6, rows, cols): by x, y and the steps of each point of ``grid`` (batch, rows, cols, 2).
+    """Write ``by_steps`` (batch, 8, rows, cols): by x, y, the steps and the bends of each point of ``grid`` (batch, rows, cols, 2).
 
     ``by_pixels`` (batch, 3, rows, cols); ``slope`` (batch, 5, 3, rows, cols), by the footprints; ``sizes`` (batch, 2), of the
     sources. All in source pixels.
@@ -59,6 +60,10 @@ def by_steps_kernel(
     tl.store(place + 3 * plane, by_a_y * is_free(a_y, height, cols), mask=inside)
     tl.store(place + 4 * plane, by_b_x * is_free(b_x, width, rows), mask=inside)
     tl.store(place + 5 * plane, by_b_y * is_free(b_y, height, rows), mask=inside)
+    bent_x = does_bend(points, i, j, rows, cols, width, 0) * _BEND
+    bent_y = does_bend(points, i, j, rows, cols, height, 1) * _BEND
+    tl.store(place + 6 * plane, by_x * bent_x, mask=inside)
+    tl.store(place + 7 * plane, by_y * bent_y, mask=inside)
 
 
 @triton.jit(do_not_specialize=["rows", "cols"])
@@ -72,6 +77,8 @@ def by_points_kernel(by_steps, sizes, by_grid, rows, cols):
         total = tl.load(here + axis * plane + i * cols + j)
         total += _as_an_end(here + (2 + axis) * plane + i * cols, j, cols, 1)
         total += _as_an_end(here + (4 + axis) * plane + j, i, rows, cols)
+        total += _as_a_bend(here + (6 + axis) * plane + i * cols, j, cols, 1)
+        total += _as_a_bend(here + (6 + axis) * plane + j, i, rows, cols)
         scale = tl.load(sizes + 2 * batch + 1 - axis).to(tl.float32) * 0.5
         tl.store(by_grid + 2 * (batch * plane + i * cols + j) + axis, total * scale, mask=inside)
 
@@ -88,6 +95,16 @@ def _as_an_end(line, n, count, stride):
     own = tl.load(line + n * stride)
     total = tl.where(n > 0, right_end, 0.0) - tl.where(n < count - 1, left_end, 0.0)
     return total + tl.where(n == count - 1, own, 0.0) - tl.where(n == 0, own, 0.0)
+
+
+@triton.jit
+@no_type_check
+def _as_a_bend(line, n, count, stride):
+    """Return by how much the centres of footprints along one line of points change with point ``n``; those of its ends do not."""
+    before, after = tl.maximum(n - 1, 0), tl.minimum(n + 1, count - 1)
+    total = tl.where(before > 0, tl.load(line + before * stride), 0.0)
+    total += tl.where(after < count - 1, tl.load(line + after * stride), 0.0)
+    return total - tl.where((n > 0) & (n < count - 1), 2 * tl.load(line + n * stride), 0.0)
 
 
 @triton.jit

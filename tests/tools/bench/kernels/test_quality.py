@@ -4,7 +4,8 @@ import re
 import pytest
 import torch
 
-from foveal.sampler import UniformSampler
+from foveal.sampler import SaliencySampler, UniformSampler
+from foveal.tools.bench.kernels._patterns import PATTERNS
 from foveal.tools.bench.kernels.quality import (
     bench_quality,
     check_truth,
@@ -39,6 +40,16 @@ def test_resized_first_is_right_for_the_uniform_grid():
     assert found["one point"] < 20
     assert found["resized first"] == pytest.approx(found["anti-aliased"], abs=0.1)
     assert found["resized first"] > 25
+
+
+def test_stripes_and_texture_at_the_default_zoom():
+    """The default zoom shows stripes and texture to 43 dB; without anti-aliasing they would not reach 13 dB."""
+    zoom = SaliencySampler(56).requires_grad_(requires_grad=False)
+    patterns = [*PATTERNS["stripes"](504)[1::4], *PATTERNS["texture"](504)]
+    found = [measure(pattern, zoom, supersampled_squares) for pattern in patterns]
+
+    assert min(ways["anti-aliased"] for ways in found) > 43
+    assert max(ways["one point"] for ways in found) < 13
 
 
 def test_the_truth_is_that_of_the_tests():
