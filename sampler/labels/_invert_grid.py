@@ -76,8 +76,9 @@ def unzoom(
     Example:
         >>> grid = zoom_grid(torch.ones(1, 1, 31, 31), (256, 256))
         >>> levels = [torch.zeros(1, 8, 64, 64), torch.zeros(1, 8, 32, 32)]
-        >>> [tuple(level.shape) for level in unzoom(levels, grid, [(75, 100), (38, 50)])]
-        [(1, 8, 75, 100), (1, 8, 38, 50)]
+        >>> fine, coarse = unzoom(levels, grid, [(75, 100), (38, 50)])
+        >>> fine.shape, coarse.shape
+        (torch.Size([1, 8, 75, 100]), torch.Size([1, 8, 38, 50]))
     """
     if isinstance(features, Tensor):
         return unzoom([features], grid, [cast("Size", size)], views=views)[0]
