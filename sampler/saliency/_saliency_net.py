@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -59,7 +58,7 @@ class SaliencyNet(FramedMap):
         self.map_size = map_size
         self.channels = channels
         self.stem = nn.Sequential(
-            _block(_window(channels, 24, frame, stride=4)).append(_ChannelsLast()),
+            _block(_window(channels, 24, frame, stride=4)),
             _block(_window(24, 24, frame, groups=24)),
             _block(_pointwise(24, 32)),
         )
@@ -106,18 +105,6 @@ class SaliencyNet(FramedMap):
         if weight is None:
             return super()._frame_of(state_dict, prefix, local_metadata)
         return "cells" if weight.shape[-1] == _STEM["cells"] else "nodes"
-
-
-class _ChannelsLast(nn.Module):
-    """On the CPU, lays the channels of a pixel side by side: depthwise convolutions then take a fifth of the time with their gradients."""
-
-    def forward(
-        self, features: Float[Tensor, "batch channel rows cols"]
-    ) -> Float[Tensor, "batch channel rows cols"]:
-        """Return the same features."""
-        if torch.compiler.is_compiling() or not features.is_cpu:
-            return features
-        return features.contiguous(memory_format=torch.channels_last)
 
 
 def _window(inputs: int, outputs: int, frame: Frame, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:

@@ -281,7 +281,7 @@ def test_batch_norm_in_training_sees_the_batch_whole(small_shards):
         assert zoom.micro_batches == [13]
         zoom.eval().requires_grad_(requires_grad=False)
         list(loader)
-        assert zoom.micro_batches == [13, 8, 5]
+        assert sorted(zoom.micro_batches[1:]) == [5, 8]
 
 
 def test_more_images_are_zoomed_together_while_the_zoom_trains(small_shards, monkeypatch):
@@ -294,7 +294,7 @@ def test_more_images_are_zoomed_together_while_the_zoom_trains(small_shards, mon
         assert zoom.micro_batches == [10, 3]
         with torch.no_grad():
             list(loader)
-        assert zoom.micro_batches == [10, 3, 8, 5]
+        assert sorted(zoom.micro_batches[2:]) == [5, 8]
 
 
 class KeepsNothing(SaliencySampler):

@@ -1,6 +1,7 @@
 """Compiled kernels that are kept on disk are those of the present sources."""
 
 import importlib.util
+import sys
 import types
 
 import numba
@@ -31,6 +32,8 @@ def kernel(out):
 def result(tmp_path, monkeypatch):
     """Return the result of a kernel, from disk if it is there, and the number of times that it was compiled."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    # Bytecode of a file that is written twice within a second would be taken for that of the second.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def load(name, **known):
         spec = importlib.util.spec_from_file_location(name, tmp_path / f"{name}.py")

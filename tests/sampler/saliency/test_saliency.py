@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from foveal.sampler import PriorSaliency, ResNet18Saliency, SaliencyNet, SaliencySampler, SpectralSaliency
-from foveal.sampler.saliency import _saliency_net
 from foveal.sampler.saliency._spectral_saliency import _spectral_residual, _spectrum
 from tests import reference
 from tests.checks import check_close, unhooked
@@ -51,26 +50,6 @@ def test_untrained_maps_are_near_uniform_and_learn(saliency, small):
     assert weights.max() * 961 < 1.5
     assert weights.min() * 961 > 0.67
     assert [name for name in without if not name.endswith("head.bias")] == []
-
-
-def test_order_in_memory_changes_no_value(small, monkeypatch):
-    """On the CPU the network lays channels side by side; its logits and gradients are those of the usual order."""
-
-    def logits_and_gradients(module):
-        logits = module(small)
-        return logits, *torch.autograd.grad(logits.square().sum(), module.parameters())
-
-    torch.manual_seed(0)
-    module = SaliencyNet()
-    found = logits_and_gradients(module)
-    side_by_side = module.stem[0](small).is_contiguous(memory_format=torch.channels_last)
-    monkeypatch.setattr(_saliency_net._ChannelsLast, "forward", lambda _, features: features)
-    expected = logits_and_gradients(module)
-
-    assert side_by_side
-    assert not module.stem[0](small).is_contiguous(memory_format=torch.channels_last)
-    for ours, theirs in zip(found, expected, strict=True):
-        check_close(ours, theirs, 1e-5 * theirs.abs().max().item())
 
 
 def expected_trunk():
