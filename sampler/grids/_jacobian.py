@@ -18,7 +18,7 @@ from torch import Tensor
 
 from foveal.sampler.frames import constant, interpolation
 from foveal.sampler.grids._kept import TINY, Bounds, corners_of, invariants, kept_of
-from foveal.sampler.grids._tightest import least_kept, tightest
+from foveal.sampler.grids._tightest import tightest
 
 Weights = tuple[Float[Tensor, "_height _rows"], Float[Tensor, "_width _cols"]]
 """The weights of the nodes at some rows and at some columns of pixels, ascending."""
@@ -53,9 +53,10 @@ def most_kept(
         bounds: The shortest and the longest step that are allowed.
     """
     scale = out_size[1] / 2, out_size[0] / 2
+    place, least = tightest(points.detach(), cells, scale, bounds)
     if not (torch.is_grad_enabled() and points.requires_grad):
-        return least_kept(points, cells, scale, bounds).clamp(max=1)
-    corner, row, col = tightest(points.detach(), cells, scale, bounds).unbind(dim=1)
+        return least.clamp(max=1)
+    corner, row, col = place.unbind(dim=1)
     row, col, width = cells[0][row], cells[1][col], points.shape[2]
     # The step to the right is in the corner's row, the step down in its column.
     left, upper = (row + corner // 2) * width + col, row * width + col + corner % 2

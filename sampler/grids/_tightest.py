@@ -8,7 +8,8 @@ from foveal.sampler.grids._kept import Bounds, corners_of, kept_of
 from foveal.sampler.kernels import kernels_for
 from foveal.sampler.kernels.cpu import find_tightest_on_cpu
 
-Places = Int[Tensor, "batch 3"]
+Found = tuple[Int[Tensor, "batch 3"], Float[Tensor, " batch"]]
+"""For each grid (corner, row, col), the index of the corner and the indices of its cell among the cells, and how much may be kept there."""
 
 
 def tightest(
@@ -16,8 +17,8 @@ def tightest(
     places: tuple[Int[Tensor, " _rows"], Int[Tensor, " _cols"]],
     scale: tuple[float, float],
     bounds: Bounds,
-) -> Places:
-    """Return (corner, row, col) for each grid: the index of the corner, and the indices of its cell in ``places``.
+) -> Found:
+    """Return the tightest place of each grid, and how much of the grid may be kept there, without derivatives.
 
     Args:
         grid: Points (x, y) in [-1, 1].
@@ -25,63 +26,28 @@ def tightest(
         scale: What steps in (x, y) are multiplied by to be in uniform steps.
         bounds: The bounds, in uniform steps.
     """
-    if not _has_kernel(grid):
-        return plain_tightest(grid, places, scale, bounds)
-    return _by_kernel(grid, places, scale, bounds)[0]
-
-
-def least_kept(
-    grid: Float[Tensor, "batch height width 2"],
-    places: tuple[Int[Tensor, " _rows"], Int[Tensor, " _cols"]],
-    scale: tuple[float, float],
-    bounds: Bounds,
-) -> Float[Tensor, " batch"]:
-    """Return how much of each grid may be kept at its tightest place, without derivatives; the arguments are the same."""
-    if not _has_kernel(grid):
-        return _kept_at_corners(grid, places, scale, bounds).amin(dim=(1, 2, 3))
-    return _by_kernel(grid, places, scale, bounds)[1]
-
-
-def _has_kernel(grid: Float[Tensor, "batch height width 2"]) -> bool:
     # An exported program must run without Foveal, so it cannot call our kernels.
-    return not torch.compiler.is_compiling() and kernels_for(grid.device, grid.dtype) == "numba"
-
-
-def _by_kernel(
-    grid: Float[Tensor, "batch height width 2"],
-    places: tuple[Int[Tensor, " _rows"], Int[Tensor, " _cols"]],
-    scale: tuple[float, float],
-    bounds: Bounds,
-) -> tuple[Places, Float[Tensor, " batch"]]:
+    if torch.compiler.is_compiling() or kernels_for(grid.device, grid.dtype) != "numba":
+        return plain_tightest(grid, places, scale, bounds)
     shortest, longest = (-1.0 if step is None else step for step in bounds[:2])
-    found, kept = places[0].new_empty(grid.shape[0], 3), grid.new_empty(grid.shape[0])
-    find_tightest_on_cpu(grid, places, scale, (shortest, longest), (found, kept), singular=bounds.singular)
-    return found, kept
+    found = places[0].new_empty(grid.shape[0], 3), grid.new_empty(grid.shape[0])
+    find_tightest_on_cpu(grid, places, scale, (shortest, longest), found, singular=bounds.singular)
+    return found
 
 
-@torch.no_grad()
 def plain_tightest(
-    grid: Float[Tensor, "batch height width 2"],
-    places: tuple[Int[Tensor, " _rows"], Int[Tensor, " _cols"]],
-    scale: tuple[float, float],
-    bounds: Bounds,
-) -> Places:
-    """Do the same in plain torch: for other devices, for export, and as the reference for the CPU's kernel."""
-    rows, cols = places
-    worst = _kept_at_corners(grid, places, scale, bounds).flatten(1).argmin(dim=1)
-    corner, cell = worst // (len(rows) * len(cols)), worst % (len(rows) * len(cols))
-    return torch.stack([corner, cell // len(cols), cell % len(cols)], dim=1)
-
-
-def _kept_at_corners(
     grid: Float[Tensor, "batch height width 2"],
     places: tuple[Int[Tensor, " rows"], Int[Tensor, " cols"]],
     scale: tuple[float, float],
     bounds: Bounds,
-) -> Float[Tensor, "batch 4 rows cols"]:
+) -> Found:
+    """Do the same in plain torch: for other devices, for export, and as the reference for the CPU's kernel."""
     rows, cols = places
     planes = grid.movedim(-1, 0)
     upper, lower = planes.index_select(2, rows), planes.index_select(2, rows + 1)
     left, right = ([half.index_select(3, at) for half in (upper, lower)] for at in (cols, cols + 1))
     corners = corners_of((left[0], right[0], left[1], right[1]), (1 / scale[0], 1 / scale[1]))
-    return torch.stack([kept_of(each, bounds) for each in corners], dim=1)
+    kept = torch.stack([kept_of(each, bounds) for each in corners], dim=1).flatten(1)
+    worst = kept.argmin(dim=1)
+    corner, cell = worst // (len(rows) * len(cols)), worst % (len(rows) * len(cols))
+    return torch.stack([corner, cell // len(cols), cell % len(cols)], dim=1), kept.amin(dim=1)
