@@ -31,8 +31,8 @@ def sample(
     magnifies, that is bilinear interpolation. Every source pixel counts by its part that is inside, so no pattern is
     missed, however fine. Compared with the mean of 16 x 16 bilinear points in each output pixel, on 31 photographs of 0.8
     to 24 megapixels that are zoomed to 224 x 224 by ``SpectralSaliency``, the worst photograph has 52 dB and the median
-    60 dB (``temperature=1``); 46 and 54 dB (0.5); 42 and 50 dB (0.25); by the default zoom of
-    :class:`SaliencySampler`, before training, 52 and 60 dB; without a zoom 59 and 73 dB. One point for each
+    60 dB (``temperature=1``); 47 and 56 dB (0.5); 43 and 51 dB (0.25); by the default zoom of
+    :class:`SaliencySampler`, before training, 45 and 53 dB; without a zoom 59 and 73 dB. One point for each
     pixel has 19 and 28 dB without a zoom (``foveal bench quality``).
 
     Gradients reach the grid and dense floating-point images. They are the exact derivatives of this mean, with respect to
