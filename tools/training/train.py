@@ -126,6 +126,15 @@ class _Training:
         if self.options.boxes is not None and not self.run.resumed:
             teach(urls, self.zoom, self.options, self.ranks, log=self.run.log, console=self.console)
             self.run.save(self.parts, 0)
+        try:
+            self.train_epochs(loader, val=val, shown=shown)
+        finally:
+            self.randomize(True)  # the zoom may be the caller's: an interrupted run must not change it
+        self.run.finish(self.model, self.zoom)
+        return self.run.last_epoch()
+
+    def train_epochs(self, loader: ZoomLoader, *, val: Urls, shown: Urls) -> None:
+        """Train, validate and save the epochs that are left, and show the progress."""
         with progress_bar(self.console, unit="steps") as progress:
             task = progress.add_task("Training", total=self.steps, completed=self.step)
             if self.run.unfinished is not None:  # the run was stopped after an epoch's last step
@@ -134,9 +143,6 @@ class _Training:
                 means = self.train_epoch(loader, lambda: progress.update(task, completed=self.step))
                 self.run.save(self.parts, self.step, unfinished={"epoch": epoch, "means": means})
                 self.end_epoch(epoch, means, val=val, shown=shown)
-        self.randomize(True)
-        self.run.finish(self.model, self.zoom)
-        return self.run.last_epoch()
 
     def train_epoch(self, loader: ZoomLoader, on_step: Callable[[], object]) -> dict[str, float]:
         """Train the rest of an epoch; return the means over it."""

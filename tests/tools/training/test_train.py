@@ -239,6 +239,33 @@ def test_the_random_strength_ends(shards, tmp_path, no_sheets):
     assert zoom.saliency.random_strength == 0.8
 
 
+class InterruptedNet(nn.Module):
+    """A classifier whose training is interrupted in its sixth step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.calls = nn.Linear(3, 3), 0
+
+    def forward(self, images):
+        self.calls += 1
+        if self.calls == 6:
+            raise KeyboardInterrupt
+        return self.last(images.mean((2, 3)))
+
+
+def test_an_interrupted_run_gives_the_random_strength_back(shards, tmp_path, no_sheets):
+    """A zoom keeps its random strength if the training is interrupted in a step that has none."""
+    zoom = SaliencySampler(16, saliency=NotedSaliency())
+    options = TrainOptions(
+        out_size=16, epochs=2, batch_size=5, warmup=0.0, random_strength=0.5, num_threads=1
+    )
+    with pytest.raises(KeyboardInterrupt):
+        train(shards, tmp_path / "run", model=InterruptedNet(), zoom=zoom, options=options)
+
+    assert zoom.saliency.noted[-1] == 0.0
+    assert zoom.saliency.random_strength == 0.8
+
+
 def test_a_run_that_an_earlier_version_began(shards, tmp_path, no_sheets):
     """A checkpoint with old names of options can be resumed."""
     run = tmp_path / "run"
