@@ -92,7 +92,7 @@ def open_local(url: str) -> BinaryIO:
         raise ShardError(
             url,
             None,
-            f"cannot be opened: it is a folder – name its shards, such as {inside!r}; of a folder of images, `foveal pack` makes some",
+            f"cannot be opened: it is a folder – name the shards in it, such as {inside!r}; `foveal pack` writes images of a folder to shards",
         ) from error
     except OSError as error:
         raise ShardError(url, None, f"cannot be opened: {error.strerror}") from error

@@ -220,7 +220,7 @@ def test_an_index_of_an_older_version_is_checked(tmp_path):
 
 def test_a_folder_is_no_shard(tmp_path):
     """A folder is refused, with what to write instead."""
-    hint = f"it is a folder – name its shards, such as '{tmp_path}/*.tar'; of a folder of images, `foveal pack` makes some"
+    hint = f"it is a folder – name the shards in it, such as '{tmp_path}/*.tar'; `foveal pack` writes images of a folder to shards"
     with pytest.raises(ShardError, match=re.escape(f"cannot be opened: {hint}")):
         Shards(tmp_path)
 

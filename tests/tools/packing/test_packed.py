@@ -45,5 +45,5 @@ def test_a_folder_where_shards_are_asked_for(scans):
 
     assert isinstance(failed.exception, ShardError)
     assert str(failed.exception).endswith(
-        f"it is a folder – name its shards, such as '{scans}/*.tar'; of a folder of images, `foveal pack` makes some"
+        f"it is a folder – name the shards in it, such as '{scans}/*.tar'; `foveal pack` writes images of a folder to shards"
     )
