@@ -19,9 +19,13 @@ class EdgeConv2d(nn.Conv2d):
     def forward(self, input: Float[Tensor, "batch _in _rows _cols"]) -> Float[Tensor, "batch _out _r _c"]:  # noqa: A002 - torch's name
         """Convolve, with the border's pixels beyond the border."""
         reach = int(self.padding[0])
-        return conv2d(
-            edge_padded(input, reach), self.weight, None, self.stride, 0, self.dilation, self.groups
-        )
+        padded = edge_padded(input, reach) if reach else input
+        return conv2d(padded, _in_own_order(self.weight), None, self.stride, 0, self.dilation, self.groups)
+
+
+def _in_own_order(weight: Float[Tensor, "_out _in _r _c"]) -> Float[Tensor, "_out _in _r _c"]:
+    """Return a weight whose gradient has the weight's strides, which DistributedDataParallel expects, whatever those of the images are."""
+    return weight if torch.compiler.is_compiling() else weight.flatten().view(weight.shape)
 
 
 def edge_padded(

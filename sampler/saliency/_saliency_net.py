@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -76,7 +77,14 @@ class SaliencyNet(FramedMap):
         self, small: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
-        features = self.stem(self._whole_strides(small) - 0.5)
+        first, *others = self.stem
+        features: Tensor = first(self._whole_strides(small) - 0.5)
+        if (
+            self.training and self.frame == "nodes"
+        ):  # only EdgeConv2d keeps the order of its weights' gradients
+            features = _channels_last(features)
+        for block in others:
+            features = block(features)
         return self._resized(self.detail(features)) + self._resized(self.surroundings(self.context(features)))
 
     def _whole_strides(
@@ -107,6 +115,18 @@ class SaliencyNet(FramedMap):
         return "cells" if weight.shape[-1] == _STEM["cells"] else "nodes"
 
 
+def _channels_last(
+    features: Float[Tensor, "batch channel rows cols"],
+) -> Float[Tensor, "batch channel rows cols"]:
+    """Lay the channels of a pixel side by side, if gradients are computed on the CPU: the network then takes two thirds of the time.
+
+    In evaluation the order stays the usual one, in which not even the last bit of a logit depends on the batch.
+    """
+    if torch.compiler.is_compiling() or not features.is_cpu or not features.requires_grad:
+        return features
+    return features.contiguous(memory_format=torch.channels_last)
+
+
 def _window(inputs: int, outputs: int, frame: Frame, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     size = _STEM[frame] if stride == 4 else 3
     if frame == "cells":
@@ -116,7 +136,7 @@ def _window(inputs: int, outputs: int, frame: Frame, *, stride: int = 1, groups:
 
 
 def _pointwise(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel_size=1, bias=False)
+    return EdgeConv2d(inputs, outputs, size=1, stride=1, padding=0)
 
 
 def _block(conv: nn.Conv2d) -> nn.Sequential:

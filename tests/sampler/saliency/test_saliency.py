@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from foveal.sampler import PriorSaliency, ResNet18Saliency, SaliencyNet, SaliencySampler, SpectralSaliency
+from foveal.sampler.saliency import _saliency_net
 from foveal.sampler.saliency._spectral_saliency import _spectral_residual, _spectrum
 from tests import reference
 from tests.checks import check_close, unhooked
@@ -50,6 +51,34 @@ def test_untrained_maps_are_near_uniform_and_learn(saliency, small):
     assert weights.max() * 961 < 1.5
     assert weights.min() * 961 > 0.67
     assert [name for name in without if not name.endswith("head.bias")] == []
+
+
+@pytest.mark.parametrize("frame", ["nodes", "cells"])
+def test_order_in_memory_changes_no_value(small, frame, monkeypatch):
+    """In training on the CPU, the network's logits and gradients are those of the usual order in memory, and its gradients have its weights' strides."""
+
+    def logits_and_gradients(module):
+        module.zero_grad()
+        logits = module(small)
+        logits.square().sum().backward()
+        return [logits, *(p.grad for p in module.parameters())]
+
+    torch.manual_seed(0)
+    module = SaliencyNet(frame=frame)
+    orders = []
+    module.stem[1].register_forward_pre_hook(
+        lambda _, inputs: orders.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
+    )
+    found = logits_and_gradients(module)
+    strides = [p.grad.stride() == p.stride() for p in module.parameters()]
+    module.eval()(small)
+    monkeypatch.setattr(_saliency_net, "_channels_last", lambda features: features)
+    expected = logits_and_gradients(module.train())
+
+    assert orders == [frame == "nodes", False, False]
+    assert all(strides)
+    for ours, theirs in zip(found, expected, strict=True):
+        check_close(ours, theirs, 1e-5 * theirs.abs().max().item())
 
 
 def expected_trunk():
