@@ -7,6 +7,7 @@ and Triton's kernels in its interpreter. That only tests the program itself; its
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ SECONDS = 480.0
 _SANITIZER = "compute-sanitizer"
 _GOAL_MS = 1.0
 _LINES = 12  # of a process's output that are kept
+_MARKED_GPU = re.compile(r"mark\.gpu|triton_device")  # the mark, and the fixture whose tests get it
 
 Found = dict[str, Any]
 
@@ -177,8 +179,16 @@ def _kernels(device: str, left: float) -> Found:
 
 def _tests(tests: Sequence[str], device: torch.device, left: float) -> Found:
     required = {"FOVEAL_REQUIRE_GPU": "1"} if device.type == "cuda" else {}
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", *tests]
+    files = [file for each in tests for file in _files_marked_gpu(Path(each))]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", *files]
     return _process(command, min(left, 200), **required)
+
+
+def _files_marked_gpu(tests: Path) -> list[str]:
+    """Return the files of a folder that have tests marked ``gpu``: importing the others would take most of the time. A file is returned as it is."""
+    if not tests.is_dir():
+        return [str(tests)]
+    return [str(file) for file in sorted(tests.rglob("test_*.py")) if _MARKED_GPU.search(file.read_text())]
 
 
 def _kernel_time(path: Path, device: str, load: _Load, size: int) -> Found:

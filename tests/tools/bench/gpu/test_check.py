@@ -67,6 +67,21 @@ def test_every_step_runs(urls, tmp_path, monkeypatch, alone):
     assert "-m gpu" in " ".join(said) if alone else "skipped" in said[-1]
 
 
+def test_only_files_with_tests_for_a_gpu_are_imported(tmp_path):
+    """Of a folder, these are the files with the mark, or with the fixture that brings it; a file is taken as it is."""
+    contents = {"a": "@pytest.mark.gpu", "b": "@pytest.mark.slow", "c": "def test(triton_device)"}
+    for name, content in contents.items():
+        (tmp_path / f"test_{name}.py").write_text(content)
+    a, b, c = (tmp_path / f"test_{name}.py" for name in contents)
+    tests = Path(__file__).parents[3]
+    found = gpu_check._files_marked_gpu(tests)
+
+    assert gpu_check._files_marked_gpu(tmp_path) == [str(a), str(c)]
+    assert gpu_check._files_marked_gpu(b) == [str(b)]
+    assert {f"{tests}/sampler/kernels/test_{name}_triton.py" for name in ("sample", "lowres")} <= set(found)
+    assert len(found) < 20
+
+
 def test_kernels_agree_in_the_interpreter():
     """The GPU's kernels, in Triton's interpreter, agree with the CPU's."""
     pytest.importorskip("triton")
