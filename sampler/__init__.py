@@ -73,6 +73,7 @@ from foveal.sampler.saliency import (
     SaliencyUNet,
     SpectralSaliency,
     TrunkSaliency,
+    ZoomTrial,
     edge_loss,
 )
 from foveal.sampler.sampling import lowres, sample
@@ -125,6 +126,7 @@ __all__ = [
     "UniformSampler",
     "ZoomNeeds",
     "ZoomRecord",
+    "ZoomTrial",
     "Zoomed",
     "budget_loss",
     "compose",

@@ -14,6 +14,7 @@ from foveal.sampler.saliency._saliency_net import SaliencyNet
 from foveal.sampler.saliency._saliency_unet import SaliencyUNet
 from foveal.sampler.saliency._softmax_map import softmax_map
 from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
+from foveal.sampler.saliency._zoom_trial import ZoomTrial
 from foveal.sampler.saliency.models import AttentionSaliency, ClassActivationSaliency, TrunkSaliency
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "SaliencyUNet",
     "SpectralSaliency",
     "TrunkSaliency",
+    "ZoomTrial",
     "edge_loss",
     "maps_in_views",
     "softmax_map",

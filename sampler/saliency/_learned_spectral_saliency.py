@@ -13,8 +13,8 @@ from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
 # Adam moves a parameter by about its learning rate in each step, however large the parameter's effect is. At the rate of a
 # network's weights a gain would hardly move; with this factor it crosses its range within a hundred steps.
 _SCALE = 32.0
-# The sum of the weights before training. From a mild zoom they would not grow where only a strong one helps.
-_START = 1.0
+# The sum of the weights before training. A ZoomTrial tries up to three times that.
+_START = 0.5
 
 
 class LearnedSpectralSaliency(nn.Module):

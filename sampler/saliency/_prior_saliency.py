@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -31,15 +30,11 @@ class PriorSaliency(nn.Module):
         prior: A saliency module of the same rows and cols, such as :class:`SpectralSaliency`, :class:`FixedSaliency`, or
             one with an input for each image: :class:`BoxSaliency`, :class:`MapSaliency`. Its parameters, if it has some,
             are trained as well. :class:`LearnedSpectralSaliency` if None.
-        gain: Multiplies the sum, like the reciprocal of a sampler's ``temperature``.
-        random_strength: How much weaker the zoom of an image may be at random while the saliency is trained, from 0 to 1: its
-            logits are multiplied by a random number between ``1 - random_strength`` and 1. With 1 the classifier sees
-            anything from a uniform resize to the full zoom. With 0 it learns few images by heart in whatever way they are
-            zoomed, and its gradient no longer tells whether the zoom helps. It may be changed during the training, as
-            ``foveal train`` does. The numbers come from torch's generator (``torch.manual_seed``).
+        gain: Multiplies the sum, like the reciprocal of a sampler's ``temperature``. With 0 the zoom is a uniform resize, as
+            :class:`ZoomTrial` leaves a zoom that does not help.
 
     Raises:
-        ValueError: ``gain`` is not positive, or ``random_strength`` not in [0, 1]; or both parts take boxes, or maps, but
+        ValueError: ``gain`` is negative; or both parts take boxes, or maps, but
             from different fields.
 
     Example:
@@ -56,17 +51,13 @@ class PriorSaliency(nn.Module):
         prior: nn.Module | None = None,
         *,
         gain: float = PRIOR_GAIN,
-        random_strength: float = 1.0,
     ) -> None:
         super().__init__()
-        if not gain > 0:
-            raise ValueError(f"gain must be positive, got {gain!r}.")
-        if not 0 <= random_strength <= 1:
-            raise ValueError(f"random_strength must be in [0, 1], got {random_strength!r}.")
+        if not gain >= 0:
+            raise ValueError(f"gain must not be negative, got {gain!r}.")
         self.network = SaliencyNet(zero_init=True) if network is None else network
         self.prior = LearnedSpectralSaliency() if prior is None else prior
         self.gain = float(gain)
-        self.random_strength = float(random_strength)
         self.register_state_dict_post_hook(_note_gain)  # type: ignore[no-untyped-call]
         needs = [SaliencyNeeds.of(part) for part in (self.prior, self.network)]
         # The existence of these attributes says that boxes or maps are taken.
@@ -103,12 +94,7 @@ class PriorSaliency(nn.Module):
             raise ValueError(
                 f"network must have the map size of prior, {tuple(known.shape[2:])!r}, got {tuple(learned.shape[2:])!r}."
             )
-        logits = self.gain * (known + learned)
-        if self.random_strength and self.training and logits.requires_grad:
-            logits = logits * (
-                1 - self.random_strength * torch.rand(len(logits), 1, 1, 1, device=logits.device)
-            )
-        return logits
+        return self.gain * (known + learned)
 
     def _shared(self, condition: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the keyword for the prior and that for the network; a condition that neither takes is the network's error."""
@@ -126,7 +112,7 @@ class PriorSaliency(nn.Module):
 
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
-        return f"gain={self.gain!r}, random_strength={self.random_strength!r}"
+        return f"gain={self.gain!r}"
 
 
 def _logits(

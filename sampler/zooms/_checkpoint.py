@@ -41,7 +41,7 @@ _MADE: dict[type[nn.Module], tuple[str, ...]] = {
 """Other saliency modules that can be made, and the arguments that are stored for them."""
 
 _MADE_OF_PARTS: dict[type[nn.Module], tuple[str, ...]] = {
-    PriorSaliency: ("gain", "random_strength"),
+    PriorSaliency: ("gain",),
     MapChannelSaliency: ("maps_from",),
 }
 """Likewise, for modules whose other arguments are modules of the same names, which are described in turn."""
@@ -130,10 +130,12 @@ def _made(described: Mapping[str, Any]) -> nn.Module:
     name, arguments = described["network"], described.get("arguments", {})
     if name in NETWORKS and described["map_size"] is not None:
         return _of_channels(NETWORKS[name], described)
-    for kind in _MADE_OF_PARTS:
+    for kind, others in _MADE_OF_PARTS.items():
         if name == kind.__name__ and "parts" in described:
             parts = {part: _made(description) for part, description in described["parts"].items()}
-            return kind(**parts, **arguments)
+            return kind(
+                **parts, **{other: arguments[other] for other in others}
+            )  # earlier versions stored more
     if name == FixedSaliency.__name__ and arguments:
         return FixedSaliency(torch.ones(arguments["shape"]))
     for kind in _MADE:

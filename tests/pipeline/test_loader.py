@@ -329,7 +329,7 @@ def test_the_saliency_network_trains_through_the_loader(small_shards):
 
 def test_frozen_and_training_zoom_alike(small_shards):
     """The pixels are the same with and without gradients, to float32 rounding; without gradients they carry no graph."""
-    zoom = SaliencySampler(16, saliency=PriorSaliency(random_strength=0.0))
+    zoom = SaliencySampler(16, saliency=PriorSaliency())
     with ZoomLoader(small_shards, zoom, batch_size=5) as loader:
         trained = [images for images, _ in loader]
         with torch.no_grad():

@@ -165,17 +165,18 @@ def train(
             rich_help_panel=OPTIMIZER,
         ),
     ] = 0.0,
-    random_strength: Annotated[
+    trial: Annotated[
         float,
         typer.Option(
             min=0,
             max=1,
             metavar="<fraction>",
-            help="Fraction of the training, at its start, in which each image is zoomed with a random strength between none and full, so "
-            "that training can tell how much zoom helps. Afterwards each image is zoomed in full.",
+            help="Fraction of the training in which the zoom has to show that it helps. Each image is zoomed with a random strength, "
+            "until it is certain that images with a stronger zoom have lower losses; then all are zoomed in full. If that does not show, "
+            "the rest of the training resizes evenly. 0 keeps the zoom in any case.",
             rich_help_panel=OPTIMIZER,
         ),
-    ] = 0.5,
+    ] = 0.4,
     saliency: Annotated[
         Path | None,
         typer.Option(
@@ -343,7 +344,7 @@ def train(
         entropy=entropy,
         min_cells=min_cells,
         blur=blur,
-        random_strength=random_strength,
+        trial=trial,
         prior=prior,
         contrast=contrast,
         saliency_member=saliency_member,

@@ -56,8 +56,8 @@ class TrainOptions(TrainZoomChoice):
             for no end.
         blur: Share of all steps in which zoomed images are blurred at random, a different amount each step (Recasens et
             al. 2018: the classifier then depends on the zoom early).
-        random_strength: Share of all steps, at the start, in which the zoom of each image has a random strength between none and
-            full (:class:`foveal.sampler.PriorSaliency`). Afterwards all images are zoomed in full.
+        trial: Share of all steps in which the zoom has to show that it helps, or is taken away
+            (:class:`foveal.sampler.ZoomTrial`). 0 for no trial: the zoom stays, in full strength from the beginning.
         prior: What the saliency network's logits are added to: ``"spectral"``, saliency that needs no training
             (:class:`foveal.sampler.PriorSaliency`), ``"map"``, the map of ``saliency_member``, or ``"none"``.
         contrast: How strongly the untrained network prefers what stands out, as :class:`foveal.sampler.SaliencyNet` takes
@@ -111,7 +111,7 @@ class TrainOptions(TrainZoomChoice):
     entropy: float = 0.0
     min_cells: float | None = None
     blur: float = 0.0
-    random_strength: float = 0.5
+    trial: float = 0.4
     prior: TrainPriorName = "spectral"
     contrast: float = 0.0
     saliency_member: str | None = None
@@ -208,7 +208,7 @@ class TrainOptions(TrainZoomChoice):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}.")
         if self.min_cells is not None and not self.min_cells > 1:
             raise ValueError(f"min_cells must be above 1, or None, got {self.min_cells!r}.")
-        for name in ("warmup", "blur", "random_strength"):
+        for name in ("warmup", "blur", "trial"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be a share in [0, 1], got {getattr(self, name)!r}.")
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from foveal.pipeline import ZoomLoader
-from foveal.sampler import PriorSaliency, saliency_entropy
+from foveal.sampler import ZoomTrial, saliency_entropy
 from foveal.tools.console.choices import Amp
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.training._loader import open_loader, while_learning
@@ -29,6 +29,11 @@ from foveal.tools.training.small_convnet import SmallConvNet
 from foveal.tools.training.teach import teach
 
 Urls = str | Sequence[str]
+_VERDICT = {
+    True: "step {step}: the zoom helps, the more the lower the loss (slope {errors:.1f} standard errors); it stays",
+    False: "step {step}: images that are zoomed more have no lower loss (slope {errors:+.1f} standard errors); from here on "
+    "all are resized evenly (--trial 0 keeps the zoom)",
+}
 _AMP = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -77,7 +82,7 @@ def train(
         classes = count_classes(urls, val, options.classes, storage_options=options.storage_options)
         if model is None:
             model = SmallConvNet(classes)
-        before = TrainOptions(prior="none", random_strength=0.0).for_run(zoom)  # there was no prior at first
+        before = TrainOptions(prior="none", trial=0.0).for_run(zoom)  # there was neither at first
         run = TrainRun(Path(out), ranks, options.for_run(zoom), defaults=before, resume=resume)
         model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
         training = _Training(model, zoom.to(ranks.device), options, ranks, run, classes=classes)
@@ -106,8 +111,7 @@ class _Training:
         self.parts: dict[str, Any] = {"model": model, "zoom": zoom}
         self.parts |= {"optimizer": self.optimizer, "scaler": self.scaler}
         self.step, self.steps, self.lr_factor = 0, 1, 0.0
-        priors = (each for each in zoom.modules() if isinstance(each, PriorSaliency))
-        self.random_strengths = {prior: prior.random_strength for prior in priors}
+        self.trial: ZoomTrial | None = None
         self.console = Console(soft_wrap=True, highlight=False, markup=False, quiet=ranks.rank > 0)
 
     def loader(self, urls: Urls, zoom: nn.Module, **how: Any) -> ZoomLoader:
@@ -122,6 +126,9 @@ class _Training:
             )
         self.parts["loader"], shown = loader, val or urls
         self.steps = self.options.epochs * len(loader)
+        if self.options.trial:
+            self.trial = ZoomTrial(self.zoom, steps=math.ceil(self.options.trial * self.steps))
+            self.parts["trial"] = self.trial
         self.step = self.run.load(self.parts)
         if self.options.boxes is not None and not self.run.resumed:
             teach(urls, self.zoom, self.options, self.ranks, log=self.run.log, console=self.console)
@@ -129,7 +136,8 @@ class _Training:
         try:
             self.train_epochs(loader, val=val, shown=shown)
         finally:
-            self.randomize(True)  # the zoom may be the caller's: an interrupted run must not change it
+            if self.trial is not None:
+                self.trial.close()  # the zoom may be the caller's: an interrupted run must not leave it on trial
         self.run.finish(self.model, self.zoom)
         return self.run.last_epoch()
 
@@ -173,12 +181,6 @@ class _Training:
         self.lr_factor = lr_factor(self.step, self.steps, self.options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * self.lr_factor
-        self.randomize(self.step < self.options.random_strength * self.steps)
-
-    def randomize(self, on: bool) -> None:
-        """Let the zoom have the random strength that it was made with, or none."""
-        for prior, given in self.random_strengths.items():
-            prior.random_strength = given if on else 0.0
 
     def train_step(self, images: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Tensor:
         """Update the weights by one batch; return its sums."""
@@ -190,12 +192,24 @@ class _Training:
                 f"model must have a logit for each of {self.classes} classes, got {logits.shape[1]} logits."
             )
         entropy = saliency_entropy(saliency).clamp(max=math.log(self.options.min_cells or math.inf))
-        loss = cross_entropy(logits, labels) - self.options.entropy * entropy.mean()
+        losses = cross_entropy(logits, labels, reduction="none")
+        self.try_zoom(losses.detach())
+        loss = losses.mean() - self.options.entropy * entropy.mean()
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return _sums(logits.detach(), labels, saliency.detach(), valid)
+
+    def try_zoom(self, losses: Tensor) -> None:
+        """Go on with the zoom's trial, if there is one; say how it ends."""
+        if self.trial is None or self.trial.helps is not None:
+            return
+        self.trial.observe(losses)
+        if self.trial.helps is not None:
+            helps, errors = self.trial.helps, self.trial.standard_errors
+            self.run.log("trial", step=self.step + 1, helps=float(helps), standard_errors=errors)
+            self.console.print(_VERDICT[helps].format(step=self.step + 1, errors=errors))
 
     def validate(self, val: Urls) -> dict[str, float]:
         """Return the means over all samples of all ranks, each counted once."""

@@ -136,7 +136,7 @@ def test_it_comes_back_from_a_file(make, images, maps, tmp_path):
 def test_beside_a_prior(images, maps):
     """It starts as the prior; boxes go to the prior and the map to the network."""
     boxes = [torch.tensor([[0.1, 0.2, 0.3, 0.4]])] * 2
-    both = PriorSaliency(MapChannelSaliency(), BoxSaliency(), gain=1.0, random_strength=0.0)
+    both = PriorSaliency(MapChannelSaliency(), BoxSaliency(), gain=1.0)
     known = SaliencySampler(16, saliency=BoxSaliency())(images, boxes=boxes)
 
     check_close(SaliencySampler(16, saliency=both)(images, boxes=boxes, maps=maps).grid, known.grid, 1e-6)

@@ -21,7 +21,7 @@ from tests.tools.training.runs import SMALL
         ({"saliency_lr": -1.0}, "saliency_lr must be positive, got -1.0."),
         ({"warmup": 1.5}, "warmup must be a share in [0, 1], got 1.5."),
         ({"blur": -0.1}, "blur must be a share in [0, 1], got -0.1."),
-        ({"random_strength": 2.0}, "random_strength must be a share in [0, 1], got 2.0."),
+        ({"trial": 2.0}, "trial must be a share in [0, 1], got 2.0."),
         ({"min_cells": 1.0}, "min_cells must be above 1, or None, got 1.0."),
         ({"amp": "fp8"}, "amp must be one of off, bf16, fp16, got 'fp8'."),
         ({"zoom": "none"}, "zoom must be one of saliency, uniform, got 'none'."),

@@ -35,7 +35,7 @@ def test_curves_and_pictures(shards, tmp_path):
         f"{kind}/{name}": [
             (line["step"], pytest.approx(line[name], rel=1e-6)) for line in lines(tmp_path / "run", kind)
         ]
-        for kind in ("step", "epoch")
+        for kind in ("step", "epoch", "trial")
         for name in lines(tmp_path / "run", kind)[0].keys() - {"kind", "step", "epoch"}
     }
 

@@ -9,6 +9,7 @@ import textwrap
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -214,56 +215,78 @@ def test_blurred_images(shards, tmp_path, no_sheets):
     assert last["train_loss"] > 0
 
 
-class NotedSaliency(PriorSaliency):
-    """A prior that notes the random strength of each forward pass in training."""
+class BrightNet(nn.Module):
+    """A classifier whose loss depends on the zoom alone: it is sure of label 1, the more the brighter an image is."""
 
-    def __init__(self) -> None:
-        super().__init__(random_strength=0.8)
-        self.noted: list[float] = []
-
-    def forward(self, *inputs, **named):
-        if self.training:
-            self.noted.append(self.random_strength)
-        return super().forward(*inputs, **named)
-
-
-def test_the_random_strength_ends(shards, tmp_path, no_sheets):
-    """The zoom's strength is random in the requested share of the steps and no longer; after the training the zoom is as it was made."""
-    zoom = SaliencySampler(16, saliency=NotedSaliency())
-    options = TrainOptions(
-        out_size=16, epochs=2, batch_size=5, warmup=0.0, random_strength=0.5, num_threads=1
-    )
-    train(shards, tmp_path / "run", zoom=zoom, options=options)
-
-    assert zoom.saliency.noted == [0.8, 0.8, 0.8, 0.8, 0.0, 0.0, 0.0, 0.0]
-    assert zoom.saliency.random_strength == 0.8
-
-
-class InterruptedNet(nn.Module):
-    """A classifier whose training is interrupted in its sixth step."""
-
-    def __init__(self) -> None:
+    def __init__(self, sign: float) -> None:
         super().__init__()
-        self.last, self.calls = nn.Linear(3, 3), 0
+        self.bias, self.sign, self.calls = nn.Parameter(torch.zeros(3)), sign, 0
 
     def forward(self, images):
-        self.calls += 1
-        if self.calls == 6:
+        self.calls += self.training
+        if self.calls == self.interrupted_at:
             raise KeyboardInterrupt
-        return self.last(images.mean((2, 3)))
+        return self.bias + self.sign * 8 * images.mean((1, 2, 3))[:, None] * torch.tensor([0.0, 1.0, 0.0])
+
+    interrupted_at = -1
 
 
-def test_an_interrupted_run_gives_the_random_strength_back(shards, tmp_path, no_sheets):
-    """A zoom keeps its random strength if the training is interrupted in a step that has none."""
-    zoom = SaliencySampler(16, saliency=NotedSaliency())
-    options = TrainOptions(
-        out_size=16, epochs=2, batch_size=5, warmup=0.0, random_strength=0.5, num_threads=1
-    )
+@pytest.fixture(scope="module")
+def bright_shard(tmp_path_factory):
+    """Write a shard of 320 images of one class, which are brighter the more they are zoomed: their saliency is where they are bright."""
+    path = tmp_path_factory.mktemp("bright") / "train.tar"
+    with ShardWriter(path) as writer:
+        for k in range(320):
+            image = np.zeros((48, 48, 3), np.uint8)
+            image[20:28, 20:28] = 255
+            writer.write({"__key__": f"{k:03d}", "png": encode(image, "png"), "cls": 1})
+    return path
+
+
+def on_trial(shard, out, sign: float, **changes):
+    """Train `BrightNet`; return its zoom and the last line."""
+    zoom = SaliencySampler(16, temperature=0.5)
+    options = TrainOptions(out_size=16, epochs=4, batch_size=32, classes=3, num_threads=1, lr=1e-6, **changes)
+    return zoom, train(shard, out, model=BrightNet(sign), zoom=zoom, options=options)
+
+
+@pytest.mark.parametrize(("sign", "helps"), [(1.0, True), (-1.0, False)])
+@pytest.mark.usefixtures("no_sheets")
+def test_the_zoom_is_on_trial(sign, helps, bright_shard, tmp_path, capsys):
+    """A zoom that lowers the loss stays; one that does not is taken away, in the rest of the run and in `saliency.pt`."""
+    run = tmp_path / "run"
+    zoom, last = on_trial(bright_shard, run, sign)
+    (line,) = lines(run, "trial")
+    kept = SaliencySampler.from_checkpoint(run / "saliency.pt").saliency
+
+    assert line["helps"] == helps
+    assert line["step"] < 16 if helps else line["step"] == 16
+    assert (line["standard_errors"] < -4) == helps
+    assert (zoom.saliency.gain > 0) == (kept.gain > 0) == helps
+    assert (last["train_cells"] < 960) == helps
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("the zoom helps" if helps else "from here on all are resized evenly") in printed
+
+
+def test_without_a_trial_the_zoom_stays(bright_shard, tmp_path, no_sheets):
+    """With a share of 0 the zoom is at its own strength from the first step, whatever it brings."""
+    zoom, last = on_trial(bright_shard, tmp_path / "run", -1.0, trial=0.0)
+
+    assert not lines(tmp_path / "run", "trial")
+    assert zoom.saliency.gain == PriorSaliency().gain
+    assert last["train_cells"] < 960
+
+
+def test_an_interrupted_run_ends_the_trial(bright_shard, tmp_path, no_sheets, monkeypatch):
+    """A zoom is no longer on trial after its training was interrupted."""
+    monkeypatch.setattr(BrightNet, "interrupted_at", 3)
+    zoom = SaliencySampler(16)
+    options = TrainOptions(out_size=16, epochs=2, batch_size=32, classes=3, num_threads=1)
     with pytest.raises(KeyboardInterrupt):
-        train(shards, tmp_path / "run", model=InterruptedNet(), zoom=zoom, options=options)
+        train(bright_shard, tmp_path / "run", model=BrightNet(1.0), zoom=zoom, options=options)
 
-    assert zoom.saliency.noted[-1] == 0.0
-    assert zoom.saliency.random_strength == 0.8
+    image = torch.rand(2, 3, 40, 40)
+    assert torch.equal(zoom(image).grid, zoom(image).grid)
 
 
 def test_a_run_that_an_earlier_version_began(shards, tmp_path, no_sheets):
@@ -384,15 +407,15 @@ SCRIPT = """
 import sys
 import torch
 from torch import nn
-from foveal.sampler import PriorSaliency, SaliencySampler
+from foveal.sampler import SaliencySampler
 from foveal.tools import TrainOptions, train
 
 shards, out, batch_size = sys.argv[1:]
 torch.manual_seed(7)
 conv = nn.Conv2d(3, 8, 3)
 model = nn.Sequential(conv, nn.GroupNorm(2, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
-options = TrainOptions(out_size=16, epochs=2, batch_size=int(batch_size), num_threads=1)
-zoom = SaliencySampler(16, saliency=PriorSaliency(random_strength=0.0))  # each rank would draw numbers of its own
+options = TrainOptions(out_size=16, epochs=2, batch_size=int(batch_size), num_threads=1, trial=0.0)  # ranks draw their own numbers
+zoom = SaliencySampler(16)
 train(shards, out, val=shards, model=model, zoom=zoom, options=options)
 """
 
@@ -416,7 +439,7 @@ def test_two_ranks_train_as_one(shards, tmp_path):
 
 def test_frozen_it_is_as_it_was_trained(shards, tmp_path, no_sheets, no_sheet):
     """`foveal zoom --saliency` writes what the trained zoom shows, and the classifier is as accurate on it."""
-    options = TrainOptions(out_size=16, epochs=4, batch_size=5, num_threads=1)
+    options = TrainOptions(out_size=16, epochs=4, batch_size=5, num_threads=1, trial=0.0)
     last = train(shards, tmp_path / "run", val=shards, options=options)
     recipe = Recipe(out_size=16, format="png", saliency=str(tmp_path / "run" / "saliency.pt"))
     zoom_shards([shards], recipe, out=str(tmp_path / "zoomed"), options=RunOptions(num_threads=1))

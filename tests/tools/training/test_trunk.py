@@ -27,7 +27,7 @@ def test_the_head_learns_and_the_trunk_if_it_may(shards, tmp_path, trunk_lr):
     before = small_timm.weights(tmp_path / "small.pth")
     run = ["train", shards, "--out", tmp_path / "run", "--out-size", 16, "--epochs", 1, "--batch-size", 10]
     named = ["--trunk", "timm:small", "--trunk-weights", tmp_path / "small.pth", "--trunk-lr", trunk_lr]
-    done = command_line.run(*run, "--num-threads", 1, *named)
+    done = command_line.run(*run, "--num-threads", 1, "--trial", 0, *named)
     assert done.exit_code == 0, done.exception
     (tmp_path / "small.pth").unlink()
     zoom = SaliencySampler.from_checkpoint(tmp_path / "run" / "saliency.pt")

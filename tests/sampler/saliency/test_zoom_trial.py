@@ -1,0 +1,195 @@
+"""A zoom on trial."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from foveal.sampler import (
+    FixedSaliency,
+    PriorSaliency,
+    SaliencySampler,
+    SpectralSaliency,
+    UniformSampler,
+    ZoomTrial,
+)
+from tests.checks import check_close
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """Return noise images."""
+    return torch.rand(64, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+
+
+def small_zoom() -> SaliencySampler:
+    """Return a zoom that costs little."""
+    network = nn.Conv2d(3, 1, 8, stride=8)
+    prior = FixedSaliency(1 + torch.arange(25.0).reshape(5, 5))
+    return SaliencySampler(8, lowres_size=(40, 40), saliency=PriorSaliency(network, prior))
+
+
+def drawn(zoom: SaliencySampler, images: torch.Tensor, full: torch.Tensor) -> torch.Tensor:
+    """Return the strengths with which the saliency of some images was multiplied."""
+    return (zoom.saliency(images) / full).flatten(1).median(dim=1).values.detach()
+
+
+def run_trial(images: torch.Tensor, slope: float, steps: int) -> tuple[ZoomTrial, SaliencySampler, int]:
+    """Observe losses that rise by ``slope`` standard deviations with the strength; return the number of the last step, too."""
+    torch.manual_seed(1)
+    zoom = small_zoom()
+    trial, noise = ZoomTrial(zoom, steps=steps), torch.Generator().manual_seed(2)
+    full = zoom.eval().saliency(images)
+    zoom.train()
+    for step in range(steps):
+        strengths = drawn(zoom, images, full)
+        trial.observe(slope * strengths + torch.randn(len(images), generator=noise) + 100 / (step + 1))
+        if trial.helps is not None:
+            return trial, zoom, step + 1
+    raise AssertionError("The trial did not end.")
+
+
+def test_images_have_strengths_from_none_to_three(images):
+    """On trial each image is zoomed with a strength of its own between 0 and 3; evaluated or without gradients, with 1."""
+    zoom = small_zoom()
+    full = zoom.saliency(images)
+    trial = ZoomTrial(zoom, steps=5)
+    torch.manual_seed(0)
+    strengths = drawn(zoom, images, full)
+
+    assert strengths.unique().numel() == len(images)
+    assert 0 < strengths.min() < 0.1
+    assert 2.8 < strengths.max() < 3
+    torch.manual_seed(0)
+    check_close(zoom.saliency(images), strengths[:, None, None, None] * full, 1e-4)
+    with torch.no_grad():
+        assert torch.equal(zoom.saliency(images), full)
+    zoom.eval()
+    assert torch.equal(zoom.saliency(images), full)
+    zoom.train()
+    trial.close()
+    assert torch.equal(zoom.saliency(images), full)
+
+
+def test_a_zoom_that_helps_stays(images):
+    """If stronger zooms have lower losses, the trial ends early, and images are zoomed in full from then on."""
+    gain = PriorSaliency().gain
+    trial, zoom, step = run_trial(images, slope=-0.5, steps=200)
+
+    assert trial.helps
+    assert 10 <= step < 40
+    assert zoom.saliency.gain == gain
+    full = zoom.eval().saliency(images)
+    assert torch.equal(zoom.train().saliency(images), full)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.5])
+def test_a_zoom_that_does_not_help_goes(slope, images):
+    """If stronger zooms have no lower losses, the trial ends at its last step, and images are resized evenly."""
+    trial, zoom, step = run_trial(images, slope=slope, steps=60)
+
+    assert trial.helps is False
+    assert step == 60
+    check_close(zoom(images).images, UniformSampler(8)(images).images, 1e-4)
+
+
+def test_a_zoom_rarely_stays_by_chance(images):
+    """Of 40 zooms that change nothing, at most one stays."""
+    outcomes = [run_chance(images, seed) for seed in range(40)]
+
+    assert sum(outcomes) <= 1
+
+
+def run_chance(images: torch.Tensor, seed: int) -> bool:
+    """Return whether a zoom stays whose strengths have nothing to do with the losses."""
+    torch.manual_seed(seed)
+    zoom = small_zoom()
+    trial = ZoomTrial(zoom, steps=30)
+    while trial.helps is None:
+        zoom.saliency(images)
+        trial.observe(torch.rand(len(images)))
+    return trial.helps
+
+
+def test_the_slope_in_standard_errors(images):
+    """For few images the score is that of a linear regression, by scipy."""
+    zoom = small_zoom()
+    full, losses = zoom.eval().saliency(images), torch.rand(len(images))
+    zoom.train()
+    trial = ZoomTrial(zoom, steps=5)
+    strengths = drawn(zoom, images, full)
+    trial.observe(losses)
+
+    fit = stats.linregress(strengths.double().numpy(), losses.double().numpy())
+    assert trial.standard_errors == pytest.approx(fit.rvalue * np.sqrt(len(images)), rel=1e-3)
+
+
+def test_the_state_goes_on(images):
+    """A trial that was saved in the middle, or at the end, goes on where it was."""
+    whole, _, step = run_trial(images, slope=-0.5, steps=200)
+    torch.manual_seed(1)
+    zoom = small_zoom()
+    full, noise = zoom.eval().saliency(images), torch.Generator().manual_seed(2)
+    zoom.train()
+    trial = ZoomTrial(zoom, steps=200)
+    for k in range(step):
+        if k == 5:
+            state = trial.state_dict()
+            trial.close()
+            trial = ZoomTrial(zoom, steps=200)
+            trial.load_state_dict(state)
+        trial.observe(-0.5 * drawn(zoom, images, full) + torch.randn(64, generator=noise) + 100 / (k + 1))
+
+    assert trial.state_dict() == whole.state_dict()
+    other = small_zoom()
+    again = ZoomTrial(other, steps=200)
+    again.load_state_dict({**whole.state_dict(), "helps": False})
+    assert again.helps is False
+    assert other.saliency.gain == 0
+
+
+def test_losses_that_are_not_finite_do_not_count(images):
+    """Infinite losses and NaN change nothing."""
+    trials = []
+    for bad in (False, True):
+        torch.manual_seed(3)
+        zoom = small_zoom()
+        trial = ZoomTrial(zoom, steps=5)
+        zoom.saliency(images)
+        losses = torch.linspace(0, 1, len(images))
+        trial.observe(
+            torch.cat([losses[:60], torch.tensor([torch.nan, torch.inf, -torch.inf, torch.nan])])
+            if bad
+            else losses
+        )
+        trials.append(trial.state_dict())
+
+    assert trials[1]["sums"][0] == 60
+    assert all(np.isfinite(trials[1]["sums"]))
+
+
+@pytest.mark.parametrize("zoom", [UniformSampler(8), SaliencySampler(8, saliency=SpectralSaliency()), SaliencySampler(8).requires_grad_(False)])  # fmt: skip
+def test_nothing_to_try(zoom, images):
+    """A zoom without a prior, or without weights to train, is left as it is."""
+    trial = ZoomTrial(zoom, steps=1)
+    trial.observe(torch.ones(64))
+
+    assert trial.helps
+    assert torch.equal(zoom(images).images, zoom(images).images)
+
+
+def test_messages(images):
+    """Wrong use gets an error that says what to do."""
+    zoom = small_zoom()
+    with pytest.raises(ValueError, match=re.escape("steps must be at least 1, got 0.")):
+        ZoomTrial(zoom, steps=0)
+    with pytest.raises(ValueError, match=re.escape("zoom must have at most one PriorSaliency, got 2.")):
+        ZoomTrial(nn.ModuleList([PriorSaliency(), PriorSaliency()]), steps=5)
+    trial = ZoomTrial(zoom, steps=5)
+    zoom(images[:3])
+    text = "losses must be those of images that were zoomed in training mode since the last call, 3 at most, got 4 – make the trial before the first batch, and call zoom.train()."
+    with pytest.raises(ValueError, match=re.escape(text)):
+        trial.observe(torch.ones(4))
