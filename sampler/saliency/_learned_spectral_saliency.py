@@ -14,7 +14,7 @@ from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
 # network's weights a gain would hardly move; with this factor it crosses its range within a hundred steps.
 _SCALE = 32.0
 # The sum of the weights before training. A ZoomTrial tries up to three times that.
-_START = 0.5
+_START = 0.45
 
 
 class LearnedSpectralSaliency(nn.Module):

@@ -13,7 +13,7 @@ from tests.pipeline.making import encode, picture
 from tests.tools import command_line
 
 PAGE = (Path(__file__).parents[2] / "docs" / "train.md").read_text()
-SHARDS, FROZEN, TRAIN = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+SHARDS, FROZEN, TRAIN, LOOP = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -42,6 +42,16 @@ def test_its_code_runs(shard, tmp_path, monkeypatch):
     assert images.shape == (4, 3, 48, 48)
     assert not images.requires_grad
     assert torch.equal(labels, torch.arange(4))
+
+
+def test_its_loop_runs(shard):
+    """With other data and smaller batches, the loop trains with the zoom on trial."""
+    code = LOOP.replace("train-{000000..000015}.tar", shard).replace("batch_size=64", "batch_size=4")
+    names: dict[str, object] = {}
+    exec(compile(code, "train.md", "exec"), names)
+
+    assert names["images"].shape == (4, 3, 48, 48)
+    assert names["trial"].state_dict()["step"] == 2
 
 
 def test_its_shards(tmp_path, monkeypatch):

@@ -265,7 +265,7 @@ def test_the_zoom_is_on_trial(sign, helps, bright_shard, tmp_path, capsys):
     assert (zoom.saliency.gain > 0) == (kept.gain > 0) == helps
     assert (last["train_cells"] < 960) == helps
     printed = " ".join(capsys.readouterr().out.split())
-    assert ("the zoom helps" if helps else "from here on all are resized evenly") in printed
+    assert ("so the zoom stays" if helps else "so from here on all are resized evenly") in printed
 
 
 def test_without_a_trial_the_zoom_stays(bright_shard, tmp_path, no_sheets):
