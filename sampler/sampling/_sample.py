@@ -32,8 +32,8 @@ def sample(
     missed, however fine. Compared with the mean of 16 x 16 bilinear points in each output pixel, on 31 photographs of 0.8
     to 24 megapixels that are zoomed to 224 x 224 by ``SpectralSaliency``, the worst photograph has 52 dB and the median
     60 dB (``temperature=1``); 47 and 56 dB (0.5); 43 and 51 dB (0.25); by the default zoom of
-    :class:`SaliencySampler`, before training, 45 and 53 dB; without a zoom 59 and 73 dB. One point for each
-    pixel has 19 and 28 dB without a zoom (``foveal bench quality``).
+    :class:`SaliencySampler`, before training, 49 and 56 dB; without a zoom 59 and 73 dB. One point for each
+    pixel has 19 and 29 dB without a zoom (``foveal bench quality``).
 
     Gradients reach the grid and dense floating-point images. They are the exact derivatives of this mean, with respect to
     position, size and shear of a footprint. Second derivatives exist for dense floating-point images; for uint8 images

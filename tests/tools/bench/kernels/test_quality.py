@@ -42,9 +42,9 @@ def test_resized_first_is_right_for_the_uniform_grid():
     assert found["resized first"] > 25
 
 
-@pytest.mark.parametrize(("settings", "least"), [({}, 35), ({"temperature": 2.0}, 43)])
+@pytest.mark.parametrize(("settings", "least"), [({}, 40), ({"temperature": 2.0}, 43)])
 def test_stripes_and_texture(settings, least):
-    """The default zoom shows stripes and texture to 35 dB, a mild one to 43 dB; without anti-aliasing neither would reach 15 dB."""
+    """The default zoom shows stripes and texture to 40 dB, a mild one to 43 dB; without anti-aliasing neither would reach 15 dB."""
     zoom = SaliencySampler(56, **settings).requires_grad_(requires_grad=False)
     patterns = [*PATTERNS["stripes"](504)[1::4], *PATTERNS["texture"](504)]
     found = [measure(pattern, zoom, supersampled_squares) for pattern in patterns]
