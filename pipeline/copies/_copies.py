@@ -134,10 +134,11 @@ def _parts(frames: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _out_of(frames: Tensor, grid: Tensor) -> Tensor:
-    """Convert points from the frames of the copies to those of the originals."""
-    places = [1] * (grid.ndim - 2)
-    factors, summands = (part.view(-1, *places, 2).to(grid.dtype) for part in _parts(frames))
-    return (grid - summands) / factors
+    """Convert points from the frames of the copies to those of the originals, a row at a time: loops over x and y alone are slow."""
+    places, width = [1] * (grid.ndim - 3), grid.shape[-2]
+    factors, summands = (part.to(grid.dtype).repeat(1, width) for part in _parts(frames))
+    rows = [part.view(-1, *places, 2 * width) for part in (factors, summands)]
+    return ((grid.flatten(-2) - rows[1]) / rows[0]).view(grid.shape)
 
 
 def _boxes_in(frames: Tensor, boxes: Sequence[Tensor]) -> list[Tensor]:

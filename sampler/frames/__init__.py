@@ -22,6 +22,7 @@ from foveal.sampler.frames._views import (
     into_views,
     inverse,
     out_of_views,
+    planes_out_of_views,
 )
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "outer_grid",
     "padded",
     "pixel_centres",
+    "planes_out_of_views",
     "to_lattice",
     "widths_and_heights",
 ]

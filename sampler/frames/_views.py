@@ -75,6 +75,17 @@ def out_of_views(
     return points if views is None else compose(views, points)
 
 
+def planes_out_of_views(
+    points: Float[Tensor, "batch 2 rows cols"], views: Views | None
+) -> Float[Tensor, "batch 2 rows cols"]:
+    """Do the same as :func:`out_of_views`, with all x in one plane and all y in another."""
+    if views is None:
+        return points
+    check_views(views, points.shape[0])
+    by_x, by_y, shift = views.to(points.dtype)[..., None, None].unbind(dim=2)
+    return by_x * points[:, :1] + by_y * points[:, 1:] + shift
+
+
 def boxes_around(affine: Views, boxes: Float[Tensor, "batch boxes 4"]) -> Float[Tensor, "batch boxes 4"]:
     """The tightest boxes around affinely mapped boxes (x0, y0, x1, y1); exact for flips and rotations by 90 degrees."""
     corners = compose(affine, boxes[..., _CORNERS].reshape(*boxes.shape[:2], 4, 2))

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal._choices import Family
-from foveal.sampler.frames import outer_grid
+from foveal.sampler.frames import Views, out_of_views, outer_grid, planes_out_of_views
 from foveal.sampler.grids._bounds import bounded, bounded_axes
 from foveal.sampler.grids._capped import capped_axes
 from foveal.sampler.grids._cdf_grid import cdf_axes
@@ -105,9 +105,15 @@ def zoom_grid(
 
 
 def unchecked_grid(
-    weights: Float[Tensor, "batch 1 rows cols"], out_size: tuple[int, int], settings: GridSettings
+    weights: Float[Tensor, "batch 1 rows cols"],
+    out_size: tuple[int, int],
+    settings: GridSettings,
+    views: Views | None = None,
 ) -> Float[Tensor, "batch height width 2"]:
-    """Return the grid of weights that are known to be non-negative, to sum to one, and to be float32 or float64."""
+    """Return the grid of weights that are known to be non-negative, to sum to one, and to be float32 or float64.
+
+    With ``views``, (batch, 2, 3), it is composed with them; published grids ignore them.
+    """
     with torch.autocast(weights.device.type, enabled=False):
         lattice = _with_two_lines(weights)
         if settings.compat != "exact":
@@ -118,13 +124,15 @@ def unchecked_grid(
                 drawing = clipped(lattice, settings) if locally else lattice
                 nodes = kernel_nodes(drawing, settings.fwhm_cells, settings.padding)
                 # Clipping holds the bounds at the nodes. Between nodes a grid may exceed them slightly, so it is blended, too.
-                return read_nodes(bounded(nodes, out_size, settings), out_size).to(weights.dtype)
+                within = bounded(nodes, out_size, settings)
+                # There are far fewer nodes than points, and reading nodes is linear.
+                return read_nodes(planes_out_of_views(within, views), out_size).to(weights.dtype)
             case "separable":
                 axes = separable_axes(lattice, out_size, settings)
             case "cdf":
                 axes = cdf_axes(lattice, out_size, settings.marginal)
         x, y = capped_axes(axes, settings) if locally else bounded_axes(axes, settings)
-        return outer_grid(x.to(weights.dtype), y.to(weights.dtype))
+        return out_of_views(outer_grid(x.to(weights.dtype), y.to(weights.dtype)), views)
 
 
 def _with_two_lines(weights: Float[Tensor, "batch 1 _rows _cols"]) -> Float[Tensor, "batch 1 rows cols"]:

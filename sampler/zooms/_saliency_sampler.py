@@ -15,7 +15,6 @@ from foveal.sampler.frames import (
     boxes_in_views,
     check_images,
     height_and_width,
-    out_of_views,
 )
 from foveal.sampler.grids import Bound, Compat, Family, GridSettings, Marginal, Padding, unchecked_grid
 from foveal.sampler.saliency import PriorSaliency, SaliencyNeeds, maps_in_views
@@ -239,7 +238,7 @@ class SaliencySampler(nn.Module):
         small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
         logits = self._logits(small, views, self._told(boxes, maps, condition))
         weights = map_of(logits, self.saliency, small.shape[0], self.temperature)
-        grid = out_of_views(unchecked_grid(weights, self.out_size, self.grid_settings), views)
+        grid = unchecked_grid(weights, self.out_size, self.grid_settings, views)
         pixels = sample_as(images, grid, self.form, antialias=self.antialias)
         return zoomed(nan_where_lost(pixels, weights), grid, weights)
 
