@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from importlib import metadata
 
 import pytest
 import torch
@@ -66,6 +67,7 @@ MOST = {
     "low resolution": 64,
     "pull back": 32,
 }
+IN_TRITON_3_4 = {"anti-aliased": 56}  # the oldest version that is tested needs a few more
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +81,9 @@ def report(tmp_path_factory):
 @pytest.mark.parametrize("kernel", MOST)
 def test_nothing_spills(report, kernel):
     """Each kernel compiles without spilling registers, and uses few enough for good occupancy."""
+    most = MOST | (IN_TRITON_3_4 if metadata.version("triton").startswith("3.4.") else {})
     assert report[kernel]["STACK"] == report[kernel]["LOCAL"] == 0
-    assert 0 < report[kernel]["REG"] <= MOST[kernel]
+    assert 0 < report[kernel]["REG"] <= most[kernel]
 
 
 def test_a_spill_would_be_noticed(report):
