@@ -32,6 +32,7 @@ def along_axes(
     by_col, by_row = lines
     height, width = out_size
     if height == width and by_col.shape == by_row.shape:
-        x, y = axis(torch.cat(lines), width).chunk(2)
-        return x, y
+        both, batch = axis(torch.cat(lines), width), by_col.shape[0]
+        # chunk(2) would keep an exported program from taking batches of any size.
+        return both[:batch], both[batch:]
     return axis(by_col, width), axis(by_row, height)

@@ -163,7 +163,10 @@ def _spectral_residual(
 def _cosines(side: int) -> Float[Tensor, "side side"]:
     """Return the matrix of the discrete cosine transform along one axis: coefficient, then pixel."""
     number, pixel = torch.arange(side, dtype=torch.float64)[:, None], torch.arange(side, dtype=torch.float64)
-    return 2 * torch.cos(torch.pi * number * (2 * pixel + 1) / (2 * side))
+    # A tensor, because torch's exporter to ONNX writes a Python number with float32's digits: brightness would leak into
+    # all coefficients, and most into the high ones, which have the residual.
+    pi = torch.tensor(torch.pi, dtype=torch.float64)
+    return 2 * torch.cos(pi * number * (2 * pixel + 1) / (2 * side))
 
 
 @constant

@@ -134,7 +134,7 @@ def test_area_of_each_class_is_what_the_jacobian_predicts(roads, family):
 
         assert set(seen.unique().tolist()) <= set(mask.unique().tolist())
 
-    check_close(measured / predicted, torch.ones(3), 0.02)
+    check_close(measured / predicted, torch.ones(3), 0.01)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

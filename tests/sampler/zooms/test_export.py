@@ -20,6 +20,8 @@ SETUP = """
         return zoom.eval()
     D = torch.export.Dim
     OPEN = {"images": {0: D("b", min=1, max=64), 2: D("h", min=8, max=8192), 3: D("w", min=8, max=8192)}}
+    def allowed(zoom):  # 1e-4 of pixels in [0, 1], which normalising multiplies
+        return 1e-4 / min(zoom.form.std or [1.0])
 """
 
 
@@ -78,10 +80,10 @@ def test_images_of_eight_bits(run_plain):
     for zoom in (loud(SaliencySampler(16, **form)).requires_grad_(False), UniformSampler(16, antialias=False)):
         program = torch.export.export(zoom, (pictures(2, 40, 50, torch.uint8),), dynamic_shapes=OPEN).module()
         more = pictures(3, 61, 90, torch.uint8)
-        torch.testing.assert_close(program(more).images, zoom(more).images, atol=1e-4, rtol=0)
+        torch.testing.assert_close(program(more).images, zoom(more).images, atol=allowed(zoom), rtol=0)
         ragged = [pictures(1, *size, torch.uint8)[0].permute(1, 2, 0) for size in ((40, 70), (90, 30))]
         program = torch.export.export(zoom, (ragged,)).module()
-        torch.testing.assert_close(program(ragged).images, zoom(ragged).images, atol=1e-4, rtol=0)
+        torch.testing.assert_close(program(ragged).images, zoom(ragged).images, atol=allowed(zoom), rtol=0)
     """)
 
 
@@ -115,17 +117,31 @@ def test_a_program_that_learns_keeps_its_derivatives(run_plain):
     ],
 )
 def test_onnx(run_plain, zoom, dtype):
-    """ONNX Runtime returns the sampler's pixels, grid and saliency for other batch and image sizes."""
+    """ONNX Runtime returns the sampler's pixels, grid and saliency for other batch and image sizes.
+
+    Its Resize rounds the small copy of floating-point images a little differently, by less than 1e-6. A spectral saliency makes
+    up to a thousand times as much of that, so the sampler gets the same copy.
+    """
     for name in ("onnx", "onnxruntime", "onnxscript"):
         pytest.importorskip(name, reason=f"no {name}: pip install 'foveal[onnx]'")
     run_plain(f"""{SETUP}
     import onnxruntime
+    from foveal.sampler import lowres
+    class Small(torch.nn.Module):
+        def forward(self, images):
+            return lowres(images, (128, 128))
+    def session(module, name):
+        torch.onnx.export(module, (pictures(2, 40, 50, {dtype}),), name, dynamo=True, dynamic_shapes=OPEN)
+        ready = onnxruntime.InferenceSession(name)
+        return lambda images: ready.run(None, {{ready.get_inputs()[0].name: images.numpy()}})
     zoom = {zoom}
-    torch.onnx.export(zoom, (pictures(2, 40, 50, {dtype}),), "zoom.onnx", dynamo=True, dynamic_shapes=OPEN)
-    session = onnxruntime.InferenceSession("zoom.onnx")
+    zoomed, shrunk = session(zoom, "zoom.onnx"), session(Small(), "small.onnx")
     for size in ((3, 61, 90), (1, 400, 300)):
         more = pictures(*size, {dtype})
-        found = session.run(None, {{session.get_inputs()[0].name: more.numpy()}})
-        for a, b in zip(found, zoom(more), strict=True):
-            np.testing.assert_allclose(a, b.detach().numpy(), atol=1e-4, rtol=0)
+        small = torch.from_numpy(shrunk(more)[0])
+        torch.testing.assert_close(small, lowres(more, (128, 128)), atol=1e-6, rtol=0)
+        named = dict(lowres=small) if isinstance(zoom, SaliencySampler) else dict()
+        tolerances = (allowed(zoom), 1e-4, 1e-4)
+        for a, b, tolerance in zip(zoomed(more), zoom(more, **named), tolerances, strict=True):
+            np.testing.assert_allclose(a, b.detach().numpy(), atol=tolerance, rtol=0)
     """)
