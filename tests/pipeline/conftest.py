@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from foveal.shards import ShardWriter
-from tests.pipeline.making import encode, picture
+from tests.pipeline.small_shards import write_small_shards
 
 
 @pytest.fixture
@@ -24,10 +24,6 @@ def write_shard(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def small_shards(write_shard: Callable[..., str]) -> list[str]:
+def small_shards(tmp_path: Path) -> list[str]:
     """Two shards of 7 and 6 pictures of different sizes, labelled 0 to 12."""
-    samples = [
-        {"__key__": f"{k:03d}", "jpg": encode(picture(k, 60 + 7 * k, 90 + 5 * k)), "cls": k, "json": {"k": k}}
-        for k in range(13)
-    ]
-    return [write_shard(samples[:7], "a.tar"), write_shard(samples[7:], "b.tar")]
+    return write_small_shards(tmp_path)

@@ -43,8 +43,19 @@ def test_memory_after_five_epochs_is_memory_after_two(data_dir):
 @pytest.mark.parametrize(
     ("code", "status", "says"),
     [
-        ("batch = next(iter(ZoomLoader(urls, UniformSampler(8), batch_size=2)))", 0, ""),
-        ("it = iter(ZoomLoader(urls, UniformSampler(8), batch_size=2)); next(it)", 0, ""),
+        # The last two hold an iterator, too, when they end.
+        pytest.param(
+            "batch = next(iter(ZoomLoader(urls, UniformSampler(8), batch_size=2)))",
+            0,
+            "",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "it = iter(ZoomLoader(urls, UniformSampler(8), batch_size=2)); next(it)",
+            0,
+            "",
+            marks=pytest.mark.slow,
+        ),
         ("it = iter(ZoomLoader(urls, SaliencySampler(8), batch_size=2)); next(it)", 0, ""),
         (
             "it = iter(ZoomLoader(urls, UniformSampler(8), batch_size=2)); next(it); 1 / 0",

@@ -15,6 +15,12 @@ def no_sheet(monkeypatch):
 
 
 @pytest.fixture
+def no_sheets(monkeypatch):
+    """Draw no sheets, which saves a second each."""
+    monkeypatch.setattr("foveal.tools.training.train.draw_validation", lambda *_, **__: None)
+
+
+@pytest.fixture
 def far_options(moto, new_bucket, tmp_path) -> str:
     """The storage options, as JSON, that lead to four labelled pictures in s3://tools/a.tar."""
     with ShardWriter(tmp_path / "a.tar") as writer:

@@ -60,7 +60,7 @@ def in_torch(image, grid):
 sizes = st.integers(1, 70)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.tuples(sizes, sizes), st.integers(1, 7), st.integers(1, 7), st.floats(0.05, 2), st.integers(0, 999))
 @example((1, 2), 3, 1, 2.0, 14)  # a step of more than two images
 def test_equals_the_formula(size, rows, cols, strength, seed):
@@ -88,7 +88,7 @@ def test_float32(size):
     check_close(kernel_slope, slope, 1e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(sizes, sizes, st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
 def test_rows_and_columns_by_themselves(height, width, rows, cols, seed):
     """For a separable grid the result equals the definition, with and without a slope."""
@@ -213,12 +213,12 @@ def test_ramps_have_their_mean_and_their_slope():
 
 def test_gradcheck_by_images():
     """First and second derivatives by dense images and grid agree with finite differences."""
-    images, grid = torch.rand(2, 2, 5, 23, dtype=torch.float64), wavy(2, 3, 0.4).repeat(2, 1, 1, 1)
+    images, grid = torch.rand(2, 1, 5, 13, dtype=torch.float64), wavy(2, 3, 0.4).repeat(2, 1, 1, 1)
 
     assert torch.autograd.gradcheck(lambda image: sample(image, grid), images.requires_grad_())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.tuples(sizes, sizes),
     st.tuples(st.integers(0, 3), st.integers(1, 9)),
@@ -331,7 +331,7 @@ def at_the_end_of_memory(image):
     return copy
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.tuples(sizes, sizes), st.integers(1, 9), st.integers(1, 9), st.floats(0, 1), st.integers(0, 99))
 def test_nothing_behind_an_image_is_read(size, rows, cols, strength, seed):
     """An image that ends at an unreadable page is sampled; reading beyond it would end the process."""

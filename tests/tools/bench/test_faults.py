@@ -15,11 +15,14 @@ from foveal.tools.scenes.scenes import write_shards
 
 def test_small_run(tmp_path, capsys):
     """A small run prints its table and writes its file."""
-    bench_faults([], images=40, percent=10, batch_size=8, repeats=1, size=16, json_path=tmp_path / "f.json")
+    scenes = write_shards(tmp_path, 2, console=Console(quiet=True))
+    bench_faults(
+        scenes, images=10, percent=40, batch_size=4, repeats=1, size=16, json_path=tmp_path / "f.json"
+    )
     report = json.loads((tmp_path / "f.json").read_text())
 
-    assert (report["images"], report["bad"]) == (40, 4)
-    assert "With 10.0% bad images the loader keeps" in capsys.readouterr().out
+    assert (report["images"], report["bad"]) == (10, 4)
+    assert "With 40.0% bad images the loader keeps" in capsys.readouterr().out
 
 
 class _Fake:

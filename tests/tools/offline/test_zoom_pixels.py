@@ -2,9 +2,6 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from foveal.pipeline import PixelRule
 from foveal.shards import ShardWriter
 from foveal.tools.offline._encode_image import encode_image
 from foveal.tools.offline.recipe import Recipe
+from tests.tools import command_line
 from tests.tools.offline.zooming import rows_of, samples_of, zoom
 
 HEIGHT, WIDTH = 96, 160
@@ -42,14 +40,8 @@ def shard(tmp_path) -> str:
     return str(tmp_path / "ct.tar")
 
 
-def foveal(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "foveal.tools", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"COLUMNS": "300"},
-    )
+def foveal(*arguments: object) -> Any:
+    return command_line.run(*arguments, width=300)
 
 
 def test_zoom_of_tif_members(shard, tmp_path):
@@ -58,7 +50,7 @@ def test_zoom_of_tif_members(shard, tmp_path):
     arguments = ("zoom", shard, "--out", out, "--image", "tif", "--saliency", "uniform", "--format", "png")
     run = foveal(*arguments, "--out-size", 32, "--window", "-1000:400")
 
-    assert run.returncode == 0, run.stderr
+    assert run.exit_code == 0, run.exception
     assert (out / "sheet.png").stat().st_size > 0
     fingerprint = json.loads((out / "manifest.json").read_text())["fingerprint"]
     assert fingerprint["window"] == list(WINDOW)
@@ -70,7 +62,7 @@ def test_zoom_of_tif_members(shard, tmp_path):
         zoomed = np.asarray(Image.open(io.BytesIO(members["png"])))[..., 0]
         assert np.abs(zoomed - means * 255).max() < 3
     again = foveal(*arguments, "--out-size", 32, "--window", "-1000:400")
-    assert again.returncode == 0
+    assert again.exit_code == 0
     assert "1 of 1 shards are done already" in again.stdout
 
 
@@ -81,7 +73,7 @@ def test_zoom_without_the_window_that_it_needs(shard, tmp_path):
         "zoom", shard, "--out", out, "--image", "tif", "--saliency", "uniform", "--max-bad-fraction", 1
     )
 
-    assert run.returncode == 0, run.stderr
+    assert run.exit_code == 0, run.exception
     rows = rows_of(out)
     assert [row["status"] for row in rows] == ["corrupt"] * 4
     assert all(row["reason"].startswith("image needs a window: ") for row in rows)
@@ -95,17 +87,17 @@ def test_verify_with_and_without_a_window(shard, tmp_path):
         foveal("verify", shard, *quarantine, "--window", "auto"),
     )
 
-    assert without.returncode == 1
+    assert without.exit_code == 1
     assert "image needs a window" in without.stdout
-    assert within.returncode == 0
+    assert within.exit_code == 0
 
 
 def test_words_that_are_no_window(shard, tmp_path):
     """The message says what a window looks like."""
     run = foveal("zoom", shard, "--out", tmp_path / "out", "--window", "soft")
 
-    assert run.returncode == 1
-    assert "window must be LOW:HIGH, such as -1000:400, or auto, got 'soft'." in run.stderr
+    assert run.exit_code == 1
+    assert "window must be LOW:HIGH, such as -1000:400, or auto, got 'soft'." in str(run.exception)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import pytest
 
 from foveal.shards import ShardWriter
-from foveal.tools.training import train as _train
 from tests.pipeline.making import encode, picture
 
 
@@ -15,9 +14,3 @@ def shards(tmp_path_factory) -> str:
         for k in range(20):
             writer.write({"__key__": f"{k:03d}", "jpg": encode(picture(k, 50 + k, 60)), "cls": k % 3})
     return str(path)
-
-
-@pytest.fixture
-def no_sheets(monkeypatch):
-    """Draw no sheets, which saves a second each."""
-    monkeypatch.setattr(_train, "draw_validation", lambda *_, **__: None)

@@ -69,9 +69,10 @@ def test_digits_that_are_not_there(tmp_path):
         Digits.read(tmp_path, "train")
 
 
+@pytest.mark.usefixtures("no_sheets", "no_sheet")
 def test_the_table(digits, tmp_path, capsys):
     """Every arm is trained once with every seed; the numbers are printed and written to the file."""
-    arms = ["uniform", "kernel", "patches", "oracle", "unbounded"]
+    arms = ["uniform", "kernel", "patches", "oracle"]
     settings = {
         "out": tmp_path / "out",
         "data": tmp_path,
@@ -129,6 +130,7 @@ def test_what_cannot_be(digits, tmp_path, task, arms, message):
         )
 
 
+@pytest.mark.usefixtures("no_sheets")
 @pytest.mark.parametrize(("name", "folder"), [("pcb", "pcb"), ("coffee", "coffee-small")])
 def test_shards_that_are_ready(name, folder, tmp_path):
     """Training uses the training part and measures on the test part; the validation part is not read."""
@@ -159,6 +161,7 @@ def test_shards_that_are_not_there(tmp_path):
         make_task("pcb", tmp_path, tmp_path, scenes=0, console=QUIET)
 
 
+@pytest.mark.slow
 def test_real_coins(data_dir, tmp_path):
     """Each tile shows one coin inside its box, and no photograph is in both parts."""
     task = make_task("coins", tmp_path, data_dir, scenes=0, console=QUIET)
@@ -189,6 +192,7 @@ def _keys(urls) -> list[str]:
         return [shards.key(k) for k in range(len(shards))]
 
 
+@pytest.mark.slow
 def test_real_roads(data_dir, tmp_path):
     """About half of the tiles have a crack, and the oracle is refused, because there are no boxes."""
     task = make_task("roads", tmp_path, data_dir, scenes=0, console=QUIET)
