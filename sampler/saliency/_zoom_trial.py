@@ -37,8 +37,9 @@ class ZoomTrial:
     those of the network, the zoom and the optimizer.
 
     Args:
-        zoom: The zoom that is trained: a sampler whose saliency is a :class:`PriorSaliency`, also wrapped or compiled. Other
-            zooms and those without trainable parameters are left as they are.
+        zoom: The zoom that is trained: a sampler whose saliency is a :class:`PriorSaliency`, also in ``DistributedDataParallel``.
+            Other zooms and those without trainable parameters are left as they are. Compile it after the trial: torch does not
+            notice that a module changes its hooks.
         steps: Number of steps after which the trial ends, such as half of all.
 
     Attributes:
@@ -137,17 +138,19 @@ class ZoomTrial:
 
 
 def _moments(strengths: Float[Tensor, " batch"], losses: Float[Tensor, " batch"]) -> Float[Tensor, " 4"]:
-    """Return the number of images, and the sums of products of strength and loss, both relative to the batch.
+    """Return the number of images less one, and the sums of products of strength and loss, both relative to the batch.
 
-    Relative means less its mean, and for losses in units of their spread: they fall during the training. Images with an
-    infinite loss do not count.
+    Relative means less its mean, which costs one degree of freedom, and for losses in units of their spread: they fall during
+    the training. Images with an infinite loss do not count.
     """
     counts = torch.isfinite(losses)
     strength, loss = (each.to(losses.device)[counts].double() for each in (strengths, losses))
+    if len(loss) < 2:
+        return loss.new_zeros(4)
     strength, loss = strength - strength.mean(), loss - loss.mean()
     loss = loss / loss.square().mean().sqrt().clamp(min=1e-12)
-    each = [torch.ones_like(loss), strength * strength, strength * loss, loss * loss]
-    return torch.stack([values.sum() for values in each])
+    products = [(strength * strength).sum(), (strength * loss).sum(), (loss * loss).sum()]
+    return torch.stack([loss.new_tensor(len(loss) - 1), *products])
 
 
 def _over_ranks(sums: Tensor) -> Tensor:

@@ -124,7 +124,7 @@ def test_the_slope_in_standard_errors(images):
     trial.observe(losses)
 
     fit = stats.linregress(strengths.double().numpy(), losses.double().numpy())
-    assert trial.standard_errors == pytest.approx(fit.rvalue * np.sqrt(len(images)), rel=1e-3)
+    assert trial.standard_errors == pytest.approx(fit.rvalue * np.sqrt(len(images) - 1), rel=1e-3)
 
 
 def test_ranks_decide_together(images, monkeypatch):
@@ -179,8 +179,20 @@ def test_losses_that_are_not_finite_do_not_count(images):
         )
         trials.append(trial.state_dict())
 
-    assert trials[1]["sums"][0] == 60
+    assert trials[1]["sums"][0] == 59
     assert all(np.isfinite(trials[1]["sums"]))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_batches_without_a_comparison(count):
+    """A batch of one image, or of none, says nothing."""
+    zoom = small_zoom()
+    trial = ZoomTrial(zoom, steps=2)
+    zoom(torch.rand(1, 3, 40, 40))
+    trial.observe(torch.full((count,), 0.5))
+
+    assert trial.standard_errors == 0
+    assert trial.helps is None
 
 
 @pytest.mark.parametrize("zoom", [UniformSampler(8), SaliencySampler(8, saliency=SpectralSaliency()), SaliencySampler(8).requires_grad_(False)])  # fmt: skip
