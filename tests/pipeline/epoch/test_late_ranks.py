@@ -9,6 +9,7 @@ import torch
 from foveal.pipeline import RankWarning
 from foveal.pipeline.epoch import _ranks
 from foveal.sampler import SaliencySampler
+from tests.pipeline.epoch import loading
 from tests.pipeline.epoch.loading import ALL, keys, loader
 
 pytestmark = pytest.mark.usefixtures("no_launcher")
@@ -78,7 +79,7 @@ def test_launchers_that_torch_does_not_know(small_shards, monkeypatch, launcher,
     with loader(small_shards) as ours, loader(small_shards, rank=0, world_size=1) as alone:
         with pytest.warns(RankWarning, match=f"^{re.escape(message)}$") as caught:
             assert keys(ours) == ALL
-        assert [warning.filename for warning in caught] == [__file__]
+        assert [warning.filename for warning in caught] == [loading.__file__]  # where `keys` iterates
         monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")  # srun starts programs of MPI, too
         with pytest.warns(RankWarning, match=f"^{launcher} ") as caught:
             iter(ours)
@@ -102,7 +103,7 @@ def test_an_iterator_that_ranks_join(small_shards, monkeypatch):
         ) as caught:
             had += keys(batches)
         assert had == ALL
-        assert [warning.filename for warning in caught] == [__file__]
+        assert [warning.filename for warning in caught] == [loading.__file__]  # where `keys` iterates
 
 
 def test_an_order_that_ranks_repeat(small_shards, monkeypatch):

@@ -96,11 +96,11 @@ def test_a_zoom_that_does_not_help_goes(slope, images):
     check_close(zoom(images).images, UniformSampler(8)(images).images, 1e-4)
 
 
-def test_a_zoom_rarely_stays_by_chance(images):
-    """Of 40 zooms that change nothing, at most one stays."""
+def test_a_zoom_that_changes_nothing_mostly_goes(images):
+    """Of 40 zooms that change nothing, about a sixth stays: those whose slope is one standard error below zero by chance."""
     outcomes = [run_chance(images, seed) for seed in range(40)]
 
-    assert sum(outcomes) <= 1
+    assert 1 <= sum(outcomes) <= 14
 
 
 def run_chance(images: torch.Tensor, seed: int) -> bool:

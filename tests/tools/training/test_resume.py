@@ -172,15 +172,15 @@ SCRIPT = """
 import sys
 import torch
 from torch import nn
-from foveal.sampler import PriorSaliency, SaliencySampler
+from foveal.sampler import SaliencySampler
 from foveal.tools import TrainOptions, train
 
 shards, out, batch_size = sys.argv[1:]
 torch.manual_seed(7)
 conv = nn.Conv2d(3, 8, 3)
 model = nn.Sequential(conv, nn.GroupNorm(2, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
-options = TrainOptions(out_size=16, epochs=2, batch_size=int(batch_size), num_threads=1)
-zoom = SaliencySampler(16, saliency=PriorSaliency(random_strength=0.0))  # each rank would draw numbers of its own
+options = TrainOptions(out_size=16, epochs=2, batch_size=int(batch_size), num_threads=1, trial=0.0)  # ranks draw their own numbers
+zoom = SaliencySampler(16)
 train(shards, out, val=shards, model=model, zoom=zoom, options=options)
 """
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from foveal.pipeline import Augment, ZoomLoader
-from foveal.sampler import PatchSampler, PriorSaliency, SaliencySampler, UniformSampler
+from foveal.sampler import PatchSampler, SaliencySampler, UniformSampler
 from foveal.tools import TrainOptions, train
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.zoom import RunOptions, zoom_shards
@@ -139,58 +139,6 @@ def test_blurred_images(shards, tmp_path, no_sheets):
     assert last["train_loss"] > 0
 
 
-class NotedSaliency(PriorSaliency):
-    """A prior that notes the random strength of each forward pass in training."""
-
-    def __init__(self) -> None:
-        super().__init__(random_strength=0.8)
-        self.noted: list[float] = []
-
-    def forward(self, *inputs, **named):
-        if self.training:
-            self.noted.append(self.random_strength)
-        return super().forward(*inputs, **named)
-
-
-def test_the_random_strength_ends(shards, tmp_path, no_sheets):
-    """The zoom's strength is random in the requested share of the steps and no longer; after the training the zoom is as it was made."""
-    zoom = SaliencySampler(16, saliency=NotedSaliency())
-    options = TrainOptions(
-        out_size=16, epochs=2, batch_size=5, warmup=0.0, random_strength=0.5, num_threads=1
-    )
-    train(shards, tmp_path / "run", zoom=zoom, options=options)
-
-    assert zoom.saliency.noted == [0.8, 0.8, 0.8, 0.8, 0.0, 0.0, 0.0, 0.0]
-    assert zoom.saliency.random_strength == 0.8
-
-
-class InterruptedNet(nn.Module):
-    """A classifier whose training is interrupted in its sixth step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.last, self.calls = nn.Linear(3, 3), 0
-
-    def forward(self, images):
-        self.calls += 1
-        if self.calls == 6:
-            raise KeyboardInterrupt
-        return self.last(images.mean((2, 3)))
-
-
-def test_an_interrupted_run_gives_the_random_strength_back(shards, tmp_path, no_sheets):
-    """A zoom keeps its random strength if the training is interrupted in a step that has none."""
-    zoom = SaliencySampler(16, saliency=NotedSaliency())
-    options = TrainOptions(
-        out_size=16, epochs=2, batch_size=5, warmup=0.0, random_strength=0.5, num_threads=1
-    )
-    with pytest.raises(KeyboardInterrupt):
-        train(shards, tmp_path / "run", model=InterruptedNet(), zoom=zoom, options=options)
-
-    assert zoom.saliency.noted[-1] == 0.0
-    assert zoom.saliency.random_strength == 0.8
-
-
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_what_is_written_of_the_learning_rates(epochs, shards, tmp_path, no_sheets):
     """The logged learning rates are those of the optimiser."""
@@ -213,7 +161,7 @@ def test_what_is_written_of_the_learning_rates(epochs, shards, tmp_path, no_shee
 
 def test_frozen_it_is_as_it_was_trained(shards, tmp_path, no_sheets, no_sheet):
     """`foveal zoom --saliency` writes what the trained zoom shows, and the classifier is as accurate on it."""
-    options = TrainOptions(out_size=16, epochs=4, batch_size=5, num_threads=1)
+    options = TrainOptions(out_size=16, epochs=4, batch_size=5, num_threads=1, trial=0.0)
     last = train(shards, tmp_path / "run", val=shards, options=options)
     recipe = Recipe(out_size=16, format="png", saliency=str(tmp_path / "run" / "saliency.pt"))
     zoom_shards([shards], recipe, out=str(tmp_path / "zoomed"), options=RunOptions(num_threads=1))
