@@ -87,6 +87,8 @@ class PriorSaliency(nn.Module):
         Raises:
             ValueError: The maps of prior and network differ in size.
         """
+        if self.gain == 0 and (map_size := self._known_map_size()) is not None:
+            return self._even(small, map_size)
         for_prior, for_network = self._shared(condition)
         known = _logits(self.prior, small, boxes, maps, for_prior)
         learned = _logits(self.network, small, boxes, maps, for_network)
@@ -101,6 +103,17 @@ class PriorSaliency(nn.Module):
         for_prior = condition if _takes_condition(self.prior) else {}
         for_network = condition if _takes_condition(self.network) or not for_prior else {}
         return for_prior, for_network
+
+    def _known_map_size(self) -> tuple[int, int] | None:
+        sizes = (getattr(part, "map_size", None) for part in (self.prior, self.network))
+        return next((size for size in sizes if size is not None), None)
+
+    def _even(
+        self, small: Float[Tensor, "batch 3 _height _width"], map_size: tuple[int, int]
+    ) -> Float[Tensor, "batch 1 rows cols"]:
+        """Return zeros without looking at the images. Each weight has a gradient, of zero: DistributedDataParallel waits for it."""
+        nothing = sum((0 * weight.sum() for weight in self.parameters()), small.new_zeros(()))
+        return small.new_zeros(small.shape[0], 1, *map_size) + nothing
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Mapping[str, Any], *others: Any

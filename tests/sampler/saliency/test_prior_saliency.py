@@ -94,6 +94,17 @@ def test_without_gain_it_is_a_uniform_resize(images, tmp_path):
     assert other.gain == 0
 
 
+@pytest.mark.parametrize("part", ["prior", "network"])
+def test_without_gain_no_part_is_computed(part, images):
+    """With a gain of 0 neither prior nor network looks at the images, and every weight has a gradient of zero."""
+    zoom = SaliencySampler(24, saliency=PriorSaliency(gain=0.0))
+    getattr(zoom.saliency, part).register_forward_hook(lambda *_: pytest.fail(f"{part} was computed"))
+
+    zoom(images).images.square().mean().backward()
+
+    assert all(p.grad is not None and not p.grad.any() for p in zoom.parameters())
+
+
 def test_a_file_with_a_random_strength(images, tmp_path):
     """A checkpoint of an earlier version, whose saliency had a random strength, shows what it showed."""
     zoom, path = SaliencySampler(24), tmp_path / "zoom.pt"
