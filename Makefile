@@ -53,8 +53,8 @@ docs: .venv/ready
 # Composer's last release asks for torch below 2.7.1, and runs with this one.
 .venv/frameworks/ready: .venv/ready
 	python3 -m venv .venv/frameworks
-	.venv/frameworks/bin/python -m pip install --quiet torch torchvision
-	.venv/frameworks/bin/python -m pip install --quiet --editable '.[frameworks]'
+	.venv/frameworks/bin/python -m pip install --quiet --no-compile torch torchvision
+	$(PY) -m uv pip install --quiet --python .venv/frameworks/bin/python --editable '.[frameworks]' || .venv/frameworks/bin/python -m pip install --quiet --editable '.[frameworks]'
 	.venv/frameworks/bin/python -m pip install --quiet --no-deps mosaicml==0.32.1
 	touch $@
 

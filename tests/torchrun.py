@@ -14,7 +14,7 @@ def on_two_ranks(script, *arguments):
         ],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )

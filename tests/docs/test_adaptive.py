@@ -67,7 +67,7 @@ def test_the_task(roads):
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=900,
     )
     table = done.stdout.splitlines()[-4:]
 

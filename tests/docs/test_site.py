@@ -93,7 +93,7 @@ def test_the_first_script_runs(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode(picture(k, 130, 150)))
     monkeypatch.chdir(tmp_path)
-    pack(Path("train"), Path("shards"), shuffle=True)
+    pack(Path("train"), Path("packed"), shuffle=True)
     [code] = re.findall(
         r"^```python\n(.*?)^```", (ROOT / "docs/start.md").read_text(), re.MULTILINE | re.DOTALL
     )

@@ -30,7 +30,7 @@ PREPARE = ("--non-interactive", "--split-ratio", "1,0,0", "--sample-type", "Crud
 
 
 def out_of(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

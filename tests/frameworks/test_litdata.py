@@ -48,7 +48,7 @@ def test_a_folder_of_zoomed_shards_is_converted_and_read(tmp_path):
             capture_output=True,
             text=True,
             cwd=tmp_path,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         assert run.returncode == 0, run.stderr

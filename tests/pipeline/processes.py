@@ -18,7 +18,7 @@ urls = sys.argv[1:]
 def python(code: str, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
     """Run code after the usual imports, with ``urls`` as its arguments."""
     command = [sys.executable, "-c", HEAD + textwrap.dedent(code), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, **options)
 
 
 def foveal_threads() -> list[str]:

@@ -11,6 +11,6 @@ def run_in(folder, code):
     source = Path(__file__).parents[2] / "src"
     lines = f"import sys; sys.path.insert(0, {str(source)!r})\n{textwrap.dedent(code)}"
     done = subprocess.run(
-        [sys.executable, "-c", lines], capture_output=True, text=True, timeout=300, check=False, cwd=folder
+        [sys.executable, "-c", lines], capture_output=True, text=True, timeout=900, check=False, cwd=folder
     )
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ from tests.tools import command_line
 
 def foveal(*arguments):
     command = [sys.executable, "-m", "foveal.tools", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])

@@ -182,7 +182,7 @@ def test_torchrun_starts_a_training_as_its_help_says(world):
     words = line.replace("4", "2").replace("SHARDS", "shards/train/*.tar").replace("OUT", "run").split()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", *words]
     run = subprocess.run(
-        [*command, *SMALL["train"].split()], capture_output=True, text=True, check=False, timeout=300
+        [*command, *SMALL["train"].split()], capture_output=True, text=True, check=False, timeout=900
     )
 
     assert run.returncode == 0, run.stderr

@@ -1,5 +1,6 @@
 """``foveal demo``: run the whole loader on this machine, from shards to zoomed batches, and save a picture."""
 
+import json
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -63,7 +64,8 @@ def run_demo(
     console.print(f"{len(shards):,} samples in {len(shards.urls):,} shards, on {describe_machine()}\n")
     shown = ZOOMS[zoom]
     sampler = shown.build(out_size)
-    show_loop(console, shards, shown, sampler, out_size=out_size, batch_size=batch_size)
+    names = list(urls) or [str(out / "shards" / "*.tar")]
+    show_loop(console, shards, names, shown, sampler, out_size=out_size, batch_size=batch_size)
     picks = spread_evenly(rows, len(shards))
     picked = time_epoch(console, shards, sampler, picks, batch_size=batch_size)
     path = out / "sheet.png"
@@ -73,7 +75,14 @@ def run_demo(
 
 
 def show_loop(
-    console: Console, shards: Shards, shown: DemoZoom, sampler: nn.Module, *, out_size: int, batch_size: int
+    console: Console,
+    shards: Shards,
+    urls: list[str],
+    shown: DemoZoom,
+    sampler: nn.Module,
+    *,
+    out_size: int,
+    batch_size: int,
 ) -> None:
     """Print the training loop as Python code, and the shapes of its first batch; this also compiles the kernels."""
     fields = ("image", "cls") if "cls" in shards[0].members else ("image", "__key__")
@@ -86,7 +95,7 @@ def show_loop(
         "    from foveal.pipeline import ZoomLoader\n"
         f"    from foveal.sampler import {shown.names}\n\n"
         f"    zoom = {shown.code(out_size)}\n"
-        f"    loader = ZoomLoader(urls, zoom, batch_size={batch_size}{names[1]})\n"
+        f"    loader = ZoomLoader({json.dumps(urls[0] if len(urls) == 1 else urls)}, zoom, batch_size={batch_size}{names[1]})\n"
         f"    for images, {names[0]} in loader:\n"
         f"        ...  # {describe(batch[0])}, {describe(batch[1])}\n\n"
         f"The first batch took {seconds:.1f} s, with what is compiled once.\n"

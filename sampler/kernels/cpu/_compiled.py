@@ -71,12 +71,12 @@ class _Announce(Listener):
     """Logs what is being compiled, because a first batch waits for it. Loading a kernel from disk is not logged.
 
     Compiling a kernel also compiles the functions that it calls; only the outermost one is logged. Kernels with one purpose
-    that are compiled one after the other are announced once.
+    that are compiled one after the other are announced once; if more are compiled later, the line says "more".
     """
 
     def __init__(self) -> None:
         self._begun: list[float] = []
-        self._announced = ""
+        self._announced: list[str] = []
 
     def on_start(self, event: Event) -> None:
         """Log the purpose of the kernel, and before the first one the reason."""
@@ -85,12 +85,13 @@ class _Announce(Listener):
         if purpose is None:
             return
         self._begun.append(time.perf_counter())
-        if len(self._begun) > 1 or purpose == self._announced:
+        if len(self._begun) > 1 or self._announced[-1:] == [purpose]:
             return
         if not self._announced:
             _LOG.warning(_explanation(kernel.stats.cache_path))
-        self._announced = purpose
-        _LOG.warning("Compiling kernels for %s ...", purpose)
+        more = "more " if purpose in self._announced else ""
+        self._announced.append(purpose)
+        _LOG.warning("Compiling %skernels for %s ...", more, purpose)
 
     def on_end(self, event: Event) -> None:
         """Log how long it took, at the level INFO."""

@@ -85,7 +85,7 @@ def test_an_epoch_of_odd_files(odd_urls, tmp_path, on_bad):
         capture_output=True,
         text=True,
         check=True,
-        timeout=500,
+        timeout=900,
         env=os.environ
         | {"MALLOC_ARENA_MAX": "2"},  # freed memory that glibc keeps for each thread is not ours to count
     )

@@ -61,7 +61,7 @@ def test_ten_thousand_shards(tmp_path, capsys):
         capture_output=True,
         text=True,
         check=True,
-        timeout=500,
+        timeout=900,
     )
     found = json.loads(run.stdout)
     with capsys.disabled():

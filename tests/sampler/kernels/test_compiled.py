@@ -7,8 +7,11 @@ import types
 import numba
 import numpy as np
 import pytest
+from numba.core.event import Event, EventStatus
 
 from foveal.sampler.kernels.cpu import _compiled
+from foveal.sampler.kernels.cpu._antialias import antialias_into
+from foveal.sampler.kernels.cpu._separable import separable_into
 from tests.imports import imports
 
 CALLED = """
@@ -99,6 +102,21 @@ def test_every_file_of_kernels_has_a_purpose():
     assert _compiled.purpose_of(kernel_of(f"{_compiled.__package__}._antialias")) == "anti-aliased sampling"
     assert _compiled.purpose_of(kernel_of(f"{_compiled.__package__}._unknown")) is None
     assert _compiled.purpose_of(kernel_of("another._antialias")) is None
+
+
+def test_a_purpose_that_was_announced_before(caplog):
+    """A purpose is announced once for kernels that are compiled in a row, and as "more" if others came between."""
+    announce = _compiled._Announce()
+    for kernel in (separable_into, separable_into, antialias_into, separable_into):
+        event = Event("numba:compile", EventStatus.START, data={"dispatcher": kernel})
+        announce.on_start(event)
+        announce.on_end(event)
+
+    assert [line for line in caplog.messages if line.startswith("Compiling")] == [
+        "Compiling kernels for low-resolution copies and separable grids ...",
+        "Compiling kernels for anti-aliased sampling ...",
+        "Compiling more kernels for low-resolution copies and separable grids ...",
+    ]
 
 
 def kernel_of(module):

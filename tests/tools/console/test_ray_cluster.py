@@ -101,7 +101,7 @@ def test_on_a_cluster(verb, tmp_path):
             text=True,
             check=False,
             cwd=tmp_path,
-            timeout=300,
+            timeout=900,
             env=os.environ | {"COLUMNS": "200"},
         )
         assert run.returncode == (verb == "verify"), run.stderr

@@ -1,3 +1,5 @@
+import re
+import textwrap
 import typing
 
 import numpy as np
@@ -32,6 +34,19 @@ def test_demo_on_its_own_scenes(tmp_path, capsys):
     assert "(2, 3, 32, 32) float32, (2,) int64" in printed
     assert "images/s" in printed
     assert (tmp_path / "shards" / "scenes-000000.tar").exists()
+
+
+def test_the_loop_that_is_shown_runs(tmp_path, capsys):
+    """The printed code, run as it is, loads all scenes of the demo."""
+    run_demo([], out=tmp_path, out_size=32, batch_size=2, scenes=3, rows=2)
+    code = re.search(
+        r"    from foveal.pipeline.*?\n\n(?=The first batch)", capsys.readouterr().out, re.DOTALL
+    )[0]
+    names = {}
+    exec(compile(textwrap.dedent(code), "demo", "exec"), names)
+
+    assert names["images"].shape == (1, 3, 32, 32)  # 3 scenes in batches of 2 leave 1
+    assert names["labels"].shape == (1,)
 
 
 def test_demo_on_shards_without_labels(tmp_path, capsys):

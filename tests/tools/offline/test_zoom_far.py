@@ -85,7 +85,7 @@ def test_a_cluster_that_loses_a_node(tmp_path):
     pytest.importorskip("ray", reason="needs the extra foveal[ray]")
     urls = write_originals(tmp_path / "in", shards=12, samples=20)
     command = [sys.executable, "-c", textwrap.dedent(CLUSTER), urls, str(tmp_path / "out")]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert run.returncode == 0, run.stderr
     zoom(urls, tmp_path / "alone")
     lines = [json.loads(line) for line in run.stdout.splitlines()]
@@ -116,7 +116,7 @@ def test_an_error_on_a_node_is_the_error_here(tmp_path):
         "png",
     ]
     run = subprocess.run(
-        [*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, timeout=300, check=False
+        [*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, timeout=900, check=False
     )
 
     assert run.returncode == 1
