@@ -116,7 +116,8 @@ def read_with_pillow(file: bytes, what: Callable[[Image.Image], T]) -> T:
         return _read_once(file, what)
     except Warning:  # the process turns warnings into errors; the image itself is fine
         with _filters, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            # Only what Pillow warns of, here or in its caller's name: other threads may have something to say meanwhile.
+            warnings.filterwarnings("ignore", module=r"PIL\.|foveal\.pipeline\.decoding\.")
             return _read_once(file, what)
 
 

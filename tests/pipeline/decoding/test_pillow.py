@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from foveal.pipeline import DecodeError
-from foveal.pipeline.decoding._pillow import decode_with_pillow, peek_with_pillow
+from foveal.pipeline.decoding._pillow import decode_with_pillow, peek_with_pillow, read_with_pillow
 from tests.pipeline.making import encode, picture
 
 
@@ -27,6 +27,21 @@ def test_warnings_are_no_errors(warned_of):
         again = decode_with_pillow(warned_of).values
 
     assert np.array_equal(pixels, again)
+
+
+def test_warnings_of_others_are_not_silenced():
+    """While Pillow reads an image whose warnings were errors, a warning from elsewhere is what it was."""
+    reads = []
+
+    def read(image):
+        reads.append(image.size)
+        warnings.warn_explicit("a palette", UserWarning, "Image.py", 1, module="PIL.Image")
+        with pytest.raises(UserWarning, match="a bad sample"):
+            warnings.warn_explicit("a bad sample", UserWarning, "train.py", 1, module="train")
+        return "read"
+
+    assert read_with_pillow(encode(picture(0, 20, 30), "PNG"), read) == "read"
+    assert reads == [(30, 20)] * 2
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
