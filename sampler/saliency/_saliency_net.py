@@ -85,7 +85,9 @@ class SaliencyNet(FramedMap):
             features = _channels_last(features)
         for block in others:
             features = block(features)
-        return self._resized(self.detail(features)) + self._resized(self.surroundings(self.context(features)))
+        near = _weighted_sum(features, self.detail)
+        around = _weighted_sum(self.context(features), self.surroundings)
+        return self._resized(near) + self._resized(around)
 
     def _whole_strides(
         self, small: Float[Tensor, "batch channel _height _width"]
@@ -137,6 +139,16 @@ def _window(inputs: int, outputs: int, frame: Frame, *, stride: int = 1, groups:
 
 def _pointwise(inputs: int, outputs: int) -> nn.Conv2d:
     return EdgeConv2d(inputs, outputs, size=1, stride=1, padding=0)
+
+
+def _weighted_sum(
+    features: Float[Tensor, "batch channel rows cols"], conv: nn.Conv2d
+) -> Float[Tensor, "batch 1 rows cols"]:
+    """Return what a 1 x 1 convolution to one channel returns.
+
+    With AVX-512, the last bits of oneDNN's depend on the number of threads and of images.
+    """
+    return (features * conv.weight[0]).sum(dim=1, keepdim=True)
 
 
 def _block(conv: nn.Conv2d) -> nn.Sequential:

@@ -26,6 +26,25 @@ def test_shape_and_batching(saliency, small):
     check_close(logits, torch.cat([module(one[None]) for one in small]), 1e-4)
 
 
+@torch.no_grad()
+def test_net_has_the_same_bits_in_any_batch():
+    """In evaluation not even the last bit of a logit depends on the batch or on the number of torch's threads."""
+    module, images, threads = (
+        SaliencyNet(contrast=0.5).eval(),
+        torch.rand(4, 3, 128, 128),
+        torch.get_num_threads(),
+    )
+    try:
+        found = []
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            found += [module(images)[:1], module(images[:1])]
+    finally:
+        torch.set_num_threads(threads)
+
+    assert all(torch.equal(logits, found[0]) for logits in found[1:])
+
+
 @pytest.mark.parametrize("saliency", [SaliencyNet, ResNet18Saliency, SpectralSaliency])
 def test_no_images(saliency, small):
     """An empty batch gives no maps and no error."""

@@ -206,6 +206,7 @@ def test_the_saliency_network_sees_plain_values():
     assert torch.equal(seen[0], lowres(images, (5, 6)))
 
 
+@pytest.mark.slow
 def test_compiles_and_exports(run_plain):
     """torch.compile and torch.export work for samplers with the requested form."""
     run_plain("""

@@ -64,6 +64,7 @@ def test_the_loss_is_nan():
     assert loss.isnan()
 
 
+@pytest.mark.slow
 def test_a_compiled_sampler_has_the_same(tmp_path):
     """A compiled sampler does the same without a branch on the data."""
     run_in(
