@@ -93,7 +93,7 @@ def test_interrupt(small_shards):
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=900)
+        out, err = process.communicate(timeout=60)
 
     assert process.returncode == 0, err
     assert out.splitlines()[-1] == "whole 13"
