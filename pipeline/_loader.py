@@ -245,7 +245,7 @@ class ZoomLoader(DataLoaderAttributes):
     def __repr__(self) -> str:
         options, plan = self._options, self._plan
         return (
-            f"ZoomLoader({plan.samples} samples in {len(self._shards.urls)} shards, batch_size={plan.batch_size}, "
+            f"ZoomLoader(samples={plan.samples}, shards={len(self._shards.urls)}, batch_size={plan.batch_size}, "
             f"zoom={_outline(self.zoom)}, decode={options.decode!r} on {self.device}, rank {plan.rank} of {plan.world_size})"
         )
 

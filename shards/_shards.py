@@ -149,7 +149,7 @@ class Shards:
         return int(self._ends[-1])
 
     def __repr__(self) -> str:
-        return f"Shards({len(self)} samples in {len(self.urls)} shards, the first is {self.urls[0]!r})"
+        return f"Shards(samples={len(self)}, shards={len(self.urls)}, first={self.urls[0]!r})"
 
     def __iter__(self) -> Iterator[Sample]:
         return map(self.read, range(len(self)))

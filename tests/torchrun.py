@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+from tests.time_limits import HANGS_AFTER_S
+
 
 def on_two_ranks(script, *arguments):
     """Run a script under torchrun on two processes, and check that it succeeds. Printed lines may mix; let each rank write a file."""
@@ -14,7 +16,7 @@ def on_two_ranks(script, *arguments):
         ],
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=HANGS_AFTER_S,
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )

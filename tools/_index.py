@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from foveal.shards import ShardError, Shards, expand_urls, write_index
+from foveal.tools.console.counted import counted
 from foveal.tools.console.distribute import Distribute, in_turn
 from foveal.tools.console.progress import progress_bar
 
@@ -65,4 +66,6 @@ def _print_counts(console: Console, shards: Shards) -> None:
         for path, count in zip(shards.urls, shards.counts, strict=True):
             table.add_row(f"{count:,}", path)
         console.print(table)
-    console.print(f"{len(shards):,} samples in {len(shards.urls):,} shards, each with its index beside it")
+    console.print(
+        f"{counted(len(shards), 'sample')} in {counted(len(shards.urls), 'shard')}, each with its index beside it"
+    )

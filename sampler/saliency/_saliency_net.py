@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 from foveal.sampler.frames import Frame
 from foveal.sampler.saliency._edge_conv import EdgeConv2d
 from foveal.sampler.saliency._framed_map import FramedMap, in_multiples
+from foveal.sampler.saliency._one_channel_conv import OneChannelConv2d
 
 # Size of the first convolution's kernel. The windows of an even one are centred between pixels, so that with half of it
 # as padding the outermost are centred on the image's edges.
@@ -67,8 +68,8 @@ class SaliencyNet(FramedMap):
             _block(_window(32, 32, frame, stride=2, groups=32)), _block(_pointwise(32, 64))
         )
         # A softmax follows, so a bias would change nothing.
-        self.detail = _pointwise(32, 1)
-        self.surroundings = _pointwise(64, 1)
+        self.detail = OneChannelConv2d(32)
+        self.surroundings = OneChannelConv2d(64)
         spread = 0.0 if zero_init else 0.01
         nn.init.normal_(self.detail.weight, mean=contrast, std=0.0 if contrast else spread)
         nn.init.normal_(self.surroundings.weight, std=contrast / 10 if contrast else spread)
@@ -85,8 +86,8 @@ class SaliencyNet(FramedMap):
             features = _channels_last(features)
         for block in others:
             features = block(features)
-        near = _weighted_sum(features, self.detail)
-        around = _weighted_sum(self.context(features), self.surroundings)
+        near = self.detail(features)
+        around = self.surroundings(self.context(features))
         return self._resized(near) + self._resized(around)
 
     def _whole_strides(
@@ -139,16 +140,6 @@ def _window(inputs: int, outputs: int, frame: Frame, *, stride: int = 1, groups:
 
 def _pointwise(inputs: int, outputs: int) -> nn.Conv2d:
     return EdgeConv2d(inputs, outputs, size=1, stride=1, padding=0)
-
-
-def _weighted_sum(
-    features: Float[Tensor, "batch channel rows cols"], conv: nn.Conv2d
-) -> Float[Tensor, "batch 1 rows cols"]:
-    """Return what a 1 x 1 convolution to one channel returns.
-
-    With AVX-512, the last bits of oneDNN's depend on the number of threads and of images.
-    """
-    return (features * conv.weight[0]).sum(dim=1, keepdim=True)
 
 
 def _block(conv: nn.Conv2d) -> nn.Sequential:

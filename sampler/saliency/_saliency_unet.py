@@ -7,6 +7,7 @@ from torch.nn.functional import interpolate
 
 from foveal.sampler.saliency._edge_conv import EdgeConv2d
 from foveal.sampler.saliency._framed_map import in_multiples
+from foveal.sampler.saliency._one_channel_conv import OneChannelConv2d
 
 _WIDTH = 8
 # The image's sides must be multiples of this, so that three strides of two end on the edges.
@@ -38,7 +39,7 @@ class SaliencyUNet(nn.Module):
         self.coarse = nn.Sequential(_block(2 * width, 2 * width, stride=2), _block(2 * width, 2 * width))
         self.joined = _block(4 * width, 2 * width)
         # A softmax follows, so a bias would change nothing. It is zero, so that a new network's map is even.
-        self.head = nn.Conv2d(2 * width, 1, kernel_size=1, bias=False)
+        self.head = OneChannelConv2d(2 * width)
         nn.init.zeros_(self.head.weight)
 
     def forward(

@@ -11,6 +11,7 @@ import torch
 
 from foveal.shards import ShardWriter
 from tests.pipeline.making import encode, picture
+from tests.time_limits import HANGS_AFTER_S
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "adaptive.md").read_text()
@@ -67,7 +68,7 @@ def test_the_task(roads):
         capture_output=True,
         text=True,
         check=True,
-        timeout=900,
+        timeout=HANGS_AFTER_S,
     )
     table = done.stdout.splitlines()[-4:]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.time_limits import HANGS_AFTER_S
 from tests.tools.offline.zooming import write_originals, zoom
 
 READ = """
@@ -30,7 +31,7 @@ PREPARE = ("--non-interactive", "--split-ratio", "1,0,0", "--sample-type", "Crud
 
 
 def out_of(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS_AFTER_S, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from foveal.shards import Shards
+from tests.time_limits import HANGS_AFTER_S
 from tests.tools.offline.zooming import write_originals, zoom
 
 # Of a module that is run: litdata starts processes that import it again.
@@ -48,7 +49,7 @@ def test_a_folder_of_zoomed_shards_is_converted_and_read(tmp_path):
             capture_output=True,
             text=True,
             cwd=tmp_path,
-            timeout=900,
+            timeout=HANGS_AFTER_S,
             check=False,
         )
         assert run.returncode == 0, run.stderr

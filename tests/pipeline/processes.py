@@ -5,6 +5,8 @@ import sys
 import textwrap
 import threading
 
+from tests.time_limits import HANGS_AFTER_S
+
 HEAD = """
 import gc, itertools, os, signal, sys, time
 import torch
@@ -18,7 +20,9 @@ urls = sys.argv[1:]
 def python(code: str, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
     """Run code after the usual imports, with ``urls`` as its arguments."""
     command = [sys.executable, "-c", HEAD + textwrap.dedent(code), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, **options)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=HANGS_AFTER_S, check=False, **options
+    )
 
 
 def foveal_threads() -> list[str]:

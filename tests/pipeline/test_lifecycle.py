@@ -57,10 +57,11 @@ def test_memory_after_five_epochs_is_memory_after_two(data_dir):
             marks=pytest.mark.slow,
         ),
         ("it = iter(ZoomLoader(urls, SaliencySampler(8), batch_size=2)); next(it)", 0, ""),
-        (
+        pytest.param(
             "it = iter(ZoomLoader(urls, UniformSampler(8), batch_size=2)); next(it); 1 / 0",
             1,
             "ZeroDivisionError",
+            marks=pytest.mark.slow,
         ),
         ("it = iter(ZoomLoader(urls, UniformSampler(8), batch_size=2)); next(it); sys.exit(7)", 7, ""),
     ],

@@ -153,7 +153,7 @@ class Wrapped(nn.Module):
 def test_a_loader_says_what_it_is(small_shards, zoom, options, said):
     """The representation of a loader is one line, also after closing."""
     with ZoomLoader(small_shards, zoom, batch_size=4, **options) as loader:
-        assert repr(loader) == f"ZoomLoader(13 samples in 2 shards, batch_size=4, {said})"
+        assert repr(loader) == f"ZoomLoader(samples=13, shards=2, batch_size=4, {said})"
     assert repr(loader) == str(loader)
 
 

@@ -341,7 +341,17 @@ class RepeatsItsOrder(ZoomLoader):
         return super().__iter__()
 
 
-@pytest.mark.parametrize("broken", [OneAhead, LosesOne, StaysBehind, EndsTheFirst, RepeatsItsOrder])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        OneAhead,
+        LosesOne,
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in (StaysBehind, EndsTheFirst, RepeatsItsOrder)
+        ),
+    ],
+)
 @pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning", "ignore::foveal.pipeline.RankWarning")
 def test_the_machine_finds_what_is_broken(urls, broken):
     """The state machine fails for each of these broken loaders."""

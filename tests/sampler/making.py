@@ -5,12 +5,19 @@ import sys
 import textwrap
 from pathlib import Path
 
+from tests.time_limits import HANGS_AFTER_S
+
 
 def run_in(folder, code):
     """Run code in a fresh interpreter, in a folder; it must not fail."""
     source = Path(__file__).parents[2] / "src"
     lines = f"import sys; sys.path.insert(0, {str(source)!r})\n{textwrap.dedent(code)}"
     done = subprocess.run(
-        [sys.executable, "-c", lines], capture_output=True, text=True, timeout=900, check=False, cwd=folder
+        [sys.executable, "-c", lines],
+        capture_output=True,
+        text=True,
+        timeout=HANGS_AFTER_S,
+        check=False,
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr

@@ -59,7 +59,7 @@ def test_reads_some_members(tmp_path):
 
 def test_describes_itself(tars):
     """The representation gives counts, not a list."""
-    assert repr(Shards(tars)) == f"Shards(5 samples in 3 shards, the first is {str(tars[0])!r})"
+    assert repr(Shards(tars)) == f"Shards(samples=5, shards=3, first={str(tars[0])!r})"
 
 
 def test_every_real_shard_reads_as_webdataset_reads_it(data_dir):

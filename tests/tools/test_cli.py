@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -9,13 +10,15 @@ from foveal import __version__
 from foveal.pipeline.decoding import MAX_PIXELS
 from foveal.pipeline.fields import IMAGE
 from foveal.shards import ShardError, ShardWriter
+from foveal.tools import main
 from foveal.tools.console import choices
+from tests.time_limits import HANGS_AFTER_S
 from tests.tools import command_line
 
 
 def foveal(*arguments):
     command = [sys.executable, "-m", "foveal.tools", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANGS_AFTER_S, check=False)
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
@@ -118,7 +121,6 @@ def test_version():
     "arguments",
     [
         ["index"],
-        ["nonsense"],
         ["demo", "--out-size", "many"],
         ["demo", "--batch-size", "0"],
         ["demo", "--zoom", "none"],
@@ -126,8 +128,13 @@ def test_version():
     ],
 )
 def test_bad_usage(arguments):
-    """An unknown command ends with exit status 2."""
-    run = foveal(*arguments)
+    """Wrong arguments end with exit status 2."""
+    assert command_line.run(*arguments).exit_code == 2
+
+
+def test_bad_usage_of_the_command():
+    """An unknown command ends with exit status 2, and no traceback is printed."""
+    run = foveal("nonsense")
 
     assert run.returncode == 2
     assert "Traceback" not in run.stderr
@@ -142,14 +149,18 @@ def test_bad_usage(arguments):
         ["doctor", "none-0.tar"],
     ],
 )
-def test_no_such_shard(tmp_path, arguments):
+def test_no_such_shard(tmp_path, arguments, monkeypatch, capsys):
     """A missing shard ends with exit status 1 and one line that names it."""
-    run = foveal(*arguments[:-1], tmp_path / arguments[-1])
+    monkeypatch.setattr(sys, "argv", ["foveal", *arguments[:-1], str(tmp_path / arguments[-1])])
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
 
-    assert run.returncode == 1
-    assert run.stderr.startswith("foveal: ")
-    assert run.stderr.count("\n") == 1
-    assert "none-" in run.stderr
+    assert ended.value.code == 1
+    assert said.startswith("foveal: ")
+    assert said.count("\n") == 1
+    assert "none-" in said
 
 
 def test_a_warning_is_one_line(tmp_path):
@@ -169,7 +180,6 @@ def test_a_warning_is_one_line(tmp_path):
 def test_interrupted(monkeypatch):
     """Ctrl-C ends with exit status 130."""
     import foveal.tools._index
-    from foveal.tools import main
 
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
@@ -183,7 +193,6 @@ def test_interrupted(monkeypatch):
 def test_missing_extra(monkeypatch, capsys):
     """A missing package is named with its extra; other import errors are raised."""
     import foveal.tools._index
-    from foveal.tools import main
 
     def without(name):
         def index_shards(*arguments, **options):
@@ -206,7 +215,6 @@ def test_data_at_fault_ends_with_one_line(monkeypatch, capsys):
     """Each error about data ends in one line; a programming error keeps its traceback."""
     import foveal.tools._index
     from foveal.pipeline import TooManyBadSamplesError
-    from foveal.tools import main
 
     def failing(error):
         def index_shards(*arguments, **options):

@@ -11,6 +11,7 @@ import typer
 from typer.main import get_command
 
 from tests.pipeline.making import encode, picture
+from tests.time_limits import HANGS_AFTER_S
 from tests.tools import command_line
 
 # What makes an example small enough for a test. It is appended, so it replaces what the example says itself.
@@ -182,7 +183,11 @@ def test_torchrun_starts_a_training_as_its_help_says(world):
     words = line.replace("4", "2").replace("SHARDS", "shards/train/*.tar").replace("OUT", "run").split()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", *words]
     run = subprocess.run(
-        [*command, *SMALL["train"].split()], capture_output=True, text=True, check=False, timeout=900
+        [*command, *SMALL["train"].split()],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=HANGS_AFTER_S,
     )
 
     assert run.returncode == 0, run.stderr

@@ -24,6 +24,7 @@ from foveal.shards import Shards, ShardWriter
 from foveal.tools.bench._check_loader import FIELDS, check_exact, check_loader
 from foveal.tools.bench.ceilings import count_pixels, exhaust
 from foveal.tools.bench.timing import Timing, alternate, write_json
+from foveal.tools.console.counted import counted
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.table import print_table
 from foveal.tools.scenes.scenes import as_jpeg, draw_scene
@@ -50,8 +51,7 @@ class Case:
     processors: int
 
     def __str__(self) -> str:
-        plural = "s" if self.processors > 1 else ""
-        return f"{self.megapixels:.1f} MP, batch {self.batch_size}, {self.processors} processor{plural}"
+        return f"{self.megapixels:.1f} MP, batch {self.batch_size}, {counted(self.processors, 'processor')}"
 
 
 def bench_scale(

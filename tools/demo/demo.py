@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from foveal.pipeline import LoaderStats, ZoomLoader
 from foveal.shards import Shards
 from foveal.tools.console.choices import DemoZoomName
+from foveal.tools.console.counted import counted
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.table import print_table
@@ -61,7 +62,9 @@ def run_demo(
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls or write_shards(out / "shards", scenes, console=console))
-    console.print(f"{len(shards):,} samples in {len(shards.urls):,} shards, on {describe_machine()}\n")
+    console.print(
+        f"{counted(len(shards), 'sample')} in {counted(len(shards.urls), 'shard')}, on {describe_machine()}\n"
+    )
     shown = ZOOMS[zoom]
     sampler = shown.build(out_size)
     names = list(urls) or [str(out / "shards" / "*.tar")]

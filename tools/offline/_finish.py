@@ -50,10 +50,10 @@ def print_summary(console: Console, new: Sequence[ShardStats], seconds: float, w
         "MB in": f"{bytes_in / 1e6:,.1f}",
         "MB out": f"{bytes_out / 1e6:,.1f}",
         "out / in": f"{bytes_out / bytes_in:.3f}" if bytes_in else "-",
-        "MP": f"{pixels / 1e6:,.0f}",
+        "MP": f"{pixels / 1e6:,.1f}",
         "seconds": f"{seconds:,.1f}",
         "images/s": f"{images / seconds:,.1f}",
-        "MP/s": f"{pixels / seconds / 1e6:,.0f}",
+        "MP/s": f"{pixels / seconds / 1e6:,.1f}",
     }
     print_table(console, ["", "this run"], [[name, value] for name, value in facts.items()])
     console.print(f"The shards: {where}")

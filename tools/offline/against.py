@@ -13,6 +13,7 @@ from rich.console import Console
 from foveal.pipeline.decoding import default_num_threads
 from foveal.shards import ShardError, Shards, ShardWarning
 from foveal.shards.store import Store, open_store
+from foveal.tools.console.counted import counted
 from foveal.tools.console.print_findings import print_findings
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.offline._image_hash import read_image_hash
@@ -99,8 +100,8 @@ def verify_against(
     print_findings(console, places, what="findings")
     failed = ", ".join(f"{count:,} {status}" for status, count in counts.most_common() if status != OK)
     console.print(
-        f"{len(originals):,} samples of {len(originals.urls):,} shards: {counts[OK]:,} zoomed{failed and f', {failed}'}; "
-        f"{f'{len(findings):,} findings' if findings else 'all accounted for'}."
+        f"{counted(len(originals), 'sample')} of {counted(len(originals.urls), 'shard')}: {counts[OK]:,} zoomed{failed and f', {failed}'}; "
+        f"{counted(len(findings), 'finding') if findings else 'all accounted for'}."
     )
     return bool(findings)
 

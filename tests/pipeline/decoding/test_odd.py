@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from foveal.shards import Shards
+from tests.time_limits import HANGS_AFTER_S
 
 KINDS = "bin;bmp;gif;jpeg;jpg;png;tif;tiff;webp"
 MAX_PIXELS = 178_956_970
@@ -85,7 +86,7 @@ def test_an_epoch_of_odd_files(odd_urls, tmp_path, on_bad):
         capture_output=True,
         text=True,
         check=True,
-        timeout=900,
+        timeout=HANGS_AFTER_S,
         env=os.environ
         | {"MALLOC_ARENA_MAX": "2"},  # freed memory that glibc keeps for each thread is not ours to count
     )

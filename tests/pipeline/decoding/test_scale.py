@@ -11,6 +11,7 @@ import pytest
 
 from foveal.shards import write_index
 from tests.pipeline.making import encode, picture
+from tests.time_limits import HANGS_AFTER_S
 
 SHARDS = 10_000
 RUN = """
@@ -61,7 +62,7 @@ def test_ten_thousand_shards(tmp_path, capsys):
         capture_output=True,
         text=True,
         check=True,
-        timeout=900,
+        timeout=HANGS_AFTER_S,
     )
     found = json.loads(run.stdout)
     with capsys.disabled():

@@ -185,6 +185,7 @@ dist.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_under_torchrun(small_shards, tmp_path):
     """Ranks share the samples before and after a group is made; of three ways to train a zoom, only the drifting one is reported."""
     script = tmp_path / "rank.py"

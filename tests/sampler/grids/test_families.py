@@ -184,6 +184,7 @@ def test_autocast_and_half_precision(family, half):
     assert zoom_grid(saliency.to(half), (20, 30), family=family).dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family",
     [

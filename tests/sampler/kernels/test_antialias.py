@@ -369,6 +369,7 @@ def test_one_thread_or_four():
     assert torch.equal(*answers)
 
 
+@pytest.mark.slow
 def test_dense_compiles(run_plain):
     """torch.compile and torch.export work for dense floating-point images without graph breaks."""
     run_plain("""
@@ -418,8 +419,8 @@ def check_photo(name, image, size):
 
 
 def test_small_photographs(data_dir):
-    """For the smallest photographs, the result is close to the mean of 256 points in each pixel."""
-    for name, image in list(photos(data_dir, largest=2.5e6))[:2]:
+    """For a small photograph, the result is close to the mean of 256 points in each pixel."""
+    for name, image in list(photos(data_dir, largest=2.5e6))[:1]:
         check_photo(name, image, 64)
 
 

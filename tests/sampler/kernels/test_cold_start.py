@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.making import complaints
+from tests.time_limits import HANGS_AFTER_S
 
 FIRST_BATCH = """
     import hashlib, torch
@@ -43,7 +44,7 @@ def start(cache):
 
 
 def answer(process):
-    out, errors = process.communicate(timeout=900)
+    out, errors = process.communicate(timeout=HANGS_AFTER_S)
     assert process.returncode == 0, errors
     assert complaints(errors) == []
     return out.strip().split(" ", maxsplit=1)

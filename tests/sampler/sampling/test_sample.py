@@ -298,6 +298,7 @@ def test_numba_is_loaded_by_the_first_call(run_plain):
     """)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the compiler of torch.compile is not there")
 def test_compiles(run_plain):
     """torch.compile works without graph breaks, and the gradient is the same."""

@@ -16,6 +16,7 @@ from foveal.tools._index import index_shards
 from foveal.tools._verify import verify_shards
 from foveal.tools.packing.pack import pack
 from tests.pipeline.making import encode, picture
+from tests.time_limits import HANGS_AFTER_S
 
 ray = pytest.importorskip("ray", reason="needs the extra foveal[ray]")
 
@@ -101,7 +102,7 @@ def test_on_a_cluster(verb, tmp_path):
             text=True,
             check=False,
             cwd=tmp_path,
-            timeout=900,
+            timeout=HANGS_AFTER_S,
             env=os.environ | {"COLUMNS": "200"},
         )
         assert run.returncode == (verb == "verify"), run.stderr

@@ -30,7 +30,7 @@ def test_demo_on_its_own_scenes(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert path == tmp_path / "sheet.png"
     assert picture_size(path) == (1600, 52 + 2 * 342)
-    assert "3 samples in 1 shards" in printed
+    assert "3 samples in 1 shard," in printed
     assert "(2, 3, 32, 32) float32, (2,) int64" in printed
     assert "images/s" in printed
     assert (tmp_path / "shards" / "scenes-000000.tar").exists()

@@ -76,7 +76,7 @@ def test_whatever_is_wrong_is_found(urls, tmp_path, capsys, found):
     assert verify_against(str(tmp_path / "out"), [urls])
     said = re.sub(" +", " ", capsys.readouterr().out)
     assert f" {fault} {first}" in said
-    assert "findings." in said
+    assert re.search(r"; \d+ findings?\.\n", said)
 
 
 def test_without_a_manifest(urls, tmp_path):

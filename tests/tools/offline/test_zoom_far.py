@@ -11,6 +11,7 @@ from foveal.shards import Shards, ShardWriter
 from foveal.shards.store import StoreError
 from foveal.tools.offline.against import verify_against
 from tests.shards.server import Forward, serving
+from tests.time_limits import HANGS_AFTER_S
 from tests.tools.offline.zooming import content, labelled, write_originals, zoom
 
 OPTIONS = {"key": "key", "secret": "secret", "config_kwargs": {"retries": {"total_max_attempts": 1}}}
@@ -85,7 +86,7 @@ def test_a_cluster_that_loses_a_node(tmp_path):
     pytest.importorskip("ray", reason="needs the extra foveal[ray]")
     urls = write_originals(tmp_path / "in", shards=12, samples=20)
     command = [sys.executable, "-c", textwrap.dedent(CLUSTER), urls, str(tmp_path / "out")]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=HANGS_AFTER_S, check=False)
     assert run.returncode == 0, run.stderr
     zoom(urls, tmp_path / "alone")
     lines = [json.loads(line) for line in run.stdout.splitlines()]
@@ -116,7 +117,11 @@ def test_an_error_on_a_node_is_the_error_here(tmp_path):
         "png",
     ]
     run = subprocess.run(
-        [*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, timeout=900, check=False
+        [*command, "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        timeout=HANGS_AFTER_S,
+        check=False,
     )
 
     assert run.returncode == 1

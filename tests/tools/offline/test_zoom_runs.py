@@ -20,6 +20,7 @@ from foveal.tools.offline import shard as _zoom_shard
 from foveal.tools.offline.against import verify_against
 from foveal.tools.offline.recipe import Recipe, fingerprint_id
 from foveal.tools.offline.zoom import RunOptions, TooManyFailuresError
+from tests.time_limits import HANGS_AFTER_S
 from tests.tools.offline.zooming import RECIPE, content, labelled, rows_of, write_originals, zoom
 
 
@@ -328,7 +329,7 @@ def test_interrupted(tmp_path):
         text=True,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 900
+    deadline = time.monotonic() + HANGS_AFTER_S
     while not list((tmp_path / "out").glob(".s-*")) and time.monotonic() < deadline:
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
