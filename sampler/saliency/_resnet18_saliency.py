@@ -9,7 +9,6 @@ from torch.nn.functional import interpolate, max_pool2d, relu
 
 from foveal.sampler.frames import Frame
 from foveal.sampler.saliency._framed_map import FramedMap, at_corners, in_multiples
-from foveal.sampler.saliency._one_channel_conv import OneChannelConv2d
 from foveal.sampler.saliency._residual import BasicBlock
 
 # The image's sides must be multiples of this, so that the strides end on the edges.
@@ -52,7 +51,7 @@ class ResNet18Saliency(FramedMap):
         self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
         self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
         self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
-        self.head = OneChannelConv2d(256, bias=True)
+        self.head = nn.Conv2d(256, 1, kernel_size=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -7,7 +7,6 @@ from torch.nn.functional import interpolate
 
 from foveal.sampler.saliency._edge_conv import EdgeConv2d
 from foveal.sampler.saliency._framed_map import in_multiples
-from foveal.sampler.saliency._one_channel_conv import OneChannelConv2d
 
 _WIDTH = 8
 # The image's sides must be multiples of this, so that three strides of two end on the edges.
@@ -21,7 +20,7 @@ class SaliencyUNet(nn.Module):
     an eighth of that resolution, and joins the last two. It takes twice the time of :class:`SaliencyNet`, and is more
     accurate once something teaches it: the boxes of a training set (``foveal train --boxes``). With a classifier's loss
     alone it does not become better than the smaller network. GroupNorm has no statistics beyond the sample, so the
-    same image gives the same map in any batch.
+    same image gives the same map in any batch, to rounding.
 
     The windows of all convolutions are centred on the nodes of a lattice from edge to edge, which is where the map is read.
     Images whose sides are no multiples of 8 pixels are resized to the next ones.
@@ -39,7 +38,7 @@ class SaliencyUNet(nn.Module):
         self.coarse = nn.Sequential(_block(2 * width, 2 * width, stride=2), _block(2 * width, 2 * width))
         self.joined = _block(4 * width, 2 * width)
         # A softmax follows, so a bias would change nothing. It is zero, so that a new network's map is even.
-        self.head = OneChannelConv2d(2 * width)
+        self.head = nn.Conv2d(2 * width, 1, kernel_size=1, bias=False)
         nn.init.zeros_(self.head.weight)
 
     def forward(

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foveal.sampler.frames import to_lattice
-from foveal.sampler.saliency._one_channel_conv import OneChannelConv2d
 from foveal.sampler.saliency.models._feature_places import FeaturePlaces
 from foveal.sampler.saliency.models._model_saliency import IMAGENET_MEAN, IMAGENET_STD, ModelSaliency
 from foveal.sampler.saliency.models._trunks import make_trunk
@@ -87,7 +86,7 @@ class TrunkSaliency(ModelSaliency):
         self.joints = nn.ModuleList(nn.Conv2d(each.shape[1], _WIDTH, kernel_size=1) for each in scales)
         self.norm = nn.GroupNorm(_GROUPS, _WIDTH)
         # A softmax follows: it would not see a bias.
-        self.head = OneChannelConv2d(_WIDTH)
+        self.head = nn.Conv2d(_WIDTH, 1, kernel_size=1, bias=False)
         nn.init.zeros_(self.head.weight)
 
     def train(self, mode: bool = True) -> "TrunkSaliency":

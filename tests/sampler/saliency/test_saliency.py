@@ -9,7 +9,6 @@ from foveal.sampler import (
     ResNet18Saliency,
     SaliencyNet,
     SaliencySampler,
-    SaliencyUNet,
     SpectralSaliency,
 )
 from foveal.sampler.saliency import _saliency_net
@@ -34,15 +33,13 @@ def test_shape_and_batching(saliency, small):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(
-    "make",
-    [lambda: SaliencyNet(contrast=0.5), lambda: with_a_random_head(SaliencyUNet())],
-    ids=["net", "unet"],
-)
-def test_nets_have_the_same_bits_in_any_batch(make):
+def test_net_has_the_same_bits_in_any_batch():
     """In evaluation not even the last bit of a logit depends on the batch or on the number of torch's threads."""
-    module, images = make().eval(), torch.rand(4, 3, 128, 128)
-    threads = torch.get_num_threads()
+    module, images, threads = (
+        SaliencyNet(contrast=0.5).eval(),
+        torch.rand(4, 3, 128, 128),
+        torch.get_num_threads(),
+    )
     try:
         found = []
         for number in (1, 2):
@@ -51,13 +48,7 @@ def test_nets_have_the_same_bits_in_any_batch(make):
     finally:
         torch.set_num_threads(threads)
 
-    assert found[0].unique().numel() > 900
     assert all(torch.equal(logits, found[0]) for logits in found[1:])
-
-
-def with_a_random_head(module):
-    torch.nn.init.normal_(module.head.weight)
-    return module
 
 
 @pytest.mark.parametrize("saliency", [SaliencyNet, ResNet18Saliency, SpectralSaliency])

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from foveal.sampler import SaliencySampler, SaliencyUNet
+from tests.checks import check_close
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -25,6 +26,14 @@ def test_a_new_one_does_not_zoom():
     assert not logits.any()
     (logits * torch.rand_like(logits)).sum().backward()
     assert net.head.weight.grad.any()
+
+
+@torch.no_grad()
+def test_an_image_has_the_same_map_in_any_batch():
+    """The map of an image does not depend on the batch."""
+    net, images = trained(), torch.rand(3, 3, 128, 128)
+
+    check_close(net(images)[1:2], net(images[1:2]), 1e-5)
 
 
 @torch.no_grad()
