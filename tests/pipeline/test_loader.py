@@ -2,11 +2,8 @@
 
 import contextlib
 import gc
-import itertools
 import re
-import threading
 import warnings
-import weakref
 
 import pytest
 import torch
@@ -14,29 +11,10 @@ import webdataset
 from torch import nn
 
 from foveal.pipeline import ZoomLoader, decode
-from foveal.pipeline.epoch import _micro_batch
-from foveal.sampler import PriorSaliency, SaliencySampler, UniformSampler, sample
+from foveal.sampler import SaliencySampler, UniformSampler, sample
 from foveal.shards import Shards
 from tests.pipeline.making import encode, picture
 from tests.pipeline.processes import foveal_threads
-
-
-class Watched(UniformSampler):
-    """Records the images that it gets, without keeping them."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self.lowres_size = (16, 16)
-        self.seen: list[weakref.ref] = []
-        self.micro_batches: list[int] = []
-        self.threads: set[str] = set()
-
-    def forward(self, images, lowres=None):
-        self.seen += [weakref.ref(image) for image in images]
-        self.micro_batches.append(len(images))
-        self.threads.add(threading.current_thread().name)
-        assert lowres.shape == (len(images), 3, 16, 16)
-        return super().forward(images, lowres)
 
 
 def keys(loader: ZoomLoader) -> list[list[str]]:
@@ -260,91 +238,6 @@ def test_an_error_in_the_loop_leaves_the_loader_usable(small_shards):
         assert sum(len(labels) for _, labels in loader) == 13
 
 
-def test_large_batches_travel_in_micro_batches(small_shards):
-    """Only a few full-resolution images are in memory at a time, and none after their batch is delivered."""
-    zoom = Watched(8)
-    with ZoomLoader(small_shards, zoom, batch_size=13) as loader:
-        batches = list(loader)
-
-    assert zoom.micro_batches == [8, 5]
-    assert [ref() for ref in zoom.seen] == [None] * 13
-    assert batches[0][0].shape == (13, 3, 8, 8)
-    assert zoom.threads == {"foveal-zoom"}
-
-
-def test_batch_norm_in_training_sees_the_batch_whole(small_shards):
-    """Batch norm's statistics are those of the whole batch in training; in evaluation micro-batches make no difference."""
-    zoom = Watched(8)
-    zoom.norm = nn.BatchNorm2d(3)
-    with ZoomLoader(small_shards, zoom, batch_size=13) as loader:
-        list(loader)
-        assert zoom.micro_batches == [13]
-        zoom.eval().requires_grad_(requires_grad=False)
-        list(loader)
-        assert sorted(zoom.micro_batches[1:]) == [5, 8]
-
-
-def test_more_images_are_zoomed_together_while_the_zoom_trains(small_shards, monkeypatch):
-    """In training a micro-batch has more images, up to a limit of its own; without gradients it has as few as ever."""
-    monkeypatch.setattr(_micro_batch, "TRAINED_TOGETHER", 10)
-    zoom = Watched(8)
-    zoom.weight = nn.Parameter(torch.zeros(()))
-    with ZoomLoader(small_shards, zoom, batch_size=13) as loader:
-        list(loader)
-        assert zoom.micro_batches == [10, 3]
-        with torch.no_grad():
-            list(loader)
-        assert sorted(zoom.micro_batches[2:]) == [5, 8]
-
-
-class KeepsNothing(SaliencySampler):
-    """A saliency sampler that records its images by weak references."""
-
-    def forward(self, images, lowres=None):
-        self.seen = [*getattr(self, "seen", []), *(weakref.ref(image) for image in images)]
-        return super().forward(images, lowres)
-
-
-def test_the_saliency_network_trains_through_the_loader(small_shards):
-    """Parameters change, the loss falls, and full-resolution images are freed before backward."""
-    torch.manual_seed(0)
-    zoom = KeepsNothing(16)
-    before = [p.detach().clone() for p in zoom.parameters()]
-    optimizer = torch.optim.Adam(zoom.parameters(), lr=3e-3)
-    losses = []
-    with ZoomLoader(small_shards, zoom, batch_size=13) as loader:
-        for images, _ in itertools.chain.from_iterable(loader for _ in range(15)):
-            assert images.requires_grad
-            assert [ref() for ref in zoom.seen] == [None] * 13
-            zoom.seen = []
-            loss = images.mean()  # look where it is dark
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-
-    assert all((p != q).any() for p, q in zip(zoom.parameters(), before, strict=True))
-    assert losses[-1] < losses[0] - 0.01
-
-
-def test_frozen_and_training_zoom_alike(small_shards):
-    """The pixels are the same with and without gradients, to float32 rounding; without gradients they carry no graph."""
-    zoom = SaliencySampler(16, saliency=PriorSaliency())
-    with ZoomLoader(small_shards, zoom, batch_size=5) as loader:
-        trained = [images for images, _ in loader]
-        with torch.no_grad():
-            frozen = [images for images, _ in loader]
-        zoom.requires_grad_(False)
-        also_frozen = [images for images, _ in loader]
-
-    assert all(images.requires_grad for images in trained)
-    assert not any(images.requires_grad for images in frozen + also_frozen)
-    assert all(
-        torch.allclose(a, b, atol=1e-4) and torch.equal(b, c)
-        for a, b, c in zip(trained, frozen, also_frozen, strict=True)
-    )
-
-
 def test_stats_count_what_was_done(small_shards):
     """Batches, images, pixels and bytes are counted exactly, and every stage has a time."""
     with ZoomLoader(small_shards, SaliencySampler(8), batch_size=5, fields=("image",)) as loader:
@@ -396,21 +289,3 @@ def test_a_negative_epoch(small_shards):
         pytest.raises(ValueError, match=re.escape("epoch must be at least 0, got -1.")),
     ):
         loader.set_epoch(-1)
-
-
-@pytest.mark.parametrize(("most", "parts"), [(10, [1] * 5), (1200, [2, 2, 1]), (1800, [3, 2]), (10_000, [5])])
-def test_large_images_travel_fewer_at_a_time(write_shard, monkeypatch, most, parts):
-    """Large images go in smaller micro-batches, and the batch is the same."""
-    from foveal.pipeline.epoch import _epoch as _chain
-
-    url = write_shard([{"__key__": str(k), "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(5)])
-    with ZoomLoader(url, UniformSampler(8), batch_size=5) as loader:
-        [(plain, _)] = list(loader)
-    monkeypatch.setattr(_chain, "IMAGE_BYTES", 3 * most)  # of each thread; a micro-batch has half of all
-    zoom = Watched(8)
-    with ZoomLoader(url, zoom, batch_size=5, num_threads=2) as loader:
-        [(images, labels)] = list(loader)
-
-    assert zoom.micro_batches == parts
-    assert labels.tolist() == [0, 1, 2, 3, 4]
-    assert torch.equal(images, plain)

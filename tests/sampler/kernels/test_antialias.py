@@ -1,7 +1,5 @@
 import ctypes
-import io
 import mmap
-import tarfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,15 +7,14 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
 
-from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, lowres, sample, zoom_grid
+from foveal.sampler import lowres, sample, zoom_grid
 from foveal.sampler.kernels._footprint import footprints
 from foveal.sampler.kernels.plain import average_dense, footprints_to_grid, to_footprints, to_images
 from foveal.sampler.kernels.plain._antialias import mean_over, slope_over
 from foveal.sampler.threads import spread_over
 from tests import reference
-from tests.checks import check_close, check_psnr
+from tests.checks import check_close
 from tests.sampler.sampling.operators import sample_with_slope_op
 
 
@@ -389,43 +386,3 @@ def test_dense_compiles(run_plain):
         exported = torch.export.export(Layer(), (image, grid.detach())).module()
         torch.testing.assert_close(exported(image, grid), sample(image, grid))
     """)
-
-
-def photos(folder, largest=10**9):
-    for path in sorted((folder / "photos").glob("*.tar")):
-        with tarfile.open(path) as tar:
-            for member in tar:
-                if not member.name.endswith((".jpg", ".jpeg")):
-                    continue
-                image = Image.open(io.BytesIO(tar.extractfile(member).read()))
-                if image.width * image.height <= largest:
-                    upright = ImageOps.exif_transpose(image).convert("RGB")
-                    yield member.name, torch.from_numpy(np.array(upright))
-
-
-def zooms(size):
-    yield "uniform", UniformSampler(size), 42
-    for temperature, least in ((1.0, 42), (0.5, 42), (0.25, 39)):
-        yield temperature, SaliencySampler(size, saliency=SpectralSaliency(), temperature=temperature), least
-
-
-def check_photo(name, image, size):
-    for zoom_name, zoom, least in zooms(size):
-        zoomed, grid, _ = zoom([image])
-        expected = reference.supersampled(image.numpy(), grid[0].numpy()) / 255
-        point = reference.psnr(sample([image], grid, antialias=False)[0], expected)
-        print(f"{name}, {zoom_name}: {reference.psnr(zoomed[0], expected):.1f} dB, points {point:.1f}")  # noqa: T201
-        check_psnr(zoomed[0], expected, least)
-
-
-def test_small_photographs(data_dir):
-    """For a small photograph, the result is close to the mean of 256 points in each pixel."""
-    for name, image in list(photos(data_dir, largest=2.5e6))[:1]:
-        check_photo(name, image, 64)
-
-
-@pytest.mark.slow
-def test_photographs(data_dir):
-    """For all photographs at 224 pixels it is, too, with mild and strong zooms."""
-    for name, image in photos(data_dir):
-        check_photo(name, image, 224)

@@ -1,6 +1,3 @@
-import bz2
-import gzip
-import lzma
 import multiprocessing
 import os
 import pickle
@@ -10,14 +7,11 @@ import time
 from tempfile import TemporaryDirectory
 
 import pytest
-import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foveal.shards import ShardError, Shards, ShardWarning, write_index
-from foveal.shards.index import parse_stamp
+from foveal.shards import ShardError, Shards, ShardWarning
 from foveal.shards.remote import _remote
-from tests.shards.index.dali import dali_index
 from tests.shards.reading import by_foveal, by_webdataset, make_tar, samples, tar_bytes
 from tests.shards.server import BREAKS, FAULTS, SLOW, Files, serving
 
@@ -242,56 +236,6 @@ def test_a_shard_that_changes_while_it_is_indexed(server):
         Shards(f"{server.url}/t.tar")
 
 
-def test_a_server_without_ranges_needs_copies(hasty, tmp_path):
-    """If a server sends only whole files, local copies are used, or an error says how to enable them."""
-    tar = make_tar(tmp_path / "t.tar", samples("abc", size=50_000))
-    reason = "its server sends no parts of files: set cache_size, so that whole shards are kept"
-    with serving(Files({"/t.tar": tar.read_bytes()})) as server:
-        server.site.ranges = False
-        url = f"{server.url}/t.tar"
-        for size in (None, "100kB"):  # none, or too small
-            with pytest.raises(ShardError, match=f"^{re.escape(f'{url}: {reason}')}$"):
-                Shards(url, cache_size=size)
-        assert by_foveal(url, cache_size="1MB") == by_webdataset(tar)
-
-
-@pytest.mark.parametrize("write", [write_index, dali_index, lambda tar: dali_index(tar, "v1.1")])
-def test_takes_the_index_beside_the_shard(hasty, tmp_path, write):
-    """Foveal's and DALI's v1.2 and v1.1 indexes are read from the server; the cache then has Foveal's."""
-    tar = make_tar(tmp_path / "t.tar", samples("abc", size=2_000_000))
-    index = write(tar).read_bytes()
-    with serving(Files({"/t.tar": tar.read_bytes(), "/t.idx": index})) as server:
-        assert by_foveal(f"{server.url}/t.tar", cache_dir=tmp_path / "c") == by_webdataset(tar)
-        (kept,) = (tmp_path / "c").iterdir()
-        assert parse_stamp(kept.read_bytes()).size == tar.stat().st_size
-
-
-def test_an_index_saves_requests(hasty, tmp_path):
-    """With a v1.2 index only the ends of the tar are compared with it."""
-    tar = make_tar(tmp_path / "t.tar", samples([f"{k:02}" for k in range(12)], exts=["jpg"], size=2_000_000))
-    with serving(Files({"/t.tar": tar.read_bytes(), "/t.idx": write_index(tar).read_bytes()})) as server:
-        Shards(f"{server.url}/t.tar")
-        with_index = len(server.requests)
-        del server.site.files["/t.idx"]
-        Shards(f"{server.url}/t.tar", cache_dir=tmp_path / "c")
-
-    assert with_index <= 5
-    assert len(server.requests) - with_index > 12
-
-
-@pytest.mark.parametrize(
-    "index", [b"<html>", b"v1.2 1\njpg 512 1 x.jpg\n", b"v1.2 0\n# foveal size=5 mtime_ns=3\n"]
-)
-def test_an_index_that_does_not_fit_is_put_aside(server, expected, index):
-    """A wrong index beside a shard is ignored with a warning that leaves out the URL's signature."""
-    server.site.files["/t.idx"] = index
-
-    with pytest.warns(
-        ShardWarning, match=r"^1 index file.*/t\.idx' (is unreadable|does not agree|was written)"
-    ):
-        assert by_foveal(f"{server.url}/t.tar?X-Amz-Signature=abc") == expected
-
-
 def test_a_signature_changes_nothing(server, tmp_path):
     """A URL with a new signature has the same cache entry; another file has another."""
     url, cache = f"{server.url}/t.tar", tmp_path / "c"
@@ -300,31 +244,6 @@ def test_a_signature_changes_nothing(server, tmp_path):
     assert len(list(cache.glob("*.idx"))) == len(list(cache.glob("shards/*.tar"))) == 1
     Shards(url + "?file=2", cache_dir=cache)
     assert len(list(cache.glob("*.idx"))) == 2
-
-
-PACKED_AS = {
-    "t.tgz": gzip.compress,
-    "t.tar.gz": gzip.compress,
-    "t.tar.bz2": bz2.compress,
-    "t.tar.xz": lzma.compress,
-    "t.tar.zst": zstandard.compress,
-}
-
-
-@pytest.mark.parametrize("name", PACKED_AS)
-def test_a_packed_shard_is_unpacked_once(hasty, tmp_path, expected, name):
-    """A compressed shard is fetched whole and kept decompressed until it changes."""
-    with serving(Files({f"/{name}": PACKED_AS[name](TAR)})) as server:
-        url, cache = f"{server.url}/{name}?X-Amz-Signature=abc", tmp_path / "c"
-        server.faults = ["short", "reset"]
-        assert by_foveal(url, cache_dir=cache) == expected
-        server.requests.clear()
-        assert by_foveal(url, cache_dir=cache) == expected
-        assert [r.sent for r in server.requests] == [1]
-
-        server.site.replace(f"/{name}", PACKED_AS[name](tar_bytes(samples("xy"))))
-        assert [key for key, _ in by_foveal(url, cache_dir=cache)] == ["x", "y"]
-        assert len(list(cache.glob("*.tar"))) == 1
 
 
 def test_a_shard_that_was_cut_is_told_of(server):

@@ -1,0 +1,96 @@
+"""What `sample` says of wrong arguments."""
+
+import re
+
+import pytest
+import torch
+
+from foveal.sampler import sample
+from tests.checks import unhooked
+
+IMAGE = torch.zeros(4, 4, 3, dtype=torch.uint8)
+GRID = torch.zeros(1, 2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("images", "grid", "error", "message"),
+    [
+        (
+            [torch.zeros(4, 4, 3)],
+            GRID,
+            TypeError,
+            "images[0] must be uint8, got torch.float32: floating-point images go in as one",
+        ),
+        (
+            [IMAGE[..., 0]],
+            GRID,
+            ValueError,
+            "images[0] must be (height, width, 3), got shape (4, 4): permute to channels-last RGB.",
+        ),
+        (
+            [IMAGE[..., :2]],
+            GRID,
+            ValueError,
+            "images[0] must be (height, width, 3), got shape (4, 4, 2)",
+        ),
+        (
+            [IMAGE[:0]],
+            GRID,
+            ValueError,
+            "images[0] must have pixels, got shape (0, 4, 3): drop the image.",
+        ),
+        (
+            torch.zeros(3, 4, 4),
+            GRID,
+            ValueError,
+            "images must be (batch, channel, height, width), got shape (3, 4, 4)",
+        ),
+        (
+            torch.zeros(1, 3, 4, 4, dtype=torch.int64),
+            GRID,
+            TypeError,
+            "images must be uint8 or floating point, got torch.int64",
+        ),
+        (
+            torch.zeros(1, 4, 4, 4, dtype=torch.uint8),
+            GRID,
+            ValueError,
+            "images must have 3 channels as uint8, got 4: convert to RGB or float.",
+        ),
+        (
+            torch.zeros(1, 3, 0, 4),
+            GRID,
+            ValueError,
+            "images must have pixels, got shape (1, 3, 0, 4): leave the batch out.",
+        ),
+        ([IMAGE], GRID.half(), TypeError, "grid must be float32 or float64, got torch.float16"),
+        (
+            [IMAGE],
+            GRID[0],
+            ValueError,
+            "grid must be (batch, height, width, 2), got shape (2, 2, 2): (x, y) come last.",
+        ),
+        (
+            [IMAGE],
+            torch.zeros(1, 2, 2, 3),
+            ValueError,
+            "grid must be (batch, height, width, 2), got shape (1, 2, 2, 3)",
+        ),
+        (
+            [IMAGE] * 3,
+            GRID,
+            ValueError,
+            "grid must be one per image, got 1 for 3 images: repeat or cut it.",
+        ),
+        (
+            [IMAGE],
+            GRID.to("meta"),
+            ValueError,
+            "grid must be on the images' device cpu, got meta: call grid.to(...).",
+        ),
+    ],
+)
+def test_messages(images, grid, error, message):
+    """Each error names the argument, its value and what to do."""
+    with unhooked(), pytest.raises(error, match=re.escape(message)):
+        sample(images, grid)
