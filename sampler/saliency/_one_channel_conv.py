@@ -1,4 +1,4 @@
-"""The last layer of the saliency networks."""
+"""The last layer of a saliency network."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,10 +10,9 @@ class OneChannelConv2d(nn.Conv2d):
     With AVX-512, the last bits of oneDNN's convolution to one channel depend on the number of threads and of images.
     """
 
-    def __init__(self, inputs: int, *, bias: bool = False) -> None:
-        super().__init__(inputs, 1, kernel_size=1, bias=bias)
+    def __init__(self, inputs: int) -> None:
+        super().__init__(inputs, 1, kernel_size=1, bias=False)
 
     def forward(self, input: Float[Tensor, "batch _in rows cols"]) -> Float[Tensor, "batch 1 rows cols"]:  # noqa: A002 - torch's name
         """Return the weighted sum of the channels."""
-        total = (input * self.weight[0]).sum(dim=1, keepdim=True)
-        return total if self.bias is None else total + self.bias
+        return (input * self.weight[0]).sum(dim=1, keepdim=True)

@@ -12,7 +12,7 @@ from foveal.sampler import (
     SpectralSaliency,
 )
 from foveal.sampler.saliency import _saliency_net
-from foveal.sampler.saliency._spectral_saliency import _spectral_residual, _spectrum
+from foveal.sampler.saliency._spectral_saliency import _smooth_reading, _spectral_residual, _spectrum
 from tests import reference
 from tests.checks import check_close, unhooked
 
@@ -177,6 +177,15 @@ def test_spectral_equals_the_formula(power):
 
     theirs = 0.9 * energy / energy.sum() + 0.1 / 256
     check_close(ours, theirs, 1e-4 * theirs.max())
+
+
+@pytest.mark.parametrize("map_size", [7, 31, 64])
+def test_spectral_multiplies_no_subnormal_numbers(map_size):
+    """The weights that smooth a map sum to one, and none is so small that products with small energies are subnormal."""
+    weights = _smooth_reading((map_size, 64), 0.03, "nodes", torch.device("cpu")).double()
+
+    check_close(weights.sum(dim=1), np.ones(map_size), 1e-6)
+    assert weights[weights > 0].min() > 1e-10
 
 
 def test_power_follows_the_strongest():
