@@ -25,7 +25,12 @@ def picture(seed: int, height: int, width: int) -> np.ndarray[Any, Any]:
 
 def complaints(stderr: str) -> list[str]:
     """Return the lines that a process wrote to standard error, except those about kernels that are being compiled."""
-    compiling = ("Foveal compiles its CPU kernels", "Compiling kernels for ", "Compiling more kernels for ")
+    compiling = (
+        "Foveal compiles its CPU kernels",
+        "Compiling kernels for ",
+        "Compiling more kernels for ",
+        "Waiting for another process that compiles kernels for ",
+    )
     return [line for line in stderr.splitlines() if not line.startswith(compiling)]
 
 

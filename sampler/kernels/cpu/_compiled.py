@@ -14,7 +14,10 @@ from typing import Any
 
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.event import Event, Listener, register
+
+from foveal.sampler.kernels.cpu._alone import lock
 
 _LOG = logging.getLogger("foveal")
 
@@ -56,6 +59,7 @@ class _KernelCache(FunctionCache):
     def __init__(self, kernel: Callable[..., None]) -> None:
         super().__init__(kernel)  # type: ignore[no-untyped-call]
         self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, _STAMP)  # type: ignore[no-untyped-call]
+        self.lock_file = Path(self._cache_path, f"{self._impl.filename_base}.lock")
 
 
 def compiled(kernel: Callable[..., None]) -> Callable[..., None]:
@@ -63,8 +67,25 @@ def compiled(kernel: Callable[..., None]) -> Callable[..., None]:
     dispatcher = numba.njit(kernel, nogil=True, error_model="numpy")
     # Without a folder that can be written (a read-only installation and no home), compile in every process.
     with contextlib.suppress(RuntimeError):
-        dispatcher._cache = _KernelCache(kernel)  # noqa: SLF001 - where enable_caching() puts it
+        cache = _KernelCache(kernel)
+        dispatcher._cache = cache  # noqa: SLF001 - where enable_caching() puts it
+        dispatcher.compile = _in_one_process(dispatcher, cache.lock_file)
     return dispatcher  # type: ignore[no-any-return]
+
+
+def _in_one_process(dispatcher: Any, lock_file: Path) -> Callable[..., Any]:
+    """Return the dispatcher's ``compile``, which finds on disk what another process compiles at the same time.
+
+    The ranks of a training and the workers of a loader start at the same time, and want the same kernels.
+    """
+    compile_here = dispatcher.compile
+
+    def compile_alone(signature: Any) -> Any:
+        # In this order: a thread that waits for numba's lock must not keep other processes waiting, who may hold what it needs.
+        with global_compiler_lock, lock(lock_file, lambda: _ANNOUNCE.on_wait(dispatcher)):
+            return compile_here(signature)
+
+    return compile_alone
 
 
 class _Announce(Listener):
@@ -77,6 +98,7 @@ class _Announce(Listener):
     def __init__(self) -> None:
         self._begun: list[float] = []
         self._announced: list[str] = []
+        self._waited: set[str] = set()
 
     def on_start(self, event: Event) -> None:
         """Log the purpose of the kernel, and before the first one the reason."""
@@ -104,6 +126,13 @@ class _Announce(Listener):
             what = {"purpose": purpose, "seconds": seconds, "folder": kernel.stats.cache_path}
             _LOG.info("Compiled a kernel for %s in %.1f s.", purpose, seconds, extra=what)
 
+    def on_wait(self, kernel: Any) -> None:
+        """Log once for each purpose that another process compiles such kernels."""
+        purpose = purpose_of(kernel)
+        if purpose is not None and purpose not in self._waited:
+            self._waited.add(purpose)
+            _LOG.warning("Waiting for another process that compiles kernels for %s ...", purpose)
+
 
 def purpose_of(kernel: Any) -> str | None:
     """Return what a kernel of this package is for, in words for users; None for functions from elsewhere."""
@@ -123,4 +152,5 @@ def _explanation(folder: str | None) -> str:
     )
 
 
-register("numba:compile", _Announce())  # type: ignore[no-untyped-call]
+_ANNOUNCE = _Announce()
+register("numba:compile", _ANNOUNCE)  # type: ignore[no-untyped-call]

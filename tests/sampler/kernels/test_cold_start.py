@@ -1,10 +1,12 @@
 """The first batch in a process finds its kernels on disk or compiles them, whichever other processes are starting."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.pipeline.making import complaints
@@ -52,11 +54,12 @@ def answer(process):
 
 @pytest.mark.slow
 def test_eight_processes_start_cold_at_once(tmp_path):
-    """Eight processes compile at once without reading incomplete files, and a ninth finds all kernels on disk."""
+    """Of eight processes that start at once, one compiles each kernel, and the others and a ninth find it on disk."""
     together = [answer(process) for process in [start(tmp_path) for _ in range(8)]]
     pixels, found = answer(start(tmp_path))
 
     assert {ours for ours, _ in together} == {pixels}
+    assert np.sum([json.loads(loaded) for _, loaded in together], axis=0).tolist() == [7] * 5
     assert found == "[1, 1, 1, 1, 1]"
     assert list(tmp_path.rglob("*.tmp.*")) == []
 

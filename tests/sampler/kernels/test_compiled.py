@@ -1,5 +1,6 @@
 """Compiled kernels that are kept on disk are those of the present sources."""
 
+import contextlib
 import importlib.util
 import sys
 import types
@@ -68,6 +69,26 @@ def test_without_a_stamp_it_would_not_be(result):
     """With a constant stamp the old machine code runs, so the test above can fail."""
     assert result(1, lambda _: "always") == (1, 1)
     assert result(2, lambda _: "always") == (1, 0)
+
+
+def test_one_process_compiles_while_the_others_wait(result, monkeypatch, tmp_path, caplog):
+    """A kernel is compiled with the lock of its file on disk, and whoever waits for it says so once."""
+    locked = []
+
+    def another_has_it(file, waiting):
+        waiting()
+        locked.append(file)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(_compiled, "lock", another_has_it)
+    monkeypatch.setitem(_compiled.PURPOSES, "kernel", "a test")
+    monkeypatch.setattr(_compiled, "__package__", "")
+    assert result(1, _compiled.stamp_of) == (1, 1)
+    assert result(2, _compiled.stamp_of) == (2, 1)
+
+    assert {file.parents[1] for file in locked} == {tmp_path / "cache"}
+    assert {file.suffix for file in locked} == {".lock"}
+    assert caplog.messages.count("Waiting for another process that compiles kernels for a test ...") == 1
 
 
 def test_the_stamp_is_of_every_file_that_a_kernel_is_made_of(tmp_path):

@@ -1,0 +1,38 @@
+"""Lets one process do what others would do at the same time, while they wait."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+if sys.platform == "win32":
+
+    def lock(file: Path, waiting: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
+        """Do nothing: there is no such lock, and each process does the work."""
+        del file, waiting
+        return contextlib.nullcontext()
+
+else:
+    import fcntl
+
+    @contextlib.contextmanager
+    def lock(file: Path, waiting: Callable[[], object]) -> Generator[None]:
+        """Be the only process in this block that names this file; other threads of this process are not kept out.
+
+        Where the file cannot be written or locked, nobody waits. A process that ends, or is killed, lets the next one in.
+
+        Args:
+            file: The file, which is made; it stays empty.
+            waiting: Called once if another process is in the block.
+        """
+        with contextlib.ExitStack() as opened:
+            with contextlib.suppress(OSError):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                # A lock of POSIX: a child process does not inherit it, as one of flock().
+                handle = opened.enter_context(file.open("w"))
+                try:
+                    fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    waiting()
+                    fcntl.lockf(handle, fcntl.LOCK_EX)
+            yield
