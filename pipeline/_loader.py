@@ -45,6 +45,7 @@ from foveal.pipeline.epoch import (
     identity,
     make_state,
     may_drift,
+    outside,
     read_state,
 )
 from foveal.pipeline.faults import BadSample, BadSamples, OnBad
@@ -343,13 +344,13 @@ class ZoomLoader(DataLoaderAttributes):
         return BatchPlan(samples, self._options.batch_size, *self._ranks.now(), self._options.last_batch)
 
     def _warn_of_ranks(self, plan: BatchPlan) -> None:
-        self._ranks.warn_of_others(stacklevel=3)
+        self._ranks.warn_of_others()
         if may_drift(self.zoom, plan.world_size) and self._ranks.are_without_group:
             warnings.warn(
                 f"the zoom trains on {plan.world_size} ranks, but there is no process group that averages its gradients – "
                 "call torch.distributed.init_process_group, and give ZoomLoader DistributedDataParallel(zoom).",
                 RankWarning,
-                stacklevel=3,
+                stacklevel=outside(),
             )
         more_than_one_batch = self._position.place.position > plan.place_after(1)
         if plan.world_size > 1 and self._options.shuffle and self._position.is_left and more_than_one_batch:
@@ -357,7 +358,7 @@ class ZoomLoader(DataLoaderAttributes):
                 f"epoch {self._position.place.epoch} was left early and begins again in the same order, which the iterators of "
                 f"{plan.world_size} ranks share – call set_epoch on every rank before each pass.",
                 RankWarning,
-                stacklevel=3,
+                stacklevel=outside(),
             )
 
     @functools.cached_property

@@ -22,6 +22,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from foveal.pipeline.epoch._outside import outside
 from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._position import EpochPlace
 from foveal.pipeline.epoch._ranks import RankWarning
@@ -47,14 +48,13 @@ class DriftWatch:
             str, int
         ] = {}  # keys to compare as soon as rank 1 has written them, and the number of batches until then
 
-    def look(self, plan: BatchPlan, place: EpochPlace, batches: int, *, stacklevel: int) -> None:
+    def look(self, plan: BatchPlan, place: EpochPlace, batches: int) -> None:
         """Write a digest if it is time to, and warn if an earlier one differs from the other rank's.
 
         Args:
             plan: The batches of this rank.
             place: Where the rank is in the epoch.
             batches: Number of batches that it has received in this pass.
-            stacklevel: The ``stacklevel`` of the warning, counted from the caller.
 
         Warns:
             RankWarning: The ranks have different zooms.
@@ -69,7 +69,7 @@ class DriftWatch:
         elif batches.bit_count() == 1:
             self._leave_digest(store, plan, place, batches)
         if plan.rank == 0:
-            self._compare(store, stacklevel + 1)
+            self._compare(store)
 
     def _leave_digest(self, store: Any, plan: BatchPlan, place: EpochPlace, batches: int) -> None:
         if self._name is None:
@@ -82,7 +82,7 @@ class DriftWatch:
             self._open[key] = batches
             store.set(f"{key}/{plan.rank}", digest)
 
-    def _compare(self, store: Any, stacklevel: int) -> None:
+    def _compare(self, store: Any) -> None:
         for key, batches in list(self._open.items()):
             if self._told or not store.check([f"{key}/1"]):
                 continue
@@ -94,7 +94,7 @@ class DriftWatch:
                     "– give foveal.pipeline.ZoomLoader the wrapped zoom, DistributedDataParallel(zoom), or make the zoom a "
                     "part of the model that is wrapped.",
                     RankWarning,
-                    stacklevel=stacklevel + 1,
+                    stacklevel=outside(),
                 )
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from foveal.pipeline.epoch._at_work import AtWork
 from foveal.pipeline.epoch._epoch import Chain
 from foveal.pipeline.epoch._join import Batch
+from foveal.pipeline.epoch._outside import outside
 from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._position import EpochPlace, Position
 from foveal.pipeline.epoch._ranks import Ranks
@@ -80,8 +81,8 @@ class EpochIterator(Iterator[Batch]):
 
     def _look_around(self) -> None:
         """Warn if this rank's samples or zoom may differ from those that it shares with the other ranks."""
-        self._chain.drift.look(self.plan, self._place, self._delivered, stacklevel=3)
-        if self._ranks is not None and self._ranks.warn_of_change(self.plan.world_size, stacklevel=3):
+        self._chain.drift.look(self.plan, self._place, self._delivered)
+        if self._ranks is not None and self._ranks.warn_of_change(self.plan.world_size):
             self._ranks = None
 
     @property
@@ -132,7 +133,7 @@ def _warn_of(bad: list[BadSample]) -> None:
         warnings.warn(
             f"{len(bad)} bad sample(s) in this epoch, the first: {bad[0]}; all are in the loader's bad_samples",
             ShardWarning,
-            stacklevel=4,  # the loop over the loader
+            stacklevel=outside(),
         )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch.distributed as dist
 
+from foveal.pipeline.epoch._outside import outside
+
 # Environment variables in which launchers give the number of processes that they started, and which torch does not read.
 _LAUNCHERS = {"mpirun": "OMPI_COMM_WORLD_SIZE", "mpiexec": "PMI_SIZE", "srun": "SLURM_STEP_NUM_TASKS"}
 
@@ -52,7 +54,7 @@ class Ranks:
         """Whether the ranks are only known from environment variables."""
         return self.world_size is None and _by_group() is None
 
-    def warn_of_others(self, *, stacklevel: int) -> None:
+    def warn_of_others(self) -> None:
         """Warn if a launcher started several processes and torch does not know of them."""
         if self.world_size is not None or _by_group() or _by_variables():
             return
@@ -62,11 +64,11 @@ class Ranks:
                     f"{launcher} started {size} processes ({variable}), but there is no process group, so each of them gets "
                     "all samples – call torch.distributed.init_process_group before iterating, or give rank and world_size.",
                     RankWarning,
-                    stacklevel=stacklevel + 1,
+                    stacklevel=outside(),
                 )
                 return
 
-    def warn_of_change(self, begun_with: int, *, stacklevel: int) -> bool:
+    def warn_of_change(self, begun_with: int) -> bool:
         """Warn and return True if there are now more ranks than when an iterator began."""
         _, world_size = self.now()
         if world_size <= begun_with:
@@ -75,7 +77,7 @@ class Ranks:
             f"this iterator was begun with {begun_with} rank(s) and there are {world_size} now: it does not share its samples "
             "with the others – begin another one after torch.distributed.init_process_group.",
             RankWarning,
-            stacklevel=stacklevel + 1,
+            stacklevel=outside(),
         )
         return True
 

@@ -3,6 +3,7 @@
 from foveal.sampler.frames._constant import constant
 from foveal.sampler.frames._frame import identity_grid, interpolation, outer_grid, pixel_centres
 from foveal.sampler.frames._images import Border, Images, as_ragged, check_images, count, is_dense_float
+from foveal.sampler.frames._is_recorded import is_recorded
 from foveal.sampler.frames._lattice import Frame, cell_means, even_edges, to_lattice
 from foveal.sampler.frames._ragged_labels import (
     SourceSize,
@@ -50,6 +51,7 @@ __all__ = [
     "into_views",
     "inverse",
     "is_dense_float",
+    "is_recorded",
     "out_of_views",
     "outer_grid",
     "padded",

@@ -7,13 +7,15 @@ from typing import TypeVarTuple
 import torch
 from torch import Tensor
 
+from foveal.sampler.frames._is_recorded import is_recorded
+
 Ts = TypeVarTuple("Ts")
 
 
 def constant(build: Callable[[*Ts], Tensor]) -> Callable[[*Ts], Tensor]:
     """Cache the result of ``build`` for the same arguments. It must not be modified.
 
-    While a graph is compiled, the tensor is built anew: the compiler folds it as a constant, and could not trace a cache.
+    While a graph is recorded, the tensor is built anew: a compiler folds it as a constant, and could not trace a cache.
     """
 
     @functools.lru_cache(maxsize=64)
@@ -24,6 +26,6 @@ def constant(build: Callable[[*Ts], Tensor]) -> Callable[[*Ts], Tensor]:
 
     @functools.wraps(build)
     def look_up(*args: *Ts) -> Tensor:
-        return build(*args) if torch.compiler.is_compiling() else kept(*args)
+        return build(*args) if is_recorded() else kept(*args)
 
     return look_up

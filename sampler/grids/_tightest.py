@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from foveal.sampler.frames import is_recorded
 from foveal.sampler.grids._kept import Bounds, corners_of, kept_of
 from foveal.sampler.kernels import kernels_for
 from foveal.sampler.kernels.cpu import find_tightest_on_cpu
@@ -26,8 +27,8 @@ def tightest(
         scale: What steps in (x, y) are multiplied by to be in uniform steps.
         bounds: The bounds, in uniform steps.
     """
-    # An exported program must run without Foveal, so it cannot call our kernels.
-    if torch.compiler.is_compiling() or kernels_for(grid.device, grid.dtype) != "numba":
+    # A recorded program cannot call our kernels: it may run without Foveal.
+    if is_recorded() or kernels_for(grid.device, grid.dtype) != "numba":
         return plain_tightest(grid, places, scale, bounds)
     shortest, longest = (-1.0 if step is None else step for step in bounds[:2])
     found = places[0].new_empty(grid.shape[0], 3), grid.new_empty(grid.shape[0])

@@ -8,6 +8,8 @@ import pytest
 
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import UniformSampler
+from foveal.shards import ShardWarning
+from tests.pipeline.making import encode, picture
 
 
 class State:
@@ -84,6 +86,18 @@ def test_an_error_leaves_nothing_behind(small_shards, state):
         list(loader)
 
     assert state.dataloader_references == [None]
+
+
+def test_a_warning_names_the_loop(write_shard, state):
+    """The warning at the end of an epoch names the line of the loop, with Accelerate as without it."""
+    samples = [{"__key__": f"{k}", "jpg": encode(picture(k, 20, 30)), "cls": k} for k in range(2)]
+    url = write_shard([*samples, {"__key__": "2", "cls": 2}])
+    loader = make([url], max_bad_fraction=1.0)
+    with pytest.warns(ShardWarning) as caught:
+        said = [state.dataloader_references[-1] for _ in loader]
+
+    assert None not in said
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.parametrize("loaded", [False, True])

@@ -39,7 +39,7 @@ class Two:
             _drift, "_numbers", self.numbers[rank]
         )  # each process counts its own loaders
         watch = watch or self.watches[rank]
-        watch.look(plan, EpochPlace(0, plan.place_after(batches)), batches, stacklevel=1)
+        watch.look(plan, EpochPlace(0, plan.place_after(batches)), batches)
 
     def look_in_turns(self, order: tuple[int, int], counts: tuple[int, ...]) -> None:
         for batches, rank in itertools.product(counts, order):
@@ -133,7 +133,7 @@ def test_what_cannot_drift_is_not_compared(monkeypatch, how):
     two.zooms[0].requires_grad_(how != "frozen")
     plan = BatchPlan(100, 1, 2 if how == "third rank" else 0, 1 if how == "one rank" else 3)
     with torch.set_grad_enabled(how != "no_grad"):
-        two.watches[0].look(plan, EpochPlace(0, 1), 1, stacklevel=1)
+        two.watches[0].look(plan, EpochPlace(0, 1), 1)
     assert two.store.num_keys() == 0
 
 
