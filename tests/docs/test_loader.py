@@ -63,6 +63,5 @@ def test_the_page_on_frameworks_exports(tmp_path):
 image = torch.rand(1, 3, 480, 640)
 torch.testing.assert_close(program.module()(image).images, zoom(image).images, atol=1e-4, rtol=0)
 """
-    run_in(
-        tmp_path, blocks("frameworks.md")[-1] + check
-    )  # without the checks of shapes, which exporting does not pass
+    # Exporting does not pass the tests' checks of shapes.
+    run_in(tmp_path, blocks("frameworks.md")[-1] + check)

@@ -17,7 +17,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.event import Event, Listener, register
 
-from foveal.sampler.kernels._alone import lock
+from foveal.sampler.kernels._lock import lock
 
 _LOG = logging.getLogger("foveal")
 

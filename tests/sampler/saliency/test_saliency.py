@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from foveal.sampler import (
-    PriorSaliency,
-    ResNet18Saliency,
-    SaliencyNet,
-    SaliencySampler,
-    SpectralSaliency,
-)
+from foveal.sampler import PriorSaliency, ResNet18Saliency, SaliencyNet, SaliencySampler, SpectralSaliency
 from foveal.sampler.saliency import _saliency_net
 from foveal.sampler.saliency._spectral_saliency import _smooth_reading, _spectral_residual, _spectrum
 from tests import reference

@@ -13,22 +13,8 @@ from hypothesis import strategies as st
 from foveal.shards import ShardError, Shards, ShardWarning
 from foveal.shards.remote import _remote
 from tests.shards.reading import by_foveal, by_webdataset, make_tar, samples, tar_bytes
+from tests.shards.remote.small_tar import TAR
 from tests.shards.server import BREAKS, FAULTS, SLOW, Files, serving
-
-TAR = tar_bytes(samples("abcde", exts=("jpg", "cls", "json")))
-
-
-@pytest.fixture
-def server(hasty):
-    with serving(Files({"/t.tar": TAR})) as server:
-        yield server
-
-
-@pytest.fixture
-def expected(tmp_path):
-    path = tmp_path / "local.tar"
-    path.write_bytes(TAR)
-    return by_webdataset(path)
 
 
 def large_tar(count=6, size=3_000_000):

@@ -12,22 +12,8 @@ from foveal.shards import ShardError, Shards, ShardWarning, write_index
 from foveal.shards.index import parse_stamp
 from tests.shards.index.dali import dali_index
 from tests.shards.reading import by_foveal, by_webdataset, make_tar, samples, tar_bytes
+from tests.shards.remote.small_tar import TAR
 from tests.shards.server import Files, serving
-
-TAR = tar_bytes(samples("abcde", exts=("jpg", "cls", "json")))
-
-
-@pytest.fixture
-def server(hasty):
-    with serving(Files({"/t.tar": TAR})) as server:
-        yield server
-
-
-@pytest.fixture
-def expected(tmp_path):
-    path = tmp_path / "local.tar"
-    path.write_bytes(TAR)
-    return by_webdataset(path)
 
 
 def test_a_server_without_ranges_needs_copies(hasty, tmp_path):

@@ -20,11 +20,6 @@ from tests.time_limits import HANGS_AFTER_S
 from tests.tools.offline.zooming import content, write_originals, zoom
 
 
-@pytest.fixture
-def urls(tmp_path):
-    return write_originals(tmp_path / "in")
-
-
 @pytest.mark.usefixtures("no_sheet")
 @pytest.mark.parametrize(
     "name", ["s-1.tar", "s-1.idx", "s-1_samples.jsonl", "s-1_stats.json", "manifest.json", "sizes.json"]

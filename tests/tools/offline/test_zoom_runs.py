@@ -18,11 +18,6 @@ from tests.tools.offline.zooming import RECIPE, content, labelled, rows_of, writ
 
 
 @pytest.fixture
-def urls(tmp_path):
-    return write_originals(tmp_path / "in")
-
-
-@pytest.fixture
 def zoomed_shards(monkeypatch):
     """Return the names of shards that are zoomed from here on."""
     names = []

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from foveal.sampler.kernels._alone import lock
+from foveal.sampler.kernels._lock import lock
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
 
