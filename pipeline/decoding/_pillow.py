@@ -1,8 +1,7 @@
 """Decodes images that DALI refuses with Pillow, such as GIF, AVIF and JPEGs with unusual markers."""
 
+import contextlib
 import io
-import threading
-import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,13 +10,13 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from foveal.pipeline.decoding._decode_error import DecodeError
+from foveal.pipeline.decoding._unwarned import unwarned
 from foveal.pipeline.decoding.formats import Samples
 
 T = TypeVar("T")
 
 # Pillow knows more formats, some of which it reads by starting other programs.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
-_filters = threading.Lock()  # the filters of warnings belong to the process, and several threads may run this
 Image.init()  # otherwise rarer formats would be unknown until they are first needed
 
 
@@ -112,13 +111,12 @@ def read_with_pillow(file: bytes, what: Callable[[Image.Image], T]) -> T:
     Raises:
         DecodeError: Pillow does not know the file, or the function raised because it is broken.
     """
-    try:
-        return _read_once(file, what)
-    except Warning:  # the process turns warnings into errors; the image itself is fine
-        with _filters, warnings.catch_warnings():
-            # Only what Pillow warns of, here or in its caller's name: other threads may have something to say meanwhile.
-            warnings.filterwarnings("ignore", module=r"PIL\.|foveal\.pipeline\.decoding\.")
+    # If the process turns warnings into errors, the image itself is fine. Another thread may put back earlier filters: thrice.
+    for manner in (contextlib.nullcontext, unwarned, unwarned):
+        with contextlib.suppress(Warning), manner():
             return _read_once(file, what)
+    with unwarned():
+        return _read_once(file, what)
 
 
 def _read_once(file: bytes, what: Callable[[Image.Image], T]) -> T:

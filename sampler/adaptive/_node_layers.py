@@ -125,14 +125,10 @@ def _conv_part(
     )  # line by line, and within a line tap by tap
     read, source = _as_lines(known[index], count), known.detach()
     place = read.data_ptr()
-
-    def pack(saved: Tensor) -> Tensor | None:
-        return None if saved.data_ptr() == place else saved
-
-    def unpack(packed: Tensor | None) -> Tensor:
-        return _as_lines(source[index], count) if packed is None else packed
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda saved: None if saved.data_ptr() == place else saved,
+        lambda packed: _as_lines(source[index], count) if packed is None else packed,
+    ):
         return _conv_lines(read, module)
 
 

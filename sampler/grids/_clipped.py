@@ -5,6 +5,7 @@ found by bisection and Newton's method; only the nodes of the grid are computed 
 function theorem: the margin m(map, height) is zero, so ``d height = - (dm / d map) d map / (dm / d height)``.
 """
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -28,10 +29,7 @@ _LEAST = 1e-30
 def clipped(weights: Map, settings: GridSettings) -> Map:
     """Return each map, clipped so that its grid is within the bounds, and scaled to a sum of one."""
     wide = weights.double()
-
-    def margin(height: Height) -> Height:
-        return _margin(torch.minimum(wide, height), settings)
-
+    margin = functools.partial(_margin, wide, settings)
     with torch.no_grad():
         highest = wide.amax(dim=(2, 3), keepdim=True)
         # Clipped at its minimum, a map is uniform, except where it is zero.
@@ -65,9 +63,10 @@ def _halved(margin: Callable[[Height], Height], lowest: Height, highest: Height)
     return low, high
 
 
-def _margin(weights: Map, settings: GridSettings) -> Height:
-    """Return the distance of the nodes' extreme steps from the nearest bound, in uniform steps; negative if it is exceeded."""
-    share = weights / weights.sum(dim=(2, 3), keepdim=True)
+def _margin(weights: Map, settings: GridSettings, height: Height) -> Height:
+    """Return how far the nodes' extreme steps are from the nearest bound, in uniform steps, for maps clipped at a height; negative if it is exceeded."""
+    cut = torch.minimum(weights, height)
+    share = cut / cut.sum(dim=(2, 3), keepdim=True)
     nodes = kernel_nodes(share, *settings.attraction).permute(0, 2, 3, 1)
     least, most = singular_extremes(nodes)
     margins = []

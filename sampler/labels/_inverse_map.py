@@ -107,21 +107,23 @@ def _column(
     nodes_x, nodes_y = (plane.flatten(1) for plane in nodes.unbind(dim=-1))
     cols, rightward = nodes.shape[2], (last > first).long()
     passed, at_most = torch.zeros_like(first), (last - first).abs()
-
-    def take(plane: Tensor, at: Tensor) -> Tensor:
-        return plane.gather(1, at.flatten(1)).view(at.shape)
-
     while bool((passed < at_most).any()):
         middle = (passed + at_most) // 2
         column = torch.where(rightward > 0, (first + 1 + middle).clamp(max=cols - 1), first - middle)
         at = row * cols + column.clamp(min=0)
-        top_x, top_y = take(nodes_x, at), take(nodes_y, at)
-        share = (x - top_x) / (take(nodes_x, at + cols) - top_x)
-        before = top_y + share * (take(nodes_y, at + cols) - top_y) <= y
+        top_x, top_y = _take(nodes_x, at), _take(nodes_y, at)
+        share = (x - top_x) / (_take(nodes_x, at + cols) - top_x)
+        before = top_y + share * (_take(nodes_y, at + cols) - top_y) <= y
         open_still = passed < at_most
         passed = torch.where(open_still & before, middle + 1, passed)
         at_most = torch.where(open_still & ~before, middle, at_most)
     return first + (2 * rightward - 1) * passed
+
+
+def _take(
+    plane: Float[Tensor, "batch _nodes"], at: Int[Tensor, "batch lines points"]
+) -> Float[Tensor, "batch lines points"]:
+    return plane.gather(1, at.flatten(1)).view(at.shape)
 
 
 def _root(

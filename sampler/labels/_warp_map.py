@@ -93,12 +93,11 @@ def corners(
     """The nodes around cells (row, col): upper left, upper right, lower left, lower right."""
     flat, cols = nodes.flatten(1, 2), nodes.shape[2]
     first = (row * cols + col).flatten(1)
-
-    def take(offset: int) -> Tensor:
-        at = (first + offset)[..., None].expand(-1, -1, 2)
-        return flat.gather(1, at).view(*row.shape, 2)
-
-    return take(0), take(1), take(cols), take(cols + 1)
+    index = first[..., None].expand(-1, -1, 2)
+    upper_left, upper_right, lower_left, lower_right = (
+        flat.gather(1, index + offset).view(*row.shape, 2) for offset in (0, 1, cols, cols + 1)
+    )
+    return upper_left, upper_right, lower_left, lower_right
 
 
 def _run_on(lines: Float[Tensor, "batch lines points"]) -> Float[Tensor, "batch lines points_2"]:

@@ -7,7 +7,7 @@ threads, because they wait for each other at every barrier while other threads d
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -39,14 +39,10 @@ def spread(work: Callable[[int], None], count: int) -> None:
     positions = iter(range(count))  # shared: each position goes to the thread that takes it first
     todo = [work]
 
-    def take_turns() -> None:
-        for position in positions:
-            todo[0](position)
-
     threads = min(_threads(), count)
-    helpers = [_pool(threads - 1).submit(take_turns) for _ in range(threads - 1)]
+    helpers = [_pool(threads - 1).submit(_take_turns, positions, todo) for _ in range(threads - 1)]
     try:
-        take_turns()
+        _take_turns(positions, todo)
     finally:
         late = [helper for helper in helpers if not helper.cancel()]
         for helper in late:
@@ -56,18 +52,22 @@ def spread(work: Callable[[int], None], count: int) -> None:
         helper.result()  # raises what a helper raised
 
 
+def _take_turns(positions: Iterator[int], todo: list[Callable[[int], None]]) -> None:
+    for position in positions:
+        todo[0](position)
+
+
 def spread_rows(work: Callable[[int, tuple[int, int]], None], count: int, rows: int) -> None:
     """Call ``work(position, (first, last))`` so that each row of each image is in one [first, last), and wait.
 
     Fewer images than threads are cut into bands: one image of 224 rows on two threads is rows [0, 112) and [112, 224).
     """
     bands = max(1, min(rows, _threads() // max(count, 1)))
+    spread(lambda task: work(task // bands, _band(task % bands, bands, rows)), count * bands)
 
-    def one(task: int) -> None:
-        position, band = divmod(task, bands)
-        work(position, (band * rows // bands, (band + 1) * rows // bands))
 
-    spread(one, count * bands)
+def _band(band: int, bands: int, rows: int) -> tuple[int, int]:
+    return band * rows // bands, (band + 1) * rows // bands
 
 
 def _pool(helpers: int) -> ThreadPoolExecutor:

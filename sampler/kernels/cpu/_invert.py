@@ -33,8 +33,6 @@ def find_places_on_cpu(
 
     xs, ys, into = x.contiguous().numpy(), y.contiguous().numpy(), places.numpy()
     lattices = nodes.contiguous().numpy()
-
-    def work(k: int, lines: tuple[int, int]) -> None:
-        find_places(lattices[k], xs[k], ys[k], into[k], lines)
-
-    spread_rows(work, len(nodes), x.shape[1])
+    spread_rows(
+        lambda k, lines: find_places(lattices[k], xs[k], ys[k], into[k], lines), len(nodes), x.shape[1]
+    )

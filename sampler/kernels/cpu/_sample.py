@@ -32,10 +32,11 @@ def sample_on_cpu(
     )
     write_into = _average_into if antialias else _read_into
 
-    def work(k: int, rows: tuple[int, int]) -> None:
-        write_into(whole[k], points[k], into[k], steps[k], tone, channels_last, rows)
-
-    spread_rows(work, len(images), grid.shape[1])
+    spread_rows(
+        lambda k, rows: write_into(whole[k], points[k], into[k], steps[k], tone, channels_last, rows),
+        len(images),
+        grid.shape[1],
+    )
     if exact is not pixels:
         pixels.copy_(exact)
 
@@ -54,14 +55,17 @@ def pull_back_on_cpu(
     weights = by_pixels.to(slope.dtype, memory_format=torch.contiguous_format).contiguous().numpy()
     steps, points, into = slope.numpy(), grid.detach().contiguous().numpy(), by_grid.numpy()
 
-    def work(k: int, rows: tuple[int, int]) -> None:
-        if steps.shape[1] == 2:
-            pull_back_into(weights[k], steps[k], into[k], rows)
-        else:
-            size = sizes[2 * k], sizes[2 * k + 1]
-            pull_footprints_back_into(weights[k], steps[k], points[k], size, into[k], rows)
-
-    spread_rows(work, len(slope), slope.shape[3])
+    if steps.shape[1] == 2:
+        spread_rows(
+            lambda k, rows: pull_back_into(weights[k], steps[k], into[k], rows), len(slope), slope.shape[3]
+        )
+        return
+    size = list(zip(sizes[::2], sizes[1::2], strict=True))
+    spread_rows(
+        lambda k, rows: pull_footprints_back_into(weights[k], steps[k], points[k], size[k], into[k], rows),
+        len(slope),
+        slope.shape[3],
+    )
 
 
 def _read_into(  # noqa: PLR0917 - as compiled functions take them

@@ -1,5 +1,7 @@
 """Anti-aliased `sample` of dense floating-point images on the CPU, and its way back: numba's kernels, shared out among threads."""
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -12,16 +14,17 @@ def average_dense_on_cpu(
     pixels: Float[Tensor, "batch channel height width"],
 ) -> None:
     """Fill ``pixels`` with averages over the grid's footprints. All are of one dtype, here and below."""
-    from foveal.sampler.kernels.cpu._dense import AT_ONCE, average_into  # noqa: PLC0415 - numba is loaded by the first call
-
     whole, points, into = images.contiguous().numpy(), grid.contiguous().numpy(), pixels.numpy()
 
-    def work(k: int, rows: tuple[int, int]) -> None:
-        for first in range(0, images.shape[1], AT_ONCE):
-            some = slice(first, first + AT_ONCE)
-            average_into(whole[k, some], points[k], into[k, some], rows)
+    spread_rows(lambda k, rows: _average(whole[k], points[k], into[k], rows), len(whole), grid.shape[1])
 
-    spread_rows(work, len(whole), grid.shape[1])
+
+def _average(image: Any, points: Any, pixels: Any, rows: tuple[int, int]) -> None:
+    from foveal.sampler.kernels.cpu._dense import AT_ONCE, average_into  # noqa: PLC0415 - numba is loaded by the first call
+
+    for first in range(0, len(image), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        average_into(image[some], points, pixels[some], rows)
 
 
 def dense_to_images_on_cpu(
@@ -45,7 +48,6 @@ def dense_to_grid_on_cpu(
     by_grid: Float[Tensor, "batch height width 2"],
 ) -> None:
     """Fill ``by_grid`` with the derivatives by the grid, from those by the averages."""
-    from foveal.sampler.kernels.cpu._dense import AT_ONCE, pull_back_to_numbers  # noqa: PLC0415 - as above
     from foveal.sampler.kernels.cpu._pull_back import pull_numbers_back_into  # noqa: PLC0415 - as above
 
     weights, whole = by_pixels.contiguous().numpy(), images.contiguous().numpy()
@@ -54,12 +56,15 @@ def dense_to_grid_on_cpu(
     numbers = grid.new_zeros(batch, 5, height, width).numpy()
     size = images.shape[2], images.shape[3]
 
-    def to_numbers(k: int, rows: tuple[int, int]) -> None:
-        for first in range(0, images.shape[1], AT_ONCE):
-            some = slice(first, first + AT_ONCE)
-            pull_back_to_numbers(whole[k, some], points[k], weights[k, some], numbers[k], rows)
-
-    spread_rows(to_numbers, batch, height)
+    spread_rows(lambda k, rows: _numbers(whole[k], points[k], weights[k], numbers[k], rows), batch, height)
     spread_rows(
         lambda k, rows: pull_numbers_back_into(numbers[k], points[k], size, into[k], rows), batch, height
     )
+
+
+def _numbers(image: Any, points: Any, weights: Any, numbers: Any, rows: tuple[int, int]) -> None:
+    from foveal.sampler.kernels.cpu._dense import AT_ONCE, pull_back_to_numbers  # noqa: PLC0415 - as above
+
+    for first in range(0, len(image), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        pull_back_to_numbers(image[some], points, weights[some], numbers, rows)

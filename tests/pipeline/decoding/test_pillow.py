@@ -1,5 +1,6 @@
 """Pillow as the last decoder that is tried."""
 
+import threading
 import warnings
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from foveal.pipeline import DecodeError
 from foveal.pipeline.decoding._pillow import decode_with_pillow, peek_with_pillow, read_with_pillow
 from tests.pipeline.making import encode, picture
+from tests.time_limits import HANGS_AFTER_S
 
 
 @pytest.fixture
@@ -42,6 +44,32 @@ def test_warnings_of_others_are_not_silenced():
 
     assert read_with_pillow(encode(picture(0, 20, 30), "PNG"), read) == "read"
     assert reads == [(30, 20)] * 2
+
+
+def test_other_threads_keep_their_warnings(warned_of):
+    """Whoever begins to record warnings while a thread reads such an image, and goes on when it has read, records them all."""
+    reading, go_on, sizes = threading.Event(), threading.Event(), []
+
+    def read(image):
+        warnings.warn_explicit("a palette", UserWarning, "Image.py", 1, module="PIL.Image")
+        reading.set()
+        assert go_on.wait(HANGS_AFTER_S)
+        sizes.append(image.size)
+
+    def warn_after_it():
+        go_on.set()
+        thread.join()
+        warnings.warn_explicit("a bad sample", UserWarning, "train.py", 1, module="train")
+
+    thread = threading.Thread(target=read_with_pillow, args=(warned_of, read))
+    thread.start()
+    assert reading.wait(HANGS_AFTER_S)
+    with pytest.warns(UserWarning, match="a bad sample"):
+        warn_after_it()
+    with pytest.raises(UserWarning, match="a palette"):
+        warnings.warn_explicit("a palette", UserWarning, "Image.py", 1, module="PIL.Image")
+
+    assert sizes == [(30, 20)]
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
