@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import get_worker_info
 
+from foveal._outside import outside
 from foveal.pipeline.dataloader import (
     DataLoaderAttributes,
     Source,
@@ -45,7 +46,6 @@ from foveal.pipeline.epoch import (
     identity,
     make_state,
     may_drift,
-    outside,
     read_state,
 )
 from foveal.pipeline.faults import BadSample, BadSamples, OnBad

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate, get_worker_info
 
+from foveal._outside import outside
 from foveal.pipeline._given_images import as_pixels
 from foveal.pipeline._given_maps import GivenMaps
 from foveal.pipeline.copies import Copies
@@ -134,7 +135,7 @@ class ZoomCollate:
                 "that of the zoomed ones – ask for with_grid=True and call warp_boxes, warp_points or warp_masks, or use "
                 "ZoomLoader with Boxes, Points or Mask",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=outside(),
             )
 
     def _image_of(self, entry: Mapping[Any, Any]) -> Any:

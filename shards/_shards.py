@@ -12,6 +12,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 from jaxtyping import Int64
 
+from foveal._outside import outside
 from foveal.shards._descriptor import Descriptor
 from foveal.shards._error import DamagedError, ShardError, ShardWarning
 from foveal.shards._layout import Layout
@@ -289,9 +290,7 @@ def _open_shard(
 def _warn_of_cuts(found: list[Found]) -> None:
     for shard in found:
         if shard.cut is not None:
-            warnings.warn(
-                shard.cut, ShardWarning, stacklevel=2
-            )  # from one line of code, so that it is shown once
+            warnings.warn(shard.cut, ShardWarning, stacklevel=outside())
 
 
 def _warn_of_complaints(found: list[Found]) -> None:
@@ -301,5 +300,5 @@ def _warn_of_complaints(found: list[Found]) -> None:
             f"{len(complaints)} index file(s) beside a tar put aside and worked out anew, the first: {complaints[0]}"
             ": run `foveal index` on the shards to replace them",
             ShardWarning,
-            stacklevel=3,
+            stacklevel=outside(),
         )

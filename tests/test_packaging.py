@@ -37,7 +37,8 @@ def test_the_wheel_holds_every_file_of_the_four_folders(tmp_path):
     tracked = subprocess.run(["git", "ls-files", "pipeline", "sampler", "shards", "tools"], cwd=ROOT, check=True, capture_output=True, text=True)  # fmt: skip
 
     assert packed == {
-        f"foveal/{name}" for name in [*tracked.stdout.split(), "__init__.py", "_choices.py", "py.typed"]
+        f"foveal/{name}"
+        for name in [*tracked.stdout.split(), "__init__.py", "_choices.py", "_outside.py", "py.typed"]
     }
 
 

@@ -9,7 +9,6 @@ from foveal.pipeline.epoch._join import Batch
 from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.epoch._loader_state import identity, make_state, read_state
 from foveal.pipeline.epoch._micro_batch import MICRO_BATCH, micro_batch_size
-from foveal.pipeline.epoch._outside import outside
 from foveal.pipeline.epoch._plan import BatchPlan, LastBatch
 from foveal.pipeline.epoch._position import EpochPlace, Position
 from foveal.pipeline.epoch._ranks import Ranks, RankWarning
@@ -33,6 +32,5 @@ __all__ = [
     "make_state",
     "may_drift",
     "micro_batch_size",
-    "outside",
     "read_state",
 ]

@@ -22,7 +22,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from foveal.pipeline.epoch._outside import outside
+from foveal._outside import outside
 from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._position import EpochPlace
 from foveal.pipeline.epoch._ranks import RankWarning

@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
+from foveal._outside import outside
 from foveal.pipeline.epoch._at_work import AtWork
 from foveal.pipeline.epoch._epoch import Chain
 from foveal.pipeline.epoch._join import Batch
-from foveal.pipeline.epoch._outside import outside
 from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._position import EpochPlace, Position
 from foveal.pipeline.epoch._ranks import Ranks

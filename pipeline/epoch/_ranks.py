@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch.distributed as dist
 
-from foveal.pipeline.epoch._outside import outside
+from foveal._outside import outside
 
 # Environment variables in which launchers give the number of processes that they started, and which torch does not read.
 _LAUNCHERS = {"mpirun": "OMPI_COMM_WORLD_SIZE", "mpiexec": "PMI_SIZE", "srun": "SLURM_STEP_NUM_TASKS"}

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
+from foveal._outside import outside
 from foveal.pipeline.fields._members import MemberError, shown
 from foveal.pipeline.fields._spatial_field import SpatialField
 
@@ -56,7 +57,7 @@ class Absences:
             f"{field.name} is absent in all of {count} samples, the last of which has {last}: is "
             f"{field.source!r} where the labels are?",
             UserWarning,
-            stacklevel=2,
+            stacklevel=outside(),
         )
 
 
