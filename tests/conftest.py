@@ -1,6 +1,8 @@
 """Fixtures for all tests."""
 
+import importlib
 import os
+import pkgutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +32,19 @@ settings.register_profile(
 )
 settings.register_profile("new examples", deadline=None)
 settings.load_profile("new examples" if os.environ.get("FOVEAL_NEW_EXAMPLES") == "1" else "the same examples")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels_are_loaded() -> None:
+    """Load the CPU kernels, which otherwise the first call does, perhaps in a thread.
+
+    jaxtyping's checks decorate what is loaded, and enter ``warnings.catch_warnings`` for it: a test in which two threads did
+    so at the same time missed the warning that it waited for.
+    """
+    from foveal.sampler.kernels import cpu
+
+    for module in pkgutil.iter_modules(cpu.__path__, f"{cpu.__name__}."):
+        importlib.import_module(module.name)
 
 
 @pytest.fixture(scope="session")
