@@ -226,20 +226,30 @@ def test_repr(images):
     )
 
 
-def test_compiles(run_plain):
-    """torch.compile works for a ragged batch, with trainable or parameter-free saliency."""
-    run_plain("""
+RAGGED = """
         import torch
         from foveal.sampler import PriorSaliency, SaliencySampler, SpectralSaliency
         torch.manual_seed(0)
         images = [torch.randint(0, 256, (h, w, 3), dtype=torch.uint8) for h, w in ((300, 280), (40, 50), (1, 1))]
-        saliency = PriorSaliency()
-        zoom = SaliencySampler((24, 32), saliency=saliency, lowres_size=(64, 64), max_zoom=3.0)
+"""
+
+
+def test_compiles(run_plain):
+    """torch.compile works for a ragged batch, with trainable saliency."""
+    run_plain(f"""{RAGGED}
+        zoom = SaliencySampler((24, 32), saliency=PriorSaliency(), lowres_size=(64, 64), max_zoom=3.0)
         plain, compiled = zoom(images), torch.compile(zoom, fullgraph=True, backend="aot_eager")(images)
         for a, b in zip(plain, compiled):
             torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
         compiled.images.square().sum().backward()
         assert all(p.grad is not None for p in zoom.parameters())
+    """)
+
+
+@pytest.mark.slow
+def test_compiles_without_parameters(run_plain):
+    """torch.compile works for a ragged batch, with parameter-free saliency."""
+    run_plain(f"""{RAGGED}
         free = SaliencySampler(24, saliency=SpectralSaliency())
         traced = torch.compile(free, fullgraph=True, backend="aot_eager")(images)
         torch.testing.assert_close(traced.images, free(images).images, atol=1e-3, rtol=0)
