@@ -19,8 +19,8 @@ ALLOWED = {
     "pipeline": {"shards", "sampler"},
     "tools": {"shards", "sampler", "pipeline"},
 }
-# Choices that the command line offers, too: it loads nothing, and all folders may load it.
-SHARED = "_choices"
+# Choices that the command line offers, too, and where a warning points: they load nothing, and all folders may load them.
+SHARED = {"_choices", "_outside"}
 FOREIGN = {
     "shards": {"torch", "nvidia"},
     "sampler": {"nvidia", "tarfile", "webdataset"},
@@ -37,7 +37,7 @@ def violations(folder: str, path: Path) -> set[str]:
     if peer is not None:
         found = {name for name in found if not name.startswith(peer)}
     neighbours = {name.split(".")[1] for name in found if name.startswith("foveal.")}
-    return (neighbours - ALLOWED[folder] - {folder, SHARED}) | (
+    return (neighbours - ALLOWED[folder] - {folder} - SHARED) | (
         {name.split(".")[0] for name in found} & FOREIGN[folder]
     )
 
