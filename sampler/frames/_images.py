@@ -19,7 +19,7 @@ def check_images(images: Images) -> None:
     """Raise for images that no sampler can read; the message says which image it is.
 
     Raises:
-        TypeError: An image is neither uint8 nor, in a dense tensor, floating point.
+        TypeError: An image is no tensor, or neither uint8 nor, in a dense tensor, floating point.
         ValueError: An image has the wrong number of dimensions or channels, or no pixels.
     """
     if isinstance(images, Tensor):
@@ -58,6 +58,10 @@ def _check_dense(images: Dense) -> None:
 
 
 def _check_one(image: UInt8[Tensor, "_height _width 3"], name: str) -> None:
+    if not isinstance(image, Tensor):
+        raise TypeError(
+            f"{name} must be a tensor, got {type(image).__name__}: torch.from_numpy makes one of an array."
+        )
     if image.dtype != torch.uint8:
         raise TypeError(
             f"{name} must be uint8, got {image.dtype!r}: floating-point images go in as one (batch, channel, height, width) tensor."

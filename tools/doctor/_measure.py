@@ -62,6 +62,8 @@ def measure(
     start = time.perf_counter()
     shards = Shards(urls, storage_options=storage_options)
     opening = time.perf_counter() - start
+    if not len(shards):
+        raise ValueError("shards must hold at least one sample, got none.")
     far = [is_remote(url) for url in shards.urls]
     picks = spread_evenly(images, len(shards))
     start = time.perf_counter()

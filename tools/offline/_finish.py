@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
+from foveal.pipeline.fields import alternatives
 from foveal.shards import Shards
 from foveal.shards.store import Store
 from foveal.tools.console.table import print_table
 from foveal.tools.offline._unwarped import Unwarped, unwarped
+from foveal.tools.offline._zoomed_sample import zoomed_names
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard import Job
 from foveal.tools.offline.shard_files import RECORD, ShardStats
@@ -62,11 +64,14 @@ def print_summary(console: Console, new: Sequence[ShardStats], seconds: float, w
 def unwarped_in(job: Job, done: Mapping[str, ShardStats], store: Store) -> list[Unwarped]:
     """Return the labels that are still in the frame of the originals, found in the first samples of the first finished shards."""
     found: dict[str, Unwarped] = {}
+    sources = alternatives(job.recipe.image)
+    zoomed = {name for source in sources for name in zoomed_names(source, job.recipe)}
     for name in [name for name, stats in done.items() if stats.ok][:_SHARDS]:
         with Shards(store.url_of(name), storage_options=job.storage_options) as shards:
             for sample in itertools.islice(shards, _SAMPLES):
                 height, width = json.loads(sample.members[RECORD])["source_size"]
-                for each in unwarped(sample.members, (height, width), job.recipe):
+                others = {name: content for name, content in sample.members.items() if name not in zoomed}
+                for each in unwarped(others, (height, width), job.recipe):
                     found.setdefault(each.source, each)
     return list(found.values())
 

@@ -19,6 +19,7 @@ from foveal.tools.console.choose_zoom import choose_patches, choose_zoom
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.quiet_codecs import quiet_codecs
 from foveal.tools.offline._card import CARD, write_card
+from foveal.tools.offline._check_out import check_out
 from foveal.tools.offline._finish import SHEET, SIZES, finish, print_summary, print_unwarped, unwarped_in
 from foveal.tools.offline.manifest import MANIFEST, claim
 from foveal.tools.offline.recipe import Recipe
@@ -87,7 +88,8 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
         ShardError: A shard cannot be read; or one is damaged, which is raised after all others are finished.
         StoreError: The folder cannot be written.
         TooManyFailuresError: More samples failed than is allowed.
-        ValueError: The folder holds shards with other settings, or two shards have the same name.
+        ValueError: The folder holds the shards themselves, or shards with other settings, or of these names that foveal zoom
+            did not write; or two shards have the same name.
     """
     console = Console(stderr=options.lines is not None, soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls, storage_options=options.storage_options)
@@ -97,6 +99,7 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
         shards = Shards(whole, storage_options=options.storage_options)
     originals = _by_name(shards)
     store = open_store(out, options.storage_options)
+    check_out(store, {name: each.url for name, each in originals.items()}, overwrite=options.overwrite)
     if options.world_size == 1:  # other ranks may be writing these just now
         store.sweep([MANIFEST, SIZES, SHEET, CARD])
     job = _job(recipe, options, store)

@@ -117,7 +117,13 @@ def _grouped(below: PurePosixPath, names: Sequence[str]) -> Iterable[tuple[str, 
     for name in names:
         starts = (name[:place] for place, letter in enumerate(name) if letter == ".")
         stem = next((start for start in starts if start in stems), name.partition(".")[0])
-        groups[stem][name[len(stem) + 1 :].lower()] = below / name
+        extension = name[len(stem) + 1 :].lower()
+        if stem in stems and extension in groups[stem]:
+            raise ValueError(
+                f"names of files must differ by more than upper and lower case, got {str(groups[stem][extension])!r} and "
+                f"{str(below / name)!r} – rename one."
+            )
+        groups[stem][extension] = below / name
     return groups.items()
 
 

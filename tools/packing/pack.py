@@ -3,12 +3,13 @@
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from foveal.shards import ShardWriter, write_index
+from foveal.shards import ShardError, ShardWriter, write_index
 from foveal.shards.naming import parse_size
 from foveal.shards.store import replacing
 from foveal.tools.console.distribute import Distribute, in_turn
@@ -142,7 +143,10 @@ def _write(shared: tuple[Path, Mapping[str, int]], part: tuple[Path, Sequence[Pi
     with ShardWriter(path) as writer:
         for picture in pictures:
             writer.write(_sample(folder, picture, names))
-    write_index(path)
+    with suppress(
+        ShardError
+    ):  # an index cannot hold names with white space; whoever opens the shard finds its samples
+        write_index(path)
 
 
 def _sample(folder: Path, picture: Picture, names: Mapping[str, int]) -> dict[str, str | int | bytes]:

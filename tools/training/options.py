@@ -206,6 +206,9 @@ class TrainOptions(TrainZoomChoice):
         for name in ("lr", "saliency_lr"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}.")
+        for name in ("weight_decay", "entropy", "contrast"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be finite and not negative, got {getattr(self, name)!r}.")
         if self.min_cells is not None and not self.min_cells > 1:
             raise ValueError(f"min_cells must be above 1, or None, got {self.min_cells!r}.")
         for name in ("warmup", "blur", "trial"):

@@ -16,6 +16,12 @@ GRID = torch.zeros(1, 2, 2, 2)
     ("images", "grid", "error", "message"),
     [
         (
+            [IMAGE.numpy()],
+            GRID,
+            TypeError,
+            "images[0] must be a tensor, got ndarray: torch.from_numpy makes one of an array.",
+        ),
+        (
             [torch.zeros(4, 4, 3)],
             GRID,
             TypeError,

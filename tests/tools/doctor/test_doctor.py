@@ -74,3 +74,11 @@ def test_nothing_to_measure(tmp_path):
         ),
     ):
         measure([path], images=4, out_size=32, repeats=1, console=Console(quiet=True))
+
+
+def test_a_shard_without_samples(tmp_path):
+    """If there is no sample, the message says so."""
+    with pytest.raises(ValueError, match=r"^shards must hold at least one sample, got none\.$"):
+        measure(
+            [write(tmp_path / "a.tar", [])], images=4, out_size=32, repeats=1, console=Console(quiet=True)
+        )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from foveal.shards import ShardWriter
 from foveal.tools.offline._unwarped import Unwarped, unwarped, without
 from foveal.tools.offline.recipe import Recipe
 from tests.pipeline.fields import label_files as files
@@ -107,6 +108,17 @@ def test_they_are_named_at_the_end(tmp_path, capsys):
     assert capsys.readouterr().out.endswith(expected)
     card = (tmp_path / "out/README.md").read_text()
     assert "Still in the frame of the originals: `json:face.points`, `mask.png`." in card
+
+
+@pytest.mark.usefixtures("no_sheet")
+@pytest.mark.parametrize("image_format", ["jpg", "png"])
+def test_a_grey_zoomed_image_is_no_label(tmp_path, capsys, image_format):
+    """A zoomed image that is as grey and as square as its original is not taken for a mask of it."""
+    with ShardWriter(tmp_path / "in.tar") as writer:
+        writer.write({"__key__": "0", "png": encode(picture(0, 60, 60)[..., 0], "PNG")})
+    zoom(str(tmp_path / "in.tar"), tmp_path / "out", replace(RECIPE, format=image_format))
+
+    assert "unwarped" not in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("no_sheet")

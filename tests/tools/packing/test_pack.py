@@ -25,7 +25,7 @@ def write(folder, *names):
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(picture(number, 24, 32)) if name.endswith("jpg") else name.encode())
+        path.write_bytes(encode(picture(number, 24, 32)) if name.lower().endswith("jpg") else name.encode())
     return folder
 
 
@@ -81,6 +81,7 @@ def test_files_of_an_image_come_along(tmp_path):
         (("a.txt",), None, ValueError, "folder must hold images"),
         (("a.jpg", "c/b.jpg"), True, ValueError, "images must lie in a folder named by their class, got 'a' beside"),
         (("c/b.jpg", "c/b.cls"), None, ValueError, "the class must come from the folder or from a cls file, got both for 'c/b'"),
+        (("c/b.jpg", "c/b.JPG"), None, ValueError, "names of files must differ by more than upper and lower case, got 'c/b.JPG' and 'c/b.jpg' – rename one."),
         (("a.b.jpg", "a_b.jpg"), None, ValueError, "names of images must differ with '_' for '.', got 'a.b.jpg' and 'a_b.jpg' – rename one."),
     ],
 )  # fmt: skip
@@ -92,6 +93,18 @@ def test_folders_that_cannot_be_packed(tmp_path, names, labelled, error, message
     with pytest.raises(error, match=re.escape(message)):
         pack(tmp_path / "in", tmp_path / "out", labelled=labelled)
     assert not (tmp_path / "out").exists()
+
+
+def test_names_with_white_space(tmp_path):
+    """They are packed as they are; an index beside the shard could not hold them."""
+    folder = write(tmp_path / "in", "a dog/my pet.jpg", "cat/a.jpg")
+
+    made = pack(folder, tmp_path / "out")
+
+    assert made.labels == ["a dog", "cat"]
+    assert [key for key, _ in read(made.shards)] == ["a dog/my pet", "cat/a"]
+    assert len(Shards(made.shards)) == 2
+    assert not list((tmp_path / "out").glob("*.idx"))
 
 
 def test_a_missing_folder(tmp_path):
