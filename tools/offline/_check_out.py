@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from foveal.shards.naming import is_remote, local_path
 from foveal.shards.store import Store
-from foveal.tools.offline.manifest import read_manifest
+from foveal.tools.offline.manifest import MANIFEST
 
 
 def check_out(store: Store, originals: Mapping[str, str], *, overwrite: bool) -> None:
@@ -24,8 +24,9 @@ def check_out(store: Store, originals: Mapping[str, str], *, overwrite: bool) ->
             raise ValueError(
                 f"out must be another folder than that of the shards, got {store.url!r}, where {url!r} would be replaced."
             )
-    others = originals.keys() & store.names().keys() if read_manifest(store) is None else frozenset()
-    if others and not overwrite:
+    files = store.names()
+    others = originals.keys() & files.keys()
+    if others and MANIFEST not in files and not overwrite:
         raise ValueError(
             f"out must be a folder without shards of these names, got {store.url!r} with {min(others)!r}, which foveal zoom "
             "did not write – name another folder, or pass --overwrite to replace them."

@@ -64,8 +64,7 @@ def print_summary(console: Console, new: Sequence[ShardStats], seconds: float, w
 def unwarped_in(job: Job, done: Mapping[str, ShardStats], store: Store) -> list[Unwarped]:
     """Return the labels that are still in the frame of the originals, found in the first samples of the first finished shards."""
     found: dict[str, Unwarped] = {}
-    sources = alternatives(job.recipe.image)
-    zoomed = {name for source in sources for name in zoomed_names(source, job.recipe)}
+    zoomed = {name for source in alternatives(job.recipe.image) for name in zoomed_names(source, job.recipe)}
     for name in [name for name, stats in done.items() if stats.ok][:_SHARDS]:
         with Shards(store.url_of(name), storage_options=job.storage_options) as shards:
             for sample in itertools.islice(shards, _SAMPLES):

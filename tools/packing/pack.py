@@ -143,9 +143,8 @@ def _write(shared: tuple[Path, Mapping[str, int]], part: tuple[Path, Sequence[Pi
     with ShardWriter(path) as writer:
         for picture in pictures:
             writer.write(_sample(folder, picture, names))
-    with suppress(
-        ShardError
-    ):  # an index cannot hold names with white space; whoever opens the shard finds its samples
+    # An index cannot hold names with white space; whoever opens the shard finds its samples.
+    with suppress(ShardError):
         write_index(path)
 
 
