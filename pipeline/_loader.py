@@ -128,7 +128,9 @@ class ZoomLoader(DataLoaderAttributes):
         decode: Which decoder to use. ``"auto"`` decodes JPEGs on the CPU with libjpeg-turbo, which is faster than DALI
             and gives the same pixels. If the zoom has a bound (its ``source_px``), a JPEG is decoded
             at 1/2, 1/4 or 1/8 of its size whenever such a copy holds all that the zoom can show; grids, labels and
-            ``"__size__"`` stay in the frame of the original, to within half a pixel of the copy. DALI decodes all
+            ``"__size__"`` stay in the frame of the original, to within half a pixel of the copy. A JPEG that is large
+            enough for the zoom, but for no smaller copy, keeps its size, and its subsampled colours are not interpolated.
+            DALI decodes all
             other files, JPEGs that are damaged, have four colours or unusual headers, and everything on a GPU.
             ``"dali"`` decodes every file with DALI, at full size.
         memory_budget: Memory that decoded images may take at once, such as ``"2GB"``, computed from their headers. It

@@ -26,6 +26,8 @@ class EncodedImage:
         by: The decoder.
         whole: Whether it ends as files of its kind do. Otherwise it may be truncated, or something may follow it.
         scale: The divisor of its sides when libjpeg-turbo decodes it: 1, 2, 4 or 8.
+        smooth_colour: Whether libjpeg-turbo interpolates between stored colours if there are fewer than pixels, as DALI does,
+            or repeats them.
         orientation: The EXIF orientation, 1 to 8, if libjpeg-turbo or a helper process decodes it; other decoders find it
             themselves.
         kind: The format.
@@ -40,6 +42,7 @@ class EncodedImage:
     by: Decodes
     whole: bool
     scale: Scale = 1
+    smooth_colour: bool = True
     orientation: int = 1
     kind: Kind = OTHER
     pixel_bytes: int = 0

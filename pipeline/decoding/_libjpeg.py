@@ -34,7 +34,9 @@ def _decoded(image: EncodedImage, buffers: Buffers) -> Pixels:
     # simplejpeg chooses the scale by the least size; without one it decodes at full size.
     least = {} if image.scale == 1 else {"min_height": height, "min_width": width, "min_factor": image.scale}
     buffer = buffers.take(3 * height * width)
-    pixels: Pixels = simplejpeg.decode_jpeg(image.file, "RGB", buffer=buffer, **least)
+    pixels: Pixels = simplejpeg.decode_jpeg(
+        image.file, "RGB", fastdct=False, fastupsample=not image.smooth_colour, buffer=buffer, **least
+    )
     if pixels.shape != (height, width, 3):
         raise ValueError(f"image must decode to {(height, width, 3)!r}, got {pixels.shape!r}.")
     return buffer.reshape(pixels.shape)

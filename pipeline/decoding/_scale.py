@@ -1,4 +1,4 @@
-"""Chooses the scale at which a JPEG is decoded: no larger than the zoom can show.
+"""Chooses how a JPEG is decoded: no larger than the zoom can show, and no smoother.
 
 libjpeg-turbo decodes at 1/2, 1/4 or 1/8 in a fraction of the time, because it leaves out high frequencies. If a zoom says
 from which size on a source shows no more (``source_px``), it loses nothing with a copy of at least that size.
@@ -7,6 +7,10 @@ If chroma is subsampled along both axes (4:2:0), libjpeg-turbo scales its blocks
 each pixel. It cannot do so along one axis alone: in a copy of a 4:2:2 JPEG two pixels of a row share a colour, as in the
 original. No colour is lost if the colours alone suffice, so such a JPEG counts as half as wide. 4:4:0, its
 counterpart along columns, is rare and decoded at full scale.
+
+An image that is large enough for the zoom, but not twice as large, is decoded at full scale. There, too, each output pixel
+is a mean over two pixels along each axis, or more. So it makes no difference that can be seen whether chroma
+is interpolated between its samples or each sample is repeated, which takes a twentieth less time.
 """
 
 from collections.abc import Callable
@@ -86,11 +90,18 @@ class ByLibjpeg:
             return image
         view = None if self._view is None else self._view(ordinal, image.upright_size)
         colours = replace(image, height=image.height // shared[0], width=image.width // shared[1])
-        return replace(image, scale=scale_for(colours.upright_size, self._needed, view))
+        pixels = pixels_for_each(colours.upright_size, self._needed, view)
+        scale = scale_for(pixels)
+        return replace(image, scale=scale, smooth_colour=scale > 1 or pixels < 1)
 
 
-def scale_for(size: Size, needed: Size, view: Tensor | None = None) -> Scale:
-    """Return the largest divisor of both sides that leaves an image, or a view of it, as large as needed.
+def scale_for(pixels: float) -> Scale:
+    """Return the largest divisor of both sides that leaves one pixel of so many for each needed pixel."""
+    return next((scale for scale in _SCALES if scale <= pixels), 1)
+
+
+def pixels_for_each(size: Size, needed: Size, view: Tensor | None = None) -> float:
+    """Return how many pixels of an image, or of a view of it, there are for each needed pixel, along the axis that has fewer.
 
     Args:
         size: Height and width of the upright image, in pixels, or of its colours.
@@ -99,12 +110,11 @@ def scale_for(size: Size, needed: Size, view: Tensor | None = None) -> Scale:
     """
     height, width = size
     across, down = width / needed[1], height / needed[0]
-    pixels = min(across, down)  # pixels of the image for each needed pixel, along the axis that has fewer
-    if view is not None:
-        by_view = view[:, :2].double() * torch.tensor([[width], [height]])
-        by_needed = by_view / torch.tensor([needed[1], needed[0]])
-        pixels = float(torch.linalg.svdvals(by_needed)[-1])  # the view may be rotated
-    return next((scale for scale in _SCALES if scale <= pixels), 1)
+    if view is None:
+        return min(across, down)
+    by_view = view[:, :2].double() * torch.tensor([[width], [height]])
+    by_needed = by_view / torch.tensor([needed[1], needed[0]])
+    return float(torch.linalg.svdvals(by_needed)[-1])  # the view may be rotated
 
 
 def _needed(zoom: nn.Module) -> Size | None:

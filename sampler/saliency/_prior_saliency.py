@@ -100,6 +100,8 @@ class PriorSaliency(nn.Module):
 
     def _shared(self, condition: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the keyword for the prior and that for the network; a condition that neither takes is the network's error."""
+        if not condition:  # looking at signatures takes as long as a layer
+            return {}, {}
         for_prior = condition if _takes_condition(self.prior) else {}
         for_network = condition if _takes_condition(self.network) or not for_prior else {}
         return for_prior, for_network

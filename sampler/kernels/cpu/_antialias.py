@@ -230,6 +230,7 @@ def _add(
             else:
                 colour = plus(colour, sum_of_eight(eight, min(pixels, EIGHT), zero))
                 for v in range(1, vectors):
+                    ask_for(begins + start + ahead + _BYTES * v)
                     rest = min(max(pixels - EIGHT * v, 0), EIGHT)
                     eight = eight_pixels(base + start + _BYTES * v)
                     colour = plus(colour, sum_of_eight(eight, rest, zero))

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from foveal.pipeline import peek
-from foveal.pipeline.decoding import ByLibjpeg
+from foveal.pipeline.decoding import ByLibjpeg, EncodedImage
 from foveal.pipeline.decoding._libjpeg import decode_jpeg
 from foveal.pipeline.flow import Buffers
 from foveal.sampler import UniformSampler
@@ -21,8 +21,14 @@ class Needs(torch.nn.Module):
         self.source_px = height, width
 
 
-def decoded_by_libjpeg(file: bytes, zoom: torch.nn.Module) -> tuple[int, np.ndarray]:
-    """Return the scale that was chosen, and the pixels."""
+def planned(file: bytes, zoom: torch.nn.Module) -> EncodedImage:
+    """Return the image as libjpeg-turbo will decode it."""
     image = ByLibjpeg(zoom)(peek(file), 0)
     assert image.by == "libjpeg"
+    return image
+
+
+def decoded_by_libjpeg(file: bytes, zoom: torch.nn.Module) -> tuple[int, np.ndarray]:
+    """Return the scale that was chosen, and the pixels."""
+    image = planned(file, zoom)
     return image.scale, decode_jpeg(image, Buffers(ROOM)).numpy()

@@ -16,11 +16,11 @@ from torch import Tensor
 from foveal.pipeline import Augment, Boxes, Decoder, ZoomCollate, ZoomLoader, decode, peek
 from foveal.pipeline.decoding import ByLibjpeg, as_decode_mode, by_libjpeg, describe_decoder
 from foveal.pipeline.decoding._libjpeg import decode_jpeg
-from foveal.pipeline.decoding._scale import scale_for
+from foveal.pipeline.decoding._scale import pixels_for_each, scale_for
 from foveal.pipeline.flow import Buffers
-from foveal.sampler import FixedSaliency, SaliencySampler, UniformSampler
+from foveal.sampler import FixedSaliency, SaliencySampler, UniformSampler, sample
 from foveal.shards import Shards
-from tests.pipeline.decoding.by_libjpeg import ROOM, WHOLE, Needs, decoded_by_libjpeg
+from tests.pipeline.decoding.by_libjpeg import ROOM, WHOLE, Needs, decoded_by_libjpeg, planned
 from tests.pipeline.making import encode, picture
 
 
@@ -82,7 +82,8 @@ def test_scaled_copies_hold_all_of_the_original(height, width, scale, orientatio
     "max_zoom", [2.0, *(pytest.param(most, marks=pytest.mark.slow) for most in (None, 4.0))]
 )
 def test_photographs_agree_with_dali(data_dir, max_zoom):
-    """For real photographs, copies differ by less than a grey level from DALI's pixels averaged to the same size."""
+    """For real photographs, copies differ by less than a grey level from DALI's pixels averaged to the same size, and pixels
+    whose colours are not interpolated by less than that from DALI's; all others do not differ."""
     shards = Shards(
         [str(path) for name in ("photos", "coins") for path in sorted((data_dir / name).glob("*.tar"))]
     )
@@ -90,10 +91,11 @@ def test_photographs_agree_with_dali(data_dir, max_zoom):
     scales = set()
     for ordinal in range(0, len(shards), 8):
         file = shards[ordinal].members["jpg"]
-        scale, pixels = decoded_by_libjpeg(file, zoom)
-        apart = grey_levels_apart(pixels, decode([file])[0].numpy(), scale)
-        assert apart < (1.0 if scale > 1 else 1e-9), shards.key(ordinal)
-        scales.add(scale)
+        image = planned(file, zoom)
+        pixels = decode_jpeg(image, Buffers(ROOM)).numpy()
+        apart = grey_levels_apart(pixels, decode([file])[0].numpy(), image.scale)
+        assert apart < (1.0 if image.scale > 1 or not image.smooth_colour else 1e-9), shards.key(ordinal)
+        scales.add(image.scale)
     assert scales == {None: {1}, 4.0: {1, 2}, 2.0: {1, 2, 4}}[max_zoom]
 
 
@@ -142,7 +144,7 @@ def test_copies_keep_colours():
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 900), st.integers(1, 900))
 def test_the_copy_suffices(height, width, needed_height, needed_width):
     """The copy is as large as needed, or the original; half of its size would not be enough."""
-    scale = scale_for((height, width), (needed_height, needed_width))
+    scale = scale_for(pixels_for_each((height, width), (needed_height, needed_width)))
 
     assert scale == 1 or (height // scale >= needed_height and width // scale >= needed_width)
     assert scale == 8 or height < 2 * scale * needed_height or width < 2 * scale * needed_width
@@ -155,11 +157,74 @@ def test_views_are_not_shown_coarser(height, width, seed):
     view = augment.view((height, width), (seed, 0, 0))
     needed = (60, 90)
 
-    scale = scale_for((height, width), needed, view)
+    scale = scale_for(pixels_for_each((height, width), needed, view))
 
     to_pixels = torch.tensor([[width / 2], [height / 2]]) * view[:, :2]
     across, down = (2 * float(to_pixels[:, k].norm()) / scale for k in (0, 1))
     assert scale == 1 or (across >= 0.999 * needed[1] and down >= 0.999 * needed[0])
+
+
+@given(
+    st.integers(1, 70),
+    st.integers(1, 70),
+    st.sampled_from(["4:4:4", "4:2:2", "4:2:0", "L"]),
+    st.integers(1, 8),
+    st.booleans(),
+)
+def test_only_colours_are_not_interpolated(height, width, chroma, orientation, progressive):
+    """In an image that is as large as needed, brightness is DALI's, and the colours of smooth content nearly are."""
+    smooth = Image.fromarray(np.uint8([[[200, 80, 60], [60, 90, 200]]])).resize((width, height))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    kind = {"exif": exif, "progressive": progressive, "quality": 95}
+    file = (
+        encode(smooth.convert("L"), **kind) if chroma == "L" else encode(smooth, subsampling=chroma, **kind)
+    )
+    exact = decode([file])[0].numpy()
+
+    image = planned(file, Needs(max(1, exact.shape[0] // 2 + 1), max(1, exact.shape[1] // 2 + 1)))
+    pixels = decode_jpeg(image, Buffers(ROOM)).numpy()
+
+    assert image.scale == 1
+    assert pixels.shape == exact.shape
+    brightness = np.array([0.299, 0.587, 0.114])
+    assert (
+        np.abs((pixels.astype(float) - exact) @ brightness).max() < 2
+    )  # each channel is rounded, and some are cut off
+    if min(exact.shape[:2]) >= 16:  # of fewer, one colour sample is a large part of the gradient
+        assert np.abs(pixels.astype(float) - exact).mean() < 4
+    if chroma in ("4:4:4", "L"):
+        assert np.array_equal(pixels, exact)
+
+
+@pytest.mark.parametrize(("needed", "smooth"), [(101, True), (100, False), (51, False)])
+def test_colours_are_interpolated_where_that_can_be_seen(needed, smooth):
+    """An image that is smaller than needed is decoded as DALI does it."""
+    file = encode(picture(0, 100, 140), subsampling="4:2:0")
+    image = planned(file, Needs(needed, needed))
+
+    assert image.smooth_colour == smooth
+    if smooth:
+        assert np.array_equal(decode_jpeg(image, Buffers(ROOM)).numpy(), decode([file])[0].numpy())
+
+
+@pytest.mark.parametrize("max_zoom", [2.0, 4.0])
+def test_what_a_zoom_shows_of_repeated_colours(data_dir, max_zoom):
+    """Zoomed photographs whose colours were not interpolated have at least 55 dB, compared with interpolated ones."""
+    shards = Shards(sorted(map(str, (data_dir / "photos").glob("*.tar"))))
+    zoom = SaliencySampler(224, max_zoom=max_zoom).eval().requires_grad_(False)
+    images = [planned(shards[ordinal].members["jpg"], zoom) for ordinal in range(0, len(shards), 4)]
+    checked = 0
+    for image in images:
+        if image.smooth_colour or image.scale > 1:
+            continue
+        quick = decode_jpeg(image, Buffers(ROOM))
+        smooth = decode_jpeg(replace(image, smooth_colour=True), Buffers(ROOM))
+        grid = zoom([smooth]).grid
+        error = (sample([quick], grid) - sample([smooth], grid)).square().mean()
+        assert 0 < float(error) < 10**-5.5
+        checked += 1
+    assert checked > 1
 
 
 def test_needs_of_a_zoom_include_its_own_look():
