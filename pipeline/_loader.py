@@ -123,7 +123,8 @@ class ZoomLoader(DataLoaderAttributes):
             makes the batch smaller; ``"raise"`` raises. In each case the sample is listed in ``bad_samples``.
         max_bad_fraction: The largest share of an epoch's samples on this rank that may turn out bad.
         quarantine: A JSON-lines file to which bad samples are written. Later epochs, later runs and other ranks read it,
-            and replace or drop these samples without trying them (``"raise"`` also replaces them).
+            and replace or drop these samples without trying them (``"raise"`` also replaces them), as long as they have the
+            bytes that were bad. Lines of earlier versions hold for the shard and key that they name.
         max_pixels: The largest number of pixels of an image, by its header; None for no limit.
         decode: Which decoder to use. ``"auto"`` decodes JPEGs on the CPU with libjpeg-turbo, which is faster than DALI
             and gives the same pixels. If the zoom has a bound (its ``source_px``), a JPEG is decoded

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from foveal.pipeline import BadSample, LoaderStats, Quarantine, ZoomLoader
 from foveal.pipeline.decoding import MAX_PIXELS, PLAIN, PixelRule
+from foveal.pipeline.faults import KnownSamples
 from foveal.pipeline.fields import Field
 from foveal.sampler import Zoomed
 from foveal.shards import ShardWarning, expand_urls
@@ -85,7 +86,7 @@ def verify_shards(
         ValueError: The quarantine file is not a quarantine file.
     """
     console, file = console or Console(), Quarantine(quarantine)
-    known = set(file.read())
+    known = KnownSamples(file.read())
     started = time.perf_counter()
     num_threads = None if distribute is None else 1  # of a cluster, a processor for each shard under way
     job = _Job(tuple(fields), max_pixels or MAX_PIXELS, rule, storage_options, num_threads)

@@ -1,5 +1,6 @@
 """From a slot in a batch to the encoded sample that fills it: the one that belongs there, or a substitute."""
 
+import functools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from foveal.pipeline.decoding import DecodeError, EncodedImage, peek
 from foveal.pipeline.epoch._budget import Budget
 from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.faults import BadSample, EpochBadSamples, FaultKind, TooManyBadSamplesError
-from foveal.pipeline.fields import Fields, Located, MemberError
+from foveal.pipeline.fields import Fields, Located, MemberError, digest_of
 from foveal.shards import EpochOrder, Sample, SampleError, Shards
 
 # If this many samples in a row are bad, no substitute is searched for any more.
@@ -133,7 +134,8 @@ class SampleReader:
             )  # a storage failure is not a bad sample; it raises
         except SampleError as error:
             return self._record_unreadable(error)
-        known = self._bad.known(sample.url, sample.key, sample.number_in_shard)
+        content = functools.partial(self._fields.digest, members=sample.members)
+        known = self._bad.known.readable(sample.url, sample.key, sample.number_in_shard, content)
         if known is not None:
             return known
         try:
@@ -160,7 +162,7 @@ class SampleReader:
         return MemberError(reason, error.kind, field=error.field)
 
     def _record_unreadable(self, error: SampleError) -> BadSample:
-        known = self._bad.known(error.url, error.sample_key, error.number_in_shard)
+        known = self._bad.known.unreadable(error.url, error.sample_key, error.number_in_shard)
         if known is not None:
             return known
         field = self._fields.field_with(error.member)
@@ -171,9 +173,18 @@ class SampleReader:
 
     def _record(self, sample: Sample | EncodedSample, fault: DecodeError | MemberError) -> BadSample:
         field = self._fields.image_name if isinstance(fault, DecodeError) else fault.field
-        bad = BadSample(sample.url, sample.key, str(fault), fault.kind, field, sample.number_in_shard)
+        digest = self._digest(sample, field)
+        bad = BadSample(sample.url, sample.key, str(fault), fault.kind, field, sample.number_in_shard, digest)
         self._bad.add(bad)
         return bad
+
+    def _digest(self, sample: Sample | EncodedSample, field: str) -> str:
+        if isinstance(sample, Sample):
+            return self._fields.digest(field, sample.members)
+        if field == self._fields.image_name:
+            return digest_of([sample.image.file])
+        # A label that does not fit its image: most samples need not keep their members until this is known.
+        return self._fields.digest(field, self._shards.read(sample.ordinal, self._fields.members).members)
 
     def _encoded(self, sample: Sample, slot: EpochSlot, ordinal: int) -> EncodedSample:
         file = self._fields.encoded_image(sample.members)

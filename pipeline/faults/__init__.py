@@ -2,6 +2,7 @@
 
 from foveal.pipeline.faults._bad_sample import BadSample, FaultKind
 from foveal.pipeline.faults._bad_samples import BadSamples, EpochBadSamples, OnBad, TooManyBadSamplesError
+from foveal.pipeline.faults._known_samples import KnownSamples
 from foveal.pipeline.faults._quarantine import Quarantine
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "BadSamples",
     "EpochBadSamples",
     "FaultKind",
+    "KnownSamples",
     "OnBad",
     "Quarantine",
     "TooManyBadSamplesError",

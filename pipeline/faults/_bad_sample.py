@@ -36,6 +36,9 @@ class BadSample(NamedTuple):
     number_in_shard: int = -1
     """Its number among the samples of its shard, from 0: several may have one key. -1 if that is not known."""
 
+    digest: str = ""
+    """A hash of what was bad: of the image and the field's members. "" if it could not be read, or is not known."""
+
     @property
     def fault(self) -> str:
         """The reason without the details of this sample, for counting."""

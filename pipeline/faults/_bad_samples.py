@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Literal, get_args
 
 from foveal.pipeline.faults._bad_sample import BadSample
+from foveal.pipeline.faults._known_samples import KnownSamples
 from foveal.pipeline.faults._quarantine import Quarantine
 from foveal.shards import DataError, ShardError
 
@@ -15,8 +16,6 @@ OnBad = Literal["substitute", "drop", "raise"]
 
 # Kinds of faults that other settings may avoid: such an image is tried again, which only costs reading its header.
 _MAY_PASS = frozenset({"too_large", "unsupported"})
-
-_Identity = tuple[str, str, int]
 
 
 class TooManyBadSamplesError(DataError, RuntimeError):
@@ -52,9 +51,9 @@ class BadSamples:
         self._max_fraction = max_fraction
         self._quarantine = None if quarantine is None else Quarantine(quarantine)
         self._asked = frozenset(asked) | {""}
-        self._met: dict[_Identity, BadSample] = {}
-        self._known: dict[_Identity, BadSample] = {}
-        self._may_pass: set[tuple[object, ...]] = set()
+        self._met: dict[tuple[str, str, int], BadSample] = {}
+        self._known = KnownSamples()
+        self._may_pass = KnownSamples()
         self._lock = threading.Lock()
 
     def begin_epoch(self, samples: int) -> "EpochBadSamples":
@@ -66,36 +65,31 @@ class BadSamples:
 
     def _learn(self, listed: list[BadSample]) -> None:
         for bad in listed:
-            if bad.field not in self._asked:
-                continue
-            if bad.kind in _MAY_PASS:
-                self._may_pass.add(_finding(bad))
-            else:
-                self._known.setdefault(_identity(bad), bad)
+            if bad.field in self._asked:
+                (self._may_pass if bad.kind in _MAY_PASS else self._known).add(bad)
 
     def all(self) -> list[BadSample]:
         """Return the bad samples, each once, in the order in which they were found."""
         with self._lock:
             return list(self._met.values())
 
-    def known(self, url: str, key: str, number_in_shard: int) -> BadSample | None:
-        """Return what is known to be wrong with a sample; None if it is to be tried."""
-        return self._known.get((url, key, number_in_shard)) or self._known.get((url, key, -1))
+    @property
+    def known(self) -> KnownSamples:
+        """What is known to be wrong, and is not to be tried."""
+        return self._known
 
     def add(self, bad: BadSample) -> bool:
         """Record a sample; return whether it was not known before."""
         with self._lock:
-            if self.known(
-                bad.url, bad.key, bad.number_in_shard
-            ):  # found twice at the same time, in its own slot and as a substitute
+            if bad in self._known:  # found twice at the same time, in its own slot and as a substitute
                 return False
-            if _finding(bad) in self._may_pass:  # the file already had it, and nothing has changed
-                self._known[_identity(bad)] = bad
+            if bad in self._may_pass:  # the file already had it, and nothing has changed
+                self._known.add(bad)
                 return False
-            self._met.setdefault(_identity(bad), bad)
+            self._met.setdefault((bad.url, bad.key, bad.number_in_shard), bad)
             # If there is no file from which it can be removed, a sample that was raised is raised again.
             if self._quarantine is not None or self.on_bad != "raise":
-                self._known[_identity(bad)] = bad
+                self._known.add(bad)
             if self._quarantine is not None:
                 self._quarantine.add([bad])
             return True
@@ -148,11 +142,3 @@ class EpochBadSamples:
             f"max_bad_fraction={self._max_fraction} allows: {faults}; the last is {self._new[-1]} – run "
             "`foveal verify` on the shards, or raise max_bad_fraction."
         )
-
-
-def _identity(bad: BadSample) -> _Identity:
-    return bad.url, bad.key, bad.number_in_shard
-
-
-def _finding(bad: BadSample) -> tuple[object, ...]:
-    return *_identity(bad), bad.kind, bad.field

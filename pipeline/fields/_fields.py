@@ -1,6 +1,7 @@
 """The fields of a batch: webdataset's member names, labels that are warped, and the loader's own fields."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -142,6 +143,19 @@ class Fields:
         named = (name for name in self._read if extension in (_extensions(name) or ()))
         return next(map(field_name, named), "__members__")
 
+    def digest(self, field: str, members: Mapping[str, bytes]) -> str:
+        """Return a hash of what a field is read from: its members, and the image, which a label must fit.
+
+        Args:
+            field: Its name, as :func:`field_name` returns it.
+            members: The members of a sample that were read.
+        """
+        extensions = next((_extensions(each) for each in self._read if field_name(each) == field), None)
+        image = next((each for each in self.image if each in members), None)
+        named = members if extensions is None else extensions
+        beside = [] if field == self.image_name else sorted(set(named) & members.keys() - {image})
+        return digest_of(members[each] for each in (*([] if image is None else [image]), *beside))
+
     @property
     def asked(self) -> frozenset[str]:
         """The names of everything that is read of each sample: the fields and the image, as :func:`field_name` returns them."""
@@ -212,6 +226,14 @@ def parse_fields(
         map_guide=_as_named(map_guide, names),
         condition=tuple(condition),
     )
+
+
+def digest_of(parts: Iterable[bytes]) -> str:
+    """Return a hash of some files, in this order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"%d " % len(part) + part)
+    return digest.hexdigest()[:32]
 
 
 def field_name(field: Field) -> str:

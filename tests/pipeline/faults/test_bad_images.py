@@ -13,6 +13,7 @@ from PIL import Image
 
 from foveal.pipeline import BadSample, Quarantine, TooManyBadSamplesError, ZoomLoader
 from foveal.pipeline.faults import BadSamples
+from foveal.pipeline.fields import digest_of
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardError, ShardWarning
 from tests.pipeline.making import encode, huge, picture
@@ -47,7 +48,13 @@ KIND_AND_FIELD = {
 
 def bad_sample(url: str, key: str, what: str) -> BadSample:
     kind, field = KIND_AND_FIELD.get(what, ("corrupt", IMAGE))
-    return BadSample(url, key, BAD[what][1], kind, field, int(key))
+    members, parts = BAD[what][0], ("jpg", "png", *([] if field == IMAGE else ["cls"]))
+    digest = digest_of(as_bytes(members[name]) for name in parts if name in members)
+    return BadSample(url, key, BAD[what][1], kind, field, int(key), digest)
+
+
+def as_bytes(member: bytes | int) -> bytes:
+    return member if isinstance(member, bytes) else str(member).encode()
 
 
 def good(k: int) -> dict:

@@ -93,7 +93,8 @@ def test_every_other_sample_is_delivered(fault, on_bad, tmp_path):
     kinds = {"member is apart": "missing_member"}
 
     assert labels == expected
-    assert sorted(found, key=lambda sample: sample.number_in_shard) == [
+    found.sort(key=lambda sample: sample.number_in_shard)
+    assert [sample._replace(digest="") for sample in found] == [
         BadSample(url, key_of(fault, k), reason, kinds.get(reason[:15], "unreadable_member"), field, k)
         for k, (reason, field) in bad.items()
     ]

@@ -15,7 +15,7 @@ from foveal.pipeline import BadSample, FaultKind, Quarantine
 TEXT = st.binary(min_size=1, max_size=12).map(lambda b: b.decode("utf-8", "surrogateescape"))
 KINDS = st.sampled_from(get_args(FaultKind))
 SAMPLES = st.lists(
-    st.builds(BadSample, TEXT, TEXT, TEXT, KINDS, TEXT, st.integers(-1, 9)),
+    st.builds(BadSample, TEXT, TEXT, TEXT, KINDS, TEXT, st.integers(-1, 9), st.sampled_from(["", "0f"])),
     max_size=4,
 )
 
@@ -46,6 +46,7 @@ def test_each_line_is_json(tmp_path):
             "kind": "corrupt",
             "field": "jpg",
             "number_in_shard": 3,
+            "digest": "",
         }
     ]
 

@@ -1,14 +1,18 @@
 """An entry of a quarantine file holds for the fields, settings and samples with which it was found, and for no others."""
 
+import io
 import json
 import re
+import tarfile
 import warnings
 
+import numpy as np
 import pytest
 
-from foveal.pipeline import Boxes, Quarantine, TooManyBadSamplesError, ZoomLoader
+from foveal.pipeline import Boxes, Mask, Quarantine, TooManyBadSamplesError, ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardWarning, ShardWriter
+from foveal.tools._verify import verify_shards
 from tests.pipeline.making import encode, picture
 
 CUT = encode(picture(0, 400, 600), quality=95)[:9000]
@@ -146,3 +150,123 @@ def test_the_first_of_a_row_is_named_where_a_file_knows_all(url, tmp_path):
 
     with pytest.raises(TooManyBadSamplesError, match=re.escape(message)):
         epoch(url, file, "txt")
+
+
+def shard(path, bad) -> str:
+    """Write ten samples, of which these are cut off, lack their label, or have a mask of another size."""
+    path.parent.mkdir(exist_ok=True)
+    with ShardWriter(path) as writer:
+        for k in range(10):
+            what = bad.get(k)
+            mask = encode(np.zeros((9, 9) if what == "mask" else (20, 30), np.uint8), "PNG")
+            members = {"jpg": encode(picture(k, 20, 30)), "cls": k, "mask.png": mask}
+            if what == "image":
+                members["jpg"] = CUT
+            if what == "label":
+                del members["cls"]
+            writer.write({"__key__": f"{k:02d}", **members})
+    return str(path)
+
+
+@pytest.mark.parametrize("repaired", ["image", "label", "mask"])
+def test_a_shard_that_was_repaired(tmp_path, repaired):
+    """A sample that was repaired is delivered again; the others of the file stay out."""
+    file, path = tmp_path / "bad.jsonl", tmp_path / "s.tar"
+    faults = {3: "image", 5: "label", 7: "mask"}
+    fields = ("cls", Mask("mask.png"))
+    with pytest.warns(ShardWarning):
+        assert epoch(shard(path, faults), file, *fields, on_bad="drop") == [
+            "00",
+            "01",
+            "02",
+            "04",
+            "06",
+            "08",
+            "09",
+        ]
+    assert len(Quarantine(file).read()) == 3
+
+    left = {k: what for k, what in faults.items() if what != repaired}
+    now = epoch(shard(path, left), file, *fields, on_bad="drop", allowed=0)
+
+    assert now == [key for key in ALL[:10] if int(key) not in left]
+    assert len(Quarantine(file).read()) == 3
+
+
+def test_a_repaired_sample_that_is_bad_again(tmp_path):
+    """What was repaired wrongly is listed a second time, with what is wrong now."""
+    file, path = tmp_path / "bad.jsonl", tmp_path / "s.tar"
+    with pytest.warns(ShardWarning, match="image is cut"):
+        epoch(shard(path, {3: "image"}), file, on_bad="drop")
+    with ShardWriter(path) as writer:
+        for k in range(10):
+            writer.write({"__key__": f"{k:02d}", "jpg": b"junk" if k == 3 else encode(picture(k, 20, 30))})
+
+    with pytest.warns(ShardWarning, match="nothing that DALI"):
+        assert len(epoch(str(path), file, on_bad="drop")) == 9
+    assert [bad.reason[:12] for bad in Quarantine(file).read()] == ["image is cut", "image is not"]
+
+
+def test_two_data_sets_that_share_a_file(tmp_path, monkeypatch):
+    """Of two data sets with the same names of shards and keys, each has its own bad samples."""
+    file = tmp_path / "bad.jsonl"
+    for name, bad in (("one", 3), ("other", 6)):
+        shard(tmp_path / name / "s.tar", {bad: "image"})
+        monkeypatch.chdir(tmp_path / name)
+        with pytest.warns(ShardWarning, match="image is cut"):
+            assert epoch("s.tar", file, on_bad="drop") == [key for key in ALL[:10] if int(key) != bad]
+
+    monkeypatch.chdir(tmp_path / "one")
+    assert epoch("s.tar", file, on_bad="drop", allowed=0) == [key for key in ALL[:10] if key != "03"]
+
+
+@pytest.mark.parametrize("spelling", ["./{}", "file:{}/{}", "../{folder}/{}", "moved"])
+def test_a_shard_under_another_name(tmp_path, monkeypatch, spelling):
+    """Bad samples are known whatever their shard is called: by another path, by its URL, or after it was moved."""
+    file, folder = tmp_path / "bad.jsonl", tmp_path / "data"
+    url = shard(folder / "s.tar", {3: "image"})
+    with pytest.warns(ShardWarning, match="image is cut"):
+        epoch(url, file, on_bad="drop")
+    monkeypatch.chdir(folder)
+    spelled = {"./{}": "./s.tar", "file:{}/{}": f"file:{url}", "../{folder}/{}": "../data/s.tar"}.get(
+        spelling
+    )
+    if spelled is None:
+        spelled = str((folder / "s.tar").rename(tmp_path / "t.tar"))
+
+    assert len(epoch(spelled, file, on_bad="drop", allowed=0)) == 9
+    assert len(Quarantine(file).read()) == 1
+
+
+def test_a_member_that_can_be_read_again(tmp_path):
+    """A sample that a tar held twice is delivered when the shard was packed anew; until then it is known by any spelling of its path."""
+    file, path = tmp_path / "bad.jsonl", tmp_path / "s.tar"
+    write_twice(path)
+    with pytest.warns(ShardWarning):
+        assert epoch(str(path), file, "cls", on_bad="drop") == ["00", "02"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert epoch(f"{tmp_path}/./s.tar", file, "cls", on_bad="drop", allowed=0) == ["00", "02"]
+
+    assert epoch(shard(path, {}), file, "cls", on_bad="drop", allowed=0) == ALL[:10]
+
+
+def write_twice(path) -> None:
+    """Write three samples, the second of which has its label twice."""
+    with tarfile.open(path, "w") as tar:
+        for key, names in (("00", ["jpg", "cls"]), ("01", ["jpg", "cls", "cls"]), ("02", ["jpg", "cls"])):
+            for name in names:
+                content = encode(picture(0, 20, 30)) if name == "jpg" else b"1"
+                info = tarfile.TarInfo(f"{key}.{name}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+
+
+def test_verified_under_another_name(tmp_path, monkeypatch):
+    """foveal verify lists no sample twice, whatever its shard is called."""
+    file = tmp_path / "bad.jsonl"
+    url = shard(tmp_path / "data" / "s.tar", {3: "image"})
+    monkeypatch.chdir(tmp_path)
+    for spelled in (url, "data/s.tar"):
+        assert verify_shards([spelled], quarantine=file)
+    assert len(Quarantine(file).read()) == 1
