@@ -124,7 +124,10 @@ def _as_tensor(image: Tensor | NDArray[Any]) -> Tensor:
 
 
 def _as_array(image: Tensor | NDArray[Any]) -> NDArray[Any]:
-    return image.detach().cpu().numpy() if isinstance(image, Tensor) else image
+    if not isinstance(image, Tensor):
+        return image
+    known = image.float() if image.dtype == torch.bfloat16 else image  # which NumPy does not have
+    return known.detach().cpu().numpy()
 
 
 def _bands_last(image: NDArray[Any], name: str, rule: PixelRule) -> NDArray[Any]:

@@ -52,6 +52,7 @@ from foveal.pipeline.faults import BadSample, BadSamples, OnBad
 from foveal.pipeline.fields import Field, guide_of, map_guide_of, parse_fields
 from foveal.pipeline.flow import LoaderStats, choose_device
 from foveal.sampler import ZoomNeeds
+from foveal.sampler.frames import whole
 from foveal.shards import Shards
 from foveal.shards.naming import parse_size
 
@@ -294,10 +295,8 @@ class ZoomLoader(DataLoaderAttributes):
         For the present epoch the next iterator has its first order again, or after ``load_state_dict`` begins at the
         loaded position. Running iterators continue, but those of another epoch no longer move the loader's position.
         """
-        if epoch < 0:
-            raise ValueError(f"epoch must be at least 0, got {epoch!r}.")
-        if epoch != self.epoch:
-            self._position = Position(EpochPlace(epoch))
+        if (number := whole(epoch, "epoch", 0)) != self.epoch:
+            self._position = Position(EpochPlace(number))
         self._position.begin_again()
         self._forget_passes()
 

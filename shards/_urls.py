@@ -14,6 +14,7 @@ from foveal.shards.remote import Remote
 
 _OTHER_SCHEME = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://|pipe:")
 _GLOB = re.compile(r"[*?\[]")
+_EXPANDED = re.compile(r"::|\{")
 _REMOTE_GLOB = re.compile(r"[*\[]|\?(?!versionId=)")
 
 
@@ -36,7 +37,8 @@ def expand_urls(
         storage_options: For fsspec's file system, where a remote glob has to be listed.
 
     Returns:
-        Paths and URLs; repeated ones are kept. Only globs are checked against the files that exist.
+        Paths and URLs; repeated ones are kept. Only globs are checked against the files that exist. The path of a file
+        that exists is taken as it is, also with braces, ``*`` or ``::`` in it.
 
     Raises:
         ValueError: ``urls`` is empty, braces do not match, the scheme is unknown, or a web server would have to be listed.
@@ -50,13 +52,18 @@ def expand_urls(
     patterns = [urls] if isinstance(urls, str | os.PathLike) else list(urls)
     expanded = [
         url
-        for pattern in patterns
-        for part in os.fspath(pattern).split("::")
+        for pattern in [os.fspath(pattern) for pattern in patterns]
+        for part in ([pattern] if _is_file(pattern) else pattern.split("::"))
         for url in _expand(part, storage_options)
     ]
     if not expanded:
         raise ValueError(f"urls must name at least one shard, got {urls!r}")
     return expanded
+
+
+def _is_file(pattern: str) -> bool:
+    """Whether a pattern is the path of a local file, whose name has what would be expanded otherwise."""
+    return bool(_EXPANDED.search(pattern)) and not is_remote(pattern) and Path(local_path(pattern)).is_file()
 
 
 def _expand(pattern: str, storage_options: Mapping[str, Any] | None) -> Iterator[str]:
@@ -66,6 +73,9 @@ def _expand(pattern: str, storage_options: Mapping[str, Any] | None) -> Iterator
         raise ValueError(
             f"urls must be local paths or start with file:, s3://, gs://, http:// or https://, got {pattern!r}"
         )
+    if _is_file(pattern):
+        yield pattern
+        return
     try:
         alternatives = list(braceexpand(pattern))
     except ValueError:

@@ -11,7 +11,7 @@ from foveal.pipeline import Boxes, PixelRule
 from foveal.pipeline.decoding import PLAIN
 from foveal.pipeline.fields import warn_if_absent
 from foveal.sampler import SaliencySampler, UniformSampler
-from foveal.shards import Shards
+from foveal.shards import ShardError, Shards
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.pictures.originals import spread_evenly
 from foveal.tools.pictures.sheet import draw_sheet
@@ -44,13 +44,22 @@ def view_shards(
         storage_options: For remote shards.
 
     Raises:
-        ShardError: A shard cannot be read, or no sample is good.
+        ShardError: A shard cannot be read, there are no samples, or none is good.
+        ValueError: The file to write is not called a PNG.
 
     Warns:
         UserWarning: None of the drawn samples has the member that the boxes are in.
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
+    if out.suffix.lower() != ".png":
+        raise ValueError(
+            f"out must be a file with the extension .png, got {str(out)!r} – the picture is a PNG."
+        )
     shards = Shards(urls, storage_options=storage_options)
+    if not len(shards):
+        raise ShardError(
+            shards.urls[0], None, f"has no samples, nor has any of the {len(shards.urls)} shards"
+        )
     with progress_bar(console) as progress:
         task = progress.add_task("Zooming", total=min(rows, len(shards)))
         advance = partial(progress.advance, task)

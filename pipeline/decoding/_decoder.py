@@ -305,6 +305,7 @@ def decode(
 
     Raises:
         DecodeError: The first image that could not be decoded.
+        TypeError: One is not the bytes of a file.
     """
     if not encoded:
         return []
@@ -313,6 +314,10 @@ def decode(
 
 
 def _peeked(file: bytes, index: int, rule: PixelRule) -> EncodedImage:
+    if not isinstance(file, bytes):
+        raise TypeError(
+            f"encoded[{index}] must be the bytes of an image file, got {type(file).__name__} – read the file first."
+        )
     try:
         return peek(file, rule=rule)
     except DecodeError as error:

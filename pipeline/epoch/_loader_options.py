@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from foveal.pipeline.decoding import DecodeMode, PixelRule
 from foveal.pipeline.epoch._augment import Augment
 from foveal.pipeline.epoch._plan import LastBatch
+from foveal.sampler.frames import whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,5 +27,6 @@ class LoaderOptions:
     def __post_init__(self) -> None:
         for name in ("num_threads", "prefetch_factor", "max_pixels"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value!r}.")
+            if value is not None:
+                whole(value, name)
+        whole(self.seed, "seed", 0)

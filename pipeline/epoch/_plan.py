@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from foveal.sampler.frames import whole
+
 LastBatch = Literal["partial", "drop", "pad"]
 """What to do with the samples that are left at an epoch's end, as :class:`ZoomLoader` takes it."""
 
@@ -48,8 +50,7 @@ class BatchPlan(Sequence[range]):
     workers: int = 1
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {self.batch_size!r}.")
+        whole(self.batch_size, "batch_size")
         if not 0 <= self.rank < self.world_size:
             raise ValueError(f"rank must be in [0, {self.world_size}), the world size, got {self.rank!r}.")
         if self.last_batch not in get_args(LastBatch):

@@ -23,12 +23,12 @@ class Quarantine:
         path: The file. It is created with the first sample; its folder must exist.
 
     Raises:
-        ValueError: There is no such folder.
+        ValueError: There is no such folder, or this is a folder itself.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        if not self.path.parent.is_dir():
+        if not self.path.parent.is_dir() or self.path.is_dir():
             raise ValueError(f"quarantine must be a file in a folder that exists, got {str(path)!r}.")
 
     def read(self) -> list[BadSample]:

@@ -97,7 +97,10 @@ def shown(value: Any) -> str:
 
 
 def _integer(content: bytes) -> Any:
-    return np.asarray(int(_text(content)), dtype=np.int64)
+    text = _text(content)
+    if "_" in text:  # Python's own way to write a number, which no other reader of the shard knows
+        raise ValueError(text)
+    return np.asarray(int(text), dtype=np.int64)
 
 
 def _text(content: bytes) -> str:

@@ -14,13 +14,19 @@ def choose_device(device: torch.device | str | None, zoom: nn.Module) -> torch.d
         zoom: The sampler, whose parameters and buffers decide if it has any.
 
     Raises:
-        ValueError: The zoom is on another device.
+        ValueError: There is no such device, or the zoom is on another.
     """
     home = home_of(zoom)
     if device is None:
         return home or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    wanted = torch.device(device)
-    if wanted.type == "cuda" and wanted.index is None and torch.cuda.is_available():
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device must be 'cpu' or 'cuda', such as 'cuda:1', got {device!r}.") from error
+    if wanted.type not in ("cpu", "cuda") or (wanted.type == "cuda" and not torch.cuda.is_available()):
+        there = "'cpu' or 'cuda'" if torch.cuda.is_available() else "'cpu', as torch finds no CUDA here"
+        raise ValueError(f"device must be {there}, got {device!r}.")
+    if wanted.type == "cuda" and wanted.index is None:
         wanted = torch.device("cuda", torch.cuda.current_device())
     if home is not None and wanted != home:
         raise ValueError(

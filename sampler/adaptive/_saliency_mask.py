@@ -37,7 +37,7 @@ def saliency_mask(
                 [1, 1, 0, 0]])
     """
     shares = (keep,) if isinstance(keep, (int, float)) else tuple(keep)
-    if not shares or min(shares) < 0 or sum(shares) > 1 + 1e-9:
+    if not shares or not all(share >= 0 for share in shares) or not sum(shares) <= 1 + 1e-9:
         raise ValueError(f"keep must be shares from 0 to 1 with a sum of at most 1, got {keep!r}.")
     _check_size(size)
     side = 2 ** len(shares)

@@ -2,7 +2,15 @@
 
 from foveal.sampler.frames._constant import constant
 from foveal.sampler.frames._frame import identity_grid, interpolation, outer_grid, pixel_centres
-from foveal.sampler.frames._images import Border, Images, as_ragged, check_images, count, is_dense_float
+from foveal.sampler.frames._images import (
+    Border,
+    Images,
+    as_ragged,
+    check_images,
+    check_tensor,
+    count,
+    is_dense_float,
+)
 from foveal.sampler.frames._is_recorded import is_recorded
 from foveal.sampler.frames._lattice import Frame, cell_means, even_edges, to_lattice
 from foveal.sampler.frames._ragged_labels import (
@@ -13,7 +21,7 @@ from foveal.sampler.frames._ragged_labels import (
     padded,
     widths_and_heights,
 )
-from foveal.sampler.frames._size import height_and_width
+from foveal.sampler.frames._size import height_and_width, whole
 from foveal.sampler.frames._views import (
     Views,
     boxes_around,
@@ -39,6 +47,7 @@ __all__ = [
     "cell_means",
     "check_corners",
     "check_images",
+    "check_tensor",
     "compose",
     "constant",
     "count",
@@ -58,5 +67,6 @@ __all__ = [
     "pixel_centres",
     "planes_out_of_views",
     "to_lattice",
+    "whole",
     "widths_and_heights",
 ]

@@ -11,6 +11,8 @@ Ragged = Sequence[UInt8[Tensor, "_height _width 3"]]
 Dense = Float[Tensor, "batch channel _height _width"] | UInt8[Tensor, "batch 3 _height _width"]
 Images = Dense | Ragged
 
+_TO_TENSOR = "torch.as_tensor(numpy.array(x)) makes one of a picture, an array or a list"
+
 Border = Literal["replicate", "zeros"]
 """What lies beyond an image's border, or a map's: its outermost pixels again, or zeros."""
 
@@ -25,8 +27,22 @@ def check_images(images: Images) -> None:
     if isinstance(images, Tensor):
         _check_dense(images)
         return
+    if not isinstance(images, Sequence):
+        raise TypeError(
+            f"images must be a tensor or a list of tensors, got {type(images).__name__} – {_TO_TENSOR}."
+        )
     for position, image in enumerate(images):
         _check_one(image, f"images[{position}]")
+
+
+def check_tensor(value: object, name: str) -> None:
+    """Raise for what is no tensor, such as an array or a picture.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(value).__name__} – {_TO_TENSOR}.")
 
 
 def as_ragged(images: Images) -> list[UInt8[Tensor, "_height _width 3"]]:
@@ -58,10 +74,7 @@ def _check_dense(images: Dense) -> None:
 
 
 def _check_one(image: UInt8[Tensor, "_height _width 3"], name: str) -> None:
-    if not isinstance(image, Tensor):
-        raise TypeError(
-            f"{name} must be a tensor, got {type(image).__name__}: torch.from_numpy makes one of an array."
-        )
+    check_tensor(image, name)
     if image.dtype != torch.uint8:
         raise TypeError(
             f"{name} must be uint8, got {image.dtype!r}: floating-point images go in as one (batch, channel, height, width) tensor."

@@ -8,6 +8,8 @@ from jaxtyping import Float, Integer, Real
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from foveal.sampler.frames._images import check_tensor
+
 SourceSize = tuple[int, int] | Sequence[tuple[int, int]] | Integer[Tensor, "_batch 2"]
 """(height, width) in pixels: one for all images, or one for each, such as a loader's ``__size__``."""
 
@@ -40,6 +42,7 @@ def padded(
     """The labels of all images in one float64 tensor on the grid's device, padded with zeros.
 
     Raises:
+        TypeError: One is no tensor.
         ValueError: The number of lists is not that of grids, or one does not have this many columns.
     """
     if len(labels) != len(grid):
@@ -47,6 +50,7 @@ def padded(
             f"{name} must be a list of {len(grid)} tensors, one for each grid, got {len(labels)}."
         )
     for position, each in enumerate(labels):
+        check_tensor(each, f"{name}[{position}]")
         if each.ndim != 2 or each.shape[1] != columns:
             raise ValueError(f"{name}[{position}] must be (n, {columns}), got shape {tuple(each.shape)!r}.")
     if not len(labels):

@@ -1,4 +1,27 @@
-"""Sizes as users give them."""
+"""Whole numbers and sizes as users give them."""
+
+import operator
+from collections.abc import Sequence
+from typing import SupportsIndex
+
+
+def whole(number: SupportsIndex, name: str, least: int = 1) -> int:
+    """Return a whole number as an ``int``, which numbers of NumPy also become.
+
+    Args:
+        number: What was given.
+        name: Its name in messages.
+        least: The least that it may be.
+
+    Raises:
+        TypeError: It is no whole number.
+        ValueError: It is too small.
+    """
+    if not _is_whole(number):
+        raise TypeError(f"{name} must be a whole number, got {number!r}.")
+    if (found := operator.index(number)) < least:
+        raise ValueError(f"{name} must be at least {least}, got {number!r}.")
+    return found
 
 
 def height_and_width(size: int | tuple[int, int], name: str) -> tuple[int, int]:
@@ -9,9 +32,16 @@ def height_and_width(size: int | tuple[int, int], name: str) -> tuple[int, int]:
         name: Its name in messages.
 
     Raises:
+        TypeError: It is neither a whole number nor two of them.
         ValueError: A side is below one pixel.
     """
-    height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width) < 1:
+    pair = size if isinstance(size, Sequence) and not isinstance(size, str) else (size, size)
+    if len(pair) != 2 or not all(_is_whole(side) for side in pair):
+        raise TypeError(f"{name} must be a whole number of pixels, or (height, width), got {size!r}.")
+    if min(pair) < 1:
         raise ValueError(f"{name} must be at least 1 pixel, got {size!r}.")
-    return height, width
+    return operator.index(pair[0]), operator.index(pair[1])
+
+
+def _is_whole(number: object) -> bool:
+    return hasattr(type(number), "__index__") and not isinstance(number, bool)

@@ -104,9 +104,13 @@ class GridKeywords:
         if not self.fwhm_cells > 0:
             raise ValueError(f"fwhm_cells must be positive, got {self.fwhm_cells!r}.")
         if self.max_zoom is not None and not self.max_zoom >= 1:
-            raise ValueError(f"max_zoom must be at least 1, got {self.max_zoom!r}: pass None for no bound.")
+            raise ValueError(
+                f"max_zoom must be at least 1, got {self.max_zoom!r}: 1 is no zoom at all, None no bound."
+            )
         if self.min_zoom is not None and not 0 < self.min_zoom <= 1:
-            raise ValueError(f"min_zoom must be in (0, 1], got {self.min_zoom!r}: pass None for no bound.")
+            raise ValueError(
+                f"min_zoom must be in (0, 1], got {self.min_zoom!r}: 1 is no zoom at all, None no bound."
+            )
 
     def _check_published(self) -> None:
         if self.marginal != "sum":

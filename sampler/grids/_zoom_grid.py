@@ -20,7 +20,7 @@ from foveal.sampler.grids._separable_grid import separable_axes
 
 def zoom_grid(
     saliency: Float[Tensor, "batch 1 rows cols"],
-    out_size: tuple[int, int],
+    out_size: int | tuple[int, int],
     *,
     family: Family = "kernel",
     fwhm_cells: float = 8.0,
@@ -41,7 +41,7 @@ def zoom_grid(
     Args:
         saliency: Non-negative weights on a coarse lattice, of any scale; each map must have a positive sum. Its first
             and last nodes lie on the image's edges.
-        out_size: Height and width of the output in pixels.
+        out_size: Height and width of the output in pixels, or one number for both.
         family: How the points are attracted.
             "kernel" is the paper's Gaussian-weighted mean position.
             "separable" is the same along each axis alone, from the map's sums over rows and over columns (FOVEA, LZU):
@@ -97,11 +97,12 @@ def zoom_grid(
         bound=bound,
         compat=compat,
     )
-    if min(out_size) < 1:
+    size = (out_size, out_size) if isinstance(out_size, int) else out_size
+    if min(size) < 1:
         raise ValueError(f"out_size must be at least (1, 1), got {out_size!r}.")
     _check_saliency(saliency)
     wide = saliency.to(torch.promote_types(saliency.dtype, torch.float32))
-    return unchecked_grid(wide / wide.sum(dim=(2, 3), keepdim=True), out_size, settings)
+    return unchecked_grid(wide / wide.sum(dim=(2, 3), keepdim=True), size, settings)
 
 
 def unchecked_grid(

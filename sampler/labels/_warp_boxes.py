@@ -8,7 +8,7 @@ rows that the side crosses, or at its ends, and no sampling is needed.
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int, Real
+from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
 from foveal.sampler.frames import (
@@ -72,7 +72,11 @@ def warp_boxes(
         dim=-1,
     )
     clipped = as_given(_clip(found, grid.new_tensor([grid.shape[2], grid.shape[1]])), boxes)
-    kept = [((b[:, 2] > b[:, 0]) & (b[:, 3] > b[:, 1])).nonzero()[:, 0] for b in clipped]
+    # A box without extent shows nothing, though rounding may give it some.
+    kept = [
+        (_has_extent(warped) & _has_extent(given).to(warped.device)).nonzero()[:, 0]
+        for warped, given in zip(clipped, boxes, strict=True)
+    ]
     return [b[k] for b, k in zip(clipped, kept, strict=True)], kept
 
 
@@ -120,6 +124,10 @@ def _side(
     y = torch.cat([torch.stack(ends, dim=-1), inside], dim=-1)
     points = torch.stack([x[..., None].expand(y.shape), y], dim=-1)
     return to_source(nodes, points.flatten(1, 2)).view(points.shape)
+
+
+def _has_extent(boxes: Real[Tensor, "count 4"]) -> Bool[Tensor, " count"]:
+    return (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
 
 
 def _clip(

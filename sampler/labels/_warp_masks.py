@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
-from foveal.sampler.frames import SourceSize, Views, each_size
+from foveal.sampler.frames import SourceSize, Views, check_tensor, each_size
 from foveal.sampler.labels._invert_grid import invert_grid
 from foveal.sampler.labels._warp_map import check_grid
 
@@ -31,7 +31,7 @@ def warp_masks(
     Raises:
         ValueError: A mask is not two-dimensional or has no pixels, or there are not as many as grids; or the grid is not
             finite or has another shape.
-        TypeError: The masks are of different types, or of a floating-point type.
+        TypeError: A mask is no tensor, or the masks are of different types, or of a floating-point type.
     """
     check_grid(grid)
     _check_masks(masks, len(grid))
@@ -89,6 +89,7 @@ def _check_masks(masks: Sequence[Mask] | Masks, batch: int) -> None:
     if len(masks) != batch:
         raise ValueError(f"masks must be {batch}, one for each grid, got {len(masks)}.")
     for position, mask in enumerate(masks):
+        check_tensor(mask, f"masks[{position}]")
         if mask.ndim != 2 or mask.numel() == 0:
             raise ValueError(
                 f"masks[{position}] must be (height, width) with pixels, got shape {tuple(mask.shape)!r}."

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Real
 from torch import Tensor, nn
 
+from foveal.sampler.frames import check_tensor
+
 
 class FixedSaliency(nn.Module):
     """The same logits for every image (Thavamani et al., LZU, CVPR 2023: one prior for a data set).
@@ -15,6 +17,7 @@ class FixedSaliency(nn.Module):
         saliency: (rows, cols) non-negative weights of any scale, first and last nodes on the image's edges.
 
     Raises:
+        TypeError: The map is no tensor.
         ValueError: The map has another shape, is negative somewhere, sums to zero, or is not finite.
 
     Example:
@@ -26,6 +29,7 @@ class FixedSaliency(nn.Module):
 
     def __init__(self, saliency: Real[Tensor, "rows cols"]) -> None:
         super().__init__()
+        check_tensor(saliency, "saliency")
         if saliency.ndim != 2:
             raise ValueError(f"saliency must be (rows, cols), got shape {tuple(saliency.shape)!r}.")
         total = saliency.double().sum()

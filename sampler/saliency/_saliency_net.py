@@ -1,5 +1,6 @@
 """A saliency network that is small enough to run on the CPU during decoding."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -42,7 +43,7 @@ class SaliencyNet(FramedMap):
             of 128 pixels off. Loading weights of such a version sets it.
 
     Raises:
-        ValueError: ``zero_init`` and ``contrast`` are both given.
+        ValueError: ``contrast`` is negative or not finite, or given together with ``zero_init``.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class SaliencyNet(FramedMap):
         frame: Frame = "nodes",
     ) -> None:
         super().__init__(frame)
+        if not 0 <= contrast < math.inf:
+            raise ValueError(f"contrast must be finite and not negative, got {contrast!r}.")
         if contrast and zero_init:
             raise ValueError(f"contrast must be 0 with zero_init, got {contrast!r}.")
         self.map_size = map_size

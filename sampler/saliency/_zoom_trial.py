@@ -86,10 +86,14 @@ class ZoomTrial:
         """Take the losses of the images that were zoomed last, in their order; call it once a step, on each rank.
 
         Raises:
-            ValueError: Fewer images were zoomed in training mode since the last call.
+            ValueError: They are not one for each image, or fewer images were zoomed in training mode since the last call.
         """
         if self.helps is not None:
             return
+        if losses.ndim != 1:
+            raise ValueError(
+                f'losses must be one for each image, got shape {tuple(losses.shape)!r} – compute them with reduction="none".'
+            )
         moments = _over_ranks(_moments(self._strengths(len(losses)), losses.detach())).cpu()
         self._sums = self._sums * max(0.0, 1 - float(moments[0]) / _WINDOW) + moments
         self._step += 1

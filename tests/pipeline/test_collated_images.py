@@ -138,6 +138,16 @@ def test_a_file_and_an_array_of_its_samples(window):
         assert torch.equal(floats, collate([(torch.from_numpy(colours / 65535).permute(2, 0, 1),)])[0])
 
 
+def test_half_precision():
+    """Tensors of bfloat16 and float16 in [0, 1] give the pixels of float32, to their own precision."""
+    colours = torch.rand(3, 40, 60, generator=torch.Generator().manual_seed(0))
+    collate = ZoomCollate(UniformSampler(16))
+    exact = collate([(colours, 0)])[0]
+
+    assert float((collate([(colours.bfloat16(), 0)])[0] - exact).abs().max()) < 2**-8
+    assert float((collate([(colours.half(), 0)])[0] - exact).abs().max()) < 2**-8
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, bool])
 def test_grey_in_any_shape(kind):
     """One plane first, last or alone, in an array or a tensor, as torchvision's transforms return it: the same grey image."""

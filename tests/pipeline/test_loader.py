@@ -13,6 +13,7 @@ from torch import nn
 from foveal.pipeline import ZoomLoader, decode
 from foveal.sampler import SaliencySampler, UniformSampler, sample
 from foveal.shards import Shards
+from tests.checks import unhooked
 from tests.pipeline.making import encode, picture
 from tests.pipeline.processes import foveal_threads
 
@@ -255,6 +256,12 @@ def test_stats_count_what_was_done(small_shards):
     ("arguments", "error", "message"),
     [
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0."),
+        ({"batch_size": True}, TypeError, "batch_size must be a whole number, got True."),
+        ({"batch_size": 2.0}, TypeError, "batch_size must be a whole number, got 2.0."),
+        ({"num_threads": 1.5}, TypeError, "num_threads must be a whole number, got 1.5."),
+        ({"max_pixels": float("nan")}, TypeError, "max_pixels must be a whole number, got nan."),
+        ({"seed": 0.5}, TypeError, "seed must be a whole number, got 0.5."),
+        ({"quarantine": "/"}, ValueError, "quarantine must be a file in a folder that exists, got '/'."),
         ({"prefetch_factor": 0}, ValueError, "prefetch_factor must be at least 1, got 0."),
         ({"num_threads": -1}, ValueError, "num_threads must be at least 1, got -1."),
         ({"fields": ("image", "__what__")}, ValueError, "got '__what__'."),
@@ -278,14 +285,22 @@ def test_stats_count_what_was_done(small_shards):
 def test_arguments_that_make_no_sense(small_shards, arguments, error, message):
     """Each invalid argument is named with its value."""
     arguments = {"zoom": UniformSampler(8), "batch_size": 2, **arguments}
-    with pytest.raises(error, match=re.escape(message)):
+    with unhooked(), pytest.raises(error, match=re.escape(message)):
         ZoomLoader(small_shards, **arguments)
 
 
-def test_a_negative_epoch(small_shards):
-    """A negative epoch is refused with its value."""
+@pytest.mark.parametrize(
+    ("epoch", "error", "message"),
+    [
+        (-1, ValueError, "epoch must be at least 0, got -1."),
+        (1.5, TypeError, "epoch must be a whole number, got 1.5."),
+    ],
+)
+def test_an_epoch_that_is_none(small_shards, epoch, error, message):
+    """A negative epoch, and half of one, are refused with their value."""
     with (
         ZoomLoader(small_shards, UniformSampler(8), batch_size=2) as loader,
-        pytest.raises(ValueError, match=re.escape("epoch must be at least 0, got -1.")),
+        unhooked(),
+        pytest.raises(error, match=f"^{re.escape(message)}$"),
     ):
-        loader.set_epoch(-1)
+        loader.set_epoch(epoch)

@@ -44,6 +44,20 @@ def test_a_file_with_brackets_in_its_name_is_itself(tmp_path):
     assert expand_urls(file) == [str(file)]
 
 
+@pytest.mark.parametrize("name", ["a{1,2}.tar", "a{b.tar", "a::b.tar", "a{1..2}::b*.tar"])
+def test_a_file_whose_name_could_be_expanded_is_itself(tmp_path, monkeypatch, name):
+    """The path of a file that exists is not expanded, however it is given; a pattern beside it still is."""
+    (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+
+    assert expand_urls(name) == [name]
+    assert expand_urls([f"file:{tmp_path}/{name}", "c-{0..1}.tar"]) == [
+        f"file:{tmp_path}/{name}",
+        "c-0.tar",
+        "c-1.tar",
+    ]
+
+
 @pytest.mark.parametrize(
     ("urls", "message"),
     [

@@ -141,3 +141,15 @@ def test_labels_that_follow_the_zoom(tmp_path):
     assert [bad.reason for bad in Quarantine(file).read()] == [
         "json boxes has exchanged corners, and may need format='xywh': row 0 is [3.0, 2.0, 1.0, 4.0]"
     ]
+
+
+def test_a_shard_under_another_name(tmp_path, monkeypatch):
+    """No sample is listed twice, whatever its shard is called."""
+    file = tmp_path / "bad.jsonl"
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        writer.write({"__key__": "0", "jpg": b"junk"})
+    monkeypatch.chdir(tmp_path)
+    for spelled in (str(tmp_path / "s.tar"), "s.tar"):
+        assert verify_shards([spelled], quarantine=file)
+
+    assert len(Quarantine(file).read()) == 1

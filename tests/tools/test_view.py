@@ -134,14 +134,24 @@ def test_spectral():
     assert isinstance(choose_zoom(32, "spectral").saliency, SpectralSaliency)
 
 
-@pytest.mark.parametrize("content", [b"not a file of torch", None])
+@pytest.mark.parametrize("content", [b"not a file of torch", "a network"])
 def test_other_files(tmp_path, content):
     """A file that holds no weights is an error of one line that names it, and nothing in it is run."""
     path = tmp_path / "net.pt"
-    if content is None:
-        torch.save({"a": torch.zeros(1)}, path)
+    if (
+        content == "a network"
+    ):  # whole, and not its weights: torch's own words advise to run what is in the file
+        torch.save(SaliencyNet(), path)
     else:
         path.write_bytes(content)
+    message = (
+        f"saliency must be a file that torch.save wrote, with weights alone, got {str(path)!r} – such as run/saliency.pt, which "
+        "foveal train writes."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        choose_zoom(32, str(path))
+
+    torch.save({"a": torch.zeros(1)}, path)
     kinds = "a SaliencyNet, SaliencyUNet, ResNet18Saliency, NJetSaliencyNet or PriorSaliency, or of a sampler with one, got"
     with pytest.raises(ValueError, match=re.escape(f"{kinds} {str(path)!r}")) as caught:
         choose_zoom(32, str(path))
@@ -174,3 +184,22 @@ def test_a_map_of_each_sample(tmp_path, monkeypatch):
     assert str(two.exception) == (
         "saliency_member must not be given with another saliency, got 'json:gaze' with 'uniform' – leave one of the two out."
     )
+
+
+@pytest.mark.parametrize("name", ["sheet.jpg", "sheet"])
+def test_a_picture_that_is_no_png(shard, tmp_path, name):
+    """A name of another format is refused, as the picture would not be what it says."""
+    message = (
+        f"out must be a file with the extension .png, got {str(tmp_path / name)!r} – the picture is a PNG."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        view_shards([shard], SaliencySampler(16), out=tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_a_shard_without_samples(tmp_path):
+    """There is nothing to draw of an empty shard, and the message says so."""
+    with ShardWriter(tmp_path / "empty.tar"):
+        pass
+    with pytest.raises(ShardError, match=r"empty\.tar: has no samples"):
+        view_shards([str(tmp_path / "empty.tar")], SaliencySampler(16), out=tmp_path / "sheet.png")

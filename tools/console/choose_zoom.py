@@ -128,6 +128,12 @@ def _trained(path: Path, kinds: Sequence[type[nn.Module]], part: str) -> nn.Modu
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of many kinds; torch's own words advise to run what is in the file
+        raise ValueError(
+            f"saliency must be a file that torch.save wrote, with weights alone, got {str(path)!r} – such as run/saliency.pt, which "
+            "foveal train writes."
+        ) from error
+    try:
         candidates = [kind() for kind in kinds]
         # The names in a sampler's file begin with the name of the part that the network is.
         if any(name.startswith(f"{part}.") for name in state):

@@ -208,9 +208,10 @@ def _zoom_left(
                     if options.lines is not None:
                         print(_line(stats, time.perf_counter() - start), file=options.lines, flush=True)
                     counts.add(stats)
-    except BaseException:
+    except BaseException as error:
         finished = f"{len(done) + len(new):,} of {len(mine):,} shards are done"
-        console.print(f"{finished}; the same command continues from there.")
+        goes_on = "" if isinstance(error, TooManyFailuresError) else "; the same command continues from there"
+        console.print(f"{finished}{goes_on}.")
         raise
     store.sweep([file for name in left for file in files_of(name)])
     return new, time.perf_counter() - start

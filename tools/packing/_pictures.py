@@ -103,6 +103,23 @@ def holds_images(folder: Path) -> bool:
     return any(_extension(path.name) in IMAGE_EXTENSIONS for path in _files(folder))
 
 
+def stat_of(path: Path) -> os.stat_result:
+    """Return the state of a file that was found.
+
+    Raises:
+        FileNotFoundError: It is a link to nothing.
+    """
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        if not path.is_symlink():
+            raise
+        raise FileNotFoundError(
+            f"images must be files that exist, got {str(path)!r}, a link to {str(path.readlink())!r} – remove it, or mount "
+            "what it points to."
+        ) from None
+
+
 def _files(folder: Path) -> Iterable[PurePosixPath]:
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -14,7 +14,7 @@ from foveal.shards.naming import parse_size
 from foveal.shards.store import replacing
 from foveal.tools.console.distribute import Distribute, in_turn
 from foveal.tools.console.progress import progress_bar
-from foveal.tools.packing._pictures import Picture, Pictures, find_pictures
+from foveal.tools.packing._pictures import Picture, Pictures, find_pictures, stat_of
 
 CLASSES = "classes.txt"
 
@@ -131,7 +131,7 @@ def _parts(folder: Path, pictures: Sequence[Picture], size: int) -> Iterator[Seq
         before = 0
         for picture in pictures:
             yield before // size, picture
-            before += sum((folder / path).stat().st_size for path in picture.members.values())
+            before += sum(stat_of(folder / path).st_size for path in picture.members.values())
 
     for _, part in itertools.groupby(numbered(), key=lambda pair: pair[0]):
         yield [picture for _, picture in part]

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from foveal.shards.index import Cache
 from foveal.tools.console.choices import IMAGE
-from foveal.tools.packing._pictures import IMAGE_EXTENSIONS, find_pictures, holds_images
+from foveal.tools.packing._pictures import IMAGE_EXTENSIONS, find_pictures, holds_images, stat_of
 from foveal.tools.packing.pack import CLASSES, pack
 
 
@@ -78,5 +78,5 @@ def _fingerprint(folder: Path, labels: list[str] | None) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
+    found = stat_of(path)
     return found.st_size, found.st_mtime_ns

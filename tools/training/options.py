@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -33,6 +33,15 @@ _MAP_FLOOR = 0.1
 
 # Where samples are found, and which are known to be bad, is no setting of a training; and credentials belong in no checkpoint.
 _NOT_IN_RUNS = frozenset({"quarantine", "storage_options"})
+
+
+# Options that do nothing without the other.
+_SAYS_MORE = (
+    ("min_cells", "entropy"),
+    ("box_format", "boxes"),
+    ("box_frame", "boxes"),
+    ("teach_epochs", "boxes"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +164,21 @@ class TrainOptions(TrainZoomChoice):
             value = getattr(self, name)
             if value not in get_args(allowed) and (name, value) != ("family", None):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}.")
+        self._check_needs()
         self._check_trunk()
         self._check_member()
         if self.saliency is not None:
             self._check_new_zoom()
+
+    def _check_needs(self) -> None:
+        """Raise if an option is given without the one that it says more about."""
+        usual = {each.name: each.default for each in fields(self)}
+        for name, needed in _SAYS_MORE:
+            given, without = getattr(self, name), getattr(self, needed)
+            if given != usual[name] and without == usual[needed]:
+                raise ValueError(
+                    f"{name} must be {usual[name]!r} with {needed}={without!r}, got {given!r} – give {needed}, too, or leave it out."
+                )
 
     def _check_trunk(self) -> None:
         if not self.trunk_lr >= 0:

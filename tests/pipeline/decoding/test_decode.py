@@ -3,6 +3,7 @@
 import gc
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -242,3 +243,13 @@ def test_gpu_agrees_with_cpu():
     assert gpu.device.type == "cuda"
     assert (cpu.float() - gpu.cpu().float()).abs().mean() < 1.0
     assert torch.equal(torch.tensor(cpu.shape), torch.tensor(gpu.shape))
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [(["a.jpg"], "str"), ([Path("a.jpg")], "PosixPath"), (b"abc", "int")]
+)
+def test_what_is_no_file(given, name):
+    """Names of files in the place of their bytes are refused with what to do."""
+    message = f"encoded[0] must be the bytes of an image file, got {name} – read the file first."
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        decode(given)

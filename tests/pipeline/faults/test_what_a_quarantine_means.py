@@ -12,7 +12,6 @@ import pytest
 from foveal.pipeline import Boxes, Mask, Quarantine, TooManyBadSamplesError, ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardWarning, ShardWriter
-from foveal.tools._verify import verify_shards
 from tests.pipeline.making import encode, picture
 
 CUT = encode(picture(0, 400, 600), quality=95)[:9000]
@@ -260,13 +259,3 @@ def write_twice(path) -> None:
                 info = tarfile.TarInfo(f"{key}.{name}")
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
-
-
-def test_verified_under_another_name(tmp_path, monkeypatch):
-    """foveal verify lists no sample twice, whatever its shard is called."""
-    file = tmp_path / "bad.jsonl"
-    url = shard(tmp_path / "data" / "s.tar", {3: "image"})
-    monkeypatch.chdir(tmp_path)
-    for spelled in (url, "data/s.tar"):
-        assert verify_shards([spelled], quarantine=file)
-    assert len(Quarantine(file).read()) == 1

@@ -1,6 +1,7 @@
 """The device on which a loader works."""
 
 import re
+from unittest import mock
 
 import pytest
 import torch
@@ -26,3 +27,18 @@ def test_a_device_that_is_not_the_zooms():
     message = "device must be 'meta', where the zoom is, got 'cpu' – move it with zoom.to()."
     with pytest.raises(ValueError, match=re.escape(message)):
         choose_device("cpu", nn.Linear(1, 1, device="meta"))
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda", "device must be 'cpu', as torch finds no CUDA here, got 'cuda'."),
+        ("mps", "device must be 'cpu', as torch finds no CUDA here, got 'mps'."),
+        ("gpu", "device must be 'cpu' or 'cuda', such as 'cuda:1', got 'gpu'."),
+    ],
+)
+def test_devices_that_are_not_there(device, message):
+    """A device that does not exist, or that no kernel is for, is named before anything is read."""
+    without = mock.patch.object(torch.cuda, "is_available", return_value=False)
+    with without, pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        choose_device(device, nn.Identity())

@@ -195,6 +195,10 @@ def test_budget_loss():
         ),
         (lambda: edge_mask(torch.zeros(1, 3, 8, 8), dilation=4), "dilation must be odd, got 4."),
         (
+            lambda: saliency_mask(torch.ones(1, 1, 2, 2), (4, 4), keep=float("nan")),
+            "keep must be shares from 0 to 1 with a sum of at most 1, got nan.",
+        ),
+        (
             lambda: saliency_mask(torch.ones(1, 1, 2, 2), (4, 4), keep=(0.5, 0.6)),
             "keep must be shares from 0 to 1 with a sum of at most 1, got (0.5, 0.6).",
         ),

@@ -250,7 +250,7 @@ def test_first_use_in_inference_mode_spoils_nothing():
         ({"family": "spline"}, "family must be one of ('kernel', 'separable', 'cdf'), got 'spline'."),
         ({"fwhm_cells": 0.0}, "fwhm_cells must be positive, got 0.0."),
         ({"padding": "zeros"}, "padding must be one of ('reflect', 'replicate'), got 'zeros'."),
-        ({"max_zoom": 0.5}, "max_zoom must be at least 1, got 0.5: pass None for no bound."),
+        ({"max_zoom": 0.5}, "max_zoom must be at least 1, got 0.5: 1 is no zoom at all, None no bound."),
         (
             {"compat": "old"},
             "compat must be one of ('exact', 'torch04', 'torch13plus', 'align_corners'), got 'old'.",
@@ -261,8 +261,8 @@ def test_first_use_in_inference_mode_spoils_nothing():
             {"compat": "align_corners", "marginal": "max"},
             "marginal must be 'sum' with compat='align_corners', got 'max'.",
         ),
-        ({"min_zoom": 0.0}, "min_zoom must be in (0, 1], got 0.0: pass None for no bound."),
-        ({"min_zoom": 1.1}, "min_zoom must be in (0, 1], got 1.1: pass None for no bound."),
+        ({"min_zoom": 0.0}, "min_zoom must be in (0, 1], got 0.0: 1 is no zoom at all, None no bound."),
+        ({"min_zoom": 1.1}, "min_zoom must be in (0, 1], got 1.1: 1 is no zoom at all, None no bound."),
         (
             {"compat": "torch13plus", "family": "cdf"},
             "family must be 'kernel' or 'separable' with compat='torch13plus', got 'cdf'.",

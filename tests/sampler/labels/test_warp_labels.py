@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -137,6 +138,16 @@ def test_boxes_that_left_are_dropped():
     check_close(warped, [[3, 3, 7, 7], [0, 3, 5, 7]], 1e-5)
 
 
+@pytest.mark.parametrize("family", ["kernel", "separable", "cdf"])
+def test_boxes_without_extent_are_dropped(family):
+    """A box without width or height shows nothing, whatever the family of the grid."""
+    saliency = torch.rand(1, 1, 31, 31, generator=torch.Generator().manual_seed(0)) + 0.01
+    grid = zoom_grid(saliency, (24, 32), family=family)
+    boxes = torch.tensor([[10.0, 10, 10, 60], [10, 10, 50, 60], [10, 60, 50, 60], [40, 40, 40, 40]])
+
+    assert [kept.tolist() for kept in warp_boxes([boxes], grid, (80, 100))[1]] == [[1]]
+
+
 def test_no_labels_and_no_images():
     """Images without labels and empty batches work."""
     grid, none = a_grid(), [torch.zeros(0, 2), torch.zeros(0, 2)]
@@ -201,6 +212,16 @@ MASKS = [torch.zeros(4, 5, dtype=torch.int64)] * 2
             lambda g: warp_points([torch.zeros(1, 2)] * 2, g, [*SIZES, (3, 3)]),
             ValueError,
             "source_size must be one (height, width) or 2 of them, got 3.",
+        ),
+        (
+            lambda g: warp_boxes([[[1, 2, 3, 4]]] * 2, g, SIZES),
+            TypeError,
+            "boxes[0] must be a tensor, got list – torch.as_tensor(numpy.array(x)) makes one of a picture, an array or a list.",
+        ),
+        (
+            lambda g: warp_masks([np.zeros((4, 5), np.uint8)] * 2, g),
+            TypeError,
+            "masks[0] must be a tensor, got ndarray – torch.as_tensor(numpy.array(x)) makes one of a picture, an array or a list.",
         ),
         (
             lambda g: warp_points([torch.zeros(1, 2)] * 2, g, (0, 3)),

@@ -179,6 +179,8 @@ def test_what_was_learned_is_kept(images, tmp_path):
             lambda: PriorSaliency(SaliencyNet((9, 9)))(torch.rand(1, 3, 64, 64)),
             "network must have the map size of prior, (31, 31), got (9, 9).",
         ),
+        (lambda: SaliencyNet(contrast=-1.0), "contrast must be finite and not negative, got -1.0."),
+        (lambda: SaliencyNet(contrast=float("nan")), "contrast must be finite and not negative, got nan."),
         (
             lambda: SaliencyNet(contrast=0.5, zero_init=True),
             "contrast must be 0 with zero_init, got 0.5.",

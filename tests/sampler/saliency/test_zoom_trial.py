@@ -16,7 +16,7 @@ from foveal.sampler import (
     UniformSampler,
     ZoomTrial,
 )
-from tests.checks import check_close
+from tests.checks import check_close, unhooked
 
 
 @pytest.fixture
@@ -217,3 +217,6 @@ def test_messages(images):
     text = "losses must be those of images that were zoomed in training mode since the last call, 3 at most, got 4 – make the trial before the first batch, and call zoom.train()."
     with pytest.raises(ValueError, match=re.escape(text)):
         trial.observe(torch.ones(4))
+    text = 'losses must be one for each image, got shape () – compute them with reduction="none".'
+    with unhooked(), pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        trial.observe(torch.tensor(0.5))

@@ -4,8 +4,9 @@ import re
 
 import pytest
 import torch
+from PIL import Image
 
-from foveal.sampler import sample
+from foveal.sampler import MixedResolution, PatchSampler, SaliencySampler, UniformSampler, sample
 from tests.checks import unhooked
 
 IMAGE = torch.zeros(4, 4, 3, dtype=torch.uint8)
@@ -19,7 +20,13 @@ GRID = torch.zeros(1, 2, 2, 2)
             [IMAGE.numpy()],
             GRID,
             TypeError,
-            "images[0] must be a tensor, got ndarray: torch.from_numpy makes one of an array.",
+            "images[0] must be a tensor, got ndarray – torch.as_tensor(numpy.array(x)) makes one of a picture, an array or a list.",
+        ),
+        (
+            Image.new("RGB", (4, 4)),
+            GRID,
+            TypeError,
+            "images must be a tensor or a list of tensors, got Image – torch.as_tensor",
         ),
         (
             [torch.zeros(4, 4, 3)],
@@ -100,3 +107,18 @@ def test_messages(images, grid, error, message):
     """Each error names the argument, its value and what to do."""
     with unhooked(), pytest.raises(error, match=re.escape(message)):
         sample(images, grid)
+
+
+@pytest.mark.parametrize(
+    "zoom",
+    [
+        UniformSampler(8),
+        SaliencySampler(8),
+        MixedResolution((4, 4), refined=2),
+        PatchSampler(k=1, patch_size=4),
+    ],
+)
+def test_samplers_say_the_same(zoom):
+    """Each sampler says what it takes in the place of a picture."""
+    with unhooked(), pytest.raises(TypeError, match=re.escape("images[0] must be a tensor, got Image – ")):
+        zoom([Image.new("RGB", (40, 40))])

@@ -106,7 +106,9 @@ def test_weights(tmp_path):
     assert manifest["saliency"] == "weights"
     assert re.fullmatch("[0-9a-f]{64}", manifest["weights"])
     torch.save(torch.nn.Linear(1, 1), tmp_path / "module.pt")
-    with pytest.raises(ValueError, match=r"saliency must be the state_dict of a SaliencyNet"):
+    with pytest.raises(
+        ValueError, match=r"saliency must be a file that torch.save wrote, with weights alone"
+    ):
         zoom(urls, tmp_path / "other", Recipe(saliency=str(tmp_path / "module.pt")))
 
 

@@ -32,6 +32,16 @@ def test_images_of_any_kind_are_found(scans, tmp_path):
     assert (tmp_path / "sheet.png").is_file()
 
 
+@pytest.mark.parametrize("name", ["scans {1,2}", "a::b", "[x]*", "{"])
+def test_a_folder_whose_name_could_be_expanded(scans, tmp_path, name):
+    """A folder with braces, brackets or colons in its name is packed and zoomed like any other."""
+    folder = scans.rename(tmp_path / name)
+    zoomed = run("zoom", folder, "--out", tmp_path / "out", "--out-size", 16)
+
+    assert zoomed.exit_code == 0, zoomed.exception
+    assert (tmp_path / "out" / f"{name}-000000.tar").is_file()
+
+
 def test_which_members_are_the_image(scans):
     """A requested extension is used; shards and folders of JPEGs have the default."""
     assert image_members([str(scans)], IMAGE) == f"{IMAGE};tif;tiff"
@@ -46,4 +56,17 @@ def test_a_folder_where_shards_are_asked_for(scans):
     assert isinstance(failed.exception, ShardError)
     assert str(failed.exception).endswith(
         f"it is a folder – name the shards in it, such as '{scans}/*.tar'; `foveal pack` writes images of a folder to shards"
+    )
+
+
+@pytest.mark.parametrize("verb", [("zoom", "--out-size", 16, "--out"), ("pack", "--out")])
+def test_a_link_to_nothing(scans, tmp_path, verb):
+    """An image that is a link to a file that is not there is named with what it points to."""
+    (scans / "d.tif").symlink_to("/mnt/gone.tif")
+    failed = run(verb[0], scans, *verb[1:], tmp_path / "out")
+
+    assert isinstance(failed.exception, FileNotFoundError)
+    assert str(failed.exception) == (
+        f"images must be files that exist, got {str(scans / 'd.tif')!r}, a link to '/mnt/gone.tif' – remove it, or mount "
+        "what it points to."
     )

@@ -26,6 +26,18 @@ from tests.tools.training.runs import SMALL
         ({"blur": -0.1}, "blur must be a share in [0, 1], got -0.1."),
         ({"trial": 2.0}, "trial must be a share in [0, 1], got 2.0."),
         ({"min_cells": 1.0}, "min_cells must be above 1, or None, got 1.0."),
+        (
+            {"min_cells": 50.0},
+            "min_cells must be None with entropy=0.0, got 50.0 – give entropy, too, or leave it out.",
+        ),
+        (
+            {"teach_epochs": 9},
+            "teach_epochs must be 4 with boxes=None, got 9 – give boxes, too, or leave it out.",
+        ),
+        (
+            {"box_format": "xywh"},
+            "box_format must be None with boxes=None, got 'xywh' – give boxes, too, or leave it out.",
+        ),
         ({"amp": "fp8"}, "amp must be one of off, bf16, fp16, got 'fp8'."),
         ({"zoom": "none"}, "zoom must be one of saliency, uniform, got 'none'."),
     ],
