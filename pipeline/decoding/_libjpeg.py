@@ -34,6 +34,7 @@ def _decoded(image: EncodedImage, buffers: Buffers) -> Pixels:
     # simplejpeg chooses the scale by the least size; without one it decodes at full size.
     least = {} if image.scale == 1 else {"min_height": height, "min_width": width, "min_factor": image.scale}
     buffer = buffers.take(3 * height * width)
+    # The fast transform rounds down: pictures become darker by 0.5 to 0.8 grey levels on average.
     pixels: Pixels = simplejpeg.decode_jpeg(
         image.file, "RGB", fastdct=False, fastupsample=not image.smooth_colour, buffer=buffer, **least
     )
