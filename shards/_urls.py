@@ -63,7 +63,9 @@ def expand_urls(
 
 def _is_file(pattern: str) -> bool:
     """Whether a pattern is the path of a local file, whose name has what would be expanded otherwise."""
-    return bool(_EXPANDED.search(pattern)) and not is_remote(pattern) and Path(local_path(pattern)).is_file()
+    if not _EXPANDED.search(pattern) or is_remote(pattern):
+        return False
+    return os.path.isfile(local_path(pattern))  # noqa: PTH113 - a Path raises for what is too long for a name
 
 
 def _expand(pattern: str, storage_options: Mapping[str, Any] | None) -> Iterator[str]:

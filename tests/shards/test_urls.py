@@ -25,6 +25,13 @@ def test_takes_paths_and_lists():
     assert expand_urls([Path("b.tar"), "a-{0..1}.tar", "b.tar"]) == ["b.tar", "a-0.tar", "a-1.tar", "b.tar"]
 
 
+def test_many_that_are_joined():
+    """A list that is longer than any name of a file is a list."""
+    urls = [f"shards/{k:06d}.tar" for k in range(1000)]
+
+    assert expand_urls("::".join(urls)) == urls
+
+
 def test_globs_are_sorted(tmp_path):
     """Matches of a glob are sorted, also after file: and braces."""
     for name in ("b-10.tar", "b-2.tar", "a.tar", "c.txt"):

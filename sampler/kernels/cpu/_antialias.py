@@ -199,7 +199,8 @@ def _add(
 
     ``begins``: the address from which ``at`` counts. ``tail``, if rows may be at the end of the image: up to where it may
         be read, and the address to count from beyond that. ``ahead``: distance in bytes to the pixels of the next output
-        row, which are prefetched now. ``vectors``: vectors of eight pixels for a run; None for one.
+        row, which are prefetched now: every line, as a long run waits for those that are not. ``vectors``: vectors of
+        eight pixels for a run; None for one.
     """
     zero, one = part.dtype.type(0), part.dtype.type(1)
     begin, count = rows
