@@ -240,10 +240,15 @@ def _find_all(
         The indexes, and the errors of the files that are damaged, unless all are.
     """
     far = [url for url in urls if is_remote(url)]
+    near = partial(_found_or_damaged, partial(find_index, cache=cache))
     with ThreadPoolExecutor(min(_ASKING, len(far)) or 1) as pool:
-        answers = pool.map(partial(_found_or_damaged, remote.find), far)
-        near = partial(_found_or_damaged, partial(find_index, cache=cache))
-        found = [next(answers) if is_remote(url) else near(url) for url in urls]
+        try:
+            answers = pool.map(partial(_found_or_damaged, remote.find), far)
+            found = [next(answers) if is_remote(url) else near(url) for url in urls]
+        except BaseException:  # Ctrl-C, too: leaving the pool waits for threads that wait for servers
+            pool.shutdown(wait=False, cancel_futures=True)
+            remote.interrupt()
+            raise
     damaged = {url: error for url, error in zip(urls, found, strict=True) if isinstance(error, DamagedError)}
     if len(damaged) == len(set(urls)):
         raise damaged[urls[0]]

@@ -100,11 +100,11 @@ def verify_shards(
             )
             found = [one for _, one in done]
     bad = sorted(sample for one in found for sample in one.bad)
-    file.add(sample for sample in bad if sample not in known)
     damaged = [message for one in found for message in one.damaged]
     for message in damaged:
         console.print(message, soft_wrap=True, markup=False, highlight=False)
     print_findings(console, map(_kind_and_place, bad), what="samples")
+    file.add(sample for sample in bad if sample not in known)  # after they are printed: it may be impossible
     summary = _summary([one.stats for one in found], len(bad), time.perf_counter() - started, file.path)
     console.print(summary, soft_wrap=True)
     return bool(bad or damaged)

@@ -73,8 +73,8 @@ class AdaptiveDownsample(nn.Module):
         """Return the stages' features on the existing nodes, for heads that work on nodes, too."""
         self._check(fine, mask)
         lists = node_lists(mask)
-        cells = fine.permute(0, 2, 3, 1).reshape(
-            -1, fine.shape[1]
+        cells = fine.permute(0, 2, 3, 1).flatten(
+            0, 2
         )  # all are kept before the first stride, in raster order
         return on_nodes(self.stages, Nodes(cells, lists, 0))
 

@@ -43,7 +43,7 @@ class Nodes:
     def dense(self) -> Float[Tensor, "batch channel rows cols"]:
         """Return a map on the finest lattice: each cell has the features of its node."""
         lookup = self.lists.after(self.strides).lookup
-        return self.features[lookup.flatten()].view(*lookup.shape, -1).permute(0, 3, 1, 2)
+        return self.features[lookup.flatten()].view(*lookup.shape, self.features.shape[1]).permute(0, 3, 1, 2)
 
 
 def on_nodes(module: nn.Module, nodes: Nodes) -> Nodes:

@@ -2,8 +2,14 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import IO
+
+# Seconds after which the other process must be compiling; reading a kernel from disk takes some hundredths.
+_SOON = 1.0
+_STEP = 0.02
 
 if sys.platform == "win32":
 
@@ -23,7 +29,7 @@ else:
 
         Args:
             file: The file, which is made; it stays empty.
-            waiting: Called once if another process is in the block.
+            waiting: Called once if another process is in the block, and stays longer than it takes to find a kernel on disk.
         """
         with contextlib.ExitStack() as opened:
             with contextlib.suppress(OSError):
@@ -33,6 +39,15 @@ else:
                 try:
                     fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    waiting()
-                    fcntl.lockf(handle, fcntl.LOCK_EX)
+                    _wait(handle, waiting)
             yield
+
+    def _wait(handle: IO[str], waiting: Callable[[], object]) -> None:
+        deadline = time.monotonic() + _SOON
+        while time.monotonic() < deadline:
+            time.sleep(_STEP)
+            with contextlib.suppress(BlockingIOError):
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+        waiting()
+        fcntl.lockf(handle, fcntl.LOCK_EX)

@@ -7,6 +7,15 @@ from torch import Tensor, nn
 from foveal.sampler.saliency import softmax_map
 
 
+def as_weights(
+    small: Float[Tensor, "batch channel rows cols"], network: nn.Module
+) -> Float[Tensor, "batch channel rows cols"]:
+    """Return the copy that a network looks at in the precision of its weights, which ``zoom.double()`` may have changed."""
+    weights = (weight for weight in network.parameters() if weight.is_floating_point())
+    first = next(weights, None)
+    return small if first is None else small.to(first.dtype)
+
+
 def map_of(
     logits: Tensor, network: nn.Module, batch: int, temperature: float = 1.0
 ) -> Float[Tensor, "batch 1 rows cols"]:

@@ -6,7 +6,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from foveal.sampler.frames import Border, Images, as_ragged, check_images, height_and_width, is_dense_float
+from foveal.sampler.frames import (
+    Border,
+    Images,
+    as_ragged,
+    check_images,
+    height_and_width,
+    is_dense_float,
+    whole,
+)
 from foveal.sampler.patches import (
     Geometry,
     Gradient,
@@ -20,7 +28,7 @@ from foveal.sampler.patches import (
     zero_to_one,
 )
 from foveal.sampler.sampling import lowres as lowres_of
-from foveal.sampler.zooms._looked_at import map_of, nan_where_lost
+from foveal.sampler.zooms._looked_at import as_weights, map_of, nan_where_lost
 from foveal.sampler.zooms._zoomed import Zoomed, zoomed
 
 
@@ -77,13 +85,11 @@ class PatchSampler(nn.Module):
         gradient: Gradient = "diagonal",
     ) -> None:
         super().__init__()
-        if patch_size < 1:
-            raise ValueError(f"patch_size must be at least 1 pixel, got {patch_size!r}.")
+        self.patch_size = whole(patch_size, "patch_size")
         if geometry not in get_args(Geometry):
             raise ValueError(f"geometry must be one of {get_args(Geometry)!r}, got {geometry!r}.")
         self.topk = PerturbedTopK(k, sigma=sigma, samples=samples, gradient=gradient)
         self.score = ScoreNet() if score is None else score
-        self.patch_size = patch_size
         self.lowres_size = height_and_width(lowres_size, "lowres_size")
         self.geometry: Geometry = geometry
         self.border: Border = "replicate" if geometry == "centred" else "zeros"
@@ -112,7 +118,7 @@ class PatchSampler(nn.Module):
         """
         check_images(images)
         small = lowres_of(images, self.lowres_size) if lowres is None else lowres
-        scores = self.score(small)
+        scores = self.score(as_weights(small, self.score))
         with torch.autocast(small.device.type, enabled=False):
             scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
             patches, grid = self._patches(images, scores, generator)

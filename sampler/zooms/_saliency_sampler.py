@@ -23,7 +23,7 @@ from foveal.sampler.sampling import pixel_format, sample_as
 from foveal.sampler.zooms._as_published import area_lowres, faded, in_one_frame
 from foveal.sampler.zooms._checkpoint import describe_network, make_network, read_checkpoint, settings_of
 from foveal.sampler.zooms._grid_setting import GridSetting
-from foveal.sampler.zooms._looked_at import map_of, nan_where_lost
+from foveal.sampler.zooms._looked_at import as_weights, map_of, nan_where_lost
 from foveal.sampler.zooms._source_px import source_px_for
 from foveal.sampler.zooms._zoomed import Zoomed, zoomed
 
@@ -302,5 +302,5 @@ class SaliencySampler(nn.Module):
         if "maps" in named:
             there = [each.to(small.device) for each in named["maps"]]
             named["maps"] = maps_in_views(there, views, SaliencyNeeds.of(self.saliency).map_size)
-        logits: Tensor = self.saliency(small, *placed, **named)
+        logits: Tensor = self.saliency(as_weights(small, self.saliency), *placed, **named)
         return logits

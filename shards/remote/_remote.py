@@ -88,7 +88,7 @@ class Remote:
         if answer.stamp != stamp:
             raise _changed(url)
         if answer.body is None:
-            reason = "its server sends no parts of files: set cache_size, so that whole shards are kept"
+            reason = "its server sends no parts of files: copy the shards to a disk, or in Python set cache_size, so that whole shards are kept"
             raise NoRangesError(url, None, reason)
         return answer.body
 

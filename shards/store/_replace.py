@@ -16,6 +16,8 @@ _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
 def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     """Open a new file that replaces ``path`` when the block ends without an exception.
 
+    An error of the operating system names the file, which a write to a full disk does not.
+
     If the block raises, the old file is kept and the new one is removed. With ``sync`` the bytes are on the disk before
     the name is, so that also a power failure leaves either the old file or the new one. That takes milliseconds, so do
     not use it for what can be computed again.
@@ -28,8 +30,14 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if (
+            isinstance(error, OSError)
+            and error.errno is not None
+            and error.filename in (None, str(temporary))
+        ):
+            raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
     if sync:
         _sync_folder(path.parent)

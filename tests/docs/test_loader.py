@@ -48,7 +48,7 @@ def test_the_page_on_other_loaders(capsys):
     """Both examples run: the zoom as a collate function, and by itself."""
     first, second = blocks("swap.md")
     images = [torch.from_numpy(picture(k, 60 + k, 90).copy()) for k in range(9)]
-    names = {"dataset": [(image, k) for k, image in enumerate(images)], "image": images[0]}
+    names = {"dataset": [(image, k) for k, image in enumerate(images)]}
     exec(compile(first.replace("num_workers=2", "num_workers=0"), "swap.md", "exec"), names)
 
     assert capsys.readouterr().out.startswith("torch.Size([8, 3, 224, 224]) torch.Size([8])")

@@ -153,3 +153,15 @@ def test_a_shard_under_another_name(tmp_path, monkeypatch):
         assert verify_shards([spelled], quarantine=file)
 
     assert len(Quarantine(file).read()) == 1
+
+
+def test_findings_that_cannot_be_written(shard, tmp_path, monkeypatch, capsys):
+    """If the file cannot be written, the findings have been printed all the same."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device", str(tmp_path / "bad.jsonl"))
+
+    monkeypatch.setattr(Quarantine, "add", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        verify_shards([str(shard)], quarantine=tmp_path / "bad.jsonl")
+    assert "image is cut" in words(capsys.readouterr().out)

@@ -1,5 +1,7 @@
 """The server of the page, for this machine unless another address is asked for."""
 
+import socket
+
 from nicegui import app, ui
 from rich.console import Console
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -26,6 +28,7 @@ def serve(
         console: Where the page's address is printed.
 
     Raises:
+        OSError: The address cannot be listened on.
         ValueError: The source of saliency is not among those that the command line gave.
     """
     if saliency not in source.saliencies:
@@ -38,6 +41,7 @@ def serve(
     def page() -> None:
         Page(looker, settings)
 
+    _check_free(host, port)
     ui.page("/")(page)
     console.print(f"The page: http://{host}:{port}  (Ctrl-C ends it)")
     ui.run(
@@ -48,3 +52,15 @@ def serve(
         title="foveal explore",
         show_welcome_message=False,
     )
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raise if the address is taken, before it is printed: the server would only say so afterwards."""
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OSError(
+            f"host and port must be free to listen on, got {host}:{port}: {why} – name others with --host and --port."
+        ) from error

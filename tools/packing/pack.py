@@ -2,8 +2,9 @@
 
 import itertools
 import random
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from foveal.tools.console.progress import progress_bar
 from foveal.tools.packing._pictures import Picture, Pictures, find_pictures, stat_of
 
 CLASSES = "classes.txt"
+# Where shards are until all are complete; hidden, so that no pattern finds them.
+_UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,8 @@ def pack(
 ) -> Packed:
     """Write the images of a folder as shards, byte for byte as they are, and their classes as ``cls``.
 
-    The same folder gives the same shards. The classes' names are written to ``classes.txt``, one a line, last: where that file
-    is, the shards are complete.
+    The same folder gives the same shards. They are written to a hidden folder in ``out`` and appear together when all are
+    complete; before, ``out`` is as it was. The classes' names are written to ``classes.txt``, one a line, last.
 
     Args:
         folder: Images, in folders named by their classes or without classes; ``find_pictures`` has the rules.
@@ -71,18 +74,17 @@ def pack(
     pictures = find_pictures(folder, labelled=labelled)
     names = _names(pictures, labels)
     console = console or Console(quiet=True)
-    _clear(out, overwrite=overwrite)
+    _refuse_shards(out, overwrite=overwrite)
     order = list(pictures.found)
     if shuffle:
         random.Random(0).shuffle(order)  # noqa: S311 - an order, no secret
     stem = folder.resolve().name or "images"
-    parts = [
-        (out.resolve() / f"{stem}-{k:06d}.tar", part) for k, part in enumerate(_parts(folder, order, size))
-    ]
-    with progress_bar(console, unit="images") as progress:
+    with _unfinished(out) as hidden, progress_bar(console, unit="images") as progress:
+        parts = [(hidden / f"{stem}-{k:06d}.tar", part) for k, part in enumerate(_parts(folder, order, size))]
         task = progress.add_task("Packing", total=len(order))
         for (_, part), _ in distribute(_write, (folder.resolve(), names), parts):
             progress.advance(task, len(part))
+        _replace_shards(out, hidden)
     shards = [str(out / path.name) for path, _ in parts]
     with replacing(out / CLASSES, sync=True) as file:
         file.write("".join(f"{name}\n" for name in names).encode())
@@ -115,15 +117,37 @@ def _names(pictures: Pictures, labels: Sequence[str] | None) -> dict[str, int]:
     return {name: number for number, name in enumerate(names)}
 
 
-def _clear(out: Path, *, overwrite: bool) -> None:
+def _shards_in(folder: Path) -> list[Path]:
+    """Return the shards in a folder, and their indexes."""
+    return sorted(folder.glob("*.tar")) + sorted(folder.glob("*.idx"))
+
+
+def _refuse_shards(out: Path, *, overwrite: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    old = sorted(out.glob("*.tar")) + sorted(out.glob("*.idx"))
+    old = _shards_in(out)
     if old and not overwrite:
         raise FileExistsError(
             f"out must be a folder without shards, got {str(out)!r} with {old[0].name!r} – pass --overwrite to replace them."
         )
-    for path in [out / CLASSES, *old]:
+
+
+@contextmanager
+def _unfinished(out: Path) -> Iterator[Path]:
+    """Make a hidden folder for unfinished shards, and remove it afterwards; also one that a killed process left."""
+    hidden = out.resolve() / _UNFINISHED
+    shutil.rmtree(hidden, ignore_errors=True)
+    hidden.mkdir()
+    try:
+        yield hidden
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _replace_shards(out: Path, finished: Path) -> None:
+    for path in [out / CLASSES, *_shards_in(out)]:
         path.unlink(missing_ok=True)
+    for path in _shards_in(finished):
+        path.replace(out / path.name)
 
 
 def _parts(folder: Path, pictures: Sequence[Picture], size: int) -> Iterator[Sequence[Picture]]:

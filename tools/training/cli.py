@@ -373,4 +373,11 @@ def train(
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     shards = packed(urls, console=console)
     seen_after = packed(val or (), console=console, like=shards)
-    train_zoom(shards, out, val=seen_after, options=options, resume=resume)
+    try:
+        train_zoom(shards, out, val=seen_after, options=options, resume=resume)
+    except KeyboardInterrupt:
+        if (out / "last.pt").exists():
+            console.print(
+                f"Interrupted. With --resume the same command goes on from the last checkpoint in {out}."
+            )
+        raise

@@ -1,5 +1,6 @@
 """The folder of a training: its metrics, and the checkpoint from which it can continue."""
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,8 +96,7 @@ class TrainRun:
         if self._first:
             states = {name: part.state_dict() for name, part in parts.items()}
             states["unfinished"] = None if unfinished is None else dict(unfinished)
-            with replacing(self.folder / LAST, sync=True) as file:
-                torch.save({"step": step, "options": self._options, **states}, file)
+            _write(self.folder / LAST, {"step": step, "options": self._options, **states})
         self._ranks.wait()
 
     def log(self, kind: str, **values: Any) -> None:
@@ -122,8 +122,7 @@ class TrainRun:
         if self._board is not None:
             self._board.close()
         if self._first:
-            with replacing(self.folder / MODEL, sync=True) as file:
-                torch.save(model.state_dict(), file)
+            _write(self.folder / MODEL, model.state_dict())
             if isinstance(zoom, SaliencySampler):
                 with replacing(self.folder / SALIENCY, sync=True) as file:
                     zoom.save_checkpoint(file)
@@ -157,6 +156,14 @@ class TrainRun:
         path = self.folder / METRICS
         whole = path.read_text().rpartition("\n")[0] if path.exists() else ""  # a kill may cut the last line
         return [json.loads(line) for line in whole.splitlines()]
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write what torch.save makes of it. On a full disk, torch's own writer hides the reason behind another error."""
+    whole = io.BytesIO()
+    torch.save(content, whole)
+    with replacing(path, sync=True) as file:
+        file.write(whole.getbuffer())
 
 
 def _tensorboard(folder: Path, step: int) -> "TensorBoard":

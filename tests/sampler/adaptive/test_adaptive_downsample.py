@@ -13,6 +13,7 @@ from foveal.sampler import (
     DilatedResNet,
     LearnedMask,
     budget_loss,
+    edge_mask,
     saliency_mask,
 )
 from foveal.sampler.adaptive._levels import snapped
@@ -377,3 +378,10 @@ def test_other_depths():
     assert [len(stage) for stage in (net.layer1, net.layer2, net.layer3, net.layer4)] == [1, 1, 2, 1]
     assert net(torch.zeros(1, 3, 40, 56)).shape == (1, 64, 5, 7)
     assert np.prod(DilatedResNet(34).layer3[5].conv2.weight.shape) == 9 * 256 * 256
+
+
+def test_no_images():
+    """An empty batch has no features, and no error."""
+    net, images = AdaptiveResNet(18).eval(), torch.zeros(0, 3, 64, 64)
+
+    assert net(images, edge_mask(images)).shape == (0, 512, 8, 8)

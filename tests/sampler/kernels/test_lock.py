@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 
 import pytest
 
@@ -69,3 +70,12 @@ def test_where_nothing_can_be_written_nobody_waits(tmp_path):
         entered = True
 
     assert entered
+
+
+def test_a_short_wait_is_not_told(tmp_path):
+    """A process that leaves the block at once, as one that finds its kernel on disk, is waited for without a word."""
+    file = tmp_path / "a.lock"
+    with another_process_in(file) as end:
+        threading.Timer(0.1, end).start()
+        with lock(file, pytest.fail):
+            pass

@@ -353,7 +353,7 @@ def test_entropy():
     ("arguments", "message"),
     [
         ({"k": 0}, "k must be at least 1, got 0."),
-        ({"patch_size": 0}, "patch_size must be at least 1 pixel, got 0."),
+        ({"patch_size": 0}, "patch_size must be at least 1, got 0."),
         ({"lowres_size": (0, 5)}, "lowres_size must be at least 1 pixel, got (0, 5)."),
         ({"geometry": "ats"}, "geometry must be one of ('centred', 'published'), got 'ats'."),
         ({"sigma": -1.0}, "sigma must be positive, got -1.0 – call eval() for no noise."),

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from foveal.sampler import (
+    PatchSampler,
     SaliencyNet,
     SaliencySampler,
     SpectralSaliency,
@@ -273,3 +274,27 @@ def test_messages(arguments, message):
     """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         SaliencySampler(**{"out_size": 8, **arguments})
+
+
+@pytest.mark.parametrize("zoom", [SaliencySampler(16), PatchSampler(2, 8, lowres_size=64)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_zoom_of_another_precision(zoom, dtype):
+    """A zoom that was converted, and a batch of another precision, give about the same grid as float32."""
+    images = torch.rand(1, 3, 90, 80, generator=torch.Generator().manual_seed(0))
+    bytes_of = [(images[0].permute(1, 2, 0) * 255).round().to(torch.uint8)]
+    zoom = copy.deepcopy(zoom).eval().requires_grad_(requires_grad=False)
+    expected, given = zoom(bytes_of), zoom(images.double())
+    converted = copy.deepcopy(zoom).to(dtype)(bytes_of)
+
+    assert float((converted.grid - expected.grid).abs().max()) < (1e-4 if dtype == torch.float64 else 0.1)
+    assert given.images.isfinite().all()
+    assert float((given.grid - zoom(images).grid).abs().max()) < 1e-4
+
+
+def test_a_patch_is_square():
+    """A height and a width for a patch are refused with what they are."""
+    with (
+        unhooked(),
+        pytest.raises(TypeError, match=re.escape("patch_size must be a whole number, got (16, 24).")),
+    ):
+        PatchSampler(2, (16, 24))

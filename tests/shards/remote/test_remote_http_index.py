@@ -4,6 +4,11 @@ import bz2
 import gzip
 import lzma
 import re
+import signal
+import socket
+import subprocess
+import sys
+import time
 
 import pytest
 import zstandard
@@ -19,7 +24,7 @@ from tests.shards.server import Files, serving
 def test_a_server_without_ranges_needs_copies(hasty, tmp_path):
     """If a server sends only whole files, local copies are used, or an error says how to enable them."""
     tar = make_tar(tmp_path / "t.tar", samples("abc", size=50_000))
-    reason = "its server sends no parts of files: set cache_size, so that whole shards are kept"
+    reason = "its server sends no parts of files: copy the shards to a disk, or in Python set cache_size, so that whole shards are kept"
     with serving(Files({"/t.tar": tar.read_bytes()})) as server:
         server.site.ranges = False
         url = f"{server.url}/t.tar"
@@ -89,3 +94,22 @@ def test_a_packed_shard_is_unpacked_once(hasty, tmp_path, expected, name):
         server.site.replace(f"/{name}", PACKED_AS[name](tar_bytes(samples("xy"))))
         assert [key for key, _ in by_foveal(url, cache_dir=cache)] == ["x", "y"]
         assert len(list(cache.glob("*.tar"))) == 1
+
+
+def test_interrupted_while_shards_are_opened(tmp_path):
+    """Ctrl-C ends the opening of shards at once, though a server does not answer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.tar"
+        code = f"import sys\nfrom foveal.shards import Shards\nprint('open', flush=True)\nShards({url!r}, cache_dir={str(tmp_path)!r})"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        process.stdout.readline()
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        with connection:
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)
+
+    assert b"KeyboardInterrupt" in said

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -367,3 +368,18 @@ def test_on_a_narrow_screen(page, browser):
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
     slider = browser.find_element(By.CSS_SELECTOR, '[data-setting="temperature"]')
     assert browser.find_elements(By.TAG_NAME, "img")[3].location["y"] < slider.location["y"]
+
+
+def test_an_address_that_is_taken(tmp_path, capsys):
+    """A port that another program listens on is an error, and no address of the page is printed."""
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        writer.write({"__key__": "0", "jpg": encode(picture(0, 60, 80))})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        failed = command_line.run("explore", tmp_path / "s.tar", "--port", port)
+
+    assert isinstance(failed.exception, OSError)
+    assert str(failed.exception).startswith(
+        f"host and port must be free to listen on, got 127.0.0.1:{port}: "
+    )
+    assert "The page" not in failed.output

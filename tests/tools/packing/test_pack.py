@@ -274,3 +274,43 @@ def test_originals_may_be_a_folder_of_images(tmp_path, monkeypatch):
     [(folder, originals)] = given
     assert folder == "zoomed"
     assert [key for key, _ in read(originals)] == ["cat/a", "dog/b"]
+
+
+def files_in(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_interrupted_it_leaves_the_folder_as_it_was(tmp_path, overwrite):
+    """Shards appear together: if packing ends early, there are none, or those that were there before."""
+    folder, out = write(tmp_path / "in", *(f"{k}.jpg" for k in range(5))), tmp_path / "out"
+    if overwrite:
+        pack(write(tmp_path / "before", "x.jpg"), out)
+    out.mkdir(exist_ok=True)
+    before = files_in(out)
+
+    def interrupted(write_one, shared, parts):
+        write_one(shared, parts[0])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pack(folder, out, shard_size=1, overwrite=overwrite, distribute=interrupted)
+    assert files_in(out) == before
+
+    assert len(pack(folder, out, shard_size=1, overwrite=overwrite).shards) == 5
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    """Unfinished shards of a process that was killed do not count as shards, and the next run removes them."""
+    folder, out = write(tmp_path / "in", "0.jpg"), tmp_path / "out"
+    kill = (
+        "import os, sys\nfrom pathlib import Path\nfrom foveal.tools.packing.pack import pack\n"
+        "def killed(write_one, shared, parts):\n    write_one(shared, parts[0])\n    os.kill(os.getpid(), 9)\n"
+        "pack(Path(sys.argv[1]), Path(sys.argv[2]), distribute=killed)"
+    )
+    subprocess.run([sys.executable, "-c", kill, str(folder), str(out)], check=False)
+    assert list(out.glob("*.tar")) == []
+    assert len(list(out.rglob("*.tar"))) == 1
+
+    made = pack(folder, out)
+    assert [str(path) for path in out.rglob("*.tar")] == made.shards

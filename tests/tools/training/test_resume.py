@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import torch
 
 from foveal.tools import TrainOptions, train
 from foveal.tools.training import train as _train
+from foveal.tools.training.run import _write
+from tests.tools.command_line import run
 from tests.tools.training.runs import SMALL, check_same_weights, lines, weights
 
 
@@ -200,3 +203,39 @@ def test_two_ranks_train_as_one(shards, tmp_path):
     assert ours["val_loss"] == pytest.approx(theirs["val_loss"], abs=1e-4)
     assert ours["val_accuracy"] == theirs["val_accuracy"]
     assert ours["train_accuracy"] == theirs["train_accuracy"]
+
+
+def test_a_full_disk_is_named(tmp_path):
+    """If a checkpoint cannot be written whole, the error says why and which file, and the earlier one is kept."""
+    path = tmp_path / "last.pt"
+    _write(path, {"step": torch.zeros(3)})
+    before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            _write(path, {"step": torch.zeros(10**6)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before
+
+
+def test_interrupted_it_says_how_to_go_on(shards, tmp_path, monkeypatch):
+    """After Ctrl-C the command says that --resume goes on, if there is something to go on from."""
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("foveal.tools.training.train.train", interrupted)
+    arguments = ("train", shards, "--out", tmp_path / "run", "--out-size", 16)
+    assert "--resume" not in run(*arguments).output
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last.pt").touch()
+
+    stopped = run(*arguments)
+    assert (
+        f"With --resume the same command goes on from the last checkpoint in {tmp_path / 'run'}"
+        in stopped.output
+    )
