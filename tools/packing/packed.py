@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -64,8 +66,22 @@ def _shards_of(folder: Path, labels: list[str] | None, console: Console) -> list
     out = Cache.at(None).folder / "packed" / _fingerprint(folder, labels)
     if not (out / CLASSES).is_file():
         console.print(f"Packing {folder} into {out}")
-        pack(folder, out, labels=labels, overwrite=True, console=console)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out.parent, prefix=".") as own:
+            pack(folder, Path(own, out.name), labels=labels, console=console)
+            _move(Path(own, out.name), out)
     return [str(path) for path in sorted(out.glob("*.tar"))]
+
+
+def _move(made: Path, out: Path) -> None:
+    """Move shards to their place, unless another process, such as a rank of the same training, has made them meanwhile."""
+    try:
+        made.rename(out)
+    except OSError:
+        if (out / CLASSES).is_file():
+            return
+        shutil.rmtree(out)  # what earlier versions left when they were interrupted
+        made.rename(out)
 
 
 def _fingerprint(folder: Path, labels: list[str] | None) -> str:

@@ -1,12 +1,17 @@
 """Folders of images given as shards."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from foveal.shards import ShardError
 from foveal.tools.console.choices import IMAGE
-from foveal.tools.packing.packed import image_members
+from foveal.tools.packing.pack import CLASSES, pack
+from foveal.tools.packing.packed import image_members, packed
 from tests.tools.command_line import run
 
 
@@ -57,6 +62,33 @@ def test_a_folder_where_shards_are_asked_for(scans):
     assert str(failed.exception).endswith(
         f"it is a folder – name the shards in it, such as '{scans}/*.tar'; `foveal pack` writes images of a folder to shards"
     )
+
+
+def test_two_processes_pack_one_folder(scans, monkeypatch):
+    """If another process has packed the folder meanwhile, its shards stay as they are, and both read them."""
+    module, real, quiet = sys.modules[packed.__module__], pack, Console(quiet=True)
+
+    def pack_later(*arguments, **options):
+        monkeypatch.setattr(module, "pack", real)
+        others.extend(packed([str(scans)], console=quiet))
+        stamps.extend(Path(url).stat().st_mtime_ns for url in others)
+        return real(*arguments, **options)
+
+    others, stamps = [], []
+    monkeypatch.setattr(module, "pack", pack_later)
+
+    assert packed([str(scans)], console=quiet) == others
+    assert [Path(url).stat().st_mtime_ns for url in others] == stamps
+    assert len(list(Path(others[0]).parents[1].iterdir())) == 1
+
+
+def test_what_an_earlier_version_left(scans):
+    """A folder of the cache whose packing was interrupted by an earlier version is packed again."""
+    [url] = packed([str(scans)], console=Console(quiet=True))
+    (Path(url).parent / CLASSES).unlink()
+
+    assert packed([str(scans)], console=Console(quiet=True)) == [url]
+    assert (Path(url).parent / CLASSES).is_file()
 
 
 @pytest.mark.parametrize("verb", [("zoom", "--out-size", 16, "--out"), ("pack", "--out")])
