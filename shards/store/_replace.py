@@ -1,5 +1,6 @@
 """Files appear by rename: complete, or not at all."""
 
+import errno
 import os
 import re
 import secrets
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LONGEST = 200  # characters of the name, so that the rest fits
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
 
@@ -16,7 +18,7 @@ _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
 def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     """Open a new file that replaces ``path`` when the block ends without an exception.
 
-    An error of the operating system names the file, which a write to a full disk does not.
+    If the file cannot be made or the disk is full, the error names ``path``.
 
     If the block raises, the old file is kept and the new one is removed. With ``sync`` the bytes are on the disk before
     the name is, so that also a power failure leaves either the old file or the new one. That takes milliseconds, so do
@@ -32,12 +34,9 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if (
-            isinstance(error, OSError)
-            and error.errno is not None
-            and error.filename in (None, str(temporary))
-        ):
-            raise type(error)(error.errno, error.strerror, str(path)) from error
+        # Other errors may come from what the block reads, such as a connection that broke.
+        if isinstance(error, OSError) and (error.errno in _FULL or error.filename == str(temporary)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     if sync:
         _sync_folder(path.parent)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from foveal.shards.store import open_store
+from foveal.shards.store import open_store, replacing
 from foveal.shards.store._store import Folder, ObjectStore, StoreError
 from tests.shards.server import Forward, serving
 
@@ -149,3 +149,12 @@ def test_nothing_stays_in_the_folder_for_temporary_files(store, monkeypatch, tmp
     store.write("x", b"content")
 
     assert list(Path(tmp_path / "tmp").iterdir()) == []
+
+
+def test_an_error_of_what_is_read_is_not_the_files(tmp_path):
+    """A connection that breaks while a file is written is no error of that file, and keeps its kind."""
+    with pytest.raises(ConnectionResetError) as caught, replacing(tmp_path / "a.tar"):
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    assert caught.value.filename is None
+    assert list(tmp_path.iterdir()) == []
