@@ -50,12 +50,7 @@ def expand_urls(
         ['train-08.tar', 'train-09.tar', 'train-10.tar', 'extra.tar']
     """
     patterns = [urls] if isinstance(urls, str | os.PathLike) else list(urls)
-    expanded = [
-        url
-        for pattern in [os.fspath(pattern) for pattern in patterns]
-        for part in ([pattern] if _is_file(pattern) else pattern.split("::"))
-        for url in _expand(part, storage_options)
-    ]
+    expanded = [url for pattern in patterns for url in _expand(os.fspath(pattern), storage_options)]
     if not expanded:
         raise ValueError(f"urls must name at least one shard, got {urls!r}")
     return expanded
@@ -69,15 +64,19 @@ def _is_file(pattern: str) -> bool:
 
 
 def _expand(pattern: str, storage_options: Mapping[str, Any] | None) -> Iterator[str]:
+    if _is_file(pattern):
+        yield pattern
+        return
+    if "::" in pattern:
+        for part in pattern.split("::"):
+            yield from _expand(part, storage_options)
+        return
     if not pattern:
         raise ValueError("urls must not be empty, got ''; name a shard, such as 'train-{000000..000146}.tar'")
     if _OTHER_SCHEME.match(pattern) and not is_remote(pattern):
         raise ValueError(
             f"urls must be local paths or start with file:, s3://, gs://, http:// or https://, got {pattern!r}"
         )
-    if _is_file(pattern):
-        yield pattern
-        return
     try:
         alternatives = list(braceexpand(pattern))
     except ValueError:

@@ -23,9 +23,10 @@ def choose_device(device: torch.device | str | None, zoom: nn.Module) -> torch.d
         wanted = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device must be 'cpu' or 'cuda', such as 'cuda:1', got {device!r}.") from error
-    if wanted.type not in ("cpu", "cuda") or (wanted.type == "cuda" and not torch.cuda.is_available()):
-        there = "'cpu' or 'cuda'" if torch.cuda.is_available() else "'cpu', as torch finds no CUDA here"
-        raise ValueError(f"device must be {there}, got {device!r}.")
+    there = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    if wanted.type not in there:
+        allowed = "'cpu' or 'cuda'" if "cuda" in there else "'cpu', as torch finds no CUDA here"
+        raise ValueError(f"device must be {allowed}, got {device!r}.")
     if wanted.type == "cuda" and wanted.index is None:
         wanted = torch.device("cuda", torch.cuda.current_device())
     if home is not None and wanted != home:

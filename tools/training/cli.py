@@ -327,6 +327,7 @@ def train(
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.packing.packed import image_members, packed
     from foveal.tools.training.options import TrainOptions
+    from foveal.tools.training.run import LAST
     from foveal.tools.training.train import train as train_zoom
 
     augment = Augment(hflip=hflip, vflip=vflip, crop_scale=crop_scale, rotate_deg=rotate_deg)
@@ -376,7 +377,7 @@ def train(
     try:
         train_zoom(shards, out, val=seen_after, options=options, resume=resume)
     except KeyboardInterrupt:
-        if (out / "last.pt").exists():
+        if (out / LAST).exists():
             console.print(
                 f"Interrupted. With --resume the same command goes on from the last checkpoint in {out}."
             )

@@ -170,9 +170,13 @@ class TrainOptions(TrainZoomChoice):
         if self.saliency is not None:
             self._check_new_zoom()
 
+    @classmethod
+    def _usual(cls) -> dict[str, Any]:
+        return {each.name: each.default for each in fields(cls)}
+
     def _check_needs(self) -> None:
         """Raise if an option is given without the one that it says more about."""
-        usual = {each.name: each.default for each in fields(self)}
+        usual = self._usual()
         for name, needed in _SAYS_MORE:
             given, without = getattr(self, name), getattr(self, needed)
             if given != usual[name] and without == usual[needed]:
@@ -211,11 +215,11 @@ class TrainOptions(TrainZoomChoice):
 
     def _check_new_zoom(self) -> None:
         """Raise if options of a new zoom are given together with a file that holds a zoom."""
-        defaults = TrainOptions()
+        usual = self._usual()
         for name in ("zoom", "boxes", "prior", "contrast", "trunk", "saliency_member"):
-            if getattr(self, name) != getattr(defaults, name):
+            if getattr(self, name) != usual[name]:
                 raise ValueError(
-                    f"{name} must be {getattr(defaults, name)!r} with a file of saliency, got {getattr(self, name)!r} – the "
+                    f"{name} must be {usual[name]!r} with a file of saliency, got {getattr(self, name)!r} – the "
                     f"training begins with the zoom in {self.saliency!r}; leave one of the two out."
                 )
 

@@ -36,20 +36,30 @@ def grey_levels_apart(small: np.ndarray, pixels: np.ndarray, scale: int) -> floa
     return float(np.abs(small[: len(expected), : expected.shape[1]] - expected).mean())
 
 
-@given(
+# Height, width, chroma, orientation, and whether it is progressive.
+KINDS = (
     st.integers(1, 70),
     st.integers(1, 70),
     st.sampled_from(["4:4:4", "4:2:2", "4:2:0", "L"]),
     st.integers(1, 8),
     st.booleans(),
 )
+
+
+def jpeg(image: Image.Image, chroma: str, orientation: int, **options) -> bytes:
+    """Return a JPEG, which is grey if its chroma is "L"."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if chroma == "L":
+        return encode(image.convert("L"), exif=exif, **options)
+    return encode(image, exif=exif, subsampling=chroma, **options)
+
+
+@given(*KINDS)
 def test_full_scale_is_dali_to_the_bit(height, width, chroma, orientation, progressive):
     """At full scale the pixels are bit-identical to DALI's, for any size, chroma and orientation."""
     image = Image.fromarray(picture(height, height, width))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    kind = {"exif": exif, "progressive": progressive}
-    file = encode(image.convert("L"), **kind) if chroma == "L" else encode(image, subsampling=chroma, **kind)
+    file = jpeg(image, chroma, orientation, progressive=progressive)
 
     scale, pixels = decoded_by_libjpeg(file, WHOLE)
 
@@ -164,22 +174,11 @@ def test_views_are_not_shown_coarser(height, width, seed):
     assert scale == 1 or (across >= 0.999 * needed[1] and down >= 0.999 * needed[0])
 
 
-@given(
-    st.integers(1, 70),
-    st.integers(1, 70),
-    st.sampled_from(["4:4:4", "4:2:2", "4:2:0", "L"]),
-    st.integers(1, 8),
-    st.booleans(),
-)
+@given(*KINDS)
 def test_only_colours_are_not_interpolated(height, width, chroma, orientation, progressive):
     """In an image that is as large as needed, brightness is DALI's, and the colours of smooth content nearly are."""
     smooth = Image.fromarray(np.uint8([[[200, 80, 60], [60, 90, 200]]])).resize((width, height))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    kind = {"exif": exif, "progressive": progressive, "quality": 95}
-    file = (
-        encode(smooth.convert("L"), **kind) if chroma == "L" else encode(smooth, subsampling=chroma, **kind)
-    )
+    file = jpeg(smooth, chroma, orientation, progressive=progressive, quality=95)
     exact = decode([file])[0].numpy()
 
     image = planned(file, Needs(max(1, exact.shape[0] // 2 + 1), max(1, exact.shape[1] // 2 + 1)))
@@ -188,9 +187,8 @@ def test_only_colours_are_not_interpolated(height, width, chroma, orientation, p
     assert image.scale == 1
     assert pixels.shape == exact.shape
     brightness = np.array([0.299, 0.587, 0.114])
-    assert (
-        np.abs((pixels.astype(float) - exact) @ brightness).max() < 2
-    )  # each channel is rounded, and some are cut off
+    # Each channel is rounded, and some are cut off.
+    assert np.abs((pixels.astype(float) - exact) @ brightness).max() < 2
     if min(exact.shape[:2]) >= 16:  # of fewer, one colour sample is a large part of the gradient
         assert np.abs(pixels.astype(float) - exact).mean() < 4
     if chroma in ("4:4:4", "L"):
