@@ -157,8 +157,8 @@ class ZoomCollate:
         in_worker = get_worker_info() is not None
         if in_worker:
             self._refuse_to_train()
-        size = micro_batch_size(self.zoom, len(images))
         device = home_of(self.zoom) or _CPU
+        size = micro_batch_size(self.zoom, len(images), device)
         by_whom = by_libjpeg(self.decode, device, self.zoom)
         parts: list[Zoomed] = []
         sizes: list[tuple[int, int]] = []

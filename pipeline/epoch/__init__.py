@@ -8,13 +8,12 @@ from foveal.pipeline.epoch._iterator import EpochIterator
 from foveal.pipeline.epoch._join import Batch
 from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.epoch._loader_state import identity, make_state, read_state
-from foveal.pipeline.epoch._micro_batch import MICRO_BATCH, micro_batch_size
+from foveal.pipeline.epoch._micro_batch import micro_batch_size, zoomed_together
 from foveal.pipeline.epoch._plan import BatchPlan, LastBatch
 from foveal.pipeline.epoch._position import EpochPlace, Position
 from foveal.pipeline.epoch._ranks import Ranks, RankWarning
 
 __all__ = [
-    "MICRO_BATCH",
     "AtWork",
     "Augment",
     "Batch",
@@ -33,4 +32,5 @@ __all__ = [
     "may_drift",
     "micro_batch_size",
     "read_state",
+    "zoomed_together",
 ]

@@ -16,7 +16,7 @@ from torch import nn
 
 from foveal.pipeline import BadSample, ZoomLoader
 from foveal.pipeline.decoding import default_num_threads
-from foveal.pipeline.epoch import MICRO_BATCH
+from foveal.pipeline.epoch import zoomed_together
 from foveal.shards import ShardError, Shards, ShardWarning, ShardWriter, write_index
 from foveal.shards.store import Store
 from foveal.tools.offline._image_hash import read_image_hash
@@ -79,7 +79,7 @@ class ShardZoomer:
         return ZoomLoader(
             url,
             job.zoom.to(job.device),
-            batch_size=MICRO_BATCH,
+            batch_size=zoomed_together(job.device),
             fields=[job.recipe.image, *OWN_FIELDS, *job.recipe.labels],
             on_bad="drop",
             max_bad_fraction=1.0,

@@ -1,5 +1,6 @@
-"""The checks on a device that use the loader: its pixels, ten steps of training, and memory."""
+"""The checks on a device that use the loader or its decoder: pixels, speed of decoding, ten steps of training, and memory."""
 
+import time
 from contextlib import closing
 from typing import Any
 
@@ -8,6 +9,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from foveal.pipeline import ZoomLoader
+from foveal.pipeline.epoch import zoomed_together
+from foveal.shards import Shards
+from foveal.tools.bench.ceilings import decoded_batches, exhaust
 from foveal.tools.bench.timing import peak_memory_mb, restart_peak_memory
 from foveal.tools.bench.way import Way
 from foveal.tools.training.small_convnet import SmallConvNet
@@ -40,6 +44,34 @@ def _first(urls: list[str], device: torch.device, size: int, images: int) -> tup
     with closing(loader):
         pixels, keys = next(iter(loader))
         return pixels.cpu(), keys
+
+
+def decode_on(urls: list[str], device: torch.device, *, seconds: float) -> dict[str, Any]:
+    """Return how many images a second DALI decodes, a few at a time and as many as the loader, on the device and on the CPU.
+
+    Args:
+        urls: Shards. An epoch that does not count is followed by as many as begin within ``seconds``.
+        device: The device.
+        seconds: Least time for each rate.
+    """
+    shards, together = Shards(urls), zoomed_together(device)
+    cases = dict.fromkeys([(device, together), (device, 8), (torch.device("cpu"), 8)])
+    rates = {
+        f"{place}, {size} at a time": _decode_rate(shards, place, size, seconds) for place, size in cases
+    }
+    return {"images_per_s": rates, "as_the_loader": rates[f"{device}, {together} at a time"]}
+
+
+def _decode_rate(shards: Shards, device: torch.device, size: int, seconds: float) -> float:
+    epochs, start = -1, time.perf_counter()
+    while epochs < 1 or time.perf_counter() - start < seconds:
+        exhaust(decoded_batches(shards, size, str(device)))
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        epochs += 1
+        if epochs == 0:
+            start = time.perf_counter()
+    return epochs * len(shards) / (time.perf_counter() - start)
 
 
 def train_on(urls: list[str], device: torch.device, *, size: int, batch_size: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from foveal.shards import Shards
 from foveal.tools.bench._deal_samples import deal_samples
-from foveal.tools.bench.gpu._steps import memory_on, train_on, zoom_on
+from foveal.tools.bench.gpu._steps import decode_on, memory_on, train_on, zoom_on
 from foveal.tools.bench.gpu.table import bench_device, kept
 from foveal.tools.bench.kernels.kernel import bench_kernel
 from foveal.tools.console.machine import environment
@@ -44,7 +44,9 @@ class _Load:
 
     Attributes:
         scenes: Number of scenes to draw if there are no shards.
-        images: Images of an epoch of the table.
+        decoded: Images of an epoch that is only decoded.
+        images: Most images of an epoch of the table.
+        seconds: Time that each of its rows may take, by how fast DALI decodes on the device, and that each rate of decoding takes.
         batch: Images of a batch.
         repeats: Rounds of the table.
         launch: Images in one launch of the sampling kernel.
@@ -53,7 +55,9 @@ class _Load:
     """
 
     scenes: int
+    decoded: int
     images: int
+    seconds: float
     batch: int
     repeats: int
     launch: int
@@ -61,8 +65,28 @@ class _Load:
     copied: int
 
 
-_FULL = _Load(scenes=32, images=256, batch=64, repeats=3, launch=256, image_size=(3000, 4000), copied=1 << 30)
-_TRIED = _Load(scenes=2, images=4, batch=4, repeats=1, launch=2, image_size=(300, 400), copied=1 << 22)
+_FULL = _Load(
+    scenes=32,
+    decoded=256,
+    images=1024,
+    seconds=4,
+    batch=64,
+    repeats=3,
+    launch=256,
+    image_size=(3000, 4000),
+    copied=1 << 30,
+)
+_TRIED = _Load(
+    scenes=2,
+    decoded=4,
+    images=4,
+    seconds=0,
+    batch=4,
+    repeats=1,
+    launch=2,
+    image_size=(300, 400),
+    copied=1 << 22,
+)
 
 
 def check_gpu(
@@ -109,7 +133,12 @@ def check_gpu(
             "sampling kernel",
             lambda: _kernel_time(folder / "k.json", device, load, size),
         )
-        run.step("table", lambda: _table(given.urls, device, load, size))
+        some = deal_samples(given, folder / "some", load.decoded)
+        run.step("decode only", lambda: decode_on(some, place, seconds=load.seconds))
+        run.step(
+            "table",
+            lambda: _table(given.urls, device, load, size, run.found["decode only"].get("as_the_loader", 0)),
+        )
         run.step("memory", lambda: memory_on(few, place, size=size, batch_size=load.batch))
         run.step("compute-sanitizer", lambda: _sanitizer(place, run.left))
     return run.found
@@ -192,7 +221,7 @@ def _files_marked_gpu(tests: Path) -> list[str]:
 
 
 def _kernel_time(path: Path, device: str, load: _Load, size: int) -> Found:
-    bench_kernel(
+    shares = bench_kernel(
         size=size,
         batch=load.launch,
         image_size=load.image_size,
@@ -203,15 +232,21 @@ def _kernel_time(path: Path, device: str, load: _Load, size: int) -> Found:
     )
     cases = json.loads(path.read_text())["cases"]
     milliseconds = {name: 1000 * case["median_s"] for name, case in cases.items()}
-    return {"images": load.launch, "ms_a_launch": milliseconds, "goal_ms": _GOAL_MS}
+    return {
+        "images": load.launch,
+        "ms_a_launch": milliseconds,
+        "of_a_copys_rate": shares,
+        "goal_ms": _GOAL_MS,
+    }
 
 
-def _table(urls: list[str], device: str, load: _Load, size: int) -> Found:
+def _table(urls: list[str], device: str, load: _Load, size: int, images_per_s: float) -> Found:
+    images = max(load.batch, min(load.images, int(load.seconds * images_per_s)))
     timings = bench_device(
-        urls, device=device, images=load.images, batch_size=load.batch, repeats=load.repeats, size=size
+        urls, device=device, images=images, batch_size=load.batch, repeats=load.repeats, size=size
     )
-    rows = {row: load.images / timing.median for row, timing in timings.items()}
-    return {"images_per_s": rows, "of_decode_only": kept(timings, device)}
+    rows = {row: images / timing.median for row, timing in timings.items()}
+    return {"images": images, "images_per_s": rows, "of_decode_only": kept(timings, device)}
 
 
 def _sanitizer(device: torch.device, left: float) -> Found:

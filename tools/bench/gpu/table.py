@@ -15,6 +15,7 @@ from rich.console import Console
 
 from foveal.pipeline import ZoomLoader
 from foveal.pipeline.decoding import default_num_threads
+from foveal.pipeline.epoch import zoomed_together
 from foveal.shards import Shards
 from foveal.tools.bench._deal_samples import deal_samples
 from foveal.tools.bench._loader import WAYS
@@ -52,7 +53,7 @@ def bench_device(
         json_path: Where the numbers go too.
     """
     console, threads = Console(), default_num_threads()
-    there = decode_only(device)
+    there, place = decode_only(device), torch.device(device)
     with tempfile.TemporaryDirectory(prefix="foveal-") as name, ExitStack() as loaders:
         given = Shards(urls or write_shards(Path(name) / "scenes", scenes, console=console))
         shards = Shards(deal_samples(given, Path(name) / "epoch", images))
@@ -62,7 +63,9 @@ def bench_device(
         }
         cases: dict[str, Callable[[], None]] = {
             READ: lambda: exhaust(encoded_batches(shards, batch_size)),
-            there: partial(_exhaust_on, device, lambda: decoded_batches(shards, 8, device)),
+            there: partial(
+                _exhaust_on, device, lambda: decoded_batches(shards, zoomed_together(place), device)
+            ),
             f"DALI decode only, CPU, {threads} threads": lambda: exhaust(decoded_batches(shards, 8)),
             **{row: partial(_exhaust_on, device, partial(iter, loader)) for row, loader in made.items()},
         }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from foveal.shards import ShardWriter
+from foveal.shards import Shards, ShardWriter
 from foveal.tools.bench.gpu import _kernels, _steps
 from foveal.tools.bench.gpu import check as gpu_check
 from tests.pipeline.making import encode, picture
@@ -23,6 +23,7 @@ STEPS = [
     "decode and zoom",
     "ten steps of training",
     "sampling kernel",
+    "decode only",
     "table",
     "memory",
     "compute-sanitizer",
@@ -60,7 +61,11 @@ def test_every_step_runs(urls, tmp_path, monkeypatch, alone):
     assert found["decode and zoom"]["grey_levels_worst"] == 0
     assert len(found["ten steps of training"]["losses"]) == 10
     assert set(found["sampling kernel"]["ms_a_launch"]) >= {"points", "anti-aliased"}
+    assert found["sampling kernel"]["of_a_copys_rate"]["plain copy"] == 1
+    assert set(found["decode only"]["images_per_s"]) == {"cpu, 8 at a time"}
+    assert found["decode only"]["as_the_loader"] > 0
     assert found["table"]["of_decode_only"] > 0
+    assert found["table"]["images"] == 4
     assert found["memory"]["host_peak_mb"] >= 0
     assert "skipped" in found["compute-sanitizer"]
     said = found["tests marked gpu"]["said"]
@@ -165,3 +170,17 @@ def test_the_script_is_the_verb():
     )
     assert run.returncode == 0, run.stderr
     assert "Usage: foveal bench gpu" in run.stdout or "bench gpu [OPTIONS]" in run.stdout
+
+
+def test_the_first_epoch_of_decoding_does_not_count(urls, monkeypatch):
+    """The rate is that of the epochs after the first, of which there is at least one."""
+    took, now = iter([5.0, 2.0]), [0.0]
+
+    def decoded(shards, size, device):
+        now[0] += next(took)
+        return []
+
+    monkeypatch.setattr(_steps, "decoded_batches", decoded)
+    monkeypatch.setattr(_steps.time, "perf_counter", lambda: now[0])
+
+    assert _steps._decode_rate(Shards(urls), CPU, 8, seconds=1) == 6 / 2
