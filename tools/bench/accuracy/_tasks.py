@@ -24,7 +24,7 @@ COINS = ("1c", "2c", "5c", "10c", "20c", "50c", "1e", "2e")
 _COIN_TILE, _ROAD_TILE = 1024, (320, 512)
 # The tasks whose data are shards already: the folder below the data, number of labels, epochs, and augmentation.
 _SHARDS: dict[str, tuple[str, int, int, Augment | None]] = {
-    "pcb": ("field/pcb", 6, 10, None),
+    "pcb": ("field/pcb", 6, 10, Augment(hflip=0.5, vflip=0.5)),
     "coffee": ("field/coffee-small", 5, 60, Augment(hflip=0.5, vflip=0.5)),
 }
 # Shares of a road's tile that are crack: above the first value the tile is labelled as cracked; a smaller share may be
@@ -41,7 +41,7 @@ class AccuracyTask:
         val: Likewise.
         classes: How many labels there are.
         epochs: How often to go through the shards.
-        augment: Augmentation for tasks with only hundreds of images; None for none.
+        augment: Augmentation that changes no label; None for drawn scenes, of which there are as many as needed.
     """
 
     train: list[str]
