@@ -2,7 +2,7 @@
 
 import functools
 
-import numpy
+import numpy as np
 import pytest
 import torch
 
@@ -30,7 +30,7 @@ def run_plain(tmp_path):
 def triton_device(request):
     """The device of Triton's kernels: the CPU with Triton's interpreter, or a GPU."""
     triton = pytest.importorskip("triton", reason="no Triton: pip install '.[test]'")
-    triton_version, numpy_version = (_numbers(each.__version__) for each in (triton, numpy))
+    triton_version, numpy_version = (_numbers(each.__version__) for each in (triton, np))
     if request.param == "cpu" and triton_version < (3, 7) and numpy_version >= (2, 4):
         pytest.skip(
             "Triton before 3.7 interprets no loops with NumPy 2.4: findings/triton_interpreter_numpy_loops.sh"
