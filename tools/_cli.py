@@ -364,7 +364,7 @@ def main() -> None:
         extra = _EXTRAS[error.name]
         _fail(f"this needs {error.name}, which is not installed – run pip install 'foveal[{extra}]'")
     except (ValueError, OSError) as error:
-        _fail(error)
+        _fail(_in_words(error))
     except Exception as error:
         if not _is_about_data(error):
             raise
@@ -374,6 +374,13 @@ def main() -> None:
 def _is_about_data(error: Exception) -> bool:
     # Compared by name: importing the class would load NumPy for every verb.
     return any(kind.__name__ == "DataError" for kind in type(error).__mro__)
+
+
+def _in_words(error: Exception) -> object:
+    """Return what to print: of the system's own errors the file and the reason, without their number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}."
+    return error
 
 
 def _one_line(message: Warning | str, *_where: object, **_what: object) -> str:

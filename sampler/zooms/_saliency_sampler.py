@@ -1,5 +1,6 @@
 """The paper's layer: it computes saliency on a small copy, and samples the full resolution where the saliency is high."""
 
+import io
 import os
 from collections.abc import Sequence
 from typing import Any, BinaryIO
@@ -155,7 +156,7 @@ class SaliencySampler(nn.Module):
         checkpoint = read_checkpoint(path)
         return cls(**{**settings_of(checkpoint), **changes}, saliency=make_network(checkpoint, saliency))
 
-    def save_checkpoint(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+    def save_checkpoint(self, path: str | os.PathLike[str] | BinaryIO | io.BytesIO) -> None:
         """Write settings and weights to one file, which :meth:`from_checkpoint` and ``foveal zoom --saliency`` take."""
         torch.save(
             {

@@ -87,7 +87,8 @@ class Store(ABC):
             if not isinstance(error, OSError) and not _is_of_client(error):
                 raise
             reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-            raise StoreError(f"{self.url_of(name)} cannot be {what}: {reason}") from error
+            url = self.url if name == "." else self.url_of(name)
+            raise StoreError(f"{url} cannot be {what}: {reason}") from error
 
 
 class Folder(Store):

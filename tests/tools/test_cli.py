@@ -12,6 +12,7 @@ from foveal.pipeline.fields import IMAGE
 from foveal.shards import ShardError, ShardWriter
 from foveal.tools import main
 from foveal.tools.console import choices
+from tests.pipeline.making import encode, picture
 from tests.time_limits import HANGS_AFTER_S
 from tests.tools import command_line
 
@@ -161,6 +162,32 @@ def test_no_such_shard(tmp_path, arguments, monkeypatch, capsys):
     assert said.startswith("foveal: ")
     assert said.count("\n") == 1
     assert "none-" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["pack", "images", "--out", "a file/x"], "a file/x cannot be used: Not a directory."),
+        (["view", "a.tar", "--out", "a file/x.png"], "a file cannot be used: File exists."),
+        (
+            ["zoom", "a.tar", "--out", "a file", "--saliency", "uniform"],
+            "a file cannot be written: File exists",
+        ),
+    ],
+)
+def test_places_that_cannot_be_written(tmp_path, monkeypatch, capsys, arguments, expected):
+    """The line names the place and the reason, and has no number of the system's."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(encode(picture(0, 20, 30)))
+    (tmp_path / "a file").touch()
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        writer.write({"__key__": "a", "jpg": encode(picture(0, 20, 30))})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["foveal", *arguments])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+
+    assert capsys.readouterr().err.splitlines()[-1] == f"foveal: {expected}"
 
 
 def test_a_warning_is_one_line(tmp_path):

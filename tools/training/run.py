@@ -1,8 +1,9 @@
 """The folder of a training: its metrics, and the checkpoint from which it can continue."""
 
+import functools
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,8 @@ class TrainRun:
         if self._first:
             states = {name: part.state_dict() for name, part in parts.items()}
             states["unfinished"] = None if unfinished is None else dict(unfinished)
-            _write(self.folder / LAST, {"step": step, "options": self._options, **states})
+            content = {"step": step, "options": self._options, **states}
+            _write(self.folder / LAST, functools.partial(torch.save, content))
         self._ranks.wait()
 
     def log(self, kind: str, **values: Any) -> None:
@@ -122,10 +124,9 @@ class TrainRun:
         if self._board is not None:
             self._board.close()
         if self._first:
-            _write(self.folder / MODEL, model.state_dict())
+            _write(self.folder / MODEL, functools.partial(torch.save, model.state_dict()))
             if isinstance(zoom, SaliencySampler):
-                with replacing(self.folder / SALIENCY, sync=True) as file:
-                    zoom.save_checkpoint(file)
+                _write(self.folder / SALIENCY, zoom.save_checkpoint)
         self._ranks.wait()
 
     def _read(self) -> dict[str, Any]:
@@ -158,10 +159,10 @@ class TrainRun:
         return [json.loads(line) for line in whole.splitlines()]
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write what torch.save makes of it. On a full disk, torch's own writer hides the reason behind another error."""
+def _write(path: Path, save: Callable[[io.BytesIO], object]) -> None:
+    """Write what ``save`` does. It writes to memory first: on a full disk, torch's own writer hides the reason behind another error."""
     whole = io.BytesIO()
-    torch.save(content, whole)
+    save(whole)
     with replacing(path, sync=True) as file:
         file.write(whole.getbuffer())
 

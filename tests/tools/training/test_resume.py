@@ -1,5 +1,6 @@
 """A training that is killed or interrupted, and resumed."""
 
+import functools
 import os
 import re
 import resource
@@ -13,6 +14,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from foveal.sampler import SaliencySampler
 from foveal.tools import TrainOptions, train
 from foveal.tools.training import train as _train
 from foveal.tools.training.run import _write
@@ -208,12 +210,14 @@ def test_two_ranks_train_as_one(shards, tmp_path):
 def test_a_full_disk_is_named(tmp_path):
     """If a checkpoint cannot be written whole, the error says why and which file, and the earlier one is kept."""
     path = tmp_path / "last.pt"
-    _write(path, {"step": torch.zeros(3)})
+    zoom = SaliencySampler(8)
+    _write(path, zoom.save_checkpoint)
+    assert SaliencySampler.from_checkpoint(path).settings == zoom.settings
     before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
     try:
         with pytest.raises(OSError, match="File too large") as caught:
-            _write(path, {"step": torch.zeros(10**6)})
+            _write(path, functools.partial(torch.save, torch.zeros(10**6)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
 
