@@ -12,6 +12,7 @@ from foveal.pipeline import ZoomLoader
 from foveal.pipeline.epoch import zoomed_together
 from foveal.shards import Shards
 from foveal.tools.bench.ceilings import decoded_batches, exhaust
+from foveal.tools.bench.gpu._jpeg_engine import JpegEngine
 from foveal.tools.bench.timing import peak_memory_mb, restart_peak_memory
 from foveal.tools.bench.way import Way
 from foveal.tools.training.small_convnet import SmallConvNet
@@ -49,6 +50,8 @@ def _first(urls: list[str], device: torch.device, size: int, images: int) -> tup
 def decode_on(urls: list[str], device: torch.device, *, seconds: float) -> dict[str, Any]:
     """Return how many images a second DALI decodes, a few at a time and as many as the loader, on the device and on the CPU.
 
+    And how busy the device's JPEG engine was at most: 0 if nvJPEG works without it, None if that is not known.
+
     Args:
         urls: Shards. An epoch that does not count is followed by as many as begin within ``seconds``.
         device: The device.
@@ -56,10 +59,15 @@ def decode_on(urls: list[str], device: torch.device, *, seconds: float) -> dict[
     """
     shards, together = Shards(urls), zoomed_together(device)
     cases = dict.fromkeys([(device, together), (device, 8), (torch.device("cpu"), 8)])
-    rates = {
-        f"{place}, {size} at a time": _decode_rate(shards, place, size, seconds) for place, size in cases
+    with JpegEngine(device) as engine:
+        rates = {
+            f"{place}, {size} at a time": _decode_rate(shards, place, size, seconds) for place, size in cases
+        }
+    return {
+        "images_per_s": rates,
+        "as_the_loader": rates[f"{device}, {together} at a time"],
+        "jpeg_engine_busy_percent": engine.busiest,
     }
-    return {"images_per_s": rates, "as_the_loader": rates[f"{device}, {together} at a time"]}
 
 
 def _decode_rate(shards: Shards, device: torch.device, size: int, seconds: float) -> float:

@@ -64,6 +64,7 @@ def test_every_step_runs(urls, tmp_path, monkeypatch, alone):
     assert found["sampling kernel"]["of_a_copys_rate"]["plain copy"] == 1
     assert set(found["decode only"]["images_per_s"]) == {"cpu, 8 at a time"}
     assert found["decode only"]["as_the_loader"] > 0
+    assert found["decode only"]["jpeg_engine_busy_percent"] is None
     assert found["table"]["of_decode_only"] > 0
     assert found["table"]["images"] == 4
     assert found["memory"]["host_peak_mb"] >= 0
