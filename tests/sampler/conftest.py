@@ -33,7 +33,7 @@ def triton_device(request):
     triton_version, numpy_version = (_numbers(each.__version__) for each in (triton, np))
     if request.param == "cpu" and triton_version < (3, 7) and numpy_version >= (2, 4):
         pytest.skip(
-            "Triton before 3.7 interprets no loops with NumPy 2.4: findings/triton_interpreter_numpy_loops.sh"
+            "Triton before 3.7 interprets no loops with NumPy 2.4: findings/triton_interpreter_refuses.sh"
         )
     return torch.device(request.param)
 

@@ -25,9 +25,9 @@ def read_point(grid, i, j, cols):
 @no_type_check
 def _bounded(step, length, count):
     """Return a step, set to zero if the grid is discontinuous there, and shortened to the widest."""
-    widest = _WIDEST * length / count.to(tl.float32)
+    widest = length * _WIDEST / count.to(tl.float32)
     held = tl.minimum(tl.maximum(step, -widest), widest)
-    return tl.where(tl.abs(step) <= _TORN * length, held, 0.0)  # not of NaN, either
+    return tl.where(tl.abs(step) <= length * _TORN, held, 0.0)  # not of NaN, either
 
 
 @triton.jit
@@ -67,7 +67,7 @@ def steps(grid, i, j, rows, cols, height, width):
 def is_free(step, length, count):
     """Return 1 if a step is the grid's own, 0 if it was bounded."""
     return tl.where(
-        tl.abs(step) <= tl.minimum(_WIDEST * length / count.to(tl.float32), _TORN * length), 1.0, 0.0
+        tl.abs(step) <= tl.minimum(length * _WIDEST / count.to(tl.float32), length * _TORN), 1.0, 0.0
     )
 
 
@@ -75,8 +75,8 @@ def is_free(step, length, count):
 @no_type_check
 def _position(coordinate, length):
     position = (coordinate + 1) * (length * 0.5)
-    position = tl.where(position > -_FAR * length, position, -_FAR * length)  # NaN goes to pixel 0
-    return tl.minimum(position, _FAR * length)
+    position = tl.where(position > length * -_FAR, position, length * -_FAR)  # NaN goes to pixel 0
+    return tl.minimum(position, length * _FAR)
 
 
 @triton.jit
