@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.sampler.making import run_in
+from tests.sampler.making import run_in, version_of
 
 
 @pytest.fixture
@@ -30,16 +30,11 @@ def run_plain(tmp_path):
 def triton_device(request):
     """The device of Triton's kernels: the CPU with Triton's interpreter, or a GPU."""
     triton = pytest.importorskip("triton", reason="no Triton: pip install '.[test]'")
-    triton_version, numpy_version = (_numbers(each.__version__) for each in (triton, np))
-    if request.param == "cpu" and triton_version < (3, 7) and numpy_version >= (2, 4):
+    if request.param == "cpu" and version_of(triton) < (3, 7) and version_of(np) >= (2, 4):
         pytest.skip(
             "Triton before 3.7 interprets no loops with NumPy 2.4: findings/triton_interpreter_refuses.sh"
         )
     return torch.device(request.param)
-
-
-def _numbers(version):
-    return tuple(map(int, version.split(".")[:2]))
 
 
 @pytest.fixture

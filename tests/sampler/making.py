@@ -1,4 +1,4 @@
-"""Runs code in fresh interpreters."""
+"""Runs code in fresh interpreters, and reads versions."""
 
 import subprocess
 import sys
@@ -21,3 +21,8 @@ def run_in(folder, code):
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr
+
+
+def version_of(module):
+    """Return the first two numbers of a module's version."""
+    return tuple(map(int, module.__version__.split(".")[:2]))

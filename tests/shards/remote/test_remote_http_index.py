@@ -110,6 +110,6 @@ def test_interrupted_while_shards_are_opened(tmp_path):
         with connection:
             time.sleep(0.5)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=60)
 
     assert b"KeyboardInterrupt" in said
