@@ -112,6 +112,7 @@ def check_augment(augment: Augment, needs: ZoomNeeds) -> None:
         )
     if not needs.takes_views:
         raise TypeError(
-            f"zoom must take views where augment is given, got {needs.name} – give its forward a parameter "
-            "views=None, (batch, 2, 3), and compose its grid with them (foveal.sampler.compose)."
+            f"zoom must take views where augment is given, got {needs.name} – samplers of patches, and a SaliencySampler with "
+            "a compat other than 'exact', take none; give the forward of a module of your own a parameter views=None, "
+            "(batch, 2, 3), and compose its grid with them (foveal.sampler.compose)."
         )

@@ -112,7 +112,7 @@ class InstanceMasks(SpatialField):
                 )
             if slot.value:
                 document.put(slot, run_lengths(mask.numpy()))
-        document.restate_size(size)
+        document.restate_size(size, location.path)
         return {member: document.encode()}
 
 

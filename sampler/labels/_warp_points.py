@@ -1,8 +1,9 @@
 """Points through the zoom, in both directions."""
 
+import math
 from collections.abc import Sequence
 
-from jaxtyping import Float, Real
+from jaxtyping import Bool, Float, Real
 from torch import Tensor
 
 from foveal.sampler.frames import (
@@ -36,8 +37,8 @@ def warp_points(
 
     Returns:
         For each image (n, 2), (x, y) in pixels of the zoomed image, in the same convention. A point that it does not show
-        lies outside of [0, width] x [0, height]. float64 if the points are, else float32; on the points' device. No
-        gradient.
+        lies outside of [0, width] x [0, height]; both numbers of a point are NaN if one of the source's is not finite.
+        float64 if the points are, else float32; on the points' device. No gradient.
 
     Raises:
         ValueError: Grid, points or sizes have another shape or do not go together; or the grid is not finite or folds.
@@ -48,9 +49,9 @@ def warp_points(
         [tensor([[50.0000, 15.0000]])]
     """
     nodes, size = warp_nodes(grid, views), widths_and_heights(source_size, grid)
-    places = 2 * padded(points, grid, columns=2, name="points") / size - 1
-    x, y = into_views(places, views).unbind(dim=-1)
-    return as_given(to_output(nodes, x, y[..., None])[:, :, 0], points)
+    given, absent = _without_absent(padded(points, grid, columns=2, name="points"))
+    x, y = into_views(2 * given / size - 1, views).unbind(dim=-1)
+    return as_given(to_output(nodes, x, y[..., None])[:, :, 0].masked_fill(absent, math.nan), points)
 
 
 def unwarp_points(
@@ -65,5 +66,14 @@ def unwarp_points(
     Arguments and errors are the same with the frames exchanged, and gradients flow into the points.
     """
     nodes, size = warp_nodes(grid, views), widths_and_heights(source_size, grid)
-    found = out_of_views(to_source(nodes, padded(points, grid, columns=2, name="points")), views)
-    return as_given((found + 1) / 2 * size, points)
+    given, absent = _without_absent(padded(points, grid, columns=2, name="points"))
+    found = (out_of_views(to_source(nodes, given), views) + 1) / 2 * size
+    return as_given(found.masked_fill(absent, math.nan), points)
+
+
+def _without_absent(
+    points: Float[Tensor, "batch count 2"],
+) -> tuple[Float[Tensor, "batch count 2"], Bool[Tensor, "batch count 1"]]:
+    """Return the points with zeros for those with a coordinate that is not finite, and which these are."""
+    absent = ~points.isfinite().all(dim=-1, keepdim=True)
+    return points.masked_fill(absent, 0.0), absent

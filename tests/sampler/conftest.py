@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.sampler.making import run_in, version_of
+from tests.sampler.making import numbers_of, run_in
 
 
 @pytest.fixture
@@ -30,7 +30,11 @@ def run_plain(tmp_path):
 def triton_device(request):
     """The device of Triton's kernels: the CPU with Triton's interpreter, or a GPU."""
     triton = pytest.importorskip("triton", reason="no Triton: pip install '.[test]'")
-    if request.param == "cpu" and version_of(triton) < (3, 7) and version_of(np) >= (2, 4):
+    if (
+        request.param == "cpu"
+        and numbers_of(triton.__version__) < (3, 7)
+        and numbers_of(np.__version__) >= (2, 4)
+    ):
         pytest.skip(
             "Triton before 3.7 interprets no loops with NumPy 2.4: findings/triton_interpreter_refuses.sh"
         )

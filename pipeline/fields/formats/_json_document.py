@@ -11,6 +11,8 @@ _ENTRY = re.compile(r"([^.:\[\]]*)((?:\[\])*)")
 _EACH = "[]"
 # Where labelling tools state the size of the image: LabelMe, SA-1B.
 _SIZES = (((), "imageHeight", "imageWidth"), (("image",), "height", "width"))
+# Where COCO's description of an image has it, if the labels were put into it. Labels are not scaled by it: elsewhere these names mean others' sizes.
+_BESIDE_LABELS = ((), "height", "width")
 
 
 class Slot(NamedTuple):
@@ -74,13 +76,18 @@ class JsonDocument:
 
     def stated_size(self) -> tuple[int, int] | None:
         """Return the (height, width) of the image that the document states; None if it states none."""
-        for holder, height, width in self._sizes():
+        for holder, height, width in self._sizes(_SIZES):
             return int(holder[height]), int(holder[width])
         return None
 
-    def restate_size(self, size: tuple[int, int]) -> None:
-        """Change the (height, width) that the document states, if it states one; an embedded image is removed, because it is the original."""
-        for holder, height, width in self._sizes():
+    def restate_size(self, size: tuple[int, int], path: str) -> None:
+        """Change the (height, width) that the document states, if it states one; an embedded image is removed, because it is the original.
+
+        Args:
+            size: The new size.
+            path: Where the labels are. If it is empty, the document itself may be a label that has a height and width.
+        """
+        for holder, height, width in self._sizes((*_SIZES, _BESIDE_LABELS) if path else _SIZES):
             holder[height], holder[width] = size
         document = self._root[""]
         if isinstance(document, dict) and "imageHeight" in document and document.get("imageData"):
@@ -90,9 +97,11 @@ class JsonDocument:
         """Return the content of the member."""
         return json.dumps(self._root[""]).encode()
 
-    def _sizes(self) -> list[tuple[dict[str, Any], str, str]]:
+    def _sizes(
+        self, places: Sequence[tuple[Sequence[str], str, str]]
+    ) -> list[tuple[dict[str, Any], str, str]]:
         found = []
-        for way, height, width in _SIZES:
+        for way, height, width in places:
             holder = self._root[""]
             for name in way:
                 holder = holder.get(name) if isinstance(holder, dict) else None

@@ -50,7 +50,7 @@ class JsonItems(BoxFile):
             if slots[k].beside(SHAPE):
                 slots[k].holder[SHAPE] = "rectangle"
         document.remove_items([slot for k, slot in enumerate(slots) if present[k] and k not in stays])
-        document.restate_size(new.size)
+        document.restate_size(new.size, self.path)
         return document.encode()
 
     def has_boxes(self, content: bytes) -> bool:

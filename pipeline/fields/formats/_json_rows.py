@@ -36,7 +36,7 @@ class JsonRows(BoxFile):
         [slot] = document.slots(self.path)
         if slot.value is not None:
             self._replace(document, slot, new)
-        document.restate_size(new.size)
+        document.restate_size(new.size, self.path)
         return document.encode()
 
     def _replace(self, document: JsonDocument, slot: Slot, new: NewBoxes) -> None:

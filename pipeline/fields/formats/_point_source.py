@@ -91,7 +91,7 @@ class _OfMember:
         new = iter(rounded(points, self.frame))
         for slot in document.slots(self.location.path):
             put_points(slot.value, new, self.format, member)
-        document.restate_size(size)
+        document.restate_size(size, self.location.path)
         return {member: document.encode()}
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:

@@ -247,10 +247,14 @@ class Greedy(UniformSampler):
 def test_a_zoom_that_knows_no_views(small_shards):
     """A zoom that takes no views is refused if there is augmentation, and accepted otherwise."""
     message = (
-        "zoom must take views where augment is given, got Blind – give its forward a parameter views=None, "
-        "(batch, 2, 3), and compose its grid with them (foveal.sampler.compose)."
+        "zoom must take views where augment is given, got {} – samplers of patches, and a SaliencySampler with a compat "
+        "other than 'exact', take none; give the forward of a module of your own a parameter views=None, (batch, 2, 3), and "
+        "compose its grid with them (foveal.sampler.compose)."
     )
-    with pytest.raises(TypeError, match=re.escape(message)):
+    published = SaliencySampler(8, compat="torch13plus", antialias=False)
+    with pytest.raises(TypeError, match=re.escape(message.format("SaliencySampler"))):
+        load(small_shards, zoom=published, batch_size=4)
+    with pytest.raises(TypeError, match=re.escape(message.format("Blind"))):
         load(small_shards, zoom=Blind(8), batch_size=4)
     with load(small_shards, zoom=Blind(8), batch_size=4, augment=None) as loader:
         assert len(list(loader)) == 4

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from foveal.pipeline import Boxes
 from foveal.pipeline.fields import ImageBoxes, MemberError
+from foveal.pipeline.fields.formats import JsonDocument
 from tests.pipeline.fields import label_files as files
 from tests.pipeline.fields.label_files import CORNERS, HEIGHT, IDS, NAMES, WIDTH, js
 
@@ -113,6 +114,19 @@ def written(name, places=(0, 2)):
     member, content, field, _ = FORMATS[name]
     boxes = ImageBoxes(torch.tensor([[1.0, 2, 3, 4.00004]] * len(places)), torch.tensor(places), {})
     return field.write({member: content}, boxes, (32, 40))[member]
+
+
+def test_a_size_beside_the_boxes():
+    """The size of COCO's description of an image is updated if it lies beside the boxes, but a box that is all of the document has its own."""
+    boxes = ImageBoxes(torch.tensor([[1.0, 2, 3, 4]]), torch.tensor([0]), {})
+    content = json.dumps({"boxes": [[9, 9, 10, 10]], "width": 200, "height": 120, "id": 5}).encode()
+    beside = json.loads(Boxes("json:boxes").write({"json": content}, boxes, (32, 40))["json"])
+    alone = json.dumps({"height": 7, "width": 9, "bbox": [9, 9, 10, 10]}).encode()
+    document = JsonDocument("json", alone)
+    document.restate_size((32, 40), "")
+
+    assert beside == {"boxes": [[1, 2, 3, 4]], "boxes_kept": [0], "width": 40, "height": 32, "id": 5}
+    assert json.loads(document.encode()) == json.loads(alone)
 
 
 def test_what_else_is_in_json_stays():

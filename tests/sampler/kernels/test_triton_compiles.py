@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from foveal.sampler.kernels import _kernels_for, kernels_for
-from tests.sampler.making import run_in
+from tests.sampler.making import numbers_of, run_in
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="no Triton: pip install '.[test]'"
@@ -67,7 +67,7 @@ MOST = {
     "low resolution": 64,
     "pull back": 32,
 }
-IN_TRITON_3_4 = {"anti-aliased": 56}  # the oldest version that is tested needs a few more
+BEFORE_TRITON_3_9 = {"anti-aliased": 56}  # versions 3.4 and 3.7 need a few more
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def report(tmp_path_factory):
 @pytest.mark.parametrize("kernel", MOST)
 def test_nothing_spills(report, kernel):
     """Each kernel compiles without spilling registers, and uses few enough for good occupancy."""
-    most = MOST | (IN_TRITON_3_4 if metadata.version("triton").startswith("3.4.") else {})
+    most = MOST | (BEFORE_TRITON_3_9 if numbers_of(metadata.version("triton")) < (3, 9) else {})
     assert report[kernel]["STACK"] == report[kernel]["LOCAL"] == 0
     assert 0 < report[kernel]["REG"] <= most[kernel]
 

@@ -101,6 +101,25 @@ def test_warped_boxes_are_tight(grid, seed):
         assert bool((inside <= box[2:] + 1e-6).all())
 
 
+@pytest.mark.parametrize("warp", [warp_points, unwarp_points])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_absent_points(family, warp):
+    """A point that has no number is none in both coordinates, in both directions, and does not touch the others."""
+    grid, nan = a_grid(family), float("nan")
+    present = torch.tensor([[5.0, 6.0], [20.0, 3.0]])
+    absent = torch.tensor([[nan, nan], [nan, 3.0], [3.0, nan], [float("inf"), 2.0]])
+    mixed = torch.cat([present[:1], absent, present[1:]]).double().requires_grad_()
+    found = warp([mixed, present], grid, SIZES)
+
+    assert found[0][1:5].isnan().all()
+    check_close(found[0][[0, 5]].detach(), warp([present.double(), present], grid, SIZES)[0], 0)
+    assert found[1].isfinite().all()
+    if warp is unwarp_points:
+        found[0][[0, 5]].sum().backward()
+        assert mixed.grad[1:5].eq(0).all()
+        assert mixed.grad[[0, 5]].ne(0).all()
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_boxes_equal_dense_outlines(family):
     """Two thousand points on the outline give the same box, in both directions."""
