@@ -20,9 +20,9 @@ MICRO_BATCH = 8
 # few images take little more time for more.
 TRAINED_TOGETHER = 32
 
-# The same on a GPU. Starting the default zoom's kernels takes the host as long for few images as for many: on an H200 3.8 ms
-# for 8 images, of which the device was busy for 0.9, and 5.2 ms for 64.
-ON_GPU = 32
+# The same on a GPU, if there is memory for them. Starting the default zoom's kernels takes the host as long for few images as for
+# many: on an H200 3.8 ms for 8 images, of which the device was busy for 0.9, and 5.2 ms for 64.
+ON_GPU = 64
 
 # Micro-batches that are decoded while one is zoomed, so that small images need not wait for a large one.
 AHEAD = 3

@@ -2,7 +2,7 @@
 
 from foveal.pipeline.flow._background import Background
 from foveal.pipeline.flow._buffers import IMAGE_BYTES, Buffers, shared_buffers
-from foveal.pipeline.flow._device import choose_device, home_of, to_device
+from foveal.pipeline.flow._device import choose_device, home_of, memory_of, to_device
 from foveal.pipeline.flow._in_threads import in_threads
 from foveal.pipeline.flow._stats import LoaderStats
 from foveal.pipeline.flow._streams import Streams, streams_for
@@ -16,6 +16,7 @@ __all__ = [
     "choose_device",
     "home_of",
     "in_threads",
+    "memory_of",
     "shared_buffers",
     "streams_for",
     "to_device",

@@ -42,6 +42,11 @@ def home_of(zoom: nn.Module) -> torch.device | None:
     return next((tensor.device for tensor in tensors), None)
 
 
+def memory_of(device: torch.device) -> int:
+    """Return how many bytes of memory a CUDA device has."""
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Return a tensor on a device. A tensor from the host is copied through pinned memory, without waiting."""
     if device.type == "cuda" and tensor.device.type == "cpu":

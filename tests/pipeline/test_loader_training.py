@@ -70,12 +70,12 @@ def test_more_images_are_zoomed_together_while_the_zoom_trains(small_shards, mon
 
 
 def test_more_images_are_zoomed_together_on_a_gpu():
-    """Starting the kernels costs the host the same for few images as for many, so a GPU gets 32 at a time; a CPU, 8."""
+    """Starting the kernels costs the host the same for few images as for many, so a GPU gets 64 at a time; a CPU, 8."""
     zoom = SaliencySampler(8).eval()
     cpu, cuda = torch.device("cpu"), torch.device("cuda", 1)
     sizes = [_micro_batch.micro_batch_size(zoom, 100, device) for device in (cpu, cuda)]
 
-    assert sizes == [_micro_batch.zoomed_together(device) for device in (cpu, cuda)] == [8, 32]
+    assert sizes == [_micro_batch.zoomed_together(device) for device in (cpu, cuda)] == [8, 64]
     assert _micro_batch.micro_batch_size(nn.BatchNorm2d(3), 100, cuda) == 100
 
 

@@ -1,9 +1,13 @@
-"""Runs code in fresh interpreters, and reads versions."""
+"""Runs code in fresh interpreters, lets waiting for a device raise, and reads versions."""
 
 import subprocess
 import sys
 import textwrap
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from tests.time_limits import HANGS_AFTER_S
 
@@ -21,6 +25,17 @@ def run_in(folder, code):
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def waiting_raises():
+    """Let torch raise where it would wait for a CUDA device."""
+    try:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # "is a prototype feature"
+            torch.cuda.set_sync_debug_mode("error")
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def numbers_of(version):

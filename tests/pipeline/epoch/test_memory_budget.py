@@ -2,6 +2,7 @@
 
 import re
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from foveal.pipeline import DecodeError, ZoomLoader, peek
+from foveal.pipeline.epoch import _epoch
 from foveal.pipeline.epoch._budget import Budget, share_of
 from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler
 from foveal.shards import ShardWarning
@@ -49,6 +51,21 @@ def watched(monkeypatch):
 
     monkeypatch.setattr("foveal.pipeline.epoch._epoch.Budget", make)
     return made
+
+
+@pytest.mark.parametrize(("memory", "most"), [(144e9, 9e9), (8e9, 1.2e9)])
+def test_images_take_a_part_of_a_gpu(outliers, monkeypatch, memory, most):
+    """On a GPU, images take a sixteenth of its memory, or 1.2 GB of a small one; a micro-batch half of that."""
+    monkeypatch.setattr(_epoch, "memory_of", lambda device: int(memory))
+    with ZoomLoader(outliers, UniformSampler(8), batch_size=100, num_threads=2) as loader:
+        on_gpu = replace(loader._chain, device=torch.device("cuda"))
+    limits, budget = on_gpu._limits(100, in_threads=False), on_gpu._budget()
+    budget.take(1)
+
+    assert budget.has_room(int(most) - 1)
+    assert not budget.has_room(int(most))
+    assert limits.pixels == most / 3 / 2
+    assert limits.images == 64
 
 
 @pytest.mark.parametrize("decode", ["dali", "auto"])

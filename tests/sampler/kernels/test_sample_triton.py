@@ -1,6 +1,7 @@
 """The CUDA kernels of `sample`, in Triton's interpreter or on a GPU."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from foveal.sampler.kernels.cuda._image_table import image_table
 from foveal.sampler.kernels.plain import footprints_to_grid
 from tests import reference
 from tests.checks import check_close
+from tests.sampler.making import waiting_raises
 from tests.sampler.sampling.operators import sample_op, sample_with_slope_op, use_triton
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -299,13 +301,28 @@ def test_nothing_waits_for_the_device(antialias):
 
     step()  # compiles
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with waiting_raises():
         step()
         with pytest.raises(RuntimeError, match="synchroniz"):
             grid.grad.sum().item()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_waiting_is_allowed_again_afterwards(monkeypatch):
+    """The mode ends with the block, also if torch warns of it when it begins, as it does the first time."""
+    modes = []
+
+    def set_mode(mode):
+        modes.append(mode)
+        if mode == "error":
+            warnings.warn("Synchronization debug mode is a prototype feature", stacklevel=2)
+
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", set_mode)
+    with waiting_raises():
+        assert modes == ["error"]
+    with pytest.raises(ZeroDivisionError), waiting_raises():
+        _ = 1 / 0
+
+    assert modes == ["error", "default"] * 2
 
 
 @pytest.mark.gpu

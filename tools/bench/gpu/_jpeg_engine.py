@@ -46,6 +46,6 @@ class JpegEngine:
     ) -> None:
         if self._watch is None:
             return
-        self._watch.terminate()
+        self._watch.kill()  # nothing that it might wait for may hold up what is measured
         lines, _ = self._watch.communicate()
         self.busiest = max((int(line) for line in lines.split() if line.isdigit()), default=None)

@@ -1,6 +1,7 @@
 """The checks on a device that use the loader or its decoder: pixels, speed of decoding, ten steps of training, and memory."""
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -9,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from foveal.pipeline import ZoomLoader
-from foveal.pipeline.epoch import zoomed_together
 from foveal.shards import Shards
 from foveal.tools.bench.ceilings import decoded_batches, exhaust
 from foveal.tools.bench.gpu._jpeg_engine import JpegEngine
@@ -47,39 +47,44 @@ def _first(urls: list[str], device: torch.device, size: int, images: int) -> tup
         return pixels.cpu(), keys
 
 
-def decode_on(urls: list[str], device: torch.device, *, seconds: float) -> dict[str, Any]:
-    """Return how many images a second DALI decodes, a few at a time and as many as the loader, on the device and on the CPU.
+def decode_on(
+    urls: list[str], device: torch.device, sizes: Sequence[int], *, seconds: float
+) -> dict[str, Any]:
+    """Return how many images a second DALI decodes, by the number of images that it gets at a time.
 
     And how busy the device's JPEG engine was at most: 0 if nvJPEG works without it, None if that is not known.
 
     Args:
-        urls: Shards. An epoch that does not count is followed by as many as begin within ``seconds``.
+        urls: Shards.
         device: The device.
-        seconds: Least time for each rate.
+        sizes: The numbers of images at a time.
+        seconds: Time for each, beyond which no further epoch begins. The first epoch only counts if it alone takes longer.
     """
-    shards, together = Shards(urls), zoomed_together(device)
-    cases = dict.fromkeys([(device, together), (device, 8), (torch.device("cpu"), 8)])
+    shards = Shards(urls)
     with JpegEngine(device) as engine:
-        rates = {
-            f"{place}, {size} at a time": _decode_rate(shards, place, size, seconds) for place, size in cases
-        }
+        rates = {size: _decode_rate(shards, device, size, seconds) for size in dict.fromkeys(sizes)}
     return {
-        "images_per_s": rates,
-        "as_the_loader": rates[f"{device}, {together} at a time"],
+        "images_per_s": {f"{size} at a time": rate for size, rate in rates.items()},
+        "best": max(rates.values()),
         "jpeg_engine_busy_percent": engine.busiest,
     }
 
 
 def _decode_rate(shards: Shards, device: torch.device, size: int, seconds: float) -> float:
-    epochs, start = -1, time.perf_counter()
-    while epochs < 1 or time.perf_counter() - start < seconds:
-        exhaust(decoded_batches(shards, size, str(device)))
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        epochs += 1
-        if epochs == 0:
-            start = time.perf_counter()
-    return epochs * len(shards) / (time.perf_counter() - start)
+    spent = first = _decode_seconds(shards, device, size)
+    others: list[float] = []
+    while spent <= seconds:
+        others.append(_decode_seconds(shards, device, size))
+        spent += others[-1]
+    return len(shards) / (sum(others) / len(others) if others else first)
+
+
+def _decode_seconds(shards: Shards, device: torch.device, size: int) -> float:
+    start = time.perf_counter()
+    exhaust(decoded_batches(shards, size, str(device)))
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
 
 
 def train_on(urls: list[str], device: torch.device, *, size: int, batch_size: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ lost if a later step fails. A step that fails does not end the run. With ``devic
 and Triton's kernels in its interpreter. That only tests the program itself; its times say nothing about a GPU.
 """
 
+import faulthandler
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from foveal.pipeline.epoch import zoomed_together
 from foveal.shards import Shards
 from foveal.tools.bench._deal_samples import deal_samples
 from foveal.tools.bench.gpu._steps import decode_on, memory_on, train_on, zoom_on
@@ -32,6 +34,7 @@ from foveal.tools.scenes.scenes import write_shards
 SECONDS = 480.0
 _SANITIZER = "compute-sanitizer"
 _GOAL_MS = 1.0
+_LONG = 90.0  # seconds that no step should take, except those with a limit of their own
 _LINES = 12  # of a process's output that are kept
 _MARKED_GPU = re.compile(r"mark\.gpu|triton_device")  # the mark, and the fixture whose tests get it
 
@@ -134,10 +137,11 @@ def check_gpu(
             lambda: _kernel_time(folder / "k.json", device, load, size),
         )
         some = deal_samples(given, folder / "some", load.decoded)
-        run.step("decode only", lambda: decode_on(some, place, seconds=load.seconds))
+        sizes = (8, zoomed_together(place), 128)
+        run.step("decode only", lambda: decode_on(some, place, sizes, seconds=load.seconds))
+        run.step("decode only, CPU", lambda: decode_on(some, torch.device("cpu"), (8,), seconds=load.seconds))
         run.step(
-            "table",
-            lambda: _table(given.urls, device, load, size, run.found["decode only"].get("as_the_loader", 0)),
+            "table", lambda: _table(given.urls, device, load, size, run.found["decode only"].get("best", 0))
         )
         run.step("memory", lambda: memory_on(few, place, size=size, batch_size=load.batch))
         run.step("compute-sanitizer", lambda: _sanitizer(place, run.left))
@@ -159,6 +163,7 @@ class _Run:
     def step(self, name: str, work: Callable[[], Found]) -> None:
         """Run a step if there is time left, and record its result or its error."""
         start = time.monotonic()
+        faulthandler.dump_traceback_later(_LONG)  # a step that hangs shows where
         if self.left <= 0:
             found: Found = {"skipped": "no time was left"}
         else:
@@ -166,6 +171,7 @@ class _Run:
                 found = work()
             except Exception as error:  # noqa: BLE001 - whatever it is, the next step may go well
                 found = {"error": f"{type(error).__name__}: {error}"}
+        faulthandler.cancel_dump_traceback_later()
         self.found[name] = found | {"took_s": round(time.monotonic() - start, 1)}
         self.console.print(f"{name}: {json.dumps(self.found[name])}", soft_wrap=True, markup=False)
         if self._json_path:
