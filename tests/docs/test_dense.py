@@ -18,8 +18,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "dense.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 CODE = "\n\n".join(block for block in BLOCKS if "torchmetrics" not in block)
 [TORCHMETRICS] = [block for block in BLOCKS if "torchmetrics" in block]
-STATED = [
-    [float(cell.strip(" *%")) for cell in row]
+STATED = [  # mean, least and most
+    [tuple(map(float, re.findall(r"[\d.]+", cell))) for cell in row]
     for row in re.findall(r"^\| (?:detection|segmentation):[^|]+\|([^|]+)\|([^|]+)\|$", PAGE, re.MULTILINE)
 ]
 
@@ -129,15 +129,10 @@ def test_torchmetrics_takes_what_comes_back(names, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_figures_of_the_page(tmp_path):
-    """The whole script, in a process of its own, with one thread; with torchmetrics, its rows, too."""
-    code = (
-        CODE
-        + (TORCHMETRICS if has_torchmetrics() else "\nby_torchmetrics = {}\n")
-        + "\nimport json\n"
-        + (
-            "print(json.dumps([[[*map(float, (values.mean(), (values > 0.5).float().mean()))] for values in "
-            "detection.values()], [*segmentation.values()], [[*map(float, pair)] for pair in by_torchmetrics.values()]]))"
-        )
+    """The whole script, in a process of its own, with one thread, gives figures among those of the five seeds, or nearly so."""
+    code = CODE + (
+        "\nimport json\nprint(json.dumps([[[*map(float, (values.mean(), (values > 0.5).float().mean()))] for values in "
+        "detection.values()], [*segmentation.values()]]))"
     )
     (tmp_path / "script.py").write_text(code)
     done = subprocess.run(
@@ -149,9 +144,12 @@ def test_the_figures_of_the_page(tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    detection, segmentation, theirs = json.loads(done.stdout.splitlines()[-1])
-    found = [row for pair in (detection, segmentation, theirs) if pair for row in zip(*pair, strict=True)]
+    detection, segmentation = json.loads(done.stdout.splitlines()[-1])
+    found = [row for pair in (detection, segmentation) for row in zip(*pair, strict=True)]
     found[1] = tuple(100 * value for value in found[1])
 
-    for row, (ours, stated) in enumerate(zip(found, STATED, strict=bool(theirs))):
-        assert ours == pytest.approx(stated, abs=5 if row == 1 else 0.04)
+    for row, (ours, stated) in enumerate(zip(found, STATED, strict=True)):
+        near = 5 if row == 1 else 0.04
+        for value, (mean, least, most) in zip(ours, stated, strict=True):
+            assert least - near <= value <= most + near
+            assert least <= mean <= most
