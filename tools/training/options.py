@@ -127,7 +127,7 @@ class TrainOptions(TrainZoomChoice):
     boxes: str | None = None
     box_format: BoxFormat | None = None
     box_frame: Frame | None = None
-    teach_epochs: int = 4
+    teach_epochs: int = 8
     saliency: str | None = None
     trunk: str | None = None
     trunk_weights: str | None = None

@@ -227,9 +227,7 @@ class _Training:
         """Validate, write and print the epoch's metrics, draw how the zoom sees some images now, and mark the epoch as finished."""
         line = {**means, **self.validate(val)}
         self.run.log("epoch", step=self.step, epoch=epoch, **line)
-        self.console.print(
-            f"epoch {epoch + 1} of {self.options.epochs}: {_told(line, saliency=self.options.zoom == 'saliency')}"
-        )
+        self.console.print(f"epoch {epoch + 1} of {self.options.epochs}: {_told(line)}")
         if self.ranks.rank == 0:
             self.zoom.eval()
             path = self.run.folder / f"epoch-{epoch + 1:03d}.png"
@@ -259,9 +257,9 @@ def _sums(logits: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Te
     return (each * valid).sum(1)
 
 
-def _told(line: dict[str, float], *, saliency: bool) -> str:
-    """Return an epoch's metrics in words, such as "val accuracy 0.9, val saliency spread over 312 cells" if there is a saliency."""
-    line = {name: value for name, value in line.items() if saliency or not name.endswith("_cells")}
+def _told(line: dict[str, float]) -> str:
+    """Return an epoch's metrics in words, such as "val accuracy 0.9, val saliency spread over 312 cells"; without these if all saliency has one cell, which says nothing."""
+    line = {name: value for name, value in line.items() if not (name.endswith("_cells") and value == 1)}
     words = (name.replace("_cells", "_saliency_spread_over").replace("_", " ") for name in line)
     units = (" cells" if name.endswith("_cells") else "" for name in line)
     return ", ".join(

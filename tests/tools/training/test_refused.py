@@ -32,7 +32,7 @@ from tests.tools.training.runs import SMALL
         ),
         (
             {"teach_epochs": 9},
-            "teach_epochs must be 4 with boxes=None, got 9 – give boxes, too, or leave it out.",
+            "teach_epochs must be 8 with boxes=None, got 9 – give boxes, too, or leave it out.",
         ),
         (
             {"box_format": "xywh"},

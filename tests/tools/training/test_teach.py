@@ -68,7 +68,7 @@ def test_it_looks_where_the_boxes_are(shards, tmp_path):
     """The taught network prefers green spots, which the spectral prior does not, and training starts from it."""
     last = train(shards, tmp_path / "run", options=OPTIONS)
     zoom = SaliencySampler.from_checkpoint(tmp_path / "run" / "saliency.pt")
-    untaught = replace(OPTIONS, boxes=None, teach_epochs=4).make_zoom()
+    untaught = replace(OPTIONS, boxes=None, teach_epochs=8).make_zoom()
 
     assert isinstance(zoom.saliency, SaliencyUNet)
     assert share_of_the_green(zoom, shards) > 0.85

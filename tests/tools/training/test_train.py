@@ -32,9 +32,11 @@ def test_what_it_leaves(shards, tmp_path, capsys):
     assert torch.load(run / "last.pt", weights_only=True)["step"] == 10
 
 
-def test_a_uniform_zoom_reports_no_saliency(shards, tmp_path, capsys, no_sheets):
-    """The lines of a run without saliency have its loss and accuracy, and say nothing of a saliency."""
-    train(shards, tmp_path / "run", val=shards, options=replace(SMALL, zoom="uniform", epochs=1))
+@pytest.mark.parametrize("given", [{"zoom": "uniform"}, {}])
+def test_a_uniform_zoom_reports_no_saliency(shards, tmp_path, capsys, no_sheets, given):
+    """The lines of a run without saliency have its loss and accuracy, and say nothing of a saliency, however the zoom is given."""
+    zoom = None if given else UniformSampler(16)
+    train(shards, tmp_path / "run", val=shards, options=replace(SMALL, **given, epochs=1), zoom=zoom)
 
     printed = capsys.readouterr().out
     assert "val accuracy" in printed

@@ -214,5 +214,7 @@ def _row(name: str, lines: list[dict[str, Any]]) -> list[str]:
         f"{statistics.mean(offline):.1f} %" if offline else "",
         f"{len(lines)}",
         f"{statistics.median(speeds):.0f}",
-        f"{statistics.mean(line['val_cells'] for line in lines):.0f}",
+        ""
+        if all(line["val_cells"] == 1 for line in lines)
+        else f"{statistics.mean(line['val_cells'] for line in lines):.0f}",
     ]
