@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from foveal._choices import TEACH_EPOCHS
 from foveal.tools.console.choices import IMAGE, TrainLog, TrainPriorName, TrainZoomName
 from foveal.tools.console.options import (
     LABELS,
@@ -258,7 +259,7 @@ def train(
             "low-resolution copies, and take less time.",
             rich_help_panel=LABELS,
         ),
-    ] = 4,
+    ] = TEACH_EPOCHS,
     hflip: Annotated[
         float,
         typer.Option(

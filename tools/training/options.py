@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from foveal._choices import TEACH_EPOCHS
 from foveal.pipeline import Augment, Bands, BoxFormat, Color, Frame, PixelRule, Window
 from foveal.sampler import (
     MapChannelSaliency,
@@ -127,7 +128,7 @@ class TrainOptions(TrainZoomChoice):
     boxes: str | None = None
     box_format: BoxFormat | None = None
     box_frame: Frame | None = None
-    teach_epochs: int = 8
+    teach_epochs: int = TEACH_EPOCHS
     saliency: str | None = None
     trunk: str | None = None
     trunk_weights: str | None = None
