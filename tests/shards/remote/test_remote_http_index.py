@@ -100,7 +100,11 @@ def test_interrupted_while_shards_are_opened(tmp_path):
     """Ctrl-C ends the opening of shards at once, though a server does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.tar"
-        code = f"import sys\nfrom foveal.shards import Shards\nprint('open', flush=True)\nShards({url!r}, cache_dir={str(tmp_path)!r})"
+        # A process that a script has put into the background ignores SIGINT, and so do its children.
+        code = (
+            "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nfrom foveal.shards import Shards\n"
+            f"print('open', flush=True)\nShards({url!r}, cache_dir={str(tmp_path)!r})"
+        )
         process = subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
