@@ -177,9 +177,9 @@ class Chain:
 
     def _image_bytes(self) -> int:
         """Bytes that decoded images may take. A thread may decode one image while it zooms another; DALI needs whole batches."""
-        threads = max(2, self._threads())
         if self.device.type == "cuda":
             return max(_LEAST_OF_GPU, memory_of(self.device) // _PART_OF_GPU)
+        threads = max(2, self._threads())
         return IMAGE_BYTES * (max(_DALI_THREADS, threads) if self.options.decode == "dali" else threads)
 
     def _limits(self, batch_size: int, *, in_threads: bool) -> Limits:

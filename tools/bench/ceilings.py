@@ -1,8 +1,9 @@
 """Upper limits of a loader's speed: reading samples, and decoding every image at full resolution with DALI."""
 
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
+import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -43,3 +44,10 @@ def count_pixels(shards: Shards) -> int:
 def exhaust(batches: Iterable[object]) -> None:
     """Iterate over all batches, and keep none."""
     collections.deque(batches, maxlen=0)
+
+
+def exhaust_on(device: str, batches: Callable[[], Iterable[object]]) -> None:
+    """Do the same with the batches that a function returns, and wait until their device has made them."""
+    exhaust(batches())
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)

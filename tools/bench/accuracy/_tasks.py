@@ -22,11 +22,9 @@ from foveal.tools.training.labels import read_labels
 TASKS: tuple[str, ...] = get_args(AccuracyTaskName)
 COINS = ("1c", "2c", "5c", "10c", "20c", "50c", "1e", "2e")
 _COIN_TILE, _ROAD_TILE = 1024, (320, 512)
-# The tasks whose data are shards already: the folder below the data, number of labels, epochs, and augmentation.
-_SHARDS: dict[str, tuple[str, int, int, Augment | None]] = {
-    "pcb": ("field/pcb", 6, 10, Augment(hflip=0.5, vflip=0.5)),
-    "coffee": ("field/coffee-small", 5, 60, Augment(hflip=0.5, vflip=0.5)),
-}
+_FLIPS = Augment(hflip=0.5, vflip=0.5)  # of photographs, whose labels they do not change
+# The tasks whose data are shards already: the folder below the data, number of labels, and epochs.
+_SHARDS = {"pcb": ("field/pcb", 6, 10), "coffee": ("field/coffee-small", 5, 60)}
 # Shares of a road's tile that are crack: above the first value the tile is labelled as cracked; a smaller share may be
 # the end of a neighbour's crack.
 _CRACKED = 0.002
@@ -91,12 +89,12 @@ def make_task(name: str, folder: Path, data: Path, *, scenes: int, console: Cons
         learned = [number for number in range(count) if number not in held_out]
         train = _write_tiles(folder / f"{name}-train.tar", shards, learned, cut)
         val = _write_tiles(folder / f"{name}-val.tar", shards, held_out, cut)
-    return AccuracyTask([train], [val], classes, epochs, Augment(hflip=0.5, vflip=0.5))
+    return AccuracyTask([train], [val], classes, epochs, _FLIPS)
 
 
 def _ready_shards(name: str, data: Path) -> AccuracyTask:
     """Return the task of a folder with ``train-*.tar`` and ``test-*.tar``. Its ``val-*.tar`` are for choosing settings and are not read."""
-    below, classes, epochs, augment = _SHARDS[name]
+    below, classes, epochs = _SHARDS[name]
     train, test = (
         [str(path) for path in sorted((data / below).glob(f"{part}-*.tar"))] for part in ("train", "test")
     )
@@ -105,7 +103,7 @@ def _ready_shards(name: str, data: Path) -> AccuracyTask:
             f"data must be a folder with {below}/train-*.tar and {below}/test-*.tar, got {str(data)!r} – name it with --data, "
             "or in FOVEAL_DATA."
         )
-    return AccuracyTask(train, test, classes, epochs, augment)
+    return AccuracyTask(train, test, classes, epochs, _FLIPS)
 
 
 def _digits(name: str, folder: Path, digits: Path, scenes: int, console: Console) -> AccuracyTask:

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from foveal.pipeline import ZoomLoader
 from foveal.shards import Shards
-from foveal.tools.bench.ceilings import decoded_batches, exhaust
+from foveal.tools.bench.ceilings import decoded_batches, exhaust_on
 from foveal.tools.bench.gpu._jpeg_engine import JpegEngine
 from foveal.tools.bench.timing import peak_memory_mb, restart_peak_memory
 from foveal.tools.bench.way import Way
@@ -81,9 +81,7 @@ def _decode_rate(shards: Shards, device: torch.device, size: int, seconds: float
 
 def _decode_seconds(shards: Shards, device: torch.device, size: int) -> float:
     start = time.perf_counter()
-    exhaust(decoded_batches(shards, size, str(device)))
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    exhaust_on(str(device), lambda: decoded_batches(shards, size, str(device)))
     return time.perf_counter() - start
 
 

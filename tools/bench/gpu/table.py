@@ -20,7 +20,14 @@ from foveal.shards import Shards
 from foveal.tools.bench._deal_samples import deal_samples
 from foveal.tools.bench._loader import WAYS
 from foveal.tools.bench._throughput import print_throughput
-from foveal.tools.bench.ceilings import READ, count_pixels, decoded_batches, encoded_batches, exhaust
+from foveal.tools.bench.ceilings import (
+    READ,
+    count_pixels,
+    decoded_batches,
+    encoded_batches,
+    exhaust,
+    exhaust_on,
+)
 from foveal.tools.bench.timing import Timing, alternate, write_json
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.scenes.scenes import write_shards
@@ -64,10 +71,10 @@ def bench_device(
         cases: dict[str, Callable[[], None]] = {
             READ: lambda: exhaust(encoded_batches(shards, batch_size)),
             there: partial(
-                _exhaust_on, device, lambda: decoded_batches(shards, zoomed_together(place), device)
+                exhaust_on, device, lambda: decoded_batches(shards, zoomed_together(place), device)
             ),
             f"DALI decode only, CPU, {threads} threads": lambda: exhaust(decoded_batches(shards, 8)),
-            **{row: partial(_exhaust_on, device, partial(iter, loader)) for row, loader in made.items()},
+            **{row: partial(exhaust_on, device, partial(iter, loader)) for row, loader in made.items()},
         }
         timings = alternate(cases, repeats, console=console)
     console.print(
@@ -110,9 +117,3 @@ def _loaders(shards: Shards, size: int, batch_size: int, device: str) -> Iterabl
                 shards.urls, zoom, batch_size=batch_size, fields=("image",), decode=way.decode, device=place
             ),
         )
-
-
-def _exhaust_on(device: str, batches: Callable[[], Iterable[object]]) -> None:
-    exhaust(batches())
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize(device)
