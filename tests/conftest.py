@@ -31,7 +31,17 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.filter_too_much],
 )
 settings.register_profile("new examples", deadline=None)
-settings.load_profile("new examples" if os.environ.get("FOVEAL_NEW_EXAMPLES") == "1" else "the same examples")
+NEW_EXAMPLES = os.environ.get("FOVEAL_NEW_EXAMPLES") == "1"
+settings.load_profile("new examples" if NEW_EXAMPLES else "the same examples")
+if not NEW_EXAMPLES:
+    torch.manual_seed(0)  # the weights of networks that test modules make when they are imported
+
+
+@pytest.fixture(autouse=True)
+def same_weights() -> None:
+    """Start each test at the same seed, which new networks and ``torch.rand`` draw from."""
+    if not NEW_EXAMPLES:
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

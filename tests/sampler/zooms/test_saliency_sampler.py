@@ -279,14 +279,21 @@ def test_messages(arguments, message):
 @pytest.mark.parametrize("zoom", [SaliencySampler(16), PatchSampler(2, 8, lowres_size=64)])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_a_zoom_of_another_precision(zoom, dtype):
-    """A zoom that was converted, and a batch of another precision, give about the same grid as float32."""
+    """A zoom that was converted, and a batch of another precision, see about what float32 sees.
+
+    What bfloat16 rounds may decide which of two patches is ahead, so patches are compared by what they are chosen for.
+    """
     images = torch.rand(1, 3, 90, 80, generator=torch.Generator().manual_seed(0))
     bytes_of = [(images[0].permute(1, 2, 0) * 255).round().to(torch.uint8)]
     zoom = copy.deepcopy(zoom).eval().requires_grad_(requires_grad=False)
     expected, given = zoom(bytes_of), zoom(images.double())
     converted = copy.deepcopy(zoom).to(dtype)(bytes_of)
+    spread = float(expected.saliency.max() - expected.saliency.min())
+    atol = 1e-4 if dtype == torch.float64 else 0.1
 
-    assert float((converted.grid - expected.grid).abs().max()) < (1e-4 if dtype == torch.float64 else 0.1)
+    assert float((converted.saliency - expected.saliency).abs().max()) < atol * spread
+    if dtype == torch.float64 or isinstance(zoom, SaliencySampler):
+        assert float((converted.grid - expected.grid).abs().max()) < atol
     assert given.images.isfinite().all()
     assert float((given.grid - zoom(images).grid).abs().max()) < 1e-4
 
