@@ -24,6 +24,9 @@ from foveal.sampler.frames import (
 from foveal.sampler.labels._inverse_map import rows_at, to_output
 from foveal.sampler.labels._warp_map import Nodes, to_source, warp_nodes
 
+# Further out than any image, in pixels: what lies beyond is clipped all the same, and infinity has no place on a grid.
+_FAR = 1e9
+
 
 def warp_boxes(
     boxes: Sequence[Real[Tensor, "_count 4"]],
@@ -142,4 +145,4 @@ def _padded_boxes(
     filled = padded(boxes, grid, columns=4, name="boxes")
     for position, each in enumerate(boxes):
         check_corners(each, position)
-    return filled
+    return filled.clamp(-_FAR, _FAR)

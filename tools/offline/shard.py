@@ -122,10 +122,10 @@ class ShardZoomer:
             ValueError: A sample already has a member with the name of one that is to be written.
         """
         name = name_of_zoomed(self._shards.urls[0])
-        store.remove(stats_name(name))  # from here on the shard counts as unfinished
         with store.new_file(name) as path:
             with ShardWriter(path) as writer, _unwarned():
                 rows = self._write_samples(writer, advance)
+            store.remove(stats_name(name))  # from here on the shard counts as unfinished
             sha256, size = _digest(path), path.stat().st_size
             with suppress(ShardError):  # an index cannot hold names with white space
                 store.write(index_name(name), write_index(path, force=True).read_bytes())

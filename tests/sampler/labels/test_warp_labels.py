@@ -1,5 +1,6 @@
 """Points, boxes and masks are warped by random grids, and unwarped."""
 
+import math
 import re
 
 import numpy as np
@@ -155,6 +156,16 @@ def test_boxes_that_left_are_dropped():
 
     assert kept.tolist() == [1, 2]
     check_close(warped, [[3, 3, 7, 7], [0, 3, 5, 7]], 1e-5)
+
+
+@pytest.mark.parametrize("warp", [lambda *given: warp_boxes(*given)[0], unwarp_boxes])
+def test_a_side_at_infinity_is_clipped(warp):
+    """A box with an infinite side, as an untrained detector predicts, ends where one with a very distant side does."""
+    given = [[5.0, 5, math.inf, 20], [-math.inf, -math.inf, math.inf, math.inf], [5, -math.inf, 20, 20]]
+    distant = torch.tensor(given).clamp(-1e6, 1e6)
+    found, expected = (warp([boxes], a_grid()[:1], SIZES[:1])[0] for boxes in (torch.tensor(given), distant))
+
+    check_close(found, expected, 1e-3)
 
 
 @pytest.mark.parametrize("family", ["kernel", "separable", "cdf"])

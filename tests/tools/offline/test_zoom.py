@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+import shutil
 import warnings
 from collections import Counter
 from dataclasses import replace
@@ -28,6 +29,7 @@ from tests.pipeline.making import encode, picture
 from tests.tools.offline.zooming import (
     CUT,
     RECIPE,
+    content,
     labelled,
     pixels,
     rows_of,
@@ -272,6 +274,17 @@ def test_names_that_are_taken(tmp_path):
         ValueError, match=r"urls must be of shards that are not zoomed yet, got one with zoom.json for 'k' of"
     ):
         zoom(str(tmp_path / "once/a.tar"), tmp_path / "twice", Recipe(out_size=8, format="jpg"))
+
+
+def test_what_is_refused_leaves_finished_shards(tmp_path):
+    """Shards that are refused do not make those of the same names unfinished that they would have replaced."""
+    zoom(write_originals(tmp_path / "originals", shards=1), tmp_path / "out")
+    before = content(tmp_path / "out")
+    shutil.copytree(tmp_path / "out", tmp_path / "other")
+    with pytest.raises(ValueError, match="urls must be of shards that are not zoomed yet"):
+        zoom(str(tmp_path / "other/s-0.tar"), tmp_path / "out", overwrite=True)
+
+    assert content(tmp_path / "out") == before
 
 
 def test_photos(tmp_path, data_dir):
