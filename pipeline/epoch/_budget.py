@@ -59,8 +59,16 @@ class Budget:
             )
         with self._changed:
             self._changed.wait_for(lambda: not self._open or self.has_room(share))
-            self._taken += share
-            self._most = max(self._most, self._taken)
+            self._add(share)
+
+    def take_now(self, share: int) -> None:
+        """Take a share whether or not there is room, for a thread that would wait for shares which only it returns."""
+        with self._changed:
+            self._add(share)
+
+    def _add(self, share: int) -> None:
+        self._taken += share
+        self._most = max(self._most, self._taken)
 
     def give_back(self, share: int) -> None:
         """Return a share."""

@@ -193,7 +193,7 @@ def decode_and_zoom(  # noqa: PLR0917 - what a stage is made of, as for the othe
             if (zoomed := begun.result()) is not None:
                 stats.pillow += sum(image.by == "pillow" for image in read.images)
                 return zoomed
-            budget.take(flight.share)
+            budget.take_now(flight.share)  # its room may have gone to micro-batches that wait for this thread
             begun = decoder.start(read.images)
         zoomed = here(read, begun)
         budget.give_back(flight.share)

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -10,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from foveal.pipeline import DecodeError, ZoomLoader, peek
+from foveal.pipeline import DecodeError, Mask, ZoomLoader, peek
 from foveal.pipeline.epoch import _epoch
 from foveal.pipeline.epoch._budget import Budget, share_of
 from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler
 from foveal.shards import ShardWarning
 from tests.pipeline.making import encode, picture
+from tests.time_limits import HANGS_AFTER_S
 
 SIZES = [
     (40, 60),
@@ -162,6 +164,33 @@ def test_leaving_an_epoch_lets_go(outliers):
         for _ in range(10):
             next(iter(loader))
         assert len(list(loader)) == 10
+
+
+def test_a_bad_sample_waits_for_no_later_one(write_shard, watched):
+    """An image that fails in its thread is tried again although later images have taken its memory."""
+    fitting, other = (encode(picture(0, *size)[..., 0], "PNG") for size in [(90, 90), (30, 90)])
+    images = [("jpg", encode(picture(0, 90, 90)), other)]
+    images += [("png", encode(picture(k, 90, 90), "PNG"), fitting) for k in range(1, 6)]
+    url = write_shard(
+        [{"__key__": f"{k}", kind: image, "m.png": mask} for k, (kind, image, mask) in enumerate(images)]
+    )
+    zoom, keys = SaliencySampler(8, max_zoom=None).requires_grad_(False).eval(), []
+
+    def load() -> None:
+        fields = ("image", "__key__", Mask("m.png"))
+        options = {"memory_budget": 30_000, "on_bad": "drop", "max_bad_fraction": 0.5}
+        with ZoomLoader(url, zoom, batch_size=1, fields=fields, **options) as loader:
+            keys.extend(key for _, names, _ in loader for key in names)
+
+    thread = threading.Thread(target=load, daemon=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ShardWarning)
+        thread.start()
+        thread.join(HANGS_AFTER_S / 10)
+
+    assert keys == ["1", "2", "3", "4", "5"]
+    assert watched[0].most_taken <= 2 * 3 * 90 * 90
+    assert watched[0].has_room(30_000)
 
 
 @given(st.lists(st.integers(0, 100), max_size=50), st.integers(100, 150))
