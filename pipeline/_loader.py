@@ -225,7 +225,13 @@ class ZoomLoader(DataLoaderAttributes):
             fields, guide=guide_of(needs), map_guide=map_guide_of(needs), condition=needs.condition
         )
         self.stats = LoaderStats()
-        self._bad = BadSamples(on_bad, max_bad_fraction, quarantine, asked=self.fields.asked)
+        self._bad = BadSamples(
+            on_bad,
+            max_bad_fraction,
+            quarantine,
+            asked=self.fields.asked,
+            shards=lambda: self._shards.urls,
+        )
         self._position = Position(EpochPlace())
         self._at_work = AtWork()
         self._passes = WorkerPasses()

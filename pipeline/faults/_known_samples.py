@@ -1,5 +1,6 @@
 """Bad samples by what they contain: a sample that was repaired is no longer known, one whose shard was moved still is."""
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,13 +10,20 @@ from foveal.shards.naming import identity_of, is_remote, local_path
 
 
 class KnownSamples:
-    """Bad samples. One that has a digest is found again by its content, under any URL, and the others by their shard.
+    """Bad samples, which are found again by shard and key, and if they have a digest by their content.
+
+    One that has a digest is also found in another shard, because its own may have been moved, unless that is among
+    those that are read: keys may start anew in each shard, and empty files or equal error pages have equal digests.
 
     Args:
         samples: The first of them.
+        shards: Returns the URLs that are read; None if none was moved.
     """
 
-    def __init__(self, samples: Iterable[BadSample] = ()) -> None:
+    def __init__(
+        self, samples: Iterable[BadSample] = (), *, shards: Callable[[], Iterable[str]] | None = None
+    ) -> None:
+        self._shards = shards
         self._by_place: defaultdict[tuple[str, int], list[BadSample]] = defaultdict(list)
         for sample in samples:
             self.add(sample)
@@ -30,7 +38,7 @@ class KnownSamples:
         alike = self._by_place.get((bad.key, bad.number_in_shard), ())
         return any(
             (each.kind, each.field) == (bad.kind, bad.field)
-            and (each.digest == bad.digest if each.digest else _place(each.url) == _place(bad.url))
+            and self._is_of(each, bad.url, lambda _: bad.digest)
             for each in alike
         )
 
@@ -46,9 +54,7 @@ class KnownSamples:
             digest: Returns the hash of what a field of this name is read from.
         """
         for each in self._candidates(key, number_in_shard):
-            if each.kind != "unreadable_member" and (
-                each.digest == digest(each.field) if each.digest else _place(each.url) == _place(url)
-            ):
+            if each.kind != "unreadable_member" and self._is_of(each, url, digest):
                 return each
         return None
 
@@ -58,6 +64,19 @@ class KnownSamples:
             if each.kind == "unreadable_member" and _place(each.url) == _place(url):
                 return each
         return None
+
+    def _is_of(self, known: BadSample, url: str, digest: Callable[[str], str]) -> bool:
+        """Return whether a known sample is the one with its key in a shard, given the hash of what each field is read from now."""
+        if known.digest and known.digest != digest(known.field):
+            return False
+        return _place(known.url) == _place(url) or (bool(known.digest) and self._was_moved(known.url))
+
+    def _was_moved(self, url: str) -> bool:
+        return self._shards is not None and _place(url) not in self._places
+
+    @functools.cached_property
+    def _places(self) -> frozenset[str]:
+        return frozenset(map(_place, self._shards() if self._shards else ()))
 
     def _candidates(self, key: str, number_in_shard: int) -> list[BadSample]:
         if not self._by_place:

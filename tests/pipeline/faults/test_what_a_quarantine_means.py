@@ -5,6 +5,7 @@ import json
 import re
 import tarfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,6 +236,48 @@ def test_a_shard_under_another_name(tmp_path, monkeypatch, spelling):
 
     assert len(epoch(spelled, file, on_bad="drop", allowed=0)) == 9
     assert len(Quarantine(file).read()) == 1
+
+
+def shards_with_an_empty_image(folder) -> list[str]:
+    """Write three shards of four samples; the first of each has an empty image, and keys start anew in each."""
+    for name in ("s0", "s1", "s2"):
+        with ShardWriter(folder / f"{name}.tar") as writer:
+            for k in range(4):
+                writer.write({"__key__": f"{k:02d}", "jpg": encode(picture(k, 20, 30)) if k else b""})
+    return [str(folder / f"{name}.tar") for name in ("s0", "s1", "s2")]
+
+
+@pytest.mark.parametrize("quarantine", [False, True])
+def test_equal_faults_of_several_shards(tmp_path, quarantine):
+    """Bad samples with one key and equal bytes in several shards are listed and counted each."""
+    urls = shards_with_an_empty_image(tmp_path)
+    file = tmp_path / "bad.jsonl" if quarantine else None
+    options = {"batch_size": 4, "on_bad": "drop", "quarantine": file, "fields": ("image", "__key__")}
+    with ZoomLoader(urls, UniformSampler(8), max_bad_fraction=0.3, **options) as loader:
+        with pytest.warns(ShardWarning, match=r"3 bad sample\(s\)"):
+            assert sum(len(keys) for _, keys in loader) == 9
+        assert [bad.url for bad in loader.bad_samples] == urls
+    with (
+        ZoomLoader(
+            urls, UniformSampler(8), max_bad_fraction=0.2, **{**options, "quarantine": None}
+        ) as loader,
+        pytest.raises(TooManyBadSamplesError, match="3 of this epoch's 12 samples"),
+    ):
+        list(loader)
+
+
+def test_an_equal_fault_of_a_shard_that_is_not_listed(tmp_path):
+    """A line about one shard does not hide an equal bad sample of another that is read with it; moved shards stay known."""
+    urls = shards_with_an_empty_image(tmp_path)
+    file = tmp_path / "bad.jsonl"
+    with pytest.warns(ShardWarning):
+        assert len(epoch(urls[:1], file, on_bad="drop")) == 3
+    with pytest.warns(ShardWarning, match=r"2 bad sample\(s\)"):
+        assert len(epoch(urls, file, on_bad="drop")) == 9
+    assert [bad.url for bad in Quarantine(file).read()] == urls
+
+    moved = [str(Path(url).rename(f"{url[:-4]}-moved.tar")) for url in urls]
+    assert len(epoch(moved, file, on_bad="drop", allowed=0)) == 9
 
 
 def test_a_member_that_can_be_read_again(tmp_path):
