@@ -13,6 +13,7 @@ from torch import nn
 from foveal.pipeline.decoding import Decoder, by_libjpeg, default_num_threads
 from foveal.pipeline.epoch._budget import Budget
 from foveal.pipeline.epoch._drift import DriftWatch
+from foveal.pipeline.epoch._examples import Examples
 from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.epoch._micro_batch import (
@@ -80,6 +81,7 @@ class Chain:
     image_memory: Buffers = field(init=False)
     batch_memory: Buffers = field(init=False)
     drift: DriftWatch = field(init=False)
+    examples: Examples = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_memory", shared_buffers(self._kept_bytes()))
@@ -87,6 +89,7 @@ class Chain:
             self, "batch_memory", Buffers(sys.maxsize)
         )  # as many bytes as the batches that exist at one time
         object.__setattr__(self, "drift", DriftWatch(self.zoom))
+        object.__setattr__(self, "examples", Examples(self.shards))
 
     def batches(
         self, number: int, plan: BatchPlan, bad: EpochBadSamples, leave: Callable[[], bool]
@@ -122,7 +125,7 @@ class Chain:
             buffers=self.image_memory,
         )
         looking = Looking(ZoomNeeds.of(self.zoom), self.device, self._view(number), self.stats)
-        zooming = Zooming(self.zoom, self.fields, self.stats, trains)
+        zooming = Zooming(self.zoom, self.fields, self.stats, trains, self.examples)
 
         def let_go() -> None:
             """Stop the waiting of the first thread, because threads are closed beginning with the last."""
@@ -134,7 +137,7 @@ class Chain:
             _ahead, streams=streams, count=options.prefetch_factor, kernels=self._threads(), hurry=let_go
         )
         memory = self.batch_memory if self.device.type == "cpu" and not trains else None
-        joiner = Joiner(self.fields, plan.batch_size, memory)
+        joiner = Joiner(self.fields, plan.batch_size, memory, self.examples)
         source = Background(read, ahead=self._read_ahead(), name="foveal-read")
         stages = (source, decoder, reader.instead_of, looking)
         if in_threads:

@@ -1,5 +1,6 @@
 """Joins zoomed micro-batches to a batch."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,12 +23,16 @@ class Joiner:
         fields: What a batch consists of.
         capacity: The largest number of samples of a batch.
         buffers: Memory for batches; None if they carry graphs or are on another device.
+        example: Returns a plain field of some sample, if a batch has none.
     """
 
     _samples: list[EncodedSample]
 
-    def __init__(self, fields: Fields, capacity: int, buffers: Buffers | None) -> None:
+    def __init__(
+        self, fields: Fields, capacity: int, buffers: Buffers | None, example: Callable[[str], Any]
+    ) -> None:
         self._fields = fields
+        self._example = example
         self._images = Gather(capacity, buffers)
         self._wanted = {
             name: Gather(capacity, buffers) for name in ("grid", "saliency") if f"__{name}__" in fields.names
@@ -83,7 +88,10 @@ class Joiner:
                 return name.join([part[name] for part in self._warped])
             if self._fields.is_image(name):
                 return images
-            value = own[name]() if name in own else collate(name, [sample.labels[name] for sample in samples])
+            if name in own:
+                value = own[name]()
+            else:
+                value = collate(name, [sample.labels[name] for sample in samples], self._example)
             return to_device(value, images.device) if isinstance(value, Tensor) else value
 
         values = tuple(field(name) for name in self._fields.names)

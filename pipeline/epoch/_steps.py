@@ -71,12 +71,14 @@ class Zooming:
         fields: What a batch consists of.
         stats: Where time is counted.
         train: Whether the batch carries the graph to the zoom's parameters.
+        example: Returns a plain field of some sample, if a batch has none.
     """
 
     zoom: nn.Module
     fields: Fields
     stats: LoaderStats
     train: bool
+    example: Callable[[str], Any]
 
     def __call__(self, decoded: DecodedBatch) -> ZoomedBatch:
         """Return the zoomed images; nothing in the result refers to the decoded ones."""
@@ -86,7 +88,7 @@ class Zooming:
                 decoded.lowres,
                 boxes=_boxes(decoded, self.fields),
                 maps=_maps(decoded, self.fields),
-                condition=_condition(decoded, self.fields),
+                condition=_condition(decoded, self.fields, self.example),
             )
             check_saliency(zoomed, self.zoom, [sample.key for sample in decoded.samples])
             located = [sample.located for sample in decoded.samples]
@@ -115,10 +117,13 @@ def _maps(decoded: DecodedBatch, fields: Fields) -> list[Tensor] | None:
     return [guide.as_map(*pair) for pair in zip(labels, decoded.sizes, strict=True)]
 
 
-def _condition(decoded: DecodedBatch, fields: Fields) -> tuple[Any, ...] | None:
+def _condition(
+    decoded: DecodedBatch, fields: Fields, example: Callable[[str], Any]
+) -> tuple[Any, ...] | None:
     """Return the fields that a zoom needs besides the images, as in a batch; None if it needs none."""
     if not fields.condition:
         return None
-    values = (collate(name, [sample.labels[name] for sample in decoded.samples]) for name in fields.condition)
+    samples = decoded.samples
+    values = (collate(name, [each.labels[name] for each in samples], example) for name in fields.condition)
     device = decoded.copies.device
     return tuple(to_device(value, device) if isinstance(value, Tensor) else value for value in values)

@@ -1,7 +1,7 @@
 """The fields of a batch: webdataset's member names, labels that are warped, and the loader's own fields."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -256,15 +256,29 @@ def _read_for(name: str) -> Iterator[None]:
         raise
 
 
-def collate(name: str, values: list[Any]) -> Any:
-    """Join one field of a batch: numbers, and arrays of one shape, to a tensor, everything else to a list."""
-    if not values and kind_of(name) in INTEGERS:
-        return torch.empty(0, dtype=torch.int64)
-    if not values or not all(isinstance(value, np.ndarray) for value in values):
+def collate(name: str, values: list[Any], example: Callable[[str], Any] = lambda _: None) -> Any:
+    """Join one field of a batch: numbers, and arrays of one shape, to a tensor, everything else to a list.
+
+    Args:
+        name: The field.
+        values: What it is in each sample.
+        example: Returns what it is in some sample, which tells the shape of arrays if there are no values here.
+    """
+    if not values:
+        return _nothing_of(name, example)
+    if not all(isinstance(value, np.ndarray) for value in values):
         return values
     if len({(value.shape, value.dtype) for value in values}) > 1:
         return [torch.from_numpy(value) for value in values]
     return torch.from_numpy(np.stack(values))
+
+
+def _nothing_of(name: str, example: Callable[[str], Any]) -> Any:
+    kinds = set(map(kind_of, alternatives(name)))
+    if kinds <= INTEGERS:
+        return torch.empty(0, dtype=torch.int64)
+    value = example(name) if kinds & {*INTEGERS, "npy"} else None
+    return torch.from_numpy(value[None][:0]) if isinstance(value, np.ndarray) else []
 
 
 def _is_known(name: Field) -> bool:

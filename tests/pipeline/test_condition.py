@@ -8,7 +8,7 @@ import torch
 
 from foveal.pipeline import Augment, ZoomCollate, ZoomLoader
 from foveal.pipeline.fields import encode_array
-from foveal.sampler import SaliencySampler, ZoomNeeds
+from foveal.sampler import SaliencySampler, UniformSampler, ZoomNeeds
 from tests.checks import check_close, unhooked
 from tests.pipeline.making import encode, picture
 
@@ -96,6 +96,62 @@ def test_a_sample_without_it_is_bad(write_shard):
 
     assert labels.tolist() == [0]
     assert found.reason.startswith("member is missing: there is no query.npy")
+
+
+class Weighed(torch.nn.Module):
+    """Looks as strongly as a layer of an embedding says."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 1)
+
+    def forward(self, small, *, condition):
+        (query,) = condition
+        return small.mean(1, keepdim=True) * self.layer(query)[:, :, None, None]
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_batch_without_samples(url, trains):
+    """A rank that has no sample left gets an empty batch, whose arrays have the shape and dtype of the others."""
+    zoom = SaliencySampler(16, saliency=Weighed(), condition=("query.npy",)).requires_grad_(trains)
+    fields = ("png", "query.npy", "cls;npy", "txt")
+    with ZoomLoader(url, zoom, batch_size=2, fields=fields, rank=1, world_size=2) as loader:
+        _, (images, queries, classes, words) = loader
+
+    assert images.shape == (0, 3, 16, 16)
+    assert (queries.shape, queries.dtype) == ((0, 3), torch.float32)
+    assert (classes.shape, classes.dtype, words) == ((0,), torch.int64, [])
+
+
+def test_a_batch_of_which_all_is_bad(write_shard):
+    """The shape of an empty batch is known although the first samples have no such field."""
+    png = encode(picture(0, 60, 90), "PNG")
+    whole = {"png": png, "query.npy": encode_array(vector(0))}
+    url = write_shard(
+        [{"__key__": "0", "png": png}, {"__key__": "1", **whole, "png": b""}, {"__key__": "2", **whole}]
+    )
+    zoom = SaliencySampler(16, saliency=Weighed(), condition=("query.npy",))
+    options = {"batch_size": 1, "on_bad": "drop", "max_bad_fraction": 1.0}
+    with (
+        ZoomLoader(url, zoom, fields=("png", "query.npy"), **options) as loader,
+        pytest.warns(match="2 bad sample"),
+    ):
+        shapes = [queries.shape for _, queries in loader]
+
+    assert shapes == [(0, 3), (0, 3), (1, 3)]
+
+
+def test_a_field_that_no_sample_has(write_shard):
+    """If no sample has an array, an empty batch has an empty list."""
+    url = write_shard([{"__key__": "0", "png": encode(picture(0, 60, 90), "PNG")}])
+    options = {"batch_size": 1, "on_bad": "drop", "max_bad_fraction": 1.0}
+    with (
+        ZoomLoader(url, UniformSampler(8), fields=("png", "npy"), **options) as loader,
+        pytest.warns(match="1 bad"),
+    ):
+        [(_, arrays)] = loader
+
+    assert arrays == []
 
 
 def test_collate_passes_the_entries():
