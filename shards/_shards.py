@@ -23,12 +23,13 @@ from foveal.shards.index import (
     Found,
     ShardIndex,
     Stamp,
+    changed,
     find_index,
     nothing_of,
     read_index,
     tar_stamp,
 )
-from foveal.shards.naming import is_remote
+from foveal.shards.naming import is_remote, local_path
 from foveal.shards.remote import Ranged, RemoteShards
 
 _ASKING = 64  # remote shards looked up at a time
@@ -275,7 +276,7 @@ def _load_index(
         loaded = again if isinstance(again, ShardIndex) else read_index(again)
     # for a remote shard, each answer is compared with the stamp
     if len(loaded) != found[shard].count or (not is_remote(url) and loaded.stamp != tar_stamp(url)):
-        raise ShardError(url, None, "has changed since it was opened: open it again")
+        raise changed(url)
     return loaded
 
 
@@ -288,8 +289,11 @@ def _open_shard(
 ) -> Descriptor | Ranged:
     if is_remote(urls[shard]):
         return remote.open(urls[shard], stamp)
-    with cache.open_tar(urls[shard]) as file:
-        return Descriptor(file)
+    with cache.open_tar(urls[shard], stamp) as file:
+        is_copy = file.name != local_path(
+            urls[shard]
+        )  # unpacked, and the stamp is that of the compressed file
+        return Descriptor(file, urls[shard], None if is_copy else stamp)
 
 
 def _warn_of_cuts(found: list[Found]) -> None:

@@ -1,6 +1,6 @@
 """Indexes: where each sample lies in its tar."""
 
-from foveal.shards.index._cache import Cache, name_of
+from foveal.shards.index._cache import Cache, changed, name_of
 from foveal.shards.index._idx_format import LONGEST_TAG, Stamp, parse_stamp
 from foveal.shards.index._index import (
     Found,
@@ -28,6 +28,7 @@ __all__ = [
     "Stamp",
     "UnusableError",
     "agreed",
+    "changed",
     "find_fresh",
     "find_index",
     "index_path",

@@ -45,17 +45,25 @@ class Cache:
             return False
         return True
 
-    def open_tar(self, url: str) -> BinaryIO:
+    def open_tar(self, url: str, stamp: Stamp | None = None) -> BinaryIO:
         """Open a shard for reading; a compressed one is unpacked into the cache first, once.
 
+        Args:
+            url: The shard.
+            stamp: The state that its file must be in; None for any.
+
         Raises:
-            ShardError: It cannot be opened or unpacked.
+            ShardError: It cannot be opened or unpacked, or is in another state.
         """
         file = open_local(url)
+        now = Stamp.of(os.fstat(file.fileno()))
+        if stamp is not None and now != stamp:
+            file.close()
+            raise changed(url)
         if packing_of(file) is None:
             return file
         with file:
-            return self.unpacked(url, Stamp.of(os.fstat(file.fileno())), lambda: file)
+            return self.unpacked(url, now, lambda: file)
 
     def unpacked(self, url: str, stamp: Stamp, open_packed: Callable[[], BinaryIO]) -> BinaryIO:
         """Open the unpacked copy of a compressed shard; ``open_packed`` is called if there is no copy of this state yet.
@@ -77,6 +85,11 @@ class Cache:
                 f"cannot be unpacked into {str(self.folder)!r}: {error.strerror}: unpack it, or set cache_dir"
             )
             raise ShardError(url, None, reason) from error
+
+
+def changed(url: str) -> ShardError:
+    """Return the error of a shard whose index belongs to an earlier state of its file."""
+    return ShardError(url, None, "has changed since it was opened: open it again")
 
 
 def open_local(url: str) -> BinaryIO:

@@ -79,7 +79,7 @@ class RemoteShards:
         if copy is None:
             return Ranged(self._remote, url, stamp)
         with copy:
-            return Descriptor(copy)
+            return Descriptor(copy, url)
 
     def _work_out(self, url: str, stamp: Stamp, tar: BinaryIO | RangedFile) -> Found:
         complaint, adopted = None, None

@@ -234,14 +234,45 @@ def test_notices_a_tar_that_changes(tars):
         shards[0]
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("looked_at", ["read", "key"])
+def test_notices_a_tar_that_was_replaced_while_closed(tmp_path, packed, looked_at):
+    """A shard that was replaced after its index was read, and before it is opened again, is not read by the old offsets."""
+    tar = tmp_path / ("t.tar.gz" if packed else "t.tar")
+    pack = gzip.compress if packed else bytes
+    tar.write_bytes(pack(tar_bytes(samples("ab"))))
+    shards = Shards(tar, cache_dir=tmp_path / "cache")
+    getattr(shards, looked_at)(0)
+    shards.close()
+    (tmp_path / "new").write_bytes(pack(tar_bytes(samples("xyz"))))
+    (tmp_path / "new").replace(tar)
+
+    with pytest.raises(ShardError, match=r"t\.tar(\.gz)?: has changed since it was opened: open it again$"):
+        shards[1]
+
+
+def test_notices_a_tar_that_is_rewritten(tars):
+    """A shard that is written to while it is open is not read by the old offsets; one that is replaced stays readable."""
+    shards = Shards(tars)
+    first, content = shards[0], tars[0].read_bytes()
+    still_open = tars[0].rename(tars[0].with_suffix(".old"))
+    tars[0].write_bytes(content[:512])
+    assert shards[0] == first
+
+    still_open.write_bytes(content[::-1])
+    os.utime(still_open, ns=(0, 0))  # the clock of the file system may be coarse
+    with pytest.raises(ShardError, match=r"0\.tar: has changed since it was opened: open it again$"):
+        shards[0]
+
+
 def test_notices_a_tar_that_shrinks(tars):
-    """For a member beyond the end of a shortened tar, the error gives the number of bytes."""
+    """A tar that was shortened after its index was read is not read."""
     shards = Shards(tars)
     first = shards[0]
     os.truncate(tars[0], 800)
 
     assert first.members["jpg"]
-    with pytest.raises(ShardError, match=r"0\.tar: a: jpg member is truncated: 288 of 600 bytes$"):
+    with pytest.raises(ShardError, match=r"0\.tar: has changed since it was opened: open it again$"):
         shards[0]
 
 
