@@ -182,8 +182,11 @@ class Chain:
         """Bytes that decoded images may take. A thread may decode one image while it zooms another; DALI needs whole batches."""
         if self.device.type == "cuda":
             return max(_LEAST_OF_GPU, memory_of(self.device) // _PART_OF_GPU)
-        threads = max(2, self._threads())
-        return IMAGE_BYTES * (max(_DALI_THREADS, threads) if self.options.decode == "dali" else threads)
+        return IMAGE_BYTES * max(self._fewest_threads(), self._threads())
+
+    def _fewest_threads(self) -> int:
+        """Number of threads on the CPU for which there is memory in any case."""
+        return _DALI_THREADS if self.options.decode == "dali" else 2
 
     def _limits(self, batch_size: int, *, in_threads: bool) -> Limits:
         """Return how much a micro-batch may be. A thread that zooms what it decodes gets little at a time, so that others need not wait for it."""
@@ -197,7 +200,10 @@ class Chain:
         """Largest size of a micro-batch: with a budget, half of it, so that one is decoded while another is zoomed."""
         if needs_whole_batch(self.zoom):
             return math.inf
-        return min(self._image_bytes(), self.options.memory_budget or math.inf) / 6
+        # not that of more threads: with other images beside it a network may round an image differently
+        on_cpu = IMAGE_BYTES * self._fewest_threads()
+        most = self._image_bytes() if self.device.type == "cuda" else on_cpu
+        return min(most, self.options.memory_budget or math.inf) / 6
 
     def _budget(self) -> Budget:
         if self.options.memory_budget is not None:

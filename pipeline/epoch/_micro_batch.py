@@ -24,7 +24,8 @@ TRAINED_TOGETHER = 32
 # many: on an H200 3.8 ms for 8 images, of which the device was busy for 0.9, and 5.2 ms for 64.
 ON_GPU = 64
 
-# Micro-batches that are decoded while one is zoomed, so that small images need not wait for a large one.
+# Micro-batches that are decoded while one is zoomed, so that small images need not wait for a large one; on the CPU one for
+# each thread if there are more.
 AHEAD = 3
 
 

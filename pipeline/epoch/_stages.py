@@ -107,10 +107,12 @@ def decode_micro_batches(
         settled = _settle(flight.read.samples, flight.begun, decoder, instead_of, stats)
         return looking(*settled, ends_batch=flight.read.ends_batch, share=flight.share)
 
-    flow = _ahead(
-        micro_batches, decoder, begin, finish, Decoding.drain, lambda _: True, budget=budget, most=AHEAD
+    # Micro-batches are as small for many threads as for two, so that threads change no bit, but there may be more of them.
+    most = AHEAD if decoder.device.type == "cuda" else max(AHEAD, decoder.num_threads)
+
+    yield from _ahead(
+        micro_batches, decoder, begin, finish, Decoding.drain, lambda _: True, budget=budget, most=most
     )
-    yield from flow
 
 
 def zoom_micro_batches(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from foveal.pipeline import ZoomLoader
-from foveal.pipeline.epoch import _micro_batch
+from foveal.pipeline.epoch import _epoch, _micro_batch
 from foveal.sampler import SaliencySampler, UniformSampler
 from tests.pipeline.making import encode, picture
 
@@ -71,6 +71,39 @@ def test_threads_and_batches_ahead_change_no_bit(urls, trains, on_bad):
     for threads, ahead in ((1, 1), (2, 3), (5, 2)):
         options = {"num_threads": threads, "prefetch_factor": ahead, "on_bad": on_bad}
         assert equal(batches(urls, zoom, trains=trains, **options), expected)
+
+
+class Counting(UniformSampler):
+    """Records how many images are zoomed together."""
+
+    def __init__(self) -> None:
+        super().__init__(600)  # needs them at full size
+        self.counts: list[int] = []
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, images, lowres=None, views=None):
+        self.counts.append(len(images))
+        return super().forward(images, lowres, views)
+
+
+@pytest.mark.parametrize(
+    ("trains", "decode"), [(False, "auto"), (False, "dali"), (True, "auto"), (True, "dali")]
+)
+def test_threads_do_not_change_which_images_are_zoomed_together(write_shard, monkeypatch, trains, decode):
+    """However many threads there are, and however large the images, the same are zoomed together."""
+    sizes = [(60 + 9 * k, 310 - 7 * k) for k in range(30)]
+    urls = write_shard(
+        [{"__key__": f"{k}", "jpg": encode(picture(k, *size))} for k, size in enumerate(sizes)]
+    )
+    monkeypatch.setattr(_epoch, "IMAGE_BYTES", 3 * 300 * 300)
+    counts = set()
+    for threads in (1, 2, 5, 9):
+        zoom = Counting()
+        batches(urls, zoom, trains=trains, decode=decode, num_threads=threads, fields=("image",))
+        counts.add(tuple(zoom.counts))
+
+    assert len(counts) == 1
+    assert max(*counts.pop()) > 1
 
 
 def test_bad_samples_that_are_known_change_no_bit(urls, tmp_path):
