@@ -128,9 +128,9 @@ class Shapes(NamedTuple):
 
 
 def other_aspect(name: str, shape: tuple[int, int], size: tuple[int, int]) -> str | None:
-    """Refuse a mask of another aspect than its image's; rounding to whole pixels may have changed it by less than one."""
+    """Refuse a mask of another aspect than its image's; rounding the smaller one to whole pixels may have changed it by less than one."""
     (rows, cols), (height, width) = shape, size
-    if abs(rows * width - cols * height) < max(height, width):
+    if abs(rows * width - cols * height) < max(height, width, rows, cols):
         return None
     shapes = f"{rows} × {cols} on {height} × {width} pixels (height × width)"
     return f"{name} has another shape than the image: {shapes}"

@@ -315,6 +315,20 @@ def test_fields_are_values():
     assert pickle.loads(pickle.dumps(Boxes("json:b", format="xywh"))) == Boxes("json:b", format="xywh")
 
 
+@pytest.mark.parametrize(
+    ("mask", "size"),
+    [
+        ((2667, 4000), (667, 1000)),
+        ((4001, 6000), (400, 600)),
+        ((667, 1000), (334, 500)),
+        ((333, 500), (667, 1000)),
+    ],
+)
+def test_masks_of_images_that_were_made_smaller_fit(mask, size):
+    """A mask fits an image that was made smaller after it was drawn, and whose size was rounded."""
+    assert misfit(mask, size) is None
+
+
 def misfit(mask: tuple[int, int], size: tuple[int, int]) -> str | None:
     found = first_misfit({Mask("m.png"): torch.zeros(mask, dtype=torch.uint8)}, size)
     assert found is None or (found.kind, found.field) == ("bad_label", "Mask(source='m.png')")
@@ -329,10 +343,13 @@ def misfit(mask: tuple[int, int], size: tuple[int, int]) -> str | None:
     st.sampled_from([np.floor, np.ceil, np.round]),
 )
 def test_masks_of_any_resolution_fit(height, width, scale, rounding):
-    """A mask of another resolution fits, however its size was rounded."""
+    """A mask of another resolution fits, however its size or that of the image was rounded."""
     rows, cols = (max(1, int(rounding(side * scale))) for side in (height, width))
     if min(height, width) * scale >= 1:
         assert misfit((rows, cols), (height, width)) is None
+        assert (
+            misfit((height, width), (rows, cols)) is None
+        )  # or the image's, if it was made smaller than its mask
 
 
 @pytest.mark.parametrize(
