@@ -241,9 +241,9 @@ def field_name(field: Field) -> str:
 
     Returns:
         The extensions of a plain field, such as ``"jpg;jpeg;png;webp"`` for ``"image"``; for labels that are warped, the
-        expression that makes the field.
+        expression that makes the field, in which functions are told apart by their names.
     """
-    return repr(field) if isinstance(field, SpatialField) else ";".join(_extensions(field) or ())
+    return field.expression if isinstance(field, SpatialField) else ";".join(_extensions(field) or ())
 
 
 @contextmanager

@@ -6,6 +6,7 @@ images, and ``join`` those of micro-batches into a batch; ``of_sample`` picks on
 its label back into the members that it came from.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from foveal.pipeline.fields._members import MemberError
 from foveal.pipeline.fields.formats import LabelReader, member_path, name_of
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class SpatialField(ABC):
@@ -27,6 +30,11 @@ class SpatialField(ABC):
     def name(self) -> str:
         """Its name in messages."""
         return name_of(self.source)
+
+    @property
+    def expression(self) -> str:
+        """The expression that makes it. A function has no address in it, so that all processes write the same in quarantine files."""
+        return _ADDRESS.sub("", repr(self))
 
     @property
     def extensions(self) -> tuple[str, ...] | None:
@@ -95,7 +103,7 @@ def first_misfit(located: Located, size: tuple[int, int]) -> MemberError | None:
     for field, label in located.items():
         reason = field.misfit(label, size)
         if reason is not None:
-            return MemberError(reason, field=repr(field))
+            return MemberError(reason, field=field.expression)
     return None
 
 

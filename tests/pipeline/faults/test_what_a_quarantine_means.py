@@ -1,5 +1,6 @@
 """An entry of a quarantine file holds for the fields, settings and samples with which it was found, and for no others."""
 
+import functools
 import io
 import json
 import re
@@ -71,6 +72,52 @@ def test_labels_that_were_read_another_way(url, tmp_path):
 
     assert epoch(url, file, Boxes("json:boxes", format="xywh"), allowed=0) == ALL
     assert epoch(url, file, Boxes("json:boxes"), on_bad="drop", allowed=0) == []
+
+
+class Reader:
+    """Reads no boxes."""
+
+    def __call__(self, members):
+        return [[0, 0, 1]]
+
+
+def of_three(members):
+    return Reader()(members)
+
+
+def of_any(members, *, boxes):
+    return boxes
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: of_three, "<function of_three>"),
+        (lambda: functools.partial(of_any, boxes=[1]), "functools.partial(<function of_any>, boxes=[1])"),
+        (Reader, f"<{__name__}.Reader object>"),
+        (lambda: Reader().__call__, f"<bound method Reader.__call__ of <{__name__}.Reader object>>"),
+    ],
+)
+def test_labels_that_a_function_reads(url, tmp_path, make, name):
+    """Samples for which a user's function failed are known in other processes, where it has another address."""
+    file = tmp_path / "bad.jsonl"
+    with pytest.warns(ShardWarning):
+        assert epoch(url, file, Boxes(make()), on_bad="drop") == []
+    fields = {bad.field for bad in Quarantine(file).read()}
+    assert fields == {f"Boxes(source={name}, format='xyxy', frame='pixel', labels=())"}
+
+    assert epoch(url, file, Boxes(make()), on_bad="drop", allowed=0) == []
+    assert len(Quarantine(file).read()) == 20
+
+
+def test_a_misfit_that_a_function_reads(url, tmp_path):
+    """A label that does not belong to its image is listed under the same name as one that could not be read."""
+    file = tmp_path / "bad.jsonl"
+    with pytest.warns(ShardWarning, match="another shape"):
+        assert epoch(url, file, Mask(lambda members: np.zeros((9, 9), np.uint8)), on_bad="drop") == []
+
+    assert {bad.field[:22] for bad in Quarantine(file).read()} == {"Mask(source=<function "}
+    assert " at 0x" not in file.read_text()
 
 
 def test_an_image_is_bad_for_all_labels(tmp_path):
