@@ -37,10 +37,11 @@ def box_row(value: Any, *, points: bool) -> Any:
 
 
 def box_rows(values: Sequence[Any], *, points: bool) -> Any:
-    """Return the rows (n, c) of n boxes, NaN for a null; None if one is not a box, or their lengths differ."""
+    """Return the rows (n, c) of n boxes, NaN for a null or an empty list; None if one is not a box, or their lengths differ."""
     array = numbers(values)
     if array is not None and array.ndim == 2 and array.shape[1] >= 4:
         return array
+    values = [None if value == [] else value for value in values]
     rows = [None if value is None else box_row(value, points=points) for value in values]
     found = [row for row in rows if row is not None]
     if len(found) < sum(value is not None for value in values) or len(set(map(len, found))) > 1:
