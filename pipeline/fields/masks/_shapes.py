@@ -161,7 +161,8 @@ def parts_of(slot: Slot, name: str, max_pixels: int | None) -> list[Part]:
     if kind == "mask":
         return [_patch(slot, name, max_pixels)]
     polygons = [value] if _is_polygon(value) else value
-    if not isinstance(polygons, list) or not all(map(_is_polygon, polygons)):
+    polygons = [each for each in polygons if each != []] if isinstance(polygons, list) else None
+    if polygons is None or not all(map(_is_polygon, polygons)):
         raise MemberError(f"{name} is neither polygons nor run lengths: {shown(value)}")
     corners = [polygon_of(each, name) for each in polygons]
     if kind in ("rectangle", "circle") and len(corners) == 1 and len(corners[0]) == 2:

@@ -91,6 +91,7 @@ def test_polygons_cover_what_coco_says():
     items = [
         {"segmentation": parts, "category_id": 18, "iscrowd": 0},
         {"segmentation": [], "category_id": 3},
+        {"segmentation": [[]], "category_id": 3},
         {"segmentation": above, "category_id": 300},
     ]
     content = js({"annotations": items})
@@ -99,7 +100,7 @@ def test_polygons_cover_what_coco_says():
     assert (first & second).sum() > 0
     field = Mask("json:annotations[].segmentation", labels="category_id")
     assert np.array_equal(seen(field, content), covered)
-    numbered = np.where(second, 3, first)
+    numbered = np.where(second, 4, first)
     assert np.array_equal(seen(Mask("json:annotations[].segmentation"), content), numbered)
     mapped = Mask(
         "json:annotations[].segmentation", labels="category_id", classes={18: 1, 300: 2}, background=255
