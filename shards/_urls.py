@@ -14,7 +14,10 @@ from foveal.shards.remote import Remote
 
 _OTHER_SCHEME = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://|pipe:")
 _GLOB = re.compile(r"[*?\[]")
-_EXPANDED = re.compile(r"::|\{")
+_EXPANDED = re.compile(r"::|[{\\]")
+_ADDRESS_OR_JOINT = re.compile(
+    r"//(?:(?!::)[^/\[\]])*\[[^/\]]*\]|::"
+)  # an address is http://[::1]:8000/a.tar
 _REMOTE_GLOB = re.compile(r"[*\[]|\?(?!versionId=)")
 
 
@@ -38,7 +41,7 @@ def expand_urls(
 
     Returns:
         Paths and URLs; repeated ones are kept. Only globs are checked against the files that exist. The path of a file
-        that exists is taken as it is, also with braces, ``*`` or ``::`` in it.
+        that exists is taken as it is, also with braces, ``*``, ``::`` or a backslash in it.
 
     Raises:
         ValueError: ``urls`` is empty, braces do not match, the scheme is unknown, or a web server would have to be listed.
@@ -67,8 +70,9 @@ def _expand(pattern: str, storage_options: Mapping[str, Any] | None) -> Iterator
     if _is_file(pattern):
         yield pattern
         return
-    if "::" in pattern:
-        for part in pattern.split("::"):
+    parts = _parts(pattern)
+    if len(parts) > 1:
+        for part in parts:
             yield from _expand(part, storage_options)
         return
     if not pattern:
@@ -83,6 +87,15 @@ def _expand(pattern: str, storage_options: Mapping[str, Any] | None) -> Iterator
         raise ValueError(f"urls must have matching braces, got {pattern!r}") from None
     for url in alternatives:
         yield from _remote_matches(url, storage_options) if is_remote(url) else _matches(url)
+
+
+def _parts(pattern: str) -> list[str]:
+    parts, start = [], 0
+    for match in _ADDRESS_OR_JOINT.finditer(pattern):
+        if match[0] == "::":
+            parts.append(pattern[start : match.start()])
+            start = match.end()
+    return [*parts, pattern[start:]]
 
 
 def _matches(url: str) -> list[str]:

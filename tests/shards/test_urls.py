@@ -32,6 +32,22 @@ def test_many_that_are_joined():
     assert expand_urls("::".join(urls)) == urls
 
 
+@pytest.mark.parametrize("host", ["[::1]", "[::1]:8000", "user:word@[2001:db8::7]:80", "[fe80::1%25eth0]"])
+def test_addresses_of_ipv6(host):
+    """An address in brackets is not taken apart, also beside others; brackets elsewhere are no address."""
+    url = f"http://{host}/train-{{0..1}}.tar"
+    urls = [f"http://{host}/train-{k}.tar" for k in range(2)]
+
+    assert expand_urls(url) == urls
+    assert expand_urls(f"a.tar::{url}::s3://bucket/b.tar::{url}") == [
+        "a.tar",
+        *urls,
+        "s3://bucket/b.tar",
+        *urls,
+    ]
+    assert expand_urls("http://h/a.tar::http://h/[b].tar") == ["http://h/a.tar", "http://h/[b].tar"]
+
+
 def test_globs_are_sorted(tmp_path):
     """Matches of a glob are sorted, also after file: and braces."""
     for name in ("b-10.tar", "b-2.tar", "a.tar", "c.txt"):
@@ -51,7 +67,7 @@ def test_a_file_with_brackets_in_its_name_is_itself(tmp_path):
     assert expand_urls(file) == [str(file)]
 
 
-@pytest.mark.parametrize("name", ["a{1,2}.tar", "a{b.tar", "a::b.tar", "a{1..2}::b*.tar"])
+@pytest.mark.parametrize("name", ["a{1,2}.tar", "a{b.tar", "a::b.tar", "a{1..2}::b*.tar", "a\\b.tar"])
 def test_a_file_whose_name_could_be_expanded_is_itself(tmp_path, monkeypatch, name):
     """The path of a file that exists is not expanded, however it is given; a pattern beside it still is."""
     (tmp_path / name).touch()
