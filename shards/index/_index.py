@@ -217,7 +217,7 @@ def _tell_cut(url: str, lines: list[bytes], cut: Cut | None) -> str | None:
 def _adopt(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> tuple[list[bytes], Cut | None] | None:
     """Return the same as :func:`scan`, from an index file of another tool; None if there is none.
 
-    v1.1 has no names, so the tar's headers are read nevertheless, and must agree with it.
+    The tar's headers are read nevertheless, and must agree with it: the tar may have been replaced by one of the same size.
     """
     try:
         text, written = path.read_bytes(), path.stat()

@@ -23,8 +23,18 @@ def scan(url: str, tar: BinaryIO) -> tuple[list[bytes], Cut | None]:
     return lines, None
 
 
-def agreed(url: str, text: bytes, tar: BinaryIO) -> tuple[list[bytes], Cut | None]:
+def agreed(
+    url: str, text: bytes, tar: BinaryIO, *, ends_only: bool = False
+) -> tuple[list[bytes], Cut | None]:
     """Return the same as :func:`scan`, from the text of an index file of a tar that is not truncated; v1.1 has no names.
+
+    Args:
+        url: The shard, for messages.
+        text: The text of the index file.
+        tar: The tar.
+        ends_only: Whether only the first and last headers are compared if the index has all names, because reading each
+            header of a remote tar takes long. A change between them is not noticed then if the sizes of all members, rounded
+            to blocks, stayed the same.
 
     Raises:
         UnusableError: It does not agree with the tar.
@@ -34,14 +44,19 @@ def agreed(url: str, text: bytes, tar: BinaryIO) -> tuple[list[bytes], Cut | Non
     except ValueError as error:
         raise UnusableError(f"is unreadable: {error}") from error
     members = _members(entries)
-    if members:
+    if members and ends_only:
         beyond = _check_ends(url, members, tar)
-        return [format_line(sample) for sample in group(members)], beyond
+        return _lines(members), beyond
     lines, cut = scan(url, tar)
     is_cut = cut is not None and not cut.beyond
-    if is_cut or [m[1:] for line in lines for m in parse_line(line)] != [e[:3] for e in entries]:
+    places = [m[1:] for line in lines for m in parse_line(line)]
+    if is_cut or places != [e[:3] for e in entries] or (members and lines != _lines(members)):
         raise UnusableError("does not agree with its tar")
     return lines, cut
+
+
+def _lines(members: list[Member]) -> list[bytes]:
+    return [format_line(sample) for sample in group(members)]
 
 
 def _members(entries: list[Entry]) -> list[Member] | None:

@@ -104,7 +104,7 @@ class RemoteShards:
         written = parse_stamp(text)
         if written is not None and written.size != stamp.size:
             raise UnusableError("was written for another state of its tar")
-        return agreed(url, text, tar)
+        return agreed(url, text, tar, ends_only=True)
 
     def _copy(self, url: str, stamp: Stamp) -> BinaryIO | None:
         if self._copies is None:

@@ -77,14 +77,16 @@ def test_a_fresh_index_of_dali_is_left_alone(tar):
     assert write_index(tar).read_bytes() == text
 
 
-def test_a_fresh_index_of_dali_is_taken_over(tar, monkeypatch):
-    """Names and offsets are taken from DALI's index; only its ends are compared with the tar."""
-    dali_index(tar)
-    scans = []
-    monkeypatch.setattr("foveal.shards.index._scan.scan", lambda *args: scans.append(args))
-
+def test_a_fresh_index_of_dali_is_compared_with_all_headers(tmp_path):
+    """An index that was copied beside a later tar of the same size is ignored, although the first and last members agree."""
+    tar = make_tar(tmp_path / "t.tar", [("a.cls", b"3"), ("b.cls", b"4"), ("b.txt", b"b"), ("c.cls", b"5")])
+    index = dali_index(tar)
     assert by_foveal(tar) == by_webdataset(tar)
-    assert scans == []
+
+    make_tar(tar, [("a.cls", b"3"), ("b.cls", b"412"), ("b.txt", b"bcd"), ("c.cls", b"5")])
+    os.utime(index, ns=(later := tar.stat().st_mtime_ns + 10**9, later))
+    with pytest.warns(ShardWarning, match=r"t\.idx' does not agree with its tar"):
+        assert by_foveal(tar) == by_webdataset(tar)
 
 
 @pytest.mark.parametrize("tar_format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
