@@ -42,7 +42,7 @@ def read_state(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> EpochPlace
     Raises:
         ValueError: The state is from a newer version, of other shards or another order, or not a state at all.
     """
-    if not isinstance(state, Mapping) or not all(type(state.get(name)) is int for name in _NUMBERS):
+    if not isinstance(state, Mapping) or not _has_numbers(state):
         raise ValueError(f"state must be what state_dict() returned, got {state!r}.")
     if state["version"] > VERSION:
         raise ValueError(
@@ -58,3 +58,8 @@ def read_state(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> EpochPlace
     if not 0 <= place.position <= samples or place.epoch < 0 or place.iterator < 0:
         raise ValueError(f"state must lie within an epoch of {samples} samples, got {dict(state)!r}.")
     return place
+
+
+def _has_numbers(state: Mapping[str, Any]) -> bool:
+    numbers = [*(state.get(name) for name in _NUMBERS), state.get("iterator", 0)]
+    return all(type(number) is int for number in numbers)

@@ -11,6 +11,7 @@ takes one consecutive part of it::
 So the order is the same for any number of ranks, and a position in it is one number.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -51,7 +52,8 @@ class BatchPlan(Sequence[range]):
 
     def __post_init__(self) -> None:
         whole(self.batch_size, "batch_size")
-        if not 0 <= self.rank < self.world_size:
+        whole(self.world_size, "world_size")
+        if not 0 <= whole(self.rank, "rank", -sys.maxsize) < self.world_size:
             raise ValueError(f"rank must be in [0, {self.world_size}), the world size, got {self.rank!r}.")
         if self.last_batch not in get_args(LastBatch):
             raise ValueError(

@@ -29,7 +29,7 @@ class Cache:
         """Return the cache in ``folder``, None for the user's own (``$XDG_CACHE_HOME`` or ``~/.cache``)."""
         if folder is not None:
             return cls(Path(folder).absolute())
-        return cls(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "foveal")
+        return cls(Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "foveal")
 
     def index_path(self, url: str) -> Path:
         """Return where the index of a shard is kept."""
@@ -85,6 +85,13 @@ class Cache:
                 f"cannot be unpacked into {str(self.folder)!r}: {error.strerror}: unpack it, or set cache_dir"
             )
             raise ShardError(url, None, reason) from error
+
+
+def _home() -> Path:
+    """Return the user's folder; one in which nothing can be kept if the system does not know it."""
+    with suppress(RuntimeError):
+        return Path.home()
+    return Path(os.devnull)
 
 
 def changed(url: str) -> ShardError:

@@ -88,7 +88,10 @@ class Remote:
         if answer.stamp != stamp:
             raise _changed(url)
         if answer.body is None:
-            reason = "its server sends no parts of files: copy the shards to a disk, or in Python set cache_size, so that whole shards are kept"
+            reason = (
+                "its server sends no parts of files: copy the shards to a disk, or in Python set cache_size to "
+                f"at least the {stamp.size:,} bytes of this shard, so that whole shards are kept"
+            )
             raise NoRangesError(url, None, reason)
         return answer.body
 

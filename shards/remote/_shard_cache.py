@@ -93,7 +93,8 @@ def _use(path: Path) -> BinaryIO | None:
         file = path.open("rb", buffering=0)
     except FileNotFoundError:
         return None
-    os.utime(file.fileno())
+    with suppress(OSError):  # of another user, or on a disk that may only be read: it counts as unused then
+        os.utime(file.fileno())
     return file
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foveal.pipeline.epoch import BatchPlan
+from tests.checks import unhooked
 
 sizes = st.integers(1, 7)
 
@@ -73,6 +74,7 @@ def test_shares_of_a_partial_batch_differ_by_one_at_most(samples, batch_size, wo
         ((10, 0), "batch_size must be at least 1, got 0."),
         ((10, 2, 2, 2), "rank must be in [0, 2), the world size, got 2."),
         ((10, 2, -1, 2), "rank must be in [0, 2), the world size, got -1."),
+        ((10, 2, 0, 0), "world_size must be at least 1, got 0."),
         ((10, 2, 0, 1, "maybe"), "last_batch must be one of partial, drop, pad, got 'maybe'."),
     ],
 )
@@ -80,6 +82,17 @@ def test_arguments_that_make_no_sense(arguments, message):
     """Each invalid argument is named with its value."""
     with pytest.raises(ValueError, match=re.escape(message)):
         BatchPlan(*arguments)
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("rank", (0.5, 2)), ("world_size", (0, 2.0))])
+def test_ranks_are_whole_numbers(name, arguments):
+    """A rank or a number of ranks that is no whole number is named with its value."""
+    value = arguments[name == "world_size"]
+    with (
+        unhooked(),
+        pytest.raises(TypeError, match=re.escape(f"{name} must be a whole number, got {value!r}.")),
+    ):
+        BatchPlan(10, 2, *arguments)
 
 
 def test_an_index_out_of_range():

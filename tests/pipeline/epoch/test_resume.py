@@ -152,6 +152,8 @@ def test_shards_may_move(small_shards, tmp_path):
         ({"position": -1}, "state must lie within an epoch of 13 samples, got {"),
         ({"iterator": -1}, "state must lie within an epoch of 13 samples, got {"),
         ({"epoch": -1}, "state must lie within an epoch of 13 samples, got {"),
+        ({"iterator": None}, "state must be what state_dict() returned, got {"),
+        ({"iterator": "2"}, "state must be what state_dict() returned, got {"),
         ({"position": 1.5}, "state must be what state_dict() returned, got {"),
     ],
 )  # fmt: skip

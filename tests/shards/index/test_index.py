@@ -2,6 +2,7 @@ import os
 import re
 import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +128,17 @@ def test_the_cache_is_by_default_the_users(tar, tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert Cache.at(None).folder == tmp_path / "home" / ".cache" / "foveal"
+
+
+def test_without_a_home_indexes_stay_in_memory(tar, monkeypatch):
+    """If the system knows no folder of the user's, nothing is kept."""
+
+    def unknown():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", unknown)
+    assert by_foveal(tar, cache_dir=None) == by_webdataset(tar)
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tar, tmp_path):

@@ -24,7 +24,10 @@ from tests.shards.server import Files, serving
 def test_a_server_without_ranges_needs_copies(hasty, tmp_path):
     """If a server sends only whole files, local copies are used, or an error says how to enable them."""
     tar = make_tar(tmp_path / "t.tar", samples("abc", size=50_000))
-    reason = "its server sends no parts of files: copy the shards to a disk, or in Python set cache_size, so that whole shards are kept"
+    reason = (
+        "its server sends no parts of files: copy the shards to a disk, or in Python set cache_size to at least the "
+        f"{tar.stat().st_size:,} bytes of this shard, so that whole shards are kept"
+    )
     with serving(Files({"/t.tar": tar.read_bytes()})) as server:
         server.site.ranges = False
         url = f"{server.url}/t.tar"

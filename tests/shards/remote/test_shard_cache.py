@@ -123,6 +123,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         put(cache, "a", 60)
 
 
+def test_a_copy_of_another_user_is_read(tmp_path, monkeypatch):
+    """A copy whose time of use cannot be set is read all the same."""
+    cache = ShardCache(tmp_path, 100)
+    put(cache, "a", 30)
+
+    def refuse(*args, **options):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert put(cache, "a", 30) == b"a" * 30
+
+
 def test_many_processes_download_once(tmp_path, hasty):
     """One process downloads, the others wait, and all read the same."""
     with serving(Files({"/t.tar": tar_bytes(samples("abc", size=30_000))})) as server:
