@@ -7,7 +7,8 @@
   small, learned from boxes, learned as published, and without any training; :class:`PriorSaliency` adds what a network learns to one of the last kind, by default to
   :class:`LearnedSpectralSaliency`. Each returns *logits* over a lattice; the sampler's softmax makes a map of them
 * :class:`AttentionSaliency`, :class:`ClassActivationSaliency` -- what another model, a vision transformer or a classifier, attends to;
-  :class:`TrunkSaliency` learns from a pretrained model's features; :func:`edge_loss` teaches a network to look where classes meet
+  :class:`TrunkSaliency` learns from a pretrained model's features
+* :func:`edge_loss` teaches a network to look where classes meet, :class:`EvidenceTeacher` where a classifier finds what decides the label
 * :class:`NJetConv2d` learns at which scale to look; :class:`NJetSaliencyNet` and :class:`NJetPrefilter` are made of it
 * :class:`BoxSaliency`, :class:`MapSaliency`, :class:`FixedSaliency` -- what is known beforehand: boxes of each image, a map
   of each image, one map for a data set; :class:`MapChannelSaliency` is a network that sees a map of each image
@@ -63,6 +64,7 @@ from foveal.sampler.saliency import (
     AttentionSaliency,
     BoxSaliency,
     ClassActivationSaliency,
+    EvidenceTeacher,
     FixedSaliency,
     LearnedSpectralSaliency,
     MapChannelSaliency,
@@ -95,6 +97,7 @@ __all__ = [
     "BoxSaliency",
     "ClassActivationSaliency",
     "DilatedResNet",
+    "EvidenceTeacher",
     "Family",
     "FixedSaliency",
     "GaussianJet",

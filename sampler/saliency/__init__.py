@@ -2,6 +2,7 @@
 
 from foveal.sampler.saliency._box_saliency import BoxSaliency
 from foveal.sampler.saliency._edge_loss import edge_loss
+from foveal.sampler.saliency._evidence_teacher import EvidenceTeacher
 from foveal.sampler.saliency._fixed_saliency import FixedSaliency
 from foveal.sampler.saliency._learned_spectral_saliency import LearnedSpectralSaliency
 from foveal.sampler.saliency._map_channel_saliency import MapChannelSaliency
@@ -23,6 +24,7 @@ __all__ = [
     "Bottleneck",
     "BoxSaliency",
     "ClassActivationSaliency",
+    "EvidenceTeacher",
     "FixedSaliency",
     "LearnedSpectralSaliency",
     "MapChannelSaliency",

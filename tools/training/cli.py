@@ -156,6 +156,15 @@ def train(
             rich_help_panel=OPTIMIZER,
         ),
     ] = None,
+    evidence: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="How strongly the classifier teaches the saliency network where in an image it found what decides the class, once the "
+            "zoom is known to help. The saliency network is then a larger one. 0 for not at all; to use it, begin with 1.",
+            rich_help_panel=OPTIMIZER,
+        ),
+    ] = 0.0,
     blur: Annotated[
         float,
         typer.Option(
@@ -345,6 +354,7 @@ def train(
         weight_decay=weight_decay,
         entropy=entropy,
         min_cells=min_cells,
+        evidence=evidence,
         blur=blur,
         trial=trial,
         prior=prior,

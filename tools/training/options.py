@@ -64,6 +64,8 @@ class TrainOptions(TrainZoomChoice):
         entropy: How strongly the saliency's entropy is rewarded.
         min_cells: The reward ends when the saliency of an image is spread over this many cells (e to its entropy); None
             for no end.
+        evidence: How strongly the places where the classifier finds its evidence teach the saliency network, once the zoom is known
+            to help (:class:`foveal.sampler.EvidenceTeacher`). A new network is then a :class:`foveal.sampler.SaliencyUNet`. 0 for not at all.
         blur: Share of all steps in which zoomed images are blurred at random, a different amount each step (Recasens et
             al. 2018: the classifier then depends on the zoom early).
         trial: Share of all steps in which the zoom has to show that it helps, or is taken away
@@ -120,6 +122,7 @@ class TrainOptions(TrainZoomChoice):
     weight_decay: float = 0.01
     entropy: float = 0.0
     min_cells: float | None = None
+    evidence: float = 0.0
     blur: float = 0.0
     trial: float = 0.4
     prior: TrainPriorName = "spectral"
@@ -166,6 +169,7 @@ class TrainOptions(TrainZoomChoice):
             if value not in get_args(allowed) and (name, value) != ("family", None):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}.")
         self._check_needs()
+        self._check_evidence()
         self._check_trunk()
         self._check_member()
         if self.saliency is not None:
@@ -183,6 +187,18 @@ class TrainOptions(TrainZoomChoice):
             if given != usual[name] and without == usual[needed]:
                 raise ValueError(
                     f"{name} must be {usual[name]!r} with {needed}={without!r}, got {given!r} – give {needed}, too, or leave it out."
+                )
+
+    def _check_evidence(self) -> None:
+        for name, given in (
+            ("zoom", self.zoom == "uniform"),
+            ("prior", self.prior == "none"),
+            ("boxes", self.boxes is not None),
+            ("contrast", self.contrast != 0),
+        ):
+            if self.evidence and given:
+                raise ValueError(
+                    f"evidence must be 0 with {name}={getattr(self, name)!r}, got {self.evidence!r} – leave one of the two out."
                 )
 
     def _check_trunk(self) -> None:
@@ -231,7 +247,7 @@ class TrainOptions(TrainZoomChoice):
         for name in ("lr", "saliency_lr"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}.")
-        for name in ("weight_decay", "entropy", "contrast"):
+        for name in ("weight_decay", "entropy", "evidence", "contrast"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be finite and not negative, got {getattr(self, name)!r}.")
         if self.min_cells is not None and not self.min_cells > 1:
@@ -282,9 +298,7 @@ class TrainOptions(TrainZoomChoice):
         if self.boxes is not None:
             return SaliencyUNet()
         seen = self.saliency_member
-        start: dict[str, Any] = {"contrast": self.contrast, "channels": 3 if seen is None else 4}
-        start["zero_init"] = self.prior != "none" and not self.contrast
-        network: nn.Module = SaliencyNet(**start)
+        network = self._make_network(channels=3 if seen is None else 4)
         if seen is not None:
             network = MapChannelSaliency(seen, network)
         match self.prior:
@@ -294,6 +308,12 @@ class TrainOptions(TrainZoomChoice):
                 return PriorSaliency(network, MapSaliency(seen, floor=_MAP_FLOOR), gain=1.0)
             case "spectral":
                 return PriorSaliency(network)
+
+    def _make_network(self, channels: int) -> nn.Module:
+        if self.evidence:  # what something teaches may be larger
+            return SaliencyUNet(channels=channels)
+        zero_init = self.prior != "none" and not self.contrast
+        return SaliencyNet(contrast=self.contrast, channels=channels, zero_init=zero_init)
 
     def parameter_groups(self, model: nn.Module, zoom: nn.Module) -> list[dict[str, Any]]:
         """Return the optimiser's groups, each with its ``peak_lr``, which the schedule multiplies."""

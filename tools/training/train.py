@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from foveal.pipeline import ZoomLoader
-from foveal.sampler import ZoomTrial, saliency_entropy
+from foveal.sampler import EvidenceTeacher, ZoomTrial, saliency_entropy
 from foveal.tools.console.choices import Amp
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.training._loader import open_loader, while_learning
@@ -112,10 +112,16 @@ class _Training:
         self.parts |= {"optimizer": self.optimizer, "scaler": self.scaler}
         self.step, self.steps, self.lr_factor = 0, 1, 0.0
         self.trial: ZoomTrial | None = None
+        self.teacher: EvidenceTeacher | None = None
         self.console = Console(soft_wrap=True, highlight=False, markup=False, quiet=ranks.rank > 0)
 
     def loader(self, urls: Urls, zoom: nn.Module, **how: Any) -> ZoomLoader:
-        fields = ("cls", "__saliency__", "__valid__")
+        fields = (
+            "cls",
+            "__saliency__",
+            "__valid__",
+            *(("__grid__", "__view__") if self.options.evidence else ()),
+        )
         return open_loader(urls, zoom, self.options, self.ranks, fields=fields, **how)
 
     def fit(self, loader: ZoomLoader, urls: Urls, val: Urls) -> dict[str, Any]:
@@ -136,8 +142,9 @@ class _Training:
         try:
             self.train_epochs(loader, val=val, shown=shown)
         finally:
-            if self.trial is not None:
-                self.trial.close()  # the zoom may be the caller's: an interrupted run must not leave it on trial
+            for each in (self.trial, self.teacher):
+                if each is not None:
+                    each.close()  # the zoom may be the caller's: an interrupted run must not leave it on trial
         self.run.finish(self.model, self.zoom)
         return self.run.last_epoch()
 
@@ -181,25 +188,40 @@ class _Training:
         self.lr_factor = lr_factor(self.step, self.steps, self.options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * self.lr_factor
+        if self.options.evidence and self.teacher is None and (self.trial is None or self.trial.helps):
+            self.teacher = EvidenceTeacher(self.zoom)
 
-    def train_step(self, images: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Tensor:
-        """Update the weights by one batch; return its sums."""
+    def train_step(
+        self, images: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor, *places: Tensor
+    ) -> Tensor:
+        """Update the weights by one batch; return its sums. ``places``: its grid and views, if evidence teaches the saliency."""
         if self.step < self.options.blur * self.steps:
             images = blurred(images)
-        logits = classify(self.shared_model, images, self.options.amp)
+        seen = images.detach().requires_grad_(images.requires_grad)
+        logits = classify(self.shared_model, seen, self.options.amp)
         if logits.shape[1] < self.classes:
             raise ValueError(
                 f"model must have a logit for each of {self.classes} classes, got {logits.shape[1]} logits."
             )
-        entropy = saliency_entropy(saliency).clamp(max=math.log(self.options.min_cells or math.inf))
         losses = cross_entropy(logits, labels, reduction="none")
         self.try_zoom(losses.detach())
-        loss = losses.mean() - self.options.entropy * entropy.mean()
         self.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
+        self.scaler.scale(losses.mean()).backward()  # type: ignore[no-untyped-call]  # torch's own
+        if seen.grad is not None:
+            lesson = self.scaler.scale(self.lesson(saliency, seen.grad, losses.detach(), *places))
+            torch.autograd.backward([images, lesson], [seen.grad, None])
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return _sums(logits.detach(), labels, saliency.detach(), valid)
+
+    def lesson(self, saliency: Tensor, gradient: Tensor, losses: Tensor, *places: Tensor) -> Tensor:
+        """Return the loss of the saliency alone: the reward for its entropy, and, once the zoom is known to help, the evidence."""
+        entropy = saliency_entropy(saliency).clamp(max=math.log(self.options.min_cells or math.inf))
+        loss = -self.options.entropy * entropy.mean()
+        if self.teacher is None:
+            return loss
+        grid, views = places
+        return loss + self.options.evidence * self.teacher.lesson(gradient, grid, losses, views=views)
 
     def try_zoom(self, losses: Tensor) -> None:
         """Go on with the zoom's trial, if there is one; say how it ends."""
@@ -219,7 +241,7 @@ class _Training:
         self.zoom.eval()
         sums = torch.zeros(4, device=self.ranks.device)
         with torch.no_grad(), self.loader(val, self.zoom, last_batch="pad") as loader:
-            for images, labels, saliency, valid in loader:
+            for images, labels, saliency, valid, *_ in loader:
                 sums += _sums(classify(self.model, images, self.options.amp), labels, saliency, valid)
         return _means("val", self.ranks.sum(sums))
 

@@ -21,6 +21,23 @@ from tests.tools.training.runs import SMALL
         ({"saliency_lr": -1.0}, "saliency_lr must be positive, got -1.0."),
         ({"weight_decay": float("nan")}, "weight_decay must be finite and not negative, got nan."),
         ({"entropy": -1.0}, "entropy must be finite and not negative, got -1.0."),
+        ({"evidence": float("nan")}, "evidence must be finite and not negative, got nan."),
+        (
+            {"evidence": 1.0, "zoom": "uniform"},
+            "evidence must be 0 with zoom='uniform', got 1.0 – leave one of the two out.",
+        ),
+        (
+            {"evidence": 1.0, "prior": "none"},
+            "evidence must be 0 with prior='none', got 1.0 – leave one of the two out.",
+        ),
+        (
+            {"evidence": 1.0, "boxes": "json:boxes"},
+            "evidence must be 0 with boxes='json:boxes', got 1.0 – leave one of the two out.",
+        ),
+        (
+            {"evidence": 1.0, "contrast": 0.03},
+            "evidence must be 0 with contrast=0.03, got 1.0 – leave one of the two out.",
+        ),
         ({"contrast": float("inf")}, "contrast must be finite and not negative, got inf."),
         ({"warmup": 1.5}, "warmup must be a share in [0, 1], got 1.5."),
         ({"blur": -0.1}, "blur must be a share in [0, 1], got -0.1."),

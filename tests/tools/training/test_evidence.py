@@ -1,0 +1,92 @@
+"""A training in which the classifier teaches the saliency network where it found its evidence."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from foveal.pipeline import Augment
+from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler, SaliencyUNet
+from foveal.tools import train
+from foveal.tools.training import train as _train
+from tests.tools.training.runs import SMALL, check_same_weights
+
+TAUGHT = replace(SMALL, evidence=1.0, trial=0.0)
+
+
+class CornerNet(nn.Module):
+    """A classifier that looks at the upper left corner of the zoomed image alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, images):
+        return self.scale * images[:, :, :4, :4].mean((1, 2, 3))[:, None] * torch.tensor([1.0, 0.0, 0.0])
+
+
+class OneMap(nn.Module):
+    """A saliency network that learns one map for all images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(1, 1, 31, 31))
+
+    def forward(self, small):
+        return self.logits.expand(len(small), -1, -1, -1)
+
+
+@pytest.mark.parametrize("augment", [None, Augment(hflip=1.0)])
+@pytest.mark.parametrize("evidence", [0.0, 1.0])
+@pytest.mark.usefixtures("no_sheets")
+def test_the_network_looks_where_the_classifier_does(augment, evidence, shards, tmp_path):
+    """The network's own map moves to the corner that the classifier looks at, also in mirrored images, but not without evidence."""
+    zoom = SaliencySampler(16, saliency=PriorSaliency(OneMap()))
+    options = replace(TAUGHT, evidence=evidence, augment=augment, epochs=6, lr=0.02, saliency_lr=1.0)
+    train(shards, tmp_path / "run", model=CornerNet(), zoom=zoom, options=options)
+    told = (zoom.saliency.gain * zoom.saliency.network.logits.detach()).flatten().softmax(0)
+    corner = float(told.view(31, 31)[:15, :15].sum())
+
+    assert corner > 0.4 if evidence else corner < 0.3
+
+
+def test_a_new_network_is_a_larger_one():
+    """What the classifier teaches is a `SaliencyUNet`; without evidence it is a `SaliencyNet`."""
+    networks = [replace(SMALL, evidence=evidence).make_zoom().saliency.network for evidence in (1.0, 0.0)]
+
+    assert [type(each) for each in networks] == [SaliencyUNet, SaliencyNet]
+
+
+@pytest.mark.parametrize("options", [TAUGHT, replace(TAUGHT, trial=0.4, augment=Augment(hflip=0.5))])
+@pytest.mark.usefixtures("no_sheets")
+def test_resumed_it_ends_the_same(options, shards, tmp_path, monkeypatch):
+    """A run with evidence that is interrupted and resumed has the weights of one that was not."""
+    train(shards, tmp_path / "whole", options=options)
+    step = _train._Training.train_step
+
+    def interrupted(training, *batch):
+        if training.step == 7:
+            raise KeyboardInterrupt
+        return step(training, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_train._Training, "train_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(shards, tmp_path / "run", options=options)
+    train(shards, tmp_path / "run", options=options, resume=True)
+
+    check_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.usefixtures("no_sheets")
+def test_afterwards_nobody_listens(shards, tmp_path):
+    """A zoom of one's own keeps no hook after the training, and a zoom without a network to teach is refused."""
+    zoom = SaliencySampler(16, saliency=PriorSaliency(SaliencyUNet()))
+    train(shards, tmp_path / "run", zoom=zoom, options=replace(TAUGHT, epochs=1))
+
+    assert not zoom.saliency.network._forward_hooks
+    with pytest.raises(
+        ValueError, match=r"^zoom must have one PriorSaliency with a network that is trained, got 0 of 0 "
+    ):
+        train(shards, tmp_path / "other", zoom=SaliencySampler(16, saliency=SaliencyNet()), options=TAUGHT)
