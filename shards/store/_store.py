@@ -180,10 +180,12 @@ def open_store(url: str | os.PathLike[str], storage_options: Mapping[str, Any] |
         storage_options: For fsspec's file system of a remote one.
 
     Raises:
-        ValueError: It is on a web server.
+        ValueError: It is empty, or on a web server.
         StoreError: The folder cannot be created.
     """
     text = os.fspath(url)
+    if not text:
+        raise ValueError("out must not be empty, got ''.")
     if not is_remote(text):
         return Folder(text)
     if scheme_of(text) not in ("s3", "gs"):

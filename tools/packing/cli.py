@@ -67,7 +67,8 @@ def pack(
         bool,
         typer.Option(
             "--overwrite",
-            help="Delete the shards that are already in OUT. Without it, shards in OUT are an error.",
+            help="Delete the shards that foveal pack wrote to OUT before. Without it, shards in OUT are an error; other shards are in "
+            "any case.",
         ),
     ] = False,
     ray: RayOption = None,

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ from foveal.tools.packing._pictures import Picture, Pictures, find_pictures, sta
 CLASSES = "classes.txt"
 # Where shards are until all are complete; hidden, so that no pattern finds them.
 _UNFINISHED = ".unfinished"
+# The names that shards and their indexes have here.
+_OURS = re.compile(r".+-\d{6}\.(tar|idx)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,13 @@ def pack(
         labelled: As :func:`find_pictures` takes it.
         labels: The names of the classes in the order of their numbers; None: those found, sorted.
         shuffle: Write the samples in a random order, which is the same each time, instead of sorted by key.
-        overwrite: Replace the shards in ``out``; else there must be none.
+        overwrite: Replace the shards in ``out`` if this function wrote all of them; else there must be none.
         distribute: Where shards are written.
         console: Where progress shows.
 
     Raises:
         FileNotFoundError: There is no such folder.
-        FileExistsError: There are shards in ``out``.
+        FileExistsError: There are shards in ``out``; or, to be replaced, some that this function did not write.
         ValueError: An argument or the folder makes no sense, or an image's class is not among ``labels``.
     """
     size = parse_size("shard_size", shard_size)
@@ -129,6 +132,13 @@ def _refuse_shards(out: Path, *, overwrite: bool) -> None:
         raise FileExistsError(
             f"out must be a folder without shards, got {str(out)!r} with {old[0].name!r} – pass --overwrite to replace them."
         )
+    # A process that was killed while it replaced shards left no list of classes, but its hidden folder.
+    packed_before = (out / CLASSES).is_file() or (out / _UNFINISHED).is_dir()
+    for path in old:
+        if not (packed_before and _OURS.fullmatch(path.name)):
+            raise FileExistsError(
+                f"out must be a folder whose shards foveal pack wrote, got {str(out)!r} with {path.name!r} – name another folder."
+            )
 
 
 @contextmanager

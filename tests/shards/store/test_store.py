@@ -102,6 +102,12 @@ def test_no_store():
         open_store("https://host/x")
 
 
+def test_an_empty_name_is_not_the_root():
+    """An empty name, such as an unset variable of the shell, is refused."""
+    with pytest.raises(ValueError, match=re.escape("out must not be empty, got ''.")):
+        open_store("")
+
+
 def test_leftovers(tmp_path):
     """Only temporary files of the given names are found, however long they are."""
     store, name = Folder(str(tmp_path)), "n" * 230

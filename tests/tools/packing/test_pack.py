@@ -134,6 +134,19 @@ def test_shards_that_are_there_stay(tmp_path):
     assert len(list(out.glob("*.tar"))) == len(list(out.glob("*.idx"))) == 1
 
 
+@pytest.mark.parametrize(("names", "classes"), [(["precious.tar"], True), (["train-000000.tar"], False)])
+def test_shards_of_others_are_never_replaced(tmp_path, names, classes):
+    """A tar that foveal pack did not write stays: by its name, or because the folder has no list of classes."""
+    folder, out = write(tmp_path / "in", "a.jpg"), write(tmp_path / "out", *names)
+    if classes:
+        (out / CLASSES).touch()
+    before = files_in(out)
+
+    with pytest.raises(FileExistsError, match=re.escape(f"with {names[0]!r} – name another folder.")):
+        pack(folder, out, overwrite=True)
+    assert files_in(out) == before
+
+
 def test_equal_folders_give_equal_shards(tmp_path):
     """Packing twice gives the same bytes, whatever the order of files; shuffled, the same samples."""
     folder = write(tmp_path / "in", *(f"{k}.jpg" for k in range(9)))
