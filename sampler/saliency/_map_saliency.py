@@ -5,13 +5,15 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample
+from torch.nn.functional import avg_pool2d, grid_sample
 
 from foveal.sampler.frames import Views, even_grid, to_lattice
 from foveal.sampler.saliency._log_shares import check_floor, log_shares
 
-# A given map is read at this many or more places for each node before it is averaged about the nodes.
-_PLACES = 2
+# In a view, a map has at least this many cells for each node, about which they are then averaged, ...
+_PLACES = 4
+# ... and at least this many along each side, for a network that sees it beside a low-resolution image.
+_LEAST = 128
 
 
 class MapSaliency(nn.Module):
@@ -92,10 +94,13 @@ def maps_in_views(
 ) -> Float[Tensor, "batch 1 rows cols"]:
     """Return maps of the sources converted to the views, all of one size: cells that tile the view.
 
+    Each depends on its own map alone: the size is 128 x 128, or four cells for each node, whatever the sizes of the maps.
+    Finer maps are averaged.
+
     Args:
         maps: (rows, cols) each, cells that tile the whole source.
         views: (batch, 2, 3), from [-1, 1] of the view to [-1, 1] of the source; None for whole images.
-        map_size: Rows and columns of what will be made of them: the result is at least twice as fine, and as fine as the maps.
+        map_size: Rows and columns of what will be made of them.
 
     Raises:
         ValueError: There are not as many maps as views; or one is not (rows, cols), not finite, or negative somewhere.
@@ -104,16 +109,23 @@ def maps_in_views(
         raise ValueError(f"maps must be a list of {len(views)} tensors, one for each image, got {len(maps)}.")
     for position, each in enumerate(maps):
         _check_map(each, position)
-    size = tuple(max([_PLACES * n, *(each.shape[k] for each in maps)]) for k, n in enumerate(map_size))
-    seen = []
-    for k, each in enumerate(maps):
-        wide = each.to(torch.promote_types(each.dtype, torch.float32))[None, None]
-        view = None if views is None else views[k : k + 1].to(wide)
-        at = even_grid(wide, (size[0], size[1]), view)
-        # Scaled to a maximum of one, so that sums of huge values stay finite.
-        scaled = wide / wide.amax().clamp(min=torch.finfo(wide.dtype).tiny)
-        seen.append(grid_sample(scaled, at, mode="bilinear", padding_mode="border", align_corners=False))
+    size = max(_LEAST, _PLACES * map_size[0]), max(_LEAST, _PLACES * map_size[1])
+    seen = [_in_view(each, None if views is None else views[k : k + 1], size) for k, each in enumerate(maps)]
     return torch.cat(seen) if seen else torch.empty(0, 1, *size)
+
+
+def _in_view(
+    weights: Float[Tensor, "_rows _cols"], view: Views | None, size: tuple[int, int]
+) -> Float[Tensor, "1 1 rows cols"]:
+    """Return one map in its view: read at least as finely as it is, and averaged to the size."""
+    wide = weights.to(torch.promote_types(weights.dtype, torch.float32))[None, None]
+    rows, cols = (-(-side // cells) for side, cells in zip(weights.shape, size, strict=True))
+    at = even_grid(wide, (size[0] * rows, size[1] * cols), None if view is None else view.to(wide))
+    # Scaled to a maximum of one, so that sums of huge values stay finite.
+    scaled = wide / wide.amax().clamp(min=torch.finfo(wide.dtype).tiny)
+    read = grid_sample(scaled, at, mode="bilinear", padding_mode="border", align_corners=False)
+    averaged: Tensor = avg_pool2d(read, (rows, cols))
+    return averaged
 
 
 def _check_map(weights: Float[Tensor, "_rows _cols"], position: int) -> None:

@@ -12,7 +12,8 @@ class SaliencyNeeds:
     Every saliency module takes (batch, 3, height, width) in [0, 1]. One with an attribute ``boxes_from``, such as
     :class:`BoxSaliency`, is called with a second argument: for each image (n, 4), boxes (x0, y0, x1, y1) as fractions of
     the image. One with an attribute ``maps_from``, such as :class:`MapSaliency`, is called with a keyword
-    ``maps``: (batch, 1, rows, cols), cells that tile the image, at least twice as fine as its ``map_size``.
+    ``maps``: (batch, 1, rows, cols), cells that tile the image, of a size that depends on
+    its ``map_size`` alone (:func:`maps_in_views`).
 
     Attributes:
         takes_boxes: Whether it has the attribute ``boxes_from``.

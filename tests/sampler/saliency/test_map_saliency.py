@@ -7,13 +7,29 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from foveal.sampler import MapSaliency, SaliencyNet, SaliencySampler, UniformSampler, ZoomNeeds, compose
+from foveal.sampler import (
+    MapChannelSaliency,
+    MapSaliency,
+    SaliencyNet,
+    SaliencySampler,
+    UniformSampler,
+    ZoomNeeds,
+    compose,
+)
 from tests import reference
 from tests.checks import check_close, unhooked
 
 IMAGE = torch.zeros(2, 3, 8, 8)
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 70))
+
+
+class Fourth(nn.Module):
+    """Saliency that is the fourth channel."""
+
+    def forward(self, seen):
+        return 3 * seen[:, 3:]
 
 
 def blob(rows, cols, x, y, spread=0.06):
@@ -70,6 +86,23 @@ def by_triangles(cells, nodes):
         )
         cells = np.apply_along_axis(read, axis, cells)
     return cells
+
+
+@pytest.mark.parametrize("views", [None, torch.tensor([[0.5, 0.1, 0.2], [0, 0.7, -0.1]]).repeat(3, 1, 1)])
+@pytest.mark.parametrize(
+    "saliency", [MapSaliency(), MapSaliency(map_size=(5, 60)), MapChannelSaliency(network=Fourth())]
+)
+def test_a_map_does_not_depend_on_its_neighbours(saliency, views):
+    """Each image's zoom is the same to the last bit in a batch with maps of other sizes."""
+    maps = [some_map(size, seed) for seed, size in enumerate([(24, 24), (300, 200), (1, 140)])]
+    zoom, images = SaliencySampler(16, saliency=saliency), torch.rand(3, 3, 100, 90)
+    together = zoom(images, views=views, maps=maps)
+
+    for k, each in enumerate(maps):
+        view = None if views is None else views[k : k + 1]
+        alone = zoom(images[k : k + 1], views=view, maps=[each])
+        assert torch.equal(alone.saliency[0], together.saliency[k])
+        assert torch.equal(alone.grid[0], together.grid[k])
 
 
 @settings(max_examples=20, deadline=None)
