@@ -21,7 +21,7 @@ from foveal.sampler.frames._ragged_labels import (
     padded,
     widths_and_heights,
 )
-from foveal.sampler.frames._size import height_and_width, whole
+from foveal.sampler.frames._size import height_and_width, rows_and_cols, whole
 from foveal.sampler.frames._views import (
     Views,
     boxes_around,
@@ -66,6 +66,7 @@ __all__ = [
     "padded",
     "pixel_centres",
     "planes_out_of_views",
+    "rows_and_cols",
     "to_lattice",
     "whole",
     "widths_and_heights",

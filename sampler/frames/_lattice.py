@@ -37,7 +37,7 @@ def to_lattice(
 
     Args:
         features: Features of any resolution.
-        map_size: (rows, cols) of the map.
+        map_size: (rows, cols) of the map, or one number for both.
         first: Positions of the centres of the first row and the first column, as shares of the image's height and width.
             By default half a cell from the edges, for cells that tile the image.
         step: Distance from one row to the next, and from one column to the next, likewise. By default ``1 / rows`` and

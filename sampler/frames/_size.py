@@ -35,11 +35,34 @@ def height_and_width(size: int | tuple[int, int], name: str) -> tuple[int, int]:
         TypeError: It is neither a whole number nor two of them.
         ValueError: A side is below one pixel.
     """
-    pair = size if isinstance(size, Sequence) and not isinstance(size, str) else (size, size)
-    if len(pair) != 2 or not all(_is_whole(side) for side in pair):
+    pair = _pair(size)
+    if pair is None:
         raise TypeError(f"{name} must be a whole number of pixels, or (height, width), got {size!r}.")
     if min(pair) < 1:
         raise ValueError(f"{name} must be at least 1 pixel, got {size!r}.")
+    return pair
+
+
+def rows_and_cols(size: int | tuple[int, int], name: str = "map_size") -> tuple[int, int]:
+    """Return the size of a map, or of another lattice, as (rows, cols), given one number for a square or both.
+
+    Raises:
+        TypeError: It is neither a whole number nor two of them.
+        ValueError: There are no rows or no columns.
+    """
+    pair = _pair(size)
+    if pair is None:
+        raise TypeError(f"{name} must be a whole number, or (rows, cols), got {size!r}.")
+    if min(pair) < 1:
+        raise ValueError(f"{name} must be at least (1, 1), got {size!r}.")
+    return pair
+
+
+def _pair(size: object) -> tuple[int, int] | None:
+    """Return both numbers as plain ones; None for what is neither one whole number nor two."""
+    pair = size if isinstance(size, Sequence) and not isinstance(size, str) else (size, size)
+    if len(pair) != 2 or not all(_is_whole(side) for side in pair):
+        return None
     return operator.index(pair[0]), operator.index(pair[1])
 
 

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler.frames import Frame, to_lattice
+from foveal.sampler.frames import Frame, to_lattice, whole
 from foveal.sampler.njet._njet_conv import NJetConv2d
 from foveal.sampler.njet._njet_prefilter import NJetPrefilter
 from foveal.sampler.saliency import SaliencyNet
@@ -18,7 +18,7 @@ class NJetSaliencyNet(SaliencyNet):
     the network change with it.
 
     Args:
-        map_size: (rows, cols) of the map.
+        map_size: (rows, cols) of the map, or one number for both.
         order: Highest order of the derivatives that the kernels are made of, 0 to 10.
         zero_init: As in :class:`SaliencyNet`.
         frame: As in :class:`SaliencyNet`.
@@ -32,13 +32,14 @@ class NJetSaliencyNet(SaliencyNet):
 
     def __init__(
         self,
-        map_size: tuple[int, int] = (31, 31),
+        map_size: int | tuple[int, int] = (31, 31),
         *,
         order: int = 2,
         zero_init: bool = False,
         frame: Frame = "nodes",
     ) -> None:
         super().__init__(map_size, zero_init=zero_init, frame=frame)
+        self.order = whole(order, "order", least=0)
         self.stem = nn.Sequential(
             NJetPrefilter(2.0),
             _normalised(NJetConv2d(3, 24, order=order, sigma=2.0, subsample=1.0), 24),

@@ -1,10 +1,13 @@
 """Saliency from known boxes: those of the last frame, of a cheap detector, or the labels themselves."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from foveal.sampler.frames import rows_and_cols
 
 
 class BoxSaliency(nn.Module):
@@ -25,7 +28,7 @@ class BoxSaliency(nn.Module):
     Args:
         boxes_from: The field of a loader's samples with the boxes, such as ``"json:boxes"``. None if they are passed by
             hand.
-        map_size: (rows, cols) of the map.
+        map_size: (rows, cols) of the map, or one number for both.
         amplitude: Mass of each box's Gaussian, relative to the floor that is added with it. The published code has a
             floor of
             ``1 / (2 p + 1)^2`` a cell, p being one less than the map's shorter side: its amplitude is 1 where ours is
@@ -47,24 +50,26 @@ class BoxSaliency(nn.Module):
     def __init__(
         self,
         boxes_from: str | None = None,
-        map_size: tuple[int, int] = (31, 31),
+        map_size: int | tuple[int, int] = (31, 31),
         *,
         amplitude: float = 7 / 3,
         bandwidth: float | tuple[float, float] = 0.04,
     ) -> None:
         super().__init__()
-        pair = bandwidth if isinstance(bandwidth, tuple) else (bandwidth, bandwidth)
-        for name, value, positive in (
-            ("amplitude", amplitude, amplitude > 0),
-            ("bandwidth", bandwidth, min(pair) > 0),
+        pair = bandwidth if isinstance(bandwidth, list | tuple) else (bandwidth, bandwidth)
+        if len(pair) != 2:
+            raise ValueError(f"bandwidth must be one number, or (height, width), got {bandwidth!r}.")
+        for name, value, all_of_it in (
+            ("amplitude", amplitude, (amplitude,)),
+            ("bandwidth", bandwidth, pair),
         ):
-            if not positive:
-                raise ValueError(f"{name} must be positive, got {value!r}.")
+            if not all(0 < each < math.inf for each in all_of_it):
+                raise ValueError(f"{name} must be positive and finite, got {value!r}.")
         self.boxes_from = boxes_from
-        self.map_size = map_size
-        self.amplitude = amplitude
-        self.bandwidth = bandwidth
-        self._bandwidths = pair
+        self.map_size = rows_and_cols(map_size)
+        self.amplitude = float(amplitude)
+        self._bandwidths = float(pair[0]), float(pair[1])
+        self.bandwidth = self._bandwidths if isinstance(bandwidth, list | tuple) else self._bandwidths[0]
 
     def forward(
         self,

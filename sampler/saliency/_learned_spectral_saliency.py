@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foveal._choices import PRIOR_POWERS
+from foveal.sampler.frames import rows_and_cols
 from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
 
 # Adam moves a parameter by about its learning rate in each step, however large the parameter's effect is. At the rate of a
@@ -27,7 +28,7 @@ class LearnedSpectralSaliency(nn.Module):
     zero, and what is left is a uniform resize. It is the prior of :class:`PriorSaliency`.
 
     Args:
-        map_size: (rows, cols) of the map.
+        map_size: (rows, cols) of the map, or one number for both.
         powers: What the residual's magnitude is raised to, each above 0.
 
     Raises:
@@ -35,14 +36,14 @@ class LearnedSpectralSaliency(nn.Module):
     """
 
     def __init__(
-        self, map_size: tuple[int, int] = (31, 31), *, powers: Sequence[float] = PRIOR_POWERS
+        self, map_size: int | tuple[int, int] = (31, 31), *, powers: Sequence[float] = PRIOR_POWERS
     ) -> None:
         super().__init__()
-        if not powers or min(powers) <= 0:
+        if not len(powers) or min(powers) <= 0:
             raise ValueError(f"powers must be one or more positive numbers, got {powers!r}.")
-        self.map_size = map_size
+        self.map_size = rows_and_cols(map_size)
         self.powers = tuple(map(float, powers))
-        self.spectral = SpectralSaliency(map_size)
+        self.spectral = SpectralSaliency(self.map_size)
         self.scaled_weights = nn.Parameter(torch.full((len(powers),), _START / len(powers) / _SCALE))
 
     @property

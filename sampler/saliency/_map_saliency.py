@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, grid_sample
 
-from foveal.sampler.frames import Views, even_grid, to_lattice
+from foveal.sampler.frames import Views, even_grid, rows_and_cols, to_lattice
 from foveal.sampler.saliency._log_shares import check_floor, log_shares
 
 # In a view, a map has at least this many cells for each node, about which they are then averaged, ...
@@ -42,15 +42,13 @@ class MapSaliency(nn.Module):
     """
 
     def __init__(
-        self, maps_from: str | None = None, map_size: tuple[int, int] = (31, 31), *, floor: float = 0.0
+        self, maps_from: str | None = None, map_size: int | tuple[int, int] = (31, 31), *, floor: float = 0.0
     ) -> None:
         super().__init__()
-        if min(map_size) < 1:
-            raise ValueError(f"map_size must be at least (1, 1), got {map_size!r}.")
         check_floor(floor)
         self.maps_from = maps_from
-        self.map_size = map_size
-        self.floor = floor
+        self.map_size = rows_and_cols(map_size)
+        self.floor = float(floor)
 
     def forward(
         self,

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d, relu
 
-from foveal.sampler.frames import Frame
+from foveal.sampler.frames import Frame, rows_and_cols
 from foveal.sampler.saliency._framed_map import FramedMap, at_corners, in_multiples
 from foveal.sampler.saliency._residual import BasicBlock
 
@@ -29,7 +29,7 @@ class ResNet18Saliency(FramedMap):
         >>> net.load_torchvision(torch.load("resnet18-f37072fd.pth", weights_only=True))
 
     Args:
-        map_size: (rows, cols) of the map.
+        map_size: (rows, cols) of the map, or one number for both.
         zero_init: Whether the head starts at zero, so that every logit is zero before training: the start for a network
             whose logits are added to a prior (:class:`PriorSaliency`).
         frame: ``"nodes"``: the trunk gets the corners of the copy's pixels (:func:`at_corners`), so that its strides end
@@ -42,10 +42,10 @@ class ResNet18Saliency(FramedMap):
     _std: Tensor
 
     def __init__(
-        self, map_size: tuple[int, int] = (31, 31), *, zero_init: bool = False, frame: Frame = "nodes"
+        self, map_size: int | tuple[int, int] = (31, 31), *, zero_init: bool = False, frame: Frame = "nodes"
     ) -> None:
         super().__init__(frame)
-        self.map_size = map_size
+        self.map_size = rows_and_cols(map_size)
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from foveal.sampler.frames import Frame
+from foveal.sampler.frames import Frame, rows_and_cols, whole
 from foveal.sampler.saliency._edge_conv import EdgeConv2d
 from foveal.sampler.saliency._framed_map import FramedMap, in_multiples
 from foveal.sampler.saliency._one_channel_conv import OneChannelConv2d
@@ -34,7 +34,7 @@ class SaliencyNet(FramedMap):
     read. Images whose sides are not multiples of 8 pixels are resized.
 
     Args:
-        map_size: (rows, cols) of the map.
+        map_size: (rows, cols) of the map, or one number for both.
         contrast: Weight of each of 32 details before training; 0 for random weights about zero.
         zero_init: Whether the last layers start at zero, so that every logit is zero before training: the start for a
             network whose logits are added to a prior (:class:`PriorSaliency`).
@@ -48,7 +48,7 @@ class SaliencyNet(FramedMap):
 
     def __init__(
         self,
-        map_size: tuple[int, int] = (31, 31),
+        map_size: int | tuple[int, int] = (31, 31),
         *,
         contrast: float = 0.0,
         zero_init: bool = False,
@@ -60,8 +60,8 @@ class SaliencyNet(FramedMap):
             raise ValueError(f"contrast must be finite and not negative, got {contrast!r}.")
         if contrast and zero_init:
             raise ValueError(f"contrast must be 0 with zero_init, got {contrast!r}.")
-        self.map_size = map_size
-        self.channels = channels
+        self.map_size = rows_and_cols(map_size)
+        self.channels = whole(channels, "channels")
         self.stem = nn.Sequential(
             _block(_window(channels, 24, frame, stride=4)),
             _block(_window(24, 24, frame, groups=24)),

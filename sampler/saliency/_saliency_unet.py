@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from foveal.sampler.frames import rows_and_cols, whole
 from foveal.sampler.saliency._edge_conv import EdgeConv2d
 from foveal.sampler.saliency._framed_map import in_multiples
 
@@ -26,13 +27,14 @@ class SaliencyUNet(nn.Module):
     Images whose sides are no multiples of 8 pixels are resized to the next ones.
 
     Args:
-        map_size: (rows, cols) of the map.
+        map_size: (rows, cols) of the map, or one number for both.
         channels: Channels of its input: 4 if a map is the fourth (:class:`MapChannelSaliency`).
     """
 
-    def __init__(self, map_size: tuple[int, int] = (31, 31), *, channels: int = 3) -> None:
+    def __init__(self, map_size: int | tuple[int, int] = (31, 31), *, channels: int = 3) -> None:
         super().__init__()
-        self.map_size, self.channels, width = map_size, channels, _WIDTH
+        self.map_size, width = rows_and_cols(map_size), _WIDTH
+        self.channels = whole(channels, "channels")
         self.fine = nn.Sequential(_block(channels, width, stride=2, size=4), _block(width, width))
         self.middle = nn.Sequential(_block(width, 2 * width, stride=2), _block(2 * width, 2 * width))
         self.coarse = nn.Sequential(_block(2 * width, 2 * width, stride=2), _block(2 * width, 2 * width))

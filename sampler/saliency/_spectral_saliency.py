@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foveal.sampler.frames import Frame, constant, to_lattice
+from foveal.sampler.frames import Frame, constant, rows_and_cols, to_lattice, whole
 from foveal.sampler.saliency._framed_map import FramedMap
 
 # Amplitudes below this are noise: it is that of white noise of 1/1000 of full scale. A flat image consists of noise alone.
@@ -44,7 +44,7 @@ class SpectralSaliency(FramedMap):
     returned. With a sampler's ``temperature`` of 1 the zoom is mild; 0.5 squares the map and zooms strongly.
 
     Args:
-        map_size: (rows, cols) of the map.
+        map_size: (rows, cols) of the map, or one number for both.
         analysis_px: Side of the square on which the spectrum is computed. A smaller one finds larger objects; the
             published one is 64.
         sigma: Standard deviation of the Gaussian, as a share of the side.
@@ -59,7 +59,7 @@ class SpectralSaliency(FramedMap):
 
     def __init__(
         self,
-        map_size: tuple[int, int] = (31, 31),
+        map_size: int | tuple[int, int] = (31, 31),
         *,
         analysis_px: int = 64,
         sigma: float = 0.03,
@@ -68,19 +68,17 @@ class SpectralSaliency(FramedMap):
         frame: Frame = "nodes",
     ) -> None:
         super().__init__(frame)
-        if analysis_px < 4:
-            raise ValueError(f"analysis_px must be at least 4, got {analysis_px!r}.")
         if not sigma > 0:
             raise ValueError(f"sigma must be positive, got {sigma!r}.")
         if not power > 0:
             raise ValueError(f"power must be positive, got {power!r}.")
         if not 0 < uniform_share <= 1:
             raise ValueError(f"uniform_share must be in (0, 1], got {uniform_share!r}.")
-        self.map_size = map_size
-        self.analysis_px = analysis_px
-        self.sigma = sigma
-        self.uniform_share = uniform_share
-        self.power = power
+        self.map_size = rows_and_cols(map_size)
+        self.analysis_px = whole(analysis_px, "analysis_px", least=4)
+        self.sigma = float(sigma)
+        self.uniform_share = float(uniform_share)
+        self.power = float(power)
         self.register_state_dict_post_hook(_note_power)  # type: ignore[no-untyped-call]
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:

@@ -77,7 +77,7 @@ def pixel_format(
     channels_last: bool,
 ) -> PixelFormat:
     """Return the form for arguments as users give them, including lists, arrays and tensors of numbers."""
-    return PixelFormat(_numbers(mean), _numbers(std), dtype, channels_last)
+    return PixelFormat(_numbers(mean), _numbers(std), dtype, bool(channels_last))
 
 
 def _numbers(values: Sequence[float] | None) -> tuple[float, ...] | None:

@@ -31,6 +31,9 @@ NETWORKS: dict[str, type[SaliencyNet | SaliencyUNet | ResNet18Saliency]] = {
 }
 """The networks that can be made from a checkpoint alone, by their names and ``map_size``."""
 
+_USUAL = {"channels": 3, "order": 2}
+"""Arguments of some of them, and what they are if a checkpoint does not store them."""
+
 _MADE: dict[type[nn.Module], tuple[str, ...]] = {
     SpectralSaliency: ("map_size", "analysis_px", "sigma", "uniform_share", "power", "frame"),
     LearnedSpectralSaliency: ("map_size", "powers"),
@@ -59,8 +62,8 @@ def describe_network(network: nn.Module) -> dict[str, Any]:
         "network": name,
         "map_size": tuple(getattr(network, "map_size", ())) if known else None,
     }
-    if known and getattr(network, "channels", 3) != 3:
-        described["channels"] = network.channels
+    if known:
+        described |= {name: getattr(network, name) for name in _unusual(network)}
     if type(network) in _MADE_OF_PARTS:
         arguments = {name: getattr(network, name) for name in _MADE_OF_PARTS[type(network)]}
         parts = {part: describe_network(module) for part, module in network.named_children()}
@@ -129,7 +132,7 @@ def _made(described: Mapping[str, Any]) -> nn.Module:
     """Return a new module of the kind that :func:`describe_network` described."""
     name, arguments = described["network"], described.get("arguments", {})
     if name in NETWORKS and described["map_size"] is not None:
-        return _of_channels(NETWORKS[name], described)
+        return _of_shape(NETWORKS[name], described)
     for kind, others in _MADE_OF_PARTS.items():
         if name == kind.__name__ and "parts" in described:
             parts = {part: _made(description) for part, description in described["parts"].items()}
@@ -147,10 +150,16 @@ def _made(described: Mapping[str, Any]) -> nn.Module:
     )
 
 
-def _of_channels(kind: type[nn.Module], described: Mapping[str, Any]) -> nn.Module:
-    """Return one of :data:`NETWORKS`; the number of its channels is stored if it is not three."""
-    channels = {"channels": described["channels"]} if "channels" in described else {}
-    return kind(tuple(described["map_size"]), **channels)
+def _of_shape(kind: type[nn.Module], described: Mapping[str, Any]) -> nn.Module:
+    """Return one of :data:`NETWORKS`."""
+    return kind(
+        tuple(described["map_size"]), **{name: described[name] for name in _USUAL if name in described}
+    )
+
+
+def _unusual(network: nn.Module) -> list[str]:
+    """Return which arguments of one of :data:`NETWORKS` are stored: those that differ from their defaults."""
+    return [name for name, usual in _USUAL.items() if getattr(network, name, usual) != usual]
 
 
 def _not_ours(path: str | os.PathLike[str]) -> str:

@@ -135,7 +135,7 @@ class SaliencySampler(nn.Module):
         self.saliency = PriorSaliency() if saliency is None else saliency
         self.temperature = float(temperature)
         self.condition = (condition,) if isinstance(condition, str) else tuple(condition)
-        self.antialias = antialias
+        self.antialias = bool(antialias)
         self.form = pixel_format(mean, std, dtype, channels_last)
 
     @classmethod

@@ -35,7 +35,7 @@ class AttentionSaliency(ModelSaliency):
     Args:
         model: From normalised (batch, 3, height, width) to anything. A hook stays on the layer.
         layer: Name of the attention layer, as ``model.named_modules()`` has it. The last one if None.
-        map_size: (rows, cols) of the map.
+        map_size: (rows, cols) of the map, or one number for both.
         lowres_size: (height, width) in pixels that the model was trained at. Give the sampler the same.
         mean: Mean of the model's normalisation; ImageNet's by default.
         std: Likewise.
@@ -58,7 +58,7 @@ class AttentionSaliency(ModelSaliency):
         model: nn.Module,
         *,
         layer: str | None = None,
-        map_size: tuple[int, int] = (31, 31),
+        map_size: int | tuple[int, int] = (31, 31),
         lowres_size: int | tuple[int, int] = (224, 224),
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,

@@ -32,7 +32,7 @@ class ClassActivationSaliency(ModelSaliency):
         model: From normalised (batch, 3, height, width) to (batch, classes). A hook stays on the layer.
         layer: Name of the layer that returns the features (batch, channels, rows, cols), such as ``"layer4"``.
         head: Name of the linear layer, or 1 x 1 convolution, that has the weights of the classes. The last linear layer if None.
-        map_size: (rows, cols) of the map.
+        map_size: (rows, cols) of the map, or one number for both.
         lowres_size: (height, width) in pixels of the model's input. Give the sampler the same.
         mean: Mean of the model's normalisation; ImageNet's by default.
         std: Likewise.
@@ -53,7 +53,7 @@ class ClassActivationSaliency(ModelSaliency):
         *,
         layer: str,
         head: str | None = None,
-        map_size: tuple[int, int] = (31, 31),
+        map_size: int | tuple[int, int] = (31, 31),
         lowres_size: int | tuple[int, int] = (224, 224),
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,

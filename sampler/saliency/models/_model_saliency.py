@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from foveal.sampler.frames import height_and_width
+from foveal.sampler.frames import height_and_width, rows_and_cols
 from foveal.sampler.saliency._log_shares import check_floor
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -21,7 +21,7 @@ class ModelSaliency(nn.Module):
 
     Args:
         model: From (batch, 3, height, width), normalised, to anything.
-        map_size: (rows, cols) of the map.
+        map_size: (rows, cols) of the map, or one number for both.
         lowres_size: (height, width) in pixels of the model's input.
         mean: For each channel, subtracted from images in [0, 1].
         std: For each channel, the divisor that is applied afterwards.
@@ -34,7 +34,7 @@ class ModelSaliency(nn.Module):
     def __init__(
         self,
         model: nn.Module,
-        map_size: tuple[int, int],
+        map_size: int | tuple[int, int],
         *,
         lowres_size: int | tuple[int, int],
         mean: Sequence[float],
@@ -42,17 +42,16 @@ class ModelSaliency(nn.Module):
         floor: float,
     ) -> None:
         super().__init__()
-        if min(map_size) < 1:
-            raise ValueError(f"map_size must be at least (1, 1), got {map_size!r}.")
         check_floor(floor)
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise ValueError(
                 f"mean and std must be of three channels, std positive, got {tuple(mean)!r} and {tuple(std)!r}."
             )
         self.model = model
-        self.map_size = map_size
+        self.map_size = rows_and_cols(map_size)
         self.lowres_size = height_and_width(lowres_size, "lowres_size")
-        self.mean, self.std, self.floor = tuple(mean), tuple(std), floor
+        self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
+        self.floor = float(floor)
         # One value for each thread, because a loader calls a frozen zoom in several threads at once.
         self._seen: dict[int, Tensor] = {}
 

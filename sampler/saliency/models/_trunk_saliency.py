@@ -35,7 +35,7 @@ class TrunkSaliency(ModelSaliency):
             them, or ``.safetensors``. Nothing in it is run, and nothing is downloaded. None for random weights, or for a module that
             has its weights already.
         frozen: Whether the trunk's weights stay as they are.
-        map_size: (rows, cols) of the map.
+        map_size: (rows, cols) of the map, or one number for both.
         lowres_size: (height, width) in pixels of the trunk's input. Give the sampler the same.
         mean: Mean of the trunk's normalisation; None for what timm says of its models, and otherwise ImageNet's.
         std: Likewise.
@@ -55,7 +55,7 @@ class TrunkSaliency(ModelSaliency):
         *,
         weights: str | os.PathLike[str] | None = None,
         frozen: bool = True,
-        map_size: tuple[int, int] = (31, 31),
+        map_size: int | tuple[int, int] = (31, 31),
         lowres_size: int | tuple[int, int] = (224, 224),
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -75,7 +75,7 @@ class TrunkSaliency(ModelSaliency):
             floor=0.0,
         )
         self.trunk = trunk if isinstance(trunk, str) else None
-        self.frozen = frozen
+        self.frozen = bool(frozen)
         if frozen:
             made.requires_grad_(False)
         places, first = FeaturePlaces(self.lowres_size), next(made.parameters(), torch.empty(0))

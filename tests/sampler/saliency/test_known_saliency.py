@@ -1,5 +1,6 @@
 """Saliency that is known beforehand: from boxes, or one map for a data set."""
 
+import math
 import re
 
 import numpy as np
@@ -197,9 +198,10 @@ def test_messages_about_boxes(saliency, boxes, message):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: BoxSaliency(amplitude=0.0), "amplitude must be positive, got 0.0."),
-        (lambda: BoxSaliency(bandwidth=-1.0), "bandwidth must be positive, got -1.0."),
-        (lambda: BoxSaliency(bandwidth=(0.1, 0.0)), "bandwidth must be positive, got (0.1, 0.0)."),
+        (lambda: BoxSaliency(amplitude=0.0), "amplitude must be positive and finite, got 0.0."),
+        (lambda: BoxSaliency(amplitude=math.inf), "amplitude must be positive and finite, got inf."),
+        (lambda: BoxSaliency(bandwidth=-1.0), "bandwidth must be positive and finite, got -1.0."),
+        (lambda: BoxSaliency(bandwidth=(0.1, 0.0)), "bandwidth must be positive and finite, got (0.1, 0.0)."),
         (lambda: FixedSaliency(torch.ones(1, 2, 3)), "saliency must be (rows, cols), got shape (1, 2, 3)."),
         (
             lambda: FixedSaliency(torch.zeros(2, 3)),

@@ -2,11 +2,27 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from foveal.sampler import NJetSaliencyNet, ResNet18Saliency, SaliencyNet, SaliencySampler, SpectralSaliency
+from foveal.sampler import (
+    BoxSaliency,
+    FixedSaliency,
+    LearnedSpectralSaliency,
+    MapChannelSaliency,
+    MapSaliency,
+    NJetSaliencyNet,
+    PriorSaliency,
+    ResNet18Saliency,
+    SaliencyNet,
+    SaliencySampler,
+    SaliencyUNet,
+    SpectralSaliency,
+)
+from foveal.sampler.zooms._checkpoint import describe_network
+from tests.checks import unhooked
 
 SETTINGS = {
     "lowres_size": (64, 48),
@@ -53,6 +69,47 @@ def test_it_zooms_again_as_it_did(network, tmp_path):
     assert repr(again) == repr(zoom)
     with torch.no_grad():
         assert torch.equal(again(images).images, zoom(images).images)
+
+
+NUMBERS_OF_NUMPY = [
+    lambda: NJetSaliencyNet(order=3),
+    lambda: NJetSaliencyNet(order=np.int64(1)),
+    lambda: SaliencyNet(31),
+    lambda: SaliencyNet((np.int64(9), np.int64(12)), channels=np.int64(3)),
+    lambda: SaliencyUNet([9, 12]),
+    lambda: ResNet18Saliency(np.int64(9)),
+    lambda: SpectralSaliency(31, analysis_px=np.int64(32), sigma=np.float64(0.1), power=np.int64(6)),
+    lambda: SpectralSaliency(uniform_share=np.float32(0.5)),
+    lambda: LearnedSpectralSaliency(9, powers=np.array([2, 6])),
+    lambda: BoxSaliency("json:boxes", np.int64(9), amplitude=np.float64(2), bandwidth=np.float32(0.1)),
+    lambda: BoxSaliency("json:boxes", bandwidth=[np.float64(0.1), 1]),
+    lambda: MapSaliency("npy", 9, floor=np.float64(0.1)),
+    lambda: MapChannelSaliency("npy", SaliencyNet(9, channels=np.int64(4))),
+    lambda: PriorSaliency(SaliencyNet(9), FixedSaliency(torch.ones(9, 9)), gain=np.float64(2)),
+]
+
+
+@pytest.mark.parametrize("make", NUMBERS_OF_NUMPY)
+def test_what_the_constructor_takes_is_read_back(make, tmp_path):
+    """Numbers of NumPy, lists and one number for both sides are saved as plain values, and orders of N-Jets are saved."""
+    with unhooked():
+        network = make()
+    zoom = SaliencySampler(8, saliency=network)
+    zoom.save_checkpoint(tmp_path / "zoom.pt")
+    again = SaliencySampler.from_checkpoint(tmp_path / "zoom.pt").saliency
+
+    assert repr(again) == repr(network)
+    assert describe_network(again) == describe_network(network)
+
+
+@pytest.mark.parametrize("name", ["antialias", "channels_last"])
+def test_switches_of_numpy(name, tmp_path):
+    """A bool of NumPy is saved as a plain one."""
+    with unhooked():
+        zoom = SaliencySampler(8, **{name: np.bool_(True)})
+    zoom.save_checkpoint(tmp_path / "zoom.pt")
+
+    assert SaliencySampler.from_checkpoint(tmp_path / "zoom.pt").settings[name] is True
 
 
 def test_settings_are_all_there_are():
