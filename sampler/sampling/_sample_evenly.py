@@ -18,6 +18,8 @@ def sample_evenly(
     neighbours along that axis, and a view may show any part of the source; in this case two points are sampled and averaged.
     """
     grid = even_grid(images, size, views)
+    if views is None:
+        grid = grid.clone()  # the grid of whole images is kept for later calls, and users may write to theirs
     alone = [side == 1 for side in size]
     if views is None or not antialias or not any(alone):
         return sample_as(images, grid, form, antialias=antialias), grid
