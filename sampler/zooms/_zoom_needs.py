@@ -55,7 +55,7 @@ class ZoomNeeds:
             raise TypeError(
                 f"zoom must be a sampler module, got {zoom!r} – for example SaliencySampler(224)."
             )
-        module = _unwrapped(zoom)
+        module = unwrapped(zoom)
         return cls(
             name=type(module).__name__,
             lowres_size=_size_of(module, "lowres_size") if getattr(module, "takes_lowres", True) else None,
@@ -67,14 +67,14 @@ class ZoomNeeds:
         )
 
 
-def _unwrapped(zoom: nn.Module) -> nn.Module:
+def unwrapped(zoom: nn.Module) -> nn.Module:
     """Return the module inside wrappers, which take any argument and do not have the module's attributes."""
     inner = zoom
     if isinstance(zoom, nn.parallel.DistributedDataParallel | nn.DataParallel):
         inner = zoom.module
     else:  # the result of torch.compile; naming its class would load the compiler
         inner = dict(zoom.named_children()).get("_orig_mod", zoom)
-    return zoom if inner is zoom else _unwrapped(inner)
+    return zoom if inner is zoom else unwrapped(inner)
 
 
 def _size_of(zoom: nn.Module, name: str) -> tuple[int, int] | None:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from foveal.sampler.grids import FIRST_SETTINGS, GridKeywords, GridSettings, zoom_grid
 from foveal.sampler.zooms._as_published import in_one_frame
 from foveal.sampler.zooms._saliency_sampler import SaliencySampler
+from foveal.sampler.zooms._uniform_sampler import UniformSampler
+from foveal.sampler.zooms._zoom_needs import unwrapped
 
 _VERSION = 2
 _SETTINGS = tuple(each.name for each in fields(GridSettings))
@@ -46,10 +48,18 @@ class ZoomRecord(GridKeywords):
         saliency: Float[Tensor, "1 rows cols"],
         source_size: tuple[int, int],
     ) -> "ZoomRecord":
-        """Return the record of one image, zoomed by a :class:`SaliencySampler` or :class:`UniformSampler`."""
-        settings = zoom.grid_settings if isinstance(zoom, SaliencySampler) else GridSettings()
-        out_size: Any = zoom.out_size
-        return cls(source_size, out_size, saliency[0].detach().float().cpu(), **asdict(settings))
+        """Return the record of one image, zoomed by a :class:`SaliencySampler` or :class:`UniformSampler`, also a wrapped one.
+
+        Raises:
+            TypeError: It is another zoom.
+        """
+        inner = unwrapped(zoom)
+        if not isinstance(inner, SaliencySampler | UniformSampler):
+            raise TypeError(
+                f"zoom must be a SaliencySampler or UniformSampler, got {type(inner).__name__} – another zoom has no record."
+            )
+        settings = inner.grid_settings if isinstance(inner, SaliencySampler) else GridSettings()
+        return cls(source_size, inner.out_size, saliency[0].detach().float().cpu(), **asdict(settings))
 
     def grid(self) -> Float[Tensor, "1 height width 2"]:
         """Return where each output pixel looked: (x, y) in [-1, 1] of the upright original, as in :func:`zoom_grid`.

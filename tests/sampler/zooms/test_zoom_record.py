@@ -8,7 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foveal.sampler import SaliencySampler, UniformSampler, ZoomRecord, unwarp_points, warp_points
+from foveal.sampler import (
+    MixedResolution,
+    SaliencySampler,
+    UniformSampler,
+    ZoomRecord,
+    unwarp_points,
+    warp_points,
+)
 from tests.checks import check_close, unhooked
 from tests.strategies import FAMILIES, PADDINGS
 
@@ -42,6 +49,26 @@ def test_the_grid_comes_back(settings, size, seed):
         check_close(record.grid()[0], zoomed.grid[k], 2e-5)
         assert record.source_size == size
         assert torch.equal(record.saliency, records[k].saliency)
+
+
+@pytest.mark.parametrize("wrap", [lambda zoom: torch.compile(zoom, backend="eager"), torch.nn.DataParallel])
+def test_a_wrapped_zoom(wrap):
+    """A compiled or parallel zoom has the record of the zoom inside."""
+    zoom = SaliencySampler(16, family="separable", max_zoom=2.0)
+    saliency = torch.rand(1, 9, 9)
+    found, expected = (ZoomRecord.of(each, saliency, (100, 120)).to_json() for each in (wrap(zoom), zoom))
+
+    assert found == expected
+    assert (found["family"], found["max_zoom"]) == ("separable", 2.0)
+
+
+def test_zooms_without_a_record():
+    """A zoom whose grid has no settings is refused, rather than recorded as another."""
+    message = (
+        "zoom must be a SaliencySampler or UniformSampler, got MixedResolution – another zoom has no record."
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        ZoomRecord.of(MixedResolution(3, refined=2), torch.rand(1, 9, 9), (100, 120))
 
 
 def test_without_a_zoom():
