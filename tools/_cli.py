@@ -359,6 +359,8 @@ def main() -> None:
     try:
         app(prog_name="foveal")
     except ModuleNotFoundError as error:
+        if error.name is None:  # our own, which says what to install
+            _fail(error)
         if error.name not in _EXTRAS:
             raise
         extra = _EXTRAS[error.name]

@@ -218,12 +218,12 @@ def test_interrupted(monkeypatch):
 
 
 def test_missing_extra(monkeypatch, capsys):
-    """A missing package is named with its extra; other import errors are raised."""
+    """A missing package is named with its extra, or as our own message says; other import errors are raised."""
     import foveal.tools._index
 
     def without(name):
         def index_shards(*arguments, **options):
-            raise ModuleNotFoundError(name=name)
+            raise ModuleNotFoundError("timm must be installed", name=name)
 
         return index_shards
 
@@ -232,6 +232,11 @@ def test_missing_extra(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         main()
     assert "run pip install 'foveal[plots]'" in capsys.readouterr().err
+
+    monkeypatch.setattr(foveal.tools._index, "index_shards", without(None))
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert capsys.readouterr().err == "foveal: timm must be installed\n"
 
     monkeypatch.setattr(foveal.tools._index, "index_shards", without("foveal.nothing"))
     with pytest.raises(ModuleNotFoundError):

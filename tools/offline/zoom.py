@@ -16,6 +16,7 @@ from torch import nn
 from foveal.shards import DataError, ShardError, Shards
 from foveal.shards.store import Store, open_store
 from foveal.tools.console.choose_zoom import choose_patches, choose_zoom
+from foveal.tools.console.device import parse_device
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.quiet_codecs import quiet_codecs
 from foveal.tools.offline._card import CARD, write_card
@@ -163,10 +164,18 @@ def _by_name(shards: Shards) -> dict[str, Original]:
 
 
 def _job(recipe: Recipe, options: RunOptions, store: Store) -> Job:
-    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = parse_device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     zoom = _sampler(recipe)
-    fingerprint = claim(store, recipe.fingerprint(zoom, device.type), overwrite=options.overwrite)
+    # Other ranks may be about to write the first shards with the settings that are in the folder.
+    begun = options.world_size > 1 or _holds_shards(store)
+    overwrite = options.overwrite or not begun
+    fingerprint = claim(store, recipe.fingerprint(zoom, device.type), overwrite=overwrite)
     return Job(recipe, zoom, device, fingerprint, options.storage_options, options.num_threads)
+
+
+def _holds_shards(store: Store) -> bool:
+    """Return whether the folder holds a shard, or the stats of one."""
+    return any(name.endswith((".tar", stats_name(".tar"))) for name in store.names())
 
 
 def _sampler(recipe: Recipe) -> nn.Module:
@@ -210,7 +219,9 @@ def _zoom_left(
                     counts.add(stats)
     except BaseException as error:
         finished = f"{len(done) + len(new):,} of {len(mine):,} shards are done"
-        goes_on = "" if isinstance(error, TooManyFailuresError) else "; the same command continues from there"
+        # What was interrupted, or could not be read or written for now; other errors would come again.
+        may_pass = isinstance(error, OSError) or not isinstance(error, Exception)
+        goes_on = "; the same command continues from there" if may_pass else ""
         console.print(f"{finished}{goes_on}.")
         raise
     store.sweep([file for name in left for file in files_of(name)])

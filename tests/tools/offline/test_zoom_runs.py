@@ -124,6 +124,20 @@ def test_another_fingerprint_is_refused(urls, tmp_path, zoomed_shards):
 
 
 @pytest.mark.usefixtures("no_sheet")
+def test_a_folder_without_shards_is_free(urls, tmp_path, capsys):
+    """A run that fails before its first shard does not bind the folder to its settings, unless other ranks share it."""
+    with pytest.raises(ValueError, match="k must be at most"):
+        zoom(urls, tmp_path / "out", replace(RECIPE, patches=100_000))
+    assert "same command" not in capsys.readouterr().out
+    with pytest.raises(ValueError, match="patches was 100000 and is null"):
+        zoom(urls, tmp_path / "out", rank=0, world_size=2)
+    zoom(urls, tmp_path / "out")
+    zoom(urls, tmp_path / "fresh")
+
+    assert content(tmp_path / "out") == content(tmp_path / "fresh")
+
+
+@pytest.mark.usefixtures("no_sheet")
 def test_a_folder_that_an_earlier_version_began(urls, tmp_path, zoomed_shards):
     """A folder of an earlier version continues under the old names of settings, and nothing is zoomed again."""
     out, recipe = tmp_path / "out", replace(RECIPE, decode="dali", family="kernel")

@@ -49,7 +49,7 @@ def spectral(size=24):
 
 
 def zoom(urls, out, recipe=RECIPE, **options):
-    zoom_shards([urls], recipe, out=str(out), options=RunOptions(device="cpu", **options))
+    zoom_shards([urls], recipe, out=str(out), options=RunOptions(**{"device": "cpu", **options}))
 
 
 def content(folder):

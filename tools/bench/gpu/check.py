@@ -28,6 +28,7 @@ from foveal.tools.bench._deal_samples import deal_samples
 from foveal.tools.bench.gpu._steps import decode_on, memory_on, train_on, zoom_on
 from foveal.tools.bench.gpu.table import bench_device, kept
 from foveal.tools.bench.kernels.kernel import bench_kernel
+from foveal.tools.console.device import parse_device
 from foveal.tools.console.machine import environment
 from foveal.tools.scenes.scenes import write_shards
 
@@ -115,7 +116,7 @@ def check_gpu(
     Raises:
         ValueError: There is no such device.
     """
-    place = torch.device(device)
+    place = parse_device(device)
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device must exist, got {device!r}, and torch finds no CUDA device here.")
     load = _FULL if place.type == "cuda" else _TRIED
