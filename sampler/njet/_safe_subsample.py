@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -47,8 +48,10 @@ def safe_subsample(
         return features
     if as_published:
         return interpolate(features, size)
-    averaged: Tensor = interpolate(features, size, mode="bilinear", align_corners=False, antialias=True)
-    return averaged
+    # On the CPU there is no such operation for half precision, in which autocast leaves features.
+    wide = features.to(torch.promote_types(features.dtype, torch.float32))
+    averaged: Tensor = interpolate(wide, size, mode="bilinear", align_corners=False, antialias=True)
+    return averaged.to(features.dtype)
 
 
 def check_positive(**numbers: float | None) -> None:

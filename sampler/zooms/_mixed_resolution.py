@@ -20,11 +20,12 @@ from foveal.sampler.frames import (
     height_and_width,
     identity_grid,
     out_of_views,
+    rows_and_cols,
 )
-from foveal.sampler.saliency import SpectralSaliency
+from foveal.sampler.saliency import SaliencyNeeds, SpectralSaliency
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import sample
-from foveal.sampler.zooms._looked_at import map_of, nan_where_lost
+from foveal.sampler.zooms._looked_at import as_weights, map_of, nan_where_lost
 from foveal.sampler.zooms._source_px import source_px_for
 from foveal.sampler.zooms._zoomed import Zoomed, zoomed
 
@@ -78,10 +79,8 @@ class MixedResolution(nn.Module):
         antialias: bool = True,
     ) -> None:
         super().__init__()
-        rows, cols = self.cells = (cells, cells) if isinstance(cells, int) else cells
+        rows, cols = self.cells = rows_and_cols(cells, "cells")
         self.lowres_size = height_and_width(lowres_size, "lowres_size")
-        if min(rows, cols) < 1:
-            raise ValueError(f"cells must be at least 1 along each axis, got {cells!r}.")
         if patch_size < 2:
             raise ValueError(
                 f"patch_size must be at least 2, got {patch_size!r} – a token of one pixel shows no scale."
@@ -94,6 +93,11 @@ class MixedResolution(nn.Module):
         self.refined = refined
         self.refine = refine
         self.saliency = SpectralSaliency() if saliency is None else saliency
+        needs = SaliencyNeeds.of(self.saliency)
+        if needs.takes_boxes or needs.takes_maps:
+            raise ValueError(
+                f"saliency must need nothing but images, got {type(saliency).__name__} – SaliencySampler passes boxes and maps."
+            )
         self.antialias = antialias
 
     @property
@@ -130,7 +134,7 @@ class MixedResolution(nn.Module):
             ValueError: Images or views do not go together, or have another shape.
         """
         small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
-        weights = map_of(self.saliency(small), self.saliency, small.shape[0])
+        weights = map_of(self.saliency(as_weights(small, self.saliency)), self.saliency, small.shape[0])
         like = even_grid(images, (1, 1), None)  # has the images' device and precision
         coarse = self._view(1, like).expand(count(images), -1, -1, -1)
         fine = _cut(self._view(self.refine, like), self.cells)[0][self._choose(weights)]

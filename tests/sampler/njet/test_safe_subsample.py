@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foveal.sampler import safe_subsample
+from foveal.sampler import NJetConv2d, NJetSaliencyNet, SaliencySampler, safe_subsample
 from tests.checks import check_close, unhooked
 
 
@@ -92,3 +92,26 @@ def test_messages(arguments, message):
     """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         safe_subsample(torch.zeros(1, 1, 4, 4), **arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(dtype):
+    """Half precision is averaged in float32, and rounded once."""
+    features = torch.rand(2, 3, 24, 17, generator=torch.Generator().manual_seed(0)).to(dtype)
+    found = safe_subsample(features, 3.0, r=1.0)
+
+    assert torch.equal(found, safe_subsample(features.float(), 3.0, r=1.0).to(dtype))
+
+
+def test_networks_under_autocast():
+    """N-Jet layers and networks that subsample run under autocast on the CPU, and in bfloat16."""
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    zoom = SaliencySampler(16, saliency=NJetSaliencyNet())
+    with torch.autocast("cpu", torch.bfloat16):
+        layer = NJetConv2d(3, 8, sigma=2.0, subsample=1.0)(images)
+        autocast = zoom(images).saliency
+    converted = zoom.bfloat16()(images).saliency
+
+    assert layer.shape == (2, 8, 32, 32)
+    assert bool(autocast.isfinite().all())
+    assert bool(converted.isfinite().all())

@@ -12,8 +12,10 @@ from torch.utils.data import DataLoader
 
 from foveal.pipeline import Augment, ZoomCollate, ZoomLoader
 from foveal.sampler import (
+    BoxSaliency,
     FixedSaliency,
     MixedResolution,
+    PriorSaliency,
     SaliencyNet,
     SpectralSaliency,
     UniformSampler,
@@ -152,6 +154,25 @@ def test_what_stands_out_is_refined():
     assert distance.min() < 0.15
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_precisions(dtype):
+    """Images and networks may be of any precision, each on its own, as with the other samplers."""
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 40, 50)
+    zoom = MixedResolution(3, patch_size=4, refined=2, saliency=PriorSaliency()).eval()
+    expected = zoom(images)
+    for found in (zoom(images.to(dtype)), copy.deepcopy(zoom).to(dtype)(images)):
+        check_close(found.saliency.float(), expected.saliency, 2e-3)
+        assert found.images.shape == expected.images.shape
+        assert not found.images.isnan().any()
+
+
+def test_numbers_of_numpy():
+    """The number of cells may be NumPy's."""
+    with unhooked():
+        assert MixedResolution(np.int64(7), refined=3).cells == (7, 7)
+
+
 def test_gradients():
     """Pixels have gradients to the images but not to the saliency, as selection is hard; saliency has gradients to its module."""
     torch.manual_seed(0)
@@ -266,7 +287,11 @@ def test_in_another_loader(shard):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cells": 0, "refined": 0}, "cells must be at least 1 along each axis, got 0."),
+        ({"cells": 0, "refined": 0}, "cells must be at least (1, 1), got 0."),
+        (
+            {"cells": 2, "refined": 1, "saliency": BoxSaliency()},
+            "saliency must need nothing but images, got BoxSaliency – SaliencySampler passes boxes and maps.",
+        ),
         ({"cells": 2, "refined": 5}, "refined must be from 0 to the 4 cells there are, got 5."),
         ({"cells": 2, "refined": 1, "refine": 1}, "refine must be at least 2, got 1."),
         (
