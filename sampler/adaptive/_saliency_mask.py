@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from jaxtyping import Float, Int
@@ -36,7 +37,7 @@ def saliency_mask(
         tensor([[1, 1, 1, 1],
                 [1, 1, 0, 0]])
     """
-    shares = (keep,) if isinstance(keep, (int, float)) else tuple(keep)
+    shares = (keep,) if isinstance(keep, Real) else tuple(keep)
     if not shares or not all(share >= 0 for share in shares) or not sum(shares) <= 1 + 1e-9:
         raise ValueError(f"keep must be shares from 0 to 1 with a sum of at most 1, got {keep!r}.")
     _check_size(size)

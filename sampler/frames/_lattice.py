@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler.frames._constant import constant
+from foveal.sampler.frames._size import rows_and_cols
 
 Frame = Literal["nodes", "cells"]
 
@@ -25,7 +26,7 @@ _PLACES = 32
 
 def to_lattice(
     features: Float[Tensor, "batch channel _rows _cols"],
-    map_size: tuple[int, int],
+    map_size: int | tuple[int, int],
     *,
     first: tuple[float, float] | None = None,
     step: tuple[float, float] | None = None,
@@ -53,14 +54,13 @@ def to_lattice(
         >>> to_lattice(torch.tensor([[[[1.0, 2.0, 3.0]]]]), (1, 4))  # at 0, 1/3, 2/3 and 1; cells at 1/6, 1/2 and 5/6
         tensor([[[[1.0000, 1.5000, 2.5000, 3.0000]]]])
     """
-    if min(map_size) < 1:
-        raise ValueError(f"map_size must be at least (1, 1), got {map_size!r}.")
+    size = rows_and_cols(map_size)
     matrices = []
     for axis in (0, 1):
         cells = features.shape[2 + axis]
         each = 1 / cells if step is None else step[axis]
         start = each / 2 if first is None else first[axis]
-        matrices.append(_reading(map_size[axis], cells, (start, each), features.dtype, features.device))
+        matrices.append(_reading(size[axis], cells, (start, each), features.dtype, features.device))
     down, across = matrices
     return down @ features @ across.mT
 

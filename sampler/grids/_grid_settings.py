@@ -45,7 +45,7 @@ class GridKeywords:
         family: This and all others as in :func:`zoom_grid`.
         fwhm_cells: Width of the attraction.
         padding: What lies beyond the map.
-        max_zoom: Bound on magnification.
+        max_zoom: Bound on magnification; infinity becomes None, no bound.
         min_zoom: Bound on shrinking.
         marginal: How a map is reduced to one axis.
         bound: How the two bounds are held.
@@ -68,6 +68,8 @@ class GridKeywords:
         for name in ("fwhm_cells", "max_zoom", "min_zoom"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else float(value))
+        if self.max_zoom == math.inf:
+            object.__setattr__(self, "max_zoom", None)
         self._check()
         if self.compat != "exact":
             self._check_published()

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal._choices import Family
-from foveal.sampler.frames import Views, out_of_views, outer_grid, planes_out_of_views
+from foveal.sampler.frames import Views, height_and_width, out_of_views, outer_grid, planes_out_of_views
 from foveal.sampler.grids._bounds import bounded, bounded_axes
 from foveal.sampler.grids._capped import capped_axes
 from foveal.sampler.grids._cdf_grid import cdf_axes
@@ -97,9 +97,7 @@ def zoom_grid(
         bound=bound,
         compat=compat,
     )
-    size = (out_size, out_size) if isinstance(out_size, int) else out_size
-    if min(size) < 1:
-        raise ValueError(f"out_size must be at least (1, 1), got {out_size!r}.")
+    size = height_and_width(out_size, "out_size")
     _check_saliency(saliency)
     wide = saliency.to(torch.promote_types(saliency.dtype, torch.float32))
     return unchecked_grid(wide / wide.sum(dim=(2, 3), keepdim=True), size, settings)

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from foveal.sampler.frames import whole
+
 
 class PatchTransformer(nn.Module):
     """Lets an image's patches attend to each other, and sums them (Cordonnier et al., CVPR 2021: the billiard balls).
@@ -28,6 +30,7 @@ class PatchTransformer(nn.Module):
 
     def __init__(self, dim: int, *, layers: int = 3, heads: int = 8, dropout: float = 0.1) -> None:
         super().__init__()
+        heads = whole(heads, "heads")
         if dim % heads:
             raise ValueError(f"dim must be a multiple of heads={heads!r}, got {dim!r}.")
         self.layers = nn.Sequential(

@@ -11,6 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from foveal.sampler.frames import whole
+
 Gradient = Literal["diagonal", "relative", "full"]
 
 
@@ -59,8 +61,6 @@ class PerturbedTopK(nn.Module):
         self, k: int, *, sigma: float = 0.05, samples: int = 500, gradient: Gradient = "diagonal"
     ) -> None:
         super().__init__()
-        if k < 1:
-            raise ValueError(f"k must be at least 1, got {k!r}.")
         if not sigma > 0:
             raise ValueError(f"sigma must be positive, got {sigma!r} – call eval() for no noise.")
         if gradient not in get_args(Gradient):
@@ -70,7 +70,7 @@ class PerturbedTopK(nn.Module):
             raise ValueError(
                 f"samples must be at least {least} for gradient={gradient!r}, got {samples!r} – 500 is published."
             )
-        self.k = k
+        self.k = whole(k, "k")
         self.sigma = self._first_sigma = float(sigma)
         self.samples = samples
         self.gradient = gradient

@@ -41,6 +41,12 @@ class FixedSaliency(nn.Module):
         share = (saliency.double() / total).to(torch.promote_types(saliency.dtype, torch.float32))
         self.register_buffer("saliency", share)
 
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """(rows, cols) of the map."""
+        rows, cols = self.saliency.shape
+        return rows, cols
+
     def forward(
         self, small: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch 1 rows cols"]:

@@ -96,6 +96,8 @@ class PriorSaliency(nn.Module):
             raise ValueError(
                 f"network must have the map size of prior, {tuple(known.shape[2:])!r}, got {tuple(learned.shape[2:])!r}."
             )
+        if self.gain == 0:  # where a logit is minus infinity, the product would be NaN
+            return self._even(small, (known.shape[2], known.shape[3]))
         return self.gain * (known + learned)
 
     def _shared(self, condition: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -85,10 +85,12 @@ class ZoomTrial:
     def observe(self, losses: Float[Tensor, " batch"]) -> None:
         """Take the losses of the images that were zoomed last, in their order; call it once a step, on each rank.
 
+        Once the trial is over, or was closed, it does nothing.
+
         Raises:
             ValueError: They are not one for each image, or fewer images were zoomed in training mode since the last call.
         """
-        if self.helps is not None:
+        if self.helps is not None or self._hook is None:
             return
         if losses.ndim != 1:
             raise ValueError(
@@ -107,6 +109,7 @@ class ZoomTrial:
         self._drawn.clear()
         if self._hook is not None:
             self._hook.remove()
+            self._hook = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return what is known so far, for a checkpoint."""

@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, BinaryIO
 
 import torch
@@ -130,7 +131,7 @@ class SaliencySampler(nn.Module):
             raise ValueError(
                 f"antialias must be False with compat={compat!r}, got {antialias!r}: the published code reads points."
             )
-        if not temperature > 0:
+        if not isinstance(temperature, Real) or not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature!r}.")
         self.saliency = PriorSaliency() if saliency is None else saliency
         self.temperature = float(temperature)

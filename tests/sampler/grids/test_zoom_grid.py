@@ -246,7 +246,7 @@ def test_first_use_in_inference_mode_spoils_nothing():
             {"saliency": torch.ones(2, 3, 4, 4)},
             "saliency must be (batch, 1, rows, cols), got shape (2, 3, 4, 4).",
         ),
-        ({"out_size": (0, 5)}, "out_size must be at least (1, 1), got (0, 5)."),
+        ({"out_size": (0, 5)}, "out_size must be at least 1 pixel, got (0, 5)."),
         ({"family": "spline"}, "family must be one of ('kernel', 'separable', 'cdf'), got 'spline'."),
         ({"fwhm_cells": 0.0}, "fwhm_cells must be positive, got 0.0."),
         ({"padding": "zeros"}, "padding must be one of ('reflect', 'replicate'), got 'zeros'."),

@@ -250,3 +250,14 @@ def test_a_condition_that_no_part_takes_is_an_error(images):
     zoom = SaliencySampler(16, condition="txt")
     with pytest.raises(TypeError, match="condition"):
         zoom(images, condition=(["a", "b"],))
+
+
+def test_without_a_gain_it_resizes_evenly(images):
+    """A gain of 0 gives the uniform resize, whatever the parts say of the size of their map, also where a prior is zero."""
+    heat = torch.ones(31, 31)
+    heat[:5] = 0
+    expected = UniformSampler(16)(images).grid
+    for network in (SaliencyNet(), nn.Sequential(SaliencyNet())):
+        for prior in (FixedSaliency(heat), nn.Sequential(FixedSaliency(heat))):
+            zoom = SaliencySampler(16, saliency=PriorSaliency(network, prior, gain=0.0))
+            check_close(zoom(images).grid, expected, 1e-5)

@@ -220,3 +220,12 @@ def test_messages(images):
     text = 'losses must be one for each image, got shape () – compute them with reduction="none".'
     with unhooked(), pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         trial.observe(torch.tensor(0.5))
+
+
+def test_losses_after_the_end_are_ignored():
+    """A trial that was closed takes no more losses."""
+    trial = ZoomTrial(SaliencySampler(8), steps=3)
+    trial.close()
+    trial.observe(torch.rand(2))
+
+    assert trial.helps is None
