@@ -223,7 +223,7 @@ def verify(
         bad = verify_shards(
             urls,
             quarantine=quarantine,
-            fields=[image if member == "image" else member for member in members.split(",")],
+            fields=[image if member == "image" else member for member in map(str.strip, members.split(","))],
             max_pixels=max_pixels,
             rule=parse_pixels(window, bands, color),
             storage_options=options,

@@ -15,6 +15,7 @@ from foveal.shards import ShardWriter
 from foveal.tools._verify import verify_shards
 from foveal.tools.console.quiet_codecs import quiet_codecs
 from tests.pipeline.making import encode, picture
+from tests.tools import command_line
 
 CUT = encode(picture(0, 400, 600), quality=95)[:9000]
 
@@ -165,3 +166,11 @@ def test_findings_that_cannot_be_written(shard, tmp_path, monkeypatch, capsys):
     with pytest.raises(OSError, match="No space left on device"):
         verify_shards([str(shard)], quarantine=tmp_path / "bad.jsonl")
     assert "image is cut" in words(capsys.readouterr().out)
+
+
+def test_spaces_between_members(shard, tmp_path):
+    """Spaces beside the commas of --members do not count."""
+    for number, members in enumerate(("image,cls", "image, cls")):
+        command_line.run("verify", shard, "--members", members, "--quarantine", tmp_path / str(number))
+
+    assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text()

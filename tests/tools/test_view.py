@@ -203,3 +203,11 @@ def test_a_shard_without_samples(tmp_path):
         pass
     with pytest.raises(ShardError, match=r"empty\.tar: has no samples"):
         view_shards([str(tmp_path / "empty.tar")], SaliencySampler(16), out=tmp_path / "sheet.png")
+
+
+@pytest.mark.parametrize(("saliency", "option"), [("boxes", "--boxes"), ("map", "--saliency-member")])
+def test_saliency_that_needs_more(shard, tmp_path, saliency, option):
+    """Without boxes, or a map, the message names the option."""
+    run = command_line.run("view", shard, "--saliency", saliency, "--out", tmp_path / "sheet.png")
+
+    assert f"got none – add {option} " in str(run.exception)

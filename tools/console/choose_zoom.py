@@ -72,7 +72,7 @@ def choose_zoom(
         maps_from: The field that holds a sample's saliency map, for ``"map"``.
 
     Raises:
-        ValueError: ``saliency`` is none of them, or a setting is out of range.
+        ValueError: ``saliency`` is none of them, or needs a field that is not given; or a setting is out of range.
     """
     if saliency == "uniform":
         return UniformSampler(out_size)
@@ -103,7 +103,17 @@ def _is_checkpoint(path: Path) -> bool:
         return False
 
 
+def _check_given(saliency: str, boxes_from: str | None, maps_from: str | None) -> None:
+    if saliency == "boxes" and boxes_from is None:
+        raise ValueError("boxes must be given with saliency='boxes', got none – add --boxes json:boxes.")
+    if saliency == "map" and maps_from is None:
+        raise ValueError(
+            "saliency_member must be given with saliency='map', got none – add --saliency-member attention.npy."
+        )
+
+
 def _network(saliency: str, boxes_from: str | None, maps_from: str | None) -> nn.Module:
+    _check_given(saliency, boxes_from, maps_from)
     match saliency:
         case "spectral":
             return SpectralSaliency()

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from foveal.pipeline.decoding import default_num_threads
 from foveal.shards import ShardError, Shards, ShardWarning
+from foveal.shards.naming import is_remote, local_path
 from foveal.shards.store import Store, open_store
 from foveal.tools.console.counted import counted
 from foveal.tools.console.print_findings import print_findings
@@ -69,14 +71,10 @@ def verify_against(
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     options = dict(storage_options or {})
-    store, originals = open_store(out, options), Shards(urls, storage_options=options)
+    store, fingerprint = _opened(out, options)
+    originals = Shards(urls, storage_options=options)
     originals.close()
     whole = [url for url in originals.urls if url not in originals.damaged]
-    fingerprint = read_manifest(store)
-    if fingerprint is None:
-        raise ValueError(
-            f"urls must be one folder that foveal zoom wrote, got {out!r}, where there is no {MANIFEST}."
-        )
     findings: list[Finding] = []
     counts: Counter[str] = Counter()
     files = store.names()
@@ -104,6 +102,18 @@ def verify_against(
         f"{counted(len(findings), 'finding') if findings else 'all accounted for'}."
     )
     return bool(findings)
+
+
+def _opened(out: str, options: Mapping[str, Any]) -> tuple[Store, dict[str, Any]]:
+    """Return a folder that ``foveal zoom`` wrote, and its fingerprint; a local folder that does not exist is not created."""
+    exists = is_remote(out) or Path(local_path(out)).is_dir()
+    store = open_store(out, options) if exists else None
+    fingerprint = None if store is None else read_manifest(store)
+    if store is None or fingerprint is None:
+        raise ValueError(
+            f"urls must be one folder that foveal zoom wrote, got {out!r}, where there is no {MANIFEST}."
+        )
+    return store, fingerprint
 
 
 def _check_shard(

@@ -88,6 +88,15 @@ def test_without_a_manifest(urls, tmp_path):
         verify_against(str(tmp_path / "in"), [urls])
 
 
+@pytest.mark.parametrize("name", ["mistyped", "in/s-0.tar"])
+def test_what_is_no_folder(urls, tmp_path, name):
+    """A name of nothing, and of a file, is refused, and no folder is created."""
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=r"urls must be one folder that foveal zoom wrote, got '"):
+        verify_against(str(tmp_path / name), [urls])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_on_the_command_line(urls, tmp_path):
     """The exit status is 0 or 1, and only one folder is accepted."""
     zoom(urls, tmp_path / "npy", Recipe(out_size=8, format="npy"))
