@@ -1,8 +1,7 @@
 """Masks from a saliency map, by a budget, or from key points, by distance."""
 
 import math
-from collections.abc import Sequence
-from numbers import Real
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -37,7 +36,7 @@ def saliency_mask(
         tensor([[1, 1, 1, 1],
                 [1, 1, 0, 0]])
     """
-    shares = (keep,) if isinstance(keep, Real) else tuple(keep)
+    shares = tuple(keep) if isinstance(keep, Iterable) else (keep,)
     if not shares or not all(share >= 0 for share in shares) or not sum(shares) <= 1 + 1e-9:
         raise ValueError(f"keep must be shares from 0 to 1 with a sum of at most 1, got {keep!r}.")
     _check_size(size)

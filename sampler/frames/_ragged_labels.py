@@ -1,7 +1,6 @@
 """Labels of a batch of images of different sizes: lists with one entry for each image."""
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import cast
 
 import torch
@@ -22,7 +21,7 @@ def each_size(source_size: SourceSize, batch: int) -> list[tuple[int, int]]:
         ValueError: There are not as many sizes as images, or one of them is below a pixel.
     """
     given = source_size.tolist() if isinstance(source_size, Tensor) else source_size
-    one = len(given) == 2 and isinstance(given[0], Integral)
+    one = len(given) == 2 and not hasattr(given[0], "__len__")
     pairs = cast("list[Sequence[int]]", [given] * batch if one else given)
     sizes = [(int(height), int(width)) for height, width in pairs]
     if len(sizes) != batch:

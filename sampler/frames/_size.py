@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Sequence
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 
 def whole(number: SupportsIndex, name: str, least: int = 1) -> int:
@@ -58,7 +58,7 @@ def rows_and_cols(size: int | tuple[int, int], name: str = "map_size") -> tuple[
     return pair
 
 
-def _pair(size: object) -> tuple[int, int] | None:
+def _pair(size: Any) -> tuple[int, int] | None:
     """Return both numbers as plain ones; None for what is neither one whole number nor two."""
     pair = size if isinstance(size, Sequence) and not isinstance(size, str) else (size, size)
     if len(pair) != 2 or not all(_is_whole(side) for side in pair):

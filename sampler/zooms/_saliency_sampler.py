@@ -3,7 +3,6 @@
 import io
 import os
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any, BinaryIO
 
 import torch
@@ -131,7 +130,7 @@ class SaliencySampler(nn.Module):
             raise ValueError(
                 f"antialias must be False with compat={compat!r}, got {antialias!r}: the published code reads points."
             )
-        if not isinstance(temperature, Real) or not temperature > 0:
+        if not hasattr(temperature, "__float__") or not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature!r}.")
         self.saliency = PriorSaliency() if saliency is None else saliency
         self.temperature = float(temperature)
