@@ -42,6 +42,7 @@ _SAYS_MORE = (
     ("box_format", "boxes"),
     ("box_frame", "boxes"),
     ("teach_epochs", "boxes"),
+    ("trunk_lr", "trunk"),
 )
 
 

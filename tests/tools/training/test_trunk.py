@@ -85,7 +85,11 @@ def test_a_run_goes_on_with_the_same_weights_alone(shards, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"trunk_lr": -1.0}, "trunk_lr must not be negative, got -1.0."),
+        ({"trunk": "timm:small", "trunk_lr": -1.0}, "trunk_lr must not be negative, got -1.0."),
+        (
+            {"trunk_lr": 0.1},
+            "trunk_lr must be 0.0 with trunk=None, got 0.1 – give trunk, too, or leave it out.",
+        ),
         (
             {"trunk_weights": "w.pth"},
             "trunk_weights must be None without a trunk, got 'w.pth' – name its model, e.g. timm:resnet18.",
