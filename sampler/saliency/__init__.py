@@ -1,8 +1,6 @@
 """Saliency sources: modules from low-resolution images to logits."""
 
 from foveal.sampler.saliency._box_saliency import BoxSaliency
-from foveal.sampler.saliency._edge_loss import edge_loss
-from foveal.sampler.saliency._evidence_teacher import EvidenceTeacher
 from foveal.sampler.saliency._fixed_saliency import FixedSaliency
 from foveal.sampler.saliency._learned_spectral_saliency import LearnedSpectralSaliency
 from foveal.sampler.saliency._map_channel_saliency import MapChannelSaliency
@@ -15,8 +13,8 @@ from foveal.sampler.saliency._saliency_net import SaliencyNet
 from foveal.sampler.saliency._saliency_unet import SaliencyUNet
 from foveal.sampler.saliency._softmax_map import softmax_map
 from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
-from foveal.sampler.saliency._zoom_trial import ZoomTrial
 from foveal.sampler.saliency.models import AttentionSaliency, ClassActivationSaliency, TrunkSaliency
+from foveal.sampler.saliency.training import EvidenceTeacher, ZoomTrial, edge_loss
 
 __all__ = [
     "AttentionSaliency",

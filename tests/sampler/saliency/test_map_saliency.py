@@ -93,7 +93,7 @@ def by_triangles(cells, nodes):
     "saliency", [MapSaliency(), MapSaliency(map_size=(5, 60)), MapChannelSaliency(network=Fourth())]
 )
 def test_a_map_does_not_depend_on_its_neighbours(saliency, views):
-    """Each image's zoom is the same to the last bit in a batch with maps of other sizes."""
+    """Each image's zoom is the same, to rounding, in a batch with maps of other sizes."""
     maps = [some_map(size, seed) for seed, size in enumerate([(24, 24), (300, 200), (1, 140)])]
     zoom, images = SaliencySampler(16, saliency=saliency), torch.rand(3, 3, 100, 90)
     together = zoom(images, views=views, maps=maps)
@@ -101,8 +101,8 @@ def test_a_map_does_not_depend_on_its_neighbours(saliency, views):
     for k, each in enumerate(maps):
         view = None if views is None else views[k : k + 1]
         alone = zoom(images[k : k + 1], views=view, maps=[each])
-        assert torch.equal(alone.saliency[0], together.saliency[k])
-        assert torch.equal(alone.grid[0], together.grid[k])
+        check_close(alone.saliency[0], together.saliency[k], 1e-7)
+        check_close(alone.grid[0], together.grid[k], 1e-5)
 
 
 @settings(max_examples=20, deadline=None)

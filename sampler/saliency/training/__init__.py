@@ -1,0 +1,7 @@
+"""What trains saliency, or decides whether it is trained: losses of the saliency alone, and the trial of a zoom."""
+
+from foveal.sampler.saliency.training._edge_loss import edge_loss
+from foveal.sampler.saliency.training._evidence_teacher import EvidenceTeacher
+from foveal.sampler.saliency.training._zoom_trial import ZoomTrial
+
+__all__ = ["EvidenceTeacher", "ZoomTrial", "edge_loss"]
