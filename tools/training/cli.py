@@ -161,7 +161,7 @@ def train(
         typer.Option(
             min=0,
             help="How strongly the classifier teaches the saliency network where in an image it found what decides the class, once the "
-            "zoom is known to help. The saliency network is then a larger one. 0 for not at all; to use it, begin with 1.",
+            "zoom is known to help. A new saliency network of Foveal's is then a larger one. 0 for not at all; to use it, begin with 1.",
             rich_help_panel=OPTIMIZER,
         ),
     ] = 0.0,
