@@ -35,12 +35,7 @@ def height_and_width(size: int | tuple[int, int], name: str) -> tuple[int, int]:
         TypeError: It is neither a whole number nor two of them.
         ValueError: A side is below one pixel.
     """
-    pair = _pair(size)
-    if pair is None:
-        raise TypeError(f"{name} must be a whole number of pixels, or (height, width), got {size!r}.")
-    if min(pair) < 1:
-        raise ValueError(f"{name} must be at least 1 pixel, got {size!r}.")
-    return pair
+    return _pair(size, name, "a whole number of pixels, or (height, width)", least="1 pixel")
 
 
 def rows_and_cols(size: int | tuple[int, int], name: str = "map_size") -> tuple[int, int]:
@@ -50,19 +45,16 @@ def rows_and_cols(size: int | tuple[int, int], name: str = "map_size") -> tuple[
         TypeError: It is neither a whole number nor two of them.
         ValueError: There are no rows or no columns.
     """
-    pair = _pair(size)
-    if pair is None:
-        raise TypeError(f"{name} must be a whole number, or (rows, cols), got {size!r}.")
-    if min(pair) < 1:
-        raise ValueError(f"{name} must be at least (1, 1), got {size!r}.")
-    return pair
+    return _pair(size, name, "a whole number, or (rows, cols)", least="(1, 1)")
 
 
-def _pair(size: Any) -> tuple[int, int] | None:
-    """Return both numbers as plain ones; None for what is neither one whole number nor two."""
+def _pair(size: Any, name: str, form: str, *, least: str) -> tuple[int, int]:
+    """Return both numbers as plain ones; ``form`` and ``least`` are the words for what they must be."""
     pair = size if isinstance(size, Sequence) and not isinstance(size, str) else (size, size)
     if len(pair) != 2 or not all(_is_whole(side) for side in pair):
-        return None
+        raise TypeError(f"{name} must be {form}, got {size!r}.")
+    if min(pair) < 1:
+        raise ValueError(f"{name} must be at least {least}, got {size!r}.")
     return operator.index(pair[0]), operator.index(pair[1])
 
 

@@ -191,15 +191,20 @@ class TrainOptions(TrainZoomChoice):
                 )
 
     def _check_evidence(self) -> None:
-        for name, given in (
-            ("zoom", self.zoom == "uniform"),
-            ("prior", self.prior == "none"),
-            ("boxes", self.boxes is not None),
-            ("contrast", self.contrast != 0),
-        ):
-            if self.evidence and given:
+        if self.evidence:
+            uniform, alone = self.zoom == "uniform", self.prior == "none"
+            taught = self.boxes is not None
+            self._refuse(
+                "evidence", "0", zoom=uniform, prior=alone, boxes=taught, contrast=self.contrast != 0
+            )
+
+    def _refuse(self, name: str, without: str, **others: bool) -> None:
+        """Raise if an option is given together with one of those that exclude it; ``others`` says which are given."""
+        for other, given in others.items():
+            if given:
                 raise ValueError(
-                    f"evidence must be 0 with {name}={getattr(self, name)!r}, got {self.evidence!r} – leave one of the two out."
+                    f"{name} must be {without} with {other}={getattr(self, other)!r}, got {getattr(self, name)!r} – leave one of "
+                    "the two out."
                 )
 
     def _check_trunk(self) -> None:
@@ -209,27 +214,17 @@ class TrainOptions(TrainZoomChoice):
             raise ValueError(
                 f"trunk_weights must be None without a trunk, got {self.trunk_weights!r} – name its model, e.g. timm:resnet18."
             )
-        for name, given in (("zoom", self.zoom == "uniform"), ("contrast", self.contrast != 0)):
-            if self.trunk is not None and given:
-                raise ValueError(
-                    f"trunk must be None with {name}={getattr(self, name)!r}, got {self.trunk!r} – leave one of the two out."
-                )
+        if self.trunk is not None:
+            self._refuse("trunk", "None", zoom=self.zoom == "uniform", contrast=self.contrast != 0)
 
     def _check_member(self) -> None:
         if self.saliency_member is None and self.prior == "map":
             raise ValueError(
                 "saliency_member must be given with prior='map', got None – name the map of each sample, e.g. attention.npy."
             )
-        for name, given in (
-            ("zoom", self.zoom == "uniform"),
-            ("boxes", self.boxes is not None),
-            ("trunk", self.trunk is not None),
-        ):
-            if self.saliency_member is not None and given:
-                raise ValueError(
-                    f"saliency_member must be None with {name}={getattr(self, name)!r}, got {self.saliency_member!r} – leave "
-                    "one of the two out."
-                )
+        if self.saliency_member is not None:
+            uniform, taught = self.zoom == "uniform", self.boxes is not None
+            self._refuse("saliency_member", "None", zoom=uniform, boxes=taught, trunk=self.trunk is not None)
 
     def _check_new_zoom(self) -> None:
         """Raise if options of a new zoom are given together with a file that holds a zoom."""

@@ -10,6 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from foveal.sampler.frames import Views, compose, inverse
 from foveal.sampler.saliency._log_shares import log_shares
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
+from foveal.sampler.saliency.training._zoomed_last import ZoomedLast
 
 # Cells along each side of the zoomed image in which gradients are added up: about as fine as a classifier tells places apart.
 _CELLS = 12
@@ -59,7 +60,7 @@ class EvidenceTeacher:
                 "give SaliencySampler saliency=PriorSaliency(SaliencyUNet())."
             )
         self._saliency = taught[0]
-        self._told: list[Tensor] = []
+        self._told = ZoomedLast("teacher")
         self._hook = self._saliency.network.register_forward_hook(self._keep)
 
     def lesson(
@@ -84,7 +85,7 @@ class EvidenceTeacher:
         Raises:
             ValueError: Fewer images were zoomed in training mode since the last call.
         """
-        logits = self._logits(len(losses)) * self._saliency.gain
+        logits = self._told.take(len(losses)) * self._saliency.gain
         with torch.autocast(logits.device.type, enabled=False):
             told = logits.float().flatten(1).log_softmax(1)
             with torch.no_grad():
@@ -96,23 +97,12 @@ class EvidenceTeacher:
 
     def close(self) -> None:
         """Stop listening to the network."""
-        self._told.clear()
+        self._told.forget()
         self._hook.remove()
 
     def _keep(self, network: nn.Module, _inputs: Any, logits: Tensor) -> None:
         if network.training and logits.requires_grad:
-            self._told.append(logits)
-
-    def _logits(self, count: int) -> Float[Tensor, "batch 1 rows cols"]:
-        known = sum(map(len, self._told))
-        if not count or known < count:
-            raise ValueError(
-                f"losses must be those of images that were zoomed in training mode since the last call, {known} at most, "
-                f"got {count} – make the teacher before the first batch, and call zoom.train()."
-            )
-        logits = torch.cat(self._told)[known - count :]
-        self._told.clear()
-        return logits
+            self._told.keep(logits)
 
 
 def _in_view(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
+from foveal.sampler.saliency.training._zoomed_last import ZoomedLast
 
 # Images whose losses count, in about: older ones less and less, since the network was another then.
 _WINDOW = 3200
@@ -67,7 +68,7 @@ class ZoomTrial:
             raise ValueError(f"zoom must have at most one PriorSaliency, got {len(tried)}.")
         self.steps, self._step = steps, 0
         self._sums = torch.zeros(4, dtype=torch.float64)
-        self._drawn: list[Tensor] = []
+        self._drawn = ZoomedLast("trial")
         self.helps, self._hook = None, None
         if not any(weight.requires_grad for each in tried for weight in each.parameters()):
             self.helps = True
@@ -106,7 +107,7 @@ class ZoomTrial:
 
     def close(self) -> None:
         """Stop trying: from here on all images are zoomed in full. Not needed if the trial came to its end."""
-        self._drawn.clear()
+        self._drawn.forget()
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
@@ -125,18 +126,14 @@ class ZoomTrial:
         if not saliency.training or not logits.requires_grad:
             return None
         strengths = _STRONGEST * torch.rand(len(logits), device=logits.device)
-        self._drawn.append(strengths)
+        self._drawn.keep(strengths)
         return logits * strengths[:, None, None, None]
 
     def _strengths(self, count: int) -> Float[Tensor, " batch"]:
-        drawn = torch.cat([torch.empty(0), *(each.cpu() for each in self._drawn)])
-        if len(drawn) < count:
-            raise ValueError(
-                f"losses must be those of images that were zoomed in training mode since the last call, {len(drawn)} at most, "
-                f"got {count} – make the trial before the first batch, and call zoom.train()."
-            )
-        self._drawn.clear()
-        return drawn[len(drawn) - count :]
+        if count:
+            return self._drawn.take(count).cpu()
+        self._drawn.forget()  # a rank may have no samples left
+        return torch.empty(0)
 
     def _end(self, *, helps: bool) -> None:
         self.helps = helps

@@ -3,12 +3,26 @@
 import json
 from pathlib import Path
 
+import pytest
 import torch
 
 from foveal.sampler import SaliencySampler
 from foveal.tools import TrainOptions
+from foveal.tools.training import train as _train
 
 SMALL = TrainOptions(out_size=16, epochs=2, batch_size=4, checkpoint_steps=2, log_steps=2, num_threads=1)
+
+
+def interrupt(patch: pytest.MonkeyPatch, step: int) -> None:
+    """Let trainings be interrupted before this step."""
+    whole_step = _train._Training.train_step
+
+    def interrupted(training, *batch):
+        if training.step == step:
+            raise KeyboardInterrupt
+        return whole_step(training, *batch)
+
+    patch.setattr(_train._Training, "train_step", interrupted)
 
 
 def lines(run: Path, kind: str) -> list[dict]:

@@ -9,8 +9,7 @@ from torch import nn
 from foveal.pipeline import Augment
 from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler, SaliencyUNet
 from foveal.tools import train
-from foveal.tools.training import train as _train
-from tests.tools.training.runs import SMALL, check_same_weights
+from tests.tools.training.runs import SMALL, check_same_weights, interrupt
 
 TAUGHT = replace(SMALL, evidence=1.0, trial=0.0)
 
@@ -63,15 +62,8 @@ def test_a_new_network_is_a_larger_one():
 def test_resumed_it_ends_the_same(options, shards, tmp_path, monkeypatch):
     """A run with evidence that is interrupted and resumed has the weights of one that was not."""
     train(shards, tmp_path / "whole", options=options)
-    step = _train._Training.train_step
-
-    def interrupted(training, *batch):
-        if training.step == 7:
-            raise KeyboardInterrupt
-        return step(training, *batch)
-
     with monkeypatch.context() as patch:
-        patch.setattr(_train._Training, "train_step", interrupted)
+        interrupt(patch, step=7)
         with pytest.raises(KeyboardInterrupt):
             train(shards, tmp_path / "run", options=options)
     train(shards, tmp_path / "run", options=options, resume=True)

@@ -12,7 +12,7 @@ from foveal.sampler import SaliencyNet, SaliencySampler, SaliencyUNet
 from foveal.tools import TrainOptions, train
 from foveal.tools.training import train as _train
 from tests.tools import command_line
-from tests.tools.training.runs import SMALL, check_same_weights, lines
+from tests.tools.training.runs import SMALL, check_same_weights, interrupt, lines
 
 pytestmark = pytest.mark.usefixtures("no_sheets")
 
@@ -77,15 +77,8 @@ def test_killed_it_ends_the_same(saved, shards, tmp_path, monkeypatch):
     """A killed run resumes bit for bit, also with a copy of the file; another zoom is refused."""
     options = replace(SMALL, saliency=saved)
     train(shards, tmp_path / "whole", options=options)
-    whole_step = _train._Training.train_step
-
-    def killed_later(training, *batch):
-        if training.step == 7:
-            raise KeyboardInterrupt
-        return whole_step(training, *batch)
-
     with monkeypatch.context() as patch:
-        patch.setattr(_train._Training, "train_step", killed_later)
+        interrupt(patch, step=7)
         with pytest.raises(KeyboardInterrupt):
             train(shards, tmp_path / "run", options=options)
     copied = tmp_path / "copied.pt"

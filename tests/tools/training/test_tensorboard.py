@@ -9,8 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from foveal.tools import TrainOptions, train
 from foveal.tools._cli import _EXTRAS
-from foveal.tools.training import train as _train
-from tests.tools.training.runs import SMALL, lines
+from tests.tools.training.runs import SMALL, interrupt, lines
 
 OPTIONS = replace(SMALL, log="tensorboard")
 
@@ -46,18 +45,11 @@ def test_curves_and_pictures(shards, tmp_path):
 
 def test_a_run_that_goes_on_shows_each_step_once(shards, tmp_path, monkeypatch, no_sheets):
     """After a resume, steps that were logged after the last checkpoint are hidden."""
-    whole = _train._Training.train_step
-
-    def killed(training, *batch):
-        if training.step == 7:
-            raise KeyboardInterrupt
-        return whole(training, *batch)
-
     options = replace(OPTIONS, log_steps=1, checkpoint_steps=3)
-    monkeypatch.setattr(_train._Training, "train_step", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train(shards, tmp_path / "run", options=options)
-    monkeypatch.setattr(_train._Training, "train_step", whole)
+    with monkeypatch.context() as patch:
+        interrupt(patch, step=7)
+        with pytest.raises(KeyboardInterrupt):
+            train(shards, tmp_path / "run", options=options)
     train(shards, tmp_path / "run", options=options, resume=True)
 
     assert [step for step, _ in curves(tmp_path / "run")[0]["step/train_loss"]] == list(range(1, 11))
