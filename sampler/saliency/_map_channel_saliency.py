@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from foveal.sampler.saliency._map_saliency import one_for_each
-from foveal.sampler.saliency._saliency_net import SaliencyNet
+from foveal.sampler.saliency._saliency_unet import SaliencyUNet
 
 
 class MapChannelSaliency(nn.Module):
@@ -21,7 +21,7 @@ class MapChannelSaliency(nn.Module):
         maps_from: The field of a loader's samples with the maps, such as ``"attention.npy"``
             (:class:`foveal.pipeline.Saliency`). None if they are passed by hand.
         network: A module from (batch, 4, height, width) in [0, 1], red, green, blue and the map, to logits (batch, 1,
-            rows, cols). ``SaliencyNet(channels=4, zero_init=True)`` if None, whose map is even until it is trained: put
+            rows, cols). ``SaliencyUNet(channels=4)`` if None, whose map is even until it is trained: put
             it into a :class:`PriorSaliency`.
 
     Example:
@@ -33,7 +33,7 @@ class MapChannelSaliency(nn.Module):
     def __init__(self, maps_from: str | None = None, network: nn.Module | None = None) -> None:
         super().__init__()
         self.maps_from = maps_from
-        self.network = SaliencyNet(channels=4, zero_init=True) if network is None else network
+        self.network = SaliencyUNet(channels=4) if network is None else network
 
     @property
     def map_size(self) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from foveal._choices import PRIOR_GAIN
 from foveal.sampler.saliency._learned_spectral_saliency import LearnedSpectralSaliency
 from foveal.sampler.saliency._saliency_needs import SaliencyNeeds
-from foveal.sampler.saliency._saliency_net import SaliencyNet
+from foveal.sampler.saliency._saliency_unet import SaliencyUNet
 
 # The default for which weights are that were saved before the gain was saved with them.
 _GAIN_BEFORE = 4.0
@@ -24,8 +24,8 @@ class PriorSaliency(nn.Module):
     the first map is the prior's, and training changes it from there.
 
     Args:
-        network: A module from (batch, 3, height, width) to logits (batch, 1, rows, cols). ``SaliencyNet(zero_init=True)``
-            if None. Give a network of your own a last layer of zeros. With :class:`MapChannelSaliency` it sees a map
+        network: A module from (batch, 3, height, width) to logits (batch, 1, rows, cols). ``SaliencyUNet()`` if None.
+            Give a network of your own a last layer of zeros. With :class:`MapChannelSaliency` it sees a map
             that is given with each image.
         prior: A saliency module of the same rows and cols, such as :class:`SpectralSaliency`, :class:`FixedSaliency`, or
             one with an input for each image: :class:`BoxSaliency`, :class:`MapSaliency`. Its parameters, if it has some,
@@ -55,7 +55,7 @@ class PriorSaliency(nn.Module):
         super().__init__()
         if not gain >= 0:
             raise ValueError(f"gain must not be negative, got {gain!r}.")
-        self.network = SaliencyNet(zero_init=True) if network is None else network
+        self.network = SaliencyUNet() if network is None else network
         self.prior = LearnedSpectralSaliency() if prior is None else prior
         self.gain = float(gain)
         self.register_state_dict_post_hook(_note_gain)  # type: ignore[no-untyped-call]

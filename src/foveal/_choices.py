@@ -30,6 +30,8 @@ MAX_ZOOM = 5.0
 TEMPERATURE = 1.0
 PRIOR_GAIN = 3.0
 PRIOR_POWERS = (2.0, 6.0)
+# How strongly the classifier's evidence teaches the zoom, relative to the loss.
+EVIDENCE = 1.0
 
 # Passes in which boxes teach a saliency network, in `foveal train` and from Python.
 TEACH_EPOCHS = 8

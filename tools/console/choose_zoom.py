@@ -1,6 +1,6 @@
 """Makes the zoom that a command line describes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +122,11 @@ def _network(saliency: str, boxes_from: str | None, maps_from: str | None) -> nn
         case "map":
             return MapSaliency(maps_from)
         case _:
-            kinds = (SaliencyNet, SaliencyUNet, ResNet18Saliency, NJetSaliencyNet, PriorSaliency)
+            kinds = (SaliencyNet, SaliencyUNet, ResNet18Saliency, NJetSaliencyNet, PriorSaliency, _earlier_prior)
             return _trained(Path(saliency), kinds, "saliency")
 
 
-def _trained(path: Path, kinds: Sequence[type[nn.Module]], part: str) -> nn.Module:
+def _trained(path: Path, kinds: Sequence[Callable[[], nn.Module]], part: str) -> nn.Module:
     """Return a network with its weights from a file, which may also hold the weights of a whole sampler.
 
     The names of the weights tell the kind of network.
@@ -143,8 +143,8 @@ def _trained(path: Path, kinds: Sequence[type[nn.Module]], part: str) -> nn.Modu
             f"saliency must be a file that torch.save wrote, with weights alone, got {str(path)!r} – such as run/saliency.pt, which "
             "foveal train writes."
         ) from error
+    candidates = [kind() for kind in kinds]
     try:
-        candidates = [kind() for kind in kinds]
         # The names in a sampler's file begin with the name of the part that the network is.
         if any(name.startswith(f"{part}.") for name in state):
             holders: list[nn.Module] = [nn.ModuleDict({part: network}) for network in candidates]
@@ -157,7 +157,7 @@ def _trained(path: Path, kinds: Sequence[type[nn.Module]], part: str) -> nn.Modu
     except Exception as error:  # of many kinds, for a file that may hold anything
         words = str(error).splitlines()[0]
         raise ValueError(
-            f"saliency must be the state_dict of a {_named(kinds)}, or of a sampler with one, got {str(path)!r}: {words}"
+            f"saliency must be the state_dict of a {_named(candidates)}, or of a sampler with one, got {str(path)!r}: {words}"
         ) from error
     return network
 
@@ -167,6 +167,11 @@ def _named_weights(state: Mapping[str, Any]) -> set[str]:
     return {name for name in state if not name.endswith("prior.scaled_weights")}
 
 
-def _named(kinds: Sequence[type[nn.Module]]) -> str:
-    *others, last = (kind.__name__ for kind in kinds)
+def _earlier_prior() -> PriorSaliency:
+    """Return the default of earlier versions."""
+    return PriorSaliency(SaliencyNet(zero_init=True))
+
+
+def _named(networks: Sequence[nn.Module]) -> str:
+    *others, last = dict.fromkeys(type(network).__name__ for network in networks)
     return f"{', '.join(others)} or {last}" if others else str(last)

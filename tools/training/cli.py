@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from foveal._choices import TEACH_EPOCHS
+from foveal._choices import EVIDENCE, TEACH_EPOCHS
 from foveal.tools.console.choices import IMAGE, TrainLog, TrainPriorName, TrainZoomName
 from foveal.tools.console.options import (
     LABELS,
@@ -161,10 +161,10 @@ def train(
         typer.Option(
             min=0,
             help="How strongly the classifier teaches the saliency network where in an image it found what decides the class, once the "
-            "zoom is known to help. A new saliency network of Foveal's is then a larger one. 0 for not at all; to use it, begin with 1.",
+            "zoom is known to help. 0 for not at all; a new saliency network is then a smaller one.",
             rich_help_panel=OPTIMIZER,
         ),
-    ] = 0.0,
+    ] = EVIDENCE,
     blur: Annotated[
         float,
         typer.Option(

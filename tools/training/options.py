@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from foveal._choices import TEACH_EPOCHS
+from foveal._choices import EVIDENCE, TEACH_EPOCHS
 from foveal.pipeline import Augment, Bands, BoxFormat, Color, Frame, PixelRule, Window
 from foveal.sampler import (
     MapChannelSaliency,
@@ -66,7 +66,8 @@ class TrainOptions(TrainZoomChoice):
         min_cells: The reward ends when the saliency of an image is spread over this many cells (e to its entropy); None
             for no end.
         evidence: How strongly the places where the classifier finds its evidence teach the saliency network, once the zoom is known
-            to help (:class:`foveal.sampler.EvidenceTeacher`). A new network is then a :class:`foveal.sampler.SaliencyUNet`. 0 for not at all.
+            to help (:class:`foveal.sampler.EvidenceTeacher`). With 0, and with a ``contrast`` or without a prior, a new network is a
+            :class:`foveal.sampler.SaliencyNet`, otherwise a :class:`foveal.sampler.SaliencyUNet`.
         blur: Share of all steps in which zoomed images are blurred at random, a different amount each step (Recasens et
             al. 2018: the classifier then depends on the zoom early).
         trial: Share of all steps in which the zoom has to show that it helps, or is taken away
@@ -123,7 +124,7 @@ class TrainOptions(TrainZoomChoice):
     weight_decay: float = 0.01
     entropy: float = 0.0
     min_cells: float | None = None
-    evidence: float = 0.0
+    evidence: float = EVIDENCE
     blur: float = 0.0
     trial: float = 0.4
     prior: TrainPriorName = "spectral"
@@ -191,12 +192,9 @@ class TrainOptions(TrainZoomChoice):
                 )
 
     def _check_evidence(self) -> None:
-        if self.evidence:
+        if self.evidence not in {0, EVIDENCE}:  # the default stands beside what leaves nothing to teach
             uniform, alone = self.zoom == "uniform", self.prior == "none"
-            taught = self.boxes is not None
-            self._refuse(
-                "evidence", "0", zoom=uniform, prior=alone, boxes=taught, contrast=self.contrast != 0
-            )
+            self._refuse("evidence", f"{EVIDENCE!r}", zoom=uniform, prior=alone, boxes=self.boxes is not None)
 
     def _refuse(self, name: str, without: str, **others: bool) -> None:
         """Raise if an option is given together with one of those that exclude it; ``others`` says which are given."""
@@ -306,10 +304,10 @@ class TrainOptions(TrainZoomChoice):
                 return PriorSaliency(network)
 
     def _make_network(self, channels: int) -> nn.Module:
-        if self.evidence:  # what something teaches may be larger
-            return SaliencyUNet(channels=channels)
-        zero_init = self.prior != "none" and not self.contrast
-        return SaliencyNet(contrast=self.contrast, channels=channels, zero_init=zero_init)
+        if self.prior == "none" or self.contrast:
+            return SaliencyNet(contrast=self.contrast, channels=channels)
+        # What nobody teaches does not become better by being larger.
+        return SaliencyUNet(channels=channels) if self.evidence else SaliencyNet(channels=channels, zero_init=True)
 
     def parameter_groups(self, model: nn.Module, zoom: nn.Module) -> list[dict[str, Any]]:
         """Return the optimiser's groups, each with its ``peak_lr``, which the schedule multiplies."""

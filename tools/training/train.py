@@ -82,7 +82,7 @@ def train(
         classes = count_classes(urls, val, options.classes, storage_options=options.storage_options)
         if model is None:
             model = SmallConvNet(classes)
-        before = TrainOptions(prior="none", trial=0.0).for_run(zoom)  # there was neither at first
+        before = TrainOptions(prior="none", trial=0.0, evidence=0.0).for_run(zoom)  # there were none at first
         run = TrainRun(Path(out), ranks, options.for_run(zoom), defaults=before, resume=resume)
         model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
         training = _Training(model, zoom.to(ranks.device), options, ranks, run, classes=classes)
@@ -116,13 +116,9 @@ class _Training:
         self.console = Console(soft_wrap=True, highlight=False, markup=False, quiet=ranks.rank > 0)
 
     def loader(self, urls: Urls, zoom: nn.Module, **how: Any) -> ZoomLoader:
-        fields = (
-            "cls",
-            "__saliency__",
-            "__valid__",
-            *(("__grid__", "__view__") if self.options.evidence else ()),
+        return open_loader(
+            urls, zoom, self.options, self.ranks, fields=("cls", "__saliency__", "__valid__"), **how
         )
-        return open_loader(urls, zoom, self.options, self.ranks, fields=fields, **how)
 
     def fit(self, loader: ZoomLoader, urls: Urls, val: Urls) -> dict[str, Any]:
         """Train all epochs, from the step of the checkpoint."""
@@ -135,6 +131,8 @@ class _Training:
         if self.options.trial:
             self.trial = ZoomTrial(self.zoom, steps=math.ceil(self.options.trial * self.steps))
             self.parts["trial"] = self.trial
+        if self.options.evidence:
+            self.teacher = EvidenceTeacher(self.zoom, after=self.trial, strength=self.options.evidence)
         self.step = self.run.load(self.parts)
         if self.options.boxes is not None and not self.run.resumed:
             teach(urls, self.zoom, self.options, self.ranks, log=self.run.log, console=self.console)
@@ -188,40 +186,26 @@ class _Training:
         self.lr_factor = lr_factor(self.step, self.steps, self.options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * self.lr_factor
-        if self.options.evidence and self.teacher is None and (self.trial is None or self.trial.helps):
-            self.teacher = EvidenceTeacher(self.zoom)
 
-    def train_step(
-        self, images: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor, *places: Tensor
-    ) -> Tensor:
-        """Update the weights by one batch; return its sums. ``places``: its grid and views, if evidence teaches the saliency."""
+    def train_step(self, images: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Tensor:
+        """Update the weights by one batch; return its sums."""
         if self.step < self.options.blur * self.steps:
             images = blurred(images)
-        seen = images.detach().requires_grad_(images.requires_grad)
-        logits = classify(self.shared_model, seen, self.options.amp)
+        logits = classify(self.shared_model, images, self.options.amp)
         if logits.shape[1] < self.classes:
             raise ValueError(
                 f"model must have a logit for each of {self.classes} classes, got {logits.shape[1]} logits."
             )
         losses = cross_entropy(logits, labels, reduction="none")
         self.try_zoom(losses.detach())
+        if self.teacher is not None:
+            self.teacher.observe(losses)
+        entropy = saliency_entropy(saliency).clamp(max=math.log(self.options.min_cells or math.inf))
         self.optimizer.zero_grad()
-        self.scaler.scale(losses.mean()).backward()  # type: ignore[no-untyped-call]  # torch's own
-        if seen.grad is not None:
-            lesson = self.scaler.scale(self.lesson(saliency, seen.grad, losses.detach(), *places))
-            torch.autograd.backward([images, lesson], [seen.grad, None])
+        self.scaler.scale(losses.mean() - self.options.entropy * entropy.mean()).backward()  # type: ignore[no-untyped-call]  # torch's own
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return _sums(logits.detach(), labels, saliency.detach(), valid)
-
-    def lesson(self, saliency: Tensor, gradient: Tensor, losses: Tensor, *places: Tensor) -> Tensor:
-        """Return the loss of the saliency alone: the reward for its entropy, and, once the zoom is known to help, the evidence."""
-        entropy = saliency_entropy(saliency).clamp(max=math.log(self.options.min_cells or math.inf))
-        loss = -self.options.entropy * entropy.mean()
-        if self.teacher is None:
-            return loss
-        grid, views = places
-        return loss + self.options.evidence * self.teacher.lesson(gradient, grid, losses, views=views)
 
     def try_zoom(self, losses: Tensor) -> None:
         """Go on with the zoom's trial, if there is one; say how it ends."""

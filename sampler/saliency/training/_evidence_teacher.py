@@ -1,24 +1,19 @@
 """A network that trains on a zoom teaches the zoom where it found what decides the label."""
 
+import math
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import pad
+from torch.utils.hooks import RemovableHandle
 
-from foveal.sampler.frames import Views, compose, inverse
-from foveal.sampler.saliency._log_shares import log_shares
+from foveal.sampler.frames import Views
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
+from foveal.sampler.saliency.training._evidence_map import coarse_places, evidence_map
+from foveal.sampler.saliency.training._zoom_trial import ZoomTrial
 from foveal.sampler.saliency.training._zoomed_last import ZoomedLast
-
-# Cells along each side of the zoomed image in which gradients are added up: about as fine as a classifier tells places apart.
-_CELLS = 12
-# Cells with less than this share of the largest sum do not count: gradients are never zero.
-_LEAST = 0.5
-# Standard deviation of what is drawn around each cell that counts, as a fraction of the source's sides; and the share of a
-# lesson that is even.
-_BANDWIDTH, _EVEN = 0.06, 1 / 7
 
 
 class EvidenceTeacher:
@@ -26,107 +21,143 @@ class EvidenceTeacher:
 
     A zoom learns from a classifier's gradient by the position of each pixel, which says whether a bit more of this or that place
     would have helped. This says more: the pixels by which the loss changes most are those that decided it (Simonyan et al., Deep Inside
-    Convolutional Networks, 2014). They are brought back through the grid, and the network's own map, without the prior, learns
-    to lie there. So what the classifier found in one image tells the network what to look for in others. An image counts as
-    much as the classifier is sure of its label: one that knows nothing teaches nothing.
+    Convolutional Networks, 2014). During ``backward`` they are brought back through the grid, and the network's own map, without
+    the prior, learns to lie there. So what the classifier found in one image tells the network what to look for in others. An image
+    counts as much as the classifier is sure of its label: one that knows nothing teaches nothing.
 
-    Make it when the classifier sees full zooms: with a :class:`ZoomTrial`, when that has ended and the zoom stays.
+    It is as if each image's loss had a second term, ``strength * p * KL(evidence || network's map)``, with ``p = exp(-loss)``, the
+    probability of the label. Its gradient reaches the network alone.
 
     Args:
-        zoom: The zoom that is trained: a sampler whose saliency is a :class:`PriorSaliency`, also in ``DistributedDataParallel``. Its
-            ``network`` should be able to tell things apart, as :class:`SaliencyUNet` is.
+        zoom: The zoom that is trained: a sampler whose saliency is a :class:`PriorSaliency`, also in ``DistributedDataParallel``.
+            Other zooms and those without a network that is trained are left as they are. Do not compile it: torch does not see
+            what a hook keeps.
+        after: The zoom's trial: nothing is taught before it has ended well. None to teach from the beginning.
+        strength: How strongly the evidence teaches, relative to the loss.
 
     Raises:
-        ValueError: The zoom has no :class:`PriorSaliency` whose network is trained, or more than one.
+        ValueError: ``strength`` is not positive, or there is more than one :class:`PriorSaliency`.
 
     Example:
-        >>> teacher = EvidenceTeacher(zoom)
-        >>> for images, labels, grid in loader:  # fields=("image", "cls", "__grid__")
-        ...     seen = images.detach().requires_grad_()
-        ...     losses = cross_entropy(model(seen), labels, reduction="none")
+        >>> trial = ZoomTrial(zoom, steps=len(loader) * epochs // 2)
+        >>> teacher = EvidenceTeacher(zoom, after=trial)
+        >>> for images, labels in loader:
+        ...     losses = cross_entropy(model(images), labels, reduction="none")
+        ...     trial.observe(losses)
+        ...     teacher.observe(losses)
         ...     losses.mean().backward()
-        ...     lesson = teacher.lesson(seen.grad, grid, losses.detach())
-        ...     torch.autograd.backward([images, lesson], [seen.grad, None])
     """
 
-    def __init__(self, zoom: nn.Module) -> None:
+    def __init__(self, zoom: nn.Module, *, after: ZoomTrial | None = None, strength: float = 1.0) -> None:
+        if not 0 < strength < math.inf:
+            raise ValueError(f"strength must be positive and finite, got {strength!r}.")
         taught = [each for each in zoom.modules() if isinstance(each, PriorSaliency)]
-        trained = [
-            each for each in taught if any(weight.requires_grad for weight in each.network.parameters())
-        ]
-        if len(taught) != 1 or not trained:
+        if len(taught) > 1:
+            raise ValueError(f"zoom must have at most one PriorSaliency, got {len(taught)}.")
+        self.after, self.strength = after, float(strength)
+        self._zoomed, self._count = ZoomedLast("teacher"), 0
+        self._first, self._weights = 0, torch.empty(0)
+        self._logits: Tensor | None = None
+        self._hooks: list[RemovableHandle] = []
+        for each in taught:
+            if any(weight.requires_grad for weight in each.network.parameters()):
+                self._listen(zoom, each)
+
+    def observe(self, losses: Float[Tensor, " batch"]) -> None:
+        """Take the losses of the images that were zoomed last, in their order; call it once a step, before ``backward``.
+
+        As long as the trial has not ended well, and after ``close()``, it does nothing.
+
+        Args:
+            losses: The classifier's cross-entropy for each image, with its graph.
+
+        Raises:
+            ValueError: They are not one for each image, have no graph, or fewer images were zoomed in training mode since the last call.
+        """
+        if not self._hooks or self._saliency.gain == 0 or (self.after is not None and not self.after.helps):
+            self._zoomed.forget()
+            return
+        if losses.ndim != 1 or not losses.requires_grad:
             raise ValueError(
-                f"zoom must have one PriorSaliency with a network that is trained, got {len(trained)} of {len(taught)} – "
-                "give SaliencySampler saliency=PriorSaliency(SaliencyUNet())."
+                f"losses must be one for each image and have their graph, got shape {tuple(losses.shape)!r} and "
+                f'requires_grad={losses.requires_grad!r} – compute them with reduction="none", and do not detach them.'
             )
-        self._saliency = taught[0]
-        self._told = ZoomedLast("teacher")
-        self._hook = self._saliency.network.register_forward_hook(self._keep)
+        if len(losses):
+            self._first = int(self._zoomed.take(len(losses))[0])
+            sure = self.strength * torch.exp(-losses.detach().float())
+            losses.register_hook(lambda gradient: self._weigh(gradient.float() * sure))  # on the scale of the loss, whatever it is
+
+    def close(self) -> None:
+        """Stop listening to the zoom."""
+        self._zoomed.forget()
+        while self._hooks:
+            self._hooks.pop().remove()
 
     def lesson(
         self,
+        number: int,
         gradient: Float[Tensor, "batch channel height width"],
-        grid: Float[Tensor, "batch height width 2"],
-        losses: Float[Tensor, " batch"],
-        *,
-        views: Views | None = None,
-    ) -> Float[Tensor, ""]:
-        """Return how much the network's map differs from where the evidence is; call it once a step, for the images that were zoomed last.
+        logits: Float[Tensor, "batch 1 rows cols"],
+        places: Float[Tensor, "batch 2 cells cells"],
+    ) -> Float[Tensor, "batch 1 rows cols"] | None:
+        """Return the derivative of the second term by the network's logits, or None for images that are not taught."""
+        begin, end = number - self._first, number + len(logits) - self._first
+        weights = self._weights[max(begin, 0) : max(end, 0)]
+        if not len(weights):
+            return None
+        weights = pad(weights, (max(-begin, 0), max(end - len(self._weights), 0))).clone()
+        gain = self._saliency.gain
+        told = (gain * logits.float()).flatten(1).softmax(1).view_as(logits)
+        aim = evidence_map(gradient.float(), places, logits.shape[2:])
+        lesson = gain * weights[:, None, None, None] * (told - aim)
+        self._weights[max(begin, 0) : max(end, 0)] = 0  # another loss may come back through the same images
+        return lesson.to(logits.dtype)
 
-        Args:
-            gradient: Derivatives of the losses with respect to the zoomed images, on any scale.
-            grid: The grid that the images were sampled with.
-            losses: The classifier's cross-entropy for each image: ``exp(-loss)``, the probability of its label, is its weight.
-            views: Those that the images were sampled with, if any (``"__view__"`` of a loader).
-
-        Returns:
-            The mean over the batch of the Kullback-Leibler divergence, in nats. Its gradient reaches the network alone.
-
-        Raises:
-            ValueError: Fewer images were zoomed in training mode since the last call.
-        """
-        logits = self._told.take(len(losses)) * self._saliency.gain
-        with torch.autocast(logits.device.type, enabled=False):
-            told = logits.float().flatten(1).log_softmax(1)
-            with torch.no_grad():
-                aim = log_shares(
-                    _places(gradient.float(), _in_view(grid, views).float(), logits.shape[2:]), _EVEN
-                ).flatten(1)
-                sure = torch.exp(-losses.float())
-            return (sure * (aim.exp() * (aim - told)).sum(1)).mean()
-
-    def close(self) -> None:
-        """Stop listening to the network."""
-        self._told.forget()
-        self._hook.remove()
+    def _listen(self, zoom: nn.Module, saliency: PriorSaliency) -> None:
+        """Hook onto the network, and onto the sampler, which returns what the classifier sees."""
+        self._saliency = saliency
+        for each in zoom.modules():
+            if getattr(each, "saliency", None) is saliency:
+                self._hooks += [
+                    saliency.network.register_forward_hook(self._keep),
+                    each.register_forward_hook(self._follow, with_kwargs=True),
+                ]
 
     def _keep(self, network: nn.Module, _inputs: Any, logits: Tensor) -> None:
         if network.training and logits.requires_grad:
-            self._told.keep(logits)
+            self._logits = logits
+
+    def _follow(self, _sampler: nn.Module, inputs: Any, named: dict[str, Any], zoomed: Any) -> Any:
+        """Return what was zoomed, with images whose gradient teaches on its way back."""
+        logits, self._logits = self._logits, None
+        if logits is None:
+            return zoomed
+        views: Views | None = named.get("views", inputs[2] if len(inputs) > 2 else None)
+        self._zoomed.keep(torch.arange(self._count, self._count + len(logits)))
+        places = coarse_places(zoomed.grid.detach(), views)
+        images = _Taught.apply(zoomed.images, logits, places, self._count, self)
+        self._count += len(logits)
+        return zoomed._replace(images=images)
+
+    def _weigh(self, weights: Float[Tensor, " batch"]) -> None:
+        self._weights = weights
 
 
-def _in_view(
-    grid: Float[Tensor, "batch height width 2"], views: Views | None
-) -> Float[Tensor, "batch height width 2"]:
-    """Return the grid in the frame of the saliency."""
-    return grid if views is None else compose(inverse(views).to(grid), grid)
+class _Taught(torch.autograd.Function):
+    """Returns the images; on the way back the gradient by them becomes one by the network's logits, too."""
 
+    @staticmethod
+    def forward(  # type: ignore[override]  # torch's is untyped
+        ctx: Any, images: Tensor, logits: Tensor, places: Tensor, number: int, teacher: EvidenceTeacher
+    ) -> Tensor:
+        ctx.save_for_backward(logits, places)
+        ctx.number, ctx.teacher = number, teacher
+        ctx.mark_dirty(images)  # neither a copy nor a view, which nobody could change in place
+        return images
 
-def _places(
-    gradient: Float[Tensor, "batch channel height width"],
-    grid: Float[Tensor, "batch height width 2"],
-    nodes: torch.Size,
-) -> Float[Tensor, "batch 1 rows cols"]:
-    """Return the strength of the evidence around each node of a map, which lie on [-1, 1] from edge to edge."""
-    strength = adaptive_avg_pool2d(gradient.abs().sum(1, keepdim=True), _CELLS).flatten(1)
-    strength = strength / strength.amax(1, keepdim=True).clamp(min=torch.finfo(strength.dtype).tiny)
-    strength = torch.where(strength >= _LEAST, strength, 0)
-    x, y = adaptive_avg_pool2d(grid.movedim(-1, 1), _CELLS).flatten(2).unbind(1)
-    rows, cols = nodes
-    return ((strength[..., None] * _around(y, rows)).mT @ _around(x, cols))[:, None]
-
-
-def _around(at: Float[Tensor, "batch cells"], nodes: int) -> Float[Tensor, "batch cells nodes"]:
-    """Return a Gaussian around each position in [-1, 1], at the nodes from -1 to 1."""
-    distance = torch.linspace(-1, 1, nodes, dtype=at.dtype, device=at.device) - at[..., None]
-    return torch.exp(-0.5 * (distance / (2 * _BANDWIDTH)) ** 2)
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        logits, places = ctx.saved_tensors
+        with torch.no_grad():
+            lesson = ctx.teacher.lesson(ctx.number, gradient, logits, places)
+        return gradient, lesson, None, None, None

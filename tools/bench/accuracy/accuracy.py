@@ -5,7 +5,7 @@ network, steps, order and seeds, on the same shards. *uniform* resizes evenly; *
 zooms with these families of grids, and further arms learn the first with other settings; *spectral* is the zoom that the
 learned one starts from, without learning; *patches* are four patches of the full resolution with a quarter of the pixels
 each; *oracle* zooms to the known boxes, as a perfect saliency network would; *taught* is a network that learned from the
-boxes of the training images; *evidence* one that the classifier itself teaches where to look; *full* is the whole image at 1024 pixels, to show its cost.
+boxes of the training images; *no-evidence* one that the classifier's evidence does not teach; *full* is the whole image at 1024 pixels, to show its cost.
 """
 
 import itertools
@@ -75,7 +75,7 @@ ZOOMS: dict[str, dict[str, Any]] = {
     "cdf": {"family": "cdf"},
     "cdf-unbounded": {"family": "cdf", "max_zoom": math.inf},
     "taught": {"boxes": "json:boxes"},
-    "evidence": {"evidence": 1.0},
+    "no-evidence": {"evidence": 0.0},
     "no-prior": _NO_PRIOR,
     "flat": {"prior": "none", "temperature": 1 / 8},
     "unbounded": {"max_zoom": math.inf},

@@ -13,11 +13,10 @@ from foveal.sampler import (
     PriorSaliency,
     SaliencySampler,
     UniformSampler,
+    ZoomTrial,
     compose,
-    zoom_grid,
 )
 from tests.checks import check_close, unhooked
-from tests.strategies import softmax_map
 
 ROWS, COLS, SIZE = 9, 11, 24
 
@@ -34,13 +33,11 @@ class Drawn(nn.Module):
         return self.logits[: len(small)] * 1.0
 
 
-def taught(count=2, gain=2.0):
-    """Return a zoom with such a network, and what has been zoomed with it."""
-    zoom = SaliencySampler(
-        SIZE, saliency=PriorSaliency(Drawn(count), FixedSaliency(torch.ones(ROWS, COLS)), gain=gain)
-    )
-    teacher = EvidenceTeacher(zoom)
-    return zoom, teacher, zoom(torch.rand(count, 3, 60, 80))
+def taught(count=2, gain=2.0, **how):
+    """Return a zoom with such a network, and its teacher."""
+    saliency = PriorSaliency(Drawn(count), FixedSaliency(torch.ones(ROWS, COLS)), gain=gain)
+    zoom = SaliencySampler(SIZE, saliency=saliency)
+    return zoom, EvidenceTeacher(zoom, **how)
 
 
 def hot(*places, count=2):
@@ -49,6 +46,22 @@ def hot(*places, count=2):
     for row, col in places:
         gradient[:, :, row : row + 2, col : col + 2] = -1.0
     return gradient
+
+
+def losses_of(images, gradient, values):
+    """Return losses with these values and this gradient by the images."""
+    found = (images * gradient).flatten(1).sum(1)
+    return found - found.detach() + torch.as_tensor(values)
+
+
+def lesson(zoom, teacher, gradient, values, *, images=None, **how):
+    """Return what the teacher adds to the derivative of the mean loss by the network's logits."""
+    zoomed = zoom(torch.rand(len(gradient), 3, 60, 80) if images is None else images, **how)
+    losses = losses_of(zoomed.images, gradient, values)
+    logits = zoom.saliency.network.logits
+    without = torch.autograd.grad(losses.mean(), logits, retain_graph=True)[0]
+    teacher.observe(losses)
+    return torch.autograd.grad(losses.mean(), logits)[0] - without, zoomed.grid.detach()
 
 
 def aim(points):
@@ -61,91 +74,182 @@ def aim(points):
     return 6 / 7 * drawn / drawn.sum() + 1 / 7 / (ROWS * COLS)
 
 
-def test_the_lesson_by_hand():
-    """The loss is the divergence of the network's own map from Gaussians around the evidence, weighted by how sure the classifier is."""
-    zoom, teacher, (_, grid, _) = taught()
-    losses = torch.tensor([0.1, 2.0])
-    found = teacher.lesson(hot((4, 6), (16, 10)), grid.detach(), losses)
+def by_hand(logits, points, gain=2.0):
+    """Return the gradient of the divergence of the network's map from what is taught, by its logits, in float64."""
+    told = np.exp(gain * logits.astype(np.float64))
+    return gain * (told / told.sum() - aim(points))
 
-    by_hand = []
+
+def middle(grid, row, col):
+    """Return the middle of 2 x 2 pixels of a grid."""
+    return grid[row : row + 2, col : col + 2].double().mean((0, 1)).numpy()
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.25])
+def test_the_lesson_by_hand(strength):
+    """The second term is the divergence of the network's map from Gaussians around the evidence, weighted by how sure the classifier is."""
+    zoom, teacher = taught(strength=strength)
+    values = torch.tensor([0.1, 2.0])
+    found, grid = lesson(zoom, teacher, hot((4, 6), (16, 10)), values)
+
     for k in range(2):
-        logits = 2.0 * zoom.saliency.network.logits[k, 0].detach().double().numpy()
-        told = np.exp(logits) / np.exp(logits).sum()
-        nodes = grid[k].detach().double().numpy()
-        places = [nodes[r : r + 2, c : c + 2].mean((0, 1)) for r, c in ((4, 6), (16, 10))]
-        wanted = aim(places)
-        by_hand.append(np.exp(-float(losses[k])) * (wanted * np.log(wanted / told)).sum())
-    check_close(found, np.mean(by_hand), 1e-5)
+        logits = zoom.saliency.network.logits[k, 0].detach().numpy()
+        slope = by_hand(logits, [middle(grid[k], 4, 6), middle(grid[k], 16, 10)])
+        check_close(found[k, 0], strength * np.exp(-float(values[k])) / 2 * slope, 1e-5)
 
 
-def test_weak_gradients_and_scales_do_not_matter():
-    """Gradients below half of the strongest do not count, and neither does the scale of all."""
-    lessons = []
-    for factor, weak in ((1.0, 0.0), (1e-6, 0.0), (1.0, 0.4)):
-        _, teacher, (_, grid, _) = taught()
+def test_weak_gradients_do_not_matter():
+    """Gradients below half of the strongest do not count."""
+    found = []
+    for weak in (1e-4, 0.4):
+        zoom, teacher = taught()
         gradient = hot((4, 6))
         gradient[:, :, 20:22, 20:22] = weak
-        lessons.append(float(teacher.lesson(factor * gradient, grid.detach(), torch.zeros(2)).detach()))
+        found.append(lesson(zoom, teacher, gradient, [0.0, 0.0], images=torch.ones(2, 3, 60, 80))[0])
 
-    check_close(torch.tensor(lessons[1:]), [lessons[0]] * 2, 1e-5)
+    check_close(found[1], found[0], 1e-6)
+
+
+@pytest.mark.parametrize("scale", [2.0**16, 2.0**-10])
+def test_on_the_scale_of_the_loss(scale):
+    """Scaled losses, as of mixed precision or accumulated gradients, scale the lesson alike."""
+    zoom, teacher = taught()
+    whole, _ = lesson(zoom, teacher, hot((4, 6)), [0.0, 1.0])
+    zoomed = zoom(torch.zeros(2, 3, 60, 80))  # black images have no gradient by their places
+    losses = losses_of(zoomed.images, hot((4, 6)), [0.0, 1.0])
+    teacher.observe(losses)
+    (scale * losses.mean()).backward()
+
+    check_close(zoom.saliency.network.logits.grad / scale, whole, 1e-5)
 
 
 def test_the_network_learns_where_the_evidence_is():
-    """Descent moves the network's map to the places in the source that the pixels came from, and the prior learns nothing."""
-    zoom, teacher, _ = taught()
-    image, optimizer = torch.rand(2, 3, 60, 80), torch.optim.Adam(zoom.parameters(), lr=0.3)
-    grid = zoom_grid(softmax_map(ROWS, COLS, contrast=1.0).expand(2, -1, -1, -1), SIZE)
-    for _ in range(200):
-        zoom(image)
-        loss = teacher.lesson(hot((6, 14)), grid, torch.zeros(2))
+    """Descent moves the network's map to the place in the source that the pixels came from, and the prior learns nothing."""
+    zoom, teacher = taught(strength=100.0)
+    zoom.temperature = 1e6  # an even zoom, so that the place stays where it is
+    image, optimizer = torch.ones(2, 3, 60, 80), torch.optim.Adam(zoom.parameters(), lr=0.1)
+    for _ in range(300):
+        zoomed = zoom(image)
+        losses = losses_of(zoomed.images, hot((6, 14)), [0.0, 0.0])
+        teacher.observe(losses)
         optimizer.zero_grad()
-        loss.backward()
+        losses.mean().backward()
         optimizer.step()
-    x, y = grid[0, 6:8, 14:16].mean((0, 1)).tolist()
     logits = 2.0 * zoom.saliency.network.logits[0, 0].detach()
+    taken = logits.flatten().softmax(0).view(ROWS, COLS)
 
-    check_close(logits.flatten().softmax(0).view(ROWS, COLS), aim([(x, y)]), 1e-3)
-    assert loss < 1e-4
+    check_close(taken, aim([middle(zoomed.grid.detach()[0], 6, 14)]), 1e-3)
 
 
-def test_in_the_frame_of_the_view():
+@pytest.mark.parametrize("by_name", [False, True])
+def test_in_the_frame_of_the_view(by_name):
     """With views the evidence is brought back to the view, which the saliency is computed for, not to the source."""
     view = torch.tensor([[[-1.0, 0, 0], [0, 0.5, 0.25]]]).expand(2, -1, -1)
-    lessons = []
-    for views in (None, view):
-        _, teacher, (_, grid, _) = taught()
-        seen = grid.detach() if views is None else compose(views, grid.detach())
-        lessons.append(float(teacher.lesson(hot((3, 5)), seen, torch.zeros(2), views=views).detach()))
+    zoom, teacher = taught()
+    image = torch.ones(2, 3, 60, 80)
+    whole, grid = lesson(zoom, teacher, hot((3, 5)), [0.0, 0.0], images=image)
+    zoom.lowres_size = (60, 80)
+    if by_name:
+        found, seen = lesson(zoom, teacher, hot((3, 5)), [0.0, 0.0], images=image, views=view)
+    else:
+        zoomed = zoom(image, None, view)
+        losses = losses_of(zoomed.images, hot((3, 5)), [0.0, 0.0])
+        teacher.observe(losses)
+        found, seen = torch.autograd.grad(losses.mean(), zoom.saliency.network.logits)[0], zoomed.grid.detach()
 
-    check_close(lessons[1], lessons[0], 1e-5)
+    check_close(compose(view, grid), seen, 1e-5)
+    check_close(found, whole, 1e-5)
 
 
-@pytest.mark.parametrize(("losses", "gradient"), [(50.0, 1.0), (0.0, 0.0)])
-def test_who_knows_nothing_teaches_nothing(losses, gradient):
+@pytest.mark.parametrize(("value", "gradient"), [(50.0, 1.0), (0.0, 0.0)])
+def test_who_knows_nothing_teaches_nothing(value, gradient):
     """A classifier that is not sure at all changes no weight; without any gradient an even map is taught."""
-    zoom, teacher, (_, grid, _) = taught()
-    teacher.lesson(gradient * hot((4, 6)), grid.detach(), torch.full((2,), losses)).backward()
-    slope = zoom.saliency.network.logits.grad
+    zoom, teacher = taught()
+    found, _ = lesson(zoom, teacher, gradient * hot((4, 6)), [value, value])
     logits = 2.0 * zoom.saliency.network.logits.detach().flatten(1)
-    expected = (logits.softmax(1) - 1 / (ROWS * COLS)).view(slope.shape) * (0.0 if losses else 1.0)
+    expected = (logits.softmax(1) - 1 / (ROWS * COLS)).view(found.shape) * (0.0 if value else 1.0)
 
-    check_close(slope, expected, 1e-6)
+    check_close(found, expected, 1e-6)
 
 
 def test_micro_batches_and_earlier_images():
     """What was zoomed in parts, or before, or in evaluation is not mixed up: the last images count, in their order."""
-    zoom, teacher, _ = taught(count=3)
-    image, gradient = torch.rand(3, 3, 60, 80), hot((4, 6), count=3)
-    grid = zoom(image).grid.detach()
-    whole = teacher.lesson(gradient, grid, torch.zeros(3)).detach()
+    zoom, teacher = taught(count=3)
+    image, gradient, values = torch.ones(3, 3, 60, 80), hot((4, 6), count=3), torch.tensor([0.0, 1.0, 2.0])
+    whole, _ = lesson(zoom, teacher, gradient, values, images=image)
     zoom(image[:1])  # a batch that was thrown away
-    zoom(image)
+    parts = [zoom(image).images[:1], zoom(image).images]  # the last three count, whatever was made with the others
     zoom.eval()
     zoom(image)
     with torch.no_grad():
         zoom.train()(image)
+    losses = losses_of(parts[1], gradient, values)
+    teacher.observe(losses)
+    slope = torch.autograd.grad(losses.mean(), zoom.saliency.network.logits)[0]
 
-    check_close(teacher.lesson(gradient, grid, torch.zeros(3)).detach(), whole, 1e-6)
+    check_close(slope, whole, 1e-6)
+
+
+def test_images_that_were_left_out():
+    """If a batch holds the last images of a larger one only, they are taught, and the first is not."""
+    zoom, teacher = taught(count=3)
+    image, gradient, values = torch.ones(3, 3, 60, 80), hot((4, 6), count=3), torch.tensor([0.0, 1.0, 2.0])
+    whole, _ = lesson(zoom, teacher, gradient, values, images=image)
+    losses = losses_of(zoom(image).images[1:], gradient[1:], values[1:])
+    teacher.observe(losses)
+    slope = torch.autograd.grad(losses.sum() / 3, zoom.saliency.network.logits)[0]
+
+    check_close(slope[1:], whole[1:], 1e-6)
+    assert not slope[0].any()
+
+
+def test_a_second_loss_does_not_teach():
+    """Each image is taught once; a loss that was not observed is evidence of nothing."""
+    zoom, teacher = taught()
+    images = zoom(torch.ones(2, 3, 60, 80)).images
+    losses = losses_of(images, hot((4, 6)), [0.0, 0.0])
+    teacher.observe(losses)
+    losses.mean().backward(retain_graph=True)
+    before = zoom.saliency.network.logits.grad.clone()
+    images.square().mean().backward()
+
+    assert before.any()
+    check_close(zoom.saliency.network.logits.grad, before, 1e-7)
+
+
+def test_images_may_be_changed_in_place():
+    """What a loop does with its images, it may do in place, and their gradient is right."""
+    slopes = []
+    for in_place in (True, False):
+        zoom, teacher = taught()
+        images = zoom(torch.rand(2, 3, 60, 80, generator=torch.Generator().manual_seed(0))).images
+        images = images.mul_(2).sub_(1) if in_place else images * 2 - 1
+        losses = losses_of(images, hot((4, 6)), [0.0, 0.0])
+        teacher.observe(losses)
+        losses.mean().backward()
+        slopes.append(zoom.saliency.network.logits.grad)
+
+    check_close(slopes[0], slopes[1], 1e-7)
+
+
+def test_not_before_the_trial_has_ended_well():
+    """During the trial nothing is taught, from the step on in which it ends well all is, and nothing if the zoom is taken away."""
+    for helps in (True, False):
+        zoom, _ = taught()
+        trial = ZoomTrial(zoom, steps=2)
+        teacher = EvidenceTeacher(zoom, after=trial)
+        taught_now = []
+        for _step in range(3):
+            images = zoom(torch.ones(2, 3, 60, 80)).images
+            strengths = trial._drawn._kept[-1] if trial.helps is None else torch.zeros(2)
+            losses = losses_of(images, hot((4, 6)), -strengths if helps else strengths)
+            trial.observe(losses.detach())
+            teacher.observe(losses)
+            slope = torch.autograd.grad(losses.mean(), zoom.saliency.network.logits, allow_unused=True)[0]
+            taught_now.append(slope is not None and float(slope.abs().max()) > 1e-4)
+
+        assert trial.helps is helps
+        assert taught_now == ([False, True, True] if helps else [False, False, False])
 
 
 @pytest.mark.parametrize(
@@ -154,31 +258,48 @@ def test_micro_batches_and_earlier_images():
         UniformSampler(8),
         SaliencySampler(8, saliency=FixedSaliency(torch.ones(3, 3))),
         SaliencySampler(8).requires_grad_(requires_grad=False),
+        SaliencySampler(8, saliency=PriorSaliency(gain=0.0)),
     ],
 )
 def test_what_cannot_be_taught(zoom):
-    """A zoom without a network to teach is refused."""
-    with (
-        unhooked(),
-        pytest.raises(
-            ValueError, match=r"^zoom must have one PriorSaliency with a network that is trained, got 0 of "
-        ),
-    ):
-        EvidenceTeacher(zoom)
+    """A zoom without a network to teach is left as it is, so that one loop serves all zooms."""
+    teacher = EvidenceTeacher(zoom)
+    zoom(torch.rand(2, 3, 20, 30))
+    losses = torch.zeros(2, requires_grad=True) * 1
+    teacher.observe(losses)
+    losses.sum().backward()
+
+    assert teacher.close() is None
 
 
-def test_a_teacher_that_saw_nothing():
-    """Losses of images that the teacher did not see zoomed are refused; after close() it listens no longer."""
-    zoom, teacher, (_, grid, _) = taught()
-    teacher.lesson(hot((4, 6)), grid.detach(), torch.zeros(2))
-    with pytest.raises(
-        ValueError,
-        match=re.escape(
-            "losses must be those of images that were zoomed in training mode since the last call, 0 at most, got 2"
-        ),
-    ):
-        teacher.lesson(hot((4, 6)), grid.detach(), torch.zeros(2))
+def test_refused():
+    """Losses of images that the teacher did not see zoomed, without a graph or not one for each image, and odd strengths are refused."""
+    zoom, teacher = taught()
+    losses = losses_of(zoom(torch.rand(2, 3, 60, 80)).images, hot((4, 6)), [0.0, 0.0])
+    for wrong, shape, graph in ((losses.detach(), (2,), False), (losses.mean(), (), True)):
+        message = (
+            f"losses must be one for each image and have their graph, got shape {shape!r} and requires_grad={graph!r} – "
+            'compute them with reduction="none", and do not detach them.'
+        )
+        with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
+            teacher.observe(wrong)
+    teacher.observe(losses)
+    message = "losses must be those of images that were zoomed in training mode since the last call, 0 at most, got 2"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        teacher.observe(losses)
+    for strength in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=rf"^strength must be positive and finite, got {strength!r}\.$"):
+            EvidenceTeacher(zoom, strength=strength)
+    with pytest.raises(ValueError, match=r"^zoom must have at most one PriorSaliency, got 2\.$"):
+        EvidenceTeacher(nn.ModuleList([zoom, taught()[0]]))
+
+
+def test_after_close_nothing_is_taught():
+    """A closed teacher leaves no hook."""
+    zoom, teacher = taught()
     teacher.close()
-    zoom(torch.rand(2, 3, 60, 80))
-    with pytest.raises(ValueError, match="0 at most"):
-        teacher.lesson(hot((4, 6)), grid.detach(), torch.zeros(2))
+    found, _ = lesson(zoom, teacher, hot((4, 6)), [0.0, 0.0])
+
+    assert not found.any()
+    assert not zoom._forward_hooks
+    assert not zoom.saliency.network._forward_hooks
