@@ -1,8 +1,10 @@
+import inspect
 import re
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from foveal.sampler import (
     PriorSaliency,
@@ -12,7 +14,6 @@ from foveal.sampler import (
     SaliencyUNet,
     SpectralSaliency,
 )
-from foveal.sampler.saliency import _saliency_net
 from foveal.sampler.saliency._spectral_saliency import _smooth_reading, _spectral_residual, _spectrum
 from tests import reference
 from tests.checks import check_close, unhooked
@@ -80,8 +81,15 @@ def test_untrained_maps_are_near_uniform_and_learn(saliency, small):
     assert [name for name in without if not name.endswith("head.bias")] == []
 
 
-@pytest.mark.parametrize("frame", ["nodes", "cells"])
-def test_order_in_memory_changes_no_value(small, frame, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "second", "faster"),
+    [
+        (SaliencyNet(), "stem.1", True),
+        (SaliencyNet(frame="cells"), "stem.1", False),
+        (SaliencyUNet(), "fine.1", True),
+    ],
+)
+def test_order_in_memory_changes_no_value(small, module, second, faster, monkeypatch):
     """In training on the CPU, the network's logits and gradients are those of the usual order in memory, and its gradients have its weights' strides."""
 
     def logits_and_gradients(module):
@@ -90,19 +98,19 @@ def test_order_in_memory_changes_no_value(small, frame, monkeypatch):
         logits.square().sum().backward()
         return [logits, *(p.grad for p in module.parameters())]
 
-    torch.manual_seed(0)
-    module = SaliencyNet(frame=frame)
+    for weight in module.parameters():
+        nn.init.normal_(weight, std=0.3)
     orders = []
-    module.stem[1].register_forward_pre_hook(
+    module.get_submodule(second).register_forward_pre_hook(
         lambda _, inputs: orders.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
     )
     found = logits_and_gradients(module)
     strides = [p.grad.stride() == p.stride() for p in module.parameters()]
     module.eval()(small)
-    monkeypatch.setattr(_saliency_net, "_channels_last", lambda features: features)
+    monkeypatch.setattr(inspect.getmodule(type(module)), "channels_last", lambda features: features)
     expected = logits_and_gradients(module.train())
 
-    assert orders == [frame == "nodes", False, False]
+    assert orders == [faster, False, False]
     assert all(strides)
     for ours, theirs in zip(found, expected, strict=True):
         check_close(ours, theirs, 1e-5 * theirs.abs().max().item())

@@ -11,7 +11,7 @@ from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler, Saliency
 from foveal.tools import train
 from tests.tools.training.runs import SMALL, check_same_weights, interrupt
 
-TAUGHT = replace(SMALL, evidence=1.0, trial=0.0)
+TAUGHT = replace(SMALL, trial=0.0)
 
 
 class CornerNet(nn.Module):
@@ -51,10 +51,11 @@ def test_the_network_looks_where_the_classifier_does(augment, evidence, shards, 
 
 
 def test_a_new_network_is_a_larger_one():
-    """What the classifier teaches is a `SaliencyUNet`; without evidence it is a `SaliencyNet`."""
-    networks = [replace(SMALL, evidence=evidence).make_zoom().saliency.network for evidence in (1.0, 0.0)]
+    """What the classifier teaches is a `SaliencyUNet`, as of a new sampler; without evidence it is a `SaliencyNet`."""
+    options = [SMALL, replace(SMALL, evidence=0.0), replace(SMALL, contrast=0.03)]
+    networks = [each.make_zoom().saliency.network for each in options] + [SaliencySampler(16).saliency.network]
 
-    assert [type(each) for each in networks] == [SaliencyUNet, SaliencyNet]
+    assert [type(each) for each in networks] == [SaliencyUNet, SaliencyNet, SaliencyNet, SaliencyUNet]
 
 
 @pytest.mark.parametrize("options", [TAUGHT, replace(TAUGHT, trial=0.4, augment=Augment(hflip=0.5))])
@@ -73,12 +74,9 @@ def test_resumed_it_ends_the_same(options, shards, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("no_sheets")
 def test_afterwards_nobody_listens(shards, tmp_path):
-    """A zoom of one's own keeps no hook after the training, and a zoom without a network to teach is refused."""
+    """A zoom of one's own keeps no hook after the training."""
     zoom = SaliencySampler(16, saliency=PriorSaliency(SaliencyUNet()))
     train(shards, tmp_path / "run", zoom=zoom, options=replace(TAUGHT, epochs=1))
 
+    assert not zoom._forward_hooks
     assert not zoom.saliency.network._forward_hooks
-    with pytest.raises(
-        ValueError, match=r"^zoom must have one PriorSaliency with a network that is trained, got 0 of 0 "
-    ):
-        train(shards, tmp_path / "other", zoom=SaliencySampler(16, saliency=SaliencyNet()), options=TAUGHT)

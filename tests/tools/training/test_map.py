@@ -46,7 +46,7 @@ def test_trained_and_zoomed_by_the_map_of_each_sample(with_maps, tmp_path):
     with Shards(str(tmp_path / "out" / "train.tar")) as shards:
         records = [ZoomRecord.from_json(json.loads(sample.members["zoom.json"])) for sample in shards]
 
-    assert bool(zoom.saliency.network.network.detail.weight.any())
+    assert bool(zoom.saliency.network.network.head.weight.any())
     assert len(records) == 8
     plain = SaliencySampler(16, saliency=MapSaliency(floor=0.1))
     for k, record in enumerate(records):  # after two steps the zoom is still close to the map
