@@ -8,12 +8,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from foveal.sampler.adaptive._levels import snapped, spread_blocks
-from foveal.sampler.frames import cell_means
+from foveal.sampler.frames import cell_means, rows_and_cols
 
 
 def saliency_mask(
     saliency: Float[Tensor, "batch 1 _rows _cols"],
-    size: tuple[int, int],
+    size: int | tuple[int, int],
     *,
     keep: float | Sequence[float],
 ) -> Int[Tensor, "batch 1 rows cols"]:
@@ -22,7 +22,7 @@ def saliency_mask(
     Args:
         saliency: A map of any size and scale over the whole image, its first and last nodes on the image's edges, such as a
             sampler's ``Zoomed.saliency``. The saliency of a block is its mean.
-        size: (rows, cols) of the mask.
+        size: (rows, cols) of the mask, or one number for both.
         keep: The share of the area at level 0; or one share for each level but the last, finest first, such as
             (0.1, 0.3) for a tenth at 0, three tenths at 1 and the rest at 2. Shares are rounded to whole blocks of the
             coarsest level, the same number for every image of a batch. Of equally salient blocks, the upper left ones
@@ -39,7 +39,7 @@ def saliency_mask(
     shares = tuple(keep) if isinstance(keep, Iterable) else (keep,)
     if not shares or not all(share >= 0 for share in shares) or not sum(shares) <= 1 + 1e-9:
         raise ValueError(f"keep must be shares from 0 to 1 with a sum of at most 1, got {keep!r}.")
-    _check_size(size)
+    size = rows_and_cols(size, "size")
     side = 2 ** len(shares)
     blocks = (math.ceil(size[0] / side), math.ceil(size[1] / side))
     edges = [
@@ -56,13 +56,13 @@ def saliency_mask(
 
 
 def keypoint_mask(
-    points: Sequence[Float[Tensor, "_count 2"]], size: tuple[int, int], *, radii: Sequence[int]
+    points: Sequence[Float[Tensor, "_count 2"]], size: int | tuple[int, int], *, radii: Sequence[int]
 ) -> Int[Tensor, "batch 1 rows cols"]:
     """Return a mask that is finer the nearer a cell is to a key point (Hesse et al. 2023, 4.2: dilated key points).
 
     Args:
         points: For each image (n, 2): (x, y) as fractions of its width and height.
-        size: (rows, cols) of the mask.
+        size: (rows, cols) of the mask, or one number for both.
         radii: In cells, ascending: within the first radius of a point (the larger of the distances in rows and columns)
             the mask is 0, within the second 1, and so on; beyond the last it is ``len(radii)``. Blocks that would be
             incomplete are made finer.
@@ -74,7 +74,7 @@ def keypoint_mask(
         >>> keypoint_mask([torch.tensor([[0.0, 0.0]])], (2, 8), radii=(1, 4))[0, 0, 0]
         tensor([0, 0, 1, 1, 1, 1, 1, 1])
     """
-    _check_size(size)
+    size = rows_and_cols(size, "size")
     if not radii or list(radii) != sorted(radii) or radii[0] < 0:
         raise ValueError(f"radii must be at least one, from 0 on and ascending, got {tuple(radii)!r}.")
     far = [_distance(each, size, position) for position, each in enumerate(points)]
@@ -100,8 +100,3 @@ def _distance(
     apart = torch.maximum(down[:, :, None], across[:, None, :])
     beyond = apart.new_full((1, *size), math.inf)  # without any point, every cell is far
     return torch.cat([apart, beyond]).amin(dim=0)
-
-
-def _check_size(size: tuple[int, int]) -> None:
-    if min(size) < 1:
-        raise ValueError(f"size must be at least (1, 1), got {size!r}.")

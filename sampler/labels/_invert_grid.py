@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from foveal.sampler.frames import Views
+from foveal.sampler.frames import Views, height_and_width
 from foveal.sampler.labels._grid_inverse import Size, inverse_of
 
 Maps = Float[Tensor, "batch channel _height _width"]
@@ -16,7 +16,7 @@ Grid = Float[Tensor, "batch height width 2"]
 
 
 def invert_grid(
-    grid: Float[Tensor, "batch height width 2"], size: tuple[int, int], *, views: Views | None = None
+    grid: Float[Tensor, "batch height width 2"], size: int | tuple[int, int], *, views: Views | None = None
 ) -> Float[Tensor, "batch rows cols 2"]:
     """Return where each pixel of the source lies in the zoomed image.
 
@@ -25,7 +25,7 @@ def invert_grid(
 
     Args:
         grid: A grid of :func:`zoom_grid`, or any other whose x grows along the width and y along the height.
-        size: (height, width) of a lattice laid over the source, in pixels: its own size, or any coarser one.
+        size: (height, width) of a lattice laid over the source, in pixels: its own size, or any coarser one; or one number for both.
         views: The views that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` takes them.
 
     Returns:
@@ -34,23 +34,23 @@ def invert_grid(
 
     Raises:
         ValueError: The grid has another shape, is not finite, or folds; or the size is below one pixel.
+        TypeError: The size is neither a whole number nor two of them.
 
     Example:
         >>> invert_grid(zoom_grid(torch.ones(1, 1, 31, 31), (224, 224)), (300, 400)).shape
         torch.Size([1, 300, 400, 2])
     """
-    _check_size(size)
-    return inverse_of(grid, views)(size)
+    return inverse_of(grid, views)(height_and_width(size, "size"))
 
 
 @overload
-def unzoom(features: Maps, grid: Grid, size: Size, *, views: Views | None = None) -> Maps: ...
+def unzoom(features: Maps, grid: Grid, size: int | Size, *, views: Views | None = None) -> Maps: ...
 @overload
 def unzoom(
     features: Sequence[Maps], grid: Grid, size: Sequence[Size], *, views: Views | None = None
 ) -> list[Maps]: ...
 def unzoom(
-    features: Maps | Sequence[Maps], grid: Grid, size: Size | Sequence[Size], *, views: Views | None = None
+    features: Maps | Sequence[Maps], grid: Grid, size: int | Size | Sequence[Size], *, views: Views | None = None
 ) -> Maps | list[Maps]:
     """Return feature maps of the zoomed images in the frame of their sources (Thavamani et al. 2023, LZU).
 
@@ -62,7 +62,7 @@ def unzoom(
         features: (batch, channel, _rows, _cols), at any resolution of the zoomed images; or the levels of a feature
             pyramid, a list of such maps. The grid is then inverted once for all of them.
         grid: The grid that the images were sampled with.
-        size: (height, width) of the result, in pixels of a lattice laid over the source; of levels, one for each.
+        size: (height, width) of the result, in pixels of a lattice laid over the source, or one number for both; of levels, one (height, width) for each.
         views: Those that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` has them.
 
     Returns:
@@ -71,7 +71,7 @@ def unzoom(
     Raises:
         ValueError: As :func:`invert_grid`; or the features are not four-dimensional, or not as many as the grids; or
             there is not one size to a level.
-        TypeError: The features are not floating point.
+        TypeError: The features are not floating point, or a size is no whole number.
 
     Example:
         >>> grid = zoom_grid(torch.ones(1, 1, 31, 31), (256, 256))
@@ -81,18 +81,17 @@ def unzoom(
         (torch.Size([1, 8, 75, 100]), torch.Size([1, 8, 38, 50]))
     """
     if isinstance(features, Tensor):
-        return unzoom([features], grid, [cast("Size", size)], views=views)[0]
+        return unzoom([features], grid, [height_and_width(cast("int | Size", size), "size")], views=views)[0]
     sizes = cast("Sequence[Size]", size)
-    if len(sizes) != len(features) or any(isinstance(each, int) for each in sizes):
+    if isinstance(size, int) or len(sizes) != len(features) or any(isinstance(each, int) for each in sizes):
         raise ValueError(
             f"size must be {len(features)} pairs (height, width), one for each level, got {sizes!r}."
         )
     for level in features:
         _check_features(level, len(grid))
-    for each in sizes:
-        _check_size(each)
+    wanted = [height_and_width(each, "size") for each in sizes]
     inverse = inverse_of(grid, views)
-    return [_read(level, inverse(each)) for level, each in zip(features, sizes, strict=True)]
+    return [_read(level, inverse(each)) for level, each in zip(features, wanted, strict=True)]
 
 
 def _read(features: Maps, points: Float[Tensor, "batch rows cols 2"]) -> Maps:
@@ -100,11 +99,6 @@ def _read(features: Maps, points: Float[Tensor, "batch rows cols 2"]) -> Maps:
     with torch.autocast(features.device.type, enabled=False):
         back: Tensor = grid_sample(wide, points.to(wide.dtype), padding_mode="border", align_corners=False)
     return back
-
-
-def _check_size(size: Size) -> None:
-    if min(size) < 1:
-        raise ValueError(f"size must be at least (1, 1), got {size!r}.")
 
 
 def _check_features(features: Maps, batch: int) -> None:

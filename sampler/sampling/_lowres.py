@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from foveal.sampler.frames import Images, Views, as_ragged, check_images, is_dense_float
+from foveal.sampler.frames import Images, Views, as_ragged, check_images, height_and_width, is_dense_float
 from foveal.sampler.kernels import kernels_for, operator
 from foveal.sampler.kernels.cpu import fill_lowres_on_cpu
 from foveal.sampler.kernels.cuda import fill_lowres_on_cuda
@@ -18,7 +18,7 @@ from foveal.sampler.sampling._shrink import shrink_by_triangle
 
 
 def lowres(
-    images: Images, size: tuple[int, int], views: Views | None = None
+    images: Images, size: int | tuple[int, int], views: Views | None = None
 ) -> Float[Tensor, "batch channel height width"]:
     """Return small averaged copies of the images, or of views of them, all of one size; the aspect ratio is not kept.
 
@@ -30,7 +30,7 @@ def lowres(
 
     Args:
         images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
-        size: (height, width) of the copies, in pixels.
+        size: (height, width) of the copies, in pixels, or one number for both.
         views: (batch, 2, 3), as :func:`compose` has them. What lies beyond the image is its border. None for whole
             images.
 
@@ -39,12 +39,11 @@ def lowres(
         least float32, and receive a gradient.
 
     Raises:
-        TypeError: A dtype that is not supported.
+        TypeError: A dtype that is not supported, or a size that is neither a whole number nor two of them.
         ValueError: A shape that is not supported, an image without pixels, a size below 1, or not one view per image.
     """
     check_images(images)
-    if min(size) < 1:
-        raise ValueError(f"size must be at least (1, 1), got {size!r}.")
+    size = height_and_width(size, "size")
     if views is not None:
         return sample_evenly(images, size, views, PixelFormat(), antialias=True)[0]
     if is_dense_float(images):

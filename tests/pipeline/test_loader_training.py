@@ -10,7 +10,7 @@ from torch import nn
 
 from foveal.pipeline import ZoomLoader
 from foveal.pipeline.epoch import _micro_batch
-from foveal.sampler import PriorSaliency, SaliencySampler, UniformSampler
+from foveal.sampler import EvidenceTeacher, PriorSaliency, SaliencySampler, UniformSampler
 from tests.pipeline.making import encode, picture
 
 
@@ -107,6 +107,31 @@ def test_the_saliency_network_trains_through_the_loader(small_shards):
 
     assert all((p != q).any() for p, q in zip(zoom.parameters(), before, strict=True))
     assert losses[-1] < losses[0] - 0.01
+
+
+def test_a_classifier_teaches_through_the_loader(small_shards, monkeypatch):
+    """What the evidence teaches does not depend on how many images are zoomed together, and is not lost on the way."""
+    head, lessons = torch.rand(3, generator=torch.Generator().manual_seed(0)), {}
+    for together in (3, 13):
+        monkeypatch.setattr(_micro_batch, "TRAINED_TOGETHER", together)
+        torch.manual_seed(0)
+        zoom = SaliencySampler(16)
+        for strength in (1.0, 2.0):
+            teacher = EvidenceTeacher(zoom, strength=strength)
+            with ZoomLoader(small_shards, zoom, batch_size=13) as loader:
+                [(images, labels)] = list(loader)
+            losses = (images.mean((2, 3)) @ head) * torch.linspace(0, 1, 13)
+            teacher.observe(losses)
+            lessons[together, strength] = torch.autograd.grad(
+                losses.mean(), zoom.saliency.network.head.weight
+            )[0]
+            teacher.close()
+    taught = lessons[13, 2.0] - lessons[13, 1.0]
+
+    assert labels.shape == (13,)
+    assert taught.abs().max() > 1e-3
+    for strength in (1.0, 2.0):
+        torch.testing.assert_close(lessons[3, strength], lessons[13, strength], atol=1e-5, rtol=1e-4)
 
 
 def test_frozen_and_training_zoom_alike(small_shards):

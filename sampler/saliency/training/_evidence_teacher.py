@@ -30,8 +30,8 @@ class EvidenceTeacher:
 
     Args:
         zoom: The zoom that is trained: a sampler whose saliency is a :class:`PriorSaliency`, also in ``DistributedDataParallel``.
-            Other zooms and those without a network that is trained are left as they are. Do not compile it: torch does not see
-            what a hook keeps.
+            Other zooms and those without a network that is trained are left as they are. Do not compile it (the
+            classifier may be): in compiled code nobody can be told.
         after: The zoom's trial: nothing is taught before it has ended well. None to teach from the beginning.
         strength: How strongly the evidence teaches, relative to the loss.
 
@@ -124,7 +124,7 @@ class EvidenceTeacher:
                 ]
 
     def _keep(self, network: nn.Module, _inputs: Any, logits: Tensor) -> None:
-        if network.training and logits.requires_grad:
+        if network.training and logits.requires_grad and not torch.compiler.is_compiling():
             self._logits = logits
 
     def _follow(self, _sampler: nn.Module, inputs: Any, named: dict[str, Any], zoomed: Any) -> Any:

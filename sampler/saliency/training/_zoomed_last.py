@@ -29,7 +29,7 @@ class ZoomedLast:
         if not 0 < count <= known:
             raise ValueError(
                 f"losses must be those of images that were zoomed in training mode since the last call, {known} at most, "
-                f"got {count} – make the {self._keeper} before the first batch, and call zoom.train()."
+                f"got {count} – make the {self._keeper} before the first batch, call zoom.train(), and do not compile the zoom."
             )
         entries = torch.cat(self._kept)[known - count :]
         self.forget()

@@ -223,3 +223,11 @@ def test_arguments(call, message):
     """Each invalid argument is named with its value."""
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+def test_one_number_for_a_square():
+    """A size may be one number, as everywhere."""
+    points, saliency = [torch.tensor([[0.3, 0.4]])], torch.rand(1, 1, 5, 5)
+
+    assert torch.equal(keypoint_mask(points, 6, radii=(1,)), keypoint_mask(points, (6, 6), radii=(1,)))
+    assert torch.equal(saliency_mask(saliency, 6, keep=0.5), saliency_mask(saliency, (6, 6), keep=0.5))

@@ -140,7 +140,7 @@ def broken():
         (a_grid()[..., :1], (3, 3), "grid must be (batch, height, width, 2), got shape (2, 24, 32, 1)."),
         (a_grid()[:, :0], (3, 3), "grid must be (batch, height, width, 2), got shape (2, 0, 32, 2)."),
         (broken(), (3, 3), "grid must be finite, got nan."),
-        (a_grid(), (3, 0), "size must be at least (1, 1), got (3, 0)."),
+        (a_grid(), (3, 0), "size must be at least 1 pixel, got (3, 0)."),
         (
             a_grid().flip(2),
             (3, 3),
@@ -197,11 +197,22 @@ def test_messages_of_unzoom(features, error, message):
     ("sizes", "message"),
     [
         ([(3, 3)], "size must be 2 pairs (height, width), one for each level, got [(3, 3)]."),
+        (3, "size must be 2 pairs (height, width), one for each level, got 3."),
         ((3, 3), "size must be 2 pairs (height, width), one for each level, got (3, 3)."),
-        ([(3, 3), (0, 3)], "size must be at least (1, 1), got (0, 3)."),
+        ([(3, 3), (0, 3)], "size must be at least 1 pixel, got (0, 3)."),
     ],
 )
 def test_messages_of_levels(sizes, message):
     """If sizes do not fit the levels, the error says what was given."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         unzoom([torch.ones(2, 1, 4, 4), torch.ones(2, 1, 2, 2)], a_grid(), sizes)
+
+
+def test_one_number_for_a_square():
+    """A size may be one number, as everywhere; what is no size is refused by its name."""
+    grid, features = a_grid(), torch.rand(2, 3, 4, 5)
+
+    assert torch.equal(invert_grid(grid, 6), invert_grid(grid, (6, 6)))
+    assert torch.equal(unzoom(features, grid, 6), unzoom(features, grid, (6, 6)))
+    with unhooked(), pytest.raises(TypeError, match=re.escape("size must be a whole number of pixels, or (height, width), got 6.5.")):
+        invert_grid(grid, 6.5)

@@ -119,7 +119,7 @@ def test_empty_batch():
 
 def test_messages():
     """The error names the invalid size."""
-    with unhooked(), pytest.raises(ValueError, match=re.escape("size must be at least (1, 1), got (0, 3).")):
+    with unhooked(), pytest.raises(ValueError, match=re.escape("size must be at least 1 pixel, got (0, 3).")):
         lowres([noise(4, 4)], (0, 3))
 
 
@@ -176,3 +176,10 @@ def test_a_copy_of_floats_has_a_gradient():
 
     assert torch.autograd.gradcheck(lambda dense: lowres(dense, (4, 3)), image)
     assert torch.autograd.gradcheck(lambda dense: shrink_by_area(dense, (4, 3)), image)
+
+
+def test_one_number_for_a_square():
+    """A size may be one number, as everywhere."""
+    images = [noise(30, 20)]
+
+    assert torch.equal(lowres(images, 7), lowres(images, (7, 7)))

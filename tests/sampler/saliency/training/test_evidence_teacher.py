@@ -303,3 +303,58 @@ def test_after_close_nothing_is_taught():
     assert not found.any()
     assert not zoom._forward_hooks
     assert not zoom.saliency.network._forward_hooks
+
+
+def test_a_compiled_zoom_cannot_be_followed(run_plain):
+    """In a compiled zoom nothing is taught, and that is said; a compiled classifier teaches like another."""
+    run_plain("""
+        import torch
+        from foveal.sampler import EvidenceTeacher, SaliencySampler
+        from torch import nn
+        slopes = []
+        for compiled in (None, "classifier", "zoom"):
+            torch.manual_seed(0)
+            zoom = SaliencySampler(16, lowres_size=(32, 32))
+            classifier = nn.Sequential(nn.Conv2d(3, 1, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            teacher = EvidenceTeacher(zoom)
+            if compiled == "classifier":
+                classifier = torch.compile(classifier, backend="aot_eager")
+            images = (torch.compile(zoom, backend="eager") if compiled == "zoom" else zoom)(torch.rand(2, 3, 40, 50)).images
+            losses = classifier(images)[:, 0]
+            try:
+                teacher.observe(losses)
+            except ValueError as error:
+                assert compiled == "zoom", error
+                assert str(error).endswith("got 2 – make the teacher before the first batch, call zoom.train(), and do not compile the zoom.")
+            else:
+                losses.mean().backward()
+                slopes.append(zoom.saliency.network.head.weight.grad)
+        assert slopes[0].any()
+        torch.testing.assert_close(slopes[1], slopes[0])
+        assert len(slopes) == 2
+    """)
+
+
+def test_in_a_process_group_each_rank_teaches(run_plain):
+    """With DistributedDataParallel around the zoom, the lesson reaches all ranks as a mean, like every gradient."""
+    run_plain("""
+        import torch, torch.distributed as dist
+        from foveal.sampler import EvidenceTeacher, SaliencySampler
+        from torch.nn.parallel import DistributedDataParallel
+        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        slopes = []
+        for shared in (False, True):
+            torch.manual_seed(0)
+            zoom = SaliencySampler(16, lowres_size=(32, 32))
+            teacher = EvidenceTeacher(DistributedDataParallel(zoom) if shared else zoom)
+            seen = DistributedDataParallel(zoom) if shared else zoom
+            for _ in range(2):
+                zoom.zero_grad()
+                losses = seen(torch.rand(2, 3, 40, 50, generator=torch.Generator().manual_seed(0))).images.mean((1, 2, 3))
+                teacher.observe(losses)
+                losses.mean().backward()
+            slopes.append(zoom.saliency.network.head.weight.grad)
+        assert slopes[0].any()
+        torch.testing.assert_close(slopes[1], slopes[0])
+        dist.destroy_process_group()
+    """)
