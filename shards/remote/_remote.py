@@ -89,8 +89,8 @@ class Remote:
             raise _changed(url)
         if answer.body is None:
             reason = (
-                "its server sends no parts of files: copy the shards to a disk, or in Python set cache_size to "
-                f"at least the {stamp.size:,} bytes of this shard, so that whole shards are kept"
+                "its server sends no parts of files: set cache_size (foveal train: --cache-size) to at least the "
+                f"{stamp.size:,} bytes of this shard, so that whole shards are kept, or copy the shards to a disk"
             )
             raise NoRangesError(url, None, reason)
         return answer.body

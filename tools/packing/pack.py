@@ -70,7 +70,7 @@ def pack(
 
     Raises:
         FileNotFoundError: There is no such folder.
-        FileExistsError: There are shards in ``out``; or, to be replaced, some that this function did not write.
+        FileExistsError: There are shards or a ``classes.txt`` in ``out``; or, to be replaced, shards that this function did not write.
         ValueError: An argument or the folder makes no sense, or an image's class is not among ``labels``.
     """
     size = parse_size("shard_size", shard_size)
@@ -133,7 +133,13 @@ def _refuse_shards(out: Path, *, overwrite: bool) -> None:
             f"out must be a folder without shards, got {str(out)!r} with {old[0].name!r} – pass --overwrite to replace them."
         )
     # A process that was killed while it replaced shards left no list of classes, but its hidden folder.
-    packed_before = (out / CLASSES).is_file() or (out / _UNFINISHED).is_dir()
+    listed, interrupted = (out / CLASSES).is_file(), (out / _UNFINISHED).is_dir()
+    if listed and not old and not interrupted and not overwrite:
+        raise FileExistsError(
+            f"out must be a folder without {CLASSES}, got {str(out)!r}, which has one but no shards – name another folder, or pass "
+            "--overwrite to replace it."
+        )
+    packed_before = listed or interrupted
     for path in old:
         if not (packed_before and _OURS.fullmatch(path.name)):
             raise FileExistsError(

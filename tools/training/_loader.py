@@ -43,6 +43,7 @@ def open_loader(
         max_pixels=options.max_pixels,
         quarantine=options.quarantine,
         storage_options=options.storage_options,
+        cache_size=options.cache_size,
         **how,
     )
 

@@ -24,6 +24,7 @@ def draw_validation(
     image: str = "image",
     rule: PixelRule = PLAIN,
     storage_options: Mapping[str, Any] | None = None,
+    cache_size: int | str | None = None,
 ) -> None:
     """Draw some samples as the zoom sees them now; draw nothing for samplers that do not return images.
 
@@ -34,6 +35,7 @@ def draw_validation(
         image: The field that is the image.
         rule: How samples become grey levels.
         storage_options: For remote shards.
+        cache_size: Room for copies of them.
 
     Raises:
         ShardError: A shard cannot be read, or no sample is good.
@@ -42,7 +44,7 @@ def draw_validation(
         return
     source = getattr(zoom, "boxes_from", None)
     boxes = None if source is None else Boxes(source)
-    with Shards(urls, storage_options=storage_options) as shards:
+    with Shards(urls, storage_options=storage_options, cache_size=cache_size) as shards:
         rows, _ = view_rows(
             shards, _ROWS, zoom, boxes, image=image, rule=rule
         )  # the loader reports the bad samples

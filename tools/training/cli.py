@@ -100,6 +100,15 @@ def train(
     ] = "json",
     quarantine: Quarantine = None,
     storage_options: StorageOptions = "{}",
+    cache_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<size>",
+            help="Room on this machine for copies of remote shards, e.g. 200GB. From the second epoch on, what has been copied is read "
+            "from there.",
+            show_default="no copies",
+        ),
+    ] = None,
     lr: Annotated[
         float,
         typer.Option(
@@ -381,6 +390,7 @@ def train(
         max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
         quarantine=None if quarantine is None else str(quarantine),
         storage_options=parse_storage_options(storage_options),
+        cache_size=cache_size,
     )
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     shards = packed(urls, console=console)

@@ -31,7 +31,12 @@ def read_labels(urls: Urls) -> list[int]:
 
 
 def count_classes(
-    urls: Urls, val: Urls, classes: int | None, *, storage_options: Mapping[str, Any] | None = None
+    urls: Urls,
+    val: Urls,
+    classes: int | None,
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    cache_size: int | str | None = None,
 ) -> int:
     """Return the number of classes, after reading every label.
 
@@ -40,15 +45,16 @@ def count_classes(
         val: Shards to validate on, perhaps none.
         classes: How many classes there are; None to find out from the labels to train on.
         storage_options: For remote shards.
+        cache_size: Room for copies of them.
 
     Raises:
         ShardError: A label is below zero or not below the number of classes, or no sample to train on has one.
     """
-    train = _labelled(urls, storage_options)
+    train = _labelled(urls, storage_options, cache_size)
     known = 1 + max(sample.label for sample in train)
     _check("to train on", train, classes or known)
     if val:
-        _check("to validate on", _labelled(val, storage_options), classes or known)
+        _check("to validate on", _labelled(val, storage_options, cache_size), classes or known)
     return classes or known
 
 
@@ -64,9 +70,11 @@ def _check(what_for: str, samples: Sequence[Labelled], classes: int) -> None:
         )
 
 
-def _labelled(urls: Urls, storage_options: Mapping[str, Any] | None = None) -> list[Labelled]:
+def _labelled(
+    urls: Urls, storage_options: Mapping[str, Any] | None = None, cache_size: int | str | None = None
+) -> list[Labelled]:
     found: list[Labelled] = []
-    with Shards(urls, storage_options=storage_options) as shards:
+    with Shards(urls, storage_options=storage_options, cache_size=cache_size) as shards:
         first = "there is no sample"
         for sample in _read(shards):
             if isinstance(sample, Labelled):

@@ -33,7 +33,7 @@ _MAP_FLOOR = 0.1
 
 
 # Where samples are found, and which are known to be bad, is no setting of a training; and credentials belong in no checkpoint.
-_NOT_IN_RUNS = frozenset({"quarantine", "storage_options"})
+_NOT_IN_RUNS = frozenset({"quarantine", "storage_options", "cache_size"})
 
 
 # Options that do nothing without the other.
@@ -109,6 +109,8 @@ class TrainOptions(TrainZoomChoice):
         max_pixels: The largest number of pixels of an image.
         quarantine: The file with bad samples, to skip them and to add those that turn out bad; None for none.
         storage_options: For remote shards.
+        cache_size: Room on this machine for copies of remote shards, such as ``"200GB"``, which are read from the second epoch on; None
+            for no copies.
 
     Raises:
         ValueError: An option is out of range.
@@ -153,6 +155,7 @@ class TrainOptions(TrainZoomChoice):
     max_pixels: int = MAX_PIXELS
     quarantine: str | None = None
     storage_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    cache_size: int | str | None = None
 
     def __post_init__(self) -> None:
         self._check_numbers()

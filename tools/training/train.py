@@ -79,7 +79,8 @@ def train(
                 f"saliency must be None for a zoom of yours, got {options.saliency!r} – leave one of the two out."
             )
         zoom = options.make_zoom() if zoom is None else zoom
-        classes = count_classes(urls, val, options.classes, storage_options=options.storage_options)
+        remote = {"storage_options": options.storage_options, "cache_size": options.cache_size}
+        classes = count_classes(urls, val, options.classes, **remote)
         if model is None:
             model = SmallConvNet(classes)
         before = TrainOptions(prior="none", trial=0.0, evidence=0.0).for_run(zoom)  # there were none at first
@@ -244,6 +245,7 @@ class _Training:
                 image=self.options.image,
                 rule=self.options.rule,
                 storage_options=self.options.storage_options,
+                cache_size=self.options.cache_size,
             )
             self.run.show("validation", path, self.step)
         self.run.save(self.parts, self.step)

@@ -25,8 +25,8 @@ def test_a_server_without_ranges_needs_copies(hasty, tmp_path):
     """If a server sends only whole files, local copies are used, or an error says how to enable them."""
     tar = make_tar(tmp_path / "t.tar", samples("abc", size=50_000))
     reason = (
-        "its server sends no parts of files: copy the shards to a disk, or in Python set cache_size to at least the "
-        f"{tar.stat().st_size:,} bytes of this shard, so that whole shards are kept"
+        "its server sends no parts of files: set cache_size (foveal train: --cache-size) to at least the "
+        f"{tar.stat().st_size:,} bytes of this shard, so that whole shards are kept, or copy the shards to a disk"
     )
     with serving(Files({"/t.tar": tar.read_bytes()})) as server:
         server.site.ranges = False

@@ -121,6 +121,23 @@ def test_images_beside_folders_have_no_class(tmp_path):
     assert made.labels == []
 
 
+def test_a_list_of_classes_that_is_there_stays(tmp_path):
+    """A classes.txt in a folder without shards may be anybody's: it is replaced with overwrite only."""
+    folder, out = write(tmp_path / "in", "cat/a.jpg"), write(tmp_path / "out", "notes.md")
+    (out / "classes.txt").write_text("my own list")
+    message = (
+        f"out must be a folder without classes.txt, got {str(out)!r}, which has one but no shards – name another folder, or pass "
+        "--overwrite to replace it."
+    )
+    with pytest.raises(FileExistsError, match=f"^{re.escape(message)}$"):
+        pack(folder, out)
+
+    assert (out / "classes.txt").read_text() == "my own list"
+    assert not list(out.glob("*.tar"))
+    pack(folder, out, overwrite=True)
+    assert (out / "classes.txt").read_text() == "cat\n"
+
+
 def test_shards_that_are_there_stay(tmp_path):
     """Packing over shards is refused; with overwrite all old ones are removed."""
     folder, out = write(tmp_path / "in", *(f"{k}.jpg" for k in range(5))), tmp_path / "out"
