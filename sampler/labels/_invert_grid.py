@@ -50,7 +50,11 @@ def unzoom(
     features: Sequence[Maps], grid: Grid, size: Sequence[Size], *, views: Views | None = None
 ) -> list[Maps]: ...
 def unzoom(
-    features: Maps | Sequence[Maps], grid: Grid, size: int | Size | Sequence[Size], *, views: Views | None = None
+    features: Maps | Sequence[Maps],
+    grid: Grid,
+    size: int | Size | Sequence[Size],
+    *,
+    views: Views | None = None,
 ) -> Maps | list[Maps]:
     """Return feature maps of the zoomed images in the frame of their sources (Thavamani et al. 2023, LZU).
 

@@ -5,7 +5,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-
 # Values of one image up to which torch does not use oneDNN: "for some case, native is faster" (aten, Convolution.cpp).
 _SMALL = 20480
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -84,7 +83,9 @@ class SaliencyNet(FramedMap):
         """Return logits, one per cell of the map."""
         first, *others = self.stem
         features: Tensor = first(self._whole_strides(small) - 0.5)
-        if self.training and self.frame == "nodes":  # only EdgeConv2d keeps the order of its weights' gradients
+        if (
+            self.training and self.frame == "nodes"
+        ):  # only EdgeConv2d keeps the order of its weights' gradients
             features = channels_last(features)
         for block in others:
             features = block(features)

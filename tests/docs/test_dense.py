@@ -57,7 +57,7 @@ def test_its_script_runs(names):
 
 def test_its_saliency_learns(names):
     """Both losses have gradients for the saliency network."""
-    assert names["zoom"].saliency.network.detail.weight.grad.abs().sum() > 0
+    assert names["zoom"].saliency.network.head.weight.grad.abs().sum() > 0
     assert names["edge_loss"](names["saliency"].detach(), names["whole"]) > 0
 
 

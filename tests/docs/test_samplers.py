@@ -199,7 +199,7 @@ def test_a_map_with_a_network_beside_it():
     zoomed.images.square().sum().backward()
 
     check_close(zoomed.saliency, alone.saliency, 1e-6)
-    assert both.network.detail.weight.grad.abs().sum() > 0
+    assert both.network.head.weight.grad.abs().sum() > 0
 
 
 def test_a_map_as_a_channel_of_the_page():

@@ -122,7 +122,14 @@ def _network(saliency: str, boxes_from: str | None, maps_from: str | None) -> nn
         case "map":
             return MapSaliency(maps_from)
         case _:
-            kinds = (SaliencyNet, SaliencyUNet, ResNet18Saliency, NJetSaliencyNet, PriorSaliency, _earlier_prior)
+            kinds = (
+                SaliencyNet,
+                SaliencyUNet,
+                ResNet18Saliency,
+                NJetSaliencyNet,
+                PriorSaliency,
+                _earlier_prior,
+            )
             return _trained(Path(saliency), kinds, "saliency")
 
 

@@ -310,7 +310,11 @@ class TrainOptions(TrainZoomChoice):
         if self.prior == "none" or self.contrast:
             return SaliencyNet(contrast=self.contrast, channels=channels)
         # What nobody teaches does not become better by being larger.
-        return SaliencyUNet(channels=channels) if self.evidence else SaliencyNet(channels=channels, zero_init=True)
+        return (
+            SaliencyUNet(channels=channels)
+            if self.evidence
+            else SaliencyNet(channels=channels, zero_init=True)
+        )
 
     def parameter_groups(self, model: nn.Module, zoom: nn.Module) -> list[dict[str, Any]]:
         """Return the optimiser's groups, each with its ``peak_lr``, which the schedule multiplies."""

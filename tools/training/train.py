@@ -79,8 +79,13 @@ def train(
                 f"saliency must be None for a zoom of yours, got {options.saliency!r} – leave one of the two out."
             )
         zoom = options.make_zoom() if zoom is None else zoom
-        remote = {"storage_options": options.storage_options, "cache_size": options.cache_size}
-        classes = count_classes(urls, val, options.classes, **remote)
+        classes = count_classes(
+            urls,
+            val,
+            options.classes,
+            storage_options=options.storage_options,
+            cache_size=options.cache_size,
+        )
         if model is None:
             model = SmallConvNet(classes)
         before = TrainOptions(prior="none", trial=0.0, evidence=0.0).for_run(zoom)  # there were none at first

@@ -1,15 +1,15 @@
 """A network that trains on a zoom teaches the zoom where it found what decides the label."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torch.utils.hooks import RemovableHandle
 
-from foveal.sampler.frames import Views
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
 from foveal.sampler.saliency.training._evidence_map import coarse_places, evidence_map
 from foveal.sampler.saliency.training._zoom_trial import ZoomTrial
@@ -29,8 +29,8 @@ class EvidenceTeacher:
     probability of the label. Its gradient reaches the network alone.
 
     Args:
-        zoom: The zoom that is trained: a sampler whose saliency is a :class:`PriorSaliency`, also in ``DistributedDataParallel``.
-            Other zooms and those without a network that is trained are left as they are. Do not compile it (the
+        zoom: The zoom that is trained: a :class:`SaliencySampler` whose saliency is a :class:`PriorSaliency`, also in
+            ``DistributedDataParallel``. Other zooms and those without a network that is trained are left as they are. Do not compile it (the
             classifier may be): in compiled code nobody can be told.
         after: The zoom's trial: nothing is taught before it has ended well. None to teach from the beginning.
         strength: How strongly the evidence teaches, relative to the loss.
@@ -58,7 +58,7 @@ class EvidenceTeacher:
         self._zoomed, self._count = ZoomedLast("teacher"), 0
         self._first, self._weights = 0, torch.empty(0)
         self._logits: Tensor | None = None
-        self._hooks: list[RemovableHandle] = []
+        self._hooks: list[Any] = []  # torch's handles
         for each in taught:
             if any(weight.requires_grad for weight in each.network.parameters()):
                 self._listen(zoom, each)
@@ -85,7 +85,8 @@ class EvidenceTeacher:
         if len(losses):
             self._first = int(self._zoomed.take(len(losses))[0])
             sure = self.strength * torch.exp(-losses.detach().float())
-            losses.register_hook(lambda gradient: self._weigh(gradient.float() * sure))  # on the scale of the loss, whatever it is
+            # The gradient has the scale of the loss: that of a mean over accumulated batches, or of mixed precision.
+            losses.register_hook(lambda gradient: self._weigh(gradient.float() * sure))  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Stop listening to the zoom."""
@@ -108,7 +109,7 @@ class EvidenceTeacher:
         weights = pad(weights, (max(-begin, 0), max(end - len(self._weights), 0))).clone()
         gain = self._saliency.gain
         told = (gain * logits.float()).flatten(1).softmax(1).view_as(logits)
-        aim = evidence_map(gradient.float(), places, logits.shape[2:])
+        aim = evidence_map(gradient.float(), places, (logits.shape[2], logits.shape[3]))
         lesson = gain * weights[:, None, None, None] * (told - aim)
         self._weights[max(begin, 0) : max(end, 0)] = 0  # another loss may come back through the same images
         return lesson.to(logits.dtype)
@@ -132,10 +133,13 @@ class EvidenceTeacher:
         logits, self._logits = self._logits, None
         if logits is None:
             return zoomed
-        views: Views | None = named.get("views", inputs[2] if len(inputs) > 2 else None)
+        if getattr(zoomed, "images", logits).ndim != 4 or not hasattr(zoomed, "grid"):
+            self.close()  # patches or tokens, or what is no zoom of Foveal's
+            return zoomed
+        views = named.get("views", inputs[2] if len(inputs) > 2 else None)
         self._zoomed.keep(torch.arange(self._count, self._count + len(logits)))
         places = coarse_places(zoomed.grid.detach(), views)
-        images = _Taught.apply(zoomed.images, logits, places, self._count, self)
+        images = _Taught.apply(zoomed.images, logits, places, partial(self.lesson, self._count))  # type: ignore[no-untyped-call]
         self._count += len(logits)
         return zoomed._replace(images=images)
 
@@ -147,17 +151,16 @@ class _Taught(torch.autograd.Function):
     """Returns the images; on the way back the gradient by them becomes one by the network's logits, too."""
 
     @staticmethod
-    def forward(  # type: ignore[override]  # torch's is untyped
-        ctx: Any, images: Tensor, logits: Tensor, places: Tensor, number: int, teacher: EvidenceTeacher
+    def forward(
+        ctx: Any, images: Tensor, logits: Tensor, places: Tensor, lesson: Callable[..., Tensor | None]
     ) -> Tensor:
         ctx.save_for_backward(logits, places)
-        ctx.number, ctx.teacher = number, teacher
+        ctx.lesson = lesson
         ctx.mark_dirty(images)  # neither a copy nor a view, which nobody could change in place
         return images
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        logits, places = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         with torch.no_grad():
-            lesson = ctx.teacher.lesson(ctx.number, gradient, logits, places)
-        return gradient, lesson, None, None, None
+            lesson = ctx.lesson(gradient, *ctx.saved_tensors)
+        return gradient, lesson, None, None

@@ -214,5 +214,10 @@ def test_one_number_for_a_square():
 
     assert torch.equal(invert_grid(grid, 6), invert_grid(grid, (6, 6)))
     assert torch.equal(unzoom(features, grid, 6), unzoom(features, grid, (6, 6)))
-    with unhooked(), pytest.raises(TypeError, match=re.escape("size must be a whole number of pixels, or (height, width), got 6.5.")):
+    with (
+        unhooked(),
+        pytest.raises(
+            TypeError, match=re.escape("size must be a whole number of pixels, or (height, width), got 6.5.")
+        ),
+    ):
         invert_grid(grid, 6.5)

@@ -53,7 +53,9 @@ def test_the_network_looks_where_the_classifier_does(augment, evidence, shards, 
 def test_a_new_network_is_a_larger_one():
     """What the classifier teaches is a `SaliencyUNet`, as of a new sampler; without evidence it is a `SaliencyNet`."""
     options = [SMALL, replace(SMALL, evidence=0.0), replace(SMALL, contrast=0.03)]
-    networks = [each.make_zoom().saliency.network for each in options] + [SaliencySampler(16).saliency.network]
+    networks = [each.make_zoom().saliency.network for each in options] + [
+        SaliencySampler(16).saliency.network
+    ]
 
     assert [type(each) for each in networks] == [SaliencyUNet, SaliencyNet, SaliencyNet, SaliencyUNet]
 

@@ -32,7 +32,9 @@ def test_copies_are_read_from_the_second_epoch_on(site, shards, tmp_path):
     sent = sum(each.sent for each in site.requests)
 
     check_same_weights(tmp_path / "run", tmp_path / "local")
-    assert size <= sent < 3 * size  # its headers to index it, and one copy, for labels, two epochs and their validation
+    assert (
+        size <= sent < 3 * size
+    )  # its headers to index it, and one copy, for labels, two epochs and their validation
 
 
 def test_without_room_the_error_names_the_option(site, shards, tmp_path):
@@ -41,7 +43,18 @@ def test_without_room_the_error_names_the_option(site, shards, tmp_path):
     with pytest.raises(ShardError, match=r"set cache_size \(foveal train: --cache-size\) to at least the "):
         train(url, tmp_path / "run", options=SMALL)
     result = command_line.run(
-        "train", url, "--out", tmp_path / "run", "--out-size", 16, "--epochs", 1, "--batch-size", 4, "--cache-size", "10MB"
+        "train",
+        url,
+        "--out",
+        tmp_path / "run",
+        "--out-size",
+        16,
+        "--epochs",
+        1,
+        "--batch-size",
+        4,
+        "--cache-size",
+        "10MB",
     )
 
     assert result.exit_code == 0, result.output

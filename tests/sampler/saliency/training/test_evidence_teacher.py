@@ -10,6 +10,7 @@ from torch import nn
 from foveal.sampler import (
     EvidenceTeacher,
     FixedSaliency,
+    MixedResolution,
     PriorSaliency,
     SaliencySampler,
     UniformSampler,
@@ -155,7 +156,10 @@ def test_in_the_frame_of_the_view(by_name):
         zoomed = zoom(image, None, view)
         losses = losses_of(zoomed.images, hot((3, 5)), [0.0, 0.0])
         teacher.observe(losses)
-        found, seen = torch.autograd.grad(losses.mean(), zoom.saliency.network.logits)[0], zoomed.grid.detach()
+        found, seen = (
+            torch.autograd.grad(losses.mean(), zoom.saliency.network.logits)[0],
+            zoomed.grid.detach(),
+        )
 
     check_close(compose(view, grid), seen, 1e-5)
     check_close(found, whole, 1e-5)
@@ -178,7 +182,10 @@ def test_micro_batches_and_earlier_images():
     image, gradient, values = torch.ones(3, 3, 60, 80), hot((4, 6), count=3), torch.tensor([0.0, 1.0, 2.0])
     whole, _ = lesson(zoom, teacher, gradient, values, images=image)
     zoom(image[:1])  # a batch that was thrown away
-    parts = [zoom(image).images[:1], zoom(image).images]  # the last three count, whatever was made with the others
+    parts = [
+        zoom(image).images[:1],
+        zoom(image).images,
+    ]  # the last three count, whatever was made with the others
     zoom.eval()
     zoom(image)
     with torch.no_grad():
@@ -232,6 +239,30 @@ def test_images_may_be_changed_in_place():
     check_close(slopes[0], slopes[1], 1e-7)
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"dtype": torch.bfloat16, "channels_last": True},
+        {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.1)},
+        {"compat": "torch13plus", "antialias": False},
+        {"family": "cdf", "antialias": False},
+    ],
+)
+def test_in_every_form(how):
+    """Whatever form the pixels have, the lesson is the same but for rounding, and the images can be changed in place."""
+    zoom = SaliencySampler(
+        SIZE, saliency=PriorSaliency(Drawn(2), FixedSaliency(torch.ones(ROWS, COLS))), **how
+    )
+    teacher = EvidenceTeacher(zoom)
+    found, grid = lesson(zoom, teacher, hot((4, 6)), [0.0, 1.0])
+
+    for k in range(2):
+        logits = zoom.saliency.network.logits[k, 0].detach().numpy()
+        slope = by_hand(logits, [middle(grid[k], 4, 6)], gain=zoom.saliency.gain)
+        check_close(found[k, 0], np.exp(-k) / 2 * slope, 2e-3 if "dtype" in how else 1e-5)
+    assert zoom(torch.rand(2, 3, 60, 80)).images.mul_(2).requires_grad
+
+
 def test_not_before_the_trial_has_ended_well():
     """During the trial nothing is taught, from the step on in which it ends well all is, and nothing if the zoom is taken away."""
     for helps in (True, False):
@@ -259,6 +290,7 @@ def test_not_before_the_trial_has_ended_well():
         SaliencySampler(8, saliency=FixedSaliency(torch.ones(3, 3))),
         SaliencySampler(8).requires_grad_(requires_grad=False),
         SaliencySampler(8, saliency=PriorSaliency(gain=0.0)),
+        MixedResolution(3, patch_size=4, refined=2, saliency=PriorSaliency()),
     ],
 )
 def test_what_cannot_be_taught(zoom):
