@@ -23,17 +23,15 @@ class EdgeConv2d(nn.Conv2d):
         """Convolve, with the border's pixels beyond the border."""
         reach = int(self.padding[0])
         padded = edge_padded(input, reach) if reach else input
-        seen = padded.expand(2, -1, -1, -1) if _differs_alone(padded) else padded
+        alone = _differs_alone(padded)
+        seen = padded.expand(2, -1, -1, -1) if alone else padded
         found = conv2d(seen, _in_own_order(self.weight), None, self.stride, 0, self.dilation, self.groups)
-        return found[: len(padded)]
+        return found[:1] if alone else found
 
 
 def _differs_alone(images: Float[Tensor, "batch channel height width"]) -> bool:
-    """Return whether these are one image, so small that torch convolves it by other code than two, which rounds otherwise.
-
-    Only in evaluation have the bits of an image to be the same in any batch.
-    """
-    if torch.compiler.is_compiling() or torch.is_grad_enabled():
+    """Return whether these are one image, so small that torch convolves it by other code than two, which rounds otherwise."""
+    if torch.compiler.is_compiling():
         return False
     return len(images) == 1 and images.is_cpu and images.numel() <= _SMALL
 

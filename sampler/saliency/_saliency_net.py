@@ -82,7 +82,7 @@ class SaliencyNet(FramedMap):
     ) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
         first, *others = self.stem
-        features: Tensor = first(self._whole_strides(small) - 0.5)
+        features: Tensor = first(self._whole_strides(small).contiguous() - 0.5)
         if (
             self.training and self.frame == "nodes"
         ):  # only EdgeConv2d keeps the order of its weights' gradients

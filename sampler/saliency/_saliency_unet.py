@@ -50,7 +50,7 @@ class SaliencyUNet(nn.Module):
     ) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
         first, second = self.fine
-        features: Tensor = first(in_multiples(small, _STRIDES) - 0.5)
+        features: Tensor = first(in_multiples(small, _STRIDES).contiguous() - 0.5)
         quarter = self.middle(second(channels_last(features) if self.training else features))
         eighth = interpolate(self.coarse(quarter), quarter.shape[2:], mode="bilinear", align_corners=True)
         logits = self.head(self.joined(torch.cat([quarter, eighth], dim=1)))

@@ -197,7 +197,9 @@ class TrainOptions(TrainZoomChoice):
     def _check_evidence(self) -> None:
         if self.evidence not in {0, EVIDENCE}:  # the default stands beside what leaves nothing to teach
             uniform, alone = self.zoom == "uniform", self.prior == "none"
-            self._refuse("evidence", f"{EVIDENCE!r}", zoom=uniform, prior=alone, boxes=self.boxes is not None)
+            self._refuse(
+                "evidence", f"0 or {EVIDENCE!r}", zoom=uniform, prior=alone, boxes=self.boxes is not None
+            )
 
     def _refuse(self, name: str, without: str, **others: bool) -> None:
         """Raise if an option is given together with one of those that exclude it; ``others`` says which are given."""

@@ -1,19 +1,16 @@
 """A network that trains on a zoom teaches the zoom where it found what decides the label."""
 
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
-from foveal.sampler.saliency.training._evidence_map import coarse_places, evidence_map
+from foveal.sampler.saliency.training._evidence_map import coarse_places
+from foveal.sampler.saliency.training._shown import Shown, shown_to
 from foveal.sampler.saliency.training._zoom_trial import ZoomTrial
-from foveal.sampler.saliency.training._zoomed_last import ZoomedLast
 
 
 class EvidenceTeacher:
@@ -55,64 +52,42 @@ class EvidenceTeacher:
         if len(taught) > 1:
             raise ValueError(f"zoom must have at most one PriorSaliency, got {len(taught)}.")
         self.after, self.strength = after, float(strength)
-        self._zoomed, self._count = ZoomedLast("teacher"), 0
-        self._first, self._weights = 0, torch.empty(0)
         self._logits: Tensor | None = None
+        self._zooms, self._count = False, 0
         self._hooks: list[Any] = []  # torch's handles
         for each in taught:
-            if any(weight.requires_grad for weight in each.network.parameters()):
+            if _learns(each.network):
                 self._listen(zoom, each)
 
     def observe(self, losses: Float[Tensor, " batch"]) -> None:
-        """Take the losses of the images that were zoomed last, in their order; call it once a step, before ``backward``.
+        """Take the losses of a batch, in the order of its images; call it before the ``backward`` that goes through them.
 
-        As long as the trial has not ended well, and after ``close()``, it does nothing.
+        As long as the trial has not ended well, if the network does not learn any more, and after ``close()``, it does nothing.
 
         Args:
             losses: The classifier's cross-entropy for each image, with its graph.
 
         Raises:
-            ValueError: They are not one for each image, have no graph, or fewer images were zoomed in training mode since the last call.
+            ValueError: They are not one for each image, have no graph, or it does not lead to images that were zoomed in training mode.
         """
         if not self._hooks or self._saliency.gain == 0 or (self.after is not None and not self.after.helps):
-            self._zoomed.forget()
             return
         if losses.ndim != 1 or not losses.requires_grad:
             raise ValueError(
                 f"losses must be one for each image and have their graph, got shape {tuple(losses.shape)!r} and "
                 f'requires_grad={losses.requires_grad!r} – compute them with reduction="none", and do not detach them.'
             )
-        if len(losses):
-            self._first = int(self._zoomed.take(len(losses))[0])
+        shown = shown_to(losses, self)
+        if shown or _learns(self._saliency.network):
+            _check(shown, losses)
             sure = self.strength * torch.exp(-losses.detach().float())
             # The gradient has the scale of the loss: that of a mean over accumulated batches, or of mixed precision.
-            losses.register_hook(lambda gradient: self._weigh(gradient.float() * sure))  # type: ignore[no-untyped-call]
+            losses.register_hook(lambda gradient: _weigh(shown, gradient.float() * sure))  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Stop listening to the zoom."""
-        self._zoomed.forget()
         while self._hooks:
             self._hooks.pop().remove()
-
-    def lesson(
-        self,
-        number: int,
-        gradient: Float[Tensor, "batch channel height width"],
-        logits: Float[Tensor, "batch 1 rows cols"],
-        places: Float[Tensor, "batch 2 cells cells"],
-    ) -> Float[Tensor, "batch 1 rows cols"] | None:
-        """Return the derivative of the second term by the network's logits, or None for images that are not taught."""
-        begin, end = number - self._first, number + len(logits) - self._first
-        weights = self._weights[max(begin, 0) : max(end, 0)]
-        if not len(weights):
-            return None
-        weights = pad(weights, (max(-begin, 0), max(end - len(self._weights), 0))).clone()
-        gain = self._saliency.gain
-        told = (gain * logits.float()).flatten(1).softmax(1).view_as(logits)
-        aim = evidence_map(gradient.float(), places, (logits.shape[2], logits.shape[3]))
-        lesson = gain * weights[:, None, None, None] * (told - aim)
-        self._weights[max(begin, 0) : max(end, 0)] = 0  # another loss may come back through the same images
-        return lesson.to(logits.dtype)
 
     def _listen(self, zoom: nn.Module, saliency: PriorSaliency) -> None:
         """Hook onto the network, and onto the sampler, which returns what the classifier sees."""
@@ -120,47 +95,60 @@ class EvidenceTeacher:
         for each in zoom.modules():
             if getattr(each, "saliency", None) is saliency:
                 self._hooks += [
+                    each.register_forward_pre_hook(self._begin),
                     saliency.network.register_forward_hook(self._keep),
                     each.register_forward_hook(self._follow, with_kwargs=True),
                 ]
 
-    def _keep(self, network: nn.Module, _inputs: Any, logits: Tensor) -> None:
-        if network.training and logits.requires_grad and not torch.compiler.is_compiling():
-            self._logits = logits
+    def _begin(self, _sampler: nn.Module, _inputs: Any) -> None:
+        self._logits, self._zooms = None, True
 
-    def _follow(self, _sampler: nn.Module, inputs: Any, named: dict[str, Any], zoomed: Any) -> Any:
-        """Return what was zoomed, with images whose gradient teaches on its way back."""
-        logits, self._logits = self._logits, None
-        if logits is None:
-            return zoomed
-        if getattr(zoomed, "images", logits).ndim != 4 or not hasattr(zoomed, "grid"):
-            self.close()  # patches or tokens, or what is no zoom of Foveal's
-            return zoomed
+    def _keep(self, network: nn.Module, _inputs: Any, logits: Tensor) -> Tensor | None:
+        followed = self._zooms and network.training and logits.requires_grad
+        if not followed or torch.compiler.is_compiling():
+            return None
+        self._logits = (
+            logits.view_as(logits) if logits.is_leaf else logits
+        )  # a parameter would keep each hook
+        return self._logits
+
+    def _follow(self, _sampler: nn.Module, inputs: Any, named: dict[str, Any], zoomed: Any) -> None:
+        """Have what was zoomed remember where it lies, until its gradient comes back."""
+        logits, self._logits, self._zooms = self._logits, None, False
+        images = getattr(zoomed, "images", None)
+        if logits is None or images is None:
+            return
+        if images.ndim != 4:
+            self.close()  # patches or tokens
+            return
+        if images.grad_fn is None:
+            return
         views = named.get("views", inputs[2] if len(inputs) > 2 else None)
-        self._zoomed.keep(torch.arange(self._count, self._count + len(logits)))
         places = coarse_places(zoomed.grid.detach(), views)
-        images = _Taught.apply(zoomed.images, logits, places, partial(self.lesson, self._count))  # type: ignore[no-untyped-call]
-        self._count += len(logits)
-        return zoomed._replace(images=images)
+        shown = Shown(self._count, logits.detach(), places, self._saliency.gain)
+        self._count += 1
+        images.grad_fn.metadata[self] = shown
+        images.register_hook(shown.learn)
+        logits.register_hook(shown.teach)  # type: ignore[no-untyped-call]
 
-    def _weigh(self, weights: Float[Tensor, " batch"]) -> None:
-        self._weights = weights
+
+def _learns(network: nn.Module) -> bool:
+    return any(weight.requires_grad for weight in network.parameters())
 
 
-class _Taught(torch.autograd.Function):
-    """Returns the images; on the way back the gradient by them becomes one by the network's logits, too."""
+def _check(shown: list[Shown], losses: Float[Tensor, " batch"]) -> None:
+    count = sum(len(each.logits) for each in shown)
+    if not shown:
+        raise ValueError(
+            "losses must lead to images that were zoomed in training mode, got none in their graph – make the teacher before the first "
+            "batch, call zoom.train(), and do not compile the zoom."
+        )
+    if count != len(losses):
+        raise ValueError(
+            f"losses must be one for each of the {count} images that were zoomed, got {len(losses)}."
+        )
 
-    @staticmethod
-    def forward(
-        ctx: Any, images: Tensor, logits: Tensor, places: Tensor, lesson: Callable[..., Tensor | None]
-    ) -> Tensor:
-        ctx.save_for_backward(logits, places)
-        ctx.lesson = lesson
-        ctx.mark_dirty(images)  # neither a copy nor a view, which nobody could change in place
-        return images
 
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        with torch.no_grad():
-            lesson = ctx.lesson(gradient, *ctx.saved_tensors)
-        return gradient, lesson, None, None
+def _weigh(shown: list[Shown], weights: Float[Tensor, " batch"]) -> None:
+    for each, part in zip(shown, torch.split(weights, [len(each.logits) for each in shown]), strict=True):
+        each.weights = part

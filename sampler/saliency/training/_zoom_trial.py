@@ -68,7 +68,7 @@ class ZoomTrial:
             raise ValueError(f"zoom must have at most one PriorSaliency, got {len(tried)}.")
         self.steps, self._step = steps, 0
         self._sums = torch.zeros(4, dtype=torch.float64)
-        self._drawn = ZoomedLast("trial")
+        self._drawn = ZoomedLast()
         self.helps, self._hook = None, None
         if not any(weight.requires_grad for each in tried for weight in each.parameters()):
             self.helps = True

@@ -5,14 +5,9 @@ from torch import Tensor
 
 
 class ZoomedLast:
-    """Keeps tensors with an entry for each image while images are zoomed, until those of a batch are taken.
+    """Keeps tensors with an entry for each image while images are zoomed, until those of a batch are taken."""
 
-    Args:
-        keeper: What keeps them, for the message of the error.
-    """
-
-    def __init__(self, keeper: str) -> None:
-        self._keeper = keeper
+    def __init__(self) -> None:
         self._kept: list[Tensor] = []
 
     def keep(self, entries: Tensor) -> None:
@@ -29,7 +24,7 @@ class ZoomedLast:
         if not 0 < count <= known:
             raise ValueError(
                 f"losses must be those of images that were zoomed in training mode since the last call, {known} at most, "
-                f"got {count} – make the {self._keeper} before the first batch, call zoom.train(), and do not compile the zoom."
+                f"got {count} – make the trial before the first batch, and call zoom.train()."
             )
         entries = torch.cat(self._kept)[known - count :]
         self.forget()

@@ -8,7 +8,14 @@ from torch import nn
 
 from foveal.pipeline import ZoomLoader
 from foveal.pipeline.epoch._micro_batch import may_zoom_in_threads
-from foveal.sampler import PatchSampler, SaliencyNet, SaliencySampler, UniformSampler
+from foveal.sampler import (
+    EvidenceTeacher,
+    PatchSampler,
+    SaliencyNet,
+    SaliencySampler,
+    UniformSampler,
+    ZoomTrial,
+)
 from foveal.shards import ShardWarning
 from tests.pipeline.making import encode, picture
 
@@ -149,7 +156,13 @@ def test_what_depends_on_order():
     def sampler(*modules: nn.Module) -> SaliencySampler:
         return SaliencySampler(8, saliency=nn.Sequential(SaliencyNet(), *modules))
 
+    def taught() -> SaliencySampler:
+        zoom = SaliencySampler(8)
+        EvidenceTeacher(zoom, after=ZoomTrial(zoom, steps=5))
+        return zoom
+
     in_any_order = [
+        taught().eval(),
         SaliencySampler(8),
         UniformSampler(8),
         sampler(nn.ReLU()),
@@ -159,6 +172,7 @@ def test_what_depends_on_order():
         PatchSampler(2, 8).eval(),
     ]
     in_order = [
+        taught(),
         sampler(nn.Dropout()),
         sampler(nn.BatchNorm2d(1)),
         sampler(Own()),

@@ -48,6 +48,9 @@ def test_net_has_the_same_bits_in_any_batch(kind, size):
         for number in (1, 2):
             torch.set_num_threads(number)
             found += [module(images)[:1], module(images[:1])]
+            found.append(module(images[:1].contiguous(memory_format=torch.channels_last)))
+            with torch.enable_grad():
+                found.append(module.requires_grad_(requires_grad=False)(images[:1]))
     finally:
         torch.set_num_threads(threads)
 

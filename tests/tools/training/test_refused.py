@@ -24,15 +24,15 @@ from tests.tools.training.runs import SMALL
         ({"evidence": float("nan")}, "evidence must be finite and not negative, got nan."),
         (
             {"evidence": 0.5, "zoom": "uniform"},
-            "evidence must be 1.0 with zoom='uniform', got 0.5 – leave one of the two out.",
+            "evidence must be 0 or 1.0 with zoom='uniform', got 0.5 – leave one of the two out.",
         ),
         (
             {"evidence": 0.5, "prior": "none"},
-            "evidence must be 1.0 with prior='none', got 0.5 – leave one of the two out.",
+            "evidence must be 0 or 1.0 with prior='none', got 0.5 – leave one of the two out.",
         ),
         (
             {"evidence": 0.5, "boxes": "json:boxes"},
-            "evidence must be 1.0 with boxes='json:boxes', got 0.5 – leave one of the two out.",
+            "evidence must be 0 or 1.0 with boxes='json:boxes', got 0.5 – leave one of the two out.",
         ),
         ({"contrast": float("inf")}, "contrast must be finite and not negative, got inf."),
         ({"warmup": 1.5}, "warmup must be a share in [0, 1], got 1.5."),

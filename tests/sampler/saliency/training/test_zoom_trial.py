@@ -214,7 +214,7 @@ def test_messages(images):
         ZoomTrial(nn.ModuleList([PriorSaliency(), PriorSaliency()]), steps=5)
     trial = ZoomTrial(zoom, steps=5)
     zoom(images[:3])
-    text = "losses must be those of images that were zoomed in training mode since the last call, 3 at most, got 4 – make the trial before the first batch, call zoom.train(), and do not compile the zoom."
+    text = "losses must be those of images that were zoomed in training mode since the last call, 3 at most, got 4 – make the trial before the first batch, and call zoom.train()."
     with pytest.raises(ValueError, match=re.escape(text)):
         trial.observe(torch.ones(4))
     text = 'losses must be one for each image, got shape () – compute them with reduction="none".'

@@ -1,0 +1,70 @@
+"""What is remembered of zoomed images until their gradient comes back."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from foveal.sampler.saliency.training._evidence_map import evidence_map
+
+
+class Shown:
+    """Images that were zoomed together: what their network told, and where they lie.
+
+    Args:
+        number: Its place among all that were zoomed.
+        logits: The network's, without their graph.
+        places: As :func:`coarse_places` returns it.
+        gain: What multiplies the logits.
+
+    Attributes:
+        weights: How much each image counts in the ``backward`` that goes on; None for not at all.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        logits: Float[Tensor, "batch 1 rows cols"],
+        places: Float[Tensor, "batch 2 cells cells"],
+        gain: float,
+    ) -> None:
+        self.number, self.logits, self.places, self.gain = number, logits, places, gain
+        self.weights: Float[Tensor, " batch"] | None = None
+        self._lesson: Tensor | None = None
+
+    def learn(self, gradient: Float[Tensor, "batch channel height width"]) -> None:
+        """See by which pixels the loss changes; a second loss that comes back through the same images teaches nothing."""
+        weights, self.weights = self.weights, None
+        if weights is None:
+            return
+        with torch.no_grad():
+            told = (self.gain * self.logits.float()).flatten(1).softmax(1).view_as(self.logits)
+            aim = evidence_map(gradient.float(), self.places, (self.logits.shape[2], self.logits.shape[3]))
+            # The derivative of weight * KL(aim || told) by the logits.
+            self._lesson = self.gain * weights[:, None, None, None] * (told - aim)
+
+    def teach(
+        self, gradient: Float[Tensor, "batch 1 rows cols"]
+    ) -> Float[Tensor, "batch 1 rows cols"] | None:
+        """Add the lesson to the gradient by the logits, which torch knows after that by the images."""
+        lesson, self._lesson = self._lesson, None
+        return None if lesson is None else gradient + lesson.to(gradient.dtype)
+
+
+def shown_to(losses: Float[Tensor, " batch"], teacher: Hashable) -> list[Shown]:
+    """Return what a teacher's zoom showed, in its order, of all that the graph of losses leads to."""
+    ahead, seen, found = [losses.grad_fn], set(), []
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        known: Any = node.metadata
+        shown = known.get(teacher)
+        if shown is None:
+            ahead += [each for each, _ in node.next_functions]
+        else:
+            found.append(shown)
+    return sorted(found, key=lambda each: each.number)
