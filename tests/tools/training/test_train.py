@@ -87,7 +87,13 @@ def test_entropy_keeps_the_saliency_even(shards, tmp_path, no_sheets):
     cells = []
     for entropy, min_cells in ((0.0, None), (10.0, None), (10.0, 1.5)):
         options = TrainOptions(
-            out_size=16, epochs=4, batch_size=5, entropy=entropy, min_cells=min_cells, num_threads=1
+            out_size=16,
+            epochs=4,
+            batch_size=5,
+            entropy=entropy,
+            min_cells=min_cells,
+            trial=0.0,
+            num_threads=1,
         )
         run = tmp_path / f"{entropy} {min_cells}"
         cells.append(train(shards, run, options=options)["train_cells"])
