@@ -57,6 +57,15 @@ StorageOptions = Annotated[
         show_default="none; credentials are found as usual for S3 and GCS",
     ),
 ]
+CacheSize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="<size>",
+        help="Room on this machine for copies of remote shards, e.g. 200GB. From the second epoch on, what has been copied is read "
+        "from there.",
+        show_default="no copies",
+    ),
+]
 RayOption = Annotated[
     str | None,
     typer.Option(

@@ -17,6 +17,7 @@ from foveal.tools.console.options import (
     Bands,
     BoxFormatOption,
     BoxFrameOption,
+    CacheSize,
     ColorOption,
     ImageOption,
     MaxPixels,
@@ -100,15 +101,7 @@ def train(
     ] = "json",
     quarantine: Quarantine = None,
     storage_options: StorageOptions = "{}",
-    cache_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="<size>",
-            help="Room on this machine for copies of remote shards, e.g. 200GB. From the second epoch on, what has been copied is read "
-            "from there.",
-            show_default="no copies",
-        ),
-    ] = None,
+    cache_size: CacheSize = None,
     lr: Annotated[
         float,
         typer.Option(

@@ -206,12 +206,13 @@ class _Training:
         self.try_zoom(losses.detach())
         if self.teacher is not None:
             self.teacher.observe(losses)
-        entropy = saliency_entropy(saliency).clamp(max=math.log(self.options.min_cells or math.inf))
+        entropy = saliency_entropy(saliency)
+        rewarded = entropy.clamp(max=math.log(self.options.min_cells or math.inf)).mean()
         self.optimizer.zero_grad()
-        self.scaler.scale(losses.mean() - self.options.entropy * entropy.mean()).backward()  # type: ignore[no-untyped-call]  # torch's own
+        self.scaler.scale(losses.mean() - self.options.entropy * rewarded).backward()  # type: ignore[no-untyped-call]  # torch's own
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return _sums(logits.detach(), labels, saliency.detach(), valid)
+        return _sums(losses.detach(), logits.argmax(1) == labels, entropy.detach(), valid)
 
     def try_zoom(self, losses: Tensor) -> None:
         """Go on with the zoom's trial, if there is one; say how it ends."""
@@ -232,7 +233,9 @@ class _Training:
         sums = torch.zeros(4, device=self.ranks.device)
         with torch.no_grad(), self.loader(val, self.zoom, last_batch="pad") as loader:
             for images, labels, saliency, valid, *_ in loader:
-                sums += _sums(classify(self.model, images, self.options.amp), labels, saliency, valid)
+                logits = classify(self.model, images, self.options.amp)
+                losses = cross_entropy(logits, labels, reduction="none")
+                sums += _sums(losses, logits.argmax(1) == labels, saliency_entropy(saliency), valid)
         return _means("val", self.ranks.sum(sums))
 
     def end_epoch(self, epoch: int, means: dict[str, float], *, val: Urls, shown: Urls) -> None:
@@ -262,11 +265,9 @@ def classify(model: nn.Module, images: Tensor, amp: Amp) -> Tensor:
         return cast("Tensor", model(channels_last(images))).float()
 
 
-def _sums(logits: Tensor, labels: Tensor, saliency: Tensor, valid: Tensor) -> Tensor:
+def _sums(losses: Tensor, right: Tensor, entropy: Tensor, valid: Tensor) -> Tensor:
     """Return the number of samples, and the sums of the loss, of correct predictions, and of the cells that the saliency is spread over."""
-    loss = cross_entropy(logits, labels, reduction="none")
-    cells = saliency_entropy(saliency).exp()
-    each = torch.stack([torch.ones_like(loss), loss, logits.argmax(1) == labels, cells])
+    each = torch.stack([torch.ones_like(losses), losses, right, entropy.exp()])
     return (each * valid).sum(1)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
 from foveal.sampler.saliency.training._evidence_map import coarse_places
+from foveal.sampler.saliency.training._prior_of import learns, prior_of
 from foveal.sampler.saliency.training._shown import Shown, shown_to
 from foveal.sampler.saliency.training._zoom_trial import ZoomTrial
 
@@ -48,16 +49,13 @@ class EvidenceTeacher:
     def __init__(self, zoom: nn.Module, *, after: ZoomTrial | None = None, strength: float = 1.0) -> None:
         if not 0 < strength < math.inf:
             raise ValueError(f"strength must be positive and finite, got {strength!r}.")
-        taught = [each for each in zoom.modules() if isinstance(each, PriorSaliency)]
-        if len(taught) > 1:
-            raise ValueError(f"zoom must have at most one PriorSaliency, got {len(taught)}.")
+        taught = prior_of(zoom)
         self.after, self.strength = after, float(strength)
         self._logits: Tensor | None = None
         self._zooms, self._count = False, 0
         self._hooks: list[Any] = []  # torch's handles
-        for each in taught:
-            if _learns(each.network):
-                self._listen(zoom, each)
+        if taught is not None and learns(taught.network):
+            self._listen(zoom, taught)
 
     def observe(self, losses: Float[Tensor, " batch"]) -> None:
         """Take the losses of a batch, in the order of its images; call it before the ``backward`` that goes through them.
@@ -78,7 +76,7 @@ class EvidenceTeacher:
                 f'requires_grad={losses.requires_grad!r} – compute them with reduction="none", and do not detach them.'
             )
         shown = shown_to(losses, self)
-        if shown or _learns(self._saliency.network):
+        if shown or learns(self._saliency.network):
             _check(shown, losses)
             sure = self.strength * torch.exp(-losses.detach().float())
             # The gradient has the scale of the loss: that of a mean over accumulated batches, or of mixed precision.
@@ -130,10 +128,6 @@ class EvidenceTeacher:
         images.grad_fn.metadata[self] = shown
         images.register_hook(shown.learn)
         logits.register_hook(shown.teach)  # type: ignore[no-untyped-call]
-
-
-def _learns(network: nn.Module) -> bool:
-    return any(weight.requires_grad for weight in network.parameters())
 
 
 def _check(shown: list[Shown], losses: Float[Tensor, " batch"]) -> None:

@@ -8,8 +8,7 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler.saliency._prior_saliency import PriorSaliency
-from foveal.sampler.saliency.training._zoomed_last import ZoomedLast
+from foveal.sampler.saliency.training._prior_of import learns, prior_of
 
 # Images whose losses count, in about: older ones less and less, since the network was another then.
 _WINDOW = 3200
@@ -63,17 +62,15 @@ class ZoomTrial:
     def __init__(self, zoom: nn.Module, *, steps: int) -> None:
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps!r}.")
-        tried = [each for each in zoom.modules() if isinstance(each, PriorSaliency)]
-        if len(tried) > 1:
-            raise ValueError(f"zoom must have at most one PriorSaliency, got {len(tried)}.")
+        tried = prior_of(zoom)
         self.steps, self._step = steps, 0
         self._sums = torch.zeros(4, dtype=torch.float64)
-        self._drawn = ZoomedLast()
+        self._drawn: list[Tensor] = []
         self.helps, self._hook = None, None
-        if not any(weight.requires_grad for each in tried for weight in each.parameters()):
+        if tried is None or not learns(tried):
             self.helps = True
             return
-        self._saliency = tried[0]
+        self._saliency = tried
         self._hook = self._saliency.register_forward_hook(self._vary)
 
     @property
@@ -107,7 +104,7 @@ class ZoomTrial:
 
     def close(self) -> None:
         """Stop trying: from here on all images are zoomed in full. Not needed if the trial came to its end."""
-        self._drawn.forget()
+        self._drawn.clear()
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
@@ -126,14 +123,19 @@ class ZoomTrial:
         if not saliency.training or not logits.requires_grad:
             return None
         strengths = _STRONGEST * torch.rand(len(logits), device=logits.device)
-        self._drawn.keep(strengths)
+        self._drawn.append(strengths)
         return logits * strengths[:, None, None, None]
 
     def _strengths(self, count: int) -> Float[Tensor, " batch"]:
-        if count:
-            return self._drawn.take(count).cpu()
-        self._drawn.forget()  # a rank may have no samples left
-        return torch.empty(0)
+        known = sum(map(len, self._drawn))
+        if known < count:
+            raise ValueError(
+                f"losses must be those of images that were zoomed in training mode since the last call, {known} at most, "
+                f"got {count} – make the trial before the first batch, and call zoom.train()."
+            )
+        strengths = torch.cat(self._drawn)[known - count :].cpu() if self._drawn else torch.empty(0)
+        self._drawn.clear()
+        return strengths
 
     def _end(self, *, helps: bool) -> None:
         self.helps = helps

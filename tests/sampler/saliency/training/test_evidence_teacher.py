@@ -19,74 +19,19 @@ from foveal.sampler import (
     compose,
 )
 from tests.checks import check_close, unhooked
-
-ROWS, COLS, SIZE = 9, 11, 24
-
-
-class Drawn(nn.Module):
-    """A saliency network whose logits are its weights, whatever it sees."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        noise = torch.randn(count, 1, ROWS, COLS, generator=torch.Generator().manual_seed(0))
-        self.logits = nn.Parameter(noise)
-
-        self.begin = 0
-
-    def forward(self, small: torch.Tensor) -> torch.Tensor:
-        return self.logits[self.begin : self.begin + len(small)] * 1.0
-
-
-def taught(count=2, gain=2.0, **how):
-    """Return a zoom with such a network, and its teacher."""
-    saliency = PriorSaliency(Drawn(count), FixedSaliency(torch.ones(ROWS, COLS)), gain=gain)
-    zoom = SaliencySampler(SIZE, saliency=saliency)
-    return zoom, EvidenceTeacher(zoom, **how)
-
-
-def hot(*places, count=2):
-    """Return a gradient that is large in squares of 2 x 2 pixels around these (row, col), in all images alike."""
-    gradient = torch.full((count, 3, SIZE, SIZE), 1e-4)
-    for row, col in places:
-        gradient[:, :, row : row + 2, col : col + 2] = -1.0
-    return gradient
-
-
-def losses_of(images, gradient, values):
-    """Return losses with these values and this gradient by the images."""
-    found = (images * gradient).flatten(1).sum(1)
-    return found - found.detach() + torch.as_tensor(values)
-
-
-def lesson(zoom, teacher, gradient, values, *, images=None, **how):
-    """Return what the teacher adds to the derivative of the mean loss by the network's logits."""
-    zoomed = zoom(torch.rand(len(gradient), 3, 60, 80) if images is None else images, **how)
-    losses = losses_of(zoomed.images, gradient, values)
-    logits = zoom.saliency.network.logits
-    without = torch.autograd.grad(losses.mean(), logits, retain_graph=True)[0]
-    teacher.observe(losses)
-    return torch.autograd.grad(losses.mean(), logits)[0] - without, zoomed.grid.detach()
-
-
-def aim(points):
-    """Return the map that is taught for evidence of equal strength at points (x, y) in [-1, 1], in float64."""
-    x, y = np.linspace(-1, 1, COLS), np.linspace(-1, 1, ROWS)
-    drawn = sum(
-        np.outer(np.exp(-0.5 * ((y - v) / 0.12) ** 2), np.exp(-0.5 * ((x - u) / 0.12) ** 2))
-        for u, v in points
-    )
-    return 6 / 7 * drawn / drawn.sum() + 1 / 7 / (ROWS * COLS)
-
-
-def by_hand(logits, points, gain=2.0):
-    """Return the gradient of the divergence of the network's map from what is taught, by its logits, in float64."""
-    told = np.exp(gain * logits.astype(np.float64))
-    return gain * (told / told.sum() - aim(points))
-
-
-def middle(grid, row, col):
-    """Return the middle of 2 x 2 pixels of a grid."""
-    return grid[row : row + 2, col : col + 2].double().mean((0, 1)).numpy()
+from tests.sampler.saliency.training.taught import (
+    COLS,
+    ROWS,
+    SIZE,
+    Drawn,
+    aim,
+    by_hand,
+    hot,
+    lesson,
+    losses_of,
+    middle,
+    taught,
+)
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.25])
@@ -112,19 +57,6 @@ def test_weak_gradients_do_not_matter():
         found.append(lesson(zoom, teacher, gradient, [0.0, 0.0], images=torch.ones(2, 3, 60, 80))[0])
 
     check_close(found[1], found[0], 1e-6)
-
-
-@pytest.mark.parametrize("scale", [2.0**16, 2.0**-10])
-def test_on_the_scale_of_the_loss(scale):
-    """Scaled losses, as of mixed precision or accumulated gradients, scale the lesson alike."""
-    zoom, teacher = taught()
-    whole, _ = lesson(zoom, teacher, hot((4, 6)), [0.0, 1.0])
-    zoomed = zoom(torch.zeros(2, 3, 60, 80))  # black images have no gradient by their places
-    losses = losses_of(zoomed.images, hot((4, 6)), [0.0, 1.0])
-    teacher.observe(losses)
-    (scale * losses.mean()).backward()
-
-    check_close(zoom.saliency.network.logits.grad / scale, whole, 1e-5)
 
 
 def test_the_network_learns_where_the_evidence_is():
@@ -177,58 +109,6 @@ def test_who_knows_nothing_teaches_nothing(value, gradient):
     expected = (logits.softmax(1) - 1 / (ROWS * COLS)).view(found.shape) * (0.0 if value else 1.0)
 
     check_close(found, expected, 1e-6)
-
-
-def test_micro_batches_and_earlier_images():
-    """What was zoomed in parts, or before, or in evaluation is not mixed up: the images of the batch count, in their order."""
-    zoom, teacher = taught(count=3)
-    image, gradient, values = torch.ones(3, 3, 60, 80), hot((4, 6), count=3), torch.tensor([0.0, 1.0, 2.0])
-    whole, _ = lesson(zoom, teacher, gradient, values, images=image)
-    zoom(image[:1])  # a batch that was thrown away
-    parts = [
-        zoom(image).images[:1],
-        zoom(image).images,
-    ]  # the last three count, whatever was made with the others
-    zoom.eval()
-    zoom(image)
-    with torch.no_grad():
-        zoom.train()(image)
-    losses = losses_of(parts[1], gradient, values)
-    teacher.observe(losses)
-    slope = torch.autograd.grad(losses.mean(), zoom.saliency.network.logits)[0]
-
-    check_close(slope, whole, 1e-6)
-
-
-def mean_lesson(zoom, teacher, batches):
-    """Return what each batch is taught, after one backward through all of them."""
-    total, network = 0, zoom.saliency.network
-    for images, values in batches:
-        losses = losses_of(images, hot((4, 6), count=len(images)), values)
-        teacher.observe(losses)
-        total = total + losses.mean()
-    network.zero_grad()
-    total.backward()
-    return network.logits.grad
-
-
-def test_several_batches_before_one_backward():
-    """Each batch is taught by its own losses, whether they are zoomed in turn, all first, or one ahead, as a prefetcher does."""
-    zoom, teacher = taught()
-    image, values = torch.ones(2, 3, 60, 80), [torch.tensor([0.0, 2.0]), torch.tensor([1.0, 0.5])]
-    alone = [mean_lesson(zoom, teacher, [(zoom(image).images, each)]) for each in values]
-    in_turn = mean_lesson(zoom, teacher, ((zoom(image).images, each) for each in values))
-    zoomed = [zoom(image).images for _ in values]
-    all_first = mean_lesson(zoom, teacher, zip(zoomed, values, strict=True))
-    first, second = zoom(image).images, zoom(image).images
-    ahead = [
-        mean_lesson(zoom, teacher, [(first, values[0])]),
-        mean_lesson(zoom, teacher, [(second, values[1])]),
-    ]
-
-    for found in (in_turn, all_first, sum(ahead)):
-        check_close(found, sum(alone), 1e-6)
-    check_close(ahead[0], alone[0], 1e-6)
 
 
 def test_a_map_alone_leaves_nothing_behind():
@@ -288,35 +168,6 @@ def test_a_parameter_as_logits():
     check_close(lessons[2], lessons[0], 1e-6)
 
 
-def test_a_second_loss_does_not_teach():
-    """Each image is taught once; a loss that was not observed is evidence of nothing."""
-    zoom, teacher = taught()
-    images = zoom(torch.ones(2, 3, 60, 80)).images
-    losses = losses_of(images, hot((4, 6)), [0.0, 0.0])
-    teacher.observe(losses)
-    losses.mean().backward(retain_graph=True)
-    before = zoom.saliency.network.logits.grad.clone()
-    images.square().mean().backward()
-
-    assert before.any()
-    check_close(zoom.saliency.network.logits.grad, before, 1e-7)
-
-
-def test_images_may_be_changed_in_place():
-    """What a loop does with its images, it may do in place, and their gradient is right."""
-    slopes = []
-    for in_place in (True, False):
-        zoom, teacher = taught()
-        images = zoom(torch.rand(2, 3, 60, 80, generator=torch.Generator().manual_seed(0))).images
-        images = images.mul_(2).sub_(1) if in_place else images * 2 - 1
-        losses = losses_of(images, hot((4, 6)), [0.0, 0.0])
-        teacher.observe(losses)
-        losses.mean().backward()
-        slopes.append(zoom.saliency.network.logits.grad)
-
-    check_close(slopes[0], slopes[1], 1e-7)
-
-
 @pytest.mark.parametrize(
     "how",
     [
@@ -350,7 +201,7 @@ def test_not_before_the_trial_has_ended_well():
         taught_now = []
         for _step in range(3):
             images = zoom(torch.ones(2, 3, 60, 80)).images
-            strengths = trial._drawn._kept[-1] if trial.helps is None else torch.zeros(2)
+            strengths = trial._drawn[-1] if trial.helps is None else torch.zeros(2)
             losses = losses_of(images, hot((4, 6)), -strengths if helps else strengths)
             trial.observe(losses.detach())
             teacher.observe(losses)
