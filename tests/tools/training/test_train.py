@@ -43,6 +43,23 @@ def test_a_uniform_zoom_reports_no_saliency(shards, tmp_path, capsys, no_sheets,
     assert "saliency" not in printed
 
 
+def test_a_baseline_begins_with_the_same_classifier(shards, tmp_path, no_sheets, monkeypatch):
+    """With a zoom and without one, the first weights of the classifier are the same for a seed, though the zoom draws some, too."""
+    begun = []
+
+    def watched(training, *_):
+        begun.append(training.model.head.weight.detach().clone())
+        return torch.zeros(4)
+
+    monkeypatch.setattr(_train._Training, "train_step", watched)
+    for name, options in {"zoom": {}, "none": {"zoom": "uniform"}, "seed": {"seed": 1}}.items():
+        train(shards, tmp_path / name, options=replace(SMALL, epochs=1, **options))
+    zoomed, uniform, seeded = begun[:: len(begun) // 3]
+
+    assert torch.equal(zoomed, uniform)
+    assert not torch.equal(zoomed, seeded)
+
+
 def test_both_learn(shards, tmp_path, no_sheets):
     """The classifier learns twenty pictures by heart, and the saliency network changes."""
     torch.manual_seed(SMALL.seed)

@@ -14,6 +14,7 @@ from foveal.pipeline import Boxes, ZoomLoader
 from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.shards import Shards, ShardWriter
 from foveal.tools import TrainOptions
+from foveal.tools.bench.accuracy import accuracy as _accuracy
 from foveal.tools.bench.accuracy._tasks import COINS, make_task
 from foveal.tools.bench.accuracy.accuracy import ARMS, OTHERS, ZOOMS, bench_accuracy
 from foveal.tools.scenes.digit_scenes import DIGIT_PX, SCENE_PX, Digits, draw_digit_scene
@@ -105,6 +106,24 @@ def test_the_table(digits, tmp_path, capsys):
     assert report["options"]["batch_size"] == 2
     for arm, mean in ((arm, sum(values) / 2) for arm, values in found.items()):
         assert re.search(rf"^{arm} +{100 * mean:.1f} %", printed, re.MULTILINE)
+
+
+def test_all_arms_begin_with_the_same_classifier(digits, tmp_path, monkeypatch):
+    """With one seed only the zoom differs between arms, whatever weights the zoom draws; another seed has another classifier."""
+    begun = []
+
+    def watched(*_, model, **_others):
+        begun.append(model.head.weight.detach().clone())
+        return {"val_accuracy": 0.5, "train_images_per_s": 1.0, "val_cells": 1.0}
+
+    monkeypatch.setattr(_accuracy, "train", watched)
+    settings = {"out": tmp_path / "out", "data": tmp_path, "sizes": [16], "scenes": 4, "options": SHORT}
+    bench_accuracy("digits", arms=["uniform", "kernel", "no-evidence", "oracle"], seeds=2, **settings)
+    first, second = begun[:4], begun[4:]
+
+    assert all(torch.equal(each, first[0]) for each in first)
+    assert all(torch.equal(each, second[0]) for each in second)
+    assert not torch.equal(first[0], second[0])
 
 
 @pytest.mark.parametrize(
