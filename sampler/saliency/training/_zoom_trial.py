@@ -16,9 +16,9 @@ _WINDOW = 3200
 _FEWEST = 320
 # The largest strength that is tried. With more, a classifier finds sooner what only a strong zoom shows.
 _STRONGEST = 3.0
-# How many standard errors below zero the slope has to be: at any step, and at the last. In a short training there is no time for more
-# evidence, and where a zoom does harm, the slope is above zero.
-_SURE, _LIKELY = 4.0, 1.0
+# How many standard errors below zero the slope has to be: at any step, where it has many occasions to be there by chance, and at the
+# last, where one in forty zooms that bring nothing is. A zoom that brings little costs more than it brings: the classifier has more to learn.
+_SURE, _LIKELY = 4.0, 2.0
 
 
 class ZoomTrial:
@@ -30,7 +30,7 @@ class ZoomTrial:
     are lower. When this is certain, all images are zoomed with a strength of 1 from then on. If it does not show within
     ``steps``, the saliency's ``gain`` becomes 0, and all images are resized evenly, in this training and after it.
 
-    Certain means that the slope of the losses by strength is 4 standard errors below zero; at the last step 1 is enough.
+    Certain means that the slope of the losses by strength is 4 standard errors below zero; at the last step 2 are enough.
     Images are compared within their batch, which needs several. The last few thousand images count, those of all ranks together
     if there is a process group.
 
