@@ -87,7 +87,7 @@ def train(
             cache_size=options.cache_size,
         )
         if model is None:
-            torch.manual_seed(options.seed)  # again: with and without a zoom, a training begins with the same classifier
+            torch.manual_seed(options.seed)  # again: a zoom draws weights, a baseline does not
             model = SmallConvNet(classes)
         before = TrainOptions(prior="none", trial=0.0, evidence=0.0).for_run(zoom)  # there were none at first
         run = TrainRun(Path(out), ranks, options.for_run(zoom), defaults=before, resume=resume)

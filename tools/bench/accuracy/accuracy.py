@@ -187,7 +187,7 @@ def _run(arm: str, task: AccuracyTask, run: Path, options: TrainOptions) -> dict
         options = replace(options, augment=None)
     options = replace(options, **ZOOMS.get(arm, {}))
     zoom = OTHERS[arm](options) if arm in OTHERS else options.make_zoom()
-    torch.manual_seed(options.seed)  # again: a zoom draws weights, and all arms have to begin with the same classifier
+    torch.manual_seed(options.seed)  # again: a zoom draws weights, and all arms begin with one classifier
     net = SmallConvNet(task.classes)
     model = PatchNet(net) if arm == "patches" else net
     return train(task.train, run, val=task.val, model=model, zoom=zoom, options=options, resume=True)
