@@ -31,8 +31,8 @@ from foveal.tools.training.teach import teach
 Urls = str | Sequence[str]
 _VERDICT = {
     True: "step {step}: images that are zoomed more have a lower loss (slope {errors:.1f} standard errors), so the zoom stays",
-    False: "step {step}: images that are zoomed more have no lower loss (slope {errors:+.1f} standard errors), so from here on all are "
-    "resized evenly (--trial 0 keeps the zoom)",
+    False: "step {step}: images that are zoomed more have no clearly lower loss (slope {errors:+.1f} standard errors), so from here on all "
+    "are resized evenly (--trial 0 keeps the zoom)",
 }
 _AMP = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
