@@ -173,7 +173,9 @@ class ZoomCollate:
                     rule=self._rule,
                 )
                 sizes += [_original_size(*pair) for pair in zip(encoded, pixels, strict=True)]
-                copies = Copies(encoded, pixels, takes_views=self._needs.takes_views)
+                copies = Copies(
+                    encoded, pixels, takes_views=self._needs.takes_views, takes_deep=self._needs.takes_deep
+                )
                 told = None if maps is None else maps(first, sizes[first:])
                 small = copies.look(self._needs.lowres_size)
                 beside = self._condition(entries[first : first + size], first, device)

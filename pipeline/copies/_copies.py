@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foveal.pipeline.copies._halves import are_deep, halves, joined
 from foveal.pipeline.decoding import EncodedImage, frame_of, trimmed
 from foveal.pipeline.flow import to_device
 from foveal.sampler import Zoomed, compose, lowres
+from foveal.sampler.sampling import are_deep, halves, joined
 
 
 class Copies:
@@ -21,6 +21,7 @@ class Copies:
         views: (batch, 2, 3), from [-1, 1] of the view to [-1, 1] of each original; None for whole originals.
         takes_views: Whether the zoom takes views, by which it can be told where the original lies in a copy. If not, the
             frame of a copy is right to within half a pixel.
+        takes_deep: Whether the zoom takes images of 16 bits. If not, it is called for their upper and for their lower bytes.
     """
 
     def __init__(
@@ -30,11 +31,12 @@ class Copies:
         views: Tensor | None = None,
         *,
         takes_views: bool,
+        takes_deep: bool = False,
     ) -> None:
         pairs = list(zip(encoded, images, strict=True))
         self._rounded = [pixels if image is None else trimmed(pixels, image) for image, pixels in pairs]
         self._frames = _frames(encoded) if takes_views else None
-        self._views = views
+        self._views, self._takes_deep = views, takes_deep
         self.images = self._rounded if self._frames is None else list(images)
         if self._frames is not None and images:
             self._frames = to_device(self._frames, images[0].device)
@@ -49,10 +51,7 @@ class Copies:
         if size is None:
             return None
         images, views = (self._rounded, None) if self._views is None else (self.images, self._shown())
-        if not are_deep(images):
-            return lowres(images, size, views)
-        high, low = halves(images)
-        return joined(lowres(high, size, views), lowres(low, size, views))
+        return lowres(images, size, views)
 
     def zoom(
         self,
@@ -73,7 +72,7 @@ class Copies:
             condition: Fields of these images that the zoom needs, each as in a batch; None if it needs none.
 
         Raises:
-            ValueError: Images have 16 bits, and the zoom returns different grids for the same low-resolution copies.
+            ValueError: Images have 16 bits, which the zoom does not take, and it returns different grids for the same low-resolution copies.
         """
         asides: dict[str, Any] = {}
         if (shown := self._shown()) is not None:
@@ -86,7 +85,8 @@ class Copies:
             )
         if condition is not None:
             asides["condition"] = condition
-        found = (_zoom_deep if are_deep(self.images) else _zoom)(zoom, self.images, small, asides)
+        in_halves = not self._takes_deep and are_deep(self.images)
+        found = (_zoom_halves if in_halves else _zoom)(zoom, self.images, small, asides)
         return found if self._frames is None else found._replace(grid=_out_of(self._frames, found.grid))
 
     def _shown(self) -> Tensor | None:
@@ -107,14 +107,14 @@ def _zoom(
     return zoom(images, small, **asides)
 
 
-def _zoom_deep(
+def _zoom_halves(
     zoom: Callable[..., Zoomed], images: Sequence[Tensor], small: Tensor | None, asides: dict[str, Any]
 ) -> Zoomed:
     high, low = (zoom(half, small, **asides) for half in halves(images))
     if not torch.allclose(high.grid, low.grid, rtol=0, atol=0, equal_nan=True):
         raise ValueError(
             "bits must be 8 for a zoom that draws at random, or looks at its images themselves instead of lowres, got 16 – "
-            "put it in eval mode."
+            "put it in eval mode, or say takes_deep = True if it takes uint16."
         )
     return high._replace(images=joined(high.images, low.images))
 

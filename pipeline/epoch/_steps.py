@@ -44,7 +44,9 @@ class Looking:
             encoded = [sample.image for sample in samples]
             sizes = [image.original_size(pixels) for image, pixels in zip(encoded, images, strict=True)]
             views = self._views(samples, sizes)
-            copies = Copies(encoded, images, views, takes_views=self.needs.takes_views)
+            copies = Copies(
+                encoded, images, views, takes_views=self.needs.takes_views, takes_deep=self.needs.takes_deep
+            )
             return DecodedBatch(samples, ends_batch, copies, sizes, views, self._look(copies), share)
 
     def _views(self, samples: list[EncodedSample], sizes: list[tuple[int, int]]) -> Tensor | None:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, UInt8, UInt16
 from torch import Tensor
 
-Ragged = Sequence[UInt8[Tensor, "_height _width 3"]]
+Ragged = Sequence[UInt8[Tensor, "_height _width 3"] | UInt16[Tensor, "_height _width 3"]]
 Dense = Float[Tensor, "batch channel _height _width"] | UInt8[Tensor, "batch 3 _height _width"]
 Images = Dense | Ragged
 
@@ -21,7 +21,7 @@ def check_images(images: Images) -> None:
     """Raise for images that no sampler can read; the message says which image it is.
 
     Raises:
-        TypeError: An image is no tensor, or neither uint8 nor, in a dense tensor, floating point.
+        TypeError: An image is no tensor, or neither uint8 nor uint16 nor, in a dense tensor, floating point.
         ValueError: An image has the wrong number of dimensions or channels, or no pixels.
     """
     if isinstance(images, Tensor):
@@ -45,8 +45,8 @@ def check_tensor(value: object, name: str) -> None:
         raise TypeError(f"{name} must be a tensor, got {type(value).__name__} – {_TO_TENSOR}.")
 
 
-def as_ragged(images: Images) -> list[UInt8[Tensor, "_height _width 3"]]:
-    """Return uint8 images one by one as (height, width, channel) views; nothing is copied."""
+def as_ragged(images: Images) -> list[Tensor]:
+    """Return integer images one by one as (height, width, channel) views; nothing is copied."""
     if isinstance(images, Tensor):
         return list(images.permute(0, 2, 3, 1).unbind(0))
     return list(images)
@@ -73,11 +73,11 @@ def _check_dense(images: Dense) -> None:
         raise ValueError(f"images must have pixels, got shape {tuple(images.shape)!r}: leave the batch out.")
 
 
-def _check_one(image: UInt8[Tensor, "_height _width 3"], name: str) -> None:
+def _check_one(image: Tensor, name: str) -> None:
     check_tensor(image, name)
-    if image.dtype != torch.uint8:
+    if image.dtype not in (torch.uint8, torch.uint16):
         raise TypeError(
-            f"{name} must be uint8, got {image.dtype!r}: floating-point images go in as one (batch, channel, height, width) tensor."
+            f"{name} must be uint8 or uint16, got {image.dtype!r}: floating-point images go in as one (batch, channel, height, width) tensor."
         )
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(

@@ -12,6 +12,7 @@ from foveal.sampler.kernels.cpu import fill_lowres_on_cpu
 from foveal.sampler.kernels.cuda import fill_lowres_on_cuda
 from foveal.sampler.kernels.plain import fill_lowres_plainly
 from foveal.sampler.sampling._exported import in_exported_program, lowres_in_graph
+from foveal.sampler.sampling._halves import are_deep, halves, joined
 from foveal.sampler.sampling._pixel_format import PixelFormat
 from foveal.sampler.sampling._sample_evenly import sample_evenly
 from foveal.sampler.sampling._shrink import shrink_by_triangle
@@ -22,20 +23,20 @@ def lowres(
 ) -> Float[Tensor, "batch channel height width"]:
     """Return small averaged copies of the images, or of views of them, all of one size; the aspect ratio is not kept.
 
-    For uint8 images, cell (i, j) of (h, w) is the mean of rows [i*H/h, (i+1)*H/h) and columns [j*W/w, (j+1)*W/w); each
+    For integer images, cell (i, j) of (h, w) is the mean of rows [i*H/h, (i+1)*H/h) and columns [j*W/w, (j+1)*W/w); each
     pixel counts by its part that is inside. For floating-point images bilinear interpolation with
     anti-aliasing (a triangle filter as wide as the reduction asks for). On photographs the two differ by less than 0.02 on
     average. Views are sampled with anti-aliasing (:func:`sample`); a view of the whole image differs as little from the
     copy without a view.
 
     Args:
-        images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
+        images: (height, width, 3) uint8 or uint16 tensors of any sizes, or one (batch, channel, height, width) tensor.
         size: (height, width) of the copies, in pixels, or one number for both.
         views: (batch, 2, 3), as :func:`compose` has them. What lies beyond the image is its border. None for whole
             images.
 
     Returns:
-        In [0, 1] from uint8, as float32 and without a gradient; floating-point images stay on their own scale, are at
+        In [0, 1] from integers, as float32 and without a gradient; floating-point images stay on their own scale, are at
         least float32, and receive a gradient.
 
     Raises:
@@ -44,6 +45,8 @@ def lowres(
     """
     check_images(images)
     size = height_and_width(size, "size")
+    if are_deep(images):
+        return joined(*(lowres(half, size, views) for half in halves(images)))
     if views is not None:
         return sample_evenly(images, size, views, PixelFormat(), antialias=True)[0]
     if is_dense_float(images):

@@ -9,6 +9,7 @@ from torch import Tensor
 from foveal.sampler.frames import Images, as_ragged, check_images, count, is_dense_float
 from foveal.sampler.sampling._dense_op import sample_dense_op
 from foveal.sampler.sampling._exported import in_exported_program, read_points, sample_in_graph
+from foveal.sampler.sampling._halves import are_deep, halves, joined
 from foveal.sampler.sampling._pixel_format import PixelFormat, pixel_format
 from foveal.sampler.sampling._sample_op import sample_op, sample_with_slope_op
 
@@ -36,18 +37,18 @@ def sample(
     pixel has 19 and 29 dB without a zoom (``foveal bench quality``).
 
     Gradients reach the grid and dense floating-point images. They are the exact derivatives of this mean, with respect to
-    position, size and shear of a footprint. Second derivatives exist for dense floating-point images; for uint8 images
+    position, size and shear of a footprint. Second derivatives exist for dense floating-point images; for others
     they raise an error.
 
     Args:
-        images: (height, width, 3) uint8 tensors of any sizes and strides, or one (batch, channel, height, width)
-            tensor. uint8 comes out in [0, 1]; floating point stays on its own scale.
+        images: (height, width, 3) uint8 or uint16 tensors of any sizes and strides, or one (batch, channel, height, width)
+            tensor of uint8 or floating point. Integers come out in [0, 1]; floating point stays on its own scale.
         grid: (x, y) in [-1, 1], where -1 and 1 are the outer edges of the border pixels. float32 or float64, on the
             images' device. A NaN reads pixel 0.
         antialias: False for one bilinear point for each output pixel, as in the published samplers: equal to
             ``torch.nn.functional.grid_sample(mode="bilinear", padding_mode="border", align_corners=False)``, which is
             also called if ``images`` is one floating-point tensor.
-        mean: For each channel, the number to subtract from the values, which are in [0, 1] for uint8, else in the images'
+        mean: For each channel, the number to subtract from the values, which are in [0, 1] for integers, else in the images'
             own scale.
             None subtracts nothing.
         std: For each channel, the number to divide by afterwards. None does not divide.
@@ -75,6 +76,8 @@ def sample_as(
     """Do the same as `sample`, given a form of pixels that has been checked."""
     check_images(images)
     _check_grid(grid, images)
+    if are_deep(images):
+        return joined(*(sample_as(half, grid, form, antialias=antialias) for half in halves(images)))
     if in_exported_program(images, grid):
         return form.written(sample_in_graph(images, grid, antialias=antialias))
     if is_dense_float(images):

@@ -11,7 +11,7 @@ from foveal.sampler.sampling import shrink_by_area
 
 
 def area_lowres(images: Images, size: tuple[int, int]) -> Float[Tensor, "batch channel height width"]:
-    """Return copies of this (height, width) as ``torch.nn.AdaptiveAvgPool2d`` makes them: in [0, 1] from uint8.
+    """Return copies of this (height, width) as ``torch.nn.AdaptiveAvgPool2d`` makes them: in [0, 1] from integers.
 
     Cell (i, j) of (h, w) is the mean of rows [floor(i H / h), ceil((i + 1) H / h)) and of columns likewise, so that
     neighbouring cells may share a row or column.
@@ -19,8 +19,12 @@ def area_lowres(images: Images, size: tuple[int, int]) -> Float[Tensor, "batch c
     if is_dense_float(images):
         wide = images.to(torch.promote_types(images.dtype, torch.float32))  # type: ignore[union-attr]
         return shrink_by_area(wide, size)
-    copies = [adaptive_avg_pool2d(image.permute(2, 0, 1).float(), size) for image in as_ragged(images)]
-    return torch.stack(copies) / 255 if copies else torch.empty(0, 3, *size)
+    ragged = as_ragged(images)
+    copies = [
+        adaptive_avg_pool2d(image.permute(2, 0, 1).float(), size) / torch.iinfo(image.dtype).max
+        for image in ragged
+    ]
+    return torch.stack(copies) if copies else torch.empty(0, 3, *size)
 
 
 def in_one_frame(

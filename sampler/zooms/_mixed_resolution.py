@@ -67,6 +67,8 @@ class MixedResolution(nn.Module):
         (torch.Size([1, 81, 3, 16, 16]), torch.Size([1, 1, 31, 31]))
     """
 
+    takes_deep = True
+
     def __init__(
         self,
         cells: int | tuple[int, int],
@@ -123,7 +125,7 @@ class MixedResolution(nn.Module):
         """Sample a batch as tokens.
 
         Args:
-            images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
+            images: (height, width, 3) uint8 or uint16 tensors of any sizes, or one (batch, channel, height, width) tensor.
             lowres: The result of ``lowres(images, self.lowres_size, views)``, if it has been computed already.
             views: As :class:`SaliencySampler` takes them.
 

@@ -1,5 +1,6 @@
 """Differentiable patch selection: scores a small copy, and cuts the best patches out of the full resolution."""
 
+from collections.abc import Iterable
 from typing import get_args
 
 import torch
@@ -71,6 +72,7 @@ class PatchSampler(nn.Module):
     """
 
     source_px: None = None
+    takes_deep = True
 
     def __init__(
         self,
@@ -104,12 +106,12 @@ class PatchSampler(nn.Module):
         """Cut patches out of a batch.
 
         Args:
-            images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
+            images: (height, width, 3) uint8 or uint16 tensors of any sizes, or one (batch, channel, height, width) tensor.
             lowres: The result of ``lowres(images, self.lowres_size)``, if it has been computed already.
             generator: The generator of the noise in training; None for torch's own.
 
         Returns:
-            Images (batch, k, channel, patch_size, patch_size), in [0, 1] from uint8, else in their own scale; grid
+            Images (batch, k, channel, patch_size, patch_size), in [0, 1] from integers, else in their own scale; grid
             (batch, k, patch_size, patch_size, 2), (x, y) beyond [-1, 1] where a patch reaches beyond the image; saliency
             (batch, 1, rows, cols).
 
@@ -172,9 +174,9 @@ class PatchSampler(nn.Module):
         return scores.new_zeros(shape), scores.new_zeros(*shape[:2], *shape[3:], 2)
 
 
-def _as_hwc(images: Images) -> list[Tensor]:
+def _as_hwc(images: Images) -> Iterable[Tensor]:
     if is_dense_float(images):
         dense: Tensor = images  # type: ignore[assignment]
         wide = dense.to(torch.promote_types(dense.dtype, torch.float32))
         return list(wide.permute(0, 2, 3, 1).unbind(0))
-    return as_ragged(images)
+    return (image if image.dtype == torch.uint8 else image.float() / 65535 for image in as_ragged(images))

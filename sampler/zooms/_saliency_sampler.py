@@ -88,6 +88,7 @@ class SaliencySampler(nn.Module):
     marginal = GridSetting[Marginal]()
     bound = GridSetting[Bound]()
     compat = GridSetting[Compat]()
+    takes_deep = True
 
     def __init__(
         self,
@@ -214,7 +215,7 @@ class SaliencySampler(nn.Module):
         """Zoom a batch.
 
         Args:
-            images: (height, width, 3) uint8 tensors of any sizes, or one (batch, channel, height, width) tensor.
+            images: (height, width, 3) uint8 or uint16 tensors of any sizes, or one (batch, channel, height, width) tensor.
             lowres: The result of ``lowres(images, self.lowres_size, views)``, if it has been computed already.
             views: (batch, 2, 3), as :func:`compose` takes them: flips, crops and rotations that are composed with the
                 zoom. Beyond the image, its border is repeated. None for whole images.

@@ -33,6 +33,7 @@ class UniformSampler(nn.Module):
     """
 
     lowres_size: None = None
+    takes_deep = True
 
     def __init__(
         self,

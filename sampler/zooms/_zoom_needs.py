@@ -24,6 +24,8 @@ class ZoomNeeds:
             decoder may decode a smaller image. None if there is no such size.
         takes_views: Whether ``forward`` takes ``views``, (batch, 2, 3) as :func:`compose` takes them. If an attribute
             ``takes_views`` is False, it does not, even if it has the parameter.
+        takes_deep: Whether images may also be uint16, as they are with a loader's ``bits=16``. If there is no attribute
+            ``takes_deep``, the zoom is called twice for them, for the upper and for the lower bytes, and must return the same grid.
         boxes_from: The field of a sample that is to be passed as ``boxes``, such as ``"json:boxes"``: for each image (n, 4),
             (x0, y0, x1, y1) as fractions of the upright original. None for no boxes.
         maps_from: The field of a sample that is to be passed as ``maps``, such as ``"attention.npy"``: for each image (rows,
@@ -40,6 +42,7 @@ class ZoomNeeds:
     source_px: tuple[int, int] | None
     takes_views: bool
     boxes_from: str | None
+    takes_deep: bool = False
     maps_from: str | None = None
     condition: tuple[str, ...] = ()
 
@@ -62,6 +65,7 @@ class ZoomNeeds:
             source_px=_size_of(module, "source_px"),
             takes_views=_takes(module, "views") and bool(getattr(module, "takes_views", True)),
             boxes_from=getattr(module, "boxes_from", None),
+            takes_deep=bool(getattr(module, "takes_deep", False)),
             maps_from=getattr(module, "maps_from", None),
             condition=tuple(getattr(module, "condition", ())),
         )

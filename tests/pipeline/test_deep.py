@@ -13,14 +13,24 @@ from hypothesis import strategies as st
 
 from foveal.pipeline import Augment, ZoomLoader
 from foveal.pipeline.copies import Copies
-from foveal.pipeline.copies._halves import halves, joined
-from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, Zoomed, sample
+from foveal.sampler import (
+    EvidenceTeacher,
+    MixedResolution,
+    PatchSampler,
+    SaliencySampler,
+    SpectralSaliency,
+    UniformSampler,
+    Zoomed,
+    ZoomTrial,
+    lowres,
+    sample,
+)
 from tests.pipeline.making import encode, picture
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 10**6), st.booleans())
-def test_halves_add_up(height, width, seed, antialias):
-    """Sampling both bytes separately and adding equals sampling in floating point."""
+def test_sixteen_bits_are_sampled(height, width, seed, antialias):
+    """Sampling images of 16 bits equals sampling in floating point."""
     pixels = torch.from_numpy(
         np.random.default_rng(seed).integers(0, 65536, (height, width, 3), dtype=np.uint16)
     )
@@ -28,14 +38,12 @@ def test_halves_add_up(height, width, seed, antialias):
     dense = (pixels.to(torch.float64) / 65535).permute(2, 0, 1)[None]
     whole = sample(dense, grid.double(), antialias=False)
 
-    high, low = halves([pixels])
-    both = joined(sample(high, grid, antialias=False), sample(low, grid, antialias=False))
+    found = sample([pixels], grid, antialias=False)
 
-    assert float((both - whole).abs().max()) < 1e-5
+    assert float((found - whole).abs().max()) < 1e-5
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
     form = {"mean": mean, "std": std, "antialias": antialias}
-    plain = joined(sample(high, grid, antialias=antialias), sample(low, grid, antialias=antialias))
-    normal = joined(sample(high, grid, **form), sample(low, grid, **form))
+    plain, normal = sample([pixels], grid, antialias=antialias), sample([pixels], grid, **form)
     expected = (plain - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
     assert float((normal - expected).abs().max()) < 1e-5
 
@@ -94,6 +102,78 @@ def test_deep_and_plain_images_in_one_batch(write_shard):
     assert float((plain - deep).abs().max()) < 1e-3
 
 
+@pytest.mark.parametrize(
+    "zoom",
+    [
+        SaliencySampler(12, saliency=SpectralSaliency(), lowres_size=(16, 16)),
+        SaliencySampler(
+            12, saliency=SpectralSaliency(), antialias=False, max_zoom=None, compat="torch13plus"
+        ),
+        UniformSampler((9, 7)),
+        PatchSampler(2, 8, lowres_size=64),
+        MixedResolution((2, 2), patch_size=4, refined=1, lowres_size=(16, 16)),
+    ],
+    ids=lambda zoom: type(zoom).__name__,
+)
+def test_every_zoom_takes_sixteen_bits(zoom):
+    """Images of 16 bits are zoomed like the same numbers in floating point, where their lower bytes matter."""
+    values = np.random.default_rng(3).integers(20_000, 20_256, (40, 56, 3), dtype=np.uint16)
+    dense = (torch.from_numpy(values.astype(np.float32)) / 65535).permute(2, 0, 1)[None]
+    small = (
+        lowres([torch.from_numpy(values)], zoom.lowres_size or 16)
+        if getattr(zoom, "takes_lowres", True)
+        else None
+    )
+    deep = zoom.eval()([torch.from_numpy(values)], small)
+    whole = zoom(dense, small)
+
+    assert float((deep.images - whole.images).abs().max()) < 2e-5
+    assert float((deep.grid - whole.grid).abs().max()) < 1e-4
+    assert float(deep.images.std()) > 1e-4
+
+
+def test_copies_of_sixteen_bits():
+    """The low-resolution copy is the mean of the levels."""
+    values = np.random.default_rng(4).integers(0, 65536, (32, 48, 3), dtype=np.uint16)
+    found = lowres([torch.from_numpy(values)], (8, 12))[0].permute(1, 2, 0).numpy()
+
+    assert np.abs(found - values.reshape(8, 4, 12, 4, 3).mean((1, 3)) / 65535).max() < 1e-6
+
+
+def test_training_with_sixteen_bits(write_shard):
+    """The zoom is on trial and is taught as with 8 bits: with images that are 8 bits times 257, the weights end alike."""
+    shard = write_shard(
+        [
+            {"__key__": f"{k}", "tif": tiff(picture(k, 40, 60).astype(np.uint16) * 257), "cls": k % 2}
+            for k in range(8)
+        ]
+    )
+    plain, deep = (_trained(shard, bits) for bits in (8, 16))
+
+    assert plain.keys() == deep.keys()
+    assert max(float((plain[name] - deep[name]).abs().max()) for name in plain) < 1e-3
+
+
+def _trained(shard, bits):
+    torch.manual_seed(0)
+    zoom = SaliencySampler(16)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 2))
+    trial = ZoomTrial(zoom, steps=2)
+    teacher = EvidenceTeacher(zoom)
+    optimizer = torch.optim.SGD([*model.parameters(), *zoom.parameters()], lr=0.1)
+    with ZoomLoader(shard, zoom, batch_size=4, fields=("tif", "cls"), bits=bits) as loader:
+        for _ in range(2):
+            for images, labels in loader:
+                losses = torch.nn.functional.cross_entropy(model(images), labels, reduction="none")
+                trial.observe(losses)
+                teacher.observe(losses)
+                losses.mean().backward()
+                optimizer.step()
+                optimizer.zero_grad()
+    assert trial.helps is not None
+    return {name: value.clone() for name, value in zoom.state_dict().items()}
+
+
 def test_a_zoom_that_draws_at_random():
     """A zoom that draws at random is refused, because both bytes need the same grid; the message says what to do."""
 
@@ -103,7 +183,10 @@ def test_a_zoom_that_draws_at_random():
             return Zoomed(sample(images, grid), grid, torch.ones(1, 1, 1, 1))
 
     copies = Copies([None], [torch.zeros(4, 5, 3, dtype=torch.uint16)], takes_views=False)
-    message = "bits must be 8 for a zoom that draws at random, or looks at its images themselves instead of lowres, got 16"
+    message = (
+        "bits must be 8 for a zoom that draws at random, or looks at its images themselves instead of lowres, got 16 – "
+        "put it in eval mode, or say takes_deep = True if it takes uint16."
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         copies.zoom(Random(), None)
 

@@ -32,7 +32,7 @@ GRID = torch.zeros(1, 2, 2, 2)
             [torch.zeros(4, 4, 3)],
             GRID,
             TypeError,
-            "images[0] must be uint8, got torch.float32: floating-point images go in as one",
+            "images[0] must be uint8 or uint16, got torch.float32: floating-point images go in as one",
         ),
         (
             [IMAGE[..., 0]],

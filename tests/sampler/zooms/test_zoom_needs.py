@@ -51,6 +51,7 @@ class TakesAnything(Own):
                 source_px=SaliencySampler((20, 30), max_zoom=2.0).source_px,
                 takes_views=True,
                 boxes_from="json:boxes",
+                takes_deep=True,
             ),
         ),
         (
@@ -61,6 +62,7 @@ class TakesAnything(Own):
                 source_px=(200, 200),
                 takes_views=True,
                 boxes_from=None,
+                takes_deep=True,
             ),
         ),
         (
@@ -71,6 +73,7 @@ class TakesAnything(Own):
                 source_px=None,
                 takes_views=False,
                 boxes_from=None,
+                takes_deep=True,
             ),
         ),
     ],

@@ -3,21 +3,21 @@
 The weights of both halves sum to 1, so a mean and a standard deviation that a zoom applies come out right, too.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from foveal.sampler.frames import Images
+
 _HIGH, _LOW = 256 * 255 / 65535, 255 / 65535
 
 
-def are_deep(images: Sequence[Tensor]) -> bool:
+def are_deep(images: Images) -> bool:
     """Say whether any image has 16 bits."""
-    return any(image.dtype == torch.uint16 for image in images)
+    return not isinstance(images, Tensor) and any(image.dtype == torch.uint16 for image in images)
 
 
-def halves(images: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+def halves(images: Images) -> tuple[list[Tensor], list[Tensor]]:
     """Return images of the upper and of the lower 8 bits; an image of 8 bits is used for both."""
     pairs = [_halves(image) if image.dtype == torch.uint16 else (image, image) for image in images]
     return [high for high, _ in pairs], [low for _, low in pairs]
