@@ -29,7 +29,7 @@ def joined(high: Tensor, low: Tensor) -> Tensor:
 
 
 def _halves(image: Tensor) -> tuple[Tensor, Tensor]:
-    if image.device.type == "cpu":
+    if image.device.type == "cpu" and not torch.compiler.is_compiling():
         values = image.numpy()
         return torch.from_numpy((values >> 8).astype(np.uint8)), torch.from_numpy(values.astype(np.uint8))
     wide = image.to(torch.int32)

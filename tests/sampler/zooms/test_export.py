@@ -88,6 +88,18 @@ def test_images_of_eight_bits(run_plain):
 
 
 @pytest.mark.slow
+def test_images_of_sixteen_bits(run_plain):
+    """A list of uint16 images gives the operators' result for other images."""
+    run_plain(f"""{SETUP}
+    def deep():
+        return [(pictures(1, 40, 70)[0] * 65535).to(torch.uint16).permute(1, 2, 0)]
+    for zoom in (loud(SaliencySampler(16)).requires_grad_(False), UniformSampler(16, antialias=False)):
+        program, more = torch.export.export(zoom, (deep(),)).module(), deep()
+        torch.testing.assert_close(program(more).images, zoom(more).images, atol=allowed(zoom), rtol=0)
+    """)
+
+
+@pytest.mark.slow
 def test_a_program_that_learns_keeps_its_derivatives(run_plain):
     """A program with trainable weights has the sampler's gradients, in float64."""
     run_plain(f"""{SETUP}
