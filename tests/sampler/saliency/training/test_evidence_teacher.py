@@ -195,14 +195,14 @@ def test_in_every_form(how):
 def test_not_before_the_trial_has_ended_well():
     """During the trial nothing is taught, from the step on in which it ends well all is, and nothing if the zoom is taken away."""
     for helps in (True, False):
-        zoom, _ = taught()
+        zoom, _ = taught(8)
         trial = ZoomTrial(zoom, steps=2)
         teacher = EvidenceTeacher(zoom, after=trial)
         taught_now = []
         for _step in range(3):
-            images = zoom(torch.ones(2, 3, 60, 80)).images
-            strengths = trial._drawn[-1] if trial.helps is None else torch.zeros(2)
-            losses = losses_of(images, hot((4, 6)), -strengths if helps else strengths)
+            images = zoom(torch.ones(8, 3, 60, 80)).images
+            strengths = trial._drawn[-1] if trial.helps is None else torch.zeros(8)
+            losses = losses_of(images, hot((4, 6), count=8), -strengths if helps else strengths)
             trial.observe(losses.detach())
             teacher.observe(losses)
             slope = torch.autograd.grad(losses.mean(), zoom.saliency.network.logits, allow_unused=True)[0]
