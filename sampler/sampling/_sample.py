@@ -77,8 +77,9 @@ def sample_as(
     check_images(images)
     _check_grid(grid, images)
     if are_deep(images):
-        plain = PixelFormat()  # halves that were rounded to half precision would add up to a rounding error of both
-        return form.written(joined(*(sample_as(half, grid, plain, antialias=antialias) for half in halves(images))))
+        # Rounded to half precision before they are added, both halves would bring an error of their own.
+        plain = [sample_as(half, grid, PixelFormat(), antialias=antialias) for half in halves(images)]
+        return form.written(joined(*plain))
     if in_exported_program(images, grid):
         return form.written(sample_in_graph(images, grid, antialias=antialias))
     if is_dense_float(images):

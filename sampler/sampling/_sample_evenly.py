@@ -1,6 +1,5 @@
 """Uniform sampling of images or of views of them."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -24,7 +23,6 @@ def sample_evenly(
     if views is None or not antialias or not any(alone):
         return sample_as(images, grid, form, antialias=antialias), grid
     height, width = (2 if single else side for single, side in zip(alone, size, strict=True))
-    finer = sample_as(images, even_grid(images, (height, width), views), form, antialias=True)
+    finer = sample_as(images, even_grid(images, (height, width), views), PixelFormat(), antialias=True)
     along = [dim for dim, single in zip((2, 3), alone, strict=True) if single]
-    kept = torch.channels_last if form.channels_last else torch.contiguous_format
-    return finer.mean(dim=along, keepdim=True).contiguous(memory_format=kept), grid
+    return form.written(finer.mean(dim=along, keepdim=True)), grid
