@@ -79,7 +79,9 @@ class ZoomLoader(DataLoaderAttributes):
 
     Equal arguments give equal batches, bit for bit on one device, whatever ``num_threads`` and ``prefetch_factor``
     are. With another batch size images may differ by rounding, because torch's convolutions may compute a single image
-    differently from several; while the zoom trains, also with another ``torch.get_num_threads()``.
+    differently from several; while the zoom trains, also with another ``torch.get_num_threads()``. A zoom in training mode with
+    random layers of torch's, such as ``Dropout``, zooms when a batch is asked for, because it takes its numbers from the generator that the
+    script uses (``torch.manual_seed``). If code of your own draws some, call ``zoom.eval()``, unless the zoom trains.
 
     The memory of decoded images, and of batches that are no longer referenced, is used again, also in the next epoch;
     ``close`` frees it.
@@ -160,7 +162,8 @@ class ZoomLoader(DataLoaderAttributes):
         ValueError: An argument is invalid; the message has its value.
         TypeError: The zoom is not a module, or takes no views although ``augment`` is given.
         ShardError: While iterating: a shard cannot be read, or, with ``on_bad="raise"``, a sample is bad; the message has
-            shard, key and reason. The epoch ends there; ``load_state_dict(state_dict())`` continues it.
+            shard, key and reason. The epoch ends there; ``load_state_dict(state_dict())`` continues it, behind a sample that
+            ``quarantine`` lists. Without that file it is tried, and raised, again.
         TooManyBadSamplesError: While iterating: more samples are bad than ``max_bad_fraction`` allows.
 
     Warns:
@@ -230,7 +233,6 @@ class ZoomLoader(DataLoaderAttributes):
             max_bad_fraction,
             quarantine,
             asked=self.fields.asked,
-            shards=lambda: self._shards.urls,
         )
         self._position = Position(EpochPlace())
         self._at_work = AtWork()

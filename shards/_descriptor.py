@@ -3,6 +3,7 @@
 import os
 from typing import BinaryIO
 
+from foveal.shards._error import ShardError
 from foveal.shards.index import Stamp, changed
 
 
@@ -13,6 +14,9 @@ class Descriptor:
         file: The file.
         url: The shard, for messages.
         stamp: The state that the file must be in; None for a copy of Foveal's own, which is never written again.
+
+    Raises:
+        ShardError: There is no descriptor left.
     """
 
     __slots__ = ("_number", "_stamp", "_url")
@@ -21,7 +25,10 @@ class Descriptor:
     def __init__(self, file: BinaryIO, url: str, stamp: Stamp | None = None) -> None:
         self._number = -1
         self._url, self._stamp = url, stamp
-        self._number = os.dup(file.fileno())
+        try:
+            self._number = os.dup(file.fileno())
+        except OSError as error:
+            raise ShardError(url, None, f"cannot be opened: {error.strerror}") from error
 
     def __del__(self) -> None:
         if self._number >= 0:

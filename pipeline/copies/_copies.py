@@ -72,6 +72,7 @@ class Copies:
             condition: Fields of these images that the zoom needs, each as in a batch; None if it needs none.
 
         Raises:
+            TypeError: The zoom returns something else than three tensors with the names of :class:`Zoomed`.
             ValueError: Images have 16 bits, which the zoom does not take, and it returns different grids for the same low-resolution copies.
         """
         asides: dict[str, Any] = {}
@@ -104,13 +105,18 @@ class Copies:
 def _zoom(
     zoom: Callable[..., Zoomed], images: Sequence[Tensor], small: Tensor | None, asides: dict[str, Any]
 ) -> Zoomed:
-    return zoom(images, small, **asides)
+    found = zoom(images, small, **asides)
+    if not all(isinstance(getattr(found, name, None), Tensor) for name in Zoomed._fields):
+        raise TypeError(
+            f"zoom must return Zoomed(images, grid, saliency), three tensors, got {type(found).__name__} from {type(zoom).__name__}."
+        )
+    return found
 
 
 def _zoom_halves(
     zoom: Callable[..., Zoomed], images: Sequence[Tensor], small: Tensor | None, asides: dict[str, Any]
 ) -> Zoomed:
-    high, low = (zoom(half, small, **asides) for half in halves(images))
+    high, low = (_zoom(zoom, half, small, asides) for half in halves(images))
     if not torch.allclose(high.grid, low.grid, rtol=0, atol=0, equal_nan=True):
         raise ValueError(
             "bits must be 8 for a zoom that draws at random, or looks at its images themselves instead of lowres, got 16 – "

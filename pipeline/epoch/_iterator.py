@@ -52,7 +52,7 @@ class EpochIterator(Iterator[Batch]):
         self._at_work = at_work
         self._begins_at = position.begin(self, one_order=plan.world_size > 1, first=first)
         self.plan = replace(plan, start=self._begins_at.position)
-        self._bad = chain.bad.begin_epoch(replace(plan, start=0).own_samples)
+        self._bad = chain.bad.begin_epoch(replace(plan, start=0).own_samples, chain.shards.urls)
         self._delivered = 0
         self._closed = False
         self._number = at_work.add(self)

@@ -124,6 +124,11 @@ def may_zoom_in_threads(zoom: nn.Module) -> bool:
     return not any(map(_needs_order, zoom.modules()))
 
 
+def draws_at_random(zoom: nn.Module) -> bool:
+    """Return whether a zoom takes random numbers of torch's generator, which the training script takes, too: as far as its layers tell."""
+    return any(module.training and isinstance(module, _DRAWING) for module in zoom.modules())
+
+
 def _needs_order(module: nn.Module) -> bool:
     kind = type(module)
     hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())  # noqa: SLF001 - no public way
@@ -141,13 +146,13 @@ def _only_trains(hook: Any) -> bool:
 
 _WRAPPERS = ("torch._dynamo", "torch.nn.parallel", "torch.distributed")
 _KNOWN = ("torch.nn.modules", "foveal.")
-_CHANGING = (
-    nn.modules.batchnorm._NormBase,  # noqa: SLF001 - what all of them have in common
-    nn.modules.dropout._DropoutNd,  # noqa: SLF001 - as above
+_DRAWING = (
+    nn.modules.dropout._DropoutNd,  # noqa: SLF001 - what all of them have in common
     nn.RReLU,
     nn.FractionalMaxPool2d,
-    PerturbedTopK,
+    nn.FractionalMaxPool3d,
 )
+_CHANGING = (*_DRAWING, nn.modules.batchnorm._NormBase, PerturbedTopK)  # noqa: SLF001 - as above
 
 
 def micro_batch_size(zoom: nn.Module, batch_size: int, device: torch.device, *, trains: bool = False) -> int:

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Sequence
 from typing import Literal, get_args
 
 from foveal.pipeline.faults._bad_sample import BadSample
@@ -30,7 +30,6 @@ class BadSamples:
         max_fraction: The largest share of an epoch's samples on this rank that may turn out bad.
         quarantine: The file that they are kept in, if any.
         asked: The names of the fields that the loader reads. Entries of a file about other fields are ignored.
-        shards: Returns the URLs that the loader reads; None if no shard was moved after it was written to the file.
 
     Raises:
         ValueError: An argument is invalid; the message has its value.
@@ -43,7 +42,6 @@ class BadSamples:
         quarantine: str | os.PathLike[str] | None,
         *,
         asked: Collection[str] = (),
-        shards: Callable[[], Iterable[str]] | None = None,
     ) -> None:
         if on_bad not in get_args(OnBad):
             raise ValueError(f"on_bad must be one of {', '.join(get_args(OnBad))}, got {on_bad!r}.")
@@ -54,13 +52,14 @@ class BadSamples:
         self._quarantine = None if quarantine is None else Quarantine(quarantine)
         self._asked = frozenset(asked) | {""}
         self._met: dict[tuple[str, str, int], BadSample] = {}
-        self._known = KnownSamples(shards=shards)
-        self._may_pass = KnownSamples(shards=shards)
+        self._known, self._may_pass = KnownSamples(), KnownSamples()
         self._lock = threading.Lock()
 
-    def begin_epoch(self, samples: int) -> "EpochBadSamples":
-        """Read what other processes have found, and return the counter of bad samples for an epoch of this many samples."""
+    def begin_epoch(self, samples: int, urls: Sequence[str]) -> "EpochBadSamples":
+        """Read what other processes have found, and return the counter of bad samples for an epoch of this many samples of these shards."""
         with self._lock:
+            self._known.reads(urls)
+            self._may_pass.reads(urls)
             if self._quarantine is not None:
                 self._learn(self._quarantine.read())
         return EpochBadSamples(self, samples, self._max_fraction)

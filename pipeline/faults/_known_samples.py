@@ -2,7 +2,7 @@
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from foveal.pipeline.faults._bad_sample import BadSample
@@ -17,13 +17,10 @@ class KnownSamples:
 
     Args:
         samples: The first of them.
-        shards: Returns the URLs that are read; None if none was moved.
     """
 
-    def __init__(
-        self, samples: Iterable[BadSample] = (), *, shards: Callable[[], Iterable[str]] | None = None
-    ) -> None:
-        self._shards = shards
+    def __init__(self, samples: Iterable[BadSample] = ()) -> None:
+        self._urls: Sequence[str] | None = None
         self._by_place: defaultdict[tuple[str, int], list[BadSample]] = defaultdict(list)
         for sample in samples:
             self.add(sample)
@@ -32,6 +29,12 @@ class KnownSamples:
         """Add a sample, unless it is known."""
         if bad not in self:
             self._by_place[bad.key, bad.number_in_shard].append(bad)
+
+    def reads(self, urls: Sequence[str]) -> None:
+        """Say which shards are read. Before that is said, no shard counts as moved."""
+        if urls is not self._urls:
+            self._urls = urls
+            vars(self).pop("_places", None)
 
     def __contains__(self, bad: BadSample) -> bool:
         """Whether the same fault of the same sample is known."""
@@ -72,11 +75,11 @@ class KnownSamples:
         return _place(known.url) == _place(url) or (bool(known.digest) and self._was_moved(known.url))
 
     def _was_moved(self, url: str) -> bool:
-        return self._shards is not None and _place(url) not in self._places
+        return self._urls is not None and _place(url) not in self._places
 
     @functools.cached_property
     def _places(self) -> frozenset[str]:
-        return frozenset(map(_place, self._shards() if self._shards else ()))
+        return frozenset(map(_place, self._urls or ()))
 
     def _candidates(self, key: str, number_in_shard: int) -> list[BadSample]:
         if not self._by_place:

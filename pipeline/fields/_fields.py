@@ -267,10 +267,17 @@ def collate(name: str, values: list[Any], example: Callable[[str], Any] = lambda
     if not values:
         return _nothing_of(name, example)
     if not all(isinstance(value, np.ndarray) for value in values):
-        return values
+        return list(map(_beside_others, values))
     if len({(value.shape, value.dtype) for value in values}) > 1:
         return [torch.from_numpy(value) for value in values]
     return torch.from_numpy(np.stack(values))
+
+
+def _beside_others(value: Any) -> Any:
+    """Return an integer or an array of a list in which there are also others, as Python and torch have them."""
+    if not isinstance(value, np.ndarray):
+        return value
+    return value.item() if value.ndim == 0 else torch.from_numpy(value)
 
 
 def _nothing_of(name: str, example: Callable[[str], Any]) -> Any:

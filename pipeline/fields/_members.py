@@ -112,9 +112,19 @@ def _array(content: bytes) -> Any:
         array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # a damaged header: a syntax error, or one that claims too much memory
         raise ValueError(str(error)) from error
-    if array.dtype.kind not in "biufc":
+    if not is_numeric(array):
         raise ValueError(array.dtype)
-    return array
+    return native(array)
+
+
+def is_numeric(array: np.ndarray[Any, Any]) -> bool:
+    """Return whether there are tensors of such numbers: torch has no long double."""
+    return array.dtype.kind in "biufc" and array.dtype.char not in "gG"
+
+
+def native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an array in this machine's byte order, and in memory in the order of its axes, as tensors have it."""
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
 
 
 def encode_array(array: np.ndarray[Any, Any]) -> bytes:

@@ -94,10 +94,12 @@ class Background(Iterator[T], Generic[T]):
             self._hurry()
 
     def __del__(self) -> None:
-        if (
-            hasattr(self, "_thread") and self._thread.ident is not None
-        ):  # otherwise Ctrl-C came before it was started
+        if not hasattr(self, "_thread"):
+            return
+        if self._thread.ident is not None:
             self.close()
+        elif self._process == os.getpid():
+            self._belt.stop()  # Ctrl-C came while it was being started: it ends by itself, if there is one
 
 
 # Not a WeakSet, whose callbacks would swallow Ctrl-C.

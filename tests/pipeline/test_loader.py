@@ -4,6 +4,7 @@ import contextlib
 import gc
 import re
 import warnings
+import weakref
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import webdataset
 from torch import nn
 
 from foveal.pipeline import ZoomLoader, decode
-from foveal.sampler import SaliencySampler, UniformSampler, sample
+from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, sample
 from foveal.shards import Shards
 from tests.checks import unhooked
 from tests.pipeline.making import encode, picture
@@ -228,6 +229,41 @@ def test_leaving_a_loop_ends_its_threads(small_shards):
             next(batches)
         assert foveal_threads() == []
         assert next(batches, None) is None
+
+
+def test_a_loader_is_freed_with_its_last_reference(small_shards):
+    """Nothing in a loader refers back to it: its open files would wait for the cycle collector."""
+    gc.disable()
+    try:
+        loader = ZoomLoader(small_shards, UniformSampler(8), batch_size=2)
+        assert len(list(loader)) == 7
+        alive = weakref.ref(loader)
+        del loader
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda images: torch.zeros(len(images), 3, 8, 8),
+        lambda _: Zoomed(torch.zeros(1), torch.zeros(1), None),
+    ],
+)
+def test_a_zoom_that_returns_something_else(small_shards, answer):
+    """The error says what a zoom returns."""
+
+    class Own(torch.nn.Module):
+        def forward(self, images, lowres=None):
+            return answer(images)
+
+    message = f"zoom must return Zoomed(images, grid, saliency), three tensors, got {type(answer([0])).__name__} from Own."
+    with (
+        ZoomLoader(small_shards, Own(), batch_size=2) as loader,
+        pytest.raises(TypeError, match=f"^{re.escape(message)}$"),
+    ):
+        next(iter(loader))
 
 
 def test_an_error_in_the_loop_leaves_the_loader_usable(small_shards):

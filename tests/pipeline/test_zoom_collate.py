@@ -118,6 +118,7 @@ def test_the_grid_comes_along(zoom):
         [torch.zeros(2, 3), torch.ones(2, 3)],
         [(1, "a"), (2, "b")],
         [{"a": 1, "b": np.zeros(2)}, {"a": 2, "b": np.ones(2)}],
+        [[{"id": 1}, {"id": 2}], [{"id": 3}, {"id": 4}]],
     ],
 )
 def test_labels_are_joined_as_torch_does(values):
@@ -133,6 +134,13 @@ def test_labels_are_joined_as_torch_does(values):
         [np.zeros((0, 4)), np.zeros((3, 4))],
         [[1, 2], [3]],
         [{"a": 1}, {"b": 2}],
+        [[{"id": 1, "iscrowd": 0}], [{"id": 2}]],
+        [[{"id": 1}], [{"id": 2, "iscrowd": 1}]],
+        [[{"counts": "x"}], [[1.0, 2.0]]],
+        [[(1, {"a": {"x": 1}})], [(2, {"a": {"y": 1}})]],
+        [np.arange(4.0)[::-1], np.arange(4.0)[::-1]],
+        [np.arange(3, dtype=">f4"), np.arange(3, dtype=">f4")],
+        [2**70, 1],
         [object(), object()],
     ],
 )

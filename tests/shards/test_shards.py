@@ -1,3 +1,4 @@
+import errno
 import gzip
 import multiprocessing
 import os
@@ -313,6 +314,20 @@ def test_descriptors_are_few_and_do_not_leak(tmp_path):
     assert open_files(tmp_path) == 1
     del shards
     assert open_files(tmp_path) == 0
+
+
+def test_too_many_open_files(tars, monkeypatch):
+    """If the process may not open more, the error names the shard."""
+    shards = Shards(tars)
+
+    def refuse(_number: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "dup", refuse)
+    with pytest.raises(
+        ShardError, match=rf"{re.escape(shards.urls[0])}: cannot be opened: Too many open files$"
+    ):
+        shards.read(0)
 
 
 def test_pickles_without_descriptors(tars, tmp_path):

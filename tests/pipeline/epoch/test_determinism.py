@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from foveal.pipeline import ZoomLoader
 from foveal.pipeline.epoch import _epoch, _micro_batch
-from foveal.sampler import SaliencySampler, UniformSampler
+from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler
 from tests.pipeline.making import encode, picture
 
 pytestmark = pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
@@ -71,6 +72,22 @@ def test_threads_and_batches_ahead_change_no_bit(urls, trains, on_bad):
     for threads, ahead in ((1, 1), (2, 3), (5, 2)):
         options = {"num_threads": threads, "prefetch_factor": ahead, "on_bad": on_bad}
         assert equal(batches(urls, zoom, trains=trains, **options), expected)
+
+
+def test_random_layers_take_their_numbers_between_those_of_the_script(urls):
+    """A zoom that draws at random has the same batches in each run, and leaves the script's own numbers as they are."""
+    torch.manual_seed(0)
+    zoom = SaliencySampler(16, saliency=nn.Sequential(SaliencyNet(), nn.Dropout())).requires_grad_(
+        requires_grad=False
+    )
+
+    def run(num_threads: int, prefetch_factor: int) -> list[tuple[torch.Tensor, float]]:
+        torch.manual_seed(0)
+        options = {"num_threads": num_threads, "prefetch_factor": prefetch_factor, "max_bad_fraction": 1.0}
+        with ZoomLoader(urls, zoom, batch_size=8, fields=("image",), **options) as loader:
+            return [(images, float(torch.rand(()))) for (images,) in loader]
+
+    assert equal(run(1, 1), run(4, 3))
 
 
 class Counting(UniformSampler):

@@ -194,7 +194,7 @@ def test_the_limit_is_of_the_whole_epoch(write_shard):
 
 def test_a_sample_that_is_found_twice_counts_once():
     """A bad sample that two threads find, in its place and as a substitute, counts once."""
-    bad = BadSamples("substitute", 0.1, None).begin_epoch(10)
+    bad = BadSamples("substitute", 0.1, None).begin_epoch(10, [])
     for _ in range(2):
         bad.add(BadSample("a.tar", "1", "image is empty", "corrupt"))
     assert len(bad.all()) == 1

@@ -118,6 +118,7 @@ def test_alternatives_are_tried_in_their_order():
         ("npy", {"npy": b"x"}, "npy is not a NumPy array of numbers: b'x'"),
         ("npy", {"npy": npy(np.array([{}], dtype=object))}, "npy is not a NumPy array of numbers: "),
         ("npy", {"npy": npy(np.array(["a"]))}, "npy is not a NumPy array of numbers: "),
+        ("npy", {"npy": npy(np.zeros(3, np.longdouble))}, "npy is not a NumPy array of numbers: "),
         ("npy", {"npy": npy(np.zeros(3)).replace(b"(3,)", b"(3,(")}, "npy is not a NumPy array of numbers: "),
         (
             "npy",
@@ -172,7 +173,22 @@ def test_collate():
     assert collate("npy", [np.zeros((2, 3))] * 4).shape == (4, 2, 3)
     assert [tuple(t.shape) for t in collate("npy", [np.zeros(2), np.zeros(3)])] == [(2,), (3,)]
     assert collate("json", [1, 2]) == [1, 2]
+    assert repr(collate("cls;txt", ["cat", np.asarray(5)])) == repr(["cat", 5])
     assert collate("txt", []) == []
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["?", "i1", "u2", "i4", "f2", "f8", "c8"])
+def test_arrays_of_either_byte_order_are_joined(order, kind):
+    """Arrays of one shape or of several, and none, become tensors of their values, whatever machine wrote them."""
+    short, long = (np.arange(n).astype(order + kind) for n in (2, 3))
+    read = [parse_fields(("image", "npy")).labels({"npy": npy(each)})["npy"] for each in (short, long)]
+
+    assert torch.equal(
+        collate("npy", [read[1]] * 2), torch.from_numpy(np.stack([np.arange(3).astype(kind)] * 2))
+    )
+    assert [each.tolist() for each in collate("npy", read)] == [short.tolist(), long.tolist()]
+    assert collate("npy", [], lambda _: read[1]).shape == (0, 3)
 
 
 def test_boxes_that_guide_the_zoom_are_those_of_the_fields():

@@ -160,6 +160,27 @@ def test_closing_may_be_interrupted(monkeypatch):
     assert not items._thread.is_alive()
 
 
+def test_starting_may_be_interrupted(monkeypatch):
+    """If Ctrl-C comes while the thread is being started, it ends by itself, and closes what it ran."""
+    log: list[str] = []
+    start = threading.Thread.start
+
+    def interrupted(thread) -> None:
+        def wait(*_) -> None:
+            raise KeyboardInterrupt
+
+        thread._started.wait = wait
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Background(count(log), ahead=1, name="mine")
+    gc.collect()
+    wait_until(lambda: log)
+    wait_until(lambda: "mine" not in {thread.name for thread in threading.enumerate()})
+
+
 def test_a_fork_has_no_thread():
     """In a forked process the iterator is refused, and dropping it does not wait for the parent's thread."""
     items = Background(count([]), ahead=1, name="mine")
