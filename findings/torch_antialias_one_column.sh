@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# torch 2.13.0: interpolate(antialias=True) of images that are one pixel wide repeats the first row of the result.
+# torch 2.13.0: interpolate(antialias=True) to a result that is one pixel wide repeats its first row.
 #
-# Expected: a column of 0, 1, 2, 3 becomes [5/7, 16/7] at a height of 2, as it does if the column stands beside another one.
-# Seen: on the CPU, if both images are one pixel wide, all rows of the result equal the first: [5/7, 5/7], without a warning.
-# The same for bicubic, for larger results, and for any number of channels; without antialias the result is right.
+# Expected: rows of 0, 1, 2, 3 become [5/7, 16/7] at a height of 2, as they do if the image is turned by 90 degrees.
+# Seen: on the CPU, if the result of a floating-point image is one pixel wide, all its rows equal the first: [5/7, 5/7], without a warning,
+# however wide the image is. The same for bicubic, for larger results, and for any number of channels; without antialias the result is
+# right, and so is one that is one pixel high.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -21,10 +22,12 @@ column = torch.tensor([0.0, 1.0, 2.0, 3.0]).view(1, 1, 4, 1)
 print("torch", torch.__version__)
 same = True
 for mode in ("bilinear", "bicubic"):
-    for rows in (2, 8):
-        alone = interpolate(column, (rows, 1), mode=mode, antialias=True)[0, 0, :, 0]
-        beside = interpolate(column.repeat(1, 1, 1, 3), (rows, 3), mode=mode, antialias=True)[0, 0, :, 0]
-        print(f"{mode} to {rows} rows: alone {alone.tolist()}, beside others {beside.tolist()}")
-        same &= bool((alone == beside[0]).all()) and not torch.allclose(alone, beside)
+    for columns in (1, 3):
+        for rows in (2, 8):
+            image = column.repeat(1, 1, 1, columns)
+            narrow = interpolate(image, (rows, 1), mode=mode, antialias=True)[0, 0, :, 0]
+            turned = interpolate(image.mT.contiguous(), (1, rows), mode=mode, antialias=True)[0, 0, 0]
+            print(f"{mode}, {columns} wide, to {rows} rows: {narrow.tolist()}, turned {turned.tolist()}")
+            same &= bool((narrow == turned[0]).all()) and not torch.allclose(narrow, turned)
 sys.exit(not same)
 PY

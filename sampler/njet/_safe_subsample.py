@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from foveal.sampler.kernels.plain import shrink
+
 # A larger value would overflow the double exponential, and leaves a single pixel long before that.
 _LARGEST = 1000.0
 # A learned sigma is a power of two in float32: 64 pixels by 2.0000002 are to be 32.
@@ -50,8 +52,7 @@ def safe_subsample(
         return interpolate(features, size)
     # On the CPU there is no such operation for half precision, in which autocast leaves features.
     wide = features.to(torch.promote_types(features.dtype, torch.float32))
-    averaged: Tensor = interpolate(wide, size, mode="bilinear", align_corners=False, antialias=True)
-    return averaged.to(features.dtype)
+    return shrink(wide, size).to(features.dtype)
 
 
 def check_positive(**numbers: float | None) -> None:

@@ -3,8 +3,8 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
+from foveal.sampler.kernels.plain import shrink
 from foveal.sampler.saliency._map_saliency import one_for_each
 from foveal.sampler.saliency._saliency_unet import SaliencyUNet
 
@@ -56,8 +56,6 @@ class MapChannelSaliency(nn.Module):
         Raises:
             ValueError: There are no maps, or not as many as images.
         """
-        channel = interpolate(
-            one_for_each(small, maps).to(small), small.shape[2:], mode="bilinear", antialias=True
-        )
+        channel = shrink(one_for_each(small, maps).to(small), (small.shape[2], small.shape[3]))
         logits: Tensor = self.network(torch.cat([small, channel], dim=1))
         return logits

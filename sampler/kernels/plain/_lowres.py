@@ -25,7 +25,9 @@ def shrink(
     dense: Float[Tensor, "batch channel _height _width"], size: tuple[int, int]
 ) -> Float[Tensor, "batch channel height width"]:
     """Return copies of this (height, width), bilinear and anti-aliased, of the images' dtype."""
-    if size[1] == 1 and dense.shape[3] == 1:  # torch repeats the first row of an image of one column
-        return shrink(dense.repeat(1, 1, 1, 2), (size[0], 2))[..., :1]
+    if (
+        size[1] == 1 < size[0]
+    ):  # torch repeats the first row of a result of one column, but not the first column of one row
+        return shrink(dense.mT.contiguous(), (1, size[0])).mT
     small: Tensor = interpolate(dense, size, mode="bilinear", align_corners=False, antialias=True)
     return small

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from foveal.sampler.frames import height_and_width, rows_and_cols
+from foveal.sampler.kernels.plain import shrink
 from foveal.sampler.saliency._log_shares import check_floor
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -101,7 +101,7 @@ class ModelSaliency(nn.Module):
     def _shown(self, small: Float[Tensor, "batch 3 _height _width"]) -> Float[Tensor, "batch 3 height width"]:
         mean, std = (small.new_tensor(each)[:, None, None] for each in (self.mean, self.std))
         if small.shape[2:] != self.lowres_size:
-            small = interpolate(small, self.lowres_size, mode="bilinear", align_corners=False, antialias=True)
+            small = shrink(small, self.lowres_size)
         return (small - mean) / std
 
     def extra_repr(self) -> str:

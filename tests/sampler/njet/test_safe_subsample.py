@@ -62,6 +62,13 @@ def test_nothing_aliases():
     check_close(safe_subsample(stripes, 4.0, as_published=True), torch.ones(1, 1, 16, 16), 0)
 
 
+def test_a_result_of_one_column_is_that_of_one_row():
+    """Rows and columns are treated alike, also where one column is left."""
+    x = torch.rand(2, 3, 64, 3)
+
+    check_close(safe_subsample(x, 2.0, r=1.0).mT, safe_subsample(x.mT.contiguous(), 2.0, r=1.0), 1e-6)
+
+
 def test_the_mean_stays_and_gradients_pass():
     """The mean is kept, and each pixel has a gradient."""
     x = torch.rand(2, 3, 30, 22, requires_grad=True)
