@@ -45,6 +45,19 @@ def check_tensor(value: object, name: str) -> None:
         raise TypeError(f"{name} must be a tensor, got {type(value).__name__} – {_TO_TENSOR}.")
 
 
+def check_channels(small: Tensor, channels: int, network: str) -> None:
+    """Raise for images that a network was not made for.
+
+    Raises:
+        ValueError: They have another number of channels.
+    """
+    if small.ndim != 4 or small.shape[1] != channels:
+        raise ValueError(
+            f"images must have {channels} channels for {network}, got shape {tuple(small.shape)!r} – repeat a grey channel, "
+            "images.expand(-1, 3, -1, -1), or use a saliency module of your own."
+        )
+
+
 def as_ragged(images: Images) -> list[Tensor]:
     """Return integer images one by one as (height, width, channel) views; nothing is copied."""
     if isinstance(images, Tensor):

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from foveal.sampler.frames import check_channels
+
 
 class ScoreNet(nn.Module):
     """A lattice of scores of the low-resolution image (Cordonnier et al., CVPR 2021, section 4).
@@ -39,8 +41,9 @@ class ScoreNet(nn.Module):
         """Return scores of any scale.
 
         Raises:
-            ValueError: The image is smaller than 16 x 16.
+            ValueError: The image is smaller than 16 x 16, or has no three channels.
         """
+        check_channels(small, 3, type(self).__name__)
         if min(small.shape[2:]) < 16:
             raise ValueError(
                 f"small must be at least (16, 16) for one score, got {tuple(small.shape[2:])!r} – raise lowres_size."

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d, relu
 
-from foveal.sampler.frames import Frame, rows_and_cols
+from foveal.sampler.frames import Frame, check_channels, rows_and_cols
 from foveal.sampler.saliency._framed_map import FramedMap, at_corners, in_multiples
 from foveal.sampler.saliency._residual import BasicBlock
 
@@ -64,6 +64,7 @@ class ResNet18Saliency(FramedMap):
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
+        check_channels(small, 3, type(self).__name__)
         on_nodes = self.frame == "nodes"
         seen = at_corners(in_multiples(small, _STRIDES)) if on_nodes else small
         features = relu(self.bn1(self.conv1((seen - self._mean) / self._std)))

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from foveal.sampler.frames import Frame, rows_and_cols, whole
+from foveal.sampler.frames import Frame, check_channels, rows_and_cols, whole
 from foveal.sampler.saliency._channels_last import channels_last
 from foveal.sampler.saliency._edge_conv import EdgeConv2d
 from foveal.sampler.saliency._framed_map import FramedMap, in_multiples
@@ -81,6 +81,7 @@ class SaliencyNet(FramedMap):
         self, small: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
+        check_channels(small, self.channels, type(self).__name__)
         first, *others = self.stem
         features: Tensor = first(self._whole_strides(small).contiguous() - 0.5)
         if (

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from foveal.sampler.frames import rows_and_cols, whole
+from foveal.sampler.frames import check_channels, rows_and_cols, whole
 from foveal.sampler.saliency._channels_last import channels_last
 from foveal.sampler.saliency._edge_conv import EdgeConv2d
 from foveal.sampler.saliency._framed_map import in_multiples
@@ -49,6 +49,7 @@ class SaliencyUNet(nn.Module):
         self, small: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
+        check_channels(small, self.channels, type(self).__name__)
         first, second = self.fine
         features: Tensor = first(in_multiples(small, _STRIDES).contiguous() - 0.5)
         quarter = self.middle(second(channels_last(features) if self.training else features))

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foveal.sampler.frames import Frame, constant, rows_and_cols, to_lattice, whole
+from foveal.sampler.frames import Frame, check_channels, constant, rows_and_cols, to_lattice, whole
 from foveal.sampler.saliency._framed_map import FramedMap
 
 # Amplitudes below this are noise: it is that of white noise of 1/1000 of full scale. A flat image consists of noise alone.
@@ -89,6 +89,7 @@ class SpectralSaliency(FramedMap):
         self, small: Float[Tensor, "batch 3 height width"], powers: Sequence[float]
     ) -> Float[Tensor, "batch powers rows cols"]:
         """Return what :meth:`forward` would return with each of some powers; the spectrum is computed once."""
+        check_channels(small, 3, type(self).__name__)
         if small.shape[0] == 0:  # of which there are no means
             return small.new_empty(0, len(powers), *self.map_size)
         with torch.autocast(small.device.type, enabled=False):

@@ -24,7 +24,8 @@ def lowres(
     """Return small averaged copies of the images, or of views of them, all of one size; the aspect ratio is not kept.
 
     For integer images, cell (i, j) of (h, w) is the mean of rows [i*H/h, (i+1)*H/h) and columns [j*W/w, (j+1)*W/w); each
-    pixel counts by its part that is inside. For floating-point images bilinear interpolation with
+    pixel counts by its part that is inside. Along a side that is smaller than the copy, it is interpolated linearly, as :func:`sample`
+    magnifies. For floating-point images bilinear interpolation with
     anti-aliasing (a triangle filter as wide as the reduction asks for). On photographs the two differ by less than 0.02 on
     average. Views are sampled with anti-aliasing (:func:`sample`); a view of the whole image differs as little from the
     copy without a view.

@@ -54,11 +54,12 @@ def faded(
     return pixels * (1 - beyond).prod(dim=-1)[:, None].to(pixels.dtype)
 
 
-def _sides(grid: Float[Tensor, "batch height width 2"], images: Images) -> Float[Tensor, "batch 1 1 2"]:
-    """Return width and height of each image in pixels."""
-    each = (
-        [(images.shape[3], images.shape[2])] * images.shape[0]
-        if isinstance(images, Tensor)
-        else [(image.shape[1], image.shape[0]) for image in images]
-    )
-    return grid.new_tensor(each).reshape(-1, 1, 1, 2)
+def _sides(grid: Float[Tensor, "batch height width 2"], images: Images) -> Float[Tensor, "_batch 1 1 2"]:
+    """Return width and height of each image in pixels; once, if all are in one tensor."""
+    if isinstance(
+        images, Tensor
+    ):  # of any size in an exported program, where a list of numbers would be of this one
+        return torch.stack([grid.new_full((), side) for side in (images.shape[3], images.shape[2])]).view(
+            1, 1, 1, 2
+        )
+    return grid.new_tensor([(image.shape[1], image.shape[0]) for image in images]).reshape(-1, 1, 1, 2)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler.frames import height_and_width, rows_and_cols
+from foveal.sampler.frames import check_channels, height_and_width, rows_and_cols
 from foveal.sampler.kernels.plain import shrink
 from foveal.sampler.saliency._log_shares import check_floor
 
@@ -99,6 +99,7 @@ class ModelSaliency(nn.Module):
         self._seen[threading.get_ident()] = value
 
     def _shown(self, small: Float[Tensor, "batch 3 _height _width"]) -> Float[Tensor, "batch 3 height width"]:
+        check_channels(small, 3, type(self).__name__)
         mean, std = (small.new_tensor(each)[:, None, None] for each in (self.mean, self.std))
         if small.shape[2:] != self.lowres_size:
             small = shrink(small, self.lowres_size)
