@@ -56,10 +56,12 @@ class JsonRows(BoxFile):
         return JsonDocument(self.member, content).has(self.path)
 
     def _entries(self, slot: Slot) -> list[Any]:
-        """Return the boxes one by one."""
+        """Return the boxes one by one. In a list of nothing but nulls, each is a box that is absent."""
         value = slot.value
         if value is None:
             return []
+        if isinstance(value, list) and all(each is None for each in value):
+            return value
         if box_row(value, points=self.takes_points) is not None:
             return [value]
         if not isinstance(value, list):

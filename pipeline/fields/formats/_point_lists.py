@@ -1,7 +1,7 @@
 """Points in JSON: pairs, triples with a visibility, flat lists of either, or one such list for each person."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from foveal._choices import PointFormat
@@ -12,21 +12,24 @@ _MOST_LEVELS = 6
 _ABSENT = (float("nan"), float("nan"))
 
 
-def read_points(value: Any, point_format: PointFormat | None, name: str) -> list[tuple[float, float]]:
-    """Return all points of a value in their order; absent ones are NaN.
+def read_points(
+    values: Sequence[Any], point_format: PointFormat | None, name: str
+) -> list[tuple[float, float]]:
+    """Return all points of some values in their order; absent ones are NaN.
 
-    A null among lists of numbers is an absent point; null in place of all of them, or an empty list, means no points.
+    A null among lists of numbers is an absent point, and so is each null in a list of nothing but nulls, unless lists of numbers
+    stand beside it; null in place of all points, or an empty list, means no points.
 
     Args:
-        value: The value in the JSON.
+        values: The values at one path of the JSON.
         point_format: The numbers of a point; None to tell it by their count.
-        name: Its name in messages.
+        name: Their name in messages.
 
     Raises:
-        MemberError: It is something else, or its numbers could be pairs as well as triples.
+        MemberError: They are something else, or their numbers could be pairs as well as triples.
     """
     points: list[tuple[float, float]] = []
-    for numbers in _number_lists(value, point_format, name):
+    for numbers in _number_lists(values, point_format, name):
         if numbers is None:
             points.append(_ABSENT)
             continue
@@ -36,10 +39,10 @@ def read_points(value: Any, point_format: PointFormat | None, name: str) -> list
 
 
 def put_points(
-    value: Any, points: Iterator[list[float]], point_format: PointFormat | None, name: str
+    values: Sequence[Any], points: Iterator[list[float]], point_format: PointFormat | None, name: str
 ) -> None:
-    """Replace the points in a value by others, of which there are as many. Where the new point is absent (NaN), the old numbers stay."""
-    for numbers in _number_lists(value, point_format, name):
+    """Replace the points in some values by others, of which there are as many. Where the new point is absent (NaN), the old numbers stay."""
+    for numbers in _number_lists(values, point_format, name):
         if numbers is None:
             next(points)
             continue
@@ -51,26 +54,39 @@ def put_points(
 
 
 def _number_lists(
-    value: Any, point_format: PointFormat | None, name: str, level: int = 0
+    values: Sequence[Any], point_format: PointFormat | None, name: str, level: int = 0
 ) -> Iterator[list[Any] | None]:
-    """Yield the lists of numbers in a value, None for a null among them."""
-    if value is None or value == []:
-        return
-    if not isinstance(value, list) or level > _MOST_LEVELS:
-        raise _fault(value, name)
-    if all(_is_number(each) for each in value):
-        if level and len(value) == 4 and point_format is None:  # rows of four are boxes
+    """Yield the lists of numbers in values that stand beside each other, and None for each null that is a point."""
+    rows = _are_rows(values, level)
+    for value in values:
+        if value is None or value == []:
+            if value is None and rows and level:
+                yield None
+        elif not isinstance(value, list) or level > _MOST_LEVELS:
             raise _fault(value, name)
-        yield value
-        return
-    if not all(each is None or isinstance(each, list) for each in value):
-        raise _fault(value, name)
-    innermost = any(each and _is_number(each[0]) for each in value)
-    for each in value:
-        if each is None and innermost:
-            yield None
+        elif not rows and all(each is None for each in value):
+            yield from value
+        elif all(_is_number(each) for each in value):
+            if level and len(value) == 4 and point_format is None:  # rows of four are boxes
+                raise _fault(value, name)
+            yield value
+        elif all(each is None or isinstance(each, list) for each in value):
+            yield from _number_lists(value, point_format, name, level + 1)
         else:
-            yield from _number_lists(each, point_format, name, level + 1)
+            raise _fault(value, name)
+
+
+def _are_rows(values: Sequence[Any], level: int) -> bool:
+    """Return whether values that stand beside each other are lists of numbers rather than of points.
+
+    If there are only nulls in them, those that lie in a list (not at the path itself) and have a point's length are taken for
+    numbers.
+    """
+    lists = [value for value in values if isinstance(value, list) and value]
+    held = [each for value in lists for each in value if each is not None]
+    if held or not level:
+        return any(_is_number(each) for each in held)
+    return bool(lists) and all(len(value) in (2, 3) for value in lists)
 
 
 def _width(numbers: list[Any], point_format: PointFormat | None, name: str) -> int:

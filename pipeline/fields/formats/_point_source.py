@@ -76,7 +76,7 @@ class _OfMember:
         document = JsonDocument(member, members[member])
         name = f"{member} {self.location.path}".strip()
         slots = document.slots(self.location.path)
-        points = [point for slot in slots for point in read_points(slot.value, self.format, name)]
+        points = read_points([slot.value for slot in slots], self.format, name)
         return PointTable(np.array(points, np.float64).reshape(-1, 2), document.stated_size())
 
     def write(self, members: Mapping[str, bytes], points: Any, size: tuple[int, int]) -> dict[str, bytes]:
@@ -89,8 +89,7 @@ class _OfMember:
             return {member: encode_array(array)}
         document = JsonDocument(member, members[member])
         new = iter(rounded(points, self.frame))
-        for slot in document.slots(self.location.path):
-            put_points(slot.value, new, self.format, member)
+        put_points([slot.value for slot in document.slots(self.location.path)], new, self.format, member)
         document.restate_size(size, self.location.path)
         return {member: document.encode()}
 

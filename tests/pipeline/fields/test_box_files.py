@@ -256,6 +256,14 @@ def test_labels_of_absent_boxes_are_left_out():
     content = js({"boxes": [None, [1, 2, 3, 4]], "labels": ["a", "b"]})
 
     assert read(Boxes("json:boxes", labels="labels"), "json", content).labels == {"labels": ["b"]}
+    for count in range(1, 7):  # four nulls are no box of four numbers
+        absent = js({"boxes": [None] * count, "labels": list(range(count))})
+        field = Boxes("json:boxes", labels="labels")
+        assert read(field, "json", absent).labels == {"labels": []}
+        none = ImageBoxes(torch.empty(0, 4), torch.empty(0, dtype=torch.int64), {})
+        assert json.loads(field.write({"json": absent}, none, SIZE)["json"]) == {
+            "boxes": [], "boxes_kept": [], "labels": [],
+        }  # fmt: skip
     assert read(
         Boxes("json:a[].b", labels=("c", "d")), "json", js({"a": [{"b": [1, 2, 3, 4], "c": 1}]})
     ).labels == {

@@ -1,5 +1,6 @@
 """Points as labelling tools write them are read, and written back."""
 
+import itertools
 import json
 import math
 
@@ -43,6 +44,17 @@ def same(points, expected):
         ([[[1, 2, 2]], None, []], [(1, 2)]),
         ([[1, 2, 3, 4, 5, 6, 7, 8], [9, 9]], [(1, 2), (3, 4), (5, 6), (7, 8), (9, 9)]),
         ([1, 2, None], [(1, 2)]),
+        ([1, 2, None, None], [(1, 2), NONE]),
+        ([None], [NONE]),
+        ([None] * 2, [NONE] * 2),
+        ([None] * 6, [NONE] * 6),
+        ([None] * 68, [NONE] * 68),
+        ([[None, None]] * 4, [NONE] * 4),
+        ([[None, None], None, [None, None]], [NONE] * 3),
+        ([[None] * 4, [None] * 4], [NONE] * 8),
+        ([[[1, 2], None, [3, 4]], [None] * 3], [(1, 2), NONE, (3, 4), NONE, NONE, NONE]),
+        ([[None, [1, 2]], None], [NONE, (1, 2)]),
+        ([[1, 2, 3, 4, 5, 6, 7, 8], [None] * 8], [(1, 2), (3, 4), (5, 6), (7, 8), *[NONE] * 4]),
         ([], []),
         ([[]], []),
         (None, []),
@@ -68,6 +80,39 @@ def test_points_of_all_items_of_a_list():
 
     found = read(Points("json:annotations[].keypoints"), "json", js(people)).points
     same(found, [(1, 2), NONE, (5, 6), (7, 8)])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.lists(st.one_of(st.none(), st.tuples(*[st.integers(0, 99)] * 2).map(list)), min_size=1), min_size=1
+    ),
+    st.sampled_from([None, "xy"]),
+)
+def test_a_person_without_any_point_in_sight_keeps_the_numbers_of_the_others(persons, point_format):
+    """Each null is a point, also where all points of a person, or of all persons, are null."""
+    expected = [each or NONE for person in persons for each in person]
+    items = js({"p": [{"k": person} for person in persons]})
+
+    same(read(Points("json:p[].k", format=point_format), "json", items).points, expected)
+    same(
+        read(
+            Points("json:p", format=point_format), "json", js({"p": list(itertools.chain(*persons))})
+        ).points,
+        expected,
+    )
+
+
+def test_nulls_beside_flat_lists_are_numbers():
+    """Lists of nothing but nulls are read in the form of those beside them: in other items, flat lists of numbers."""
+    pairs = js({"p": [{"xy": [1, 2]}, {"xy": [None, None]}, {"xy": [5, 6]}]})
+    triples = js({"p": [{"k": [1, 2, 2, 5, 6, 1]}, {"k": [None] * 6}, {"k": [7, 8, 0, 9, 9, 2]}]})
+
+    same(read(Points("json:p[].xy"), "json", pairs).points, [(1, 2), NONE, (5, 6)])
+    same(
+        read(Points("json:p[].k", format="xyv"), "json", triples).points,
+        [(1, 2), (5, 6), NONE, NONE, NONE, (9, 9)],
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,6 +171,17 @@ def test_the_form_stays():
         [[10, 20], None, [30, 40]],
         [[[10, 20], [None, None]], [[30, 40]]],
     ]
+
+
+@pytest.mark.parametrize("nulls", [1, 2, 3, 4, 6, 68])
+def test_points_are_written_beside_those_that_are_all_absent(nulls):
+    """A person whose points are all null stays as it is, and the points of the next one are written into that one."""
+    field = Points("json:p[].k")
+    old = {"p": [{"k": [None] * nulls}, {"k": [[1, 2], None]}]}
+    new = ImagePoints(torch.tensor([NONE] * nulls + [(7.0, 8.0), NONE]))
+    written = json.loads(field.write({"json": js(old)}, new, (9, 9))["json"])
+
+    assert written == {"p": [{"k": [None] * nulls}, {"k": [[7, 8], None]}]}
 
 
 def test_arrays_are_written_back():
