@@ -7,13 +7,17 @@ from PIL import Image, ImageOps
 
 from foveal.pipeline.decoding._decode_error import DecodeError, check_pixels
 from foveal.pipeline.decoding._pillow import read_with_pillow
+from foveal.pipeline.decoding._stored_values import read_exactly, stored_values
+from foveal.pipeline.decoding.headers import TIFF, kind_of_file, read_tiff_header
+
+_JPEG = (6, 7)  # compressions of a TIFF
 
 
 class LabelImage(NamedTuple):
     """An image of labels, upright by its EXIF orientation."""
 
     values: Any
-    """(height, width) grey values, or indices of a palette, as they are stored; or (height, width, 3) uint8 colours."""
+    """(height, width) grey values, or indices of a palette, as they are stored, whichever of them is white; or (height, width, 3) uint8 colours."""
 
     palette: Any = None
     """(n, 3) uint8, the colour of each index, if the file has a palette."""
@@ -42,6 +46,9 @@ def label_image(file: bytes, *, max_pixels: int | None = None) -> LabelImage:
     """
     if not file:
         raise DecodeError("is empty: 0 bytes")
+    exact = read_exactly(file, max_pixels)
+    if exact is not None:
+        return LabelImage(exact, lossy=_lossy_tiff(file))
 
     def read(image: Image.Image) -> LabelImage:
         check_pixels(image.height, image.width, max_pixels)
@@ -54,15 +61,10 @@ def label_image(file: bytes, *, max_pixels: int | None = None) -> LabelImage:
 
 
 def _values(image: Image.Image, file: bytes) -> Any:
-    depth, colours = _png_header(file)
-    if depth == 16 and colours:
-        raise DecodeError("holds no class ids: it has several channels of 16 bits")
-    values = np.array(image)
+    values = stored_values(image, file)
     match image.mode:
         case "1" | "L" | "P":
-            # Pillow spreads the values of a grey PNG of 2 or 4 bits over [0, 255].
-            step = {(2, 0): 85, (4, 0): 17}.get((depth, colours), 1)
-            return values.astype(np.uint8) // step if step > 1 else values.astype(np.uint8, copy=False)
+            return values.astype(np.uint8, copy=False)
         case "I" | "I;16" | "I;16B" | "I;16L":
             return values.astype(np.int32)
         case "F" | "RGB":
@@ -76,11 +78,6 @@ def _values(image: Image.Image, file: bytes) -> Any:
     raise DecodeError(f"holds no class ids: its pixels are {image.mode}")
 
 
-def _png_header(file: bytes) -> tuple[int, int]:
-    """Return the bit depth and the colour type of a PNG; for other files, values that need no special treatment."""
-    return (file[24], file[25]) if file.startswith(b"\x89PNG") and len(file) > 25 else (8, 0)
-
-
 def _lossy_format(image: Image.Image, file: bytes) -> str | None:
     match image.format:
         case "JPEG" | "MPO":
@@ -89,6 +86,9 @@ def _lossy_format(image: Image.Image, file: bytes) -> str | None:
             return "AVIF"
         case "WEBP" if b"VP8L" not in file:  # the name of the chunk with losslessly compressed pixels
             return "lossy WebP"
-        case "TIFF" if image.info.get("compression") == "jpeg":
-            return "TIFF of JPEG"
-    return None
+    return _lossy_tiff(file)
+
+
+def _lossy_tiff(file: bytes) -> str | None:
+    header = read_tiff_header(file) if kind_of_file(file) == TIFF else None
+    return "TIFF of JPEG" if header is not None and header.compression in _JPEG else None

@@ -44,7 +44,8 @@ class Mask(SpatialField):
     Attributes:
         source: The mask. ``"mask.png"``: a picture, whose ids are the indices of a palette, else grey values as they are
             stored:
-            0 and 1 of a 1-bit PNG, up to 65535 of a 16-bit one. ``"mask.npy"``: an array (height, width) of whole numbers.
+            0 and 1 of a 1-bit PNG, up to 65535 of a 16-bit one; of a TIFF or PGM the numbers in the file, also if 0 is
+            white. ``"mask.npy"``: an array (height, width) of whole numbers.
             ``"json:annotations[].segmentation"``: polygons (which need pycocotools) or run lengths as COCO has them, LabelMe's
             shapes, one in each item of a list. ``"txt"``: YOLO's lines of polygons; a sample without this member has none. Or a
             function that returns an array, given the sample's members: a dict of bytes by extension.

@@ -117,6 +117,7 @@ FILES = {
         {},
     ),
     ("Masks", "PNG of colours"): ({"rgb.png": encode(COLOURS[CLASSES], "PNG")}, CLASSES, {}),
+    ("Masks", "TIFF, PGM, PBM, JPEG 2000"): ({"mask.tif": encode(CLASSES, "TIFF")}, CLASSES, {}),
     ("Masks", "PNG of other values than ids"): (
         {"mask255.png": encode((CLASSES > 0) * np.uint8(255), "PNG")},
         CLASSES > 0,

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from foveal.pipeline import DecodeError, Decoder, decode, peek
-from foveal.pipeline.decoding import PixelRule, _peek
+from foveal.pipeline.decoding import PixelRule, _peek, _stored_values, label_image
 from foveal.pipeline.decoding.headers import PLAIN_TIFF, TIFF
 from tests.pipeline.decoding.tiff_layouts import (
     HEIGHT,
@@ -172,6 +172,35 @@ def test_orientation_of_deep_ones(orientation, monkeypatch):
     assert peek(plain.file).kind == PLAIN_TIFF
     other = decode([plain.file])[0].numpy()
     assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_labels_are_exact_or_refused_without_the_extra(byteorder, monkeypatch):
+    """Without tifffile a TIFF of labels has its values, or is refused with the name of the extra, or by Pillow."""
+    monkeypatch.setattr(_stored_values, "missing", lambda kind: kind.needs)
+    refused = set()
+    kinds = itertools.product(
+        ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32"), (None, "zlib"), (0, 1)
+    )
+    for dtype, compression, photometric in kinds:
+        values = ramps(dtype, 1)
+        [layout] = written("x", values, photometric=photometric, compression=compression, byteorder=byteorder)
+        try:
+            assert np.array_equal(label_image(layout.file).values, values[..., 0])
+        except DecodeError as error:
+            refused.add((dtype, photometric, "needs the extra" in error.reason))
+
+    assert {dtype for dtype, _, named in refused if named} >= {"int8", "uint32"}
+    assert not {dtype for dtype, photometric, _ in refused if photometric} - {
+        "int8", "uint32", *(("int16", "int32", "float32") if byteorder == ">" else ()),
+    }  # fmt: skip
+    with pytest.raises(
+        DecodeError,
+        match=re.escape(
+            "image needs the extra foveal[formats]: TIFF of int8 – pip install 'foveal[formats]', or store it as PNG or npy"
+        ),
+    ):
+        label_image(next(written("x", ramps("int8", 1), photometric=1)).file)
 
 
 def damaged(file: bytes) -> list[bytes]:
