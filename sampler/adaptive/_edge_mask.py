@@ -1,18 +1,19 @@
 """A mask from the image's edges: fine near edges, coarse elsewhere."""
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import max_pool2d, pad
 
 from foveal.sampler.adaptive._levels import snapped
+from foveal.sampler.frames import check_images, check_tensor
 
 _LUMA = (0.299, 0.587, 0.114)
 _PUBLISHED_BLOCK = 4
 
 
 def edge_mask(
-    images: Float[Tensor, "batch 3 height width"],
+    images: Float[Tensor, "batch 3 height width"] | UInt8[Tensor, "batch 3 height width"],
     *,
     threshold: float = 0.35,
     stride: int = 8,
@@ -27,7 +28,8 @@ def edge_mask(
 
     Args:
         images: In the scale of the network's input, such as normalised by ImageNet's mean and standard deviation; the
-            threshold is in this scale, too. The published ones are 0.15, 0.35 and 0.95.
+            threshold is in this scale, too. The published ones are 0.15, 0.35 and 0.95. Images of uint8 count as [0, 1]:
+            they are divided by 255.
         threshold: The least difference of luma between two pixels two apart.
         stride: Pixels for a cell of the mask, per side; the mask has ceil(height / stride) rows.
         levels: The largest value.
@@ -38,6 +40,7 @@ def edge_mask(
 
     Raises:
         ValueError: An argument is out of range.
+        TypeError: The images are no tensor, or neither uint8 nor floating point.
 
     Example:
         >>> image = torch.zeros(1, 3, 64, 96)
@@ -51,8 +54,11 @@ def edge_mask(
         raise ValueError(f"stride and levels must be at least 1, got {(stride, levels)!r}.")
     if dilation < 1 or dilation % 2 == 0:
         raise ValueError(f"dilation must be odd, got {dilation!r}.")
+    check_tensor(images, "images")
+    check_images(images)
+    scaled = images if images.is_floating_point() else images.float() / 255
     near = max_pool2d(
-        _edges(images, threshold, as_published=as_published).float(), dilation, 1, dilation // 2
+        _edges(scaled, threshold, as_published=as_published).float(), dilation, 1, dilation // 2
     )
     if as_published:
         cells = near[:, :, ::stride, ::stride]

@@ -64,7 +64,8 @@ def check_corners(boxes: Real[Tensor, "_count 4"], position: int) -> None:
     Raises:
         ValueError: A box has them exchanged.
     """
-    wrong = ~(boxes[:, :2] <= boxes[:, 2:]).all(dim=1)
+    corners = boxes.double()  # torch compares no integers of uint16, uint32 and uint64
+    wrong = ~(corners[:, :2] <= corners[:, 2:]).all(dim=1)
     if bool(wrong.any()):
         raise ValueError(
             f"boxes[{position}] must be (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, got "

@@ -77,7 +77,7 @@ def warp_boxes(
     clipped = as_given(_clip(found, grid.new_tensor([grid.shape[2], grid.shape[1]])), boxes)
     # A box without extent shows nothing, though rounding may give it some.
     kept = [
-        (_has_extent(warped) & _has_extent(given).to(warped.device)).nonzero()[:, 0]
+        (_has_extent(warped) & _has_extent(given.double()).to(warped.device)).nonzero()[:, 0]
         for warped, given in zip(clipped, boxes, strict=True)
     ]
     return [b[k] for b, k in zip(clipped, kept, strict=True)], kept

@@ -4,7 +4,7 @@ from foveal.sampler.saliency._box_saliency import BoxSaliency
 from foveal.sampler.saliency._fixed_saliency import FixedSaliency
 from foveal.sampler.saliency._learned_spectral_saliency import LearnedSpectralSaliency
 from foveal.sampler.saliency._map_channel_saliency import MapChannelSaliency
-from foveal.sampler.saliency._map_saliency import MapSaliency, maps_in_views
+from foveal.sampler.saliency._map_saliency import GivenMap, MapSaliency, maps_in_views
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
 from foveal.sampler.saliency._residual import BasicBlock, Bottleneck
 from foveal.sampler.saliency._resnet18_saliency import ResNet18Saliency
@@ -24,6 +24,7 @@ __all__ = [
     "ClassActivationSaliency",
     "EvidenceTeacher",
     "FixedSaliency",
+    "GivenMap",
     "LearnedSpectralSaliency",
     "MapChannelSaliency",
     "MapSaliency",

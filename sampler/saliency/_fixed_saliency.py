@@ -32,13 +32,14 @@ class FixedSaliency(nn.Module):
         check_tensor(saliency, "saliency")
         if saliency.ndim != 2:
             raise ValueError(f"saliency must be (rows, cols), got shape {tuple(saliency.shape)!r}.")
-        total = saliency.double().sum()
-        if not bool(total.isfinite() & (total > 0) & (saliency >= 0).all()):
+        weights = saliency.double()
+        total = weights.sum()
+        if not bool(total.isfinite() & (total > 0) & (weights >= 0).all()):
             raise ValueError(
-                f"saliency must be finite and non-negative with a positive sum, got values from {saliency.min().item()!r} "
-                f"to {saliency.max().item()!r}: apply a ReLU, or add a small constant."
+                f"saliency must be finite and non-negative with a positive sum, got values from {weights.min().item()!r} "
+                f"to {weights.max().item()!r}: apply a ReLU, or add a small constant."
             )
-        share = (saliency.double() / total).to(torch.promote_types(saliency.dtype, torch.float32))
+        share = (weights / total).to(torch.promote_types(saliency.dtype, torch.float32))
         self.register_buffer("saliency", share)
 
     @property

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Real
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, grid_sample
 
 from foveal.sampler.frames import Views, even_grid, rows_and_cols, to_lattice
 from foveal.sampler.saliency._log_shares import check_floor, log_shares
+
+GivenMap = Real[Tensor, "_rows _cols"] | Bool[Tensor, "_rows _cols"]
+"""The map of one image as a user gives it, of any number type."""
 
 # In a view, a map has at least this many cells for each node, about which they are then averaged, ...
 _PLACES = 4
@@ -19,7 +22,7 @@ _LEAST = 128
 class MapSaliency(nn.Module):
     """Logits of a map that is given with each image, of any size.
 
-    A map is (rows, cols) non-negative weights of any scale, whose cells tile the upright source as pixels do: the 24 x 24
+    A map is (rows, cols) non-negative weights of any scale and number type, whose cells tile the upright source as pixels do: the 24 x 24
     attention of a vision transformer, a heat map of gaze, an uncertainty. It is averaged onto the nodes of ``map_size``.
     If a map has no weight at all, its image is not zoomed.
 
@@ -88,7 +91,7 @@ def one_for_each(
 
 
 def maps_in_views(
-    maps: Sequence[Float[Tensor, "_rows _cols"]], views: Views | None, map_size: tuple[int, int]
+    maps: Sequence[GivenMap], views: Views | None, map_size: tuple[int, int]
 ) -> Float[Tensor, "batch 1 rows cols"]:
     """Return maps of the sources converted to the views, all of one size: cells that tile the view.
 
@@ -96,7 +99,7 @@ def maps_in_views(
     Finer maps are averaged.
 
     Args:
-        maps: (rows, cols) each, cells that tile the whole source.
+        maps: (rows, cols) each, cells that tile the whole source, of any number type.
         views: (batch, 2, 3), from [-1, 1] of the view to [-1, 1] of the source; None for whole images.
         map_size: Rows and columns of what will be made of them.
 
@@ -105,10 +108,12 @@ def maps_in_views(
     """
     if views is not None and len(maps) != len(views):
         raise ValueError(f"maps must be a list of {len(views)} tensors, one for each image, got {len(maps)}.")
-    for position, each in enumerate(maps):
+    # Before they are checked: torch does not compare integers of uint16, uint32 and uint64.
+    wide = [each.to(torch.promote_types(each.dtype, torch.float32)) for each in maps]
+    for position, each in enumerate(wide):
         _check_map(each, position)
     size = max(_LEAST, _PLACES * map_size[0]), max(_LEAST, _PLACES * map_size[1])
-    seen = [_in_view(each, None if views is None else views[k : k + 1], size) for k, each in enumerate(maps)]
+    seen = [_in_view(each, None if views is None else views[k : k + 1], size) for k, each in enumerate(wide)]
     return torch.cat(seen) if seen else torch.empty(0, 1, *size)
 
 
@@ -116,7 +121,7 @@ def _in_view(
     weights: Float[Tensor, "_rows _cols"], view: Views | None, size: tuple[int, int]
 ) -> Float[Tensor, "1 1 rows cols"]:
     """Return one map in its view: read at least as finely as it is, and averaged to the size."""
-    wide = weights.to(torch.promote_types(weights.dtype, torch.float32))[None, None]
+    wide = weights[None, None]
     rows, cols = (-(-side // cells) for side, cells in zip(weights.shape, size, strict=True))
     at = even_grid(wide, (size[0] * rows, size[1] * cols), None if view is None else view.to(wide))
     # Scaled to a maximum of one, so that sums of huge values stay finite.

@@ -18,7 +18,7 @@ from foveal.sampler.frames import (
     height_and_width,
 )
 from foveal.sampler.grids import Bound, Compat, Family, GridSettings, Marginal, Padding, unchecked_grid
-from foveal.sampler.saliency import PriorSaliency, SaliencyNeeds, maps_in_views
+from foveal.sampler.saliency import GivenMap, PriorSaliency, SaliencyNeeds, maps_in_views
 from foveal.sampler.sampling import lowres as lowres_of
 from foveal.sampler.sampling import pixel_format, sample_as
 from foveal.sampler.zooms._as_published import area_lowres, faded, in_one_frame
@@ -208,7 +208,7 @@ class SaliencySampler(nn.Module):
         lowres: Float[Tensor, "batch channel rows cols"] | None = None,
         views: Views | None = None,
         boxes: Sequence[Float[Tensor, "_count 4"]] | None = None,
-        maps: Sequence[Float[Tensor, "_rows _cols"]] | None = None,
+        maps: Sequence[GivenMap] | None = None,
         *,
         condition: Sequence[Any] | None = None,
     ) -> Zoomed:
@@ -271,7 +271,7 @@ class SaliencySampler(nn.Module):
     def _told(
         self,
         boxes: Sequence[Float[Tensor, "_count 4"]] | None,
-        maps: Sequence[Float[Tensor, "_rows _cols"]] | None,
+        maps: Sequence[GivenMap] | None,
         condition: Sequence[Any] | None,
     ) -> dict[str, Any]:
         """Return the further inputs of the saliency module; raise for those that it does not take."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from foveal.sampler import LearnedMask, budget_loss, edge_mask, keypoint_mask, node_lists, saliency_mask
-from tests.checks import check_close
+from tests.checks import check_close, unhooked
 from tests.reference import means_over_cells
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -53,6 +53,31 @@ def test_edges_of_both_signs_unless_as_published():
     assert (published[12:20] == 1).all()
     assert (published[24:26] == 0).all()
     assert (published[:4] == 0).all()
+
+
+@pytest.mark.parametrize("as_published", [False, True])
+def test_edges_of_bytes(as_published):
+    """An image of uint8 has the edges of the same image in [0, 1]."""
+    image = torch.zeros(1, 3, 64, 96, dtype=torch.uint8)
+    image[..., 48:], image[:, :, :20, :30] = 255, 80  # the second edge is below the threshold
+    mask = edge_mask(image, dilation=3, as_published=as_published)
+
+    assert torch.equal(mask, edge_mask(image.float() / 255, dilation=3, as_published=as_published))
+    assert (mask == 0).any()
+    assert (mask == 1).any()
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(1, 3, 8, 8, dtype=torch.int64), "images must be uint8 or floating point, got torch.int64: convert it first."),
+        ([np.zeros((8, 8, 3))], "images must be a tensor, got list"),
+    ],
+)  # fmt: skip
+def test_images_without_a_scale(images, message):
+    """Images whose white is unknown are refused."""
+    with unhooked(), pytest.raises(TypeError, match=re.escape(message)):
+        edge_mask(images)
 
 
 def test_edges_at_more_levels():

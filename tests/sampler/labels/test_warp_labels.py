@@ -178,6 +178,22 @@ def test_boxes_without_extent_are_dropped(family):
     assert [kept.tolist() for kept in warp_boxes([boxes], grid, (80, 100))[1]] == [[1]]
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.uint32, torch.int32])
+def test_labels_of_any_integer_type(dtype):
+    """Boxes and points of whole numbers are warped as the same numbers in floating point."""
+    boxes, points, grid = torch.tensor([[3, 4, 9, 9], [5, 5, 5, 9]]), torch.tensor([[3, 4]]), a_grid()[:1]
+
+    for warp in (lambda *given: warp_boxes(*given)[0], unwarp_boxes):
+        check_close(
+            warp([boxes.to(dtype)], grid, SIZES[:1])[0], warp([boxes.float()], grid, SIZES[:1])[0], 1e-6
+        )
+    for warp in (warp_points, unwarp_points):
+        check_close(
+            warp([points.to(dtype)], grid, SIZES[:1])[0], warp([points.float()], grid, SIZES[:1])[0], 1e-6
+        )
+    assert warp_boxes([boxes.to(dtype)], grid, SIZES[:1])[1][0].tolist() == [0]
+
+
 def test_no_labels_and_no_images():
     """Images without labels and empty batches work."""
     grid, none = a_grid(), [torch.zeros(0, 2), torch.zeros(0, 2)]
@@ -192,7 +208,7 @@ def test_no_labels_and_no_images():
     assert unwarp_masks(torch.zeros(0, 24, 32, dtype=torch.int64), grid[:0], []) == []
 
 
-@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.uint16, torch.int64])
 def test_masks_keep_type_and_ids(dtype):
     """No id is invented, and without a zoom at the same size nothing changes."""
     generator = torch.Generator().manual_seed(0)

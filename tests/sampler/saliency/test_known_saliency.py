@@ -155,11 +155,10 @@ def test_a_fixed_map_is_the_map():
     check_close(zoomed.grid, zoom_grid(weights.expand(2, 1, 9, 13), (10, 12)), 1e-12)
     assert list(zoom.state_dict()) == ["saliency.saliency"]
     assert not list(zoom.parameters())
-    check_close(
-        FixedSaliency(torch.ones(3, 4, dtype=torch.int64))(IMAGE).exp(),
-        torch.full((2, 1, 3, 4), 1 / 12),
-        1e-7,
-    )
+    for dtype in (torch.int64, torch.uint16):
+        check_close(
+            FixedSaliency(torch.ones(3, 4, dtype=dtype))(IMAGE).exp(), torch.full((2, 1, 3, 4), 1 / 12), 1e-7
+        )
 
 
 @pytest.mark.parametrize(

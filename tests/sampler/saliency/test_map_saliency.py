@@ -144,6 +144,30 @@ def test_a_map_without_weight_is_no_zoom():
     check_close(floored.sum(), 1, 1e-5)
 
 
+TYPES = (
+    torch.bool,
+    torch.uint8,
+    torch.uint16,
+    torch.uint32,
+    torch.int8,
+    torch.int64,
+    torch.float16,
+    torch.float64,
+)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("module", [MapSaliency, MapChannelSaliency])
+def test_maps_of_any_number_type(dtype, module):
+    """A map counts as the same numbers in floating point, such as a depth map of 16 bits."""
+    zoom = SaliencySampler(8, saliency=module())
+    given_map = some_map((5, 6), 0).mul(100).round().to(dtype)
+
+    check_close(
+        zoom(IMAGE[:1], maps=[given_map]).saliency, zoom(IMAGE[:1], maps=[given_map.float()]).saliency, 1e-6
+    )
+
+
 def test_gradients_reach_the_map():
     """A map from another network has a gradient."""
     given_map = some_map((24, 24), 0).requires_grad_()
