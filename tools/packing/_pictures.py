@@ -67,7 +67,8 @@ def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
     """Return the images below a folder, with the files that belong to each.
 
     ``a/0001.json`` and ``a/0001.mask.png`` belong to ``a/0001.jpg``: their names begin with the image's name up to its
-    extension, and a dot. Hidden files, and what macOS adds (``._0001.jpg``), are passed over.
+    extension, and a dot. Hidden files, and what macOS adds (``._0001.jpg``), are passed over. A link to a folder is taken
+    as that folder, unless it lies in it.
 
     Args:
         folder: Where to look, in all folders below it, too.
@@ -75,7 +76,8 @@ def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
             ``folder`` itself.
 
     Raises:
-        FileNotFoundError: There is no such folder.
+        FileNotFoundError: There is no such folder; or there is a link to nothing.
+        OSError: A folder below it cannot be read.
         ValueError: There is no image; an image that needs a class has none; or two images would have one key.
     """
     if not folder.is_dir():
@@ -87,19 +89,25 @@ def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
         below / stem: members for below in by_folder for stem, members in _grouped(below, by_folder[below])
     }
     images = {path: members for path, members in groups.items() if _has_image(members)}
+    left_out = [file for path, members in groups.items() if path not in images for file in members.values()]
+    for file in left_out:
+        stat_of(folder / file)  # a link to nothing may be meant for a folder of images
     if not images:
         raise ValueError(
             f"folder must hold images ({', '.join(sorted(IMAGE_EXTENSIONS))}), got {str(folder)!r} with none."
         )
     if labelled is None:
         labelled = all(len(path.parts) > 1 for path in images)
-    left_out = [file for path, members in groups.items() if path not in images for file in members.values()]
     found = [_picture(path, members, labelled=labelled) for path, members in images.items()]
     return Pictures(_with_own_keys(found), sorted(left_out))
 
 
 def holds_images(folder: Path) -> bool:
-    """Say whether there is an image anywhere below a folder; stops at the first."""
+    """Say whether there is an image anywhere below a folder; stops at the first.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
     return any(_extension(path.name) in IMAGE_EXTENSIONS for path in _files(folder))
 
 
@@ -121,10 +129,34 @@ def stat_of(path: Path) -> os.stat_result:
 
 
 def _files(folder: Path) -> Iterable[PurePosixPath]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = PurePosixPath(Path(place).relative_to(folder).as_posix())
-        yield from (below / name for name in sorted(names) if not name.startswith("."))
+    """Return all files below a folder, relative to it, also through links to folders."""
+    left = [(PurePosixPath(), frozenset[tuple[int, int]]())]
+    while left:
+        below, above = left.pop()
+        here = _identity(folder / below)
+        if here in above:  # a link leads back to where it lies
+            continue
+        folders, names = _entries(folder / below)
+        yield from (below / name for name in names)
+        left += [(below / name, above | {here}) for name in reversed(folders)]
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def _entries(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the folders and of the files in a folder, sorted, without hidden ones."""
+    try:
+        with os.scandir(folder) as found:
+            kinds = {entry.name: entry.is_dir() for entry in found if not entry.name.startswith(".")}
+    except OSError as error:
+        raise OSError(
+            f"folder must be a folder of images in which every folder can be read, got {error.filename!r}: {error.strerror} – make "
+            "it readable, or move it elsewhere."
+        ) from error
+    return sorted(name for name in kinds if kinds[name]), sorted(name for name in kinds if not kinds[name])
 
 
 def _grouped(below: PurePosixPath, names: Sequence[str]) -> Iterable[tuple[str, dict[str, PurePosixPath]]]:

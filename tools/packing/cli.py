@@ -88,8 +88,8 @@ def pack(
     from rich.console import Console
 
     from foveal.tools.console.distribute import distributed
+    from foveal.tools.packing._classes import read_classes
     from foveal.tools.packing.pack import pack as pack_folder
-    from foveal.tools.packing.pack import read_classes
 
     if no_classes and classes_from is not None:
         raise typer.BadParameter("leave out either this or --no-classes.", param_hint="--classes-from")

@@ -1,24 +1,23 @@
 """Shards from a folder of images, and an index beside each."""
 
 import itertools
+import os
 import random
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
 from foveal.shards import ShardError, ShardWriter, write_index
 from foveal.shards.naming import parse_size
-from foveal.shards.store import replacing
 from foveal.tools.console.distribute import Distribute, in_turn
 from foveal.tools.console.progress import progress_bar
+from foveal.tools.packing._classes import CLASSES, check_class_names, write_classes
 from foveal.tools.packing._pictures import Picture, Pictures, find_pictures, stat_of
 
-CLASSES = "classes.txt"
 # Where shards are until all are complete; hidden, so that no pattern finds them.
 _UNFINISHED = ".unfinished"
 # The names that shards and their indexes have here.
@@ -71,7 +70,9 @@ def pack(
     Raises:
         FileNotFoundError: There is no such folder.
         FileExistsError: There are shards or a ``classes.txt`` in ``out``; or, to be replaced, shards that this function did not write.
-        ValueError: An argument or the folder makes no sense, or an image's class is not among ``labels``.
+        OSError: A folder or a file cannot be read, or ``out`` cannot be written.
+        ValueError: An argument or the folder makes no sense; an image's class is not among ``labels``; or the name of a class
+            is not in UTF-8, or has a line break in it.
     """
     size = parse_size("shard_size", shard_size)
     pictures = find_pictures(folder, labelled=labelled)
@@ -87,27 +88,11 @@ def pack(
         task = progress.add_task("Packing", total=len(order))
         for (_, part), _ in distribute(_write, (folder.resolve(), names), parts):
             progress.advance(task, len(part))
+        write_classes(hidden, names)
         _replace_shards(out, hidden)
     shards = [str(out / path.name) for path, _ in parts]
-    with replacing(out / CLASSES, sync=True) as file:
-        file.write("".join(f"{name}\n" for name in names).encode())
     _tell(console, pictures, shards, names)
     return Packed(shards, len(order), list(names))
-
-
-def read_classes(folder: Path) -> list[str]:
-    """Return the names of the classes of a folder that was packed, in the order of their numbers.
-
-    Raises:
-        ValueError: The folder holds no ``classes.txt``, or an empty one.
-    """
-    path = folder / CLASSES
-    names = path.read_text().splitlines() if path.is_file() else []
-    if not names:
-        raise ValueError(
-            f"classes_from must be a folder that foveal pack wrote with classes, got {str(folder)!r} without names in {CLASSES}."
-        )
-    return names
 
 
 def _names(pictures: Pictures, labels: Sequence[str] | None) -> dict[str, int]:
@@ -117,6 +102,7 @@ def _names(pictures: Pictures, labels: Sequence[str] | None) -> dict[str, int]:
             raise ValueError(
                 f"folders must be named by classes of the training images, got {label!r}, which is none of {list(names)!r}."
             )
+    check_class_names(names)
     return {name: number for number, name in enumerate(names)}
 
 
@@ -151,18 +137,28 @@ def _refuse_shards(out: Path, *, overwrite: bool) -> None:
 def _unfinished(out: Path) -> Iterator[Path]:
     """Make a hidden folder for unfinished shards, and remove it afterwards; also one that a killed process left."""
     hidden = out.resolve() / _UNFINISHED
-    shutil.rmtree(hidden, ignore_errors=True)
-    hidden.mkdir()
+    hidden.mkdir(exist_ok=True)
+    _empty(hidden)
     try:
         yield hidden
     finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+        with suppress(OSError):  # what cannot be removed now, the next run removes
+            _empty(hidden)
+            # If shards were being replaced, it stays: without a list of classes, nothing else says that they are ours.
+            if (out / CLASSES).is_file() or not _shards_in(out):
+                hidden.rmdir()
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
 
 
 def _replace_shards(out: Path, finished: Path) -> None:
+    """Put what is finished in the place of what is there; the list of classes goes first and comes last."""
     for path in [out / CLASSES, *_shards_in(out)]:
         path.unlink(missing_ok=True)
-    for path in _shards_in(finished):
+    for path in [*_shards_in(finished), finished / CLASSES]:
         path.replace(out / path.name)
 
 
@@ -199,8 +195,13 @@ def _tell(console: Console, pictures: Pictures, shards: Sequence[str], names: Ma
     console.print(f"{_counted(len(pictures.found), 'image')} in {_counted(len(shards), 'shard')}{classes}")
     if pictures.left_out:
         console.print(
-            f"{len(pictures.left_out):,} files belong to no image and were left out, the first: {pictures.left_out[0]}"
+            f"{len(pictures.left_out):,} files belong to no image and were left out, the first: {_printable(pictures.left_out[0])}"
         )
+
+
+def _printable(path: PurePosixPath) -> str:
+    """Return a path with a mark in the place of each byte that is not UTF-8: a terminal takes nothing else."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def _counted(number: int, one: str, more: str = "") -> str:

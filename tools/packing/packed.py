@@ -12,8 +12,9 @@ from rich.console import Console
 
 from foveal.shards.index import Cache
 from foveal.tools.console.choices import IMAGE
+from foveal.tools.packing._classes import CLASSES, listed_classes
 from foveal.tools.packing._pictures import IMAGE_EXTENSIONS, find_pictures, holds_images, stat_of
-from foveal.tools.packing.pack import CLASSES, pack
+from foveal.tools.packing.pack import pack
 
 
 def packed(urls: Sequence[str], *, console: Console, like: Sequence[str] = ()) -> list[str]:
@@ -26,7 +27,8 @@ def packed(urls: Sequence[str], *, console: Console, like: Sequence[str] = ()) -
         console: Where messages and the progress are printed.
         like: Folders that were packed before, for training: their classes are used for these folders, too.
     """
-    labels = next((_labels(Path(url).parent) for url in like if (Path(url).parent / CLASSES).is_file()), None)
+    lists = (listed_classes(Path(url).parent) for url in like if (Path(url).parent / CLASSES).is_file())
+    labels = next(lists, None)
     found: list[str] = []
     for url in urls:
         folder = Path(url)
@@ -56,10 +58,6 @@ def image_members(urls: Sequence[str], image: str) -> str:
 
 def _is_of_images(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.glob("*.tar*")) and holds_images(folder)
-
-
-def _labels(folder: Path) -> list[str]:
-    return (folder / CLASSES).read_text().splitlines()
 
 
 def _shards_of(folder: Path, labels: list[str] | None, console: Console) -> list[str]:

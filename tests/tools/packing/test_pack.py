@@ -1,7 +1,10 @@
 """foveal pack writes the images of a folder to shards without loss."""
 
+import errno
 import hashlib
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +15,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from foveal.shards import Shards
+from foveal.tools.packing._classes import CLASSES, read_classes
 from foveal.tools.packing._pictures import find_pictures
-from foveal.tools.packing.pack import CLASSES, pack
+from foveal.tools.packing.pack import pack
 from foveal.tools.packing.packed import packed
 from tests.pipeline.making import encode, picture
 from tests.shards.reading import by_webdataset
@@ -25,7 +29,9 @@ def write(folder, *names):
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(picture(number, 24, 32)) if name.lower().endswith("jpg") else name.encode())
+        path.write_bytes(
+            encode(picture(number, 24, 32)) if name.lower().endswith("jpg") else os.fsencode(name)
+        )
     return folder
 
 
@@ -136,6 +142,56 @@ def test_a_list_of_classes_that_is_there_stays(tmp_path):
     assert not list(out.glob("*.tar"))
     pack(folder, out, overwrite=True)
     assert (out / "classes.txt").read_text() == "cat\n"
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines", b"two\rlines"])
+def test_a_class_that_cannot_be_listed(tmp_path, monkeypatch, name):
+    """A folder of a class whose name the list could not hold is named before anything is removed; without classes it is packed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder, out = write(tmp_path / "in", "cat/a.jpg"), tmp_path / "out"
+    pack(folder, out)
+    before = files_in(out)
+    shutil.copytree(folder / "cat", folder / os.fsdecode(name))
+    message = f"folders of classes must have names in UTF-8 and of one line, got {os.fsdecode(name)!r} – rename the folder."
+
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        pack(folder, out, overwrite=True)
+    assert files_in(out) == before
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        packed([str(folder)], console=Console(quiet=True))
+    assert pack(folder, out, labelled=False, overwrite=True).samples == 2
+
+
+def test_a_name_with_what_unicode_calls_the_end_of_a_line(tmp_path, monkeypatch):
+    """The list has as many classes as were found, and both of its readers read it back."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    names = ["cat", "do\u2028g", "\xe9mu\x85"]
+    folder = write(tmp_path / "in", *(f"{name}/a.jpg" for name in names))
+    made = pack(folder, tmp_path / "out")
+
+    assert made.labels == read_classes(tmp_path / "out") == names
+    assert packed([str(folder)], console=Console(quiet=True), like=made.shards)
+
+
+def test_a_list_of_classes_that_is_not_in_utf_8(tmp_path):
+    """A list that is in another encoding is named; it could be read as other names."""
+    path = tmp_path / CLASSES
+    path.write_bytes(b"caf\xe9\n")
+    message = f"classes.txt must be in UTF-8, as foveal pack writes it, got {str(path)!r}, which is not – pack its folder again."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        read_classes(tmp_path)
+
+
+def test_a_file_that_is_left_out_with_a_name_in_another_encoding(tmp_path):
+    """What cannot be printed of a name is replaced by a mark."""
+    folder = write(tmp_path / "in", "a.jpg", os.fsdecode(b"caf\xe9.txt"))
+    command = [sys.executable, "-m", "foveal.tools", "pack", str(folder), "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONUTF8": "1"}
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].endswith("the first: caf\ufffd.txt")
 
 
 def test_shards_that_are_there_stay(tmp_path):
@@ -328,6 +384,46 @@ def test_interrupted_it_leaves_the_folder_as_it_was(tmp_path, overwrite):
     assert files_in(out) == before
 
     assert len(pack(folder, out, shard_size=1, overwrite=overwrite).shards) == 5
+
+
+def test_a_disk_that_is_full_at_the_list_of_classes(tmp_path, monkeypatch):
+    """The list is complete before the first old shard is removed."""
+    folder, out = write(tmp_path / "in", "cat/a.jpg", "dog/b.jpg"), tmp_path / "out"
+    pack(write(tmp_path / "before", "cow/x.jpg"), out)
+    before = files_in(out)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("foveal.tools.packing.pack.write_classes", full)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        pack(folder, out, overwrite=True)
+    assert files_in(out) == before
+
+
+def test_shards_whose_replacing_failed_can_be_replaced(tmp_path, monkeypatch):
+    """If old shards are gone and new ones are not all there, the folder can be packed again, also after another failure."""
+    folder, out = write(tmp_path / "in", "cat/a.jpg", "dog/b.jpg"), tmp_path / "out"
+    pack(write(tmp_path / "before", "cow/x.jpg"), out)
+
+    def refused(path, target):
+        if path.name == CLASSES:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        path.rename(target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", refused)
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            pack(folder, out, overwrite=True)
+    assert not (out / CLASSES).exists()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pack(folder, out, overwrite=True, distribute=interrupted)
+    assert read(pack(folder, out, overwrite=True).shards) == read(pack(folder, tmp_path / "other").shards)
+    assert sorted(files_in(out)) == [CLASSES, "in-000000.idx", "in-000000.tar"]
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):

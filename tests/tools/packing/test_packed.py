@@ -10,7 +10,8 @@ from rich.console import Console
 
 from foveal.shards import ShardError
 from foveal.tools.console.choices import IMAGE
-from foveal.tools.packing.pack import CLASSES, pack
+from foveal.tools.packing._classes import CLASSES
+from foveal.tools.packing.pack import pack
 from foveal.tools.packing.packed import image_members, packed
 from tests.tools.command_line import run
 

@@ -1,0 +1,106 @@
+"""Folders of images are walked as ImageFolder of torchvision walks them: through links, and with nothing left out."""
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from foveal.tools.packing._pictures import find_pictures, holds_images
+from foveal.tools.packing.packed import packed
+
+
+def write(folder, *names):
+    """Write empty files."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def keys(folder):
+    return [picture.key for picture in find_pictures(folder).found]
+
+
+def test_links_to_folders_are_followed(tmp_path):
+    """A class may be a link to a folder, alone or beside others, and two may be links to one folder."""
+    elsewhere, folder = write(tmp_path / "elsewhere", "red/1.jpg"), write(tmp_path / "in", "blue/0.jpg")
+    for name in ("red", "scarlet"):
+        (folder / name).symlink_to(elsewhere / "red")
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "red").symlink_to(elsewhere / "red")
+
+    assert keys(folder) == ["blue/0", "red/1", "scarlet/1"]
+    assert find_pictures(folder).labels == ["blue", "red", "scarlet"]
+    assert find_pictures(links).labels == ["red"]
+    assert holds_images(links)
+
+
+def test_a_folder_of_links_in_the_place_of_shards(tmp_path, monkeypatch):
+    """Verbs that take a folder of images take one whose classes are all links."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    elsewhere, folder = write(tmp_path / "elsewhere", "red/1.jpg"), tmp_path / "in"
+    (elsewhere / "red/1.jpg").write_bytes(b"1")
+    folder.mkdir()
+    (folder / "red").symlink_to(elsewhere / "red")
+
+    assert packed([str(folder)], console=Console(quiet=True)) != [str(folder)]
+
+
+def test_links_in_a_circle(tmp_path):
+    """A folder is not searched again below itself, whether one link leads back or two do."""
+    folder = write(tmp_path / "in", "a/0.jpg", "b/1.jpg")
+    (folder / "a/up").symlink_to(folder)
+    (folder / "a/other").symlink_to(folder / "b")
+    (folder / "b/other").symlink_to(folder / "a")
+
+    assert keys(folder) == ["a/0", "a/other/1", "b/1", "b/other/0"]
+
+
+def test_a_link_to_nothing_may_be_a_class(tmp_path):
+    """A link to a folder that is not there is named: without it, all classes after it would have other numbers."""
+    folder = write(tmp_path / "in", "blue/0.jpg")
+    (folder / "ant").symlink_to("/mnt/gone/ant")
+    message = (
+        f"images must be files that exist, got {str(folder / 'ant')!r}, a link to '/mnt/gone/ant' – remove it, or mount what it "
+        "points to."
+    )
+    with pytest.raises(FileNotFoundError, match=f"^{re.escape(message)}$"):
+        find_pictures(folder)
+
+
+def test_a_link_without_end(tmp_path):
+    """A link to itself is named with the reason, also where it is only asked whether there are images."""
+    folder = write(tmp_path / "in", "blue/0.jpg")
+    (folder / "ant").symlink_to(folder / "ant")
+    message = (
+        f"folder must be a folder of images in which every folder can be read, got {str(folder / 'ant')!r}: "
+        f"{os.strerror(errno.ELOOP)} – make it readable, or move it elsewhere."
+    )
+    for look in (find_pictures, holds_images):
+        with pytest.raises(OSError, match=f"^{re.escape(message)}$"):
+            look(folder)
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root reads all")
+def test_a_folder_without_permission(tmp_path):
+    """A class folder that may not be read is an error; its class would be missing."""
+    folder = write(tmp_path / "in", "blue/0.jpg", "red/1.jpg")
+    (folder / "red").chmod(0)
+    unable = "-dac_override,-dac_read_search"
+    privileges = ["setpriv", f"--bounding-set={unable}", f"--inh-caps={unable}"] if os.geteuid() == 0 else []
+    command = [*privileges, sys.executable, "-m", "foveal.tools", "pack", folder, "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    (folder / "red").chmod(0o755)
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"foveal: folder must be a folder of images in which every folder can be read, got {str(folder / 'red')!r}: Permission "
+        "denied – make it readable, or move it elsewhere.\n"
+    )
+    assert not (tmp_path / "out").exists()
