@@ -70,3 +70,7 @@ class RemoteError(ShardError):
 
 class ShardWarning(UserWarning):
     """A shard was read, but not all of it, or without the index beside it."""
+
+
+class IndexWarning(ShardWarning):
+    """The index beside a shard does not fit it and was not used. Nothing of the shard is missing."""

@@ -2,7 +2,6 @@
 
 import operator
 import os
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,10 +11,10 @@ from typing import Any, SupportsIndex
 import numpy as np
 from jaxtyping import Int64
 
-from foveal._outside import outside
 from foveal.shards._descriptor import Descriptor
-from foveal.shards._error import DamagedError, ShardError, ShardWarning
+from foveal.shards._error import DamagedError, ShardError
 from foveal.shards._layout import Layout
+from foveal.shards._losses import cuts, warn_of_indexes, warn_of_losses
 from foveal.shards._members import check_members, read_members
 from foveal.shards._urls import expand_urls
 from foveal.shards.index import (
@@ -25,7 +24,7 @@ from foveal.shards.index import (
     Stamp,
     changed,
     find_index,
-    nothing_of,
+    no_samples,
     read_index,
     tar_stamp,
 )
@@ -91,6 +90,7 @@ class Shards:
         urls: One per shard.
         counts: Number of samples in each shard.
         damaged: By URL, why nothing can be read of a file that exists: it is empty, not a tar, or badly compressed.
+        cut: By URL, which part of any other file is not read, and why: it ends early, or goes on behind its end mark.
 
     Raises:
         ShardError: A shard is missing or cannot be reached, or all are damaged.
@@ -98,8 +98,8 @@ class Shards:
 
     Warns:
         ShardWarning: A shard is damaged: it is treated as a shard without samples. A tar is truncated: the complete
-            samples before the cut are read. A tar continues after its end mark. An index beside a tar does not fit it and
-            is ignored.
+            samples before the cut are read. A tar continues after its end mark.
+        IndexWarning: An index beside a tar does not fit it and is ignored.
 
     Example:
         >>> shards = Shards("train-{000000..000146}.tar")
@@ -110,6 +110,7 @@ class Shards:
     urls: list[str]
     counts: Int64[np.ndarray, " shards"]
     damaged: Mapping[str, ShardError]
+    cut: Mapping[str, ShardError]
 
     def __init__(
         self,
@@ -123,8 +124,9 @@ class Shards:
         self._remote = RemoteShards(self._cache, cache_size, storage_options)
         self.urls = expand_urls(urls, storage_options=storage_options)
         found, self.damaged = _find_all(self.urls, self._cache, self._remote)
-        _warn_of_cuts(found)
-        _warn_of_complaints(found)
+        self.cut = cuts(self.urls, found)
+        warn_of_losses(self.urls, self.damaged, self.cut)
+        warn_of_indexes(found)
         self.counts = np.array([shard.count for shard in found], dtype=np.int64)
         self._ends = np.cumsum(self.counts)
         self._found = found
@@ -253,7 +255,7 @@ def _find_all(
     damaged = {url: error for url, error in zip(urls, found, strict=True) if isinstance(error, DamagedError)}
     if len(damaged) == len(set(urls)):
         raise damaged[urls[0]]
-    return [nothing_of(each) if isinstance(each, DamagedError) else each for each in found], damaged
+    return [no_samples() if isinstance(each, DamagedError) else each for each in found], damaged
 
 
 def _found_or_damaged(find: Callable[[str], Found], url: str) -> Found | DamagedError:
@@ -294,20 +296,3 @@ def _open_shard(
             urls[shard]
         )  # unpacked, and the stamp is that of the compressed file
         return Descriptor(file, urls[shard], None if is_copy else stamp)
-
-
-def _warn_of_cuts(found: list[Found]) -> None:
-    for shard in found:
-        if shard.cut is not None:
-            warnings.warn(shard.cut, ShardWarning, stacklevel=outside())
-
-
-def _warn_of_complaints(found: list[Found]) -> None:
-    complaints = [shard.complaint for shard in found if shard.complaint is not None]
-    if complaints:
-        warnings.warn(
-            f"{len(complaints)} index file(s) beside a tar put aside and worked out anew, the first: {complaints[0]}"
-            ": run `foveal index` on the shards to replace them",
-            ShardWarning,
-            stacklevel=outside(),
-        )

@@ -17,7 +17,7 @@ from foveal.pipeline.decoding import MAX_PIXELS, PLAIN, PixelRule
 from foveal.pipeline.faults import KnownSamples
 from foveal.pipeline.fields import Field
 from foveal.sampler import Zoomed
-from foveal.shards import ShardWarning, expand_urls
+from foveal.shards import IndexWarning, ShardWarning, expand_urls
 from foveal.tools.console.distribute import Distribute
 from foveal.tools.console.print_findings import print_findings
 from foveal.tools.console.progress import progress_bar
@@ -51,7 +51,7 @@ class _Found:
     """What was found in shards."""
 
     bad: list[BadSample]
-    damaged: list[str]
+    warned: list[tuple[str, bool]]  # a message about a shard, and whether something of the shard is missing
     stats: LoaderStats
 
 
@@ -100,14 +100,14 @@ def verify_shards(
             )
             found = [one for _, one in done]
     bad = sorted(sample for one in found for sample in one.bad)
-    damaged = [message for one in found for message in one.damaged]
-    for message in damaged:
+    warned = [each for one in found for each in one.warned]
+    for message, _ in warned:
         console.print(message, soft_wrap=True, markup=False, highlight=False)
     print_findings(console, map(_kind_and_place, bad), what="samples")
     file.add(sample for sample in bad if sample not in known)  # after they are printed: it may be impossible
     summary = _summary([one.stats for one in found], len(bad), time.perf_counter() - started, file.path)
     console.print(summary, soft_wrap=True)
-    return bool(bad or damaged)
+    return bool(bad) or any(missing for _, missing in warned)
 
 
 def _verify_one(job: _Job, url: str) -> _Found:
@@ -136,11 +136,13 @@ def _verify(job: _Job, urls: Sequence[str], track: Callable[[ZoomLoader], Iterab
             world_size=1,
             storage_options=job.storage_options,
         )
-        damaged = [str(warning.message) for warning in caught]
+        warned = [
+            (str(warning.message), not issubclass(warning.category, IndexWarning)) for warning in caught
+        ]
         with loader, quiet_codecs():
             for _ in track(loader):
                 pass
-    return _Found(loader.bad_samples, damaged, loader.stats)
+    return _Found(loader.bad_samples, warned, loader.stats)
 
 
 def _kind_and_place(bad: BadSample) -> tuple[str, str]:

@@ -84,15 +84,15 @@ def find_index(url: str, cache: Cache) -> Found:
     """
     stamp = tar_stamp(url)
     for path in (index_path(url), cache.index_path(url)):
-        found = find_fresh(url, path, stamp)
+        found = find_fresh(path, stamp)
         if found is not None:
             return found
     return _work_out(url, cache, stamp)
 
 
-def nothing_of(error: ShardError) -> Found:
-    """Return the index of a shard of which nothing can be read: no samples, and a warning."""
-    return Found(0, ShardIndex.of(format_index([], Stamp(0, 0))), cut=f"{error}; nothing of it is read")
+def no_samples() -> Found:
+    """Return the index of a shard of which nothing can be read."""
+    return Found(0, ShardIndex.of(format_index([], Stamp(0, 0))))
 
 
 def read_index(path: Path) -> ShardIndex:
@@ -159,7 +159,7 @@ def _check_representable(url: str, lines: list[bytes], cut: Cut | None) -> None:
 
 
 def _is_fresh(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> bool:
-    if find_fresh(url, path, stamp) is not None:
+    if find_fresh(path, stamp) is not None:
         return True
     try:
         return _adopt(url, path, tar, stamp) is not None
@@ -167,7 +167,7 @@ def _is_fresh(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> bool:
         return False
 
 
-def find_fresh(url: str, path: Path, stamp: Stamp) -> Found | None:
+def find_fresh(path: Path, stamp: Stamp) -> Found | None:
     """Return what the beginning and end of Foveal's index file say; None if there is none for this state of the tar."""
     try:
         with path.open("rb", buffering=0) as file:
@@ -180,7 +180,7 @@ def find_fresh(url: str, path: Path, stamp: Stamp) -> Found | None:
     if count is None or parse_stamp(tail) != stamp:
         return None
     beyond = parse_beyond(tail)
-    return Found(count, path, cut=f"{url}: {goes_on(beyond)}" if beyond else None)
+    return Found(count, path, cut=goes_on(beyond) if beyond else None)
 
 
 def _work_out(url: str, cache: Cache, stamp: Stamp) -> Found:
@@ -199,19 +199,19 @@ def kept(
 ) -> Found:
     """Keep a computed index in the cache, unless its tar is truncated: such a tar may still be growing."""
     text = format_index(lines, stamp, 0 if cut is None else cut.beyond)
-    said = _tell_cut(url, lines, cut)
+    said = _tell_cut(lines, cut)
     if (cut is None or cut.beyond) and cache.store(cache.index_path(url), text):
         return Found(len(lines), cache.index_path(url), complaint, said)
     return Found(len(lines), ShardIndex.of(text), complaint, said)
 
 
-def _tell_cut(url: str, lines: list[bytes], cut: Cut | None) -> str | None:
+def _tell_cut(lines: list[bytes], cut: Cut | None) -> str | None:
     if cut is None:
         return None
     if cut.beyond:
-        return f"{url}: {cut.reason}"
+        return cut.reason
     last = f"the last whole one is {parse_line(lines[-1])[-1].key!r}" if lines else "none is whole"
-    return f"{url}: {cut.reason}; of its samples, {last}"
+    return f"{cut.reason}; of its samples, {last}"
 
 
 def _adopt(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> tuple[list[bytes], Cut | None] | None:

@@ -60,7 +60,7 @@ class RemoteShards:
             DamagedError: The file exists and is not a shard.
         """
         stamp = self._remote.state(url)
-        found = find_fresh(url, self._cache.index_path(url), stamp)
+        found = find_fresh(self._cache.index_path(url), stamp)
         if found is not None:
             return found
         if _is_packed(url):

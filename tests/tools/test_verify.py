@@ -11,7 +11,7 @@ import pytest
 
 from foveal.pipeline import Boxes, Quarantine, ZoomLoader
 from foveal.sampler import UniformSampler
-from foveal.shards import ShardWriter
+from foveal.shards import ShardWriter, write_index
 from foveal.tools._verify import verify_shards
 from foveal.tools.console.quiet_codecs import quiet_codecs
 from tests.pipeline.making import encode, picture
@@ -112,6 +112,20 @@ def test_a_cut_shard_is_a_finding(tmp_path, capsys):
     printed = words(capsys.readouterr().out)
     assert "t.tar: was cut at byte 4000" in printed
     assert "none bad" in printed
+
+
+def test_an_index_of_another_file_is_no_finding(tmp_path, capsys):
+    """A shard that was copied with its index is whole: the index is named, and nothing is wrong."""
+    with ShardWriter(tmp_path / "t.tar") as writer:
+        writer.write({"__key__": "0", "jpg": encode(picture(0, 20, 30))})
+    write_index(tmp_path / "t.tar")
+    os.utime(tmp_path / "t.tar", (1, 1))
+
+    assert not verify_shards([str(tmp_path / "t.tar")], quarantine=tmp_path / "q")
+    printed = words(capsys.readouterr().out)
+    assert "1 index file(s) beside a tar put aside and worked out anew" in printed
+    assert "1 images decoded; none bad." in printed
+    assert not (tmp_path / "q").exists()
 
 
 def test_another_file_as_quarantine(shard):

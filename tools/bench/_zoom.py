@@ -83,7 +83,7 @@ class _Run:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         zoom = choose_zoom(size, recipe.saliency, recipe)
         self._urls, self._store = shards.urls, open_store(out)
-        fingerprint = claim(self._store, recipe.fingerprint(zoom, device.type), overwrite=False)
+        fingerprint = claim(self._store, recipe.fingerprint(zoom, device.type))
         self._job = Job(recipe, zoom, device, fingerprint, {}, None)
 
     def __call__(self) -> list[ShardStats]:

@@ -224,7 +224,7 @@ def _stages_alone(images: Sequence[EncodedImage], out_size: int) -> dict[str, fl
 
 
 def _is_indexed(url: str) -> bool:
-    return find_fresh(url, index_path(url), tar_stamp(url)) is not None
+    return find_fresh(index_path(url), tar_stamp(url)) is not None
 
 
 def _processors() -> int:

@@ -7,7 +7,7 @@ would be read as samples.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 
 from foveal.shards import Shards
@@ -32,6 +32,7 @@ def write_card(
     store: Store,
     unwarped: Sequence[Unwarped],
     *,
+    damaged: Sequence[str],
     license_name: str | None,
 ) -> bool:
     """Write the card, unless there is a README that Foveal did not write.
@@ -41,6 +42,7 @@ def write_card(
         done: The stats of all shards, by name.
         store: The folder.
         unwarped: Labels that do not fit the zoomed images.
+        damaged: The names of shards that are not there, because nothing of their originals can be read.
         license_name: License of the images, for the card's header; None leaves it out.
 
     Returns:
@@ -54,7 +56,7 @@ def write_card(
         _head(list(done), license_name),
         "# Zoomed images",
         _OURS,
-        _facts(done),
+        _facts(done, damaged),
         *([f"![Some of the samples, before and after]({SHEET})"] if SHEET in names else []),
         _members(job, done, store, unwarped),
         _settings(read_manifest(store) or {}),
@@ -96,16 +98,32 @@ def _head(names: Iterable[str], license_name: str | None) -> str:
     return "\n".join(lines)
 
 
-def _facts(done: Mapping[str, ShardStats]) -> str:
-    failed = sum((Counter(stats.failed) for stats in done.values()), Counter[str]())
+def _facts(done: Mapping[str, ShardStats], damaged: Sequence[str]) -> str:
     images, pixels = (sum(getattr(stats, name) for stats in done.values()) for name in ("ok", "pixels"))
     there, here = (sum(getattr(stats, name) for stats in done.values()) for name in ("bytes_in", "bytes_out"))
-    left_out = ", ".join(f"{count:,} {status}" for status, count in failed.most_common())
     return (
         f"{images:,} image{'s' * (images != 1)} in {len(done):,} shard{'s' * (len(done) != 1)}, zoomed by `foveal zoom`: what matters in an image has more of its pixels "
         f"here. The originals have {pixels / 1e6:,.1f} megapixels and {there / 1e6:,.1f} MB, these shards {here / 1e6:,.1f} MB; names, "
-        f"keys and order are the same. {f'Left out: {left_out}; the reasons are in `*_samples.jsonl`.' if left_out else 'Nothing was left out.'}"
+        f"keys and order are the same. {' '.join(_losses(done, damaged)) or 'Nothing was left out.'}"
     )
+
+
+def _losses(done: Mapping[str, ShardStats], damaged: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for each way in which samples of the originals are missing."""
+    failed = sum((Counter(stats.failed) for stats in done.values()), Counter[str]())
+    if failed:
+        left_out = ", ".join(f"{count:,} {status}" for status, count in failed.most_common())
+        yield f"Left out: {left_out}; the reasons are in `*_samples.jsonl`."
+    cut = [name for name, stats in done.items() if stats.cut]
+    if cut:
+        yield f"Cut originals, of which only what is whole is here: {_first_of(cut)}."
+    if damaged:
+        yield f"Damaged originals, of which nothing is here: {_first_of(damaged)}."
+
+
+def _first_of(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return ", ".join(f"`{name}`" for name in names[:3]) + more
 
 
 def _members(job: Job, done: Mapping[str, ShardStats], store: Store, unwarped: Sequence[Unwarped]) -> str:

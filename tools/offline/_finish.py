@@ -21,13 +21,19 @@ SIZES, SHEET = "sizes.json", "sheet.png"
 _SHARDS, _SAMPLES = 4, 8  # whose labels are examined
 
 
-def finish(
+def write_sizes(finished: Mapping[str, ShardStats], store: Store) -> None:
+    """Write ``sizes.json``, as open_clip reads it, of all finished shards in the folder, unless it is there and the same."""
+    sizes = {name: stats.ok for name, stats in finished.items()}
+    text = (json.dumps(sizes, indent=1) + "\n").encode()
+    if SIZES not in store.names() or store.read(SIZES) != text:
+        store.write(SIZES, text)
+
+
+def write_sheet(
     console: Console, job: Job, originals: Shards, done: Mapping[str, ShardStats], store: Store
 ) -> None:
-    """Write the files about all shards together: ``sizes.json``, as open_clip reads it, and ``sheet.png``."""
-    sizes = {name: stats.ok for name, stats in done.items()}
-    store.write(SIZES, (json.dumps(sizes, indent=1) + "\n").encode())
-    if not sum(sizes.values()):
+    """Write ``sheet.png``: some of the samples that were made of these originals."""
+    if not any(stats.ok for stats in done.values()):
         return
     try:
         from foveal.tools.offline._sheet import draw_zoomed  # noqa: PLC0415 - matplotlib is an extra

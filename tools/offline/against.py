@@ -94,6 +94,10 @@ def verify_against(
         Finding(name_of_zoomed(url), "was to be made of a damaged shard", error.reason)
         for url, error in originals.damaged.items()
     ]
+    findings += [
+        Finding(name_of_zoomed(url), "was made of a cut shard", error.reason)
+        for url, error in originals.cut.items()
+    ]
     places = ((found.fault, ": ".join(filter(None, (found.shard, found.detail)))) for found in findings)
     print_findings(console, places, what="findings")
     failed = ", ".join(f"{count:,} {status}" for status, count in counts.most_common() if status != OK)

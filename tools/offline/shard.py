@@ -142,6 +142,7 @@ class ShardZoomer:
             bytes_out=size,
             sha256=sha256,
             samples_sha256=hashlib.sha256(table).hexdigest(),
+            cut=bool(self._shards.cut),
         )
         store.write(stats_name(name), stats.to_json())
         return stats

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from foveal.pipeline import FaultKind
 from foveal.shards.naming import PACKED, is_remote, local_path
-from foveal.shards.store import Store
+from foveal.shards.store import Store, StoreError
 
 OK: Final = "ok"
 RECORD: Final = "zoom.json"  # the member that says how its sample was zoomed
@@ -61,6 +61,7 @@ class ShardStats:
         bytes_out: Size of its tar.
         sha256: SHA-256 of its tar.
         samples_sha256: SHA-256 of the table of its samples.
+        cut: Whether the original was not read to its end, so that it may have had more samples.
     """
 
     shard: str
@@ -73,10 +74,14 @@ class ShardStats:
     sha256: str
     samples_sha256: str
     failed: dict[str, int] = field(default_factory=dict)
+    cut: bool = False
 
     def to_json(self) -> bytes:
         """Return the text of its file."""
-        return (json.dumps({"version": _STATS_VERSION, **asdict(self)}, indent=1) + "\n").encode()
+        content = {"version": _STATS_VERSION, **asdict(self)}
+        if not self.cut:
+            del content["cut"]  # earlier versions know no such entry
+        return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def name_of_zoomed(url: str) -> str:
@@ -125,8 +130,13 @@ def parse_table(text: bytes) -> list[SampleRow]:
 
 
 def read_stats(store: Store, shard: str) -> ShardStats | None:
-    """Return a shard's stats; None if this version cannot read them."""
-    return parse_stats(store.read(stats_name(shard)))
+    """Return a shard's stats; None if this version cannot read them, or another process has removed them meanwhile."""
+    try:
+        return parse_stats(store.read(stats_name(shard)))
+    except StoreError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        return None
 
 
 def parse_stats(text: bytes) -> ShardStats | None:

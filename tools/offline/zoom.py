@@ -4,7 +4,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any, TextIO
@@ -21,14 +20,22 @@ from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.quiet_codecs import quiet_codecs
 from foveal.tools.offline._card import CARD, write_card
 from foveal.tools.offline._check_out import check_out
-from foveal.tools.offline._finish import SHEET, SIZES, finish, print_summary, print_unwarped, unwarped_in
+from foveal.tools.offline._done import Original, done_of, find_finished
+from foveal.tools.offline._finish import (
+    SHEET,
+    SIZES,
+    print_summary,
+    print_unwarped,
+    unwarped_in,
+    write_sheet,
+    write_sizes,
+)
 from foveal.tools.offline.manifest import MANIFEST, claim
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard import Job, zoom_here
-from foveal.tools.offline.shard_files import ShardStats, files_of, name_of_zoomed, read_stats, stats_name
+from foveal.tools.offline.shard_files import ShardStats, files_of, name_of_zoomed, stats_name
 
 Engine = Callable[[Job, Sequence[str], Store, Callable[[int], object]], Generator[ShardStats]]
-_READS = 32  # stats that are read at the same time
 
 
 class TooManyFailuresError(DataError, RuntimeError):
@@ -86,11 +93,12 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
         options: The settings that the output does not depend on.
 
     Raises:
-        ShardError: A shard cannot be read; or one is damaged, which is raised after all others are finished.
+        ShardError: A shard cannot be read; or one is damaged or cut, which is raised after all others, and what is whole of
+            it, are finished.
         StoreError: The folder cannot be written.
         TooManyFailuresError: More samples failed than is allowed.
-        ValueError: The folder holds the shards themselves, or shards with other settings, or of these names that foveal zoom
-            did not write; or two shards have the same name.
+        ValueError: The folder holds the shards themselves, or shards with other settings that are not made anew, or of these
+            names that foveal zoom did not write; or two shards have the same name.
     """
     console = Console(stderr=options.lines is not None, soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls, storage_options=options.storage_options)
@@ -103,52 +111,38 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
     check_out(store, {name: each.url for name, each in originals.items()}, overwrite=options.overwrite)
     if options.world_size == 1:  # other ranks may be writing these just now
         store.sweep([MANIFEST, SIZES, SHEET, CARD])
-    job = _job(recipe, options, store)
+    job = _job(recipe, options, store, originals)
     mine = dict(list(originals.items())[options.rank :: options.world_size])
-    done = {} if options.overwrite else find_done(store, mine, job.fingerprint)
+    done = {} if options.overwrite else done_of(find_finished(store, job.fingerprint, mine), mine)
     if options.retry_failed:
         done = {name: stats for name, stats in done.items() if not stats.failed}
     if done:
         console.print(f"{len(done):,} of {len(mine):,} shards are done already.")
     new, seconds = _zoom_left(console, job, mine, done, store, options=options)
-    all_done = find_done(store, originals, job.fingerprint)
-    left = unwarped_in(job, all_done, store)
+    finished = find_finished(store, job.fingerprint)
+    all_done = done_of(finished, originals)
+    left = unwarped_in(job, finished, store)
     if len(all_done) < len(originals):
         console.print(f"{len(originals) - len(all_done):,} shards are left to the other ranks.")
     else:
+        write_sizes(finished, store)
         if new or SHEET not in store.names():
-            finish(console, job, shards, all_done, store)
-        if not write_card(job, all_done, store, left, license_name=options.license_name):
+            write_sheet(console, job, shards, all_done, store)
+        lost = [name_of_zoomed(url) for url in damaged]
+        if not write_card(job, finished, store, left, damaged=lost, license_name=options.license_name):
             console.print(f"{CARD} is left as it is: foveal zoom did not write it.")
     print_summary(console, new, seconds, store.url)
     print_unwarped(console, left, recipe)
-    if damaged:
-        url, error = next(iter(damaged.items()))
-        reason = f"{error.reason}; it is one of {len(damaged)} damaged shard(s), of which nothing was zoomed"
-        raise ShardError(url, None, reason)
+    _tell_of_losses(damaged, shards.cut)
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
-    """A shard to zoom: where it is, and how many samples it has."""
-
-    url: str
-    samples: int
-
-
-def find_done(store: Store, originals: Mapping[str, Original], fingerprint: str) -> dict[str, ShardStats]:
-    """Return the stats of the finished shards, by name: those that are complete and have this fingerprint."""
-    files = store.names()
-    begun = [name for name in originals if stats_name(name) in files]
-    with ThreadPoolExecutor(_READS) as pool:
-        found = dict(zip(begun, pool.map(lambda name: read_stats(store, name), begun), strict=True))
-    return {
-        name: stats
-        for name, stats in found.items()
-        if stats is not None
-        and (stats.fingerprint, stats.samples) == (fingerprint, originals[name].samples)
-        and stats.bytes_out == files.get(name)
-    }
+def _tell_of_losses(damaged: Mapping[str, ShardError], cut: Mapping[str, ShardError]) -> None:
+    """Raise an error if there are originals of which something cannot be read."""
+    kinds = (damaged, "damaged", "nothing was zoomed"), (cut, "cut", "only what is whole was zoomed")
+    for errors, kind, loss in kinds:
+        for url, error in errors.items():
+            reason = f"{error.reason}; it is one of {len(errors)} {kind} shard(s), of which {loss}"
+            raise ShardError(url, None, reason)
 
 
 def _by_name(shards: Shards) -> dict[str, Original]:
@@ -159,17 +153,17 @@ def _by_name(shards: Shards) -> dict[str, Original]:
             raise ValueError(
                 f"urls must be of shards with different names, got {named[name].url!r} and {url!r} – zoom them into two folders."
             )
-        named[name] = Original(url, samples)
+        named[name] = Original(url, samples, url in shards.cut)
     return named
 
 
-def _job(recipe: Recipe, options: RunOptions, store: Store) -> Job:
+def _job(recipe: Recipe, options: RunOptions, store: Store, originals: Mapping[str, Original]) -> Job:
     device = parse_device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     zoom = _sampler(recipe)
     # Other ranks may be about to write the first shards with the settings that are in the folder.
     begun = options.world_size > 1 or _holds_shards(store)
-    overwrite = options.overwrite or not begun
-    fingerprint = claim(store, recipe.fingerprint(zoom, device.type), overwrite=overwrite)
+    anew = originals if options.overwrite or not begun else None
+    fingerprint = claim(store, recipe.fingerprint(zoom, device.type), anew=anew)
     return Job(recipe, zoom, device, fingerprint, options.storage_options, options.num_threads)
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from foveal.shards import ShardWriter
+from foveal.shards import ShardError, ShardWriter
 from foveal.tools.offline.against import verify_against
 from foveal.tools.offline.recipe import Recipe
 from tests.tools import command_line
@@ -77,6 +77,29 @@ def test_whatever_is_wrong_is_found(urls, tmp_path, capsys, found):
     said = re.sub(" +", " ", capsys.readouterr().out)
     assert f" {fault} {first}" in said
     assert re.search(r"; \d+ findings?\.\n", said)
+
+
+@pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
+@pytest.mark.parametrize("change", ["cut", "joined by cat"])
+def test_an_original_that_is_not_read_to_its_end(urls, tmp_path, capsys, change):
+    """A cut original is a finding, and ends ``foveal zoom`` with an error after all that is whole is zoomed, until it is repaired."""
+    tar = tmp_path / "in/s-2.tar"
+    whole = tar.read_bytes()
+    tar.write_bytes(whole[:20_000] if change == "cut" else whole + (tmp_path / "in/s-0.tar").read_bytes())
+    message = r"s-2\.tar: (was cut at|goes on behind).*; it is one of 1 cut shard\(s\), of which only what is whole was zoomed$"
+    for _ in range(2):
+        with pytest.raises(ShardError, match=message):
+            zoom(urls, tmp_path / "out")
+
+    assert 0 < json.loads((tmp_path / "out/sizes.json").read_text())["s-2.tar"] <= 5
+    assert verify_against(str(tmp_path / "out"), [urls])
+    said = re.sub(" +", " ", capsys.readouterr().out)
+    assert re.search(r" 1 was made of a cut shard s-2\.tar: (was cut at byte 20000|goes on behind)", said)
+    assert "; 1 finding.\n" in said
+    tar.write_bytes(whole)
+    zoom(urls, tmp_path / "out")
+    assert not verify_against(str(tmp_path / "out"), [urls])
+    assert "cut" not in json.loads((tmp_path / "out/s-2_stats.json").read_text())
 
 
 def test_without_a_manifest(urls, tmp_path):

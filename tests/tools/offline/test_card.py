@@ -1,9 +1,11 @@
 """The dataset card of a folder of zoomed shards."""
 
+import os
 from dataclasses import replace
 
 import pytest
 
+from foveal.shards import ShardError
 from foveal.tools.offline._card import splits_of
 from tests.tools.offline.zooming import RECIPE, write_originals, zoom
 
@@ -34,6 +36,24 @@ def test_it_says_what_is_there(tmp_path):
     assert "![" in card
     assert (tmp_path / "out/README.md").read_text() == card
     assert str(tmp_path) not in card
+
+
+@pytest.mark.usefixtures("no_sheet")
+@pytest.mark.filterwarnings("ignore::foveal.shards.ShardWarning")
+def test_originals_that_are_not_whole(tmp_path):
+    """The card names cut and damaged originals; the cut ones still after a call for others."""
+    urls = write_originals(tmp_path / "in", shards=4)
+    os.truncate(tmp_path / "in/s-1.tar", 20_000)
+    (tmp_path / "in/s-2.tar").write_bytes(b"junk" * 500)
+    with pytest.raises(ShardError, match="of which nothing was zoomed"):
+        zoom(urls.replace("*", "[012]"), tmp_path / "out")
+    card = (tmp_path / "out/README.md").read_text()
+
+    assert "Cut originals, of which only what is whole is here: `s-1.tar`." in card
+    assert "Damaged originals, of which nothing is here: `s-2.tar`." in card
+    assert "Nothing was left out" not in card
+    zoom(urls.replace("*", "3"), tmp_path / "out")
+    assert "only what is whole is here: `s-1.tar`." in (tmp_path / "out/README.md").read_text()
 
 
 @pytest.mark.usefixtures("no_sheet")

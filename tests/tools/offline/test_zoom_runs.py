@@ -124,6 +124,61 @@ def test_another_fingerprint_is_refused(urls, tmp_path, zoomed_shards):
 
 
 @pytest.mark.usefixtures("no_sheet")
+@pytest.mark.parametrize("lost", [None, "s-2_stats.json"])
+def test_no_shard_of_other_settings_stays(urls, tmp_path, lost):
+    """Overwriting some of the shards with other settings is refused, and nothing is changed; with the same ones it is not."""
+    out = tmp_path / "out"
+    zoom(urls, out)
+    some = urls.replace("*", "0")
+    if lost is not None:  # its settings are not known, and were those of the folder
+        some = urls.replace("*", "[01]")
+        (out / lost).unlink()
+    before = states(out)
+    named = "'s-1.tar' and 1 more" if lost is None else "'s-2.tar'"
+    message = (
+        f"out must be a folder without shards of other settings that would stay, got {str(out)!r} with {named} – zoom these "
+        "anew, too, or zoom into another folder."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        zoom(some, out, replace(RECIPE, out_size=16), overwrite=True)
+    assert states(out) == before
+
+    zoom(some, out, overwrite=True)
+    assert len(list(out.glob("*.tar"))) == 3
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_a_mixture_of_an_earlier_version_is_named(urls, tmp_path):
+    """A shard whose own settings are not those of the folder is named when others are made anew."""
+    out = tmp_path / "out"
+    zoom(urls, out)
+    stats = json.loads((out / "s-2_stats.json").read_text())
+    (out / "s-2_stats.json").write_text(json.dumps({**stats, "fingerprint": "other"}))
+
+    with pytest.raises(
+        ValueError, match=r"of other settings that would stay, got '.*out' with 's-2\.tar' – zoom"
+    ):
+        zoom(urls.replace("*", "[01]"), out, overwrite=True)
+    zoom(urls, out, overwrite=True)
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_calls_for_parts_of_the_shards(urls, tmp_path):
+    """Shards that were zoomed one call each give the files of one call for all; those of other settings are not counted."""
+    for k in (1, 2, 0):
+        zoom(urls.replace("*", str(k)), tmp_path / "out")
+    zoom(urls, tmp_path / "alone")
+
+    assert content(tmp_path / "out") == content(tmp_path / "alone")
+    cards = [(tmp_path / name / "README.md").read_text() for name in ("out", "alone")]
+    assert cards[0] == cards[1]
+    stats = json.loads((tmp_path / "out/s-2_stats.json").read_text())
+    (tmp_path / "out/s-2_stats.json").write_text(json.dumps({**stats, "fingerprint": "other"}))
+    zoom(urls.replace("*", "0"), tmp_path / "out")
+    assert json.loads((tmp_path / "out/sizes.json").read_text()) == {"s-0.tar": 5, "s-1.tar": 5}
+
+
+@pytest.mark.usefixtures("no_sheet")
 def test_a_folder_without_shards_is_free(urls, tmp_path, capsys):
     """A run that fails before its first shard does not bind the folder to its settings, unless other ranks share it."""
     with pytest.raises(ValueError, match="k must be at most"):

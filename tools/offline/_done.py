@@ -1,0 +1,59 @@
+"""Which zoomed shards of a folder are done."""
+
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from foveal.shards.store import Store
+from foveal.tools.offline.shard_files import ShardStats, read_stats, stats_name
+
+_READS = 32  # stats that are read at the same time
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A shard to zoom: where it is, how many samples it has, and whether its tar was not read to the end."""
+
+    url: str
+    samples: int
+    cut: bool
+
+
+def find_finished(
+    store: Store, fingerprint: str, names: Collection[str] | None = None
+) -> dict[str, ShardStats]:
+    """Return the stats of the finished shards, by name: those that are complete and have this fingerprint.
+
+    Args:
+        store: The folder.
+        fingerprint: The short name of what decided how they came out.
+        names: Of the shards to look for; None for all in the folder, sorted.
+    """
+    files = store.names()
+    found = stats_of(
+        store, sorted(name for name in files if name.endswith(".tar")) if names is None else names
+    )
+    return {
+        name: stats
+        for name, stats in found.items()
+        if stats.fingerprint == fingerprint and stats.bytes_out == files.get(name)
+    }
+
+
+def done_of(finished: Mapping[str, ShardStats], originals: Mapping[str, Original]) -> dict[str, ShardStats]:
+    """Return the stats of the finished shards that were made of these originals as they are now, in their order."""
+    return {
+        name: finished[name]
+        for name, original in originals.items()
+        if name in finished
+        and (finished[name].samples, finished[name].cut) == (original.samples, original.cut)
+    }
+
+
+def stats_of(store: Store, names: Collection[str]) -> dict[str, ShardStats]:
+    """Return the stats that shards of a folder have, by name; those without are left out."""
+    files = store.names()
+    begun = [name for name in names if stats_name(name) in files]
+    with ThreadPoolExecutor(_READS) as pool:
+        found = zip(begun, pool.map(lambda name: read_stats(store, name), begun), strict=True)
+        return {name: stats for name, stats in found if stats is not None}
