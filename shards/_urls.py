@@ -9,10 +9,9 @@ from typing import Any
 
 from braceexpand import braceexpand
 
-from foveal.shards.naming import is_remote, is_web, local_path
+from foveal.shards.naming import has_other_scheme, is_remote, is_web, local_path
 from foveal.shards.remote import Remote
 
-_OTHER_SCHEME = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://|pipe:")
 _GLOB = re.compile(r"[*?\[]")
 _EXPANDED = re.compile(r"::|[{\\]")
 _ADDRESS_OR_JOINT = re.compile(
@@ -77,7 +76,7 @@ def _expand(pattern: str, storage_options: Mapping[str, Any] | None) -> Iterator
         return
     if not pattern:
         raise ValueError("urls must not be empty, got ''; name a shard, such as 'train-{000000..000146}.tar'")
-    if _OTHER_SCHEME.match(pattern) and not is_remote(pattern):
+    if pattern.startswith("pipe:") or (has_other_scheme(pattern) and not is_remote(pattern)):
         raise ValueError(
             f"urls must be local paths or start with file:, s3://, gs://, http:// or https://, got {pattern!r}"
         )

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from foveal.shards.index import split_name
-from foveal.shards.naming import INTEGERS, JSON, local_path
+from foveal.shards.naming import INTEGERS, JSON, place_of
 from foveal.shards.store import replacing
 
 # "__key__", "__url__" and the like are not members; an extension that consists of underscores alone is one.
@@ -26,10 +26,11 @@ class ShardWriter:
     new file, and an old one is kept. Members are sorted by name and have no date and no owner.
 
     Args:
-        path: The tar to write, local; its folder must exist. An existing file is replaced.
+        path: The tar to write, a local path or ``file:`` URL; its folder must exist. An existing file is replaced.
 
     Raises:
         FileNotFoundError: The folder does not exist.
+        ValueError: The path has another scheme, such as ``s3://``.
 
     Example:
         >>> with ShardWriter("train-000000.tar") as writer:
@@ -37,7 +38,7 @@ class ShardWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(local_path(os.fspath(path)))
+        self._path = Path(place_of("path", path))
         if not self._path.parent.is_dir():
             raise FileNotFoundError(f"path must be in a folder that exists, got {os.fspath(path)!r}")
         self._block = ExitStack()

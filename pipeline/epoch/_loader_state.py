@@ -48,16 +48,27 @@ def read_state(state: Mapping[str, Any], *, of: Mapping[str, Any]) -> EpochPlace
         raise ValueError(
             f"state must be of version {VERSION} or older, got {state['version']!r} – update foveal."
         )
-    for name, value in of.items():
-        if state.get(name) != value:
-            raise ValueError(
-                f"state must be of a loader with {name} {value!r}, got {state.get(name)!r} – make the loader with "
-                "the same shards, seed and shuffle as the one that was saved."
-            )
+    _check_same(state, of)
     samples, place = of["samples"], EpochPlace(state["epoch"], state["position"], state.get("iterator", 0))
     if not 0 <= place.position <= samples or place.epoch < 0 or place.iterator < 0:
         raise ValueError(f"state must lie within an epoch of {samples} samples, got {dict(state)!r}.")
     return place
+
+
+def _check_same(state: Mapping[str, Any], of: Mapping[str, Any]) -> None:
+    for name in ("seed", "shuffle"):
+        if state.get(name) != of[name]:
+            raise ValueError(
+                f"state must be of a loader with {name} {of[name]!r}, got {state.get(name)!r} – make the loader with "
+                "the same shards, seed and shuffle as the one that was saved."
+            )
+    before, now = state.get("samples"), of["samples"]
+    if before != now or state.get("shards") != of["shards"]:
+        others = f"{now!r} samples where there were {before!r}" if before != now else "others"
+        raise ValueError(  # also read by those who resume a training on the command line
+            f"shards must be those that the state was saved with, by name, number of samples and order, got {others} – name the "
+            "same shards again."
+        )
 
 
 def _has_numbers(state: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from foveal.pipeline.faults._bad_sample import BadSample, FaultKind
+from foveal.shards.naming import place_of
 
 # Reasons in files that were written before lines had a kind and a field.
 _OLD_REASON = re.compile(
@@ -23,11 +24,11 @@ class Quarantine:
         path: The file. It is created with the first sample; its folder must exist.
 
     Raises:
-        ValueError: There is no such folder, or this is a folder itself.
+        ValueError: There is no such folder, or this is a folder itself, or on a server.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(place_of("quarantine", path))
         if not self.path.parent.is_dir() or self.path.is_dir():
             raise ValueError(f"quarantine must be a file in a folder that exists, got {str(path)!r}.")
 

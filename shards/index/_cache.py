@@ -11,7 +11,7 @@ from typing import BinaryIO
 from foveal.shards._error import ShardError
 from foveal.shards.index._idx_format import Stamp
 from foveal.shards.index._packed import packing_of, unpack
-from foveal.shards.naming import identity_of, is_remote, local_path
+from foveal.shards.naming import identity_of, is_remote, local_path, place_of
 from foveal.shards.store import replacing
 
 
@@ -28,7 +28,7 @@ class Cache:
     def at(cls, folder: str | os.PathLike[str] | None) -> "Cache":
         """Return the cache in ``folder``, None for the user's own (``$XDG_CACHE_HOME`` or ``~/.cache``)."""
         if folder is not None:
-            return cls(Path(folder).absolute())
+            return cls(Path(place_of("cache_dir", folder)).absolute())
         return cls(Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "foveal")
 
     def index_path(self, url: str) -> Path:

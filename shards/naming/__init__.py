@@ -1,18 +1,31 @@
 """The meaning of strings: locations, sizes, and the extensions of members."""
 
 from foveal.shards.naming._extensions import INTEGERS, JSON, PACKED
-from foveal.shards.naming._location import identity_of, index_url, is_remote, is_web, local_path, scheme_of
+from foveal.shards.naming._location import (
+    has_other_scheme,
+    identity_of,
+    index_url,
+    is_remote,
+    is_web,
+    local_path,
+    must_be_local,
+    place_of,
+    scheme_of,
+)
 from foveal.shards.naming._size import parse_size
 
 __all__ = [
     "INTEGERS",
     "JSON",
     "PACKED",
+    "has_other_scheme",
     "identity_of",
     "index_url",
     "is_remote",
     "is_web",
     "local_path",
+    "must_be_local",
     "parse_size",
+    "place_of",
     "scheme_of",
 ]

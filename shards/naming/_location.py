@@ -1,11 +1,13 @@
 """Local and remote locations of files."""
 
+import os
 import re
 from urllib.parse import urlsplit, urlunsplit
 
 from foveal.shards._error import ShardError
 
 _REMOTE = re.compile(r"(s3|gs|https?)://")
+_OTHER = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
 _SIGNATURE = re.compile(  # of S3, Google Cloud Storage, CloudFront
     r"(?i)x-(amz|goog)-.*|awsaccesskeyid|googleaccessid|signature|expires|policy|key-pair-id"
 )
@@ -14,6 +16,11 @@ _SIGNATURE = re.compile(  # of S3, Google Cloud Storage, CloudFront
 def is_remote(url: str) -> bool:
     """Return whether a URL names something on another machine."""
     return _REMOTE.match(url) is not None
+
+
+def has_other_scheme(url: str) -> bool:
+    """Return whether a URL is neither a local path nor a ``file:`` URL; a path may have a colon in it, but no scheme."""
+    return _OTHER.match(url) is not None
 
 
 def scheme_of(url: str) -> str:
@@ -58,3 +65,25 @@ def local_path(url: str) -> str:
     if host not in ("", "localhost"):
         raise ShardError(url, None, f"a file: URL names this machine, not {host!r}: write file:///path")
     return slash + path
+
+
+def place_of(name: str, path: str | os.PathLike[str]) -> str:
+    """Return the path of a file or folder that can only be local, and may be given as a ``file:`` URL.
+
+    Args:
+        name: What it is to the caller, for the error.
+        path: It.
+
+    Raises:
+        ValueError: It has another scheme; as a path, it would be a folder of that name.
+        ShardError: It names another host.
+    """
+    text = os.fspath(path)
+    if has_other_scheme(text):
+        raise ValueError(f"{name} {must_be_local(text)}")
+    return local_path(text)
+
+
+def must_be_local(path: str) -> str:
+    """Return what to say of a path that has a scheme."""
+    return f"must be a local path, got {path!r} – only shards, and the folder that foveal zoom writes, may be elsewhere."

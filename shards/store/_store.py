@@ -12,7 +12,7 @@ from typing import Any
 
 import fsspec
 
-from foveal.shards.naming import is_remote, local_path, scheme_of
+from foveal.shards.naming import has_other_scheme, local_path, scheme_of
 from foveal.shards.store._replace import leftovers, replacing
 
 
@@ -176,17 +176,17 @@ def open_store(url: str | os.PathLike[str], storage_options: Mapping[str, Any] |
     """Open a folder to write to.
 
     Args:
-        url: A local folder, or a prefix on ``s3://`` or ``gs://``.
+        url: A local folder, also as a ``file:`` URL, or a prefix on ``s3://`` or ``gs://``.
         storage_options: For fsspec's file system of a remote one.
 
     Raises:
-        ValueError: It is empty, or on a web server.
+        ValueError: It is empty, or has another scheme.
         StoreError: The folder cannot be created.
     """
     text = os.fspath(url)
     if not text:
         raise ValueError("out must not be empty, got ''.")
-    if not is_remote(text):
+    if not has_other_scheme(text):
         return Folder(text)
     if scheme_of(text) not in ("s3", "gs"):
         raise ValueError(f"out must be a local folder or start with s3:// or gs://, got {text!r}.")

@@ -1,10 +1,13 @@
 """How a verb of the command line is registered.
 
-Its help ends with an example, a flag is shown without the type of a value, and an empty value is refused.
+Its help ends with an example, a flag is shown without the type of a value, an empty value is refused, and so is a remote
+one in the place of a local path.
 """
 
+import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -15,17 +18,34 @@ Function = TypeVar("Function", bound=Callable[..., None])
 class Verb(TyperCommand):
     """A verb."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments.
+    def make_parser(self, ctx: Any) -> Any:
+        """Return the parser, which also checks the arguments.
 
-        Raises:
-            BadParameter: One of them is empty, as a shell variable is that was not set: as a path, it would be the current folder.
+        It raises BadParameter if one of them is empty, as a shell variable is that was not set: as a path, it would be the
+        current folder. So it does if a local path has a scheme: as a path, it would be a folder named ``s3:``.
         """
-        given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        parser: Any = super().make_parser(ctx)
+        parse = parser.parse_args
+
+        def parse_and_check(args: list[str]) -> tuple[dict[str, Any], list[str], list[Any]]:
+            given, rest, order = parse(args=args)
+            return self._checked(given, ctx), rest, order
+
+        parser.parse_args = parse_and_check
+        return parser
+
+    def _checked(self, given: dict[str, Any], ctx: Any) -> dict[str, Any]:
+        local = _local_ones(self.callback)
         for each in self.get_params(ctx):
-            if _holds_empty(given.get(each.name)):
+            value = given.get(each.name)
+            if _holds_empty(value):
                 raise typer.BadParameter("must not be empty, got ''.", ctx=ctx, param=each)
-        return super().parse_args(ctx, args)
+            if value is not None and each.name in local:
+                try:
+                    given[each.name] = _as_path(value)
+                except ValueError as error:
+                    raise typer.BadParameter(str(error), ctx=ctx, param=each) from None
+        return given
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters. In their help, no flag has the type ``<bool>``, because a flag takes no value."""
@@ -60,3 +80,27 @@ def _flags_without_type(parameters: list[Any]) -> list[Any]:
 
 def _holds_empty(value: object) -> bool:
     return value == "" or (isinstance(value, list | tuple) and "" in value)
+
+
+def _local_ones(callback: Callable[..., Any] | None) -> set[str]:
+    """Return the names of the parameters that are local paths."""
+    parameters = {} if callback is None else inspect.signature(callback).parameters
+    return {name for name, each in parameters.items() if _names_path(each.annotation)}
+
+
+def _names_path(kind: object) -> bool:
+    """Return whether a type is a path, or made of one: ``Annotated[Path | None, ...]``, ``list[Path]``."""
+    return kind is Path or any(_names_path(part) for part in get_args(kind))
+
+
+def _as_path(value: Any) -> Any:
+    """Return a path without ``file:``, or each of a list. Here it is still text: in a Path, ``//`` would be ``/``."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_as_path, value))
+    if not isinstance(value, str) or ":" not in value:
+        return value
+    from foveal.shards.naming import has_other_scheme, local_path, must_be_local  # noqa: PLC0415 - heavy
+
+    if has_other_scheme(value):
+        raise ValueError(must_be_local(value))
+    return local_path(value)

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from foveal.shards.index import Cache
+from foveal.shards.naming import is_remote, local_path
 from foveal.tools.console.choices import IMAGE
 from foveal.tools.packing._classes import CLASSES, listed_classes
 from foveal.tools.packing._pictures import IMAGE_EXTENSIONS, find_pictures, holds_images, stat_of
@@ -23,15 +24,15 @@ def packed(urls: Sequence[str], *, console: Console, like: Sequence[str] = ()) -
     The shards are written into the cache (``$XDG_CACHE_HOME`` or ``~/.cache``) once, and again if a file of the folder changes.
 
     Args:
-        urls: Shards as ``expand_urls`` takes them, and local folders of images.
+        urls: Shards as ``expand_urls`` takes them, and local folders of images, also as ``file:`` URLs.
         console: Where messages and the progress are printed.
         like: Folders that were packed before, for training: their classes are used for these folders, too.
     """
-    lists = (listed_classes(Path(url).parent) for url in like if (Path(url).parent / CLASSES).is_file())
+    lists = (listed_classes(folder) for folder in map(_parent, like) if (folder / CLASSES).is_file())
     labels = next(lists, None)
     found: list[str] = []
     for url in urls:
-        folder = Path(url)
+        folder = _path(url)
         if _is_of_images(folder):
             found += _shards_of(folder, labels, console)
         else:
@@ -49,11 +50,19 @@ def image_members(urls: Sequence[str], image: str) -> str:
     if image != IMAGE:
         return image
     wanted = image.split(";")
-    for folder in filter(_is_of_images, map(Path, urls)):
+    for folder in filter(_is_of_images, map(_path, urls)):
         for picture in find_pictures(folder).found:
             if not set(wanted) & set(picture.members):
                 wanted += sorted(IMAGE_EXTENSIONS & set(picture.members))
     return ";".join(wanted)
+
+
+def _path(url: str) -> Path:
+    return Path(url if is_remote(url) else local_path(url))
+
+
+def _parent(url: str) -> Path:
+    return _path(url).parent
 
 
 def _is_of_images(folder: Path) -> bool:

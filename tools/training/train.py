@@ -130,8 +130,9 @@ class _Training:
     def fit(self, loader: ZoomLoader, urls: Urls, val: Urls) -> dict[str, Any]:
         """Train all epochs, from the step of the checkpoint."""
         if not len(loader):
+            samples = loader.state_dict()["samples"] // self.ranks.world_size
             raise ValueError(
-                f"batch_size must be at most the samples of a rank, got {self.options.batch_size!r} – lower it."
+                f"batch_size must be at most {samples}, the samples of a rank, got {self.options.batch_size!r} – lower it."
             )
         self.parts["loader"], shown = loader, val or urls
         self.steps = self.options.epochs * len(loader)

@@ -144,8 +144,8 @@ def test_shards_may_move(small_shards, tmp_path):
     [
         ({"seed": 4}, "state must be of a loader with seed 3, got 4 – make the loader with the same shards, seed and shuffle as the one that was saved."),
         ({"shuffle": False}, "state must be of a loader with shuffle True, got False – make"),
-        ({"samples": 14}, "state must be of a loader with samples 13, got 14 – make"),
-        ({"shards": "0"}, "got '0' – make the loader with the same shards"),
+        ({"samples": 14}, "shards must be those that the state was saved with, by name, number of samples and order, got 13 samples where there were 14 – name the same shards again."),
+        ({"shards": "0"}, "by name, number of samples and order, got others – name the same shards again."),
         ({"version": 2}, "state must be of version 1 or older, got 2 – update foveal."),
         ({"version": None}, "state must be what state_dict() returned, got {'version': None"),
         ({"position": 14}, "state must lie within an epoch of 13 samples, got {"),

@@ -32,6 +32,20 @@ def test_what_was_added_is_read(tmp_path, parts):
     assert Quarantine(path).read() == [sample for part in parts for sample in part]
 
 
+def test_a_file_on_a_server(tmp_path, monkeypatch):
+    """A file: URL is the path that it names; another URL is refused, even if there is a folder named by its scheme."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:/bucket").mkdir(parents=True)
+    message = (
+        "quarantine must be a local path, got 's3://bucket/x' – only shards, and the folder that foveal zoom writes, may be "
+        "elsewhere."
+    )
+
+    assert Quarantine((tmp_path / "q").as_uri()).path == tmp_path / "q"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Quarantine("s3://bucket/x")
+
+
 def test_each_line_is_json(tmp_path):
     """Each line is JSON that other tools can read."""
     reason = "image is empty: 0 bytes"

@@ -1,6 +1,8 @@
+import re
+
 import pytest
 
-from foveal.shards import ShardError, write_index
+from foveal.shards import ShardError, Shards, ShardWriter, write_index
 from foveal.shards.naming import identity_of, index_url
 
 
@@ -40,3 +42,32 @@ def test_an_index_is_not_written_to_a_server():
         match=r"^s3://b/a\.tar: is remote, and this needs a local file: copy it to a",
     ):
         write_index("s3://b/a.tar")
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("path", ShardWriter),
+        ("cache_dir", lambda place: Shards("a.tar", cache_dir=place)),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["s3", "az", "https"])
+def test_what_can_only_be_local_has_no_scheme(tmp_path, monkeypatch, name, write, scheme):
+    """A URL is refused where the library writes to local files only, even if there is a folder named by its scheme."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"{scheme}:/bucket").mkdir(parents=True)
+    message = (
+        f"{name} must be a local path, got '{scheme}://bucket/x' – only shards, and the folder that foveal zoom writes, may be "
+        "elsewhere."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        write(f"{scheme}://bucket/x")
+
+
+def test_what_can_only_be_local_may_be_a_url(tmp_path):
+    """A file: URL is the path that it names."""
+    with ShardWriter((tmp_path / "a.tar").as_uri()) as writer:
+        writer.write({"__key__": "a", "cls": 0})
+
+    assert len(Shards(tmp_path / "a.tar", cache_dir=(tmp_path / "cache").as_uri())) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"a.tar", "cache"}

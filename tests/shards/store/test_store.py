@@ -93,13 +93,25 @@ def test_a_folder_that_cannot_be(tmp_path):
         open_store(tmp_path / "file/out")
 
 
-def test_no_store():
-    """Writing to a web server is refused."""
+@pytest.mark.parametrize("url", ["https://host/x", "az://container/x", "hdfs://host/x"])
+def test_no_store(tmp_path, monkeypatch, url):
+    """Writing to a web server, or to a store of another kind, is refused, and nothing is created."""
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(
         ValueError,
-        match=re.escape("out must be a local folder or start with s3:// or gs://, got 'https://host/x'."),
+        match=re.escape(f"out must be a local folder or start with s3:// or gs://, got {url!r}."),
     ):
-        open_store("https://host/x")
+        open_store(url)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_may_be_a_url(tmp_path, monkeypatch):
+    """A file: URL is the folder that it names, and a colon in a name is no scheme."""
+    monkeypatch.chdir(tmp_path)
+    open_store((tmp_path / "a").as_uri())
+    open_store("az:b/c")
+
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["a", "az:b", "az:b/c"]
 
 
 def test_an_empty_name_is_not_the_root():

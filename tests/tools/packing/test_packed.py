@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from foveal.shards import ShardError
+from foveal.shards import ShardError, Shards
 from foveal.tools.console.choices import IMAGE
 from foveal.tools.packing._classes import CLASSES
 from foveal.tools.packing.pack import pack
@@ -46,6 +46,20 @@ def test_a_folder_whose_name_could_be_expanded(scans, tmp_path, name):
 
     assert zoomed.exit_code == 0, zoomed.exception
     assert (tmp_path / "out" / f"{name}-000000.tar").is_file()
+
+
+def test_a_folder_as_a_url(tmp_path, monkeypatch):
+    """A folder of images may be a file: URL, and so may the training shards whose classes it gets."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("train/cat/a.jpg", "train/dog/b.jpg", "val/dog/c.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"an image")
+    made, quiet = pack(tmp_path / "train", tmp_path / "out"), Console(quiet=True)
+    url = (tmp_path / "val").as_uri()
+
+    [val] = packed([url], console=quiet, like=[Path(made.shards[0]).as_uri()])
+    assert [sample.members["cls"] for sample in Shards(val)] == [b"1"]
+    assert image_members([(tmp_path / "val").as_uri()], IMAGE) == IMAGE
 
 
 def test_which_members_are_the_image(scans):

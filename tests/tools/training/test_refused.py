@@ -79,7 +79,7 @@ def test_a_folder_holds_one_run(shards, tmp_path, no_sheets):
 
 def test_too_few_samples(shards, tmp_path, no_sheets):
     """Fewer samples than a batch are an error."""
-    message = "batch_size must be at most the samples of a rank, got 21 – lower it."
+    message = "batch_size must be at most 20, the samples of a rank, got 21 – lower it."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         train(shards, tmp_path / "run", options=TrainOptions(out_size=16, batch_size=21))
 

@@ -124,6 +124,19 @@ def test_a_run_goes_on_with_other_threads_and_for_longer(shards, tmp_path, no_sh
         train(shards, tmp_path / "run", options=SMALL, resume=True)
 
 
+def test_a_run_does_not_go_on_with_other_shards(shards, tmp_path, no_sheets):
+    """Other shards are refused in words that also fit the command line; the run stays as it is."""
+    train(shards, tmp_path / "run", options=SMALL)
+    before = (tmp_path / "run/metrics.jsonl").read_text()
+    message = (
+        "shards must be those that the state was saved with, by name, number of samples and order, got 40 samples where there "
+        "were 20 – name the same shards again."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train([shards, shards], tmp_path / "run", options=replace(SMALL, epochs=3), resume=True)
+    assert (tmp_path / "run/metrics.jsonl").read_text() == before
+
+
 def test_a_run_of_a_version_with_fewer_options(shards, tmp_path, no_sheets):
     """A run of an earlier version is resumed with the defaults of later options."""
     train(shards, tmp_path / "run", options=replace(SMALL, epochs=1))
