@@ -64,8 +64,9 @@ def test_what_can_only_be_local_has_no_scheme(tmp_path, monkeypatch, name, write
         write(f"{scheme}://bucket/x")
 
 
-def test_what_can_only_be_local_may_be_a_url(tmp_path):
+def test_what_can_only_be_local_may_be_a_url(tmp_path, monkeypatch):
     """A file: URL is the path that it names."""
+    monkeypatch.chdir(tmp_path)
     with ShardWriter((tmp_path / "a.tar").as_uri()) as writer:
         writer.write({"__key__": "a", "cls": 0})
 
