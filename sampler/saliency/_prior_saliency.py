@@ -110,7 +110,8 @@ class PriorSaliency(nn.Module):
 
     def _known_map_size(self) -> tuple[int, int] | None:
         sizes = (getattr(part, "map_size", None) for part in (self.prior, self.network))
-        return next((size for size in sizes if size is not None), None)
+        # (1, 1) is said by a MapChannelSaliency whose network says nothing.
+        return next((size for size in sizes if size not in (None, (1, 1))), None)
 
     def _even(
         self, small: Float[Tensor, "batch 3 _height _width"], map_size: tuple[int, int]

@@ -24,7 +24,8 @@ class EvidenceTeacher:
     counts as much as the classifier is sure of its label: one that knows nothing teaches nothing.
 
     It is as if each image's loss had a second term, ``strength * p * KL(evidence || network's map)``, with ``p = exp(-loss)``, the
-    probability of the label. Its gradient reaches the network alone.
+    probability of the label. Its gradient reaches the network alone. If several losses come back through the same images, only one of
+    them teaches: observe their sum, which counts as one loss.
 
     Args:
         zoom: The zoom that is trained: a :class:`SaliencySampler` whose saliency is a :class:`PriorSaliency`, also in
@@ -98,11 +99,12 @@ class EvidenceTeacher:
                     each.register_forward_hook(self._follow, with_kwargs=True),
                 ]
 
-    def _begin(self, _sampler: nn.Module, _inputs: Any) -> None:
-        self._logits, self._zooms = None, True
+    def _begin(self, sampler: nn.Module, _inputs: Any) -> None:
+        # The network itself may be in evaluation mode, for its batch norms.
+        self._logits, self._zooms = None, sampler.training
 
-    def _keep(self, network: nn.Module, _inputs: Any, logits: Tensor) -> Tensor | None:
-        followed = self._zooms and network.training and logits.requires_grad
+    def _keep(self, _network: nn.Module, _inputs: Any, logits: Tensor) -> Tensor | None:
+        followed = self._zooms and logits.requires_grad
         if not followed or torch.compiler.is_compiling():
             return None
         self._logits = (
@@ -110,7 +112,7 @@ class EvidenceTeacher:
         )  # a parameter would keep each hook
         return self._logits
 
-    def _follow(self, _sampler: nn.Module, inputs: Any, named: dict[str, Any], zoomed: Any) -> None:
+    def _follow(self, sampler: nn.Module, inputs: Any, named: dict[str, Any], zoomed: Any) -> None:
         """Have what was zoomed remember where it lies, until its gradient comes back."""
         logits, self._logits, self._zooms = self._logits, None, False
         images = getattr(zoomed, "images", None)
@@ -123,7 +125,8 @@ class EvidenceTeacher:
             return
         views = named.get("views", inputs[2] if len(inputs) > 2 else None)
         places = coarse_places(zoomed.grid.detach(), views)
-        shown = Shown(self._count, logits.detach(), places, self._saliency.gain)
+        gain = self._saliency.gain / getattr(sampler, "temperature", 1.0)
+        shown = Shown(self._count, logits.detach(), places, gain)
         self._count += 1
         images.grad_fn.metadata[self] = shown
         images.register_hook(shown.learn)

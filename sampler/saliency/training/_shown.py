@@ -17,7 +17,7 @@ class Shown:
         number: Its place among all that were zoomed.
         logits: The network's, without their graph.
         places: As :func:`coarse_places` returns it.
-        gain: What multiplies the logits.
+        gain: What multiplies the logits before the softmax.
 
     Attributes:
         weights: How much each image counts in the ``backward`` that goes on; None for not at all.

@@ -7,7 +7,9 @@ import torch
 import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from foveal.sampler.saliency._prior_saliency import PriorSaliency
 from foveal.sampler.saliency.training._prior_of import learns, prior_of
 
 # Images whose losses count, in about: older ones less and less, since the network was another then.
@@ -17,8 +19,11 @@ _FEWEST = 320
 # The largest strength that is tried. With more, a classifier finds sooner what only a strong zoom shows.
 _STRONGEST = 3.0
 # How many standard errors below zero the slope has to be: at any step, where it has many occasions to be there by chance, and at the
-# last, where one in forty zooms that bring nothing is. A zoom that brings little costs more than it brings: the classifier has more to learn.
-_SURE, _LIKELY = 4.0, 2.0
+# last, where one in 160 zooms that bring nothing is. A zoom that brings little costs more than it brings: the classifier has more to learn.
+_SURE, _LIKELY = 4.0, 2.5
+# Put in the place of minus infinity, this much below the largest logit. At full strength it is next to nothing, and little less than the rest
+# at a small one.
+_DEEPEST = 12.0
 
 
 class ZoomTrial:
@@ -30,21 +35,26 @@ class ZoomTrial:
     are lower. When this is certain, all images are zoomed with a strength of 1 from then on. If it does not show within
     ``steps``, the saliency's ``gain`` becomes 0, and all images are resized evenly, in this training and after it.
 
-    Certain means that the slope of the losses by strength is 4 standard errors below zero; at the last step 2 are enough.
+    Certain means that the slope of the losses by strength is 4 standard errors below zero; at the last step 2.5 are enough.
     Images are compared within their batch, which needs several. The last few thousand images count, those of all ranks together
-    if there is a process group.
+    if there is a process group. Steps in which the zoom is frozen do not count.
+
+    What is decided is kept in the saliency's ``gain``, which ``state_dict()`` and ``save_checkpoint()`` hold beside the weights. Copies of the
+    weights alone, such as an average over steps, safetensors, or ``torch.distributed.checkpoint``, do not: load the trial's
+    ``state_dict()`` as well, or set ``gain = 0.0`` where ``helps`` is False. Copy a zoom after its trial, not during it.
 
     The random numbers come from torch's generator (``torch.manual_seed``). ``state_dict()`` goes into a checkpoint next to
     those of the network, the zoom and the optimizer.
 
     Args:
         zoom: The zoom that is trained: a sampler whose saliency is a :class:`PriorSaliency`, also in ``DistributedDataParallel``.
-            Other zooms and those without trainable parameters are left as they are. Compile it after the trial: torch does not
-            notice that a module changes its hooks.
+            Other zooms and those without trainable parameters are left as they are; so is one that an earlier trial took away (a
+            ``gain`` of 0). Compile it after the trial: torch does not notice that a module changes its hooks.
         steps: Number of steps after which the trial ends, such as half of all.
 
     Attributes:
-        helps: Whether the zoom helps; None as long as this is not known. True if there is nothing to try.
+        helps: Whether the zoom helps; None as long as this is not known. True if there is nothing to try, False if an earlier trial
+            took the zoom away.
 
     Raises:
         ValueError: ``steps`` is less than 1, or there is more than one :class:`PriorSaliency`.
@@ -58,27 +68,29 @@ class ZoomTrial:
     """
 
     helps: bool | None
+    _hook: RemovableHandle | None
 
     def __init__(self, zoom: nn.Module, *, steps: int) -> None:
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps!r}.")
         tried = prior_of(zoom)
         self.steps, self._step = steps, 0
-        self._sums = torch.zeros(4, dtype=torch.float64)
+        self._sums = torch.zeros(5, dtype=torch.float64)
         self._drawn: list[Tensor] = []
-        self.helps, self._hook = None, None
+        self._saliency, self._hook = tried, None
         if tried is None or not learns(tried):
-            self.helps = True
-            return
-        self._saliency = tried
-        self._hook = self._saliency.register_forward_hook(self._vary)
+            self.helps, self._saliency = True, None
+        elif tried.gain == 0:
+            self.helps = False
+        else:
+            self._begin(tried)
 
     @property
     def standard_errors(self) -> float:
         """The slope of the losses by strength, in standard errors; below zero if stronger zooms have lower losses."""
-        count, strength_strength, strength_loss, loss_loss = self._sums.tolist()
-        scale = strength_strength * loss_loss
-        return float(strength_loss * math.sqrt(count / scale)) if scale > 0 else 0.0
+        count, strength_strength, strength_loss, loss_loss, squares = self._sums.tolist()
+        scale = strength_strength * loss_loss * squares
+        return float(strength_loss * count / math.sqrt(scale)) if scale > 0 else 0.0
 
     def observe(self, losses: Float[Tensor, " batch"]) -> None:
         """Take the losses of the images that were zoomed last, in their order; call it once a step, on each rank.
@@ -86,16 +98,17 @@ class ZoomTrial:
         Once the trial is over, or was closed, it does nothing.
 
         Raises:
-            ValueError: They are not one for each image, or fewer images were zoomed in training mode since the last call.
+            ValueError: They are not one for each image that was zoomed in training mode in the last calls of the zoom, or
+                there were fewer since the last call of this.
         """
-        if self.helps is not None or self._hook is None:
+        if self.helps is not None or self._hook is None or self._is_frozen():
             return
         if losses.ndim != 1:
             raise ValueError(
                 f'losses must be one for each image, got shape {tuple(losses.shape)!r} – compute them with reduction="none".'
             )
         moments = _over_ranks(_moments(self._strengths(len(losses)), losses.detach())).cpu()
-        self._sums = self._sums * max(0.0, 1 - float(moments[0]) / _WINDOW) + moments
+        self._sums = self._sums * _fading(float(moments[0])) + moments
         self._step += 1
         if self._step >= self.steps:
             self._end(helps=self.standard_errors <= -_LIKELY)
@@ -115,16 +128,28 @@ class ZoomTrial:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state_dict()``; the zoom's own state has to be loaded as well."""
-        self._step, self._sums = state["step"], torch.tensor(state["sums"], dtype=torch.float64)
-        if state["helps"] is not None and self.helps is None:
+        if self._saliency is None:
+            return
+        sums = state["sums"]  # in earlier versions without the last
+        self._step, self._sums = state["step"], torch.tensor([*sums, sums[0]][:5], dtype=torch.float64)
+        if state["helps"] is not None:
             self._end(helps=state["helps"])
+        elif self.helps is not None:
+            self._begin(self._saliency)
+
+    def _begin(self, saliency: PriorSaliency) -> None:
+        self.helps = None
+        self._hook = saliency.register_forward_hook(self._vary)
+
+    def _is_frozen(self) -> bool:
+        return not self._drawn and self._saliency is not None and not learns(self._saliency)
 
     def _vary(self, saliency: nn.Module, _inputs: Any, logits: Tensor) -> Tensor | None:
         if not saliency.training or not logits.requires_grad:
             return None
         strengths = _STRONGEST * torch.rand(len(logits), device=logits.device)
         self._drawn.append(strengths)
-        return logits * strengths[:, None, None, None]
+        return _finite(logits) * strengths[:, None, None, None]
 
     def _strengths(self, count: int) -> Float[Tensor, " batch"]:
         known = sum(map(len, self._drawn))
@@ -133,19 +158,41 @@ class ZoomTrial:
                 f"losses must be those of images that were zoomed in training mode since the last call, {known} at most, "
                 f"got {count} – make the trial before the first batch, and call zoom.train()."
             )
-        strengths = torch.cat(self._drawn)[known - count :].cpu() if self._drawn else torch.empty(0)
+        last: list[Tensor] = []
+        while sum(map(len, last)) < count:
+            last.insert(0, self._drawn.pop())
         self._drawn.clear()
+        strengths = torch.cat([torch.empty(0), *(each.cpu() for each in last)])
+        if len(strengths) != count:
+            raise ValueError(
+                f"losses must be one for each of the {len(strengths)} images that were zoomed last, got {count} – leave none out; "
+                "an infinite loss does not count."
+            )
         return strengths
 
     def _end(self, *, helps: bool) -> None:
         self.helps = helps
         self.close()
-        if not helps:
+        if not helps and self._saliency is not None:
             self._saliency.gain = 0.0
 
 
-def _moments(strengths: Float[Tensor, " batch"], losses: Float[Tensor, " batch"]) -> Float[Tensor, " 4"]:
-    """Return the number of images less one, and the sums of products of strength and loss, both relative to the batch.
+def _finite(logits: Float[Tensor, "batch 1 rows cols"]) -> Float[Tensor, "batch 1 rows cols"]:
+    """Replace minus infinity, which cells without any weight have: at no strength would it be less."""
+    deepest = logits.detach().amax(dim=(2, 3), keepdim=True) - _DEEPEST
+    return torch.where(logits == -math.inf, deepest, logits)
+
+
+def _fading(count: float) -> Float[Tensor, " 5"]:
+    """Return what earlier sums are multiplied by after so many images."""
+    kept = max(0.0, 1 - count / _WINDOW)
+    return torch.tensor([kept, kept, kept, kept, kept**2], dtype=torch.float64)
+
+
+def _moments(strengths: Float[Tensor, " batch"], losses: Float[Tensor, " batch"]) -> Float[Tensor, " 5"]:
+    """Return the number of images less one, the sums of products of strength and loss, both relative to the batch, and the first once more.
+
+    The last becomes the sum of squared weights, of which the standard error is made: images that count less also say less about it.
 
     Relative means less its mean, which costs one degree of freedom, and for losses in units of their spread: they fall during
     the training. Images with an infinite loss do not count.
@@ -153,11 +200,12 @@ def _moments(strengths: Float[Tensor, " batch"], losses: Float[Tensor, " batch"]
     counts = torch.isfinite(losses)
     strength, loss = (each.to(losses.device)[counts].double() for each in (strengths, losses))
     if len(loss) < 2:
-        return loss.new_zeros(4)
+        return loss.new_zeros(5)
     strength, loss = strength - strength.mean(), loss - loss.mean()
     loss = loss / loss.square().mean().sqrt().clamp(min=1e-12)
     products = [(strength * strength).sum(), (strength * loss).sum(), (loss * loss).sum()]
-    return torch.stack([loss.new_tensor(len(loss) - 1), *products])
+    count = loss.new_tensor(len(loss) - 1)
+    return torch.stack([count, *products, count])
 
 
 def _over_ranks(sums: Tensor) -> Tensor:

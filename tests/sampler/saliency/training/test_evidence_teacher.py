@@ -34,16 +34,18 @@ from tests.sampler.saliency.training.taught import (
 )
 
 
-@pytest.mark.parametrize("strength", [1.0, 0.25])
-def test_the_lesson_by_hand(strength):
+@pytest.mark.parametrize(("strength", "temperature"), [(1.0, 1.0), (0.25, 1.0), (1.0, 0.5)])
+def test_the_lesson_by_hand(strength, temperature):
     """The second term is the divergence of the network's map from Gaussians around the evidence, weighted by how sure the classifier is."""
     zoom, teacher = taught(strength=strength)
+    zoom.temperature = temperature
     values = torch.tensor([0.1, 2.0])
     found, grid = lesson(zoom, teacher, hot((4, 6), (16, 10)), values)
 
     for k in range(2):
         logits = zoom.saliency.network.logits[k, 0].detach().numpy()
-        slope = by_hand(logits, [middle(grid[k], 4, 6), middle(grid[k], 16, 10)])
+        points = [middle(grid[k], 4, 6), middle(grid[k], 16, 10)]
+        slope = by_hand(logits, points, gain=2.0 / temperature)
         check_close(found[k, 0], strength * np.exp(-float(values[k])) / 2 * slope, 1e-5)
 
 
@@ -62,7 +64,7 @@ def test_weak_gradients_do_not_matter():
 def test_the_network_learns_where_the_evidence_is():
     """Descent moves the network's map to the place in the source that the pixels came from, and the prior learns nothing."""
     zoom, teacher = taught(strength=100.0)
-    zoom.temperature = 1e6  # an even zoom, so that the place stays where it is
+    zoom.max_zoom = 1.0  # an even zoom, so that the place stays where it is
     image, optimizer = torch.ones(2, 3, 60, 80), torch.optim.Adam(zoom.parameters(), lr=0.1)
     for _ in range(300):
         zoomed = zoom(image)
@@ -109,6 +111,14 @@ def test_who_knows_nothing_teaches_nothing(value, gradient):
     expected = (logits.softmax(1) - 1 / (ROWS * COLS)).view(found.shape) * (0.0 if value else 1.0)
 
     check_close(found, expected, 1e-6)
+
+
+def test_a_network_in_evaluation_mode_is_taught():
+    """Batch norm with small batches is kept in evaluation mode, in a zoom that trains."""
+    zoom, teacher = taught()
+    zoom.saliency.network.eval()
+
+    assert lesson(zoom, teacher, hot((4, 6)), [0.0, 0.0])[0].abs().max() > 0.01
 
 
 def test_a_map_alone_leaves_nothing_behind():
