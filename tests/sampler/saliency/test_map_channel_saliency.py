@@ -47,6 +47,21 @@ class Fourth(torch.nn.Module):
         return interpolate(seen[:, 3:], self.map_size)
 
 
+def test_a_map_that_was_taken_away_keeps_its_size(images, maps):
+    """With a gain of 0 the map is even, and as large as before, also if the network does not say how large."""
+
+    def network(seen):
+        return interpolate(seen[:, 3:], (4, 5))
+
+    wrapped = torch.nn.Module()
+    wrapped.forward = network
+    prior = torch.nn.Module()
+    prior.forward = lambda small: small.new_zeros(len(small), 1, 4, 5)
+    saliency = PriorSaliency(MapChannelSaliency(network=wrapped), prior, gain=0.0)
+
+    assert SaliencySampler(16, saliency=saliency)(images, maps=maps).saliency.shape == (2, 1, 4, 5)
+
+
 def test_the_fourth_channel_is_the_map(images):
     """The fourth channel is the map, divided by its maximum and resized; the others are the image."""
     network = Fourth()
