@@ -18,6 +18,7 @@ from foveal.sampler.saliency import SaliencyNeeds, softmax_map
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.training._loader import open_loader, while_learning
 from foveal.tools.training._ranks import Ranks
+from foveal.tools.training._training_mode import set_training
 from foveal.tools.training.options import TrainOptions, lr_factor
 
 # The saliency of a box relative to that of the rest of the image. With less the zoom is weaker; with more the classifier
@@ -56,7 +57,8 @@ def teach(
             f"boxes must be None for a frozen saliency network, got {type(zoom.saliency).__name__} without parameters that "
             "require gradients – call requires_grad_(True) on it."
         )
-    student = ranks.share(zoom.saliency.train())
+    set_training(zoom.saliency)
+    student = ranks.share(zoom.saliency)
     boxes = Boxes(options.boxes or "", format=options.box_format, frame=options.box_frame)
     small = UniformSampler(zoom.lowres_size).to(ranks.device)  # the size of the network's input
     how = while_learning(options)

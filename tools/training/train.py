@@ -22,6 +22,7 @@ from foveal.tools.training._loader import open_loader, while_learning
 from foveal.tools.training._ranks import Ranks, in_ranks
 from foveal.tools.training._sheet import draw_validation
 from foveal.tools.training._threads import room_for_the_loader
+from foveal.tools.training._training_mode import set_training
 from foveal.tools.training.labels import count_classes
 from foveal.tools.training.options import TrainOptions, blurred, channels_last, lr_factor
 from foveal.tools.training.run import TrainRun
@@ -168,7 +169,7 @@ class _Training:
     def train_epoch(self, loader: ZoomLoader, on_step: Callable[[], object]) -> dict[str, float]:
         """Train the rest of an epoch; return the means over it."""
         self.shared_model.train()
-        self.shared_zoom.train()
+        set_training(self.shared_zoom)
         batches, start = iter(loader), time.perf_counter()
         sums = torch.zeros(4, device=self.ranks.device)
         while True:
