@@ -40,6 +40,18 @@ class Ranks:
             dist.all_reduce(values)
         return values
 
+    def gather(self, values: Tensor) -> Tensor:
+        """Return each rank's values, as rows."""
+        rows = values.new_zeros(self.world_size, *values.shape)
+        rows[self.rank] = values
+        return self.sum(rows)
+
+    def own(self, rows: Tensor) -> Tensor:
+        """Return this rank's row; of sums that another number of ranks gathered, the first rank has all."""
+        if len(rows) == self.world_size:
+            return rows[self.rank]
+        return rows.sum(0) if self.rank == 0 else torch.zeros_like(rows[0])
+
     def wait(self) -> None:
         """Wait until every rank has called this."""
         if self.world_size > 1:

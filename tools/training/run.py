@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from foveal.sampler import SaliencySampler
 from foveal.shards.store import replacing
@@ -40,6 +40,8 @@ class TrainRun:
         resumed: Whether :meth:`load` found a checkpoint.
         unfinished: Number and means of an epoch that had been trained, but not validated, when the run was stopped; None
             if there is none.
+        sums: Each rank's sums over the steps of the epoch in the middle of which the run was stopped; None if there are none, as in
+            checkpoints of earlier versions.
 
     Raises:
         ValueError: The folder holds a run, and ``resume`` is False or the options differ.
@@ -47,6 +49,7 @@ class TrainRun:
 
     resumed: bool = False
     unfinished: dict[str, Any] | None = None
+    sums: Tensor | None = None
 
     def __init__(
         self,
@@ -78,7 +81,7 @@ class TrainRun:
         step = 0
         if self._checkpoint is not None:
             step = int(self._checkpoint["step"])
-            self.unfinished = self._checkpoint.get("unfinished")
+            self.unfinished, self.sums = self._checkpoint.get("unfinished"), self._checkpoint.get("sums")
             for name, part in parts.items():
                 part.load_state_dict(self._checkpoint[name])
             self._checkpoint = None
@@ -91,13 +94,18 @@ class TrainRun:
         return step
 
     def save(
-        self, parts: Mapping[str, Any], step: int, *, unfinished: Mapping[str, Any] | None = None
+        self,
+        parts: Mapping[str, Any],
+        step: int,
+        *,
+        unfinished: Mapping[str, Any] | None = None,
+        sums: Tensor | None = None,
     ) -> None:
-        """Write a checkpoint of all parts, and the unfinished epoch if there is one."""
+        """Write a checkpoint of all parts, and the unfinished epoch or the sums if there are some."""
         if self._first:
             states = {name: part.state_dict() for name, part in parts.items()}
             states["unfinished"] = None if unfinished is None else dict(unfinished)
-            content = {"step": step, "options": self._options, **states}
+            content = {"step": step, "options": self._options, "sums": sums, **states}
             _write(self.folder / LAST, functools.partial(torch.save, content))
         self._ranks.wait()
 

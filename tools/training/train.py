@@ -167,19 +167,18 @@ class _Training:
                 self.end_epoch(epoch, means, val=val, shown=shown)
 
     def train_epoch(self, loader: ZoomLoader, on_step: Callable[[], object]) -> dict[str, float]:
-        """Train the rest of an epoch; return the means over it."""
+        """Train the rest of an epoch; return the means over all of it."""
         self.shared_model.train()
         set_training(self.shared_zoom)
         batches, start = iter(loader), time.perf_counter()
-        sums = torch.zeros(4, device=self.ranks.device)
+        sums = before = self.sums_before()
         while True:
             self.prepare_step()
             batch = next(batches, None)  # the loader zooms with the present weights
             if batch is None:
-                sums = self.ranks.sum(sums)
-                rate = float(sums[0]) / (time.perf_counter() - start)
-                return {**_means("train", sums), "train_images_per_s": rate}
-            sums += self.train_step(*batch)
+                rate = float(self.ranks.sum(sums - before)[0]) / (time.perf_counter() - start)
+                return {**_means("train", self.ranks.sum(sums)), "train_images_per_s": rate}
+            sums = sums + self.train_step(*batch)
             self.step += 1
             on_step()
             if self.step % self.options.log_steps == 0:
@@ -187,7 +186,14 @@ class _Training:
                 rates = {"lr": lr, "saliency_lr": lr * self.options.saliency_lr}
                 self.run.log("step", step=self.step, **rates, **_means("train", sums))
             if self.step % self.options.checkpoint_steps == 0 and self.step % len(loader):
-                self.run.save(self.parts, self.step)
+                self.run.save(self.parts, self.step, sums=self.ranks.gather(sums))
+
+    def sums_before(self) -> Tensor:
+        """Return this rank's sums over the steps of an epoch that were trained before the run was stopped; zeros for a new epoch."""
+        rows, self.run.sums = self.run.sums, None
+        if rows is None:
+            return torch.zeros(4, device=self.ranks.device)
+        return self.ranks.own(rows.to(self.ranks.device))
 
     def prepare_step(self) -> None:
         """Set everything that depends on the step alone, so that a continued run does the same as one that was never stopped."""

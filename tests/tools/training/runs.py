@@ -30,6 +30,14 @@ def lines(run: Path, kind: str) -> list[dict]:
     return [line for line in found if line["kind"] == kind]
 
 
+def metrics(run: Path, kind: str) -> list[dict]:
+    """Return lines without the speed, which differs from run to run."""
+    return [
+        {name: value for name, value in line.items() if name != "train_images_per_s"}
+        for line in lines(run, kind)
+    ]
+
+
 def weights(run: Path) -> dict[str, torch.Tensor]:
     """Return all trained weights, by name."""
     model = torch.load(run / "model.pt", weights_only=True)
