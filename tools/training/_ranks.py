@@ -10,6 +10,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from foveal.tools.training._zoom_parts import learns
+
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
@@ -27,8 +29,7 @@ class Ranks:
 
     def share(self, module: nn.Module) -> nn.Module:
         """Wrap a module so that its gradients are averaged over the ranks, if there are several and the module trains."""
-        learns = any(parameter.requires_grad for parameter in module.parameters())
-        return DistributedDataParallel(module) if self.world_size > 1 and learns else module
+        return DistributedDataParallel(module) if self.world_size > 1 and learns(module) else module
 
     def own_seed(self, seed: int) -> int:
         """Return a seed that is different on every rank and for every argument."""

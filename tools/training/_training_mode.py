@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from foveal.tools.training._zoom_parts import learns
+
 
 def set_training(module: nn.Module) -> None:
     """Set the training mode, but ``eval()`` for each part whose weights are all frozen.
@@ -11,6 +13,5 @@ def set_training(module: nn.Module) -> None:
     """
     module.train()
     for part in module.modules():
-        weights = list(part.parameters())
-        if weights and not any(weight.requires_grad for weight in weights):
+        if any(True for _ in part.parameters()) and not learns(part):
             part.eval()

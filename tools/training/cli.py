@@ -121,7 +121,8 @@ def train(
         float,
         typer.Option(
             metavar="<factor>",
-            help="Learning rate of the model of --trunk, as a multiple of --lr; with 0 its weights never change.",
+            help="Learning rate of the model of --trunk, or of the one in the file of --saliency, as a multiple of --lr; with 0 its weights "
+            "never change.",
             min=0,
             rich_help_panel=OPTIMIZER,
         ),

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -27,6 +27,7 @@ from foveal.sampler import (
 from foveal.sampler.grids import Family
 from foveal.tools.console.choices import IMAGE, MAX_PIXELS, Amp, TrainLog, TrainPriorName, TrainZoomName
 from foveal.tools.console.zoom_choice import TrainZoomChoice
+from foveal.tools.training._zoom_parts import trunks_in
 
 # Share of a map that is spread evenly before training starts from it, so that the network can raise what the map leaves out.
 _MAP_FLOOR = 0.1
@@ -42,7 +43,6 @@ _SAYS_MORE = (
     ("box_format", "boxes"),
     ("box_frame", "boxes"),
     ("teach_epochs", "boxes"),
-    ("trunk_lr", "trunk"),
 )
 
 
@@ -92,7 +92,8 @@ class TrainOptions(TrainZoomChoice):
             ``"torchvision:resnet18"`` (:class:`foveal.sampler.TrunkSaliency`); that library must be installed. It takes the place of the
             network that ``prior`` or ``boxes`` would begin with. None for Foveal's small networks.
         trunk_weights: The file with its weights; None for random ones.
-        trunk_lr: Peak learning rate of the trunk, as a multiple of ``lr``; with 0 its weights stay as they are.
+        trunk_lr: Peak learning rate of the trunk, as a multiple of ``lr``; with 0 its weights stay as they are. It is also that of a trunk
+            in the file of ``saliency``, or in a zoom of yours, if it was made with ``frozen=False``.
         augment: Random flips, crops and turns of the training images, as part of the zoom; None for none.
         amp: Number format in which the classifier computes; the zoom stays in float32.
         classes: Number of classes; None to find it by reading the labels of all shards first.
@@ -270,7 +271,11 @@ class TrainOptions(TrainZoomChoice):
         if self.zoom == "uniform":
             return UniformSampler(self.out_size)
         if self.saliency is not None:
-            return SaliencySampler.from_checkpoint(self.saliency, out_size=self.out_size, **self.chosen)
+            zoom = SaliencySampler.from_checkpoint(self.saliency, out_size=self.out_size, **self.chosen)
+            for trunk in trunks_in(zoom):
+                trunk.frozen = self.trunk_lr == 0
+                trunk.model.requires_grad_(not trunk.frozen)
+            return zoom
         saliency = self._make_saliency()
         looks: dict[str, Any] = (
             {} if not (trunks := trunks_in(saliency)) else {"lowres_size": trunks[0].lowres_size}
@@ -320,10 +325,16 @@ class TrainOptions(TrainZoomChoice):
 
     def parameter_groups(self, model: nn.Module, zoom: nn.Module) -> list[dict[str, Any]]:
         """Return the optimiser's groups, each with its ``peak_lr``, which the schedule multiplies."""
+        return self._groups((model.parameters(), 1.0)) + self.zoom_groups(zoom, self.saliency_lr)
+
+    def zoom_groups(self, zoom: nn.Module, rate: float) -> list[dict[str, Any]]:
+        """Return the groups of a zoom or its network; ``rate`` is the peak learning rate of all but a trunk, as a multiple of ``lr``."""
         trunk = [weight for each in trunks_in(zoom) for weight in each.model.parameters()]
         known = {id(weight) for weight in trunk}
         rest = [weight for weight in zoom.parameters() if id(weight) not in known]
-        rates = ((model.parameters(), 1.0), (rest, self.saliency_lr), (trunk, self.trunk_lr))
+        return self._groups((rest, rate), (trunk, self.trunk_lr))
+
+    def _groups(self, *rates: tuple[Iterable[nn.Parameter], float]) -> list[dict[str, Any]]:
         groups = [
             {
                 "params": [p for p in weights if p.requires_grad],
@@ -333,11 +344,6 @@ class TrainOptions(TrainZoomChoice):
             for weights, rate in rates
         ]
         return [{**group, "weight_decay": self.weight_decay} for group in groups if group["params"]]
-
-
-def trunks_in(module: nn.Module) -> list[TrunkSaliency]:
-    """Return the pretrained trunks that a zoom or a saliency network has."""
-    return [each for each in module.modules() if isinstance(each, TrunkSaliency)]
 
 
 def lr_factor(step: int, steps: int, warmup: float) -> float:

@@ -19,6 +19,7 @@ from foveal.tools.console.progress import progress_bar
 from foveal.tools.training._loader import open_loader, while_learning
 from foveal.tools.training._ranks import Ranks
 from foveal.tools.training._training_mode import set_training
+from foveal.tools.training._zoom_parts import learns
 from foveal.tools.training.options import TrainOptions, lr_factor
 
 # The saliency of a box relative to that of the rest of the image. With less the zoom is weaker; with more the classifier
@@ -42,7 +43,7 @@ def teach(
         urls: Shards with the boxes beside each image; an image without boxes teaches an even map.
         zoom: The sampler whose ``saliency`` is trained, in place.
         options: ``boxes``, ``box_format``, ``box_frame`` and ``teach_epochs`` control this; images are read as in the
-            training.
+            training. The peak learning rate is ``lr``, and that of a pretrained trunk ``lr * trunk_lr``.
         ranks: Gradients are averaged over these.
         log: Called as ``log("teach", step=0, teach_epoch=..., loss=...)`` after each epoch. The loss is the
             cross-entropy between the two maps, in nats.
@@ -52,7 +53,7 @@ def teach(
         ValueError: The zoom has no saliency network that looks at the image alone, or a frozen one.
     """
     zoom = _teachable(zoom)
-    if not any(parameter.requires_grad for parameter in zoom.saliency.parameters()):
+    if not learns(zoom.saliency):
         raise ValueError(
             f"boxes must be None for a frozen saliency network, got {type(zoom.saliency).__name__} without parameters that "
             "require gradients – call requires_grad_(True) on it."
@@ -62,7 +63,7 @@ def teach(
     boxes = Boxes(options.boxes or "", format=options.box_format, frame=options.box_frame)
     small = UniformSampler(zoom.lowres_size).to(ranks.device)  # the size of the network's input
     how = while_learning(options)
-    optimizer = torch.optim.AdamW(student.parameters(), weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(options.zoom_groups(zoom.saliency, 1.0))
     with (
         open_loader(urls, small, options, ranks, fields=(boxes,), **how) as loader,
         progress_bar(console, unit="steps") as progress,
@@ -73,7 +74,7 @@ def teach(
             losses = []
             for step, (images, found) in enumerate(loader, start=epoch * len(loader)):
                 for group in optimizer.param_groups:
-                    group["lr"] = options.lr * lr_factor(step, steps, _WARMUP)
+                    group["lr"] = group["peak_lr"] * lr_factor(step, steps, _WARMUP)
                 loss = _loss(student(images), images, found.boxes, zoom.temperature)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch's own

@@ -23,6 +23,7 @@ from foveal.tools.training._ranks import Ranks, in_ranks
 from foveal.tools.training._sheet import draw_validation
 from foveal.tools.training._threads import room_for_the_loader
 from foveal.tools.training._training_mode import set_training
+from foveal.tools.training._zoom_checks import check_zoom
 from foveal.tools.training.labels import count_classes
 from foveal.tools.training.options import TrainOptions, blurred, channels_last, lr_factor
 from foveal.tools.training.run import TrainRun
@@ -69,7 +70,7 @@ def train(
 
     Raises:
         ValueError: ``out`` holds a run and ``resume`` is False, or a run with other options; there are too few samples
-            for a batch; or ``model`` has fewer logits than there are classes.
+            for a batch; ``model`` has fewer logits than there are classes; or an option does not fit the zoom.
         ShardError: A label is not a class, which is found before the training begins; or a shard cannot be read.
     """
     options = options or TrainOptions()
@@ -80,6 +81,7 @@ def train(
                 f"saliency must be None for a zoom of yours, got {options.saliency!r} – leave one of the two out."
             )
         zoom = options.make_zoom() if zoom is None else zoom
+        check_zoom(zoom, options)
         classes = count_classes(
             urls,
             val,

@@ -1,14 +1,20 @@
 """Training a saliency network that reads a pretrained trunk."""
 
+import copy
 import re
 from dataclasses import replace
 
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from foveal.sampler import PriorSaliency, SaliencySampler, TrunkSaliency
+from foveal.shards import ShardWriter
 from foveal.tools import TrainOptions, train
+from foveal.tools.training._ranks import in_ranks
+from foveal.tools.training.teach import teach
+from tests.pipeline.making import encode, picture
 from tests.sampler.saliency.models import small_timm
 from tests.tools import command_line
 from tests.tools.training.runs import SMALL
@@ -64,6 +70,103 @@ def test_each_part_has_its_rate(tmp_path):
     assert type(replace(options, prior="none").make_zoom().saliency) is TrunkSaliency
 
 
+@pytest.mark.parametrize("trunk_lr", [0.0, 0.001])
+def test_boxes_teach_the_trunk_at_its_own_rate(tmp_path, trunk_lr):
+    """While boxes teach, the head moves at the full learning rate and the trunk at `trunk_lr` of it, as in the training."""
+    shard, moved = tmp_path / "boxes.tar", {}
+    with ShardWriter(shard) as writer:
+        for k in range(4):
+            boxes = {"boxes": [[2, 2, 20, 20]]}
+            writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 50, 60)), "cls": k % 2, "json": boxes})
+    options = replace(
+        SMALL, trunk="timm:small", trunk_lr=trunk_lr, boxes="json:boxes", teach_epochs=5, lr=0.01
+    )
+    zoom = options.make_zoom()
+    before = copy.deepcopy(zoom.saliency.state_dict())
+    with in_ranks() as ranks:
+        teach(str(shard), zoom, options, ranks, log=lambda *_, **__: None, console=Console(quiet=True))
+    for name, value in zoom.saliency.state_dict().items():
+        part = "trunk" if name.startswith("model.") else "head"
+        moved[part] = max(moved.get(part, 0.0), float((value - before[name]).abs().max()))
+
+    assert moved["head"] > 1e-3
+    assert (0 < moved["trunk"] < 1e-4) if trunk_lr else moved["trunk"] == 0
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_trunk_of_ones_own(frozen, shards, tmp_path):
+    """A trunk in a given zoom learns at `trunk_lr` unless it is frozen; a rate that does not fit it is refused."""
+    trunk = small_timm.Small(classes=0)
+    zoom = own_zoom(trunk, frozen=frozen)
+    before = copy.deepcopy(trunk.state_dict())
+    if frozen:
+        rate, message = 0.1, NO_TRUNK
+    else:
+        rate, message = (
+            0.0,
+            (
+                "trunk_lr must be positive for a zoom with a trunk that is not frozen, got 0.0 – choose a rate, e.g. 0.03, or make "
+                "TrunkSaliency with frozen=True."
+            ),
+        )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(shards, tmp_path / "run", zoom=zoom, options=replace(SMALL, trunk_lr=rate))
+    assert not (tmp_path / "run").exists()
+    train(shards, tmp_path / "run", zoom=zoom, options=replace(SMALL, trunk_lr=0.1 - rate))
+
+    changed = [name for name, weight in trunk.state_dict().items() if not torch.equal(weight, before[name])]
+    assert bool(changed) != frozen
+
+
+def own_zoom(trunk: nn.Module, *, frozen: bool) -> SaliencySampler:
+    network = TrunkSaliency(OneMap(trunk), frozen=frozen, lowres_size=(64, 64))
+    return SaliencySampler(16, saliency=PriorSaliency(network), lowres_size=(64, 64))
+
+
+class OneMap(nn.Module):
+    """The trunk's first features."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.first = trunk.first
+
+    def forward(self, images):
+        return self.first(images)
+
+
+@pytest.mark.parametrize("before", [0.0, 0.1])
+@pytest.mark.parametrize("now", [0.0, 0.1])
+def test_the_trunk_of_a_file(before, now, shards, tmp_path):
+    """The trunk of an earlier run's zoom learns if this run gives it a rate, whether it was frozen there or not."""
+    options = replace(SMALL, epochs=1)
+    replace(options, trunk="timm:small", trunk_lr=before).make_zoom().save_checkpoint(
+        tmp_path / "saliency.pt"
+    )
+    options = replace(options, saliency=str(tmp_path / "saliency.pt"), trunk_lr=now)
+    train(shards, tmp_path / "run", options=options)
+    theirs, ours = (
+        SaliencySampler.from_checkpoint(path / "saliency.pt").saliency.network
+        for path in (tmp_path, tmp_path / "run")
+    )
+
+    assert ours.frozen == (now == 0)
+    assert torch.equal(ours.model.model.third.weight, theirs.model.model.third.weight) == (now == 0)
+
+
+NO_TRUNK = (
+    "trunk_lr must be 0.0 for a zoom without a trunk that is trained, got 0.1 – name a trunk, make TrunkSaliency with "
+    "frozen=False, or leave it out."
+)
+
+
+@pytest.mark.parametrize("zoom", ["saliency", "uniform"])
+def test_a_rate_without_a_trunk(zoom, shards, tmp_path):
+    """A learning rate of a trunk is refused if there is none."""
+    with pytest.raises(ValueError, match=f"^{re.escape(NO_TRUNK)}$"):
+        train(shards, tmp_path / "run", options=replace(SMALL, zoom=zoom, trunk_lr=0.1))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_goes_on_with_the_same_weights_alone(shards, tmp_path):
     """A run resumes with the same weights file under any name; another is refused."""
     small_timm.weights(tmp_path / "small.pth")
@@ -86,10 +189,6 @@ def test_a_run_goes_on_with_the_same_weights_alone(shards, tmp_path):
     ("options", "message"),
     [
         ({"trunk": "timm:small", "trunk_lr": -1.0}, "trunk_lr must not be negative, got -1.0."),
-        (
-            {"trunk_lr": 0.1},
-            "trunk_lr must be 0.0 with trunk=None, got 0.1 – give trunk, too, or leave it out.",
-        ),
         (
             {"trunk_weights": "w.pth"},
             "trunk_weights must be None without a trunk, got 'w.pth' – name its model, e.g. timm:resnet18.",

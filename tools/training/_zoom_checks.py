@@ -1,0 +1,25 @@
+"""Options of a training that depend on the zoom, which may be the caller's or from a file."""
+
+from torch import nn
+
+from foveal.tools.training._zoom_parts import learns, trunks_in
+from foveal.tools.training.options import TrainOptions
+
+
+def check_zoom(zoom: nn.Module, options: TrainOptions) -> None:
+    """Raise if an option would do nothing to this zoom.
+
+    Raises:
+        ValueError: ``trunk_lr`` is given without a trunk that is trained, or the other way round.
+    """
+    trained, rate = any(learns(each.model) for each in trunks_in(zoom)), options.trunk_lr
+    if rate and not trained:
+        raise ValueError(
+            f"trunk_lr must be 0.0 for a zoom without a trunk that is trained, got {rate!r} – name a trunk, make TrunkSaliency with "
+            "frozen=False, or leave it out."
+        )
+    if trained and not rate:
+        raise ValueError(
+            f"trunk_lr must be positive for a zoom with a trunk that is not frozen, got {rate!r} – choose a rate, e.g. 0.03, or make "
+            "TrunkSaliency with frozen=True."
+        )
