@@ -32,6 +32,8 @@ PRIOR_GAIN = 3.0
 PRIOR_POWERS = (2.0, 6.0)
 # How strongly the classifier's evidence teaches the zoom, relative to the loss.
 EVIDENCE = 1.0
+# Share of the steps of `foveal train` in which the zoom has to show that it helps.
+TRIAL = 0.4
 
 # Passes in which boxes teach a saliency network, in `foveal train` and from Python.
 TEACH_EPOCHS = 8

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from foveal.tools.training._zoom_parts import learns, trunks_in
+from foveal.tools.training._zoom_parts import learns, priors_in, trunks_in
 from foveal.tools.training.options import TrainOptions
 
 
@@ -10,8 +10,19 @@ def check_zoom(zoom: nn.Module, options: TrainOptions) -> None:
     """Raise if an option would do nothing to this zoom.
 
     Raises:
-        ValueError: ``trunk_lr`` is given without a trunk that is trained, or the other way round.
+        ValueError: ``trunk_lr`` is given without a trunk that is trained, or the other way round; or ``trial`` or ``evidence``
+            without a :class:`PriorSaliency` that is trained.
     """
+    _check_trunk_lr(zoom, options)
+    if not any(learns(each) for each in priors_in(zoom)):
+        for name, usual in options.unusual_learning().items():
+            raise ValueError(
+                f"{name} must be 0 or {usual!r} for a zoom without a PriorSaliency that is trained, got {getattr(options, name)!r} – "
+                "leave it out."
+            )
+
+
+def _check_trunk_lr(zoom: nn.Module, options: TrainOptions) -> None:
     trained, rate = any(learns(each.model) for each in trunks_in(zoom)), options.trunk_lr
     if rate and not trained:
         raise ValueError(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from foveal._choices import EVIDENCE, TEACH_EPOCHS
+from foveal._choices import EVIDENCE, TEACH_EPOCHS, TRIAL
 from foveal.tools.console.choices import IMAGE, TrainLog, TrainPriorName, TrainZoomName
 from foveal.tools.console.options import (
     LABELS,
@@ -186,17 +186,19 @@ def train(
             metavar="<fraction>",
             help="Fraction of the training in which the zoom has to show that it helps. Each image is zoomed with a random strength, "
             "until it is certain that images with a stronger zoom have lower losses; then all are zoomed in full. If that does not show, "
-            "the rest of the training resizes evenly. 0 keeps the zoom in any case.",
+            "the rest of the training resizes evenly. 0 keeps the zoom in any case. Without a prior (--prior none, --boxes) there is no "
+            "trial, and the zoom stays.",
             rich_help_panel=OPTIMIZER,
         ),
-    ] = 0.4,
+    ] = TRIAL,
     saliency: Annotated[
         Path | None,
         typer.Option(
             exists=True,
             dir_okay=False,
             help="Begin with a trained zoom, the saliency.pt of an earlier run, and train it further. Its network takes the place of "
-            "the one that --prior, --contrast, --saliency-member, --boxes and --trunk describe; they cannot be given, too.",
+            "the one that --prior, --contrast, --saliency-member, --boxes and --trunk describe; they cannot be given, too. A zoom that "
+            "its --trial took away is refused.",
             show_default="a new zoom",
             rich_help_panel=NETWORK,
         ),
@@ -224,7 +226,7 @@ def train(
         float,
         typer.Option(
             help="How strongly the saliency network prefers what stands out from its surroundings before it has learned; 0 for not at "
-            "all. Useful with --prior none, e.g. 0.03. The contrast of images is not changed.",
+            "all. Useful with --prior none, e.g. 0.03; not for the network of --boxes or --trunk. The contrast of images is not changed.",
             rich_help_panel=NETWORK,
         ),
     ] = 0.0,

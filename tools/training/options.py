@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from foveal._choices import EVIDENCE, TEACH_EPOCHS
+from foveal._choices import EVIDENCE, TEACH_EPOCHS, TRIAL
 from foveal.pipeline import Augment, Bands, BoxFormat, Color, Frame, PixelRule, Window
 from foveal.sampler import (
     MapChannelSaliency,
@@ -27,7 +27,7 @@ from foveal.sampler import (
 from foveal.sampler.grids import Family
 from foveal.tools.console.choices import IMAGE, MAX_PIXELS, Amp, TrainLog, TrainPriorName, TrainZoomName
 from foveal.tools.console.zoom_choice import TrainZoomChoice
-from foveal.tools.training._zoom_parts import trunks_in
+from foveal.tools.training._zoom_parts import priors_in, trunks_in
 
 # Share of a map that is spread evenly before training starts from it, so that the network can raise what the map leaves out.
 _MAP_FLOOR = 0.1
@@ -71,11 +71,12 @@ class TrainOptions(TrainZoomChoice):
         blur: Share of all steps in which zoomed images are blurred at random, a different amount each step (Recasens et
             al. 2018: the classifier then depends on the zoom early).
         trial: Share of all steps in which the zoom has to show that it helps, or is taken away
-            (:class:`foveal.sampler.ZoomTrial`). 0 for no trial: the zoom stays, in full strength from the beginning.
+            (:class:`foveal.sampler.ZoomTrial`). 0 for no trial: the zoom stays, in full strength from the beginning. A zoom without a
+            prior, such as with ``boxes``, and a frozen one stay without a trial, too; another share than the default is refused.
         prior: What the saliency network's logits are added to: ``"spectral"``, saliency that needs no training
             (:class:`foveal.sampler.PriorSaliency`), ``"map"``, the map of ``saliency_member``, or ``"none"``.
         contrast: How strongly the untrained network prefers what stands out, as :class:`foveal.sampler.SaliencyNet` takes
-            it. With 0 and a prior, it begins by adding nothing.
+            it. With 0 and a prior, it begins by adding nothing. Not with ``boxes``.
         saliency_member: The member of each sample that holds a map, such as ``"attention.npy"``, which the network sees
             beside the image (:class:`foveal.sampler.MapChannelSaliency`). None for the image alone.
         boxes: Where the boxes are that the label depends on, such as ``"json:boxes"`` (:class:`foveal.pipeline.Boxes`). They
@@ -85,8 +86,8 @@ class TrainOptions(TrainZoomChoice):
         box_frame: Likewise.
         teach_epochs: Passes over low-resolution copies of the training images, in which boxes teach the saliency network.
         saliency: A file that :meth:`foveal.sampler.SaliencySampler.save_checkpoint` wrote, such as an earlier run's
-            ``saliency.pt``: training begins with its zoom, network and settings, at this run's ``out_size``. None for a
-            new zoom. With a file, ``zoom``, ``boxes``, ``prior``, ``contrast``, ``trunk`` and ``saliency_member`` must keep
+            ``saliency.pt``: training begins with its zoom, network and settings, at this run's ``out_size``. A zoom that
+            its trial took away is refused: it would resize evenly. None for a new zoom. With a file, ``zoom``, ``boxes``, ``prior``, ``contrast``, ``trunk`` and ``saliency_member`` must keep
             their defaults.
         trunk: A pretrained model whose features the saliency network reads, such as ``"timm:resnet18"`` or
             ``"torchvision:resnet18"`` (:class:`foveal.sampler.TrunkSaliency`); that library must be installed. It takes the place of the
@@ -114,7 +115,7 @@ class TrainOptions(TrainZoomChoice):
             for no copies.
 
     Raises:
-        ValueError: An option is out of range.
+        ValueError: An option is out of range, or would do nothing beside the others.
     """
 
     out_size: int = 224
@@ -129,7 +130,7 @@ class TrainOptions(TrainZoomChoice):
     min_cells: float | None = None
     evidence: float = EVIDENCE
     blur: float = 0.0
-    trial: float = 0.4
+    trial: float = TRIAL
     prior: TrainPriorName = "spectral"
     contrast: float = 0.0
     saliency_member: str | None = None
@@ -175,7 +176,8 @@ class TrainOptions(TrainZoomChoice):
             if value not in get_args(allowed) and (name, value) != ("family", None):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}.")
         self._check_needs()
-        self._check_evidence()
+        self._check_learning()
+        self._check_contrast()
         self._check_trunk()
         self._check_member()
         if self.saliency is not None:
@@ -195,12 +197,20 @@ class TrainOptions(TrainZoomChoice):
                     f"{name} must be {usual[name]!r} with {needed}={without!r}, got {given!r} – give {needed}, too, or leave it out."
                 )
 
-    def _check_evidence(self) -> None:
-        if self.evidence not in {0, EVIDENCE}:  # the default stands beside what leaves nothing to teach
-            uniform, alone = self.zoom == "uniform", self.prior == "none"
-            self._refuse(
-                "evidence", f"0 or {EVIDENCE!r}", zoom=uniform, prior=alone, boxes=self.boxes is not None
-            )
+    def _check_learning(self) -> None:
+        """Raise if a trial or evidence is asked of a zoom without a prior."""
+        uniform, alone = self.zoom == "uniform", self.prior == "none"
+        for name, usual in self.unusual_learning().items():
+            self._refuse(name, f"0 or {usual!r}", zoom=uniform, prior=alone, boxes=self.boxes is not None)
+
+    def unusual_learning(self) -> dict[str, float]:
+        """Return the defaults of trial and evidence where they are neither kept nor 0. They stand beside zooms that have neither."""
+        usual = {"evidence": EVIDENCE, "trial": TRIAL}
+        return {name: value for name, value in usual.items() if getattr(self, name) not in {0, value}}
+
+    def _check_contrast(self) -> None:
+        if self.contrast:
+            self._refuse("contrast", "0.0", zoom=self.zoom == "uniform", boxes=self.boxes is not None)
 
     def _refuse(self, name: str, without: str, **others: bool) -> None:
         """Raise if an option is given together with one of those that exclude it; ``others`` says which are given."""
@@ -266,12 +276,13 @@ class TrainOptions(TrainZoomChoice):
 
         Raises:
             OSError: The file cannot be read.
-            ValueError: The file does not hold a zoom, or one whose network is not Foveal's.
+            ValueError: The file does not hold a zoom, one whose network is not Foveal's, or one that resizes evenly.
         """
         if self.zoom == "uniform":
             return UniformSampler(self.out_size)
         if self.saliency is not None:
             zoom = SaliencySampler.from_checkpoint(self.saliency, out_size=self.out_size, **self.chosen)
+            self._check_gain(zoom)
             for trunk in trunks_in(zoom):
                 trunk.frozen = self.trunk_lr == 0
                 trunk.model.requires_grad_(not trunk.frozen)
@@ -281,6 +292,14 @@ class TrainOptions(TrainZoomChoice):
             {} if not (trunks := trunks_in(saliency)) else {"lowres_size": trunks[0].lowres_size}
         )
         return SaliencySampler(self.out_size, saliency=saliency, **looks, **self.of_new_zoom)
+
+    def _check_gain(self, zoom: nn.Module) -> None:
+        """Raise if a trial took the zoom away: what its network tells is multiplied by 0, and so is what it would learn."""
+        if any(each.gain == 0 for each in priors_in(zoom)):
+            raise ValueError(
+                f"saliency must be a file with a zoom that enlarges something, got {self.saliency!r}, whose zoom was taken away by its trial "
+                "(gain=0) – leave it out to begin with a new zoom, or train with zoom='uniform'."
+            )
 
     def for_run(self, zoom: nn.Module) -> dict[str, Any]:
         """Return everything that decides how a training goes, as plain values: a run is only continued with the same values.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler
 from foveal.shards import ShardError, ShardWriter
 from foveal.tools import TrainOptions, train
 from foveal.tools.training.small_convnet import SmallConvNet
@@ -34,6 +35,26 @@ from tests.tools.training.runs import SMALL
             {"evidence": 0.5, "boxes": "json:boxes"},
             "evidence must be 0 or 1.0 with boxes='json:boxes', got 0.5 – leave one of the two out.",
         ),
+        (
+            {"trial": 0.5, "zoom": "uniform"},
+            "trial must be 0 or 0.4 with zoom='uniform', got 0.5 – leave one of the two out.",
+        ),
+        (
+            {"trial": 0.5, "prior": "none"},
+            "trial must be 0 or 0.4 with prior='none', got 0.5 – leave one of the two out.",
+        ),
+        (
+            {"trial": 0.5, "boxes": "json:boxes"},
+            "trial must be 0 or 0.4 with boxes='json:boxes', got 0.5 – leave one of the two out.",
+        ),
+        (
+            {"contrast": 0.03, "boxes": "json:boxes"},
+            "contrast must be 0.0 with boxes='json:boxes', got 0.03 – leave one of the two out.",
+        ),
+        (
+            {"contrast": 0.03, "zoom": "uniform"},
+            "contrast must be 0.0 with zoom='uniform', got 0.03 – leave one of the two out.",
+        ),
         ({"contrast": float("inf")}, "contrast must be finite and not negative, got inf."),
         ({"warmup": 1.5}, "warmup must be a share in [0, 1], got 1.5."),
         ({"blur": -0.1}, "blur must be a share in [0, 1], got -0.1."),
@@ -59,6 +80,19 @@ def test_options_out_of_range(options, message):
     """Each invalid option is named with its value."""
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         TrainOptions(**options)
+
+
+@pytest.mark.parametrize(("name", "usual"), [("trial", 0.4), ("evidence", 1.0)])
+@pytest.mark.parametrize(
+    "saliency", [SaliencyNet(), PriorSaliency(SaliencyNet()).requires_grad_(requires_grad=False)]
+)
+def test_a_given_zoom_without_a_prior_that_is_trained(name, usual, saliency, shards, tmp_path):
+    """What would do nothing to a zoom that is given is refused, before a folder is made."""
+    message = f"{name} must be 0 or {usual} for a zoom without a PriorSaliency that is trained, got 0.5 – leave it out."
+    zoom = SaliencySampler(16, saliency=saliency)
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(shards, tmp_path / "run", zoom=zoom, options=replace(SMALL, **{name: 0.5}))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_holds_one_run(shards, tmp_path, no_sheets):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from foveal.sampler import SaliencyNet, SaliencySampler, SaliencyUNet
+from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler, SaliencyUNet
 from foveal.tools import TrainOptions, train
 from foveal.tools.training import train as _train
 from tests.tools import command_line
@@ -135,6 +135,19 @@ def test_files_that_hold_no_zoom(saved, shards, tmp_path):
     message = f"saliency must be None for a zoom of yours, got {saved!r} – leave one of the two out."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         train(shards, tmp_path / "run", zoom=SaliencySampler(16), options=replace(SMALL, saliency=saved))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_zoom_that_its_trial_took_away(shards, tmp_path):
+    """A file whose zoom resizes evenly is refused with what to do instead, and no folder is made."""
+    path = str(tmp_path / "saliency.pt")
+    SaliencySampler(16, saliency=PriorSaliency(gain=0.0)).save_checkpoint(path)
+    message = (
+        f"saliency must be a file with a zoom that enlarges something, got {path!r}, whose zoom was taken away by its trial (gain=0) – "
+        "leave it out to begin with a new zoom, or train with zoom='uniform'."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train(shards, tmp_path / "run", options=replace(SMALL, saliency=path))
     assert not (tmp_path / "run").exists()
 
 
