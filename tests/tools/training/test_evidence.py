@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from foveal.pipeline import Augment
-from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler, SaliencyUNet
+from foveal.sampler import EvidenceTeacher, PriorSaliency, SaliencyNet, SaliencySampler, SaliencyUNet
 from foveal.tools import train
 from tests.tools.training.runs import SMALL, check_same_weights, interrupt
 
@@ -72,6 +73,27 @@ def test_resumed_it_ends_the_same(options, shards, tmp_path, monkeypatch):
     train(shards, tmp_path / "run", options=options, resume=True)
 
     check_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_smoothed_loss_teaches_through_the_plain_losses():
+    """Label smoothing that is added beside the losses, as docs/train.md says, is torch's own, and the teacher still teaches."""
+    torch.manual_seed(0)
+    images, labels, s = torch.rand(4, 3, 60, 60), torch.arange(4) % 3, 0.1
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
+    taught = {}
+    for strength in (0.5, 1.0):
+        torch.manual_seed(1)
+        zoom = SaliencySampler(16)
+        teacher = EvidenceTeacher(zoom, strength=strength)
+        logits = model(zoom(images).images)
+        losses = cross_entropy(logits, labels, reduction="none")
+        teacher.observe(losses)
+        loss = (1 - s) * losses.mean() - s * logits.log_softmax(1).mean()
+        assert torch.allclose(loss, cross_entropy(logits, labels, label_smoothing=s))
+        loss.backward()
+        taught[strength] = zoom.saliency.network.head.weight.grad.clone()
+
+    assert not torch.allclose(taught[0.5], taught[1.0])
 
 
 @pytest.mark.usefixtures("no_sheets")
