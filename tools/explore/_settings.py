@@ -57,6 +57,13 @@ class Source:
             for name in ZoomChoice.DEFAULTS
         }
 
+    @property
+    def boxes_code(self) -> str:
+        """The field of boxes in a form that a saliency would not guess; nothing if it would."""
+        forms = {"format": self.box_format, "frame": self.box_frame}
+        given = "".join(f", {name}={value!r}" for name, value in forms.items() if value is not None)
+        return f"Boxes({self.boxes!r}{given})" if given else ""
+
     def checkpoint_code(self, size: int, chosen: Mapping[str, Any]) -> str:
         """Return the call that makes the checkpoint's sampler with these settings, for images that are shown."""
         trained = self._trained()
@@ -126,7 +133,8 @@ class Settings(ZoomChoice):
                 names = ["SaliencySampler", "SpectralSaliency"]
                 zoom = sampler_code(self.size, "SpectralSaliency()", self.chosen)
         image = "image" if source.image == IMAGE else source.image
-        options = [f'batch_size=1, fields=("{image}",), decode="dali"']
+        boxes = source.boxes_code if self.saliency == "boxes" else ""
+        options = [f'batch_size=1, fields=("{image}",{boxes and " "}{boxes}), decode="dali"']
         plain = asdict(PLAIN)
         options += [
             f"{name}={value!r}" for name, value in asdict(source.rule).items() if value != plain[name]
@@ -135,7 +143,8 @@ class Settings(ZoomChoice):
             options.append("storage_options=...")
         if self.augment is not None:
             options.append(f"augment={_short(self.augment)}")
-        doors = ["Augment, ZoomLoader" if self.augment is not None else "ZoomLoader", ", ".join(names)]
+        parts = ["Augment"] * (self.augment is not None) + ["Boxes"] * bool(boxes)
+        doors = [", ".join([*parts, "ZoomLoader"]), ", ".join(names)]
         last = [f"loader.set_epoch({self.epoch})"] if self.augment is not None else []
         return "\n".join(
             [

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from foveal.pipeline import Boxes, DecodeError, PixelRule, Saliency, decode
 from foveal.pipeline.decoding import PLAIN
-from foveal.pipeline.fields import ImageBoxes, MemberError, parse_fields
+from foveal.pipeline.fields import ImageBoxes, MemberError, guide_of, parse_fields
+from foveal.sampler import ZoomNeeds
 from foveal.shards import Sample, SampleError, Shards
 
 
@@ -74,6 +76,29 @@ def read_boxes(sample: Sample, boxes: Boxes, size: tuple[int, int]) -> ImageBoxe
     if reason is not None:
         raise _bad(sample, MemberError(reason, field=repr(boxes)))
     return found._replace(corners=boxes.in_pixels(found, size))
+
+
+def guiding_boxes(
+    sample: Sample, zoom: nn.Module, boxes: Boxes | None, size: tuple[int, int]
+) -> Tensor | None:
+    """Return the boxes that a zoom asks for, (n, 4) as fractions of the upright image; None if it asks for none.
+
+    Args:
+        sample: The sample.
+        zoom: The sampler.
+        boxes: Boxes that the user has named, with what their numbers are; they are taken if the zoom asks for the same ones.
+        size: The (height, width) of the image in pixels.
+
+    Raises:
+        SampleError: It has none, or they are malformed.
+    """
+    guide = guide_of(ZoomNeeds.of(zoom))
+    if guide is None:
+        return None
+    if boxes is not None and boxes.source == guide.source:
+        guide = boxes
+    height, width = size
+    return read_boxes(sample, guide, size).corners / torch.tensor([width, height, width, height])
 
 
 def read_map(sample: Sample, saliency: Saliency, size: tuple[int, int]) -> Tensor:

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from foveal.pipeline import Boxes, PixelRule
 from foveal.pipeline.decoding import PLAIN
 from foveal.pipeline.fields import collate, map_guide_of, parse_member
 from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, ZoomNeeds, warp_boxes
 from foveal.shards import SampleError, Shards
-from foveal.tools.pictures.originals import read_boxes, read_map, read_originals, spread_evenly
+from foveal.tools.pictures.originals import guiding_boxes, read_boxes, read_map, read_originals, spread_evenly
 from foveal.tools.pictures.sheet import SheetRow, as_picture, magnification
 
 _TRIES = 20  # samples that are tried for a row
@@ -80,7 +79,8 @@ def view_row(
         found = read_boxes(shards[ordinal], boxes, (height, width)).corners
     with torch.no_grad():
         needs = ZoomNeeds.of(zoom)
-        told: dict[str, Any] = {} if needs.boxes_from is None else {"boxes": [found / _corner(original)]}
+        guiding = guiding_boxes(shards[ordinal], zoom, boxes, (height, width))
+        told: dict[str, Any] = {} if guiding is None else {"boxes": [guiding]}
         if (guide := map_guide_of(needs)) is not None:
             told["maps"] = [read_map(shards[ordinal], guide, (height, width))]
         if needs.condition:
@@ -108,9 +108,3 @@ def view_row(
         zoomed_boxes=seen.numpy(),
         kept=kept.tolist(),
     )
-
-
-def _corner(image: Tensor) -> Tensor:
-    """Return (width, height, width, height), by which boxes are divided to become fractions."""
-    height, width, _ = image.shape
-    return torch.tensor([width, height, width, height])

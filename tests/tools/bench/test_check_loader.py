@@ -49,6 +49,17 @@ def test_a_right_loader_passes(urls, batches, scaled):
     check(scaled, urls, by=check_near)
 
 
+def test_what_is_checked_does_not_check_itself(urls, batches, monkeypatch):
+    """The expected pixels are computed by plain torch alone, by no kernel of the processor."""
+
+    def used(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr("foveal.sampler.sampling._dense_op.average_dense_on_cpu", used)
+    monkeypatch.setattr("foveal.sampler.kernels.cpu.average_dense_on_cpu", used)
+    check(batches, urls)
+
+
 def test_scaled_decoding_is_not_exact(urls, scaled):
     """Scaled decoding does not pass the exact check, so the images were decoded smaller."""
     with pytest.raises(ValueError, match=re.escape("scene-000000: pixels must agree to 0.0002, got a")):

@@ -24,10 +24,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from foveal.sampler import SaliencyNet, SaliencySampler
+from foveal.sampler import BoxSaliency, SaliencyNet, SaliencySampler
 from foveal.shards import ShardError, Shards, ShardWriter
 from foveal.tools.explore._looker import Looker
 from foveal.tools.explore._settings import Settings, Source
+from foveal.tools.pictures.sheet import magnification
+from foveal.tools.pictures.view_row import view_row
 from tests.pipeline.making import encode, picture
 from tests.tools import command_line
 
@@ -146,8 +148,35 @@ def delivered(script, number):
     names = {}
     exec(compile(script, "page", "exec"), names)
     with names["loader"] as loader:
-        [images] = next(islice(loader, number, None))
+        images, *_ = next(islice(loader, number, None))
         return images[0]
+
+
+def test_a_trained_zoom_looks_at_its_own_boxes(tmp_path):
+    """A file whose saliency reads boxes shows the loader's images, also if no boxes are named for drawing."""
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        image = encode(picture(0, 200, 300))
+        writer.write({"__key__": "0", "jpg": image, "json": {"boxes": [[150, 100, 260, 140]]}})
+    SaliencySampler(32, saliency=BoxSaliency("json:boxes")).save_checkpoint(tmp_path / "zoom.pt")
+    source = Source((str(tmp_path / "a.tar"),), checkpoint=tmp_path / "zoom.pt")
+    chosen = Settings(saliency="checkpoint", size=32, **source.settings_of("checkpoint"))
+    zoomed = delivered(chosen.python(source), 0)
+    row = view_row(Shards(source.urls), 0, SaliencySampler.from_checkpoint(tmp_path / "zoom.pt").eval(), None)
+
+    assert torch.equal(Looker(source).look(0, chosen).zoomed, zoomed)
+    assert magnification(row.grid) > 1.5
+    assert len(row.boxes) == 0
+
+
+def test_boxes_in_another_format(tmp_path):
+    """The script reads the boxes as the page does, if the command line says what their numbers are."""
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        image = encode(picture(0, 200, 300))
+        writer.write({"__key__": "0", "jpg": image, "json": {"boxes": [[150, 100, 60, 40]]}})
+    source = Source((str(tmp_path / "a.tar"),), boxes="json:boxes", box_format="xywh", box_frame="pixel")
+    chosen = Settings(saliency="boxes", size=32)
+
+    assert torch.equal(delivered(chosen.python(source), 0), Looker(source).look(0, chosen).zoomed)
 
 
 def test_a_checkpoint_brings_its_settings(source):

@@ -18,6 +18,7 @@ from rich.console import Console
 from torch import Tensor
 
 from foveal.sampler import sample, zoom_grid
+from foveal.sampler.kernels.plain import average_dense
 from foveal.tools.bench.timing import alternate, write_json
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.table import print_table
@@ -117,7 +118,7 @@ def sample_dense(
     """Return the anti-aliased pixels from floating-point images: by plain torch, not by the kernel."""
     pairs = zip(images, grid, strict=True)
     return torch.cat(
-        [sample(image.permute(2, 0, 1)[None].to(grid.dtype), points[None]) for image, points in pairs]
+        [average_dense(image.permute(2, 0, 1)[None].to(grid.dtype), points[None]) for image, points in pairs]
     ).div(255)
 
 
