@@ -230,30 +230,29 @@ def _check_served(needs: ZoomNeeds) -> None:
 def join_labels(values: list[Any]) -> Any:
     """Join one entry of a batch as torch does, dicts by their entries; what torch cannot join stays a list."""
     if isinstance(values[0], Mapping):
-        alike = all(isinstance(value, Mapping) and value.keys() == values[0].keys() for value in values)
+        alike = _have_same_keys(values)
         return {k: join_labels([value[k] for value in values]) for k in values[0]} if alike else values
     if not _have_alike_dicts(values):
         return values
     try:
         return default_collate(values)
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-        OverflowError,
-    ):  # types, shapes, memory or numbers that torch does not join
-        return values
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return values  # types, shapes, memory or numbers that torch does not join
 
 
 def _have_alike_dicts(values: Sequence[Any]) -> bool:
     """Return whether dicts at the same place, in lists of one length, have the same keys: torch takes those of the first for all."""
     if any(isinstance(value, Mapping) for value in values):
-        return all(
-            isinstance(value, Mapping) and value.keys() == values[0].keys() for value in values
-        ) and all(_have_alike_dicts([value[k] for value in values]) for k in values[0])
+        return _have_same_keys(values) and all(
+            _have_alike_dicts([value[k] for value in values]) for k in values[0]
+        )
     if all(isinstance(value, list | tuple) for value in values) and len(set(map(len, values))) == 1:
         return all(map(_have_alike_dicts, zip(*values, strict=True)))
     return True
+
+
+def _have_same_keys(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, Mapping) and value.keys() == values[0].keys() for value in values)
 
 
 def _entries(samples: Sequence[Any]) -> list[Mapping[Any, Any]]:

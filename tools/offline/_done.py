@@ -30,9 +30,8 @@ def find_finished(
         names: Of the shards to look for; None for all in the folder, sorted.
     """
     files = store.names()
-    found = stats_of(
-        store, sorted(name for name in files if name.endswith(".tar")) if names is None else names
-    )
+    looked_for = sorted(name for name in files if name.endswith(".tar")) if names is None else names
+    found = stats_of(store, looked_for, files)
     return {
         name: stats
         for name, stats in found.items()
@@ -50,9 +49,8 @@ def done_of(finished: Mapping[str, ShardStats], originals: Mapping[str, Original
     }
 
 
-def stats_of(store: Store, names: Collection[str]) -> dict[str, ShardStats]:
-    """Return the stats that shards of a folder have, by name; those without are left out."""
-    files = store.names()
+def stats_of(store: Store, names: Collection[str], files: Collection[str]) -> dict[str, ShardStats]:
+    """Return the stats that shards of a folder with these files have, by name; those without are left out."""
     begun = [name for name in names if stats_name(name) in files]
     with ThreadPoolExecutor(_READS) as pool:
         found = zip(begun, pool.map(lambda name: read_stats(store, name), begun), strict=True)

@@ -73,8 +73,9 @@ def _refuse_mixture(store: Store, fingerprint: str, anew: Collection[str], *, ch
 
     A shard without stats has the settings that the folder had, so it is refused only if these are changed.
     """
-    kept = sorted(name for name in store.names() if name.endswith(".tar") and name not in anew)
-    stats = stats_of(store, kept)
+    files = store.names()
+    kept = sorted(name for name in files if name.endswith(".tar") and name not in anew)
+    stats = stats_of(store, kept, files)
     others = [name for name in kept if (stats[name].fingerprint != fingerprint if name in stats else changed)]
     if others:
         more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""

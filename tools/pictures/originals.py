@@ -78,27 +78,21 @@ def read_boxes(sample: Sample, boxes: Boxes, size: tuple[int, int]) -> ImageBoxe
     return found._replace(corners=boxes.in_pixels(found, size))
 
 
-def guiding_boxes(
-    sample: Sample, zoom: nn.Module, boxes: Boxes | None, size: tuple[int, int]
-) -> Tensor | None:
-    """Return the boxes that a zoom asks for, (n, 4) as fractions of the upright image; None if it asks for none.
+def guiding_field(zoom: nn.Module, boxes: Boxes | None) -> Boxes | None:
+    """Return the field of the boxes that a zoom asks for; None if it asks for none.
 
     Args:
-        sample: The sample.
         zoom: The sampler.
-        boxes: Boxes that the user has named, with what their numbers are; they are taken if the zoom asks for the same ones.
-        size: The (height, width) of the image in pixels.
-
-    Raises:
-        SampleError: It has none, or they are malformed.
+        boxes: What the user has named, with what its numbers are; it is taken if the zoom asks for the same boxes.
     """
     guide = guide_of(ZoomNeeds.of(zoom))
-    if guide is None:
-        return None
-    if boxes is not None and boxes.source == guide.source:
-        guide = boxes
+    return boxes if guide is not None and boxes is not None and boxes.source == guide.source else guide
+
+
+def in_fractions(corners: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return boxes in pixels as fractions of an image of this (height, width)."""
     height, width = size
-    return read_boxes(sample, guide, size).corners / torch.tensor([width, height, width, height])
+    return corners / torch.tensor([width, height, width, height])
 
 
 def read_map(sample: Sample, saliency: Saliency, size: tuple[int, int]) -> Tensor:

@@ -11,7 +11,14 @@ from foveal.pipeline.decoding import PLAIN
 from foveal.pipeline.fields import collate, map_guide_of, parse_member
 from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, ZoomNeeds, warp_boxes
 from foveal.shards import SampleError, Shards
-from foveal.tools.pictures.originals import guiding_boxes, read_boxes, read_map, read_originals, spread_evenly
+from foveal.tools.pictures.originals import (
+    guiding_field,
+    in_fractions,
+    read_boxes,
+    read_map,
+    read_originals,
+    spread_evenly,
+)
 from foveal.tools.pictures.sheet import SheetRow, as_picture, magnification
 
 _TRIES = 20  # samples that are tried for a row
@@ -79,10 +86,12 @@ def view_row(
         found = read_boxes(shards[ordinal], boxes, (height, width)).corners
     with torch.no_grad():
         needs = ZoomNeeds.of(zoom)
-        guiding = guiding_boxes(shards[ordinal], zoom, boxes, (height, width))
-        told: dict[str, Any] = {} if guiding is None else {"boxes": [guiding]}
-        if (guide := map_guide_of(needs)) is not None:
-            told["maps"] = [read_map(shards[ordinal], guide, (height, width))]
+        told: dict[str, Any] = {}
+        if (guide := guiding_field(zoom, boxes)) is not None:
+            asked = found if guide is boxes else read_boxes(shards[ordinal], guide, (height, width)).corners
+            told["boxes"] = [in_fractions(asked, (height, width))]
+        if (map_guide := map_guide_of(needs)) is not None:
+            told["maps"] = [read_map(shards[ordinal], map_guide, (height, width))]
         if needs.condition:
             members = shards[ordinal].members
             told["condition"] = [collate(name, [parse_member(name, members)]) for name in needs.condition]

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from foveal.tools.training._zoom_parts import learns
+from foveal.sampler.saliency.training import learns
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from foveal.tools.training._zoom_parts import learns
+from foveal.sampler.saliency.training import learns
 
 
 def set_training(module: nn.Module) -> None:

@@ -2,7 +2,8 @@
 
 from torch import nn
 
-from foveal.tools.training._zoom_parts import learns, priors_in, trunks_in
+from foveal.sampler.saliency.training import learns
+from foveal.tools.training._zoom_parts import priors_in, trunks_in
 from foveal.tools.training.options import TrainOptions
 
 

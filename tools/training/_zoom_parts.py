@@ -13,8 +13,3 @@ def trunks_in(module: nn.Module) -> list[TrunkSaliency]:
 def priors_in(module: nn.Module) -> list[PriorSaliency]:
     """Return what a trial can be held on, and a classifier can teach."""
     return [each for each in module.modules() if isinstance(each, PriorSaliency)]
-
-
-def learns(module: nn.Module) -> bool:
-    """Return whether a module has weights that are trained."""
-    return any(weight.requires_grad for weight in module.parameters())

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from foveal.pipeline import Boxes
 from foveal.sampler import BoxSaliency, SaliencySampler, UniformSampler
 from foveal.sampler.saliency import SaliencyNeeds, softmax_map
+from foveal.sampler.saliency.training import learns
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.training._loader import open_loader, while_learning
 from foveal.tools.training._ranks import Ranks
 from foveal.tools.training._training_mode import set_training
-from foveal.tools.training._zoom_parts import learns
 from foveal.tools.training.options import TrainOptions, lr_factor
 
 # The saliency of a box relative to that of the rest of the image. With less the zoom is weaker; with more the classifier
