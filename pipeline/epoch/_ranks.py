@@ -5,6 +5,8 @@ import warnings
 from dataclasses import dataclass
 
 import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from foveal._outside import outside
 
@@ -80,6 +82,16 @@ class Ranks:
             stacklevel=outside(),
         )
         return True
+
+
+def send_no_buffers(zoom: nn.Module) -> None:
+    """Have the next call of a wrapped zoom take the buffers that it has.
+
+    After each call with gradients, the next one sends rank 0's buffers to all ranks. But ranks may divide their batches into different numbers of
+    micro-batches, and wait for each other in vain. Once in a batch is the same on all ranks.
+    """
+    if isinstance(zoom, DistributedDataParallel):
+        zoom.require_forward_param_sync = False
 
 
 def _by_group() -> tuple[int, int] | None:

@@ -20,6 +20,7 @@ from foveal.pipeline.decoding import DecodeError, Decoder, Decoding
 from foveal.pipeline.epoch._budget import Budget, share_of
 from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._micro_batch import AHEAD, DecodedBatch, Limits, MicroBatch, ZoomedBatch
+from foveal.pipeline.epoch._ranks import send_no_buffers
 from foveal.pipeline.epoch._reader import EncodedSample
 from foveal.pipeline.epoch._steps import Looking, Zooming
 from foveal.pipeline.fields import MemberError, first_misfit
@@ -130,8 +131,12 @@ def zoom_micro_batches(
         budget: The budget to which the images' share is returned.
         streams: The streams of a CUDA device, so that later decoding does not overwrite images that are still being read.
     """
+    begins_batch = True
     with closing(micro_batches):
         for decoded in micro_batches:
+            if not begins_batch:
+                send_no_buffers(zooming.zoom)
+            begins_batch = decoded.ends_batch
             zoomed, share = zooming(decoded), decoded.share
             if streams is not None:
                 streams.reuse_after_here()

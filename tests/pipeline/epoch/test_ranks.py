@@ -40,6 +40,26 @@ dist.destroy_process_group()
 """
 
 
+UNEVEN = """
+import sys
+from datetime import timedelta
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from foveal.pipeline import ZoomLoader
+from foveal.pipeline.epoch import _micro_batch
+from foveal.sampler import FixedSaliency, PriorSaliency, SaliencySampler
+
+dist.init_process_group("gloo", timeout=timedelta(seconds=60))
+_micro_batch.TRAINED_TOGETHER = 1 + 2 * dist.get_rank()
+saliency = PriorSaliency(prior=FixedSaliency(torch.rand(31, 31)))
+with ZoomLoader(sys.argv[1:], DistributedDataParallel(SaliencySampler(16, saliency=saliency)), batch_size=3) as loader:
+    for images, _ in loader:
+        images.mean().backward()
+dist.destroy_process_group()
+"""
+
+
 @pytest.fixture
 def under_torchrun(small_shards, tmp_path):
     """Return what two ranks found in one epoch."""
@@ -64,3 +84,11 @@ def test_two_ranks_are_one_loader(small_shards, under_torchrun):
     for ours, theirs in zip(zoom.parameters(), under_torchrun["grads"], strict=True):
         assert torch.allclose(ours.grad, theirs, rtol=1e-3, atol=1e-7)
         assert ours.grad.abs().sum() > 0
+
+
+@pytest.mark.slow
+def test_ranks_with_different_numbers_of_micro_batches(small_shards, tmp_path):
+    """A zoom that has buffers is trained, although one rank zooms its batches in three parts and the other at once."""
+    script = tmp_path / "script.py"
+    script.write_text(UNEVEN)
+    on_two_ranks(script, *small_shards)
