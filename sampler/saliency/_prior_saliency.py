@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -33,6 +34,11 @@ class PriorSaliency(nn.Module):
         gain: Multiplies the sum, like the reciprocal of a sampler's ``temperature``. With 0 the zoom is a uniform resize, as
             :class:`ZoomTrial` leaves a zoom that does not help.
 
+    Attributes:
+        gain: As given, or 0 for a zoom that was taken away; it can be set.
+        taken_away: A buffer: not 0 if the ``gain`` is 0. So this goes wherever weights go. The images are resized evenly by whichever of the two
+            says so: an average over steps (``torch.optim.swa_utils.AveragedModel``) changes the buffer alone.
+
     Raises:
         ValueError: ``gain`` is negative; or both parts take boxes, or maps, but
             from different fields.
@@ -44,6 +50,7 @@ class PriorSaliency(nn.Module):
     boxes_from: str | None
     maps_from: str | None
     map_size: tuple[int, int]
+    taken_away: Tensor
 
     def __init__(
         self,
@@ -57,7 +64,9 @@ class PriorSaliency(nn.Module):
             raise ValueError(f"gain must not be negative, got {gain!r}.")
         self.network = SaliencyUNet() if network is None else network
         self.prior = LearnedSpectralSaliency() if prior is None else prior
-        self.gain = float(gain)
+        self.register_buffer("taken_away", torch.zeros(()))
+        self._gain = float(gain)
+        self.gain = gain
         self.register_state_dict_post_hook(_note_gain)  # type: ignore[no-untyped-call]
         needs = [SaliencyNeeds.of(part) for part in (self.prior, self.network)]
         # The existence of these attributes says that boxes or maps are taken.
@@ -67,6 +76,18 @@ class PriorSaliency(nn.Module):
             self.maps_from = _one_field("maps", [each.maps_from for each in takers])
             rows, cols = (max(each.map_size[axis] for each in takers) for axis in (0, 1))
             self.map_size = (rows, cols)
+
+    @property
+    def gain(self) -> float:
+        """What multiplies the sum; 0 if the zoom was taken away."""
+        return 0.0 if self._is_away else self._gain
+
+    @gain.setter
+    def gain(self, gain: float) -> None:
+        self._is_away = gain == 0  # known here too, because reading a buffer would wait for its device
+        self._gain = self._gain if self._is_away else float(gain)
+        # A new tensor: the old one may stand in a state dict.
+        self.taken_away = torch.full_like(self.taken_away, float(self._is_away))
 
     def forward(
         self,
@@ -98,7 +119,7 @@ class PriorSaliency(nn.Module):
             )
         if self.gain == 0:  # where a logit is minus infinity, the product would be NaN
             return self._even(small, (known.shape[2], known.shape[3]))
-        return self.gain * (known + learned)
+        return (self.gain * (known + learned)).masked_fill(self.taken_away != 0, 0.0)
 
     def _shared(self, condition: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the keyword for the prior and that for the network; a condition that neither takes is the network's error."""
@@ -121,11 +142,15 @@ class PriorSaliency(nn.Module):
         return small.new_zeros(small.shape[0], 1, *map_size) + nothing
 
     def _load_from_state_dict(
-        self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Mapping[str, Any], *others: Any
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: Mapping[str, Any], *others: Any
     ) -> None:
         if "version" in local_metadata:
-            unsaved = _GAIN_BEFORE if self.gain == PRIOR_GAIN else self.gain
+            unsaved = _GAIN_BEFORE if self._gain == PRIOR_GAIN else self._gain
             self.gain = local_metadata.get("gain", unsaved)
+        name = f"{prefix}taken_away"
+        if name not in state_dict:  # of an earlier version
+            state_dict[name] = torch.tensor(float(self._is_away))
+        self._is_away = bool(state_dict[name].any())
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
 
     def extra_repr(self) -> str:
@@ -164,4 +189,4 @@ def _takes_condition(part: nn.Module) -> bool:
 
 def _note_gain(module: PriorSaliency, _state_dict: Any, _prefix: str, local_metadata: dict[str, Any]) -> None:
     """Write the gain beside the weights of what was trained with it: they are wrong with another."""
-    local_metadata["gain"] = module.gain
+    local_metadata["gain"] = module._gain  # noqa: SLF001 - also of a zoom that was taken away, which may be given back

@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from foveal.sampler import (
     BoxSaliency,
@@ -156,6 +157,54 @@ def test_any_prior(prior, told, images, tmp_path):
         check_close(expected.grid, known(images, **told).grid, 1e-5)
         assert torch.equal(again(images, **told).images, expected.images)
     assert repr(again) == repr(zoom)
+
+
+def test_plain_weights_know_that_the_zoom_was_taken_away(images):
+    """A copy of all tensors is enough, in both directions, and an earlier state dict stays as it was."""
+    taken, fresh = PriorSaliency(gain=2.0), PriorSaliency(gain=2.0)
+    before = taken.state_dict()
+    taken.gain = 0.0
+    fresh.load_state_dict({name: value.clone() for name, value in taken.state_dict().items()})
+    assert fresh.gain == 0.0
+    with torch.no_grad():
+        assert not fresh(images).any()
+
+    for module in (fresh, taken):
+        module.load_state_dict({name: value.clone() for name, value in before.items()})
+        assert module.gain == 2.0
+
+
+@pytest.mark.parametrize("gain", [0.0, 2.0])
+def test_weights_of_an_earlier_version(gain):
+    """Weights that have the gain only beside them are loaded strictly; if there is no gain either, it stays what it is."""
+    state = PriorSaliency(gain=gain).state_dict()
+    del state["taken_away"]
+    state._metadata[""]["gain"] = gain
+    told, kept = PriorSaliency(gain=3.0), PriorSaliency(gain=gain)
+    told.load_state_dict(state)
+    kept.load_state_dict(dict(state))
+
+    assert told.gain == kept.gain == gain
+    assert bool(told.taken_away) == bool(kept.taken_away) == (gain == 0)
+
+
+@pytest.mark.parametrize("use_buffers", [True, False])
+@pytest.mark.parametrize("how", [None, get_ema_multi_avg_fn(0.999)], ids=["mean", "ema"])
+def test_an_average_is_taken_away_with_its_zoom(use_buffers, how, images, tmp_path):
+    """An average over steps that began before zooms until then, resizes evenly from the next step on, and is saved like that."""
+    zoom = SaliencySampler(16)
+    average = AveragedModel(zoom, use_buffers=use_buffers, multi_avg_fn=how)
+    expected = UniformSampler(16)(images).images
+    far = []
+    for gain in (3.0, 3.0, 0.0):
+        zoom.saliency.gain = gain
+        average.update_parameters(zoom)
+        far.append(float((average.eval()(images).images.detach() - expected).abs().max()))
+    average.module.save_checkpoint(tmp_path / "zoom.pt")
+
+    assert min(far[:2]) > 0.01
+    assert far[2] < 1e-4
+    assert SaliencySampler.from_checkpoint(tmp_path / "zoom.pt").saliency.gain == 0
 
 
 def test_what_was_learned_is_kept(images, tmp_path):
