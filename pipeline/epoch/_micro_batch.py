@@ -10,7 +10,8 @@ from foveal.pipeline.copies import Copies
 from foveal.pipeline.decoding import EncodedImage
 from foveal.pipeline.epoch._reader import EncodedSample
 from foveal.pipeline.fields import SpatialField
-from foveal.sampler import EvidenceTeacher, PerturbedTopK, Zoomed, ZoomTrial
+from foveal.sampler import PerturbedTopK, Zoomed
+from foveal.sampler.saliency.training import TrainingHook
 
 # Images that are decoded, zoomed and freed together. With fewer, DALI's threads would be idle at the end of each
 # micro-batch, and Python's share of the work would grow; more take more memory.
@@ -132,16 +133,11 @@ def draws_at_random(zoom: nn.Module) -> bool:
 def _needs_order(module: nn.Module) -> bool:
     kind = type(module)
     hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())  # noqa: SLF001 - no public way
-    hooked = any(module.training or not _only_trains(hook) for hook in hooks)
+    hooked = any(not isinstance(hook, TrainingHook) or (module.training and hook.act) for hook in hooks)
     compiled = module._compiled_call_impl  # noqa: SLF001 - as above
     if hooked or compiled or kind.__module__.startswith(_WRAPPERS):
         return True
     return module.training and (isinstance(module, _CHANGING) or not kind.__module__.startswith(_KNOWN))
-
-
-def _only_trains(hook: Any) -> bool:
-    """Return whether a hook does nothing in evaluation."""
-    return isinstance(getattr(hook, "__self__", None), EvidenceTeacher | ZoomTrial)
 
 
 _WRAPPERS = ("torch._dynamo", "torch.nn.parallel", "torch.distributed")

@@ -1,17 +1,23 @@
 """A network that trains on a zoom teaches the zoom where it found what decides the label."""
 
 import math
+import warnings
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from foveal._outside import outside
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
 from foveal.sampler.saliency.training._evidence_map import coarse_places
 from foveal.sampler.saliency.training._prior_of import learns, prior_of
 from foveal.sampler.saliency.training._shown import Shown, shown_to
+from foveal.sampler.saliency.training._training_hook import TrainingHook
 from foveal.sampler.saliency.training._zoom_trial import ZoomTrial
+
+# Batches that were observed one after the other without any gradient before something is said: more than a loop accumulates in one graph.
+_UNHEARD = 100
 
 
 class EvidenceTeacher:
@@ -24,8 +30,10 @@ class EvidenceTeacher:
     counts as much as the classifier is sure of its label: one that knows nothing teaches nothing.
 
     It is as if each image's loss had a second term, ``strength * p * KL(evidence || network's map)``, with ``p = exp(-loss)``, the
-    probability of the label. Its gradient reaches the network alone. If several losses come back through the same images, only one of
-    them teaches: observe their sum, which counts as one loss.
+    probability of the label. Its gradient reaches the network alone. If several losses of the same images are observed, as of a network with two
+    heads, each has its own ``p``; those that come back in one ``backward`` have their evidence in common.
+
+    A copy of the zoom (``copy.deepcopy``, ``pickle``) is not taught, unless the teacher is copied with it.
 
     Args:
         zoom: The zoom that is trained: a :class:`SaliencySampler` whose saliency is a :class:`PriorSaliency`, also in
@@ -51,9 +59,10 @@ class EvidenceTeacher:
         if not 0 < strength < math.inf:
             raise ValueError(f"strength must be positive and finite, got {strength!r}.")
         taught = prior_of(zoom)
-        self.after, self.strength = after, float(strength)
+        self.after, self.strength, self._zoom = after, float(strength), zoom
         self._logits: Tensor | None = None
         self._zooms, self._count = False, 0
+        self._unheard, self._has_warned = 0, False
         self._hooks: list[Any] = []  # torch's handles
         if taught is not None and learns(taught.network):
             self._listen(zoom, taught)
@@ -68,6 +77,9 @@ class EvidenceTeacher:
 
         Raises:
             ValueError: They are not one for each image, have no graph, or it does not lead to images that were zoomed in training mode.
+
+        Warns:
+            UserWarning: Once: no ``backward`` went through the losses of the last 100 batches.
         """
         if not self._hooks or self._saliency.gain == 0 or (self.after is not None and not self.after.helps):
             return
@@ -80,13 +92,40 @@ class EvidenceTeacher:
         if shown or learns(self._saliency.network):
             _check(shown, losses)
             sure = self.strength * torch.exp(-losses.detach().float())
-            # The gradient has the scale of the loss: that of a mean over accumulated batches, or of mixed precision.
-            losses.register_hook(lambda gradient: _weigh(shown, gradient.float() * sure))  # type: ignore[no-untyped-call]
+            self._warn_if_unheard()
+
+            def weigh(gradient: Tensor) -> None:
+                self._unheard = 0
+                # The gradient has the scale of the loss: that of a mean over accumulated batches, or of mixed precision.
+                _weigh(shown, gradient.detach().float() * sure)
+
+            losses.register_hook(weigh)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Stop listening to the zoom."""
         while self._hooks:
             self._hooks.pop().remove()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy with the zoom, as in a trainer that has both: only there is the copy of the zoom taught."""
+        return {**vars(self), "_hooks": bool(self._hooks), "_logits": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Listen to the copy of the zoom."""
+        vars(self).update(state, _hooks=[])
+        if state["_hooks"]:
+            self._listen(state["_zoom"], state["_saliency"])
+
+    def _warn_if_unheard(self) -> None:
+        self._unheard += 1
+        if self._unheard > _UNHEARD and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"the losses of {_UNHEARD} batches were observed, and no backward went through them, so nothing was taught – give "
+                "EvidenceTeacher.observe the tensor that backward goes through, or call close().",
+                UserWarning,
+                stacklevel=outside(),
+            )
 
     def _listen(self, zoom: nn.Module, saliency: PriorSaliency) -> None:
         """Hook onto the network, and onto the sampler, which returns what the classifier sees."""
@@ -94,9 +133,9 @@ class EvidenceTeacher:
         for each in zoom.modules():
             if getattr(each, "saliency", None) is saliency:
                 self._hooks += [
-                    each.register_forward_pre_hook(self._begin),
-                    saliency.network.register_forward_hook(self._keep),
-                    each.register_forward_hook(self._follow, with_kwargs=True),
+                    each.register_forward_pre_hook(TrainingHook(self._begin)),
+                    saliency.network.register_forward_hook(TrainingHook(self._keep)),
+                    each.register_forward_hook(TrainingHook(self._follow), with_kwargs=True),
                 ]
 
     def _begin(self, sampler: nn.Module, _inputs: Any) -> None:
@@ -142,10 +181,16 @@ def _check(shown: list[Shown], losses: Float[Tensor, " batch"]) -> None:
         )
     if count != len(losses):
         raise ValueError(
-            f"losses must be one for each of the {count} images that were zoomed, got {len(losses)}."
+            f"losses must be one for each of the {count} images that were zoomed, got {len(losses)}{_why(count, losses)}."
         )
+
+
+def _why(count: int, losses: Float[Tensor, " batch"]) -> str:
+    if count != 2 * len(losses):
+        return ""
+    return " – images of 16 bits are zoomed twice by a zoom of yours, unless it says takes_deep = True"
 
 
 def _weigh(shown: list[Shown], weights: Float[Tensor, " batch"]) -> None:
     for each, part in zip(shown, torch.split(weights, [len(each.logits) for each in shown]), strict=True):
-        each.weights = part
+        each.weigh(part)

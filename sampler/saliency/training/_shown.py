@@ -19,8 +19,7 @@ class Shown:
         places: As :func:`coarse_places` returns it.
         gain: What multiplies the logits before the softmax.
 
-    Attributes:
-        weights: How much each image counts in the ``backward`` that goes on; None for not at all.
+    A ``backward`` may end before it reaches images or logits, and leaves nothing to the next.
     """
 
     def __init__(
@@ -31,13 +30,20 @@ class Shown:
         gain: float,
     ) -> None:
         self.number, self.logits, self.places, self.gain = number, logits, places, gain
-        self.weights: Float[Tensor, " batch"] | None = None
+        self._weights: Float[Tensor, " batch"] | None = None
         self._lesson: Tensor | None = None
+        self._backward = -1
+
+    def weigh(self, weights: Float[Tensor, " batch"]) -> None:
+        """Let each image count so much in the ``backward`` that goes on; several losses add up."""
+        if not self._goes_on():
+            self._backward, self._weights, self._lesson = _running(), None, None
+        self._weights = weights if self._weights is None else self._weights + weights
 
     def learn(self, gradient: Float[Tensor, "batch channel height width"]) -> None:
-        """See by which pixels the loss changes; a second loss that comes back through the same images teaches nothing."""
-        weights, self.weights = self.weights, None
-        if weights is None:
+        """See by which pixels the observed losses change."""
+        weights, self._weights = self._weights, None
+        if weights is None or not self._goes_on():
             return
         with torch.no_grad():
             told = (self.gain * self.logits.float()).flatten(1).softmax(1).view_as(self.logits)
@@ -50,7 +56,15 @@ class Shown:
     ) -> Float[Tensor, "batch 1 rows cols"] | None:
         """Add the lesson to the gradient by the logits, which torch knows after that by the images."""
         lesson, self._lesson = self._lesson, None
-        return None if lesson is None else gradient + lesson.to(gradient.dtype)
+        return gradient + lesson.to(gradient.dtype) if lesson is not None and self._goes_on() else None
+
+    def _goes_on(self) -> bool:
+        return self._backward == _running()
+
+
+def _running() -> int:
+    """Return the number of the ``backward`` that goes on in this thread."""
+    return torch._C._current_graph_task_id()  # noqa: SLF001 - torch.utils.checkpoint asks for it, too
 
 
 def shown_to(losses: Float[Tensor, " batch"], teacher: Hashable) -> list[Shown]:

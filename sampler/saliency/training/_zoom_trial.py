@@ -11,6 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
 from foveal.sampler.saliency.training._prior_of import learns, prior_of
+from foveal.sampler.saliency.training._training_hook import TrainingHook
 
 # Images whose losses count, in about: older ones less and less, since the network was another then.
 _WINDOW = 3200
@@ -39,9 +40,9 @@ class ZoomTrial:
     Images are compared within their batch, which needs several. The last few thousand images count, those of all ranks together
     if there is a process group. Steps in which the zoom is frozen do not count.
 
-    What is decided is kept in the saliency's ``gain``, which ``state_dict()`` and ``save_checkpoint()`` hold beside the weights. Copies of the
-    weights alone, such as an average over steps, safetensors, or ``torch.distributed.checkpoint``, do not: load the trial's
-    ``state_dict()`` as well, or set ``gain = 0.0`` where ``helps`` is False. Copy a zoom after its trial, not during it.
+    That a zoom was taken away is a buffer of its saliency (``taken_away``), so it goes wherever weights go: into ``state_dict()``, safetensors,
+    and an average over steps, as ``torch.optim.swa_utils.AveragedModel`` keeps it. A copy of parameters alone does not have it. A copy of a
+    zoom on trial (``copy.deepcopy``, ``pickle``) is not on trial: it zooms with a strength of 1, and this trial goes on without it.
 
     The random numbers come from torch's generator (``torch.manual_seed``). ``state_dict()`` goes into a checkpoint next to
     those of the network, the zoom and the optimizer.
@@ -137,9 +138,19 @@ class ZoomTrial:
         elif self.helps is not None:
             self._begin(self._saliency)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy with the zoom, as in a trainer that has both: only there does the copy of the zoom stay on trial."""
+        return {**vars(self), "_drawn": [], "_hook": self._hook is not None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on with the copy of the zoom."""
+        vars(self).update(state, _hook=None)
+        if state["_hook"]:
+            self._begin(state["_saliency"])
+
     def _begin(self, saliency: PriorSaliency) -> None:
         self.helps = None
-        self._hook = saliency.register_forward_hook(self._vary)
+        self._hook = saliency.register_forward_hook(TrainingHook(self._vary))
 
     def _is_frozen(self) -> bool:
         return not self._drawn and self._saliency is not None and not learns(self._saliency)
@@ -156,7 +167,7 @@ class ZoomTrial:
         if known < count:
             raise ValueError(
                 f"losses must be those of images that were zoomed in training mode since the last call, {known} at most, "
-                f"got {count} – make the trial before the first batch, and call zoom.train()."
+                f"got {count} – make the trial before the first batch, call zoom.train(), and observe the sum of several losses."
             )
         last: list[Tensor] = []
         while sum(map(len, last)) < count:

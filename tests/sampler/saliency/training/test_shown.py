@@ -1,5 +1,8 @@
 """Which images a lesson reaches, on which scale, and how often."""
 
+import copy
+import warnings
+
 import pytest
 import torch
 
@@ -84,6 +87,88 @@ def test_a_second_loss_does_not_teach():
 
     assert before.any()
     check_close(zoom.saliency.network.logits.grad, before, 1e-7)
+
+
+def test_several_losses_of_the_same_images():
+    """Each counts as much as it is sure: shares of one loss teach what the loss teaches, and one that knows nothing takes nothing away."""
+    zoom, teacher = taught()
+    image, values = torch.ones(2, 3, 60, 80), [0.0, 1.0]
+    whole = mean_lesson(zoom, teacher, [(zoom(image).images, values)])
+    images = zoom(image).images
+    losses = [losses_of(images, hot((4, 6)), values) for _ in range(2)]
+    unsure = losses_of(images, hot((4, 6)), [50.0, 50.0])
+    for each in (*losses, unsure):
+        teacher.observe(each)
+    zoom.zero_grad()
+    (0.3 * losses[0].mean() + 0.7 * losses[1].mean() + unsure.mean()).backward()
+
+    check_close(zoom.saliency.network.logits.grad, whole, 1e-6)
+
+
+@pytest.mark.parametrize("where", ["classifier", "images"])
+def test_a_backward_that_ends_early_leaves_nothing(where):
+    """A gradient by the classifier or the images alone does not teach, neither then nor in the backward of another loss."""
+    zoom, teacher = taught()
+    images, weight = zoom(torch.zeros(2, 3, 60, 80)).images, torch.ones((), requires_grad=True)
+    losses = losses_of(images * weight, hot((4, 6)), [0.0, 0.0])
+    teacher.observe(losses)
+    torch.autograd.grad(losses.sum(), weight if where == "classifier" else images, retain_graph=True)
+    images.square().mean().backward()
+
+    assert not zoom.saliency.network.logits.grad.any()
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.5])
+def test_a_gradient_penalty(penalty):
+    """A penalty of the gradient by the images, or a backward that keeps its graph, changes nothing of the lesson."""
+    zoom, teacher = taught()
+    whole, _ = lesson(zoom, teacher, hot((4, 6)), [0.0, 1.0], images=torch.zeros(2, 3, 60, 80))
+    images = zoom(torch.zeros(2, 3, 60, 80)).images
+    losses = losses_of(images, hot((4, 6)), [0.0, 1.0])
+    teacher.observe(losses)
+    (slope,) = torch.autograd.grad(losses.sum(), images, create_graph=True)
+    total = losses.mean() + penalty * slope.square().sum()
+    (found,) = torch.autograd.grad(total, zoom.saliency.network.logits, create_graph=True)
+
+    check_close(found, whole, 1e-6)
+
+
+def test_a_copy_is_not_taught():
+    """The copy of a zoom learns by its own gradient alone, unless its teacher is copied with it."""
+    zoom, teacher = taught()
+    images = torch.zeros(2, 3, 60, 80)
+    alone, (both, its) = copy.deepcopy(zoom), copy.deepcopy((zoom, teacher))
+    losses = losses_of(alone(images).images, hot((4, 6)), [0.0, 0.0])
+    with pytest.raises(ValueError, match="got none in their graph"):
+        teacher.observe(losses)
+    losses.mean().backward()
+
+    assert not alone.saliency.network.logits.grad.any()
+    assert lesson(both, its, hot((4, 6)), [0.0, 0.0])[0].any()
+
+
+def test_losses_without_backward_are_told_of():
+    """After a hundred batches whose observed losses had no backward a warning comes, once; a single backward now and then is enough."""
+    zoom, teacher = taught()
+    image = torch.zeros(2, 3, 60, 80)
+    message = (
+        r"^the losses of 100 batches were observed, and no backward went through them, so nothing was taught – give "
+        r"EvidenceTeacher\.observe the tensor that backward goes through, or call close\(\)\.$"
+    )
+
+    def observe(batches: int) -> torch.Tensor:
+        for _ in range(batches):
+            losses = losses_of(zoom(image).images, hot((4, 6)), [0.0, 0.0])
+            teacher.observe(losses)
+        return losses
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        observe(90).mean().backward()
+        observe(100)
+    with pytest.warns(UserWarning, match=message) as told:
+        observe(150)
+    assert len(told) == 1
 
 
 def test_images_may_be_changed_in_place():

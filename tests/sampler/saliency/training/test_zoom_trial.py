@@ -1,5 +1,7 @@
 """A zoom on trial."""
 
+import copy
+import pickle
 import re
 
 import numpy as np
@@ -200,6 +202,34 @@ def test_the_state_goes_on(images):
     assert other.saliency.gain == 0
 
 
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda zoom: pickle.loads(pickle.dumps(zoom))], ids=["deepcopy", "pickle"]
+)
+def test_a_copy_is_not_on_trial(copied, images):
+    """It zooms in full, takes no random numbers, and says nothing to the trial."""
+    zoom = small_zoom()
+    full = zoom.saliency(images)
+    trial = ZoomTrial(zoom, steps=5)
+    average, before = copied(zoom), torch.get_rng_state()
+
+    assert torch.equal(average.saliency(images), full)
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(ValueError, match="0 at most"):
+        trial.observe(torch.ones(len(images)))
+
+
+def test_a_trainer_is_copied_with_its_trial(images):
+    """If zoom and trial are copied together, the copies belong together, as in a process that is spawned with both."""
+    zoom = small_zoom()
+    trial = ZoomTrial(zoom, steps=5)
+    zoom.saliency(images)
+    other, others = pickle.loads(pickle.dumps((zoom, trial)))
+    other.saliency(images)
+    others.observe(torch.rand(len(images)))
+
+    assert [trial.state_dict()["step"], others.state_dict()["step"]] == [0, 1]
+
+
 def test_losses_that_are_not_finite_do_not_count(images):
     """Infinite losses and NaN change nothing."""
     trials = []
@@ -314,7 +344,7 @@ def test_messages(images):
         ZoomTrial(nn.ModuleList([PriorSaliency(), PriorSaliency()]), steps=5)
     trial = ZoomTrial(zoom, steps=5)
     zoom(images[:3])
-    text = "losses must be those of images that were zoomed in training mode since the last call, 3 at most, got 4 – make the trial before the first batch, and call zoom.train()."
+    text = "losses must be those of images that were zoomed in training mode since the last call, 3 at most, got 4 – make the trial before the first batch, call zoom.train(), and observe the sum of several losses."
     with pytest.raises(ValueError, match=re.escape(text)):
         trial.observe(torch.ones(4))
     text = "losses must be one for each of the 3 images that were zoomed last, got 2 – leave none out; an infinite loss does not count."
