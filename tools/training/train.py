@@ -186,7 +186,7 @@ class _Training:
             if self.step % self.options.log_steps == 0:
                 lr = self.options.lr * self.lr_factor
                 rates = {"lr": lr, "saliency_lr": lr * self.options.saliency_lr}
-                self.run.log("step", step=self.step, **rates, **_means("train", sums))
+                self.run.log("step", step=self.step, **rates, **_means("train", self.ranks.sum(sums.clone())))
             if self.step % self.options.checkpoint_steps == 0 and self.step % len(loader):
                 self.run.save(self.parts, self.step, sums=self.ranks.gather(sums))
 

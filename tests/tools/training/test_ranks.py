@@ -49,6 +49,20 @@ def test_resumed_ranks_write_the_same_metrics(shards, tmp_path):
         assert metrics(tmp_path / "run", kind) == metrics(tmp_path / "whole", kind)
 
 
+@pytest.mark.slow
+def test_the_metrics_of_a_step_are_of_all_ranks(shards, tmp_path):
+    """The last step of an epoch has the means that the epoch has, over the images of both ranks."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    on_two_ranks(script, shards, tmp_path / "run", "none")
+    (epoch,) = metrics(tmp_path / "run", "epoch")
+    step = metrics(tmp_path / "run", "step")[-1]
+
+    assert {
+        name: step[name] for name in ("train_loss", "train_accuracy", "train_cells")
+    }.items() <= epoch.items()
+
+
 def test_each_rank_has_its_sums_back():
     """Each rank gets its own row back; if there are more or fewer ranks now, the sum over all stays the same."""
     rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
