@@ -69,6 +69,12 @@ def _running() -> int:
 
 def shown_to(losses: Float[Tensor, " batch"], teacher: Hashable) -> list[Shown]:
     """Return what a teacher's zoom showed, in its order, of all that the graph of losses leads to."""
+    found: list[Shown] = noted_in(losses, teacher)
+    return sorted(found, key=lambda each: each.number)
+
+
+def noted_in(losses: Float[Tensor, " batch"], key: Hashable) -> list[Any]:
+    """Return what stands under a key in the metadata of the nearest nodes that the graph of losses leads to."""
     ahead, seen, found = [losses.grad_fn], set(), []
     while ahead:
         node = ahead.pop()
@@ -76,9 +82,9 @@ def shown_to(losses: Float[Tensor, " batch"], teacher: Hashable) -> list[Shown]:
             continue
         seen.add(node)
         known: Any = node.metadata
-        shown = known.get(teacher)
-        if shown is None:
+        noted = known.get(key)
+        if noted is None:
             ahead += [each for each, _ in node.next_functions]
         else:
-            found.append(shown)
-    return sorted(found, key=lambda each: each.number)
+            found.append(noted)
+    return found

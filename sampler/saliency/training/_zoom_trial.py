@@ -11,6 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
 from foveal.sampler.saliency.training._prior_of import learns, prior_of
+from foveal.sampler.saliency.training._shown import noted_in
 from foveal.sampler.saliency.training._training_hook import TrainingHook
 
 # Images whose losses count, in about: older ones less and less, since the network was another then.
@@ -77,7 +78,8 @@ class ZoomTrial:
         tried = prior_of(zoom)
         self.steps, self._step = steps, 0
         self._sums = torch.zeros(5, dtype=torch.float64)
-        self._drawn: list[Tensor] = []
+        self._drawn: dict[int, Tensor] = {}  # the strengths of each call, by its number
+        self._calls = 0
         self._saliency, self._hook = tried, None
         if tried is None or not learns(tried):
             self.helps, self._saliency = True, None
@@ -94,7 +96,10 @@ class ZoomTrial:
         return float(strength_loss * count / math.sqrt(scale)) if scale > 0 else 0.0
 
     def observe(self, losses: Float[Tensor, " batch"]) -> None:
-        """Take the losses of the images that were zoomed last, in their order; call it once a step, on each rank.
+        """Take the losses of a batch, in the order of its images; call it once a step, on each rank.
+
+        If they have their graph, it says which images they are of, so that a batch may be zoomed ahead. Otherwise they are those of the images
+        that were zoomed last.
 
         Once the trial is over, or was closed, it does nothing.
 
@@ -108,7 +113,7 @@ class ZoomTrial:
             raise ValueError(
                 f'losses must be one for each image, got shape {tuple(losses.shape)!r} – compute them with reduction="none".'
             )
-        moments = _over_ranks(_moments(self._strengths(len(losses)), losses.detach())).cpu()
+        moments = _over_ranks(_moments(self._strengths(losses), losses.detach())).cpu()
         self._sums = self._sums * _fading(float(moments[0])) + moments
         self._step += 1
         if self._step >= self.steps:
@@ -140,7 +145,7 @@ class ZoomTrial:
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy with the zoom, as in a trainer that has both: only there does the copy of the zoom stay on trial."""
-        return {**vars(self), "_drawn": [], "_hook": self._hook is not None}
+        return {**vars(self), "_drawn": {}, "_hook": self._hook is not None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Go on with the copy of the zoom."""
@@ -159,20 +164,30 @@ class ZoomTrial:
         if not saliency.training or not logits.requires_grad:
             return None
         strengths = _STRONGEST * torch.rand(len(logits), device=logits.device)
-        self._drawn.append(strengths)
-        return _finite(logits) * strengths[:, None, None, None]
+        self._calls += 1
+        self._drawn[self._calls] = strengths
+        varied = _finite(logits) * strengths[:, None, None, None]
+        node: Any = None if torch.compiler.is_compiling() else varied.grad_fn
+        if node is not None:
+            node.metadata[self] = self._calls
+        return varied
 
-    def _strengths(self, count: int) -> Float[Tensor, " batch"]:
-        known = sum(map(len, self._drawn))
+    def _strengths(self, losses: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """Return with what strengths the images were zoomed, and forget these and earlier ones."""
+        calls, count = sorted(noted_in(losses, self)), len(losses)
+        drawn = {call: self._drawn[call] for call in calls or self._drawn if call in self._drawn}
+        known = sum(map(len, drawn.values()))
         if known < count:
             raise ValueError(
                 f"losses must be those of images that were zoomed in training mode since the last call, {known} at most, "
                 f"got {count} – make the trial before the first batch, call zoom.train(), and observe the sum of several losses."
             )
         last: list[Tensor] = []
-        while sum(map(len, last)) < count:
-            last.insert(0, self._drawn.pop())
-        self._drawn.clear()
+        for each in reversed(drawn.values()):
+            if calls or sum(map(len, last)) < count:
+                last.insert(0, each)
+        newest = max(drawn, default=0)
+        self._drawn = {call: each for call, each in self._drawn.items() if call > newest}
         strengths = torch.cat([torch.empty(0), *(each.cpu() for each in last)])
         if len(strengths) != count:
             raise ValueError(

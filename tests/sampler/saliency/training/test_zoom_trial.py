@@ -230,6 +230,27 @@ def test_a_trainer_is_copied_with_its_trial(images):
     assert [trial.state_dict()["step"], others.state_dict()["step"]] == [0, 1]
 
 
+def test_a_batch_may_be_zoomed_ahead(images):
+    """Losses with their graph belong to the images that they are of, and are taken once, whatever was zoomed since."""
+    zoom = small_zoom()
+    other = copy.deepcopy(zoom)
+    trial, expected = ZoomTrial(zoom, steps=9), ZoomTrial(other, steps=9)
+
+    def losses_of(each: SaliencySampler, step: int) -> torch.Tensor:
+        torch.manual_seed(step)
+        return each.saliency(images).mean((1, 2, 3)).square()
+
+    ahead = losses_of(zoom, 0)
+    for step in range(3):
+        expected.observe(losses_of(other, step))
+        losses, ahead = ahead, losses_of(zoom, step + 1)
+        trial.observe(losses)
+        with pytest.raises(ValueError, match="since the last call, 0 at most, got 64"):
+            trial.observe(losses)
+
+    assert trial.state_dict() == expected.state_dict()
+
+
 def test_losses_that_are_not_finite_do_not_count(images):
     """Infinite losses and NaN change nothing."""
     trials = []
