@@ -181,12 +181,12 @@ def _check(shown: list[Shown], losses: Float[Tensor, " batch"]) -> None:
         )
     if count != len(losses):
         raise ValueError(
-            f"losses must be one for each of the {count} images that were zoomed, got {len(losses)}{_why(count, losses)}."
+            f"losses must be one for each of the {count} images that were zoomed, got {len(losses)}{_why(shown)}."
         )
 
 
-def _why(count: int, losses: Float[Tensor, " batch"]) -> str:
-    if count != 2 * len(losses):
+def _why(shown: list[Shown]) -> str:
+    if len(shown) < 2 or not torch.equal(shown[0].places, shown[1].places):
         return ""
     return " – images of 16 bits are zoomed twice by a zoom of yours, unless it says takes_deep = True"
 

@@ -258,9 +258,8 @@ def test_refused():
         ValueError, match=r"^losses must be one for each of the 2 images that were zoomed, got 1\.$"
     ):
         teacher.observe(losses[1:])
-    twice = losses_of(
-        torch.cat([zoom(torch.rand(2, 3, 60, 80)).images for _ in range(2)])[1:3], hot((4, 6)), [0.0, 0.0]
-    )
+    same = torch.rand(2, 3, 60, 80)
+    twice = losses_of(zoom(same).images + zoom(same).images, hot((4, 6)), [0.0, 0.0])
     message = (
         "losses must be one for each of the 4 images that were zoomed, got 2 – images of 16 bits are zoomed twice by a zoom of yours, "
         "unless it says takes_deep = True."
