@@ -8,14 +8,14 @@ from foveal.sampler.kernels import operator
 from foveal.sampler.kernels.cpu import fill_nodes_on_cpu, find_places_on_cpu
 
 
-@operator("foveal::fill_nodes", "(Tensor points, float least_step) -> (Tensor, Tensor)")
+@operator("foveal::fill_nodes", "(Tensor points, Tensor rounding, float least_step) -> (Tensor, Tensor)")
 def fill_nodes_op(
-    points: Float[Tensor, "batch height width 2"], least_step: float
-) -> tuple[Float[Tensor, "batch height_2 width_2 2"], Float[Tensor, "batch 2"]]:
-    """Return the nodes of grids, and the least steps: see `fill_nodes_on_cpu`."""
-    nodes, least = _empty_nodes(points)
-    fill_nodes_on_cpu(points, nodes, least, least_step)
-    return nodes, least
+    points: Float[Tensor, "batch height width 2"], rounding: Float[Tensor, " batch"], least_step: float
+) -> tuple[Float[Tensor, "batch height_2 width_2 2"], Float[Tensor, "batch 3"]]:
+    """Return the nodes of grids, and what a check of them needs: see `fill_nodes_on_cpu`."""
+    nodes, found = _empty_nodes(points)
+    fill_nodes_on_cpu(points, nodes, found, rounding, least_step)
+    return nodes, found
 
 
 @operator("foveal::find_places", "(Tensor nodes, Tensor x, Tensor y) -> Tensor")
@@ -32,9 +32,9 @@ def find_places_op(
 
 @torch.library.register_fake("foveal::fill_nodes")  # type: ignore[untyped-decorator]
 def _(
-    points: Float[Tensor, "batch height width 2"], least_step: float
-) -> tuple[Float[Tensor, "batch height_2 width_2 2"], Float[Tensor, "batch 2"]]:
-    del least_step
+    points: Float[Tensor, "batch height width 2"], rounding: Float[Tensor, " batch"], least_step: float
+) -> tuple[Float[Tensor, "batch height_2 width_2 2"], Float[Tensor, "batch 3"]]:
+    del rounding, least_step
     return _empty_nodes(points)
 
 
@@ -50,7 +50,7 @@ def _(
 
 def _empty_nodes(
     points: Float[Tensor, "batch height width 2"],
-) -> tuple[Float[Tensor, "batch height_2 width_2 2"], Float[Tensor, "batch 2"]]:
+) -> tuple[Float[Tensor, "batch height_2 width_2 2"], Float[Tensor, "batch 3"]]:
     batch, height, width, _ = points.shape
     nodes = points.new_empty(batch, height + 2, width + 2, 2, dtype=torch.float64)
-    return nodes, nodes.new_empty(batch, 2)
+    return nodes, nodes.new_empty(batch, 3)

@@ -24,7 +24,8 @@ def invert_grid(
     (like LZU's inverse, CVPR 2023, with the equation of each cell solved in float64). No gradient flows into ``grid``.
 
     Args:
-        grid: A grid of :func:`zoom_grid`, or any other whose x grows along the width and y along the height.
+        grid: A grid of :func:`zoom_grid`, or any other whose x grows along the width and y along the height, and that does
+            not turn over: three quarters of its cells of four neighbours must not be mirrored.
         size: (height, width) of a lattice laid over the source, in pixels: its own size, or any coarser one; or one number for both.
         views: The views that the images were sampled with, if any: (batch, 2, 3), as :func:`compose` takes them.
 
@@ -33,7 +34,7 @@ def invert_grid(
         shown by the zoomed image. float64 if the grid is, else float32.
 
     Raises:
-        ValueError: The grid has another shape, is not finite, or folds; or the size is below one pixel.
+        ValueError: The grid has another shape, is not finite, or folds or turns over; or the size is below one pixel.
         TypeError: The size is neither a whole number nor two of them.
 
     Example:

@@ -51,7 +51,8 @@ def warp_boxes(
         the boxes are, else float32; on the boxes' device. No gradient.
 
     Raises:
-        ValueError: Grid, boxes or sizes have another shape or do not go together; the grid is not finite or folds; or
+        ValueError: Grid, boxes or sizes have another shape or do not go together; the grid is not finite, or folds or turns
+            over; or
             a box has its corners exchanged.
 
     Example:

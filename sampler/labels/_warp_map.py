@@ -9,7 +9,7 @@ So one more node on every side describes it completely. Node (i, j) of :func:`wa
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from foveal.sampler.frames import Views, compose, inverse
@@ -20,6 +20,9 @@ from foveal.sampler.labels._inverse_ops import fill_nodes_op
 _LEAST_STEP = 1e-6
 # A few roundings of float32: neighbours that coincide may be in the wrong order.
 _ROUNDING = 1e-6
+# The share of cells from which on a grid has turned over, and the least height and width for which that can be said. A few cells
+# of a "kernel" grid may turn over, and where all saliency is at two or three points, half of them, or all if there are only a few.
+_TURNED_OVER, _ENOUGH = 0.75, 8
 
 Nodes = Float[Tensor, "batch height_2 width_2 2"]
 
@@ -30,8 +33,8 @@ def warp_nodes(grid: Float[Tensor, "batch height width 2"], views: Views | None 
     Of a grid that was composed with views, which may be mirrored or turned, the nodes in [-1, 1] of the view.
 
     Raises:
-        ValueError: The grid has another shape, no points, or points that are not finite; or it folds back; or there is
-            not one view to a grid, or one is not to be inverted.
+        ValueError: The grid has another shape, no points, or points that are not finite; or it folds back or turns over; or
+            there is not one view to a grid, or one is not to be inverted.
     """
     check_shape(grid)
     points = grid.detach().to(torch.promote_types(grid.dtype, torch.float32))
@@ -42,8 +45,8 @@ def warp_nodes(grid: Float[Tensor, "batch height width 2"], views: Views | None 
         rounding *= back[..., :2].abs().sum(dim=-1).clamp(min=1)  # the magnification of a small view is large
     if kernels_for(points.device, points.dtype) == "numba":
         nodes: Tensor
-        nodes, least = fill_nodes_op(points, _LEAST_STEP)
-        if bool((least >= -rounding).all()):
+        nodes, found = fill_nodes_op(points, rounding.amax(dim=1), _LEAST_STEP)
+        if bool((found[:, :2] >= -rounding).all()) and not _turned_over(found[:, 2], grid):
             return nodes
     # This is slower, and raises an error that says what is wrong with the grid.
     check_grid(grid)
@@ -53,6 +56,7 @@ def warp_nodes(grid: Float[Tensor, "batch height width 2"], views: Views | None 
 def plain_nodes(points: Float[Tensor, "batch height width 2"], rounding: Float[Tensor, "batch 2"]) -> Nodes:
     """Do the same as :func:`warp_nodes` for points in float64, in plain torch: the reference for the CPU's kernel."""
     _check_order(points, rounding)
+    _check_turn(points, rounding.amax(dim=1))
     x, y = points.unbind(dim=-1)
     x, y = x.cummax(dim=2).values, y.cummax(dim=1).values
     # Across the axis the border is repeated, along the axis the last step is.
@@ -139,3 +143,22 @@ def _check_order(grid: Float[Tensor, "batch height width 2"], rounding: Float[Te
                 f"grid must not fold, got a step of {steps.min().item():.3g} in {axis}: "
                 "x has to grow along the width, and y along the height; pass the views that it was composed with."
             )
+
+
+def _check_turn(grid: Float[Tensor, "batch height width 2"], rounding: Float[Tensor, " batch"]) -> None:
+    down, up = grid[:, 1:, 1:] - grid[:, :-1, :-1], grid[:, :-1, 1:] - grid[:, 1:, :-1]
+    area = down[..., 1] * up[..., 0] - down[..., 0] * up[..., 1]
+    noise = rounding[:, None, None] * (down.abs() + up.abs()).sum(dim=-1)
+    cells = (area < -noise).sum(dim=(1, 2))
+    if _turned_over(cells, grid):
+        raise ValueError(
+            f"grid must not turn over, got {int(cells.max())} of {area[0].numel()} cells mirrored: x has to grow along the width "
+            "more than along the height, or y along the height more than along the width – are the two exchanged?"
+        )
+
+
+def _turned_over(cells: Real[Tensor, " batch"], grid: Float[Tensor, "batch height width 2"]) -> bool:
+    """Return whether one of some grids has turned over, given how many cells of each have."""
+    height, width = grid.shape[1:3]
+    share = _TURNED_OVER * (height - 1) * (width - 1)
+    return min(height, width) >= _ENOUGH and bool((cells > share).any())

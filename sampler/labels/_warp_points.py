@@ -41,7 +41,8 @@ def warp_points(
         float64 if the points are, else float32; on the points' device. No gradient.
 
     Raises:
-        ValueError: Grid, points or sizes have another shape or do not go together; or the grid is not finite or folds.
+        ValueError: Grid, points or sizes have another shape or do not go together; or the grid is not finite, or folds
+            or turns over.
 
     Example:
         >>> grid = zoom_grid(torch.ones(1, 1, 31, 31), (200, 100))

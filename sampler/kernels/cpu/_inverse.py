@@ -18,13 +18,15 @@ Reals = NDArray[np.float64]
 
 @compiled
 @no_type_check
-def fill_nodes(grid: Reals, nodes: Reals, least_step: float, found: Reals) -> None:
+def fill_nodes(grid: Reals, nodes: Reals, steps: tuple[float, float], found: Reals) -> None:
     """Fill ``nodes`` (height + 2, width + 2, 2) from one grid (height, width, 2): ascending, and one more on every side.
 
-    ``found`` receives the least step along x and along y; NaN if a point is not finite.
+    ``steps`` are the least step beyond the border, and the rounding of the grid's numbers. ``found`` receives the least step
+    along x and along y, NaN if a point is not finite, and how many cells turn over.
     """
     height, width, _ = grid.shape
-    least_x, least_y, sound = math.inf, math.inf, 0.0
+    least_step, rounding = steps
+    least_x, least_y, sound, turned = math.inf, math.inf, 0.0, 0
     for i in range(height):
         for j in range(width):
             x, y = np.float64(grid[i, j, 0]), np.float64(grid[i, j, 1])
@@ -36,7 +38,9 @@ def fill_nodes(grid: Reals, nodes: Reals, least_step: float, found: Reals) -> No
                 least_y = min(least_y, y - np.float64(grid[i - 1, j, 1]))
                 y = max(y, nodes[i, j + 1, 1])
             nodes[i + 1, j + 1, 0], nodes[i + 1, j + 1, 1] = x, y
-    found[0], found[1] = least_x + sound, least_y + sound
+            if i > 0 and j > 0 and _turns_over(grid, (i, j), rounding):
+                turned += 1
+    found[0], found[1], found[2] = least_x + sound, least_y + sound, turned
     uniform_x, uniform_y = 2 / width, 2 / height
     for i in range(1, height + 1):
         first = last = uniform_x
@@ -52,6 +56,17 @@ def fill_nodes(grid: Reals, nodes: Reals, least_step: float, found: Reals) -> No
             last = max(nodes[height, j, 1] - nodes[height - 1, j, 1], least_step * uniform_y)
         nodes[0, j, 1], nodes[height + 1, j, 1] = nodes[1, j, 1] - first, nodes[height, j, 1] + last
         nodes[0, j, 0], nodes[height + 1, j, 0] = nodes[1, j, 0], nodes[height, j, 0]
+
+
+@compiled
+@no_type_check
+def _turns_over(grid: Reals, corner: tuple[int, int], rounding: float) -> bool:
+    """Return whether the cell with this lower right corner is mirrored: the area between its two diagonals is negative."""
+    i, j = corner
+    down_x, down_y = grid[i, j, 0] - grid[i - 1, j - 1, 0], grid[i, j, 1] - grid[i - 1, j - 1, 1]
+    up_x, up_y = grid[i - 1, j, 0] - grid[i, j - 1, 0], grid[i - 1, j, 1] - grid[i, j - 1, 1]
+    area = np.float64(down_y) * np.float64(up_x) - np.float64(down_x) * np.float64(up_y)
+    return area < -rounding * (abs(down_x) + abs(down_y) + abs(up_x) + abs(up_y))
 
 
 @compiled

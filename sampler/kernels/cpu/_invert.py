@@ -9,17 +9,20 @@ from foveal.sampler.threads import spread, spread_rows
 def fill_nodes_on_cpu(
     points: Float[Tensor, "batch height width 2"],
     nodes: Float[Tensor, "batch height_2 width_2 2"],
-    least: Float[Tensor, "batch 2"],
+    found: Float[Tensor, "batch 3"],
+    rounding: Float[Tensor, " batch"],
     least_step: float,
 ) -> None:
-    """Fill ``nodes``, in float64 whatever the points are, and ``least`` with each grid's least step along x and along y: NaN if a point is not finite.
+    """Fill ``nodes``, in float64 whatever the points are, and ``found`` with what a check of each grid needs.
 
-    Beyond the outermost points the nodes continue by at least ``least_step`` uniform steps.
+    That is its least step along x and along y, NaN if a point is not finite; and how many of its cells turn over by more than
+    the rounding of its numbers. Beyond the outermost points the nodes continue by at least ``least_step`` uniform steps.
     """
     from foveal.sampler.kernels.cpu._inverse import fill_nodes  # noqa: PLC0415 - numba is loaded by the first call
 
-    whole, into, found = points.contiguous().numpy(), nodes.numpy(), least.numpy()
-    spread(lambda k: fill_nodes(whole[k], into[k], least_step, found[k]), len(points))
+    whole, into, facts = points.contiguous().numpy(), nodes.numpy(), found.numpy()
+    steps = [(least_step, each) for each in rounding.tolist()]
+    spread(lambda k: fill_nodes(whole[k], into[k], steps[k], facts[k]), len(points))
 
 
 def find_places_on_cpu(

@@ -5,7 +5,17 @@ import re
 import pytest
 import torch
 
-from foveal.sampler import compose, invert_grid, unzoom, zoom_grid
+from foveal.sampler import (
+    compose,
+    invert_grid,
+    unwarp_boxes,
+    unwarp_masks,
+    unwarp_points,
+    unzoom,
+    warp_boxes,
+    warp_points,
+    zoom_grid,
+)
 from foveal.sampler.labels._grid_inverse import inverse_of
 from tests.checks import check_close, check_operator, unhooked
 from tests.strategies import FAMILIES, softmax_map
@@ -165,6 +175,46 @@ def test_fold_is_measured():
 
     with pytest.raises(ValueError, match=re.escape("grid must not fold, got a step of -0.25 in x")):
         invert_grid(grid, (2, 2))
+
+
+def sheared(along_height, along_width, size=(16, 20)):
+    """Return the grid with x = u + along_height v, y = v + along_width u, of the uniform u and v."""
+    identity = zoom_grid(torch.ones(1, 1, 3, 3, dtype=torch.float64), size)
+    return identity + identity.flip(3) * torch.tensor([along_height, along_width])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda grid: invert_grid(grid, (3, 3)),
+        lambda grid: unzoom(torch.ones(1, 1, 4, 4), grid, (3, 3)),
+        lambda grid: warp_points([torch.ones(1, 2)], grid, (30, 40)),
+        lambda grid: unwarp_points([torch.ones(1, 2)], grid, (30, 40)),
+        lambda grid: warp_boxes([torch.tensor([[1.0, 2, 5, 6]])], grid, (30, 40)),
+        lambda grid: unwarp_boxes([torch.tensor([[1.0, 2, 5, 6]])], grid, (30, 40)),
+        lambda grid: unwarp_masks(torch.zeros(1, 4, 4, dtype=torch.uint8), grid, (30, 40)),
+    ],
+)
+def test_a_grid_that_turns_over_is_refused(use):
+    """A grid whose x and y each grow, but whose cells are mirrored, is refused by all that inverts or follows its map."""
+    message = (
+        "grid must not turn over, got 285 of 285 cells mirrored: x has to grow along the width more than along the height, or y "
+        "along the height more than along the width – are the two exchanged?"
+    )
+
+    with pytest.raises(ValueError, match=re.escape(message)):
+        use(sheared(2.0, 2.0))
+    use(sheared(0.9, 0.9))
+    use(sheared(3.0, 0.3))
+
+
+def test_a_view_may_mirror_a_grid():
+    """A mirrored view of a zoom is inverted, and one of a grid that turns over is refused."""
+    views = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]], dtype=torch.float64)
+
+    assert invert_grid(compose(views, sheared(0.9, 0.9)), (3, 3), views=views).isfinite().all()
+    with pytest.raises(ValueError, match="grid must not turn over, got 285 of 285 cells mirrored"):
+        invert_grid(compose(views, sheared(1.1, 1.1)), (3, 3), views=views)
 
 
 @pytest.mark.parametrize(

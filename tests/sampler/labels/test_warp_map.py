@@ -136,6 +136,36 @@ def test_a_grid_without_area_is_survived():
         check_close(to_source(nodes, found), targets, 1e-8)
 
 
+@pytest.mark.parametrize(
+    "nodes_of", [warp_nodes, lambda grid: plain_nodes(grid, torch.full((1, 2), 1e-6, dtype=torch.float64))]
+)
+def test_a_grid_has_turned_over_if_most_cells_have(nodes_of):
+    """Kernel and plain torch alike refuse a grid of which more than three quarters of the cells are mirrored."""
+    with pytest.raises(ValueError, match="grid must not turn over, got 608 of 800 cells mirrored"):
+        nodes_of(partly_mirrored(76))
+    assert nodes_of(partly_mirrored(75)).isfinite().all()
+
+
+def partly_mirrored(columns):
+    """Return a grid of 8 x 100 cells with x = u + v, and y = v + h(u), so that cells are mirrored where h rises by more than 1."""
+    u, v = zoom_grid(torch.ones(1, 1, 3, 3, dtype=torch.float64), (9, 101)).unbind(dim=-1)
+    rises = torch.full((101,), 0.5, dtype=torch.float64)
+    rises[1 : columns + 1] = 1.5
+    return torch.stack([u + v, v + (rises * 2 / 101).cumsum(0)], dim=-1)
+
+
+@pytest.mark.parametrize(("size", "points"), [((8, 8), 2), ((2, 2), 2)])
+def test_saliency_at_two_points_turns_over_no_grid(size, points):
+    """A zoom on two points is followed, although many of its cells are mirrored, and all of four pixels."""
+    generator = torch.Generator().manual_seed(0)
+    saliency = torch.zeros(500, 1, 7, 4).flatten(1)
+    places = torch.rand(500, 28, generator=generator).topk(points, dim=1).indices
+    saliency.scatter_(1, places, torch.rand(500, points, generator=generator))
+    grid = zoom_grid(saliency.view(500, 1, 7, 4), size, padding="replicate")
+
+    assert warp_nodes(grid).isfinite().all()
+
+
 @settings(max_examples=30, deadline=None)
 @given(any_grid(), st.integers(0, 99))
 def test_the_kernels_find_what_plain_torch_does(grid, seed):
