@@ -3,27 +3,44 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from foveal.shards import Shards, ShardWriter, write_index
+from foveal.tools.bench._readable import readable
 from foveal.tools.pictures.originals import encoded_image, spread_evenly
 
 
-def deal_samples(shards: Shards, folder: Path, images: int, *, parts: int = 1) -> list[str]:
+def deal_samples(shards: Shards, folder: Path, images: int, *, console: Console, parts: int = 1) -> list[str]:
     """Write a number of images to a number of shards in turn. The shards hold only images, and have an index beside them.
 
     If there are more images, they are chosen evenly over all shards; if there are fewer, they are repeated. Keys are
     numbers: image k is ``f"{k:06d}"`` in shard ``k % parts``, so that readers with one shard each have the same amount of
-        work.
+    work. Bad images are left out.
 
     Args:
         shards: Where images come from.
         folder: Where shards go.
         images: How many images to write.
+        console: Where to say how many are left out.
         parts: How many shards to write.
 
     Returns:
         The paths of the tars.
+
+    Raises:
+        ValueError: None of the images can be decoded.
     """
-    return deal_files(pick_files(shards, images), folder, images, parts=parts)
+    return deal_files(good_files(shards, images, console), folder, images, parts=parts)
+
+
+def good_files(shards: Shards, images: int, console: Console) -> list[bytes]:
+    """Return the same as :func:`pick_files` without those that cannot be decoded, and print how many these are.
+
+    Raises:
+        ValueError: None can be decoded.
+    """
+    picks = readable(shards, spread_evenly(images, len(shards)), console)
+    return [encoded_image(shards[pick]) for pick in picks]
 
 
 def pick_files(shards: Shards, images: int) -> list[bytes]:

@@ -17,10 +17,10 @@ from rich.console import Console
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import SaliencySampler
 from foveal.shards import Shards, ShardWarning, ShardWriter
+from foveal.tools.bench._deal_samples import good_files
 from foveal.tools.bench.timing import Timing, alternate, write_json
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.table import print_table
-from foveal.tools.pictures.originals import encoded_image
 from foveal.tools.scenes.scenes import write_shards
 
 CLEAN, FAULTY, KNOWN = "no bad images", "bad images", "bad images, known by a quarantine file"
@@ -36,7 +36,7 @@ def bench_faults(
     size: int = 224,
     json_path: Path | None = None,
 ) -> dict[str, Timing]:
-    """Time an epoch with bad images and one without, after checking what each delivers.
+    """Time an epoch with bad images and one without, after checking what each delivers. Images that are bad already are left out of both.
 
     Args:
         urls: Shards of JPEGs; none for generated scenes.
@@ -48,7 +48,7 @@ def bench_faults(
         json_path: Where the numbers go too.
 
     Raises:
-        ValueError: An epoch does not deliver what it should.
+        ValueError: An epoch does not deliver what it should; or none of the images can be decoded.
     """
     console = Console()
     with tempfile.TemporaryDirectory(prefix="foveal-") as name, warnings.catch_warnings():
@@ -57,8 +57,9 @@ def bench_faults(
         shards = Shards(urls or write_shards(folder, 32, console=console))
         bad = set(random.Random(0).sample(range(images), round(images * percent / 100)))  # noqa: S311 - no secret
         clean, faulty = folder / "clean.tar", folder / "faulty.tar"
-        write_samples(clean, shards, images, set())
-        write_samples(faulty, shards, images, bad)
+        files = good_files(shards, images, console)
+        write_samples(clean, files, images, set())
+        write_samples(faulty, files, images, bad)
         cases = _cases(clean, faulty, folder / "bad.jsonl", batch_size=batch_size, size=size)
         check_epoch(cases[CLEAN], images, set())
         check_epoch(cases[FAULTY], images, bad)
@@ -76,12 +77,12 @@ def bench_faults(
     return timings
 
 
-def write_samples(path: Path, shards: Shards, images: int, bad: set[int]) -> None:
-    """Write a shard of images, the bad ones damaged in each of the ways in turn."""
+def write_samples(path: Path, files: Sequence[bytes], images: int, bad: set[int]) -> None:
+    """Write a shard of so many images, these files in turn, the bad ones damaged in each of the ways in turn."""
     damages = itertools.cycle(DAMAGES)
     with ShardWriter(path) as writer:
         for number in range(images):
-            file = encoded_image(shards[number % len(shards)])
+            file = files[number % len(files)]
             writer.write({"__key__": f"{number:06d}", "jpg": next(damages)(file) if number in bad else file})
     Shards(path)  # leaves its index
 

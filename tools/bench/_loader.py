@@ -60,13 +60,13 @@ def bench_loader(
         json_path: Where the numbers go too.
 
     Raises:
-        ValueError: The loader's batches are not what they should be.
+        ValueError: The loader's batches are not what they should be; or none of the images can be decoded.
     """
     console = Console()
     with tempfile.TemporaryDirectory(prefix="foveal-") as name, ExitStack() as loaders:
         folder = Path(name)
         given = Shards(urls or write_shards(folder / "scenes", scenes, console=console))
-        shards = Shards(deal_samples(given, folder / "epoch", images))
+        shards = Shards(deal_samples(given, folder / "epoch", images, console=console))
         pixels = count_pixels(shards)
         ways = {way.name: loaders.enter_context(way.loader(shards.urls, size, batch_size)) for way in WAYS}
         for way in WAYS:

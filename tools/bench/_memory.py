@@ -48,7 +48,7 @@ def bench_memory(
         json_path: Where the numbers go too.
 
     Raises:
-        ValueError: A case did not load every image, or had no gradient although it trains.
+        ValueError: A case did not load every image, or had no gradient although it trains; or no image can be decoded.
     """
     console = Console()
     with tempfile.TemporaryDirectory(prefix="foveal-") as name:
@@ -58,7 +58,7 @@ def bench_memory(
         if not urls:
             write_scenes(Path(large), range(4), size=image_size)
         given = Shards(urls or large)
-        [shard] = deal_samples(given, folder / "case", images)
+        [shard] = deal_samples(given, folder / "case", images, console=console)
         cases = _cases(tiny, shard)
         peaks: dict[str, list[int]] = {label: [] for label in cases}
         with progress_bar(console) as progress:

@@ -1,15 +1,16 @@
 """``foveal bench zoom``: how much of the speed of decoding alone is left when shards are rewritten zoomed?"""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
 import torch
 from rich.console import Console
 
-from foveal.shards import Shards
+from foveal.shards import ShardError, Shards
 from foveal.shards.store import open_store
+from foveal.tools.bench._readable import say_left_out
 from foveal.tools.bench._throughput import print_throughput
 from foveal.tools.bench.ceilings import DECODE, decoded_batches, exhaust
 from foveal.tools.bench.timing import Timing, alternate, write_json
@@ -20,7 +21,14 @@ from foveal.tools.offline.against import verify_against
 from foveal.tools.offline.manifest import claim
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard import Job, zoom_here
-from foveal.tools.offline.shard_files import ShardStats
+from foveal.tools.offline.shard_files import (
+    OK,
+    SampleRow,
+    ShardStats,
+    name_of_zoomed,
+    parse_table,
+    table_name,
+)
 from foveal.tools.scenes.scenes import write_shards
 
 _FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
@@ -36,6 +44,8 @@ def bench_zoom(
 ) -> dict[str, Timing]:
     """Time decoding alone and zooming to each format, after checking that the output is complete; print a table.
 
+    Bad samples are listed by each run that zooms, as ``foveal zoom`` does it; otherwise they are left out of all rows.
+
     Args:
         urls: Shards; none for generated scenes.
         repeats: Rounds.
@@ -44,7 +54,7 @@ def bench_zoom(
         json_path: Where the numbers go too.
 
     Raises:
-        ValueError: What is written is not complete.
+        ValueError: What is written is not complete; or none of the images can be zoomed.
     """
     console = Console()
     with tempfile.TemporaryDirectory(prefix="foveal-") as folder:
@@ -54,24 +64,28 @@ def bench_zoom(
         for kind in _FORMATS:
             if verify_against(f"{folder}/{kind}", shards.urls):
                 raise ValueError(f"zoomed shards must be complete, got the findings above for {kind!r}.")
-        cases: dict[str, Callable[[], object]] = {DECODE: lambda: exhaust(decoded_batches(shards, 8)), **runs}
+        good = _zoomed(runs["jpg"].rows(), console)
+        cases: dict[str, Callable[[], object]] = {
+            DECODE: lambda: exhaust(decoded_batches(shards, 8, ordinals=good)),
+            **runs,
+        }
         timings = alternate(cases, repeats, console=console, peaks=True)
     pixels = sum(stats.pixels for stats in written["jpg"])
     console.print(
-        f"{len(shards):,} images, {pixels / 1e6:,.0f} MP, to {size} × {size}, on {describe_machine()}. "
+        f"{len(good):,} images, {pixels / 1e6:,.0f} MP, to {size} × {size}, on {describe_machine()}. "
         "Checked: every sample accounted for, hashes right.",
         soft_wrap=True,
     )
     print_throughput(
         console,
         timings,
-        images=len(shards),
+        images=len(good),
         pixels=pixels,
         columns=["MB out", "of MB in"],
         beside=_sizes(written),
     )
     if json_path:
-        write_json(json_path, "zoom", timings, images=len(shards), pixels=pixels, size=size)
+        write_json(json_path, "zoom", timings, images=len(good), pixels=pixels, size=size)
     return timings
 
 
@@ -88,6 +102,26 @@ class _Run:
 
     def __call__(self) -> list[ShardStats]:
         return list(zoom_here(self._job, self._urls, self._store, lambda _: None))
+
+    def rows(self) -> Iterator[tuple[str, SampleRow]]:
+        """Yield the shard and the result of each sample, in the order of the shards."""
+        for url in self._urls:
+            for row in parse_table(self._store.read(table_name(name_of_zoomed(url)))):
+                yield url, row
+
+
+def _zoomed(rows: Iterable[tuple[str, SampleRow]], console: Console) -> list[int]:
+    """Return the numbers of the samples that were zoomed, and print how many the others are.
+
+    Raises:
+        ValueError: None was zoomed.
+    """
+    found = list(rows)
+    faults = [
+        str(ShardError(url, row.key, row.reason or row.status)) for url, row in found if row.status != OK
+    ]
+    say_left_out(faults, len(found), console)
+    return [k for k, (_, row) in enumerate(found) if row.status == OK]
 
 
 def _sizes(written: dict[str, list[ShardStats]]) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """Upper limits of a loader's speed: reading samples, and decoding every image at full resolution with DALI."""
 
 import collections
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from jaxtyping import UInt8
@@ -14,20 +14,22 @@ from foveal.tools.pictures.originals import encoded_image
 READ, DECODE = "reading only", "DALI decode only"
 
 
-def encoded_batches(shards: Shards, batch_size: int) -> Iterator[list[bytes]]:
-    """Read every sample, a batch at a time."""
-    for first in range(0, len(shards), batch_size):
-        batch = range(first, min(first + batch_size, len(shards)))
-        yield [encoded_image(shards[ordinal]) for ordinal in batch]
+def encoded_batches(
+    shards: Shards, batch_size: int, ordinals: Sequence[int] | None = None
+) -> Iterator[list[bytes]]:
+    """Read every sample, or only some, a batch at a time."""
+    chosen = range(len(shards)) if ordinals is None else ordinals
+    for first in range(0, len(chosen), batch_size):
+        yield [encoded_image(shards[ordinal]) for ordinal in chosen[first : first + batch_size]]
 
 
 def decoded_batches(
-    shards: Shards, batch_size: int, device: str = "cpu"
+    shards: Shards, batch_size: int, device: str = "cpu", ordinals: Sequence[int] | None = None
 ) -> Iterator[list[UInt8[Tensor, "_height _width 3"]]]:
-    """Decode every image; one batch is always decoded ahead."""
+    """Decode every image, or only those of some samples; one batch is always decoded ahead. All must be good."""
     with Decoder(device) as decoder:
         ahead = None
-        for encoded in encoded_batches(shards, batch_size):
+        for encoded in encoded_batches(shards, batch_size, ordinals):
             now, ahead = ahead, decoder.start([peek(file) for file in encoded])
             if now:
                 yield now.pixels()
@@ -36,7 +38,7 @@ def decoded_batches(
 
 
 def count_pixels(shards: Shards) -> int:
-    """Return the number of pixels of all images, from their headers."""
+    """Return the number of pixels of all images, from their headers. All must be good."""
     headers = (peek(file) for [file] in encoded_batches(shards, 1))
     return sum(header.height * header.width for header in headers)
 

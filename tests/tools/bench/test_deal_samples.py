@@ -10,6 +10,8 @@ from foveal.tools.bench.ceilings import count_pixels
 from foveal.tools.bench.timing import Timing
 from tests.pipeline.making import encode, picture
 
+QUIET = Console(quiet=True)
+
 
 @pytest.fixture
 def given(tmp_path):
@@ -31,7 +33,7 @@ def images_of(shards):
 )
 def test_fewer_are_spread_and_more_repeat(given, tmp_path, images, picks):
     """Fewer images are spread over all, more repeat them in order; other members are left out."""
-    [path] = deal_samples(given, tmp_path / "out", images)
+    [path] = deal_samples(given, tmp_path / "out", images, console=QUIET)
     dealt, files = (
         Shards(path),
         [next(iter(given[k].members[e] for e in ("jpg", "png") if e in given[k].members)) for k in range(5)],
@@ -44,7 +46,7 @@ def test_fewer_are_spread_and_more_repeat(given, tmp_path, images, picks):
 
 def test_in_turn_into_parts(given, tmp_path):
     """Two readers of the shards have equal work, and DALI finds indexes beside them."""
-    paths = deal_samples(given, tmp_path / "out", 7, parts=2)
+    paths = deal_samples(given, tmp_path / "out", 7, parts=2, console=QUIET)
 
     assert [[sample.key for sample in Shards(path)] for path in paths] == [
         ["000000", "000002", "000004", "000006"],
@@ -55,7 +57,7 @@ def test_in_turn_into_parts(given, tmp_path):
 
 def test_no_empty_part(given, tmp_path):
     """There are no more shards than images."""
-    assert len(deal_samples(given, tmp_path / "out", 2, parts=8)) == 2
+    assert len(deal_samples(given, tmp_path / "out", 2, parts=8, console=QUIET)) == 2
 
 
 def test_count_pixels(given):

@@ -56,10 +56,10 @@ def test_what_is_missing_is_noticed(keys, bad):
 
 def test_every_damage_is_met(tmp_path):
     """Each kind of damage changes its file."""
-    shards = Shards(write_shards(tmp_path, 2, console=Console(quiet=True)))
-    write_samples(tmp_path / "bad.tar", shards, 8, {1, 3, 5, 7})
+    files = [encoded_image(scene) for scene in Shards(write_shards(tmp_path, 2, console=Console(quiet=True)))]
+    write_samples(tmp_path / "bad.tar", files, 8, {1, 3, 5, 7})
     written = [sample.members["jpg"] for sample in Shards(tmp_path / "bad.tar")]
-    originals = [encoded_image(shards[k % 2]) for k in range(8)]
+    originals = [files[k % 2] for k in range(8)]
 
     assert [k for k in range(8) if written[k] not in originals] == [1, 3, 5, 7]
     assert len(DAMAGES) == len({written[k] for k in (1, 3, 5, 7)})

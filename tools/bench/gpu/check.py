@@ -127,7 +127,7 @@ def check_gpu(
         run.step("kernels beside the CPU's", lambda: _kernels(device, run.left))
         run.step("tests marked gpu", lambda: _tests(tests, place, run.left))
         given = Shards(urls or write_shards(folder / "scenes", load.scenes, console=run.console))
-        few = deal_samples(given, folder / "few", load.batch)
+        few = deal_samples(given, folder / "few", load.batch, console=run.console)
         run.step("decode and zoom", lambda: zoom_on(few, place, size=size, images=min(16, load.batch)))
         run.step(
             "ten steps of training",
@@ -137,7 +137,7 @@ def check_gpu(
             "sampling kernel",
             lambda: _kernel_time(folder / "k.json", device, load, size),
         )
-        some = deal_samples(given, folder / "some", load.decoded)
+        some = deal_samples(given, folder / "some", load.decoded, console=run.console)
         sizes = (8, zoomed_together(place), 128)
         run.step("decode only", lambda: decode_on(some, place, sizes, seconds=load.seconds))
         run.step("decode only, CPU", lambda: decode_on(some, torch.device("cpu"), (8,), seconds=load.seconds))

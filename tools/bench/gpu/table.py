@@ -63,7 +63,7 @@ def bench_device(
     there, place = decode_only(device), torch.device(device)
     with tempfile.TemporaryDirectory(prefix="foveal-") as name, ExitStack() as loaders:
         given = Shards(urls or write_shards(Path(name) / "scenes", scenes, console=console))
-        shards = Shards(deal_samples(given, Path(name) / "epoch", images))
+        shards = Shards(deal_samples(given, Path(name) / "epoch", images, console=console))
         pixels = count_pixels(shards)
         made = {
             row: loaders.enter_context(loader) for row, loader in _loaders(shards, size, batch_size, device)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, sample
 from foveal.shards import Shards
+from foveal.tools.bench._readable import readable
 from foveal.tools.bench.kernels._patterns import PATTERNS
 from foveal.tools.bench.kernels.sample import example_grid
 from foveal.tools.console.machine import environment
@@ -53,7 +54,7 @@ def bench_quality(
         json_path: Where the figures go too.
 
     Raises:
-        ValueError: The truth is not what it should be.
+        ValueError: The truth is not what it should be; or none of the images can be decoded.
     """
     console = Console()
     zooms, smaller = _zooms(size), _zooms(size // 4)
@@ -65,14 +66,15 @@ def bench_quality(
     }
     with tempfile.TemporaryDirectory(prefix="foveal-") as folder:
         shards = Shards(urls or write_shards(Path(folder), scenes, console=console))
+        good = readable(shards, range(len(shards)), console)
         with progress_bar(console) as progress:
-            for ordinal in progress.track(range(len(shards)), description="images"):
+            for ordinal in progress.track(good, description="images"):
                 _add(found, "", read_originals(shards, [ordinal]), zooms, supersampled)
             for kind, draw in PATTERNS.items():
                 patterns = progress.track(draw(9 * (size // 4)), description=kind)
                 _add(found, kind, patterns, smaller, supersampled_squares)
         console.print(
-            f"{len(shards):,} images to {size} × {size}: decibels (PSNR) compared with {POINTS} × {POINTS} points in each pixel, "
+            f"{len(good):,} images to {size} × {size}: decibels (PSNR) compared with {POINTS} × {POINTS} points in each pixel, "
             f"of the worst image / in the median. Stripes and texture to a quarter of that size, compared with {PATTERN_POINTS} × {PATTERN_POINTS}. "
             "Checked: the truth of a ramp is its values.",
             soft_wrap=True,

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import torch
+from rich.console import Console
 from torch.utils.data import DataLoader
 
 from foveal.shards import Shards, ShardWriter
@@ -30,7 +31,9 @@ def shards(tmp_path_factory):
     with ShardWriter(folder / "given.tar") as writer:
         for k in range(5):
             writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 160 + 9 * k, 200), quality=95)})
-    return Shards(deal_samples(Shards(folder / "given.tar"), folder / "dealt", 7, parts=2))
+    return Shards(
+        deal_samples(Shards(folder / "given.tar"), folder / "dealt", 7, parts=2, console=Console(quiet=True))
+    )
 
 
 @pytest.fixture(scope="module")
