@@ -19,6 +19,7 @@ from foveal.shards import Shards
 from foveal.tools.bench._by_hand import HandWrittenLoader
 from foveal.tools.bench._check_loader import GREY_LEVELS, Check, check_exact, check_loader, check_near
 from foveal.tools.bench._deal_samples import deal_samples
+from foveal.tools.bench._named import named
 from foveal.tools.bench._throughput import print_throughput
 from foveal.tools.bench.ceilings import DECODE, READ, count_pixels, decoded_batches, encoded_batches, exhaust
 from foveal.tools.bench.timing import Timing, alternate, write_json
@@ -70,7 +71,8 @@ def bench_loader(
         pixels = count_pixels(shards)
         ways = {way.name: loaders.enter_context(way.loader(shards.urls, size, batch_size)) for way in WAYS}
         for way in WAYS:
-            check_loader(ways[way.name], shards, first=len(given), check=check_of(way))
+            with named(way.name):
+                check_loader(ways[way.name], shards, first=len(given), check=check_of(way))
         console.print(
             f"{images:,} images, {pixels / 1e6:,.0f} MP, to {size} × {size} in batches of {batch_size}, on "
             f"{describe_machine()}. Checked: every sample once; pixels as plain torch has them, "

@@ -28,6 +28,7 @@ from foveal.shards import Shards
 from foveal.tools.bench._check_loader import check_loader
 from foveal.tools.bench._deal_samples import deal_files, pick_files
 from foveal.tools.bench._loader import WAYS, check_of
+from foveal.tools.bench._named import named
 from foveal.tools.bench._throughput import print_throughput
 from foveal.tools.bench.ceilings import DECODE, count_pixels, decoded_batches, exhaust
 from foveal.tools.bench.peers._check_resized import Images, check_resized, resized_file, resized_originals
@@ -83,7 +84,8 @@ def bench_peers(
         shards = Shards(deal_files(shared.files, folder / "epoch", images, parts=workers))
         pixels, expected = count_pixels(shards), resized_originals(shards, size)
         ours = _ours(shards, size, batch_size, loaders)
-        check_resized(_first(ours[UNIFORM]), expected)
+        with named(UNIFORM):
+            check_resized(_first(ours[UNIFORM]), expected)
         makers = {
             name: partial(peer.batches, shards.urls)
             for name, peer in peers.items()
@@ -126,7 +128,7 @@ def _ours(
 ) -> dict[str, Iterable[tuple[Tensor, ...]]]:
     """Return Foveal's loaders; those that zoom have been checked."""
     for way in ZOOMING:
-        with way.loader(shards.urls, size, batch_size) as loader:
+        with way.loader(shards.urls, size, batch_size) as loader, named(way.name):
             check_loader(loader, shards, first=_CHECKED, check=check_of(way))
     zooming = {way.name: way.loader(shards.urls, size, batch_size, ("image",)) for way in ZOOMING}
     uniform = ZoomLoader(shards.urls, UniformSampler(size), batch_size=batch_size, fields=("image",))

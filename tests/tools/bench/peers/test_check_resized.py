@@ -1,5 +1,6 @@
 """The check that every loader of ``foveal bench peers`` must pass, and every fault that it must notice."""
 
+import functools
 import io
 import re
 
@@ -58,6 +59,64 @@ def test_what_is_wrong_is_noticed(images, wrong, message):
     """Each kind of wrong delivery is noticed."""
     with pytest.raises(ValueError, match=re.escape(message)):
         check_resized(wrong(images), images)
+
+
+SIZES = [8, 16, 32, 64]
+
+
+@functools.cache
+def photograph(seed):
+    """Return a picture with strong detail of all sizes, (1, 3, 512, 512) in [0, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    picture = torch.zeros(1, 3, 512, 512)
+    for side in (4, 8, 16, 32, 64, 128, 256, 512):
+        grey, colour = (torch.rand(1, planes, side, side, generator=generator) - 0.5 for planes in (1, 3))
+        picture += interpolate(grey + colour / 2, (512, 512), mode="bilinear")
+    return (0.5 + picture / 3).clamp(0, 1)
+
+
+@functools.cache
+def resized_by(mode, size, *, antialias=False):
+    return torch.cat(
+        [interpolate(photograph(k), (size, size), mode=mode, antialias=antialias) for k in range(6)]
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_other_filters_pass_at_any_size(size):
+    """Means over footprints, and a sharper filter, pass."""
+    expected = resized_by("bilinear", size, antialias=True)
+
+    assert check_resized([resized_by("area", size)], expected) < 6
+    assert check_resized([resized_by("bicubic", size, antialias=True)], expected) < 6
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x: x.flip(3),
+        lambda x: x.flip(2),
+        lambda x: x.flip(1),
+        lambda x: x.roll(1, dims=3),
+        lambda x: x.roll(-1, dims=2),
+        lambda x: x.mT,
+        lambda x: x + 3 / 255,
+    ],
+)
+def test_what_is_wrong_is_noticed_at_any_size(size, wrong):
+    """A flip, swapped channels, a shift by a pixel, a transposition and another brightness are noticed."""
+    expected = resized_by("bilinear", size, antialias=True)
+
+    with pytest.raises(ValueError, match=r"must agree to .* grey levels on average, got a difference of"):
+        check_resized([wrong(expected)], expected)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_one_point_for_each_pixel_is_noticed_at_any_size(size):
+    """A resize without anti-aliasing is noticed."""
+    with pytest.raises(ValueError, match=r"must agree to .* grey levels on average, got a difference of"):
+        check_resized([resized_by("nearest", size)], resized_by("bilinear", size, antialias=True))
 
 
 def test_the_originals_are_resized_with_antialiasing(tmp_path):

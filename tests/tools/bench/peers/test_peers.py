@@ -11,7 +11,9 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from foveal.shards import Shards, ShardWriter
+from foveal.tools.bench._check_loader import check_exact
 from foveal.tools.bench._deal_samples import deal_samples
+from foveal.tools.bench.peers import peers
 from foveal.tools.bench.peers._check_resized import check_resized, resized_originals
 from foveal.tools.bench.peers._peer import Peer
 from foveal.tools.bench.peers._shared_files import find_shared
@@ -164,6 +166,18 @@ def test_only_what_is_right_is_timed(expected):
     assert list(good) == ["right"]
     assert unusable["broken"] == "not timed, as here libavutil.so.61: cannot open shared object file"
     assert re.match("not timed, as here each image must agree to 4.0 grey levels", unusable["wrong"])
+
+
+def test_an_error_of_a_row_of_ours_names_it(shards, monkeypatch):
+    """If a loader of Foveal does not deliver the right images, the error names its row."""
+    monkeypatch.setattr(peers, "peer_makers", lambda *_: {})
+    with monkeypatch.context() as patched:
+        patched.setattr(peers, "resized_originals", lambda *given: resized_originals(*given).flip(3))
+        with pytest.raises(ValueError, match=r"^Foveal, uniform, decode auto: each image must agree to "):
+            bench_peers(shards.urls, images=3, batch_size=2, repeats=1, size=SIZE)
+    monkeypatch.setattr(peers, "check_of", lambda _: lambda key, _: check_exact(key, torch.ones(3, 2, 2)))
+    with pytest.raises(ValueError, match=r"^Foveal, decode dali: 000000: pixels must agree to 0.0002"):
+        bench_peers(shards.urls, images=3, batch_size=2, repeats=1, size=SIZE)
 
 
 def test_ffcv_is_not_passed_over():
