@@ -370,7 +370,7 @@ def main() -> None:
     except Exception as error:
         if not _is_about_data(error):
             raise
-        _fail(error)
+        _fail(getattr(error, "without_settings", error))  # a verb has no option for every setting of a loader
 
 
 def _is_about_data(error: Exception) -> bool:

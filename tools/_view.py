@@ -13,6 +13,7 @@ from foveal.pipeline.fields import warn_if_absent
 from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.shards import ShardError, Shards
 from foveal.tools.console.progress import progress_bar
+from foveal.tools.pictures.check_png import check_png
 from foveal.tools.pictures.originals import spread_evenly
 from foveal.tools.pictures.sheet import draw_sheet
 from foveal.tools.pictures.view_row import view_rows
@@ -51,10 +52,7 @@ def view_shards(
         UserWarning: None of the drawn samples has the member that the boxes are in.
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    if out.suffix.lower() != ".png":
-        raise ValueError(
-            f"out must be a file with the extension .png, got {str(out)!r} – the picture is a PNG."
-        )
+    check_png(out)
     shards = Shards(urls, storage_options=storage_options)
     if not len(shards):
         raise ShardError(

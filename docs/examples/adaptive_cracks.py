@@ -162,6 +162,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     options = parser.parse_args()
     pairs = read(options.urls)
+    if len(pairs) < 2:
+        parser.error(f"the shards must hold at least two photographs with a crack, got {len(pairs)}")
     held, rest = pairs[::4], [pair for number, pair in enumerate(pairs) if number % 4]
     rows = [
         ("fine", 1.0, True),

@@ -33,6 +33,14 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, default=64)
     parser.add_argument("--batches", type=int, default=100, help="of each rank, whose samples are looked up")
     asked = parser.parse_args()
+    if min(asked.shards, asked.samples, asked.ranks, asked.batches) < 1:
+        parser.error("shards, samples, --ranks and --batches must be at least 1")
+    asked_of_all = BATCH * asked.ranks * asked.batches
+    if asked.shards * asked.samples < asked_of_all:
+        parser.error(
+            f"shards must hold at least {asked_of_all:,} samples, {asked.batches} batches of {BATCH} for each of {asked.ranks} "
+            f"ranks, got {asked.shards * asked.samples:,} – ask for more, or for fewer --batches"
+        )
     with tempfile.TemporaryDirectory() as folder:
         link_shards(Path(folder), asked.shards, asked.samples)
         measure(Path(folder), asked.shards, asked.ranks, asked.batches)

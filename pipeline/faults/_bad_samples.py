@@ -19,7 +19,29 @@ _MAY_PASS = frozenset({"too_large", "unsupported"})
 
 
 class TooManyBadSamplesError(DataError, RuntimeError):
-    """More samples are bad than ``max_bad_fraction`` allows, or there is no substitute for them."""
+    """More samples are bad than ``max_bad_fraction`` allows, or there is no substitute for them.
+
+    Args:
+        facts: What is wrong.
+        advice: What to do about it.
+        setting: What to do by a setting of the loader, for those who can reach it.
+    """
+
+    def __init__(self, facts: str, advice: str = "", setting: str = "") -> None:
+        super().__init__(facts, advice, setting)
+        self._facts, self._advice, self._setting = facts, advice, setting
+
+    def __str__(self) -> str:
+        return self._told(self._advice, self._setting)
+
+    @property
+    def without_settings(self) -> str:
+        """The message for those who have no such setting, such as users of the command line."""
+        return self._told(self._advice)
+
+    def _told(self, *advice: str) -> str:
+        told = ", or ".join(filter(None, advice))
+        return f"{self._facts} – {told}." if told else self._facts
 
 
 class BadSamples:
@@ -133,13 +155,13 @@ class EpochBadSamples:
             if self.on_bad == "raise":
                 raise ShardError(bad.url, bad.key, bad.reason)
             if len(self._new) > self._max_fraction * self._samples:
-                raise TooManyBadSamplesError(self._too_many())
+                advice = "run `foveal verify` on the shards"
+                raise TooManyBadSamplesError(self._too_many(), advice, "raise max_bad_fraction")
 
     def _too_many(self) -> str:
         counts = Counter(bad.fault for bad in self._new)
         faults = ", ".join(f"{count} × {fault!r}" for fault, count in counts.most_common())
         return (
             f"{len(self._new)} of this epoch's {self._samples} samples are bad, more than "
-            f"max_bad_fraction={self._max_fraction} allows: {faults}; the last is {self._new[-1]} – run "
-            "`foveal verify` on the shards, or raise max_bad_fraction."
+            f"max_bad_fraction={self._max_fraction} allows: {faults}; the last is {self._new[-1]}"
         )

@@ -75,3 +75,21 @@ def test_the_task(roads):
     assert [line[:20].strip() for line in table] == ["fine", "coarse", "adaptive", "adaptive, anywhere"]
     assert [line.split()[-2] for line in table] == ["100%", "25%", "44%", "44%"]
     assert all(0 <= float(line.split()[-4]) <= 1 for line in table)
+
+
+def test_the_task_needs_cracks(tmp_path):
+    """Shards without two photographs of a crack are a usage error."""
+    with ShardWriter(tmp_path / "roads.tar") as writer:
+        crack = encode(np.zeros((40, 50), np.uint8), "PNG")
+        writer.write({"__key__": "0", "jpg": encode(picture(0, 40, 50)), "crack.png": crack})
+    script = ROOT / "docs" / "examples" / "adaptive_cracks.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "roads.tar")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=HANGS_AFTER_S,
+    )
+
+    assert done.returncode == 2
+    assert "error: the shards must hold at least two photographs with a crack, got 0" in done.stderr

@@ -1,4 +1,5 @@
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -200,7 +201,8 @@ def test_a_warning_is_one_line(tmp_path):
 
     assert run.returncode == 1
     assert re.match(
-        r"foveal: \S+cut.tar: was cut at byte 2500.*\nfoveal: \S+cut.tar: 0: member is missing", run.stderr
+        r"foveal: \S+cut.tar: was cut at byte 2500.*\nfoveal: urls must hold .*, the first: \S+cut.tar: 0: member is missing",
+        run.stderr,
     ), run.stderr
 
 
@@ -244,7 +246,7 @@ def test_missing_extra(monkeypatch, capsys):
 
 
 def test_data_at_fault_ends_with_one_line(monkeypatch, capsys):
-    """Each error about data ends in one line; a programming error keeps its traceback."""
+    """Each error about data ends in one line, which names no setting without an option; a programming error keeps its traceback."""
     import foveal.tools._index
     from foveal.pipeline import TooManyBadSamplesError
 
@@ -260,6 +262,36 @@ def test_data_at_fault_ends_with_one_line(monkeypatch, capsys):
         main()
     assert capsys.readouterr().err == "foveal: all bad\n"
 
+    error = TooManyBadSamplesError("all\nbad", "run `foveal verify`", "raise max_bad_fraction")
+    monkeypatch.setattr(foveal.tools._index, "index_shards", failing(error))
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert capsys.readouterr().err == "foveal: all bad – run `foveal verify`.\n"
+    assert (
+        str(pickle.loads(pickle.dumps(error))) == "all\nbad – run `foveal verify`, or raise max_bad_fraction."
+    )
+
     monkeypatch.setattr(foveal.tools._index, "index_shards", failing(RuntimeError("a fault of ours")))
     with pytest.raises(RuntimeError, match="a fault of ours"):
         main()
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        name
+        for name, each in command_line.command().commands["bench"].commands.items()
+        if any(p.name == "json" for p in each.params)
+    ),
+)
+def test_results_need_a_folder(tmp_path, name):
+    """Each benchmark refuses a file for its results in a folder that does not exist, before it measures anything."""
+    run = command_line.run("bench", name, "--json", tmp_path / "none" / "r.json", width=300)
+
+    assert run.exit_code == 2
+    assert f"must be a file in a folder that exists, got {str(tmp_path / 'none' / 'r.json')!r}." in run.output
+
+
+def test_a_scene_of_a_benchmark_is_large_enough():
+    """A size at which scenes cannot be drawn is bad usage."""
+    assert command_line.run("bench", "adaptive", "--image-size", 16).exit_code == 2

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from foveal.tools.bench.ceilings import DECODE
 from foveal.tools.bench.timing import Timing
+from foveal.tools.pictures.check_png import check_png
 
 _OURS, _OTHERS, _INK, _FAINT = "#0b7285", "#ced4da", "#212529", "#868e96"
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
@@ -49,8 +50,9 @@ def draw_report(paths: Sequence[Path], out: Path) -> list[Bar]:
         out: The PNG to write.
 
     Raises:
-        ValueError: A file is something else.
+        ValueError: A file is something else, or the one to write is not called a PNG.
     """
+    check_png(out)
     reports = [_read(path) for path in paths]
     found = {bar.name: bar for report in reversed(reports) for bar in bars_of(report)}
     bars = sorted(found.values(), key=lambda bar: -bar.ratio)
@@ -63,6 +65,7 @@ def draw_report(paths: Sequence[Path], out: Path) -> list[Bar]:
         figure.supxlabel(
             "\n".join([_NOTE, *map(_describe, reports)]), x=0.01, ha="left", size=8.5, color=_FAINT
         )
+        out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=160, metadata={"Software": None})
     Console().print(f"{len(bars)} bars in {out}", soft_wrap=True)
     return bars

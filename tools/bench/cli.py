@@ -201,7 +201,7 @@ def adaptive(
     repeats: Repeats = 5,
     depth: Annotated[int, typer.Option(help="Number of layers of the ResNet: 18, 34, 50, 101 or 152.")] = 50,
     image_size: Annotated[
-        int, typer.Option(min=16, help="Height and width of the network's input, in pixels.")
+        int, typer.Option(min=24, help="Height and width of the network's input, in pixels.")
     ] = 448,
     batch_size: BatchSize = 1,
     json: Json = None,
@@ -328,8 +328,8 @@ def accuracy(
         bool,
         typer.Option(
             "--offline",
-            help="Also measure each trained classifier, without training it again, on shards that foveal zoom writes with its "
-            "zoom. Without it, images are zoomed while they are loaded.",
+            help="Also measure each classifier whose arm learns a zoom, without training it again, on shards that foveal zoom writes "
+            "with that zoom. Without it, images are zoomed while they are loaded.",
         ),
     ] = False,
     scenes: Annotated[

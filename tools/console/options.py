@@ -8,6 +8,18 @@ import typer
 from foveal._choices import BoxFormat, Color, Frame, PointFormat
 from foveal.tools.console.choices import MAX_PIXELS, Amp
 
+
+def _in_a_folder(path: Path | None) -> Path | None:
+    """Return the path of a file that is written at the end, when it would be a pity if it could not be.
+
+    Raises:
+        BadParameter: It is in no folder that exists.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"must be a file in a folder that exists, got {str(path)!r}.")
+    return path
+
+
 # The titles under which the help of the longer verbs groups options.
 ZOOM = "The zoom"
 LABELS = "Boxes, points and masks"
@@ -100,6 +112,8 @@ Json = Annotated[
     typer.Option(
         "--json",
         dir_okay=False,
+        writable=True,
+        callback=_in_a_folder,
         help="File to which the results are also written, as JSON.",
         show_default="the results are only printed",
     ),

@@ -152,12 +152,6 @@ class ZoomChoice(TrainZoomChoice):
         ),
     ] = None
 
-    @property
-    def bounds(self) -> dict[str, float]:
-        """The bounds that are not None."""
-        given = {"max_zoom": self.max_zoom, "min_zoom": self.min_zoom}
-        return {name: bound for name, bound in given.items() if bound is not None}
-
 
 _HINTS = get_type_hints(ZoomChoice, include_extras=True)
 DESCRIBED: dict[str, Described] = {

@@ -21,7 +21,11 @@ from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard_files import RECORD
 
 _PICTURES = frozenset(("bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"))
-_FORMATS = {"segmentation": " --point-format xy", "bbox": " --box-format xywh"}
+_FORMATS = {
+    "segmentation": " --point-format xy",
+    "keypoints": " --point-format xyv",
+    "bbox": " --box-format xywh",
+}
 _POLYGONS = " --box-format xyxy (boxes take the place of polygons)"
 _NO_OPTION = "cannot be warped as it is"
 

@@ -116,9 +116,9 @@ class Recipe(ZoomChoice):
             raise ValueError(
                 f"saliency must be spectral or the weights of a ScoreNet with patches, got {self.saliency!r}."
             )
-        for name, bound in self.bounds.items():
+        for name, value in self.given.items():
             raise ValueError(
-                f"{name} must be None with patches, got {bound!r} – patches are cut out, not zoomed."
+                f"{name} must be None with patches, got {value!r} – patches are cut out, not zoomed; leave one of the two out."
             )
 
     @property

@@ -46,14 +46,23 @@ class Scene:
     box: tuple[int, int, int, int]
 
 
+LEAST = 24
+"""The least width and height of a scene, in pixels."""
+
+
 def draw_scene(index: int, *, seed: int = 0, size: tuple[int, int] | None = None) -> Scene:
     """Return scene number ``index`` of a seed; the same every time, whatever was drawn before it.
 
     Args:
         index: Which scene; labels and sizes take turns.
         seed: Which series of scenes.
-        size: (width, height) in pixels; by default the turn of ``SIZES``.
+        size: (width, height) in pixels, at least ``LEAST``; by default the turn of ``SIZES``.
+
+    Raises:
+        ValueError: The size is too small for a digit.
     """
+    if size is not None and min(size) < LEAST:
+        raise ValueError(f"size must be at least {LEAST} × {LEAST} pixels, got {size!r}.")
     rng = np.random.default_rng((seed, index))
     width, height = size or SIZES[index % len(SIZES)]
     label = int(rng.integers(10))

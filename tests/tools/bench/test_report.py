@@ -56,3 +56,20 @@ def test_other_files_are_refused(tmp_path, text, kind):
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         draw_report([path], tmp_path / "chart.png")
+
+
+@pytest.mark.parametrize("name", ["c.jpg", "c"])
+def test_another_format_is_refused(tmp_path, name):
+    """A chart that would be no PNG is refused before the reports are read."""
+    out = tmp_path / name
+    message = f"out must be a file with the extension .png, got {str(out)!r} – the picture is a PNG."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        draw_report([tmp_path / "none.json"], out)
+
+
+def test_a_folder_for_the_chart_is_made(tmp_path):
+    """The folder of the chart is created, as that of a sheet is."""
+    (tmp_path / "a.json").write_text(json.dumps(report(decode=[1], ours=[0.5])))
+    draw_report([tmp_path / "a.json"], tmp_path / "charts" / "chart.png")
+
+    assert (tmp_path / "charts" / "chart.png").exists()

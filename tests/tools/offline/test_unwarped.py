@@ -32,7 +32,7 @@ COCO = {
             [
                 "--boxes 'coco.json:annotations[].bbox' --box-format xywh",
                 "--points 'coco.json:annotations[].segmentation' --point-format xy",
-                "--points 'coco.json:annotations[].keypoints'",
+                "--points 'coco.json:annotations[].keypoints' --point-format xyv",
             ],
         ),
         ({"json": js({"annotations": [{"segmentation": {"counts": "a"}}]})}, ["--mask 'json:annotations[].segmentation'"]),

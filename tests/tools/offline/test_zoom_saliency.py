@@ -175,7 +175,19 @@ def test_patches_by_a_trained_scorer(tmp_path):
             {"saliency": "uniform"},
             "saliency must be spectral or the weights of a ScoreNet with patches, got 'uniform'.",
         ),
-        ({"max_zoom": 2.0}, "max_zoom must be None with patches, got 2.0 – patches are cut out, not zoomed."),
+        *(
+            (
+                {name: value},
+                f"{name} must be None with patches, got {value!r} – patches are cut out, not zoomed;",
+            )
+            for name, value in {
+                "max_zoom": 2.0,
+                "min_zoom": 0.5,
+                "family": "cdf",
+                "temperature": 0.25,
+                "fwhm_cells": 5.0,
+            }.items()
+        ),
     ],
 )
 def test_what_patches_cannot(settings, message):

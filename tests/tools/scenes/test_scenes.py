@@ -1,6 +1,7 @@
 import io
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -108,3 +109,10 @@ def test_shards_that_are_there_stay(tmp_path):
     assert len(paths) == 2
     assert (tmp_path / "scenes-000000.tar").read_bytes() == b"kept" != first
     assert (tmp_path / "scenes-000001.tar").read_bytes() == second
+
+
+def test_a_scene_is_large_enough_for_its_digit():
+    """The smallest scenes are drawn, and smaller ones are refused."""
+    assert draw_scene(0, size=(24, 24)).image.shape == (24, 24, 3)
+    with pytest.raises(ValueError, match=re.escape("size must be at least 24 × 24 pixels, got (24, 16).")):
+        draw_scene(0, size=(24, 16))

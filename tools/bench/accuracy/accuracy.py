@@ -132,7 +132,7 @@ def bench_accuracy(
         sizes: Heights and widths of the network's input, in pixels.
         arms: Some of ``ARMS``; if empty: uniform, kernel, and oracle if the task has boxes.
         seeds: Number of trainings of each arm, with seeds 0, 1, ...
-        offline: Whether to measure also on shards that ``foveal zoom`` wrote with the trained zoom.
+        offline: Whether to measure the arms that learn a zoom also on shards that ``foveal zoom`` wrote with it.
         scenes: How many scenes with digits to train on.
         epochs: Epochs of each training; None for the default of the task.
         options: Options of the trainings; out_size, epochs, augment, classes and seed are overridden.
@@ -145,9 +145,14 @@ def bench_accuracy(
         ValueError: An arm is unknown or the task cannot have it; or the data are missing.
     """
     console = Console(soft_wrap=True, highlight=False)
+    _check_names(arms, offline=offline)
     task = make_task(name, out / "shards", data, scenes=scenes, console=console)
     arms = arms or ["uniform", "kernel", *(["oracle"] if task.has_boxes else [])]
-    _check(arms, task)
+    _check_boxes(arms, task)
+    if offline and (without := [arm for arm in arms if arm not in ZOOMS]):
+        console.print(
+            f"Not measured offline, because they learn no zoom that foveal zoom could take: {', '.join(without)}."
+        )
     common: dict[str, Any] = {
         "classes": task.classes,
         "epochs": epochs or task.epochs,
@@ -193,10 +198,17 @@ def _run(arm: str, task: AccuracyTask, run: Path, options: TrainOptions) -> dict
     return train(task.train, run, val=task.val, model=model, zoom=zoom, options=options, resume=True)
 
 
-def _check(arms: Sequence[str], task: AccuracyTask) -> None:
+def _check_names(arms: Sequence[str], *, offline: bool) -> None:
     for arm in arms:
         if arm not in ARMS:
             raise ValueError(f"arms must be of {', '.join(ARMS)}, got {arm!r}.")
+    if offline and arms and not ZOOMS.keys() & set(arms):
+        raise ValueError(
+            f"arms must have one that learns a zoom with offline=True, got {', '.join(arms)} – add kernel, or leave out --offline."
+        )
+
+
+def _check_boxes(arms: Sequence[str], task: AccuracyTask) -> None:
     for arm in ("oracle", "taught"):
         if arm in arms and not task.has_boxes:
             raise ValueError(

@@ -149,6 +149,39 @@ def test_what_cannot_be(digits, tmp_path, task, arms, message):
         )
 
 
+@pytest.mark.parametrize(
+    ("arms", "message"),
+    [
+        (["kernel", "best"], f"arms must be of {', '.join(ARMS)}, got 'best'."),
+        (
+            ["uniform", "oracle"],
+            "arms must have one that learns a zoom with offline=True, got uniform, oracle – add kernel, or leave out --offline.",
+        ),
+    ],
+)
+def test_arms_are_refused_before_scenes_are_drawn(digits, tmp_path, arms, message):
+    """An unknown arm, and arms of which none can be measured offline, are refused before anything is written."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        bench_accuracy("digits", out=tmp_path / "out", data=tmp_path, arms=arms, offline=True, options=SHORT)
+    assert not (tmp_path / "out").exists()
+
+
+def test_arms_without_a_zoom_to_write_are_named(digits, tmp_path, capsys, monkeypatch):
+    """With offline, the arms that have no zoom to write are named before anything is trained."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_accuracy, "_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench_accuracy("digits", out=tmp_path / "out", data=tmp_path, offline=True, scenes=4, options=SHORT)
+
+    assert (
+        "Not measured offline, because they learn no zoom that foveal zoom could take: uniform, oracle.\n"
+        in capsys.readouterr().out
+    )
+
+
 @pytest.mark.usefixtures("no_sheets")
 @pytest.mark.parametrize(("name", "folder"), [("pcb", "pcb"), ("coffee", "coffee-small")])
 def test_shards_that_are_ready(name, folder, tmp_path):
