@@ -6,6 +6,7 @@
     ├── ShardError                   a shard, or a sample in it
     │   ├── SampleError              a sample that its tar does not hold correctly; all others can be read
     │   ├── DamagedError             a file that exists and is not a shard
+    │   ├── UnindexableError         a shard for which there can be no index file
     │   └── RemoteError              a server did not send it
     ├── TooManyBadSamplesError       of foveal.pipeline: an epoch has more bad samples than allowed
     └── TooManyFailuresError         of foveal zoom: more samples failed than allowed
@@ -62,6 +63,10 @@ class SampleError(ShardError):
 
 class DamagedError(ShardError):
     """A file that exists and is not a shard: reading it again will not help."""
+
+
+class UnindexableError(ShardError):
+    """A shard that can be read, and holds what the format of index files cannot express."""
 
 
 class RemoteError(ShardError):

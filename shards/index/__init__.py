@@ -1,5 +1,6 @@
 """Indexes: where each sample lies in its tar."""
 
+from foveal.shards._error import UnindexableError
 from foveal.shards.index._cache import Cache, changed, name_of
 from foveal.shards.index._idx_format import LONGEST_TAG, Stamp, parse_stamp
 from foveal.shards.index._index import (
@@ -26,6 +27,7 @@ __all__ = [
     "Member",
     "ShardIndex",
     "Stamp",
+    "UnindexableError",
     "UnusableError",
     "agreed",
     "changed",

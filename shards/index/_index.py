@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import Int64
 
-from foveal.shards._error import ShardError
+from foveal.shards._error import ShardError, UnindexableError
 from foveal.shards.index._cache import Cache, open_local
 from foveal.shards.index._idx_format import (
     TAIL,
@@ -119,9 +119,9 @@ def write_index(url: str | os.PathLike[str], *, force: bool = False) -> Path:
         The index file: ``train-0.idx`` for ``train-0.tar``. It appears complete or not at all.
 
     Raises:
-        ShardError: The tar cannot be read to its end, is compressed, or has white space in a name or a member that is not
-            in one piece (the format can express neither); such a shard is read without this file. Or the folder cannot be
-            written.
+        UnindexableError: The tar has white space in a name, or a member that is not in one piece: the format can express
+            neither. Such a shard is read without this file.
+        ShardError: The tar cannot be read to its end, or is compressed; or the folder cannot be written.
     """
     url = os.fspath(url)
     path, stamp = index_path(url), tar_stamp(url)
@@ -151,11 +151,11 @@ def _check_representable(url: str, lines: list[bytes], cut: Cut | None) -> None:
         members = parse_line(line)
         if is_quoted(line):
             reason = "no index was written: its format cannot hold names with white space"
-            raise ShardError(url, members[0].key, reason)
+            raise UnindexableError(url, members[0].key, reason)
         for member in members:
             if member.offset < 0:
                 reason = f"no index was written: {member.ext} member {UNREADABLE[member.offset]}"
-                raise ShardError(url, member.key, reason)
+                raise UnindexableError(url, member.key, reason)
 
 
 def _is_fresh(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> bool:

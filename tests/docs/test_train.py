@@ -65,14 +65,14 @@ def test_its_shards(tmp_path, monkeypatch):
     """A folder of images for each class becomes shards that have every image once."""
     monkeypatch.chdir(tmp_path)
     for k in range(20):
-        path = tmp_path / "images" / ("cat" if k % 4 else "ant") / f"{k}.jpg"
+        path = tmp_path / "images" / ("cat" if k % 4 else "ant") / f"img {k}.v2.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode(picture(k, 30, 40)))
     exec(compile(SHARDS, "train.md", "exec"), {})
     with Shards(["train-000000.tar", "val-000000.tar"]) as shards:
         labels = {sample.key: int(sample.members["cls"]) for sample in shards}
 
-    assert labels == {f"{int(bool(k % 4))}-{k}": int(bool(k % 4)) for k in range(20)}
+    assert labels == {f"{int(bool(k % 4))}-img {k}_v2": int(bool(k % 4)) for k in range(20)}
     assert len(Shards("val-000000.tar")) == 2
 
 

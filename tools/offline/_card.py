@@ -17,6 +17,7 @@ from foveal.tools.offline._unwarped import Unwarped
 from foveal.tools.offline.manifest import read_manifest
 from foveal.tools.offline.shard import Job
 from foveal.tools.offline.shard_files import ShardStats
+from foveal.tools.packing.without_index import without_index
 
 CARD = "README.md"
 _OURS = (
@@ -52,15 +53,16 @@ def write_card(
     before = store.read(CARD) if CARD in names else None
     if before is not None and _OURS.encode() not in before:
         return False
+    without = without_index(list(done), names)
     parts = [
         _head(list(done), license_name),
         "# Zoomed images",
         _OURS,
-        _facts(done, damaged),
+        _facts(done, damaged, without),
         *([f"![Some of the samples, before and after]({SHEET})"] if SHEET in names else []),
         _members(job, done, store, unwarped),
         _settings(read_manifest(store) or {}),
-        _ways(),
+        _ways(indexed=not without),
     ]
     text = ("\n\n".join(parts) + "\n").encode()
     if before != text:
@@ -98,13 +100,14 @@ def _head(names: Iterable[str], license_name: str | None) -> str:
     return "\n".join(lines)
 
 
-def _facts(done: Mapping[str, ShardStats], damaged: Sequence[str]) -> str:
+def _facts(done: Mapping[str, ShardStats], damaged: Sequence[str], without: Sequence[str]) -> str:
     images, pixels = (sum(getattr(stats, name) for stats in done.values()) for name in ("ok", "pixels"))
     there, here = (sum(getattr(stats, name) for stats in done.values()) for name in ("bytes_in", "bytes_out"))
     return (
         f"{images:,} image{'s' * (images != 1)} in {len(done):,} shard{'s' * (len(done) != 1)}, zoomed by `foveal zoom`: what matters in an image has more of its pixels "
         f"here. The originals have {pixels / 1e6:,.1f} megapixels and {there / 1e6:,.1f} MB, these shards {here / 1e6:,.1f} MB; names, "
         f"keys and order are the same. {' '.join(_losses(done, damaged)) or 'Nothing was left out.'}"
+        f"{f' Without an index (`.idx`), as none can hold names with white space: {_first_of(without)}.' if without else ''}"
     )
 
 
@@ -153,8 +156,9 @@ def _settings(fingerprint: Mapping[str, object]) -> str:
     return "\n".join(["## Settings", "", f"Made with {made}.", "", "| | |", "|---|---|", *rows])
 
 
-def _ways() -> str:
-    return """## Reading
+def _ways(*, indexed: bool) -> str:
+    how = "at random, by the .idx files, as DALI's readers.webdataset has them" if indexed else "at random"
+    return f"""## Reading
 
 ```python
 import datasets, webdataset
@@ -163,5 +167,5 @@ from foveal.shards import Shards
 
 there = datasets.load_dataset("FOLDER")  # this card says which files are data
 samples = webdataset.WebDataset("FOLDER/NAME.tar", shardshuffle=False).decode("pil")
-shards = Shards("FOLDER/*.tar")  # at random, by the .idx files, as DALI's readers.webdataset has them
+shards = Shards("FOLDER/*.tar")  # {how}
 ```"""

@@ -32,6 +32,7 @@ from foveal.tools.offline.shard_files import (
     stats_name,
     table_name,
 )
+from foveal.tools.packing.without_index import print_without_index
 
 
 class Finding(NamedTuple):
@@ -100,6 +101,7 @@ def verify_against(
     ]
     places = ((found.fault, ": ".join(filter(None, (found.shard, found.detail)))) for found in findings)
     print_findings(console, places, what="findings")
+    print_without_index(console, [name for url in whole if (name := name_of_zoomed(url)) in files], files)
     failed = ", ".join(f"{count:,} {status}" for status, count in counts.most_common() if status != OK)
     console.print(
         f"{counted(len(originals), 'sample')} of {counted(len(originals.urls), 'shard')}: {counts[OK]:,} zoomed{failed and f', {failed}'}; "

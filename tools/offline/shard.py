@@ -18,6 +18,7 @@ from foveal.pipeline import BadSample, ZoomLoader
 from foveal.pipeline.decoding import default_num_threads
 from foveal.pipeline.epoch import zoomed_together
 from foveal.shards import ShardError, Shards, ShardWarning, ShardWriter, write_index
+from foveal.shards.index import UnindexableError
 from foveal.shards.store import Store
 from foveal.tools.offline._image_hash import read_image_hash
 from foveal.tools.offline._zoomed_sample import OWN_FIELDS, Delivered, apart, encode_sample
@@ -127,7 +128,7 @@ class ShardZoomer:
                 rows = self._write_samples(writer, advance)
             store.remove(stats_name(name))  # from here on the shard counts as unfinished
             sha256, size = _digest(path), path.stat().st_size
-            with suppress(ShardError):  # an index cannot hold names with white space
+            with suppress(UnindexableError):  # which is said at the end
                 store.write(index_name(name), write_index(path, force=True).read_bytes())
         table = format_table(rows)
         store.write(table_name(name), table)

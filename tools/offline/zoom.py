@@ -34,6 +34,7 @@ from foveal.tools.offline.manifest import MANIFEST, claim
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard import Job, zoom_here
 from foveal.tools.offline.shard_files import ShardStats, files_of, name_of_zoomed, stats_name
+from foveal.tools.packing.without_index import print_without_index
 
 Engine = Callable[[Job, Sequence[str], Store, Callable[[int], object]], Generator[ShardStats]]
 
@@ -132,6 +133,7 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
         if not write_card(job, finished, store, left, damaged=lost, license_name=options.license_name):
             console.print(f"{CARD} is left as it is: foveal zoom did not write it.")
     print_summary(console, new, seconds, store.url)
+    print_without_index(console, list(all_done), store.names())
     print_unwarped(console, left, recipe)
     _tell_of_losses(damaged, shards.cut)
 

@@ -6,28 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-IMAGE_EXTENSIONS = frozenset(
-    [
-        "jpg",
-        "jpeg",
-        "png",
-        "webp",
-        "tif",
-        "tiff",
-        "bmp",
-        "gif",
-        "jp2",
-        "j2k",
-        "jxl",
-        "heic",
-        "heif",
-        "avif",
-        "pnm",
-        "ppm",
-        "pgm",
-        "dcm",
-    ]
-)
+from foveal.tools.packing._groups import IMAGE_EXTENSIONS, extension_of, grouped, images_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +22,11 @@ class Picture:
     key: str
     members: Mapping[str, PurePosixPath]
     label: str | None
+
+    @property
+    def companions(self) -> list[PurePosixPath]:
+        """Its files that are images, too, besides the one with the shortest extension."""
+        return [self.members[extension] for extension in sorted(images_of(self.members), key=len)[1:]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +46,18 @@ class Pictures:
         """The names of the classes, sorted."""
         return sorted({picture.label for picture in self.found if picture.label is not None})
 
+    @property
+    def companions(self) -> list[PurePosixPath]:
+        """Images that are members of another image's sample, such as masks, sorted."""
+        return sorted(path for picture in self.found for path in picture.companions)
+
 
 def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
     """Return the images below a folder, with the files that belong to each.
 
     ``a/0001.json`` and ``a/0001.mask.png`` belong to ``a/0001.jpg``: their names begin with the image's name up to its
-    extension, and a dot. Hidden files, and what macOS adds (``._0001.jpg``), are passed over. A link to a folder is taken
-    as that folder, unless it lies in it.
+    extension, and a dot; :func:`grouped` has the rule. Hidden files, and what macOS adds (``._0001.jpg``), are passed over.
+    A link to a folder is taken as that folder, unless it lies in it.
 
     Args:
         folder: Where to look, in all folders below it, too.
@@ -82,14 +71,7 @@ def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"folder must be a folder of images, got {str(folder)!r}, which is none.")
-    by_folder: dict[PurePosixPath, list[str]] = defaultdict(list)
-    for path in _files(folder):
-        by_folder[path.parent].append(path.name)
-    groups = {
-        below / stem: members for below in by_folder for stem, members in _grouped(below, by_folder[below])
-    }
-    images = {path: members for path, members in groups.items() if _has_image(members)}
-    left_out = [file for path, members in groups.items() if path not in images for file in members.values()]
+    images, left_out = _found(folder)
     for file in left_out:
         stat_of(folder / file)  # a link to nothing may be meant for a folder of images
     if not images:
@@ -108,7 +90,7 @@ def holds_images(folder: Path) -> bool:
     Raises:
         OSError: A folder cannot be read.
     """
-    return any(_extension(path.name) in IMAGE_EXTENSIONS for path in _files(folder))
+    return _has_image(path.name for path in _files(folder))
 
 
 def stat_of(path: Path) -> os.stat_result:
@@ -159,29 +141,38 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
     return sorted(name for name in kinds if kinds[name]), sorted(name for name in kinds if not kinds[name])
 
 
-def _grouped(below: PurePosixPath, names: Sequence[str]) -> Iterable[tuple[str, dict[str, PurePosixPath]]]:
-    """Group the files of one folder by the shortest name of an image that they begin with."""
-    stems = {name.rpartition(".")[0] for name in names if _extension(name) in IMAGE_EXTENSIONS}
-    groups: dict[str, dict[str, PurePosixPath]] = defaultdict(dict)
+def _found(folder: Path) -> tuple[dict[PurePosixPath, dict[str, PurePosixPath]], list[PurePosixPath]]:
+    """Return the files of each image by extension, and the files that belong to none."""
+    by_folder: dict[PurePosixPath, list[str]] = defaultdict(list)
+    for path in _files(folder):
+        by_folder[path.parent].append(path.name)
+    images: dict[PurePosixPath, dict[str, PurePosixPath]] = {}
+    left_out: list[PurePosixPath] = []
+    for below, names in by_folder.items():
+        for stem, group in grouped(names).items():
+            if _has_image(group):
+                images[below / stem] = _members(below, stem, group)
+            else:
+                left_out += [below / name for name in group]
+    return images, left_out
+
+
+def _has_image(names: Iterable[str]) -> bool:
+    return any(extension_of(name) in IMAGE_EXTENSIONS for name in names)
+
+
+def _members(below: PurePosixPath, stem: str, names: Sequence[str]) -> dict[str, PurePosixPath]:
+    """Return the files of a group by what follows the name that they have in common."""
+    members: dict[str, PurePosixPath] = {}
     for name in names:
-        starts = (name[:place] for place, letter in enumerate(name) if letter == ".")
-        stem = next((start for start in starts if start in stems), name.partition(".")[0])
         extension = name[len(stem) + 1 :].lower()
-        if stem in stems and extension in groups[stem]:
+        other = members.setdefault(extension, below / name)
+        if other.name != name:
             raise ValueError(
-                f"names of files must differ by more than upper and lower case, got {str(groups[stem][extension])!r} and "
-                f"{str(below / name)!r} – rename one."
+                f"names of files must differ by more than upper and lower case, got {str(other)!r} and {str(below / name)!r} – "
+                "rename one."
             )
-        groups[stem][extension] = below / name
-    return groups.items()
-
-
-def _has_image(members: Mapping[str, PurePosixPath]) -> bool:
-    return not IMAGE_EXTENSIONS.isdisjoint(members)
-
-
-def _extension(name: str) -> str:
-    return name.rpartition(".")[2].lower() if "." in name else ""
+    return members
 
 
 def _picture(path: PurePosixPath, members: Mapping[str, PurePosixPath], *, labelled: bool) -> Picture:

@@ -76,9 +76,17 @@ def pack(
     """Write the images of a folder to WebDataset shards, with an index beside each.
 
     Each image becomes a sample, its bytes unchanged; its key is its path below
-    FOLDER without the extension. Files that share this name are added as
-    members: 0001.json and 0001.mask.png belong to 0001.jpg. Images may be jpg,
-    png, webp, tif, dcm and others that Foveal reads.
+    FOLDER without the extension, with _ for other dots in the file's name:
+    clip.0001.jpg becomes clip_0001. Images may be jpg, png, webp, tif, dcm and
+    others that Foveal reads.
+
+    Files whose names continue that of an image after a dot are members of its
+    sample: 0001.json and 0001.mask.png belong to 0001.jpg. An image of the same
+    format whose name goes on without a letter is a sample of its own, such as
+    0.5.jpg beside 0.jpg.
+
+    A shard with white space in a name gets no index, which could not hold it;
+    the command then says so. Foveal reads such shards all the same.
 
     If every image lies in a folder below FOLDER, the first folder on its path
     is its class: photos/train/cat/1.jpg is a cat. The class's number becomes

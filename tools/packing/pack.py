@@ -1,4 +1,4 @@
-"""Shards from a folder of images, and an index beside each."""
+"""Shards from a folder of images, and an index beside each that can have one."""
 
 import itertools
 import os
@@ -11,12 +11,14 @@ from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
-from foveal.shards import ShardError, ShardWriter, write_index
+from foveal.shards import ShardWriter, write_index
+from foveal.shards.index import UnindexableError
 from foveal.shards.naming import parse_size
 from foveal.tools.console.distribute import Distribute, in_turn
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.packing._classes import CLASSES, check_class_names, write_classes
 from foveal.tools.packing._pictures import Picture, Pictures, find_pictures, stat_of
+from foveal.tools.packing.without_index import print_without_index
 
 # Where shards are until all are complete; hidden, so that no pattern finds them.
 _UNFINISHED = ".unfinished"
@@ -92,6 +94,7 @@ def pack(
         _replace_shards(out, hidden)
     shards = [str(out / path.name) for path, _ in parts]
     _tell(console, pictures, shards, names)
+    print_without_index(console, [path.name for path, _ in parts], {path.name for path in _shards_in(out)})
     return Packed(shards, len(order), list(names))
 
 
@@ -179,8 +182,7 @@ def _write(shared: tuple[Path, Mapping[str, int]], part: tuple[Path, Sequence[Pi
     with ShardWriter(path) as writer:
         for picture in pictures:
             writer.write(_sample(folder, picture, names))
-    # An index cannot hold names with white space; whoever opens the shard finds its samples.
-    with suppress(ShardError):
+    with suppress(UnindexableError):  # which is said at the end
         write_index(path)
 
 
@@ -193,6 +195,10 @@ def _sample(folder: Path, picture: Picture, names: Mapping[str, int]) -> dict[st
 def _tell(console: Console, pictures: Pictures, shards: Sequence[str], names: Mapping[str, int]) -> None:
     classes = f", {_counted(len(names), 'class', 'classes')}" if names else ""
     console.print(f"{_counted(len(pictures.found), 'image')} in {_counted(len(shards), 'shard')}{classes}")
+    if companions := pictures.companions:
+        console.print(
+            f"{_counted(len(companions), 'further image')} as members of these, the first: {_printable(companions[0])}"
+        )
     if pictures.left_out:
         console.print(
             f"{len(pictures.left_out):,} files belong to no image and were left out, the first: {_printable(pictures.left_out[0])}"

@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,8 @@ from foveal.shards.index import Cache
 from foveal.shards.naming import is_remote, local_path
 from foveal.tools.console.choices import IMAGE
 from foveal.tools.packing._classes import CLASSES, listed_classes
-from foveal.tools.packing._pictures import IMAGE_EXTENSIONS, find_pictures, holds_images, stat_of
+from foveal.tools.packing._groups import IMAGE_EXTENSIONS
+from foveal.tools.packing._pictures import find_pictures, holds_images, stat_of
 from foveal.tools.packing.pack import pack
 
 
@@ -71,13 +73,29 @@ def _is_of_images(folder: Path) -> bool:
 
 def _shards_of(folder: Path, labels: list[str] | None, console: Console) -> list[str]:
     out = Cache.at(None).folder / "packed" / _fingerprint(folder, labels)
-    if not (out / CLASSES).is_file():
+    with _usable(out.parent):
+        is_there = (out / CLASSES).is_file()
+    if not is_there:
         console.print(f"Packing {folder} into {out}")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=out.parent, prefix=".") as own:
+        with _usable(out.parent):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            temporary = TemporaryDirectory(dir=out.parent, prefix=".")
+        with temporary as own:
             pack(folder, Path(own, out.name), labels=labels, console=console)
             _move(Path(own, out.name), out)
     return [str(path) for path in sorted(out.glob("*.tar"))]
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """Say what to do if a folder of the cache cannot be used."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"cache must be a folder that can be written to, got {str(folder)!r}: {error.strerror} – set XDG_CACHE_HOME to one "
+            "that can, or call `foveal pack` and name the shards that it wrote."
+        ) from error
 
 
 def _move(made: Path, out: Path) -> None:
@@ -94,7 +112,13 @@ def _move(made: Path, out: Path) -> None:
 def _fingerprint(folder: Path, labels: list[str] | None) -> str:
     pictures = find_pictures(folder)
     files = [
-        (str(path), *_stamp(folder / path)) for picture in pictures.found for path in picture.members.values()
+        (
+            picture.key,
+            str(path),
+            *_stamp(folder / path),
+        )  # the key, too: an earlier version may have grouped them otherwise
+        for picture in pictures.found
+        for path in picture.members.values()
     ]
     content = json.dumps([os.fspath(folder.resolve()), files, labels or pictures.labels])
     return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:32]

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from foveal.shards import ShardError
+from foveal.shards import ShardError, ShardWriter
 from foveal.tools.offline._card import splits_of
-from tests.tools.offline.zooming import RECIPE, write_originals, zoom
+from foveal.tools.offline.against import verify_against
+from tests.tools.offline.zooming import RECIPE, labelled, write_originals, zoom
 
 yaml = pytest.importorskip("yaml", reason="PyYAML reads the head; it comes with moto, in the extra `test`")
 
@@ -54,6 +55,30 @@ def test_originals_that_are_not_whole(tmp_path):
     assert "Nothing was left out" not in card
     zoom(urls.replace("*", "3"), tmp_path / "out")
     assert "only what is whole is here: `s-1.tar`." in (tmp_path / "out/README.md").read_text()
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_shards_that_can_have_no_index(tmp_path, capsys):
+    """The command, the card and ``foveal verify --against`` say that a shard with white space in its keys has no index."""
+    urls = write_originals(tmp_path / "in")
+    zoom(urls, tmp_path / "before")
+    with ShardWriter(tmp_path / "in/s-1.tar") as writer:
+        writer.write(labelled(5, __key__="dir/my pet"))
+    capsys.readouterr()
+    zoom(urls, tmp_path / "out")
+    verify_against(str(tmp_path / "out"), [urls])
+    line = (
+        "1 of 3 shards without an index beside it, the first: s-1.tar. None can hold names with white space; `foveal index` "
+        "writes any other. Foveal and webdataset need none, DALI's reader does."
+    )
+
+    assert capsys.readouterr().out.splitlines().count(line) == 2
+    assert not (tmp_path / "out/s-1.idx").exists()
+    before, after = ((tmp_path / name / "README.md").read_text() for name in ("before", "out"))
+    assert "by the .idx files" in before
+    assert "Without an index" not in before
+    assert "by the .idx files" not in after
+    assert "Without an index (`.idx`), as none can hold names with white space: `s-1.tar`." in after
 
 
 @pytest.mark.usefixtures("no_sheet")

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from foveal.shards import Shards
+from foveal.shards import ShardError, Shards
 from foveal.tools.packing._classes import CLASSES, read_classes
 from foveal.tools.packing._pictures import find_pictures
 from foveal.tools.packing.pack import pack
@@ -80,6 +81,25 @@ def test_files_of_an_image_come_along(tmp_path):
     assert [str(path) for path in found.left_out] == ["note.txt"]
 
 
+def test_images_named_by_their_time(tmp_path):
+    """Each is a sample with its own label file; other images that became members are counted."""
+    folder = write(
+        tmp_path / "in", "a/0.jpg", "a/0.5.jpg", "a/0.5.json", "a/1.jpg", "a/1.mask.png", "a/1.old.jpg"
+    )
+    lines = io.StringIO()
+
+    made = pack(folder, tmp_path / "out", console=Console(file=lines, soft_wrap=True))
+
+    assert [(key, sorted(members)) for key, members in read(made.shards)] == [
+        ("a/0", ["cls", "jpg"]),
+        ("a/0_5", ["cls", "jpg", "json"]),
+        ("a/1", ["cls", "jpg", "mask.png", "old.jpg"]),
+    ]
+    assert lines.getvalue() == (
+        "3 images in 1 shard, 1 class\n2 further images as members of these, the first: a/1.mask.png\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("names", "labelled", "error", "message"),
     [
@@ -88,6 +108,7 @@ def test_files_of_an_image_come_along(tmp_path):
         (("a.jpg", "c/b.jpg"), True, ValueError, "images must lie in a folder named by their class, got 'a' beside"),
         (("c/b.jpg", "c/b.cls"), None, ValueError, "the class must come from the folder or from a cls file, got both for 'c/b'"),
         (("c/b.jpg", "c/b.JPG"), None, ValueError, "names of files must differ by more than upper and lower case, got 'c/b.JPG' and 'c/b.jpg' – rename one."),
+        (("0.jpg", "0.5.jpg", "0_5.jpg"), None, ValueError, "names of images must differ with '_' for '.', got '0.5.jpg' and '0_5.jpg' – rename one."),
         (("a.b.jpg", "a_b.jpg"), None, ValueError, "names of images must differ with '_' for '.', got 'a.b.jpg' and 'a_b.jpg' – rename one."),
     ],
 )  # fmt: skip
@@ -102,15 +123,34 @@ def test_folders_that_cannot_be_packed(tmp_path, names, labelled, error, message
 
 
 def test_names_with_white_space(tmp_path):
-    """They are packed as they are; an index beside the shard could not hold them."""
-    folder = write(tmp_path / "in", "a dog/my pet.jpg", "cat/a.jpg")
+    """They are packed as they are; an index beside the shard could not hold them, which is said."""
+    folder, lines = write(tmp_path / "in", "a dog/my pet.jpg", "cat/a.jpg"), io.StringIO()
 
-    made = pack(folder, tmp_path / "out")
+    made = pack(folder, tmp_path / "out", console=Console(file=lines, soft_wrap=True))
 
     assert made.labels == ["a dog", "cat"]
     assert [key for key, _ in read(made.shards)] == ["a dog/my pet", "cat/a"]
     assert len(Shards(made.shards)) == 2
     assert not list((tmp_path / "out").glob("*.idx"))
+    assert lines.getvalue().splitlines() == [
+        "2 images in 1 shard, 2 classes",
+        (
+            "1 of 1 shard without an index beside it, the first: in-000000.tar. None can hold names with white space; `foveal index` "
+            "writes any other. Foveal and webdataset need none, DALI's reader does."
+        ),
+    ]
+
+
+def test_an_index_that_cannot_be_written(tmp_path, monkeypatch):
+    """A shard is only left without an index because of its names; any other reason is an error, and nothing is written."""
+
+    def full(path):
+        raise ShardError(str(path), None, "its index cannot be written: No space left on device")
+
+    monkeypatch.setattr(sys.modules[pack.__module__], "write_index", full)
+    with pytest.raises(ShardError, match="No space left on device"):
+        pack(write(tmp_path / "in", "a.jpg"), tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_missing_folder(tmp_path):

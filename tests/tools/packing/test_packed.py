@@ -69,6 +69,34 @@ def test_which_members_are_the_image(scans):
     assert image_members(["train-{000000..000146}.tar", "s3://bucket/*.tar"], IMAGE) == IMAGE
 
 
+def test_a_folder_that_an_earlier_version_grouped_otherwise(scans, monkeypatch):
+    """Shards in the cache are made again if the samples of the folder are others."""
+    (scans / "a.1.tif").write_bytes((scans / "a.tif").read_bytes())
+    module, quiet = sys.modules[pack.__module__.rpartition(".")[0] + "._pictures"], Console(quiet=True)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(module, "grouped", lambda names: {"a": names[:2], "b": names[2:3], "c": names[3:]})
+        before = packed([str(scans)], console=quiet)
+    after = packed([str(scans)], console=quiet)
+
+    assert [sample.key for sample in Shards(before)] == ["a", "b", "c"]
+    assert [sample.key for sample in Shards(after)] == ["a", "a_1", "b", "c"]
+
+
+@pytest.mark.parametrize("verb", ["zoom", "verify"])
+def test_a_cache_that_cannot_be_written(scans, tmp_path, monkeypatch, verb):
+    """The folder of the cache is named, with the two ways out."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    options = ["--out", tmp_path / "out", "--out-size", 16] if verb == "zoom" else []
+    failed = run(verb, scans, *options)
+
+    assert isinstance(failed.exception, OSError)
+    assert str(failed.exception) == (
+        f"cache must be a folder that can be written to, got {str(tmp_path / 'file/foveal/packed')!r}: Not a directory – set "
+        "XDG_CACHE_HOME to one that can, or call `foveal pack` and name the shards that it wrote."
+    )
+
+
 def test_a_folder_where_shards_are_asked_for(scans):
     """Verbs that read shards only say what to write instead of a folder."""
     failed = run("doctor", scans)
