@@ -146,7 +146,8 @@ def _channels_last(image: T, name: str) -> T:
         image = image.swapaxes(0, 1).swapaxes(1, 2)
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
-            f"{name} must be (height, width, 3) or (3, height, width), got shape {shape!r} – convert it to RGB, or pass bands."
+            f"{name} must be (height, width, 3) or (3, height, width), got shape {shape!r} – convert it to RGB, or give it as "
+            "(height, width, bands) and pass bands."
         )
     if 0 in shape:
         raise ValueError(f"{name} must have pixels, got shape {shape!r}.")

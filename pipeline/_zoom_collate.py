@@ -12,6 +12,7 @@ from torch.utils.data import default_collate, get_worker_info
 from foveal._outside import outside
 from foveal.pipeline._given_images import as_pixels
 from foveal.pipeline._given_maps import GivenMaps
+from foveal.pipeline._given_samples import entries_of
 from foveal.pipeline.copies import Copies
 from foveal.pipeline.decoding import (
     Bands,
@@ -34,7 +35,9 @@ _CPU = torch.device("cpu")
 class ZoomCollate:
     """Joins samples to a batch whose images are zoomed: a ``collate_fn`` for torch's DataLoader and ``wds.WebLoader``.
 
-    A sample is a tuple (or list), or a dict, as webdataset's are; the batch is a tuple or a dict of the same entries. The
+    A sample is a tuple (or list), or a dict, as webdataset's are; the batch is a tuple or a dict of the same entries. A
+    sample of :class:`foveal.shards.Shards` is the dict of its members, parsed as :class:`ZoomLoader` parses them, with
+    ``"__key__"`` and ``"__url__"``: so ``DataLoader(Shards(...), sampler=...)`` takes samples in any order. The
     image becomes the zoom's (batch, 3, height, width); everything else is joined as torch's ``default_collate`` does,
     and stays a list where that cannot be (tensors of different shapes, ``None``, objects).
 
@@ -69,7 +72,8 @@ class ZoomCollate:
         TypeError: The zoom is not a module; or in a batch, samples or images are of another kind, or need a window
             (signed integers, floating point outside [0, 1]) and there is none.
         ValueError: The zoom needs boxes. Or in a batch: an image cannot be decoded or has another shape, a map is
-            invalid, samples do not have the same entries, or the zoom needs gradients in a worker. Each message names the
+            invalid, samples do not have the same entries, a member of
+            a shard does not hold what its name says, or the zoom needs gradients in a worker. Each message names the
             position in the batch.
 
     Warns:
@@ -110,9 +114,8 @@ class ZoomCollate:
 
     def __call__(self, samples: Sequence[Any]) -> Any:
         """Join the samples of a batch."""
-        entries = _entries(samples)
+        entries = entries_of(samples)
         image = self._image_of(entries[0])
-        _check_alike(entries)
         self._warn_of_labels(entries[0], image)
         maps = None if self._map_guide is None else GivenMaps(entries, self._map_guide)
         zoomed, sizes = self._zoom([entry[image] for entry in entries], entries, maps)
@@ -123,7 +126,7 @@ class ZoomCollate:
         if self.with_grid:
             batch["__grid__"] = zoomed.grid
             batch["__size__"] = torch.tensor(sizes, dtype=torch.int64, device=zoomed.grid.device)
-        return batch if isinstance(samples[0], Mapping) else tuple(batch.values())
+        return tuple(batch.values()) if isinstance(samples[0], tuple | list) else batch
 
     def _warn_of_labels(self, entry: Mapping[Any, Any], image: Any) -> None:
         """Warn once that boxes, points and masks are not warped, unless the batch has what is needed to warp them."""
@@ -253,35 +256,3 @@ def _have_alike_dicts(values: Sequence[Any]) -> bool:
 
 def _have_same_keys(values: Sequence[Any]) -> bool:
     return all(isinstance(value, Mapping) and value.keys() == values[0].keys() for value in values)
-
-
-def _entries(samples: Sequence[Any]) -> list[Mapping[Any, Any]]:
-    """Return tuples as dicts by position.
-
-    Raises:
-        TypeError: A sample is neither a tuple nor a dict.
-        ValueError: There are no samples.
-    """
-    if not samples:
-        raise ValueError(f"samples must be at least one, got {samples!r}.")
-    entries: list[Mapping[Any, Any]] = []
-    for place, sample in enumerate(samples):
-        if isinstance(sample, Mapping):
-            entries.append(sample)
-        elif isinstance(sample, tuple | list):
-            entries.append(dict(enumerate(sample)))
-        else:
-            raise TypeError(
-                f"samples[{place}] must be a tuple or a dict, got {type(sample).__name__} – return (image,) for an "
-                "image alone."
-            )
-    return entries
-
-
-def _check_alike(entries: Sequence[Mapping[Any, Any]]) -> None:
-    for place, entry in enumerate(entries):
-        if entry.keys() != entries[0].keys():
-            raise ValueError(
-                f"samples[{place}] must have the entries of the first, {list(entries[0])!r}, got {list(entry)!r} – "
-                "give them common names, as webdataset's rename does."
-            )

@@ -143,6 +143,7 @@ class Decoding:
         return to_device(pixels, self._decoder.device)
 
 
+_FILE = (bytes, bytearray, memoryview)
 _DALI_TYPES = {"dali": None, "dali16": ndd.uint16}
 
 
@@ -286,16 +287,19 @@ def default_num_threads() -> int:
 
 
 def decode(
-    encoded: Sequence[bytes],
+    encoded: Sequence[bytes | bytearray | memoryview],
     *,
     device: torch.device | str = "cpu",
     num_threads: int | None = None,
     rule: PixelRule = PLAIN,
 ) -> list[UInt8[Tensor, "_height _width 3"]]:
-    """Decode images as the loader does, all at once.
+    """Decode images at their full size, as a loader with ``decode="dali"`` does, all at once.
+
+    A zoom of these images has the pixels of that loader. With ``decode="auto"``, the loader's default, some JPEGs are decoded
+    for their zoom, so this differs a little; ``ZoomCollate(zoom)([(file,)])`` decodes a file as that loader does.
 
     Args:
-        encoded: Whole image files.
+        encoded: A list of whole image files.
         device: Where the pixels shall be.
         num_threads: Threads that decode; ``None`` for the processors that this process may use.
         rule: How samples become grey levels: window, bands, colour.
@@ -305,20 +309,24 @@ def decode(
 
     Raises:
         DecodeError: The first image that could not be decoded.
-        TypeError: One is not the bytes of a file.
+        TypeError: It is a file and no list of files, or one is not the bytes of a file.
     """
+    if isinstance(encoded, _FILE):
+        raise TypeError(
+            f"encoded must be a list of image files, got one file as {type(encoded).__name__} – write decode([file])."
+        )
     if not encoded:
         return []
     with Decoder(device, num_threads=num_threads) as decoder:
         return decoder.start([_peeked(file, index, rule) for index, file in enumerate(encoded)]).pixels()
 
 
-def _peeked(file: bytes, index: int, rule: PixelRule) -> EncodedImage:
-    if not isinstance(file, bytes):
+def _peeked(file: bytes | bytearray | memoryview, index: int, rule: PixelRule) -> EncodedImage:
+    if not isinstance(file, _FILE):
         raise TypeError(
             f"encoded[{index}] must be the bytes of an image file, got {type(file).__name__} – read the file first."
         )
     try:
-        return peek(file, rule=rule)
+        return peek(bytes(file), rule=rule)
     except DecodeError as error:
         raise error.at(index) from error

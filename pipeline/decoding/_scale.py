@@ -9,8 +9,8 @@ original. No colour is lost if the colours alone suffice, so such a JPEG counts 
 counterpart along columns, is rare and decoded at full scale.
 
 An image that is large enough for the zoom, but not twice as large, is decoded at full scale. There, too, each output pixel
-is a mean over two pixels along each axis, or more. So it makes no difference that can be seen whether chroma
-is interpolated between its samples or each sample is repeated, which takes a twentieth less time.
+is a mean over two pixels along each axis, or more. So it makes little difference whether chroma is interpolated between
+its samples or each sample is repeated, which takes a twentieth less time; docs/loader.md has figures.
 """
 
 from collections.abc import Callable

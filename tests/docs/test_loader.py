@@ -44,9 +44,9 @@ def test_the_page_on_the_loader(shards, capsys):
     assert names["other"].state_dict() == names["loader"].state_dict()
 
 
-def test_the_page_on_other_loaders(capsys):
-    """Both examples run: the zoom as a collate function, and by itself."""
-    first, second = blocks("swap.md")
+def test_the_page_on_other_loaders(tmp_path, capsys):
+    """All examples run: the zoom as a collate function, by itself, and over shards in any order."""
+    first, second, third = blocks("swap.md")
     images = [torch.from_numpy(picture(k, 60 + k, 90).copy()) for k in range(9)]
     names = {"dataset": [(image, k) for k, image in enumerate(images)]}
     exec(compile(first.replace("num_workers=2", "num_workers=0"), "swap.md", "exec"), names)
@@ -54,6 +54,14 @@ def test_the_page_on_other_loaders(capsys):
     assert capsys.readouterr().out.startswith("torch.Size([8, 3, 224, 224]) torch.Size([8])")
     exec(compile(second, "swap.md", "exec"), names)
     assert names["images"].shape == (1, 3, 224, 224)
+    with ShardWriter(tmp_path / "train.tar") as writer:
+        for k in range(9):
+            writer.write({"__key__": f"{k}", "jpg": encode(picture(k, 40, 60)), "cls": k % 3})
+    third = third.replace("num_workers=2", "num_workers=0").replace(
+        "train-{000000..000146}.tar", str(tmp_path / "train.tar")
+    )
+    exec(compile(third, "swap.md", "exec"), names)
+    assert capsys.readouterr().out.startswith("torch.Size([8, 3, 224, 224]) torch.Size([8])")
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import tifffile
 import torch
 from PIL import Image, ImageOps
 
-from foveal.pipeline import ZoomCollate, ZoomLoader
+from foveal.pipeline import ZoomCollate, ZoomLoader, decode
 from foveal.sampler import FixedSaliency, SaliencySampler, UniformSampler
 from tests.checks import check_close
 from tests.pipeline.decoding.pixels_table import packed_tiff
@@ -43,6 +43,22 @@ def test_forms_of_images():
     assert names == list(forms)
     for each in zoomed:
         check_close(each, zoom([torch.from_numpy(image.copy())]).images[0], 1e-4)
+
+
+@pytest.mark.parametrize("mode", ["dali", "auto"])
+def test_images_one_at_a_time(write_shard, mode):
+    """ZoomCollate has the loader's pixels up to rounding, in either mode; ``decode`` has those of DALI, together bit for bit."""
+    files = [encode(picture(k, 400 + k, 300)) for k in range(3)]
+    zoom = SaliencySampler(16, max_zoom=2.0, saliency=FixedSaliency(torch.eye(5) + 0.2), lowres_size=(32, 32))
+    shard = write_shard([{"__key__": str(k), "jpg": file} for k, file in enumerate(files)])
+    with ZoomLoader(shard, zoom, batch_size=3, fields=("image",), decode=mode) as loader:
+        ((expected,),) = list(loader)
+
+    collate = ZoomCollate(zoom, decode=mode)
+    check_close(torch.cat([collate([(file,)])[0] for file in files]), expected, 1e-5)
+    by_decode = torch.cat([zoom(decode([file])).images for file in files])
+    assert ((by_decode - expected).abs().max() < 1e-5) == (mode == "dali")
+    assert torch.equal(zoom(decode(files)).images, expected) == (mode == "dali")
 
 
 @pytest.mark.parametrize("decode", ["dali", "auto"])

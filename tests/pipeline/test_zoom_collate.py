@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, default_collate
 from foveal.pipeline import ZoomCollate, ZoomLoader, decode
 from foveal.pipeline._zoom_collate import join_labels
 from foveal.sampler import BoxSaliency, SaliencySampler, warp_boxes
+from foveal.shards import Shards
 from tests.checks import check_close
 from tests.pipeline.making import encode, picture
 
@@ -208,7 +209,7 @@ UNLIKE = (
         (
             [(IMAGE,), IMAGE],
             TypeError,
-            "samples[1] must be a tuple or a dict, got Tensor – return (image,) for an image alone.",
+            "samples[1] must be a tuple, a dict or a Sample of Shards, got Tensor – return (image,) for an image alone.",
         ),
         (
             [(IMAGE, 1), (IMAGE,)],
@@ -237,13 +238,13 @@ UNLIKE = (
         (
             [(IMAGE,), (IMAGE[..., 0, 0],)],
             ValueError,
-            "images[1] must be (height, width, 3) or (3, height, width), got shape (4,) – convert it to RGB, or pass bands.",
+            "images[1] must be (height, width, 3) or (3, height, width), got shape (4,) – convert it to RGB, or give it as (height, width, bands) and pass bands.",
         ),
         (
             [(IMAGE[..., :2],)],
             ValueError,
-            ("images[0] must be (height, width, 3) or (3, height, width), got shape (4, 5, 2) – convert it to RGB, or pass "
-            "bands."),
+            ("images[0] must be (height, width, 3) or (3, height, width), got shape (4, 5, 2) – convert it to RGB, or give "
+            "it as (height, width, bands) and pass bands."),
         ),
         ([(IMAGE[:0],)], ValueError, "images[0] must have pixels, got shape (0, 5, 3)."),
         (
@@ -311,6 +312,34 @@ def test_inside_webdataset_as_in_the_loader(small_shards, zoom, workers):
         check_close(batch["jpg"], images[at], 1e-4)
         check_close(batch["__grid__"], grid[at], 1e-4)
         assert torch.equal(batch["__size__"], size[at])
+
+
+@forks
+@pytest.mark.parametrize("workers", [0, 2])
+def test_over_shards_in_any_order(small_shards, zoom, workers):
+    """Samples of shards, drawn by a sampler of torch's, come with the loader's images and labels."""
+    fields = ("image", "cls", "json", "__key__", "__url__")
+    with ZoomLoader(small_shards, zoom, batch_size=13, fields=fields) as loader:
+        ((images, labels, documents, keys, urls),) = list(loader)
+    drawn = [3, 12, 3, 0, 7]
+    loader = DataLoader(
+        Shards(small_shards), batch_size=5, sampler=drawn, num_workers=workers, collate_fn=ZoomCollate(zoom)
+    )
+    [batch] = loader
+
+    check_close(batch["jpg"], images[drawn], 1e-4)
+    assert torch.equal(batch["cls"], labels[drawn])
+    assert batch["__key__"] == [keys[k] for k in drawn]
+    assert batch["__url__"] == [urls[k] for k in drawn]
+    assert repr(batch["json"]) == repr(join_labels([documents[k] for k in drawn]))
+
+
+def test_a_shard_with_a_wrong_label(write_shard, zoom):
+    """The message names the sample, its shard and the member."""
+    shard = write_shard([{"__key__": "a", "jpg": encode(PICTURES[0]), "cls": b"cat"}])
+    message = f"samples[0] must hold what the names of its members say, got 'a' of {shard!r}, whose cls is not an integer: b'cat'."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        ZoomCollate(zoom)([Shards(shard)[0]])
 
 
 def test_inside_webdataset_over_decoded_tuples(small_shards, zoom):

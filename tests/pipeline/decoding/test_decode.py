@@ -245,9 +245,25 @@ def test_gpu_agrees_with_cpu():
     assert torch.equal(torch.tensor(cpu.shape), torch.tensor(gpu.shape))
 
 
-@pytest.mark.parametrize(
-    ("given", "name"), [(["a.jpg"], "str"), ([Path("a.jpg")], "PosixPath"), (b"abc", "int")]
-)
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_files_in_memory_of_other_kinds(kind):
+    """A file may be a bytearray or a memoryview, and is left as it is."""
+    file = encode(picture(0, 20, 30))
+    given = kind(file)
+
+    assert torch.equal(decode([given])[0], decode([file])[0])
+    assert bytes(given) == file
+
+
+@pytest.mark.parametrize("given", [b"abc", bytearray(b"abc"), memoryview(b"abc"), b""])
+def test_a_file_in_the_place_of_a_list(given):
+    """One file that is not in a list is refused with what to write, also an empty one."""
+    message = f"encoded must be a list of image files, got one file as {type(given).__name__} – write decode([file])."
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        decode(given)
+
+
+@pytest.mark.parametrize(("given", "name"), [(["a.jpg"], "str"), ([Path("a.jpg")], "PosixPath")])
 def test_what_is_no_file(given, name):
     """Names of files in the place of their bytes are refused with what to do."""
     message = f"encoded[0] must be the bytes of an image file, got {name} – read the file first."

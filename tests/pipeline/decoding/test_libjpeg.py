@@ -1,5 +1,6 @@
 """decode="auto": JPEGs that libjpeg-turbo decodes, compared with DALI."""
 
+import io
 import re
 from dataclasses import replace
 from functools import partial
@@ -10,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from foveal.pipeline import Augment, Boxes, Decoder, ZoomCollate, ZoomLoader, decode, peek
@@ -223,6 +224,36 @@ def test_what_a_zoom_shows_of_repeated_colours(data_dir, max_zoom):
         assert 0 < float(error) < 10**-5.5
         checked += 1
     assert checked > 1
+
+
+def vga(file: bytes) -> bytes:
+    """Return a photograph as a 4:2:0 JPEG of 640 x 480."""
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(file))).convert("RGB")
+    return encode(upright.resize((640, 480)), quality=88, subsampling="4:2:0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("prepared", "size", "through_one_grid", "delivered"),
+    [(bytes, 224, (64.3, 71.5), (43.7, 60.7)), (vga, 48, (52.7, 60.6), (39.9, 46.5))],
+)
+def test_what_a_loader_shows_of_repeated_colours(data_dir, prepared, size, through_one_grid, delivered):
+    """The figures of docs/loader.md: colours change a picture little, and the grid that is computed from them by more."""
+    torch.manual_seed(0)
+    zoom = SaliencySampler(size).eval().requires_grad_(False)
+    errors = []
+    for each in Shards(sorted(map(str, (data_dir / "photos").glob("*.tar")))):
+        image = planned(prepared(each.members["jpg"]), zoom)
+        if not image.smooth_colour and image.scale == 1:
+            quick, exact = decode_jpeg(image, Buffers(ROOM)), decode([image.file])[0]
+            images, grid, _ = zoom([exact])
+            shown = sample([quick], grid), zoom([quick]).images
+            errors.append([float((each - images).square().mean().clamp_min(1e-12)) for each in shown])
+    decibels = -10 * np.log10(errors)
+
+    assert len(errors) == (16 if prepared is bytes else 31)
+    assert decibels.min(0) == pytest.approx([through_one_grid[0], delivered[0]], abs=0.2)
+    assert np.median(decibels, 0) == pytest.approx([through_one_grid[1], delivered[1]], abs=0.2)
 
 
 def test_needs_of_a_zoom_include_its_own_look():
