@@ -26,7 +26,7 @@ from foveal.pipeline.fields._points import ImagePoints, Points
 from foveal.pipeline.fields._saliency import Saliency, SaliencyKind, map_guide_of
 from foveal.pipeline.fields._spatial_field import Located, SpatialField, first_misfit, warp_labels
 from foveal.pipeline.fields._warped_boxes import ImageBoxes, LabelledBoxes, WarpedBoxes
-from foveal.pipeline.fields.formats import LabelName, LabelReader
+from foveal.pipeline.fields.formats import LabelName, LabelReader, overlap
 from foveal.pipeline.fields.masks import Palette
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "labels_in_document",
     "labels_in_frame",
     "map_guide_of",
+    "overlap",
     "parse_fields",
     "parse_member",
     "warn_if_absent",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, cast, get_args
+from typing import Any, Self, cast, get_args
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from foveal.pipeline.fields.formats import (
     is_source,
     rows_of,
     usual_form,
+    write_boxes,
 )
 from foveal.pipeline.flow import to_device
 from foveal.sampler import ZoomNeeds, warp_boxes
@@ -192,10 +193,20 @@ class Boxes(SpatialField):
         self, members: Mapping[str, bytes], label: ImageBoxes, size: tuple[int, int]
     ) -> dict[str, bytes]:
         """Return the member with these boxes."""
+        return self.write_all(members, {self: label}, size)
+
+    @classmethod
+    def write_all(
+        cls, members: Mapping[str, bytes], labels: Mapping[Self, ImageBoxes], size: tuple[int, int]
+    ) -> dict[str, bytes]:
+        """Return the members with the boxes of several fields: an item that has boxes of several goes when none of them is left."""
+        return write_boxes(members, [field._to_write(label, size) for field, label in labels.items()])  # noqa: SLF001 - of this class
+
+    def _to_write(self, label: ImageBoxes, size: tuple[int, int]) -> tuple[BoxSource, NewBoxes]:
         box_format, frame = self._form
         corners = label.corners if frame == "pixel" else in_fractions(label.corners, "pixel", size)
-        new = NewBoxes(rows_of(corners.numpy(), box_format), label.places.tolist(), self._names, size)
-        return self._source.write(members, new)
+        rows = rows_of(corners.numpy(), box_format)
+        return self._source, NewBoxes(rows, label.places.tolist(), self._names, size)
 
     def kept(self, label: ImageBoxes) -> list[int]:
         """Return the numbers of the original's boxes that the zoomed image shows."""

@@ -9,7 +9,7 @@ its label back into the members that it came from.
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -88,6 +88,16 @@ class SpatialField(ABC):
         Raises:
             ValueError: The form cannot hold it.
         """
+
+    @classmethod
+    def write_all(
+        cls, members: Mapping[str, bytes], labels: Mapping[Self, Any], size: tuple[int, int]
+    ) -> dict[str, bytes]:
+        """Return the members that change if the labels of several fields of this kind are written; here one after the other."""
+        changed: dict[str, bytes] = {}
+        for field, label in labels.items():
+            changed |= field.write({**members, **changed}, label, size)
+        return changed
 
     def kept(self, label: Any) -> list[int] | None:  # noqa: ARG002 - points and masks never leave
         """Return the numbers of the original's entries that a zoomed sample still has; None if all of them stay."""

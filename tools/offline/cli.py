@@ -146,7 +146,8 @@ def zoom(
             metavar="<list>",
             help="List beside the boxes in a json member with an entry for each box, e.g. classes beside json:boxes. A box that the "
             "zoom moves out of the image is removed, and so is its entry in this list. What stands in the same item, row or line "
-            "as its box is removed with it in any case. May be repeated.",
+            "as its box is removed with it in any case. Where several --boxes belong together, all goes when none of them is left, "
+            "and a box that is gone from what stays becomes null. May be repeated.",
             show_default="such lists keep all entries; boxes_kept beside `boxes` numbers the boxes that are left",
             rich_help_panel=LABELS,
         ),

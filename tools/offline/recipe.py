@@ -1,6 +1,7 @@
 """Everything that the bytes of zoomed shards depend on, except the originals."""
 
 import hashlib
+import itertools
 import json
 import zlib
 from dataclasses import asdict, dataclass
@@ -30,6 +31,7 @@ from foveal.pipeline.fields import (
     SpatialField,
     alternatives,
     kind_of,
+    overlap,
 )
 from foveal.sampler import SaliencySampler
 from foveal.tools.console.choices import ImageFormat
@@ -105,6 +107,11 @@ class Recipe(ZoomChoice):
         names = (*self.boxes, *self.points, *self.masks)
         if len(set(names)) < len(names):
             raise ValueError(f"boxes, points and masks must be named once each, got {names!r}.")
+        for one, other in itertools.combinations(names, 2):
+            if overlap(one, other):
+                raise ValueError(
+                    f"boxes, points and masks must be in places of their own, got {one!r} and {other!r} – name one of them."
+                )
 
     def _check_patches(self) -> None:
         for name, value in (("boxes", self.boxes), ("points", self.points), ("masks", self.masks)):

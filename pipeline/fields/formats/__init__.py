@@ -2,7 +2,13 @@
 
 from foveal.pipeline.fields.formats._box_file import BoxTable, NewBoxes
 from foveal.pipeline.fields.formats._box_format import corners_of, rows_of
-from foveal.pipeline.fields.formats._box_source import BOX_MEMBERS, BoxSource, box_source, usual_form
+from foveal.pipeline.fields.formats._box_source import (
+    BOX_MEMBERS,
+    BoxSource,
+    box_source,
+    usual_form,
+    write_boxes,
+)
 from foveal.pipeline.fields.formats._columns import LabelName
 from foveal.pipeline.fields.formats._json_document import JsonDocument, Slot, steps_of
 from foveal.pipeline.fields.formats._json_items import LINES, SHAPE
@@ -14,6 +20,7 @@ from foveal.pipeline.fields.formats._source import (
     is_source,
     member_path,
     name_of,
+    overlap,
     read_with,
 )
 from foveal.pipeline.fields.formats._yolo_lines import yolo_lines
@@ -39,10 +46,12 @@ __all__ = [
     "member_path",
     "name_of",
     "numbers",
+    "overlap",
     "point_source",
     "read_with",
     "rows_of",
     "steps_of",
     "usual_form",
+    "write_boxes",
     "yolo_lines",
 ]

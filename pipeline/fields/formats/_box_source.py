@@ -10,6 +10,7 @@ from foveal._choices import BoxFormat, Frame
 from foveal.pipeline.fields._members import MemberError, find_member, kind_of, shown
 from foveal.pipeline.fields.formats._box_file import BoxFile, BoxTable, NewBoxes
 from foveal.pipeline.fields.formats._columns import LabelName, columns_beside
+from foveal.pipeline.fields.formats._json_boxes import JsonBoxes, write_together
 from foveal.pipeline.fields.formats._json_document import goes_through_lists
 from foveal.pipeline.fields.formats._json_items import JsonItems
 from foveal.pipeline.fields.formats._json_rows import JsonRows
@@ -25,7 +26,7 @@ BOX_MEMBERS = JSON | {"npy", "txt", "xml"}
 
 
 class BoxSource(Protocol):
-    """Reads the boxes of a sample, and writes them back."""
+    """Reads the boxes of a sample, and says where :func:`write_boxes` writes them back."""
 
     def read(self, members: Mapping[str, bytes], labels: Sequence[LabelName]) -> BoxTable:
         """Return a sample's boxes.
@@ -35,8 +36,12 @@ class BoxSource(Protocol):
         """
         ...
 
-    def write(self, members: Mapping[str, bytes], new: NewBoxes) -> dict[str, bytes]:
-        """Return the members that change if a sample has these boxes instead."""
+    def file(self, members: Mapping[str, bytes]) -> BoxFile | None:
+        """Return the file in which a sample has its boxes; None if it has none.
+
+        Raises:
+            ValueError: The boxes come from a function.
+        """
         ...
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
@@ -49,6 +54,19 @@ def box_source(source: str | LabelReader, box_format: BoxFormat, frame: Frame) -
     if isinstance(source, str):
         return _OfMember(member_path(source), box_format, frame)
     return _OfReader(source, box_format, frame)
+
+
+def write_boxes(members: Mapping[str, bytes], new: Sequence[tuple[BoxSource, NewBoxes]]) -> dict[str, bytes]:
+    """Return the members that change if a sample has these boxes instead, those of one JSON member written together."""
+    changed: dict[str, bytes] = {}
+    in_json: dict[str, list[tuple[JsonBoxes, NewBoxes]]] = {}
+    for source, boxes in new:
+        file = source.file(members)
+        if isinstance(file, JsonBoxes):
+            in_json.setdefault(file.member, []).append((file, boxes))
+        elif file is not None:
+            changed[file.member] = file.write(members[file.member], boxes)
+    return changed | {member: write_together(members[member], those) for member, those in in_json.items()}
 
 
 def usual_form(source: str | LabelReader) -> tuple[BoxFormat, Frame]:
@@ -64,30 +82,29 @@ class _OfMember:
     frame: Frame
 
     def read(self, members: Mapping[str, bytes], labels: Sequence[LabelName]) -> BoxTable:
-        member = self._member(members)
-        if member is None:
+        file = self.file(members)
+        if file is None:
             return BoxTable(np.empty((0, 4)), {name: [] for name in labels})
-        return self._file(member).read(members[member], labels)
-
-    def write(self, members: Mapping[str, bytes], new: NewBoxes) -> dict[str, bytes]:
-        member = self._member(members)
-        return {} if member is None else {member: self._file(member).write(members[member], new)}
+        return file.read(members[file.member], labels)
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
+        file = self.file(members)
+        return file is None or not file.has_boxes(members[file.member])
+
+    def file(self, members: Mapping[str, bytes]) -> BoxFile | None:
         member = self._member(members)
-        return member is None or not self._file(member).has_boxes(members[member])
+        if member is None:
+            return None
+        kinds: dict[str, type[BoxFile]] = {"npy": NpyBoxes, "txt": YoloBoxes, "xml": VocBoxes}
+        in_json = JsonItems if goes_through_lists(self.location.path) else JsonRows
+        kind = kinds.get(kind_of(member), in_json)
+        return kind(member, self.location.path, self.format, self.frame)
 
     def _member(self, members: Mapping[str, bytes]) -> str | None:
         """Return the member that exists; None for a missing YOLO file, because YOLO writes none for an image without objects."""
         if self.location.kinds == {"txt"} and not set(self.location.extensions) & members.keys():
             return None
         return find_member(self.location.extensions, members)
-
-    def _file(self, member: str) -> BoxFile:
-        kinds: dict[str, type[BoxFile]] = {"npy": NpyBoxes, "txt": YoloBoxes, "xml": VocBoxes}
-        in_json = JsonItems if goes_through_lists(self.location.path) else JsonRows
-        kind = kinds.get(kind_of(member), in_json)
-        return kind(member, self.location.path, self.format, self.frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +123,8 @@ class _OfReader:
             raise MemberError(f"{name} did not return (n, 4) numbers: {shown(value)}")
         return BoxTable(rows[:, :4], columns_beside(name, rows, labels, self.format))
 
-    def write(self, members: Mapping[str, bytes], new: NewBoxes) -> dict[str, bytes]:
-        del members, new
+    def file(self, members: Mapping[str, bytes]) -> BoxFile | None:
+        del members
         raise ValueError(f"source must be a member to be written back to, got {name_of(self.reader)}.")
 
     def is_absent(self, members: Mapping[str, bytes]) -> bool:

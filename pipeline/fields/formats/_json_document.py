@@ -27,8 +27,8 @@ class Slot(NamedTuple):
     value: Any
     """The value there; None if there is none."""
 
-    item: tuple[list[Any], int] | None
-    """The list and the item in it that the path went through last; None if it went through none."""
+    items: tuple[tuple[list[Any], int], ...]
+    """The lists that the path went through, each with the number of the item in it, outermost first."""
 
     def beside(self, name: str) -> Any:
         """Return another entry of the dict that has this one, None if there is none."""
@@ -56,7 +56,7 @@ class JsonDocument:
         Raises:
             MemberError: The document does not have the structure of the path.
         """
-        slots = [Slot(self._root, "", self._root[""], None)]
+        slots = [Slot(self._root, "", self._root[""], ())]
         for step in steps_of(path) or ():
             slots = [found for slot in slots for found in self._step(slot, step, path)]
         return slots
@@ -68,11 +68,6 @@ class JsonDocument:
     def put(self, slot: Slot, value: Any) -> None:
         """Write another value to a location."""
         slot.holder[slot.key] = value
-
-    def remove_items(self, slots: Sequence[Slot]) -> None:
-        """Remove the items that these locations belong to from their lists."""
-        for items, index in sorted((slot.item for slot in slots if slot.item), key=lambda item: -item[1]):
-            del items[index]
 
     def stated_size(self) -> tuple[int, int] | None:
         """Return the (height, width) of the image that the document states; None if it states none."""
@@ -115,11 +110,11 @@ class JsonDocument:
             case "[]", None:
                 return []
             case "[]", list():
-                return [Slot(value, k, each, (value, k)) for k, each in enumerate(value)]
+                return [Slot(value, k, each, (*slot.items, (value, k))) for k, each in enumerate(value)]
             case "[]", _:
                 fault = f"has no list for {path}"
             case _, None | dict() | []:
-                return [Slot(value, step, value.get(step) if isinstance(value, dict) else None, slot.item)]
+                return [Slot(value, step, value.get(step) if isinstance(value, dict) else None, slot.items)]
             case _, list():
                 fault = f"has a list on the way to {path}, and [] must follow its name"
             case _:

@@ -1,15 +1,17 @@
 """Boxes in the items of a JSON list: COCO, SA-1B, LabelMe."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from foveal.pipeline.fields._members import MemberError, shown
-from foveal.pipeline.fields.formats._box_file import BoxFile, BoxTable, NewBoxes
+from foveal.pipeline.fields.formats._box_file import BoxTable, NewBoxes
 from foveal.pipeline.fields.formats._columns import LabelName, columns_beside
 from foveal.pipeline.fields.formats._decimals import rounded
+from foveal.pipeline.fields.formats._json_boxes import JsonBoxes
 from foveal.pipeline.fields.formats._json_document import JsonDocument, Slot
+from foveal.pipeline.fields.formats._json_entries import Entries
 from foveal.pipeline.fields.formats._numbers import box_rows, numbers, with_box
 
 SHAPE = "shape_type"
@@ -19,7 +21,7 @@ LINES = ("point", "points", "line", "linestrip")
 """Kinds of shapes without an area."""
 
 
-class JsonItems(BoxFile):
+class JsonItems(JsonBoxes):
     """``{"annotations": [{"bbox": [...], "category_id": 3}, ...]}``: labels are other entries of a box's item.
 
     In LabelMe's circles, two points are the centre and a point on the circle.
@@ -39,9 +41,8 @@ class JsonItems(BoxFile):
             rows[:, :4], beside | columns_beside(self.name, rows, labels, self.format), document.stated_size()
         )
 
-    def write(self, content: bytes, new: NewBoxes) -> bytes:
-        """Return the document with other boxes; an item is removed if its box is."""
-        document = JsonDocument(self.member, content)
+    def put(self, document: JsonDocument, new: NewBoxes) -> Iterable[Entries]:
+        """Replace the boxes; items without one stay."""
         slots = document.slots(self.path)
         present = ~np.isnan(self._rows(slots)[:, :4]).all(axis=1)
         stays = dict(zip(new.places, rounded(new.rows, self.frame), strict=True))
@@ -49,13 +50,10 @@ class JsonItems(BoxFile):
             document.put(slots[k], with_box(slots[k].value, row))
             if slots[k].beside(SHAPE):
                 slots[k].holder[SHAPE] = "rectangle"
-        document.remove_items([slot for k, slot in enumerate(slots) if present[k] and k not in stays])
-        document.restate_size(new.size, self.path)
-        return document.encode()
-
-    def has_boxes(self, content: bytes) -> bool:
-        """Return whether the document has such a list, and an entry in one of its items."""
-        return JsonDocument(self.member, content).has(self.path)
+        gone = [slot for k, slot in enumerate(slots) if present[k] and k not in stays]
+        for slot in gone:
+            document.put(slot, None)
+        return _entries([slots[k] for k in stays], gone)
 
     def _rows(self, slots: Sequence[Slot]) -> Any:
         values = [_outline(slot) for slot in slots]
@@ -76,3 +74,13 @@ def _outline(slot: Slot) -> Any:
             radius = np.hypot(*(ends[1] - ends[0]))
             return [(ends[0] - radius).tolist(), (ends[0] + radius).tolist()]
     return slot.value
+
+
+def _entries(left: Sequence[Slot], gone: Sequence[Slot]) -> Iterable[Entries]:
+    """Return the items of boxes. The items around the item of a box that is left stay, too."""
+    found: dict[int, Entries] = {}
+    for items, number in (item for slot in left for item in slot.items):
+        found.setdefault(id(items), Entries([items], set(), set())).stay.add(number)
+    for items, number in (slot.items[-1] for slot in gone):
+        found.setdefault(id(items), Entries([items], set(), set())).go.add(number)
+    return found.values()

@@ -1,17 +1,19 @@
 """Boxes at one location of a JSON document: a list of rows, or a single row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from foveal.pipeline.fields._members import MemberError, shown
-from foveal.pipeline.fields.formats._box_file import BoxFile, BoxTable, NewBoxes
+from foveal.pipeline.fields.formats._box_file import BoxTable, NewBoxes
 from foveal.pipeline.fields.formats._columns import LabelName, columns_beside
 from foveal.pipeline.fields.formats._decimals import rounded
+from foveal.pipeline.fields.formats._json_boxes import JsonBoxes
 from foveal.pipeline.fields.formats._json_document import JsonDocument, Slot
+from foveal.pipeline.fields.formats._json_entries import Entries
 from foveal.pipeline.fields.formats._numbers import box_row, box_rows, with_box
 
 
-class JsonRows(BoxFile):
+class JsonRows(JsonBoxes):
     """``{"boxes": [[...], [...]], "labels": [3, 1]}``: labels are other lists of the same dict."""
 
     __slots__ = ()
@@ -30,30 +32,23 @@ class JsonRows(BoxFile):
             rows[:, :4], beside | columns_beside(self.name, rows, labels, self.format), document.stated_size()
         )
 
-    def write(self, content: bytes, new: NewBoxes) -> bytes:
-        """Return the document with other boxes; an entry ``boxes_kept`` beside ``boxes`` has their numbers among the old ones."""
-        document = JsonDocument(self.member, content)
+    def put(self, document: JsonDocument, new: NewBoxes) -> Iterable[Entries]:
+        """Replace the boxes; an entry ``boxes_kept`` beside ``boxes`` has the numbers of the rows that stay among the old ones."""
         [slot] = document.slots(self.path)
-        if slot.value is not None:
-            self._replace(document, slot, new)
-        document.restate_size(new.size, self.path)
-        return document.encode()
-
-    def _replace(self, document: JsonDocument, slot: Slot, new: NewBoxes) -> None:
+        if slot.value is None:
+            return
         old = self._entries(slot)
-        boxes = [
-            with_box(old[k], row) for k, row in zip(new.places, rounded(new.rows, self.frame), strict=True)
-        ]
-        document.put(slot, boxes[0] if boxes and old[0] is slot.value else boxes)
+        boxes: list[Any] = [None] * len(old)
+        for k, row in zip(new.places, rounded(new.rows, self.frame), strict=True):
+            boxes[k] = with_box(old[k], row)
+        single = boxes != [None] and len(old) == 1 and old[0] is slot.value
+        document.put(slot, boxes[0] if single else boxes)
+        beside = [slot.beside(name) for name in new.labels if isinstance(name, str)]
         if self.path:
-            slot.holder[f"{slot.key}_kept"] = list(new.places)
-        for name in new.labels:
-            if isinstance(name, str):
-                slot.holder[name] = [slot.holder[name][k] for k in new.places]
-
-    def has_boxes(self, content: bytes) -> bool:
-        """Return whether the document has such an entry."""
-        return JsonDocument(self.member, content).has(self.path)
+            slot.holder[f"{slot.key}_kept"] = numbers = list(range(len(old)))
+            beside.append(numbers)
+        lists = [boxes, *(each for each in beside if each is not None)]
+        yield Entries(lists, set(new.places), set(range(len(old))))
 
     def _entries(self, slot: Slot) -> list[Any]:
         """Return the boxes one by one. In a list of nothing but nulls, each is a box that is absent."""

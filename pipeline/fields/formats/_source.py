@@ -36,6 +36,14 @@ def member_path(source: str) -> MemberPath:
     return MemberPath(alternatives(members), path)
 
 
+def overlap(one: str, other: str) -> bool:
+    """Return whether two sources may name the same place in a sample, or a place in that of the other."""
+    first, second = member_path(one), member_path(other)
+    steps, others = (steps_of(each.path) or () for each in (first, second))
+    shared = min(len(steps), len(others))
+    return not set(first.extensions).isdisjoint(second.extensions) and steps[:shared] == others[:shared]
+
+
 def is_source(source: Any, whole: Collection[str]) -> bool:
     """Return whether a source names members of these kinds, or JSON with a path in it, or is a function.
 

@@ -154,6 +154,43 @@ def test_what_else_is_in_json_stays():
     ) == {"json": b"[[1.0, 1.0, 1.0, 1.0]]"}
 
 
+def boxes_at(*places):
+    return ImageBoxes(
+        torch.tensor([[1.0, 2, 3, 4]] * len(places)).reshape(-1, 4),
+        torch.tensor(places, dtype=torch.int64),
+        {},
+    )
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "expected"),
+    [
+        ([], [1], [{"b": None, "q": [{"c": [1, 2, 3, 4]}]}, {"q": []}]),
+        ([0], [], [{"b": [1, 2, 3, 4], "q": []}, {"q": []}]),
+        ([], [2], [{"q": [{"c": [1, 2, 3, 4]}]}]),
+        ([], [], [{"q": []}]),
+    ],
+)  # fmt: skip
+def test_boxes_of_items_in_items(outer, inner, expected):
+    """An item stays as long as a box in it is left, also one of an item within it."""
+    old = {"p": [{"b": [9] * 4, "q": [{"c": [9] * 4}, {"c": [9] * 4}]}, {"q": [{"c": [9] * 4}]}]}
+    labels = {Boxes("json:p[].b"): boxes_at(*outer), Boxes("json:p[].q[].c"): boxes_at(*inner)}
+    for order in (labels, dict(reversed(labels.items()))):
+        assert json.loads(Boxes.write_all({"json": js(old)}, order, SIZE)["json"])["p"] == expected
+
+
+def test_single_boxes_with_the_same_labels():
+    """A box that is gone is null beside the label of another one that is left, and is read as absent."""
+    labels = {Boxes("json:a", labels="ids"): boxes_at(), Boxes("json:b", labels="ids"): boxes_at(0)}
+    members = {"json": js({"a": [1, 2, 3, 4], "b": [1, 2, 3, 4], "ids": [5]})}
+    written = Boxes.write_all(members, labels, SIZE)
+
+    assert json.loads(written["json"]) == {
+        "a": [None], "b": [1, 2, 3, 4], "ids": [5], "a_kept": [0], "b_kept": [0],
+    }  # fmt: skip
+    assert [read(field, "json", written["json"]).labels["ids"] for field in labels] == [[], [5]]
+
+
 def test_what_else_is_in_other_files_stays():
     """Confidences in YOLO's lines, elements of VOC's documents and columns of arrays are kept."""
     voc = fromstring(written("Pascal VOC"))

@@ -239,6 +239,10 @@ def test_the_names_of_shards():
             {"boxes": ("json:a", "json:a")},
             "boxes, points and masks must be named once each, got ('json:a', 'json:a').",
         ),
+        (
+            {"boxes": ("json:a",), "points": ("b.json;json:a[].b",)},
+            "boxes, points and masks must be in places of their own, got 'json:a' and 'b.json;json:a[].b' – name one of them.",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together(settings, message):

@@ -54,6 +54,67 @@ def test_labels_follow(tmp_path):
         assert np.array_equal(pixels(members["mask.png"]), masks[k].numpy())
 
 
+def write_people(path):
+    """Write an image with people: full boxes and heads, of which some are absent and some lie beside the image."""
+    full = [[70, 20, 40, 100], None, [-500, 20, 40, 100], [130, 20, 40, 100], [190, 20, 40, 100]]
+    heads = [[-500, 22, 10, 10], None, [-500, 22, 10, 10], [140, 22, 10, 10], None]
+    people = [
+        {"id": k, "full": a, "head": b, "joints": [10.0 * k, 5.0]}
+        for k, (a, b) in enumerate(zip(full, heads, strict=True))
+    ]
+    rows = {"boxes": full, "heads": heads, "ids": [5, 6, 7, 8, 9]}
+    with ShardWriter(path) as writer:
+        writer.write(
+            {"__key__": "a", "jpg": encode(picture(0, 256, 256)), "json": {"p": people}, "rows.json": rows}
+        )
+    return str(path)
+
+
+PEOPLE = {"box_format": "xywh", "saliency": "uniform", "out_size": 64, "format": "png"}
+
+
+@pytest.mark.parametrize("order", [("full", "head"), ("head", "full")])
+def test_several_boxes_of_one_item(tmp_path, order):
+    """Each box is written to its own item; an item goes if none of its boxes is left, and what is gone in others is null."""
+    url = write_people(tmp_path / "a.tar")
+    sources = tuple(f"json:p[].{name}" for name in order)
+    zoom(url, tmp_path / "out", Recipe(**PEOPLE, boxes=sources, points=("json:p[].joints",)))
+    [(_, members)] = samples_of(tmp_path / "out")
+    people = {each["id"]: each for each in json.loads(members["json"])["p"]}
+    kept = json.loads(members["zoom.json"])["kept"]
+
+    assert list(people) == [0, 1, 3, 4]
+    assert people[0] == {"id": 0, "full": [17.5, 5, 10, 25], "head": None, "joints": [0, 1.25]}
+    assert people[1] == {"id": 1, "full": None, "head": None, "joints": [2.5, 1.25]}
+    assert people[3] == {
+        "id": 3, "full": [32.5, 5, 10, 25], "head": [35, 5.5, 2.5, 2.5], "joints": [7.5, 1.25],
+    }  # fmt: skip
+    assert people[4] == {"id": 4, "full": [47.5, 5, 10, 25], "head": None, "joints": [10, 1.25]}
+    assert kept == {"json:p[].full": [0, 3, 4], "json:p[].head": [3]}
+    for source, places in kept.items():
+        assert len(Boxes(source, format="xywh").read(members, max_pixels=None).corners) == len(places)
+
+
+def test_several_lists_of_boxes_with_the_same_labels(tmp_path):
+    """Lists of boxes that share a list of labels are filtered with it; without labels each is filtered by itself."""
+    url = write_people(tmp_path / "a.tar")
+    sources = ("rows.json:boxes", "rows.json:heads")
+    zoom(url, tmp_path / "together", Recipe(**PEOPLE, boxes=sources, box_labels=("ids",)))
+    zoom(url, tmp_path / "apart", Recipe(**PEOPLE, boxes=sources))
+    together, apart = (
+        json.loads(samples_of(tmp_path / name)[0][1]["rows.json"]) for name in ("together", "apart")
+    )
+
+    full = [[17.5, 5, 10, 25], [32.5, 5, 10, 25], [47.5, 5, 10, 25]]
+    head = [35, 5.5, 2.5, 2.5]
+    assert together == {
+        "boxes": full, "heads": [None, head, None], "ids": [5, 8, 9], "boxes_kept": [0, 3, 4], "heads_kept": [0, 3, 4],
+    }  # fmt: skip
+    assert apart == {
+        "boxes": full, "heads": [head], "ids": [5, 6, 7, 8, 9], "boxes_kept": [0, 3, 4], "heads_kept": [3],
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("box_format", ["xyxy", "xywh", "cxcywh"])
 @pytest.mark.parametrize("kind", ["json", "npy"])
 def test_boxes_come_out_as_they_went_in(tmp_path, box_format, kind):
