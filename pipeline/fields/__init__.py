@@ -26,7 +26,7 @@ from foveal.pipeline.fields._points import ImagePoints, Points
 from foveal.pipeline.fields._saliency import Saliency, SaliencyKind, map_guide_of
 from foveal.pipeline.fields._spatial_field import Located, SpatialField, first_misfit, warp_labels
 from foveal.pipeline.fields._warped_boxes import ImageBoxes, LabelledBoxes, WarpedBoxes
-from foveal.pipeline.fields.formats import LabelName, LabelReader, overlap
+from foveal.pipeline.fields.formats import LabelName, LabelReader, located_elements, overlap, without_elements
 from foveal.pipeline.fields.masks import Palette
 
 __all__ = [
@@ -67,11 +67,13 @@ __all__ = [
     "kind_of_label",
     "labels_in_document",
     "labels_in_frame",
+    "located_elements",
     "map_guide_of",
     "overlap",
     "parse_fields",
     "parse_member",
     "warn_if_absent",
     "warp_labels",
+    "without_elements",
     "without_labels",
 ]

@@ -13,7 +13,9 @@ from foveal.pipeline.fields import (
     kind_of,
     kind_of_label,
     labels_in_document,
+    located_elements,
     parse_member,
+    without_elements,
     without_labels,
 )
 from foveal.shards.naming import JSON
@@ -50,11 +52,12 @@ def unwarped(members: Mapping[str, bytes], size: tuple[int, int], recipe: Recipe
     """
     found = [each for name in members for each in _in_member(name, members, size)]
     warped = {place for source in (*recipe.boxes, *recipe.points, *recipe.masks) for place in _places(source)}
-    return [each for each in found if each.source not in warped]
+    beside = [each for name in members if name in warped for each in _beside_boxes(name, members[name])]
+    return [each for each in found if each.source not in warped] + beside
 
 
 def without(members: Mapping[str, bytes], labels: Sequence[Unwarped]) -> dict[str, bytes]:
-    """Return members without some labels: JSON without these entries, and without other members that are labels."""
+    """Return members without some labels: JSON and XML without these entries, and without other members that are labels."""
     left = dict(members)
     paths: dict[str, set[str]] = {}
     for label in labels:
@@ -64,9 +67,24 @@ def without(members: Mapping[str, bytes], labels: Sequence[Unwarped]) -> dict[st
         else:
             del left[member]
     for member, those in paths.items():
-        document = without_labels(parse_member(member, members), frozenset(those))
-        left[member] = json.dumps(document).encode()
+        if kind_of(member) == "xml":
+            left[member] = without_elements(member, members[member], [_last(path) for path in those])
+        else:
+            document = without_labels(parse_member(member, members), frozenset(those))
+            left[member] = json.dumps(document).encode()
     return left
+
+
+def _beside_boxes(name: str, content: bytes) -> Iterator[Unwarped]:
+    """Yield the labels that stand beside the boxes of a member whose boxes are warped."""
+    if kind_of(name) == "xml":
+        with suppress(MemberError):
+            for element in located_elements(name, content):
+                yield Unwarped(f"{name}:object.{element}", _NO_OPTION)
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def _places(source: str) -> list[str]:
@@ -104,7 +122,7 @@ def _in_json(name: str, members: Mapping[str, bytes]) -> Iterator[Unwarped]:
     for path, kind, value in found:
         source = f"{name}:{path}"
         quoted = f"'{source}'" if "[" in path else source
-        last = path.rpartition(".")[2].rstrip("[]")
+        last = _last(path).rstrip("[]")
         form = _FORMATS.get(last, "") if "[]." in path else ""
         known = kind != "mask" or (isinstance(value, dict) and "counts" in value)
         yield Unwarped(source, f"--{kind} {quoted}{form if kind != 'mask' else ''}" if known else _NO_OPTION)

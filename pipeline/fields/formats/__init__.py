@@ -23,6 +23,7 @@ from foveal.pipeline.fields.formats._source import (
     overlap,
     read_with,
 )
+from foveal.pipeline.fields.formats._voc_boxes import located_elements, without_elements
 from foveal.pipeline.fields.formats._yolo_lines import yolo_lines
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "check_rows",
     "corners_of",
     "is_source",
+    "located_elements",
     "member_path",
     "name_of",
     "numbers",
@@ -52,6 +54,7 @@ __all__ = [
     "rows_of",
     "steps_of",
     "usual_form",
+    "without_elements",
     "write_boxes",
     "yolo_lines",
 ]

@@ -16,6 +16,8 @@ from foveal.pipeline.fields.formats._decimals import as_word, rounded
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _INTEGER = re.compile(r"\s*-?\d{1,18}\s*", re.ASCII)
 _MOST_LEVELS = 50
+_IN_OBJECTS = ("part", "point", "polygon", "robndbox")
+"""Other elements of objects that have coordinates."""
 
 
 class VocBoxes(BoxFile):
@@ -28,7 +30,7 @@ class VocBoxes(BoxFile):
 
     def read(self, content: bytes, labels: Sequence[LabelName]) -> BoxTable:
         """Return a box for each object; it is absent in objects without ``bndbox``."""
-        root = self._root(content)
+        root = _root(self.member, content)
         objects = root.findall("object")
         rows = np.array([self._row(each) for each in objects]).reshape(len(objects), 4)
         beside = {name: [_word(each.findtext(str(name))) for each in objects] for name in labels}
@@ -36,7 +38,7 @@ class VocBoxes(BoxFile):
 
     def write(self, content: bytes, new: NewBoxes) -> bytes:
         """Return the document with other boxes; an object is removed if its box is."""
-        root = self._root(content)
+        root = _root(self.member, content)
         stays = dict(zip(new.places, rounded(new.rows, self.frame), strict=True))
         for k, each in enumerate(root.findall("object")):
             if k in stays:
@@ -48,19 +50,6 @@ class VocBoxes(BoxFile):
             _put(root, f"size/{name}", str(length))
         return tostring(root)
 
-    def _root(self, content: bytes) -> Element:
-        try:
-            root: Element = fromstring(content, forbid_dtd=True)
-        except (ParseError, ValueError, LookupError) as error:  # a document type, an unknown encoding
-            raise MemberError(
-                f"{self.member} is not XML without a document type: {shown(content)}"
-            ) from error
-        if _is_deep(root):
-            raise MemberError(
-                f"{self.member} is nested more than {_MOST_LEVELS} levels deep: {shown(content)}"
-            )
-        return root
-
     def _row(self, each: Element) -> list[float]:
         if each.find("bndbox") is None:
             return [np.nan] * 4
@@ -71,6 +60,39 @@ class VocBoxes(BoxFile):
             raise MemberError(
                 f"{self.member} has a bndbox that is not four numbers: {shown(words)}"
             ) from error
+
+
+def located_elements(member: str, content: bytes) -> list[str]:
+    """Return the names of the elements of objects that have coordinates but are no boxes of their own: parts, polygons.
+
+    Raises:
+        MemberError: It is not such a file.
+    """
+    root = _root(member, content)
+    return [name for name in _IN_OBJECTS if root.find(f"object/{name}") is not None]
+
+
+def without_elements(member: str, content: bytes, names: Sequence[str]) -> bytes:
+    """Return a document whose objects have no elements of these names.
+
+    Raises:
+        MemberError: It is not such a file.
+    """
+    root = _root(member, content)
+    for each in root.findall("object"):
+        for found in [element for name in names for element in each.findall(name)]:
+            each.remove(found)
+    return tostring(root)
+
+
+def _root(member: str, content: bytes) -> Element:
+    try:
+        root: Element = fromstring(content, forbid_dtd=True)
+    except (ParseError, ValueError, LookupError) as error:  # a document type, an unknown encoding
+        raise MemberError(f"{member} is not XML without a document type: {shown(content)}") from error
+    if _is_deep(root):
+        raise MemberError(f"{member} is nested more than {_MOST_LEVELS} levels deep: {shown(content)}")
+    return root
 
 
 def _size(root: Element) -> tuple[int, int] | None:

@@ -80,6 +80,44 @@ def test_what_is_warped_is_not_found():
     assert [each.source for each in unwarped(members, SIZE, recipe)] == ["json:annotations[].segmentation"]
 
 
+def test_parts_of_objects():
+    """Elements with coordinates beside the boxes of Pascal VOC's objects are named where the boxes are warped, and left out alone."""
+    part = b"<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>"
+    objects = files.voc().replace(b"</object>", part * 2 + b"<point><x>3</x></point></object>", 1)
+    members = {"xml": objects, "b.xml": b"<"}
+    found = unwarped(members, SIZE, Recipe(boxes=("xml", "b.xml")))
+
+    assert found == [
+        Unwarped("xml:object.part", "cannot be warped as it is"),
+        Unwarped("xml:object.point", "cannot be warped as it is"),
+    ]
+    assert without(members, found) == {"xml": files.voc(), "b.xml": b"<"}
+    assert unwarped({"xml": objects}, SIZE, Recipe()) == [Unwarped("xml", "--boxes xml")]
+    assert unwarped({"xml": files.voc()}, SIZE, Recipe(boxes=("xml",))) == []
+
+
+@pytest.mark.usefixtures("no_sheet")
+def test_parts_are_dropped(tmp_path, capsys):
+    """foveal zoom names parts of objects at the end, and leaves them out with --drop-labels; the boxes of objects are warped."""
+    part = b"<part><bndbox><xmin>1</xmin></bndbox></part></object>"
+    with ShardWriter(tmp_path / "in.tar") as writer:
+        xml = files.voc().replace(b"</object>", part)
+        writer.write({"__key__": "0", "png": encode(picture(0, *SIZE), "PNG"), "xml": xml})
+    recipe = replace(RECIPE, boxes=("xml",))
+    zoom(str(tmp_path / "in.tar"), tmp_path / "named", recipe)
+    zoom(str(tmp_path / "in.tar"), tmp_path / "dropped", replace(recipe, drop_labels=True))
+
+    assert capsys.readouterr().out.count("  xml:object.part  cannot be warped as it is\n") == 1
+    [(_, named)], [(_, dropped)] = (samples_of(tmp_path / name) for name in ("named", "dropped"))
+    assert (
+        named["xml"].count(b"<part>")
+        == named["xml"].count(b"<object>")
+        == dropped["xml"].count(b"<object>")
+        > 0
+    )
+    assert b"<part>" not in dropped["xml"]
+
+
 def test_without_them():
     """Entries of JSON, and whole members that are labels, are removed."""
     members = {"json": js({"boxes": [[1, 2, 3, 4]], "labels": [1]}), "xml": files.voc(), "cls": b"3"}
