@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from foveal._choices import BoxFormat, Frame
-from foveal.pipeline.fields._frame import in_fractions, in_pixels, settled, wrong_frame, wrong_size
+from foveal.pipeline.fields._frame import (
+    have_extent,
+    in_fractions,
+    in_pixels,
+    settled,
+    wrong_frame,
+    wrong_size,
+)
 from foveal.pipeline.fields._members import MemberError
 from foveal.pipeline.fields._spatial_field import SpatialField
 from foveal.pipeline.fields._warped_boxes import ImageBoxes, LabelledBoxes, WarpedBoxes, labels_as_tensors
@@ -161,6 +168,8 @@ class Boxes(SpatialField):
         corners = [self.in_pixels(*pair) for pair in zip(labels, sizes, strict=True)]
         boxes, kept = warp_boxes([to_device(each, grid.device) for each in corners], grid, sizes, views=views)
         boxes = [settled(each) for each in boxes]
+        wide = [have_extent(each, (grid.shape[1], grid.shape[2])) for each in boxes]
+        boxes, kept = ([each[w] for each, w in zip(all_, wide, strict=True)] for all_ in (boxes, kept))
         left = [indices.tolist() for indices in kept] if self._names else []
         places = [to_device(each.places, k.device)[k] for each, k in zip(labels, kept, strict=True)]
         if not self._names:

@@ -10,6 +10,9 @@ _ROUNDING = 1e-3
 _OVERHANG = 1.0
 _STEPS = 2**14  # of a pixel: the precision of float32 in the widest images
 _FAR = 2**20
+# The least extent of a box, in pixels and as a share of the image's: less can vanish where boxes are written with four decimals, or
+# with seven as fractions.
+_LEAST, _LEAST_SHARE = 2.0**-13, 2.0**-22
 _TINY = 2  # pixels: an image so small that fractions would fit it
 
 
@@ -61,6 +64,12 @@ def wrong_size(name: str, stated: tuple[int, int] | None, frame: Frame, size: tu
 def settled(coordinates: Tensor) -> Tensor:
     """Return coordinates without the rounding errors of float32 grids: whole pixels stay whole if nothing is zoomed."""
     return torch.where(coordinates.abs() < _FAR, (coordinates * _STEPS).round() / _STEPS, coordinates)
+
+
+def have_extent(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return which boxes (n, 4) of (x0, y0, x1, y1) in pixels keep a width and a height in an image of this (height, width), rounded or not."""
+    least = (_LEAST_SHARE * boxes.new_tensor(size[::-1])).clamp(min=_LEAST)
+    return (boxes[:, 2:] - boxes[:, :2] >= least).all(dim=1)
 
 
 def _extent(coordinates: Tensor, size: tuple[int, int]) -> Tensor:

@@ -7,9 +7,12 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from foveal.pipeline import Boxes, Mask, Points, WarpedBoxes, ZoomLoader
+from foveal.pipeline.fields import ImageBoxes
 from foveal.pipeline.fields._warped_boxes import labels_as_tensors
 from foveal.sampler import (
     BoxSaliency,
@@ -319,6 +322,41 @@ def test_whole_pixels_stay_whole_where_nothing_is_zoomed(write_shard):
 
     assert boxes.tolist() == [[6, 8, 36, 28]]
     assert points.tolist() == [[7, 11]]
+
+
+def test_boxes_that_rounding_leaves_without_extent(write_shard):
+    """A box of which the zoomed image shows less than is rounded away is left out, and so is its number."""
+    boxes = [[399.99995, 10, 420, 50], [-9, 10, 4e-5, 50], [10, 299.99995, 50, 310], [399.9, 10, 420, 50]]
+    url = write_shard([{"__key__": "0", "jpg": encode(picture(0, 300, 400)), "json": {"boxes": boxes}}])
+    with ZoomLoader(url, UniformSampler(224), batch_size=1, fields=("image", BOXES)) as loader:
+        [(_, ((found,), (kept,)))] = list(loader)
+
+    assert kept.tolist() == [3]
+    check_close(found, torch.tensor([[223.944, 7.4667, 224, 37.3333]]), 1e-3)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["xyxy", "xywh", "cxcywh"]),
+    st.sampled_from(["pixel", "fraction"]),
+    st.sampled_from([(24, 32), (3, 8000)]),
+    st.tuples(*[st.floats(0, 1)] * 2),
+    st.tuples(*[st.floats(1e-6, 1e-2)] * 2),
+)
+def test_boxes_keep_an_extent_where_they_are_written(box_format, frame, size, start, extent):
+    """A box that comes out of the zoom, however thin, is read with a width and a height from the file that it is written to."""
+    field = Boxes("json:boxes", format=box_format, frame=frame)
+    corner = torch.tensor(start, dtype=torch.float64) * torch.tensor(size[::-1])
+    box = torch.cat([corner, corner + torch.tensor(extent)]).float()[None]
+    stored_ = box if frame == "pixel" else box / torch.tensor([*size[::-1]] * 2)
+    grid = torch.nn.functional.affine_grid(torch.eye(2, 3)[None], [1, 1, *size], align_corners=False)
+    warped = field.warp([ImageBoxes(stored_, torch.tensor([0]), {})], grid, [size])
+    members = {"json": json.dumps({"boxes": [[0, 0, 1, 1]]}).encode()}
+    written = field.write(members, field.of_sample(warped, 0), size)
+    corners = field.read(written, max_pixels=None).corners
+
+    assert len(corners) == len(warped.boxes[0])
+    assert bool((corners[:, 2:] > corners[:, :2]).all())
 
 
 def test_boxes_and_points_from_far_outside(write_shard):
