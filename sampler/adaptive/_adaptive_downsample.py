@@ -84,7 +84,7 @@ class AdaptiveDownsample(nn.Module):
             raise ValueError(
                 f"mask must be {expected}, one level for each cell of the features, got shape {tuple(mask.shape)!r}."
             )
-        if mask.numel() and int(mask.max()) > self.levels:
+        if mask.numel() and bool(mask.max() > self.levels):
             raise ValueError(
                 f"mask must be at most {self.levels}, the strides there are, got {mask.max().item()!r}."
             )

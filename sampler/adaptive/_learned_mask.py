@@ -49,11 +49,11 @@ class LearnedMask(nn.Module):
     def forward(
         self, fine: Float[Tensor, "batch channel rows cols"], generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch 1 rows cols"]:
-        """Return 0 for blocks to keep fine and 1 for blocks to halve. In training, ``generator`` draws; None for torch's own."""
-        logits: Tensor = self.decide(fine)
+        """Return 0 for blocks to keep fine and 1 for blocks to halve, in float32. In training, ``generator`` draws; None for torch's own."""
+        logits: Tensor = self.decide(fine).float()
         if self.training:
             logits = logits + _gumbel(logits, generator)
-        soft = (logits.float() / self.temperature).softmax(dim=1)[:, 1:]
+        soft = (logits / self.temperature).softmax(dim=1)[:, 1:]
         hard = (soft.detach() > 0.5).to(soft.dtype)
         # In this order the sum is exactly 0 or 1.
         return spread_blocks(hard + (soft - soft.detach()), 2, (fine.shape[2], fine.shape[3]))
@@ -78,4 +78,5 @@ def _gumbel(
     like: Float[Tensor, "batch 2 rows cols"], generator: torch.Generator | None
 ) -> Float[Tensor, "batch 2 rows cols"]:
     """Draw Gumbel noise: minus the logarithm of an exponential variable, for each value."""
-    return -torch.empty_like(like).exponential_(generator=generator).log()
+    drawn = torch.empty_like(like).exponential_(generator=generator)
+    return -drawn.clamp(min=torch.finfo(drawn.dtype).tiny).log()  # of zero it would be infinite

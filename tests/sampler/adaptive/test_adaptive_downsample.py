@@ -329,10 +329,15 @@ def test_nodes_are_fewer():
             "mask must be (2, 1, 8, 12), one level for each cell of the features, got shape (1, 1, 4, 4).",
         ),
         (torch.full((2, 1, 8, 12), 2), "mask must be at most 1, the strides there are, got 2."),
+        (
+            torch.full((2, 1, 8, 12), torch.nan),
+            "mask must be whole numbers from 0 on, got values from nan to nan – how many times",
+        ),
+        (torch.full((2, 1, 8, 12), torch.inf), "mask must be at most 1, the strides there are, got inf."),
     ],
 )
 def test_masks_that_do_not_fit(mask, message):
-    """A mask of another size, or with more levels than strides, is refused."""
+    """A mask of another size, with more levels than strides, or that is not finite, is refused."""
     net = AdaptiveResNet(18, width=8)
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         AdaptiveDownsample(net.layer3, net.layer4)(torch.zeros(2, 16, 8, 12), mask)

@@ -186,6 +186,23 @@ def test_learned_is_seeded():
     assert not torch.equal(draws[0], draws[2])
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_noise_is_drawn_in_float32(monkeypatch, dtype):
+    """The noise on features of half precision has the values of float32, and the mask is finite where a draw is zero."""
+    drawn = []
+
+    def draw(self, generator=None):
+        del generator
+        drawn.append(self.dtype)
+        return self.fill_(0)
+
+    monkeypatch.setattr(torch.Tensor, "exponential_", draw)
+    mask = LearnedMask(4).to(dtype)(torch.randn(1, 4, 16, 16, dtype=dtype))
+
+    assert drawn == [torch.float32]
+    assert bool(((mask == 0) | (mask == 1)).all())
+
+
 def test_learned_passes_the_gradient_of_the_softmax():
     """The output is the hard mask, its gradient that of the soft one (straight-through)."""
     decide, fine = LearnedMask(4, temperature=0.7), torch.randn(1, 4, 4, 4)
