@@ -13,7 +13,7 @@ _PUBLISHED_BLOCK = 4
 
 
 def edge_mask(
-    images: Float[Tensor, "batch 3 height width"] | UInt8[Tensor, "batch 3 height width"],
+    images: Float[Tensor, "batch channel height width"] | UInt8[Tensor, "batch 3 height width"],
     *,
     threshold: float = 0.35,
     stride: int = 8,
@@ -27,9 +27,9 @@ def edge_mask(
     threshold. Pixels within a square of ``dilation`` pixels around an edge are near it.
 
     Args:
-        images: In the scale of the network's input, such as normalised by ImageNet's mean and standard deviation; the
-            threshold is in this scale, too. The published ones are 0.15, 0.35 and 0.95. Images of uint8 count as [0, 1]:
-            they are divided by 255.
+        images: Of three channels (floating-point images also of one, which is their luma), in the scale of the network's
+            input, such as normalised by ImageNet's mean and standard deviation; the threshold is in this scale, too. The
+            published ones are 0.15, 0.35 and 0.95. Images of uint8 count as [0, 1]: they are divided by 255.
         threshold: The least difference of luma between two pixels two apart.
         stride: Pixels for a cell of the mask, per side; the mask has ceil(height / stride) rows.
         levels: The largest value.
@@ -39,7 +39,7 @@ def edge_mask(
             cells.
 
     Raises:
-        ValueError: An argument is out of range.
+        ValueError: An argument is out of range, or the images are of another shape.
         TypeError: The images are no tensor, or neither uint8 nor floating point.
 
     Example:
@@ -55,6 +55,11 @@ def edge_mask(
     if dilation < 1 or dilation % 2 == 0:
         raise ValueError(f"dilation must be odd, got {dilation!r}.")
     check_tensor(images, "images")
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(
+            f"images must be (batch, 3, height, width), got shape {tuple(images.shape)!r} – images[None] makes a batch of one image, "
+            "and images[:, :3] leaves further channels out."
+        )
     check_images(images)
     scaled = images if images.is_floating_point() else images.float() / 255
     near = max_pool2d(
@@ -71,7 +76,7 @@ def edge_mask(
 
 
 def _edges(
-    images: Float[Tensor, "batch 3 height width"], threshold: float, *, as_published: bool
+    images: Float[Tensor, "batch channel height width"], threshold: float, *, as_published: bool
 ) -> Bool[Tensor, "batch 1 height width"]:
     weights = images.new_tensor(_LUMA)[:, None, None]
     luma = (images.detach() * weights).sum(dim=1, keepdim=True)

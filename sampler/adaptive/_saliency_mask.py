@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from torch import Tensor
 
 from foveal.sampler.adaptive._levels import snapped, spread_blocks
@@ -56,12 +56,12 @@ def saliency_mask(
 
 
 def keypoint_mask(
-    points: Sequence[Float[Tensor, "_count 2"]], size: int | tuple[int, int], *, radii: Sequence[int]
+    points: Sequence[Real[Tensor, "_count 2"]], size: int | tuple[int, int], *, radii: Sequence[int]
 ) -> Int[Tensor, "batch 1 rows cols"]:
     """Return a mask that is finer the nearer a cell is to a key point (Hesse et al. 2023, 4.2: dilated key points).
 
     Args:
-        points: For each image (n, 2): (x, y) as fractions of its width and height.
+        points: For each image (n, 2): (x, y) as fractions of its width and height. A point that is NaN is absent.
         size: (rows, cols) of the mask, or one number for both.
         radii: In cells, ascending: within the first radius of a point (the larger of the distances in rows and columns)
             the mask is 0, within the second 1, and so on; beyond the last it is ``len(radii)``. Blocks that would be
@@ -84,11 +84,12 @@ def keypoint_mask(
 
 
 def _distance(
-    points: Float[Tensor, "_count 2"], size: tuple[int, int], position: int
+    points: Real[Tensor, "_count 2"], size: tuple[int, int], position: int
 ) -> Float[Tensor, "rows cols"]:
     """The distance of each cell from the nearest cell with a point, in cells: the larger of the distances along the two axes."""
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"points[{position}] must be (n, 2), got shape {tuple(points.shape)!r}.")
+    points = points[~points.isnan().any(dim=1)].to(torch.promote_types(points.dtype, torch.float32))
     if not bool(((points >= 0) & (points <= 1)).all()):
         raise ValueError(
             f"points[{position}] must be fractions of the image's width and height, got values from "

@@ -50,10 +50,11 @@ class PatchTransformer(nn.Module):
 
         Args:
             features: One vector for each patch.
-            positions: Their centres: (x, y) in [-1, 1] of the image, ``zoomed.grid.mean((2, 3))``. None to ignore positions.
+            positions: Their centres: (x, y) in [-1, 1] of the image, ``zoomed.grid.mean((2, 3))``, of any dtype. None to ignore
+                positions.
         """
         if positions is not None:
-            features = features + self.place(_waves(positions))
+            features = features + self.place(_waves(positions).to(self.place.weight.dtype))
         seen: Tensor = self.layers(features)
         return seen.sum(1)
 

@@ -80,6 +80,13 @@ def test_images_without_a_scale(images, message):
         edge_mask(images)
 
 
+def test_edges_of_one_channel():
+    """One channel is its own luma."""
+    image = torch.rand(1, 1, 64, 64)
+
+    assert torch.equal(edge_mask(image), edge_mask(image.expand(-1, 3, -1, -1)))
+
+
 def test_edges_at_more_levels():
     """Far from edges, the mask has its highest level over whole blocks, as a network to stride 32 needs."""
     image = torch.zeros(1, 3, 160, 160)
@@ -146,6 +153,18 @@ def test_a_point_on_the_edge_is_inside():
     assert mask[0, 0, 6:, 6:].sum() == 0
     assert mask[0].sum() == 60
     assert mask[1].sum() == 64
+
+
+def test_key_points_that_are_absent_or_whole():
+    """Absent key points, which are NaN, do not count, and whole fractions may be integers."""
+    nan = torch.full((1, 2), torch.nan)
+    points = torch.tensor([[0.2, 0.7]])
+    found = keypoint_mask([torch.cat([nan, points]), nan, torch.tensor([[0, 1]])], (8, 8), radii=(1,))
+
+    assert torch.equal(
+        found, keypoint_mask([points, points[:0], torch.tensor([[0.0, 1.0]])], (8, 8), radii=(1,))
+    )
+    assert bool((found[1] == 1).all())
 
 
 def test_learned_in_evaluation():
@@ -237,6 +256,14 @@ def test_budget_loss():
         ),
         (lambda: edge_mask(torch.zeros(1, 3, 8, 8), dilation=4), "dilation must be odd, got 4."),
         (
+            lambda: edge_mask(torch.zeros(3, 8, 8)),
+            "images must be (batch, 3, height, width), got shape (3, 8, 8) – images[None] makes a batch of one image",
+        ),
+        (
+            lambda: edge_mask(torch.zeros(1, 4, 8, 8)),
+            "images must be (batch, 3, height, width), got shape (1, 4, 8, 8) – images[None] makes a batch of one image",
+        ),
+        (
             lambda: saliency_mask(torch.ones(1, 1, 2, 2), (4, 4), keep=float("nan")),
             "keep must be shares from 0 to 1 with a sum of at most 1, got nan.",
         ),
@@ -263,7 +290,7 @@ def test_budget_loss():
 )
 def test_arguments(call, message):
     """Each invalid argument is named with its value."""
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         call()
 
 

@@ -30,6 +30,20 @@ def test_transformer_sees_places():
     check_close(head(features[:, order]), head(features).detach(), 1e-4)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.2), (torch.float64, 1e-4)])
+def test_transformer_in_other_precisions(dtype, tolerance):
+    """The head computes in the dtype of its weights, whatever that of the positions is."""
+    torch.manual_seed(0)
+    head = PatchTransformer(32, layers=1, heads=4).eval()
+    features, positions = torch.randn(3, 6, 32), torch.rand(3, 6, 2) * 2 - 1
+    expected = head(features, positions).detach()
+    for places in (positions, positions.double()):
+        found = head.to(dtype)(features.to(dtype), places)
+
+        assert found.dtype == dtype
+        check_close(found.detach().double(), expected.double(), tolerance)
+
+
 def test_transformer_learns_from_features_and_places():
     """Every weight has a gradient, and so do the positions."""
     head, positions = PatchTransformer(16, layers=1, heads=2), torch.rand(2, 3, 2, requires_grad=True)
