@@ -7,6 +7,7 @@ from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, digest
 from foveal.pipeline.fields._instance_masks import InstanceMasks
 from foveal.pipeline.fields._labels_in_frame import (
     FoundLabel,
+    areas_in_document,
     kind_of_label,
     labels_in_document,
     labels_in_frame,
@@ -56,6 +57,7 @@ __all__ = [
     "SpatialField",
     "WarpedBoxes",
     "alternatives",
+    "areas_in_document",
     "collate",
     "digest_of",
     "encode_array",

@@ -15,6 +15,9 @@ from foveal.pipeline.fields.masks import ShapeMask, Shapes, run_lengths
 from foveal.pipeline.flow import to_device
 from foveal.sampler import warp_masks
 
+# COCO's entry for the number of pixels of a mask.
+_AREA = "area"
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceMasks(SpatialField):
@@ -99,7 +102,7 @@ class InstanceMasks(SpatialField):
         return value[index].cpu()
 
     def write(self, members: Mapping[str, bytes], label: Tensor, size: tuple[int, int]) -> dict[str, bytes]:
-        """Return the JSON member with these masks as run lengths, compressed as in COCO."""
+        """Return the JSON member with these masks as run lengths, compressed as in COCO; an ``area`` beside one is its number of pixels."""
         location = member_path(self.source)
         member = find_member(location.extensions, members)
         if not location.path:
@@ -112,6 +115,8 @@ class InstanceMasks(SpatialField):
                 )
             if slot.value:
                 document.put(slot, run_lengths(mask.numpy()))
+                if isinstance(slot.beside(_AREA), int | float):
+                    slot.holder[_AREA] = int(mask.sum())
         document.restate_size(size, location.path)
         return {member: document.encode()}
 

@@ -20,6 +20,7 @@ _NAMES: dict[str, LabelKind] = {
     ),
     **dict.fromkeys(("gt_masks", "mask", "masks", "rle", "seg", "semantic", "semantic_mask"), "mask"),
 }  # fmt: skip
+_WITH_AREA = ("bbox", "segmentation")  # what COCO states an area beside
 _TV_TENSORS = frozenset({"BoundingBoxes", "KeyPoints", "Mask"})
 _ITEMS = 50  # items of a list that are examined: they are alike
 _LEVELS = 12  # entries of a document that are examined
@@ -52,6 +53,14 @@ def labels_in_document(document: Any) -> list[FoundLabel]:
             kind = "mask" if isinstance(value, dict) and kind == "points" else kind  # run lengths
             found.setdefault(path, FoundLabel(path, kind, value))
     return list(found.values())
+
+
+def areas_in_document(document: Any) -> list[str]:
+    """Return the paths of the areas, in pixels of the image, that a JSON document states beside its boxes or masks, as COCO does."""
+    entries = list(_entries(document, ""))
+    beside = {f"{path.rpartition('.')[0]}.area" for path, name, _ in entries if name in _WITH_AREA}
+    found = (path for path, _, value in entries if path in beside and isinstance(value, int | float))
+    return list(dict.fromkeys(found))
 
 
 def without_labels(document: Any, paths: frozenset[str], above: str = "", levels: int = _LEVELS) -> Any:

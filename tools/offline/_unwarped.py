@@ -10,6 +10,7 @@ from foveal.pipeline.decoding import label_image
 from foveal.pipeline.fields import (
     MemberError,
     alternatives,
+    areas_in_document,
     kind_of,
     kind_of_label,
     labels_in_document,
@@ -52,6 +53,7 @@ def unwarped(members: Mapping[str, bytes], size: tuple[int, int], recipe: Recipe
     """
     found = [each for name in members for each in _in_member(name, members, size)]
     warped = {place for source in (*recipe.boxes, *recipe.points, *recipe.masks) for place in _places(source)}
+    warped |= {_area_beside(place) for source in recipe.masks for place in _places(source)}
     beside = [each for name in members if name in warped for each in _beside_boxes(name, members[name])]
     return [each for each in found if each.source not in warped] + beside
 
@@ -93,6 +95,12 @@ def _places(source: str) -> list[str]:
     return [f"{name}{colon}{path}" for name in alternatives(names)]
 
 
+def _area_beside(place: str) -> str:
+    """Return the location of the area beside a mask, which is counted anew when the mask is written."""
+    above, _, _ = place.rpartition(".")
+    return f"{above}.area"
+
+
 def _in_member(name: str, members: Mapping[str, bytes], size: tuple[int, int]) -> Iterator[Unwarped]:
     kind, content = kind_of(name), members[name]
     if name == RECORD:
@@ -126,6 +134,8 @@ def _in_json(name: str, members: Mapping[str, bytes]) -> Iterator[Unwarped]:
         form = _FORMATS.get(last, "") if "[]." in path else ""
         known = kind != "mask" or (isinstance(value, dict) and "counts" in value)
         yield Unwarped(source, f"--{kind} {quoted}{form if kind != 'mask' else ''}" if known else _NO_OPTION)
+    for path in areas_in_document(document):
+        yield Unwarped(f"{name}:{path}", _NO_OPTION)
 
 
 def _array(name: str, members: Mapping[str, bytes], size: tuple[int, int]) -> Iterator[Unwarped]:

@@ -9,8 +9,12 @@ from foveal.pipeline.fields._members import MemberError, parse_content, shown
 
 _ENTRY = re.compile(r"([^.:\[\]]*)((?:\[\])*)")
 _EACH = "[]"
-# Where labelling tools state the size of the image: LabelMe, SA-1B.
-_SIZES = (((), "imageHeight", "imageWidth"), (("image",), "height", "width"))
+# Where labelling tools state the size of the image: LabelMe, SA-1B, COCO (of one image, in a list).
+_SIZES = (
+    ((), "imageHeight", "imageWidth"),
+    (("image",), "height", "width"),
+    (("images",), "height", "width"),
+)
 # Where COCO's description of an image has it, if the labels were put into it. Labels are not scaled by it: elsewhere these names mean others' sizes.
 _BESIDE_LABELS = ((), "height", "width")
 
@@ -99,7 +103,7 @@ class JsonDocument:
         for way, height, width in places:
             holder = self._root[""]
             for name in way:
-                holder = holder.get(name) if isinstance(holder, dict) else None
+                holder = _only(holder.get(name)) if isinstance(holder, dict) else None
             if isinstance(holder, dict) and all(_is_length(holder.get(side)) for side in (height, width)):
                 found.append((holder, height, width))
         return found
@@ -146,6 +150,11 @@ def _is_there(value: Any, steps: tuple[str, ...]) -> bool:
     if step == _EACH:
         return isinstance(value, list) and (not value or any(_is_there(each, rest) for each in value))
     return isinstance(value, dict) and _is_there(value.get(step), rest)
+
+
+def _only(value: Any) -> Any:
+    """Return the item of a list of one; of several images none is known to be this one."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _is_length(value: Any) -> bool:

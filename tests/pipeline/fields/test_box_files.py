@@ -319,6 +319,23 @@ def test_labels_of_an_image_of_another_size_do_not_fit(name):
     )
 
 
+def test_the_size_in_a_list_of_one_image():
+    """The size in COCO's list of images is read and updated if there is one image; of several none is known to be this one."""
+    field = Boxes("json:annotations[].bbox", format="xywh")
+    image = {"id": 1, "width": WIDTH, "height": HEIGHT}
+    annotations = [{"bbox": [1, 2, 3, 4]}]
+    one, two = (js({"images": [image] * count, "annotations": annotations}) for count in (1, 2))
+    written = [
+        json.loads(field.write({"json": each}, boxes_at(0), (32, 40))["json"])["images"]
+        for each in (one, two)
+    ]
+
+    assert read(field, "json", one).size == SIZE
+    assert "of another size: 48 × 64" in field.misfit(read(field, "json", one), (96, 128))
+    assert read(field, "json", two).size is None
+    assert written == [[{"id": 1, "width": 40, "height": 32}], [image] * 2]
+
+
 def test_sizes_that_say_nothing():
     """A stated image size of zero is ignored, because some tools write zeros."""
     content = files.voc().replace(b"<width>64", b"<width>0").replace(b"<height>48", b"<height>0")

@@ -103,6 +103,17 @@ def test_they_are_written_back():
     assert FIELD.misfit(FIELD.read(written, max_pixels=None), (8, 10)) is None
 
 
+def test_areas_are_counted_anew():
+    """The area beside a mask is its number of pixels, where the file has one; a mask that is absent keeps it."""
+    run = encoded(ONE)
+    items = [{"segmentation": run, "area": 9.5}, {"segmentation": run}, {"segmentation": None, "area": 7}]
+    members = {"json": json.dumps({"annotations": items}).encode()}
+    masks = torch.tensor([[[1, 1, 0]], [[1, 0, 0]], [[0, 0, 0]]], dtype=torch.bool)
+    document = json.loads(FIELD.write(members, masks, (1, 3))["json"])
+
+    assert [item.get("area") for item in document["annotations"]] == [2, None, 7]
+
+
 def test_lines_of_yolo():
     """Each line of a YOLO file is one mask."""
     line = " ".join(f"{x / WIDTH} {y / HEIGHT}" for x, y in np.reshape(POLYGON, (4, 2)))

@@ -80,6 +80,19 @@ def test_what_is_warped_is_not_found():
     assert [each.source for each in unwarped(members, SIZE, recipe)] == ["json:annotations[].segmentation"]
 
 
+def test_areas():
+    """Areas beside boxes and masks are named, unless a mask that is written has them counted anew; others are not."""
+    item = {"bbox": [1, 2, 3, 4], "segmentation": {"counts": "a"}, "area": 12.0}
+    members = {"json": js({"annotations": [{"area": None}, item], "area": 3, "flats": [{"area": 70}]})}
+    boxes = Recipe(boxes=("json:annotations[].bbox",), points=("json:annotations[].segmentation",))
+    masks = Recipe(boxes=("json:annotations[].bbox",), masks=("json:annotations[].segmentation",))
+    found = unwarped(members, SIZE, boxes)
+
+    assert found == [Unwarped("json:annotations[].area", "cannot be warped as it is")]
+    assert unwarped(members, SIZE, masks) == []
+    assert b"12.0" not in without(members, found)["json"]
+
+
 def test_parts_of_objects():
     """Elements with coordinates beside the boxes of Pascal VOC's objects are named where the boxes are warped, and left out alone."""
     part = b"<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>"
