@@ -29,7 +29,7 @@ class NewBoxes(NamedTuple):
     """(k, 4) float32 in the member's own format and frame."""
 
     places: Sequence[int]
-    """Their numbers among the old boxes; the others are removed."""
+    """Their numbers among the old boxes; the others are removed, or null where another box of their item is left."""
 
     labels: Sequence[LabelName]
     """The labels that are removed with boxes."""
