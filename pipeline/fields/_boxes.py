@@ -19,13 +19,7 @@ from foveal.pipeline.fields._frame import (
 )
 from foveal.pipeline.fields._members import MemberError
 from foveal.pipeline.fields._spatial_field import SpatialField
-from foveal.pipeline.fields._warped_boxes import (
-    Column,
-    ImageBoxes,
-    LabelledBoxes,
-    WarpedBoxes,
-    labels_as_tensors,
-)
+from foveal.pipeline.fields._warped_boxes import ImageBoxes, LabelledBoxes, WarpedBoxes, labels_as_tensors
 from foveal.pipeline.fields.formats import (
     BOX_MEMBERS,
     BoxSource,
@@ -68,8 +62,7 @@ class Boxes(SpatialField):
         labels: Labels of the boxes, which are kept or dropped with them: the name of an entry beside each box (in its
             item of the list, or in VOC's ``object``; for a list of rows, another list of the same length), or the number
             of a column, from 0 (in YOLO's lines 0 is the class; in rows of more than four numbers 4 is the first after
-            the box). Or several of these. Numbers are integers or floats as the file has them: 1 and 1.0 in JSON, the
-            dtype of an array. YOLO's classes are integers.
+            the box). Or several of these.
 
     Raises:
         ValueError: An argument is invalid.
@@ -171,7 +164,7 @@ class Boxes(SpatialField):
         *,
         views: Tensor | None = None,
     ) -> WarpedBoxes | LabelledBoxes:
-        """Return the boxes in pixels of the zoomed images; their labels are columns, which ``join`` makes tensors."""
+        """Return the boxes in pixels of the zoomed images."""
         corners = [self.in_pixels(*pair) for pair in zip(labels, sizes, strict=True)]
         boxes, kept = warp_boxes([to_device(each, grid.device) for each in corners], grid, sizes, views=views)
         boxes = [settled(each) for each in boxes]
@@ -182,7 +175,9 @@ class Boxes(SpatialField):
         if not self._names:
             return WarpedBoxes(boxes, places)
         beside = {
-            name: [Column.of(each.labels[name], indices) for each, indices in zip(labels, left, strict=True)]
+            name: [
+                [each.labels[name][k] for k in indices] for each, indices in zip(labels, left, strict=True)
+            ]
             for name in self._names
         }
         return LabelledBoxes(boxes, places, beside)

@@ -30,8 +30,8 @@ class LabelledBoxes(NamedTuple):
     """As :class:`WarpedBoxes` has them."""
 
     labels: dict[LabelName, list[Any]]
-    """For each name, for each image its k labels: a tensor (k,) if all labels of the batch are numbers, else a list. A tensor is
-    float32 if its image's file has a float among these labels, be it of a box that is left out, else int64."""
+    """For each name, for each image its k labels: (k,) int64 if all of the batch are integers, (k,) float32 if all are
+    numbers, else a list."""
 
 
 class ImageBoxes(NamedTuple):
@@ -50,29 +50,14 @@ class ImageBoxes(NamedTuple):
     """The (height, width) that the label file says its image has, if it does."""
 
 
-class Column(NamedTuple):
-    """One label of the boxes of one image."""
-
-    values: list[Any]
-    """Of the boxes that the zoomed image shows."""
-
-    dtype: torch.dtype
-    """That of their tensor, if they are numbers. It depends on the image's file alone, not on the zoom or the rest of the batch."""
-
-    @classmethod
-    def of(cls, values: Sequence[Any], shown: Sequence[int]) -> "Column":
-        """Return the labels of the boxes that are shown, from those of all boxes in the file."""
-        real = any(isinstance(value, float) for value in values)
-        return cls([values[k] for k in shown], torch.float32 if real else torch.int64)
-
-
-def labels_as_tensors(columns: Sequence[Column], boxes: Sequence[Tensor]) -> list[Any]:
+def labels_as_tensors(values: Sequence[list[Any]], boxes: Sequence[Tensor]) -> list[Any]:
     """Return the labels of each image as tensors beside its boxes if all of the batch are numbers, else as lists."""
-    kinds = {type(value) for column in columns for value in column.values}
+    kinds = {type(value) for each in values for value in each}
     if not kinds <= {int, float, bool}:
-        return [column.values for column in columns]
+        return list(values)
+    dtype = torch.float32 if float in kinds else torch.int64
     try:
-        tensors = [torch.tensor(column.values, dtype=column.dtype) for column in columns]
+        tensors = [torch.tensor(each, dtype=dtype) for each in values]
     except (RuntimeError, ValueError, OverflowError):  # integers of more than 64 bits
-        return [column.values for column in columns]
+        return list(values)
     return [to_device(labels, of.device) for labels, of in zip(tensors, boxes, strict=True)]

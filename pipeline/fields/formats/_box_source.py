@@ -121,7 +121,7 @@ class _OfReader:
         name = name_of(self.reader)
         if rows is None or rows.ndim != 2 or rows.shape[1] < 4:
             raise MemberError(f"{name} did not return (n, 4) numbers: {shown(value)}")
-        return BoxTable(rows[:, :4], columns_beside(name, rows, labels, self.format, value))
+        return BoxTable(rows[:, :4], columns_beside(name, rows, labels, self.format))
 
     def file(self, members: Mapping[str, bytes]) -> BoxFile | None:
         del members

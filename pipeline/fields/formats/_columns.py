@@ -1,9 +1,8 @@
 """Columns of rows that are not coordinates: classes, scores."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from foveal._choices import BoxFormat
 from foveal.pipeline.fields._members import MemberError, shown
@@ -16,7 +15,7 @@ _MOST = 7
 
 
 def columns_beside(
-    name: str, rows: Any, labels: Sequence[LabelName], box_format: BoxFormat, given: Any
+    name: str, rows: Any, labels: Sequence[LabelName], box_format: BoxFormat
 ) -> dict[LabelName, list[Any]]:
     """Return the columns of rows (n, c) that labels name. Raise if there are others after the fourth, which may belong to the box.
 
@@ -31,36 +30,22 @@ def columns_beside(
             f"{name} has rows of {width} numbers, and labels must name one that is not of the box, such as labels=(4,): "
             f"row 0 is {shown(rows[0].tolist())}"
         )
-    return named_columns(name, rows, labels, given)
+    return named_columns(name, rows, labels)
 
 
-def named_columns(
-    name: str, rows: Any, labels: Sequence[LabelName], given: Any
-) -> dict[LabelName, list[Any]]:
-    """Return the columns that labels name by their numbers: integers and floats as the file has them.
-
-    Args:
-        name: The name of the rows in messages.
-        rows: (n, c) float64.
-        labels: Those that are numbers of columns count.
-        given: The rows as they were read, an array or a list, which tells integers and floats apart.
+def named_columns(name: str, rows: Any, labels: Sequence[LabelName]) -> dict[LabelName, list[Any]]:
+    """Return the columns that labels name by their numbers.
 
     Raises:
-        MemberError: A column does not exist.
+        MemberError: One does not exist.
     """
     wanted = [label for label in labels if isinstance(label, int)]
     if len(rows) and max(wanted, default=0) >= rows.shape[1]:
         raise MemberError(f"{name} has no column {max(wanted)}: row 0 is {shown(rows[0].tolist())}")
-    if not len(rows):
-        return {label: [] for label in wanted}
-    old = np.asarray(given).tolist() if hasattr(given, "dtype") else given
-    return {label: [_value(*pair, label) for pair in zip(old, rows, strict=True)] for label in wanted}
+    return {label: [_plain(row[label]) for row in rows.tolist()] for label in wanted}
 
 
-def _value(old: Any, row: Any, label: int) -> Any:
-    """Return one number, None for null and NaN."""
-    if np.isnan(row[label]):
+def _plain(value: float) -> float | int | None:
+    if math.isnan(value):  # null in JSON
         return None
-    if len(old) != len(row) or np.ndim(old[0]) > 0:  # points around which the box lies
-        return float(row[label])
-    return old[label].item() if hasattr(old[label], "item") else old[label]
+    return int(value) if value.is_integer() else value

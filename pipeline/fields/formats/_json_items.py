@@ -38,9 +38,7 @@ class JsonItems(JsonBoxes):
             name: [slot.beside(name) for slot in slots] for name in labels if isinstance(name, str)
         }
         return BoxTable(
-            rows[:, :4],
-            beside | columns_beside(self.name, rows, labels, self.format, [slot.value for slot in slots]),
-            document.stated_size(),
+            rows[:, :4], beside | columns_beside(self.name, rows, labels, self.format), document.stated_size()
         )
 
     def put(self, document: JsonDocument, new: NewBoxes) -> Iterable[Entries]:

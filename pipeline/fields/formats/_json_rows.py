@@ -22,17 +22,14 @@ class JsonRows(JsonBoxes):
         """Return the boxes; there are none for null, or if there is no such entry."""
         document = JsonDocument(self.member, content)
         [slot] = document.slots(self.path)
-        given = self._entries(slot)
-        rows = box_rows(given, points=self.takes_points)
+        rows = box_rows(self._entries(slot), points=self.takes_points)
         if rows is None:
             raise MemberError(f"{self.name} is not (n, 4) numbers: {shown(slot.value)}")
         beside: dict[LabelName, list[Any]] = {
             name: self._beside(slot, name, len(rows)) for name in labels if isinstance(name, str)
         }
         return BoxTable(
-            rows[:, :4],
-            beside | columns_beside(self.name, rows, labels, self.format, given),
-            document.stated_size(),
+            rows[:, :4], beside | columns_beside(self.name, rows, labels, self.format), document.stated_size()
         )
 
     def put(self, document: JsonDocument, new: NewBoxes) -> Iterable[Entries]:

@@ -19,8 +19,7 @@ class NpyBoxes(BoxFile):
     def read(self, content: bytes, labels: Sequence[LabelName]) -> BoxTable:
         """Return the boxes."""
         rows = self._rows(content)
-        given = np.atleast_2d(parse_content(self.member, content))
-        return BoxTable(rows[:, :4], columns_beside(self.name, rows, labels, self.format, given))
+        return BoxTable(rows[:, :4], columns_beside(self.name, rows, labels, self.format))
 
     def write(self, content: bytes, new: NewBoxes) -> bytes:
         """Return an array of other boxes, float32, with the further columns of the same old boxes."""

@@ -23,10 +23,7 @@ class YoloBoxes(BoxFile):
     def read(self, content: bytes, labels: Sequence[LabelName]) -> BoxTable:
         """Return the boxes; an empty file has none."""
         numbers = self._numbers(content)
-        columns = named_columns(self.name, numbers, labels, numbers)
-        if 0 in columns:
-            columns[0] = [_as_class(value) for value in columns[0]]
-        return BoxTable(numbers[:, 1:5], columns)
+        return BoxTable(numbers[:, 1:5], named_columns(self.name, numbers, labels))
 
     def write(self, content: bytes, new: NewBoxes) -> bytes:
         """Return the lines of the boxes that are kept."""
@@ -56,11 +53,6 @@ class YoloBoxes(BoxFile):
                 f"{self.name} is not lines of class, x, y, width and height{polygons}: {shown(content)}"
             )
         return numbers
-
-
-def _as_class(value: float | None) -> float | int | None:
-    """Return the number of a class as an integer, though some tools write 3.0."""
-    return int(value) if value is not None and value.is_integer() else value
 
 
 def _is_polygon(line: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from foveal.pipeline import Boxes, Mask, Points, WarpedBoxes, ZoomLoader
 from foveal.pipeline.fields import ImageBoxes
-from foveal.pipeline.fields._warped_boxes import Column, labels_as_tensors
+from foveal.pipeline.fields._warped_boxes import labels_as_tensors
 from foveal.sampler import (
     BoxSaliency,
     SaliencySampler,
@@ -25,7 +25,7 @@ from foveal.sampler import (
 )
 from foveal.shards import Shards, ShardWarning
 from tests.checks import check_close
-from tests.pipeline.making import encode, npy, picture
+from tests.pipeline.making import encode, picture
 
 BOXES, POINTS, MASK = Boxes("json:boxes"), Points("json:face.points"), Mask("mask.png")
 FIELDS = ("image", BOXES, POINTS, MASK, "__grid__", "__size__", "__key__", "__valid__")
@@ -254,7 +254,7 @@ def test_labels_stay_beside_their_boxes(write_shard):
     ("values", "expected"),
     [
         ([[1, 2], []], [torch.tensor([1, 2]), torch.zeros(0, dtype=torch.int64)]),
-        ([[1], [0.5], [1, 2.0]], [torch.tensor([1]), torch.tensor([0.5]), torch.tensor([1.0, 2.0])]),
+        ([[1], [0.5]], [torch.tensor([1.0]), torch.tensor([0.5])]),
         ([[True], []], [torch.tensor([1]), torch.zeros(0, dtype=torch.int64)]),
         ([[1], ["a"]], [[1], ["a"]]),
         ([[1, None]], [[1, None]]),
@@ -263,43 +263,9 @@ def test_labels_stay_beside_their_boxes(write_shard):
 )
 def test_labels_as_tensors(values, expected):
     """Labels are tensors if all labels of the batch are numbers that fit in 64 bits."""
-    columns = [Column.of(each, range(len(each))) for each in values]
-    found = labels_as_tensors(columns, [torch.zeros(len(each), 4) for each in values])
+    found = labels_as_tensors(values, [torch.zeros(len(each), 4) for each in values])
 
     assert repr(found) == repr(expected)
-
-
-@pytest.mark.parametrize(
-    ("member", "source", "contents", "dtypes"),
-    [
-        (
-            "npy",
-            Boxes("npy", labels=4),
-            [npy(np.array([[1, 2, 9, 9, score]], np.float32)) for score in (0.5, 1, 0.25)],
-            [torch.float32] * 3,
-        ),
-        ("npy", Boxes("npy", labels=4), [npy(np.array([[1, 2, 9, 9, 3]]))], [torch.int64]),
-        (
-            "json",
-            Boxes("json:b", labels=4),
-            [{"b": [[1, 2, 9, 9, 1.0]]}, {"b": [[1, 2, 9, 9, 1]]}, {"b": [[1, 2, 9, 9, 1], [900, 2, 999, 9, 0.5]]}, {"b": []}],
-            [torch.float32, torch.int64, torch.float32, torch.int64],
-        ),
-        ("txt", Boxes("txt", labels=(0, 5)), [b"1.0 .5 .5 .5 .5 1\n", b"1 .5 .5 .5 .5 0.5\n"], [torch.int64] * 2),
-    ],
-)  # fmt: skip
-def test_the_dtype_of_labels_is_that_of_their_file(write_shard, member, source, contents, dtypes):
-    """An image's labels have one dtype alone and beside others, and with boxes that the zoomed image does not show."""
-    url = write_shard([labelled(3) | {"__key__": str(k), member: each} for k, each in enumerate(contents)])
-    found = {}
-    for size in (1, len(contents)):
-        with ZoomLoader(url, UniformSampler(16), batch_size=size, fields=("image", source)) as loader:
-            found[size] = [labels for _, (_, _, labels) in loader]
-    first = source.labels[0]
-
-    assert [each.dtype for batch in found[1] for each in batch[first]] == dtypes
-    assert [each.dtype for batch in found[len(contents)] for each in batch[first]] == dtypes
-    assert all(each.dtype == torch.float32 for batch in found[1] for each in batch.get(5, ()))
 
 
 def test_a_point_that_is_absent_comes_out_as_nan(write_shard):
