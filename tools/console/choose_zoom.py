@@ -72,11 +72,13 @@ def choose_zoom(
         maps_from: The field that holds a sample's saliency map, for ``"map"``.
 
     Raises:
-        ValueError: ``saliency`` is none of them, or needs a field that is not given; or a setting is out of range.
+        ValueError: ``saliency`` is none of them, or needs a field that is not given; or a setting is out of range, or given
+            for no zoom.
     """
-    if saliency == "uniform":
-        return UniformSampler(out_size)
     choice = choice or ZoomChoice()
+    if saliency == "uniform":
+        _check_none(choice)
+        return UniformSampler(out_size)
     if _is_checkpoint(Path(saliency)):
         zoom = SaliencySampler.from_checkpoint(saliency, out_size=out_size, **PLAIN_PIXELS, **choice.chosen)
     else:
@@ -94,6 +96,13 @@ def _settings_for(network: nn.Module, choice: ZoomChoice) -> dict[str, Any]:
             return {**choice.of_new_zoom, "lowres_size": (224, 224)}
         case _:
             return choice.of_new_zoom
+
+
+def _check_none(choice: ZoomChoice) -> None:
+    for name, value in choice.given.items():
+        raise ValueError(
+            f"{name} must be None with saliency='uniform', got {value!r} – a uniform resize has no zoom; leave one of the two out."
+        )
 
 
 def _is_checkpoint(path: Path) -> bool:

@@ -112,8 +112,9 @@ class Settings(ZoomChoice):
     def zoom(self, source: Source) -> SaliencySampler | UniformSampler:
         """Return the sampler that is set, frozen."""
         saliency = str(source.checkpoint) if self.saliency == "checkpoint" else self.saliency
+        choice = None if saliency == "uniform" else self  # its sliders stay where they are, without effect
         return choose_zoom(
-            self.size, saliency, self, boxes_from=source.boxes, maps_from=source.saliency_member
+            self.size, saliency, choice, boxes_from=source.boxes, maps_from=source.saliency_member
         )
 
     def python(self, source: Source) -> str:

@@ -194,3 +194,14 @@ def test_what_patches_cannot(settings, message):
     """Options that do not go with patches are refused with their values."""
     with pytest.raises(ValueError, match=re.escape(message)):
         Recipe(patches=3, **settings)
+
+
+@pytest.mark.parametrize("name", ["max_zoom", "min_zoom", "temperature"])
+def test_what_a_uniform_resize_cannot(tmp_path, name):
+    """Settings of a zoom are refused with a uniform resize, before anything is written."""
+    urls = write_originals(tmp_path / "in", shards=1, samples=2)
+    with pytest.raises(
+        ValueError, match=f"{name} must be None with saliency='uniform', got 1.0 – a uniform resize"
+    ):
+        zoom(urls, tmp_path / "out", Recipe(saliency="uniform", **{name: 1.0}))
+    assert not (tmp_path / "out").exists()
