@@ -33,7 +33,7 @@ from foveal.pipeline.decoding._peek import peek
 from foveal.pipeline.decoding._pixel_rule import PLAIN, PixelRule
 from foveal.pipeline.decoding._singly import by_pillow, decode_singly, leveled
 from foveal.pipeline.flow import IMAGE_BYTES, Buffers, to_device
-from foveal.sampler.threads import spread_over, use_one_torch_thread
+from foveal.sampler.threads import let_forks_wait, spread_over, use_one_torch_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -269,6 +269,7 @@ class Decoder:
 
 def _stay_in_this_thread() -> None:
     """Each processor is already busy with a thread like this one."""
+    let_forks_wait()
     use_one_torch_thread()
     spread_over(1)
 

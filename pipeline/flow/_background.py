@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Self, TypeVar
 
-from foveal.sampler.threads import spread_over, use_one_torch_thread
+from foveal.sampler.threads import let_forks_wait, spread_over, use_one_torch_thread
 
 T = TypeVar("T")
 
@@ -170,6 +170,7 @@ class _Belt(Generic[T]):
 
 def _produce(items: Iterator[T], belt: _Belt[T], kernels: int) -> None:
     error: BaseException | None = None
+    let_forks_wait()
     try:
         use_one_torch_thread()
         spread_over(kernels)

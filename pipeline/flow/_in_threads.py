@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TypeVar
 
+from foveal.sampler.threads import let_forks_wait
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -47,6 +49,7 @@ def in_threads(function: Callable[[T], R], items: Iterable[T], at_once: int) -> 
 
 
 def _work(function: Callable[[T], R], tasks: "SimpleQueue[tuple[T, Future[R]] | None]") -> None:
+    let_forks_wait()
     while (task := tasks.get()) is not None:
         item, future = task
         if future.set_running_or_notify_cancel():

@@ -8,6 +8,8 @@ import threading
 
 import torch
 
+from foveal.sampler.threads._ending import let_forks_wait
+
 
 def use_one_torch_thread() -> None:
     """Make torch run the calling thread's operators in this thread alone. The setting of other threads, also of later ones, does not change.
@@ -19,6 +21,11 @@ def use_one_torch_thread() -> None:
     if before == 1:
         return
     torch.set_num_threads(1)
-    restore = threading.Thread(target=torch.set_num_threads, args=(before,))
+    restore = threading.Thread(target=_restore, args=(before,))
     restore.start()
     restore.join()
+
+
+def _restore(threads: int) -> None:
+    let_forks_wait()
+    torch.set_num_threads(threads)

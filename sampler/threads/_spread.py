@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from foveal.sampler.threads._ending import let_forks_wait
 from foveal.sampler.threads._one_thread import use_one_torch_thread
 
 # One for each process, because threads do not survive a fork, and for each size, because torch.set_num_threads may change
@@ -74,8 +75,11 @@ def _pool(helpers: int) -> ThreadPoolExecutor:
     key = os.getpid(), helpers
     if key not in _pools:
         # Two threads may both get here: one executor is kept, and the other has not started a thread yet.
-        pool = ThreadPoolExecutor(
-            helpers, thread_name_prefix="foveal-sampler", initializer=use_one_torch_thread
-        )
+        pool = ThreadPoolExecutor(helpers, thread_name_prefix="foveal-sampler", initializer=_begin_helper)
         _pools.setdefault(key, pool)
     return _pools[key]
+
+
+def _begin_helper() -> None:
+    let_forks_wait()
+    use_one_torch_thread()

@@ -12,7 +12,9 @@ import time
 import pytest
 
 from foveal.pipeline import ZoomLoader
+from foveal.pipeline.epoch import Chain
 from foveal.sampler import SaliencySampler, UniformSampler
+from tests.lingering import left_at_a_fork, make_threads_linger
 from tests.pipeline.making import complaints
 from tests.pipeline.processes import HEAD, python
 
@@ -264,3 +266,21 @@ def test_an_error_ends_the_epoch_where_it_was(small_shards, monkeypatch, trains)
 
 def _interrupted(*_):
     raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the threads of a process")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize("decode", ["auto", "dali"])
+def test_no_thread_of_an_epoch_is_left_at_a_fork(small_shards, decode, monkeypatch):
+    """All threads of an epoch are gone at a fork, also for the system: MKL, in its first product in the child, would hang."""
+    monkeypatch.setattr(Chain, "_reads_at_once", lambda _: 2)  # as for remote shards
+    zoom = SaliencySampler(8).requires_grad_(False)
+    with ZoomLoader(small_shards, zoom, batch_size=4, decode=decode, num_threads=2) as loader:
+        begun = make_threads_linger(monkeypatch)
+        for batches in (list(loader), [next(iter(loader))]):
+            assert batches
+            left = left_at_a_fork(begun)
+            assert [
+                name for name in left if "(_worker)" not in name
+            ] == []  # those are DALI's: no torch, no MKL
+    assert {"foveal-read", "foveal-zoom"} <= {thread.name for thread in begun}
