@@ -70,7 +70,7 @@ class ZoomLoader(DataLoaderAttributes):
     a batch and does not affect the loop. With ``shuffle``, each iterator of an epoch has a different order, so a loop
     that leaves early and begins again sees other batches. On several ranks all iterators of an epoch have the same order,
     as with a ``DistributedSampler``. At most two iterators prepare batches ahead at a time; further ones pause until
-    their next batch is requested.
+    their next batch is requested, unless several threads request batches at the same time.
 
     If a zoom trains on several ranks, its gradients must be averaged: give the loader ``DistributedDataParallel(zoom)``,
     or make the zoom a part of the model that is wrapped. If a dataset iterates this loader inside the workers of a
@@ -164,6 +164,7 @@ class ZoomLoader(DataLoaderAttributes):
         ShardError: While iterating: a shard cannot be read, or, with ``on_bad="raise"``, a sample is bad; the message has
             shard, key and reason. The epoch ends there; ``load_state_dict(state_dict())`` continues it, behind a sample that
             ``quarantine`` lists. Without that file it is tried, and raised, again.
+        RuntimeError: While iterating: the loader was closed by another thread.
         TooManyBadSamplesError: While iterating: more samples are bad than ``max_bad_fraction`` allows.
 
     Warns:
@@ -379,7 +380,10 @@ class ZoomLoader(DataLoaderAttributes):
         return identity(self._shards, self._options)
 
     def close(self) -> None:
-        """End all iterators, close the shards and free memory. It may be called again."""
+        """End all iterators, close the shards and free memory. It may be called again.
+
+        Loops in other threads do not end as if the epoch were over: they raise RuntimeError.
+        """
         self._at_work.close()
         self._chain.release_memory()
         self._shards.close()

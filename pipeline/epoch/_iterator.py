@@ -3,7 +3,9 @@
 import contextlib
 import ctypes
 import functools
+import threading
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,13 +18,20 @@ from foveal.pipeline.epoch._position import EpochPlace, Position
 from foveal.pipeline.epoch._ranks import Ranks
 from foveal.pipeline.epoch._stages import Stage
 from foveal.pipeline.faults import BadSample
+from foveal.pipeline.flow import Background
 from foveal.shards import ShardWarning
+
+_CLOSED = (
+    "loader must stay open until the loops over it are over, got close() from another thread – the epoch is not complete, "
+    "and load_state_dict(state_dict()) continues it."
+)
 
 
 class EpochIterator(Iterator[Batch]):
     """The batches of an epoch, or the rest of them. Work on them begins at once, in the background.
 
-    The epoch is over when the last batch is delivered, not when a further one is requested.
+    The epoch is over when the last batch is delivered, not when a further one is requested. Several threads may share an
+    iterator: each gets other batches.
 
     Args:
         chain: Makes the batches.
@@ -55,12 +64,23 @@ class EpochIterator(Iterator[Batch]):
         self._bad = chain.bad.begin_epoch(replace(plan, start=0).own_samples, chain.shards.urls)
         self._delivered = 0
         self._closed = False
+        self._closed_by: int | None = None  # the thread that closed it, if it was closed from outside
+        self._one_at_a_time = threading.Lock()
+        # The stage that makes the batches. Here is none while it pauses, and while a thread takes a batch from it: nobody
+        # else can end it meanwhile.
+        self._stage: deque[Stage[Batch]] = deque()
+        self._taken_from: Stage[Batch] | None = None
         self._number = at_work.add(self)
-        self._batches: Stage[Batch] | None = None
-        self._work()
+        self._stage.append(self._work())
 
     def __next__(self) -> Batch:
+        with self._one_at_a_time:
+            return self._next()
+
+    def _next(self) -> Batch:
         if self._closed:
+            if self._closed_by not in {None, threading.get_ident()}:
+                raise RuntimeError(_CLOSED)
             raise StopIteration
         try:
             if self._is_over:  # from the beginning
@@ -69,12 +89,12 @@ class EpochIterator(Iterator[Batch]):
                 raise StopIteration  # noqa: TRY301 - an iterator's way
             self._look_around()
             with self._chain.stats.timed("wait"):
-                batch = next(self._work())
+                batch = self._take()
             self._delivered += 1
             if self._is_over:
                 self._end()
         except BaseException:  # also after Ctrl-C: a batch may be lost, and no later one may be delivered
-            self.close()
+            self._stop()
             raise
         self._note_delivery()
         return batch
@@ -93,14 +113,30 @@ class EpochIterator(Iterator[Batch]):
     def _place(self) -> EpochPlace:
         return replace(self._begins_at, position=self.plan.place_after(self._delivered))
 
+    def _take(self) -> Batch:
+        """Return the next batch.
+
+        Raises:
+            RuntimeError: The loader was closed meanwhile: it is not the epoch's end.
+        """
+        stage = self._taken_from = self._work()
+        try:
+            batch = next(stage, None)
+        finally:
+            self._taken_from = None
+            self._stage.append(stage)
+        if batch is None or self._closed:
+            raise RuntimeError(_CLOSED)
+        return batch
+
     def _work(self) -> Stage[Batch]:
-        """Return the generator of the next batches. If this iterator paused, a new one begins at its position."""
+        """Return the stage of the next batches, now the calling thread's. If this iterator paused, a new one begins at its position."""
         self._at_work.work(self._number)
-        if self._batches is None:
-            rest = replace(self.plan, start=self._place.position)
-            leave = functools.partial(self._at_work.leave, self._number)
-            self._batches = self._chain.batches(self._begins_at.order, rest, self._bad, leave)
-        return self._batches
+        if (stage := self._pick_up()) is not None:
+            return stage
+        rest = replace(self.plan, start=self._place.position)
+        leave = functools.partial(self._at_work.leave, self._number)
+        return self._chain.batches(self._begins_at.order, rest, self._bad, leave)
 
     def _note_delivery(self) -> None:
         self._position.delivered(self, self._place)
@@ -109,21 +145,32 @@ class EpochIterator(Iterator[Batch]):
         self._chain.stats.batches += 1
 
     def rest(self) -> None:
-        """Release threads and memory until the next batch is requested."""
-        batches, self._batches = self._batches, None
-        if batches is not None:
+        """Release threads and memory until the next batch is requested, and leave; do nothing while one is being taken."""
+        if (stage := self._pick_up()) is not None:
             self._at_work.leave(self._number)
-            batches.close()
+            stage.close()
             _give_memory_back()
 
+    def _pick_up(self) -> Stage[Batch] | None:
+        with contextlib.suppress(IndexError):
+            return self._stage.pop()
+        return None
+
     def close(self) -> None:
-        """End early: the epoch is not over."""
+        """End early: the epoch is not over. If another thread takes a batch or will ask for one, it gets an error."""
+        if not self._closed:
+            self._closed_by = threading.get_ident()
+        self._stop()
+        if isinstance(waits := self._taken_from, Background):
+            waits.close()
+
+    def _stop(self) -> None:
         self._closed = True
         self._position.left(self)
         self.rest()
 
     def _end(self) -> None:
-        self.close()
+        self._stop()
         self._chain.fields.absences.end_epoch()
         _warn_of(self._bad.all())
 
