@@ -103,3 +103,4 @@ class Position:
         """Make the next iterator the first of the epoch, unless it is to continue it."""
         if not self._resume:
             self._first = self._next = 0
+            self._waiting.clear()

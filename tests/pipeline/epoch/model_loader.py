@@ -85,6 +85,7 @@ class ModelLoader:
             self.go_to(epoch, 0, 0)
         if not self.resume:
             self.first = self.next = 0
+            self.waiting = []
 
     def begin(self) -> ModelIterator:
         """Return a new iterator, and whether a warning is due because ranks repeat an order that they had begun."""

@@ -155,6 +155,18 @@ def test_the_state_of_a_loader_whose_loop_goes_on(small_shards):
         assert place(ours) == (3, 0, 0)
 
 
+@pytest.mark.parametrize("taken", [0, 1])
+def test_the_first_order_again(small_shards, taken):
+    """Choosing the present epoch gives the next iterator the first order, whether or not an earlier one has delivered a batch."""
+    with loader(small_shards) as ours:
+        held = iter(ours)
+        assert len(list(itertools.islice(held, taken))) == taken
+        ours.set_epoch(0)
+        assert keys(itertools.islice(ours, 2)) == order(0)[:4]
+        assert next(held)[1] == order(0)[2 * taken : 2 * taken + 2]
+        assert keys(ours) == order(0, 1)
+
+
 def test_a_rank_may_draw_a_batch_alone(small_shards):
     """On several ranks all iterators of an epoch share its order, so that the ranks together still see each sample once."""
     ranks = [loader(small_shards, rank=rank, world_size=2) for rank in range(2)]
