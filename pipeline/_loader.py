@@ -287,7 +287,12 @@ class ZoomLoader(DataLoaderAttributes):
             counts=self._shards.counts,
             options=self._options,
             plan=lambda: self._plan,
+            first_place=self._first_place,
         )
+
+    def _first_place(self) -> EpochPlace:
+        self._settle()
+        return self._position.first_place
 
     @property
     def bad_samples(self) -> list[BadSample]:

@@ -8,20 +8,21 @@ from torch.utils.data import Dataset
 from foveal.pipeline.dataloader._samplers import PlannedBatch
 from foveal.pipeline.dataloader._source import Source
 from foveal.pipeline.dataloader._workers import refuse_workers
+from foveal.pipeline.epoch import EpochPlace
 
 
 class LoaderDataset(Dataset[Any]):
     """The samples of a loader. ``len`` is their number; they come in the batches of the loader's ``batch_sampler``.
 
     ``DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)`` delivers what the
-    loader delivers. Accelerate's ``skip_first_batches`` also makes this of a loader, with a batch sampler that leaves out
+    loader delivers, after ``load_state_dict`` from the loaded position. Accelerate's ``skip_first_batches`` also makes this of a loader, with a batch sampler that leaves out
     the first batches, which are then not read.
 
     A loader prepares batches ahead in its computed order, so arbitrary samples cannot be requested.
     """
 
     _batches: Iterator[Any] | None = None
-    _next: tuple[int, int] | None = None  # epoch and number of the batch with which they continue
+    _next: tuple[int, EpochPlace] | None = None  # the pass that they belong to, and where they continue
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -40,7 +41,7 @@ class LoaderDataset(Dataset[Any]):
         refuse_workers()
         if not isinstance(batch, PlannedBatch):
             self[batch]
-        if self._batches is None or self._next != (batch.epoch, batch.number):
-            self._batches = self._source.batches_from(batch.epoch, batch.position)
-        self._next = (batch.epoch, batch.number + 1)
+        if self._batches is None or self._next != (batch.of_pass, batch.place):
+            self._batches = self._source.batches_from(batch.place)
+        self._next = (batch.of_pass, batch.after)
         return next(self._batches)

@@ -1,25 +1,30 @@
 """The order of a loader, as torch's samplers."""
 
+import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from torch.utils.data import BatchSampler, DistributedSampler, SequentialSampler
 
 from foveal.pipeline.dataloader._source import Source
+from foveal.pipeline.epoch import EpochPlace
+
+_PASSES = itertools.count()
 
 
 class PlannedBatch(list[int]):
-    """The numbers of a batch's samples, and which batch of which epoch it is."""
+    """The numbers of a batch's samples, the number of its pass, the place at which the batch begins, and the place after it."""
 
-    def __init__(self, ordinals: list[int], epoch: int, number: int, position: int) -> None:
+    def __init__(self, ordinals: list[int], of_pass: int, place: EpochPlace, after: EpochPlace) -> None:
         super().__init__(ordinals)
-        self.epoch = epoch
-        self.number = number
-        self.position = position
+        self.of_pass = of_pass
+        self.place = place
+        self.after = after
 
 
 class LoaderSampler(DistributedSampler[Any]):
-    """The samples that this rank takes in the present epoch, in order, by their numbers in the shards.
+    """The samples that this rank takes in the present epoch, in order, by their numbers in the shards: always those of a whole epoch.
 
     It is a ``DistributedSampler`` because the loader already gives each rank its share: Ray Train and Composer look for
     this type, and add their own sampler if they do not find it. ``set_epoch`` is the loader's.
@@ -90,7 +95,11 @@ class SequentialLoaderSampler(LoaderSampler, SequentialSampler):
 
 
 class LoaderBatchSampler(LoaderSampler, BatchSampler):  # type: ignore[override]
-    """The same samples, batch by batch: the ``batch_sampler`` of a ``DataLoader`` around the loader's dataset."""
+    """The same samples, batch by batch: the ``batch_sampler`` of a ``DataLoader`` around the loader's dataset.
+
+    After the loader's ``load_state_dict``, iterating begins at the loaded position, until a batch has been delivered. As with
+    the loader, ``len`` remains that of a whole epoch.
+    """
 
     @property
     def sampler(self) -> LoaderSampler:  # type: ignore[override]
@@ -110,29 +119,39 @@ class LoaderBatchSampler(LoaderSampler, BatchSampler):  # type: ignore[override]
 
 
 class _PlannedBatches(Iterator[PlannedBatch]):
-    """The batches of the loader's epoch at the time when the first batch is requested. torchdata saves its state."""
+    """The batches from the place at which the loader is when the first batch is requested. torchdata saves its state."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._epoch: int | None = None
+        self._pass = next(_PASSES)
+        self._begins_at: EpochPlace | None = None
         self._number = 0
 
     def __next__(self) -> PlannedBatch:
-        if self._epoch is None:
-            self._epoch = self._source.epoch
-        order, plan = self._source.order(self._epoch), self._source.plan()
+        if self._begins_at is None:
+            self._begins_at = self._source.first_place()
+        order = self._source.order(self._begins_at.order)
+        plan = replace(self._source.plan(), start=self._begins_at.position)
         if self._number == len(plan):
             raise StopIteration
         ordinals = [order[position % len(order)] for position in plan[self._number]]
+        place, after = (
+            replace(self._begins_at, position=plan.place_after(number))
+            for number in (self._number, self._number + 1)
+        )
         self._number += 1
-        return PlannedBatch(ordinals, self._epoch, self._number - 1, plan.place_after(self._number - 1))
+        return PlannedBatch(ordinals, self._pass, place, after)
 
     def state_dict(self) -> dict[str, int | None]:
-        """Return the epoch, and how many of its batches have been requested."""
-        return {"epoch": self._epoch, "number": self._number}
+        """Return the place at which the first batch begins, and how many have been requested."""
+        begun = {"epoch": None} if self._begins_at is None else asdict(self._begins_at)
+        return {**begun, "number": self._number}
 
     def load_state_dict(self, state: Mapping[str, int | None]) -> None:
         """Continue from a state."""
-        self._epoch, self._number = state["epoch"], state["number"] or 0
-        if self._epoch is not None:
-            self._source.loader.set_epoch(self._epoch)
+        epoch, self._number = state["epoch"], state["number"] or 0
+        if epoch is None:
+            self._begins_at = None
+            return
+        self._begins_at = EpochPlace(epoch, state.get("position") or 0, state.get("iterator") or 0)
+        self._source.loader.set_epoch(epoch)

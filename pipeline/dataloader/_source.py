@@ -1,13 +1,13 @@
 """The interface through which a loader's samplers and dataset use it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Int64
 
-from foveal.pipeline.epoch import BatchPlan, LoaderOptions
+from foveal.pipeline.epoch import BatchPlan, EpochPlace, LoaderOptions
 from foveal.shards import EpochOrder
 
 
@@ -40,12 +40,14 @@ class Source:
         counts: Samples in each shard.
         options: The loader's options.
         plan: Returns this rank's batches of a whole epoch, as ranges of positions.
+        first_place: Returns where a pass begins: with the epoch's first order, or after ``load_state_dict`` at the loaded position.
     """
 
     loader: Loader
     counts: Int64[np.ndarray, " shards"]
     options: LoaderOptions
     plan: Callable[[], BatchPlan]
+    first_place: Callable[[], EpochPlace]
 
     @property
     def epoch(self) -> int:
@@ -53,11 +55,10 @@ class Source:
         return self.loader.epoch
 
     def order(self, epoch: int) -> EpochOrder:
-        """Return the order of an epoch."""
+        """Return the order of an epoch, or of one of its iterators (:attr:`EpochPlace.order`)."""
         return EpochOrder(self.counts, shuffle=self.options.shuffle, seed=self.options.seed, epoch=epoch)
 
-    def batches_from(self, epoch: int, position: int) -> Iterator[Any]:
-        """Go to a position in an epoch, in the order of its first iterator, and iterate over the batches from there."""
-        place = {"epoch": epoch, "position": position, "iterator": 0}
-        self.loader.load_state_dict({**self.loader.state_dict(), **place})
+    def batches_from(self, place: EpochPlace) -> Iterator[Any]:
+        """Go to a place and iterate over the batches from there."""
+        self.loader.load_state_dict({**self.loader.state_dict(), **asdict(place)})
         return iter(self.loader)

@@ -91,6 +91,11 @@ class Position:
         return self._resume
 
     @property
+    def first_place(self) -> EpochPlace:
+        """Where a pass in the epoch's first order begins, or at a loaded position the one that continues it."""
+        return self.place if self._resume else EpochPlace(self.place.epoch)
+
+    @property
     def is_left(self) -> bool:
         """Whether the iterator that began the epoch has stopped early."""
         return (

@@ -1,5 +1,6 @@
 """A loader has the attributes of a ``DataLoader``, and a ``DataLoader`` that is built from them delivers the same batches."""
 
+import itertools
 import re
 
 import pytest
@@ -113,6 +114,29 @@ def test_a_dataloader_delivers_the_same(small_shards):
         for mine, theirs in zip(loader, batches, strict=True):
             assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
         assert loader.state_dict() == other.state_dict()
+
+
+@settings(max_examples=20)
+@given(
+    iterator=st.integers(0, 2), before=st.integers(1, 3), taken=st.integers(0, 3), skipped=st.integers(0, 1)
+)
+def test_a_dataloader_continues_a_loaded_state(small_shards_once, iterator, before, taken, skipped):
+    """After ``load_state_dict`` the ``DataLoader`` delivers what the loader would, also after passes of its own, and moves the loader."""
+    saved = make(small_shards_once, 3, shuffle=True)
+    for _ in range(iterator):
+        next(iter(saved))
+    loop = iter(saved)
+    for _ in range(before):
+        next(loop)
+    state, expected = saved.state_dict(), ordinals(loop)
+
+    loader = make(small_shards_once, 3, shuffle=True)
+    batches = rebuilt(loader, Skip(loader.batch_sampler, skipped))
+    assert len(ordinals(itertools.islice(batches, taken))) == taken
+    loader.load_state_dict(state)
+    assert ordinals(batches) == expected[skipped:]
+    assert loader.state_dict() == saved.state_dict()
+    assert sorted(itertools.chain(*ordinals(rebuilt(loader)))) == list(range(13))
 
 
 def test_a_dataloader_carries_the_graph(small_shards):
