@@ -75,7 +75,8 @@ class ZoomLoader(DataLoaderAttributes):
     If a zoom trains on several ranks, its gradients must be averaged: give the loader ``DistributedDataParallel(zoom)``,
     or make the zoom a part of the model that is wrapped. If a dataset iterates this loader inside the workers of a
     ``DataLoader``, the workers take its batches in turns. Each pass over that ``DataLoader`` has a different order; the
-    first one after ``set_epoch`` has the order of the epoch.
+    first one after ``set_epoch`` has the order of the epoch. This holds for persistent workers as well, whose next pass begins
+    where ``set_epoch`` or ``load_state_dict`` of the loader says, provided that the dataset iterates the loader once in each pass.
 
     Equal arguments give equal batches, bit for bit on one device, whatever ``num_threads`` and ``prefetch_factor``
     are. With another batch size images may differ by rounding, because torch's convolutions may compute a single image
@@ -238,7 +239,6 @@ class ZoomLoader(DataLoaderAttributes):
         self._position = Position(EpochPlace())
         self._at_work = AtWork()
         self._passes = WorkerPasses()
-        self._loaded_in = 0  # the process in which a state was loaded
         self._ranks = Ranks(rank, world_size)
         self._plan_of(0)  # refuses bad arguments before shards are opened
         self._shards = Shards(
@@ -268,17 +268,14 @@ class ZoomLoader(DataLoaderAttributes):
     def __iter__(self) -> Iterator[Batch]:
         """Begin the epoch, or continue it after ``load_state_dict``. Other iterators are not affected."""
         self._settle()
-        plan, first = self._plan, 0
+        plan = self._plan
         self._warn_of_ranks(plan)
         if (worker := get_worker_info()) is not None:
             plan = replace(plan, worker=worker.id, workers=worker.num_workers)
-            first = self._passes.number(worker.seed - worker.id)
-            if first and self._position.resumes and self._loaded_in != os.getpid():
-                place = (
-                    self._position.place
-                )  # the first pass continued from it, in another copy of this loader
-                self._position, first = Position(EpochPlace(place.epoch)), place.iterator + first
-        epoch = EpochIterator(self._chain, plan, self._ranks, self._position, self._at_work, first=first)
+            self._position, number = self._passes.begin(worker.seed - worker.id, self._position)
+            self._settle()
+            self._position = self._position.of_pass(number)
+        epoch = EpochIterator(self._chain, plan, self._ranks, self._position, self._at_work)
         return reported_to_accelerate(epoch, epoch.plan)
 
     def _source(self) -> Source:
@@ -314,7 +311,7 @@ class ZoomLoader(DataLoaderAttributes):
         if (number := whole(epoch, "epoch", 0)) != self.epoch:
             self._position = Position(EpochPlace(number))
         self._position.begin_again()
-        self._forget_passes()
+        self._passes.choose(self._position)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position after the last batch that was delivered, as plain JSON.
@@ -339,13 +336,7 @@ class ZoomLoader(DataLoaderAttributes):
             ValueError: The state belongs to other shards, another seed or order, or a newer version.
         """
         self._position = Position(read_state(state, of=self._identity), resume=True)
-        self._loaded_in = os.getpid()
-        self._forget_passes()
-
-    def _forget_passes(self) -> None:
-        """Restart the count of the workers' passes, unless this process is a worker."""
-        if get_worker_info() is None:
-            self._passes.begin_again()
+        self._passes.choose(self._position)
 
     def _settle(self) -> None:
         """Move on to the next epoch if no batch of this one is left, as after loading a state with another batch size."""

@@ -39,7 +39,6 @@ class EpochIterator(Iterator[Batch]):
         ranks: Says which ranks there are now.
         position: The position of the loader. Delivered batches move it.
         at_work: The iterators of the loader.
-        first: The least number that this iterator may have in its epoch, if all do not share one order.
 
     Attributes:
         plan: The plan of these batches.
@@ -52,14 +51,12 @@ class EpochIterator(Iterator[Batch]):
         ranks: Ranks,
         position: Position,
         at_work: AtWork,
-        *,
-        first: int = 0,
     ) -> None:
         self._chain = chain
         self._ranks: Ranks | None = ranks  # None after a change has been reported
         self._position = position
         self._at_work = at_work
-        self._begins_at = position.begin(self, one_order=plan.world_size > 1, first=first)
+        self._begins_at = position.begin(self, one_order=plan.world_size > 1)
         self.plan = replace(plan, start=self._begins_at.position)
         self._bad = chain.bad.begin_epoch(replace(plan, start=0).own_samples, chain.shards.urls)
         self._delivered = 0

@@ -48,22 +48,37 @@ class Position:
         self._waiting: list[tuple[weakref.ref[object], int]] = []
         self._followed: weakref.ref[object] | None = None
 
-    def begin(self, iterator: object, *, one_order: bool, first: int = 0) -> EpochPlace:
+    def begin(self, iterator: object, *, one_order: bool) -> EpochPlace:
         """Return the position at which a new iterator begins.
 
         Args:
             iterator: The iterator. Its number is used up when it delivers a batch.
             one_order: Whether all iterators of an epoch have the same order, as on several ranks, where one rank may draw
                 a batch that the others do not.
-            first: The smallest number that the iterator may have, unless all have the same order.
         """
         if self._resume:
             return self.place
-        self._waiting = [waiting for waiting in self._waiting if waiting[0]() is not None]
-        unused = max([self._next, first, *(number + 1 for _, number in self._waiting)])
-        place = EpochPlace(self.place.epoch, 0, self._first if one_order else unused)
+        place = EpochPlace(self.place.epoch, 0, self._first if one_order else self._unused())
         self._waiting.append((weakref.ref(iterator), place.iterator))
         return place
+
+    def _unused(self) -> int:
+        """Return the number of the next iterator, if it begins the epoch."""
+        self._waiting = [waiting for waiting in self._waiting if waiting[0]() is not None]
+        return max([self._next, *(number + 1 for _, number in self._waiting)])
+
+    def of_pass(self, number: int) -> "Position":
+        """Return the position for a worker's pass over a ``DataLoader``, this one being that of the loader.
+
+        Args:
+            number: How many passes have begun here before. After a loaded position the first pass continues from it, and the
+                others begin the epoch, each in another order.
+        """
+        if self._resume and number == 0:
+            return Position(self.place, resume=True)
+        begins = Position(EpochPlace(self.place.epoch))
+        begins._next = number + (self.place.iterator if self._resume else self._unused())
+        return begins
 
     def delivered(self, iterator: object, place: EpochPlace) -> None:
         """Record that an iterator has delivered a batch, and its new position."""
