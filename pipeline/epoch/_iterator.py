@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import os
 import threading
 import warnings
 from collections import deque
@@ -18,7 +19,7 @@ from foveal.pipeline.epoch._position import EpochPlace, Position
 from foveal.pipeline.epoch._ranks import Ranks
 from foveal.pipeline.epoch._stages import Stage
 from foveal.pipeline.faults import BadSample
-from foveal.pipeline.flow import Background
+from foveal.pipeline.flow import Background, refuse_fork_of
 from foveal.shards import ShardWarning
 
 _CLOSED = (
@@ -62,6 +63,7 @@ class EpochIterator(Iterator[Batch]):
         self._delivered = 0
         self._closed = False
         self._closed_by: int | None = None  # the thread that closed it, if it was closed from outside
+        self._process = os.getpid()
         self._one_at_a_time = threading.Lock()
         # The stage that makes the batches. Here is none while it pauses, and while a thread takes a batch from it: nobody
         # else can end it meanwhile.
@@ -71,6 +73,7 @@ class EpochIterator(Iterator[Batch]):
         self._stage.append(self._work())
 
     def __next__(self) -> Batch:
+        refuse_fork_of(self._process)  # where the lock may be held for ever
         with self._one_at_a_time:
             return self._next()
 

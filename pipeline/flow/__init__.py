@@ -1,6 +1,6 @@
 """Threads, streams, devices and buffers of the loader's stages."""
 
-from foveal.pipeline.flow._background import Background
+from foveal.pipeline.flow._background import Background, refuse_fork_of
 from foveal.pipeline.flow._buffers import IMAGE_BYTES, Buffers, shared_buffers
 from foveal.pipeline.flow._device import choose_device, home_of, memory_of, to_device
 from foveal.pipeline.flow._in_threads import in_threads
@@ -17,6 +17,7 @@ __all__ = [
     "home_of",
     "in_threads",
     "memory_of",
+    "refuse_fork_of",
     "shared_buffers",
     "streams_for",
     "to_device",

@@ -28,6 +28,18 @@ class _End:
     error: BaseException | None = None
 
 
+def refuse_fork_of(process: int) -> None:
+    """Raise an error if this is not the process that began an epoch.
+
+    Raises:
+        RuntimeError: This process is a fork of it.
+    """
+    if process != os.getpid():
+        raise RuntimeError(
+            "an epoch must be iterated in the process that began it, got a fork of it – begin another one here."
+        )
+
+
 class Background(Iterator[T], Generic[T]):
     """An iterator's items in their order, produced in a separate thread.
 
@@ -62,10 +74,7 @@ class Background(Iterator[T], Generic[T]):
         return self
 
     def __next__(self) -> T:
-        if self._process != os.getpid():
-            raise RuntimeError(
-                "an epoch must be iterated in the process that began it, got a fork of it – begin another one here."
-            )
+        refuse_fork_of(self._process)
         item = self._belt.take()
         if not isinstance(item, _End):
             return item

@@ -1,6 +1,8 @@
 """Several threads use one loader."""
 
+import os
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -97,6 +99,27 @@ def test_threads_that_share_an_iterator(small_shards, trains):
         shared = iter(ours)
         parts = [Running(lambda: keys(shared)) for _ in range(3)]
         assert sorted(key for part in parts for key in part.result()) == ALL
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_fork_while_a_thread_waits(small_shards):
+    """In a fork, an iterator for whose batch a thread of the parent waits is refused, instead of waiting for ever."""
+    zoom = Gated(trains=False)
+    with loader(small_shards, zoom) as ours:
+        shared = iter(ours)
+        loop = Running(lambda: keys(shared))
+        assert zoom.reached.wait(HANGS_AFTER_S)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)  # ends it if it waits
+            try:
+                next(shared)
+            except RuntimeError as error:
+                os._exit(7 if str(error).startswith("an epoch must be iterated in the process that") else 1)
+            os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        zoom.opened.set()
+        assert loop.result() == ALL
 
 
 @pytest.mark.parametrize("trains", [False, True])
