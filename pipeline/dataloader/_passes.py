@@ -29,15 +29,14 @@ class WorkerPasses:
 
     def __init__(self) -> None:
         self._open()
-        self._told = (
-            0  # how many positions this process had chosen; in a worker, its parent when it was forked
-        )
+        # How many positions this process had chosen; in a worker, its parent when it was forked.
+        self._told = 0
         self._begun = 0
         self._given: Position | None = None
-        self._given_by = 0  # the value of `_told` at which the given position was chosen
-        self._before: int | None = (
-            0  # passes that began before the worker itself chose a position; None until the next one
-        )
+        # The value of `_told` at which the given position was chosen.
+        self._given_by = 0
+        # Passes that began before the worker itself chose a position; None until the next one.
+        self._before: int | None = 0
 
     def _open(self) -> None:
         self._process = os.getpid()
@@ -54,9 +53,8 @@ class WorkerPasses:
             self._given, self._given_by, self._before = position.of_pass(0), _chosen_before(rows)[1], None
 
     def _tell(self, position: Position) -> None:
-        if (
-            self._process != os.getpid()
-        ):  # in a fork that is no worker: its parent's workers are not concerned
+        # In a fork that is no worker: its parent's workers are not concerned.
+        if self._process != os.getpid():
             self._open()
         self._told += 1
         place = position.place

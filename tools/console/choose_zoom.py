@@ -77,7 +77,7 @@ def choose_zoom(
     """
     choice = choice or ZoomChoice()
     if saliency == "uniform":
-        _check_none(choice)
+        choice.refuse_given("saliency='uniform'", "a uniform resize has no zoom")
         return UniformSampler(out_size)
     if _is_checkpoint(Path(saliency)):
         zoom = SaliencySampler.from_checkpoint(saliency, out_size=out_size, **PLAIN_PIXELS, **choice.chosen)
@@ -96,13 +96,6 @@ def _settings_for(network: nn.Module, choice: ZoomChoice) -> dict[str, Any]:
             return {**choice.of_new_zoom, "lowres_size": (224, 224)}
         case _:
             return choice.of_new_zoom
-
-
-def _check_none(choice: ZoomChoice) -> None:
-    for name, value in choice.given.items():
-        raise ValueError(
-            f"{name} must be None with saliency='uniform', got {value!r} – a uniform resize has no zoom; leave one of the two out."
-        )
 
 
 def _is_checkpoint(path: Path) -> bool:

@@ -118,6 +118,17 @@ class TrainZoomChoice:
             name: None if value == DESCRIBED[name].unbounded else value for name, value in self.given.items()
         }
 
+    def refuse_given(self, beside: str, reason: str) -> None:
+        """Raise if a setting is given beside something that would ignore it.
+
+        Raises:
+            ValueError: One is.
+        """
+        for name, value in self.given.items():
+            raise ValueError(
+                f"{name} must be None with {beside}, got {value!r} – {reason}; leave one of the two out."
+            )
+
     @property
     def of_new_zoom(self) -> dict[str, Any]:
         """All settings of a zoom that comes from no file, as a sampler takes them."""

@@ -1,5 +1,6 @@
 """Zooms one sample at a time. An image is decoded when it is first shown, and then kept for a while."""
 
+import functools
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from foveal.pipeline import Boxes, DecodeError, Saliency
 from foveal.sampler import UniformSampler, warp_boxes
 from foveal.shards import ShardError, Shards
 from foveal.tools.explore._settings import Settings, Source
-from foveal.tools.pictures.originals import guiding_field, in_fractions, read_boxes, read_map, read_originals
+from foveal.tools.pictures.originals import guiding_boxes, read_boxes, read_map, read_originals
 
 # Images that are kept decoded: the one that is shown, and its neighbours.
 _KEPT = 3
@@ -105,16 +106,8 @@ class Looker:
         told: dict[str, Any] = {} if views is None else {"views": views}
         with torch.no_grad():
             uniform = UniformSampler(settings.size)([original.image], **told)
-            if (guide := guiding_field(zoom, self._boxes)) is not None:
-                known = (
-                    guide is self._boxes
-                )  # as it is for each move of a slider, unless a trained zoom has others
-                asked = (
-                    original.boxes
-                    if known
-                    else read_boxes(self._shards[number], guide, (height, width)).corners
-                )
-                told["boxes"] = [in_fractions(asked, (height, width))]
+            sample = functools.partial(self._shards.__getitem__, number)
+            told |= guiding_boxes(zoom, sample, self._boxes, original.boxes, (height, width))
             if (maps_from := getattr(zoom, "maps_from", None)) is not None:
                 told["maps"] = [read_map(self._shards[number], Saliency(maps_from), (height, width))]
             zoomed = zoom([original.image], **told)

@@ -123,10 +123,7 @@ class Recipe(ZoomChoice):
             raise ValueError(
                 f"saliency must be spectral or the weights of a ScoreNet with patches, got {self.saliency!r}."
             )
-        for name, value in self.given.items():
-            raise ValueError(
-                f"{name} must be None with patches, got {value!r} – patches are cut out, not zoomed; leave one of the two out."
-            )
+        self.refuse_given("patches", "patches are cut out, not zoomed")
 
     @property
     def extension(self) -> str:

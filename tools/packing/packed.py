@@ -112,11 +112,8 @@ def _move(made: Path, out: Path) -> None:
 def _fingerprint(folder: Path, labels: list[str] | None) -> str:
     pictures = find_pictures(folder)
     files = [
-        (
-            picture.key,
-            str(path),
-            *_stamp(folder / path),
-        )  # the key, too: an earlier version may have grouped them otherwise
+        # The key, too: an earlier version may have grouped them otherwise.
+        (picture.key, str(path), *_stamp(folder / path))
         for picture in pictures.found
         for path in picture.members.values()
     ]

@@ -1,6 +1,6 @@
 """Reads the full-resolution images of a batch again, to show them or to check the batch against them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -78,21 +78,28 @@ def read_boxes(sample: Sample, boxes: Boxes, size: tuple[int, int]) -> ImageBoxe
     return found._replace(corners=boxes.in_pixels(found, size))
 
 
-def guiding_field(zoom: nn.Module, boxes: Boxes | None) -> Boxes | None:
-    """Return the field of the boxes that a zoom asks for; None if it asks for none.
+def guiding_boxes(
+    zoom: nn.Module, sample: Callable[[], Sample], named: Boxes | None, known: Tensor, size: tuple[int, int]
+) -> dict[str, list[Tensor]]:
+    """Return what a sampler is called with to have the boxes that it asks for: nothing if it asks for none.
 
     Args:
         zoom: The sampler.
-        boxes: What the user has named, with what its numbers are; it is taken if the zoom asks for the same boxes.
+        sample: Returns the sample; it is only called if the zoom asks for other boxes than those that are known.
+        named: The field that the user has named, with what its numbers are.
+        known: The sample's boxes in that field (n, 4), in pixels.
+        size: (height, width) of the sample's upright image in pixels.
     """
     guide = guide_of(ZoomNeeds.of(zoom))
-    return boxes if guide is not None and boxes is not None and boxes.source == guide.source else guide
-
-
-def in_fractions(corners: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return boxes in pixels as fractions of an image of this (height, width)."""
+    if guide is None:
+        return {}
+    asked = (
+        known
+        if named is not None and named.source == guide.source
+        else read_boxes(sample(), guide, size).corners
+    )
     height, width = size
-    return corners / torch.tensor([width, height, width, height])
+    return {"boxes": [asked / torch.tensor([width, height, width, height])]}
 
 
 def read_map(sample: Sample, saliency: Saliency, size: tuple[int, int]) -> Tensor:

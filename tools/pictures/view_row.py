@@ -12,8 +12,7 @@ from foveal.pipeline.fields import collate, map_guide_of, parse_member
 from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, ZoomNeeds, warp_boxes
 from foveal.shards import SampleError, Shards
 from foveal.tools.pictures.originals import (
-    guiding_field,
-    in_fractions,
+    guiding_boxes,
     read_boxes,
     read_map,
     read_originals,
@@ -87,9 +86,7 @@ def view_row(
     with torch.no_grad():
         needs = ZoomNeeds.of(zoom)
         told: dict[str, Any] = {}
-        if (guide := guiding_field(zoom, boxes)) is not None:
-            asked = found if guide is boxes else read_boxes(shards[ordinal], guide, (height, width)).corners
-            told["boxes"] = [in_fractions(asked, (height, width))]
+        told |= guiding_boxes(zoom, lambda: shards[ordinal], boxes, found, (height, width))
         if (map_guide := map_guide_of(needs)) is not None:
             told["maps"] = [read_map(shards[ordinal], map_guide, (height, width))]
         if needs.condition:

@@ -24,12 +24,13 @@ from rich.console import Console
 
 from foveal.pipeline.epoch import zoomed_together
 from foveal.shards import Shards
-from foveal.tools.bench._deal_samples import deal_samples
+from foveal.tools.bench._deal_samples import deal_files, good_files
 from foveal.tools.bench.gpu._steps import decode_on, memory_on, train_on, zoom_on
 from foveal.tools.bench.gpu.table import bench_device, kept
 from foveal.tools.bench.kernels.kernel import bench_kernel
 from foveal.tools.console.device import parse_device
 from foveal.tools.console.machine import environment
+from foveal.tools.pictures.originals import spread_evenly
 from foveal.tools.scenes.scenes import write_shards
 
 SECONDS = 480.0
@@ -127,7 +128,10 @@ def check_gpu(
         run.step("kernels beside the CPU's", lambda: _kernels(device, run.left))
         run.step("tests marked gpu", lambda: _tests(tests, place, run.left))
         given = Shards(urls or write_shards(folder / "scenes", load.scenes, console=run.console))
-        few = deal_samples(given, folder / "few", load.batch, console=run.console)
+        files = good_files(given, max(load.batch, load.decoded), run.console)
+        few = deal_files(
+            [files[k] for k in spread_evenly(load.batch, len(files))], folder / "few", load.batch
+        )
         run.step("decode and zoom", lambda: zoom_on(few, place, size=size, images=min(16, load.batch)))
         run.step(
             "ten steps of training",
@@ -137,7 +141,7 @@ def check_gpu(
             "sampling kernel",
             lambda: _kernel_time(folder / "k.json", device, load, size),
         )
-        some = deal_samples(given, folder / "some", load.decoded, console=run.console)
+        some = deal_files(files, folder / "some", load.decoded)
         sizes = (8, zoomed_together(place), 128)
         run.step("decode only", lambda: decode_on(some, place, sizes, seconds=load.seconds))
         run.step("decode only, CPU", lambda: decode_on(some, torch.device("cpu"), (8,), seconds=load.seconds))
