@@ -10,7 +10,7 @@ from torch import Tensor
 from foveal._choices import Frame
 from foveal.pipeline.fields._members import find_member
 from foveal.pipeline.fields._spatial_field import SpatialField
-from foveal.pipeline.fields.formats import SHAPE, JsonDocument, is_source, member_path
+from foveal.pipeline.fields.formats import SHAPE, JsonDocument, Slot, is_source, member_path
 from foveal.pipeline.fields.masks import ShapeMask, Shapes, run_lengths
 from foveal.pipeline.flow import to_device
 from foveal.sampler import warp_masks
@@ -102,7 +102,10 @@ class InstanceMasks(SpatialField):
         return value[index].cpu()
 
     def write(self, members: Mapping[str, bytes], label: Tensor, size: tuple[int, int]) -> dict[str, bytes]:
-        """Return the JSON member with these masks as run lengths, compressed as in COCO; an ``area`` beside one is its number of pixels."""
+        """Return the JSON member with these masks as run lengths, compressed as in COCO.
+
+        An ``area`` beside one is its number of pixels; that of an item without a mask, which would be of the original, is left out.
+        """
         location = member_path(self.source)
         member = find_member(location.extensions, members)
         if not location.path:
@@ -115,10 +118,17 @@ class InstanceMasks(SpatialField):
                 )
             if slot.value:
                 document.put(slot, run_lengths(mask.numpy()))
-                if isinstance(slot.beside(_AREA), int | float):
-                    slot.holder[_AREA] = int(mask.sum())
+            _restate_area(slot, int(mask.sum()) if slot.value else None)
         document.restate_size(size, location.path)
         return {member: document.encode()}
+
+
+def _restate_area(slot: Slot, pixels: int | None) -> None:
+    if isinstance(slot.beside(_AREA), int | float):
+        if pixels is None:
+            del slot.holder[_AREA]
+        else:
+            slot.holder[_AREA] = pixels
 
 
 def _warped(shapes: Shapes, grid: Tensor, size: tuple[int, int]) -> Tensor:

@@ -98,8 +98,8 @@ def zoom_grid(
         compat=compat,
     )
     size = height_and_width(out_size, "out_size")
-    _check_saliency(saliency)
     wide = saliency.to(torch.promote_types(saliency.dtype, torch.float32))
+    _check_saliency(wide)
     return unchecked_grid(wide / wide.sum(dim=(2, 3), keepdim=True), size, settings)
 
 

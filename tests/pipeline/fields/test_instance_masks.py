@@ -104,14 +104,22 @@ def test_they_are_written_back():
 
 
 def test_areas_are_counted_anew():
-    """The area beside a mask is its number of pixels, where the file has one; a mask that is absent keeps it."""
+    """The area beside a mask is its number of pixels, where the file has one. An item without a mask has none: it would be of the original."""
     run = encoded(ONE)
-    items = [{"segmentation": run, "area": 9.5}, {"segmentation": run}, {"segmentation": None, "area": 7}]
+    items: list[dict[str, object]] = [
+        {"segmentation": run, "area": 9.5},
+        {"segmentation": run},
+        {"segmentation": None, "area": 7},
+        {"segmentation": [], "area": 7.5},
+        {"segmentation": run, "area": 0},
+    ]
     members = {"json": json.dumps({"annotations": items}).encode()}
-    masks = torch.tensor([[[1, 1, 0]], [[1, 0, 0]], [[0, 0, 0]]], dtype=torch.bool)
+    rows = [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 1, 0]]
+    masks = torch.tensor(rows, dtype=torch.bool)[:, None]
     document = json.loads(FIELD.write(members, masks, (1, 3))["json"])
 
-    assert [item.get("area") for item in document["annotations"]] == [2, None, 7]
+    areas = [item.get("area", "none") for item in document["annotations"]]
+    assert areas == [2, "none", "none", "none", 1]
 
 
 def test_lines_of_yolo():

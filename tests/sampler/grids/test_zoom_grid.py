@@ -212,6 +212,16 @@ def test_dtype_and_autocast():
     assert zoom_grid(saliency, (20, 30)).dtype == torch.float64
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int32])
+def test_counts(dtype):
+    """A map of whole numbers, such as a heat map out of a 16-bit PNG, gives the grid of the same numbers in float32."""
+    counts = torch.randint(1, 200, (2, 1, 9, 14))
+    with unhooked():
+        grid = zoom_grid(counts.to(dtype), (13, 17), max_zoom=2.0)
+
+    assert torch.equal(grid, zoom_grid(counts.float(), (13, 17), max_zoom=2.0))
+
+
 def test_first_use_in_inference_mode_spoils_nothing():
     """Constants cached in inference mode can be used in training afterwards."""
     with torch.inference_mode():
