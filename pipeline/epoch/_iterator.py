@@ -178,7 +178,7 @@ class EpochIterator(Iterator[Batch]):
 def _warn_of(bad: list[BadSample]) -> None:
     if bad:
         warnings.warn(
-            f"{len(bad)} bad sample(s) in this epoch, the first: {bad[0]}; all are in the loader's bad_samples",
+            f"{len(bad)} bad sample(s) in this epoch, the first: {bad[0]}; the loader's bad_samples has all, and `foveal verify` finds them",
             ShardWarning,
             stacklevel=outside(),
         )

@@ -115,8 +115,9 @@ class SampleReader:
                 return None
             first = first or tried
         raise TooManyBadSamplesError(
-            f"{_TRIES} samples in a row are bad, so no substitute was found: the first is {first} – run "
-            "`foveal verify` on the shards; loader.bad_samples has all."
+            f"{_TRIES} samples in a row are bad, so no substitute was found: the first is {first}",
+            "run `foveal verify` on the shards",
+            "look at loader.bad_samples, which has all",
         )
 
     def instead_of(self, encoded: EncodedSample, fault: DecodeError | MemberError) -> EncodedSample | None:
