@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from foveal.shards import Shards, ShardWriter, write_index
+from foveal.shards import SampleError, Shards, ShardWriter, write_index
 from foveal.tools.bench._readable import readable
 from foveal.tools.pictures.originals import encoded_image, spread_evenly
 
@@ -44,8 +44,18 @@ def good_files(shards: Shards, images: int, console: Console) -> list[bytes]:
 
 
 def pick_files(shards: Shards, images: int) -> list[bytes]:
-    """Return a number of image files, chosen evenly over all shards; all of them if there are fewer."""
-    return [encoded_image(shards[pick]) for pick in spread_evenly(images, len(shards))]
+    """Return a number of image files, chosen evenly over all shards; all of them if there are fewer.
+
+    A sample without an image has an empty file, which no loader can read.
+    """
+    return [_file(shards, pick) for pick in spread_evenly(images, len(shards))]
+
+
+def _file(shards: Shards, pick: int) -> bytes:
+    try:
+        return encoded_image(shards[pick])
+    except SampleError:
+        return b""
 
 
 def deal_files(files: Sequence[bytes], folder: Path, images: int, *, parts: int = 1) -> list[str]:

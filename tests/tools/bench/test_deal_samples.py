@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from foveal.shards import Shards, ShardWriter
-from foveal.tools.bench._deal_samples import deal_samples
+from foveal.tools.bench._deal_samples import deal_samples, pick_files
 from foveal.tools.bench._throughput import print_throughput
 from foveal.tools.bench.ceilings import count_pixels
 from foveal.tools.bench.timing import Timing
@@ -42,6 +42,16 @@ def test_fewer_are_spread_and_more_repeat(given, tmp_path, images, picks):
     assert [sample.key for sample in dealt] == [f"{k:06d}" for k in range(images)]
     assert images_of(dealt) == [files[pick] for pick in picks]
     assert {len(sample.members) for sample in dealt} == {1}
+
+
+def test_a_sample_without_an_image_is_an_empty_file(tmp_path):
+    """Loaders that are compared find a file that none of them can read, which is counted, and no error."""
+    file = encode(picture(0, 20, 30), "JPEG")
+    with ShardWriter(tmp_path / "given.tar") as writer:
+        writer.write({"__key__": "0", "cls": 0})
+        writer.write({"__key__": "1", "jpg": file, "cls": 1})
+
+    assert pick_files(Shards(tmp_path / "given.tar"), 2) == [b"", file]
 
 
 def test_in_turn_into_parts(given, tmp_path):
