@@ -41,7 +41,7 @@ def bench_faults(
     Args:
         urls: Shards of JPEGs; none for generated scenes.
         images: How many images an epoch has; those of the shards are repeated.
-        percent: Percentage of images that are bad.
+        percent: Percentage of images that are bad; at least one is, unless it is 0.
         batch_size: Images in a batch.
         repeats: Rounds.
         size: Height and width of the zoomed images, in pixels.
@@ -55,7 +55,7 @@ def bench_faults(
         warnings.simplefilter("ignore", ShardWarning)  # of the bad images, in each epoch
         folder = Path(name)
         shards = Shards(urls or write_shards(folder, 32, console=console))
-        bad = set(random.Random(0).sample(range(images), round(images * percent / 100)))  # noqa: S311 - no secret
+        bad = choose_bad(images, percent)
         clean, faulty = folder / "clean.tar", folder / "faulty.tar"
         files = good_files(shards, images, console)
         write_samples(clean, files, images, set())
@@ -75,6 +75,12 @@ def bench_faults(
             json_path, "faults", timings, images=images, bad=len(bad), batch_size=batch_size, size=size
         )
     return timings
+
+
+def choose_bad(images: int, percent: float) -> set[int]:
+    """Return the numbers of the images to damage: of a few images at least one, unless ``percent`` is 0."""
+    count = max(round(images * percent / 100), percent > 0)
+    return set(random.Random(0).sample(range(images), count))  # noqa: S311 - no secret
 
 
 def write_samples(path: Path, files: Sequence[bytes], images: int, bad: set[int]) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from foveal.pipeline import BadSample
 from foveal.shards import Shards
-from foveal.tools.bench._faults import DAMAGES, bench_faults, check_epoch, write_samples
+from foveal.tools.bench._faults import DAMAGES, bench_faults, check_epoch, choose_bad, write_samples
 from foveal.tools.pictures.originals import encoded_image
 from foveal.tools.scenes.scenes import write_shards
 
@@ -52,6 +52,17 @@ def test_what_is_missing_is_noticed(keys, bad):
     with pytest.raises(ValueError, match=re.escape("an epoch must deliver 2 good samples and report 1, got")):
         check_epoch(lambda: _Fake(keys, bad), 3, {2})
     check_epoch(lambda: _Fake(["000000", "000001"], ["000002"]), 3, {2})
+
+
+@pytest.mark.parametrize(
+    ("images", "percent", "count"), [(400, 1.0, 4), (8, 1.0, 1), (8, 0.0, 0), (8, 100.0, 8), (1, 1.0, 1)]
+)
+def test_a_few_images_have_a_bad_one(images, percent, count):
+    """A small run measures bad images, too; with 0 % there are none."""
+    bad = choose_bad(images, percent)
+
+    assert len(bad) == count
+    assert bad <= set(range(images))
 
 
 def test_every_damage_is_met(tmp_path):
