@@ -4,7 +4,6 @@ import io
 import json
 import math
 import re
-import shutil
 import warnings
 from collections import Counter
 from dataclasses import replace
@@ -22,14 +21,10 @@ from foveal.sampler import (
 )
 from foveal.shards import Shards, ShardWriter
 from foveal.tools.offline.recipe import Recipe
-from foveal.tools.offline.shard_files import format_table, name_of_zoomed, parse_table
-from foveal.tools.pictures.magnification import local_zoom
 from tests.checks import check_close
 from tests.pipeline.making import encode, picture
 from tests.tools.offline.zooming import (
-    CUT,
     RECIPE,
-    content,
     labelled,
     pixels,
     rows_of,
@@ -119,176 +114,6 @@ def test_other_readers(tmp_path):
     assert theirs == [(f"dir/{k:03d}", k, (24, 24, 3), 2) for k in range(5)]
     assert [bytes(np.array(label)) for label in labels] == [b"0", b"1", b"2", b"3", b"4"]
     assert [np.array(image).shape for image in images] == [(24, 24, 3)] * 5
-
-
-def test_every_sample_is_accounted_for(tmp_path):
-    """Samples that cannot be zoomed are in the table with their reason, and all others are written."""
-    with ShardWriter(tmp_path / "a.tar") as writer:
-        writer.write(labelled(0))
-        writer.write(labelled(1, jpg=CUT))
-        writer.write({"__key__": "none", "cls": 1})
-        writer.write(labelled(3, jpg=encode(picture(3, 600, 800))))
-        writer.write(labelled(4, json={"boxes": 3}))
-        writer.write(labelled(5))
-    with ShardWriter(tmp_path / "b.tar") as writer:
-        writer.write(labelled(6, jpg=b""))
-    recipe = Recipe(out_size=24, format="png", boxes=("json:boxes",), max_pixels=250_000)
-    zoom(str(tmp_path / "?.tar"), tmp_path / "out", recipe, max_bad_fraction=1.0)
-    rows = rows_of(tmp_path / "out")
-    stats = [json.loads((tmp_path / f"out/{name}_stats.json").read_text()) for name in "ab"]
-
-    assert [row["status"] for row in rows] == [
-        "ok",
-        "corrupt",
-        "missing_member",
-        "too_large",
-        "bad_label",
-        "ok",
-        "corrupt",
-    ]
-    assert [row["key"] for row in rows] == [
-        "dir/000",
-        "dir/001",
-        "none",
-        "dir/003",
-        "dir/004",
-        "dir/005",
-        "dir/006",
-    ]
-    assert "image is cut: after 9000 bytes there is no end mark" in rows[1]["reason"]
-    assert rows[0]["size"] == [60, 90]
-    assert rows[2]["sha256"] is None
-    assert len(rows[3]["sha256"]) == 64
-    assert [key for key, _ in samples_of(tmp_path / "out")] == ["dir/000", "dir/005"]
-    assert [(s["samples"], s["ok"]) for s in stats] == [(6, 2), (1, 0)]
-    assert stats[0]["failed"] == {"bad_label": 1, "corrupt": 1, "missing_member": 1, "too_large": 1}
-    assert json.loads((tmp_path / "out/sizes.json").read_text()) == {"a.tar": 2, "b.tar": 0}
-
-
-def test_a_table_of_an_older_version():
-    """A table of an older version is read."""
-    text = (
-        b'{"key": "a", "status": "ok", "reason": null, "size": [60, 90], "sha256": "0f", "zoom": [2.5, 0.5], "bytes": 9}\n'
-        b'{"key": "b", "status": "too_large", "reason": "image has more pixels than max_pixels=5: 2 \\u00d7 3 pixels '
-        b'(height \\u00d7 width)", "size": null, "sha256": "1f", "zoom": null, "bytes": 0}\n'
-    )
-
-    assert [(row.status, row.size, row.zoom) for row in parse_table(text)] == [
-        ("ok", (60, 90), (2.5, 0.5)),
-        ("too_large", None, None),
-    ]
-    assert format_table(parse_table(text)) == text
-
-
-def test_zoom_statistics(tmp_path):
-    """Each row has the magnification of the loader's grid."""
-    urls = write_originals(tmp_path / "in", shards=1)
-    zoom(urls, tmp_path / "out")
-    with ZoomLoader(urls, spectral(), batch_size=5, fields=("image", "__grid__")) as loader:
-        [(_, grids)] = loader
-
-    assert [row["zoom"] for row in rows_of(tmp_path / "out")] == [
-        pytest.approx(local_zoom(grid.numpy())) for grid in grids
-    ]
-
-
-def test_keys_that_come_twice(tmp_path):
-    """Samples with the same key stay separate; if all samples between them failed, the second is left out."""
-    with ShardWriter(tmp_path / "a.tar") as writer:
-        for key, image in (
-            ("a", encode(picture(0, 40, 60))),
-            ("b", CUT),
-            ("a", encode(picture(1, 40, 60))),
-            ("c", encode(picture(2, 40, 60))),
-            ("a", encode(picture(3, 40, 60))),
-        ):
-            writer.write({"__key__": key, "jpg": image, "cls": 1})
-    zoom(str(tmp_path / "a.tar"), tmp_path / "out", max_bad_fraction=1.0)
-
-    assert [(row["key"], row["status"]) for row in rows_of(tmp_path / "out")] == [
-        ("a", "ok"),
-        ("b", "corrupt"),
-        ("a", "duplicate_key"),
-        ("c", "ok"),
-        ("a", "ok"),
-    ]
-    assert [key for key, _ in samples_of(tmp_path / "out")] == ["a", "c", "a"]
-
-
-def test_the_names_of_shards():
-    """Zoomed shards have the names of their originals, whatever storage and compression."""
-    assert name_of_zoomed("a/b-0.tar") == "b-0.tar"
-    assert name_of_zoomed("file:///a/b.tar.gz") == "b.tar"
-    assert name_of_zoomed("s3://bucket/x/b.tgz") == "b.tar"
-    assert name_of_zoomed("https://host/x/b%20c.tar?sig=1/2") == "b c.tar"
-    assert name_of_zoomed("a/shard") == "shard.tar"
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (
-            {"saliency": "boxes"},
-            "boxes must be given with saliency='boxes', got none – add --boxes json:boxes.",
-        ),
-        (
-            {"masks": ("mask.jpg",)},
-            "mask must be a png or npy member, which keeps class ids as they are, or a place in a json member, got 'mask.jpg'.",
-        ),
-        (
-            {"boxes": ("json:a", "json:a")},
-            "boxes, points and masks must be named once each, got ('json:a', 'json:a').",
-        ),
-        (
-            {"boxes": ("json:a",), "points": ("b.json;json:a[].b",)},
-            "boxes, points and masks must be in places of their own, got 'json:a' and 'b.json;json:a[].b' – name one of them.",
-        ),
-    ],
-)
-def test_settings_that_do_not_go_together(settings, message):
-    """Contradicting settings are refused before anything is read."""
-    with pytest.raises(ValueError, match=re.escape(message)):
-        Recipe(**settings)
-
-
-def test_two_shards_of_one_name(tmp_path):
-    """Two shards of one name are refused, because one would overwrite the other."""
-    for folder in ("x", "y"):
-        write_originals(tmp_path / folder, shards=1)
-
-    with pytest.raises(
-        ValueError,
-        match=r"urls must be of shards with different names, got '.*x/s-0.tar' and '.*y/s-0.tar' – zoom them into",
-    ):
-        zoom(f"{tmp_path}/x/s-0.tar::{tmp_path}/y/s-0.tar", tmp_path / "out")
-
-
-def test_names_that_are_taken(tmp_path):
-    """A member with the new image's name, and shards that are zoomed already, are refused, and no file is left."""
-    with ShardWriter(tmp_path / "a.tar") as writer:
-        writer.write({"__key__": "k", "jpg": encode(picture(0, 40, 60)), "png": b"something"})
-    with pytest.raises(
-        ValueError,
-        match=r"format must be one whose name no other member has, got 'png', and there is another png for 'k' of .*a.tar – choose",
-    ):
-        zoom(str(tmp_path / "a.tar"), tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json"]
-    zoom(str(tmp_path / "a.tar"), tmp_path / "once", Recipe(out_size=24, format="jpg"))
-    with pytest.raises(
-        ValueError, match=r"urls must be of shards that are not zoomed yet, got one with zoom.json for 'k' of"
-    ):
-        zoom(str(tmp_path / "once/a.tar"), tmp_path / "twice", Recipe(out_size=8, format="jpg"))
-
-
-def test_what_is_refused_leaves_finished_shards(tmp_path):
-    """Shards that are refused do not make those of the same names unfinished that they would have replaced."""
-    zoom(write_originals(tmp_path / "originals", shards=1), tmp_path / "out")
-    before = content(tmp_path / "out")
-    shutil.copytree(tmp_path / "out", tmp_path / "other")
-    with pytest.raises(ValueError, match="urls must be of shards that are not zoomed yet"):
-        zoom(str(tmp_path / "other/s-0.tar"), tmp_path / "out", overwrite=True)
-
-    assert content(tmp_path / "out") == before
 
 
 def test_photos(tmp_path, data_dir):
