@@ -1,0 +1,169 @@
+"""Shards that are cut, damaged or missing, or have members that mislead."""
+
+import gzip
+import pickle
+import re
+
+import pytest
+
+from foveal.shards import SampleError, ShardError, Shards, ShardWarning, write_index
+from tests.shards.reading import (
+    HardLink,
+    by_foveal,
+    make_tar,
+    samples,
+    tar_bytes,
+)
+
+
+def test_a_cut_shard_is_told_of_every_time(tmp_path):
+    """Each time, a warning names the shard, the offset and the last complete sample; the samples before the cut are read."""
+    tar = tmp_path / "t.tar"
+    tar.write_bytes(tar_bytes(samples("abc"))[:7000])
+    message = f"{tar}: was cut at byte 7000: 256 of 600 bytes of 'c.jpg' are missing; of its samples, the last whole one is 'b'"
+
+    for _ in range(2):
+        with pytest.warns(ShardWarning, match=f"^{re.escape(message)}$"):
+            assert [key for key, _ in by_foveal(tar)] == ["a", "b"]
+
+
+def test_a_shard_cut_at_once_has_no_samples(tmp_path):
+    """If no sample is complete, the warning says so."""
+    tar = tmp_path / "t.tar"
+    tar.write_bytes(tar_bytes(samples("a"))[:700])
+
+    with pytest.warns(ShardWarning, match="of its samples, none is whole$"):
+        assert len(Shards(tar)) == 0
+
+
+def test_a_double_costs_its_sample(tmp_path):
+    """Two members of one name are an error of their sample, which names them; other members and samples are read."""
+    files = [*samples("a"), *samples("b"), ("b.CLS", b"9"), *samples("c")]
+    tar = make_tar(tmp_path / "t.tar", files)
+    reason = "has two members 'cls': pack it again with one – tar --append adds to a tar, it replaces nothing"
+    shards = Shards(tar)
+
+    with pytest.raises(SampleError, match=f"^{re.escape(f'{tar}: b: {reason}')}$") as caught:
+        shards[1]
+    assert (caught.value.member, caught.value.number_in_shard) == ("cls", 1)
+    assert [shards[k].key for k in (0, 2)] == ["a", "c"]
+    assert shards.read(1, ["jpg"]).members == {"jpg": dict(files)["b.jpg"]}
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("link", "reason"),
+    [
+        ("elsewhere/b.jpg", "is a symbolic link, without content: pack it again with tar --dereference"),
+        (
+            HardLink("elsewhere/b.jpg"),
+            "is a hard link to a file that does not stand before it in the tar: pack it again with tar --hard-dereference",
+        ),
+    ],
+)
+def test_a_link_to_elsewhere_costs_its_sample(tmp_path, link, reason):
+    """The error says that the member is a link, and how to pack it."""
+    tar = make_tar(tmp_path / "t.tar", [*samples("a"), ("b.jpg", link), ("b.cls", b"1"), *samples("c")])
+
+    for _ in range(2):  # the second time by the index in the cache
+        shards = Shards(tar)
+        with pytest.raises(SampleError, match=f"^{re.escape(f'{tar}: b: jpg member {reason}')}$"):
+            shards[1]
+        assert [shards[0].key, shards.read(1, ["cls"]).members, shards[2].key] == ["a", {"cls": b"1"}, "c"]
+    with pytest.raises(ShardError, match=r"t\.tar: b: no index was written: jpg member is a "):
+        write_index(tar)
+
+
+def test_hard_links_are_read(tmp_path):
+    """Hard links are read wherever in the tar their target is, also several links to one file."""
+    files = [
+        ("a.jpg", b"A" * 700),
+        ("b.jpg", HardLink("a.jpg")),
+        ("b.cls", b"1"),
+        ("b.png", HardLink("a.jpg")),
+    ]
+    tar = make_tar(tmp_path / "t.tar", [*files, ("c.jpg", HardLink("b.png"))])
+
+    expected = [
+        ("a", [("jpg", b"A" * 700)]),
+        ("b", [("jpg", b"A" * 700), ("cls", b"1"), ("png", b"A" * 700)]),
+        ("c", [("jpg", b"A" * 700)]),
+    ]
+    assert by_foveal(tar) == expected
+    write_index(tar)
+    assert by_foveal(tar) == expected
+
+
+DAMAGED = {
+    "is an empty file, not a tar": b"",
+    "is not a tar: there is no tar header at its start": b"<html>503 Slow Down</html>" * 100,
+    "is a damaged gzip file: ": gzip.compress(tar_bytes(samples("x")))[:-8] + bytes(8),
+}
+
+
+@pytest.mark.parametrize("reason", DAMAGED)
+def test_a_damaged_shard_costs_itself(tars, tmp_path, reason):
+    """A file that is no shard gives a warning each time, and the others are read; if it is the only one, it is an error."""
+    bad = tmp_path / "bad.tar"
+    bad.write_bytes(DAMAGED[reason])
+    for _ in range(2):
+        with pytest.warns(ShardWarning, match=f"^{re.escape(f'{bad}: {reason}')}.*; nothing of it is read$"):
+            shards = Shards([tars[0], bad, tars[2]])
+        assert shards.counts.tolist() == [2, 0, 3]
+        assert [sample.key for sample in shards] == list("abcde")
+        assert list(shards.damaged) == [str(bad)]
+    with pytest.raises(ShardError, match=f"^{re.escape(f'{bad}: {reason}')}"):
+        Shards(bad)
+    assert Shards(tars).damaged == {}
+
+
+def test_a_missing_shard_is_no_damage(tars, tmp_path):
+    """A shard that cannot be opened is an error, because it may be there again later."""
+    with pytest.raises(ShardError, match=r"none\.tar: cannot be opened: No such file or directory$"):
+        Shards([*tars, tmp_path / "none.tar"])
+
+
+def test_bytes_behind_the_end_mark_are_told_of_every_time(tmp_path):
+    """Of two tars joined by cat, the first is read, and each time a warning reports the rest."""
+    second = tar_bytes(samples("cd"))
+    tar = tmp_path / "t.tar"
+    tar.write_bytes(tar_bytes(samples("ab")) + second)
+    message = f"{tar}: goes on behind its end mark: its last {len(second):,} bytes are not read"
+
+    def keys():
+        with pytest.warns(ShardWarning, match=f"^{re.escape(message)}") as caught:
+            found = [key for key, _ in by_foveal(tar)]
+        assert len(caught) == 1
+        return found
+
+    assert [keys(), keys()] == [["a", "b"]] * 2
+    index = write_index(tar)
+    assert keys() == ["a", "b"]
+    text = index.read_bytes()
+    index.write_bytes(text[: text.index(b"# foveal")])  # as another tool would have written it
+    assert write_index(tar).read_bytes() == text[: text.index(b"# foveal")]
+    assert keys() == ["a", "b"]
+
+
+def test_an_index_of_an_older_version_is_checked(tmp_path):
+    """An old index that groups samples differently is ignored; others are used without a warning."""
+    tar = make_tar(tmp_path / "t.tar", [("d/._a.jpg", b"x"), ("d/a.jpg", b"1"), ("d/b.jpg", b"2")])
+    stamp = f"# foveal size={tar.stat().st_size} mtime_ns={tar.stat().st_mtime_ns}\n"
+    lines = "jpg 1536 1 d/a.jpg\njpg 2560 1 d/b.jpg\n"
+    index = tmp_path / "t.idx"
+    index.write_text(f"v1.2 3\n_a.jpg 512 1 d/._a.jpg\n{lines}{stamp}")
+
+    with pytest.warns(ShardWarning, match="does not agree with its tar: run `foveal index`"):
+        assert [key for key, _ in by_foveal(tar)] == ["d/a", "d/b"]
+
+    tar = make_tar(tmp_path / "t.tar", [("d/a.jpg", b"1"), ("d/b.jpg", b"2")])
+    stamp = f"# foveal size={tar.stat().st_size} mtime_ns={tar.stat().st_mtime_ns}\n"
+    index.write_text(f"v1.2 2\njpg 512 1 d/a.jpg\njpg 1536 1 d/b.jpg\n{stamp}")
+    assert [key for key, _ in by_foveal(tar)] == ["d/a", "d/b"]
+
+
+def test_a_folder_is_no_shard(tmp_path):
+    """A folder is refused, with what to write instead."""
+    hint = f"it is a folder – name the shards in it, such as '{tmp_path}/*.tar'; `foveal pack` writes images of a folder to shards"
+    with pytest.raises(ShardError, match=re.escape(f"cannot be opened: {hint}")):
+        Shards(tmp_path)
