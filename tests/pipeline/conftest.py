@@ -1,11 +1,13 @@
-"""Small shards of real JPEG files, made for the tests."""
+"""Small shards of real JPEG files, made for the tests, and a small zoom."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from foveal.sampler import SaliencySampler
 from foveal.shards import ShardWriter
 from tests.pipeline.small_shards import write_small_shards
 
@@ -27,3 +29,9 @@ def write_shard(tmp_path: Path) -> Callable[..., str]:
 def small_shards(tmp_path: Path) -> list[str]:
     """Two shards of 7 and 6 pictures of different sizes, labelled 0 to 12."""
     return write_small_shards(tmp_path)
+
+
+@pytest.fixture
+def zoom() -> SaliencySampler:
+    torch.manual_seed(0)
+    return SaliencySampler((24, 32), temperature=0.2).requires_grad_(False)
