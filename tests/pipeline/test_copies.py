@@ -1,4 +1,4 @@
-"""Smaller copies of images are sampled like their originals, up to the far edge."""
+"""Smaller copies of images are large enough, and are sampled like their originals, up to the far edge."""
 
 import numpy as np
 import pytest
@@ -10,9 +10,11 @@ from PIL import Image
 from foveal.pipeline import Augment, EncodedImage, ZoomCollate, ZoomLoader, decode
 from foveal.pipeline.copies import Copies
 from foveal.pipeline.decoding import frame_of, trimmed
+from foveal.pipeline.decoding._scale import pixels_for_each, scale_for
 from foveal.sampler import BoxSaliency, FixedSaliency, SaliencySampler, UniformSampler, Zoomed, compose
 from tests.checks import check_psnr
-from tests.pipeline.making import encode
+from tests.pipeline.decoding.by_libjpeg import decoded_by_libjpeg
+from tests.pipeline.making import encode, picture
 
 OUT = 40
 RISE = 245  # levels, from one edge to the other
@@ -164,3 +166,34 @@ def test_boxes_are_of_the_original():
 
     one, other = (each.zoom(zoom, each.look((16, 16)), boxes=boxes) for each in (full, copies))
     assert float((one.grid - other.grid).abs().max()) < 1e-5
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 900), st.integers(1, 900))
+def test_the_copy_suffices(height, width, needed_height, needed_width):
+    """The copy is as large as needed, or the original; half of its size would not be enough."""
+    scale = scale_for(pixels_for_each((height, width), (needed_height, needed_width)))
+
+    assert scale == 1 or (height // scale >= needed_height and width // scale >= needed_width)
+    assert scale == 8 or height < 2 * scale * needed_height or width < 2 * scale * needed_width
+
+
+@given(st.integers(100, 5000), st.integers(100, 5000), st.integers(0, 10**6))
+def test_views_are_not_shown_coarser(height, width, seed):
+    """For a rotated crop, the copy has as many pixels along each axis of the view as are needed."""
+    augment = Augment(crop_scale=(0.05, 1), crop_ratio=(0.5, 2.0), rotate_deg=180, hflip=0.5)
+    view = augment.view((height, width), (seed, 0, 0))
+    needed = (60, 90)
+
+    scale = scale_for(pixels_for_each((height, width), needed, view))
+
+    to_pixels = torch.tensor([[width / 2], [height / 2]]) * view[:, :2]
+    across, down = (2 * float(to_pixels[:, k].norm()) / scale for k in (0, 1))
+    assert scale == 1 or (across >= 0.999 * needed[1] and down >= 0.999 * needed[0])
+
+
+def test_needs_of_a_zoom_include_its_own_look():
+    """The copy is large enough for the low-resolution input of the zoom, even if the output needs less."""
+    file = encode(picture(0, 800, 800), subsampling="4:2:0")
+
+    assert decoded_by_libjpeg(file, SaliencySampler(10, max_zoom=1.0, lowres_size=(100, 100)))[0] == 8
+    assert decoded_by_libjpeg(file, SaliencySampler(10, max_zoom=1.0, lowres_size=(101, 100)))[0] == 4
