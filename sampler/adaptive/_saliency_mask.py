@@ -8,7 +8,7 @@ from jaxtyping import Float, Int, Real
 from torch import Tensor
 
 from foveal.sampler.adaptive._levels import snapped, spread_blocks
-from foveal.sampler.frames import cell_means, rows_and_cols
+from foveal.sampler.frames import cell_means, check_tensor, rows_and_cols
 
 
 def saliency_mask(
@@ -30,12 +30,14 @@ def saliency_mask(
 
     Raises:
         ValueError: A share is negative, their sum is above 1, or the size is not positive.
+        TypeError: The saliency is no tensor.
 
     Example:
         >>> saliency_mask(torch.arange(8.0).view(1, 1, 2, 4), (4, 8), keep=0.25)[0, 0, ::2, ::2]
         tensor([[1, 1, 1, 1],
                 [1, 1, 0, 0]])
     """
+    check_tensor(saliency, "saliency")
     shares = tuple(keep) if isinstance(keep, Iterable) else (keep,)
     if not shares or not all(share >= 0 for share in shares) or not sum(shares) <= 1 + 1e-9:
         raise ValueError(f"keep must be shares from 0 to 1 with a sum of at most 1, got {keep!r}.")
@@ -69,6 +71,7 @@ def keypoint_mask(
 
     Raises:
         ValueError: Points lie outside the image or have another shape, radii do not ascend, or the size is not positive.
+        TypeError: Points are no tensor.
 
     Example:
         >>> keypoint_mask([torch.tensor([[0.0, 0.0]])], (2, 8), radii=(1, 4))[0, 0, 0]
@@ -87,6 +90,7 @@ def _distance(
     points: Real[Tensor, "_count 2"], size: tuple[int, int], position: int
 ) -> Float[Tensor, "rows cols"]:
     """The distance of each cell from the nearest cell with a point, in cells: the larger of the distances along the two axes."""
+    check_tensor(points, f"points[{position}]")
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"points[{position}] must be (n, 2), got shape {tuple(points.shape)!r}.")
     points = points[~points.isnan().any(dim=1)].to(torch.promote_types(points.dtype, torch.float32))

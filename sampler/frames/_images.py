@@ -12,6 +12,8 @@ Dense = Float[Tensor, "batch channel _height _width"] | UInt8[Tensor, "batch 3 _
 Images = Dense | Ragged
 
 _TO_TENSOR = "torch.as_tensor(numpy.array(x)) makes one of a picture, an array or a list"
+_ONE_FLOAT = "images[None] is a batch of one (channel, height, width) image"
+_ONE_INTEGER = "pass single images as a list of (height, width, 3) uint8 tensors"
 
 Border = Literal["replicate", "zeros"]
 """What lies beyond an image's border, or a map's: its outermost pixels again, or zeros."""
@@ -74,14 +76,13 @@ def _check_dense(images: Dense) -> None:
     if images.ndim != 4:
         raise ValueError(
             f"images must be (batch, channel, height, width), got shape {tuple(images.shape)!r}: "
-            "pass single images as a list of (height, width, 3) uint8 tensors."
+            f"{_ONE_FLOAT if images.is_floating_point() else _ONE_INTEGER}."
         )
     if not images.is_floating_point() and images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8 or floating point, got {images.dtype!r}: convert it first.")
     if images.dtype == torch.uint8 and images.shape[1] != 3:
-        raise ValueError(
-            f"images must have 3 channels as uint8, got {images.shape[1]!r}: convert to RGB or float."
-        )
+        to_do = "call images.permute(0, 3, 1, 2)" if images.shape[3] == 3 else "convert to RGB or float"
+        raise ValueError(f"images must have 3 channels as uint8, got {images.shape[1]!r}: {to_do}.")
     if 0 in images.shape[1:]:
         raise ValueError(f"images must have pixels, got shape {tuple(images.shape)!r}: leave the batch out.")
 

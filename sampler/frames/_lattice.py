@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler.frames._constant import constant
+from foveal.sampler.frames._images import check_tensor
 from foveal.sampler.frames._size import rows_and_cols
 
 Frame = Literal["nodes", "cells"]
@@ -49,11 +50,13 @@ def to_lattice(
 
     Raises:
         ValueError: The map has no nodes.
+        TypeError: The features are no tensor.
 
     Example:
         >>> to_lattice(torch.tensor([[[[1.0, 2.0, 3.0]]]]), (1, 4))  # at 0, 1/3, 2/3 and 1; cells at 1/6, 1/2 and 5/6
         tensor([[[[1.0000, 1.5000, 2.5000, 3.0000]]]])
     """
+    check_tensor(features, "features")
     size = rows_and_cols(map_size)
     matrices = []
     for axis in (0, 1):

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler.frames._frame import identity_grid
-from foveal.sampler.frames._images import Images, check_images, count
+from foveal.sampler.frames._images import Images, check_images, check_tensor, count
 from foveal.sampler.frames._ragged_labels import check_corners
 
 Views = Float[Tensor, "batch 2 3"]
@@ -34,12 +34,14 @@ def compose(views: Views, grid: Float[Tensor, "batch *places 2"]) -> Float[Tenso
 
     Raises:
         ValueError: The views have another shape, or another number than the grids.
+        TypeError: One of both is no tensor.
 
     Example:
         >>> flip = torch.tensor([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
         >>> compose(flip, torch.tensor([[[0.5, 0.25]]]))
         tensor([[[-0.5000,  0.2500]]])
     """
+    check_tensor(grid, "grid")
     check_views(views, grid.shape[0])
     # Not a matrix product, because autocast would reduce it to half precision, and TF32 to ten bits.
     matrix = views.to(grid.dtype).view(views.shape[0], *[1] * (grid.ndim - 2), 2, 3)
@@ -51,7 +53,9 @@ def inverse(views: Views) -> Views:
 
     Raises:
         ValueError: A view shows a line or a point, or is not finite.
+        TypeError: They are no tensor.
     """
+    check_tensor(views, "views")
     (a, b, c), (d, e, f) = (row.unbind(dim=-1) for row in views.double().unbind(dim=-2))
     area = a * e - b * d
     wrong = ~(area.isfinite() & (area != 0))
@@ -130,7 +134,9 @@ def check_views(views: Views, batch: int) -> None:
 
     Raises:
         ValueError: They have another shape.
+        TypeError: They are no tensor.
     """
+    check_tensor(views, "views")
     if tuple(views.shape) != (batch, 2, 3):
         raise ValueError(
             f"views must be ({batch}, 2, 3), an affine map for each image, got shape {tuple(views.shape)!r}."
@@ -138,6 +144,7 @@ def check_views(views: Views, batch: int) -> None:
 
 
 def _check_fractions(boxes: Float[Tensor, "_count 4"], position: int) -> None:
+    check_tensor(boxes, f"boxes[{position}]")
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes[{position}] must be (n, 4), got shape {tuple(boxes.shape)!r}.")
     if torch.compiler.is_compiling():  # an exported graph cannot depend on values

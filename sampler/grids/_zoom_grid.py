@@ -7,7 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal._choices import Family
-from foveal.sampler.frames import Views, height_and_width, out_of_views, outer_grid, planes_out_of_views
+from foveal.sampler.frames import (
+    Views,
+    check_tensor,
+    height_and_width,
+    out_of_views,
+    outer_grid,
+    planes_out_of_views,
+)
 from foveal.sampler.grids._bounds import bounded, bounded_axes
 from foveal.sampler.grids._capped import capped_axes
 from foveal.sampler.grids._cdf_grid import cdf_axes
@@ -82,6 +89,7 @@ def zoom_grid(
     Raises:
         ValueError: A map is negative somewhere, sums to zero, or is not finite (not checked while compiling); or an
             argument is out of range.
+        TypeError: The saliency is no tensor.
 
     Example:
         >>> zoom_grid(torch.ones(1, 1, 31, 31), (224, 336)).shape
@@ -98,6 +106,7 @@ def zoom_grid(
         compat=compat,
     )
     size = height_and_width(out_size, "out_size")
+    check_tensor(saliency, "saliency")
     wide = saliency.to(torch.promote_types(saliency.dtype, torch.float32))
     _check_saliency(wide)
     return unchecked_grid(wide / wide.sum(dim=(2, 3), keepdim=True), size, settings)

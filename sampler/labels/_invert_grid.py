@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from foveal.sampler.frames import Views, height_and_width
+from foveal.sampler.frames import Views, check_tensor, height_and_width
 from foveal.sampler.labels._grid_inverse import Size, inverse_of
 
 Maps = Float[Tensor, "batch channel _height _width"]
@@ -107,6 +107,7 @@ def _read(features: Maps, points: Float[Tensor, "batch rows cols 2"]) -> Maps:
 
 
 def _check_features(features: Maps, batch: int) -> None:
+    check_tensor(features, "features")
     if features.ndim != 4 or len(features) != batch or 0 in features.shape[2:]:
         raise ValueError(
             f"features must be ({batch}, channel, height, width) for as many grids, "

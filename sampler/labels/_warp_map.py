@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Real
 from torch import Tensor
 
-from foveal.sampler.frames import Views, compose, inverse
+from foveal.sampler.frames import Views, check_tensor, compose, inverse
 from foveal.sampler.kernels import kernels_for
 from foveal.sampler.labels._inverse_ops import fill_nodes_op
 
@@ -130,7 +130,9 @@ def check_shape(grid: Float[Tensor, "batch height width 2"]) -> None:
 
     Raises:
         ValueError: The grid has another shape, or no points.
+        TypeError: It is no tensor.
     """
+    check_tensor(grid, "grid")
     if grid.ndim != 4 or grid.shape[3] != 2 or 0 in grid.shape[1:]:
         raise ValueError(f"grid must be (batch, height, width, 2), got shape {tuple(grid.shape)!r}.")
 

@@ -16,8 +16,8 @@ class NJetPrefilter(nn.Module):
 
     Put it in front of a saliency network, ``nn.Sequential(NJetPrefilter(), SaliencyNet())``: the loader's low-resolution
     copy is then the finest input of the network, and sigma learns how much of it the network needs. It is the order 0 of
-    :class:`GaussianJet`, run along rows and columns one after the other; beyond the border its pixels are repeated. The
-    mean of an image does not change.
+    :class:`GaussianJet`, run along rows and columns one after the other; beyond the border its pixels are repeated, so
+    they count a little more than others. An even image stays as it is.
 
     Args:
         sigma: The initial standard deviation, in pixels of the input. Below 0.3 hardly anything is blurred, and hardly

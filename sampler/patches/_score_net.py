@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveal.sampler.frames import check_channels
+from foveal.sampler.frames import check_channels, check_tensor
 
 
 class ScoreNet(nn.Module):
@@ -72,7 +72,11 @@ def saliency_entropy(saliency: Float[Tensor, "batch 1 rows cols"]) -> Float[Tens
     Args:
         saliency: The saliency of a sampler (``zoomed.saliency``, the loader's ``"__saliency__"``): non-negative, each map
             sums to one.
+
+    Raises:
+        TypeError: It is no tensor.
     """
+    check_tensor(saliency, "saliency")
     share = saliency.flatten(1).to(torch.promote_types(saliency.dtype, torch.float32))
     # Below the smallest normal number the logarithm's derivative would be infinite, times a weight of zero.
     return -(share * share.clamp_min(torch.finfo(share.dtype).tiny).log()).sum(1)

@@ -15,6 +15,8 @@ from foveal.sampler.saliency._saliency_unet import SaliencyUNet
 
 # The default for which weights are that were saved before the gain was saved with them.
 _GAIN_BEFORE = 4.0
+# (rows, cols) of the map of a part that is not given, beside one that says no size.
+_MAP_SIZE = (31, 31)
 
 
 class PriorSaliency(nn.Module):
@@ -25,12 +27,13 @@ class PriorSaliency(nn.Module):
     the first map is the prior's, and training changes it from there.
 
     Args:
-        network: A module from (batch, 3, height, width) to logits (batch, 1, rows, cols). ``SaliencyUNet()`` if None.
+        network: A module from (batch, 3, height, width) to logits (batch, 1, rows, cols). A :class:`SaliencyUNet` of
+            the prior's map size if None.
             Give a network of your own a last layer of zeros. With :class:`MapChannelSaliency` it sees a map
             that is given with each image.
         prior: A saliency module of the same rows and cols, such as :class:`SpectralSaliency`, :class:`FixedSaliency`, or
             one with an input for each image: :class:`BoxSaliency`, :class:`MapSaliency`. Its parameters, if it has some,
-            are trained as well. :class:`LearnedSpectralSaliency` if None.
+            are trained as well. A :class:`LearnedSpectralSaliency` of the network's map size if None.
         gain: Multiplies the sum, like the reciprocal of a sampler's ``temperature``. With 0 the zoom is a uniform resize, as
             :class:`ZoomTrial` leaves a zoom that does not help.
 
@@ -62,8 +65,8 @@ class PriorSaliency(nn.Module):
         super().__init__()
         if not gain >= 0:
             raise ValueError(f"gain must not be negative, got {gain!r}.")
-        self.network = SaliencyUNet() if network is None else network
-        self.prior = LearnedSpectralSaliency() if prior is None else prior
+        self.network = SaliencyUNet(_map_size_of(prior)) if network is None else network
+        self.prior = LearnedSpectralSaliency(_map_size_of(network)) if prior is None else prior
         self.register_buffer("taken_away", torch.zeros(()))
         self._gain = float(gain)
         self.gain = gain
@@ -115,7 +118,8 @@ class PriorSaliency(nn.Module):
         learned = _logits(self.network, small, boxes, maps, for_network)
         if known.shape != learned.shape:
             raise ValueError(
-                f"network must have the map size of prior, {tuple(known.shape[2:])!r}, got {tuple(learned.shape[2:])!r}."
+                f"network must have the map size of prior, {tuple(known.shape[2:])!r}, got {tuple(learned.shape[2:])!r} – "
+                "give both the same map_size."
             )
         if self.gain == 0:  # where a logit is minus infinity, the product would be NaN
             return self._even(small, (known.shape[2], known.shape[3]))
@@ -181,6 +185,12 @@ def _one_field(name: str, fields: list[str | None]) -> str | None:
     if len(set(fields)) > 1:
         raise ValueError(f"prior and network must take {name} from one field, got {fields!r}.")
     return fields[0]
+
+
+def _map_size_of(part: nn.Module | None) -> tuple[int, int]:
+    """Return the map size for the part beside this one; what says none, or (1, 1) as long as it has no network, has the usual."""
+    size = getattr(part, "map_size", None)
+    return _MAP_SIZE if size in (None, (1, 1)) else size
 
 
 def _takes_condition(part: nn.Module) -> bool:

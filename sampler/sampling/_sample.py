@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foveal.sampler.frames import Images, as_ragged, check_images, count, is_dense_float
+from foveal.sampler.frames import Images, as_ragged, check_images, check_tensor, count, is_dense_float
 from foveal.sampler.sampling._dense_op import sample_dense_op
 from foveal.sampler.sampling._exported import in_exported_program, read_points, sample_in_graph
 from foveal.sampler.sampling._halves import are_deep, halves, joined
@@ -101,6 +101,7 @@ def sample_as(
 
 
 def _check_grid(grid: Float[Tensor, "batch height width 2"], images: Images) -> None:
+    check_tensor(grid, "grid")
     if grid.dtype not in (torch.float32, torch.float64):
         raise TypeError(
             f"grid must be float32 or float64, got {grid.dtype!r}: half precision misses by whole pixels; call .float()."

@@ -15,6 +15,7 @@ from foveal.sampler.frames import (
     Views,
     boxes_in_views,
     check_images,
+    check_tensor,
     height_and_width,
 )
 from foveal.sampler.grids import Bound, Compat, Family, GridSettings, Marginal, Padding, unchecked_grid
@@ -287,6 +288,11 @@ class SaliencySampler(nn.Module):
                 "maps_from and forward(small, *, maps)."
             )
         values = None if condition is None else tuple(condition)
+        if values and not self.condition:
+            raise ValueError(
+                f"condition must be None for {name}, got {len(values)} – make the sampler with condition=(name, ...), "
+                "for a module of yours with such keywords."
+            )
         if len(values or ()) != len(self.condition):
             raise ValueError(
                 f"condition must be one value for each of {self.condition!r}, got "
@@ -302,6 +308,8 @@ class SaliencySampler(nn.Module):
         boxes = named.pop("boxes", None)
         placed = [] if boxes is None else [boxes_in_views(boxes, views, small.shape[0])]
         if "maps" in named:
+            for position, each in enumerate(named["maps"]):
+                check_tensor(each, f"maps[{position}]")
             there = [each.to(small.device) for each in named["maps"]]
             named["maps"] = maps_in_views(there, views, SaliencyNeeds.of(self.saliency).map_size)
         logits: Tensor = self.saliency(as_weights(small, self.saliency), *placed, **named)

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from foveal.sampler.frames import check_tensor
+
 
 def token_positions(grid: Float[Tensor, "batch tokens rows cols 2"]) -> Float[Tensor, "batch tokens 4"]:
     """Return (x, y, width, height) of each token, computed from its grid.
@@ -18,12 +20,14 @@ def token_positions(grid: Float[Tensor, "batch tokens rows cols 2"]) -> Float[Te
 
     Raises:
         ValueError: The grid has another shape, or a token is less than 2 by 2 pixels.
+        TypeError: It is no tensor.
 
     Example:
         >>> _, grid, _ = MixedResolution(2, patch_size=8, refined=0)(torch.zeros(1, 3, 32, 64))
         >>> token_positions(grid)[0, 1]  # the upper right quarter
         tensor([ 0.5000, -0.5000,  0.5000,  0.5000])
     """
+    check_tensor(grid, "grid")
     if grid.ndim != 5 or grid.shape[-1] != 2 or min(grid.shape[2:4]) < 2:
         raise ValueError(
             f"grid must be (batch, tokens, rows, cols, 2) with at least 2 x 2 pixels, got shape {tuple(grid.shape)!r}."

@@ -186,6 +186,12 @@ def test_messages(url):
         message = f"condition must be one value for each of ('txt', 'query.npy'), got {shown} – call the sampler with"
         with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
             asked()(image, condition=given)
+    message = (
+        "condition must be None for PriorSaliency, got 1 – make the sampler with condition=(name, ...), for a module of yours "
+        "with such keywords."
+    )
+    with unhooked(), pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        SaliencySampler(8)(image, condition=(["a"],))
     message = "condition must be member extensions, such as 'txt' or 'npy', got '__key__'."
     with pytest.raises(ValueError, match=re.escape(message)):
         ZoomLoader(url, SaliencySampler(8, saliency=Asked(), condition=("__key__",)), batch_size=1)

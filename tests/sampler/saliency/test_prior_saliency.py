@@ -11,6 +11,7 @@ from foveal.sampler import (
     BoxSaliency,
     FixedSaliency,
     LearnedSpectralSaliency,
+    MapChannelSaliency,
     MapSaliency,
     NJetSaliencyNet,
     PriorSaliency,
@@ -220,13 +221,29 @@ def test_what_was_learned_is_kept(images, tmp_path):
         assert torch.equal(again(images).saliency, zoom(images).saliency)
 
 
+def test_a_part_that_is_left_out_has_the_map_size_of_the_other(images):
+    """A heat map of any size is a prior, and so a network of any map size is enough."""
+    heat = torch.rand(24, 32)
+    for saliency, size in (
+        (PriorSaliency(prior=FixedSaliency(heat), gain=1.0), (24, 32)),
+        (PriorSaliency(SaliencyNet((9, 12))), (9, 12)),
+        (PriorSaliency(prior=nn.Conv2d(3, 1, 1)), (31, 31)),
+        (PriorSaliency(MapChannelSaliency("npy")), (31, 31)),
+    ):
+        parts = (saliency.prior, saliency.network)
+        assert size in {getattr(part, "map_size", None) for part in parts}
+    zoom = SaliencySampler(8, saliency=PriorSaliency(prior=FixedSaliency(heat), gain=1.0))
+
+    assert zoom(images).saliency.shape == (len(images), 1, 24, 32)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: PriorSaliency(gain=-1.0), "gain must not be negative, got -1.0."),
         (
-            lambda: PriorSaliency(SaliencyNet((9, 9)))(torch.rand(1, 3, 64, 64)),
-            "network must have the map size of prior, (31, 31), got (9, 9).",
+            lambda: PriorSaliency(SaliencyNet((9, 9)), SpectralSaliency())(torch.rand(1, 3, 64, 64)),
+            "network must have the map size of prior, (31, 31), got (9, 9) – give both the same map_size.",
         ),
         (lambda: SaliencyNet(contrast=-1.0), "contrast must be finite and not negative, got -1.0."),
         (lambda: SaliencyNet(contrast=float("nan")), "contrast must be finite and not negative, got nan."),

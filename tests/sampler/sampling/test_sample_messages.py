@@ -56,7 +56,25 @@ GRID = torch.zeros(1, 2, 2, 2)
             torch.zeros(3, 4, 4),
             GRID,
             ValueError,
-            "images must be (batch, channel, height, width), got shape (3, 4, 4)",
+            (
+                "images must be (batch, channel, height, width), got shape (3, 4, 4): images[None] is a batch of one (channel, height, "
+                "width) image."
+            ),
+        ),
+        (
+            torch.zeros(4, 4, 3, dtype=torch.uint8),
+            GRID,
+            ValueError,
+            (
+                "images must be (batch, channel, height, width), got shape (4, 4, 3): pass single images as a list of (height, width, 3) "
+                "uint8 tensors."
+            ),
+        ),
+        (
+            torch.zeros(1, 4, 5, 3, dtype=torch.uint8),
+            GRID,
+            ValueError,
+            "images must have 3 channels as uint8, got 4: call images.permute(0, 3, 1, 2).",
         ),
         (
             torch.zeros(1, 3, 4, 4, dtype=torch.int64),
