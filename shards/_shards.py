@@ -149,6 +149,11 @@ class Shards:
         vars(self).update(state)
         self._remember()
 
+    @property
+    def states(self) -> list[str]:
+        """The state in which each shard was found: its size, and when it was changed, or a server's ETag or Last-Modified."""
+        return [str(shard.stamp) for shard in self._found]
+
     def __len__(self) -> int:
         return int(self._ends[-1])
 

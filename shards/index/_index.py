@@ -60,11 +60,13 @@ class ShardIndex:
 class Found:
     """One shard's number of samples and its index: a file, or the index itself if no file could be written.
 
-    ``complaint`` says why the index file beside the tar was ignored, ``cut`` which part of the tar is not read, and why.
+    ``stamp`` is the state of the shard that this was found for, ``complaint`` says why the index file beside the tar was ignored,
+    and ``cut`` which part of the tar is not read, and why.
     """
 
     count: int
     index: Path | ShardIndex
+    stamp: Stamp
     complaint: str | None = None
     cut: str | None = None
 
@@ -92,7 +94,8 @@ def find_index(url: str, cache: Cache) -> Found:
 
 def no_samples() -> Found:
     """Return the index of a shard of which nothing can be read."""
-    return Found(0, ShardIndex.of(format_index([], Stamp(0, 0))))
+    stamp = Stamp(0, 0)
+    return Found(0, ShardIndex.of(format_index([], stamp)), stamp)
 
 
 def read_index(path: Path) -> ShardIndex:
@@ -180,7 +183,7 @@ def find_fresh(path: Path, stamp: Stamp) -> Found | None:
     if count is None or parse_stamp(tail) != stamp:
         return None
     beyond = parse_beyond(tail)
-    return Found(count, path, cut=goes_on(beyond) if beyond else None)
+    return Found(count, path, stamp, cut=goes_on(beyond) if beyond else None)
 
 
 def _work_out(url: str, cache: Cache, stamp: Stamp) -> Found:
@@ -201,8 +204,8 @@ def kept(
     text = format_index(lines, stamp, 0 if cut is None else cut.beyond)
     said = _tell_cut(lines, cut)
     if (cut is None or cut.beyond) and cache.store(cache.index_path(url), text):
-        return Found(len(lines), cache.index_path(url), complaint, said)
-    return Found(len(lines), ShardIndex.of(text), complaint, said)
+        return Found(len(lines), cache.index_path(url), stamp, complaint, said)
+    return Found(len(lines), ShardIndex.of(text), stamp, complaint, said)
 
 
 def _tell_cut(lines: list[bytes], cut: Cut | None) -> str | None:

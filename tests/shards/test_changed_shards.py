@@ -14,6 +14,17 @@ from tests.shards.reading import (
 )
 
 
+def test_states_tell_when_a_shard_was_changed(tars):
+    """The state of each shard is its size and the time of its last change, whether its index is in the cache or not."""
+    before = Shards(tars).states
+    os.utime(tars[2], ns=(0, 5))
+
+    size = len(tar_bytes(samples("cde")))
+    for _ in range(2):  # the second time by the index in the cache
+        assert Shards(tars).states == [*before[:2], f"size={size} mtime_ns=5"]
+    assert before[2] != f"size={size} mtime_ns=5"
+
+
 def test_notices_a_tar_that_changes(tars):
     """A shard that was replaced after opening is not read by the old offsets."""
     shards = Shards(tars)

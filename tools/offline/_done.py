@@ -12,11 +12,12 @@ _READS = 32  # stats that are read at the same time
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A shard to zoom: where it is, how many samples it has, and whether its tar was not read to the end."""
+    """A shard to zoom: where it is, how many samples it has, whether its tar was not read to the end, and its state."""
 
     url: str
     samples: int
     cut: bool
+    state: str
 
 
 def find_finished(
@@ -40,7 +41,7 @@ def find_finished(
 
 
 def done_of(finished: Mapping[str, ShardStats], originals: Mapping[str, Original]) -> dict[str, ShardStats]:
-    """Return the stats of the finished shards that were made of these originals as they are now, in their order."""
+    """Return the stats of the finished shards that have as many samples as these originals, in their order."""
     return {
         name: finished[name]
         for name, original in originals.items()

@@ -14,7 +14,7 @@ from foveal.sampler import ZoomRecord
 from foveal.sampler.zooms import lost_images, map_to_json
 from foveal.tools.console.choices import ImageFormat
 from foveal.tools.offline._encode_image import encode_image
-from foveal.tools.offline._image_hash import image_hash
+from foveal.tools.offline._made_of import hash_members
 from foveal.tools.offline._unwarped import unwarped, without
 from foveal.tools.offline._zoomed_labels import kept_of, rewrite_labels
 from foveal.tools.offline.recipe import Recipe
@@ -81,13 +81,15 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
     new[RECORD] = json.dumps(_record(sample, recipe, zoom)).encode()
     others = {ext: content for ext, content in sample.members.items() if ext != source}
     _check_names(sample, new, others, recipe)
+    hashes = hash_members(sample.members, recipe.image)
     row = SampleRow(
         sample.key,
         OK,
         size=sample.size,
-        sha256=image_hash(sample.members, recipe.image),
+        sha256=hashes.image,
         zoom=None if recipe.patches is not None else local_zoom(sample.grid.numpy()),
         bytes=sum(map(len, images)),
+        members_sha256=hashes.members,
     )
     height, width = sample.image.shape[-2:]
     others |= rewrite_labels(sample.members, sample.labels, (height, width))

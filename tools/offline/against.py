@@ -18,7 +18,7 @@ from foveal.shards.store import Store, open_store
 from foveal.tools.console.counted import counted
 from foveal.tools.console.print_findings import print_findings
 from foveal.tools.console.progress import progress_bar
-from foveal.tools.offline._image_hash import read_image_hash
+from foveal.tools.offline._made_of import differences, first_difference
 from foveal.tools.offline.manifest import MANIFEST, read_manifest
 from foveal.tools.offline.recipe import fingerprint_id
 from foveal.tools.offline.shard_files import (
@@ -55,8 +55,8 @@ def verify_against(
     """Compare zoomed shards with their originals, and print what is missing or wrong.
 
     Every original must have a finished zoomed shard that was made with the fingerprint of the folder, and whose content
-    has the hash in its stats. Its table must have every key of the original, in order, with the hash of the original
-    image as it is now. The zoomed shard must have the keys that are ``ok``, in order. Nothing is decoded.
+    has the hash in its stats. Its table must have every key of the original, in order, with the hashes of the original
+    image and of the other members as they are now; tables of earlier versions have that of the image alone. The zoomed shard must have the keys that are ``ok``, in order. Nothing is decoded.
 
     Args:
         out: The folder of zoomed shards.
@@ -133,7 +133,7 @@ def _check_shard(
     rows = parse_table(table)
     found = list(_faults_of_files(store, stats, table, rows, fingerprint=dict(fingerprint)))
     with Shards(url, storage_options=options) as original:
-        found += _faults_of_rows(name, original, rows, fingerprint["image"])
+        found += [Finding(name, *each) for each in differences(original, rows, fingerprint["image"])]
     try:
         with Shards(store.url_of(name), storage_options=options) as zoomed:
             keys = [zoomed.key(k) for k in range(len(zoomed))]
@@ -141,7 +141,7 @@ def _check_shard(
         return [*found, Finding(name, "cannot be read", error.reason)], rows
     good = [row.key for row in rows if row.status == OK]
     if keys != good:
-        found.append(Finding(name, "has other keys than its table", _first_difference(good, keys)))
+        found.append(Finding(name, "has other keys than its table", first_difference(good, keys)))
     return found, rows
 
 
@@ -158,24 +158,6 @@ def _faults_of_files(
     counted = len(rows), sum(row.status == OK for row in rows), count_failures(rows)
     if counted != (stats.samples, stats.ok, stats.failed):
         yield Finding(name, "has other counts than its table")
-
-
-def _faults_of_rows(name: str, original: Shards, rows: Sequence[SampleRow], image: str) -> Iterator[Finding]:
-    keys, listed = [original.key(k) for k in range(len(original))], [row.key for row in rows]
-    if keys != listed:
-        yield Finding(name, "accounts for other samples than there are", _first_difference(keys, listed))
-        return
-    for ordinal, row in enumerate(rows):
-        if read_image_hash(original, ordinal, image) != row.sha256:
-            yield Finding(name, "was made of other images", row.key)
-
-
-def _first_difference(expected: Sequence[str], actual: Sequence[str]) -> str:
-    place = next((k for k, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b), None)
-    if place is None:
-        place = min(len(expected), len(actual))
-    one, other = (keys[place] if place < len(keys) else "the end" for keys in (expected, actual))
-    return f"sample {place} should be {one}, is {other}"
 
 
 def _strangers(files: Collection[str], urls: Sequence[str]) -> list[Finding]:

@@ -79,16 +79,16 @@ def zoom(
         bool,
         typer.Option(
             "--retry-bad",
-            help="Zoom those shards again that have bad samples, e.g. after the originals were repaired. Without it, such a shard is "
-            "done, and is left as it is.",
+            help="Zoom those shards again that have bad samples, e.g. after a missing extra was installed. Without it, such a shard is "
+            "done unless its original was repaired, and is left as it is.",
         ),
     ] = False,
     overwrite: Annotated[
         bool,
         typer.Option(
             "--overwrite",
-            help="Zoom all shards again. Without it, shards that are done are left as they are, and a folder with shards of other "
-            "settings is an error.",
+            help="Zoom all shards again. Without it, shards that are done are left as they are unless their originals have changed, "
+            "and a folder with shards of other settings is an error.",
         ),
     ] = False,
     license_name: Annotated[
@@ -224,7 +224,8 @@ def zoom(
     leads back to the original. Indexes and a dataset card are written, too.
     For a folder of images the output is shards. saliency.pt holds the zoom
     alone: give --out-size, --window, --bands and --color as in the training.
-    If it is interrupted, the same command continues where it stopped.
+    If it is interrupted, the same command continues where it stopped. It
+    zooms shards again whose originals have changed since.
     """
     from rich.console import Console
 

@@ -20,7 +20,7 @@ from foveal.pipeline.epoch import zoomed_together
 from foveal.shards import ShardError, Shards, ShardWarning, ShardWriter, write_index
 from foveal.shards.index import UnindexableError
 from foveal.shards.store import Store
-from foveal.tools.offline._image_hash import read_image_hash
+from foveal.tools.offline._made_of import read_hashes
 from foveal.tools.offline._zoomed_sample import OWN_FIELDS, Delivered, apart, encode_sample
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard_files import (
@@ -71,6 +71,7 @@ class ShardZoomer:
     def __init__(self, job: Job, url: str) -> None:
         self._job = job
         with _unwarned():
+            # Opened first: if the original is replaced meanwhile, the stats say that it was in the state of before.
             self._shards = Shards(url, storage_options=job.storage_options)
             self._loader = self._load(url)
             self._batches = iter(self._loader)
@@ -144,6 +145,7 @@ class ShardZoomer:
             sha256=sha256,
             samples_sha256=hashlib.sha256(table).hexdigest(),
             cut=bool(self._shards.cut),
+            original=self._shards.states[0],
         )
         store.write(stats_name(name), stats.to_json())
         return stats
@@ -171,8 +173,8 @@ class ShardZoomer:
         if bad is None:
             url, key = self._shards.urls[0], self._shards.key(index)
             raise ShardError(url, key, "was neither delivered nor found to be bad")
-        sha256 = read_image_hash(self._shards, index, self._job.recipe.image)
-        return SampleRow(bad.key, bad.kind, bad.reason, sha256=sha256)
+        hashes = read_hashes(self._shards, index, self._job.recipe.image)
+        return SampleRow(bad.key, bad.kind, bad.reason, sha256=hashes.image, members_sha256=hashes.members)
 
 
 def zoom_here(

@@ -35,6 +35,8 @@ class SampleRow:
         sha256: SHA-256 of the original image file; None if there is none.
         zoom: The largest and the smallest local magnification of lengths, 1 for none; None if the sample failed.
         bytes: Size of the zoomed image file.
+        members_sha256: SHA-256 of the names of the original's members, and of the content of all but the image; None if an
+            earlier version wrote this.
     """
 
     key: str
@@ -44,11 +46,12 @@ class SampleRow:
     sha256: str | None = None
     zoom: tuple[float, float] | None = None
     bytes: int = 0
+    members_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ShardStats:
-    """The result of a shard. It contains no times, so equal runs give equal results.
+    """The result of a shard. Runs over the same files give equal results; in a copy of these, ``original`` may differ.
 
     Attributes:
         shard: The name of its tar.
@@ -62,6 +65,7 @@ class ShardStats:
         sha256: SHA-256 of its tar.
         samples_sha256: SHA-256 of the table of its samples.
         cut: Whether the original was not read to its end, so that it may have had more samples.
+        original: The state in which the original was found, as ``Shards.states`` has it; None if an earlier version wrote this.
     """
 
     shard: str
@@ -75,12 +79,14 @@ class ShardStats:
     samples_sha256: str
     failed: dict[str, int] = field(default_factory=dict)
     cut: bool = False
+    original: str | None = None
 
     def to_json(self) -> bytes:
         """Return the text of its file."""
         content = {"version": _STATS_VERSION, **asdict(self)}
-        if not self.cut:
-            del content["cut"]  # earlier versions know no such entry
+        for name in ("cut", "original"):  # earlier versions know no such entries
+            if not content[name]:
+                del content[name]
         return (json.dumps(content, indent=1) + "\n").encode()
 
 
@@ -115,7 +121,14 @@ def files_of(shard: str) -> tuple[str, ...]:
 
 def format_table(rows: Sequence[SampleRow]) -> bytes:
     """Return the text of a table."""
-    return "".join(json.dumps(asdict(row)) + "\n" for row in rows).encode()
+    return "".join(json.dumps(_entries(row)) + "\n" for row in rows).encode()
+
+
+def _entries(row: SampleRow) -> dict[str, Any]:
+    entries = asdict(row)
+    if row.members_sha256 is None:
+        del entries["members_sha256"]
+    return entries
 
 
 def parse_table(text: bytes) -> list[SampleRow]:

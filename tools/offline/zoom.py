@@ -1,4 +1,4 @@
-"""``foveal zoom``: zooms shards. Finished shards are kept when it is run again, and every lost sample is reported."""
+"""``foveal zoom``: zooms shards. When it is run again, finished shards are kept unless their originals have changed."""
 
 import json
 import time
@@ -30,6 +30,7 @@ from foveal.tools.offline._finish import (
     write_sheet,
     write_sizes,
 )
+from foveal.tools.offline._unchanged import done_already
 from foveal.tools.offline.manifest import MANIFEST, claim
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard import Job, zoom_here
@@ -114,11 +115,7 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
         store.sweep([MANIFEST, SIZES, SHEET, CARD])
     job = _job(recipe, options, store, originals)
     mine = dict(list(originals.items())[options.rank :: options.world_size])
-    done = {} if options.overwrite else done_of(find_finished(store, job.fingerprint, mine), mine)
-    if options.retry_failed:
-        done = {name: stats for name, stats in done.items() if not stats.failed}
-    if done:
-        console.print(f"{len(done):,} of {len(mine):,} shards are done already.")
+    done = {} if options.overwrite else done_already(console, job, mine, store, again=options.retry_failed)
     new, seconds = _zoom_left(console, job, mine, done, store, options=options)
     finished = find_finished(store, job.fingerprint)
     all_done = done_of(finished, originals)
@@ -149,13 +146,13 @@ def _tell_of_losses(damaged: Mapping[str, ShardError], cut: Mapping[str, ShardEr
 
 def _by_name(shards: Shards) -> dict[str, Original]:
     named: dict[str, Original] = {}
-    for url, samples in zip(shards.urls, shards.counts.tolist(), strict=True):
+    for url, samples, state in zip(shards.urls, shards.counts.tolist(), shards.states, strict=True):
         name = name_of_zoomed(url)
         if name in named:
             raise ValueError(
                 f"urls must be of shards with different names, got {named[name].url!r} and {url!r} – zoom them into two folders."
             )
-        named[name] = Original(url, samples, url in shards.cut)
+        named[name] = Original(url, samples, url in shards.cut, state)
     return named
 
 

@@ -1,5 +1,6 @@
 """``foveal verify --against``."""
 
+import hashlib
 import json
 import os
 import re
@@ -51,14 +52,16 @@ BREAK = {
     "cannot be read: s-1.tar: is not a tar": lambda out, _: (out / "s-1.tar").write_bytes(b"x" * 2048),
     "belongs to none of the originals: s-9": lambda out, _: (out / "s-9.tar").write_bytes(bytes(1024)),
     "was made of other images: s-1.tar: dir/007": lambda _, into: write_originals(into, bad=[6, 7]),
-    "accounts for other samples than there are: s-2.tar: sample 5 should be dir/015, is the end": lambda _, into: add_one(into / "s-2.tar"),
+    "was made of other members beside the images: s-2.tar: dir/011": lambda _, into: write_some(into / "s-2.tar", mended=11),
+    "accounts for other samples than there are: s-2.tar: sample 5 should be dir/015, is the end": lambda _, into: write_some(into / "s-2.tar", stop=16),
 }  # fmt: skip
 
 
-def add_one(tar):
+def write_some(tar, *, stop=15, mended=None):
+    """Write the samples from 10 to ``stop``, of which one has another class."""
     with ShardWriter(tar) as writer:
-        for k in range(10, 16):
-            writer.write(labelled(k))
+        for k in range(10, stop):
+            writer.write(labelled(k, **({"cls": 77} if k == mended else {})))
 
 
 def test_complete(urls, tmp_path, capsys):
@@ -100,6 +103,39 @@ def test_an_original_that_is_not_read_to_its_end(urls, tmp_path, capsys, change)
     zoom(urls, tmp_path / "out")
     assert not verify_against(str(tmp_path / "out"), [urls])
     assert "cut" not in json.loads((tmp_path / "out/s-2_stats.json").read_text())
+
+
+@pytest.mark.parametrize("settings", [{"boxes": ("json:boxes",)}, {"drop_labels": True}])
+@pytest.mark.parametrize("change", [{"cls": 77}, {"json": {"boxes": [[1, 1, 2, 2]]}}, {"txt": "a crack"}])
+def test_members_are_compared_as_they_were(tmp_path, capsys, monkeypatch, settings, change):
+    """A member of an original that has changed is found also if its labels were warped or left out."""
+    monkeypatch.setenv("COLUMNS", "200")
+    urls = write_originals(tmp_path / "in", shards=1)
+    zoom(urls, tmp_path / "out", Recipe(out_size=8, **settings))
+    assert not verify_against(str(tmp_path / "out"), [urls])
+    with ShardWriter(tmp_path / "in/s-0.tar") as writer:
+        for k in range(5):
+            writer.write(labelled(k, **(change if k > 2 else {})))
+
+    assert verify_against(str(tmp_path / "out"), [urls])
+    said = re.sub(" +", " ", capsys.readouterr().out)
+    assert " 2 was made of other members beside the images s-0.tar: dir/003\n" in said
+    assert "; 2 findings.\n" in said
+
+
+def test_a_table_of_an_earlier_version(urls, tmp_path, capsys):
+    """A table of an earlier version says nothing of other members than the image, which are not compared."""
+    table = tmp_path / "out/s-2_samples.jsonl"
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    for row in rows:
+        del row["members_sha256"]
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    digest = hashlib.sha256(table.read_bytes()).hexdigest()
+    edit(tmp_path / "out/s-2_stats.json", lambda stats: stats.update(samples_sha256=digest))
+    write_some(tmp_path / "in/s-2.tar", mended=11)
+
+    assert not verify_against(str(tmp_path / "out"), [urls])
+    assert capsys.readouterr().out.endswith("; all accounted for.\n")
 
 
 def test_without_a_manifest(urls, tmp_path):
