@@ -99,7 +99,7 @@ class Shards:
     Warns:
         ShardWarning: A shard is damaged: it is treated as a shard without samples. A tar is truncated: the complete
             samples before the cut are read. A tar continues after its end mark.
-        IndexWarning: An index beside a tar does not fit it and is ignored.
+        IndexWarning: An index beside a tar does not fit it, or its server fails to send it: it is not used.
 
     Example:
         >>> shards = Shards("train-{000000..000146}.tar")

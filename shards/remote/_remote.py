@@ -9,10 +9,16 @@ from typing import Any
 import fsspec
 
 from foveal.shards._error import DamagedError, RemoteError
-from foveal.shards.index import Stamp
+from foveal.shards.index import Stamp, UnusableError
 from foveal.shards.naming import scheme_of
 from foveal.shards.remote._answer import Answer
-from foveal.shards.remote._retry import ChangedError, LastingError, RefusedError, persistently
+from foveal.shards.remote._retry import (
+    ChangedError,
+    GivenUpError,
+    InterruptedReadError,
+    LastingError,
+    persistently,
+)
 from foveal.shards.remote._waits import Waits
 
 ROUND_TRIP = (
@@ -106,13 +112,20 @@ class Remote:
             yield self.read(url, start, min(PIECE, stamp.size - start), stamp)
 
     def read_small(self, url: str) -> bytes | None:
-        """Return all of a small file; None if there is none or it may not be read."""
+        """Return all of a small file; None if the server does not send one.
+
+        Raises:
+            UnusableError: There may be one, but each attempt to read it failed.
+            ShardError: Reading was interrupted.
+        """
         try:
             answer = self._ask(url, 0, _LARGEST_INDEX)
-        except (RefusedError, ChangedError):
-            return None
-        except LastingError as error:
+        except GivenUpError as error:
+            raise UnusableError(error.attempts) from error
+        except InterruptedReadError as error:
             raise RemoteError(url, None, str(error)) from error
+        except LastingError:  # whatever its status is: nobody said that there is such a file
+            return None
         return answer.body if answer.stamp.size <= _LARGEST_INDEX else None
 
     def glob(self, url: str) -> list[str]:

@@ -46,12 +46,28 @@ class ChangedError(LastingError):
     """The object is in another state than the one that was requested."""
 
 
+class InterruptedReadError(LastingError):
+    """Another thread has interrupted all reading."""
+
+
+class GivenUpError(LastingError):
+    """Each of several attempts failed.
+
+    Args:
+        attempts: Their number, and how often each failure occurred.
+    """
+
+    def __init__(self, attempts: str) -> None:
+        super().__init__(f"{attempts}: try again when the server is well")
+        self.attempts = attempts
+
+
 def persistently(ask: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
     """Call ``ask`` until it succeeds, and return its result.
 
     Raises:
-        LastingError: As ``ask`` raised it, or after :data:`ATTEMPTS` attempts; the message then says how often each
-            failure occurred.
+        LastingError: As ``ask`` raised it.
+        GivenUpError: :data:`ATTEMPTS` attempts failed.
     """
     failures: list[str] = []
     while True:
@@ -60,7 +76,7 @@ def persistently(ask: Callable[[], T], sleep: Callable[[float], None] = time.sle
         except PassingError as error:
             failures.append(str(error))
             if len(failures) == ATTEMPTS:
-                raise LastingError(_tell(failures)) from error
+                raise GivenUpError(_tell(failures)) from error
             sleep(_pause(len(failures), error.wait))
 
 
@@ -83,4 +99,4 @@ def _pause(failures: int, wait: float) -> float:
 
 def _tell(failures: list[str]) -> str:
     tally = ", ".join(f"{reason} ({count} times)" for reason, count in Counter(failures).items())
-    return f"cannot be read in {len(failures)} attempts: {tally}: try again when the server is well"
+    return f"cannot be read in {len(failures)} attempts: {tally}"

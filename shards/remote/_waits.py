@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any
 
-from foveal.shards.remote._retry import LastingError, PassingError
+from foveal.shards.remote._retry import InterruptedReadError, PassingError
 
 
 class Waits:
@@ -41,18 +41,36 @@ class Waits:
 
         Raises:
             PassingError: It took longer.
-            LastingError: It was interrupted.
+            InterruptedReadError: It was interrupted.
         """
-        future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(ask(), limit), loop)
+        future = asyncio.run_coroutine_threadsafe(_outcome(ask, limit), loop)
         self._under_way.add(future)  # registered first, so that an interruption cannot be missed
         if self.interrupted:
             future.cancel()
         try:
-            return future.result()
-        except TimeoutError as error:
-            raise PassingError(f"no whole answer within {limit:.3g} s") from error
+            result, error = future.result()
         except CancelledError:
-            raise LastingError("reading was interrupted") from None
+            raise InterruptedReadError("reading was interrupted") from None
         finally:  # after Ctrl-C, too, no request is left under way
             future.cancel()
             self._under_way.discard(future)
+        if error is None:
+            return result
+        try:
+            raise error
+        finally:
+            del error  # its traceback refers to this frame, which would keep both
+
+
+async def _outcome(ask: Callable[[], Coroutine[Any, Any, Any]], limit: float) -> tuple[Any, Exception | None]:
+    """Return what was sent, or what failed.
+
+    An error that a task raises after its thread has stopped to wait for it is printed by asyncio.
+    """
+    try:
+        async with asyncio.timeout(limit):
+            return await ask(), None
+    except TimeoutError:
+        return None, PassingError(f"no whole answer within {limit:.3g} s")
+    except Exception as error:  # noqa: BLE001 - of any kind: the thread that waits raises it
+        return None, error

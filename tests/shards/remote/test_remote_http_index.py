@@ -13,7 +13,7 @@ import time
 import pytest
 import zstandard
 
-from foveal.shards import ShardError, Shards, ShardWarning, write_index
+from foveal.shards import IndexWarning, ShardError, Shards, ShardWarning, write_index
 from foveal.shards.index import parse_stamp
 from tests.shards.index.dali import dali_index
 from tests.shards.reading import by_foveal, by_webdataset, make_tar, samples, tar_bytes
@@ -74,6 +74,40 @@ def test_an_index_that_does_not_fit_is_put_aside(server, expected, index):
         assert by_foveal(f"{server.url}/t.tar?X-Amz-Signature=abc") == expected
 
 
+CHUNKED = {"Transfer-Encoding": "chunked"}, b"6\r\n<html>\r\n0\r\n\r\n"  # a page for any name
+
+
+@pytest.mark.parametrize("status", [200, 204, 400, 401, 403, 404, 405, 410, 418])
+def test_no_index_in_whatever_words(server, expected, recwarn, status):
+    """Whatever a server says of an index that it does not have, the shard is read, after one request for it."""
+    files = server.site
+
+    def site(method, path, headers):
+        said = CHUNKED if status == 200 else ({}, b"")
+        return (status, *said) if path.endswith(".idx") else files(method, path, headers)
+
+    server.site = site
+    assert by_foveal(f"{server.url}/t.tar") == expected
+    assert [r.status for r in server.requests if r.path == "/t.idx"] == [status]
+    assert not [w for w in recwarn if issubclass(w.category, ShardWarning)]
+
+
+def test_an_index_that_a_server_fails_to_send(server, expected):
+    """An index that may exist and cannot be had is asked for again, and then the shard is read without it."""
+    files = server.site
+
+    def site(method, path, headers):
+        return (500, {}, b"") if path.endswith(".idx") else files(method, path, headers)
+
+    server.site = site
+    message = (
+        f"1 index file(s) beside a tar put aside and worked out anew, the first: '{server.url}/t.idx' cannot be read in "
+        "6 attempts: HTTP 500 Internal Server Error (6 times): run `foveal index` on the shards to replace them"
+    )
+    with pytest.warns(IndexWarning, match=f"^{re.escape(message)}$"):
+        assert by_foveal(f"{server.url}/t.tar") == expected
+
+
 PACKED_AS = {
     "t.tgz": gzip.compress,
     "t.tar.gz": gzip.compress,
@@ -97,6 +131,25 @@ def test_a_packed_shard_is_unpacked_once(hasty, tmp_path, expected, name):
         server.site.replace(f"/{name}", PACKED_AS[name](tar_bytes(samples("xy"))))
         assert [key for key, _ in by_foveal(url, cache_dir=cache)] == ["x", "y"]
         assert len(list(cache.glob("*.tar"))) == 1
+
+
+def test_nothing_is_printed_of_shards_that_are_given_up(tmp_path):
+    """If many shards are missing, the error of one is raised, and nothing is printed about the others."""
+    with serving(Files({})) as server:
+        code = (
+            "from foveal.shards import Shards, ShardError\n"
+            "for _ in range(8):\n"
+            "    try:\n"
+            f"        Shards('{server.url}/{{00..31}}.tar', cache_dir={str(tmp_path)!r})\n"
+            "    except ShardError as error:\n"
+            "        print(error.reason)\n"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120
+        )
+
+    assert ran.stdout.splitlines() == ["does not exist: HTTP 404 Not Found"] * 8
+    assert ran.stderr == ""
 
 
 def test_interrupted_while_shards_are_opened(tmp_path):
