@@ -98,7 +98,9 @@ class Shards:
 
     Warns:
         ShardWarning: A shard is damaged: it is treated as a shard without samples. A tar is truncated: the complete
-            samples before the cut are read. A tar continues after its end mark.
+            samples before the cut are read, and one that may have lost members is left out. If no name at the cut tells
+            where the last sample ends, it counts as complete where all before it have the same extensions as it has. A tar
+            continues after its end mark.
         IndexWarning: An index beside a tar does not fit it, or its server fails to send it: it is not used.
 
     Example:

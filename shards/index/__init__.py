@@ -15,8 +15,9 @@ from foveal.shards.index._index import (
     tar_stamp,
     write_index,
 )
+from foveal.shards.index._next_name import split_name
 from foveal.shards.index._scan import UnusableError, agreed, scan
-from foveal.shards.index._tar import UNREADABLE, Cut, Member, split_name
+from foveal.shards.index._tar import UNREADABLE, Cut, Member
 
 __all__ = [
     "LONGEST_TAG",

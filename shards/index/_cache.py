@@ -2,8 +2,9 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -55,15 +56,15 @@ class Cache:
         Raises:
             ShardError: It cannot be opened or unpacked, or is in another state.
         """
-        file = open_local(url)
-        now = Stamp.of(os.fstat(file.fileno()))
-        if stamp is not None and now != stamp:
-            file.close()
-            raise changed(url)
-        if packing_of(file) is None:
+        with ExitStack() as closing:
+            file = closing.enter_context(open_local(url))
+            now = Stamp.of(os.fstat(file.fileno()))
+            if stamp is not None and now != stamp:
+                raise changed(url)
+            if packing_of(url, file) is not None:
+                return self.unpacked(url, now, lambda: file)
+            closing.pop_all()
             return file
-        with file:
-            return self.unpacked(url, now, lambda: file)
 
     def unpacked(self, url: str, stamp: Stamp, open_packed: Callable[[], BinaryIO]) -> BinaryIO:
         """Open the unpacked copy of a compressed shard; ``open_packed`` is called if there is no copy of this state yet.
@@ -103,9 +104,12 @@ def open_local(url: str) -> BinaryIO:
     """Open a shard's file as it is, without a buffer.
 
     Raises:
-        ShardError: It cannot be opened, or is a folder.
+        ShardError: It cannot be opened, or is a folder, or a pipe or the like.
     """
     try:
+        _check_kind(
+            url, Path(local_path(url)).stat().st_mode
+        )  # before opening, which waits for a pipe's writer
         return open(local_path(url), "rb", buffering=0)  # noqa: PTH123 - Path("") would be the folder
     except IsADirectoryError as error:
         inside = f"{url.rstrip('/')}/*.tar"
@@ -116,6 +120,15 @@ def open_local(url: str) -> BinaryIO:
         ) from error
     except OSError as error:
         raise ShardError(url, None, f"cannot be opened: {error.strerror}") from error
+
+
+def _check_kind(url: str, mode: int) -> None:
+    """Refuse what can only be read from its beginning to its end."""
+    kinds = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device"}
+    kind = kinds.get(stat.S_IFMT(mode))
+    if kind is not None:
+        reason = f"is a {kind}, and shards are read at any position – save it to a file first"
+        raise ShardError(url, None, reason)
 
 
 def _remove_older(path: Path, name: str) -> None:

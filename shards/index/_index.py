@@ -129,7 +129,7 @@ def write_index(url: str | os.PathLike[str], *, force: bool = False) -> Path:
     url = os.fspath(url)
     path, stamp = index_path(url), tar_stamp(url)
     with open_local(url) as tar:
-        kind = packing_of(tar)
+        kind = packing_of(url, tar)
         if kind is not None:
             raise ShardError(
                 url, None, f"is {kind}-compressed, and an index is of plain tars: unpack it first"
@@ -214,6 +214,12 @@ def _tell_cut(lines: list[bytes], cut: Cut | None) -> str | None:
     if cut.beyond:
         return cut.reason
     last = f"the last whole one is {parse_line(lines[-1])[-1].key!r}" if lines else "none is whole"
+    if cut.left_out is not None:
+        last = f"{cut.left_out!r} is left out because it may lack members, {last}"
+    if cut.unproven is not None:
+        last = (
+            f"the last one is {cut.unproven!r}, taken for whole because all before it have the same members"
+        )
     return f"{cut.reason}; of its samples, {last}"
 
 

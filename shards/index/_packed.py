@@ -28,9 +28,16 @@ _PIECE = 1 << 20  # bytes
 _ZSTD_WINDOW = 1 << 31
 
 
-def packing_of(file: BinaryIO) -> str | None:
-    """Return how a file is compressed: ``"gzip"``, ``"zstd"``, ``"bzip2"`` or ``"xz"``; None if it is not."""
-    head = os.pread(file.fileno(), 10, 0)
+def packing_of(url: str, file: BinaryIO) -> str | None:
+    """Return how a file is compressed: ``"gzip"``, ``"zstd"``, ``"bzip2"`` or ``"xz"``; None if it is not.
+
+    Raises:
+        ShardError: It cannot be read.
+    """
+    try:
+        head = os.pread(file.fileno(), 10, 0)
+    except OSError as error:
+        raise ShardError(url, None, f"cannot be read: {error.strerror}") from error
     return next((kind for kind, magic in _MAGIC.items() if magic.match(head)), None)
 
 
@@ -42,7 +49,7 @@ def unpack(url: str, packed: BinaryIO, tar: BinaryIO) -> None:
         ShardError: It is zstd-compressed, and the package that reads it is not installed.
         OSError: The tar cannot be written.
     """
-    kind = packing_of(packed) or "gzip"
+    kind = packing_of(url, packed) or "gzip"
     with _open(url, kind, packed) as unpacked, suppress(EOFError):
         while piece := _read(url, kind, unpacked):
             tar.write(piece)

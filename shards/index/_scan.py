@@ -4,7 +4,8 @@ from typing import BinaryIO
 
 from foveal.shards._error import DamagedError, ShardError
 from foveal.shards.index._idx_format import Entry, format_line, parse_entries, parse_line
-from foveal.shards.index._tar import BLOCK, Cut, Member, group, split_name, walk
+from foveal.shards.index._next_name import split_name
+from foveal.shards.index._tar import BLOCK, Cut, Member, group, walk
 
 
 class UnusableError(Exception):

@@ -7,18 +7,14 @@ whose content the tar does not hold in one piece is listed, so that errors can n
 """
 
 import os
-import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from foveal.shards._error import DamagedError
+from foveal.shards.index._next_name import NextName, split_name
 
 BLOCK = 512  # bytes: a tar is made of blocks, each header is one, and data fills whole ones
-
-# Both patterns are webdataset's own, so that names are split and skipped in the same way.
-_KEY_AND_EXT = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")
-_META = re.compile(r"__[^/]*__($|/)")
 
 # Used instead of an offset: why the tar does not hold a member's content in one piece.
 _SPARSE, _DANGLING, _SYMBOLIC = -1, -2, -3
@@ -51,15 +47,25 @@ class Cut(Exception):  # noqa: N818 - an odd end is no error of the walk, which 
 
     Args:
         reason: Where the tar ends or continues, and how much is missing or not read.
-        key: The key of the truncated member, None if no name could be read.
+        key: The key of the truncated member, None if no whole name could be read.
         beyond: How many bytes follow the end mark. If there are any, all samples before it are whole.
+        following: What could be read of a name in a truncated or damaged header.
+
+    Attributes:
+        left_out: The key of the sample before the cut, if it may lack a member and is not read.
+        unproven: The key of the sample before the cut, if only those before it suggest that it is whole.
     """
 
-    def __init__(self, reason: str, key: str | None = None, beyond: int = 0) -> None:
+    def __init__(
+        self, reason: str, key: str | None = None, beyond: int = 0, following: NextName | None = None
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.key = key
         self.beyond = beyond
+        self.following = following
+        self.left_out: str | None = None
+        self.unproven: str | None = None
 
 
 def goes_on(beyond: int) -> str:
@@ -68,14 +74,6 @@ def goes_on(beyond: int) -> str:
         f"goes on behind its end mark: its last {beyond:,} bytes are not read – if it was joined from several tars by cat, "
         "join them by tar --concatenate (-A) instead"
     )
-
-
-def split_name(name: str) -> tuple[str, str] | None:
-    """Return (key, extension) of a member's name; None if webdataset ignores it or it is hidden."""
-    match = _KEY_AND_EXT.match(name)
-    if match is None or _META.match(name) or match[1].endswith("/"):
-        return None
-    return match[1], match[2]
 
 
 def walk(url: str, file: BinaryIO, start: int = 0) -> Iterator[Member]:
@@ -141,18 +139,20 @@ def _check_first_header(url: str, file: BinaryIO) -> None:
 
 def _check_end(file: BinaryIO, end: int, size: int) -> None:
     file.seek(end)
-    block = file.read(BLOCK)
-    if block and not any(block):
-        _check_nothing_follows(file, size)
+    block, after = file.read(BLOCK), file.read(BLOCK)
+    # One block of zeros is half an end mark, and writers that stop there exist; before data it is a header that was lost.
+    if block and not any(block) and (not any(after) or _is_header(after)):
+        _check_nothing_follows(file, end + BLOCK, size)
     elif len(block) < BLOCK or _is_header(block):
-        raise Cut(f"was cut at byte {size}: its end mark is missing")
+        raise Cut(f"was cut at byte {size}: its end mark is missing", following=NextName.of(block))
     else:
-        raise Cut(f"is damaged at byte {end}: there is no tar header")
+        following = NextName.of(block, is_damaged=True)
+        raise Cut(f"is damaged at byte {end}: there is no tar header", following=following)
 
 
-def _check_nothing_follows(file: BinaryIO, size: int) -> None:
+def _check_nothing_follows(file: BinaryIO, start: int, size: int) -> None:
     """Look after the end mark, where writers leave zeros to fill their last record, as far as the longest possible record."""
-    start = file.tell()
+    file.seek(start)
     rest = file.read(min(_LONGEST_RECORD, size - start))
     filling = len(rest) - len(rest.lstrip(b"\0"))
     if filling < len(rest):
@@ -174,36 +174,49 @@ def _is_header(block: bytes) -> bool:
 def group(members: Iterable[Member]) -> Iterator[list[Member]]:
     """Yield each sample's members, in the order of the tar; two may have one extension.
 
-    If the tar is truncated, the last sample is yielded only if nothing of it can be missing: the truncated member has
-    another key, or, if its name is lost too, the sample has all extensions of the sample before it.
+    If the tar is truncated, the last sample is yielded if the name where it was cut has another key, or, if that name
+    cannot be read, if all samples before have one set of extensions and this one has it, too.
 
     Raises:
         Cut: As :func:`walk` raised it, after the last complete sample.
     """
     sample: list[Member] = []
-    before: set[str] | None = None
-    cut = None
+    before: set[tuple[str, ...]] = set()
     try:
         for member in members:
             if sample and member.key != sample[0].key:
                 yield sample
-                before, sample = _exts(sample), []
+                before.add(_exts(sample))
+                sample = []
             sample.append(member)
-    except Cut as error:
-        cut = error
-    if sample and (cut is None or _is_whole(sample, before, cut)):
+    except Cut as cut:
+        if sample and _is_whole(sample, before, cut):
+            yield sample
+        raise
+    if sample:
         yield sample
-    if cut is not None:
-        raise cut
 
 
-def _exts(sample: list[Member]) -> set[str]:
-    return {member.ext.lower() for member in sample}
+def _exts(sample: list[Member]) -> tuple[str, ...]:
+    return tuple(sorted(member.ext.lower() for member in sample))
 
 
-def _is_whole(sample: list[Member], before: set[str] | None, cut: Cut) -> bool:
+def _is_whole(sample: list[Member], before: set[tuple[str, ...]], cut: Cut) -> bool:
+    """Return whether a sample before a cut counts as whole, and note in the cut what is to be told of it."""
+    key = sample[0].key
+    is_whole = _goes_on_elsewhere(key, cut)
+    if is_whole is None and before == {_exts(sample)}:
+        cut.unproven, is_whole = key, True
+    if not is_whole:
+        cut.left_out = key
+    return bool(is_whole)
+
+
+def _goes_on_elsewhere(key: str, cut: Cut) -> bool | None:
+    """Return whether what follows at a cut is another sample than this; None if that cannot be known."""
     if cut.beyond:
         return True
     if cut.key is not None:
-        return cut.key != sample[0].key
-    return before is not None and _exts(sample) >= before
+        return cut.key != key
+    belongs = None if cut.following is None else cut.following.belongs_to(key)
+    return None if belongs is None else not belongs

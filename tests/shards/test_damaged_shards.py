@@ -1,8 +1,11 @@
 """Shards that are cut, damaged or missing, or have members that mislead."""
 
+import errno
 import gzip
+import os
 import pickle
 import re
+import socket
 
 import pytest
 
@@ -27,6 +30,23 @@ def test_a_cut_shard_is_told_of_every_time(tmp_path):
             assert [key for key, _ in by_foveal(tar)] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("length", "told", "keys"),
+    [
+        (6144, "the last one is 'b', taken for whole because all before it have the same members", "ab"),
+        (4808, "'b' is left out because it may lack members, the last whole one is 'a'", "a"),
+    ],
+)
+def test_a_cut_between_two_members(tmp_path, length, told, keys):
+    """The warning names a sample that is left out, and one that counts as whole without a proof."""
+    tar = tmp_path / "t.tar"
+    tar.write_bytes(tar_bytes(samples("abc"))[:length])
+    message = f"{tar}: was cut at byte {length}: its end mark is missing; of its samples, {told}"
+
+    with pytest.warns(ShardWarning, match=f"^{re.escape(message)}$"):
+        assert [key for key, _ in by_foveal(tar)] == list(keys)
+
+
 def test_a_shard_cut_at_once_has_no_samples(tmp_path):
     """If no sample is complete, the warning says so."""
     tar = tmp_path / "t.tar"
@@ -34,6 +54,37 @@ def test_a_shard_cut_at_once_has_no_samples(tmp_path):
 
     with pytest.warns(ShardWarning, match="of its samples, none is whole$"):
         assert len(Shards(tar)) == 0
+
+
+def test_a_shard_that_is_a_pipe(tmp_path):
+    """A pipe, a socket or a device is an error that says what to do, and nobody waits for a pipe's writer."""
+    fifo, path = tmp_path / "fifo.tar", tmp_path / "socket.tar"
+    os.mkfifo(fifo)
+    reading, writing = os.pipe()
+    os.write(writing, tar_bytes(samples("a")))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        kinds = {str(fifo): "pipe", f"/dev/fd/{reading}": "pipe", str(path): "socket", "/dev/null": "device"}
+        for url, kind in kinds.items():
+            message = f"{url}: is a {kind}, and shards are read at any position – save it to a file first"
+            for use in (Shards, write_index):
+                with pytest.raises(ShardError, match=f"^{re.escape(message)}$"):
+                    use(url)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_shard_whose_first_bytes_cannot_be_read(tmp_path, monkeypatch):
+    """An error of the disk is an error of the shard, which names it."""
+    tar = make_tar(tmp_path / "t.tar", samples("a"))
+
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "pread", fail)
+    for use in (Shards, write_index):
+        with pytest.raises(ShardError, match=f"^{re.escape(f'{tar}: cannot be read: Input/output error')}$"):
+            use(tar)
 
 
 def test_a_double_costs_its_sample(tmp_path):
