@@ -2,16 +2,14 @@
 
 import errno
 import os
-import re
-import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from foveal.shards.store._abandoned import begin, name_in, remove_abandoned, short
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_LONGEST = 200  # characters of the name, so that the rest fits
-_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
 
 
 @contextmanager
@@ -23,10 +21,15 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     If the block raises, the old file is kept and the new one is removed. With ``sync`` the bytes are on the disk before
     the name is, so that also a power failure leaves either the old file or the new one. That takes milliseconds, so do
     not use it for what can be computed again.
+
+    If the process is killed, the new file stays, hidden, until a later process writes to this folder.
     """
-    temporary = path.with_name(f".{path.name[:_LONGEST]}.{secrets.token_hex(6)}.tmp")
+    remove_abandoned(path.parent.absolute())
+    file, temporary = _begin(path)
+    # Closing may fail, so it comes before the renaming; and until then the file has to be locked.
+    lock = os.dup(file.fileno())
     try:
-        with temporary.open("xb") as file:
+        with file:
             yield file
             if sync:
                 file.flush()
@@ -38,15 +41,23 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and (error.errno in _FULL or error.filename == str(temporary)):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+    finally:
+        os.close(lock)
     if sync:
         _sync_folder(path.parent)
 
 
+def _begin(path: Path) -> tuple[BinaryIO, Path]:
+    try:
+        return begin(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def leftovers(folder: Path, names: Collection[str]) -> list[Path]:
     """Return the unfinished files that killed processes left of files with one of these names."""
-    wanted = {name[:_LONGEST] for name in names}
-    found = ((path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir())
-    return [path for path, match in found if match is not None and match[1] in wanted]
+    wanted = {short(name) for name in names}
+    return [path for path in folder.iterdir() if name_in(path.name) in wanted]
 
 
 def _sync_folder(folder: Path) -> None:

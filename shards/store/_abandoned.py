@@ -1,0 +1,85 @@
+"""Unfinished files that killed processes left behind, removed by a later process.
+
+A file that is being written is locked by its process, and the lock ends with the process. Between computers a lock may
+not be seen, if the folder is mounted so. Therefore a file's name also says where it was begun. One from elsewhere, or from
+before this computer was started, must not have changed for a week either.
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import secrets
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+_LONGEST = 200  # characters of the name, so that the rest fits
+_TEMPORARY = re.compile(r"\.(.+)\.([0-9a-f]{6})[0-9a-f]{6}\.tmp", re.DOTALL)
+_WEEK = 7 * 24 * 60 * 60.0  # seconds
+
+
+def name_in(temporary: str) -> str | None:
+    """Return the beginning of the name that an unfinished file was to have; None if it is no such file."""
+    match = _TEMPORARY.fullmatch(temporary)
+    return None if match is None else match[1]
+
+
+def short(name: str) -> str:
+    """Return the part of a file's name that the names of its unfinished files contain."""
+    return name[:_LONGEST]
+
+
+def begin(path: Path) -> tuple[BinaryIO, Path]:
+    """Create and lock an unfinished file beside ``path``; return it, open, and where it is."""
+    while True:
+        temporary = path.with_name(f".{short(path.name)}.{_here()}{secrets.token_hex(3)}.tmp")
+        with suppress(FileExistsError):
+            file = temporary.open("xb")
+            if _hold(file, temporary):
+                return file, temporary
+            file.close()
+
+
+def _hold(file: BinaryIO, path: Path) -> bool:
+    """Lock a new file; return False if another process took it for an abandoned one before that."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    except OSError:  # a file system without locks, where nobody can lock the file to remove it either
+        return True
+
+
+@cache
+def remove_abandoned(folder: Path) -> None:
+    """Remove the unfinished files in a folder that no living process writes, once in the life of this process.
+
+    More often would take long, for each file that is written, in a folder of many files.
+    """
+    with suppress(OSError):
+        for path in folder.iterdir():
+            match = _TEMPORARY.fullmatch(path.name)
+            if match is not None:
+                _remove_if_abandoned(path, is_from_here=match[2] == _here())
+
+
+def _remove_if_abandoned(path: Path, *, is_from_here: bool) -> None:
+    with suppress(OSError), path.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_from_here or time.time() - os.fstat(file.fileno()).st_mtime > _WEEK:
+            path.unlink()
+
+
+@cache
+def _here() -> str:
+    """Return six hexadecimal digits for this computer since its start, the same in all of its containers."""
+    try:
+        started = Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:
+        started = platform.node()
+    return hashlib.sha256(started.encode()).hexdigest()[:6]
