@@ -33,7 +33,7 @@ from foveal.pipeline.decoding._peek import peek
 from foveal.pipeline.decoding._pixel_rule import PLAIN, PixelRule
 from foveal.pipeline.decoding._singly import by_pillow, decode_singly, leveled
 from foveal.pipeline.flow import IMAGE_BYTES, Buffers, to_device
-from foveal.sampler.threads import let_forks_wait, spread_over, use_one_torch_thread
+from foveal.sampler.threads import let_forks_wait, spread_over, submit, use_one_torch_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -237,7 +237,7 @@ class Decoder:
             self._pool = ThreadPoolExecutor(
                 self.num_threads, thread_name_prefix="foveal-image", initializer=_stay_in_this_thread
             )
-        return self._pool.submit(work, *args, **kwargs)
+        return submit(self._pool, work, *args, **kwargs)
 
     def decode_here(self, images: Sequence[EncodedImage]) -> list[UInt8[Tensor, "_height _width 3"]] | None:
         """Decode images that are not left to DALI, in the calling thread and on the CPU.

@@ -14,6 +14,7 @@ import torch
 
 from foveal.sampler.threads._ending import let_forks_wait
 from foveal.sampler.threads._one_thread import use_one_torch_thread
+from foveal.sampler.threads._submit import submit
 
 # One for each process, because threads do not survive a fork, and for each size, because torch.set_num_threads may change
 # it.
@@ -41,7 +42,7 @@ def spread(work: Callable[[int], None], count: int) -> None:
     todo = [work]
 
     threads = min(_threads(), count)
-    helpers = [_pool(threads - 1).submit(_take_turns, positions, todo) for _ in range(threads - 1)]
+    helpers = [submit(_pool(threads - 1), _take_turns, positions, todo) for _ in range(threads - 1)]
     try:
         _take_turns(positions, todo)
     finally:

@@ -78,6 +78,30 @@ def test_every_way_out_is_clean(small_shards, code, status, says):
     assert "terminate called" not in run.stderr
 
 
+@pytest.mark.parametrize("zoom", ["SaliencySampler(24)", "SaliencySampler(24).requires_grad_(False).eval()"])
+def test_a_thread_that_outlives_the_main_thread(small_shards, zoom):
+    """An epoch that a thread iterates when the program has come to its end is whole, for Python waits for that thread."""
+    ran = python(
+        f"""
+        import threading
+        torch.set_num_threads(2)
+        loader = ZoomLoader(urls * 5, {zoom}, batch_size=2, num_threads=2)
+        batches = iter(loader)
+        first = next(batches)
+
+        def work():
+            threading.main_thread().join()
+            print(len(loader), 1 + sum(1 for _ in batches))
+
+        threading.Thread(target=work).start()
+        """,
+        *small_shards,
+    )
+
+    assert ran.stderr == ""
+    assert len(set(ran.stdout.split())) == 1
+
+
 def test_interrupt(small_shards):
     """Ctrl-C in mid-epoch raises KeyboardInterrupt without a hang, and the next epoch is complete."""
     code = """
