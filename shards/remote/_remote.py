@@ -28,6 +28,7 @@ PIECE = 1 << 24  # bytes of one request of a download
 TIMEOUT = 30.0  # seconds until a request is given up, and one more second for each of
 SLOWEST = 1 << 20  # bytes
 LISTING_TIMEOUT = 600.0  # seconds: a list comes in many requests, a thousand names in each
+_MOMENT = 0.1  # seconds
 _LARGEST_INDEX = 1 << 26  # bytes: enough for half a million samples
 
 # File systems are kept for the life of the process: closing a forked copy would break the parent's.
@@ -64,15 +65,31 @@ class Remote:
         if self._waits.interrupted:
             self._waits = Waits()
 
+    def pause(self, url: str) -> None:
+        """Wait a moment for another download.
+
+        Raises:
+            ShardError: Waiting was interrupted.
+        """
+        self._waits.pause(_MOMENT)
+        if self._waits.interrupted:
+            raise RemoteError(url, None, "reading was interrupted")
+
     def state(self, url: str) -> Stamp:
         """Return the present state of a file.
 
         Raises:
             ShardError: It is empty, does not exist, or cannot be reached.
         """
+        return self._first_byte(url).stamp
+
+    def sends_parts(self, url: str) -> bool:
+        """Return whether the server sends parts of a file. Raises as :meth:`state` does."""
+        return self._first_byte(url).body is not None
+
+    def _first_byte(self, url: str) -> Answer:
         try:
-            # Not HEAD, which signed URLs and some servers refuse.
-            return self._ask(url, 0, 1).stamp
+            return self._ask(url, 0, 1)  # not HEAD, which signed URLs and some servers refuse
         except ChangedError:
             raise DamagedError(url, None, "is an empty file, not a tar") from None
         except LastingError as error:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, BinaryIO, cast
 
 from foveal.shards._descriptor import Descriptor
@@ -107,9 +108,15 @@ class RemoteShards:
         return agreed(url, text, tar, ends_only=True)
 
     def _copy(self, url: str, stamp: Stamp) -> BinaryIO | None:
-        if self._copies is None:
+        if self._copies is None or stamp.size > self._copies.size:
             return None
-        return self._copies.open(url, name_of(url), stamp, lambda: self._remote.pieces(url, stamp))
+        open_copy = partial(
+            self._copies.open, url, name_of(url), stamp, lambda: self._remote.pieces(url, stamp)
+        )
+        copy = open_copy()
+        if copy is None and not self._remote.sends_parts(url):  # so there is no other way to read it
+            return open_copy(lambda: self._remote.pause(url))
+        return copy
 
     def _unpacked(self, url: str, stamp: Stamp) -> BinaryIO:
         return self._cache.unpacked(url, stamp, lambda: self._fetch(url, stamp))

@@ -26,33 +26,53 @@ class ShardCache:
     size: int
 
     def open(
-        self, url: str, name: str, stamp: Stamp, download: Callable[[], Iterable[bytes]]
+        self,
+        url: str,
+        name: str,
+        stamp: Stamp,
+        download: Callable[[], Iterable[bytes]],
+        pause: Callable[[], None] | None = None,
     ) -> BinaryIO | None:
         """Open the copy of a shard, and download it first if there is none. One process downloads, others wait.
+
+        Args:
+            url: The shard, for messages.
+            name: Its name in the folder.
+            stamp: The state that the copy must be of.
+            download: Yields its bytes.
+            pause: Called again and again while other downloads take the room; None for not to wait for them.
 
         Returns:
             The open file, which stays readable if the copy is removed to make room; None if there is not enough room.
 
         Raises:
-            ShardError: The folder cannot be written, or ``download`` raised it.
+            ShardError: The folder cannot be written, or ``download`` or ``pause`` raised it.
         """
         if stamp.size > self.size:
             return None
         path = self.folder / f"{name}-{stamp.digest}.tar"
         try:
-            return _use(path) or self._add(path, stamp.size, download)
+            return _use(path) or self._add(path, stamp.size, download, pause)
         except OSError as error:
             reason = f"cannot be kept in {str(self.folder)!r}: {error.strerror}: set another cache_dir"
             raise ShardError(url, None, reason) from error
 
-    def _add(self, path: Path, size: int, download: Callable[[], Iterable[bytes]]) -> BinaryIO | None:
+    def _add(
+        self,
+        path: Path,
+        size: int,
+        download: Callable[[], Iterable[bytes]],
+        pause: Callable[[], None] | None,
+    ) -> BinaryIO | None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_suffix(".part")) as part:
             present = _use(path)  # another process was faster
             if present is not None:
                 return present
-            if not self._claim(part, path, size):
-                return None
+            while not self._claim(part, path, size):
+                if pause is None:
+                    return None
+                pause()
             for piece in download():
                 part.write(piece)
             part.flush()

@@ -2,8 +2,9 @@ import multiprocessing
 import os
 import re
 import signal
+import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -78,6 +79,66 @@ def test_downloads_under_way_keep_their_room(tmp_path):
 
     cache.open("u", "a", stamp(60), download).close()
     assert [name[0] for name in names(tmp_path)] == ["a", "c"]
+
+
+@pytest.fixture
+def without_ranges(hasty):
+    """Return a server that sends whole files only."""
+    with serving(Files({"/t.tar": tar_bytes(samples("abc"))})) as server:
+        server.site.ranges = False
+        yield server
+
+
+@contextmanager
+def room_taken(folder, size):
+    """Run a download of ``size`` bytes, until the event that is returned is set, in another thread."""
+    begun, end = threading.Event(), threading.Event()
+
+    def download():
+        begun.set()
+        assert end.wait(30)
+        yield b"x" * size
+
+    cache = ShardCache(folder / "shards", size)
+    thread = threading.Thread(target=lambda: cache.open("u", "x", stamp(size), download).close())
+    thread.start()
+    assert begun.wait(30)
+    try:
+        yield end
+    finally:
+        end.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("step", ["open", "read"])
+def test_a_shard_that_can_only_be_copied_waits_for_room(without_ranges, tmp_path, step):
+    """If other downloads take the room and a server sends no parts, a shard waits for them when it is opened or read."""
+    server, size = without_ranges, len(without_ranges.site.files["/t.tar"])
+    url, options = f"{server.url}/t.tar", {"cache_dir": tmp_path, "cache_size": size}
+    shards = Shards(url, **options) if step == "read" else None
+    files, asked = server.site, []
+
+    with room_taken(tmp_path, size) as end:
+
+        def site(*request):  # the first request when opening is for the state
+            asked.append(request)
+            if len(asked) == (1 if step == "read" else 3):
+                threading.Timer(0.3, end.set).start()
+            return files(*request)
+
+        server.site = site
+        shards = shards or Shards(url, **options)
+        assert [sample.key for sample in shards] == list("abc")
+
+
+def test_waiting_for_room_is_interrupted(without_ranges, tmp_path):
+    """A thread that waits for room raises an error when waiting is interrupted."""
+    server, size = without_ranges, len(without_ranges.site.files["/t.tar"])
+    shards = Shards(f"{server.url}/t.tar", cache_dir=tmp_path, cache_size=size)
+    with room_taken(tmp_path, size):
+        threading.Timer(0.3, shards.interrupt).start()
+        with pytest.raises(ShardError, match=r"/t\.tar: reading was interrupted$"):
+            shards[0]
 
 
 def test_another_state_takes_the_old_ones_place(tmp_path):
