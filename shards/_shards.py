@@ -68,7 +68,8 @@ class Shards:
     once for all processes that share the folder; the others wait for it. The copies that were not used for the longest
     time are removed to make room.
     A copy that is open stays readable after it is removed, so up to 64 more shards may be on the disk. A shard that would
-    not fit is read by ranges; if its server sends whole files only, it waits for downloads that take the room. When shuffling, allow room for at least the 64 shards that a process keeps open.
+    not fit is read by ranges; if its server sends whole files only, it waits for downloads that take the room. When
+    shuffling, allow room for at least the 64 shards that a process keeps open.
 
     Temporary failures (lost connections, short bodies, no answer for 30 s, HTTP 408, 429, 500, 502, 503, 504) are retried
     up to five times, after pauses that grow from half a second to eight. Every answer is checked to be of the same state
