@@ -11,6 +11,7 @@ from foveal.sampler.saliency._resnet18_saliency import ResNet18Saliency
 from foveal.sampler.saliency._saliency_needs import SaliencyNeeds
 from foveal.sampler.saliency._saliency_net import SaliencyNet
 from foveal.sampler.saliency._saliency_unet import SaliencyUNet
+from foveal.sampler.saliency._sharded import is_sharded
 from foveal.sampler.saliency._softmax_map import softmax_map
 from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
 from foveal.sampler.saliency.models import AttentionSaliency, ClassActivationSaliency, TrunkSaliency
@@ -37,6 +38,7 @@ __all__ = [
     "TrunkSaliency",
     "ZoomTrial",
     "edge_loss",
+    "is_sharded",
     "maps_in_views",
     "softmax_map",
 ]

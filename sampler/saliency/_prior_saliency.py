@@ -12,6 +12,7 @@ from foveal._choices import PRIOR_GAIN
 from foveal.sampler.saliency._learned_spectral_saliency import LearnedSpectralSaliency
 from foveal.sampler.saliency._saliency_needs import SaliencyNeeds
 from foveal.sampler.saliency._saliency_unet import SaliencyUNet
+from foveal.sampler.saliency._sharded import is_sharded
 
 # The default for which weights are that were saved before the gain was saved with them.
 _GAIN_BEFORE = 4.0
@@ -83,11 +84,12 @@ class PriorSaliency(nn.Module):
     @property
     def gain(self) -> float:
         """What multiplies the sum; 0 if the zoom was taken away."""
-        return 0.0 if self._is_away else self._gain
+        away = self.taken_away
+        return 0.0 if not away.is_meta and bool(away != 0) else known_gain(self)
 
     @gain.setter
     def gain(self, gain: float) -> None:
-        self._is_away = gain == 0  # known here too, because reading a buffer would wait for its device
+        self._is_away = gain == 0  # known here too: see known_gain
         self._gain = self._gain if self._is_away else float(gain)
         # A new tensor: the old one may stand in a state dict.
         self.taken_away = torch.full_like(self.taken_away, float(self._is_away))
@@ -111,7 +113,8 @@ class PriorSaliency(nn.Module):
         Raises:
             ValueError: The maps of prior and network differ in size.
         """
-        if self.gain == 0 and (map_size := self._known_map_size()) is not None:
+        gain = known_gain(self)
+        if gain == 0 and (map_size := self._known_map_size()) is not None:
             return self._even(small, map_size)
         for_prior, for_network = self._shared(condition)
         known = _logits(self.prior, small, boxes, maps, for_prior)
@@ -121,9 +124,9 @@ class PriorSaliency(nn.Module):
                 f"network must have the map size of prior, {tuple(known.shape[2:])!r}, got {tuple(learned.shape[2:])!r} – "
                 "give both the same map_size."
             )
-        if self.gain == 0:  # where a logit is minus infinity, the product would be NaN
+        if gain == 0:  # where a logit is minus infinity, the product would be NaN
             return self._even(small, (known.shape[2], known.shape[3]))
-        return (self.gain * (known + learned)).masked_fill(self.taken_away != 0, 0.0)
+        return (gain * (known + learned)).masked_fill(self.taken_away != 0, 0.0)
 
     def _shared(self, condition: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the keyword for the prior and that for the network; a condition that neither takes is the network's error."""
@@ -141,8 +144,12 @@ class PriorSaliency(nn.Module):
     def _even(
         self, small: Float[Tensor, "batch 3 _height _width"], map_size: tuple[int, int]
     ) -> Float[Tensor, "batch 1 rows cols"]:
-        """Return zeros without looking at the images. Each weight has a gradient, of zero: DistributedDataParallel waits for it."""
-        nothing = sum((0 * weight.sum() for weight in self.parameters()), small.new_zeros(()))
+        """Return zeros without looking at the images. Each weight has a gradient, of zero: DistributedDataParallel waits for it.
+
+        FSDP does not, and has not gathered the weights of a part that is not called.
+        """
+        whole = (weight for weight in self.parameters() if not is_sharded(weight))
+        nothing = sum((0 * weight.sum() for weight in whole), small.new_zeros(()))
         return small.new_zeros(small.shape[0], 1, *map_size) + nothing
 
     def _load_from_state_dict(
@@ -160,6 +167,11 @@ class PriorSaliency(nn.Module):
     def extra_repr(self) -> str:
         """Say what is not a submodule."""
         return f"gain={self.gain!r}"
+
+
+def known_gain(saliency: PriorSaliency) -> float:
+    """Return the gain that was set or loaded, without waiting for the device that has the buffer, which an average over steps changes."""
+    return 0.0 if saliency._is_away else saliency._gain  # noqa: SLF001 - of a class of this file
 
 
 def _logits(

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foveal._outside import outside
-from foveal.sampler.saliency._prior_saliency import PriorSaliency
+from foveal.sampler.saliency._prior_saliency import PriorSaliency, known_gain
 from foveal.sampler.saliency.training._evidence_map import coarse_places
 from foveal.sampler.saliency.training._prior_of import learns, prior_of
-from foveal.sampler.saliency.training._shown import Shown, shown_to
+from foveal.sampler.saliency.training._shown import Shown, running_backward, shown_to
 from foveal.sampler.saliency.training._training_hook import TrainingHook
 from foveal.sampler.saliency.training._zoom_trial import ZoomTrial
 
@@ -38,7 +38,7 @@ class EvidenceTeacher:
     Args:
         zoom: The zoom that is trained: a :class:`SaliencySampler` whose saliency is a :class:`PriorSaliency`, also in
             ``DistributedDataParallel``. Other zooms and those without a network that is trained are left as they are. Do not compile it (the
-            classifier may be): in compiled code nobody can be told.
+            classifier may be): in compiled code nobody can be told. In ``torch.utils.checkpoint.checkpoint`` it needs ``use_reentrant=False``.
         after: The zoom's trial: nothing is taught before it has ended well. None to teach from the beginning.
         strength: How strongly the evidence teaches, relative to the loss.
 
@@ -81,7 +81,11 @@ class EvidenceTeacher:
         Warns:
             UserWarning: Once: no ``backward`` went through the losses of the last 100 batches.
         """
-        if not self._hooks or self._saliency.gain == 0 or (self.after is not None and not self.after.helps):
+        if (
+            not self._hooks
+            or known_gain(self._saliency) == 0
+            or (self.after is not None and not self.after.helps)
+        ):
             return
         if losses.ndim != 1 or not losses.requires_grad:
             raise ValueError(
@@ -139,8 +143,9 @@ class EvidenceTeacher:
                 ]
 
     def _begin(self, sampler: nn.Module, _inputs: Any) -> None:
-        # The network itself may be in evaluation mode, for its batch norms.
-        self._logits, self._zooms = None, sampler.training
+        # The network itself may be in evaluation mode, for its batch norms. What is computed again in a backward was shown before.
+        self._logits = None
+        self._zooms = sampler.training and (torch.compiler.is_compiling() or running_backward() is None)
 
     def _keep(self, _network: nn.Module, _inputs: Any, logits: Tensor) -> Tensor | None:
         followed = self._zooms and logits.requires_grad
@@ -164,7 +169,7 @@ class EvidenceTeacher:
             return
         views = named.get("views", inputs[2] if len(inputs) > 2 else None)
         places = coarse_places(zoomed.grid.detach(), views)
-        gain = self._saliency.gain / getattr(sampler, "temperature", 1.0)
+        gain = known_gain(self._saliency) / getattr(sampler, "temperature", 1.0)
         shown = Shown(self._count, logits.detach(), places, gain)
         self._count += 1
         images.grad_fn.metadata[self] = shown
@@ -177,7 +182,7 @@ def _check(shown: list[Shown], losses: Float[Tensor, " batch"]) -> None:
     if not shown:
         raise ValueError(
             "losses must lead to images that were zoomed in training mode, got none in their graph – make the teacher before the first "
-            "batch, call zoom.train(), and do not compile the zoom."
+            "batch, checkpoint the zoom with use_reentrant=False, call zoom.train(), and do not compile the zoom."
         )
     if count != len(losses):
         raise ValueError(

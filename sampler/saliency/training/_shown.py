@@ -32,12 +32,12 @@ class Shown:
         self.number, self.logits, self.places, self.gain = number, logits, places, gain
         self._weights: Float[Tensor, " batch"] | None = None
         self._lesson: Tensor | None = None
-        self._backward = -1
+        self._backward: int | None = None
 
     def weigh(self, weights: Float[Tensor, " batch"]) -> None:
         """Let each image count so much in the ``backward`` that goes on; several losses add up."""
         if not self._goes_on():
-            self._backward, self._weights, self._lesson = _running(), None, None
+            self._backward, self._weights, self._lesson = running_backward(), None, None
         self._weights = weights if self._weights is None else self._weights + weights
 
     def learn(self, gradient: Float[Tensor, "batch channel height width"]) -> None:
@@ -59,12 +59,13 @@ class Shown:
         return gradient + lesson.to(gradient.dtype) if lesson is not None and self._goes_on() else None
 
     def _goes_on(self) -> bool:
-        return self._backward == _running()
+        return self._backward == running_backward()
 
 
-def _running() -> int:
-    """Return the number of the ``backward`` that goes on in this thread."""
-    return torch._C._current_graph_task_id()  # noqa: SLF001 - torch.utils.checkpoint asks for it, too
+def running_backward() -> int | None:
+    """Return the number of the ``backward`` that goes on in this thread, as it does while a forward is computed again; None without one."""
+    number = torch._C._current_graph_task_id()  # noqa: SLF001 - torch.utils.checkpoint asks for it, too
+    return None if number < 0 else number
 
 
 def shown_to(losses: Float[Tensor, " batch"], teacher: Hashable) -> list[Shown]:

@@ -7,25 +7,18 @@ import torch
 import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
 from foveal.sampler.saliency.training._prior_of import learns, prior_of
-from foveal.sampler.saliency.training._shown import noted_in
-from foveal.sampler.saliency.training._training_hook import TrainingHook
+from foveal.sampler.saliency.training._strengths import Strengths
 
 # Images whose losses count, in about: older ones less and less, since the network was another then.
 _WINDOW = 3200
 # Images without which nothing is decided before the last step.
 _FEWEST = 320
-# The largest strength that is tried. With more, a classifier finds sooner what only a strong zoom shows.
-_STRONGEST = 3.0
 # How many standard errors below zero the slope has to be: at any step, where it has many occasions to be there by chance, and at the
 # last, where one in 160 zooms that bring nothing is. A zoom that brings little costs more than it brings: the classifier has more to learn.
 _SURE, _LIKELY = 4.0, 2.5
-# Put in the place of minus infinity, this much below the largest logit. At full strength it is next to nothing, and little less than the rest
-# at a small one.
-_DEEPEST = 12.0
 
 
 class ZoomTrial:
@@ -45,7 +38,10 @@ class ZoomTrial:
     and an average over steps, as ``torch.optim.swa_utils.AveragedModel`` keeps it. A copy of parameters alone does not have it. A copy of a
     zoom on trial (``copy.deepcopy``, ``pickle``) is not on trial: it zooms with a strength of 1, and this trial goes on without it.
 
-    The random numbers come from torch's generator (``torch.manual_seed``). ``state_dict()`` goes into a checkpoint next to
+    A zoom on trial may be in ``torch.utils.checkpoint.checkpoint(..., use_reentrant=False)``, and is computed again as it was computed first. With
+    ``use_reentrant=True`` nobody knows in the first pass that it trains, which is an error.
+
+    The random numbers come from torch's generator of the CPU (``torch.manual_seed``). ``state_dict()`` goes into a checkpoint next to
     those of the network, the zoom and the optimizer.
 
     Args:
@@ -70,7 +66,7 @@ class ZoomTrial:
     """
 
     helps: bool | None
-    _hook: RemovableHandle | None
+    _strengths: Strengths | None
 
     def __init__(self, zoom: nn.Module, *, steps: int) -> None:
         if steps < 1:
@@ -78,9 +74,7 @@ class ZoomTrial:
         tried = prior_of(zoom)
         self.steps, self._step = steps, 0
         self._sums = torch.zeros(5, dtype=torch.float64)
-        self._drawn: dict[int, Tensor] = {}  # the strengths of each call, by its number
-        self._calls = 0
-        self._saliency, self._hook = tried, None
+        self._saliency, self._strengths = tried, None
         if tried is None or not learns(tried):
             self.helps, self._saliency = True, None
         elif tried.gain == 0:
@@ -107,13 +101,13 @@ class ZoomTrial:
             ValueError: They are not one for each image that was zoomed in training mode in the last calls of the zoom, or
                 there were fewer since the last call of this.
         """
-        if self.helps is not None or self._hook is None or self._is_frozen():
+        if self.helps is not None or self._strengths is None or self._is_frozen(self._strengths):
             return
         if losses.ndim != 1:
             raise ValueError(
                 f'losses must be one for each image, got shape {tuple(losses.shape)!r} – compute them with reduction="none".'
             )
-        moments = _over_ranks(_moments(self._strengths(losses), losses.detach())).cpu()
+        moments = _over_ranks(_moments(self._strengths.take(losses), losses.detach())).cpu()
         self._sums = self._sums * _fading(float(moments[0])) + moments
         self._step += 1
         if self._step >= self.steps:
@@ -123,10 +117,9 @@ class ZoomTrial:
 
     def close(self) -> None:
         """Stop trying: from here on all images are zoomed in full. Not needed if the trial came to its end."""
-        self._drawn.clear()
-        if self._hook is not None:
-            self._hook.remove()
-            self._hook = None
+        if self._strengths is not None:
+            self._strengths.end()
+            self._strengths = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return what is known so far, for a checkpoint."""
@@ -145,68 +138,26 @@ class ZoomTrial:
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy with the zoom, as in a trainer that has both: only there does the copy of the zoom stay on trial."""
-        return {**vars(self), "_drawn": {}, "_hook": self._hook is not None}
+        return {**vars(self), "_strengths": self._strengths is not None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Go on with the copy of the zoom."""
-        vars(self).update(state, _hook=None)
-        if state["_hook"]:
+        vars(self).update(state, _strengths=None)
+        if state["_strengths"]:
             self._begin(state["_saliency"])
 
     def _begin(self, saliency: PriorSaliency) -> None:
         self.helps = None
-        self._hook = saliency.register_forward_hook(TrainingHook(self._vary))
+        self._strengths = Strengths(saliency)
 
-    def _is_frozen(self) -> bool:
-        return not self._drawn and self._saliency is not None and not learns(self._saliency)
-
-    def _vary(self, saliency: nn.Module, _inputs: Any, logits: Tensor) -> Tensor | None:
-        if not saliency.training or not logits.requires_grad:
-            return None
-        strengths = _STRONGEST * torch.rand(len(logits), device=logits.device)
-        self._calls += 1
-        self._drawn[self._calls] = strengths
-        varied = _finite(logits) * strengths[:, None, None, None]
-        node: Any = None if torch.compiler.is_compiling() else varied.grad_fn
-        if node is not None:
-            node.metadata[self] = self._calls
-        return varied
-
-    def _strengths(self, losses: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-        """Return with what strengths the images were zoomed, and forget these and earlier ones."""
-        calls, count = sorted(noted_in(losses, self)), len(losses)
-        drawn = {call: self._drawn[call] for call in calls or self._drawn if call in self._drawn}
-        known = sum(map(len, drawn.values()))
-        if known < count:
-            raise ValueError(
-                f"losses must be those of images that were zoomed in training mode since the last call, {known} at most, "
-                f"got {count} – make the trial before the first batch, call zoom.train(), and observe the sum of several losses."
-            )
-        last: list[Tensor] = []
-        for each in reversed(drawn.values()):
-            if calls or sum(map(len, last)) < count:
-                last.insert(0, each)
-        newest = max(drawn, default=0)
-        self._drawn = {call: each for call, each in self._drawn.items() if call > newest}
-        strengths = torch.cat([torch.empty(0), *(each.cpu() for each in last)])
-        if len(strengths) != count:
-            raise ValueError(
-                f"losses must be one for each of the {len(strengths)} images that were zoomed last, got {count} – leave none out; "
-                "an infinite loss does not count."
-            )
-        return strengths
+    def _is_frozen(self, strengths: Strengths) -> bool:
+        return not strengths.waits and self._saliency is not None and not learns(self._saliency)
 
     def _end(self, *, helps: bool) -> None:
         self.helps = helps
         self.close()
         if not helps and self._saliency is not None:
             self._saliency.gain = 0.0
-
-
-def _finite(logits: Float[Tensor, "batch 1 rows cols"]) -> Float[Tensor, "batch 1 rows cols"]:
-    """Replace minus infinity, which cells without any weight have: at no strength would it be less."""
-    deepest = logits.detach().amax(dim=(2, 3), keepdim=True) - _DEEPEST
-    return torch.where(logits == -math.inf, deepest, logits)
 
 
 def _fading(count: float) -> Float[Tensor, " 5"]:

@@ -205,6 +205,8 @@ def test_an_average_is_taken_away_with_its_zoom(use_buffers, how, images, tmp_pa
 
     assert min(far[:2]) > 0.01
     assert far[2] < 1e-4
+    assert average.module.saliency.gain == 0
+    assert "gain=0.0" in repr(average)
     assert SaliencySampler.from_checkpoint(tmp_path / "zoom.pt").saliency.gain == 0
 
 
@@ -327,3 +329,29 @@ def test_without_a_gain_it_resizes_evenly(images):
         for prior in (FixedSaliency(heat), nn.Sequential(FixedSaliency(heat))):
             zoom = SaliencySampler(16, saliency=PriorSaliency(network, prior, gain=0.0))
             check_close(zoom(images).grid, expected, 1e-5)
+
+
+def test_sharded_weights_are_left_alone(run_plain):
+    """A zoom that was taken away does not touch what FSDP2 has not gathered: the weights of a part with a group of its own."""
+    run_plain("""
+        import torch, torch.distributed as dist
+        from foveal.sampler import SaliencySampler
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+        dist.init_process_group("gloo", rank=0, world_size=1, store=dist.HashStore())
+        zoom, mesh = SaliencySampler(8, lowres_size=(32, 32)), init_device_mesh("cpu", (1,))
+        zoom.saliency.gain = 0.0
+        fully_shard(zoom.saliency.network, mesh=mesh)
+        fully_shard(zoom, mesh=mesh)
+        zoomed = zoom(torch.rand(2, 3, 40, 40))
+        zoomed.images.mean().backward()
+        torch.testing.assert_close(zoomed.saliency, zoomed.saliency.mean().expand_as(zoomed.saliency))
+    """)
+
+
+def test_meta_weights_have_a_gain():
+    """A module without storage says the gain that it was given."""
+    with torch.device("meta"):
+        given = PriorSaliency(gain=2.0)
+
+    assert given.gain == 2.0

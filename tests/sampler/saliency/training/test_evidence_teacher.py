@@ -135,7 +135,9 @@ def test_not_before_the_trial_has_ended_well():
         taught_now = []
         for _step in range(3):
             images = zoom(torch.ones(8, 3, 60, 80)).images
-            strengths = trial._drawn[trial._calls] if trial.helps is None else torch.zeros(8)
+            strengths = (
+                trial._strengths._drawn[trial._strengths._calls] if trial.helps is None else torch.zeros(8)
+            )
             losses = losses_of(images, hot((4, 6), count=8), -strengths if helps else strengths)
             trial.observe(losses.detach())
             teacher.observe(losses)

@@ -144,7 +144,7 @@ def test_refused():
     elsewhere = torch.zeros(2, requires_grad=True) * 1
     message = (
         "losses must lead to images that were zoomed in training mode, got none in their graph – make the teacher before the first "
-        "batch, call zoom.train(), and do not compile the zoom."
+        "batch, checkpoint the zoom with use_reentrant=False, call zoom.train(), and do not compile the zoom."
     )
     for lost in (elsewhere, losses_of(zoom.eval()(torch.rand(2, 3, 60, 80)).images, hot((4, 6)), [0.0, 0.0])):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):

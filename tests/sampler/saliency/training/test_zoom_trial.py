@@ -173,7 +173,7 @@ def test_messages(images):
         ZoomTrial(nn.ModuleList([PriorSaliency(), PriorSaliency()]), steps=5)
     trial = ZoomTrial(zoom, steps=5)
     zoom(images[:3])
-    text = "losses must be those of images that were zoomed in training mode since the last call, 3 at most, got 4 – make the trial before the first batch, call zoom.train(), and observe the sum of several losses."
+    text = "losses must be those of images that were zoomed in training mode since the last call, 3 at most, got 4 – make the trial before the first batch, call zoom.train(), checkpoint the zoom with use_reentrant=False, and observe the sum of several losses."
     with pytest.raises(ValueError, match=re.escape(text)):
         trial.observe(torch.ones(4))
     text = "losses must be one for each of the 3 images that were zoomed last, got 2 – leave none out; an infinite loss does not count."
