@@ -24,6 +24,8 @@ from foveal.sampler.saliency import (
     SpectralSaliency,
     TrunkSaliency,
 )
+from foveal.sampler.zooms._plain_weights import load_plain
+from foveal.sampler.zooms._zoom_needs import unwrapped
 
 VERSION = 2
 NETWORKS: dict[str, type[SaliencyNet | SaliencyUNet | ResNet18Saliency]] = {
@@ -54,24 +56,27 @@ def describe_network(network: nn.Module) -> dict[str, Any]:
     """Return the description of a network for a checkpoint: the name of its class, and the arguments to make it again.
 
     That is ``map_size`` for one of :data:`NETWORKS`, ``arguments`` for other saliency of Foveal's, and the parts' own
-    descriptions for a :class:`PriorSaliency` or :class:`MapChannelSaliency`. A module of the user's own has none of them.
+    descriptions for a :class:`PriorSaliency` or :class:`MapChannelSaliency`. A module of the user's own has none of them. Wrappers, as of
+    ``torch.compile``, are left out.
     """
-    name = type(network).__name__
-    known = NETWORKS.get(name) is type(network)
+    network = unwrapped(network)
+    kind = _kind_of(network)
+    name = kind.__name__
+    known = NETWORKS.get(name) is kind
     described: dict[str, Any] = {
         "network": name,
         "map_size": tuple(getattr(network, "map_size", ())) if known else None,
     }
     if known:
         described |= {name: getattr(network, name) for name in _unusual(network)}
-    if type(network) in _MADE_OF_PARTS:
-        arguments = {name: getattr(network, name) for name in _MADE_OF_PARTS[type(network)]}
+    if kind in _MADE_OF_PARTS:
+        arguments = {name: getattr(network, name) for name in _MADE_OF_PARTS[kind]}
         parts = {part: describe_network(module) for part, module in network.named_children()}
         return {**described, "arguments": arguments, "parts": parts}
-    if type(network) is FixedSaliency:
-        return {**described, "arguments": {"shape": tuple(network.saliency.shape)}}
-    if type(network) in _MADE and getattr(network, "trunk", "") is not None:  # a trunk may be the user's own
-        return {**described, "arguments": {name: getattr(network, name) for name in _MADE[type(network)]}}
+    if kind is FixedSaliency:
+        return {**described, "arguments": {"shape": tuple(network.get_buffer("saliency").shape)}}
+    if kind in _MADE and getattr(network, "trunk", "") is not None:  # a trunk may be the user's own
+        return {**described, "arguments": {name: getattr(network, name) for name in _MADE[kind]}}
     return described
 
 
@@ -119,7 +124,7 @@ def make_network(checkpoint: dict[str, Any], network: nn.Module | None) -> nn.Mo
     if network is None:
         network = _made(checkpoint)
     try:
-        network.load_state_dict(checkpoint["weights"])
+        load_plain(network, checkpoint["weights"])
     except RuntimeError as error:
         raise ValueError(
             f"saliency must have the weights of the {name} that was saved, got {type(network).__name__}: "
@@ -155,6 +160,13 @@ def _of_shape(kind: type[nn.Module], described: Mapping[str, Any]) -> nn.Module:
     return kind(
         tuple(described["map_size"]), **{name: described[name] for name in _USUAL if name in described}
     )
+
+
+def _kind_of(network: nn.Module) -> type[nn.Module]:
+    """Return a network's class, also if ``fully_shard`` has put it into one that it made."""
+    kind = type(network)
+    first, *others = kind.__bases__
+    return others[0] if others and first.__module__.startswith("torch.distributed.") else kind
 
 
 def _unusual(network: nn.Module) -> list[str]:

@@ -26,6 +26,7 @@ from foveal.sampler.zooms._as_published import area_lowres, faded, in_one_frame
 from foveal.sampler.zooms._checkpoint import describe_network, make_network, read_checkpoint, settings_of
 from foveal.sampler.zooms._grid_setting import GridSetting
 from foveal.sampler.zooms._looked_at import as_weights, map_of, nan_where_lost
+from foveal.sampler.zooms._plain_weights import plain_weights
 from foveal.sampler.zooms._source_px import source_px_for
 from foveal.sampler.zooms._zoomed import Zoomed, zoomed
 
@@ -159,13 +160,20 @@ class SaliencySampler(nn.Module):
         return cls(**{**settings_of(checkpoint), **changes}, saliency=make_network(checkpoint, saliency))
 
     def save_checkpoint(self, path: str | os.PathLike[str] | BinaryIO | io.BytesIO) -> None:
-        """Write settings and weights to one file, which :meth:`from_checkpoint` and ``foveal zoom --saliency`` take."""
+        """Write settings and weights to one file, which :meth:`from_checkpoint` and ``foveal zoom --saliency`` take.
+
+        A saliency network of your own, or one of Foveal's whose layers you changed, has to be given to :meth:`from_checkpoint` again. Wrappers
+        around the network or a part of it (``torch.compile``, ``DistributedDataParallel``) are left out.
+
+        Raises:
+            ValueError: The weights are sharded.
+        """
         torch.save(
             {
                 "version": self.grid_settings.version,
                 "settings": self.settings,
                 **describe_network(self.saliency),
-                "weights": self.saliency.state_dict(),
+                "weights": plain_weights(self.saliency),
             },
             path,
         )

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+# What torch.compile and checkpoint_wrapper call it; naming their classes would load the compiler and torch.distributed's algorithms.
+_INSIDE = ("_orig_mod", "_checkpoint_wrapped_module")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,7 @@ class ZoomNeeds:
 
     @classmethod
     def of(cls, zoom: Any) -> "ZoomNeeds":
-        """Return what a zoom needs, also if it is wrapped by DistributedDataParallel or ``torch.compile``.
+        """Return what a zoom needs, also if it is wrapped by DistributedDataParallel, ``torch.compile`` or AveragedModel.
 
         Raises:
             TypeError: It is not a module.
@@ -73,12 +77,16 @@ class ZoomNeeds:
 
 def unwrapped(zoom: nn.Module) -> nn.Module:
     """Return the module inside wrappers, which take any argument and do not have the module's attributes."""
-    inner = zoom
-    if isinstance(zoom, nn.parallel.DistributedDataParallel | nn.DataParallel):
-        inner = zoom.module
-    else:  # the result of torch.compile; naming its class would load the compiler
-        inner = dict(zoom.named_children()).get("_orig_mod", zoom)
-    return zoom if inner is zoom else unwrapped(inner)
+    name = name_inside(zoom)
+    return zoom if name is None else unwrapped(zoom.get_submodule(name))
+
+
+def name_inside(wrapper: nn.Module) -> str | None:
+    """Return the name that a wrapper gives to the module inside; None if it is no wrapper."""
+    if isinstance(wrapper, nn.parallel.DistributedDataParallel | nn.DataParallel | AveragedModel):
+        return "module"
+    children = [name for name, _ in wrapper.named_children()]
+    return next((name for name in _INSIDE if name in children), None)
 
 
 def _size_of(zoom: nn.Module, name: str) -> tuple[int, int] | None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from foveal.sampler import SaliencySampler
 from foveal.shards.store import replacing
 from foveal.tools.console.old_names import with_current_names
 from foveal.tools.training._ranks import Ranks
@@ -133,8 +132,9 @@ class TrainRun:
             self._board.close()
         if self._first:
             _write(self.folder / MODEL, functools.partial(torch.save, model.state_dict()))
-            if isinstance(zoom, SaliencySampler):
-                _write(self.folder / SALIENCY, zoom.save_checkpoint)
+            save = getattr(zoom, "save_checkpoint", None)  # a compiled zoom has it, too
+            if save is not None:
+                _write(self.folder / SALIENCY, save)
         self._ranks.wait()
 
     def _read(self) -> dict[str, Any]:

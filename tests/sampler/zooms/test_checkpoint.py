@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+from torch.optim.swa_utils import AveragedModel
 
 from foveal.sampler import (
     BoxSaliency,
@@ -147,6 +149,94 @@ def test_a_network_of_ones_own(tmp_path):
     message = "saliency must have the weights of the OwnNet that was saved, got SaliencyNet: "
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         SaliencySampler.from_checkpoint(path, saliency=SaliencyNet())
+
+
+def compiled(module):
+    """Compile a module, as far as it matters here."""
+    return torch.compile(module, backend="eager")
+
+
+def _as_it_is(module):
+    return module
+
+
+class Around(nn.Module):
+    """A user's network with a part that is wrapped."""
+
+    def __init__(self, wrap):
+        super().__init__()
+        self.part = wrap(OwnNet())
+
+    def forward(self, small):
+        return self.part(small)
+
+
+@pytest.mark.parametrize("wrap", [compiled, AveragedModel, nn.DataParallel, checkpoint_wrapper, lambda part: compiled(AveragedModel(part))])  # fmt: skip
+@pytest.mark.parametrize("place", ["whole", "network", "prior", "layer"])
+def test_what_is_wrapped_is_saved_without_its_wrapper(wrap, place, tmp_path):
+    """A file is the same whatever the network or a part of it is wrapped in, with the gain that stands beside the weights."""
+    zoom = SaliencySampler(8, saliency=PriorSaliency(SaliencyUNet(9), SpectralSaliency(9), gain=2.0))
+    zoom.save_checkpoint(tmp_path / "plain.pt")
+    if place == "whole":
+        zoom.saliency = wrap(zoom.saliency)
+    elif place == "layer":
+        zoom.saliency.network.fine = wrap(zoom.saliency.network.fine)
+    else:
+        setattr(zoom.saliency, place, wrap(getattr(zoom.saliency, place)))
+    zoom.save_checkpoint(tmp_path / "wrapped.pt")
+    plain, wrapped = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("plain", "wrapped"))
+    names = list(plain.pop("weights").items()), list(wrapped.pop("weights").items())
+
+    assert wrapped == plain
+    assert [name for name, _ in names[1]] == [name for name, _ in names[0]]
+    assert all(torch.equal(ours, theirs) for (_, ours), (_, theirs) in zip(*names, strict=True))
+    assert SaliencySampler.from_checkpoint(tmp_path / "wrapped.pt").saliency.gain == 2.0
+
+
+@pytest.mark.parametrize("wrap", [compiled, nn.DataParallel, checkpoint_wrapper])
+def test_ones_own_network_may_be_wrapped_or_not(wrap, tmp_path):
+    """What was saved wrapped is loaded into one that is not, and the other way round."""
+    for k, (first, second) in enumerate([(wrap, _as_it_is), (_as_it_is, wrap), (wrap, wrap)]):
+        before, after = Around(first), Around(second)
+        path = tmp_path / f"{k}.pt"
+        SaliencySampler(8, saliency=before).save_checkpoint(path)
+        SaliencySampler.from_checkpoint(path, saliency=after)
+        small = torch.rand(1, 3, 9, 9)
+
+        assert torch.equal(after(small), before(small))
+
+
+def test_sharded_weights(run_plain):
+    """They are refused with what to do, which works; a network whose class FSDP2 replaced is known."""
+    run_plain("""
+        import io, torch, torch.distributed as dist
+        from foveal.sampler import SaliencySampler
+        from foveal.sampler.zooms._checkpoint import describe_network
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+        dist.init_process_group("gloo", rank=0, world_size=1, store=dist.HashStore())
+        zoom, whole = SaliencySampler(8), SaliencySampler(8)
+        described = describe_network(zoom.saliency)
+        fully_shard(zoom.saliency.network, mesh=init_device_mesh("cpu", (1,)))
+        fully_shard(zoom.saliency, mesh=init_device_mesh("cpu", (1,)))
+        assert type(zoom.saliency).__name__ == "FSDPPriorSaliency"
+        assert describe_network(zoom.saliency) == described
+        try:
+            zoom.save_checkpoint(io.BytesIO())
+        except ValueError as error:
+            assert str(error) == (
+                "weights must be whole to be saved, got a shard of 'network.fine.0.0.weight' – call torch.distributed.checkpoint.state_dict."
+                "get_model_state_dict(zoom, options=StateDictOptions(full_state_dict=True)) on all ranks, load what it returns into a "
+                "zoom that is not sharded, and save that."
+            )
+        else:
+            raise AssertionError
+        whole.load_state_dict(get_model_state_dict(zoom, options=StateDictOptions(full_state_dict=True)))
+        whole.save_checkpoint(file := io.BytesIO())
+        file.seek(0)
+        assert set(torch.load(file, weights_only=True)["weights"]) == set(whole.saliency.state_dict())
+    """)
 
 
 @pytest.mark.parametrize("content", ["bytes", "weights", "newer"])

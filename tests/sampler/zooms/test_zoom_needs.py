@@ -5,11 +5,15 @@ import re
 import pytest
 import torch
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+from torch.optim.swa_utils import AveragedModel
 
 from foveal.sampler import (
     BoxSaliency,
+    MapSaliency,
     MixedResolution,
     PatchSampler,
+    PriorSaliency,
     SaliencySampler,
     SpectralSaliency,
     UniformSampler,
@@ -98,6 +102,15 @@ def test_a_wrapper_is_looked_through():
 
     assert ZoomNeeds.of(compiled) == ZoomNeeds.of(zoom)
     assert not ZoomNeeds.of(compiled).takes_views
+
+
+@pytest.mark.parametrize("saliency", [BoxSaliency("json:boxes"), MapSaliency("attention.npy")])
+@pytest.mark.parametrize("wrap", [AveragedModel, checkpoint_wrapper])
+def test_what_the_module_in_an_average_or_a_checkpoint_needs(wrap, saliency):
+    """Boxes, maps and a decoder's size are those of the zoom inside."""
+    zoom = SaliencySampler(8, saliency=PriorSaliency(prior=saliency))
+
+    assert ZoomNeeds.of(wrap(zoom)) == ZoomNeeds.of(zoom)
 
 
 @pytest.mark.parametrize("size", [(8,), 8, "ab", (3, None)])
