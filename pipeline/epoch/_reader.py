@@ -2,8 +2,9 @@
 
 import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any
 
 from foveal.pipeline.decoding import DecodeError, EncodedImage, peek
@@ -152,7 +153,7 @@ class SampleReader:
             return error
         elsewhere = self._shards.elsewhere(ordinal, error.missing)
         if elsewhere is None:
-            there = " and ".join(self._shards.extensions(ordinal)[:_NAMED])
+            there = _listed(self._shards.extensions(ordinal), error.missing)
             return MemberError(f"{error}, only {there}", error.kind, field=error.field)
         beside = ".".join([sample.key, *list(sample.members)[:1]])
         reason = (
@@ -213,3 +214,11 @@ class SampleReader:
             return self._order[slot.position % len(self._order)]
         choice = random.Random(f"{self._seed} {slot.position} {slot.tries}")  # noqa: S311 - no secret
         return choice.randrange(len(self._order))
+
+
+def _listed(there: Sequence[str], missing: Sequence[str]) -> str:
+    """Return a sample's members in words; of many only those that a missing one may be a slip for, and how many more there are."""
+    if len(there) <= _NAMED:
+        return " and ".join(there)
+    near = sorted(there, key=lambda ext: -max(SequenceMatcher(None, each, ext).ratio() for each in missing))
+    return " and ".join((*near[:_NAMED], f"{len(there) - _NAMED} more"))

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -243,7 +244,7 @@ def test_verified(tmp_path):
         ([f"{k}.jpg" for k in range(9)], "there is no cls, only jpg"),
         (
             [f"{k}.{ext}" for k in range(9) for ext in ("jpg", "a.cls", "b", "c", "d")],
-            "no cls, only jpg and a.cls and b and c",
+            "no cls, only a.cls and c and jpg and b and 1 more",
         ),
     ],
 )
@@ -270,3 +271,24 @@ def test_too_many_of_them_say_so(tmp_path):
         epoch(url, max_bad_fraction=0.1)
     with pytest.raises(TooManyBadSamplesError, match=r"100 samples in a row are bad.*side by side"):
         epoch(url)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("masks.png", "there is no masks.png, only mask.png and png and depth.png and json and 2 more"),
+        ("clss;cst", "there is no clss or cst, only cls and txt and json and mask.png and 2 more"),
+    ],
+)
+def test_of_many_members_the_nearest_are_named(write_shard, asked, said):
+    """Of a sample with many members, those are named that a mistyped field may mean, and the others are counted."""
+    members = ("cls", "depth.png", "json", "mask.png", "txt")
+    url = write_shard(
+        [{"__key__": "s", "png": encode(picture(0, 20, 20), "PNG")} | dict.fromkeys(members, b"1")]
+    )
+    options = {"batch_size": 1, "fields": ("image", asked), "on_bad": "raise"}
+    with (
+        ZoomLoader(url, UniformSampler(8), **options) as loader,
+        pytest.raises(ShardError, match=f"{re.escape(said)}$"),
+    ):
+        list(loader)
