@@ -34,7 +34,7 @@ def pack(
         typer.Option(
             metavar="<size>",
             help="Size at which a shard is full and the next one begins: a number and kB, MB, GB (powers of 1000) or KiB, MiB, GiB "
-            "(powers of 1024), e.g. 1GB.",
+            "(powers of 1024), e.g. 1GB; without a unit, bytes.",
         ),
     ] = "500MB",
     no_classes: Annotated[
