@@ -32,7 +32,8 @@ from foveal.pipeline.decoding._encoded_image import EncodedImage
 from foveal.pipeline.decoding._peek import peek
 from foveal.pipeline.decoding._pixel_rule import PLAIN, PixelRule
 from foveal.pipeline.decoding._singly import by_pillow, decode_singly, leveled
-from foveal.pipeline.flow import IMAGE_BYTES, Buffers, to_device
+from foveal.pipeline.flow import IMAGE_BYTES, Buffers, existing_device, to_device
+from foveal.sampler.frames import whole
 from foveal.sampler.threads import let_forks_wait, spread_over, submit, use_one_torch_thread
 
 P = ParamSpec("P")
@@ -174,6 +175,10 @@ class Decoder:
         stream: The CUDA stream that decodes; by default DALI chooses one.
         buffers: Memory for images that libjpeg-turbo decodes, which may outlive this decoder; by default the decoder's own.
 
+    Raises:
+        TypeError: ``num_threads`` is no whole number.
+        ValueError: There is no such device, or ``num_threads`` is below 1.
+
     Example:
         >>> with Decoder() as decoder:
         ...     ahead = decoder.start([peek(file) for file in files])  # decodes while the last batch is worked on
@@ -188,8 +193,8 @@ class Decoder:
         stream: torch.cuda.Stream | None = None,
         buffers: Buffers | None = None,
     ) -> None:
-        self.device = torch.device(device)
-        self.num_threads = default_num_threads() if num_threads is None else num_threads
+        self.device = existing_device(device)
+        self.num_threads = default_num_threads() if num_threads is None else whole(num_threads, "num_threads")
         self._contexts: deque[Any] = deque()
         self._pool: ThreadPoolExecutor | None = None
         self._stream = stream
@@ -310,15 +315,17 @@ def decode(
 
     Raises:
         DecodeError: The first image that could not be decoded.
-        TypeError: It is a file and no list of files, or one is not the bytes of a file.
+        TypeError: It is a file and no list of files, or one is not the bytes of a file; or ``num_threads`` is no whole number.
+        ValueError: There is no such device, or ``num_threads`` is below 1.
     """
     if isinstance(encoded, _FILE):
         raise TypeError(
             f"encoded must be a list of image files, got one file as {type(encoded).__name__} – write decode([file])."
         )
+    decoder = Decoder(device, num_threads=num_threads)
     if not encoded:
         return []
-    with Decoder(device, num_threads=num_threads) as decoder:
+    with decoder:
         return decoder.start([_peeked(file, index, rule) for index, file in enumerate(encoded)]).pixels()
 
 

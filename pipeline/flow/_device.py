@@ -1,4 +1,4 @@
-"""Chooses the device. No other module does this."""
+"""Chooses the device, and checks that there is one. No other module does this."""
 
 import itertools
 
@@ -19,6 +19,20 @@ def choose_device(device: torch.device | str | None, zoom: nn.Module) -> torch.d
     home = home_of(zoom)
     if device is None:
         return home or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    wanted = existing_device(device)
+    if home is not None and wanted != home:
+        raise ValueError(
+            f"device must be {str(home)!r}, where the zoom is, got {str(wanted)!r} – move it with zoom.to()."
+        )
+    return wanted
+
+
+def existing_device(device: torch.device | str) -> torch.device:
+    """Return the device of this name; ``"cuda"`` is the current one.
+
+    Raises:
+        ValueError: There is no such device.
+    """
     try:
         wanted = torch.device(device)
     except RuntimeError as error:
@@ -29,10 +43,6 @@ def choose_device(device: torch.device | str | None, zoom: nn.Module) -> torch.d
         raise ValueError(f"device must be {allowed}, got {device!r}.")
     if wanted.type == "cuda" and wanted.index is None:
         wanted = torch.device("cuda", torch.cuda.current_device())
-    if home is not None and wanted != home:
-        raise ValueError(
-            f"device must be {str(home)!r}, where the zoom is, got {str(wanted)!r} – move it with zoom.to()."
-        )
     return wanted
 
 

@@ -4,6 +4,7 @@ import gc
 import io
 import re
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -174,6 +175,24 @@ def test_a_decoder_is_entered_first():
         ),
     ):
         Decoder().start([peek(CUT)])
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"device": "cuda"}, ValueError, "device must be 'cpu', as torch finds no CUDA here, got 'cuda'."),
+        ({"device": "gpu"}, ValueError, "device must be 'cpu' or 'cuda', such as 'cuda:1', got 'gpu'."),
+        ({"num_threads": 0}, ValueError, "num_threads must be at least 1, got 0."),
+        ({"num_threads": -1}, ValueError, "num_threads must be at least 1, got -1."),
+        ({"num_threads": True}, TypeError, "num_threads must be a whole number, got True."),
+    ],
+)
+@pytest.mark.parametrize("make", [Decoder, lambda *args, **options: decode([], *args, **options)])
+def test_a_device_or_threads_that_cannot_be(make, options, kind, message):
+    """A device that is not there, and a number of threads that cannot be, are refused as a loader refuses them."""
+    without = mock.patch.object(torch.cuda, "is_available", return_value=False)
+    with without, pytest.raises(kind, match=f"^{re.escape(message)}$"):
+        make(**options)
 
 
 def dali_leftovers(use) -> int:
