@@ -71,12 +71,14 @@ class ShardWriter:
 
         Args:
             sample: ``"__key__"`` names it: no dot after the last slash, and not the key of the sample before.
-                Every other entry is a member by its extension, except for names like ``"__url__"``, which are ignored.
+                Every other entry is a member by its extension, except for names like ``"__url__"``, which are ignored. Extensions
+                are written in lower case, as webdataset and :class:`Shards` return them: ``"JPG"`` becomes ``jpg``.
                 Bytes are written as they are, text as UTF-8; whole numbers as decimal text for ``cls`` and similar
                 extensions (``cls2 class count index inx id``), dicts and lists as JSON for ``json``.
 
         Raises:
-            ValueError: The key or an extension would be read back as another, or there is no member.
+            ValueError: The key would be read back as another, or an extension as another than its lower case; two extensions differ
+                only in case; or there is no member.
             TypeError: A value is of another type.
         """
         if self._tar is None:
@@ -84,8 +86,9 @@ class ShardWriter:
                 "a ShardWriter must be open to write, got a closed one; use it in a with statement"
             )
         key = sample.get("__key__")
-        members = {ext: value for ext, value in sample.items() if not _PASSED_OVER.fullmatch(ext)}
-        self._check(key, members)
+        named = {ext: value for ext, value in sample.items() if not _PASSED_OVER.fullmatch(ext)}
+        self._check(key, named)
+        members = {ext.lower(): value for ext, value in named.items()}
         encoded = [(f"{key}.{ext}", _encode(ext, value)) for ext, value in sorted(members.items())]
         for name, content in encoded:
             info = tarfile.TarInfo(name)  # time, user and group are 0 by default
@@ -107,7 +110,7 @@ class ShardWriter:
         for ext in members:
             if (
                 not ext
-                or not _survives(key, ext)
+                or not _survives(key, ext.lower())
                 or sum(ext.lower() == other.lower() for other in members) > 1
             ):
                 raise ValueError(

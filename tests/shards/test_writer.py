@@ -38,9 +38,19 @@ def test_is_read_by_webdataset_and_by_us(tmp_path_factory, written):
         for key, content in written:
             with contextlib.suppress(ValueError):  # names that do not survive are refused, and leave no trace
                 writer.write({"__key__": key, **content})
-                expected.append((key, [(ext.lower(), content[ext]) for ext in sorted(content)]))
+                expected.append((key, sorted((ext.lower(), content[ext]) for ext in content)))
 
     assert by_webdataset(path) == by_foveal(path) == expected
+
+
+def test_extensions_are_in_lower_case(tmp_path):
+    """An extension is written as it is read back, so that readers which tell case apart find the member, too."""
+    path = write(tmp_path / "a.tar", {"__key__": "A", "Left.JPG": b"l", "Z": b"z", "cls": 1})
+    with tarfile.open(path) as tar:
+        names = tar.getnames()
+
+    assert names == ["A.cls", "A.left.jpg", "A.z"]
+    assert by_webdataset(path) == by_foveal(path) == [("A", [("cls", b"1"), ("left.jpg", b"l"), ("z", b"z")])]
 
 
 @pytest.mark.parametrize("ext", ["_", "__", "___", "____", "__x", "x__"])
