@@ -45,6 +45,9 @@ _SAYS_MORE = (
     ("teach_epochs", "boxes"),
 )
 
+# Options about a saliency network and how it learns.
+_OF_SALIENCY = ("saliency_lr", "entropy", "prior", "contrast", "trunk", "saliency_member")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions(TrainZoomChoice):
@@ -161,10 +164,6 @@ class TrainOptions(TrainZoomChoice):
 
     def __post_init__(self) -> None:
         self._check_numbers()
-        if self.boxes is not None and self.zoom == "uniform":
-            raise ValueError(
-                f"boxes must be None for a uniform zoom, which has no saliency network, got {self.boxes!r}."
-            )
         for name, allowed in (
             ("amp", Amp),
             ("zoom", TrainZoomName),
@@ -176,6 +175,7 @@ class TrainOptions(TrainZoomChoice):
             if value not in get_args(allowed) and (name, value) != ("family", None):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}.")
         self._check_needs()
+        self._check_uniform()
         self._check_learning()
         self._check_contrast()
         self._check_trunk()
@@ -197,6 +197,19 @@ class TrainOptions(TrainZoomChoice):
                     f"{name} must be {usual[name]!r} with {needed}={without!r}, got {given!r} – give {needed}, too, or leave it out."
                 )
 
+    def _check_uniform(self) -> None:
+        """Raise if an option of a zoom that learns is given for none."""
+        if self.zoom != "uniform":
+            return
+        if self.boxes is not None:
+            raise ValueError(
+                f"boxes must be None for a uniform zoom, which has no saliency network, got {self.boxes!r}."
+            )
+        self.refuse_given("zoom='uniform'", "a uniform resize has no zoom")
+        for name in _OF_SALIENCY:
+            usual = self._usual()[name]
+            self._refuse(name, repr(usual), zoom=getattr(self, name) != usual)
+
     def _check_learning(self) -> None:
         """Raise if a trial or evidence is asked of a zoom without a prior."""
         uniform, alone = self.zoom == "uniform", self.prior == "none"
@@ -210,7 +223,7 @@ class TrainOptions(TrainZoomChoice):
 
     def _check_contrast(self) -> None:
         if self.contrast:
-            self._refuse("contrast", "0.0", zoom=self.zoom == "uniform", boxes=self.boxes is not None)
+            self._refuse("contrast", "0.0", boxes=self.boxes is not None)
 
     def _refuse(self, name: str, without: str, **others: bool) -> None:
         """Raise if an option is given together with one of those that exclude it; ``others`` says which are given."""
@@ -229,7 +242,7 @@ class TrainOptions(TrainZoomChoice):
                 f"trunk_weights must be None without a trunk, got {self.trunk_weights!r} – name its model, e.g. timm:resnet18."
             )
         if self.trunk is not None:
-            self._refuse("trunk", "None", zoom=self.zoom == "uniform", contrast=self.contrast != 0)
+            self._refuse("trunk", "None", contrast=self.contrast != 0)
 
     def _check_member(self) -> None:
         if self.saliency_member is None and self.prior == "map":
@@ -237,8 +250,9 @@ class TrainOptions(TrainZoomChoice):
                 "saliency_member must be given with prior='map', got None – name the map of each sample, e.g. attention.npy."
             )
         if self.saliency_member is not None:
-            uniform, taught = self.zoom == "uniform", self.boxes is not None
-            self._refuse("saliency_member", "None", zoom=uniform, boxes=taught, trunk=self.trunk is not None)
+            self._refuse(
+                "saliency_member", "None", boxes=self.boxes is not None, trunk=self.trunk is not None
+            )
 
     def _check_new_zoom(self) -> None:
         """Raise if options of a new zoom are given together with a file that holds a zoom."""

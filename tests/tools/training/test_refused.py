@@ -55,6 +55,31 @@ from tests.tools.training.runs import SMALL
             {"contrast": 0.03, "zoom": "uniform"},
             "contrast must be 0.0 with zoom='uniform', got 0.03 – leave one of the two out.",
         ),
+        *(
+            (
+                {name: value, "zoom": "uniform"},
+                f"{name} must be None with zoom='uniform', got {value!r} – a uniform resize has no zoom; leave one of the two out.",
+            )
+            for name, value in [
+                ("family", "cdf"),
+                ("temperature", 0.1),
+                ("fwhm_cells", 3.0),
+                ("max_zoom", 3.0),
+            ]
+        ),
+        *(
+            (
+                {name: value, "zoom": "uniform"},
+                f"{name} must be {usual!r} with zoom='uniform', got {value!r} – leave one of the two out.",
+            )
+            for name, usual, value in [
+                ("saliency_lr", 0.3, 9.0),
+                ("entropy", 0.0, 1.0),
+                ("prior", "spectral", "none"),
+                ("trunk", None, "timm:small"),
+                ("saliency_member", None, "heat.png"),
+            ]
+        ),
         ({"contrast": float("inf")}, "contrast must be finite and not negative, got inf."),
         ({"warmup": 1.5}, "warmup must be a share in [0, 1], got 1.5."),
         ({"blur": -0.1}, "blur must be a share in [0, 1], got -0.1."),
