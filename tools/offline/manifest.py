@@ -7,7 +7,7 @@ from typing import Any
 from foveal.shards.store import Store
 from foveal.tools.console.old_names import with_current_names
 from foveal.tools.offline._done import stats_of
-from foveal.tools.offline.recipe import fingerprint_id
+from foveal.tools.offline.recipe import WITH_QUALITY, fingerprint_id
 
 MANIFEST = "manifest.json"
 _VERSION = 1
@@ -87,6 +87,8 @@ def _refuse_mixture(store: Store, fingerprint: str, anew: Collection[str], *, ch
 
 def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     names = [name for name in {**there, **now} if there.get(name) != now.get(name)]
+    if now["format"] not in WITH_QUALITY and "quality" in names:
+        names.remove("quality")  # once another one was taken, and recorded, with these formats, too
     return ", ".join(f"{name} was {_short(there.get(name))} and is {_short(now.get(name))}" for name in names)
 
 

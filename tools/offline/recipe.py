@@ -37,6 +37,11 @@ from foveal.sampler import SaliencySampler
 from foveal.tools.console.choices import ImageFormat
 from foveal.tools.console.zoom_choice import ZoomChoice
 
+WITH_QUALITY = ("jpg", "webp")
+"""The formats whose files depend on the quality."""
+
+_QUALITY = 90
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe(ZoomChoice):
@@ -47,7 +52,7 @@ class Recipe(ZoomChoice):
         patches: Number of patches to cut out of each image instead of zooming it; None for a zoom.
         format: The file format; ``npy`` is (height, width, 3), uint8, or float32 in [0, 1] for originals of more than 8
             bits. ``png16`` is a PNG of 16 bits.
-        quality: The quality of ``jpg`` and ``webp``, 1 to 100.
+        quality: The quality of ``jpg`` and ``webp``, 1 to 100; it counts for these alone.
         saliency: ``"spectral"``, ``"uniform"``, ``"boxes"``, ``"map"``, or a file of weights.
         saliency_member: The member of each sample that holds its saliency map, for ``"map"``.
         image: The member to zoom; alternatives are separated by ``;``.
@@ -72,7 +77,7 @@ class Recipe(ZoomChoice):
     out_size: int = 224
     patches: int | None = None
     format: ImageFormat = "jpg"
-    quality: int = 90
+    quality: int = _QUALITY
     saliency: str = "spectral"
     saliency_member: str | None = None
     image: str = IMAGE
@@ -104,6 +109,11 @@ class Recipe(ZoomChoice):
                 )
         if self.patches is not None:
             self._check_patches()
+        if self.format not in WITH_QUALITY and self.quality != _QUALITY:
+            raise ValueError(
+                f"quality must be {_QUALITY} with format={self.format!r}, got {self.quality!r} – such files have no quality; leave one "
+                "of the two out."
+            )
         names = (*self.boxes, *self.points, *self.masks)
         if len(set(names)) < len(names):
             raise ValueError(f"boxes, points and masks must be named once each, got {names!r}.")

@@ -39,6 +39,10 @@ def test_the_names_of_shards():
             "mask must be a png or npy member, which keeps class ids as they are, or a place in a json member, got 'mask.jpg'.",
         ),
         (
+            {"format": "png", "quality": 50},
+            "quality must be 90 with format='png', got 50 – such files have no quality; leave one of the two out.",
+        ),
+        (
             {"boxes": ("json:a", "json:a")},
             "boxes, points and masks must be named once each, got ('json:a', 'json:a').",
         ),

@@ -213,6 +213,26 @@ def test_a_folder_that_an_earlier_version_began(urls, tmp_path, zoomed_shards):
         zoom(urls, out, replace(recipe, decode="auto"))
 
 
+@pytest.mark.usefixtures("no_sheet")
+@pytest.mark.parametrize("image_format", ["png", "npy"])
+def test_a_quality_that_did_nothing(urls, tmp_path, zoomed_shards, image_format):
+    """Shards of a format without a quality are kept, although an earlier version recorded one."""
+    recipe, manifest = replace(RECIPE, format=image_format), tmp_path / "out/manifest.json"
+    zoom(urls, tmp_path / "out", recipe)
+    told = json.loads(manifest.read_text())
+    old = fingerprint_id(told["fingerprint"])
+    told["fingerprint"]["quality"] = 50
+    new = fingerprint_id(told["fingerprint"])
+    for path in [manifest, *(tmp_path / "out").glob("*_stats.json")]:
+        path.write_text(json.dumps(told) if path == manifest else path.read_text().replace(old, new))
+    zoomed_shards.clear()
+    zoom(urls, tmp_path / "out", recipe)
+
+    assert zoomed_shards == []
+    assert not verify_against(str(tmp_path / "out"), [urls])
+
+
+@pytest.mark.usefixtures("no_sheet")
 def test_a_manifest_of_something_else(urls, tmp_path):
     """A manifest of something else is not overwritten."""
     (tmp_path / "out").mkdir()
