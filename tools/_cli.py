@@ -40,7 +40,7 @@ from foveal.tools.console.options import (
     Window,
 )
 from foveal.tools.console.spread_choice import spread_choice
-from foveal.tools.console.verb import VerbGroup, verb
+from foveal.tools.console.verb import Idle, VerbGroup, verb
 from foveal.tools.console.zoom_choice import ZoomChoice, saliency_named
 from foveal.tools.explore.cli import explore
 from foveal.tools.offline.cli import zoom
@@ -57,6 +57,12 @@ app = typer.Typer(
 
 # Packages that only some verbs need, and the extra that installs each.
 _EXTRAS = {"matplotlib": "plots", "ray": "ray", "nicegui": "explore", "tensorboard": "tensorboard"}
+
+_ABOUT_BOXES = Idle(("box_format", "box_frame"), without="boxes")
+# Options of verify on how images are decoded, and where bad ones are listed: a comparison decodes nothing.
+_NOT_COMPARED = Idle(
+    ("quarantine", "members", "image", "max_pixels", "window", "bands", "color", "ray"), beside="against"
+)
 
 
 def _print_version(*, wanted: bool) -> None:
@@ -87,7 +93,7 @@ def foveal(
     """
 
 
-@verb(app, "foveal demo --out demo")
+@verb(app, "foveal demo --out demo", idle=(Idle(("scenes",), beside="urls"),))
 def demo(
     urls: MaybeUrls = None,
     *,
@@ -157,7 +163,7 @@ def index(
         index_shards(urls, force=overwrite, distribute=distribute, console=console)
 
 
-@verb(app, "foveal verify 'shards/train/*.tar' --members image,cls")
+@verb(app, "foveal verify 'shards/train/*.tar' --members image,cls", idle=(_NOT_COMPARED,))
 def verify(
     urls: UrlsOrImages,
     *,
@@ -213,17 +219,19 @@ def verify(
             raise ValueError(f"urls must be one folder that foveal zoom wrote, got {urls!r}.")
         originals = packed(against, console=packing)
         raise typer.Exit(int(verify_against(urls[0], originals, storage_options=options)))
-    from foveal.tools._verify import verify_shards
+    from foveal.tools._verify import parse_members, verify_shards
     from foveal.tools.console.distribute import distributed
     from foveal.tools.console.pixel_options import parse_pixels
 
-    image, urls = image_members(urls, image), packed(urls, console=packing)
+    image = image_members(urls, image)
+    fields = parse_members(members, image)
+    urls = packed(urls, console=packing)
     console = Console(file=sys.stdout)
     with distributed(ray) as distribute:
         bad = verify_shards(
             urls,
             quarantine=quarantine,
-            fields=[image if member == "image" else member for member in map(str.strip, members.split(","))],
+            fields=fields,
             max_pixels=max_pixels,
             rule=parse_pixels(window, bands, color),
             storage_options=options,
@@ -234,7 +242,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@verb(app, "foveal view photos/train --max-zoom 3 --out sheet.png")
+@verb(app, "foveal view photos/train --max-zoom 3 --out sheet.png", idle=(_ABOUT_BOXES,))
 @spread_choice
 def view(
     urls: UrlsOrImages,
@@ -294,15 +302,26 @@ def view(
     )
 
 
-verb(app, "foveal explore photos/train --no-open")(explore)
+verb(app, "foveal explore photos/train --no-open", idle=(_ABOUT_BOXES,))(explore)
 verb(
     app,
     "foveal train 'shards/train/*.tar' --val 'shards/val/*.tar' --out runs/zoom --epochs 30",
 )(train)
-verb(app, "foveal zoom 'shards/train/*.tar' --saliency runs/zoom/saliency.pt --out zoomed/train")(zoom)
+verb(
+    app,
+    "foveal zoom 'shards/train/*.tar' --saliency runs/zoom/saliency.pt --out zoomed/train",
+    idle=(
+        Idle(("box_format", "box_frame", "box_label"), without="boxes"),
+        Idle(("point_format", "point_frame"), without="points"),
+    ),
+)(zoom)
 
 
-@verb(app, "foveal doctor 'shards/train/*.tar'")
+@verb(
+    app,
+    "foveal doctor 'shards/train/*.tar'",
+    idle=(Idle(("images", "out_size", "repeats", "storage_options"), without="urls"),),
+)
 def doctor(
     urls: Annotated[
         list[str] | None,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from foveal.pipeline import BadSample, LoaderStats, Quarantine, ZoomLoader
 from foveal.pipeline.decoding import MAX_PIXELS, PLAIN, PixelRule
 from foveal.pipeline.faults import KnownSamples
-from foveal.pipeline.fields import Field
+from foveal.pipeline.fields import Field, alternatives, parse_fields
 from foveal.sampler import Zoomed
 from foveal.shards import IndexWarning, ShardWarning, expand_urls
 from foveal.tools.console.distribute import Distribute
@@ -53,6 +53,30 @@ class _Found:
     bad: list[BadSample]
     warned: list[tuple[str, bool]]  # a message about a shard, and whether something of the shard is missing
     stats: LoaderStats
+
+
+def parse_members(members: str, image: str) -> list[str]:
+    """Return the fields that the members on the command line are.
+
+    Args:
+        members: Their names, separated by commas; ``image`` stands for the image.
+        image: The member that holds the image; alternatives are separated by ``;``.
+
+    Raises:
+        ValueError: The image is not among them, one is named twice or taken for another image, or a name is none.
+    """
+    names = [name.strip() for name in members.split(",")]
+    fields = [image if name == "image" else name for name in names]
+    try:
+        is_one = parse_fields(fields).image == alternatives(image)
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise ValueError(
+            "members must be image and, beside it, members that are no images themselves, each once and separated by commas, got "
+            f"{members!r} – write --members image,cls."
+        )
+    return fields
 
 
 def verify_shards(

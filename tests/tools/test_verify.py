@@ -12,7 +12,7 @@ import pytest
 from foveal.pipeline import Boxes, Quarantine, ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardWriter, write_index
-from foveal.tools._verify import verify_shards
+from foveal.tools._verify import parse_members, verify_shards
 from foveal.tools.console.quiet_codecs import quiet_codecs
 from tests.pipeline.making import encode, picture
 from tests.tools import command_line
@@ -188,3 +188,35 @@ def test_spaces_between_members(shard, tmp_path):
         command_line.run("verify", shard, "--members", members, "--quarantine", tmp_path / str(number))
 
     assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text()
+
+
+@pytest.mark.parametrize(
+    ("image", "members"),
+    [
+        ("jpg;png", "cls"),
+        ("jpg;png", "image,image"),
+        ("jpg;png", "image,,cls"),
+        ("jpg;png", "image,png"),
+        ("jpg;png", "image,cls,cls"),
+        ("jpg;png", "image,__nothing__"),
+        ("img", "image,npy"),
+    ],
+)
+def test_members_that_are_not_told(image, members):
+    """Members without the image, or with something that would be taken for it, are refused in the words of the command line."""
+    message = (
+        "members must be image and, beside it, members that are no images themselves, each once and separated by commas, got "
+        f"{members!r} – write --members image,cls."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        parse_members(members, image)
+
+
+def test_members_on_the_command_line(shard, tmp_path):
+    """They are checked before anything is decoded, and the image may be any member."""
+    run = command_line.run("verify", shard, "--members", "cls", "--quarantine", tmp_path / "q")
+
+    assert str(run.exception).startswith("members must be image and, beside it,")
+    assert not (tmp_path / "q").exists()
+    assert parse_members("cls;txt, image", "left.jpg") == ["cls;txt", "left.jpg"]
+    assert parse_members("image,mask.png", "jpg;png") == ["jpg;png", "mask.png"]

@@ -1,13 +1,14 @@
 """How a verb of the command line is registered.
 
-Its help ends with an example, a flag is shown without the type of a value, an empty value is refused, and so is a remote
-one in the place of a local path.
+Its help ends with an example, a flag is shown without the type of a value, an empty value is refused, and so are a remote
+one in the place of a local path, and an option that would do nothing beside the others.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -15,14 +16,58 @@ from typer.core import TyperCommand, TyperGroup
 Function = TypeVar("Function", bound=Callable[..., None])
 
 
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Options of a verb that would do nothing, by the names of its parameters. They are refused: whoever gives one expects something of it.
+
+    Attributes:
+        options: These options.
+        beside: They do nothing if this one is given; None for ``without``.
+        without: They do nothing if this one is not given; None for ``beside``.
+    """
+
+    options: tuple[str, ...]
+    beside: str | None = None
+    without: str | None = None
+
+    def refuse(self, given: Mapping[str, Any], parameters: Sequence[Any], context: Any) -> None:
+        """Raise if one of the options is given and does nothing.
+
+        Args:
+            given: What the command line gives, by parameter, as text.
+            parameters: Those of the verb.
+            context: What the error is raised for.
+
+        Raises:
+            BadParameter: One is.
+        """
+        named = {each.name: each for each in parameters}
+        if self.beside is not None and given.get(self.beside):
+            other = _shown(named[self.beside])
+            fault, advice = f"with {other}", "leave one of the two out"
+        elif self.without is not None and not given.get(self.without):
+            other = _shown(named[self.without])
+            fault, advice = f"without {other}", f"give {other}, too, or leave it out"
+        else:
+            return
+        for name in self.options:
+            if given.get(name) is not None:
+                reason = f"must be left out {fault}, got {_text(given[name])!r} – {advice}."
+                raise typer.BadParameter(reason, ctx=context, param=named[name])
+
+
 class Verb(TyperCommand):
     """A verb."""
+
+    idle: ClassVar[tuple[Idle, ...]] = ()
+    """The options that do nothing beside others."""
 
     def make_parser(self, ctx: Any) -> Any:
         """Return the parser, which also checks the arguments.
 
         It raises BadParameter if one of them is empty, as a shell variable is that was not set: as a path, it would be the
-        current folder. So it does if a local path has a scheme: as a path, it would be a folder named ``s3:``.
+        current folder. So it does if a local path has a scheme: as a path, it would be a folder named ``s3:``; and if an option
+        would do nothing.
         """
         parser: Any = super().make_parser(ctx)
         parse = parser.parse_args
@@ -35,8 +80,8 @@ class Verb(TyperCommand):
         return parser
 
     def _checked(self, given: dict[str, Any], ctx: Any) -> dict[str, Any]:
-        local = _local_ones(self.callback)
-        for each in self.get_params(ctx):
+        local, parameters = _local_ones(self.callback), self.get_params(ctx)
+        for each in parameters:
             value = given.get(each.name)
             if _holds_empty(value):
                 raise typer.BadParameter("must not be empty, got ''.", ctx=ctx, param=each)
@@ -45,6 +90,8 @@ class Verb(TyperCommand):
                     given[each.name] = _as_path(value)
                 except ValueError as error:
                     raise typer.BadParameter(str(error), ctx=ctx, param=each) from None
+        for idle in self.idle:
+            idle.refuse(given, parameters, ctx)
         return given
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -60,15 +107,29 @@ class VerbGroup(TyperGroup):
         return _flags_without_type(super().get_params(ctx))
 
 
-def verb(app: typer.Typer, example: str, *, name: str | None = None) -> Callable[[Function], Function]:
+def verb(
+    app: typer.Typer, example: str, *, name: str | None = None, idle: tuple[Idle, ...] = ()
+) -> Callable[[Function], Function]:
     """Return a decorator that makes a function a verb of ``app``.
 
     Args:
         app: The command line.
         example: One command that a reader can copy; the help ends with it, and a test runs it.
         name: The name of the verb, if it is not that of the function.
+        idle: The options that do nothing beside others.
     """
-    return app.command(name=name, cls=Verb, epilog=f"Example: {example}")
+    kind = type("Verb", (Verb,), {"idle": idle})
+    return app.command(name=name, cls=kind, epilog=f"Example: {example}")
+
+
+def _shown(parameter: Any) -> str:
+    """Return a parameter as the help shows it: an option by its name, an argument by its metavar."""
+    name: str = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
+    return name
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ", ".join(map(str, value))
 
 
 def _flags_without_type(parameters: list[Any]) -> list[Any]:
