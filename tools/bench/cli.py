@@ -333,8 +333,13 @@ def accuracy(
         ),
     ] = False,
     scenes: Annotated[
-        int, typer.Option(min=4, help="Number of images to draw for training, in the tasks with digits.")
-    ] = 8000,
+        int | None,
+        typer.Option(
+            min=4,
+            help="Number of images to draw for training, in the tasks with digits.",
+            show_default="8000",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(

@@ -23,6 +23,9 @@ TASKS: tuple[str, ...] = get_args(AccuracyTaskName)
 COINS = ("1c", "2c", "5c", "10c", "20c", "50c", "1e", "2e")
 _COIN_TILE, _ROAD_TILE = 1024, (320, 512)
 _FLIPS = Augment(hflip=0.5, vflip=0.5)  # of photographs, whose labels they do not change
+DRAWN = ("digits", "digits-colour")
+"""The tasks whose images are drawn."""
+
 # The tasks whose data are shards already: the folder below the data, number of labels, and epochs.
 _SHARDS = {"pcb": ("field/pcb", 6, 10), "coffee": ("field/coffee-small", 5, 60)}
 # Shares of a road's tile that are crack: above the first value the tile is labelled as cracked; a smaller share may be
@@ -74,7 +77,7 @@ def make_task(name: str, folder: Path, data: Path, *, scenes: int, console: Cons
     Raises:
         ValueError: The data is not there.
     """
-    if name.startswith("digits"):
+    if name in DRAWN:
         return _digits(name, folder, data / "digits", scenes, console)
     if name in _SHARDS:
         return _ready_shards(name, data)

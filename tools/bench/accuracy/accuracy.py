@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from foveal._choices import PRIOR_GAIN, PRIOR_POWERS
 from foveal.sampler import BoxSaliency, PatchSampler, SaliencySampler, SpectralSaliency, UniformSampler
 from foveal.tools.bench.accuracy._offline import accuracy_offline
-from foveal.tools.bench.accuracy._tasks import AccuracyTask, make_task
+from foveal.tools.bench.accuracy._tasks import DRAWN, AccuracyTask, make_task
 from foveal.tools.console.machine import describe_machine, environment
 from foveal.tools.console.table import print_table
 from foveal.tools.console.zoom_choice import PAPER
@@ -33,6 +33,7 @@ from foveal.tools.training.small_convnet import SmallConvNet
 from foveal.tools.training.train import train
 
 FULL_PX = 1024
+_SCENES = 8000
 _PATCHES = 4
 # The saliency of the box relative to that of the rest of the image.
 _AMPLITUDE = 4.0
@@ -116,7 +117,7 @@ def bench_accuracy(
     arms: Sequence[str] = (),
     seeds: int = 3,
     offline: bool = False,
-    scenes: int = 8000,
+    scenes: int | None = None,
     epochs: int | None = None,
     options: TrainOptions | None = None,
     json_path: Path | None = None,
@@ -133,7 +134,7 @@ def bench_accuracy(
         arms: Some of ``ARMS``; if empty: uniform, kernel, and oracle if the task has boxes.
         seeds: Number of trainings of each arm, with seeds 0, 1, ...
         offline: Whether to measure the arms that learn a zoom also on shards that ``foveal zoom`` wrote with it.
-        scenes: How many scenes with digits to train on.
+        scenes: How many scenes with digits to train on; None for 8,000. Not for other tasks.
         epochs: Epochs of each training; None for the default of the task.
         options: Options of the trainings; out_size, epochs, augment, classes and seed are overridden.
         json_path: Where the numbers go too.
@@ -142,11 +143,17 @@ def bench_accuracy(
         For each arm and size, such as ``"kernel 48"``, the accuracies on the held-out images.
 
     Raises:
-        ValueError: An arm is unknown or the task cannot have it; or the data are missing.
+        ValueError: An arm is unknown or the task cannot have it, or it draws no scenes; or the data are missing.
     """
     console = Console(soft_wrap=True, highlight=False)
     _check_names(arms, offline=offline)
-    task = make_task(name, out / "shards", data, scenes=scenes, console=console)
+    if scenes is not None and name not in DRAWN:
+        raise ValueError(
+            f"scenes must be None for a task that draws none, got {scenes!r} with {name!r} – leave it out."
+        )
+    task = make_task(
+        name, out / "shards", data, scenes=_SCENES if scenes is None else scenes, console=console
+    )
     arms = arms or ["uniform", "kernel", *(["oracle"] if task.has_boxes else [])]
     _check_boxes(arms, task)
     if offline and (without := [arm for arm in arms if arm not in ZOOMS]):

@@ -144,9 +144,7 @@ def test_all_arms_begin_with_the_same_classifier(digits, tmp_path, monkeypatch):
 def test_what_cannot_be(digits, tmp_path, task, arms, message):
     """Invalid arguments are refused before anything is trained."""
     with pytest.raises(ValueError, match=f"^{re.escape(message.format(data=tmp_path))}$"):
-        bench_accuracy(
-            task, out=tmp_path / "out", data=tmp_path, arms=arms, scenes=4, epochs=1, options=SHORT
-        )
+        bench_accuracy(task, out=tmp_path / "out", data=tmp_path, arms=arms, epochs=1, options=SHORT)
 
 
 @pytest.mark.parametrize(
@@ -277,3 +275,11 @@ def test_the_arms_are_what_they_say():
     assert isinstance(OTHERS["oracle"](options), SaliencySampler)
     assert isinstance(OTHERS["uniform"](options), UniformSampler)
     assert OTHERS["full"](options).out_size == (1024, 1024)
+
+
+def test_scenes_for_a_task_that_draws_none(tmp_path):
+    """A number of scenes to draw is refused for photographs, before anything is written."""
+    message = "scenes must be None for a task that draws none, got 4 with 'coins' – leave it out."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        bench_accuracy("coins", out=tmp_path / "out", data=tmp_path, scenes=4, options=SHORT)
+    assert not (tmp_path / "out").exists()
