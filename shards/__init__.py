@@ -1,6 +1,13 @@
 """Shards on disk or on servers: which tars there are, where each sample lies in them, the order of an epoch, and writing tars."""
 
-from foveal.shards._error import DataError, IndexWarning, SampleError, ShardError, ShardWarning
+from foveal.shards._error import (
+    DataError,
+    IndexWarning,
+    SampleError,
+    ShardError,
+    ShardWarning,
+    UnindexableError,
+)
 from foveal.shards._order import EpochOrder
 from foveal.shards._shards import Sample, Shards
 from foveal.shards._urls import expand_urls
@@ -17,6 +24,7 @@ __all__ = [
     "ShardWarning",
     "ShardWriter",
     "Shards",
+    "UnindexableError",
     "expand_urls",
     "write_index",
 ]

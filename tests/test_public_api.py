@@ -1,8 +1,11 @@
 """The public names of the four doors."""
 
 import ast
+import builtins
 import importlib
+import inspect
 import itertools
+import re
 import types
 import typing
 from pathlib import Path
@@ -12,9 +15,10 @@ from typing import Literal
 import pytest
 
 ROOT = Path(__file__).parents[1]
+DOORS = ("pipeline", "sampler", "shards", "tools")
 
 
-@pytest.mark.parametrize("door", ["pipeline", "sampler", "shards", "tools"])
+@pytest.mark.parametrize("door", DOORS)
 def test_all_names_exactly_what_is_public(door):
     """`__all__` is sorted, and has exactly the public names."""
     module = importlib.import_module(f"foveal.{door}")
@@ -27,7 +31,7 @@ def test_all_names_exactly_what_is_public(door):
     assert set(module.__all__) == public | loaded_late
 
 
-@pytest.mark.parametrize("door", ["pipeline", "sampler", "shards", "tools"])
+@pytest.mark.parametrize("door", DOORS)
 def test_no_room_is_hidden_by_a_name_of_its_door(door):
     """``foveal.pipeline.NAME`` is either a sub-package or something that the door exports, never both."""
     package = importlib.import_module(f"foveal.{door}")
@@ -64,7 +68,7 @@ def hidden_modules(package):
     }
 
 
-@pytest.mark.parametrize("door", ["pipeline", "sampler", "shards", "tools"])
+@pytest.mark.parametrize("door", DOORS)
 def test_everything_public_is_documented(door):
     """Every public name has a docstring; a type alias has a string below it."""
     module = importlib.import_module(f"foveal.{door}")
@@ -79,6 +83,57 @@ def test_an_alias_without_a_description_is_found(tmp_path):
 
     assert described_aliases([tmp_path / "_x.py"]) == {"A"}
     assert not is_documented("B", Literal["b"], {"A"})
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_errors_that_are_promised_can_be_caught(door):
+    """Each error that a public docstring promises is Python's own, or a public name."""
+    module = importlib.import_module(f"foveal.{door}")
+    public = {n for each in DOORS for n in importlib.import_module(f"foveal.{each}").__all__}
+    promised = {name: errors_of(getattr(module, name)) for name in module.__all__}
+
+    assert {n: left for n, errors in promised.items() if (left := errors - public - set(dir(builtins)))} == {}
+
+
+def test_a_promised_error_is_found():
+    """The errors are those of a function or class and of its public methods, several in a line, without their descriptions."""
+
+    class Reader:
+        """Read.
+
+        Raises:
+            ValueError: A value, as: this.
+                And: more.
+        """
+
+        def read(self):
+            """Read.
+
+            Raises:
+                OtherError, KeyError: It.
+
+            Example:
+                >>> print: 1
+            """
+
+        def _own(self):
+            """Hide.
+
+            Raises:
+                HiddenError: It.
+            """
+
+    assert errors_of(Reader) == {"ValueError", "OtherError", "KeyError"}
+
+
+def errors_of(value):
+    """Return the names of the errors that the docstrings of a function, or of a class and its public methods, promise."""
+    own = vars(value).items() if isinstance(value, type) else ()
+    documented = [value, *(each for name, each in own if not name.startswith("_"))]
+    texts = [inspect.cleandoc(each.__doc__ or "") for each in documented]
+    parts = [part for text in texts for part in re.findall(r"^Raises:\n((?: .*\n?|\n)+)", text, re.MULTILINE)]
+    lines = [names for part in parts for names in re.findall(r"^ {4}(\w[\w, ]*):", part, re.MULTILINE)]
+    return {name for names in lines for name in names.split(", ")}
 
 
 def is_documented(name, value, aliases):
