@@ -20,6 +20,20 @@ def _in_a_folder(path: Path | None) -> Path | None:
     return path
 
 
+def _of_members(image: str) -> str:
+    """Return extensions of members, which the loader's own fields are not.
+
+    Raises:
+        BadParameter: One is ``image``, which stands for the default, such a field, or empty.
+    """
+    for each in image.split(";"):
+        if each in ("", "image") or each.startswith("__"):
+            raise typer.BadParameter(
+                f"must be extensions of members, such as tif or left.jpg, got {image!r}."
+            )
+    return image
+
+
 # The titles under which the help of the longer verbs groups options.
 ZOOM = "The zoom"
 LABELS = "Boxes, points and masks"
@@ -185,6 +199,7 @@ ImageOption = Annotated[
     str,
     typer.Option(
         metavar="<member>",
+        callback=_of_members,
         help="Member that holds the image of a sample, named by its extension, e.g. tif, or left.jpg for 0001.left.jpg. "
         "Alternatives are separated by semicolons; the first one that a sample has is used.",
         rich_help_panel=PIXELS,

@@ -84,3 +84,19 @@ def test_a_local_path_may_be_a_url(tmp_path, monkeypatch, out):
     folder = out if out in ("a:b", "s3:") else "out"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folder, "photos"])
     assert (tmp_path / folder / "photos-000000.tar").is_file()
+
+
+@pytest.mark.parametrize("verb", ["verify", "view", "explore", "train", "zoom"])
+@pytest.mark.parametrize("image", ["image", "__key__", "tif;", "jpg;image"])
+def test_an_image_is_a_member(tmp_path, monkeypatch, verb, image):
+    """What is no member's extension is refused as the image before anything is read or written."""
+    monkeypatch.chdir(tmp_path)
+    out = ["--out", "x"] if verb in ("view", "train", "zoom") else []
+    run = command_line.run(verb, "none.tar", *out, "--image", image, width=200)
+
+    assert run.exit_code == 2
+    said = (
+        f"Invalid value for '--image': must be extensions of members, such as tif or left.jpg, got {image!r}."
+    )
+    assert said in run.output
+    assert list(tmp_path.iterdir()) == []
