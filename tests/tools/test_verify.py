@@ -197,6 +197,7 @@ def test_spaces_between_members(shard, tmp_path):
         ("jpg;png", "image,image"),
         ("jpg;png", "image,,cls"),
         ("jpg;png", "image,png"),
+        ("jpg;png", "cls,mask.png"),
         ("jpg;png", "image,cls,cls"),
         ("jpg;png", "image,__nothing__"),
         ("img", "image,npy"),
@@ -220,3 +221,4 @@ def test_members_on_the_command_line(shard, tmp_path):
     assert not (tmp_path / "q").exists()
     assert parse_members("cls;txt, image", "left.jpg") == ["cls;txt", "left.jpg"]
     assert parse_members("image,mask.png", "jpg;png") == ["jpg;png", "mask.png"]
+    assert parse_members("png,cls", "jpg;png") == ["png", "cls"]
