@@ -20,12 +20,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from foveal._outside import outside
 from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._position import EpochPlace
-from foveal.pipeline.epoch._ranks import RankWarning
+from foveal.pipeline.epoch._ranks import RankWarning, averaging
 
 # Numbers of the loaders that train, by samples and batch size, so that each loader has different keys.
 _numbers: defaultdict[tuple[int, int], Iterator[int]] = defaultdict(itertools.count)
@@ -100,9 +99,10 @@ class DriftWatch:
 
 def may_drift(zoom: nn.Module, world_size: int) -> bool:
     """Return whether ranks that call this zoom may train different ones."""
-    if world_size == 1 or not torch.is_grad_enabled() or isinstance(zoom, DistributedDataParallel):
+    if world_size == 1 or not torch.is_grad_enabled():
         return False
-    trained = [parameter for parameter in zoom.parameters() if parameter.requires_grad]
+    averaged = {id(parameter) for wrapper in averaging(zoom) for parameter in wrapper.parameters()}
+    trained = [each for each in zoom.parameters() if each.requires_grad and id(each) not in averaged]
     return bool(trained) and not _is_sharded(zoom, trained)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch.distributed as dist
@@ -90,8 +91,13 @@ def send_no_buffers(zoom: nn.Module) -> None:
     After each call with gradients, the next one sends rank 0's buffers to all ranks. But ranks may divide their batches into different numbers of
     micro-batches, and wait for each other in vain. Once in a batch is the same on all ranks.
     """
-    if isinstance(zoom, DistributedDataParallel):
-        zoom.require_forward_param_sync = False
+    for wrapper in averaging(zoom):
+        wrapper.require_forward_param_sync = False
+
+
+def averaging(zoom: nn.Module) -> Iterator[DistributedDataParallel]:
+    """Yield the modules that average gradients over ranks. Fabric, ``torch.compile`` and modules of others put them inside their own."""
+    return (module for module in zoom.modules() if isinstance(module, DistributedDataParallel))
 
 
 def _by_group() -> tuple[int, int] | None:

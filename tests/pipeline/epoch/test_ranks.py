@@ -4,8 +4,12 @@ import textwrap
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from foveal.pipeline import ZoomLoader
+from foveal.pipeline.epoch import may_drift
+from foveal.pipeline.epoch._ranks import send_no_buffers
 from foveal.sampler import SaliencyNet, SaliencySampler
 from tests.torchrun import on_two_ranks
 
@@ -53,7 +57,18 @@ from foveal.sampler import FixedSaliency, PriorSaliency, SaliencySampler
 dist.init_process_group("gloo", timeout=timedelta(seconds=60))
 _micro_batch.TRAINED_TOGETHER = 1 + 2 * dist.get_rank()
 saliency = PriorSaliency(prior=FixedSaliency(torch.rand(31, 31)))
-with ZoomLoader(sys.argv[1:], DistributedDataParallel(SaliencySampler(16, saliency=saliency)), batch_size=3) as loader:
+wrapped = DistributedDataParallel(SaliencySampler(16, saliency=saliency))
+
+class Around(torch.nn.Module):  # as Fabric's
+    def __init__(self):
+        super().__init__()
+        self.wrapped, self.lowres_size = wrapped, wrapped.module.lowres_size
+    def forward(self, images, lowres=None):
+        return self.wrapped(images, lowres)
+
+how, *urls = sys.argv[1:]
+zooms = {"alone": lambda: wrapped, "compiled": lambda: torch.compile(wrapped, backend="eager"), "in a module": Around}
+with ZoomLoader(urls, zooms[how](), batch_size=3) as loader:
     for images, _ in loader:
         images.mean().backward()
 dist.destroy_process_group()
@@ -87,8 +102,35 @@ def test_two_ranks_are_one_loader(small_shards, under_torchrun):
 
 
 @pytest.mark.slow
-def test_ranks_with_different_numbers_of_micro_batches(small_shards, tmp_path):
+@pytest.mark.parametrize("how", ["alone", "compiled", "in a module"])
+def test_ranks_with_different_numbers_of_micro_batches(small_shards, tmp_path, how):
     """A zoom that has buffers is trained, although one rank zooms its batches in three parts and the other at once."""
     script = tmp_path / "script.py"
     script.write_text(UNEVEN)
-    on_two_ranks(script, *small_shards)
+    on_two_ranks(script, how, *small_shards)
+
+
+class Averaging(DistributedDataParallel):
+    """A wrapper as torch's, in a single process and without a group."""
+
+    def __init__(self, module: nn.Module) -> None:
+        nn.Module.__init__(self)
+        self.module = module
+        self.require_forward_param_sync = True
+
+
+@pytest.mark.parametrize("around", [lambda zoom: zoom, nn.Sequential], ids=["alone", "in a module"])
+def test_a_wrapper_wherever_it_is(around):
+    """A zoom that averages its gradients itself, or a module in it does, takes the buffers that it has, and does not drift."""
+    wrapper = Averaging(SaliencySampler(8))
+    zoom = around(wrapper)
+    send_no_buffers(zoom)
+
+    assert not wrapper.require_forward_param_sync
+    assert not may_drift(zoom, 2)
+
+
+def test_a_part_that_is_not_wrapped():
+    """A zoom of which a part is trained without a wrapper may drift."""
+    assert may_drift(nn.Sequential(Averaging(SaliencySampler(8)), nn.Linear(1, 1)), 2)
+    assert not may_drift(nn.Sequential(Averaging(SaliencySampler(8)), nn.ReLU()), 2)
