@@ -82,7 +82,8 @@ class ZoomLoader(DataLoaderAttributes):
     are. With another batch size images may differ by rounding, because torch's convolutions may compute a single image
     differently from several; while the zoom trains, also with another ``torch.get_num_threads()``. A zoom in training mode with
     random layers of torch's, such as ``Dropout``, zooms when a batch is asked for, because it takes its numbers from the generator that the
-    script uses (``torch.manual_seed``). If code of your own draws some, call ``zoom.eval()``, unless the zoom trains.
+    script uses (``torch.manual_seed``); so does one with batch norm, whose statistics then are those of the batches that were delivered. If code
+    of your own draws numbers or keeps statistics, call ``zoom.eval()``, unless the zoom trains.
 
     The memory of decoded images, and of batches that are no longer referenced, is used again, also in the next epoch;
     ``close`` frees it.
@@ -115,7 +116,7 @@ class ZoomLoader(DataLoaderAttributes):
             without any, a CUDA device if there is one.
         num_threads: Threads that decode. By default one for each processor that this process may use, shared with the
             other ranks of this machine.
-        prefetch_factor: Batches that are ready ahead, or decoded micro-batches while the zoom trains.
+        prefetch_factor: Batches that are ready ahead, or decoded micro-batches if they are zoomed when a batch is asked for.
         rank: This process among those that share an epoch. By default it is read when iterating begins and when ``len``
             is called: from ``torch.distributed``, or else from the variables ``RANK`` and ``WORLD_SIZE`` that torchrun sets.
         world_size: How many processes share an epoch; by default as for ``rank``.

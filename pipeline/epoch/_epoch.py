@@ -18,7 +18,7 @@ from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.epoch._micro_batch import (
     Limits,
-    draws_at_random,
+    changes_with_calls,
     may_zoom_in_threads,
     micro_batch_size,
     needs_whole_batch,
@@ -146,8 +146,8 @@ class Chain:
             return ahead(join_batches(zoomed, joiner, self.stats), name="foveal-zoom")
         decoded = decode_micro_batches(*stages, self.stats, budget=budget)
         zoom = functools.partial(zoom_micro_batches, zooming=zooming, budget=budget, streams=streams)
-        # Zooming has to wait for the training step, and for random numbers between those of the script; decoding has not.
-        if trains or draws_at_random(self.zoom):
+        # Zooming has to wait for the training step, and to take its turn among what the script draws, saves and changes; decoding has not.
+        if trains or changes_with_calls(self.zoom):
             return join_batches(zoom(ahead(decoded, name="foveal-decode")), joiner, self.stats)
         return ahead(join_batches(zoom(decoded), joiner, self.stats), name="foveal-zoom")
 

@@ -125,9 +125,17 @@ def may_zoom_in_threads(zoom: nn.Module) -> bool:
     return not any(map(_needs_order, zoom.modules()))
 
 
-def draws_at_random(zoom: nn.Module) -> bool:
-    """Return whether a zoom takes random numbers of torch's generator, which the training script takes, too: as far as its layers tell."""
-    return any(module.training and isinstance(module, _DRAWING) for module in zoom.modules())
+def changes_with_calls(zoom: nn.Module) -> bool:
+    """Return whether calls of a zoom draw from torch's generator, which the script uses, too, or update statistics, as far as its layers tell."""
+    return any(module.training and (_draws(module) or _counts(module)) for module in zoom.modules())
+
+
+def _draws(module: nn.Module) -> bool:
+    return isinstance(module, _DRAWING) or (isinstance(module, _DROPPING) and module.dropout > 0)
+
+
+def _counts(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats  # noqa: SLF001 - what all of them have in common
 
 
 def _needs_order(module: nn.Module) -> bool:
@@ -137,7 +145,7 @@ def _needs_order(module: nn.Module) -> bool:
     compiled = module._compiled_call_impl  # noqa: SLF001 - as above
     if hooked or compiled or kind.__module__.startswith(_WRAPPERS):
         return True
-    return module.training and (isinstance(module, _CHANGING) or not kind.__module__.startswith(_KNOWN))
+    return module.training and (_draws(module) or _counts(module) or not kind.__module__.startswith(_KNOWN))
 
 
 _WRAPPERS = ("torch._dynamo", "torch.nn.parallel", "torch.distributed")
@@ -147,8 +155,9 @@ _DRAWING = (
     nn.RReLU,
     nn.FractionalMaxPool2d,
     nn.FractionalMaxPool3d,
+    PerturbedTopK,
 )
-_CHANGING = (*_DRAWING, nn.modules.batchnorm._NormBase, PerturbedTopK)  # noqa: SLF001 - as above
+_DROPPING = (nn.MultiheadAttention, nn.RNNBase)  # which have no layer for it
 
 
 def micro_batch_size(zoom: nn.Module, batch_size: int, device: torch.device, *, trains: bool = False) -> int:
@@ -164,6 +173,6 @@ def zoomed_together(device: torch.device) -> int:
 
 
 def needs_whole_batch(zoom: nn.Module) -> bool:
-    """Return whether a zoom computes statistics over the batch, as batch norm does in training."""
+    """Return whether a zoom computes statistics over the batch: batch norm in training, or always if it keeps none."""
     norms = (m for m in zoom.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))  # noqa: SLF001
-    return any(norm.training for norm in norms)
+    return any(norm.training or norm.running_mean is None for norm in norms)

@@ -77,6 +77,13 @@ def test_more_images_are_zoomed_together_on_a_gpu():
 
     assert sizes == [_micro_batch.zoomed_together(device) for device in (cpu, cuda)] == [8, 64]
     assert _micro_batch.micro_batch_size(nn.BatchNorm2d(3), 100, cuda) == 100
+    assert _micro_batch.micro_batch_size(nn.BatchNorm2d(3).eval(), 100, cuda) == 64
+
+
+def test_batch_norm_without_statistics_sees_the_batch_whole():
+    """Batch norm that keeps no statistics computes them over the batch in evaluation, too, and gets the whole batch."""
+    norm = nn.BatchNorm2d(3, track_running_stats=False).eval()
+    assert _micro_batch.micro_batch_size(norm, 100, torch.device("cpu")) == 100
 
 
 class KeepsNothing(SaliencySampler):

@@ -1,5 +1,6 @@
 """The same seed gives bit-identical batches."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,31 @@ def test_random_layers_take_their_numbers_between_those_of_the_script(urls):
             return [(images, float(torch.rand(()))) for (images,) in loader]
 
     assert equal(run(1, 1), run(4, 3))
+
+
+def test_statistics_are_those_of_the_batches_that_were_delivered(urls):
+    """A frozen zoom with batch norm in training mode has the same batches and statistics however many are prepared, also if a script validates meanwhile."""
+
+    def run(num_threads: int, prefetch_factor: int) -> list[tuple[torch.Tensor, torch.Tensor, int]]:
+        torch.manual_seed(0)
+        norm = nn.BatchNorm2d(1)
+        zoom = SaliencySampler(16, saliency=nn.Sequential(SaliencyNet(), norm)).requires_grad_(
+            requires_grad=False
+        )
+        options = {"num_threads": num_threads, "prefetch_factor": prefetch_factor, "max_bad_fraction": 1.0}
+        seen = []
+        with ZoomLoader(urls, zoom, batch_size=4, fields=("image",), **options) as loader:
+            for (images,) in loader:
+                zoom.eval()
+                seen.append((images, norm.running_mean.clone(), int(norm.num_batches_tracked)))
+                time.sleep(0.05)  # in which a thread would zoom the next batch
+                zoom.train()
+        return seen
+
+    ahead = run(4, 3)
+
+    assert [count for *_, count in ahead] == list(range(1, 9))
+    assert equal(run(1, 1), ahead)
 
 
 class Counting(UniformSampler):

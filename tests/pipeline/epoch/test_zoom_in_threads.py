@@ -168,6 +168,8 @@ def test_what_depends_on_order():
         sampler(nn.ReLU()),
         sampler(nn.Dropout()).eval(),
         sampler(nn.BatchNorm2d(1)).eval(),
+        sampler(nn.InstanceNorm2d(1)),
+        sampler(nn.MultiheadAttention(1, 1)),
         sampler(Own()).eval(),
         PatchSampler(2, 8).eval(),
     ]
@@ -175,6 +177,7 @@ def test_what_depends_on_order():
         taught(),
         sampler(nn.Dropout()),
         sampler(nn.BatchNorm2d(1)),
+        sampler(nn.MultiheadAttention(1, 1, dropout=0.1)),
         sampler(Own()),
         PatchSampler(2, 8),
         hooked(),
