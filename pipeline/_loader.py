@@ -143,8 +143,8 @@ class ZoomLoader(DataLoaderAttributes):
             includes the images that are prepared ahead while the zoom trains. An image that would take more alone is bad.
             By default 75 MB a thread, at least 375 MB if DALI decodes; on a GPU a sixteenth of its memory, at least
             1.2 GB; or one image that is larger. Images that are decoded a second time because one was refused, the substitute
-            for a bad image and the decoder's own memory come on top. A zoom with batch norm in training mode gets whole
-            batches, which must fit.
+            for a bad image and the decoder's own memory come on top. A zoom whose batch norm takes its
+            statistics from the batch gets whole batches, which must fit.
         augment: Random flips, crops and rotations, as part of the zoom; None for none. The zoom's ``forward`` must take
             ``views``.
         window: Which stored values become black and white, ``(low, high)``, for CT, sensors of 12 bits in 16, elevation or
@@ -268,6 +268,13 @@ class ZoomLoader(DataLoaderAttributes):
 
     def __iter__(self) -> Iterator[Batch]:
         """Begin the epoch, or continue it after ``load_state_dict``. Other iterators are not affected."""
+        return reported_to_accelerate(self._iterate())
+
+    def _iterate(self) -> EpochIterator:
+        return EpochIterator(self._chain, self._begin, self._ranks, self._at_work)
+
+    def _begin(self) -> tuple[BatchPlan, Position]:
+        """Return this rank's batches of a whole epoch, and the position at which an iterator begins now."""
         self._settle()
         plan = self._plan
         self._warn_of_ranks(plan)
@@ -276,8 +283,7 @@ class ZoomLoader(DataLoaderAttributes):
             self._position, number = self._passes.begin(worker.seed - worker.id, self._position)
             self._settle()
             self._position = self._position.of_pass(number)
-        epoch = EpochIterator(self._chain, plan, self._ranks, self._position, self._at_work)
-        return reported_to_accelerate(epoch, epoch.plan)
+        return plan, self._position
 
     def _source(self) -> Source:
         return Source(
@@ -307,10 +313,11 @@ class ZoomLoader(DataLoaderAttributes):
         """Choose the epoch that the next iterator begins, and thereby its order.
 
         For the present epoch the next iterator has its first order again, or after ``load_state_dict`` begins at the
-        loaded position. Running iterators continue, but those of another epoch no longer move the loader's position.
+        loaded position. Running iterators continue, but those of another epoch no longer move the loader's position. An iterator
+        of another epoch that has delivered nothing yet begins the chosen one.
         """
         if (number := whole(epoch, "epoch", 0)) != self.epoch:
-            self._position = Position(EpochPlace(number))
+            self._go_to(Position(EpochPlace(number)))
         self._position.begin_again()
         self._passes.choose(self._position)
 
@@ -331,13 +338,17 @@ class ZoomLoader(DataLoaderAttributes):
 
         The number of ranks and the batch size may differ from those of the loader that was saved: the order of the
         samples is the same. ``len`` remains that of a whole epoch. Running iterators continue, but no longer move the
-        loader's position.
+        loader's position; those that have delivered nothing yet begin at it.
 
         Raises:
             ValueError: The state belongs to other shards, another seed or order, or a newer version.
         """
-        self._position = Position(read_state(state, of=self._identity), resume=True)
+        self._go_to(Position(read_state(state, of=self._identity), resume=True))
         self._passes.choose(self._position)
+
+    def _go_to(self, position: Position) -> None:
+        self._position.is_replaced = True
+        self._position = position
 
     def _settle(self) -> None:
         """Move on to the next epoch if no batch of this one is left, as after loading a state with another batch size."""

@@ -9,22 +9,15 @@ that without this module gradients of an epoch's last batches would reach the ne
 import sys
 import weakref
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
-from foveal.pipeline.epoch import BatchPlan
-
-T = TypeVar("T")
+from foveal.pipeline.epoch import Batch, EpochIterator
 
 
-def reported_to_accelerate(batches: Iterator[T], plan: BatchPlan) -> Iterator[T]:
-    """Return an iterator over the same batches that is registered with Accelerate, if Accelerate is used in this process.
-
-    Args:
-        batches: The batches of an epoch, or the rest of them.
-        plan: The plan of these batches.
-    """
+def reported_to_accelerate(batches: EpochIterator) -> Iterator[Batch]:
+    """Return an iterator over the same batches that is registered with Accelerate, if Accelerate is used in this process."""
     state = _gradient_state()
-    return batches if state is None else _Reported(batches, plan, state)
+    return batches if state is None else _Reported(batches, state)
 
 
 def _gradient_state() -> Any | None:
@@ -33,32 +26,33 @@ def _gradient_state() -> Any | None:
     return kind() if getattr(kind, "_shared_state", None) else None
 
 
-class _Reported(Iterator[T]):
+class _Reported(Iterator[Batch]):
     """An iterator that is registered with Accelerate from its first batch until its end.
 
     Attributes:
         end_of_dataloader: Whether the last batch has been delivered.
-        remainder: How many of the first samples of the last batch of all ranks together count; 0 if all do.
     """
 
-    def __init__(self, batches: Iterator[T], plan: BatchPlan, state: Any) -> None:
+    def __init__(self, batches: EpochIterator, state: Any) -> None:
         self._batches = batches
-        self._left = len(plan)
         self._state = state
         weakref.finalize(self, _forget, state).atexit = False
         self.end_of_dataloader = False
-        padded = plan.last_batch == "pad"
-        self.remainder = plan.samples % (plan.batch_size * plan.world_size) if padded else 0
 
-    def __next__(self) -> T:
+    @property
+    def remainder(self) -> int:
+        """How many of the first samples of the last batch of all ranks together count; 0 if all do."""
+        plan = self._batches.plan
+        return plan.samples % (plan.batch_size * plan.world_size) if plan.last_batch == "pad" else 0
+
+    def __next__(self) -> Batch:
         self._enter()
         try:
             batch = next(self._batches)
         except BaseException:
             self._leave()
             raise
-        self._left -= 1
-        self.end_of_dataloader = self._left == 0
+        self.end_of_dataloader = self._batches.is_over
         return batch
 
     def _enter(self) -> None:

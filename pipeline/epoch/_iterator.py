@@ -7,7 +7,7 @@ import os
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from foveal._outside import outside
@@ -32,13 +32,13 @@ class EpochIterator(Iterator[Batch]):
     """The batches of an epoch, or the rest of them. Work on them begins at once, in the background.
 
     The epoch is over when the last batch is delivered, not when a further one is requested. Several threads may share an
-    iterator: each gets other batches.
+    iterator: each gets other batches. If another position is chosen for the loader before the first batch is requested, the
+    iterator begins there: trainers make it, and choose the epoch afterwards.
 
     Args:
         chain: Makes the batches.
-        plan: Says which samples belong to this rank's batches.
+        begin: Returns which samples belong to this rank's batches, and the position of the loader, which delivered batches move.
         ranks: Says which ranks there are now.
-        position: The position of the loader. Delivered batches move it.
         at_work: The iterators of the loader.
 
     Attributes:
@@ -48,18 +48,15 @@ class EpochIterator(Iterator[Batch]):
     def __init__(
         self,
         chain: Chain,
-        plan: BatchPlan,
+        begin: Callable[[], tuple[BatchPlan, Position]],
         ranks: Ranks,
-        position: Position,
         at_work: AtWork,
     ) -> None:
         self._chain = chain
+        self._begin = begin
         self._ranks: Ranks | None = ranks  # None after a change has been reported
-        self._position = position
         self._at_work = at_work
-        self._begins_at = position.begin(self, one_order=plan.world_size > 1)
-        self.plan = replace(plan, start=self._begins_at.position)
-        self._bad = chain.bad.begin_epoch(replace(plan, start=0).own_samples, chain.shards.urls)
+        self._take_place()
         self._delivered = 0
         self._closed = False
         self._closed_by: int | None = None  # the thread that closed it, if it was closed from outside
@@ -72,6 +69,13 @@ class EpochIterator(Iterator[Batch]):
         self._number = at_work.add(self)
         self._stage.append(self._work())
 
+    def _take_place(self) -> None:
+        """Begin at the loader's position."""
+        plan, self._position = self._begin()
+        self._begins_at = self._position.begin(self, one_order=plan.world_size > 1)
+        self.plan = replace(plan, start=self._begins_at.position)
+        self._bad = self._chain.bad.begin_epoch(plan.own_samples, self._chain.shards.urls)
+
     def __next__(self) -> Batch:
         refuse_fork_of(self._process)  # where the lock may be held for ever
         with self._one_at_a_time:
@@ -83,7 +87,10 @@ class EpochIterator(Iterator[Batch]):
                 raise RuntimeError(_CLOSED)
             raise StopIteration
         try:
-            if self._is_over:  # from the beginning
+            if self._position.is_replaced and not self._delivered:
+                self.rest()
+                self._take_place()
+            if self.is_over:  # from the beginning
                 self._end()
                 self._position.finished(self._begins_at.epoch)
                 raise StopIteration  # noqa: TRY301 - an iterator's way
@@ -91,7 +98,7 @@ class EpochIterator(Iterator[Batch]):
             with self._chain.stats.timed("wait"):
                 batch = self._take()
             self._delivered += 1
-            if self._is_over:
+            if self.is_over:
                 self._end()
         except BaseException:  # also after Ctrl-C: a batch may be lost, and no later one may be delivered
             self._stop()
@@ -106,7 +113,8 @@ class EpochIterator(Iterator[Batch]):
             self._ranks = None
 
     @property
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
+        """Whether the last batch has been delivered."""
         return self._delivered == len(self.plan)
 
     @property
@@ -140,7 +148,7 @@ class EpochIterator(Iterator[Batch]):
 
     def _note_delivery(self) -> None:
         self._position.delivered(self, self._place)
-        if self._is_over:
+        if self.is_over:
             self._position.finished(self._begins_at.epoch)
         self._chain.stats.batches += 1
 

@@ -35,9 +35,13 @@ class Position:
     Args:
         place: The initial position.
         resume: Whether iterators continue from there until one has delivered a batch; otherwise they begin the epoch.
+
+    Attributes:
+        is_replaced: Whether another position has been chosen for the loader since.
     """
 
     def __init__(self, place: EpochPlace, *, resume: bool = False) -> None:
+        self.is_replaced = False
         self._last: weakref.ref[object] | None = None
         self._move_to(place, resume=resume)
 

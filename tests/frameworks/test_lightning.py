@@ -8,6 +8,7 @@ from foveal.pipeline import ZoomLoader
 from foveal.sampler import UniformSampler
 
 L = pytest.importorskip("lightning", reason="lightning is installed by `make test-all`")
+ModelCheckpoint = pytest.importorskip("lightning.pytorch.callbacks").ModelCheckpoint
 pytestmark = pytest.mark.slow
 
 
@@ -28,17 +29,16 @@ class Classifier(L.LightningModule):
         return torch.optim.SGD(self.parameters(), 0.1)
 
 
-def fit(shards, *, shuffle, **options):
-    """Return the samples of each of three epochs."""
+def fit(shards, *, shuffle, ckpt_path=None, **options):
+    """Return the samples of each of three epochs, or of those that are left after a checkpoint."""
     urls = [str(shards / f"train-00000{k}.tar") for k in (0, 1)]
     loader = ZoomLoader(
         urls, UniformSampler(8), batch_size=8, shuffle=shuffle, fields=("image", "cls", "__index__")
     )
     classifier = Classifier()
-    quiet = dict.fromkeys(
-        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
-    )
-    L.Trainer(max_epochs=3, accelerator="cpu", **quiet, **options).fit(classifier, loader)
+    quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
+    options = {**quiet, "max_epochs": 3, "enable_checkpointing": "callbacks" in options, **options}
+    L.Trainer(accelerator="cpu", **options).fit(classifier, loader, ckpt_path=ckpt_path)
     return [[batch for epoch, batch in classifier.seen if epoch == wanted] for wanted in range(3)]
 
 
@@ -55,3 +55,13 @@ def test_a_few_batches_over_and_over(shards):
     epochs = fit(shards, shuffle=False, overfit_batches=2)
 
     assert epochs == [[list(range(8)), list(range(8, 16))]] * 3
+
+
+def test_resuming_between_epochs_that_are_cut_short(shards, tmp_path):
+    """With ``limit_train_batches``, a training that resumes at the end of an epoch begins the next one."""
+    saving = ModelCheckpoint(tmp_path, save_last=True, every_n_train_steps=6)
+    whole = fit(shards, shuffle=True, limit_train_batches=3, max_epochs=3)
+    fit(shards, shuffle=True, limit_train_batches=3, max_epochs=2, callbacks=[saving])
+    rest = fit(shards, shuffle=True, limit_train_batches=3, ckpt_path=tmp_path / "last.ckpt")
+
+    assert rest == [[], [], whole[2]]

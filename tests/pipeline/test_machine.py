@@ -73,6 +73,7 @@ class Pass:
     iterator: int
     position: int
     had: list[str] = field(default_factory=list)  # the valid samples up to the position
+    begun: bool = False
     moves_loader: bool = True
 
 
@@ -166,13 +167,15 @@ class Loaders(RuleBasedStateMachine):
 
     @rule(epoch=st.integers(0, 3))
     def set_epoch(self, epoch):
-        """Go to the beginning of another epoch, or of the present one, whose first order comes again."""
+        """Go to the beginning of another epoch, also with an iterator that is new, or of the present one, whose first order comes again."""
         for loader in self.loaders:
             loader.set_epoch(epoch)
         if epoch != self.epoch:
             self.go_to(epoch, 0, 0, [])
-            if self.running:
+            if self.running and self.running.begun:
                 self.running.moves_loader = False
+            elif self.running:
+                self.running = Pass(self.running.batches, epoch, 0, 0)
         elif not self.resume:
             self.next_iterator = 0
 
@@ -245,7 +248,7 @@ class Loaders(RuleBasedStateMachine):
 
     def advance(self, running: Pass) -> None:
         """Update the model after the next batch of a pass."""
-        expected, after = self.expected(running), self.way.after(running.position)
+        expected, after, running.begun = self.expected(running), self.way.after(running.position), True
         if after is not None:
             had = [key for batch in expected for key, valid in batch if valid]
             running.position, running.had = after, [*running.had, *had]

@@ -15,6 +15,7 @@ class ModelIterator:
     number: int
     position: int
     ranks: tuple[int, int]
+    begun: bool = False  # whether it has delivered a batch
     closed: bool = False
     told_of_ranks: bool = False
 
@@ -47,7 +48,7 @@ class ModelLoader:
         self.go_to(0, 0, 0)
 
     def go_to(self, epoch: int, position: int, number: int, *, resume: bool = False) -> None:
-        """Move the loader to a place; running iterators do not move it any more."""
+        """Move the loader to a place; iterators that have delivered a batch do not move it any more."""
         self.life, self.last = object(), None
         self._move_to(epoch, position, number, resume=resume)
 
@@ -89,21 +90,30 @@ class ModelLoader:
 
     def begin(self) -> ModelIterator:
         """Return a new iterator, and whether a warning is due because ranks repeat an order that they had begun."""
+        begun = ModelIterator(self.life, self.epoch, self.number, self.position, self.ranks)
+        self._begin(begun)
+        return begun
+
+    def _begin(self, it: ModelIterator) -> None:
+        """Put an iterator where the loader is."""
         self.place()
         left = self.position > 0 and not self.resume and self.followed is None
         several = self.ranks[1] > 1
         self.warnings += several and self.shuffle and left and self.position > self.batch(0, self.ranks)[1]
+        it.life, it.epoch, it.ranks = self.life, self.epoch, self.ranks
         if self.resume:
-            return ModelIterator(self.life, self.epoch, self.number, self.position, self.ranks)
+            it.number, it.position = self.number, self.position
+            return
         unused = max([self.next, *(each.number + 1 for each in self.waiting)])
-        begun = ModelIterator(self.life, self.epoch, self.first if several else unused, 0, self.ranks)
-        self.waiting.append(begun)
-        return begun
+        it.number, it.position = self.first if several else unused, 0
+        self.waiting.append(it)
 
     def take(self, of: ModelIterator) -> list[int] | None:
         """Return the samples of an iterator's next batch (None at its end), and whether a warning about more ranks is due."""
         if of.closed:
             return None
+        if not of.begun and of.life is not self.life:  # the script has chosen another place meanwhile
+            self._begin(of)
         batch = self.batch(of.position, of.ranks)
         moves = of.life is self.life and of.epoch == self.epoch
         if batch is None:  # there is none in this epoch at all
@@ -114,6 +124,7 @@ class ModelLoader:
         if self.ranks[1] > of.ranks[1] and not of.told_of_ranks:
             of.told_of_ranks = True
             self.warnings += 1
+        of.begun = True
         positions, of.position = batch
         if over := self.batch(of.position, of.ranks) is None:
             self._close(of)

@@ -93,6 +93,12 @@ class IteratorUse(RuleBasedStateMachine):
         for _ in range(count):
             self.step(*self.held[min(which, len(self.held) - 1)])
 
+    @precondition(lambda self: len(self.held) < MOST)
+    @rule()
+    def begin_early(self):
+        """``batches = iter(loader)``, of which the first batch is requested later."""
+        self.held.append(self.begin())
+
     @precondition(lambda self: self.held)
     @rule(which=WHICH)
     def break_off(self, which):
@@ -219,7 +225,21 @@ class SaysNothing(ZoomLoader):
         pass
 
 
-SOON_FOUND = [EndsTheFirst, StaysInItsEpoch, RepeatsItsOrder, KnowsRanksOnce, CountsWhatIsReady]
+class StaysWhereItBegan(ZoomLoader):
+    """A broken loader: what is chosen does not hold for an iterator that has delivered nothing."""
+
+    def _go_to(self, position):
+        self._position = position
+
+
+SOON_FOUND = [
+    EndsTheFirst,
+    StaysInItsEpoch,
+    RepeatsItsOrder,
+    KnowsRanksOnce,
+    CountsWhatIsReady,
+    StaysWhereItBegan,
+]
 FOUND_IN_TIME = [pytest.param(broken, marks=pytest.mark.slow) for broken in (FollowsAnyIterator, SaysNothing)]
 
 

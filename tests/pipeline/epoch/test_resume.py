@@ -1,5 +1,6 @@
 """Resuming an epoch from a saved state."""
 
+import itertools
 import json
 import os
 import random
@@ -120,6 +121,35 @@ def test_a_break_begins_anew_and_a_load_goes_on(small_shards):
         ours.load_state_dict(state)
         ours.set_epoch(5)
         assert ours.state_dict()["position"] == 0
+
+
+def test_what_is_chosen_before_the_first_batch_holds_for_it(small_shards):
+    """An iterator begins with the epoch or state that is chosen before its first batch is requested, as torch's samplers do."""
+    with loader(small_shards) as ours, loader(small_shards) as other:
+        ours.set_epoch(2)
+        whole = keys(ours)
+        ours.load_state_dict({**ours.state_dict(), "epoch": 1, "position": 4})
+        batches = iter(ours)
+        ours.set_epoch(2)  # as Lightning does if it left epoch 1 early
+        assert keys(itertools.islice(batches, 2)) == whole[:4]
+        state = ours.state_dict()
+        assert (state["epoch"], state["position"]) == (2, 4)
+
+        rest = iter(other)
+        other.load_state_dict(state)
+        assert keys(rest) == whole[4:]
+        assert other.epoch == 3
+
+
+def test_the_next_iterator_has_the_first_order_beside_one_that_waits(small_shards):
+    """An iterator that has delivered nothing does not take the chosen epoch's first order from the next one."""
+    with loader(small_shards) as ours, loader(small_shards) as other:
+        held = iter(ours)
+        for one in (ours, other):
+            one.set_epoch(3)
+        assert keys(itertools.islice(ours, 3)) == keys(itertools.islice(other, 3))
+        assert keys(held) == keys(other)
+        assert ours.epoch == 4
 
 
 def test_the_first_order_of_an_epoch_can_be_had_again(small_shards):
