@@ -292,6 +292,7 @@ class ZoomLoader(DataLoaderAttributes):
             options=self._options,
             plan=lambda: self._plan,
             first_place=self._first_place,
+            iterate=self._iterate,
         )
 
     def _first_place(self) -> EpochPlace:

@@ -14,10 +14,23 @@ from typing import Any
 from foveal.pipeline.epoch import Batch, EpochIterator
 
 
-def reported_to_accelerate(batches: EpochIterator) -> Iterator[Batch]:
-    """Return an iterator over the same batches that is registered with Accelerate, if Accelerate is used in this process."""
+def reported_to_accelerate(batches: EpochIterator, dataset: Any = None) -> Iterator[Batch]:
+    """Return an iterator over the same batches that is registered with Accelerate, if Accelerate is used in this process.
+
+    Args:
+        batches: The batches of an epoch, or the rest of them.
+        dataset: The dataset through which they are requested; None if the loader is iterated itself. If it is that of a ``DataLoader``
+            that went to ``prepare``, they are not registered: Accelerate has registered that one, and requests each batch ahead.
+    """
     state = _gradient_state()
-    return batches if state is None else _Reported(batches, state)
+    if state is None or (dataset is not None and _requests_of(state, dataset)):
+        return batches
+    return _Reported(batches, state)
+
+
+def _requests_of(state: Any, dataset: Any) -> bool:
+    """Return whether the loader at the top of the stack is a prepared one that has a dataset."""
+    return getattr(state.dataloader_references[-1], "dataset", None) is dataset
 
 
 def _gradient_state() -> Any | None:

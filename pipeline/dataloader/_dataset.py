@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 from torch.utils.data import Dataset
 
+from foveal.pipeline.dataloader._accelerate import reported_to_accelerate
 from foveal.pipeline.dataloader._samplers import PlannedBatch
 from foveal.pipeline.dataloader._source import Source
 from foveal.pipeline.dataloader._workers import refuse_workers
@@ -42,6 +43,6 @@ class LoaderDataset(Dataset[Any]):
         if not isinstance(batch, PlannedBatch):
             self[batch]
         if self._batches is None or self._next != (batch.of_pass, batch.place):
-            self._batches = self._source.batches_from(batch.place)
+            self._batches = reported_to_accelerate(self._source.batches_from(batch.place), self)
         self._next = (batch.of_pass, batch.after)
         return next(self._batches)

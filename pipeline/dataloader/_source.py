@@ -1,13 +1,13 @@
 """The interface through which a loader's samplers and dataset use it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Int64
 
-from foveal.pipeline.epoch import BatchPlan, EpochPlace, LoaderOptions
+from foveal.pipeline.epoch import BatchPlan, EpochIterator, EpochPlace, LoaderOptions
 from foveal.shards import EpochOrder
 
 
@@ -27,9 +27,6 @@ class Loader(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to a position."""
 
-    def __iter__(self) -> Iterator[Any]:
-        """Begin at that position."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -41,6 +38,7 @@ class Source:
         options: The loader's options.
         plan: Returns this rank's batches of a whole epoch, as ranges of positions.
         first_place: Returns where a pass begins: with the epoch's first order, or after ``load_state_dict`` at the loaded position.
+        iterate: Begins a pass at the loader's position.
     """
 
     loader: Loader
@@ -48,6 +46,7 @@ class Source:
     options: LoaderOptions
     plan: Callable[[], BatchPlan]
     first_place: Callable[[], EpochPlace]
+    iterate: Callable[[], EpochIterator]
 
     @property
     def epoch(self) -> int:
@@ -58,7 +57,7 @@ class Source:
         """Return the order of an epoch, or of one of its iterators (:attr:`EpochPlace.order`)."""
         return EpochOrder(self.counts, shuffle=self.options.shuffle, seed=self.options.seed, epoch=epoch)
 
-    def batches_from(self, place: EpochPlace) -> Iterator[Any]:
+    def batches_from(self, place: EpochPlace) -> EpochIterator:
         """Go to a place and iterate over the batches from there."""
         self.loader.load_state_dict({**self.loader.state_dict(), **asdict(place)})
-        return iter(self.loader)
+        return self.iterate()

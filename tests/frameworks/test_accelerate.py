@@ -42,20 +42,26 @@ def network():
     return model, torch.optim.SGD(model.parameters(), 0.1)
 
 
-def test_the_last_batch_steps_the_optimizer(shards):
+def around(loader):
+    return DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)
+
+
+@pytest.mark.parametrize("in_a_dataloader", [False, True])
+def test_the_last_batch_steps_the_optimizer(shards, in_a_dataloader):
     """With accumulation over three of five batches, the optimizer steps after the third and the fifth."""
     accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=3)
-    model, optimizer, loader = accelerator.prepare(*network(), (mine := make(shards)))
+    mine = around(make(shards)) if in_a_dataloader else make(shards)
+    model, optimizer, batches = accelerator.prepare(*network(), mine)
     stepped = []
     for _ in range(2):
-        for images, labels, _ in loader:
+        for images, labels, _ in batches:
             with accelerator.accumulate(model):
                 accelerator.backward(nn.functional.cross_entropy(model(images), labels))
                 stepped.append(accelerator.sync_gradients)
                 optimizer.step()
                 optimizer.zero_grad()
 
-    assert loader is mine
+    assert (batches is mine) == (not in_a_dataloader)
     assert stepped == [False, False, True, False, True] * 2
 
 
@@ -78,6 +84,41 @@ def test_metrics_on_two_processes(new_folder):
     assert torch.load(folder / "gathered.pt").tolist() == list(range(32))
 
 
+def test_metrics_of_a_prepared_dataloader(shards):
+    """Metrics are computed of each of 40 samples once, although batches of seven are filled up."""
+    accelerator = accelerate.Accelerator(cpu=True)
+    loader = ZoomLoader(
+        [str(shards / f"train-00000{k}.tar") for k in (0, 1)], UniformSampler(8), batch_size=7, last_batch="pad",
+        fields=("image", "__index__"),
+    )  # fmt: skip
+    gathered = [
+        accelerator.gather_for_metrics(ordinals) for _, ordinals in accelerator.prepare(around(loader))
+    ]
+
+    assert torch.cat(gathered).tolist() == list(range(40))
+
+
+def test_the_state_of_a_prepared_dataloader(shards, tmp_path):
+    """As a stateful ``DataLoader`` it goes on with the batch that would have come next."""
+    config = accelerate.utils.DataLoaderConfiguration(use_stateful_dataloader=True)
+
+    def begin():
+        accelerator = accelerate.Accelerator(cpu=True, dataloader_config=config)
+        return accelerator, accelerator.prepare(around(make(shards)))
+
+    accelerator, batches = begin()
+    whole = [ordinals.tolist() for _ in range(2) for *_, ordinals in batches]
+    accelerator, batches = begin()
+    for number, _ in enumerate(batches, start=1):
+        if number == 2:
+            accelerator.save_state(tmp_path)
+            break
+    accelerator, batches = begin()
+    accelerator.load_state(tmp_path)
+
+    assert [ordinals.tolist() for _ in range(2) for *_, ordinals in batches] == whole[2:]
+
+
 def test_a_prepared_dataloader_around_a_zoom_that_trains(shards):
     """Accelerate asks for a batch before the step of the previous one, and torch reports a modified weight."""
     accelerator = accelerate.Accelerator(cpu=True)
@@ -85,9 +126,7 @@ def test_a_prepared_dataloader_around_a_zoom_that_trains(shards):
     loader = make(shards, zoom)
     model, _ = network()
     optimizer = torch.optim.SGD([*model.parameters(), *zoom.parameters()], 0.1)
-    batches = accelerator.prepare(
-        DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)
-    )
+    batches = accelerator.prepare(around(loader))
 
     def train():
         for images, labels, _ in batches:

@@ -5,6 +5,7 @@ import sys
 import types
 
 import pytest
+from torch.utils.data import DataLoader
 
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import UniformSampler
@@ -98,6 +99,43 @@ def test_a_warning_names_the_loop(write_shard, state):
 
     assert None not in said
     assert [warning.filename for warning in caught] == [__file__]
+
+
+class Prepared:
+    """Registers itself and requests each batch ahead, as the loader does that Accelerate makes of a ``DataLoader``."""
+
+    def __init__(self, batches, state):
+        self.batches, self.dataset, self.state = batches, batches.dataset, state
+
+    def __iter__(self):
+        self.state.dataloader_references = [*self.state.dataloader_references, self]
+        batches = iter(self.batches)
+        batch = next(batches)
+        for following in batches:
+            yield batch
+            batch = following
+        yield batch
+
+
+def around(loader):
+    return DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)
+
+
+def test_a_prepared_dataloader(small_shards, state):
+    """A prepared ``DataLoader`` around a loader stays at the top of the stack: it alone knows which batch is delivered."""
+    prepared = Prepared(around(make(small_shards)), state)
+    on_top = [state.dataloader_references[-1] for _ in prepared]
+
+    assert on_top == [prepared] * 3
+
+
+def test_a_dataloader_within_a_loop_over_a_prepared_one(small_shards, state):
+    """A ``DataLoader`` that was not prepared is at the top while it is iterated, also inside of a loop over one that was."""
+    prepared = Prepared(around(make(small_shards)), state)
+    for _ in prepared:
+        said = [state.dataloader_references[-1].end_of_dataloader for _ in around(make(small_shards))]
+        assert said == [False, False, True]
+        assert state.dataloader_references == [None, prepared]
 
 
 @pytest.mark.parametrize("loaded", [False, True])
