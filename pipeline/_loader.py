@@ -144,7 +144,7 @@ class ZoomLoader(DataLoaderAttributes):
             By default 75 MB a thread, at least 375 MB if DALI decodes; on a GPU a sixteenth of its memory, at least
             1.2 GB; or one image that is larger. Images that are decoded a second time because one was refused, the substitute
             for a bad image and the decoder's own memory come on top. A zoom whose batch norm takes its
-            statistics from the batch gets whole batches, which must fit.
+            statistics from the batch, or that is sharded (FSDP), gets whole batches, which must fit.
         augment: Random flips, crops and rotations, as part of the zoom; None for none. The zoom's ``forward`` must take
             ``views``.
         window: Which stored values become black and white, ``(low, high)``, for CT, sensors of 12 bits in 16, elevation or

@@ -55,7 +55,7 @@ class Budget:
         if self._strict and share > self._total:
             raise ValueError(
                 f"memory_budget must hold the images that are zoomed together, {share:,} bytes, got {self._total:,.0f} – "
-                "raise it, take smaller batches, or keep the zoom's batch norm in eval mode."
+                "raise it, take smaller batches, or, if the zoom has batch norm, keep that in eval mode."
             )
         with self._changed:
             self._changed.wait_for(lambda: not self._open or self.has_room(share))

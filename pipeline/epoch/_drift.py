@@ -11,7 +11,6 @@ and that trains nothing is not compared. Neither rank waits for the other.
 
 import hashlib
 import itertools
-import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from torch import nn
 from foveal._outside import outside
 from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._position import EpochPlace
-from foveal.pipeline.epoch._ranks import RankWarning, averaging
+from foveal.pipeline.epoch._ranks import RankWarning, averaging, is_sharded
 
 # Numbers of the loaders that train, by samples and batch size, so that each loader has different keys.
 _numbers: defaultdict[tuple[int, int], Iterator[int]] = defaultdict(itertools.count)
@@ -102,18 +101,8 @@ def may_drift(zoom: nn.Module, world_size: int) -> bool:
     if world_size == 1 or not torch.is_grad_enabled():
         return False
     averaged = {id(parameter) for wrapper in averaging(zoom) for parameter in wrapper.parameters()}
-    trained = [each for each in zoom.parameters() if each.requires_grad and id(each) not in averaged]
-    return bool(trained) and not _is_sharded(zoom, trained)
-
-
-def _is_sharded(zoom: nn.Module, trained: list[nn.Parameter]) -> bool:
-    """Return whether each rank has a part of the weights, as with FSDP and DeepSpeed's ZeRO-3."""
-    if any(hasattr(parameter, "device_mesh") or hasattr(parameter, "ds_id") for parameter in trained):
-        return True
-    fsdp = sys.modules.get("torch.distributed.fsdp")  # importing it takes seconds
-    return fsdp is not None and any(
-        isinstance(module, fsdp.FullyShardedDataParallel) for module in zoom.modules()
-    )
+    trained = any(each.requires_grad and id(each) not in averaged for each in zoom.parameters())
+    return trained and not is_sharded(zoom)
 
 
 def store_of(plan: BatchPlan) -> Any:

@@ -18,10 +18,10 @@ from foveal.pipeline.epoch._join import Batch, Joiner
 from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.epoch._micro_batch import (
     Limits,
-    changes_with_calls,
     may_zoom_in_threads,
     micro_batch_size,
     needs_whole_batch,
+    takes_turns,
 )
 from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._reader import SampleReader
@@ -147,7 +147,7 @@ class Chain:
         decoded = decode_micro_batches(*stages, self.stats, budget=budget)
         zoom = functools.partial(zoom_micro_batches, zooming=zooming, budget=budget, streams=streams)
         # Zooming has to wait for the training step, and to take its turn among what the script draws, saves and changes; decoding has not.
-        if trains or changes_with_calls(self.zoom):
+        if trains or takes_turns(self.zoom):
             return join_batches(zoom(ahead(decoded, name="foveal-decode")), joiner, self.stats)
         return ahead(join_batches(zoom(decoded), joiner, self.stats), name="foveal-zoom")
 

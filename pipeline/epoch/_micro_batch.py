@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from foveal.pipeline.copies import Copies
 from foveal.pipeline.decoding import EncodedImage
+from foveal.pipeline.epoch._ranks import is_sharded
 from foveal.pipeline.epoch._reader import EncodedSample
 from foveal.pipeline.fields import SpatialField
 from foveal.sampler import PerturbedTopK, Zoomed
@@ -125,9 +126,14 @@ def may_zoom_in_threads(zoom: nn.Module) -> bool:
     return not any(map(_needs_order, zoom.modules()))
 
 
-def changes_with_calls(zoom: nn.Module) -> bool:
-    """Return whether calls of a zoom draw from torch's generator, which the script uses, too, or update statistics, as far as its layers tell."""
-    return any(module.training and (_draws(module) or _counts(module)) for module in zoom.modules())
+def takes_turns(zoom: nn.Module) -> bool:
+    """Return whether a zoom must be called between the script's own steps, as far as its layers tell.
+
+    Its calls draw from torch's generator, which the script uses, too, or update statistics; or the ranks exchange weights in them.
+    """
+    return is_sharded(zoom) or any(
+        module.training and (_draws(module) or _counts(module)) for module in zoom.modules()
+    )
 
 
 def _draws(module: nn.Module) -> bool:
@@ -173,6 +179,10 @@ def zoomed_together(device: torch.device) -> int:
 
 
 def needs_whole_batch(zoom: nn.Module) -> bool:
-    """Return whether a zoom computes statistics over the batch: batch norm in training, or always if it keeps none."""
+    """Return whether a zoom must be called once for each batch.
+
+    Batch norm computes statistics over the batch in training, or always if it keeps none. Of a sharded zoom the ranks gather the weights in each
+    call, and would wait for each other in vain if they divided their batches into different numbers of micro-batches.
+    """
     norms = (m for m in zoom.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))  # noqa: SLF001
-    return any(norm.training or norm.running_mean is None for norm in norms)
+    return is_sharded(zoom) or any(norm.training or norm.running_mean is None for norm in norms)

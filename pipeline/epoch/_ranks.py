@@ -1,6 +1,7 @@
 """Finds the rank of this process among those that share an epoch."""
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,6 +99,16 @@ def send_no_buffers(zoom: nn.Module) -> None:
 def averaging(zoom: nn.Module) -> Iterator[DistributedDataParallel]:
     """Yield the modules that average gradients over ranks. Fabric, ``torch.compile`` and modules of others put them inside their own."""
     return (module for module in zoom.modules() if isinstance(module, DistributedDataParallel))
+
+
+def is_sharded(zoom: nn.Module) -> bool:
+    """Return whether each rank has a part of the weights, as with FSDP and DeepSpeed's ZeRO-3. Then all ranks must call it equally often."""
+    if any(hasattr(each, "device_mesh") or hasattr(each, "ds_id") for each in zoom.parameters()):
+        return True
+    fsdp = sys.modules.get("torch.distributed.fsdp")  # importing it takes seconds
+    return fsdp is not None and any(
+        isinstance(module, fsdp.FullyShardedDataParallel) for module in zoom.modules()
+    )
 
 
 def _by_group() -> tuple[int, int] | None:

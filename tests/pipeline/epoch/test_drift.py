@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from foveal.pipeline import RankWarning
-from foveal.pipeline.epoch import BatchPlan, EpochPlace, _drift
+from foveal.pipeline.epoch import BatchPlan, EpochPlace, _drift, _micro_batch
 from foveal.sampler import SaliencySampler
 from tests.torchrun import on_two_ranks
 
@@ -115,15 +115,19 @@ class Sharded(torch.nn.Module):
 
 @pytest.mark.parametrize("mark", ["device_mesh", "ds_id", "FSDP"])
 def test_a_zoom_of_which_each_rank_has_a_part(monkeypatch, mark):
-    """Sharded weights, as by FSDP and DeepSpeed, are not compared."""
-    zoom = SaliencySampler(8)
+    """Sharded weights, as by FSDP and DeepSpeed, are not compared, and gathered once a batch on each rank, in the script's thread."""
+    zoom, cpu = SaliencySampler(8), torch.device("cpu")
     assert _drift.may_drift(zoom, 2)
+    assert _micro_batch.micro_batch_size(zoom, 100, cpu) < 100
+    assert not _micro_batch.takes_turns(zoom)
     if mark == "FSDP":
         monkeypatch.setattr("torch.distributed.fsdp.FullyShardedDataParallel", Sharded)
         zoom.add_module("sharded", Sharded())
     else:
         setattr(next(zoom.parameters()), mark, 0)
     assert not _drift.may_drift(zoom, 2)
+    assert _micro_batch.micro_batch_size(zoom, 100, cpu) == 100
+    assert _micro_batch.takes_turns(zoom)
 
 
 @pytest.mark.parametrize("how", ["frozen", "no_grad", "one rank", "third rank"])

@@ -140,7 +140,7 @@ def test_a_whole_batch_must_fit_where_batch_norm_asks_for_it(outliers):
     zoom = SaliencySampler(8, saliency=BatchNet(), max_zoom=None)
     message = (
         r"memory_budget must hold the images that are zoomed together, 1,\d{3},\d{3} bytes, got 600,000 – raise it, take "
-        r"smaller batches, or keep the zoom's batch norm in eval mode\."
+        r"smaller batches, or, if the zoom has batch norm, keep that in eval mode\."
     )
     with ZoomLoader(outliers, zoom, batch_size=10, memory_budget=600_000) as loader:
         with pytest.raises(ValueError, match=message):
