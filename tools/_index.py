@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from foveal.shards import ShardError, Shards, expand_urls, write_index
+from foveal.shards.naming import is_remote
 from foveal.tools.console.counted import counted
 from foveal.tools.console.distribute import Distribute, in_turn
 from foveal.tools.console.progress import progress_bar
@@ -33,7 +34,11 @@ def index_shards(
             printed. All other shards are indexed.
     """
     console = console or Console(soft_wrap=True, highlight=False, markup=False)
-    paths = expand_urls(urls)
+    local = [url for url in urls if not is_remote(url)]
+    remote = [
+        url for url in urls if is_remote(url)
+    ]  # refused as they are: a pattern need not be looked up for that
+    paths = [*remote, *(expand_urls(local) if local or not remote else [])]
     with progress_bar(console) as progress:
         tried = progress.track(
             distribute(_try_to_write, force, paths), total=len(paths), description="Indexing"

@@ -1,6 +1,7 @@
 """The meaning of strings: locations, sizes, and the extensions of members."""
 
 from foveal.shards.naming._extensions import INTEGERS, JSON, PACKED
+from foveal.shards.naming._known_options import known_options
 from foveal.shards.naming._location import (
     has_other_scheme,
     identity_of,
@@ -23,6 +24,7 @@ __all__ = [
     "index_url",
     "is_remote",
     "is_web",
+    "known_options",
     "local_path",
     "must_be_local",
     "parse_size",

@@ -10,7 +10,7 @@ import fsspec
 
 from foveal.shards._error import DamagedError, RemoteError
 from foveal.shards.index import Stamp, UnusableError
-from foveal.shards.naming import scheme_of
+from foveal.shards.naming import known_options, scheme_of
 from foveal.shards.remote._answer import Answer
 from foveal.shards.remote._retry import (
     ChangedError,
@@ -154,7 +154,7 @@ class Remote:
         fs, protocol = self._connect(url)
         fs.invalidate_cache()
         try:
-            found = self._persistently(fs, lambda: protocol.find(fs, url), LISTING_TIMEOUT)
+            found = self._persistently(url, fs, lambda: protocol.find(fs, url), LISTING_TIMEOUT)
         except LastingError as error:
             raise RemoteError(url, None, str(error)) from error
         return [f"{scheme_of(url)}://{path}" for path in sorted(found)]
@@ -163,12 +163,15 @@ class Remote:
         fs, protocol = self._connect(url)
         tag = None if stamp is None else stamp.tag
         limit = TIMEOUT + size / SLOWEST
-        answer: Answer = self._persistently(fs, lambda: protocol.ask(fs, url, start, size, tag), limit)
+        answer: Answer = self._persistently(url, fs, lambda: protocol.ask(fs, url, start, size, tag), limit)
         return answer
 
-    def _persistently(self, fs: Any, ask: Callable[[], Coroutine[Any, Any, Any]], limit: float) -> Any:
+    def _persistently(
+        self, url: str, fs: Any, ask: Callable[[], Coroutine[Any, Any, Any]], limit: float
+    ) -> Any:
         waits = self._waits
-        return persistently(lambda: waits.answer(fs.loop, ask, limit), waits.pause)
+        with known_options(scheme_of(url)):
+            return persistently(lambda: waits.answer(fs.loop, ask, limit), waits.pause)
 
     def _connect(self, url: str) -> tuple[Any, ModuleType]:
         scheme = scheme_of(url)

@@ -54,6 +54,10 @@ def _judging() -> Iterator[None]:
 
 async def _ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answer:
     bucket, key, version = fs.split_path(url)
+    if not key:
+        raise LastingError(
+            "is a bucket, not an object in it: name one, or a pattern such as s3://bucket/train/*.tar"
+        )
     await fs.set_session()
     client = await fs.get_s3(bucket)
     headers = asked_for(start, size, tag)

@@ -12,7 +12,7 @@ from typing import Any
 
 import fsspec
 
-from foveal.shards.naming import has_other_scheme, local_path, scheme_of
+from foveal.shards.naming import has_other_scheme, known_options, local_path, scheme_of
 from foveal.shards.store._replace import leftovers, replacing
 
 
@@ -80,7 +80,8 @@ class Store(ABC):
     @contextlib.contextmanager
     def _told(self, name: str, what: str = "written") -> Iterator[None]:
         try:
-            yield
+            with known_options(scheme_of(self.url)):
+                yield
         except StoreError:
             raise
         except Exception as error:

@@ -56,3 +56,13 @@ def test_a_bad_shard_costs_itself(tmp_path, two_shards, capsys):
     printed = capsys.readouterr().out
     assert "5 samples in 2 shards" in printed
     assert f"{tmp_path}/some-2.tar: is not a tar: there is no tar header at its start" in printed
+
+
+def test_remote_shards_are_refused_without_looking(two_shards, monkeypatch, capsys):
+    """Patterns on a server are not looked up to be refused; local shards beside them are indexed."""
+    monkeypatch.setattr("foveal.shards.remote.Remote.glob", lambda *_: pytest.fail("asked the server"))
+    message = "s3://bucket/*.tar: is remote, and this needs a local file: copy it to a local disk; and 1 more of 4 shards have none"
+    with pytest.raises(ShardError, match=f"^{re.escape(message)}$"):
+        index_shards([two_shards, "s3://bucket/*.tar", "https://h/a.tar"])
+
+    assert "5 samples in 2 shards" in " ".join(capsys.readouterr().out.split())

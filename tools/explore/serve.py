@@ -4,9 +4,9 @@ import socket
 
 from nicegui import app, ui
 from rich.console import Console
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from foveal.tools.explore._looker import Looker
+from foveal.tools.explore._own_names import OwnNames, shown_host
 from foveal.tools.explore._page import Page
 from foveal.tools.explore._settings import Settings, Source
 
@@ -36,14 +36,14 @@ def serve(
             f"saliency must be one of {', '.join(source.saliencies)}, or a file, got {saliency!r} – boxes needs --boxes, and map --saliency-member."
         )
     looker, settings = Looker(source), Settings(saliency=saliency, **source.settings_of(saliency))
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", host])
+    app.add_middleware(OwnNames, host=host)
 
     def page() -> None:
         Page(looker, settings)
 
     _check_free(host, port)
     ui.page("/")(page)
-    console.print(f"The page: http://{host}:{port}  (Ctrl-C ends it)")
+    console.print(f"The page: http://{shown_host(host)}:{port}  (Ctrl-C ends it)")
     ui.run(
         host=host,
         port=port,
@@ -57,7 +57,8 @@ def serve(
 def _check_free(host: str, port: int) -> None:
     """Raise if the address is taken, before it is printed: the server would only say so afterwards."""
     try:
-        with socket.create_server((host, port)):
+        [(family, *_), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.create_server((host, port), family=family):
             pass
     except OSError as error:
         why = error.strerror or str(error)

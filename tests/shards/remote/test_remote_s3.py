@@ -124,6 +124,23 @@ def test_what_does_not_pass_is_said_at_once(server, put, options, url, reason):
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("url", ["s3://shards/t.tar", "s3://shards/*.tar"])
+def test_an_unknown_option_is_named(server, options, url):
+    """A misspelt option is found with the first request, and named."""
+    message = (
+        "storage_options must be arguments that fsspec's s3:// takes, got 'endpont_url' – is it misspelt?"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Shards(url, storage_options={**options["storage_options"], "endpont_url": server.url})
+
+
+def test_a_bucket_is_no_shard(options):
+    """A URL without an object says so, and does not blame the options."""
+    message = "s3://shards: is a bucket, not an object in it: name one, or a pattern such as s3://bucket/train/*.tar"
+    with pytest.raises(ShardError, match=f"^{re.escape(message)}$"):
+        Shards("s3://shards", **options)
+
+
 def test_missing_credentials_are_told(server, monkeypatch, tmp_path):
     """Without credentials, the error says where to put them."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
