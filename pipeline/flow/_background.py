@@ -94,12 +94,12 @@ class Background(Iterator[T], Generic[T]):
         if (
             self._thread is not threading.current_thread()
         ):  # garbage-collected in that thread, which then ends by itself
-            self._thread.join()
+            _join(self._thread)
             self._belt.stop()  # items that were added in the meantime
 
     def hurry(self) -> None:
         """Stop the iterator's waiting, if there is a way to."""
-        if self._hurry is not None and self._process == os.getpid() and self._thread.is_alive():
+        if self._hurry is not None and self._process == os.getpid() and not self._belt.is_ended:
             self._hurry()
 
     def __del__(self) -> None:
@@ -133,6 +133,15 @@ def _close_all() -> None:
         background.close()
 
 
+def _join(thread: threading.Thread) -> None:
+    """Wait until a thread has ended, also if others do so at the same time.
+
+    Python before 3.13 may then raise an error in one of them, of a lock that is locked or is not; but the thread has ended.
+    """
+    with contextlib.suppress(AssertionError, RuntimeError):
+        thread.join()
+
+
 class _Belt(Generic[T]):
     """Passes items from one thread to another through a bounded queue. Stopping it wakes both threads.
 
@@ -144,6 +153,7 @@ class _Belt(Generic[T]):
         self._room: SimpleQueue[None] = SimpleQueue()
         self._items: SimpleQueue[T | _End] = SimpleQueue()
         self._stopped = False
+        self.is_ended = False
         for _ in range(room):
             self._room.put(None)
 
@@ -156,6 +166,7 @@ class _Belt(Generic[T]):
 
     def end(self, error: BaseException | None) -> None:
         """Add the end, for which there is always room."""
+        self.is_ended = True
         self._items.put(_End(error))
 
     def take(self) -> T | _End:
@@ -179,8 +190,8 @@ class _Belt(Generic[T]):
 
 def _produce(items: Iterator[T], belt: _Belt[T], kernels: int) -> None:
     error: BaseException | None = None
-    let_forks_wait()
-    try:
+    try:  # all of it: a consumer would wait for ever for the end of a thread that ended otherwise
+        let_forks_wait()
         use_one_torch_thread()
         spread_over(kernels)
         for item in items:

@@ -7,13 +7,26 @@ that is forked at that moment inherits their tables half changed: in such a chil
 import os
 import threading
 import time
+import weakref
 
 _TASKS = "/proc/self/task"  # exists on Linux; elsewhere forks do not wait
 
 # Threads are gone within milliseconds. The limit is for the case that the system gives a thread's number to another one.
 _MOST_SECONDS = 2.0
 
-_known: dict[int, threading.Thread] = {}
+
+class _Alive:
+    """Stands in the storage of a thread, which Python clears before it lets anybody join the thread.
+
+    ``Thread.is_alive`` says the same, but before Python 3.13 it, or a ``join``, may raise AssertionError if two threads call
+    one of them at the same moment.
+    """
+
+    __slots__ = ("__weakref__",)
+
+
+_own = threading.local()
+_known: dict[int, weakref.ref[_Alive]] = {}
 
 
 def let_forks_wait() -> None:
@@ -21,11 +34,14 @@ def let_forks_wait() -> None:
     for number in _ended():
         if not _exists(number):
             _known.pop(number, None)
-    _known[threading.get_native_id()] = threading.current_thread()
+    _own.alive = _Alive()
+    _known[threading.get_native_id()] = weakref.ref(_own.alive)
 
 
 def _ended() -> list[int]:
-    return [number for number, thread in list(_known.items()) if not thread.is_alive()]
+    return [
+        number for number in list(_known) if (alive := _known.get(number)) is not None and alive() is None
+    ]
 
 
 def _exists(number: int) -> bool:

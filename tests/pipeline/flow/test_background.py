@@ -140,6 +140,38 @@ def test_closing_hurries_what_it_waits_for():
     assert not go.is_set()
 
 
+def test_an_error_before_the_first_item_arrives(monkeypatch):
+    """If the thread fails before it asks for an item, the error arrives, and nobody waits for ever."""
+
+    def fail():
+        raise AssertionError("of Python")
+
+    monkeypatch.setattr("foveal.pipeline.flow._background.let_forks_wait", fail)
+    log = []
+    items = Background(count(log), ahead=1, name="t")
+
+    with pytest.raises(AssertionError, match="of Python"):
+        next(items)
+    with pytest.raises(StopIteration):
+        next(items)
+
+
+@pytest.mark.parametrize("error", [AssertionError, RuntimeError("release unlocked lock")])
+def test_several_threads_may_close(monkeypatch, error):
+    """What Python raises in one of several threads that join the same one does not arrive."""
+    items = Background(count([]), ahead=1, name="t")
+    join = threading.Thread.join
+
+    def join_with_others(thread, timeout=None):
+        join(thread, timeout)
+        raise error
+
+    monkeypatch.setattr(threading.Thread, "join", join_with_others)
+    items.close()
+
+    assert next(items, None) is None
+
+
 def test_closing_may_be_interrupted(monkeypatch):
     """If closing is interrupted, the thread still ends, and closing can be repeated."""
     log: list[str] = []

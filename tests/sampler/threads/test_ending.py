@@ -52,13 +52,27 @@ def test_a_fork_does_not_wait_for_threads_that_run(monkeypatch):
     try:
         assert left_at_a_fork(begun) == []
         assert thread.is_alive()
-        ended = threading.Thread()
-        monkeypatch.setitem(_ending._known, thread.native_id, ended)
+        monkeypatch.setitem(_ending._known, thread.native_id, lambda: None)  # as of one that has ended
         assert left_at_a_fork(begun) == []
         assert thread.native_id not in _ending._known
     finally:
         done.set()
         thread.join()
+
+
+def test_nobody_is_asked_whether_a_thread_runs(monkeypatch):
+    """Threads neither join nor question each other: at the wrong moment, Python before 3.13 raises an error in one of them."""
+    monkeypatch.setattr(threading.Thread, "is_alive", lambda _: pytest.fail("asked"))
+    numbers = []
+    begun = [threading.Thread(target=lambda: (let_forks_wait(), numbers.append(1))) for _ in range(20)]
+    for thread in begun:
+        thread.start()
+    for thread in begun:
+        thread.join()
+
+    assert len(numbers) == 20
+    left_at_a_fork({})
+    assert _ending._ended() == []
 
 
 def test_threads_that_are_gone_are_forgotten():
