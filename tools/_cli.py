@@ -400,7 +400,10 @@ def _is_about_data(error: Exception) -> bool:
 def _in_words(error: Exception) -> object:
     """Return what to print: of the system's own errors the file and the reason, without their number."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}."
+        from foveal.shards.store import is_full
+
+        what = "written" if is_full(error) else "used"
+        return f"{os.fsdecode(error.filename)} cannot be {what}: {error.strerror}."
     return error
 
 

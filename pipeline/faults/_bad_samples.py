@@ -110,11 +110,11 @@ class BadSamples:
                 self._known.add(bad)
                 return False
             self._met.setdefault((bad.url, bad.key, bad.number_in_shard), bad)
+            if self._quarantine is not None:
+                self._quarantine.add([bad])  # first: what cannot be listed is not known, and is tried again
             # If there is no file from which it can be removed, a sample that was raised is raised again.
             if self._quarantine is not None or self.on_bad != "raise":
                 self._known.add(bad)
-            if self._quarantine is not None:
-                self._quarantine.add([bad])
             return True
 
 

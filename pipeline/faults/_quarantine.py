@@ -1,14 +1,18 @@
 """A file of bad samples that later epochs and runs, and other processes, read and skip."""
 
+import fcntl
 import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any, get_args
 
 from foveal.pipeline.faults._bad_sample import BadSample, FaultKind
 from foveal.shards.naming import place_of
+from foveal.shards.store import errors_name
 
 # Reasons in files that were written before lines had a kind and a field.
 _OLD_REASON = re.compile(
@@ -46,30 +50,48 @@ class Quarantine:
         return [sample for sample in samples if sample is not None]
 
     def add(self, samples: Iterable[BadSample]) -> None:
-        """Append samples, in one write, so that lines of several processes do not mix."""
-        lines = [json.dumps(sample._asdict()) + "\n" for sample in samples]
-        if lines:  # the first line end completes a line that a killed process left without one
-            with self.path.open("ab", buffering=0) as file:
-                file.write(("\n" * self._is_torn() + "".join(lines)).encode())
+        """Append samples, while other processes wait, so that lines of several processes do not mix.
 
-    def _is_torn(self) -> bool:
-        with self.path.open("rb") as file:
-            if file.seek(0, os.SEEK_END) == 0:
-                return False
-            file.seek(-1, os.SEEK_END)
-            return file.read() != b"\n"
+        Raises:
+            OSError: They cannot be written, or not all of them, because the disk is full. It names the file.
+        """
+        lines = [json.dumps(sample._asdict()) + "\n" for sample in samples]
+        if lines:
+            # without a buffer: where nothing can be locked, one write keeps the lines together
+            with errors_name(self.path), self.path.open("a+b", buffering=0) as file:
+                _lock(file)
+                # the first line end completes a line that a killed process, or a full disk, left without one
+                _write_all(file, ("\n" * _is_torn(file) + "".join(lines)).encode())
 
     def _parse(self, line: bytes, number: int) -> BadSample | None:
         try:
             return _sample_of(json.loads(line))
         except (ValueError, TypeError, KeyError) as error:
-            # an empty line, one that a killed process began, or a kind that only a newer version knows
+            # an empty line, one that a killed process or a full disk cut, or a kind that only a newer version knows
             if b'{"url": '.startswith(line[:8]):
                 return None
             raise ValueError(
                 f"quarantine must be a JSON-lines file of bad samples, got {line[:80]!r} in line {number} of "
                 f"{str(self.path)!r} – name another file."
             ) from error
+
+
+def _lock(file: FileIO) -> None:
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _is_torn(file: FileIO) -> bool:
+    if file.seek(0, os.SEEK_END) == 0:
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read() != b"\n"
+
+
+def _write_all(file: FileIO, content: bytes) -> None:
+    """Write all bytes: on a disk that is almost full, a write takes some of them, and only the next one fails."""
+    while content:
+        content = content[file.write(content) :]
 
 
 def _sample_of(entry: Mapping[str, Any]) -> BadSample:

@@ -12,6 +12,33 @@ from foveal.shards.store._abandoned import begin, name_in, remove_abandoned, sho
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+def is_full(error: OSError) -> bool:
+    """Return whether an error says that there is no room for a file: of the disk, of a quota, or of a process's limit."""
+    return error.errno in _FULL
+
+
+@contextmanager
+def errors_name(path: Path) -> Iterator[None]:
+    """Let each error of the system in this block name a file. Those of writing and closing name none themselves."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears complete; if it cannot be written, an old one is kept, and the error names it.
+
+    A link stays, and its file is replaced. A pipe or a device, such as ``/dev/stdout``, is written to.
+    """
+    with errors_name(path):
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        with replacing(path.resolve()) as file:
+            file.write(content)
+
+
 @contextmanager
 def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     """Open a new file that replaces ``path`` when the block ends without an exception.
@@ -38,7 +65,9 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         # Other errors may come from what the block reads, such as a connection that broke.
-        if isinstance(error, OSError) and (error.errno in _FULL or error.filename == str(temporary)):
+        if isinstance(error, OSError) and (
+            error.filename == str(temporary) or (error.filename is None and is_full(error))
+        ):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
@@ -48,10 +77,8 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
 
 
 def _begin(path: Path) -> tuple[BinaryIO, Path]:
-    try:
+    with errors_name(path):
         return begin(path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def leftovers(folder: Path, names: Collection[str]) -> list[Path]:

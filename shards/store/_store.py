@@ -13,7 +13,7 @@ from typing import Any
 import fsspec
 
 from foveal.shards.naming import has_other_scheme, known_options, local_path, scheme_of
-from foveal.shards.store._replace import leftovers, replacing
+from foveal.shards.store._replace import is_full, leftovers, replacing
 
 
 class StoreError(OSError):
@@ -40,7 +40,7 @@ class Store(ABC):
         Raises:
             StoreError: It could not be written; an old one is kept.
         """
-        with self.new_file(name) as path, self._told(name), replacing(path, sync=True) as file:
+        with self.new_file(name) as path, replacing(path, sync=True) as file:
             file.write(content)
 
     @contextlib.contextmanager
@@ -164,13 +164,28 @@ class ObjectStore(Store):
 
     @contextlib.contextmanager
     def _publishing(self, name: str) -> Iterator[Path]:
-        folder = tempfile.mkdtemp(prefix="foveal-")
+        with _in_temporary_files():
+            folder = tempfile.mkdtemp(prefix="foveal-")
         try:
             path = Path(folder) / name
-            yield path
+            with _in_temporary_files():
+                yield path
             self._fs.put_file(str(path), self.url_of(name))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _in_temporary_files() -> Iterator[None]:
+    """Let a full disk be named: otherwise it would read as if there was no room on the server."""
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        if not (is_full(error) and os.fsdecode(error.filename or folder).startswith(folder)):
+            raise
+        reason = f"{error.strerror} in {folder!r}, where it is made before it is sent – set TMPDIR to a folder with more room"
+        raise OSError(error.errno, reason) from error
 
 
 def open_store(url: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Store:

@@ -13,6 +13,7 @@ from foveal.pipeline.fields import IMAGE
 from foveal.shards import ShardError, ShardWriter
 from foveal.tools import main
 from foveal.tools.console import choices
+from tests.full_disk import full_at
 from tests.pipeline.making import encode, picture
 from tests.time_limits import HANGS_AFTER_S
 from tests.tools import command_line
@@ -189,6 +190,28 @@ def test_places_that_cannot_be_written(tmp_path, monkeypatch, capsys, arguments,
         main()
 
     assert capsys.readouterr().err.splitlines()[-1] == f"foveal: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (["pack", "images", "--out", "out"], "out/images-000000.tar"),
+        (["verify", "a.tar"], "quarantine.jsonl"),
+    ],
+)
+def test_a_disk_that_is_full(tmp_path, monkeypatch, capsys, arguments, file):
+    """The line names the file that could not be written, and the reason."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(encode(picture(0, 20, 30)))
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        for k in range(20):
+            writer.write({"__key__": str(k), "jpg": b"junk"})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["foveal", *arguments])
+    with full_at(1000), pytest.raises(SystemExit, match="1"):
+        main()
+
+    assert capsys.readouterr().err.splitlines()[-1] == f"foveal: {file} cannot be written: File too large."
 
 
 def test_a_warning_is_one_line(tmp_path):

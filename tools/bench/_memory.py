@@ -19,6 +19,7 @@ from rich.console import Console
 from foveal.shards import Shards
 from foveal.tools.bench._deal_samples import deal_samples
 from foveal.tools.bench._memory_case import MemoryCase
+from foveal.tools.bench.timing import write_report
 from foveal.tools.bench.way import Way
 from foveal.tools.console.machine import describe_machine, environment
 from foveal.tools.console.progress import progress_bar
@@ -77,7 +78,7 @@ def bench_memory(
     print_table(console, ["", "peak MB"], [[label, f"{peak:,.0f}"] for label, peak in medians.items()])
     if json_path:
         report = {"benchmark": "memory", "images": images, "peak_mb": peaks, "environment": environment()}
-        json_path.write_text(json.dumps(report, indent=1) + "\n")
+        write_report(json_path, report)
     return peaks
 
 

@@ -3,6 +3,7 @@
 A bar for each loader: how many pixels of the originals it processes per second, relative to decoding alone in the same run.
 """
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from foveal.shards.store import write_whole
 from foveal.tools.bench.ceilings import DECODE
 from foveal.tools.bench.timing import Timing
 from foveal.tools.pictures.check_png import check_png
@@ -65,8 +67,10 @@ def draw_report(paths: Sequence[Path], out: Path) -> list[Bar]:
         figure.supxlabel(
             "\n".join([_NOTE, *map(_describe, reports)]), x=0.01, ha="left", size=8.5, color=_FAINT
         )
-        out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out, dpi=160, metadata={"Software": None})
+        content = io.BytesIO()
+        figure.savefig(content, dpi=160, format="png", metadata={"Software": None})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, content.getvalue())
     Console().print(f"{len(bars)} bars in {out}", soft_wrap=True)
     return bars
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
+from foveal.shards.store import write_whole
 from foveal.tools.console.machine import environment
 from foveal.tools.console.progress import progress_bar
 
@@ -83,7 +84,12 @@ def write_json(path: Path, benchmark: str, timings: Mapping[str, Timing], **fact
         for name, timing in timings.items()
     }
     report = {"benchmark": benchmark, "cases": cases, **facts, "environment": environment()}
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    write_report(path, report)
+
+
+def write_report(path: Path, report: Mapping[str, Any]) -> None:
+    """Write results as JSON; the file appears complete."""
+    write_whole(path, (json.dumps(report, indent=1) + "\n").encode())
 
 
 def restart_peak_memory() -> None:

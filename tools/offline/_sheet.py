@@ -3,9 +3,7 @@
 import io
 import json
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,7 @@ from foveal.tools.offline.shard import Job
 from foveal.tools.offline.shard_files import OK, RECORD, parse_table, table_name
 from foveal.tools.pictures.originals import read_boxes, read_originals, spread_evenly
 from foveal.tools.pictures.patch_row import PATCH_TITLES, patch_row
-from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture, draw_sheet, magnification
+from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture, magnification, sheet_png
 
 _ROWS = 5
 
@@ -43,10 +41,7 @@ def draw_zoomed(job: Job, originals: Shards, names: Sequence[str], store: Store)
         ordinal = _ordinal(originals, zoomed, pick, store)
         row = _row if job.recipe.patches is None else _patch_row
         rows.append(row(job, originals, ordinal, zoomed[pick]))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sheet.png"
-        draw_sheet(rows, path, titles=TITLES if job.recipe.patches is None else PATCH_TITLES)
-        return path.read_bytes()
+    return sheet_png(rows, titles=TITLES if job.recipe.patches is None else PATCH_TITLES)
 
 
 def _ordinal(originals: Shards, zoomed: Shards, pick: int, store: Store) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
-from foveal.shards import ShardWriter, write_index
+from foveal.shards import ShardError, ShardWriter, write_index
 from foveal.shards.index import UnindexableError
 from foveal.shards.naming import parse_size
 from foveal.tools.console.distribute import Distribute, in_turn
@@ -143,13 +143,29 @@ def _unfinished(out: Path) -> Iterator[Path]:
     hidden.mkdir(exist_ok=True)
     _empty(hidden)
     try:
-        yield hidden
+        with _named_as_in(out, hidden):
+            yield hidden
     finally:
         with suppress(OSError):  # what cannot be removed now, the next run removes
             _empty(hidden)
             # If shards were being replaced, it stays: without a list of classes, nothing else says that they are ours.
             if (out / CLASSES).is_file() or not _shards_in(out):
                 hidden.rmdir()
+
+
+@contextmanager
+def _named_as_in(out: Path, hidden: Path) -> Iterator[None]:
+    """Let errors name files by where they were to appear: the hidden folder is gone when the message is read."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(hidden) not in os.fsdecode(error.filename):
+            raise
+        shown = os.fsdecode(error.filename).replace(str(hidden), str(out))
+        raise OSError(error.errno, error.strerror, shown) from error
+    except ShardError as error:  # of an index
+        url, reason = (text.replace(str(hidden), str(out)) for text in (error.url, error.reason))
+        raise ShardError(url, error.key, reason) from error
 
 
 def _empty(folder: Path) -> None:

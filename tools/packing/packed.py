@@ -13,6 +13,7 @@ from rich.console import Console
 
 from foveal.shards.index import Cache
 from foveal.shards.naming import is_remote, local_path
+from foveal.shards.store import is_full
 from foveal.tools.console.choices import IMAGE
 from foveal.tools.packing._classes import CLASSES, listed_classes
 from foveal.tools.packing._groups import IMAGE_EXTENSIONS
@@ -81,7 +82,8 @@ def _shards_of(folder: Path, labels: list[str] | None, console: Console) -> list
             out.parent.mkdir(parents=True, exist_ok=True)
             temporary = TemporaryDirectory(dir=out.parent, prefix=".")
         with temporary as own:
-            pack(folder, Path(own, out.name), labels=labels, console=console)
+            with _roomy(out.parent):
+                pack(folder, Path(own, out.name), labels=labels, console=console)
             _move(Path(own, out.name), out)
     return [str(path) for path in sorted(out.glob("*.tar"))]
 
@@ -92,10 +94,25 @@ def _usable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(
-            f"cache must be a folder that can be written to, got {str(folder)!r}: {error.strerror} – set XDG_CACHE_HOME to one "
-            "that can, or call `foveal pack` and name the shards that it wrote."
-        ) from error
+        raise _unusable(folder, error) from error
+
+
+@contextmanager
+def _roomy(folder: Path) -> Iterator[None]:
+    """Say what to do if the cache is full; other errors are about the images."""
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            raise _unusable(folder, error) from error
+        raise
+
+
+def _unusable(folder: Path, error: OSError) -> OSError:
+    return OSError(
+        f"cache must be a folder that can be written to, got {str(folder)!r}: {error.strerror} – set XDG_CACHE_HOME to one "
+        "that can, or call `foveal pack` and name the shards that it wrote."
+    )
 
 
 def _move(made: Path, out: Path) -> None:

@@ -1,5 +1,6 @@
 """The contact sheet: what a zoom sees, and what it returns, one row for each sample."""
 
+import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from foveal.sampler.frames import Frame
+from foveal.shards.store import write_whole
 from foveal.tools.pictures.magnification import local_zoom
 
 TITLES = ("Original, and where the zoom samples it", "Saliency", "Uniform resize", "Zoomed")
@@ -59,13 +61,20 @@ class SheetRow:
 
 
 def draw_sheet(rows: Sequence[SheetRow], path: Path, *, titles: tuple[str, str, str, str] = TITLES) -> None:
-    """Write a PNG, 1600 pixels wide: original with the grid over it, saliency, uniform resize, zoomed."""
+    """Write a sheet to a file, which appears complete, and make its folder."""
+    content = sheet_png(rows, titles=titles)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content)
+
+
+def sheet_png(rows: Sequence[SheetRow], *, titles: tuple[str, str, str, str] = TITLES) -> bytes:
+    """Return a PNG, 1600 pixels wide: original with the grid over it, saliency, uniform resize, zoomed."""
     if not rows:
         raise ValueError("rows must be at least one sample, got none.")
     sheet = _Sheet(len(rows), titles)
     for number, row in enumerate(rows):
         _draw_row(row, sheet.add_row(number, row.caption))
-    sheet.save(path)
+    return sheet.png()
 
 
 def as_picture(image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, "height width 3"]:
@@ -106,9 +115,10 @@ class _Sheet:
     def _write(self, x: float, y: float, text: str, **style: Any) -> None:
         self.figure.text(x / self.width, 1 - y / self.height, text, **style)
 
-    def save(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.figure.savefig(path, dpi=_DPI, format="png")
+    def png(self) -> bytes:
+        content = io.BytesIO()
+        self.figure.savefig(content, dpi=_DPI, format="png")
+        return content.getvalue()
 
 
 def _draw_row(row: SheetRow, cells: Sequence[Axes]) -> None:

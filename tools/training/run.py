@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from foveal.shards.store import replacing
+from foveal.shards.store import errors_name, replacing
 from foveal.tools.console.old_names import with_current_names
 from foveal.tools.training._ranks import Ranks
 
@@ -111,7 +111,8 @@ class TrainRun:
     def log(self, kind: str, **values: Any) -> None:
         """Add a line to the metrics."""
         if self._first:
-            with (self.folder / METRICS).open("a") as file:
+            path = self.folder / METRICS
+            with errors_name(path), path.open("a") as file:
                 file.write(json.dumps({"kind": kind, **values}) + "\n")
         if self._board is not None:
             self._board.log(kind, values)

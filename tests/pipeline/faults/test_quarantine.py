@@ -1,8 +1,10 @@
 """The file that lists bad samples."""
 
+import io
 import json
 import multiprocessing
 import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foveal.pipeline import BadSample, FaultKind, Quarantine
+from tests.full_disk import full_at
 
 # Keys come out of tars: any bytes but NUL, those that are no UTF-8 as surrogates.
 TEXT = st.binary(min_size=1, max_size=12).map(lambda b: b.decode("utf-8", "surrogateescape"))
@@ -79,6 +82,21 @@ def test_a_line_that_a_killed_process_left(tmp_path, cut):
     assert Quarantine(path).read() == [*left, third]
 
 
+@pytest.mark.parametrize("room", [0, 1, 95, 96, 97, 98, 99, 700, 1001])
+def test_a_disk_that_is_almost_full(tmp_path, room):
+    """The error names the file, the lines that fit are read, and the next line is not lost."""
+    path = tmp_path / "bad.jsonl"
+    samples = [BadSample("a.tar", str(k), "r", "corrupt") for k in range(20)]
+    with full_at(room), pytest.raises(OSError, match=re.escape(f"File too large: {str(path)!r}")):
+        Quarantine(path).add(samples)
+
+    assert path.stat().st_size == room
+    listed = Quarantine(path).read()
+    assert listed == samples[: len(listed)]
+    Quarantine(path).add(samples[len(listed) :])
+    assert Quarantine(path).read() == samples
+
+
 def test_another_file(tmp_path):
     """A file that is no quarantine is refused with the offending line, before anything is written to it."""
     path = tmp_path / "labels.csv"
@@ -110,6 +128,28 @@ def test_many_processes_add(tmp_path):
     found = Quarantine(path).read()
     assert sorted(set(found)) == sorted(found)
     assert len(found) == 300
+
+
+class Grudging(io.FileIO):
+    """A file that takes at most seven bytes at a time."""
+
+    def write(self, content):
+        return super().write(content[:7])
+
+
+def test_writes_that_take_a_part(tmp_path, monkeypatch):
+    """If a write takes some of its bytes, the rest is written before another process writes."""
+    path = tmp_path / "bad.jsonl"
+    monkeypatch.setattr(Path, "open", lambda path, mode, **_: Grudging(path, mode.replace("b", "")))
+    fork = multiprocessing.get_context("fork")
+    workers = [fork.Process(target=_add, args=(path, f"{n}.tar")) for n in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    monkeypatch.undo()
+
+    assert len(set(Quarantine(path).read())) == 300
 
 
 @pytest.mark.parametrize(

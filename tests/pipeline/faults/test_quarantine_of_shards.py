@@ -1,6 +1,9 @@
 """An entry of a quarantine file holds for one sample of one shard, until it is repaired, and wherever the shard lies."""
 
+import errno
 import io
+import os
+import re
 import tarfile
 import warnings
 from pathlib import Path
@@ -51,6 +54,26 @@ def test_a_repaired_sample_that_is_bad_again(tmp_path):
     with pytest.warns(ShardWarning, match="nothing that DALI"):
         assert len(epoch(str(path), file, on_bad="drop")) == 9
     assert [bad.reason[:12] for bad in Quarantine(file).read()] == ["image is cut", "image is not"]
+
+
+def test_a_sample_that_could_not_be_listed(tmp_path, monkeypatch):
+    """A bad sample that did not fit into the file is listed by the next epoch of the same loader."""
+    file, url = tmp_path / "bad.jsonl", shard(tmp_path / "s.tar", {3: "image"})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+
+    with ZoomLoader(
+        url, UniformSampler(8), batch_size=5, on_bad="drop", quarantine=file, max_bad_fraction=1
+    ) as loader:
+        with monkeypatch.context() as patched:
+            patched.setattr(Quarantine, "add", full)
+            with pytest.raises(OSError, match=re.escape(f"No space left on device: {str(file)!r}")):
+                list(loader)
+        with pytest.warns(ShardWarning, match="image is cut"):
+            list(loader)
+
+    assert [bad.key for bad in Quarantine(file).read()] == ["03"]
 
 
 def test_two_data_sets_that_share_a_file(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 
 from foveal.shards.store import open_store, replacing
 from foveal.shards.store._store import Folder, ObjectStore, StoreError
+from tests.full_disk import full_at
 from tests.shards.server import Forward, serving
 
 
@@ -91,6 +92,31 @@ def test_a_folder_that_cannot_be(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="file/out cannot be written: Not a directory"):
         open_store(tmp_path / "file/out")
+
+
+def test_a_full_disk_in_the_way_to_a_server(tmp_path, monkeypatch):
+    """If a file does not fit into the folder for temporary files, the error names that folder and what to set."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    store = ObjectStore("s3://zoomed/c", {"anon": True})
+    message = (
+        f"s3://zoomed/c/x cannot be written: File too large in {str(tmp_path)!r}, where it is made before it is sent – set TMPDIR to "
+        "a folder with more room"
+    )
+    with full_at(10), pytest.raises(StoreError, match=f"^{re.escape(message)}$"):
+        store.write("x", b"content " * 9)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_room_for_a_temporary_folder(tmp_path, monkeypatch):
+    """If not even a temporary folder can be made, the error says the same."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "foveal-x"))
+
+    monkeypatch.setattr("os.mkdir", full)
+    with pytest.raises(StoreError, match=re.escape(f"No space left on device in {str(tmp_path)!r}, where")):
+        ObjectStore("s3://zoomed/c", {"anon": True}).write("x", b"content")
 
 
 @pytest.mark.parametrize("url", ["https://host/x", "az://container/x", "hdfs://host/x"])

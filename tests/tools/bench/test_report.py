@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from foveal.tools.bench._report import bars_of, draw_report
+from tests.full_disk import full_at
 
 
 def report(benchmark="loader", **seconds):
@@ -65,6 +66,19 @@ def test_another_format_is_refused(tmp_path, name):
     message = f"out must be a file with the extension .png, got {str(out)!r} – the picture is a PNG."
     with pytest.raises(ValueError, match=re.escape(message)):
         draw_report([tmp_path / "none.json"], out)
+
+
+def test_a_chart_that_does_not_fit(tmp_path):
+    """If the disk is full, an earlier chart stays whole, and the error names the file."""
+    source, chart = tmp_path / "a.json", tmp_path / "chart.png"
+    source.write_text(json.dumps(report(decode=[1], ours=[0.5])))
+    draw_report([source], chart)
+    before = chart.read_bytes()
+    with full_at(1000), pytest.raises(OSError, match=re.escape(f"File too large: {str(chart)!r}")):
+        draw_report([source], chart)
+
+    assert chart.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_folder_for_the_chart_is_made(tmp_path):

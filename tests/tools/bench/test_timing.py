@@ -1,11 +1,13 @@
 import json
+import re
 import time
 
 import pytest
 from rich.console import Console
 
-from foveal.tools.bench.timing import Timing, alternate, write_json
+from foveal.tools.bench.timing import Timing, alternate, write_json, write_report
 from foveal.tools.console.machine import environment
+from tests.full_disk import full_at
 
 
 def test_cases_take_turns():
@@ -55,6 +57,17 @@ def test_json_has_numbers_and_circumstances(tmp_path):
     assert report["size"] == 224
     assert report["environment"] == environment()
     assert report["environment"]["packages"].keys() >= {"torch", "foveal"}
+
+
+def test_a_report_that_does_not_fit(tmp_path):
+    """If the disk is full, the report of an earlier run stays, and the error names the file."""
+    path = tmp_path / "bench.json"
+    write_report(path, {"benchmark": "earlier"})
+    before = path.read_bytes()
+    with full_at(1000), pytest.raises(OSError, match=re.escape(f"File too large: {str(path)!r}")):
+        write_report(path, {"benchmark": "long" * 1000})
+
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("bench.json", before)]
 
 
 @pytest.mark.parametrize("repeats", [1, 2])

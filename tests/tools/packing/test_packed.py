@@ -13,6 +13,7 @@ from foveal.tools.console.choices import IMAGE
 from foveal.tools.packing._classes import CLASSES
 from foveal.tools.packing.pack import pack
 from foveal.tools.packing.packed import image_members, packed
+from tests.full_disk import full_at
 from tests.tools.command_line import run
 
 
@@ -95,6 +96,19 @@ def test_a_cache_that_cannot_be_written(scans, tmp_path, monkeypatch, verb):
         f"cache must be a folder that can be written to, got {str(tmp_path / 'file/foveal/packed')!r}: Not a directory – set "
         "XDG_CACHE_HOME to one that can, or call `foveal pack` and name the shards that it wrote."
     )
+
+
+def test_a_cache_that_is_full(scans, tmp_path, monkeypatch):
+    """The folder of the cache is named, with the two ways out, and nothing is left in it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with full_at(100), pytest.raises(OSError, match="cache must be a folder") as caught:
+        packed([str(scans)], console=Console(quiet=True))
+
+    assert str(caught.value) == (
+        f"cache must be a folder that can be written to, got {str(tmp_path / 'cache/foveal/packed')!r}: File too large – set "
+        "XDG_CACHE_HOME to one that can, or call `foveal pack` and name the shards that it wrote."
+    )
+    assert list((tmp_path / "cache/foveal/packed").iterdir()) == []
 
 
 def test_a_folder_where_shards_are_asked_for(scans):

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from foveal.shards import ShardError, write_index
 from foveal.tools.packing._classes import CLASSES
 from foveal.tools.packing.pack import pack
 from foveal.tools.packing.packed import packed
+from tests.full_disk import full_at
 from tests.tools.packing.folders import files_in, read, write
 
 
@@ -78,6 +80,31 @@ def test_interrupted_it_leaves_the_folder_as_it_was(tmp_path, overwrite):
     assert files_in(out) == before
 
     assert len(pack(folder, out, shard_size=1, overwrite=overwrite).shards) == 5
+
+
+@pytest.mark.parametrize("room", [5_000, 12_000])
+def test_a_disk_that_is_full_at_a_shard(tmp_path, room):
+    """The error names the shard where it was to appear, not in the hidden folder, which is gone."""
+    folder, out = write(tmp_path / "in", "a.jpg"), tmp_path / "out"
+    (folder / "a.jpg").write_bytes(bytes(room))
+    shard = out / "in-000000.tar"
+    with full_at(room), pytest.raises(OSError, match=re.escape(f"File too large: {str(shard)!r}")):
+        pack(folder, out)
+    assert list(out.iterdir()) == []
+
+
+def test_a_disk_that_is_full_at_an_index(tmp_path, monkeypatch):
+    """The error names the index where it was to appear."""
+    folder, out = write(tmp_path / "in", "a.jpg"), tmp_path / "out"
+
+    def full(path):
+        with full_at(10):
+            return write_index(path)
+
+    monkeypatch.setattr(sys.modules[pack.__module__], "write_index", full)
+    message = f"{out}/in-000000.tar: its index '{out}/in-000000.idx' cannot be written: File too large"
+    with pytest.raises(ShardError, match=f"^{re.escape(message)}$"):
+        pack(folder, out)
 
 
 def test_a_disk_that_is_full_at_the_list_of_classes(tmp_path, monkeypatch):

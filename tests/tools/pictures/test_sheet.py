@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from foveal.tools.pictures.sheet import SheetRow, draw_sheet, magnification
+from tests.full_disk import full_at
 
 
 def even_grid(height, width):
@@ -64,6 +65,17 @@ def test_no_rows(tmp_path):
     """Drawing no rows is an error."""
     with pytest.raises(ValueError, match=re.escape("rows must be at least one sample, got none.")):
         draw_sheet([], tmp_path / "sheet.png")
+
+
+def test_a_sheet_that_does_not_fit(tmp_path):
+    """If the disk is full, an earlier sheet stays whole, nothing else is left, and the error names the file."""
+    path = tmp_path / "sheet.png"
+    draw_sheet([a_row()], path)
+    before = path.read_bytes()
+    with full_at(1000), pytest.raises(OSError, match=re.escape(f"File too large: {str(path)!r}")):
+        draw_sheet([a_row(), a_row()], path)
+
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("sheet.png", before)]
 
 
 def test_magnification_of_an_even_grid():

@@ -3,7 +3,6 @@
 import functools
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from foveal.sampler import SaliencySampler
 from foveal.tools import TrainOptions, train
 from foveal.tools.training import train as _train
 from foveal.tools.training.run import _write
+from tests.full_disk import full_at
 from tests.tools.command_line import run
 from tests.tools.training.runs import SMALL, check_same_weights, interrupt, lines, metrics, weights
 
@@ -237,13 +237,9 @@ def test_a_full_disk_is_named(tmp_path):
     zoom = SaliencySampler(8)
     _write(path, zoom.save_checkpoint)
     assert SaliencySampler.from_checkpoint(path).settings == zoom.settings
-    before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
-    try:
-        with pytest.raises(OSError, match="File too large") as caught:
-            _write(path, functools.partial(torch.save, torch.zeros(10**6)))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    before = path.read_bytes()
+    with full_at(100_000), pytest.raises(OSError, match="File too large") as caught:
+        _write(path, functools.partial(torch.save, torch.zeros(10**6)))
 
     assert caught.value.filename == str(path)
     assert list(tmp_path.iterdir()) == [path]

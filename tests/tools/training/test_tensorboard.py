@@ -9,6 +9,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from foveal.tools import TrainOptions, train
 from foveal.tools._cli import _EXTRAS
+from foveal.tools.training._tensorboard import TensorBoard
+from tests.full_disk import full_at
 from tests.tools.training.runs import SMALL, interrupt, lines
 
 OPTIONS = replace(SMALL, log="tensorboard")
@@ -24,6 +26,17 @@ def curves(run):
     return scalars, [
         (each.step, each.width) for name in events.Tags()["images"] for each in events.Images(name)
     ]
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)  # of TensorBoard's own thread
+def test_events_that_do_not_fit(tmp_path):
+    """If the disk is full, the error names the folder of the event files."""
+    board = TensorBoard(tmp_path, 0)
+    steps = [{"step": step, "loss": 1.0} for step in range(99)]
+    with full_at(200), pytest.raises(OSError, match=re.escape(f"File too large: {str(tmp_path)!r}")):
+        [board.log("step", step) for step in steps]
 
 
 def test_curves_and_pictures(shards, tmp_path):

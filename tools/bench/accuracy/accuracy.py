@@ -9,7 +9,6 @@ boxes of the training images; *no-evidence* one that the classifier's evidence d
 """
 
 import itertools
-import json
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from foveal._choices import PRIOR_GAIN, PRIOR_POWERS
 from foveal.sampler import BoxSaliency, PatchSampler, SaliencySampler, SpectralSaliency, UniformSampler
 from foveal.tools.bench.accuracy._offline import accuracy_offline
 from foveal.tools.bench.accuracy._tasks import DRAWN, AccuracyTask, make_task
+from foveal.tools.bench.timing import write_report
 from foveal.tools.console.machine import describe_machine, environment
 from foveal.tools.console.table import print_table
 from foveal.tools.console.zoom_choice import PAPER
@@ -189,7 +189,7 @@ def bench_accuracy(
         told = asdict(options) | options.of_new_zoom
         report = {"benchmark": "accuracy", "task": name, "options": told, "images": counts}
         report |= {"runs": lines, "environment": environment()}
-        json_path.write_text(json.dumps(report, indent=1) + "\n")
+        write_report(json_path, report)
     return {name: [line["val_accuracy"] for line in found] for name, found in lines.items()}
 
 

@@ -28,6 +28,7 @@ from foveal.tools.bench._deal_samples import deal_files, good_files
 from foveal.tools.bench.gpu._steps import decode_on, memory_on, train_on, zoom_on
 from foveal.tools.bench.gpu.table import bench_device, kept
 from foveal.tools.bench.kernels.kernel import bench_kernel
+from foveal.tools.bench.timing import write_report
 from foveal.tools.console.device import parse_device
 from foveal.tools.console.machine import environment
 from foveal.tools.pictures.originals import spread_evenly
@@ -180,7 +181,7 @@ class _Run:
         self.found[name] = found | {"took_s": round(time.monotonic() - start, 1)}
         self.console.print(f"{name}: {json.dumps(self.found[name])}", soft_wrap=True, markup=False)
         if self._json_path:
-            self._json_path.write_text(json.dumps(self.found, indent=1) + "\n")
+            write_report(self._json_path, self.found)
 
 
 def _process(command: list[str], seconds: float, **variables: str) -> Found:

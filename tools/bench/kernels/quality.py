@@ -8,7 +8,6 @@ default zoom, and unbounded zooms of ``SpectralSaliency``, from mild to sharp. A
 images come stripes and noise, which show the errors of sampling that skips source pixels.
 """
 
-import json
 import statistics
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +24,7 @@ from foveal.shards import Shards
 from foveal.tools.bench._readable import readable
 from foveal.tools.bench.kernels._patterns import PATTERNS
 from foveal.tools.bench.kernels.sample import example_grid
+from foveal.tools.bench.timing import write_report
 from foveal.tools.console.machine import environment
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.table import print_table
@@ -86,7 +86,7 @@ def bench_quality(
     print_table(console, ["", POINT, RESIZED, ANTIALIASED, DOUBLED], rows)
     if json_path:
         report = {"benchmark": "quality", "size": size, "decibels": found, "environment": environment()}
-        json_path.write_text(json.dumps(report, indent=1) + "\n")
+        write_report(json_path, report)
     return found
 
 
