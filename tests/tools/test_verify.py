@@ -114,8 +114,10 @@ def test_a_cut_shard_is_a_finding(tmp_path, capsys):
     assert "none bad" in printed
 
 
-def test_an_index_of_another_file_is_no_finding(tmp_path, capsys):
+def test_an_index_of_another_file_is_no_finding(tmp_path, monkeypatch, capsys):
     """A shard that was copied with its index is whole: the index is named, and nothing is wrong."""
+    # An earlier run may have left an index of the same path and date in the user's cache.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with ShardWriter(tmp_path / "t.tar") as writer:
         writer.write({"__key__": "0", "jpg": encode(picture(0, 20, 30))})
     write_index(tmp_path / "t.tar")
