@@ -59,7 +59,7 @@ def parse_members(members: str, image: str) -> list[str]:
     """Return the fields that the members on the command line are.
 
     Args:
-        members: Their names, separated by commas; ``image`` stands for the image, which may also be named by an extension.
+        members: Their names, separated by commas; ``image`` stands for the image, which may also be named by its extension.
         image: The member that holds the image; alternatives are separated by ``;``.
 
     Raises:
@@ -68,7 +68,7 @@ def parse_members(members: str, image: str) -> list[str]:
     names = [name.strip() for name in members.split(",")]
     fields = [image if name == "image" else name for name in names]
     try:
-        is_one = set(parse_fields(fields).image) <= set(alternatives(image))
+        is_one = parse_fields(fields).image == alternatives(image) or "image" not in names
     except ValueError:
         is_one = False
     if not is_one:
