@@ -180,7 +180,7 @@ def verify(
         typer.Option(
             metavar="<member,member...>",
             help="Members that each sample must have, separated by commas, e.g. image,cls. image stands for the one that --image "
-            "names, and must be among them, or the image by its own extension. A sample without one of them is bad.",
+            "names; it, or the extension of an image, must be among them. A sample without one of them is bad.",
         ),
     ] = "image",
     image: ImageOption = IMAGE,
