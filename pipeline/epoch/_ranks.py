@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from foveal._outside import outside
+from foveal.sampler.saliency import is_shard
 
 # Environment variables in which launchers give the number of processes that they started, and which torch does not read.
 _LAUNCHERS = {"mpirun": "OMPI_COMM_WORLD_SIZE", "mpiexec": "PMI_SIZE", "srun": "SLURM_STEP_NUM_TASKS"}
@@ -103,7 +104,7 @@ def averaging(zoom: nn.Module) -> Iterator[DistributedDataParallel]:
 
 def is_sharded(zoom: nn.Module) -> bool:
     """Return whether each rank has a part of the weights, as with FSDP and DeepSpeed's ZeRO-3. Then all ranks must call it equally often."""
-    if any(hasattr(each, "device_mesh") or hasattr(each, "ds_id") for each in zoom.parameters()):
+    if any(is_shard(each) or hasattr(each, "ds_id") for each in zoom.parameters()):
         return True
     fsdp = sys.modules.get("torch.distributed.fsdp")  # importing it takes seconds
     return fsdp is not None and any(

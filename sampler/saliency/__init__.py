@@ -2,6 +2,7 @@
 
 from foveal.sampler.saliency._box_saliency import BoxSaliency
 from foveal.sampler.saliency._fixed_saliency import FixedSaliency
+from foveal.sampler.saliency._is_shard import is_shard
 from foveal.sampler.saliency._learned_spectral_saliency import LearnedSpectralSaliency
 from foveal.sampler.saliency._map_channel_saliency import MapChannelSaliency
 from foveal.sampler.saliency._map_saliency import GivenMap, MapSaliency, maps_in_views
@@ -11,7 +12,6 @@ from foveal.sampler.saliency._resnet18_saliency import ResNet18Saliency
 from foveal.sampler.saliency._saliency_needs import SaliencyNeeds
 from foveal.sampler.saliency._saliency_net import SaliencyNet
 from foveal.sampler.saliency._saliency_unet import SaliencyUNet
-from foveal.sampler.saliency._sharded import is_sharded
 from foveal.sampler.saliency._softmax_map import softmax_map
 from foveal.sampler.saliency._spectral_saliency import SpectralSaliency
 from foveal.sampler.saliency.models import AttentionSaliency, ClassActivationSaliency, TrunkSaliency
@@ -38,7 +38,7 @@ __all__ = [
     "TrunkSaliency",
     "ZoomTrial",
     "edge_loss",
-    "is_sharded",
+    "is_shard",
     "maps_in_views",
     "softmax_map",
 ]

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foveal._choices import PRIOR_GAIN
+from foveal.sampler.saliency._is_shard import is_shard
 from foveal.sampler.saliency._learned_spectral_saliency import LearnedSpectralSaliency
 from foveal.sampler.saliency._saliency_needs import SaliencyNeeds
 from foveal.sampler.saliency._saliency_unet import SaliencyUNet
-from foveal.sampler.saliency._sharded import is_sharded
 
 # The default for which weights are that were saved before the gain was saved with them.
 _GAIN_BEFORE = 4.0
@@ -148,7 +148,7 @@ class PriorSaliency(nn.Module):
 
         FSDP does not, and has not gathered the weights of a part that is not called.
         """
-        whole = (weight for weight in self.parameters() if not is_sharded(weight))
+        whole = (weight for weight in self.parameters() if not is_shard(weight))
         nothing = sum((0 * weight.sum() for weight in whole), small.new_zeros(()))
         return small.new_zeros(small.shape[0], 1, *map_size) + nothing
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from foveal.sampler.saliency import is_sharded
+from foveal.sampler.saliency import is_shard
 from foveal.sampler.zooms._zoom_needs import name_inside
 
 
@@ -47,7 +47,7 @@ def load_plain(network: nn.Module, weights: Mapping[str, Any]) -> None:
 
 def _check_whole(weights: Mapping[str, Any]) -> None:
     for name, weight in weights.items():
-        if is_sharded(weight):
+        if is_shard(weight):
             raise ValueError(
                 f"weights must be whole to be saved, got a shard of {name!r} – call torch.distributed.checkpoint.state_dict."
                 "get_model_state_dict(zoom, options=StateDictOptions(full_state_dict=True)) on all ranks, load what it returns into a "

@@ -115,15 +115,19 @@ def _add(path, name):
         Quarantine(path).add([BadSample(name, str(k), "r" * 200, "corrupt")])
 
 
-def test_many_processes_add(tmp_path):
-    """No line of any process is lost or mixed with another."""
-    path = tmp_path / "bad.jsonl"
-    spawn = multiprocessing.get_context("fork")
-    workers = [spawn.Process(target=_add, args=(path, f"{n}.tar")) for n in range(3)]
+def _add_in_three_processes(path):
+    fork = multiprocessing.get_context("fork")
+    workers = [fork.Process(target=_add, args=(path, f"{n}.tar")) for n in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
+
+
+def test_many_processes_add(tmp_path):
+    """No line of any process is lost or mixed with another."""
+    path = tmp_path / "bad.jsonl"
+    _add_in_three_processes(path)
 
     found = Quarantine(path).read()
     assert sorted(set(found)) == sorted(found)
@@ -141,12 +145,7 @@ def test_writes_that_take_a_part(tmp_path, monkeypatch):
     """If a write takes some of its bytes, the rest is written before another process writes."""
     path = tmp_path / "bad.jsonl"
     monkeypatch.setattr(Path, "open", lambda path, mode, **_: Grudging(path, mode.replace("b", "")))
-    fork = multiprocessing.get_context("fork")
-    workers = [fork.Process(target=_add, args=(path, f"{n}.tar")) for n in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    _add_in_three_processes(path)
     monkeypatch.undo()
 
     assert len(set(Quarantine(path).read())) == 300

@@ -6,13 +6,8 @@ import torch
 from foveal.sampler import lowres
 from tests import reference
 from tests.checks import check_close
+from tests.sampler.noise import noise
 from tests.sampler.sampling.operators import use_triton
-
-
-def noise(height, width, seed=0):
-    return torch.randint(
-        0, 256, (height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
-    )
 
 
 @pytest.fixture

@@ -16,12 +16,7 @@ from foveal.sampler.sampling import shrink_by_area
 from foveal.sampler.sampling._lowres import _lowres
 from tests import reference
 from tests.checks import check_close, unhooked
-
-
-def noise(height, width, seed=0):
-    return torch.randint(
-        0, 256, (height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
-    )
+from tests.sampler.noise import noise
 
 
 def photos(folder, count):

@@ -12,18 +12,13 @@ from foveal.sampler import FixedSaliency, SaliencySampler, UniformSampler, lowre
 from foveal.sampler.kernels.plain import sample_plainly
 from foveal.sampler.sampling._sample_op import sample_op, sample_with_slope_op
 from tests.checks import check_close, unhooked
+from tests.sampler.noise import noise
 from tests.strategies import softmax_map
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 4e-2}
 
 either = pytest.mark.parametrize("antialias", [False, True])
-
-
-def noise(height, width, seed=0):
-    return torch.randint(
-        0, 256, (height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
-    )
 
 
 def wild_grid(batch, height, width, dtype=torch.float32, reach=1.3):

@@ -15,12 +15,7 @@ from foveal.sampler.kernels.plain import sample_reference
 from foveal.sampler.sampling._sample_op import sample_op, sample_with_slope_op
 from tests import reference
 from tests.checks import check_close, check_operator
-
-
-def noise(height, width, seed=0):
-    return torch.randint(
-        0, 256, (height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
-    )
+from tests.sampler.noise import noise
 
 
 def wild_grid(batch, height, width, dtype=torch.float64, reach=1.3):

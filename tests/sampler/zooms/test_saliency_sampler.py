@@ -18,12 +18,7 @@ from foveal.sampler import (
     zoom_grid,
 )
 from tests.checks import check_close, check_grid, unhooked
-
-
-def noise(height, width, seed=0):
-    return torch.randint(
-        0, 256, (height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
-    )
+from tests.sampler.noise import noise
 
 
 class Fixed(torch.nn.Module):

@@ -3,6 +3,6 @@
 from torch import Tensor
 
 
-def is_sharded(weight: Tensor) -> bool:
+def is_shard(weight: Tensor) -> bool:
     """Return whether a tensor is a ``DTensor``, as FSDP2's; naming that class would load torch.distributed's, which takes long."""
     return hasattr(weight, "device_mesh")
