@@ -33,15 +33,33 @@ def short(name: str) -> str:
     return name[:_LONGEST]
 
 
-def begin(path: Path) -> tuple[BinaryIO, Path]:
-    """Create and lock an unfinished file beside ``path``; return it, open, and where it is."""
-    while True:
-        temporary = path.with_name(f".{short(path.name)}.{_here()}{secrets.token_hex(3)}.tmp")
-        with suppress(FileExistsError):
-            file = temporary.open("xb")
-            if _hold(file, temporary):
-                return file, temporary
-            file.close()
+class Unfinished:
+    """A file that is being written beside ``path``, to replace it; on the disk from :meth:`open` on.
+
+    It exists as an object before it does on the disk, so that it can be removed if Ctrl-C comes in between or while it
+    is being opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._final = path
+        self.path = self._new_path()
+
+    def open(self) -> BinaryIO:
+        """Create and lock the file; return it, open."""
+        while True:
+            with suppress(FileExistsError):
+                file = self.path.open("xb")
+                if _hold(file, self.path):
+                    return file
+                file.close()
+            self.path = self._new_path()
+
+    def remove(self) -> None:
+        """Remove the file, if there is one."""
+        self.path.unlink(missing_ok=True)
+
+    def _new_path(self) -> Path:
+        return self._final.with_name(f".{short(self._final.name)}.{_here()}{secrets.token_hex(3)}.tmp")
 
 
 def _hold(file: BinaryIO, path: Path) -> bool:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from foveal.shards.store._abandoned import begin, name_in, remove_abandoned, short
+from foveal.shards.store._abandoned import Unfinished, name_in, remove_abandoned, short
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -52,33 +52,28 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     If the process is killed, the new file stays, hidden, until a later process writes to this folder.
     """
     remove_abandoned(path.parent.absolute())
-    file, temporary = _begin(path)
-    # Closing may fail, so it comes before the renaming; and until then the file has to be locked.
-    lock = os.dup(file.fileno())
+    unfinished = Unfinished(path)
     try:
-        with file:
-            yield file
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
+        with errors_name(path):
+            file = unfinished.open()
+        # Closing may fail, so it comes before the renaming; and until then the file has to be locked.
+        with os.fdopen(os.dup(file.fileno()), "wb"):
+            with file:
+                yield file
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            unfinished.path.replace(path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        unfinished.remove()
         # Other errors may come from what the block reads, such as a connection that broke.
         if isinstance(error, OSError) and (
-            error.filename == str(temporary) or (error.filename is None and is_full(error))
+            error.filename == str(unfinished.path) or (error.filename is None and is_full(error))
         ):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-    finally:
-        os.close(lock)
     if sync:
         _sync_folder(path.parent)
-
-
-def _begin(path: Path) -> tuple[BinaryIO, Path]:
-    with errors_name(path):
-        return begin(path)
 
 
 def leftovers(folder: Path, names: Collection[str]) -> list[Path]:

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import threading
+from pkgutil import resolve_name as resolve
 
 import pytest
 
@@ -79,3 +80,31 @@ def test_a_full_disk_elsewhere(tmp_path):
         replacing(tmp_path / "a"),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "other")
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # a file that is interrupted before its block closes itself
+@pytest.mark.parametrize(
+    "name", ["pathlib.Path.open", "fcntl.flock", "os.dup", "os.fsync", "pathlib.Path.replace"]
+)
+@pytest.mark.parametrize("happens", ["before", "after"])
+def test_ctrl_c_at_any_moment(tmp_path, monkeypatch, name, happens):
+    """Ctrl-C just before or after each call to the system leaves no unfinished file, and an old or a new one."""
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    target = resolve(name)
+
+    def interrupted(*arguments, **options):
+        if happens == "after":
+            target(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(name, interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing(path, sync=True) as file:
+        file.write(b"new")
+    monkeypatch.undo()
+
+    assert {found.name: found.read_bytes() for found in tmp_path.iterdir()} == {
+        "a": b"new" if (name, happens) == ("pathlib.Path.replace", "after") else b"old"
+    }

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from foveal.tools import TrainOptions, train
 from foveal.tools._cli import _EXTRAS
 from foveal.tools.training._tensorboard import TensorBoard
 from tests.full_disk import full_at
+from tests.time_limits import HANGS_AFTER_S
 from tests.tools.training.runs import SMALL, interrupt, lines
 
 OPTIONS = replace(SMALL, log="tensorboard")
@@ -33,10 +35,14 @@ def curves(run):
 )  # of TensorBoard's own thread
 def test_events_that_do_not_fit(tmp_path):
     """If the disk is full, the error names the folder of the event files."""
+    before = threading.enumerate()
     board = TensorBoard(tmp_path, 0)
     steps = [{"step": step, "loss": 1.0} for step in range(99)]
     with full_at(200), pytest.raises(OSError, match=re.escape(f"File too large: {str(tmp_path)!r}")):
         [board.log("step", step) for step in steps]
+    # What the thread raises is to be reported in this test, not in the next.
+    for thread in set(threading.enumerate()) - set(before):
+        thread.join(HANGS_AFTER_S)
 
 
 def test_curves_and_pictures(shards, tmp_path):
