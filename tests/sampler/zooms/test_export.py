@@ -25,6 +25,7 @@ SETUP = """
 """
 
 
+@pytest.mark.slow
 def test_a_saved_program_needs_no_foveal(run_plain):
     """A saved program with dynamic batch and size runs in a process with torch alone."""
     run_plain(f"""{SETUP}

@@ -94,7 +94,7 @@ def test_a_zoom_that_changes_nothing_mostly_goes():
     assert 1 <= stayed <= 7
 
 
-@pytest.mark.parametrize("steps", [1, 30, 200])
+@pytest.mark.parametrize("steps", [1, 30, pytest.param(200, marks=pytest.mark.slow)])
 def test_without_effect_the_slope_spreads_by_one_standard_error(steps):
     """Also in a long trial, in which older images count less and less."""
     found = np.array([chance(seed, steps, end=False).standard_errors for seed in range(120)])
