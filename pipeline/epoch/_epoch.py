@@ -25,7 +25,8 @@ from foveal.pipeline.epoch._micro_batch import (
 )
 from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._reader import SampleReader
-from foveal.pipeline.epoch._stages import (
+from foveal.pipeline.epoch._steps import Looking, Zooming
+from foveal.pipeline.epoch.stages import (
     Stage,
     decode_and_zoom,
     decode_micro_batches,
@@ -33,7 +34,6 @@ from foveal.pipeline.epoch._stages import (
     read_micro_batches,
     zoom_micro_batches,
 )
-from foveal.pipeline.epoch._steps import Looking, Zooming
 from foveal.pipeline.faults import BadSamples, EpochBadSamples
 from foveal.pipeline.fields import Fields, Mask
 from foveal.pipeline.flow import (

@@ -17,7 +17,7 @@ from foveal.pipeline.epoch._join import Batch
 from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._position import EpochPlace, Position
 from foveal.pipeline.epoch._ranks import Ranks
-from foveal.pipeline.epoch._stages import Stage
+from foveal.pipeline.epoch.stages import Stage
 from foveal.pipeline.faults import BadSample
 from foveal.pipeline.flow import Background, refuse_fork_of
 from foveal.shards import ShardWarning
