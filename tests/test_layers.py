@@ -123,7 +123,7 @@ def test_only_decoding_knows_dali():
     }
 
     assert {name: found for name, found in knowing.items() if found} == {
-        "pipeline/decoding/_decoder.py": {"nvidia.dali", "nvidia.dali.experimental.dynamic"},
+        "pipeline/decoding/decoders/_decoder.py": {"nvidia.dali", "nvidia.dali.experimental.dynamic"},
         "pipeline/decoding/_peek.py": {"nvidia.nvimgcodec"},
         "pipeline/decoding/formats/_plain_tiff.py": {"nvidia"},
     }

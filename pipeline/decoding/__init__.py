@@ -4,13 +4,6 @@ from foveal._choices import Color, DecodeMode
 from foveal.pipeline.decoding._copy_frame import frame_of, trimmed
 from foveal.pipeline.decoding._decode_error import DecodeError, DecodeFault
 from foveal.pipeline.decoding._decode_mode import as_decode_mode
-from foveal.pipeline.decoding._decoder import (
-    Decoder,
-    Decoding,
-    decode,
-    default_num_threads,
-    describe_decoder,
-)
 from foveal.pipeline.decoding._encoded_image import EncodedImage
 from foveal.pipeline.decoding._label_image import LabelImage, label_image
 from foveal.pipeline.decoding._opened import encoded_of, levels_of_array, levels_of_picture
@@ -25,6 +18,13 @@ from foveal.pipeline.decoding._pixel_rule import (
     parse_window,
 )
 from foveal.pipeline.decoding._scale import ByLibjpeg, by_libjpeg
+from foveal.pipeline.decoding.decoders import (
+    Decoder,
+    Decoding,
+    decode,
+    default_num_threads,
+    describe_decoder,
+)
 from foveal.pipeline.decoding.formats import describe_formats
 
 __all__ = [

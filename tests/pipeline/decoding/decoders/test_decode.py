@@ -120,11 +120,11 @@ def test_neighbours_of_a_bad_image_are_delivered(kinds):
 def test_neighbours_are_not_decoded_one_by_one(monkeypatch):
     """One bad image of eight costs one more batch; one that looks truncated costs none."""
     launched = []
-    launch = Decoder._launch
+    launch = Decoder.launch
     monkeypatch.setattr(
         Decoder,
-        "_launch",
-        lambda self, files, dtype: launched.append(len(files)) or launch(self, files, dtype),
+        "launch",
+        lambda self, files, *, deep: launched.append(len(files)) or launch(self, files, deep=deep),
     )
     good = [peek(encode(picture(k, 43, 61))) for k in range(7)]
     with Decoder() as decoder:
@@ -137,7 +137,7 @@ def test_neighbours_are_not_decoded_one_by_one(monkeypatch):
 
 def test_an_error_without_a_name(monkeypatch):
     """If DALI does not name the bad image, it is found by bisection."""
-    from foveal.pipeline.decoding import _decoder as _decode
+    from foveal.pipeline.decoding.decoders import _decoding as _decode
 
     assert _decode._without_culprit([3, 5, 7], RuntimeError("no idea")) == [[3], [5, 7]]
     assert _decode._without_culprit([3], RuntimeError("no idea")) == []
@@ -228,7 +228,7 @@ def test_the_check_for_cycles_finds_them():
 
     def take_apart(decoder, files):
         with ndd.EvalMode.deferred:
-            for tensor in decoder._launch([image.file for image in files]).tensors:
+            for tensor in decoder.launch([image.file for image in files], deep=False).tensors:
                 tensor.evaluate()
 
     assert dali_leftovers(take_apart) > 0
