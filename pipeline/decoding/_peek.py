@@ -49,6 +49,7 @@ from foveal.pipeline.decoding.headers import (
     read_jpeg_header,
     read_tiff_header,
     with_plain_exif,
+    without_animation,
 )
 
 # The library reads this when it is loaded; otherwise it writes to stderr about every unusual image.
@@ -56,8 +57,6 @@ os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")
 from nvidia.nvimgcodec import CodeStream
 
 _ORIENTATION = 0x0112  # of EXIF
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 # The limit beyond which Pillow, too, suspects an attack on the memory.
 MAX_PIXELS = 178_956_970
 # Bytes of samples of all bands that count as one pixel for max_pixels.
@@ -120,7 +119,9 @@ def _peek_jpeg(file: bytes, rule: PixelRule) -> EncodedImage:  # noqa: ARG001 - 
 
 def _peek_png(file: bytes, rule: PixelRule) -> EncodedImage:
     deep = file[24:25] == b"\x10"
-    image = _by_dali(_still(file), "dali16" if deep and rule.keeps_depth else "dali") or _by_pillow(file)
+    image = _by_dali(
+        without_animation(file), "dali16" if deep and rule.keeps_depth else "dali"
+    ) or _by_pillow(file)
     return replace(image, depth=16) if deep else image
 
 
@@ -281,23 +282,6 @@ def _check_size(image: EncodedImage, max_pixels: int | None) -> None:
     stored = image.height * image.width * image.pixel_bytes
     if max_pixels is not None and stored > _MOST_PIXEL_BYTES * max_pixels:
         raise DecodeError(f"has more bands than max_pixels={max_pixels} allows: {stored:,} bytes of samples")
-
-
-def _still(png: bytes) -> bytes:
-    """Return a PNG without its animation chunks; empty if a chunk does not lie within the file.
-
-    A damaged animation can end the process of DALI's decoder, and the decoder allocates what a chunk's length claims, up
-    to 2 GB for a small image.
-    """
-    chunks, place = [png[: len(_SIGNATURE)]], len(_SIGNATURE)
-    while (end := place + 12 + int.from_bytes(png[place : place + 4])) <= len(png):
-        kind = png[place + 4 : place + 8]
-        if kind not in _ANIMATION:
-            chunks.append(png[place:end])
-        if kind == b"IEND":
-            return png if sum(map(len, chunks)) == end else b"".join(chunks)
-        place = end
-    return b""
 
 
 def _is_whole(file: bytes, codec: str) -> bool:

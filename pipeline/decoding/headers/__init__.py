@@ -38,6 +38,7 @@ from foveal.pipeline.decoding.headers._kind import (
     Kind,
     kind_of_file,
 )
+from foveal.pipeline.decoding.headers._png import without_animation
 from foveal.pipeline.decoding.headers._rarer import (
     is_masked_bmp,
     jpeg_xl_header,
@@ -92,5 +93,6 @@ __all__ = [
     "turns_sideways",
     "upright",
     "with_plain_exif",
+    "without_animation",
     "without_profile",
 ]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from foveal.pipeline import DecodeError, decode, peek
 from foveal.pipeline.decoding import _peek
-from foveal.pipeline.decoding._peek import _still
+from foveal.pipeline.decoding.headers import without_animation
 from tests.pipeline.making import encode, huge, picture
 
 
@@ -128,4 +128,4 @@ def test_a_png_that_claims_more_than_there_is(place):
     start = place % len(file)
     file[start : start + 4] = b"\x7f\xff\xff\xff"
 
-    assert _still(bytes(file)) == b""
+    assert without_animation(bytes(file)) == b""
