@@ -13,7 +13,7 @@ from foveal.shards._error import ShardError
 from foveal.shards.index._idx_format import Stamp
 from foveal.shards.index._packed import packing_of, unpack
 from foveal.shards.naming import identity_of, is_remote, local_path, place_of
-from foveal.shards.store import replacing
+from foveal.shards.store import open_regular, replacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ class Cache:
         """
         path = self.folder / f"{name_of(url)}-{stamp.digest}.tar"
         with suppress(FileNotFoundError, NotADirectoryError):
-            return path.open("rb", buffering=0)
+            return open_regular(path)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with open_packed() as packed, replacing(path) as tar:
                 unpack(url, packed, tar)
             _remove_older(path, name_of(url))
-            return path.open("rb", buffering=0)
+            return open_regular(path)
         except OSError as error:
             reason = (
                 f"cannot be unpacked into {str(self.folder)!r}: {error.strerror}: unpack it, or set cache_dir"

@@ -29,7 +29,7 @@ from foveal.shards.index._packed import packing_of
 from foveal.shards.index._scan import UnusableError, agreed, scan
 from foveal.shards.index._tar import UNREADABLE, Cut, Member, goes_on
 from foveal.shards.naming import local_path
-from foveal.shards.store import replacing
+from foveal.shards.store import open_regular, replacing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +100,8 @@ def no_samples() -> Found:
 
 def read_index(path: Path) -> ShardIndex:
     """Read an index file that Foveal wrote."""
-    return ShardIndex.of(path.read_bytes())
+    with open_regular(path) as file:
+        return ShardIndex.of(file.read())
 
 
 def tar_stamp(url: str) -> Stamp:
@@ -173,7 +174,7 @@ def _is_fresh(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> bool:
 def find_fresh(path: Path, stamp: Stamp) -> Found | None:
     """Return what the beginning and end of Foveal's index file say; None if there is none for this state of the tar."""
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             head = file.read(64)
             file.seek(-min(TAIL, os.fstat(file.fileno()).st_size), os.SEEK_END)
             tail = file.read()
@@ -229,7 +230,8 @@ def _adopt(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> tuple[list[byte
     The tar's headers are read nevertheless, and must agree with it: the tar may have been replaced by one of the same size.
     """
     try:
-        text, written = path.read_bytes(), path.stat()
+        with open_regular(path) as file:
+            text, written = file.read(), os.fstat(file.fileno())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

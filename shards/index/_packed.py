@@ -46,7 +46,7 @@ def unpack(url: str, packed: BinaryIO, tar: BinaryIO) -> None:
 
     Raises:
         DamagedError: The compressed data is damaged, or holds nothing.
-        ShardError: It is zstd-compressed, and the package that reads it is not installed.
+        ShardError: It cannot be read, or is zstd-compressed, and the package for that is not installed.
         OSError: The tar cannot be written.
     """
     kind = packing_of(url, packed) or "gzip"
@@ -83,6 +83,8 @@ def _read(url: str, kind: str, unpacked: Any) -> bytes:
         damage = isinstance(error, zlib.error | lzma.LZMAError | gzip.BadGzipFile) or (
             isinstance(error, OSError) and error.errno is None  # as bz2 says it
         )
+        if isinstance(error, OSError) and not damage:  # said here: writing fails with errors of the same kind
+            raise ShardError(url, None, f"cannot be read: {error.strerror}") from error
         if not damage and type(error).__name__ != "ZstdError":
             raise
         raise DamagedError(url, None, f"is a damaged {kind} file: {error}") from error

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from foveal.shards._error import ShardError
 from foveal.shards.index import Stamp
+from foveal.shards.store import open_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class ShardCache:
 
 def _use(path: Path) -> BinaryIO | None:
     try:
-        file = path.open("rb", buffering=0)
+        file = open_regular(path)
     except FileNotFoundError:
         return None
     with suppress(OSError):  # of another user, or on a disk that may only be read: it counts as unused then
@@ -120,7 +121,7 @@ def _use(path: Path) -> BinaryIO | None:
 
 def _claimed(part: Path) -> int:
     """Return the bytes that the download of another process will take; the file of a process that has died is removed."""
-    with suppress(FileNotFoundError), part.open("rb") as file:
+    with suppress(FileNotFoundError), open_regular(part) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,6 +1,8 @@
 """Shards that are compressed: gzip, bzip2, xz and Zstandard, as usual and rarer programs write them."""
 
+import errno
 import gzip
+import io
 import lzma
 import os
 import re
@@ -93,6 +95,31 @@ def packed_in_parts(one, two):
 
 
 PARTS = packed_in_parts(b"", b"")
+
+
+class BrokenFile(io.FileIO):
+    """A file on a disk that fails once its kind is known."""
+
+    def readinto(self, _):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    read = readinto
+
+
+@pytest.mark.parametrize("ending", PACKERS)
+def test_a_packed_shard_on_a_broken_disk(ending, tmp_path, monkeypatch):
+    """An error of reading names the shard alone: the cache that it is unpacked into is not at fault."""
+    packed, cache = (
+        subprocess.run(PACKERS[ending], input=bytes(10240), stdout=-1, check=True),
+        tmp_path / "cache",
+    )
+    tar = tmp_path / f"t.{ending}"
+    tar.write_bytes(packed.stdout)
+    monkeypatch.setattr("foveal.shards.index._cache.open_local", BrokenFile)
+
+    with pytest.raises(ShardError, match=f"^{re.escape(f'{tar}: cannot be read: Input/output error')}$"):
+        Shards(tar, cache_dir=cache)
+    assert list(cache.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", PARTS)

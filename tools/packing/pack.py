@@ -14,6 +14,7 @@ from rich.console import Console
 from foveal.shards import ShardError, ShardWriter, write_index
 from foveal.shards.index import UnindexableError
 from foveal.shards.naming import parse_size
+from foveal.shards.store import open_regular
 from foveal.tools.console.distribute import Distribute, in_turn
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.packing._classes import CLASSES, check_class_names, write_classes
@@ -203,9 +204,14 @@ def _write(shared: tuple[Path, Mapping[str, int]], part: tuple[Path, Sequence[Pi
 
 
 def _sample(folder: Path, picture: Picture, names: Mapping[str, int]) -> dict[str, str | int | bytes]:
-    files = {extension: (folder / path).read_bytes() for extension, path in picture.members.items()}
+    files = {extension: _content(folder / path) for extension, path in picture.members.items()}
     label = {} if picture.label is None else {"cls": names[picture.label]}
     return {"__key__": picture.key, **files, **label}
+
+
+def _content(path: Path) -> bytes:
+    with open_regular(path) as file:  # a pipe among the images would never end
+        return file.read()
 
 
 def _tell(console: Console, pictures: Pictures, shards: Sequence[str], names: Mapping[str, int]) -> None:

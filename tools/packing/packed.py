@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
+from foveal.shards import ShardError
 from foveal.shards.index import Cache
 from foveal.shards.naming import is_remote, local_path
 from foveal.shards.store import is_full
@@ -82,7 +83,7 @@ def _shards_of(folder: Path, labels: list[str] | None, console: Console) -> list
             out.parent.mkdir(parents=True, exist_ok=True)
             temporary = TemporaryDirectory(dir=out.parent, prefix=".")
         with temporary as own:
-            with _roomy(out.parent):
+            with _writable(out.parent):
                 pack(folder, Path(own, out.name), labels=labels, console=console)
             _move(Path(own, out.name), out)
     return [str(path) for path in sorted(out.glob("*.tar"))]
@@ -98,14 +99,26 @@ def _usable(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _roomy(folder: Path) -> Iterator[None]:
-    """Say what to do if the cache is full; other errors are about the images."""
+def _writable(folder: Path) -> Iterator[None]:
+    """Say what to do if the cache is full, or what is written there cannot be; other errors are about the images."""
     try:
         yield
-    except OSError as error:
-        if is_full(error):
-            raise _unusable(folder, error) from error
-        raise
+    except (OSError, ShardError) as error:
+        cause = _cause(error)
+        if cause is None or not (is_full(cause) or _is_below(folder, cause.filename)):
+            raise
+        raise _unusable(folder, cause) from error
+
+
+def _cause(error: BaseException | None) -> OSError | None:
+    """Return the error of the system: itself, or, if an index could not be written, its cause."""
+    while isinstance(error, ShardError):
+        error = error.__cause__
+    return error if isinstance(error, OSError) else None
+
+
+def _is_below(folder: Path, name: str | bytes | None) -> bool:
+    return name is not None and Path(os.fsdecode(name)).is_relative_to(folder)
 
 
 def _unusable(folder: Path, error: OSError) -> OSError:

@@ -279,3 +279,21 @@ def test_finds_ours_by_head_and_tail(tar):
     found = find_index(str(tar), Cache.at(None))
 
     assert (found.count, found.index, found.complaint) == (3, path, None)
+
+
+def test_an_index_that_is_a_pipe(tar, tmp_path):
+    """A pipe in the place of an index is not read, which would wait for its writer; the warning names it, and writing replaces it."""
+    os.mkfifo(tmp_path / "t.idx")
+    with pytest.warns(ShardWarning, match=r"/t\.idx' cannot be read: Not a regular file: run"):
+        assert by_foveal(tar) == by_webdataset(tar)
+
+    assert write_index(tar).is_file()
+
+
+def test_a_pipe_in_the_cache(tar, tmp_path):
+    """A pipe in the place of an index in the cache is replaced."""
+    path = Cache(tmp_path).index_path(str(tar))
+    os.mkfifo(path)
+
+    assert by_foveal(tar, cache_dir=tmp_path) == by_webdataset(tar)
+    assert path.is_file()

@@ -1,5 +1,7 @@
 """Folders of images given as shards."""
 
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -111,6 +113,25 @@ def test_a_cache_that_is_full(scans, tmp_path, monkeypatch):
     assert list((tmp_path / "cache/foveal/packed").iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("what", ["the shards", "an index"])
+def test_a_cache_that_fails_later(scans, tmp_path, monkeypatch, number, what):
+    """The folder of the cache is named as well if a shard or its index cannot be written, not a temporary one that is gone."""
+
+    def fail(path, **_):
+        raise OSError(number, os.strerror(number), str(path))
+
+    place = "foveal.shards._writer" if what == "the shards" else "foveal.shards.index._index"
+    monkeypatch.setattr(f"{place}.replacing", fail)
+    with pytest.raises(OSError, match="cache must be a folder") as caught:
+        packed([str(scans)], console=Console(quiet=True))
+
+    assert str(caught.value) == (
+        f"cache must be a folder that can be written to, got {str(tmp_path / 'cache/foveal/packed')!r}: {os.strerror(number)} – set "
+        "XDG_CACHE_HOME to one that can, or call `foveal pack` and name the shards that it wrote."
+    )
+
+
 def test_a_folder_where_shards_are_asked_for(scans):
     """Verbs that read shards only say what to write instead of a folder."""
     failed = run("doctor", scans)
@@ -146,6 +167,15 @@ def test_what_an_earlier_version_left(scans):
 
     assert packed([str(scans)], console=Console(quiet=True)) == [url]
     assert (Path(url).parent / CLASSES).is_file()
+
+
+def test_a_pipe_among_images(scans, tmp_path):
+    """A pipe that has the name of an image is an error that names it; nobody waits for its writer."""
+    os.mkfifo(scans / "d.tif")
+    failed = run("pack", scans, "--out", tmp_path / "out")
+
+    assert isinstance(failed.exception, OSError)
+    assert str(failed.exception) == f"[Errno 22] Not a regular file: {str(scans.resolve() / 'd.tif')!r}"
 
 
 @pytest.mark.parametrize("verb", [("zoom", "--out-size", 16, "--out"), ("pack", "--out")])
