@@ -42,7 +42,7 @@ def done_already(
     finished = find_finished(store, job.fingerprint, mine)
     if again:
         finished = {name: stats for name, stats in finished.items() if not stats.failed}
-    done = _unchanged(console, job, done_of(finished, mine), mine, store)
+    done = _unchanged(console, job, done_of(finished, mine), mine, store, note=True)
     if done:
         console.print(f"{len(done):,} of {len(mine):,} shards are done already.")
     changed = len(finished) - len(done)
@@ -51,20 +51,58 @@ def done_already(
     return done
 
 
+def done_by_all(
+    console: Console,
+    job: Job,
+    originals: Mapping[str, Original],
+    store: Store,
+    *,
+    finished: Mapping[str, ShardStats],
+    mine: Collection[str],
+) -> dict[str, ShardStats]:
+    """Return the stats of the shards of all ranks that are done. This rank has just compared or zoomed its own.
+
+    Those of other ranks are compared only if nothing else is missing, and their stats are left to them.
+
+    Args:
+        console: Where to print.
+        job: The settings of the run.
+        originals: All originals, by the names of the zoomed shards.
+        store: The folder of these.
+        finished: The stats of the finished shards in it.
+        mine: The names of those of this rank.
+
+    Raises:
+        ShardError: An original cannot be read.
+        StoreError: The folder cannot be read.
+    """
+    done = done_of(finished, originals)
+    if len(done) < len(originals):
+        return done
+    others = {name: stats for name, stats in done.items() if name not in mine}
+    same = _unchanged(console, job, others, originals, store, note=False)
+    return {name: stats for name, stats in done.items() if name in mine or name in same}
+
+
 def _unchanged(
     console: Console,
     job: Job,
     finished: Mapping[str, ShardStats],
     originals: Mapping[str, Original],
     store: Store,
+    *,
+    note: bool,
 ) -> dict[str, ShardStats]:
-    """Return the stats of the finished shards whose originals hold what they were made of, in their order."""
+    """Return the stats of the finished shards whose originals hold what they were made of, in their order.
+
+    With ``note`` the new state of an original that is merely newer is written down.
+    """
     known = {
         name: stats for name, stats in finished.items() if stats.original in (None, originals[name].state)
     }
     moved = [name for name in finished if name not in known]
     files = store.names() if moved else {}
-    compared = partial(_compared, job, store, files)
+    compared = partial(_noted if note else _compared, job, store, files)
     pairs = [finished[name] for name in moved], [originals[name].url for name in moved]
     with (
         warnings.catch_warnings(),
@@ -89,6 +127,12 @@ def _compared(
     with Shards(url, storage_options=job.storage_options) as original:
         if any(differences(original, parse_table(table), job.recipe.image)):
             return None
-        stats = replace(stats, original=original.states[0])
-    store.write(stats_name(stats.shard), stats.to_json())
-    return stats
+        return replace(stats, original=original.states[0])
+
+
+def _noted(job: Job, store: Store, files: Collection[str], stats: ShardStats, url: str) -> ShardStats | None:
+    """Do the same, and write these stats down."""
+    found = _compared(job, store, files, stats, url)
+    if found is not None:
+        store.write(stats_name(found.shard), found.to_json())
+    return found

@@ -20,7 +20,7 @@ from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.quiet_codecs import quiet_codecs
 from foveal.tools.offline._card import CARD, write_card
 from foveal.tools.offline._check_out import check_out
-from foveal.tools.offline._done import Original, done_of, find_finished
+from foveal.tools.offline._done import Original, find_finished
 from foveal.tools.offline._finish import (
     SHEET,
     SIZES,
@@ -30,7 +30,7 @@ from foveal.tools.offline._finish import (
     write_sheet,
     write_sizes,
 )
-from foveal.tools.offline._unchanged import done_already
+from foveal.tools.offline._unchanged import done_already, done_by_all
 from foveal.tools.offline.manifest import MANIFEST, claim
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard import Job, zoom_here
@@ -118,7 +118,7 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
     done = {} if options.overwrite else done_already(console, job, mine, store, again=options.retry_failed)
     new, seconds = _zoom_left(console, job, mine, done, store, options=options)
     finished = find_finished(store, job.fingerprint)
-    all_done = done_of(finished, originals)
+    all_done = done_by_all(console, job, originals, store, finished=finished, mine=mine)
     left = unwarped_in(job, finished, store)
     if len(all_done) < len(originals):
         console.print(f"{len(originals) - len(all_done):,} shards are left to the other ranks.")

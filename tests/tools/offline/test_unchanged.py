@@ -177,12 +177,33 @@ def test_ranks_compare_their_own_originals(urls, tmp_path, capsys):
     write(tmp_path / "in/s-1.tar", rewritten(cls=3))
     capsys.readouterr()
     zoom(urls, tmp_path / "out", rank=0, world_size=2)
-    assert capsys.readouterr().out.startswith("2 of 2 shards are done already.\nNothing to do.")
+    assert capsys.readouterr().out.startswith(
+        "2 of 2 shards are done already.\n1 shards are left to the other ranks.\nNothing to do."
+    )
     zoom(urls, tmp_path / "out", rank=1, world_size=2)
     zoom(urls, tmp_path / "fresh")
 
     assert AGAIN in capsys.readouterr().out
     assert content(tmp_path / "out") == content(tmp_path / "fresh")
+
+
+def test_the_last_rank_looks_at_the_originals_of_the_others(urls, tmp_path, capsys):
+    """The common files are not written while another rank has to zoom a changed original; a merely newer one is no obstacle."""
+    out, common = tmp_path / "out", ("sizes.json", "README.md")
+    for rank in range(2):
+        zoom(urls, out, rank=rank, world_size=2)
+    for name in common:
+        (out / name).unlink()
+    stats = (out / "s-1_stats.json").read_bytes()
+    write(tmp_path / "in/s-1.tar", rewritten(cls=3))
+    zoom(urls, out, rank=0, world_size=2)
+    assert "1 shards are left to the other ranks." in capsys.readouterr().out
+    assert not any((out / name).exists() for name in common)
+
+    write(tmp_path / "in/s-1.tar", rewritten())
+    zoom(urls, out, rank=0, world_size=2)
+    assert all((out / name).is_file() for name in common)
+    assert (out / "s-1_stats.json").read_bytes() == stats
 
 
 def test_an_original_that_is_replaced_while_it_is_zoomed(urls, tmp_path, monkeypatch, capsys):
