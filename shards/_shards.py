@@ -11,6 +11,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 from jaxtyping import Int64
 
+from foveal._submit import submit
 from foveal.shards._descriptor import Descriptor
 from foveal.shards._error import DamagedError, ShardError
 from foveal.shards._layout import Layout
@@ -254,8 +255,8 @@ def _find_all(
     near = partial(_found_or_damaged, partial(find_index, cache=cache))
     with ThreadPoolExecutor(min(_ASKING, len(far)) or 1) as pool:
         try:
-            answers = pool.map(partial(_found_or_damaged, remote.find), far)
-            found = [next(answers) if is_remote(url) else near(url) for url in urls]
+            answers = iter([submit(pool, _found_or_damaged, remote.find, url) for url in far])
+            found = [next(answers).result() if is_remote(url) else near(url) for url in urls]
         except BaseException:  # Ctrl-C, too: leaving the pool waits for threads that wait for servers
             pool.shutdown(wait=False, cancel_futures=True)
             remote.interrupt()

@@ -19,8 +19,9 @@ ALLOWED = {
     "pipeline": {"shards", "sampler"},
     "tools": {"shards", "sampler", "pipeline"},
 }
-# Choices that the command line offers, too, and where a warning points: they load nothing, and all folders may load them.
-SHARED = {"_choices", "_outside"}
+# Choices that the command line offers, too, where a warning points, and work for a pool: they load nothing of
+# Foveal, and all folders may load them.
+SHARED = {"_choices", "_outside", "_submit"}
 FOREIGN = {
     "shards": {"torch", "nvidia"},
     "sampler": {"nvidia", "tarfile", "webdataset"},

@@ -38,7 +38,14 @@ def test_the_wheel_holds_every_file_of_the_four_folders(tmp_path):
 
     assert packed == {
         f"foveal/{name}"
-        for name in [*tracked.stdout.split(), "__init__.py", "_choices.py", "_outside.py", "py.typed"]
+        for name in [
+            *tracked.stdout.split(),
+            "__init__.py",
+            "_choices.py",
+            "_outside.py",
+            "_submit.py",
+            "py.typed",
+        ]
     }
 
 

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from foveal._submit import submit
 from foveal.sampler.threads._ending import let_forks_wait
 from foveal.sampler.threads._one_thread import use_one_torch_thread
-from foveal.sampler.threads._submit import submit
 
 # One for each process, because threads do not survive a fork, and for each size, because torch.set_num_threads may change
 # it.

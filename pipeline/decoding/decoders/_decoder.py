@@ -23,13 +23,14 @@ from nvidia.dali import __version__ as dali_version
 from torch import Tensor
 
 from foveal._choices import DecodeMode
+from foveal._submit import submit
 from foveal.pipeline.decoding._encoded_image import EncodedImage
 from foveal.pipeline.decoding._singly import decode_singly
 from foveal.pipeline.decoding.decoders._decoding import Decoding
 from foveal.pipeline.decoding.decoders._default_num_threads import default_num_threads
 from foveal.pipeline.flow import IMAGE_BYTES, Buffers, existing_device
 from foveal.sampler.frames import whole
-from foveal.sampler.threads import let_forks_wait, spread_over, submit, use_one_torch_thread
+from foveal.sampler.threads import let_forks_wait, spread_over, use_one_torch_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from foveal.sampler.threads import submit
+from foveal._submit import submit
 
 
 @pytest.fixture(params=["open", "closed"])

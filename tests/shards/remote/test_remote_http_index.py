@@ -173,3 +173,19 @@ def test_interrupted_while_shards_are_opened(tmp_path):
             _, said = process.communicate(timeout=60)
 
     assert b"KeyboardInterrupt" in said
+
+
+def test_opening_when_the_main_thread_has_ended(server, expected):
+    """A thread that outlives the main thread opens remote shards, for Python waits for that thread."""
+    code = f"""
+import threading
+from foveal.shards import Shards
+def work():
+    threading.main_thread().join()
+    print([sample.key for sample in Shards(["{server.url}/t.tar"] * 2)])
+threading.Thread(target=work).start()
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert ran.stderr == ""
+    assert ran.stdout == f"{[key for key, _ in expected] * 2}\n"
