@@ -1,4 +1,4 @@
-"""Unfinished files that killed processes left behind, removed by a later process.
+"""Unfinished files, and folders of them, that killed processes left behind, removed by a later process.
 
 A file that is being written is locked by its process, and the lock ends with the process. Between computers a lock may
 not be seen, if the folder is mounted so. Therefore a file's name also says where it was begun. One from elsewhere, or from
@@ -11,14 +11,18 @@ import os
 import platform
 import re
 import secrets
+import shutil
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 _LONGEST = 200  # characters of the name, so that the rest fits
 _TEMPORARY = re.compile(r"\.(.+)\.([0-9a-f]{6})[0-9a-f]{6}\.tmp", re.DOTALL)
+_FOLDER = re.compile(r"foveal-([0-9a-f]{6})\w+")
 _WEEK = 7 * 24 * 60 * 60.0  # seconds
 
 
@@ -49,7 +53,7 @@ class Unfinished:
         while True:
             with suppress(FileExistsError):
                 file = self.path.open("xb")
-                if _hold(file, self.path):
+                if _hold(file.fileno(), self.path):
                     return file
                 file.close()
             self.path = self._new_path()
@@ -62,11 +66,11 @@ class Unfinished:
         return self._final.with_name(f".{short(self._final.name)}.{_here()}{secrets.token_hex(3)}.tmp")
 
 
-def _hold(file: BinaryIO, path: Path) -> bool:
-    """Lock a new file; return False if another process took it for an abandoned one before that."""
+def _hold(descriptor: int, path: Path) -> bool:
+    """Lock a new file or folder; return False if another process took it for an abandoned one before that."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), path.stat())
     except (BlockingIOError, FileNotFoundError):
         return False
     except OSError:  # a file system without locks, where nobody can lock the file to remove it either
@@ -91,6 +95,49 @@ def _remove_if_abandoned(path: Path, *, is_from_here: bool) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if is_from_here or time.time() - os.fstat(file.fileno()).st_mtime > _WEEK:
             path.unlink()
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder among the temporary files, and remove it at the end; if the process is killed, a later one does."""
+    _remove_abandoned_folders(tempfile.gettempdir())
+    folder, descriptor = _locked_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _locked_folder() -> tuple[Path, int]:
+    """Make and lock a folder; return it, and the descriptor that holds the lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"foveal-{_here()}"))
+        with suppress(FileNotFoundError):  # another process took it for an abandoned one
+            descriptor = os.open(folder, os.O_RDONLY)
+            if _hold(descriptor, folder):
+                return folder, descriptor
+            os.close(descriptor)
+
+
+@cache
+def _remove_abandoned_folders(parent: str) -> None:
+    with suppress(OSError), os.scandir(parent) as entries:
+        for entry in entries:
+            match = _FOLDER.fullmatch(entry.name)
+            if match is not None and match[1] == _here():
+                _remove_folder_if_abandoned(entry.path)
+
+
+def _remove_folder_if_abandoned(path: str) -> None:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_uid == os.geteuid():
+                shutil.rmtree(path)
+        finally:
+            os.close(descriptor)
 
 
 @cache

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import fsspec
 
 from foveal.shards.naming import has_other_scheme, known_options, local_path, scheme_of
+from foveal.shards.store._abandoned import temporary_folder
 from foveal.shards.store._replace import is_full, leftovers, replacing
 
 
@@ -160,19 +160,15 @@ class ObjectStore(Store):
             self._fs.rm_file(self.url_of(name))
 
     def sweep(self, names: Collection[str]) -> None:
-        """Do nothing: unfinished files are in a folder for temporary files, on the machine that began them."""
+        """Do nothing: unfinished files are in a folder for temporary files, where that machine removes them."""
 
     @contextlib.contextmanager
     def _publishing(self, name: str) -> Iterator[Path]:
-        with _in_temporary_files():
-            folder = tempfile.mkdtemp(prefix="foveal-")
-        try:
-            path = Path(folder) / name
+        with contextlib.ExitStack() as block:
             with _in_temporary_files():
+                path = block.enter_context(temporary_folder()) / name
                 yield path
             self._fs.put_file(str(path), self.url_of(name))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

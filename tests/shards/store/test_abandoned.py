@@ -12,7 +12,12 @@ import pytest
 from foveal.shards import ShardWriter
 from foveal.shards.index import Cache
 from foveal.shards.store import replacing
-from foveal.shards.store._abandoned import _here, remove_abandoned
+from foveal.shards.store._abandoned import (
+    _here,
+    _remove_abandoned_folders,
+    remove_abandoned,
+    temporary_folder,
+)
 
 _FORK = multiprocessing.get_context("fork")
 
@@ -99,6 +104,35 @@ def test_what_another_computer_writes_stays(tmp_path):
     assert hidden(tmp_path) == [names[0], names[3]]
 
 
+def _hold_a_folder(begun):
+    with temporary_folder() as folder:
+        (folder / "a.tar").write_bytes(b"half")
+        begun.set()
+        time.sleep(600)
+
+
+def test_a_folder_of_a_killed_process_is_removed(tmp_path, monkeypatch):
+    """The next process that needs a folder for temporary files removes that of a killed one, and not that of a living one."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "foveal-other").mkdir()
+    begun = _FORK.Event()
+    child = _FORK.Process(target=_hold_a_folder, args=(begun,))
+    child.start()
+    try:
+        assert begun.wait(30)
+        _remove_abandoned_folders.cache_clear()
+        with temporary_folder():
+            assert len(list(tmp_path.iterdir())) == 3
+    finally:
+        child.kill()
+        child.join()
+    assert len(list(tmp_path.iterdir())) == 2
+    _remove_abandoned_folders.cache_clear()
+    with temporary_folder() as folder:
+        assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "foveal-other", folder])
+    assert list(tmp_path.iterdir()) == [tmp_path / "foveal-other"]
+
+
 def test_where_files_cannot_be_locked_nothing_is_removed(tmp_path, monkeypatch):
     """On a file system without locks files are written, and unfinished ones stay."""
 
@@ -111,6 +145,22 @@ def test_where_files_cannot_be_locked_nothing_is_removed(tmp_path, monkeypatch):
 
     assert hidden(tmp_path) == [f".b.tar.{_here()}000000.tmp"]
     assert (tmp_path / "b.tar").exists()
+
+
+def test_a_new_folder_that_is_taken_for_an_abandoned_one(tmp_path, monkeypatch):
+    """If another process removes the folder before it is locked, another is made."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    lock, removed = fcntl.flock, []
+
+    def remove_first(descriptor, operation):
+        if not removed:
+            removed.extend(tmp_path.iterdir())
+            removed[0].rmdir()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with temporary_folder() as folder:
+        assert list(tmp_path.iterdir()) == [folder] != removed
 
 
 def test_a_new_file_that_is_taken_for_an_abandoned_one(tmp_path, monkeypatch):
