@@ -37,13 +37,25 @@ def existing_device(device: torch.device | str) -> torch.device:
         wanted = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device must be 'cpu' or 'cuda', such as 'cuda:1', got {device!r}.") from error
-    there = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    if wanted.type not in there:
-        allowed = "'cpu' or 'cuda'" if "cuda" in there else "'cpu', as torch finds no CUDA here"
-        raise ValueError(f"device must be {allowed}, got {device!r}.")
+    count = _count_gpus()
+    if wanted.type != "cpu" and not (wanted.type == "cuda" and (wanted.index or 0) < count):
+        raise ValueError(f"device must be {_there(count)}, got {device!r}.")
     if wanted.type == "cuda" and wanted.index is None:
         wanted = torch.device("cuda", torch.cuda.current_device())
     return wanted
+
+
+def _count_gpus() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _there(gpus: int) -> str:
+    """Return the devices that are there, for a message."""
+    if not gpus:
+        return "'cpu', as torch finds no CUDA here"
+    return (
+        "'cpu' or 'cuda', of which there is one" if gpus == 1 else f"'cpu' or 'cuda:0' to 'cuda:{gpus - 1}'"
+    )
 
 
 def home_of(zoom: nn.Module) -> torch.device | None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from foveal.pipeline.flow import choose_device
+from foveal.pipeline.flow import choose_device, existing_device
 
 
 def test_the_zoom_decides():
@@ -42,3 +42,20 @@ def test_devices_that_are_not_there(device, message):
     without = mock.patch.object(torch.cuda, "is_available", return_value=False)
     with without, pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         choose_device(device, nn.Identity())
+
+
+@pytest.mark.parametrize(
+    ("device", "count", "there"),
+    [
+        ("cuda:7", 1, "'cpu' or 'cuda', of which there is one"),
+        ("cuda:2", 2, "'cpu' or 'cuda:0' to 'cuda:1'"),
+        ("mps", 1, "'cpu' or 'cuda', of which there is one"),
+    ],
+)
+def test_a_gpu_beyond_the_last(device, count, there, monkeypatch):
+    """A GPU with a number that no GPU has is refused, and the message says which there are."""
+    monkeypatch.setattr("foveal.pipeline.flow._device._count_gpus", lambda: count)
+
+    with pytest.raises(ValueError, match=f"^device must be {re.escape(there)}, got {device!r}\\.$"):
+        existing_device(device)
+    assert existing_device(f"cuda:{count - 1}") == torch.device("cuda", count - 1)

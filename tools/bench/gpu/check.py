@@ -23,13 +23,13 @@ import torch
 from rich.console import Console
 
 from foveal.pipeline.epoch import zoomed_together
+from foveal.pipeline.flow import existing_device
 from foveal.shards import Shards
 from foveal.tools.bench._deal_samples import deal_files, good_files
 from foveal.tools.bench.gpu._steps import decode_on, memory_on, train_on, zoom_on
 from foveal.tools.bench.gpu.table import bench_device, kept
 from foveal.tools.bench.kernels.kernel import bench_kernel
 from foveal.tools.bench.timing import write_report
-from foveal.tools.console.device import parse_device
 from foveal.tools.console.machine import environment
 from foveal.tools.pictures.originals import spread_evenly
 from foveal.tools.scenes.scenes import write_shards
@@ -118,9 +118,7 @@ def check_gpu(
     Raises:
         ValueError: There is no such device.
     """
-    place = parse_device(device)
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device must exist, got {device!r}, and torch finds no CUDA device here.")
+    place = existing_device(device)
     load = _FULL if place.type == "cuda" else _TRIED
     run = _Run(json_path, time.monotonic() + seconds)
     with tempfile.TemporaryDirectory(prefix="foveal-") as name:

@@ -115,7 +115,7 @@ def test_a_step_that_fails_does_not_end_the_run(urls, tmp_path, monkeypatch):
 def test_a_device_that_is_not_there(monkeypatch):
     """The error names the device."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    message = "device must exist, got 'cuda:3', and torch finds no CUDA device here."
+    message = "device must be 'cpu', as torch finds no CUDA here, got 'cuda:3'."
     with pytest.raises(ValueError, match=re.escape(message)):
         gpu_check.check_gpu([], device="cuda:3")
 
