@@ -24,9 +24,10 @@ from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard_files import RECORD
 
 _PICTURES = frozenset(("bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"))
+_XY, _XYV = " --point-format xy", " --point-format xyv"
 _FORMATS = {
-    "segmentation": " --point-format xy",
-    "keypoints": " --point-format xyv",
+    "segmentation": _XY,
+    "keypoints": _XYV,
     "bbox": " --box-format xywh",
 }
 _POLYGONS = " --box-format xyxy (boxes take the place of polygons)"
@@ -127,11 +128,13 @@ def _in_json(name: str, members: Mapping[str, bytes]) -> Iterator[Unwarped]:
     found, whole = labels_in_document(document), kind_of_label(name)
     if not found and whole is not None and isinstance(document, list) and document:
         yield Unwarped(name, f"--{whole} {name}" if whole != "mask" else _NO_OPTION)
-    for path, kind, value in found:
+    forms = [_FORMATS.get(_last(path).rstrip("[]"), "") if "[]." in path else "" for path, *_ in found]
+    for (path, kind, value), form in zip(found, forms, strict=True):
         source = f"{name}:{path}"
         quoted = f"'{source}'" if "[" in path else source
-        last = _last(path).rstrip("[]")
-        form = _FORMATS.get(last, "") if "[]." in path else ""
+        if form == _XY and _XYV in forms:  # a run has one --point-format, and a mask needs none
+            yield Unwarped(source, f"--mask {quoted}")
+            continue
         known = kind != "mask" or (isinstance(value, dict) and "counts" in value)
         yield Unwarped(source, f"--{kind} {quoted}{form if kind != 'mask' else ''}" if known else _NO_OPTION)
     for path in areas_in_document(document):

@@ -31,9 +31,13 @@ COCO = {
             {"coco.json": js(COCO)},
             [
                 "--boxes 'coco.json:annotations[].bbox' --box-format xywh",
-                "--points 'coco.json:annotations[].segmentation' --point-format xy",
+                "--mask 'coco.json:annotations[].segmentation'",
                 "--points 'coco.json:annotations[].keypoints' --point-format xyv",
             ],
+        ),
+        (
+            {"json": js({"annotations": [{"segmentation": [[1, 2, 3, 4, 5, 6]]}]})},
+            ["--points 'json:annotations[].segmentation' --point-format xy"],
         ),
         ({"json": js({"annotations": [{"segmentation": {"counts": "a"}}]})}, ["--mask 'json:annotations[].segmentation'"]),
         ({"json": js({"mask": [[0, 1], [1, 1]]})}, ["cannot be warped as it is"]),
