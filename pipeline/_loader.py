@@ -53,6 +53,7 @@ from foveal.pipeline.fields import Field, guide_of, map_guide_of, parse_fields
 from foveal.pipeline.flow import LoaderStats, choose_device
 from foveal.sampler import ZoomNeeds
 from foveal.sampler.frames import whole
+from foveal.sampler.zooms import unwrapped
 from foveal.shards import Shards
 from foveal.shards.naming import parse_size
 
@@ -413,7 +414,8 @@ class ZoomLoader(DataLoaderAttributes):
 
 
 def _outline(zoom: nn.Module) -> str:
-    """Return a zoom's class, its output size, and the classes of its parts."""
+    """Return a zoom's class, its output size, and the classes of its parts, without what they are wrapped in."""
+    zoom = unwrapped(zoom)
     size = [f"out_size={zoom.out_size}"] if hasattr(zoom, "out_size") else []
-    parts = [f"{name}={type(part).__name__}" for name, part in zoom.named_children()]
+    parts = [f"{name}={type(unwrapped(part)).__name__}" for name, part in zoom.named_children()]
     return f"{type(zoom).__name__}({', '.join(size + parts)})"

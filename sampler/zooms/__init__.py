@@ -7,7 +7,7 @@ from foveal.sampler.zooms._patch_sampler import PatchSampler
 from foveal.sampler.zooms._saliency_sampler import SaliencySampler
 from foveal.sampler.zooms._token_positions import token_positions
 from foveal.sampler.zooms._uniform_sampler import UniformSampler
-from foveal.sampler.zooms._zoom_needs import ZoomNeeds
+from foveal.sampler.zooms._zoom_needs import ZoomNeeds, unwrapped
 from foveal.sampler.zooms._zoom_record import ZoomRecord, map_from_json, map_to_json
 from foveal.sampler.zooms._zoomed import Zoomed
 
@@ -24,4 +24,5 @@ __all__ = [
     "map_from_json",
     "map_to_json",
     "token_positions",
+    "unwrapped",
 ]

@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from foveal.sampler.saliency import softmax_map
+from foveal.sampler.zooms._zoom_needs import unwrapped
 
 
 def as_weights(
@@ -27,7 +28,7 @@ def map_of(
     if logits.ndim != 4 or logits.shape[:2] != (batch, 1) or 0 in logits.shape[2:]:
         raise ValueError(
             f"saliency must return (batch, 1, rows, cols) logits, got shape {tuple(logits.shape)!r} from "
-            f"{type(network).__name__} for {batch} images."
+            f"{type(unwrapped(network)).__name__} for {batch} images."
         )
     return softmax_map(logits, temperature)
 

@@ -12,7 +12,7 @@ import webdataset
 from torch import nn
 
 from foveal.pipeline import ZoomLoader, decode
-from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, sample
+from foveal.sampler import SaliencyNet, SaliencySampler, UniformSampler, Zoomed, sample
 from foveal.shards import Shards
 from tests.checks import unhooked
 from tests.pipeline.making import encode, picture
@@ -127,6 +127,11 @@ class Wrapped(nn.Module):
             Wrapped(SaliencySampler(8)),
             {"device": "cpu"},
             "zoom=Wrapped(module=SaliencySampler), decode='auto' on cpu, rank 0 of 1",
+        ),
+        (
+            nn.DataParallel(SaliencySampler(8, saliency=torch.compile(SaliencyNet(), backend="eager"))),
+            {"device": "cpu"},
+            "zoom=SaliencySampler(out_size=(8, 8), saliency=SaliencyNet), decode='auto' on cpu, rank 0 of 1",
         ),
     ],
 )

@@ -9,6 +9,7 @@ from torch import nn
 from foveal.pipeline import Boxes, PixelRule
 from foveal.pipeline.decoding import PLAIN
 from foveal.sampler import SaliencySampler, UniformSampler
+from foveal.sampler.zooms import unwrapped
 from foveal.shards import Shards
 from foveal.tools.pictures.sheet import draw_sheet
 from foveal.tools.pictures.view_row import view_rows
@@ -40,6 +41,7 @@ def draw_validation(
     Raises:
         ShardError: A shard cannot be read, or no sample is good.
     """
+    zoom = unwrapped(zoom)
     if not isinstance(zoom, SaliencySampler | UniformSampler):
         return
     source = getattr(zoom, "boxes_from", None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from foveal.sampler.zooms import unwrapped
 from foveal.shards.store import errors_name, replacing
 from foveal.tools.console.old_names import with_current_names
 from foveal.tools.training._ranks import Ranks
@@ -133,7 +134,7 @@ class TrainRun:
             self._board.close()
         if self._first:
             _write(self.folder / MODEL, functools.partial(torch.save, model.state_dict()))
-            save = getattr(zoom, "save_checkpoint", None)  # a compiled zoom has it, too
+            save = getattr(unwrapped(zoom), "save_checkpoint", None)
             if save is not None:
                 _write(self.folder / SALIENCY, save)
         self._ranks.wait()

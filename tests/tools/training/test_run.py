@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from foveal.sampler import SaliencySampler, UniformSampler
 from foveal.tools.training._ranks import in_ranks
@@ -12,13 +13,15 @@ from foveal.tools.training.run import TrainRun
 from tests.full_disk import full_at
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    "wrap", [lambda zoom: zoom, lambda zoom: torch.compile(zoom, backend="eager"), AveragedModel]
+)
 @pytest.mark.parametrize("kind", [SaliencySampler, UniformSampler])
-def test_the_zoom_is_written_if_it_can_be_saved(kind, compiled, tmp_path):
-    """Also if it was compiled; a sampler without a file of its own is left out."""
-    zoom = torch.compile(kind(8), backend="eager") if compiled else kind(8)
+def test_the_zoom_is_written_if_it_can_be_saved(kind, wrap, tmp_path):
+    """Also if it is wrapped; a sampler without a file of its own is left out."""
+    zoom = kind(8)
     with in_ranks() as ranks:
-        TrainRun(tmp_path / "run", ranks, {}, defaults={}, resume=False).finish(nn.Linear(1, 1), zoom)
+        TrainRun(tmp_path / "run", ranks, {}, defaults={}, resume=False).finish(nn.Linear(1, 1), wrap(zoom))
     written = tmp_path / "run" / "saliency.pt"
 
     assert written.exists() == (kind is SaliencySampler)
