@@ -41,7 +41,7 @@ from foveal.tools.console.options import (
 )
 from foveal.tools.console.spread_choice import spread_choice
 from foveal.tools.console.verb import Idle, VerbGroup, verb
-from foveal.tools.console.zoom_choice import ZoomChoice, saliency_named
+from foveal.tools.console.zoom_choice import ZoomChoice
 from foveal.tools.explore.cli import explore
 from foveal.tools.offline.cli import zoom
 from foveal.tools.packing.cli import pack
@@ -59,6 +59,8 @@ app = typer.Typer(
 _EXTRAS = {"matplotlib": "plots", "ray": "ray", "nicegui": "explore", "tensorboard": "tensorboard"}
 
 _ABOUT_BOXES = Idle(("box_format", "box_frame"), without="boxes")
+_ABOUT_REMOTE = Idle(("storage_options",), local=("urls",))
+_ABOUT_SALIENCY = Idle(("saliency",), beside="saliency_member")
 # Options of verify on how images are decoded, and where bad ones are listed: a comparison decodes nothing.
 _NOT_COMPARED = Idle(
     ("quarantine", "members", "image", "max_pixels", "window", "bands", "color", "ray"), beside="against"
@@ -125,7 +127,11 @@ def demo(
     )
 
 
-verb(app, "foveal pack photos/train --out shards/train")(pack)
+verb(
+    app,
+    "foveal pack photos/train --out shards/train",
+    idle=(Idle(("classes_from",), beside="no_classes"),),
+)(pack)
 
 
 @verb(app, "foveal index 'shards/train/*.tar'")
@@ -163,7 +169,11 @@ def index(
         index_shards(urls, force=overwrite, distribute=distribute, console=console)
 
 
-@verb(app, "foveal verify 'shards/train/*.tar' --members image,cls", idle=(_NOT_COMPARED,))
+@verb(
+    app,
+    "foveal verify 'shards/train/*.tar' --members image,cls",
+    idle=(_NOT_COMPARED, Idle(("storage_options",), local=("urls", "against"))),
+)
 def verify(
     urls: UrlsOrImages,
     *,
@@ -221,17 +231,18 @@ def verify(
         raise typer.Exit(int(verify_against(urls[0], originals, storage_options=options)))
     from foveal.tools._verify import parse_members, verify_shards
     from foveal.tools.console.distribute import distributed
-    from foveal.tools.console.pixel_options import parse_pixels
+    from foveal.tools.console.sample_options import parse_pixels
 
     image = image_members(urls, image)
-    fields = parse_members(members, image)
+    image, beside = parse_members(members, image)
     urls = packed(urls, console=packing)
     console = Console(file=sys.stdout)
     with distributed(ray) as distribute:
         bad = verify_shards(
             urls,
             quarantine=quarantine,
-            fields=fields,
+            fields=(image,),
+            beside=beside,
             max_pixels=max_pixels,
             rule=parse_pixels(window, bands, color),
             storage_options=options,
@@ -242,7 +253,11 @@ def verify(
         raise typer.Exit(1)
 
 
-@verb(app, "foveal view photos/train --max-zoom 3 --out sheet.png", idle=(_ABOUT_BOXES,))
+@verb(
+    app,
+    "foveal view photos/train --max-zoom 3 --out sheet.png",
+    idle=(_ABOUT_BOXES, _ABOUT_REMOTE, _ABOUT_SALIENCY),
+)
 @spread_choice
 def view(
     urls: UrlsOrImages,
@@ -274,21 +289,20 @@ def view(
     """Draw some samples on a sheet, each as four pictures: the original with the sampling grid, its saliency, a uniform resize, and the zoom."""
     from rich.console import Console
 
-    from foveal.pipeline import Boxes
     from foveal.tools._view import view_shards
     from foveal.tools.console.choose_zoom import choose_zoom
-    from foveal.tools.console.pixel_options import parse_pixels
+    from foveal.tools.console.sample_options import box_field, parse_pixels
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.packing.packed import image_members, packed
 
     chosen = choose_zoom(
         out_size,
-        saliency_named(saliency, saliency_member),
+        saliency if saliency_member is None else "map",
         choice,
         boxes_from=boxes,
         maps_from=saliency_member,
     )
-    field = Boxes(boxes, format=box_format, frame=box_frame) if boxes else None
+    field = box_field(boxes, box_format, box_frame) if boxes else None
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     view_shards(
         packed(urls, console=console),
@@ -302,10 +316,17 @@ def view(
     )
 
 
-verb(app, "foveal explore photos/train --no-open", idle=(_ABOUT_BOXES,))(explore)
+verb(app, "foveal explore photos/train --no-open", idle=(_ABOUT_BOXES, _ABOUT_REMOTE))(explore)
 verb(
     app,
     "foveal train 'shards/train/*.tar' --val 'shards/val/*.tar' --out runs/zoom --epochs 30",
+    idle=(
+        Idle(("box_format", "box_frame", "teach_epochs"), without="boxes"),
+        Idle(("prior",), beside="boxes"),
+        Idle(("trunk_weights",), without="trunk"),
+        Idle(("zoom", "boxes", "prior", "contrast", "trunk", "saliency_member"), beside="saliency"),
+        Idle(("storage_options", "cache_size"), local=("urls", "val")),
+    ),
 )(train)
 verb(
     app,
@@ -313,6 +334,9 @@ verb(
     idle=(
         Idle(("box_format", "box_frame", "box_label"), without="boxes"),
         Idle(("point_format", "point_frame"), without="points"),
+        Idle(("retry_bad",), beside="overwrite"),
+        Idle(("storage_options",), local=("urls", "out")),
+        _ABOUT_SALIENCY,
     ),
 )(zoom)
 
@@ -320,7 +344,7 @@ verb(
 @verb(
     app,
     "foveal doctor 'shards/train/*.tar'",
-    idle=(Idle(("images", "out_size", "repeats", "storage_options"), without="urls"),),
+    idle=(Idle(("images", "out_size", "repeats", "storage_options"), without="urls"), _ABOUT_REMOTE),
 )
 def doctor(
     urls: Annotated[

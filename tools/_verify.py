@@ -27,9 +27,17 @@ _BATCH_SIZE = 16
 
 
 class _Glance(nn.Module):
-    """A zoom that returns empty images, because verifying only needs the decoding."""
+    """A zoom that returns empty images, because verifying only needs the decoding.
 
-    def forward(self, images: Sequence[Tensor], lowres: None = None) -> Zoomed:  # noqa: ARG002 - as any zoom
+    Args:
+        beside: Members that each sample must have, too; asked for as a zoom does, none is taken for the image.
+    """
+
+    def __init__(self, beside: tuple[str, ...]) -> None:
+        super().__init__()
+        self.condition = beside
+
+    def forward(self, images: Sequence[Tensor], lowres: None = None, **_: object) -> Zoomed:  # noqa: ARG002 - as any zoom
         count = len(images)
         grid = torch.zeros(count, 1, 1, 2)  # the smallest grid by which labels can be warped
         return Zoomed(torch.empty(count, 3, 0, 0), grid, torch.empty(count, 1, 0, 0))
@@ -40,6 +48,7 @@ class _Job:
     """How shards are decoded: see ``verify_shards``."""
 
     fields: tuple[Field, ...]
+    beside: tuple[str, ...]
     max_pixels: int
     rule: PixelRule
     storage_options: Mapping[str, Any] | None
@@ -55,28 +64,33 @@ class _Found:
     stats: LoaderStats
 
 
-def parse_members(members: str, image: str) -> list[str]:
-    """Return the fields that the members on the command line are.
+def parse_members(members: str, image: str) -> tuple[str, tuple[str, ...]]:
+    """Return which of the members on the command line is the image, and the others.
 
     Args:
         members: Their names, separated by commas; ``image`` stands for the image, which may also be named by its extension.
         image: The member that holds the image; alternatives are separated by ``;``.
 
     Raises:
-        ValueError: The image is not among them, one is named twice or taken for another image, or a name is none.
+        ValueError: The image is not among them, a member is named twice, or a name is none.
     """
-    names = [name.strip() for name in members.split(",")]
-    fields = [image if name == "image" else name for name in names]
+    stripped = (name.strip() for name in members.split(","))
+    names = [image if name == "image" else name for name in stripped]
     try:
-        is_one = parse_fields(fields).image == alternatives(image) or "image" not in names
+        parsed = parse_fields([image] if image in names else names)
+        own = next(name for name in names if parsed.is_image(name))
+        beside = tuple(name for name in names if name != own)
+        parse_fields([own], condition=beside)
+        parts = [part for name in names for part in alternatives(name)]
+        fits = len(set(parts)) == len(parts)
     except ValueError:
-        is_one = False
-    if not is_one:
+        fits = False
+    if not fits:
         raise ValueError(
-            "members must be image and, beside it, members that are no images themselves, each once and separated by commas, got "
+            "members must be image and members beside it, each once and separated by commas, got "
             f"{members!r} – write --members image,cls."
         )
-    return fields
+    return own, beside
 
 
 def verify_shards(
@@ -84,6 +98,7 @@ def verify_shards(
     *,
     quarantine: str | os.PathLike[str],
     fields: Sequence[Field] = ("image",),
+    beside: Sequence[str] = (),
     max_pixels: int | None = None,
     rule: PixelRule = PLAIN,
     storage_options: Mapping[str, Any] | None = None,
@@ -96,6 +111,7 @@ def verify_shards(
         urls: Shards, as ``expand_urls`` understands them.
         quarantine: The file; it is made only if a sample is bad.
         fields: The fields that each sample must have, as ``ZoomLoader`` takes them.
+        beside: Members that each sample must have, too; none of them is taken for the image.
         max_pixels: The largest number of pixels of an image; None for the loader's own limit.
         rule: How stored values become grey levels. An image that still needs a window is bad.
         storage_options: For remote shards.
@@ -113,7 +129,7 @@ def verify_shards(
     known = KnownSamples(file.read())
     started = time.perf_counter()
     num_threads = None if distribute is None else 1  # of a cluster, a processor for each shard under way
-    job = _Job(tuple(fields), max_pixels or MAX_PIXELS, rule, storage_options, num_threads)
+    job = _Job(tuple(fields), tuple(beside), max_pixels or MAX_PIXELS, rule, storage_options, num_threads)
     with progress_bar(console) as progress:
         if distribute is None:
             found = [_verify(job, urls, lambda loader: progress.track(loader, description="Decoding"))]
@@ -145,7 +161,7 @@ def _verify(job: _Job, urls: Sequence[str], track: Callable[[ZoomLoader], Iterab
         warnings.simplefilter("always", ShardWarning)
         loader = ZoomLoader(
             urls,
-            _Glance(),
+            _Glance(job.beside),
             batch_size=_BATCH_SIZE,
             fields=job.fields,
             on_bad="drop",

@@ -3,6 +3,7 @@
 from foveal._choices import BoxFormat, Frame, PointFormat
 from foveal.pipeline.fields._absences import warn_if_absent
 from foveal.pipeline.fields._boxes import Boxes, guide_of
+from foveal.pipeline.fields._called import called
 from foveal.pipeline.fields._fields import IMAGE, Field, Fields, collate, digest_of, field_name, parse_fields
 from foveal.pipeline.fields._instance_masks import InstanceMasks
 from foveal.pipeline.fields._labels_in_frame import (
@@ -58,6 +59,7 @@ __all__ = [
     "WarpedBoxes",
     "alternatives",
     "areas_in_document",
+    "called",
     "collate",
     "digest_of",
     "encode_array",

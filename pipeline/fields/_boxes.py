@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from foveal._choices import BoxFormat, Frame
+from foveal.pipeline.fields._called import called
 from foveal.pipeline.fields._frame import (
     have_extent,
     in_fractions,
@@ -225,4 +226,5 @@ class Boxes(SpatialField):
 
 def guide_of(needs: ZoomNeeds) -> Boxes | None:
     """Return the field of the boxes that a zoom needs with each sample, such as one with ``BoxSaliency("json:boxes")``."""
-    return None if needs.boxes_from is None else Boxes(needs.boxes_from)
+    with called(source="boxes_from"):
+        return None if needs.boxes_from is None else Boxes(needs.boxes_from)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from foveal._choices import Frame
+from foveal.pipeline.fields._called import called
 from foveal.pipeline.fields._frame import in_fractions, wrong_frame
 from foveal.pipeline.fields._members import MemberError, encode_array, find_member, kind_of, parse_content
 from foveal.pipeline.fields._spatial_field import SpatialField
@@ -190,7 +191,8 @@ class Saliency(SpatialField):
 
 def map_guide_of(needs: ZoomNeeds) -> Saliency | None:
     """Return the field of the map that a zoom needs with each sample, such as one with ``MapSaliency("attention.npy")``."""
-    return None if needs.maps_from is None else Saliency(needs.maps_from)
+    with called(source="maps_from"):
+        return None if needs.maps_from is None else Saliency(needs.maps_from)
 
 
 def _is_source(source: Any) -> bool:

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from foveal.pipeline import Boxes, Quarantine, ZoomLoader
+from foveal.pipeline.fields import encode_array
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardWriter, write_index
 from foveal.tools._verify import parse_members, verify_shards
@@ -201,13 +203,15 @@ def test_spaces_between_members(shard, tmp_path):
         ("jpg;png", "image,png"),
         ("jpg;png", "image,cls,cls"),
         ("jpg;png", "image,__nothing__"),
-        ("img", "image,npy"),
+        ("jpg;png", "image,jpeg;jpg"),
+        ("left.jpg", "image,left.jpg"),
+        ("left.jpg", "right.jpg,mask.png"),
     ],
 )
 def test_members_that_are_not_told(image, members):
     """Members without the image, or with something that would be taken for it, are refused in the words of the command line."""
     message = (
-        "members must be image and, beside it, members that are no images themselves, each once and separated by commas, got "
+        "members must be image and members beside it, each once and separated by commas, got "
         f"{members!r} – write --members image,cls."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -218,9 +222,25 @@ def test_members_on_the_command_line(shard, tmp_path):
     """They are checked before anything is decoded, and the image may be any member."""
     run = command_line.run("verify", shard, "--members", "cls", "--quarantine", tmp_path / "q")
 
-    assert str(run.exception).startswith("members must be image and, beside it,")
+    assert str(run.exception).startswith("members must be image and members beside it,")
     assert not (tmp_path / "q").exists()
-    assert parse_members("cls;txt, image", "left.jpg") == ["cls;txt", "left.jpg"]
-    assert parse_members("image,mask.png", "jpg;png") == ["jpg;png", "mask.png"]
-    assert parse_members("png,cls", "jpg;png") == ["png", "cls"]
-    assert parse_members("tif", "jpg;png") == ["tif"]
+    assert parse_members("cls;txt, image", "left.jpg") == ("left.jpg", ("cls;txt",))
+    assert parse_members("image,mask.png", "jpg;png") == ("jpg;png", ("mask.png",))
+    assert parse_members("left.jpg,mask.png", "left.jpg") == ("left.jpg", ("mask.png",))
+    assert parse_members("png,cls", "jpg;png") == ("png", ("cls",))
+    assert parse_members("tif", "jpg;png") == ("tif", ())
+
+
+@pytest.mark.parametrize(("image", "beside"), [("left.jpg", "mask.png"), ("img", "npy"), ("jpg;png", "tif")])
+def test_a_member_beside_the_image_that_could_be_one(image, beside, tmp_path):
+    """--image says which member is the image, so another with an image's extension is only asked to be there."""
+    own, file = image.split(";")[0], tmp_path / "q"
+    empty = encode_array(np.zeros(3)) if beside == "npy" else b""
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        writer.write({"__key__": "0", own: encode(picture(0, 20, 30)), beside: empty})
+        writer.write({"__key__": "1", own: encode(picture(1, 20, 30))})
+    words = ["--image", image, "--members", f"image,{beside}", "--quarantine", file]
+    run = command_line.run("verify", tmp_path / "s.tar", *words)
+
+    assert run.exit_code == 1
+    assert [(bad.key, bad.fault) for bad in Quarantine(file).read()] == [("1", "member is missing")]

@@ -22,6 +22,7 @@ from foveal.sampler import (
     UniformSampler,
 )
 from foveal.sampler.zooms import is_checkpoint
+from foveal.tools.console.sample_options import map_field
 from foveal.tools.console.zoom_choice import ZoomChoice
 
 PLAIN_PIXELS: dict[str, Any] = {"mean": None, "std": None, "dtype": None, "channels_last": False}
@@ -84,6 +85,7 @@ def choose_zoom(
     else:
         network = _network(saliency, boxes_from, maps_from)
         zoom = SaliencySampler(out_size, saliency=network, **_settings_for(network, choice))
+    choice.refuse_width_of(zoom.family)
     return zoom.eval().requires_grad_(requires_grad=False)
 
 
@@ -110,7 +112,7 @@ def _check_given(saliency: str, boxes_from: str | None, maps_from: str | None) -
         raise ValueError("boxes must be given with saliency='boxes', got none – add --boxes json:boxes.")
     if saliency == "map" and maps_from is None:
         raise ValueError(
-            "saliency_member must be given with saliency='map', got none – add --saliency-member attention.npy."
+            "saliency_member must be given with saliency='map', got none – give --saliency-member attention.npy in its place."
         )
 
 
@@ -122,6 +124,7 @@ def _network(saliency: str, boxes_from: str | None, maps_from: str | None) -> nn
         case "boxes":
             return BoxSaliency(boxes_from)
         case "map":
+            map_field(maps_from or "")
             return MapSaliency(maps_from)
         case _:
             kinds = (

@@ -22,13 +22,15 @@ class Idle:
 
     Attributes:
         options: These options.
-        beside: They do nothing if this one is given; None for ``without``.
-        without: They do nothing if this one is not given; None for ``beside``.
+        beside: They do nothing if this one is given; None for another reason.
+        without: They do nothing if this one is not given; None for another reason.
+        local: They do nothing if all that these name is on this machine; empty for another reason.
     """
 
     options: tuple[str, ...]
     beside: str | None = None
     without: str | None = None
+    local: tuple[str, ...] = ()
 
     def refuse(self, given: Mapping[str, Any], parameters: Sequence[Any], context: Any) -> None:
         """Raise if one of the options is given and does nothing.
@@ -42,18 +44,29 @@ class Idle:
             BadParameter: One is.
         """
         named = {each.name: each for each in parameters}
-        if self.beside is not None and given.get(self.beside):
-            other = _shown(named[self.beside])
-            fault, advice = f"with {other}", "leave one of the two out"
-        elif self.without is not None and not given.get(self.without):
-            other = _shown(named[self.without])
-            fault, advice = f"without {other}", f"give {other}, too, or leave it out"
-        else:
-            return
         for name in self.options:
-            if given.get(name) is not None:
-                reason = f"must be left out {fault}, got {_text(given[name])!r} – {advice}."
-                raise typer.BadParameter(reason, ctx=context, param=named[name])
+            value = given.get(name)
+            if value is not None and (why := self._why(given, named)) is not None:
+                fault, advice = why
+                got = "" if value is True else f", got {_text(value)!r}"
+                raise typer.BadParameter(
+                    f"must be left out {fault}{got} – {advice}.", ctx=context, param=named[name]
+                )
+
+    def _why(self, given: Mapping[str, Any], named: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Return beside what the options do nothing, and what to do about it; None if they do something."""
+        if self.beside is not None and given.get(self.beside):
+            return f"with {_shown(named[self.beside])}", "leave one of the two out"
+        if self.without is not None and not given.get(self.without):
+            other = _shown(named[self.without])
+            return f"without {other}", f"give {other}, too, or leave it out"
+        places = [name for name in self.local if given.get(name)]
+        if places and not any(_is_elsewhere(given[name]) for name in places):
+            return (
+                f"with local {' and '.join(_shown(named[name]) for name in places)}",
+                "it is about what is on other machines",
+            )
+        return None
 
 
 class Verb(TyperCommand):
@@ -130,6 +143,12 @@ def _shown(parameter: Any) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ", ".join(map(str, value))
+
+
+def _is_elsewhere(value: str | Sequence[str]) -> bool:
+    from foveal.shards.naming import has_other_scheme  # noqa: PLC0415 - heavy
+
+    return any(map(has_other_scheme, [value] if isinstance(value, str) else value))
 
 
 def _flags_without_type(parameters: list[Any]) -> list[Any]:

@@ -129,6 +129,17 @@ class TrainZoomChoice:
                 f"{name} must be None with {beside}, got {value!r} – {reason}; leave one of the two out."
             )
 
+    def refuse_width_of(self, family: str) -> None:
+        """Raise if the width of attraction is given for a zoom of a family that attracts nothing.
+
+        Raises:
+            ValueError: It is.
+        """
+        if self.fwhm_cells is not None and family == "cdf":
+            raise ValueError(
+                f"fwhm_cells must be None with family='cdf', got {self.fwhm_cells!r} – cdf has no Gaussian; leave one of the two out."
+            )
+
     @property
     def of_new_zoom(self) -> dict[str, Any]:
         """All settings of a zoom that comes from no file, as a sampler takes them."""
@@ -183,22 +194,6 @@ def options(kind: type[TrainZoomChoice]) -> dict[str, Any]:
         ]
         for name in kind.DEFAULTS
     }
-
-
-def saliency_named(saliency: str, saliency_member: str | None) -> str:
-    """Return the source of saliency that ``--saliency`` and ``--saliency-member`` name together.
-
-    Raises:
-        ValueError: They name two.
-    """
-    if saliency_member is None:
-        return saliency
-    if saliency != "spectral":  # the default, so nothing else was asked for
-        raise ValueError(
-            f"saliency_member must not be given with another saliency, got {saliency_member!r} with {saliency!r} – leave one of "
-            "the two out."
-        )
-    return "map"
 
 
 def _shown(default: object) -> str:

@@ -12,9 +12,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from foveal.pipeline import Boxes, DecodeError, Saliency
+from foveal.pipeline import DecodeError
 from foveal.sampler import UniformSampler, warp_boxes
 from foveal.shards import ShardError, Shards
+from foveal.tools.console.sample_options import box_field, map_field
 from foveal.tools.explore._settings import Settings, Source
 from foveal.tools.pictures.originals import guiding_boxes, read_boxes, read_map, read_originals
 
@@ -84,7 +85,9 @@ class Looker:
         self._shards = Shards(source.urls, storage_options=source.storage_options)
         self._boxes = None
         if source.boxes:
-            self._boxes = Boxes(source.boxes, format=source.box_format, frame=source.box_frame)
+            self._boxes = box_field(source.boxes, source.box_format, source.box_frame)
+        if source.saliency_member:
+            map_field(source.saliency_member)  # an error now, not on the page
         self._kept: OrderedDict[int, Original] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -109,7 +112,7 @@ class Looker:
             sample = functools.partial(self._shards.__getitem__, number)
             told |= guiding_boxes(zoom, sample, self._boxes, original.boxes, (height, width))
             if (maps_from := getattr(zoom, "maps_from", None)) is not None:
-                told["maps"] = [read_map(self._shards[number], Saliency(maps_from), (height, width))]
+                told["maps"] = [read_map(self._shards[number], map_field(maps_from), (height, width))]
             zoomed = zoom([original.image], **told)
         [seen], [kept] = warp_boxes([original.boxes], zoomed.grid, (height, width), views=views)
         return Look(

@@ -109,10 +109,16 @@ class Settings(ZoomChoice):
         chosen = Augment(hflip=self.hflip, rotate_deg=self.rotate_deg, crop_scale=crop)
         return None if chosen == Augment() else chosen
 
+    @property
+    def _used(self) -> ZoomChoice:
+        """The settings that do something; sliders of others stay where they are."""
+        idle = {"fwhm_cells"} if self.family == "cdf" else set()
+        return ZoomChoice(**{name: getattr(self, name) for name in self.DEFAULTS if name not in idle})
+
     def zoom(self, source: Source) -> SaliencySampler | UniformSampler:
         """Return the sampler that is set, frozen."""
         saliency = str(source.checkpoint) if self.saliency == "checkpoint" else self.saliency
-        choice = None if saliency == "uniform" else self  # its sliders stay where they are, without effect
+        choice = None if saliency == "uniform" else self._used
         return choose_zoom(
             self.size, saliency, choice, boxes_from=source.boxes, maps_from=source.saliency_member
         )
@@ -123,16 +129,16 @@ class Settings(ZoomChoice):
             case "uniform":
                 names, zoom = ["UniformSampler"], f"UniformSampler({self.size})"
             case "checkpoint":
-                names, zoom = ["SaliencySampler"], source.checkpoint_code(self.size, self.chosen)
+                names, zoom = ["SaliencySampler"], source.checkpoint_code(self.size, self._used.chosen)
             case "boxes":
                 names = ["BoxSaliency", "SaliencySampler"]
-                zoom = sampler_code(self.size, f"BoxSaliency({source.boxes!r})", self.chosen)
+                zoom = sampler_code(self.size, f"BoxSaliency({source.boxes!r})", self._used.chosen)
             case "map":
                 names = ["MapSaliency", "SaliencySampler"]
-                zoom = sampler_code(self.size, f"MapSaliency({source.saliency_member!r})", self.chosen)
+                zoom = sampler_code(self.size, f"MapSaliency({source.saliency_member!r})", self._used.chosen)
             case _:
                 names = ["SaliencySampler", "SpectralSaliency"]
-                zoom = sampler_code(self.size, "SpectralSaliency()", self.chosen)
+                zoom = sampler_code(self.size, "SpectralSaliency()", self._used.chosen)
         image = "image" if source.image == IMAGE else source.image
         boxes = source.boxes_code if self.saliency == "boxes" else ""
         options = [f'batch_size=1, fields=("{image}",{boxes and " "}{boxes}), decode="dali"']
@@ -167,7 +173,7 @@ class Settings(ZoomChoice):
         named = ["--saliency-member", str(source.saliency_member)]
         words += named if self.saliency == "map" else ["--saliency", saliency]
         if self.saliency != "uniform":
-            words += [word for name in self.DEFAULTS for word in _option(name, getattr(self, name))]
+            words += [word for name, value in self._used.given.items() for word in _option(name, value)]
         if source.boxes is not None:
             words += ["--boxes", source.boxes]
             forms = {"box_format": source.box_format, "box_frame": source.box_frame}

@@ -89,7 +89,7 @@ def explore(
     """
     from rich.console import Console
 
-    from foveal.tools.console.pixel_options import parse_pixels
+    from foveal.tools.console.sample_options import parse_pixels
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.explore._settings import Source
     from foveal.tools.explore.serve import serve

@@ -30,7 +30,7 @@ from foveal.tools.console.options import (
     Window,
 )
 from foveal.tools.console.spread_choice import spread_choice
-from foveal.tools.console.zoom_choice import ZoomChoice, saliency_named
+from foveal.tools.console.zoom_choice import ZoomChoice
 
 
 @spread_choice
@@ -230,7 +230,7 @@ def zoom(
     from rich.console import Console
 
     from foveal.pipeline.decoding import MAX_PIXELS
-    from foveal.tools.console.pixel_options import parse_pixels
+    from foveal.tools.console.sample_options import parse_pixels
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.offline.recipe import Recipe
     from foveal.tools.offline.zoom import RunOptions, zoom_shards
@@ -244,7 +244,7 @@ def zoom(
         patches=patches,
         format=format,
         quality=quality,
-        saliency=saliency_named(saliency, saliency_member),
+        saliency=saliency if saliency_member is None else "map",
         saliency_member=saliency_member,
         **asdict(choice),
         image=image,

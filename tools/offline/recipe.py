@@ -30,11 +30,14 @@ from foveal.pipeline.fields import (
     PointFormat,
     SpatialField,
     alternatives,
+    called,
     kind_of,
     overlap,
 )
 from foveal.sampler import SaliencySampler
+from foveal.sampler.zooms import unwrapped
 from foveal.tools.console.choices import ImageFormat
+from foveal.tools.console.sample_options import box_field
 from foveal.tools.console.zoom_choice import ZoomChoice
 
 WITH_QUALITY = ("jpg", "webp")
@@ -149,15 +152,18 @@ class Recipe(ZoomChoice):
     def box_fields(self) -> tuple[Boxes, ...]:
         """The boxes that follow the zoom, as fields of a loader."""
         return tuple(
-            Boxes(source, format=self.box_format, frame=self.box_frame, labels=self.box_labels)
-            for source in self.boxes
+            box_field(source, self.box_format, self.box_frame, self.box_labels) for source in self.boxes
         )
 
     @property
     def labels(self) -> tuple[SpatialField, ...]:
         """The labels that follow the zoom, as fields of a loader."""
-        points = (Points(source, format=self.point_format, frame=self.point_frame) for source in self.points)
-        masks = map(_mask_field, self.masks)
+        with called(source="points", format="point_format", frame="point_frame"):
+            points = [
+                Points(source, format=self.point_format, frame=self.point_frame) for source in self.points
+            ]
+        with called(source="mask"):
+            masks = list(map(_mask_field, self.masks))
         return (*points, *masks, *self.box_fields)
 
     def _second_decoder(self) -> dict[str, str]:
@@ -170,6 +176,7 @@ class Recipe(ZoomChoice):
 
         A file of weights is identified by its content, not by its name.
         """
+        zoom = unwrapped(zoom)
         given = {name: value for name, value in asdict(self).items() if name not in self.NOT_IN_RUNS}
         given |= {
             name: given.pop(name) for name in self.DEFAULTS if name in given

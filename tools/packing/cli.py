@@ -99,8 +99,6 @@ def pack(
     from foveal.tools.packing._classes import read_classes
     from foveal.tools.packing.pack import pack as pack_folder
 
-    if no_classes and classes_from is not None:
-        raise typer.BadParameter("leave out either this or --no-classes.", param_hint="--classes-from")
     classes = None if classes_from is None else read_classes(classes_from)
     labelled = False if no_classes else True if classes is not None else None
     console = Console(file=sys.stdout, soft_wrap=True, highlight=False, markup=False)

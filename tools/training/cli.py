@@ -338,7 +338,7 @@ def train(
 
     from foveal.pipeline import Augment
     from foveal.pipeline.decoding import MAX_PIXELS
-    from foveal.tools.console.pixel_options import parse_pixels
+    from foveal.tools.console.sample_options import parse_pixels
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.packing.packed import image_members, packed
     from foveal.tools.training.options import TrainOptions

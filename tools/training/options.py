@@ -26,6 +26,7 @@ from foveal.sampler import (
 )
 from foveal.sampler.grids import Family
 from foveal.tools.console.choices import IMAGE, MAX_PIXELS, Amp, TrainLog, TrainPriorName, TrainZoomName
+from foveal.tools.console.sample_options import box_field, map_field
 from foveal.tools.console.zoom_choice import TrainZoomChoice
 from foveal.tools.training._zoom_parts import priors_in, trunks_in
 
@@ -180,7 +181,11 @@ class TrainOptions(TrainZoomChoice):
         self._check_contrast()
         self._check_trunk()
         self._check_member()
-        if self.saliency is not None:
+        if self.boxes is not None:
+            box_field(self.boxes, self.box_format, self.box_frame)
+        if self.saliency is None:
+            self.refuse_width_of(self.of_new_zoom["family"])
+        else:
             self._check_new_zoom()
 
     @classmethod
@@ -250,6 +255,7 @@ class TrainOptions(TrainZoomChoice):
                 "saliency_member must be given with prior='map', got None – name the map of each sample, e.g. attention.npy."
             )
         if self.saliency_member is not None:
+            map_field(self.saliency_member)
             self._refuse(
                 "saliency_member", "None", boxes=self.boxes is not None, trunk=self.trunk is not None
             )
@@ -296,6 +302,7 @@ class TrainOptions(TrainZoomChoice):
             return UniformSampler(self.out_size)
         if self.saliency is not None:
             zoom = SaliencySampler.from_checkpoint(self.saliency, out_size=self.out_size, **self.chosen)
+            self.refuse_width_of(zoom.family)
             self._check_gain(zoom)
             for trunk in trunks_in(zoom):
                 trunk.frozen = self.trunk_lr == 0

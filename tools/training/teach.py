@@ -12,11 +12,12 @@ from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor, nn
 
-from foveal.pipeline import Boxes
 from foveal.sampler import BoxSaliency, SaliencySampler, UniformSampler
 from foveal.sampler.saliency import SaliencyNeeds, softmax_map
 from foveal.sampler.saliency.training import learns
+from foveal.sampler.zooms import unwrapped
 from foveal.tools.console.progress import progress_bar
+from foveal.tools.console.sample_options import box_field
 from foveal.tools.training._loader import open_loader, while_learning
 from foveal.tools.training._ranks import Ranks
 from foveal.tools.training._training_mode import set_training
@@ -55,12 +56,12 @@ def teach(
     zoom = _teachable(zoom)
     if not learns(zoom.saliency):
         raise ValueError(
-            f"boxes must be None for a frozen saliency network, got {type(zoom.saliency).__name__} without parameters that "
+            f"boxes must be None for a frozen saliency network, got {type(unwrapped(zoom.saliency)).__name__} without parameters that "
             "require gradients – call requires_grad_(True) on it."
         )
     set_training(zoom.saliency)
     student = ranks.share(zoom.saliency)
-    boxes = Boxes(options.boxes or "", format=options.box_format, frame=options.box_frame)
+    boxes = box_field(options.boxes or "", options.box_format, options.box_frame)
     small = UniformSampler(zoom.lowres_size).to(ranks.device)  # the size of the network's input
     how = while_learning(options)
     optimizer = torch.optim.AdamW(options.zoom_groups(zoom.saliency, 1.0))
@@ -100,6 +101,7 @@ def _loss(
 
 
 def _teachable(zoom: nn.Module) -> SaliencySampler:
+    zoom = unwrapped(zoom)
     if isinstance(zoom, SaliencySampler) and not zoom.condition:
         needs = SaliencyNeeds.of(zoom.saliency)
         if not needs.takes_boxes and not needs.takes_maps and any(True for _ in zoom.saliency.parameters()):
@@ -107,7 +109,7 @@ def _teachable(zoom: nn.Module) -> SaliencySampler:
     saliency = getattr(zoom, "saliency", zoom)
     raise ValueError(
         "boxes must be None for a zoom whose saliency has no weights, or looks at more than the image, got "
-        f"{type(saliency).__name__} – use SaliencySampler with SaliencyUNet."
+        f"{type(unwrapped(saliency)).__name__} – use SaliencySampler with SaliencyUNet."
     )
 
 

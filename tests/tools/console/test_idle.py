@@ -61,6 +61,57 @@ def test_a_comparison_decodes_nothing(option):
             ["doctor", "--warm", "--images", "3"],
             "'--images': must be left out without SHARDS, got '3' – give SHARDS, too, or leave it out.",
         ),
+        (
+            ["pack", "photos", "--out", "x", "--no-classes", "--classes-from", "."],
+            "'--classes-from': must be left out with --no-classes, got '.' – leave one of the two out.",
+        ),
+        (
+            ["zoom", "a.tar", "--out", "x", "--overwrite", "--retry-bad"],
+            "'--retry-bad': must be left out with --overwrite – leave one of the two out.",
+        ),
+        (
+            ["view", "a.tar", "--saliency", "spectral", "--saliency-member", "heat.png"],
+            "'--saliency': must be left out with --saliency-member, got 'spectral' – leave one of the two out.",
+        ),
+        (
+            ["zoom", "a.tar", "--out", "x", "--saliency", "map", "--saliency-member", "heat.png"],
+            "'--saliency': must be left out with --saliency-member, got 'map' – leave one of the two out.",
+        ),
+        (
+            ["train", "a.tar", "--out", "x", "--teach-epochs", "8"],
+            "'--teach-epochs': must be left out without --boxes, got '8' – give --boxes, too, or leave it out.",
+        ),
+        (
+            ["train", "a.tar", "--out", "x", "--prior", "spectral", "--boxes", "json:boxes"],
+            "'--prior': must be left out with --boxes, got 'spectral' – leave one of the two out.",
+        ),
+        (
+            ["train", "a.tar", "--out", "x", "--prior", "spectral", "--saliency", "zoom.pt"],
+            "'--prior': must be left out with --saliency, got 'spectral' – leave one of the two out.",
+        ),
+        (
+            ["train", "a.tar", "--out", "x", "--trunk-weights", "r.pth"],
+            "'--trunk-weights': must be left out without --trunk, got 'r.pth' – give --trunk, too, or leave it out.",
+        ),
+        (
+            ["train", "a.tar", "--val", "file:///b.tar", "--out", "x", "--cache-size", "1GB"],
+            "'--cache-size': must be left out with local SHARDS and --val, got '1GB' – it is about what is on other machines.",
+        ),
+        *(
+            (
+                [*words, "--storage-options", "{}"],
+                f"'--storage-options': must be left out with local {places}, got '{{}}' – it is about what is on other machines.",
+            )
+            for words, places in [
+                (["doctor", "a.tar"], "SHARDS"),
+                (["explore", "a.tar"], "SHARDS"),
+                (["train", "a.tar", "--out", "x"], "SHARDS"),
+                (["verify", "a.tar"], "SHARDS"),
+                (["verify", "a", "--against", "b.tar"], "SHARDS and --against"),
+                (["view", "a.tar"], "SHARDS"),
+                (["zoom", "a.tar", "--out", "x"], "SHARDS and --out"),
+            ]
+        ),
     ],
 )
 def test_what_would_do_nothing(tmp_path, monkeypatch, arguments, said):
@@ -81,6 +132,10 @@ def test_what_would_do_nothing(tmp_path, monkeypatch, arguments, said):
         ["demo", "none.tar"],
         ["verify", "none", "--against", "none.tar"],
         ["verify", "none.tar", "--members", "image"],
+        ["verify", "none", "--against", "az://a.tar", "--storage-options", "{}"],
+        ["train", "none.tar", "--val", "az://b.tar", "--out", "x", "--cache-size", "1GB"],
+        ["zoom", "none.tar", "--out", "az://x", "--storage-options", "{}"],
+        ["zoom", "none.tar", "--out", "x", "--retry-bad"],
     ],
 )
 def test_what_does_something_is_taken(tmp_path, monkeypatch, arguments):

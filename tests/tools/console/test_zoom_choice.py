@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 from dataclasses import fields, replace
 from typing import Annotated
 
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from foveal.sampler import SaliencySampler
+from foveal.sampler import SaliencyNet, SaliencySampler
+from foveal.tools.console.choose_zoom import choose_zoom
 from foveal.tools.console.sampler_code import sampler_code
 from foveal.tools.console.spread_choice import spread_choice
 from foveal.tools.console.zoom_choice import DESCRIBED, TrainZoomChoice, ZoomChoice
@@ -136,3 +138,20 @@ def test_a_slider_stands_for_its_value():
     assert [bound.mark_of(value) for value in (1, 15.5, math.inf)] == [1, 15.5, 16]
     assert DESCRIBED["min_zoom"].value_at(0) == DESCRIBED["min_zoom"].unbounded == 0
     assert DESCRIBED["family"].value_at("cdf") == "cdf"
+
+
+def test_a_width_of_attraction_where_nothing_attracts(tmp_path):
+    """--fwhm-cells is refused for a zoom of the family cdf, which it would not change, also if a file says the family."""
+    SaliencySampler(16, family="cdf", saliency=SaliencyNet()).save_checkpoint(tmp_path / "zoom.pt")
+    message = (
+        "fwhm_cells must be None with family='cdf', got 4.0 – cdf has no Gaussian; leave one of the two out."
+    )
+    for saliency, family in [("spectral", "cdf"), (str(tmp_path / "zoom.pt"), None)]:
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            choose_zoom(16, saliency, ZoomChoice(family=family, fwhm_cells=4.0))
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        TrainOptions(saliency=str(tmp_path / "zoom.pt"), fwhm_cells=4.0).make_zoom()
+    assert (
+        choose_zoom(16, str(tmp_path / "zoom.pt"), ZoomChoice(family="kernel", fwhm_cells=4.0)).fwhm_cells
+        == 4
+    )

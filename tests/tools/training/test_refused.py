@@ -97,6 +97,10 @@ from tests.tools.training.runs import SMALL
             {"box_format": "xywh"},
             "box_format must be None with boxes=None, got 'xywh' – give boxes, too, or leave it out.",
         ),
+        (
+            {"family": "cdf", "fwhm_cells": 3.0},
+            "fwhm_cells must be None with family='cdf', got 3.0 – cdf has no Gaussian; leave one of the two out.",
+        ),
         ({"amp": "fp8"}, "amp must be one of off, bf16, fp16, got 'fp8'."),
         ({"zoom": "none"}, "zoom must be one of saliency, uniform, got 'none'."),
     ],

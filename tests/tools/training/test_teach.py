@@ -12,6 +12,7 @@ from foveal.sampler import BoxSaliency, SaliencyNet, SaliencySampler, SaliencyUN
 from foveal.shards import ShardWriter
 from foveal.tools import TrainOptions, train
 from foveal.tools.training import train as _train
+from foveal.tools.training._sheet import draw_validation
 from tests.pipeline.making import encode
 from tests.tools.training.runs import check_same_weights, lines
 
@@ -43,6 +44,10 @@ def shards(tmp_path_factory) -> str:
                 }
             )
     return str(path)
+
+
+def compiled(module):
+    return torch.compile(module, backend="eager")
 
 
 def share_of_the_green(zoom, url):
@@ -77,6 +82,16 @@ def test_it_looks_where_the_boxes_are(shards, tmp_path):
     assert [line["teach_epoch"] for line in taught] == [0, 1, 2, 3, 4]
     assert taught[-1]["loss"] < taught[0]["loss"] - 0.3
     assert last["epoch"] == 0
+
+
+def test_a_wrapped_zoom_is_taught_and_drawn(shards, tmp_path):
+    """A wrapped zoom of the caller's is taught by the boxes as the zoom inside is, and drawn."""
+    zoom = torch.nn.DataParallel(SaliencySampler(16, saliency=SaliencyNet()))
+    train(shards, tmp_path / "run", zoom=zoom, options=replace(OPTIONS, teach_epochs=1))
+    draw_validation(shards, zoom.eval(), tmp_path / "sheet.png")
+
+    assert len(lines(tmp_path / "run", "teach")) == 1
+    assert (tmp_path / "sheet.png").is_file()
 
 
 def test_a_run_killed_while_or_after_it_was_taught_ends_the_same(shards, tmp_path, monkeypatch):
@@ -117,6 +132,10 @@ def test_a_run_killed_while_or_after_it_was_taught_ends_the_same(shards, tmp_pat
     [
         (lambda: UniformSampler(16), "UniformSampler"),
         (lambda: SaliencySampler(16, saliency=BoxSaliency("json:boxes")), "BoxSaliency"),
+        (
+            lambda: compiled(SaliencySampler(16, saliency=compiled(BoxSaliency("json:boxes")))),
+            "BoxSaliency",
+        ),
         (lambda: SaliencySampler(16, saliency=SaliencyNet(), condition="cls"), "SaliencyNet"),
     ],
 )
