@@ -2,7 +2,7 @@
 
 import typing
 
-from foveal.tools._cli import main
+from foveal.tools._main import main
 
 if typing.TYPE_CHECKING:
     from foveal.tools.training.options import TrainOptions

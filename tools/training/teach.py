@@ -20,8 +20,9 @@ from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.sample_options import box_field
 from foveal.tools.training._loader import open_loader, while_learning
 from foveal.tools.training._ranks import Ranks
+from foveal.tools.training._step_parts import lr_factor
 from foveal.tools.training._training_mode import set_training
-from foveal.tools.training.options import TrainOptions, lr_factor
+from foveal.tools.training.options import TrainOptions
 
 # The saliency of a box relative to that of the rest of the image. With less the zoom is weaker; with more the classifier
 # sees nothing around the box.

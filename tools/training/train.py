@@ -21,11 +21,12 @@ from foveal.tools.console.progress import progress_bar
 from foveal.tools.training._loader import open_loader, while_learning
 from foveal.tools.training._ranks import Ranks, in_ranks
 from foveal.tools.training._sheet import draw_validation
+from foveal.tools.training._step_parts import blurred, channels_last, lr_factor
 from foveal.tools.training._threads import room_for_the_loader
 from foveal.tools.training._training_mode import set_training
 from foveal.tools.training._zoom_checks import check_zoom
 from foveal.tools.training.labels import count_classes
-from foveal.tools.training.options import TrainOptions, blurred, channels_last, lr_factor
+from foveal.tools.training.options import TrainOptions
 from foveal.tools.training.run import TrainRun
 from foveal.tools.training.small_convnet import SmallConvNet
 from foveal.tools.training.teach import teach

@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from foveal.tools import TrainOptions, train
-from foveal.tools._cli import _EXTRAS
+from foveal.tools._main import _EXTRAS
 from foveal.tools.training._tensorboard import TensorBoard
 from tests.full_disk import full_at
 from tests.time_limits import HANGS_AFTER_S
