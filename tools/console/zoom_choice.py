@@ -163,6 +163,9 @@ class ZoomChoice(TrainZoomChoice):
     NOT_IN_RUNS: ClassVar[frozenset[str]] = frozenset(("fwhm_cells",))
     """What the files of ``foveal zoom`` hold only as a setting of the zoom, not as a choice."""
 
+    IDLE: ClassVar[dict[str, frozenset[str]]] = {"cdf": frozenset(("fwhm_cells",))}
+    """By family, the settings that do nothing."""
+
     min_zoom: Annotated[
         float | None,
         Described(

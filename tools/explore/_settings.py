@@ -112,7 +112,7 @@ class Settings(ZoomChoice):
     @property
     def _used(self) -> ZoomChoice:
         """The settings that do something; sliders of others stay where they are."""
-        idle = {"fwhm_cells"} if self.family == "cdf" else set()
+        idle = self.IDLE.get(self.family or "", frozenset())
         return ZoomChoice(**{name: getattr(self, name) for name in self.DEFAULTS if name not in idle})
 
     def zoom(self, source: Source) -> SaliencySampler | UniformSampler:

@@ -10,8 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.pipeline import Boxes, Points
-from foveal.pipeline.fields import MemberError, collate, parse_fields, parse_member
+from foveal.pipeline.fields import (
+    MemberError,
+    called,
+    collate,
+    guide_of,
+    map_guide_of,
+    parse_fields,
+    parse_member,
+)
 from foveal.pipeline.fields._fields import OWN_FIELDS
+from foveal.sampler import BoxSaliency, MapSaliency, SaliencySampler, ZoomNeeds
 from tests.pipeline.making import npy
 
 
@@ -205,3 +214,24 @@ def test_texts_may_begin_with_a_mark():
     members = {"cls": b"\xef\xbb\xbf3\r\n", "txt": b"\xef\xbb\xbfa dog", "json": b'\xef\xbb\xbf{"a": 1}'}
 
     assert [parse_member(name, members) for name in members] == [3, "a dog", {"a": 1}]
+
+
+def test_an_argument_has_the_name_that_the_caller_gave_it():
+    """An error about an argument gets the caller's name, and others stay as they are."""
+    for words, said in [
+        ("source must be a, got 1.", "boxes must be a, got 1."),
+        ("format must be a, got 1.", "format must be a, got 1."),
+        ("source is gone.", "source is gone."),
+    ]:
+        with pytest.raises(ValueError, match=f"^{re.escape(said)}$"), called(source="boxes"):
+            raise ValueError(words)
+
+
+def test_what_a_zoom_needs_is_named_as_the_zoom_has_it():
+    """A member that a saliency names, and that cannot hold its boxes or map, is an error with the name of its argument."""
+    boxes = SaliencySampler(8, saliency=BoxSaliency("foo:"))
+    with pytest.raises(ValueError, match=r"^boxes_from must be a json member with a path to the boxes in it"):
+        guide_of(ZoomNeeds.of(boxes))
+    maps = SaliencySampler(8, saliency=MapSaliency("foo"))
+    with pytest.raises(ValueError, match=r"^maps_from must be an npy, json or image member"):
+        map_guide_of(ZoomNeeds.of(maps))
