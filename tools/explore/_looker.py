@@ -21,7 +21,7 @@ from foveal.tools.pictures.originals import guiding_boxes, read_boxes, read_map,
 
 # Images that are kept decoded: the one that is shown, and its neighbours.
 _KEPT = 3
-# The original is drawn no larger than this, in pixels.
+# The longer side of the original as it is drawn, in pixels: what is drawn over it is as fine on a small image as on a large one.
 SHOWN_PX = 640
 
 
@@ -32,7 +32,7 @@ class Original:
     Attributes:
         key: Its key.
         image: Upright, RGB.
-        small: A copy of at most ``SHOWN_PX`` pixels a side, to draw.
+        small: A copy whose longer side has ``SHOWN_PX`` pixels, to draw on.
         boxes: (x0, y0, x1, y1) in pixels of the image.
     """
 
@@ -51,7 +51,8 @@ class Look:
         zoomed: RGB in [0, 1], exactly what a loader delivers.
         uniform: The whole image at the same size.
         grid: Where each output pixel looks: (x, y) in [-1, 1] of the original.
-        saliency: The saliency map that the grid follows.
+        saliency: The saliency map that the grid follows, in the frame of the view.
+        view: From [-1, 1] of the view to [-1, 1] of the original; None for the whole original.
         boxes: Those boxes that the zoomed image shows, in its pixels.
         kept: Which of the original's boxes they are.
     """
@@ -60,7 +61,8 @@ class Look:
     zoomed: Float[Tensor, "3 height width"]
     uniform: Float[Tensor, "3 height width"]
     grid: Float[np.ndarray, "height width 2"]
-    saliency: Float[np.ndarray, "rows cols"]
+    saliency: Float[Tensor, "rows cols"]
+    view: Float[Tensor, "2 3"] | None
     boxes: Float[np.ndarray, "kept 4"]
     kept: list[int]
 
@@ -120,7 +122,8 @@ class Looker:
             zoomed.images[0],
             uniform.images[0],
             zoomed.grid[0].numpy(),
-            zoomed.saliency[0, 0].numpy(),
+            zoomed.saliency[0, 0],
+            None if views is None else views[0],
             seen.numpy(),
             kept.tolist(),
         )
@@ -150,6 +153,12 @@ class Looker:
         boxes = torch.zeros(0, 4)
         if self._boxes is not None:
             boxes = read_boxes(sample, self._boxes, (height, width)).corners
-        small = Image.fromarray(image.numpy())
-        small.thumbnail((SHOWN_PX, SHOWN_PX), Image.Resampling.BOX, reducing_gap=2.0)
-        return Original(sample.key, image, np.asarray(small), boxes)
+        return Original(sample.key, image, _to_draw_on(image), boxes)
+
+
+def _to_draw_on(image: UInt8[Tensor, "height width 3"]) -> UInt8[np.ndarray, "_rows _cols 3"]:
+    height, width, _ = image.shape
+    times = SHOWN_PX / max(height, width)
+    size = max(1, round(times * width)), max(1, round(times * height))
+    kind = Image.Resampling.BOX if times < 1 else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(image.numpy()).resize(size, kind, reducing_gap=2.0))

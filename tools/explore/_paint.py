@@ -4,11 +4,14 @@ import base64
 import io
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from matplotlib import colormaps
 from PIL import Image, ImageDraw
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
+from foveal.sampler.frames import identity_grid, into_views
 from foveal.tools.explore._looker import Look
 from foveal.tools.pictures.sheet import BOX_COLOURS
 
@@ -32,17 +35,24 @@ def original_with_grid(look: Look) -> Image.Image:
 
 
 def saliency_over_grey(look: Look) -> Image.Image:
-    """Return the map in colour over the original in dim grey: the more salient, the less of the image shows."""
+    """Return the map in colour over the original in dim grey: the more salient, the less of the image shows. Around a view it is grey alone."""
     small = look.original.small
-    weights = look.saliency / max(float(look.saliency.max()), 1e-12)
-    cells = Image.fromarray((255 * weights).astype(np.uint8)).resize(
-        (small.shape[1], small.shape[0]), Image.Resampling.BILINEAR
-    )
-    level = np.asarray(cells, np.float32)[..., None] / 255
+    level, seen = (each[..., None] for each in _on_original(look))
     colours = colormaps["inferno"](level[..., 0])[..., :3] * 255
-    cover = 0.25 + 0.6 * level
+    cover = seen * (0.25 + 0.6 * level)
     grey = small.mean(-1, keepdims=True) * 0.6
     return Image.fromarray((cover * colours + (1 - cover) * grey).astype(np.uint8))
+
+
+def _on_original(look: Look) -> tuple[Float[np.ndarray, "rows cols"], Float[np.ndarray, "rows cols"]]:
+    """Return the map at each drawn pixel of the original, up to 1, and whether the view shows that pixel."""
+    rows, cols, _ = look.original.small.shape
+    pixels = identity_grid((rows, cols), torch.float64, torch.device("cpu"))
+    points = into_views(pixels, None if look.view is None else look.view[None])
+    weights = look.saliency / look.saliency.max().clamp(min=1e-12)
+    # The outermost nodes of a map lie on the edges.
+    level = grid_sample(weights[None, None].double(), points, padding_mode="border", align_corners=True)
+    return level[0, 0].numpy(), (points.abs() <= 1).all(dim=-1)[0].numpy().astype(np.float64)
 
 
 def as_image(pixels: Float[Tensor, "3 height width"]) -> Image.Image:
@@ -84,7 +94,7 @@ def _lines(points: Float[np.ndarray, "rows cols 2"]) -> list[Float[np.ndarray, "
 
 def _frame(picture: Image.Image, boxes: Float[np.ndarray, "count 4"], numbers: range | list[int]) -> None:
     pen = ImageDraw.Draw(picture)
-    width = max(2, max(picture.size) // 128)  # about two pixels as the page shows it
+    width = max(1, round(max(picture.size) / 128))  # about two pixels as the page shows it
     around = boxes + np.array([-width, -width, width, width])  # a frame must not cover what is in a small box
     for box, number in zip(around.tolist(), numbers, strict=True):
         pen.rectangle(box, outline=BOX_COLOURS[number % len(BOX_COLOURS)], width=width)
