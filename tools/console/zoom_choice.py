@@ -27,24 +27,14 @@ class Described:
     Attributes:
         help: The help text of its option.
         label: The label of its slider in ``foveal explore``; None for a setting without a slider.
-        marks: The slider's least value, largest value and step.
+        marks: The slider's least value, largest value and step; a value of a checkpoint beyond them lengthens the slider.
         unbounded: The value that stands for no bound; None if the setting is not a bound.
-        unbounded_mark: The mark on the slider that stands for no bound; None if that is ``unbounded`` itself.
     """
 
     help: str
     label: str | None = None
     marks: tuple[float, float, float] = (0.0, 1.0, 0.1)
     unbounded: float | None = None
-    unbounded_mark: float | None = None
-
-    def mark_of(self, value: float) -> float:
-        """Return where the slider stands for a value."""
-        return self.unbounded_mark if self.unbounded_mark is not None and value == self.unbounded else value
-
-    def value_at(self, mark: Any) -> Any:
-        """Return the value for which the slider stands at a mark."""
-        return self.unbounded if self.unbounded is not None and mark == self.unbounded_mark else mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +88,9 @@ class TrainZoomChoice:
         Described(
             "Largest local magnification: no part of the image becomes more than this many times as long as in a uniform resize. "
             "At least 1; inf for no bound.",
-            label="Most magnification (16: no bound)",
+            label="Most magnification",
             marks=(1, 16, 0.5),
             unbounded=math.inf,
-            unbounded_mark=16,
         ),
     ] = None
 
@@ -171,7 +160,7 @@ class ZoomChoice(TrainZoomChoice):
         Described(
             "Smallest local magnification, 0 to 1: with 0.5, no part of the image becomes less than half as long as in a uniform "
             "resize. 0 for no bound.",
-            label="Least magnification (0: no bound)",
+            label="Least magnification",
             marks=(0, 1, 0.05),
             unbounded=0.0,
         ),

@@ -21,6 +21,7 @@ from foveal.tools.explore._paint import (
     saliency_over_grey,
     zoomed_with_boxes,
 )
+from foveal.tools.explore._scale import Scale
 from foveal.tools.explore._settings import Settings
 
 # Controls on the left, pictures and code on the right; on a narrow screen the pictures stand above the controls that change them.
@@ -55,6 +56,7 @@ class Page:
         self._wanted = 0  # counts changes: only the newest is drawn
         self._drawing = asyncio.Lock()
         self._set_by: dict[str, ui.slider | ui.select] = {}  # the settings that a checkpoint has
+        self._scales: dict[str, Scale] = {}  # of those that have a slider
         self._build()
 
     def _build(self) -> None:
@@ -64,7 +66,9 @@ class Page:
             with ui.column().classes("controls gap-1"):
                 self._build_controls()
             with ui.column().classes("pictures min-w-0 gap-2"):
-                self._caption = ui.label().classes("text-lg").mark("caption")
+                with ui.row().classes("items-center no-wrap gap-2"):
+                    self._caption = ui.label(self._sample_text()).classes("text-lg").mark("caption")
+                    self._working = ui.label("Drawing …").classes("text-gray-500").mark("working")
                 self._fault = ui.label().classes("text-red-700 text-lg").mark("fault")
                 with ui.element("div").classes("w-full grid grid-cols-4 max-[1100px]:grid-cols-2 gap-3"):
                     self._pictures = [self._build_picture(title) for title in TITLES]
@@ -91,25 +95,29 @@ class Page:
         self._set_by["family"] = self._choice("family", list(get_args(Family)), "Family of grids")
         for name, each in DESCRIBED.items():
             if each.label is not None:
-                mark = each.mark_of(getattr(start, name))
-                self._set_by[name] = self._slider(name, each.marks, each.label, mark)
-        self._slider("size", (32, 512, 16), "Output height and width, in pixels", start.size)
+                value = getattr(start, name)
+                self._scales[name] = scale = Scale.reaching(each, value)
+                self._set_by[name] = self._slider(name, scale, each.label, scale.mark_of(value))
+        self._slider("size", Scale(32, 512, 16), "Output height and width, in pixels", start.size)
         with ui.expansion("Augmentation").classes("w-full"):
-            self._slider("hflip", (0, 1, 0.1), "Chance of mirroring", start.hflip)
-            self._slider("rotate_deg", (0, 45, 1), "Largest turn, in degrees", start.rotate_deg)
+            self._slider("hflip", Scale(0, 1, 0.1), "Chance of mirroring", start.hflip)
+            self._slider("rotate_deg", Scale(0, 45, 1), "Largest turn, in degrees", start.rotate_deg)
             self._slider(
-                "crop_least", (0.1, 1, 0.05), "Smallest crop, as a share of the area", start.crop_least
+                "crop_least", Scale(0.1, 1, 0.05), "Smallest crop, as a share of the area", start.crop_least
             )
-            self._slider("epoch", (0, 20, 1), "Epoch: other random views", start.epoch)
+            self._slider("epoch", Scale(0, 20, 1), "Epoch: other random views", start.epoch)
 
-    def _slider(self, name: str, marks: tuple[float, float, float], label: str, value: float) -> ui.slider:
-        least, most, step = marks
+    def _slider(self, name: str, scale: Scale, label: str, mark: float) -> ui.slider:
         shown = ui.label()
         slider = ui.slider(
-            min=least, max=most, step=step, value=value, on_change=functools.partial(self._set, name)
+            min=scale.least,
+            max=scale.most,
+            step=scale.step,
+            value=mark,
+            on_change=functools.partial(self._set, name),
         )
         slider.props(f'data-setting="{name}"').mark(name)
-        shown.bind_text_from(slider, "value", lambda now: f"{label}: {now:g}")
+        shown.bind_text_from(slider, "value", lambda now: f"{label}: {scale.text(now)}")
         return slider
 
     def _choice(self, name: str, options: list[str], label: str) -> ui.select:
@@ -141,7 +149,7 @@ class Page:
         return ui.code("", language=language).classes("w-full").mark(language)
 
     async def _set(self, name: str, event: Any) -> None:
-        value = DESCRIBED[name].value_at(event.value) if name in DESCRIBED else event.value
+        value = self._scales[name].value_at(event.value) if name in self._scales else event.value
         if name in ("size", "epoch"):
             value = int(value)
         self._settings = replace(self._settings, **{name: value})
@@ -153,7 +161,7 @@ class Page:
         """Set a zoom's settings, and the controls that show them."""
         self._settings = replace(self._settings, **settings)
         for name, value in settings.items():
-            self._set_by[name].value = DESCRIBED[name].mark_of(value)
+            self._set_by[name].value = self._scales[name].mark_of(value) if name in self._scales else value
 
     def _step(self, by: int) -> None:
         self._sample.value = (self._number + by) % len(self._looker)
@@ -170,18 +178,28 @@ class Page:
         async with self._drawing:
             if mine != self._wanted:
                 return
+            self._working.set_visibility(True)
             self._show_code()
             try:
-                drawn = await run.io_bound(_drawn, self._looker, self._number, self._settings)
-            except (DataError, ValueError) as error:
-                self._show_fault(str(error))
-                return
-            if drawn is not None:  # None while the server is stopping
-                self._show(*drawn)
+                await self._draw()
+            finally:
+                self._working.set_visibility(mine != self._wanted)
+
+    async def _draw(self) -> None:
+        try:
+            drawn = await run.io_bound(_drawn, self._looker, self._number, self._settings)
+        except (DataError, ValueError) as error:
+            self._show_fault(str(error))
+            return
+        if drawn is not None:  # None while the server is stopping
+            self._show(*drawn)
+
+    def _sample_text(self) -> str:
+        return f"Sample {self._number} of {len(self._looker)}"
 
     def _show_fault(self, reason: str) -> None:
         self._look = None
-        self._caption.text = f"Sample {self._number} of {len(self._looker)}"
+        self._caption.text = self._sample_text()
         self._fault.text = reason
         for picture in self._pictures:
             picture.set_source("")
@@ -190,7 +208,7 @@ class Page:
         self._look = look
         height, width, _ = look.original.image.shape
         boxes = f", {len(look.kept)} of {len(look.original.boxes)} boxes" if self._looker.source.boxes else ""
-        self._caption.text = f"Sample {self._number} of {len(self._looker)}: {look.original.key}, {width} × {height} pixels{boxes}"
+        self._caption.text = f"{self._sample_text()}: {look.original.key}, {width} × {height} pixels{boxes}"
         self._fault.text = ""
         for picture, url in zip(self._pictures, urls, strict=True):
             picture.set_source(url)

@@ -130,16 +130,6 @@ def test_code_leaves_defaults_out(settings, code):
     assert sampler_code(32, "X()", settings) == code
 
 
-def test_a_slider_stands_for_its_value():
-    """The last mark of a slider means no bound, and every other mark is its value."""
-    bound = DESCRIBED["max_zoom"]
-
-    assert [bound.value_at(mark) for mark in (1, 15.5, 16)] == [1, 15.5, math.inf]
-    assert [bound.mark_of(value) for value in (1, 15.5, math.inf)] == [1, 15.5, 16]
-    assert DESCRIBED["min_zoom"].value_at(0) == DESCRIBED["min_zoom"].unbounded == 0
-    assert DESCRIBED["family"].value_at("cdf") == "cdf"
-
-
 def test_a_width_of_attraction_where_nothing_attracts(tmp_path):
     """--fwhm-cells is refused for a zoom of the family cdf, which it would not change, also if a file says the family."""
     SaliencySampler(16, family="cdf", saliency=SaliencyNet()).save_checkpoint(tmp_path / "zoom.pt")

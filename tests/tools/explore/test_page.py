@@ -75,6 +75,16 @@ def test_nothing_else_is_served(page):
     assert status("/..%2f..%2fetc%2fpasswd") == 404
 
 
+@pytest.mark.slow
+def test_before_the_first_picture(page):
+    """As it is served, the page says which sample it shows and that it is drawing."""
+    with urllib.request.urlopen(page, timeout=10) as answer:
+        served = answer.read().decode()
+
+    assert "Sample 0 of 4" in served
+    assert "Drawing …" in served or "Drawing \\u2026" in served
+
+
 @pytest.fixture
 def browser():
     """A headless Chromium, 1280 pixels wide."""
