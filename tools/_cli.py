@@ -338,7 +338,13 @@ verb(
 @verb(
     app,
     "foveal doctor 'shards/train/*.tar'",
-    idle=(Idle(("images", "out_size", "repeats", "storage_options"), without="urls"), _ABOUT_REMOTE),
+    idle=(
+        Idle(
+            ("images", "out_size", "repeats", "image", "window", "bands", "color", "storage_options"),
+            without="urls",
+        ),
+        _ABOUT_REMOTE,
+    ),
 )
 def doctor(
     urls: Annotated[
@@ -364,6 +370,10 @@ def doctor(
             "if no SHARDS are given.",
         ),
     ] = False,
+    image: ImageOption = IMAGE,
+    window: Window = None,
+    bands: Bands = None,
+    color: ColorOption = None,
     storage_options: StorageOptions = "{}",
 ) -> None:
     """Measure what limits the speed of a loader for these shards on this machine, and say what to do about it."""
@@ -377,11 +387,19 @@ def doctor(
         raise typer.BadParameter(
             "name the shards to examine, or compile ahead with --warm.", param_hint="SHARDS"
         )
+    from foveal.tools.console.sample_options import parse_pixels
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.doctor.doctor import examine
 
-    options = parse_storage_options(storage_options)
-    examine(urls, images=images, out_size=out_size, repeats=repeats, storage_options=options)
+    examine(
+        urls,
+        images=images,
+        out_size=out_size,
+        repeats=repeats,
+        image=image,
+        rule=parse_pixels(window, bands, color),
+        storage_options=parse_storage_options(storage_options),
+    )
 
 
 app.add_typer(bench, name="bench")

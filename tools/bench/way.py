@@ -1,12 +1,12 @@
 """One way to set up a loader, as benchmarks and ``foveal doctor`` compare them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
-from foveal.pipeline import ZoomLoader
-from foveal.pipeline.decoding import DecodeMode
+from foveal.pipeline import PixelRule, ZoomLoader
+from foveal.pipeline.decoding import PLAIN, DecodeMode
 from foveal.sampler import SaliencySampler
 from foveal.tools.bench._check_loader import FIELDS
 
@@ -17,7 +17,7 @@ class Way:
 
     Attributes:
         decode: As :class:`ZoomLoader` takes it.
-        max_zoom: As :class:`SaliencySampler` takes it.
+        max_zoom: As :class:`SaliencySampler` takes it, but without a bound by default.
         device: The device that decodes and zooms.
     """
 
@@ -49,7 +49,13 @@ class Way:
         return self.trainable_zoom(size).eval().requires_grad_(requires_grad=False)
 
     def loader(
-        self, urls: str | list[str], size: int, batch_size: int, fields: Sequence[str] = FIELDS
+        self,
+        urls: str | list[str],
+        size: int,
+        batch_size: int,
+        fields: Sequence[str] = FIELDS,
+        rule: PixelRule = PLAIN,
     ) -> ZoomLoader:
         """Return the loader."""
-        return ZoomLoader(urls, self.zoom(size), batch_size=batch_size, fields=fields, decode=self.decode)
+        zoom, named = self.zoom(size), asdict(rule)
+        return ZoomLoader(urls, zoom, batch_size=batch_size, fields=fields, decode=self.decode, **named)

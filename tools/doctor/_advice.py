@@ -1,8 +1,10 @@
 """The advice of ``foveal doctor``. Each rule is a function of the measured facts, and states the expected gain."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from foveal._choices import MAX_ZOOM
 from foveal.tools.bench.way import Way
 from foveal.tools.doctor._facts import DECODE, DEFAULT, READ, Facts
 
@@ -26,8 +28,8 @@ class Advice:
 
 
 def bound_zoom(facts: Facts) -> Advice | None:
-    """Advise a bound on the zoom, which leaves less to decode: the mildest bound that brings most of the possible gain."""
-    bounded = {way: _gain(facts, way) for way in facts.loaders if way.is_bounded}
+    """Advise a harder bound on the zoom than the default, which leaves less to decode: the mildest bound that brings most of the possible gain."""
+    bounded = {way: _gain(facts, way) for way in facts.loaders if (way.max_zoom or math.inf) < MAX_ZOOM}
     most = max(bounded.values(), default=0.0)
     if most < _WORTH:
         return None
@@ -130,7 +132,7 @@ def verify(facts: Facts) -> Advice | None:
         return None
     tried = facts.images + facts.bad
     return Advice(
-        f"foveal verify SHARDS, and quarantine= with the file that it writes: {facts.bad:,} of {tried:,} images are bad, the "
+        f"foveal verify SHARDS, with the same --image and --window if any, and quarantine= with the file that it writes: {facts.bad:,} of {tried:,} images are bad, the "
         f"first: {facts.bad_reason}"
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from foveal._choices import MAX_ZOOM
 from foveal.tools.bench.way import Way
 
 READ, DECODE, LOWRES, SALIENCY, GRID, SAMPLE = (
@@ -19,7 +20,8 @@ STAGES = (READ, DECODE, LOWRES, SALIENCY, GRID, SAMPLE)
 _BUSY = 0.1  # share of all processors: more than the system itself takes
 
 
-DEFAULT = Way()
+DEFAULT = Way(max_zoom=MAX_ZOOM)
+"""A loader with its defaults, and the default zoom."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from foveal.pipeline import DecodeError, Decoder, EncodedImage, peek
-from foveal.pipeline.decoding import DecodeMode, by_libjpeg
+from foveal.pipeline import DecodeError, Decoder, EncodedImage, PixelRule, peek
+from foveal.pipeline.decoding import PLAIN, DecodeMode, by_libjpeg
 from foveal.pipeline.flow import in_threads
-from foveal.sampler import SaliencySampler, lowres, sample, zoom_grid
+from foveal.sampler import SaliencySampler, lowres, sample
+from foveal.sampler.grids import unchecked_grid
 from foveal.sampler.saliency import softmax_map
 from foveal.shards import SampleError, ShardError, Shards, ShardWriter
 from foveal.shards.index import find_fresh, index_path, tar_stamp
@@ -31,7 +33,7 @@ from foveal.tools.doctor._busy import Others
 from foveal.tools.doctor._facts import DECODE, DEFAULT, GRID, LOWRES, READ, SALIENCY, SAMPLE, Facts
 from foveal.tools.pictures.originals import encoded_image, spread_evenly
 
-WAYS = (DEFAULT, Way("auto", 4.0), Way("auto", 2.0), Way("dali"))
+WAYS = (DEFAULT, *(replace(DEFAULT, max_zoom=bound) for bound in (4.0, 2.0)), replace(DEFAULT, decode="dali"))
 _TOGETHER = 8  # images of a micro-batch
 _AT_ONCE = 32  # remote samples that the loader reads side by side
 
@@ -43,6 +45,8 @@ def measure(
     out_size: int,
     repeats: int,
     console: Console,
+    image: str = "image",
+    rule: PixelRule = PLAIN,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Facts:
     """Measure everything.
@@ -53,6 +57,8 @@ def measure(
         out_size: Height and width of the zoomed images, in pixels.
         repeats: Number of rounds; each round times every case once.
         console: Where to show the progress.
+        image: The field that is the image.
+        rule: How stored values become grey levels.
         storage_options: For remote shards.
 
     Raises:
@@ -67,16 +73,17 @@ def measure(
     far = [is_remote(url) for url in shards.urls]
     picks = spread_evenly(images, len(shards))
     start = time.perf_counter()
-    found = list(in_threads(partial(_read, shards), iter(picks), _AT_ONCE if any(far) else 1))
+    found = list(in_threads(partial(_read, shards, image), iter(picks), _AT_ONCE if any(far) else 1))
     reading = (time.perf_counter() - start) / len(picks)
-    good, bad, by_pillow = sort_out(found)
+    good, bad, by_pillow = sort_out(found, rule)
     if not good:
         raise ValueError(
-            f"shards must hold at least one good image, got {len(bad)} bad ones, the first: {bad[0]}"
+            f"shards must hold at least one good image, got {len(bad)} bad ones, the first: {bad[0]} – "
+            "foveal verify lists all; images in another member need --image."
         )
     with tempfile.TemporaryDirectory(prefix="foveal-") as folder:
         shard = _write(Path(folder) / "copy.tar", good)
-        cases = _cases(good, shard, out_size)
+        cases = _cases(good, shard, out_size, rule)
         with Others() as others:
             timings = alternate(cases, repeats, console=console)
         seconds = {case: timing.median / len(good) for case, timing in timings.items()}
@@ -106,19 +113,21 @@ def measure(
     )
 
 
-def _read(shards: Shards, ordinal: int) -> bytes | str:
+def _read(shards: Shards, image: str, ordinal: int) -> bytes | str:
     """Return a sample's encoded image, or the reason why it has none."""
     try:
         found = shards[ordinal]
     except SampleError as error:
         return str(error)
     try:
-        return encoded_image(found)
+        return encoded_image(found, image)
     except ShardError as error:
         return str(error)
 
 
-def sort_out(found: Sequence[bytes | str]) -> tuple[list[EncodedImage], list[str], int]:
+def sort_out(
+    found: Sequence[bytes | str], rule: PixelRule = PLAIN
+) -> tuple[list[EncodedImage], list[str], int]:
     """Decode everything once; return the good images, the fault of each bad one, and how many Pillow decoded."""
     bad = [reason for reason in found if isinstance(reason, str)]
     good: list[EncodedImage] = []
@@ -128,7 +137,7 @@ def sort_out(found: Sequence[bytes | str]) -> tuple[list[EncodedImage], list[str
             if isinstance(file, str):
                 continue
             try:
-                image = peek(file)
+                image = peek(file, rule=rule)
             except DecodeError as error:
                 bad.append(error.reason)
                 continue
@@ -143,19 +152,22 @@ def sort_out(found: Sequence[bytes | str]) -> tuple[list[EncodedImage], list[str
 
 
 def _write(path: Path, images: Sequence[EncodedImage]) -> str:
+    # What kind of file it is, a loader sees by its content.
     with ShardWriter(path) as writer:
         for k, image in enumerate(images):
             writer.write({"__key__": f"{k:06d}", "jpg": image.file})
     return str(path)
 
 
-def _cases(images: Sequence[EncodedImage], shard: str, out_size: int) -> dict[Any, Callable[[], object]]:
+def _cases(
+    images: Sequence[EncodedImage], shard: str, out_size: int, rule: PixelRule
+) -> dict[Any, Callable[[], object]]:
     """Return the cases to time by their kind: decoding by way, loaders by way, threads by number."""
-    elsewhere = [Way(device="cuda")] if torch.cuda.is_available() else []
+    elsewhere = [replace(DEFAULT, device="cuda")] if torch.cuda.is_available() else []
     counts = sorted({1, max(1, _processors() // 2), _processors()})
     return {
         **{("decoding", way): partial(_decode, images, way.zoom(out_size), way.decode) for way in WAYS},
-        **{("loader", way): partial(_load, shard, out_size, way) for way in [*WAYS, *elsewhere]},
+        **{("loader", way): partial(_load, shard, out_size, rule, way) for way in [*WAYS, *elsewhere]},
         **{
             ("threads", n): partial(_decode, images, DEFAULT.zoom(out_size), DEFAULT.decode, n)
             for n in counts
@@ -173,8 +185,8 @@ def _by_kind(
     return kinds[0], kinds[1], kinds[2]
 
 
-def _load(shard: str, out_size: int, way: Way) -> None:
-    with way.loader(shard, out_size, 32, ("image",)) as loader:
+def _load(shard: str, out_size: int, rule: PixelRule, way: Way) -> None:
+    with way.loader(shard, out_size, 32, ("image",), rule) as loader:
         exhaust(loader)
 
 
@@ -188,22 +200,30 @@ def _decoded(
     images: Sequence[EncodedImage], zoom: SaliencySampler, decode: DecodeMode, threads: int | None = None
 ) -> Iterator[list[Tensor]]:
     """Decode a few images at a time; the next ones are decoded while the previous ones are used."""
-    by_whom = by_libjpeg(decode, torch.device("cpu"), zoom) or (lambda image, _: image)
+    chosen = _by_whom(images, zoom, decode)
     with Decoder(num_threads=threads) as decoder:
         ahead = None
         for first in range(0, len(images), _TOGETHER):
-            part = [by_whom(image, 0) for image in images[first : first + _TOGETHER]]
-            now, ahead = ahead, decoder.start(part)
+            now, ahead = ahead, decoder.start(chosen[first : first + _TOGETHER])
             if now:
                 yield now.pixels()
         if ahead:
             yield ahead.pixels()
 
 
+def _by_whom(
+    images: Sequence[EncodedImage], zoom: SaliencySampler, decode: DecodeMode
+) -> Sequence[EncodedImage]:
+    """Return the images with the decoder and the scale that a loader would choose for each."""
+    by_whom = by_libjpeg(decode, torch.device("cpu"), zoom)
+    return images if by_whom is None else [by_whom(image, 0) for image in images]
+
+
 @torch.no_grad()
 def _stages_alone(images: Sequence[EncodedImage], out_size: int) -> dict[str, float]:
     """Return the seconds per image of each stage after decoding; the stages run one after the other, and nothing else runs."""
     zoom = DEFAULT.zoom(out_size)
+    chosen = _by_whom(images, zoom, DEFAULT.decode)
     seconds = dict.fromkeys((LOWRES, SALIENCY, GRID, SAMPLE), 0.0)
 
     def timed(stage: str, work: Callable[[], Tensor]) -> Tensor:
@@ -214,11 +234,11 @@ def _stages_alone(images: Sequence[EncodedImage], out_size: int) -> dict[str, fl
 
     with Decoder() as decoder:
         for first in range(0, len(images), _TOGETHER):
-            part = decoder.start(images[first : first + _TOGETHER]).pixels()
+            part = decoder.start(chosen[first : first + _TOGETHER]).pixels()
             small = timed(LOWRES, lambda: lowres(part, zoom.lowres_size))  # noqa: B023 - called at once
             logits = timed(SALIENCY, lambda: zoom.saliency(small))  # noqa: B023 - as above
             weights = softmax_map(logits, zoom.temperature)
-            grid = timed(GRID, lambda: zoom_grid(weights, (out_size, out_size)))  # noqa: B023 - as above
+            grid = timed(GRID, lambda: unchecked_grid(weights, zoom.out_size, zoom.grid_settings))  # noqa: B023 - as above
             timed(SAMPLE, lambda: sample(part, grid))  # noqa: B023 - as above
     return {stage: taken / len(images) for stage, taken in seconds.items()}
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
+from foveal.pipeline import PixelRule
+from foveal.pipeline.decoding import PLAIN
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.quiet_codecs import quiet_codecs
 from foveal.tools.console.table import print_table
@@ -19,6 +21,8 @@ def examine(
     images: int = 64,
     out_size: int = 224,
     repeats: int = 3,
+    image: str = "image",
+    rule: PixelRule = PLAIN,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Facts:
     """Measure, then print the verdict, the advice, and a table of the stages.
@@ -28,6 +32,8 @@ def examine(
         images: How many images to measure, spread evenly over all shards.
         out_size: Height and width of the zoomed images, in pixels.
         repeats: Number of rounds; each round times every case once.
+        image: The field that is the image.
+        rule: How stored values become grey levels.
         storage_options: For remote shards.
 
     Raises:
@@ -42,6 +48,8 @@ def examine(
             out_size=out_size,
             repeats=repeats,
             console=console,
+            image=image,
+            rule=rule,
             storage_options=storage_options,
         )
     if facts.is_busy:

@@ -48,14 +48,20 @@ def warm() -> dict[str, float]:
 
 
 def _zoom_once(device: torch.device) -> None:
-    """Call each kernel, forward and backward, with each set of argument types that it is compiled for."""
+    """Call each kernel, forward and backward, with each set of argument types that it is compiled for, but those in float64."""
     images = [torch.zeros((300, 400, 3), dtype=torch.uint8, device=device)]
+    dense = torch.zeros((1, 3, 60, 80), device=device)
     for antialias in (True, False):
         # Bounded, as it is by default: the bounds have a kernel, too.
         zoom = SaliencySampler(32, lowres_size=(32, 32), antialias=antialias).to(device)
         zoom(images).images.sum().backward()
         with torch.no_grad():
             invert_grid(zoom(images).grid, (32, 32))
+        for layer in (
+            dense,
+            dense.clone().requires_grad_(),
+        ):  # torch makes the copy of images that need a gradient
+            zoom(layer).images.sum().backward()
     UniformSampler(32)(images)  # grids whose rows and columns are alike have a kernel of their own
 
 

@@ -10,7 +10,8 @@ from foveal.tools.doctor._advice import Advice, advise
 from foveal.tools.doctor._facts import DECODE, DEFAULT, READ, STAGES, Facts
 from foveal.tools.doctor.doctor import busy, describe, rows, verdict
 
-DALI, BY_4, BY_2, CUDA = Way("dali"), Way(max_zoom=4.0), Way(max_zoom=2.0), Way(device="cuda")
+DALI, CUDA = replace(DEFAULT, decode="dali"), replace(DEFAULT, device="cuda")
+BY_4, BY_2 = Way(max_zoom=4.0), Way(max_zoom=2.0)
 
 # A machine of eight processors, images of 0.6 MP, nothing that could be better.
 WELL = Facts(
@@ -186,7 +187,7 @@ def test_the_table():
     assert found[READ] == ["1.00", "1,000.0", "", "100", "6%"]
     assert found[DECODE] == ["10.00", "100.0", "60", "", "62%"]
     assert found["decoding, auto, max_zoom 4"] == ["10.00", "100.0", "60", "", ""]
-    assert found["loader, auto"] == ["10.00", "100.0", "60", "", ""]
+    assert found["loader, auto, max_zoom 5"] == ["10.00", "100.0", "60", "", ""]
     assert len(found) == 6 + 3 + 4
 
 

@@ -15,7 +15,8 @@ from tests.tools import command_line
 ROOT = Path(__file__).parents[3]
 LOADERS = """
     from foveal.pipeline import Augment, Boxes, ZoomCollate, ZoomLoader
-    from foveal.sampler import MixedResolution, PatchSampler, SaliencySampler, SpectralSaliency, UniformSampler
+    import torch
+    from foveal.sampler import MixedResolution, PatchSampler, SaliencyNet, SaliencySampler, SpectralSaliency, UniformSampler
     shard = {shard!r}
     for options in (dict(), dict(decode="auto"), dict(augment=Augment(hflip=0.5, rotate_deg=10)), dict(last_batch="pad")):
         for zoom in (
@@ -28,8 +29,30 @@ LOADERS = """
             for images, labels in ZoomLoader(shard, zoom, batch_size=3, **options):
                 if images.requires_grad:
                     images.sum().backward()
+    dense = torch.rand(2, 5, 50, 70, requires_grad=True)
+    for options in (dict(), dict(family="cdf"), dict(antialias=False), dict(dtype=torch.float16)):
+        SaliencySampler(40, saliency=SaliencyNet(channels=5), **options)(dense).images.sum().backward()
     for zoom in (UniformSampler(32), PatchSampler(2, 24), MixedResolution(4, refined=2)):
         list(ZoomLoader(shard, zoom, batch_size=2))
+"""
+
+# Kernels that Python calls are imported in the function that calls them, because numba is loaded by the first call.
+LEFT = """
+    import ast, importlib, pathlib, pkgutil
+    from foveal.sampler.kernels import cpu
+    from foveal.tools.doctor.warm import warm
+    {before}
+    warm()
+    kernels = dict()
+    for file in pathlib.Path(cpu.__file__).parent.glob("*.py"):
+        functions = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)]
+        for node in (inner for function in functions for inner in ast.walk(function)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith(cpu.__name__):
+                module = importlib.import_module(node.module)
+                kernels |= dict((each.name, getattr(module, each.name)) for each in node.names)
+    kernels = dict((name, kernel) for name, kernel in kernels.items() if hasattr(kernel, "signatures"))
+    print(sorted(kernels))
+    print(sorted(name for name, kernel in kernels.items() if not kernel.signatures))
 """
 
 
@@ -37,13 +60,23 @@ def run(code, cache):
     lines = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\n" + code.replace("\n    ", "\n")
     found = subprocess.run(
         [sys.executable, "-c", lines],
-        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        env={**os.environ, **({} if cache is None else {"NUMBA_CACHE_DIR": str(cache)})},
         capture_output=True,
         text=True,
         check=False,
     )
     assert found.returncode == 0, found.stderr
     return found.stdout, found.stderr
+
+
+def test_every_kernel_is_called():
+    """foveal doctor --warm calls every kernel that Python calls; one that it does not call is found here."""
+    called, missed = run(LEFT.format(before=""), None)[0].splitlines()[-2:]
+    nothing = run(LEFT.format(before="warm = lambda: None"), None)[0].splitlines()
+
+    assert missed == "[]"
+    assert "'resample_into'" in called
+    assert nothing == [called, called]  # where nothing is called, all are missed
 
 
 @pytest.mark.slow
