@@ -20,7 +20,7 @@ STAGES = (READ, DECODE, LOWRES, SALIENCY, GRID, SAMPLE)
 _BUSY = 0.1  # share of all processors: more than the system itself takes
 
 
-DEFAULT = Way(max_zoom=MAX_ZOOM)
+DEFAULT = Way("auto", MAX_ZOOM)
 """A loader with its defaults, and the default zoom."""
 
 

@@ -33,7 +33,7 @@ from foveal.tools.doctor._busy import Others
 from foveal.tools.doctor._facts import DECODE, DEFAULT, GRID, LOWRES, READ, SALIENCY, SAMPLE, Facts
 from foveal.tools.pictures.originals import encoded_image, spread_evenly
 
-WAYS = (DEFAULT, *(replace(DEFAULT, max_zoom=bound) for bound in (4.0, 2.0)), replace(DEFAULT, decode="dali"))
+WAYS = (DEFAULT, Way("auto", 4.0), Way("auto", 2.0), replace(DEFAULT, decode="dali"))
 _TOGETHER = 8  # images of a micro-batch
 _AT_ONCE = 32  # remote samples that the loader reads side by side
 

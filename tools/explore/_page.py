@@ -149,7 +149,7 @@ class Page:
         return ui.code("", language=language).classes("w-full").mark(language)
 
     async def _set(self, name: str, event: Any) -> None:
-        value = self._scales[name].value_at(event.value) if name in self._scales else event.value
+        value: Any = self._scales[name].value_at(event.value) if name in self._scales else event.value
         if name in ("size", "epoch"):
             value = int(value)
         self._settings = replace(self._settings, **{name: value})
