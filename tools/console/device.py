@@ -14,5 +14,5 @@ def parse_device(device: str) -> torch.device:
     except RuntimeError:
         found = None
     if found is None or found.type not in ("cpu", "cuda"):
-        raise ValueError(f"device must be cpu, cuda or cuda:N, got {device!r}.")
+        raise ValueError(f"device must be 'cpu' or 'cuda', such as 'cuda:1', got {device!r}.")
     return found

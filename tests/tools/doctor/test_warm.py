@@ -69,6 +69,7 @@ def run(code, cache):
     return found.stdout, found.stderr
 
 
+@pytest.mark.slow
 def test_every_kernel_is_called():
     """foveal doctor --warm calls every kernel that Python calls; one that it does not call is found here."""
     called, missed = run(LEFT.format(before=""), None)[0].splitlines()[-2:]
