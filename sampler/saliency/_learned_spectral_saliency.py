@@ -54,8 +54,7 @@ class LearnedSpectralSaliency(nn.Module):
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
         """Return logits, one per cell of the map."""
-        with torch.no_grad():
-            each = self.spectral.of_powers(small, self.powers)
+        each = self.spectral.of_powers(small, self.powers)
         # A matrix product would be rounded under autocast.
         logits: Tensor = (each * self.weights[:, None, None]).sum(dim=1, keepdim=True)
         return logits

@@ -82,7 +82,7 @@ class SpectralSaliency(FramedMap):
         self.register_state_dict_post_hook(_note_power)  # type: ignore[no-untyped-call]
 
     def forward(self, small: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows cols"]:
-        """Return log saliency, one number per cell of the map; the exponentials sum to one."""
+        """Return log saliency, one number per cell of the map; the exponentials sum to one. float64 if the images are, else float32."""
         return self.of_powers(small, (self.power,))
 
     def of_powers(
@@ -93,7 +93,8 @@ class SpectralSaliency(FramedMap):
         if small.shape[0] == 0:  # of which there are no means
             return small.new_empty(0, len(powers), *self.map_size)
         with torch.autocast(small.device.type, enabled=False):
-            squared = _spectral_residual(_spectrum(small.float(), self.analysis_px)).square()
+            wide = small.to(torch.promote_types(small.dtype, torch.float32))
+            squared = _spectral_residual(_spectrum(wide, self.analysis_px)).to(wide.dtype).square()
             # Black has no spectrum at all. Multiples of the mean stay in float32's range at any power.
             relative = _of_mean(squared + _NOTHING)
             each = torch.stack([relative ** (power / 2) for power in powers], dim=1)
@@ -103,7 +104,7 @@ class SpectralSaliency(FramedMap):
         self, energy: Float[Tensor, "batch powers side side"]
     ) -> Float[Tensor, "batch powers rows cols"]:
         down, across = (
-            _smooth_reading((nodes, self.analysis_px), self.sigma, self.frame, energy.device)
+            _smooth_reading((nodes, self.analysis_px), self.sigma, self.frame, energy.dtype, energy.device)
             for nodes in self.map_size
         )
         found = down @ energy @ across.mT
@@ -159,7 +160,7 @@ def _spectral_residual(
     flat = spectrum * (mean @ log @ mean.mT).neg().exp()
     inverse = _inverse_cosines(side, kind, spectrum.device)
     back: Tensor = inverse @ flat @ inverse.mT / _NOISE
-    return back.float()
+    return back
 
 
 def _cosines(side: int) -> Float[Tensor, "side side"]:
@@ -211,7 +212,7 @@ def _mean_of_three(side: int, dtype: torch.dtype, device: torch.device) -> Float
 
 @constant
 def _smooth_reading(
-    sides: tuple[int, int], sigma: float, frame: Frame, device: torch.device
+    sides: tuple[int, int], sigma: float, frame: Frame, dtype: torch.dtype, device: torch.device
 ) -> Float[Tensor, "nodes side"]:
     """Return the matrix that smooths an axis, ``sides[1]`` cells long, and reads it at the ``sides[0]`` places of the map."""
     nodes, side = sides
@@ -221,7 +222,7 @@ def _smooth_reading(
     else:
         reading = _resizing(nodes, side)
     weights = reading @ _mirrored_gaussian(side, sigma)
-    return weights.where(weights > _NO_WEIGHT, 0).to(device, torch.float32)
+    return weights.where(weights > _NO_WEIGHT, 0).to(device, dtype)
 
 
 def _mirrored_gaussian(side: int, sigma: float) -> Float[Tensor, "side side"]:

@@ -195,7 +195,7 @@ def test_spectral_equals_the_formula(power):
 @pytest.mark.parametrize("map_size", [7, 31, 64])
 def test_spectral_multiplies_no_subnormal_numbers(map_size):
     """The weights that smooth a map sum to one, and none is so small that products with small energies are subnormal."""
-    weights = _smooth_reading((map_size, 64), 0.03, "nodes", torch.device("cpu")).double()
+    weights = _smooth_reading((map_size, 64), 0.03, "nodes", torch.float32, torch.device("cpu")).double()
 
     check_close(weights.sum(dim=1), np.ones(map_size), 1e-6)
     assert weights[weights > 0].min() > 1e-10
