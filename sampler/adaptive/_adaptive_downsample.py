@@ -7,6 +7,7 @@ from torch.func import functional_call
 
 from foveal.sampler.adaptive._node_layers import Nodes, on_nodes
 from foveal.sampler.adaptive._node_list import node_lists
+from foveal.sampler.frames import is_transformed
 
 
 class AdaptiveDownsample(nn.Module):
@@ -63,7 +64,9 @@ class AdaptiveDownsample(nn.Module):
             ValueError: The mask has another shape or other values.
         """
         features = self.nodes(fine, mask).dense()
-        if mask.requires_grad and torch.is_grad_enabled():
+        if (mask.requires_grad and torch.is_grad_enabled()) or (
+            mask.is_floating_point() and is_transformed(mask)
+        ):
             features = features + (mask - mask.detach()) * self._slope(fine.detach())
         return features
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from foveal.sampler.adaptive._node_list import NodeLists
+from foveal.sampler.frames import is_transformed
 
 # Nodes are passed to torch's convolution in lines of this length, which is fastest on CPUs: twice as fast as one long line.
 _LINE = 64
@@ -124,6 +125,8 @@ def _conv_part(
         taps.view(-1, _LINE, count).transpose(1, 2).flatten()
     )  # line by line, and within a line tap by tap
     read, source = _as_lines(known[index], count), known.detach()
+    if is_transformed():  # whose tensors have no address
+        return _conv_lines(read, module)
     place = read.data_ptr()
     with torch.autograd.graph.saved_tensors_hooks(
         lambda saved: None if saved.data_ptr() == place else saved,

@@ -13,6 +13,7 @@ from foveal.sampler.frames._images import (
     is_dense_float,
 )
 from foveal.sampler.frames._is_recorded import is_recorded
+from foveal.sampler.frames._is_transformed import is_transformed
 from foveal.sampler.frames._lattice import Frame, cell_means, even_edges, to_lattice
 from foveal.sampler.frames._ragged_labels import (
     SourceSize,
@@ -23,6 +24,7 @@ from foveal.sampler.frames._ragged_labels import (
     widths_and_heights,
 )
 from foveal.sampler.frames._size import height_and_width, rows_and_cols, whole
+from foveal.sampler.frames._underlying import underlying
 from foveal.sampler.frames._views import (
     Views,
     boxes_around,
@@ -63,6 +65,7 @@ __all__ = [
     "inverse",
     "is_dense_float",
     "is_recorded",
+    "is_transformed",
     "out_of_views",
     "outer_grid",
     "padded",
@@ -70,6 +73,7 @@ __all__ = [
     "planes_out_of_views",
     "rows_and_cols",
     "to_lattice",
+    "underlying",
     "whole",
     "widths_and_heights",
 ]

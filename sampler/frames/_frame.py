@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler.frames._constant import constant
+from foveal.sampler.frames._is_transformed import is_transformed
 
 
 def pixel_centres(pixels: int) -> Float[Tensor, " pixels"]:
@@ -36,7 +37,7 @@ def outer_grid(
     x: Float[Tensor, "batch width"], y: Float[Tensor, "batch height"]
 ) -> Float[Tensor, "batch height width 2"]:
     """The grid whose columns are at ``x`` and whose rows are at ``y``."""
-    if torch.compiler.is_compiling() or not x.is_cpu:
+    if torch.compiler.is_compiling() or not x.is_cpu or is_transformed(x, y):
         shape = (x.shape[0], y.shape[1], x.shape[1])
         return torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1)
     if not (torch.is_grad_enabled() and (x.requires_grad or y.requires_grad)):

@@ -29,18 +29,19 @@ _LEAST = 1e-30
 def clipped(weights: Map, settings: GridSettings) -> Map:
     """Return each map, clipped so that its grid is within the bounds, and scaled to a sum of one."""
     wide = weights.double()
-    margin = functools.partial(_margin, wide, settings)
     with torch.no_grad():
-        highest = wide.amax(dim=(2, 3), keepdim=True)
+        # no_grad() alone would leave the tangents of forward-mode differentiation.
+        margin = functools.partial(_margin, wide.detach(), settings)
+        highest = wide.detach().amax(dim=(2, 3), keepdim=True)
         # Clipped at its minimum, a map is uniform, except where it is zero.
-        lowest = wide.amin(dim=(2, 3), keepdim=True).clamp(min=_LEAST)
+        lowest = wide.detach().amin(dim=(2, 3), keepdim=True).clamp(min=_LEAST)
         holds = margin(highest) >= 0
         found, above = _halved(margin, lowest, highest)
         for _ in range(_NEWTON):
             step = margin(found) / _slope(margin, found)
             found = torch.minimum(torch.maximum(found - step, lowest), above)
         slope = _slope(margin, found)
-    now = margin(found)
+    now = _margin(wide, settings, found)
     # This adds zero to the value; it gives the height its derivative.
     height = found - (now - now.detach()) / slope
     cut = torch.where(holds, wide, torch.minimum(wide, height))

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from foveal.sampler.frames import constant, interpolation
+from foveal.sampler.frames import constant, interpolation, is_transformed
 from foveal.sampler.grids._kept import TINY, Bounds, corners_of, invariants, kept_of
 from foveal.sampler.grids._tightest import tightest
 
@@ -54,7 +54,7 @@ def most_kept(
     """
     scale = out_size[1] / 2, out_size[0] / 2
     place, least = tightest(points.detach(), cells, scale, bounds)
-    if not (torch.is_grad_enabled() and points.requires_grad):
+    if not (torch.is_grad_enabled() and points.requires_grad) and not is_transformed(points):
         return least.clamp(max=1)
     corner, row, col = place.unbind(dim=1)
     row, col, width = cells[0][row], cells[1][col], points.shape[2]

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from foveal.sampler.frames import is_recorded
+from foveal.sampler.frames import is_recorded, is_transformed
 from foveal.sampler.grids._kept import Bounds, corners_of, kept_of
 from foveal.sampler.kernels import kernels_for
 from foveal.sampler.kernels.cpu import find_tightest_on_cpu
@@ -28,7 +28,7 @@ def tightest(
         bounds: The bounds, in uniform steps.
     """
     # A recorded program cannot call our kernels: it may run without Foveal.
-    if is_recorded() or kernels_for(grid.device, grid.dtype) != "numba":
+    if is_recorded() or is_transformed() or kernels_for(grid.device, grid.dtype) != "numba":
         return plain_tightest(grid, places, scale, bounds)
     shortest, longest = (-1.0 if step is None else step for step in bounds[:2])
     found = places[0].new_empty(grid.shape[0], 3), grid.new_empty(grid.shape[0])

@@ -14,6 +14,7 @@ from foveal.sampler.frames import (
     out_of_views,
     outer_grid,
     planes_out_of_views,
+    underlying,
 )
 from foveal.sampler.grids._bounds import bounded, bounded_axes
 from foveal.sampler.grids._capped import capped_axes
@@ -156,12 +157,12 @@ def _check_saliency(saliency: Float[Tensor, "batch 1 rows cols"]) -> None:
         raise ValueError(f"saliency must be (batch, 1, rows, cols), got shape {tuple(saliency.shape)!r}.")
     if torch.compiler.is_compiling():
         return
-    sums = saliency.detach().sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
+    sums = underlying(saliency.detach().sum(dim=(1, 2, 3), dtype=torch.float64)).flatten().tolist()
     if not all(map(math.isfinite, sums)):
         raise ValueError(f"saliency must be finite, got maps that sum to {sums!r}.")
-    if sums and saliency.detach().amin().item() < 0:
+    if sums and underlying(saliency.detach()).amin().item() < 0:
         raise ValueError(
-            f"saliency must be non-negative, got {saliency.min().item()!r}: apply a softmax or a ReLU first."
+            f"saliency must be non-negative, got {underlying(saliency).min().item()!r}: apply a softmax or a ReLU first."
         )
     if min(sums, default=1.0) <= 0:
         raise ValueError(

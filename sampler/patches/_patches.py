@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from foveal.sampler.frames import Border
+from foveal.sampler.frames import Border, is_transformed
 
 # Number of patches that are converted to floating point at one time.
 _AT_ONCE = 32
@@ -51,8 +51,8 @@ def mix_patches(
     seen = (weights.detach() != 0).any(0).nonzero()[:, 0]
     windows = _windows(image, corners[seen.cpu()], patch_size, border)
     weights = weights[:, seen]
-    if image.is_floating_point():
-        patches = torch.stack(windows)
+    if image.is_floating_point() or is_transformed(weights):
+        patches = _as_float(torch.stack(windows))
         mixed: Tensor = torch.einsum("ks,shwc->khwc", weights.to(patches.dtype), patches)
     else:
         mixed = _Mixture.apply(weights, windows)  # type: ignore[no-untyped-call]

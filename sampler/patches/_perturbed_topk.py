@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from foveal.sampler.frames import whole
+from foveal.sampler.frames import is_transformed, whole
 
 Gradient = Literal["diagonal", "relative", "full"]
 
@@ -129,7 +129,7 @@ class PerturbedTopK(nn.Module):
         chosen = perturbed.topk(self.k, sorted=False).indices.sort(-1).values.mT
         ones = scores.new_ones(()).expand(chosen.shape)
         weights = _count(chosen, ones, positions) / self.samples
-        if not scores.requires_grad:
+        if not (scores.requires_grad or is_transformed(scores)):
             return weights
         zero = (
             scores - scores.detach()

@@ -5,6 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
+from foveal.sampler.frames import is_transformed
+
 # Values of one image up to which torch does not use oneDNN: "for some case, native is faster" (aten, Convolution.cpp).
 _SMALL = 20480
 
@@ -31,7 +33,9 @@ class EdgeConv2d(nn.Conv2d):
 
 def _differs_alone(images: Float[Tensor, "batch channel height width"]) -> bool:
     """Return whether these are one image, so small that torch convolves it by other code than two, which rounds otherwise."""
-    if torch.compiler.is_compiling():
+    if (
+        torch.compiler.is_compiling() or is_transformed()
+    ):  # torch.vmap convolves many images that look like one
         return False
     return len(images) == 1 and images.is_cpu and images.numel() <= _SMALL
 

@@ -6,14 +6,23 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from foveal.sampler.frames import Images, Views, as_ragged, check_images, height_and_width, is_dense_float
+from foveal.sampler.frames import (
+    Images,
+    Views,
+    as_ragged,
+    check_images,
+    height_and_width,
+    is_dense_float,
+    is_transformed,
+)
 from foveal.sampler.kernels import kernels_for, operator
 from foveal.sampler.kernels.cpu import fill_lowres_on_cpu
 from foveal.sampler.kernels.cuda import fill_lowres_on_cuda
-from foveal.sampler.kernels.plain import fill_lowres_plainly
-from foveal.sampler.sampling._exported import in_exported_program, lowres_in_graph
+from foveal.sampler.kernels.plain import average_dense, average_in_graph, fill_lowres_plainly
+from foveal.sampler.sampling._exported import in_exported_program
 from foveal.sampler.sampling._halves import are_deep, halves, joined
 from foveal.sampler.sampling._pixel_format import PixelFormat
+from foveal.sampler.sampling._sample_by_torch import lowres_by_torch
 from foveal.sampler.sampling._sample_evenly import sample_evenly
 from foveal.sampler.sampling._shrink import shrink_by_triangle
 
@@ -53,8 +62,8 @@ def lowres(
     if is_dense_float(images):
         wide = images.to(torch.promote_types(images.dtype, torch.float32))  # type: ignore[union-attr]
         return shrink_by_triangle(wide, size)
-    if in_exported_program(images):
-        return lowres_in_graph(images, size)
+    if in_exported_program(images) or is_transformed():
+        return lowres_by_torch(images, size, average_dense if is_transformed() else average_in_graph)
     ragged = as_ragged(images)
     if not ragged:
         return torch.empty(0, 3, *size)

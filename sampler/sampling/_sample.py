@@ -6,11 +6,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foveal.sampler.frames import Images, as_ragged, check_images, check_tensor, count, is_dense_float
+from foveal.sampler.frames import (
+    Images,
+    as_ragged,
+    check_images,
+    check_tensor,
+    count,
+    is_dense_float,
+    is_transformed,
+)
+from foveal.sampler.kernels.plain import average_dense
 from foveal.sampler.sampling._dense_op import sample_dense_op
-from foveal.sampler.sampling._exported import in_exported_program, read_points, sample_in_graph
+from foveal.sampler.sampling._exported import in_exported_program, sample_in_graph
 from foveal.sampler.sampling._halves import are_deep, halves, joined
 from foveal.sampler.sampling._pixel_format import PixelFormat, pixel_format
+from foveal.sampler.sampling._sample_by_torch import read_points, sample_by_torch
 from foveal.sampler.sampling._sample_op import sample_op, sample_with_slope_op
 
 
@@ -82,6 +92,8 @@ def sample_as(
         return form.written(joined(*plain))
     if in_exported_program(images, grid):
         return form.written(sample_in_graph(images, grid, antialias=antialias))
+    if is_transformed(grid, *([images] if isinstance(images, Tensor) else [])):
+        return form.written(sample_by_torch(images, grid, average_dense if antialias else read_points))
     if is_dense_float(images):
         dense = images.to(grid.dtype)  # type: ignore[union-attr]
         return form.written(sample_dense_op(dense, grid) if antialias else read_points(dense, grid))

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from foveal.sampler.frames import is_recorded
+from foveal.sampler.frames import is_recorded, is_transformed
 from foveal.sampler.kernels import kernels_for
 from foveal.sampler.kernels.cpu import Filter, shrink_on_cpu
 from foveal.sampler.kernels.plain import shrink
@@ -45,6 +45,7 @@ def _has_kernel(dense: Float[Tensor, "batch channel _height _width"], size: tupl
     wants_gradient = torch.is_grad_enabled() and dense.requires_grad
     return (
         not is_recorded()
+        and not is_transformed(dense)
         and not wants_gradient
         and dense.shape[2:] != size
         and kernels_for(dense.device, dense.dtype) == "numba"

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from foveal.sampler.frames import is_transformed, underlying
 from foveal.sampler.saliency import softmax_map
 from foveal.sampler.zooms._zoom_needs import unwrapped
 
@@ -47,9 +48,10 @@ def nan_where_lost(
     device: on a GPU, and in a compiled graph, every batch is written again under a mask; on the CPU only a batch with NaN.
     """
     lost = lost_images(saliency)
-    if not torch.compiler.is_compiling() and lost.device.type == "cpu" and not bool(lost.any()):
+    if not torch.compiler.is_compiling() and lost.device.type == "cpu" and not bool(underlying(lost).any()):
         return images
     filled = images.masked_fill(lost.view(-1, *[1] * (images.ndim - 1)), torch.nan)
-    if images.ndim == 4 and images.is_contiguous(memory_format=torch.channels_last):
+    in_order = images.ndim == 4 and not is_transformed()  # torch.vmap does not know the order
+    if in_order and images.is_contiguous(memory_format=torch.channels_last):
         return filled.contiguous(memory_format=torch.channels_last)  # a compiled graph would change the order
     return filled

@@ -14,6 +14,7 @@ from foveal.sampler.frames import (
     check_images,
     height_and_width,
     is_dense_float,
+    is_transformed,
     whole,
 )
 from foveal.sampler.patches import (
@@ -135,7 +136,7 @@ class PatchSampler(nn.Module):
         self, images: Images, scores: Float[Tensor, "batch 1 rows cols"], generator: torch.Generator | None
     ) -> tuple[Float[Tensor, "batch k channel size size"], Float[Tensor, "batch k size size 2"]]:
         flat = scores.flatten(1)
-        soft = self.training and scores.requires_grad
+        soft = self.training and (scores.requires_grad or is_transformed(scores))
         chosen = self.topk(zero_to_one(flat), generator) if soft else hard_topk(flat, self.topk.k)
         each = [
             self._of_one(image, choice, (scores.shape[2], scores.shape[3]))

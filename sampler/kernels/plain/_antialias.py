@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from foveal.sampler.frames import underlying
 from foveal.sampler.kernels._footprint import Footprint, footprints
 
 Pixels = Float[Tensor, "batch channel height width"]
@@ -93,7 +94,7 @@ class RowsUnder:
 def rows_under(foot: Footprint) -> Iterator[Row]:
     """Yield the first source row of each footprint, then the second, and so on, as many as the tallest footprint has."""
     under = RowsUnder(foot)
-    most = int(under.most.item()) + 1 if foot.y.numel() else 0
+    most = int(underlying(under.most).max().item()) + 1 if foot.y.numel() else 0
     return map(under.row, range(most))
 
 
