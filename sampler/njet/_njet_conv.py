@@ -112,8 +112,11 @@ class NJetConv2d(nn.Module):
     def extra_repr(self) -> str:
         """Say what is not a submodule, with the scales as they are now."""
         outputs, inputs, _ = self.alpha.shape
-        low, high = (float(end) for end in self.sigma.detach().aminmax())
-        scales = f"{low:.3g}" if len(self.log2_sigma) == 1 else f"{low:.3g}..{high:.3g}"
+        if self.alpha.is_meta:
+            scales = "?"
+        else:
+            low, high = (float(end) for end in self.sigma.detach().aminmax())
+            scales = f"{low:.3g}" if len(self.log2_sigma) == 1 else f"{low:.3g}..{high:.3g}"
         return (
             f"{inputs * self.groups}, {outputs}, order={self.jet.order}, sigma={scales}, groups={self.groups}, "
             f"truncate={self.jet.truncate}, subsample={self.subsample}, as_published={self.jet.as_published}"
@@ -128,6 +131,8 @@ class NJetConv2d(nn.Module):
 
     @torch.no_grad()
     def _gain(self) -> Float[Tensor, " filters"]:
+        if self.alpha.is_meta:  # without numbers: they come with the weights
+            return self.alpha.new_empty(len(self.jet.orders))
         size = self.jet.filters(self.sigma[:1])[0].flatten(1).norm(dim=1)
         if self.jet.as_published:
             size = torch.ones_like(size)

@@ -60,4 +60,5 @@ class NJetPrefilter(nn.Module):
 
     def extra_repr(self) -> str:
         """Say what is not a submodule, with sigma as it is now."""
-        return f"sigma={float(self.sigma.detach()):.3g}, subsample={self.subsample}"
+        sigma = "?" if self.log2_sigma.is_meta else f"{float(self.sigma.detach()):.3g}"
+        return f"sigma={sigma}, subsample={self.subsample}"

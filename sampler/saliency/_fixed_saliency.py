@@ -34,7 +34,8 @@ class FixedSaliency(nn.Module):
             raise ValueError(f"saliency must be (rows, cols), got shape {tuple(saliency.shape)!r}.")
         weights = saliency.double()
         total = weights.sum()
-        if not bool(total.isfinite() & (total > 0) & (weights >= 0).all()):
+        # A tensor on "meta" has no numbers: they come with the weights.
+        if not saliency.is_meta and not bool(total.isfinite() & (total > 0) & (weights >= 0).all()):
             raise ValueError(
                 f"saliency must be finite and non-negative with a positive sum, got values from {weights.min().item()!r} "
                 f"to {weights.max().item()!r}: apply a ReLU, or add a small constant."
