@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foveal._outside import outside
+from foveal.sampler.frames import check_tensor
 from foveal.sampler.saliency._prior_saliency import PriorSaliency, known_gain
 from foveal.sampler.saliency.training._evidence_map import coarse_places
 from foveal.sampler.saliency.training._prior_of import learns, prior_of
@@ -43,6 +44,7 @@ class EvidenceTeacher:
         strength: How strongly the evidence teaches, relative to the loss.
 
     Raises:
+        TypeError: The zoom is no module.
         ValueError: ``strength`` is not positive, or there is more than one :class:`PriorSaliency`.
 
     Example:
@@ -76,6 +78,7 @@ class EvidenceTeacher:
             losses: The classifier's cross-entropy for each image, with its graph.
 
         Raises:
+            TypeError: They are no tensor.
             ValueError: They are not one for each image, have no graph, or it does not lead to images that were zoomed in training mode.
 
         Warns:
@@ -87,6 +90,7 @@ class EvidenceTeacher:
             or (self.after is not None and not self.after.helps)
         ):
             return
+        check_tensor(losses, "losses")
         if losses.ndim != 1 or not losses.requires_grad:
             raise ValueError(
                 f"losses must be one for each image and have their graph, got shape {tuple(losses.shape)!r} and "

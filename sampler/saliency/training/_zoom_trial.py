@@ -1,6 +1,7 @@
 """A zoom on trial: it stays if the network that trains on it gains from it."""
 
 import math
+import warnings
 from typing import Any
 
 import torch
@@ -8,6 +9,8 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from foveal._outside import outside
+from foveal.sampler.frames import check_tensor
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
 from foveal.sampler.saliency.training._prior_of import learns, prior_of
 from foveal.sampler.saliency.training._strengths import Strengths
@@ -55,6 +58,7 @@ class ZoomTrial:
             took the zoom away.
 
     Raises:
+        TypeError: The zoom is no module.
         ValueError: ``steps`` is less than 1, or there is more than one :class:`PriorSaliency`.
 
     Example:
@@ -98,11 +102,16 @@ class ZoomTrial:
         Once the trial is over, or was closed, it does nothing.
 
         Raises:
+            TypeError: They are no tensor.
             ValueError: They are not one for each image that was zoomed in training mode in the last calls of the zoom, or
                 there were fewer since the last call of this.
+
+        Warns:
+            UserWarning: The trial ends, and no batch had several images to compare.
         """
         if self.helps is not None or self._strengths is None or self._is_frozen(self._strengths):
             return
+        check_tensor(losses, "losses")
         if losses.ndim != 1:
             raise ValueError(
                 f'losses must be one for each image, got shape {tuple(losses.shape)!r} – compute them with reduction="none".'
@@ -111,6 +120,7 @@ class ZoomTrial:
         self._sums = self._sums * _fading(float(moments[0])) + moments
         self._step += 1
         if self._step >= self.steps:
+            self._warn_if_nothing_was_compared()
             self._end(helps=self.standard_errors <= -_LIKELY)
         elif self._sums[0] >= _FEWEST and self.standard_errors <= -_SURE:
             self._end(helps=True)
@@ -126,7 +136,15 @@ class ZoomTrial:
         return {"helps": self.helps, "step": self._step, "sums": self._sums.tolist()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state_dict()``; the zoom's own state has to be loaded as well."""
+        """Go on from ``state_dict()``; the zoom's own state has to be loaded as well.
+
+        Raises:
+            ValueError: It is not the state of a trial.
+        """
+        if not {"helps", "step", "sums"} <= set(state):
+            raise ValueError(
+                f"state must be what ZoomTrial.state_dict() returned, got the keys {sorted(state)!r}."
+            )
         if self._saliency is None:
             return
         sums = state["sums"]  # in earlier versions without the last
@@ -152,6 +170,15 @@ class ZoomTrial:
 
     def _is_frozen(self, strengths: Strengths) -> bool:
         return not strengths.waits and self._saliency is not None and not learns(self._saliency)
+
+    def _warn_if_nothing_was_compared(self) -> None:
+        if not self._sums[0]:
+            warnings.warn(
+                f"a ZoomTrial takes the zoom away after {self.steps} steps, because no batch had several images with finite losses to "
+                "compare – train with larger batches, or without a trial.",
+                UserWarning,
+                stacklevel=outside(),
+            )
 
     def _end(self, *, helps: bool) -> None:
         self.helps = helps

@@ -9,6 +9,7 @@ from scipy import stats
 from torch import nn
 
 from foveal.sampler import (
+    EvidenceTeacher,
     FixedSaliency,
     MapSaliency,
     PriorSaliency,
@@ -182,3 +183,12 @@ def test_messages(images):
     text = 'losses must be one for each image, got shape () – compute them with reduction="none".'
     with unhooked(), pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         trial.observe(torch.tensor(0.5))
+    with unhooked(), pytest.raises(TypeError, match=r"^losses must be a tensor, got .*list"):
+        trial.observe([1.0, 2.0])
+    text = "zoom must be a torch.nn.Module, got NoneType – give the sampler that is trained."
+    for make in (lambda: ZoomTrial(None, steps=5), lambda: EvidenceTeacher(None)):
+        with unhooked(), pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
+            make()
+    text = "state must be what ZoomTrial.state_dict() returned, got the keys ['step']."
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        trial.load_state_dict({"step": 1})

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -129,6 +130,20 @@ def test_batches_without_a_comparison(count):
 
     assert trial.standard_errors == 0
     assert trial.helps is None
+
+
+def test_a_trial_that_compared_nothing_says_so():
+    """A trial whose batches all had one image takes the zoom away with a warning."""
+    zoom = small_zoom()
+    trial = ZoomTrial(zoom, steps=2)
+    text = "a ZoomTrial takes the zoom away after 2 steps, because no batch had several images with finite losses to compare – train with larger batches, or without a trial."
+    zoom(torch.rand(1, 3, 40, 40))
+    trial.observe(torch.ones(1))
+    zoom(torch.rand(1, 3, 40, 40))
+    with pytest.warns(UserWarning, match=f"^{re.escape(text)}$"):
+        trial.observe(torch.ones(1))
+
+    assert trial.helps is False
 
 
 def test_steps_with_a_frozen_zoom_do_not_count(images):
