@@ -100,7 +100,8 @@ class AdaptiveDownsample(nn.Module):
             buffers = {
                 name: value.clone() for name, value in self.named_buffers()
             }  # running statistics stay unchanged
-            mask = fine.new_full((fine.shape[0], 1, *fine.shape[2:]), level)
+            # Of whole numbers, which have no slope of their own.
+            mask = fine.new_full((fine.shape[0], 1, *fine.shape[2:]), level, dtype=torch.int64)
             features: Tensor = functional_call(self, buffers, (fine, mask))
             return features
 

@@ -14,4 +14,9 @@ def is_transformed(*tensors: Tensor) -> bool:
         return False
     if torch._C._are_functorch_transforms_active():  # noqa: SLF001 - as torch.autograd.Function asks
         return True
-    return any(forward_ad.unpack_dual(each).tangent is not None for each in tensors)
+    return any(_tangent(each) is not None for each in tensors)
+
+
+def _tangent(value: Tensor) -> Tensor | None:
+    found: Tensor | None = forward_ad.unpack_dual(value).tangent  # type: ignore[no-untyped-call]
+    return found

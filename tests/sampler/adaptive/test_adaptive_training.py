@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
 from foveal.sampler import (
+    AdaptiveDownsample,
     AdaptiveResNet,
     LearnedMask,
     budget_loss,
@@ -98,3 +100,25 @@ def test_a_mask_is_learned_towards_its_budget():
 
     assert 0.2 < before < 0.7
     assert abs(after.item() - 0.75) < 0.1
+
+
+def test_transforms_of_torch():
+    """torch.func.grad gives a mask and features what backward gives them, and jvp the same slope."""
+    torch.manual_seed(0)
+    stages = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1)).double()
+    module = AdaptiveDownsample(stages).requires_grad_(False)
+    fine, mask = torch.rand(1, 3, 16, 16, dtype=torch.float64), torch.zeros(1, 1, 16, 16, dtype=torch.float64)
+    mask[..., :8] = 1
+    weights = torch.randn(8, 16, 16, dtype=torch.float64)
+
+    def total(mask, fine):
+        return (module(fine, mask) * weights).sum()
+
+    leaves = mask.clone().requires_grad_(), fine.clone().requires_grad_()
+    expected = torch.autograd.grad(total(*leaves), leaves)
+    found = torch.func.grad(total, argnums=(0, 1))(mask, fine)
+    for one, other in zip(found, expected, strict=True):
+        check_close(one, other, 1e-12)
+    ways = torch.randn_like(mask), torch.randn_like(fine)
+    slope = torch.func.jvp(total, (mask, fine), ways)[1]
+    check_close(slope, sum((way * by).sum() for way, by in zip(ways, expected, strict=True)), 1e-9)
