@@ -102,6 +102,7 @@ def test_a_mask_is_learned_towards_its_budget():
     assert abs(after.item() - 0.75) < 0.1
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own use
 def test_transforms_of_torch():
     """torch.func.grad gives a mask and features what backward gives them, and jvp the same slope."""
     torch.manual_seed(0)
