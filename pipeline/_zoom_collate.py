@@ -24,7 +24,7 @@ from foveal.pipeline.decoding import (
     as_decode_mode,
     by_libjpeg,
 )
-from foveal.pipeline.epoch import micro_batch_size
+from foveal.pipeline.epoch import check_saliency, micro_batch_size
 from foveal.pipeline.fields import IMAGE, alternatives, labels_in_frame, map_guide_of
 from foveal.pipeline.flow import home_of
 from foveal.sampler import Zoomed, ZoomNeeds
@@ -183,6 +183,7 @@ class ZoomCollate:
                 small = copies.look(self._needs.lowres_size)
                 beside = self._condition(entries[first : first + size], first, device)
                 parts.append(copies.zoom(self.zoom, small, maps=told, condition=beside))
+                check_saliency(parts[-1], self.zoom, [f"samples[{first + k}]" for k in range(len(encoded))])
         return Zoomed(*(torch.cat(tensors) for tensors in zip(*parts, strict=True))), sizes
 
     def _condition(

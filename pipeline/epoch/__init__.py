@@ -8,6 +8,7 @@ from foveal.pipeline.epoch._iterator import EpochIterator
 from foveal.pipeline.epoch._join import Batch
 from foveal.pipeline.epoch._loader_options import LoaderOptions
 from foveal.pipeline.epoch._loader_state import identity, make_state, read_state
+from foveal.pipeline.epoch._lost_saliency import check_saliency
 from foveal.pipeline.epoch._micro_batch import micro_batch_size, zoomed_together
 from foveal.pipeline.epoch._plan import BatchPlan, LastBatch
 from foveal.pipeline.epoch._position import EpochPlace, Position
@@ -27,6 +28,7 @@ __all__ = [
     "RankWarning",
     "Ranks",
     "check_augment",
+    "check_saliency",
     "identity",
     "make_state",
     "may_drift",

@@ -185,8 +185,10 @@ class EpochIterator(Iterator[Batch]):
 
 def _warn_of(bad: list[BadSample]) -> None:
     if bad:
+        # It reads images and members, but knows nothing of how labels are parsed here.
+        found = "" if any(each.kind == "bad_label" for each in bad) else ", and `foveal verify` finds them"
         warnings.warn(
-            f"{len(bad)} bad sample(s) in this epoch, the first: {bad[0]}; the loader's bad_samples has all, and `foveal verify` finds them",
+            f"{len(bad)} bad sample(s) in this epoch, the first: {bad[0]}; the loader's bad_samples has all{found}",
             ShardWarning,
             stacklevel=outside(),
         )

@@ -1,4 +1,4 @@
-"""Ends an epoch if the saliency network has diverged, with an error that names the samples."""
+"""Checks that the saliency network has not diverged, with an error that names the samples."""
 
 from collections.abc import Sequence
 
@@ -8,22 +8,22 @@ from foveal.sampler import Zoomed
 from foveal.sampler.zooms import lost_images
 
 
-def check_saliency(zoomed: Zoomed, zoom: nn.Module, keys: Sequence[str]) -> None:
-    """Raise if the saliency of a micro-batch is not finite.
+def check_saliency(zoomed: Zoomed, zoom: nn.Module, names: Sequence[str]) -> None:
+    """Raise if the saliency of some images is not finite.
 
     On a GPU nothing is checked, because that would wait for the device in every step. There the images are NaN, and so is
     the loss.
 
     Raises:
-        ValueError: The saliency of an image is NaN; the message names the network and the images' keys.
+        ValueError: The saliency of an image is NaN; the message names the network and the images.
     """
     if zoomed.saliency.device.type != "cpu":
         return
     lost = lost_images(zoomed.saliency)
     if bool(lost.any()):
-        names = ", ".join(key for key, each in zip(keys, lost.tolist(), strict=True) if each)
+        those = ", ".join(name for name, each in zip(names, lost.tolist(), strict=True) if each)
         raise ValueError(
-            f"saliency must be finite, got NaN or infinite logits from {network_name(zoom)} for {names} – its weights have "
+            f"saliency must be finite, got NaN or infinite logits from {network_name(zoom)} for {those} – its weights have "
             "diverged, or its numbers are too large for half precision."
         )
 

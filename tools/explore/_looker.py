@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from foveal.pipeline import DecodeError
+from foveal.pipeline.epoch import check_saliency
 from foveal.sampler import UniformSampler, warp_boxes
 from foveal.shards import ShardError, Shards
 from foveal.tools.console.sample_options import box_field, map_field
@@ -116,6 +117,7 @@ class Looker:
             if (maps_from := getattr(zoom, "maps_from", None)) is not None:
                 told["maps"] = [read_map(self._shards[number], map_field(maps_from), (height, width))]
             zoomed = zoom([original.image], **told)
+        check_saliency(zoomed, zoom, [self._shards.key(number)])
         [seen], [kept] = warp_boxes([original.boxes], zoomed.grid, (height, width), views=views)
         return Look(
             original,

@@ -8,6 +8,7 @@ import torch
 
 from foveal.pipeline import Boxes, PixelRule
 from foveal.pipeline.decoding import PLAIN
+from foveal.pipeline.epoch import check_saliency
 from foveal.pipeline.fields import collate, map_guide_of, parse_member
 from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, ZoomNeeds, warp_boxes
 from foveal.shards import SampleError, Shards
@@ -93,6 +94,7 @@ def view_row(
             members = shards[ordinal].members
             told["condition"] = [collate(name, [parse_member(name, members)]) for name in needs.condition]
         zoomed: Zoomed = zoom([original], **told)
+        check_saliency(zoomed, zoom, [shards.key(ordinal)])
         uniform = UniformSampler(zoom.out_size)([original]).images[0]
     [seen], [kept] = warp_boxes([found], zoomed.grid, (height, width))
     grid = zoomed.grid[0].numpy()

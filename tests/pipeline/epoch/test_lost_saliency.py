@@ -1,15 +1,16 @@
-"""A saliency network that diverged ends an epoch with an error, and no shard is written."""
+"""A saliency network that diverged is an error wherever it zooms, and no shard is written."""
 
 import re
 
 import pytest
 import torch
 
-from foveal.pipeline import Boxes, ZoomLoader
-from foveal.sampler import SaliencyNet, SaliencySampler
-from foveal.shards import ShardWriter
+from foveal.pipeline import Boxes, ZoomCollate, ZoomLoader
+from foveal.sampler import MixedResolution, PatchSampler, SaliencyNet, SaliencySampler
+from foveal.shards import Shards, ShardWriter
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.zoom import RunOptions, zoom_shards
+from foveal.tools.pictures.view_row import view_row
 from tests.pipeline.making import encode, picture
 
 
@@ -43,6 +44,31 @@ def test_the_loader_names_network_and_keys(shard, diverged, trains):
         pytest.raises(ValueError, match=f"^{re.escape(message)}"),
     ):
         list(loader)
+
+
+@pytest.mark.parametrize(
+    "zoom",
+    [
+        SaliencySampler(16, saliency=SaliencyNet()),
+        PatchSampler(2, 16, lowres_size=64),
+        MixedResolution(4, patch_size=16, refined=2, saliency=SaliencyNet()),
+    ],
+)
+def test_a_batch_that_is_collated(zoom):
+    """ZoomCollate raises, too, and names the places of the images."""
+    with torch.no_grad():
+        next(zoom.parameters()).fill_(torch.nan)
+    images = [(encode(picture(k, 60, 90)), k) for k in range(2)]
+    with pytest.raises(
+        ValueError, match=r"^saliency must be finite, got NaN .* for samples\[0\], samples\[1\] –"
+    ):
+        ZoomCollate(zoom)(images)
+
+
+def test_a_picture_of_samples(shard, diverged):
+    """A sheet of samples is not drawn; the error names the sample."""
+    with pytest.raises(ValueError, match=r"^saliency must be finite, got NaN .* SaliencyNet for k1 –"):
+        view_row(Shards(shard), 1, diverged, None)
 
 
 def test_nothing_is_written_as_ok(shard, diverged, tmp_path):

@@ -40,6 +40,17 @@ def test_a_checkpoint_brings_its_settings(source):
     assert source.settings_of("spectral") == {}
 
 
+def test_a_checkpoint_that_diverged(source):
+    """Its weights are named, and the sample."""
+    zoom = SaliencySampler.from_checkpoint(source.checkpoint)
+    with torch.no_grad():
+        next(zoom.parameters()).fill_(torch.nan)
+    zoom.save_checkpoint(source.checkpoint)
+    trained = Settings(saliency="checkpoint", size=64, **source.settings_of("checkpoint"))
+    with pytest.raises(ValueError, match=r"^saliency must be finite, got NaN .* SaliencyNet for 1 –"):
+        Looker(source).look(1, trained)
+
+
 def test_a_source_of_saliency_that_is_not_there(source):
     """Boxes cannot be chosen without saying where they are."""
     serve = pytest.importorskip(
