@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from foveal.sampler.grids._grid_settings import GridSettings
-from foveal.sampler.grids._kernel_grid import axis_nodes, kernel_nodes
+from foveal.sampler.grids._kernel_grid import axis_nodes, between_nodes, kernel_nodes
+from foveal.sampler.kernels import is_exporting
 
 
 def published_grid(
@@ -22,10 +23,38 @@ def published_grid(
     """Return the grid that ``settings.compat`` names, for ``grid_sample`` as that code calls it."""
     wide = weights.double()
     nodes = _separable_nodes(wide, settings) if settings.family == "separable" else _nodes(wide, settings)
-    upsampled: Tensor = interpolate(
-        nodes, out_size, mode="bilinear", align_corners=settings.compat == "align_corners"
+    on_edges = settings.compat == "align_corners"
+    enlarge = _by_products if is_exporting() else _by_torch
+    return enlarge(nodes, out_size, on_edges).to(weights.dtype)
+
+
+def _by_torch(
+    nodes: Float[Tensor, "batch 2 rows cols"], out_size: tuple[int, int], on_edges: bool
+) -> Float[Tensor, "batch height width 2"]:
+    upsampled: Tensor = interpolate(nodes, out_size, mode="bilinear", align_corners=on_edges)
+    return upsampled.permute(0, 2, 3, 1).contiguous()
+
+
+def _by_products(
+    nodes: Float[Tensor, "batch 2 rows cols"], out_size: tuple[int, int], on_edges: bool
+) -> Float[Tensor, "batch height width 2"]:
+    """Do the same by matrix products: ONNX Runtime cannot enlarge float64."""
+    down, across = (
+        _weights(count, pixels, on_edges).to(nodes)
+        for count, pixels in zip(nodes.shape[2:], out_size, strict=True)
     )
-    return upsampled.permute(0, 2, 3, 1).contiguous().to(weights.dtype)
+    return between_nodes(nodes, down, across)
+
+
+def _weights(count: int, pixels: int, on_edges: bool) -> Float[Tensor, "{pixels} {count}"]:
+    """Row j: the weights of an axis' nodes for pixel j, as ``interpolate`` has them with ``align_corners=on_edges``."""
+    last = count - 1
+    if on_edges:
+        position = torch.arange(pixels, dtype=torch.float64) * (last / max(pixels - 1, 1))
+    else:
+        centre = torch.arange(pixels, dtype=torch.float64) + 0.5
+        position = (centre * (count / pixels) - 0.5).clamp(0, last)
+    return (1 - (position[:, None] - torch.arange(count)).abs()).clamp(min=0)
 
 
 def _nodes(

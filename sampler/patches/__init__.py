@@ -1,5 +1,6 @@
 """Differentiable patch selection (Cordonnier et al. 2021)."""
 
+from foveal.sampler.patches._cut_in_graph import cut_in_graph
 from foveal.sampler.patches._patch_lattice import Geometry, patch_corners, patch_grids
 from foveal.sampler.patches._patch_pool import PatchMax, PatchMean
 from foveal.sampler.patches._patch_transformer import PatchTransformer
@@ -15,6 +16,7 @@ __all__ = [
     "PatchTransformer",
     "PerturbedTopK",
     "ScoreNet",
+    "cut_in_graph",
     "cut_patches",
     "hard_topk",
     "mix_patches",

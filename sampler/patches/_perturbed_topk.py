@@ -169,7 +169,10 @@ def hard_topk(scores: Float[Tensor, "*batch positions"], k: int) -> Int[Tensor, 
         ValueError: There are fewer than k positions.
     """
     _check_enough(scores, k)
-    best = scores.detach().argsort(dim=-1, descending=True, stable=True)[..., :k]
+    if torch.onnx.is_in_onnx_export():  # has no stable order, but its topk takes the first of equal scores
+        best = scores.detach().topk(k).indices
+    else:
+        best = scores.detach().argsort(dim=-1, descending=True, stable=True)[..., :k]
     positions: Tensor = best.sort(-1).values
     return positions
 

@@ -17,11 +17,13 @@ from foveal.sampler.frames import (
     is_transformed,
     whole,
 )
+from foveal.sampler.kernels import is_exporting
 from foveal.sampler.patches import (
     Geometry,
     Gradient,
     PerturbedTopK,
     ScoreNet,
+    cut_in_graph,
     cut_patches,
     hard_topk,
     mix_patches,
@@ -137,10 +139,14 @@ class PatchSampler(nn.Module):
     ) -> tuple[Float[Tensor, "batch k channel size size"], Float[Tensor, "batch k size size 2"]]:
         flat = scores.flatten(1)
         soft = self.training and (scores.requires_grad or is_transformed(scores))
+        cells = (scores.shape[2], scores.shape[3])
+        if is_exporting():
+            if soft:
+                raise ValueError("training must be False to export a PatchSampler, got True – call eval().")
+            return self._in_graph(images, hard_topk(flat, self.topk.k), cells)
         chosen = self.topk(zero_to_one(flat), generator) if soft else hard_topk(flat, self.topk.k)
         each = [
-            self._of_one(image, choice, (scores.shape[2], scores.shape[3]))
-            for image, choice in zip(_as_hwc(images), chosen, strict=True)
+            self._of_one(image, choice, cells) for image, choice in zip(_as_hwc(images), chosen, strict=True)
         ]
         if not each:
             return self._nothing(images, scores)
@@ -154,9 +160,7 @@ class PatchSampler(nn.Module):
         cells: tuple[int, int],
     ) -> tuple[Float[Tensor, "k channel size size"], Float[Tensor, "k size size 2"]]:
         size = (image.shape[0], image.shape[1])
-        corners = patch_corners(
-            self.score, size, self.lowres_size, cells, patch_size=self.patch_size, geometry=self.geometry
-        )
+        corners = self._corners(size, cells)
         if choice.is_floating_point():
             patches = mix_patches(image, corners, choice, self.patch_size, self.border)
             where = choice @ corners.to(choice)
@@ -165,6 +169,23 @@ class PatchSampler(nn.Module):
             patches = cut_patches(image, where, self.patch_size, self.border)
             where = where.to(image.device, torch.float32)
         return patches, patch_grids(where, size, self.patch_size)
+
+    def _in_graph(
+        self, images: Images, chosen: Int[Tensor, "batch k"], cells: tuple[int, int]
+    ) -> tuple[Float[Tensor, "batch k channel size size"], Float[Tensor, "batch k size size 2"]]:
+        """Cut the patches of a whole tensor at once, so that the program takes any number of images."""
+        patches, grids = [], []
+        for batch, choice in _as_batches(images, chosen):
+            size = (batch.shape[1], batch.shape[2])
+            corners = self._corners(size, cells).to(batch.device)[choice]
+            patches.append(cut_in_graph(batch, corners, self.patch_size, self.border))
+            grids.append(patch_grids(corners.float(), size, self.patch_size))
+        return torch.cat(patches), torch.cat(grids)
+
+    def _corners(self, size: tuple[int, int], cells: tuple[int, int]) -> Int[Tensor, "positions 2"]:
+        return patch_corners(
+            self.score, size, self.lowres_size, cells, patch_size=self.patch_size, geometry=self.geometry
+        )
 
     def _nothing(
         self, images: Images, scores: Float[Tensor, "0 1 rows cols"]
@@ -177,7 +198,19 @@ class PatchSampler(nn.Module):
 
 def _as_hwc(images: Images) -> Iterable[Tensor]:
     if is_dense_float(images):
-        dense: Tensor = images  # type: ignore[assignment]
-        wide = dense.to(torch.promote_types(dense.dtype, torch.float32))
-        return list(wide.permute(0, 2, 3, 1).unbind(0))
+        return list(_wide(images).unbind(0))  # type: ignore[arg-type]
     return (image if image.dtype == torch.uint8 else image.float() / 65535 for image in as_ragged(images))
+
+
+def _as_batches(
+    images: Images, chosen: Int[Tensor, "batch k"]
+) -> list[tuple[Tensor, Int[Tensor, "_batch k"]]]:
+    if isinstance(images, Tensor):
+        return [(_wide(images), chosen)]
+    return [(image[None], chosen[k : k + 1]) for k, image in enumerate(_as_hwc(images))]
+
+
+def _wide(images: Tensor) -> Tensor:
+    """Return (batch, height, width, channel), floating-point values as at least float32."""
+    least = torch.promote_types(images.dtype, torch.float32) if images.is_floating_point() else images.dtype
+    return images.to(least).permute(0, 2, 3, 1)

@@ -1,13 +1,18 @@
 """Programs exported by torch.export or to ONNX give the same pixels, also without Foveal."""
 
+import re
+
 import pytest
+import torch
+
+from foveal.sampler import PatchSampler
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 # For a fresh interpreter: a smooth picture, whose pixels differ by less than the networks' last bits move its grid.
 SETUP = """
     import numpy as np, torch
-    from foveal.sampler import SaliencySampler, UniformSampler
+    from foveal.sampler import PatchSampler, SaliencySampler, UniformSampler
     torch.manual_seed(0)
     torch.set_num_threads(1)
     def pictures(batch, height, width, dtype=torch.float32):
@@ -21,7 +26,7 @@ SETUP = """
     D = torch.export.Dim
     OPEN = {"images": {0: D("b", min=1, max=64), 2: D("h", min=8, max=8192), 3: D("w", min=8, max=8192)}}
     def allowed(zoom):  # 1e-4 of pixels in [0, 1], which normalising multiplies
-        return 1e-4 / min(zoom.form.std or [1.0])
+        return 1e-4 / min((not isinstance(zoom, PatchSampler) and zoom.form.std) or [1.0])
 """
 
 
@@ -126,6 +131,7 @@ def test_a_program_that_learns_keeps_its_derivatives(run_plain):
         "loud(SaliencySampler(32)).requires_grad_(False)",
         'loud(SaliencySampler(32, family="cdf", max_zoom=4.0, mean=[0.5] * 3, std=[0.2] * 3))',
         'loud(SaliencySampler(32, family="separable", bound="local", max_zoom=3.0))',
+        "PatchSampler(3, 40, lowres_size=128).eval()",
         "UniformSampler((24, 32))",
     ],
 )
@@ -153,11 +159,57 @@ def test_onnx(run_plain, zoom, dtype):
         more = pictures(*size, {dtype})
         small = torch.from_numpy(shrunk(more)[0])
         torch.testing.assert_close(small, lowres(more, (128, 128)), atol=1e-6, rtol=0)
-        named = dict(lowres=small) if isinstance(zoom, SaliencySampler) else dict()
+        named = dict() if isinstance(zoom, UniformSampler) else dict(lowres=small)
         tolerances = (allowed(zoom), 1e-4, 1e-4)
         for a, b, tolerance in zip(zoomed(more), zoom(more, **named), tolerances, strict=True):
             np.testing.assert_allclose(a, b.detach().numpy(), atol=tolerance, rtol=0)
     """)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compat", ["torch04", "torch13plus", "align_corners"])
+@pytest.mark.parametrize("family", ["kernel", "separable"])
+def test_onnx_as_published(run_plain, compat, family):
+    """ONNX Runtime opens zooms that do as published code does, and returns their pixels, grid and saliency for other sizes."""
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(name, reason=f"no {name}: pip install 'foveal[onnx]'")
+    run_plain(f"""{SETUP}
+    import onnxruntime
+    options = dict(compat="{compat}", family="{family}", antialias=False)
+    zoom = SaliencySampler((24, 32), saliency=torch.nn.Conv2d(3, 1, 8, 8), **options).requires_grad_(False).eval()
+    torch.onnx.export(zoom, (pictures(2, 40, 50),), "zoom.onnx", dynamo=True, dynamic_shapes=OPEN)
+    more = pictures(3, 61, 90)
+    for a, b in zip(onnxruntime.InferenceSession("zoom.onnx").run(None, dict(images=more.numpy())), zoom(more)):
+        np.testing.assert_allclose(a, b.numpy(), atol=1e-5, rtol=0)
+    """)
+
+
+@pytest.mark.slow
+def test_patches_are_exported_for_any_size(run_plain):
+    """A program of `PatchSampler` cuts the sampler's patches, with dynamic batch and size or of a list, also beyond the border."""
+    run_plain(f"""{SETUP}
+    more = pictures(3, 61, 90)
+    for geometry in ("centred", "published"):
+        zoom = PatchSampler(5, 40, lowres_size=64, geometry=geometry).eval()
+        program = torch.export.export(zoom, (pictures(2, 40, 50),), dynamic_shapes=OPEN).module()
+        assert zoom(more).grid.abs().max() > 1
+        for a, b in zip(program(more), zoom(more), strict=True):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
+        for dtype in (torch.uint8, torch.uint16):
+            first, ragged = (
+                [torch.randint(256, size).to(dtype) for size in ((40, 70, 3), (90, 30, 3))] for _ in range(2)
+            )
+            program = torch.export.export(zoom, (first,)).module()
+            for a, b in zip(program(ragged), zoom(ragged), strict=True):
+                torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
+    """)
+
+
+def test_a_patch_sampler_that_trains_says_how_it_is_exported():
+    """Exporting a `PatchSampler` in training raises an error that says what to call."""
+    message = "training must be False to export a PatchSampler, got True – call eval()."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        torch.export.export(PatchSampler(1, 8, lowres_size=16), (torch.rand(2, 3, 20, 20),))
 
 
 @pytest.mark.parametrize(
