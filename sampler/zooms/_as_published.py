@@ -7,6 +7,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from foveal.sampler.frames import Images, as_ragged, is_dense_float
 from foveal.sampler.grids import Compat
+from foveal.sampler.kernels import is_exporting
 from foveal.sampler.sampling import shrink_by_area
 
 
@@ -19,6 +20,8 @@ def area_lowres(images: Images, size: tuple[int, int]) -> Float[Tensor, "batch c
     if is_dense_float(images):
         wide = images.to(torch.promote_types(images.dtype, torch.float32))  # type: ignore[union-attr]
         return shrink_by_area(wide, size)
+    if isinstance(images, Tensor) and is_exporting():  # one by one, their number would be fixed
+        return shrink_by_area(images.float() / 255, size)
     ragged = as_ragged(images)
     copies = [
         adaptive_avg_pool2d(image.permute(2, 0, 1).float(), size) / torch.iinfo(image.dtype).max

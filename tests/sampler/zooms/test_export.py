@@ -247,11 +247,12 @@ def test_a_traced_zoom_computes(run_plain, zoom):
 def test_zooms_as_published_are_exported_for_any_size(run_plain):
     """Zooms that do as published code does are exported with dynamic batch and size, as others are."""
     run_plain(f"""{SETUP}
-    more = pictures(3, 61, 90)
     for compat, family in (("torch04", "kernel"), ("torch13plus", "kernel"), ("align_corners", "separable")):
         saliency = torch.nn.Conv2d(3, 1, 8, 8)
         zoom = SaliencySampler(16, saliency=saliency, family=family, antialias=False, compat=compat).requires_grad_(False)
-        program = torch.export.export(zoom, (pictures(2, 40, 50),), dynamic_shapes=OPEN)
-        for a, b in zip(program.module()(more), zoom(more), strict=True):
-            torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
+        for dtype in (torch.float32, torch.uint8):
+            more = pictures(3, 61, 90, dtype)
+            program = torch.export.export(zoom, (pictures(2, 40, 50, dtype),), dynamic_shapes=OPEN)
+            for a, b in zip(program.module()(more), zoom(more), strict=True):
+                torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
     """)
