@@ -17,7 +17,6 @@ from foveal.tools.console.choices import IMAGE, DemoZoomName
 from foveal.tools.console.old_names import current_name
 from foveal.tools.console.options import (
     LABELS,
-    URLS,
     Bands,
     BatchSize,
     BoxFormatOption,
@@ -28,7 +27,6 @@ from foveal.tools.console.options import (
     MaybeUrls,
     OutSize,
     RayOption,
-    Repeats,
     Rows,
     SaliencyMember,
     SaliencyOption,
@@ -39,6 +37,7 @@ from foveal.tools.console.options import (
 from foveal.tools.console.spread_choice import spread_choice
 from foveal.tools.console.verb import Idle, VerbGroup, verb
 from foveal.tools.console.zoom_choice import ZoomChoice
+from foveal.tools.doctor.cli import doctor
 from foveal.tools.explore.cli import explore
 from foveal.tools.offline.cli import zoom
 from foveal.tools.packing.cli import pack
@@ -333,9 +332,7 @@ verb(
         _ABOUT_SALIENCY,
     ),
 )(zoom)
-
-
-@verb(
+verb(
     app,
     "foveal doctor 'shards/train/*.tar'",
     idle=(
@@ -345,61 +342,5 @@ verb(
         ),
         _ABOUT_REMOTE,
     ),
-)
-def doctor(
-    urls: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SHARDS",
-            help=URLS + " They may be left out with --warm only.",
-            show_default=False,
-        ),
-    ] = None,
-    *,
-    images: Annotated[
-        int, typer.Option(min=1, help="Number of images to measure, spread evenly over all shards.")
-    ] = 64,
-    out_size: OutSize = 224,
-    repeats: Repeats = 3,
-    compile_ahead: Annotated[
-        bool,
-        typer.Option(
-            "--warm",
-            help="First compile the code of Foveal's zoom for the CPU of this machine, and for its GPU if there is one, and keep "
-            "it on disk. Without it, the first batch of the first loader waits some 20 seconds for that. Measuring is left out "
-            "if no SHARDS are given.",
-        ),
-    ] = False,
-    image: ImageOption = IMAGE,
-    window: Window = None,
-    bands: Bands = None,
-    color: ColorOption = None,
-    storage_options: StorageOptions = "{}",
-) -> None:
-    """Measure what limits the speed of a loader for these shards on this machine, and say what to do about it."""
-    if compile_ahead:
-        from foveal.tools.doctor.warm import warm
-
-        warm()
-    if not urls:
-        if compile_ahead:
-            return
-        raise typer.BadParameter(
-            "name the shards to examine, or compile ahead with --warm.", param_hint="SHARDS"
-        )
-    from foveal.tools.console.sample_options import parse_pixels
-    from foveal.tools.console.storage_options import parse_storage_options
-    from foveal.tools.doctor.doctor import examine
-
-    examine(
-        urls,
-        images=images,
-        out_size=out_size,
-        repeats=repeats,
-        image=image,
-        rule=parse_pixels(window, bands, color),
-        storage_options=parse_storage_options(storage_options),
-    )
-
-
+)(doctor)
 app.add_typer(bench, name="bench")

@@ -1,4 +1,4 @@
-"""Sampling in a graph that is exported: by torch's own operators, so that the program runs where Foveal is not installed."""
+"""Whether a graph is exported that shall have torch's own operators only, so that it runs where Foveal is not installed."""
 
 import torch
 from jaxtyping import Float
@@ -6,8 +6,6 @@ from torch import Tensor
 
 from foveal.sampler.frames import Images
 from foveal.sampler.kernels import is_exporting
-from foveal.sampler.kernels.plain import average_in_graph
-from foveal.sampler.sampling._sample_by_torch import read_points, sample_by_torch
 
 
 def in_exported_program(images: Images, grid: Float[Tensor, "batch height width 2"] | None = None) -> bool:
@@ -21,10 +19,3 @@ def in_exported_program(images: Images, grid: Float[Tensor, "batch height width 
     inputs = [each for each in (images, grid) if isinstance(each, Tensor)]
     learns = torch.is_grad_enabled() and any(each.requires_grad for each in inputs)
     return not learns or torch.onnx.is_in_onnx_export()
-
-
-def sample_in_graph(
-    images: Images, grid: Float[Tensor, "batch height width 2"], *, antialias: bool
-) -> Float[Tensor, "batch channel height width"]:
-    """Do what `sample` does, in the grid's precision; not normalised."""
-    return sample_by_torch(images, grid, average_in_graph if antialias else read_points)

@@ -15,9 +15,9 @@ from foveal.sampler.frames import (
     is_dense_float,
     is_transformed,
 )
-from foveal.sampler.kernels.plain import average_dense
+from foveal.sampler.kernels.plain import average_dense, average_in_graph
 from foveal.sampler.sampling._dense_op import sample_dense_op
-from foveal.sampler.sampling._exported import in_exported_program, sample_in_graph
+from foveal.sampler.sampling._exported import in_exported_program
 from foveal.sampler.sampling._halves import are_deep, halves, joined
 from foveal.sampler.sampling._pixel_format import PixelFormat, pixel_format
 from foveal.sampler.sampling._sample_by_torch import read_points, sample_by_torch
@@ -91,7 +91,7 @@ def sample_as(
         plain = [sample_as(half, grid, PixelFormat(), antialias=antialias) for half in halves(images)]
         return form.written(joined(*plain))
     if in_exported_program(images, grid):
-        return form.written(sample_in_graph(images, grid, antialias=antialias))
+        return form.written(sample_by_torch(images, grid, average_in_graph if antialias else read_points))
     if is_transformed(grid, *([images] if isinstance(images, Tensor) else [])):
         return form.written(sample_by_torch(images, grid, average_dense if antialias else read_points))
     if is_dense_float(images):

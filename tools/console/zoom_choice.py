@@ -56,6 +56,9 @@ class TrainZoomChoice:
     }
     """What None means without a file."""
 
+    IDLE: ClassVar[dict[str, frozenset[str]]] = {"cdf": frozenset(("fwhm_cells",))}
+    """By family, the settings that do nothing."""
+
     family: Annotated[
         Family | None,
         Described(
@@ -124,9 +127,9 @@ class TrainZoomChoice:
         Raises:
             ValueError: It is.
         """
-        if self.fwhm_cells is not None and family == "cdf":
+        if self.fwhm_cells is not None and "fwhm_cells" in self.IDLE.get(family, ()):
             raise ValueError(
-                f"fwhm_cells must be None with family='cdf', got {self.fwhm_cells!r} – cdf has no Gaussian; leave one of the two out."
+                f"fwhm_cells must be None with family={family!r}, got {self.fwhm_cells!r} – {family} has no Gaussian; leave one of the two out."
             )
 
     @property
@@ -151,9 +154,6 @@ class ZoomChoice(TrainZoomChoice):
 
     NOT_IN_RUNS: ClassVar[frozenset[str]] = frozenset(("fwhm_cells",))
     """What the files of ``foveal zoom`` hold only as a setting of the zoom, not as a choice."""
-
-    IDLE: ClassVar[dict[str, frozenset[str]]] = {"cdf": frozenset(("fwhm_cells",))}
-    """By family, the settings that do nothing."""
 
     min_zoom: Annotated[
         float | None,
