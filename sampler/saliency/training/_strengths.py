@@ -2,8 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
-from weakref import WeakSet
+from typing import Any, ClassVar, Self
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from jaxtyping import Float
@@ -35,16 +35,23 @@ class Strengths:
     A forward that is computed again during ``backward`` (``torch.utils.checkpoint``) has the strengths and the gain that it had, also
     if the trial ended in between. It is recognised by the state of torch's generator, which is put back for it. So the strengths come from
     that of the CPU on any device, and the hooks stay until no graph is left that may be computed again.
+
+    Those that a saliency has already are ended: nobody may be left to do so, as when a cell of a notebook is run again.
     """
 
+    _latest: ClassVar[WeakKeyDictionary[PriorSaliency, Self]] = WeakKeyDictionary()
+
     def __init__(self, saliency: PriorSaliency) -> None:
+        if (earlier := self._latest.get(saliency)) is not None:
+            earlier.end()
+        self._latest[saliency] = self
         self._drawn: dict[int, Tensor] = {}  # the strengths of each call, by its number
         self._calls = 0
         self._alive: WeakSet[_Forward] = (
             WeakSet()
         )  # those that drew strengths, as long as their graph is there
         self._under_way: dict[nn.Module, tuple[_Forward, float]] = {}
-        self._goes_on = True
+        self.goes_on = True
         self._hooks: list[Any] = [  # torch's handles
             saliency.register_forward_pre_hook(TrainingHook(self._before)),
             saliency.register_forward_hook(TrainingHook(self._after), always_call=True),
@@ -57,7 +64,7 @@ class Strengths:
 
     def end(self) -> None:
         """Draw no more."""
-        self._goes_on = False
+        self.goes_on = False
         self._drawn.clear()
         self._leave()
 
@@ -126,7 +133,7 @@ class Strengths:
         return _vary(logits, self._drawn[self._calls]), self._calls
 
     def _varies(self, saliency: PriorSaliency, logits: Tensor) -> bool:
-        return self._goes_on and saliency.training and logits.requires_grad
+        return self.goes_on and saliency.training and logits.requires_grad
 
     def _earlier(self, state: Tensor) -> _Forward | None:
         """Return the forward that is computed again, if it had strengths."""
@@ -136,7 +143,7 @@ class Strengths:
 
     def _leave(self) -> None:
         """Remove the hooks if nothing is left to do."""
-        while self._hooks and not self._goes_on and not self._alive:
+        while self._hooks and not self.goes_on and not self._alive:
             self._hooks.pop().remove()
 
 

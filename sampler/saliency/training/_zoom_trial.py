@@ -50,7 +50,8 @@ class ZoomTrial:
     Args:
         zoom: The zoom that is trained: a sampler whose saliency is a :class:`PriorSaliency`, also in ``DistributedDataParallel``.
             Other zooms and those without trainable parameters are left as they are; so is one that an earlier trial took away (a
-            ``gain`` of 0). Compile it after the trial: torch does not notice that a module changes its hooks.
+            ``gain`` of 0). Compile it after the trial: torch does not notice that a module changes its hooks. A trial that it is on already
+            is closed.
         steps: Number of steps after which the trial ends, such as half of all.
 
     Attributes:
@@ -109,14 +110,15 @@ class ZoomTrial:
         Warns:
             UserWarning: The trial ends, and no batch had several images to compare.
         """
-        if self.helps is not None or self._strengths is None or self._is_frozen(self._strengths):
+        strengths = self._strengths
+        if self.helps is not None or strengths is None or not strengths.goes_on or self._is_frozen(strengths):
             return
         check_tensor(losses, "losses")
         if losses.ndim != 1:
             raise ValueError(
                 f'losses must be one for each image, got shape {tuple(losses.shape)!r} – compute them with reduction="none".'
             )
-        moments = _over_ranks(_moments(self._strengths.take(losses), losses.detach())).cpu()
+        moments = _over_ranks(_moments(strengths.take(losses), losses.detach())).cpu()
         self._sums = self._sums * _fading(float(moments[0])) + moments
         self._step += 1
         if self._step >= self.steps:
@@ -156,7 +158,7 @@ class ZoomTrial:
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy with the zoom, as in a trainer that has both: only there does the copy of the zoom stay on trial."""
-        return {**vars(self), "_strengths": self._strengths is not None}
+        return {**vars(self), "_strengths": self._strengths is not None and self._strengths.goes_on}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Go on with the copy of the zoom."""

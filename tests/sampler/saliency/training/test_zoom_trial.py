@@ -1,5 +1,6 @@
 """What a trial of a zoom decides, and by which losses."""
 
+import copy
 import re
 
 import numpy as np
@@ -54,6 +55,23 @@ def test_a_zoom_that_helps_stays(images):
     assert zoom.saliency.gain == gain
     full = zoom.eval().saliency(images)
     assert torch.equal(zoom.train().saliency(images), full)
+
+
+def test_a_new_trial_closes_the_one_before(images):
+    """A cell of a notebook that is run again leaves one trial on the zoom: one strength for each image, and after its end full zooms."""
+    zoom = small_zoom()
+    full = zoom.saliency(images)
+    before = ZoomTrial(zoom, steps=5)
+    zoom.saliency(images)
+    trial = ZoomTrial(zoom, steps=1)
+
+    assert drawn(zoom, images, full).max() < 3
+    before.observe(torch.zeros(len(images) + 1))  # knows of no images
+    copy.deepcopy((zoom, before))[1].observe(torch.zeros(len(images) + 1))
+    trial.observe(torch.zeros(len(images)))
+    assert (before.helps, trial.helps) == (None, False)
+    zoom.saliency.gain = PriorSaliency().gain
+    assert torch.equal(zoom.saliency(images), full)
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.5])
