@@ -19,8 +19,9 @@ from foveal.sampler.saliency.training._strengths import Strengths
 _WINDOW = 3200
 # Images without which nothing is decided before the last step.
 _FEWEST = 320
-# How many standard errors below zero the slope has to be: at any step, where it has many occasions to be there by chance, and at the
-# last, where one in 160 zooms that bring nothing is. A zoom that brings little costs more than it brings: the classifier has more to learn.
+# How many standard errors below zero the slope has to be: at any step, where it has many occasions to be there by chance, more with each
+# window (`_certain`), and at the last, where one in 160 zooms that bring nothing is. A zoom that brings little costs more than it brings: the
+# classifier has more to learn.
 _SURE, _LIKELY = 4.0, 2.5
 
 
@@ -33,9 +34,10 @@ class ZoomTrial:
     are lower. When this is certain, all images are zoomed with a strength of 1 from then on. If it does not show within
     ``steps``, the saliency's ``gain`` becomes 0, and all images are resized evenly, in this training and after it.
 
-    Certain means that the slope of the losses by strength is 4 standard errors below zero; at the last step 2.5 are enough.
-    Images are compared within their batch, which needs several. The last few thousand images count, those of all ranks together
-    if there is a process group. Steps in which the zoom is frozen do not count.
+    Certain means that the slope of the losses by strength is 4 standard errors below zero, and the more the longer the trial lasts: 5 after
+    300,000 images, 5.7 after ten million. At the last step 2.5 are enough. So of the zooms that bring nothing, one in 160 stays at the last
+    step, and one in 400 before. Images are compared within their batch, which needs several. The last few thousand images count, those of all
+    ranks together if there is a process group. Steps in which the zoom is frozen do not count.
 
     That a zoom was taken away is a buffer of its saliency (``taken_away``), so it goes wherever weights go: into ``state_dict()``, safetensors,
     and an average over steps, as ``torch.optim.swa_utils.AveragedModel`` keeps it. A copy of parameters alone does not have it. A copy of a
@@ -77,7 +79,7 @@ class ZoomTrial:
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps!r}.")
         tried = prior_of(zoom)
-        self.steps, self._step = steps, 0
+        self.steps, self._step, self._images = steps, 0, 0.0
         self._sums = torch.zeros(5, dtype=torch.float64)
         self._saliency, self._strengths = tried, None
         if tried is None or not learns(tried):
@@ -119,12 +121,13 @@ class ZoomTrial:
                 f'losses must be one for each image, got shape {tuple(losses.shape)!r} – compute them with reduction="none".'
             )
         moments = _over_ranks(_moments(strengths.take(losses), losses.detach())).cpu()
-        self._sums = self._sums * _fading(float(moments[0])) + moments
-        self._step += 1
+        images = float(moments[0])
+        self._sums = self._sums * _fading(images) + moments
+        self._step, self._images = self._step + 1, self._images + images
         if self._step >= self.steps:
             self._warn_if_nothing_was_compared()
             self._end(helps=self.standard_errors <= -_LIKELY)
-        elif self._sums[0] >= _FEWEST and self.standard_errors <= -_SURE:
+        elif self._sums[0] >= _FEWEST and self.standard_errors <= -_certain(self._images):
             self._end(helps=True)
 
     def close(self) -> None:
@@ -135,7 +138,12 @@ class ZoomTrial:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what is known so far, for a checkpoint."""
-        return {"helps": self.helps, "step": self._step, "sums": self._sums.tolist()}
+        return {
+            "helps": self.helps,
+            "step": self._step,
+            "sums": self._sums.tolist(),
+            "images": self._images,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state_dict()``; the zoom's own state has to be loaded as well.
@@ -150,7 +158,8 @@ class ZoomTrial:
         if self._saliency is None:
             return
         sums = state["sums"]  # in earlier versions without the last
-        self._step, self._sums = state["step"], torch.tensor([*sums, sums[0]][:5], dtype=torch.float64)
+        self._step, self._images = state["step"], state.get("images", sums[0])
+        self._sums = torch.tensor([*sums, sums[0]][:5], dtype=torch.float64)
         if state["helps"] is not None:
             self._end(helps=state["helps"])
         elif self.helps is not None:
@@ -187,6 +196,15 @@ class ZoomTrial:
         self.close()
         if not helps and self._saliency is not None:
             self._saliency.gain = 0.0
+
+
+def _certain(images: float) -> float:
+    """Return how many standard errors are certain after so many images.
+
+    By chance the slope is four below zero in one of 5,000 windows. With a limit that rises like this, the n-th window has a chance of
+    one in 5,000 n, so that the sum over even 20,000 steps of 256 images stays at one in 400; with four it is more than one in four.
+    """
+    return math.sqrt(_SURE**2 + 2 * math.log(max(images / _WINDOW, 1.0)))
 
 
 def _fading(count: float) -> Float[Tensor, " 5"]:

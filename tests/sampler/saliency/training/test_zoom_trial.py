@@ -138,6 +138,30 @@ def test_two_and_a_half_standard_errors_are_enough_at_the_last_step(errors, help
     assert told == [None, helps]
 
 
+@pytest.mark.parametrize(("seen", "helps"), [({}, True), ({"images": 3e3}, True), ({"images": 3e6}, None)])
+def test_the_longer_a_trial_lasts_the_more_it_asks(seen, helps, images):
+    """Else a zoom that brings nothing would seem to help sooner or later. An earlier version's state does not say how many images it saw."""
+    zoom = small_zoom()
+    trial = ZoomTrial(zoom, steps=10**6)
+    trial.load_state_dict({"helps": None, "step": 50, "sums": [400.0, 400.0, 20 * -4.6, 400.0], **seen})
+    zoom.saliency(images)
+    trial.observe(torch.ones(len(images)))  # says nothing
+
+    assert -5 < trial.standard_errors < -4.1
+    assert trial.helps is helps
+
+
+def test_images_are_counted_in_the_state(images):
+    """Less one for each batch, as many as can be compared."""
+    zoom = small_zoom()
+    trial = ZoomTrial(zoom, steps=9)
+    for _ in range(2):
+        zoom.saliency(images)
+        trial.observe(torch.rand(len(images)))
+
+    assert trial.state_dict()["images"] == 2 * (len(images) - 1)
+
+
 def test_the_slope_in_standard_errors(images):
     """For few images the score is that of a linear regression, by scipy."""
     zoom = small_zoom()
