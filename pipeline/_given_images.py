@@ -17,6 +17,7 @@ from foveal.pipeline.decoding import (
     DecodeError,
     Decoder,
     EncodedImage,
+    NeedsWindowError,
     PixelRule,
     encoded_of,
     levels_of_array,
@@ -106,7 +107,7 @@ def _pixels(image: Any, name: str, rule: PixelRule) -> Tensor:
             return _channels_last(_as_tensor(image), name)
         return torch.from_numpy(levels_of_array(_bands_last(_as_array(image), name, rule), rule))
     except DecodeError as error:
-        kind = TypeError if error.reason.startswith("needs a window") else ValueError
+        kind = TypeError if isinstance(error, NeedsWindowError) else ValueError
         raise kind(f"{name} must be a readable image, got one that {error.reason}.") from error
 
 

@@ -2,7 +2,7 @@
 
 from foveal._choices import Color, DecodeMode
 from foveal.pipeline.decoding._copy_frame import frame_of, trimmed
-from foveal.pipeline.decoding._decode_error import DecodeError, DecodeFault
+from foveal.pipeline.decoding._decode_error import DecodeError, DecodeFault, NeedsWindowError
 from foveal.pipeline.decoding._decode_mode import as_decode_mode
 from foveal.pipeline.decoding._encoded_image import EncodedImage
 from foveal.pipeline.decoding._label_image import LabelImage, label_image
@@ -41,6 +41,7 @@ __all__ = [
     "Decoding",
     "EncodedImage",
     "LabelImage",
+    "NeedsWindowError",
     "PixelRule",
     "Window",
     "as_decode_mode",

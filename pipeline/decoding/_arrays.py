@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.pipeline.decoding._decode_error import DecodeError
-from foveal.pipeline.decoding.formats import Samples, as_bands, white_of
+from foveal.pipeline.decoding.formats import RefusedError, Samples, as_bands, white_of
 from foveal.pipeline.decoding.headers import pnm_fields
 
 
@@ -189,5 +189,5 @@ def _numbers(file: bytes, dtype: np.dtype[Any], start: int, count: int) -> NDArr
 def _samples(values: NDArray[Any], bands: tuple[int, ...] | None, white: float | None) -> Samples:
     try:
         return Samples(np.ascontiguousarray(as_bands(values, bands)), white=white)
-    except ValueError as error:
-        raise DecodeError(str(error)) from error
+    except RefusedError as error:
+        raise DecodeError(str(error), kind="unsupported") from error

@@ -26,7 +26,16 @@ class DecodeError(Exception):
 
     def at(self, index: int) -> "DecodeError":
         """Return the same error for one of several images."""
-        return DecodeError(self.reason, index, self.kind)
+        return type(self)(self.reason, index, self.kind)
+
+
+class NeedsWindowError(DecodeError):
+    """An image of which nothing says what is black and what is white."""
+
+
+def needs_window(why: str) -> NeedsWindowError:
+    """Return the error for samples whose black and white values are unknown."""
+    return NeedsWindowError(f"needs a window: {why} – pass window=(low, high) or 'auto'", kind="unsupported")
 
 
 def check_pixels(height: int, width: int, max_pixels: int | None) -> None:

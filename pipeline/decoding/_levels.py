@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 from numpy.typing import NDArray
 
-from foveal.pipeline.decoding._decode_error import DecodeError
+from foveal.pipeline.decoding._decode_error import needs_window
 from foveal.pipeline.decoding._pixel_rule import Bits, Window
 from foveal.pipeline.decoding.formats import Range, Samples
 
@@ -128,11 +128,6 @@ def _known(samples: Samples, values: NDArray[Any]) -> NDArray[Any]:
     """Return the values that are finite and not the nodata value."""
     known = values[np.isfinite(values)] if values.dtype.kind == "f" else values.reshape(-1)
     return known if samples.nodata is None else known[known != samples.nodata]
-
-
-def needs_window(why: str) -> DecodeError:
-    """Return the error for samples whose black and white values are unknown."""
-    return DecodeError(f"needs a window: {why} – pass window=(low, high) or 'auto'")
 
 
 def _without_ink(samples: Samples) -> Samples:

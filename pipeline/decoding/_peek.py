@@ -11,9 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from foveal.pipeline.decoding._arrays import npy_header, pnm_header
-from foveal.pipeline.decoding._decode_error import DecodeError, check_pixels
+from foveal.pipeline.decoding._decode_error import DecodeError, check_pixels, needs_window
 from foveal.pipeline.decoding._encoded_image import Decodes, EncodedImage
-from foveal.pipeline.decoding._levels import needs_window
 from foveal.pipeline.decoding._pillow import peek_with_pillow, read_with_pillow
 from foveal.pipeline.decoding._pixel_rule import PLAIN, PixelRule
 from foveal.pipeline.decoding._profile import profile_of
@@ -274,14 +273,19 @@ def _by_dali(file: bytes, by: Decodes = "dali") -> EncodedImage | None:
 def _need(kind: Kind, what: str) -> None:
     """Raise for a file that the second decoder would read if it were installed."""
     if missing(kind):
-        raise DecodeError(f"needs the extra foveal[formats]: {what} – pip install 'foveal[formats]'")
+        raise DecodeError(
+            f"needs the extra foveal[formats]: {what} – pip install 'foveal[formats]'", kind="unsupported"
+        )
 
 
 def _check_size(image: EncodedImage, max_pixels: int | None) -> None:
     check_pixels(image.height, image.width, max_pixels)
     stored = image.height * image.width * image.pixel_bytes
     if max_pixels is not None and stored > _MOST_PIXEL_BYTES * max_pixels:
-        raise DecodeError(f"has more bands than max_pixels={max_pixels} allows: {stored:,} bytes of samples")
+        raise DecodeError(
+            f"has more bands than max_pixels={max_pixels} allows: {stored:,} bytes of samples",
+            kind="too_large",
+        )
 
 
 def _is_whole(file: bytes, codec: str) -> bool:

@@ -94,7 +94,8 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 def _unusable(error: Exception) -> DecodeError:
     return DecodeError(
-        f"has a colour profile that cannot be used: LittleCMS says {' '.join(str(error).split())!r}"
+        f"has a colour profile that cannot be used: LittleCMS says {' '.join(str(error).split())!r}",
+        kind="unsupported",
     )
 
 

@@ -4,9 +4,8 @@ The choices were found by ``tests/pipeline/decoding/test_tiff_layouts.py``, whic
 result with tifffile's.
 """
 
-from foveal.pipeline.decoding._decode_error import DecodeError
+from foveal.pipeline.decoding._decode_error import DecodeError, needs_window
 from foveal.pipeline.decoding._encoded_image import Decodes
-from foveal.pipeline.decoding._levels import needs_window
 from foveal.pipeline.decoding._pixel_rule import PixelRule
 from foveal.pipeline.decoding.headers import PLAIN_TIFF, TIFF, Jpeg2000Header, JpegFrame, Kind, TiffHeader
 
@@ -122,5 +121,6 @@ def check_bands(rule: PixelRule, kind: str) -> None:
     """
     if rule.bands is not None and max(rule.bands) > 2:
         raise DecodeError(
-            f"has at most 3 bands, counted from 0, and bands={rule.bands} asks for {max(rule.bands)}: {kind}"
+            f"has at most 3 bands, counted from 0, and bands={rule.bands} asks for {max(rule.bands)}: {kind}",
+            kind="unsupported",
         )

@@ -108,7 +108,8 @@ def _by_tifffile(header: TiffHeader, file: bytes, max_pixels: int | None) -> Any
         raise DecodeError(f"holds no class ids that can be read exactly: {header.samples} – {_STORE}")
     if missing(TIFF):
         raise DecodeError(
-            f"needs the extra foveal[formats]: TIFF of {header.samples} – pip install 'foveal[formats]', or {_STORE}"
+            f"needs the extra foveal[formats]: TIFF of {header.samples} – pip install 'foveal[formats]', or {_STORE}",
+            kind="unsupported",
         )
     size, pixel_bytes = (header.height, header.width), 2 * -(-header.depth // 8)
     try:

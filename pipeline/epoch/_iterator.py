@@ -18,7 +18,7 @@ from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._position import EpochPlace, Position
 from foveal.pipeline.epoch._ranks import Ranks
 from foveal.pipeline.epoch.stages import Stage
-from foveal.pipeline.faults import BadSample
+from foveal.pipeline.faults import BadSample, FaultKind
 from foveal.pipeline.flow import Background, refuse_fork_of
 from foveal.shards import ShardWarning
 
@@ -26,6 +26,9 @@ _CLOSED = (
     "loader must stay open until the loops over it are over, got close() from another thread – the epoch is not complete, "
     "and load_state_dict(state_dict()) continues it."
 )
+
+# Faults of a member that is not there in one piece, whatever it is read for.
+_MISSING: frozenset[FaultKind] = frozenset({"missing_member", "unreadable_member"})
 
 
 class EpochIterator(Iterator[Batch]):
@@ -180,13 +183,14 @@ class EpochIterator(Iterator[Batch]):
     def _end(self) -> None:
         self._stop()
         self._chain.fields.absences.end_epoch()
-        _warn_of(self._bad.all())
+        _warn_of(self._bad.all(), self._chain.fields.image_name)
 
 
-def _warn_of(bad: list[BadSample]) -> None:
+def _warn_of(bad: list[BadSample], image: str) -> None:
     if bad:
         # It reads images and members, but knows nothing of how labels are parsed here.
-        found = "" if any(each.kind == "bad_label" for each in bad) else ", and `foveal verify` finds them"
+        unknown = any(each.kind not in _MISSING and each.field != image for each in bad)
+        found = "" if unknown else ", and `foveal verify` finds them"
         warnings.warn(
             f"{len(bad)} bad sample(s) in this epoch, the first: {bad[0]}; the loader's bad_samples has all{found}",
             ShardWarning,

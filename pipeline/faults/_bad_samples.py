@@ -14,7 +14,8 @@ from foveal.shards import DataError, ShardError
 OnBad = Literal["substitute", "drop", "raise"]
 """What to do with a sample that cannot be used, as :class:`ZoomLoader` takes it."""
 
-# Kinds of faults that other settings may avoid: such an image is tried again, which only costs reading its header.
+# Kinds of faults that other settings may avoid: such an image is tried again, for which its header
+# mostly suffices.
 _MAY_PASS = frozenset({"too_large", "unsupported"})
 
 

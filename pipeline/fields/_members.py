@@ -14,7 +14,7 @@ _short = reprlib.Repr()  # a label may be long
 _short.maxlevel = 3
 
 
-MemberFault = Literal["bad_label", "missing_member", "too_large"]
+MemberFault = Literal["bad_label", "missing_member", "too_large", "unsupported"]
 
 
 class MemberError(Exception):

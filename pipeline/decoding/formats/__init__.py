@@ -13,15 +13,21 @@ from foveal.pipeline.decoding.formats._helper import (
     profile_by_helper,
     size_by_helper,
 )
-from foveal.pipeline.decoding.formats._samples import Range, Samples, as_bands, chosen_bands, white_of
+from foveal.pipeline.decoding.formats._samples import (
+    Range,
+    RefusedError,
+    Samples,
+    as_bands,
+    white_of,
+)
 
 __all__ = [
     "FormatError",
     "FormatRefusedError",
     "Range",
+    "RefusedError",
     "Samples",
     "as_bands",
-    "chosen_bands",
     "close_helpers",
     "decode_by_helper",
     "describe_formats",

@@ -193,8 +193,8 @@ def image_of(member: str, content: bytes, max_pixels: int | None) -> LabelImage:
     try:
         return label_image(content, max_pixels=max_pixels)
     except DecodeError as error:
-        too_large = error.kind == "too_large"
-        raise MemberError(f"{member} {error.reason}", "too_large" if too_large else "bad_label") from error
+        kind = "bad_label" if error.kind == "corrupt" else error.kind
+        raise MemberError(f"{member} {error.reason}", kind) from error
 
 
 def _pairs(palette: Any) -> tuple[tuple[Any, Any], ...]:

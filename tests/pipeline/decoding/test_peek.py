@@ -3,14 +3,16 @@
 import pickle
 import re
 
+import numpy as np
 import PIL
 import pytest
 import torch
 from PIL import Image
 
-from foveal.pipeline import DecodeError, decode, peek
+from foveal.pipeline import DecodeError, PixelRule, decode, peek
 from foveal.pipeline.decoding import _peek
 from foveal.pipeline.decoding.headers import without_animation
+from foveal.pipeline.fields import encode_array
 from tests.pipeline.making import encode, huge, picture
 
 
@@ -100,6 +102,26 @@ def test_an_error_pickles():
 
     assert (error.reason, error.index, str(error)) == ("is cut: here", 3, "image 3 is cut: here")
     assert error.kind == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "kind", "reason"),
+    [
+        (np.zeros((4, 5), np.int16), PixelRule(), "unsupported", "needs a window"),
+        (np.full((4, 5), 7, np.float32), PixelRule(), "unsupported", "needs a window"),
+        (np.zeros((4, 5, 2), np.uint8), PixelRule(bands=(3, 2, 1)), "unsupported", "has 2 bands"),
+        ("PNG", PixelRule(bands=(3, 2, 1)), "unsupported", "has at most 3 bands"),
+        (np.zeros((4, 500), np.uint8)[:, :0], PixelRule(), "corrupt", "is no image"),
+    ],
+)
+def test_kinds_of_errors(values, rule, kind, reason):
+    """What other settings would read is unsupported, and not corrupt."""
+    file = encode(picture(0, 20, 30), values) if isinstance(values, str) else encode_array(values)
+
+    with pytest.raises(DecodeError, match=reason) as caught:
+        decode([file], rule=rule)
+    assert (caught.value.kind, caught.value.index) == (kind, 0)
+    assert pickle.loads(pickle.dumps(caught.value)).kind == kind
 
 
 def test_an_error_of_one_image_among_several():

@@ -199,8 +199,9 @@ def test_labels_are_exact_or_refused_without_the_extra(byteorder, monkeypatch):
         match=re.escape(
             "image needs the extra foveal[formats]: TIFF of int8 – pip install 'foveal[formats]', or store it as PNG or npy"
         ),
-    ):
+    ) as caught:
         label_image(next(written("x", ramps("int8", 1), photometric=1)).file)
+    assert caught.value.kind == "unsupported"
 
 
 def damaged(file: bytes) -> list[bytes]:
@@ -261,8 +262,9 @@ def test_what_is_no_picture_is_refused(name, window, monkeypatch):
     with pytest.raises(DecodeError, match=reason):
         decode([file], rule=PixelRule(window=window))
     monkeypatch.setattr(_peek, "missing", lambda kind: kind.needs)
-    with pytest.raises(DecodeError, match=re.escape("needs the extra foveal[formats]")):
+    with pytest.raises(DecodeError, match=re.escape("needs the extra foveal[formats]")) as caught:
         decode([file], rule=PixelRule(window=window))
+    assert caught.value.kind == "unsupported"
 
 
 @pytest.mark.parametrize("factor", [1, 257])
@@ -303,5 +305,8 @@ def test_more_samples_than_there_is_room_for():
     """A header that claims thousands of bands is refused before memory is allocated."""
     [layout] = written("x", np.zeros((8, 8, 300), np.uint8), photometric="minisblack", planarconfig="contig")
 
-    with pytest.raises(DecodeError, match=r"has more bands than max_pixels=64 allows: .* bytes of samples"):
+    with pytest.raises(
+        DecodeError, match=r"has more bands than max_pixels=64 allows: .* bytes of samples"
+    ) as caught:
         peek(layout.file, max_pixels=64, rule=PixelRule(bands=(5, 6, 7)))
+    assert caught.value.kind == "too_large"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from foveal.pipeline import Boxes, Mask, Quarantine, TooManyBadSamplesError, ZoomLoader
+from foveal.pipeline.fields import encode_array
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardWarning, ShardWriter
 from tests.pipeline.faults.quarantined import ALL, CUT, epoch
@@ -127,6 +128,29 @@ def test_a_limit_that_was_raised(url, tmp_path, on_bad):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert epoch(url, file, on_bad="drop", max_pixels=599, allowed=0) == []
+    assert Quarantine(file).read() == listed
+
+
+@pytest.mark.parametrize("on_bad", ["substitute", "drop", "raise"])
+def test_a_window_that_was_given(tmp_path, on_bad):
+    """Images that needed a window are tried again with one, and not listed twice."""
+    url, file = str(tmp_path / "s.tar"), tmp_path / "bad.jsonl"
+    with ShardWriter(url) as writer:
+        for key in ALL:
+            writer.write({"__key__": key, "npy": encode_array(np.full((20, 30), int(key), np.int16))})
+    names = {"fields": ("__key__", "npy"), "batch_size": 20, "quarantine": file}
+    with (
+        ZoomLoader(url, UniformSampler(8), on_bad="drop", max_bad_fraction=1, **names) as loader,
+        pytest.warns(ShardWarning, match="needs a window"),
+    ):
+        assert [keys for keys, _ in loader] == [[]]
+    listed = Quarantine(file).read()
+    assert {bad.kind for bad in listed} == {"unsupported"}
+
+    with ZoomLoader(
+        url, UniformSampler(8), on_bad=on_bad, max_bad_fraction=0, window=(0, 20), **names
+    ) as loader:
+        assert [keys for keys, _ in loader] == [ALL]
     assert Quarantine(file).read() == listed
 
 

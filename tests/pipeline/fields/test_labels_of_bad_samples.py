@@ -83,3 +83,16 @@ def test_a_batch_of_which_all_is_dropped(write_shard):
 
     assert (len(first[0]), first[1], first[2], first[3].shape) == (0, ([], []), [], (0, 16, 16))
     assert [len(points) for points in second[2]] == [3, 4]
+
+
+def test_a_label_that_is_too_large(write_shard):
+    """The warning does not send to foveal verify for what is wrong with a label, of whatever kind."""
+    large = {"mask.png": encode(np.zeros((200, 240), dtype=np.uint8), "PNG")}
+    url = write_shard([labelled(k, **(large if k == 5 else {})) for k in range(13)])
+    with (
+        ZoomLoader(url, UniformSampler(16), batch_size=13, fields=FIELDS, max_pixels=30_000) as loader,
+        pytest.warns(ShardWarning, match="the loader's bad_samples has all$"),
+    ):
+        list(loader)
+
+    assert [(bad.key, bad.kind) for bad in loader.bad_samples] == [("005", "too_large")]

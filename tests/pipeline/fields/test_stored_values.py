@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.pipeline import Mask, Saliency
+from foveal.pipeline.decoding import _stored_values
 from foveal.pipeline.fields import MemberError
 
 SHORT = 3
@@ -143,3 +144,12 @@ def test_files_whose_values_cannot_be_kept(extension, content, reason):
     """A file that cannot be read exactly makes a bad sample, with the reason."""
     with pytest.raises(MemberError, match=f"^{re.escape(f'{extension} {reason}')}$"):
         stored(extension, content)
+
+
+def test_a_mask_that_needs_the_extra(monkeypatch):
+    """A mask that another package would read is unsupported: a quarantine does not keep it for ever."""
+    monkeypatch.setattr(_stored_values, "missing", lambda kind: kind.needs)
+
+    with pytest.raises(MemberError, match=r"needs the extra foveal\[formats\]: TIFF of int8") as caught:
+        stored("tif", tiff(np.zeros((4, 5), np.int8)))
+    assert caught.value.kind == "unsupported"

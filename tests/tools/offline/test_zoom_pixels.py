@@ -75,7 +75,7 @@ def test_zoom_without_the_window_that_it_needs(shard, tmp_path):
 
     assert run.exit_code == 0, run.exception
     rows = rows_of(out)
-    assert [row["status"] for row in rows] == ["corrupt"] * 4
+    assert [row["status"] for row in rows] == ["unsupported"] * 4
     assert all(row["reason"].startswith("image needs a window: ") for row in rows)
 
 
