@@ -123,15 +123,15 @@ class EpochBadSamples:
     """The bad samples that one pass over an epoch found and that were not known before. Any of its threads may add to them.
 
     Args:
-        known: The bad samples of the loader.
+        of_loader: The bad samples of the loader.
         samples: Number of samples of the epoch on this rank.
         max_fraction: The share of them that may turn out bad.
     """
 
-    def __init__(self, known: BadSamples, samples: int, max_fraction: float) -> None:
-        self.on_bad = known.on_bad
-        self.known = known.known
-        self._known = known
+    def __init__(self, of_loader: BadSamples, samples: int, max_fraction: float) -> None:
+        self.on_bad = of_loader.on_bad
+        self.known = of_loader.known
+        self._of_loader = of_loader
         self._samples = samples
         self._max_fraction = max_fraction
         self._new: list[BadSample] = []
@@ -150,7 +150,7 @@ class EpochBadSamples:
             TooManyBadSamplesError: There are now too many.
         """
         with self._lock:
-            if not self._known.add(bad):
+            if not self._of_loader.add(bad):
                 return
             self._new.append(bad)
             if self.on_bad == "raise":
