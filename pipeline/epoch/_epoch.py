@@ -68,7 +68,7 @@ _PIXELS_OF_A_THREAD = 12_500_000
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Chain:
     """What all epochs of a loader have in common."""
 
@@ -85,12 +85,10 @@ class Chain:
     examples: Examples = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image_memory", shared_buffers(self._kept_bytes()))
-        object.__setattr__(
-            self, "batch_memory", Buffers(sys.maxsize)
-        )  # as many bytes as the batches that exist at one time
-        object.__setattr__(self, "drift", DriftWatch(self.zoom))
-        object.__setattr__(self, "examples", Examples(self.shards))
+        self.image_memory = shared_buffers(self._kept_bytes())
+        self.batch_memory = Buffers(sys.maxsize)  # as many bytes as the batches that exist at one time
+        self.drift = DriftWatch(self.zoom)
+        self.examples = Examples(self.shards)
 
     def batches(
         self, number: int, plan: BatchPlan, bad: EpochBadSamples, leave: Callable[[], bool]
@@ -153,7 +151,7 @@ class Chain:
 
     def release_memory(self) -> None:
         """Free the memory that is kept for later epochs, except that of images which another loader shares."""
-        object.__setattr__(self, "image_memory", Buffers(self._kept_bytes()))
+        self.image_memory = Buffers(self._kept_bytes())
         self.batch_memory.clear()
 
     def _reader(self, number: int, order: EpochOrder, budget: Budget, bad: EpochBadSamples) -> SampleReader:
