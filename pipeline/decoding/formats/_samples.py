@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 Range = tuple[float, float]
@@ -81,13 +80,3 @@ def as_bands(values: NDArray[Any], bands: tuple[int, ...] | None) -> NDArray[Any
         raise ValueError(f"is not (height, width) or (height, width, bands): its shape is {values.shape}")
     chosen = chosen_bands(values.shape[2], bands)
     return values[..., list(chosen)] if chosen != tuple(range(values.shape[2])) else values
-
-
-def rows_and_columns(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return height and width of an array of pixels."""
-    return int(shape[0]), int(shape[1])
-
-
-def is_integer(dtype: np.dtype[Any]) -> bool:
-    """Return whether samples are whole numbers."""
-    return dtype.kind in "uib"
