@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from foveal.pipeline.decoding._encoded_image import EncodedImage
-from foveal.pipeline.decoding.headers import turns_sideways
+from foveal.pipeline.decoding.headers import flips
 
 
 def frame_of(image: EncodedImage) -> Tensor | None:
@@ -35,11 +35,9 @@ def trimmed(pixels: Tensor, image: EncodedImage) -> Tensor:
 
 def _axes(image: EncodedImage) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return factor and summand of the map for rows and for columns. The part beyond the original is at the end, or at the beginning."""
-    # Depends on how the EXIF orientation turned and mirrored the image: see `upright`.
-    at_start = image.orientation in {3, 4, 7, 8}, image.orientation in {2, 3, 6, 7}
-    stored = (image.width, image.height) if turns_sideways(image.orientation) else (image.height, image.width)
-    shares = [side / (-(-side // image.scale) * image.scale) for side in stored]
+    shares = [side / (-(-side // image.scale) * image.scale) for side in image.upright_size]
     down, across = (
-        (share, 1 - share if start else share - 1) for share, start in zip(shares, at_start, strict=True)
+        (share, 1 - share if start else share - 1)
+        for share, start in zip(shares, flips(image.orientation), strict=True)
     )
     return down, across

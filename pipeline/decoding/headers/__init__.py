@@ -6,7 +6,7 @@ from foveal.pipeline.decoding.headers._boxes import (
     jpeg2000_profile,
     without_profile,
 )
-from foveal.pipeline.decoding.headers._exif import orientation_of, turns_sideways, upright
+from foveal.pipeline.decoding.headers._exif import flips, orientation_of, turns_sideways, upright
 from foveal.pipeline.decoding.headers._jpeg import (
     BASELINE,
     EXTENDED,
@@ -77,6 +77,7 @@ __all__ = [
     "Kind",
     "TiffHeader",
     "avif_depth",
+    "flips",
     "heif_profile",
     "is_masked_bmp",
     "jpeg2000_profile",

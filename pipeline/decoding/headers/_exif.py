@@ -37,12 +37,16 @@ def turns_sideways(orientation: int) -> bool:
     return orientation >= 5
 
 
+def flips(orientation: int) -> tuple[bool, bool]:
+    """Return whether rows, and whether columns, are in reverse, after height and width were exchanged where they are."""
+    # The first pixel in the file is: 1 top left, 2 top right, 3 bottom right, 4 bottom left; 5 to 8 are the same,
+    # transposed.
+    return orientation in {3, 4, 7, 8}, orientation in {2, 3, 6, 7}
+
+
 def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Return an upright view of an image (height, width, ...); nothing is copied."""
     if turns_sideways(orientation):
         pixels = pixels.swapaxes(0, 1)
-    # The first pixel in the file is: 1 top left, 2 top right, 3 bottom right, 4 bottom left; 5 to 8 are the same,
-    # transposed.
-    upside_down = orientation in {3, 4, 7, 8}
-    mirrored = orientation in {2, 3, 6, 7}
+    upside_down, mirrored = flips(orientation)
     return pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
