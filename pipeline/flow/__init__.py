@@ -2,7 +2,14 @@
 
 from foveal.pipeline.flow._background import Background, refuse_fork_of
 from foveal.pipeline.flow._buffers import IMAGE_BYTES, Buffers, shared_buffers
-from foveal.pipeline.flow._device import choose_device, existing_device, home_of, memory_of, to_device
+from foveal.pipeline.flow._device import (
+    choose_device,
+    existing_device,
+    home_of,
+    memory_of,
+    named_device,
+    to_device,
+)
 from foveal.pipeline.flow._in_threads import in_threads
 from foveal.pipeline.flow._stats import LoaderStats
 from foveal.pipeline.flow._streams import Streams, streams_for
@@ -18,6 +25,7 @@ __all__ = [
     "home_of",
     "in_threads",
     "memory_of",
+    "named_device",
     "refuse_fork_of",
     "shared_buffers",
     "streams_for",

@@ -33,16 +33,36 @@ def existing_device(device: torch.device | str) -> torch.device:
     Raises:
         ValueError: There is no such device.
     """
-    try:
-        wanted = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"device must be 'cpu' or 'cuda', such as 'cuda:1', got {device!r}.") from error
+    wanted = _parsed(device)
     count = _count_gpus()
     if wanted.type != "cpu" and not (wanted.type == "cuda" and (wanted.index or 0) < count):
         raise ValueError(f"device must be {_there(count)}, got {device!r}.")
     if wanted.type == "cuda" and wanted.index is None:
         wanted = torch.device("cuda", torch.cuda.current_device())
     return wanted
+
+
+def named_device(device: torch.device | str) -> torch.device:
+    """Return the device of this name; whether it exists is not checked, because it may be on another machine.
+
+    Raises:
+        ValueError: It is no name of a device.
+    """
+    found = _parsed(device)
+    if found.type not in ("cpu", "cuda"):
+        raise _no_device(device)
+    return found
+
+
+def _parsed(device: torch.device | str) -> torch.device:
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise _no_device(device) from error
+
+
+def _no_device(device: torch.device | str) -> ValueError:
+    return ValueError(f"device must be 'cpu' or 'cuda', such as 'cuda:1', got {device!r}.")
 
 
 def _count_gpus() -> int:

@@ -12,10 +12,10 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from foveal.pipeline.flow import named_device
 from foveal.shards import DataError, ShardError, Shards
 from foveal.shards.store import Store, open_store
 from foveal.tools.console.choose_zoom import choose_patches, choose_zoom
-from foveal.tools.console.device import parse_device
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.quiet_codecs import quiet_codecs
 from foveal.tools.offline._card import CARD, write_card
@@ -157,7 +157,7 @@ def _by_name(shards: Shards) -> dict[str, Original]:
 
 
 def _job(recipe: Recipe, options: RunOptions, store: Store, originals: Mapping[str, Original]) -> Job:
-    device = parse_device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = named_device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     zoom = _sampler(recipe)
     # Other ranks may be about to write the first shards with the settings that are in the folder.
     begun = options.world_size > 1 or _holds_shards(store)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from foveal.pipeline.flow import choose_device, existing_device
+from foveal.pipeline.flow import choose_device, existing_device, named_device
 
 
 def test_the_zoom_decides():
@@ -59,3 +59,18 @@ def test_a_gpu_beyond_the_last(device, count, there, monkeypatch):
     with pytest.raises(ValueError, match=f"^device must be {re.escape(there)}, got {device!r}\\.$"):
         existing_device(device)
     assert existing_device(f"cuda:{count - 1}") == torch.device("cuda", count - 1)
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda", "cuda:1"])
+def test_devices_by_name(name):
+    """A device is taken by its name, whether or not this machine has it."""
+    assert named_device(name) == torch.device(name)
+
+
+@pytest.mark.parametrize("name", ["bogus", "cuda:x", "", "meta"])
+def test_what_is_no_name_of_a_device(name):
+    """Everything else is refused with what there is."""
+    with pytest.raises(
+        ValueError, match=f"^device must be 'cpu' or 'cuda', such as 'cuda:1', got {name!r}\\.$"
+    ):
+        named_device(name)

@@ -96,3 +96,12 @@ def test_what_is_refused_leaves_finished_shards(tmp_path):
         zoom(str(tmp_path / "other/s-0.tar"), tmp_path / "out", overwrite=True)
 
     assert content(tmp_path / "out") == before
+
+
+def test_what_is_no_device(tmp_path):
+    """A device that is none is refused before anything is written."""
+    message = r"^device must be 'cpu' or 'cuda', such as 'cuda:1', got 'bogus'\.$"
+    with pytest.raises(ValueError, match=message):
+        zoom(write_originals(tmp_path / "in", shards=1), tmp_path / "out", device="bogus")
+
+    assert list((tmp_path / "out").iterdir()) == []

@@ -187,3 +187,10 @@ def test_the_first_epoch_of_decoding_does_not_count(urls, monkeypatch, seconds, 
     monkeypatch.setattr(_steps.time, "perf_counter", lambda: now[0])
 
     assert _steps._decode_rate(Shards(urls), CPU, 8, seconds) == rate
+
+
+def test_what_is_no_device():
+    """A device that is none is refused before anything runs."""
+    message = r"^device must be 'cpu' or 'cuda', such as 'cuda:1', got 'bogus'\.$"
+    with pytest.raises(ValueError, match=message):
+        gpu_check.check_gpu([], device="bogus")
