@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d, pad
 
 from foveal.sampler.adaptive._levels import snapped
-from foveal.sampler.frames import check_images, check_tensor
+from foveal.sampler.frames import check_images, check_tensor, whole
 
 _LUMA = (0.299, 0.587, 0.114)
 _PUBLISHED_BLOCK = 4
@@ -40,7 +40,7 @@ def edge_mask(
 
     Raises:
         ValueError: An argument is out of range, or the images are of another shape.
-        TypeError: The images are no tensor, or neither uint8 nor floating point.
+        TypeError: The images are no tensor, or neither uint8 nor floating point; or a number is no whole number.
 
     Example:
         >>> image = torch.zeros(1, 3, 64, 96)
@@ -50,9 +50,8 @@ def edge_mask(
     """
     if not threshold > 0:
         raise ValueError(f"threshold must be positive, got {threshold!r}.")
-    if min(stride, levels) < 1:
-        raise ValueError(f"stride and levels must be at least 1, got {(stride, levels)!r}.")
-    if dilation < 1 or dilation % 2 == 0:
+    stride, levels = whole(stride, "stride"), whole(levels, "levels")
+    if whole(dilation, "dilation") % 2 == 0:
         raise ValueError(f"dilation must be odd, got {dilation!r}.")
     check_tensor(images, "images")
     if images.ndim != 4 or images.shape[1] not in (1, 3):

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foveal.sampler.adaptive._levels import spread_blocks
+from foveal.sampler.frames import whole
 
 
 class LearnedMask(nn.Module):
@@ -20,6 +21,7 @@ class LearnedMask(nn.Module):
         temperature: Temperature of the softmax.
 
     Raises:
+        TypeError: ``channels`` is no whole number.
         ValueError: An argument is not positive.
 
     Example:
@@ -30,13 +32,11 @@ class LearnedMask(nn.Module):
 
     def __init__(self, channels: int, *, temperature: float = 1.0) -> None:
         super().__init__()
-        if channels < 1:
-            raise ValueError(f"channels must be at least 1, got {channels!r}.")
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature!r}.")
         self.temperature = float(temperature)
         self.decide = nn.Sequential(
-            nn.Conv2d(channels, 128, kernel_size=3, padding=1),
+            nn.Conv2d(whole(channels, "channels"), 128, kernel_size=3, padding=1),
             nn.ReLU(),
             nn.Conv2d(128, 64, kernel_size=3, padding=1),
             nn.ReLU(),

@@ -50,6 +50,7 @@ class PerturbedTopK(nn.Module):
             ``sum_n (w_n - mean(w)) Z_n / ((samples - 1) sigma)`` with ``w_n = <g, Y_n>`` (Berthet et al., prop. 3.1).
 
     Raises:
+        TypeError: A number is no whole number.
         ValueError: An argument is out of range.
 
     Example:
@@ -65,14 +66,10 @@ class PerturbedTopK(nn.Module):
             raise ValueError(f"sigma must be positive, got {sigma!r} – call eval() for no noise.")
         if gradient not in get_args(Gradient):
             raise ValueError(f"gradient must be one of {get_args(Gradient)!r}, got {gradient!r}.")
-        least = 2 if gradient == "full" else 1
-        if samples < least:
-            raise ValueError(
-                f"samples must be at least {least} for gradient={gradient!r}, got {samples!r} – 500 is published."
-            )
         self.k = whole(k, "k")
+        least = 2 if gradient == "full" else 1
+        self.samples = whole(samples, f"samples for gradient={gradient!r}", least)
         self.sigma = self._first_sigma = float(sigma)
-        self.samples = samples
         self.gradient = gradient
 
     def forward(

@@ -21,6 +21,7 @@ from foveal.sampler.frames import (
     identity_grid,
     out_of_views,
     rows_and_cols,
+    whole,
 )
 from foveal.sampler.saliency import SaliencyNeeds, SpectralSaliency
 from foveal.sampler.sampling import lowres as lowres_of
@@ -58,6 +59,7 @@ class MixedResolution(nn.Module):
         antialias: As in :func:`sample`.
 
     Raises:
+        TypeError: A number is no whole number.
         ValueError: An argument is out of range.
 
     Example:
@@ -83,17 +85,12 @@ class MixedResolution(nn.Module):
         super().__init__()
         rows, cols = self.cells = rows_and_cols(cells, "cells")
         self.lowres_size = height_and_width(lowres_size, "lowres_size")
-        if patch_size < 2:
-            raise ValueError(
-                f"patch_size must be at least 2, got {patch_size!r} – a token of one pixel shows no scale."
-            )
-        if refine < 2:
-            raise ValueError(f"refine must be at least 2, got {refine!r}.")
-        if not 0 <= refined <= rows * cols:
+        # A token of one pixel would show no scale.
+        self.patch_size = whole(patch_size, "patch_size", least=2)
+        self.refine = whole(refine, "refine", least=2)
+        self.refined = whole(refined, "refined", least=0)
+        if self.refined > rows * cols:
             raise ValueError(f"refined must be from 0 to the {rows * cols} cells there are, got {refined!r}.")
-        self.patch_size = patch_size
-        self.refined = refined
-        self.refine = refine
         self.saliency = SpectralSaliency() if saliency is None else saliency
         needs = SaliencyNeeds.of(self.saliency)
         if needs.takes_boxes or needs.takes_maps:
@@ -130,7 +127,8 @@ class MixedResolution(nn.Module):
             views: As :class:`SaliencySampler` takes them.
 
         Returns:
-            The tokens; their grids in the frame of the sources; the saliency in that of the views.
+            The tokens, NaN for images for which the saliency module returned NaN or infinity; their grids in the frame of the
+            sources; the saliency in that of the views.
 
         Raises:
             ValueError: Images or views do not go together, or have another shape.

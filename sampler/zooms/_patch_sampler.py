@@ -114,9 +114,9 @@ class PatchSampler(nn.Module):
             generator: The generator of the noise in training; None for torch's own.
 
         Returns:
-            Images (batch, k, channel, patch_size, patch_size), in [0, 1] from integers, else in their own scale; grid
-            (batch, k, patch_size, patch_size, 2), (x, y) beyond [-1, 1] where a patch reaches beyond the image; saliency
-            (batch, 1, rows, cols).
+            Images (batch, k, channel, patch_size, patch_size), in [0, 1] from integers, else in their own scale, NaN where the
+            scorer returned NaN or infinity for an image; grid (batch, k, patch_size, patch_size, 2), (x, y) beyond [-1, 1] where
+            a patch reaches beyond the image; saliency (batch, 1, rows, cols).
 
         Raises:
             ValueError: Images have another shape, or there are fewer scores than patches.

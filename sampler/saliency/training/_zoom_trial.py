@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from foveal._outside import outside
-from foveal.sampler.frames import check_tensor
+from foveal.sampler.frames import check_tensor, whole
 from foveal.sampler.saliency._prior_saliency import PriorSaliency
 from foveal.sampler.saliency.training._prior_of import learns, prior_of
 from foveal.sampler.saliency.training._strengths import Strengths
@@ -61,7 +61,7 @@ class ZoomTrial:
             took the zoom away.
 
     Raises:
-        TypeError: The zoom is no module.
+        TypeError: The zoom is no module, or ``steps`` no whole number.
         ValueError: ``steps`` is less than 1, or there is more than one :class:`PriorSaliency`.
 
     Example:
@@ -76,10 +76,8 @@ class ZoomTrial:
     _strengths: Strengths | None
 
     def __init__(self, zoom: nn.Module, *, steps: int) -> None:
-        if steps < 1:
-            raise ValueError(f"steps must be at least 1, got {steps!r}.")
+        self.steps, self._step, self._images = whole(steps, "steps"), 0, 0.0
         tried = prior_of(zoom)
-        self.steps, self._step, self._images = steps, 0, 0.0
         self._sums = torch.zeros(5, dtype=torch.float64)
         self._saliency, self._strengths = tried, None
         if tried is None or not learns(tried):

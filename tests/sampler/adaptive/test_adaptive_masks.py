@@ -252,7 +252,7 @@ def test_budget_loss():
         (lambda: edge_mask(torch.zeros(1, 3, 8, 8), threshold=0.0), "threshold must be positive, got 0.0."),
         (
             lambda: edge_mask(torch.zeros(1, 3, 8, 8), stride=0),
-            "stride and levels must be at least 1, got (0, 1).",
+            "stride must be at least 1, got 0.",
         ),
         (lambda: edge_mask(torch.zeros(1, 3, 8, 8), dilation=4), "dilation must be odd, got 4."),
         (
@@ -292,6 +292,16 @@ def test_arguments(call, message):
     """Each invalid argument is named with its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("name", ["stride", "levels", "dilation"])
+def test_what_is_no_whole_number(name):
+    """A number of cells, levels or pixels that is not whole is named."""
+    message = f"^{name} must be a whole number, got 2\\.5\\.$"
+    with unhooked(), pytest.raises(TypeError, match=message):
+        edge_mask(torch.zeros(1, 3, 8, 8), **{name: 2.5})
+    with unhooked(), pytest.raises(TypeError, match=r"^channels must be a whole number, got 2\.5\.$"):
+        LearnedMask(2.5)
 
 
 def test_one_number_for_a_square():

@@ -255,10 +255,10 @@ def test_no_image():
     [
         ({"k": 0}, "k must be at least 1, got 0."),
         ({"sigma": 0.0}, "sigma must be positive, got 0.0 – call eval() for no noise."),
-        ({"samples": 0}, "samples must be at least 1 for gradient='diagonal', got 0 – 500 is published."),
+        ({"samples": 0}, "samples for gradient='diagonal' must be at least 1, got 0."),
         (
             {"samples": 1, "gradient": "full"},
-            "samples must be at least 2 for gradient='full', got 1 – 500 is published.",
+            "samples for gradient='full' must be at least 2, got 1.",
         ),
         ({"gradient": "berthet"}, "gradient must be one of ('diagonal', 'relative', 'full'), got 'berthet'."),
     ],
@@ -267,6 +267,13 @@ def test_messages(arguments, message):
     """Each error names the argument and its value."""
     with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         PerturbedTopK(**{"k": 3, **arguments})
+
+
+def test_samples_that_are_no_whole_number():
+    """Half a sample is refused when the module is made."""
+    message = "samples for gradient='diagonal' must be a whole number, got 2.5."
+    with unhooked(), pytest.raises(TypeError, match=re.escape(message)):
+        PerturbedTopK(3, samples=2.5)
 
 
 def test_messages_of_the_call():

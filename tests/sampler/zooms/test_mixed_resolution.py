@@ -294,16 +294,23 @@ def test_in_another_loader(shard):
         ),
         ({"cells": 2, "refined": 5}, "refined must be from 0 to the 4 cells there are, got 5."),
         ({"cells": 2, "refined": 1, "refine": 1}, "refine must be at least 2, got 1."),
-        (
-            {"cells": 2, "refined": 1, "patch_size": 1},
-            "patch_size must be at least 2, got 1 – a token of one pixel shows",
-        ),
+        ({"cells": 2, "refined": -1}, "refined must be at least 0, got -1."),
+        ({"cells": 2, "refined": 1, "patch_size": 1}, "patch_size must be at least 2, got 1."),
     ],
 )
 def test_arguments(options, message):
     """Each invalid argument is named with its value."""
     with pytest.raises(ValueError, match=re.escape(message)):
         MixedResolution(**options)
+
+
+@pytest.mark.parametrize("name", ["patch_size", "refined", "refine"])
+@pytest.mark.parametrize("value", [2.5, True, "2"])
+def test_what_is_no_whole_number(name, value):
+    """A number that is not whole is named when the sampler is made, not when it is called."""
+    message = f"{name} must be a whole number, got {value!r}."
+    with unhooked(), pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        MixedResolution(**{"cells": 2, "refined": 1, name: value})
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4, 2), (1, 3, 1, 4, 2), (1, 3, 4, 4, 3)])

@@ -212,6 +212,8 @@ def test_messages(images):
     zoom = small_zoom()
     with pytest.raises(ValueError, match=re.escape("steps must be at least 1, got 0.")):
         ZoomTrial(zoom, steps=0)
+    with unhooked(), pytest.raises(TypeError, match=re.escape("steps must be a whole number, got 2.5.")):
+        ZoomTrial(zoom, steps=2.5)
     with pytest.raises(ValueError, match=re.escape("zoom must have at most one PriorSaliency, got 2.")):
         ZoomTrial(nn.ModuleList([PriorSaliency(), PriorSaliency()]), steps=5)
     trial = ZoomTrial(zoom, steps=5)
