@@ -58,7 +58,7 @@ class InstanceMasks(SpatialField):
             )
         if self.frame not in (None, *get_args(Frame)):
             raise ValueError(f"frame must be one of {', '.join(get_args(Frame))}, got {self.frame!r}.")
-        usual = "fraction" if member_path(self.source).kinds == {"txt"} else "pixel"
+        usual = "fraction" if member_path(self.source).is_yolo else "pixel"
         object.__setattr__(self, "frame", self.frame or usual)
 
     @property

@@ -107,7 +107,7 @@ class Mask(SpatialField):
             return
         if self.palette is not None:
             raise ValueError(f"palette must be left out for a mask of shapes, got {self.palette!r}.")
-        in_text = member_path(cast("str", self.source)).kinds == {"txt"}
+        in_text = member_path(cast("str", self.source)).is_yolo
         if self.labels is not None and (self.labels != 0 if in_text else not isinstance(self.labels, str)):
             raise ValueError(
                 f"labels must be {'0, the first number of a line' if in_text else 'the name of an entry'}, got {self.labels!r}."
@@ -123,13 +123,11 @@ class Mask(SpatialField):
         if not isinstance(self.source, str) or ":" in self.source:
             return is_source(self.source, ())
         location = member_path(self.source)
-        return all(location.extensions) and (location.kinds == {"txt"} or not location.kinds & {"txt", *JSON})
+        return all(location.extensions) and (location.is_yolo or not location.kinds & {"txt", *JSON})
 
     @property
     def _has_shapes(self) -> bool:
-        return isinstance(self.source, str) and (
-            ":" in self.source or member_path(self.source).kinds == {"txt"}
-        )
+        return isinstance(self.source, str) and (":" in self.source or member_path(self.source).is_yolo)
 
     @property
     def _source(self) -> MaskSource:

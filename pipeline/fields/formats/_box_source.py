@@ -71,7 +71,7 @@ def write_boxes(members: Mapping[str, bytes], new: Sequence[tuple[BoxSource, New
 
 def usual_form(source: str | LabelReader) -> tuple[BoxFormat, Frame]:
     """Return the default format and frame of a source."""
-    yolo = isinstance(source, str) and member_path(source).kinds == {"txt"}
+    yolo = isinstance(source, str) and member_path(source).is_yolo
     return ("cxcywh", "fraction") if yolo else ("xyxy", "pixel")
 
 
@@ -101,8 +101,8 @@ class _OfMember:
         return kind(member, self.location.path, self.format, self.frame)
 
     def _member(self, members: Mapping[str, bytes]) -> str | None:
-        """Return the member that exists; None for a missing YOLO file, because YOLO writes none for an image without objects."""
-        if self.location.kinds == {"txt"} and not set(self.location.extensions) & members.keys():
+        """Return the member that exists; None for a missing YOLO file."""
+        if self.location.is_yolo and not self.location.is_there(members):
             return None
         return find_member(self.location.extensions, members)
 

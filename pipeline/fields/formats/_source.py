@@ -29,6 +29,15 @@ class MemberPath:
         """The kinds of file that such members are, e.g. ``json``."""
         return frozenset(map(kind_of, self.extensions))
 
+    @property
+    def is_yolo(self) -> bool:
+        """Whether such a member is a text file of YOLO's. YOLO writes none for an image without objects."""
+        return self.kinds == {"txt"}
+
+    def is_there(self, members: Mapping[str, bytes]) -> bool:
+        """Return whether a sample has such a member."""
+        return not members.keys().isdisjoint(self.extensions)
+
 
 def member_path(source: str) -> MemberPath:
     """Return which member a source names, and which path in it."""

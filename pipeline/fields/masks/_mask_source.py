@@ -138,7 +138,7 @@ class ShapeMask:
     def read(self, members: Mapping[str, bytes], max_pixels: int | None) -> Shapes:
         """Return the shapes; there are none if YOLO's file is missing."""
         location = member_path(self.source)
-        if location.kinds == {"txt"}:
+        if location.is_yolo:
             found, stated = self._in_text(location, members), None
         else:
             member = find_member(location.extensions, members)
@@ -162,8 +162,8 @@ class ShapeMask:
     def is_absent(self, members: Mapping[str, bytes]) -> bool:
         """Return whether there is no list of shapes, or none of its items has such an entry."""
         location = member_path(self.source)
-        if location.kinds == {"txt"}:
-            return not set(location.extensions) & members.keys()
+        if location.is_yolo:
+            return not location.is_there(members)
         member = find_member(location.extensions, members)
         return not JsonDocument(member, members[member]).has(location.path)
 
@@ -177,10 +177,10 @@ class ShapeMask:
         ]
 
     def _in_text(self, location: MemberPath, members: Mapping[str, bytes]) -> list[tuple[Any, list[Part]]]:
-        there = [extension for extension in location.extensions if extension in members]
-        if not there:
+        if not location.is_there(members):
             return []
-        return [(label, [polygon]) for label, polygon in yolo_polygons(there[0], members[there[0]])]
+        member = find_member(location.extensions, members)
+        return [(label, [polygon]) for label, polygon in yolo_polygons(member, members[member])]
 
     def _id(self, number: int, label: Any) -> int:
         if self.label is None:
