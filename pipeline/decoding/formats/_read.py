@@ -16,23 +16,39 @@ from foveal.pipeline.decoding.formats._imagecodecs import (
 from foveal.pipeline.decoding.formats._plain_tiff import read_plain_tiff
 from foveal.pipeline.decoding.formats._samples import Samples
 from foveal.pipeline.decoding.formats._tiff import read_tiff
+from foveal.pipeline.decoding.headers import (
+    AVIF,
+    DICOM,
+    HEIC,
+    JPEG,
+    JPEG_2000,
+    JPEG_LS,
+    JPEG_XL,
+    JPEG_XR,
+    LERC,
+    PLAIN_TIFF,
+    TIFF,
+)
 
 READERS: dict[str, Callable[[bytes, tuple[int, ...] | None], Samples]] = {
-    "TIFF": read_tiff,
-    "plain TIFF": read_plain_tiff,
-    "DICOM": read_dicom,
-    "HEIC": read_heif,
-    "AVIF": read_avif,
-    "JPEG": read_jpeg,
-    "JPEG-LS": read_jpeg_ls,
-    "JPEG 2000": read_jpeg2000,
-    "JPEG XL": read_jpeg_xl,
-    "JPEG XR": read_jpeg_xr,
-    "LERC": read_lerc,
+    TIFF.name: read_tiff,
+    PLAIN_TIFF.name: read_plain_tiff,
+    DICOM.name: read_dicom,
+    HEIC.name: read_heif,
+    AVIF.name: read_avif,
+    JPEG.name: read_jpeg,
+    JPEG_LS.name: read_jpeg_ls,
+    JPEG_2000.name: read_jpeg2000,
+    JPEG_XL.name: read_jpeg_xl,
+    JPEG_XR.name: read_jpeg_xr,
+    LERC.name: read_lerc,
 }
 # Formats with display settings of their own, which apply if no window is given.
-SHOWN = {"DICOM": read_shown_dicom}
+SHOWN = {DICOM.name: read_shown_dicom}
 # Formats whose profile only their library finds.
-PROFILES: dict[str, Callable[[bytes], bytes]] = {"DICOM": dicom_profile}
+PROFILES: dict[str, Callable[[bytes], bytes]] = {DICOM.name: dicom_profile}
 # Formats whose size only their library finds.
-SIZES: dict[str, Callable[[bytes], tuple[int, int, int, int]]] = {"DICOM": dicom_size, "HEIC": heif_size}
+SIZES: dict[str, Callable[[bytes], tuple[int, int, int, int]]] = {
+    DICOM.name: dicom_size,
+    HEIC.name: heif_size,
+}
