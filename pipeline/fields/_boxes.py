@@ -95,12 +95,6 @@ class Boxes(SpatialField):
             raise ValueError(f"labels must be names or numbers of columns, each once, got {self.labels!r}.")
         object.__setattr__(self, "labels", labels)
 
-    def _settle(self, name: str, usual: str, choices: Sequence[str]) -> None:
-        value = getattr(self, name)
-        if value not in (None, *choices):
-            raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
-        object.__setattr__(self, name, value or usual)
-
     @property
     def _form(self) -> tuple[BoxFormat, Frame]:
         return cast("BoxFormat", self.format), cast("Frame", self.frame)

@@ -56,10 +56,7 @@ class InstanceMasks(SpatialField):
                 "source must be a json member with a path to shapes, such as 'json:annotations[].segmentation', or 'txt', "
                 f"got {self.source!r}."
             )
-        if self.frame not in (None, *get_args(Frame)):
-            raise ValueError(f"frame must be one of {', '.join(get_args(Frame))}, got {self.frame!r}.")
-        usual = "fraction" if member_path(self.source).is_yolo else "pixel"
-        object.__setattr__(self, "frame", self.frame or usual)
+        self._settle("frame", "fraction" if member_path(self.source).is_yolo else "pixel", get_args(Frame))
 
     @property
     def _source(self) -> ShapeMask:

@@ -114,9 +114,7 @@ class Mask(SpatialField):
             )
         if self.classes is not None and self.labels is None:
             raise ValueError("labels must be given with classes, got None.")
-        if self.frame not in (None, *get_args(Frame)):
-            raise ValueError(f"frame must be one of {', '.join(get_args(Frame))}, got {self.frame!r}.")
-        object.__setattr__(self, "frame", self.frame or ("fraction" if in_text else "pixel"))
+        self._settle("frame", "fraction" if in_text else "pixel", get_args(Frame))
 
     @property
     def _is_known(self) -> bool:

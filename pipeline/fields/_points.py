@@ -75,10 +75,7 @@ class Points(SpatialField):
                 "'json:annotations[].keypoints', an npy member, or a function of the members, "
                 f"got {self.source!r}."
             )
-        if self.format not in (None, *get_args(PointFormat)):
-            raise ValueError(
-                f"format must be one of {', '.join(get_args(PointFormat))}, got {self.format!r}."
-            )
+        self._settle("format", None, get_args(PointFormat))  # if left out, it is told by the numbers
         if self.frame not in get_args(Frame):
             raise ValueError(f"frame must be one of {', '.join(get_args(Frame))}, got {self.frame!r}.")
 

@@ -26,6 +26,13 @@ class SpatialField(ABC):
     __slots__ = ()
     source: str | LabelReader
 
+    def _settle(self, name: str, usual: str | None, choices: Sequence[str]) -> None:
+        """Set a setting that was left out, which is None, to the usual one; raise ValueError for one that there is not."""
+        value = getattr(self, name)
+        if value not in (None, *choices):
+            raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
+        object.__setattr__(self, name, value or usual)
+
     @property
     def name(self) -> str:
         """Its name in messages."""
