@@ -301,7 +301,6 @@ def _open_shard(
     if is_remote(urls[shard]):
         return remote.open(urls[shard], stamp)
     with cache.open_tar(urls[shard], stamp) as file:
-        is_copy = file.name != local_path(
-            urls[shard]
-        )  # unpacked, and the stamp is that of the compressed file
+        # An unpacked copy: the stamp is that of the compressed file.
+        is_copy = file.name != local_path(urls[shard])
         return Descriptor(file, urls[shard], None if is_copy else stamp)

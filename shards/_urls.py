@@ -14,9 +14,8 @@ from foveal.shards.remote import Remote
 
 _GLOB = re.compile(r"[*?\[]")
 _EXPANDED = re.compile(r"::|[{\\]")
-_ADDRESS_OR_JOINT = re.compile(
-    r"//(?:(?!::)[^/\[\]])*\[[^/\]]*\]|::"
-)  # an address is http://[::1]:8000/a.tar
+# An address is http://[::1]:8000/a.tar.
+_ADDRESS_OR_JOINT = re.compile(r"//(?:(?!::)[^/\[\]])*\[[^/\]]*\]|::")
 _REMOTE_GLOB = re.compile(r"[*\[]|\?(?!versionId=)")
 
 

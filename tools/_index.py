@@ -35,9 +35,8 @@ def index_shards(
     """
     console = console or Console(soft_wrap=True, highlight=False, markup=False)
     local = [url for url in urls if not is_remote(url)]
-    remote = [
-        url for url in urls if is_remote(url)
-    ]  # refused as they are: a pattern need not be looked up for that
+    # These are refused as they are: a pattern need not be looked up for that.
+    remote = [url for url in urls if is_remote(url)]
     paths = [*remote, *(expand_urls(local) if local or not remote else [])]
     with progress_bar(console) as progress:
         tried = progress.track(

@@ -81,9 +81,8 @@ class Copies:
         if boxes is not None:
             asides["boxes"] = boxes if self._frames is None else _boxes_in(self._frames, boxes)
         if maps is not None:
-            asides["maps"] = (
-                maps  # the frames of copy and original agree to within a pixel, which is less than any cell
-            )
+            # The frames of copy and original agree to within a pixel, which is less than any cell.
+            asides["maps"] = maps
         if condition is not None:
             asides["condition"] = condition
         in_halves = not self._takes_deep and are_deep(self.images)

@@ -47,9 +47,7 @@ def levels_of_picture(image: Image.Image, rule: PixelRule) -> UInt8[np.ndarray, 
         samples = samples_of(turned_upright(image), image.info.get("icc_profile") if rule.color else None)
     except DecodeError:
         raise
-    except (
-        Exception
-    ) as error:  # Pillow's plugins raise any exception; an image that was opened may be read only now
+    except Exception as error:  # of any kind, from Pillow's plugins: an opened image may be read only now
         words = " ".join(str(error).split()) or type(error).__name__
         raise DecodeError(f"is broken: Pillow says {words!r}") from error
     levels: NDArray[Any] = to_levels(samples, rule.window)

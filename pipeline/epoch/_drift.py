@@ -42,9 +42,8 @@ class DriftWatch:
         self._before = ""  # the digest of the weights with which the pass began
         self._name: str | None = None
         self._digests: dict[str, str] = {}
-        self._open: dict[
-            str, int
-        ] = {}  # keys to compare as soon as rank 1 has written them, and the number of batches until then
+        # Keys to compare as soon as rank 1 has written them, and the number of batches until then.
+        self._open: dict[str, int] = {}
 
     def look(self, plan: BatchPlan, place: EpochPlace, batches: int) -> None:
         """Write a digest if it is time to, and warn if an earlier one differs from the other rank's.

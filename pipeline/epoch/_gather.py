@@ -29,9 +29,8 @@ class Gather:
 
     def add(self, part: Tensor) -> None:
         """Take the next part. If there are buffers, it is copied and not kept."""
-        begins_empty = self._whole is None and not len(
-            part
-        )  # an empty tensor does not reveal its memory format
+        # An empty tensor does not reveal its memory format.
+        begins_empty = self._whole is None and not len(part)
         if self._buffers is None or begins_empty:
             self._parts.append(part)
             return

@@ -131,9 +131,8 @@ class SampleReader:
     def _try(self, slot: EpochSlot) -> EncodedSample | BadSample:
         ordinal = self._ordinal(slot)
         try:
-            sample = self._shards.read(
-                ordinal, self._fields.members
-            )  # a storage failure is not a bad sample; it raises
+            # A storage failure is not a bad sample, so it is raised.
+            sample = self._shards.read(ordinal, self._fields.members)
         except SampleError as error:
             return self._record_unreadable(error)
         content = functools.partial(self._fields.digest, members=sample.members)

@@ -85,15 +85,13 @@ class Background(Iterator[T], Generic[T]):
 
     def close(self) -> None:
         """Stop producing, complete unfinished work and end the thread. It may be called again, and interrupted."""
-        if (
-            self._process != os.getpid()
-        ):  # in a forked process: the thread does not exist, and the lock may be held for ever
+        # In a forked process: the thread does not exist, and the lock may be held for ever.
+        if self._process != os.getpid():
             return
         self._belt.stop()
         self.hurry()
-        if (
-            self._thread is not threading.current_thread()
-        ):  # garbage-collected in that thread, which then ends by itself
+        # If this was garbage-collected in that thread, the thread ends by itself.
+        if self._thread is not threading.current_thread():
             _join(self._thread)
             self._belt.stop()  # items that were added in the meantime
 

@@ -76,9 +76,8 @@ class AdaptiveDownsample(nn.Module):
         """Return the stages' features on the existing nodes, for heads that work on nodes, too."""
         self._check(fine, mask)
         lists = node_lists(mask)
-        cells = fine.permute(0, 2, 3, 1).flatten(
-            0, 2
-        )  # all are kept before the first stride, in raster order
+        # Before the first stride all cells are kept, in raster order.
+        cells = fine.permute(0, 2, 3, 1).flatten(0, 2)
         return on_nodes(self.stages, Nodes(cells, lists, 0))
 
     def _check(self, fine: Tensor, mask: Tensor) -> None:
@@ -97,9 +96,8 @@ class AdaptiveDownsample(nn.Module):
         """How the features change with the mask, from a mask of zeros to the largest; divided by the number of strides."""
 
         def dense(level: int) -> Tensor:
-            buffers = {
-                name: value.clone() for name, value in self.named_buffers()
-            }  # running statistics stay unchanged
+            # Running statistics stay unchanged.
+            buffers = {name: value.clone() for name, value in self.named_buffers()}
             # Of whole numbers, which have no slope of their own.
             mask = fine.new_full((fine.shape[0], 1, *fine.shape[2:]), level, dtype=torch.int64)
             features: Tensor = functional_call(self, buffers, (fine, mask))

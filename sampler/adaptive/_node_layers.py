@@ -121,9 +121,8 @@ def _conv_part(
 ) -> Float[Tensor, "rows channel"]:
     """Convolve the inputs of these nodes. Backward gathers them again instead of keeping many copies of all features."""
     count = taps.shape[1]
-    index = (
-        taps.view(-1, _LINE, count).transpose(1, 2).flatten()
-    )  # line by line, and within a line tap by tap
+    # Line by line, and within a line tap by tap.
+    index = taps.view(-1, _LINE, count).transpose(1, 2).flatten()
     read, source = _as_lines(known[index], count), known.detach()
     if is_transformed():  # whose tensors have no address
         return _conv_lines(read, module)

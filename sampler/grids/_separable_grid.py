@@ -24,9 +24,8 @@ def separable_axes(
 ) -> Axes:
     """Read each axis' own node map at the output's pixel centres; always computed in float64."""
     lines = marginals(weights, settings.marginal)
-    if (
-        settings.marginal == "max"
-    ):  # nodes do not depend on a marginal's sum, but for the floor that is added to each
+    # Nodes do not depend on a marginal's sum, but for the floor that is added to each.
+    if settings.marginal == "max":
         lines = lines[0] / lines[0].sum(dim=1, keepdim=True), lines[1] / lines[1].sum(dim=1, keepdim=True)
     return along_axes(partial(_axis, settings), lines, out_size)
 

@@ -128,9 +128,8 @@ class PerturbedTopK(nn.Module):
         weights = _count(chosen, ones, positions) / self.samples
         if not (scores.requires_grad or is_transformed(scores)):
             return weights
-        zero = (
-            scores - scores.detach()
-        )  # and a derivative of one: the added term has the derivative of the weights
+        # Zero, with a derivative of one: the term that is added has the derivative of the weights.
+        zero = scores - scores.detach()
         if self.gradient == "full":
             return weights + self._full(chosen, noise, zero)
         gain = self._diagonal(chosen, noise, zero)

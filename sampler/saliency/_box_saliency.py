@@ -98,9 +98,8 @@ class BoxSaliency(nn.Module):
     def _density(self, boxes: Float[Tensor, "count 4"]) -> Float[Tensor, "rows cols"]:
         rows, cols = self.map_size
         low, high = boxes[:, :2], boxes[:, 2:]
-        shown = (
-            ((high > 0) & (low < 1)).all(dim=1)[:, None].float()
-        )  # weights: in an exported graph, counts stay open
+        # Weights rather than a choice: in an exported graph, counts stay open.
+        shown = ((high > 0) & (low < 1)).all(dim=1)[:, None].float()
         low, high = (corner.float().clamp(0, 1) for corner in (low, high))
         of_height, of_width = self._bandwidths
         across = _kernel(low[:, 0], high[:, 0], cols, of_width)

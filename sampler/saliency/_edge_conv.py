@@ -33,9 +33,8 @@ class EdgeConv2d(nn.Conv2d):
 
 def _differs_alone(images: Float[Tensor, "batch channel height width"]) -> bool:
     """Return whether these are one image, so small that torch convolves it by other code than two, which rounds otherwise."""
-    if (
-        torch.compiler.is_compiling() or is_transformed()
-    ):  # torch.vmap convolves many images that look like one
+    # torch.vmap convolves many images that look like one.
+    if torch.compiler.is_compiling() or is_transformed():
         return False
     return len(images) == 1 and images.is_cpu and images.numel() <= _SMALL
 

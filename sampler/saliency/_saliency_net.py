@@ -84,9 +84,8 @@ class SaliencyNet(FramedMap):
         check_channels(small, self.channels, type(self).__name__)
         first, *others = self.stem
         features: Tensor = first(self._whole_strides(small).contiguous() - 0.5)
-        if (
-            self.training and self.frame == "nodes"
-        ):  # only EdgeConv2d keeps the order of its weights' gradients
+        # Only EdgeConv2d keeps the order of its weights' gradients.
+        if self.training and self.frame == "nodes":
             features = channels_last(features)
         for block in others:
             features = block(features)

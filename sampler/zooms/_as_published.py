@@ -59,9 +59,8 @@ def faded(
 
 def _sides(grid: Float[Tensor, "batch height width 2"], images: Images) -> Float[Tensor, "_batch 1 1 2"]:
     """Return width and height of each image in pixels; once, if all are in one tensor."""
-    if isinstance(
-        images, Tensor
-    ):  # of any size in an exported program, where a list of numbers would be of this one
+    # In an exported program they may be of any size; a list of numbers would be of this one.
+    if isinstance(images, Tensor):
         return torch.stack([grid.new_full((), side) for side in (images.shape[3], images.shape[2])]).view(
             1, 1, 1, 2
         )

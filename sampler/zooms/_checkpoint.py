@@ -141,9 +141,8 @@ def _made(described: Mapping[str, Any]) -> nn.Module:
     for kind, others in _MADE_OF_PARTS.items():
         if name == kind.__name__ and "parts" in described:
             parts = {part: _made(description) for part, description in described["parts"].items()}
-            return kind(
-                **parts, **{other: arguments[other] for other in others}
-            )  # earlier versions stored more
+            # Earlier versions stored more arguments.
+            return kind(**parts, **{other: arguments[other] for other in others})
     if name == FixedSaliency.__name__ and arguments:
         return FixedSaliency(torch.ones(arguments["shape"]))
     for kind in _MADE:

@@ -107,9 +107,8 @@ def open_local(url: str) -> BinaryIO:
         ShardError: It cannot be opened, or is a folder, or a pipe or the like.
     """
     try:
-        _check_kind(
-            url, Path(local_path(url)).stat().st_mode
-        )  # before opening, which waits for a pipe's writer
+        # This comes before opening, which waits for a pipe's writer.
+        _check_kind(url, Path(local_path(url)).stat().st_mode)
         return open(local_path(url), "rb", buffering=0)  # noqa: PTH123 - Path("") would be the folder
     except IsADirectoryError as error:
         inside = f"{url.rstrip('/')}/*.tar"

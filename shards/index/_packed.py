@@ -15,12 +15,10 @@ from foveal.shards.index._xz import XzFile
 
 _MAGIC = {
     "gzip": re.compile(rb"\x1f\x8b"),
-    "zstd": re.compile(
-        rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"
-    ),  # pzstd begins with a frame to be skipped
-    "bzip2": re.compile(
-        rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"
-    ),  # the whole signature: a tar may begin with a name like BZh
+    # pzstd begins with a frame to be skipped.
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
+    # The whole signature: a tar may begin with a name like BZh.
+    "bzip2": re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),
     "xz": re.compile(rb"\xfd7zXZ\0"),
 }
 _PIECE = 1 << 20  # bytes
@@ -74,9 +72,8 @@ def _open(url: str, kind: str, packed: BinaryIO) -> Any:
 
 def _read(url: str, kind: str, unpacked: Any) -> bytes:
     try:
-        return cast(
-            "bytes", unpacked.read1(_PIECE)
-        )  # read() would lose what it has read if the file ends early
+        # read() would lose what it has read if the file ends early.
+        return cast("bytes", unpacked.read1(_PIECE))
     except EOFError:
         raise
     except Exception as error:

@@ -11,9 +11,8 @@ from foveal.shards.remote._retry import LastingError, PassingError, failure
 
 _NO_LIMIT = aiohttp.ClientTimeout(total=None)  # the caller sets a limit that depends on the request
 
-OPTIONS: dict[str, Any] = {
-    "client_kwargs": {"auto_decompress": False}
-}  # a .tar.gz must arrive as it is, not decompressed
+# A .tar.gz must arrive as it is, not decompressed.
+OPTIONS: dict[str, Any] = {"client_kwargs": {"auto_decompress": False}}
 
 
 async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answer:

@@ -21,9 +21,8 @@ from foveal.shards.remote._retry import (
 )
 from foveal.shards.remote._waits import Waits
 
-ROUND_TRIP = (
-    1 << 20
-)  # bytes: about as many as arrive in the time of one request, so a smaller gap is not worth a request
+# Bytes: about as many as arrive in the time of one request, so a smaller gap is not worth a request.
+ROUND_TRIP = 1 << 20
 PIECE = 1 << 24  # bytes of one request of a download
 TIMEOUT = 30.0  # seconds until a request is given up, and one more second for each of
 SLOWEST = 1 << 20  # bytes
@@ -48,9 +47,8 @@ class Remote:
 
     def __init__(self, options: Mapping[str, Any] | None) -> None:
         self._options = dict(options or {})
-        self._open: dict[
-            tuple[int, str], Any
-        ] = {}  # one for each process: an event loop does not survive a fork
+        # One for each process: an event loop does not survive a fork.
+        self._open: dict[tuple[int, str], Any] = {}
         self._waits = Waits()
 
     def __getstate__(self) -> dict[str, Any]:

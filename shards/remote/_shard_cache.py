@@ -140,9 +140,8 @@ def _locked(path: Path, *, keep: bool = False) -> Iterator[BinaryIO]:
         finally:
             if not keep and _is_at(file, path):
                 path.unlink()
-            fcntl.flock(
-                file, fcntl.LOCK_UN
-            )  # unlocked explicitly, because a forked child may hold the file open
+            # Unlocked explicitly, because a forked child may hold the file open.
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _acquired(path: Path) -> BinaryIO:

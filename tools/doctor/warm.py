@@ -57,10 +57,8 @@ def _zoom_once(device: torch.device) -> None:
         zoom(images).images.sum().backward()
         with torch.no_grad():
             invert_grid(zoom(images).grid, (32, 32))
-        for layer in (
-            dense,
-            dense.clone().requires_grad_(),
-        ):  # torch makes the copy of images that need a gradient
+        # torch makes the copy of images that need a gradient.
+        for layer in (dense, dense.clone().requires_grad_()):
             zoom(layer).images.sum().backward()
     UniformSampler(32)(images)  # grids whose rows and columns are alike have a kernel of their own
 

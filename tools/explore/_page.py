@@ -212,9 +212,8 @@ class Page:
         self._fault.text = ""
         for picture, url in zip(self._pictures, urls, strict=True):
             picture.set_source(url)
-        for picture in self._pictures[
-            2:
-        ]:  # their pixels can be told apart, unless the page shows them smaller
+        # Pixels of these can be told apart, unless the page shows them smaller.
+        for picture in self._pictures[2:]:
             picture.style(f"image-rendering: {'pixelated' if self._settings.size <= _SHARP_PX else 'auto'}")
 
     def _show_code(self) -> None:

@@ -41,9 +41,8 @@ def _png16(pixels: UInt16[np.ndarray, "height width 3"]) -> bytes:
     rows = stored.reshape(height, -1).view(np.uint8)
     left = np.zeros_like(rows)
     left[:, 2 * stored.shape[2] :] = rows[:, : -2 * stored.shape[2]]
-    lines = np.hstack(
-        [np.ones((height, 1), np.uint8), rows - left]
-    )  # each pixel as its difference from the pixel to its left
+    # PNG's filter 1: each pixel as its difference from the pixel to its left.
+    lines = np.hstack([np.ones((height, 1), np.uint8), rows - left])
     header = struct.pack(">IIBBBBB", width, height, 16, 0 if grey else 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)

@@ -178,9 +178,8 @@ class Recipe(ZoomChoice):
         """
         zoom = unwrapped(zoom)
         given = {name: value for name, value in asdict(self).items() if name not in self.NOT_IN_RUNS}
-        given |= {
-            name: given.pop(name) for name in self.DEFAULTS if name in given
-        }  # after the size, in messages
+        # In messages these come after the size.
+        given |= {name: given.pop(name) for name in self.DEFAULTS if name in given}
         rule = given.pop("rule")
         given |= {name: rule[name] for name in ("window", "bands", "color") if rule[name] is not None}
         given["box_format"] = self.box_format or "xyxy"  # as runs recorded it when there was no other format
@@ -216,9 +215,8 @@ def _resolved(zoom: nn.Module) -> dict[str, Any]:
     named = dict(zoom.settings)
     for name in ("out_size", "mean", "std", "dtype", "channels_last"):
         del named[name]  # the recipe has the size; and images are written without normalisation
-    if (
-        getattr(zoom.saliency, "frame", "cells") == "nodes"
-    ):  # before there was a choice, all maps were in cells
+    # Before there was a choice, all maps were in cells.
+    if getattr(zoom.saliency, "frame", "cells") == "nodes":
         named["frame"] = "nodes"
     return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
 

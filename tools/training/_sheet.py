@@ -47,7 +47,6 @@ def draw_validation(
     source = getattr(zoom, "boxes_from", None)
     boxes = None if source is None else Boxes(source)
     with Shards(urls, storage_options=storage_options, cache_size=cache_size) as shards:
-        rows, _ = view_rows(
-            shards, _ROWS, zoom, boxes, image=image, rule=rule
-        )  # the loader reports the bad samples
+        # The loader reports the bad samples.
+        rows, _ = view_rows(shards, _ROWS, zoom, boxes, image=image, rule=rule)
         draw_sheet(rows, path)

@@ -93,9 +93,8 @@ class Decoder:
             pool.shutdown(cancel_futures=True)
         self._contexts.clear()
         for context in reversed(self._entered):
-            with contextlib.suppress(
-                Exception
-            ):  # results of operations that failed in the meantime are no longer needed
+            # Results of operations that failed in the meantime are no longer needed.
+            with contextlib.suppress(Exception):
                 context.__exit__(kind, error, trace)
         self._entered = ()
 

@@ -85,9 +85,8 @@ def read_jpeg_header(jpeg: bytes) -> JpegHeader | None:
             elif segment.startswith(_EXIF):
                 exif.append(segment[len(_EXIF) :])
         elif marker == _APP2 and jpeg.startswith(_PROFILE, place + 4):
-            profile += jpeg[
-                place + 4 + len(_PROFILE) + 2 : place + 2 + length
-            ]  # after its number and the number of parts
+            # A part begins after its number and the number of parts.
+            profile += jpeg[place + 4 + len(_PROFILE) + 2 : place + 2 + length]
         elif marker == _APP14 and length >= _ADOBE_LENGTH and jpeg.startswith(b"Adobe", place + 4):
             adobe = True
         place += 2 + length

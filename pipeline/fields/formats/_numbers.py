@@ -15,9 +15,8 @@ def numbers(value: Any) -> Any:
         if array.dtype == object and all(type(each) in (int, float, type(None)) for each in array.flat):
             array = array.astype(np.float64)
     except (ValueError, OverflowError, TypeError, RuntimeError):
-        return (
-            None  # rows of different lengths, numbers of a thousand digits, a tensor on a GPU or with a graph
-        )
+        # Rows of different lengths, numbers of a thousand digits, a tensor on a GPU or with a graph.
+        return None
     return array.astype(np.float64) if array.dtype.kind in "iuf" else None
 
 

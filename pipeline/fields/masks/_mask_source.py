@@ -204,11 +204,8 @@ def _is_label(value: Any) -> bool:
 def _image_of_array(name: str, value: Any, max_pixels: int | None) -> LabelImage:
     try:
         array = np.asarray(value)
-    except (
-        ValueError,
-        TypeError,
-        RuntimeError,
-    ) as error:  # rows of different lengths; a tensor on a GPU, or with a graph
+    except (ValueError, TypeError, RuntimeError) as error:
+        # Rows of different lengths; a tensor on a GPU, or with a graph.
         raise MemberError(f"{name} is no mask (height, width): {shown(value)}") from error
     while array.ndim > 2 and array.shape[-1] != 3 and 1 in array.shape:
         array = array.squeeze(array.shape.index(1))

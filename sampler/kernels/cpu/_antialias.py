@@ -141,9 +141,8 @@ def _read(
     while first < width:
         some = first, min(first + _TILE, width)
         most, vectors, highest, lowest = _extent(lies, some)
-        if (
-            stride * (np.int64(lowest) - highest + _ROWS) > _FARTHEST
-        ):  # they are further apart than `at` can hold
+        # They are further apart than `at` can hold.
+        if stride * (np.int64(lowest) - highest + _ROWS) > _FARTHEST:
             some = first, first + 1
             most, vectors, highest, lowest = _extent(lies, some)
         first = some[1]

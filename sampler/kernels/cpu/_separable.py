@@ -129,9 +129,8 @@ def separable_into(
             mean = plus_times(mean, parts[0, n], get(line, at))
             mean = plus_times(mean, parts[1, n], get(line, at + 3 * count))
             for c in range(3):
-                values[c, j] = min(
-                    real(1), channel(mean, c) * (scale * parts[2, n])
-                )  # rounding may exceed white
+                # Rounding may exceed white.
+                values[c, j] = min(real(1), channel(mean, c) * (scale * parts[2, n]))
         put_row(values, tone, pixels, i, height, channels_last)
 
 

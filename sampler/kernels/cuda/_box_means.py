@@ -95,10 +95,8 @@ def _edges(cell, cells, pixels):
     """
     wide, unit = tl.maximum(pixels, cells), (2 * cells).to(tl.int64)
     middle = (2 * cell + 1).to(tl.int64) * pixels
-    low, high = (
-        middle - wide + unit,
-        middle + wide + unit,
-    )  # shifted by a pixel, so that nothing is below zero
+    # Shifted by a pixel, so that nothing is below zero.
+    low, high = middle - wide + unit, middle + wide + unit
     first, last = low // unit, high // unit
     before, inside = (low - first * unit).to(tl.float32), (high - last * unit).to(tl.float32)
     real = unit.to(tl.float32)

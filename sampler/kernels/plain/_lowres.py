@@ -25,9 +25,8 @@ def shrink(
     dense: Float[Tensor, "batch channel _height _width"], size: tuple[int, int]
 ) -> Float[Tensor, "batch channel height width"]:
     """Return copies of this (height, width), bilinear and anti-aliased, of the images' dtype."""
-    if (
-        size[1] == 1 < size[0]
-    ):  # torch repeats the first row of a result of one column, but not the first column of one row
+    # torch repeats the first row of a result of one column, but not the first column of one row.
+    if size[1] == 1 < size[0]:
         return shrink(dense.mT.contiguous(), (1, size[0])).mT
     small: Tensor = interpolate(dense, size, mode="bilinear", align_corners=False, antialias=True)
     return small

@@ -155,9 +155,8 @@ class EvidenceTeacher:
         followed = self._zooms and logits.requires_grad
         if not followed or torch.compiler.is_compiling():
             return None
-        self._logits = (
-            logits.view_as(logits) if logits.is_leaf else logits
-        )  # a parameter would keep each hook
+        # A parameter would keep each hook.
+        self._logits = logits.view_as(logits) if logits.is_leaf else logits
         return self._logits
 
     def _follow(self, sampler: nn.Module, inputs: Any, named: dict[str, Any], zoomed: Any) -> None:

@@ -47,9 +47,8 @@ class Strengths:
         self._latest[saliency] = self
         self._drawn: dict[int, Tensor] = {}  # the strengths of each call, by its number
         self._calls = 0
-        self._alive: WeakSet[_Forward] = (
-            WeakSet()
-        )  # those that drew strengths, as long as their graph is there
+        # Those that drew strengths, as long as their graph is there.
+        self._alive: WeakSet[_Forward] = WeakSet()
         self._under_way: dict[nn.Module, tuple[_Forward, float]] = {}
         self.goes_on = True
         self._hooks: list[Any] = [  # torch's handles

@@ -167,9 +167,8 @@ def bench_accuracy(
     }
     options = replace(options or TrainOptions(), **common)
     lines: dict[str, list[dict[str, Any]]] = {}
-    cases = itertools.product(
-        range(seeds), sizes, arms
-    )  # in this order, results for all arms with fewer seeds come first
+    # In this order, results for all arms with fewer seeds come first.
+    cases = itertools.product(range(seeds), sizes, arms)
     for seed, size, arm in cases:
         console.print(f"{name}, {size} × {size}, {arm}, seed {seed}")
         run, chosen = out / "runs" / f"{name}-{size}-{arm}-{seed}", replace(options, out_size=size, seed=seed)
