@@ -10,6 +10,7 @@ from foveal.sampler.frames._images import (
     check_images,
     check_tensor,
     count,
+    grid_form,
     is_dense_float,
 )
 from foveal.sampler.frames._is_recorded import is_recorded
@@ -58,6 +59,7 @@ __all__ = [
     "each_size",
     "even_edges",
     "even_grid",
+    "grid_form",
     "height_and_width",
     "identity_grid",
     "interpolation",

@@ -67,6 +67,12 @@ def as_ragged(images: Images) -> list[Tensor]:
     return list(images)
 
 
+def grid_form(images: Images) -> tuple[torch.dtype, torch.device]:
+    """Return the dtype and the device of an even grid for images: float64 for float64 images, else float32; for an empty list, on the CPU."""
+    first = images if isinstance(images, Tensor) else next(iter(images), torch.empty(0))
+    return torch.float64 if first.dtype == torch.float64 else torch.float32, first.device
+
+
 def is_dense_float(images: Images) -> bool:
     """Whether the images are one floating-point tensor, which may require a gradient."""
     return isinstance(images, Tensor) and images.is_floating_point()

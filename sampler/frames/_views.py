@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveal.sampler.frames._frame import identity_grid
-from foveal.sampler.frames._images import Images, check_images, check_tensor, count
+from foveal.sampler.frames._images import Images, check_images, check_tensor, count, grid_form
 from foveal.sampler.frames._ragged_labels import check_corners
 
 Views = Float[Tensor, "batch 2 3"]
@@ -121,12 +121,9 @@ def boxes_in_views(
 def even_grid(
     images: Images, size: tuple[int, int], views: Views | None
 ) -> Float[Tensor, "batch height width 2"]:
-    """The grid that samples each image, or its view, evenly: float64 for float64 images, else float32. Raises as :func:`check_images` does."""
+    """The grid that samples each image, or its view, evenly, as :func:`grid_form` says. Raises as :func:`check_images` does."""
     check_images(images)
-    batch = count(images)
-    device = images[0].device if batch else torch.device("cpu")
-    dtype = torch.float64 if batch and images[0].dtype == torch.float64 else torch.float32
-    return out_of_views(identity_grid(size, dtype, device).expand(batch, -1, -1, -1), views)
+    return out_of_views(identity_grid(size, *grid_form(images)).expand(count(images), -1, -1, -1), views)
 
 
 def check_views(views: Views, batch: int) -> None:

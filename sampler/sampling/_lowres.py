@@ -11,6 +11,7 @@ from foveal.sampler.frames import (
     Views,
     as_ragged,
     check_images,
+    grid_form,
     height_and_width,
     is_dense_float,
     is_transformed,
@@ -66,7 +67,7 @@ def lowres(
         return lowres_by_torch(images, size, average_dense if is_transformed() else average_in_graph)
     ragged = as_ragged(images)
     if not ragged:
-        return torch.empty(0, 3, *size)
+        return torch.empty(0, 3, *size, device=grid_form(images)[1])
     copies: Tensor = _lowres(ragged, size[0], size[1])
     return copies
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from foveal.sampler.frames import Images, identity_grid, is_dense_float
+from foveal.sampler.frames import Images, count, grid_form, identity_grid, is_dense_float
 
 Read = Callable[[Tensor, Tensor], Tensor]
 """Pixels of dense floating-point images at the points of a grid."""
@@ -33,11 +33,11 @@ def lowres_by_torch(
     images: Images, size: tuple[int, int], read: Read
 ) -> Float[Tensor, "batch 3 height width"]:
     """Do what `lowres` does for uint8 images: the mean over each cell."""
-    batch = images.shape[0] if isinstance(images, Tensor) else len(images)
-    if not batch:
-        return torch.empty(0, 3, *size)
-    grid = identity_grid(size, torch.float32, images[0].device)
-    return sample_by_torch(images, grid.expand(batch, -1, -1, -1), read)
+    dtype, device = grid_form(images)
+    if not count(images):
+        return torch.empty(0, 3, *size, device=device)
+    grid = identity_grid(size, dtype, device)
+    return sample_by_torch(images, grid.expand(count(images), -1, -1, -1), read)
 
 
 def read_points(

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from foveal.sampler.frames import Images, as_ragged, is_dense_float
+from foveal.sampler.frames import Images, as_ragged, grid_form, is_dense_float
 from foveal.sampler.grids import Compat
 from foveal.sampler.kernels import is_exporting
 from foveal.sampler.sampling import shrink_by_area
@@ -27,7 +27,7 @@ def area_lowres(images: Images, size: tuple[int, int]) -> Float[Tensor, "batch c
         adaptive_avg_pool2d(image.permute(2, 0, 1).float(), size) / torch.iinfo(image.dtype).max
         for image in ragged
     ]
-    return torch.stack(copies) if copies else torch.empty(0, 3, *size)
+    return torch.stack(copies) if copies else torch.empty(0, 3, *size, device=grid_form(images)[1])
 
 
 def in_one_frame(

@@ -14,9 +14,10 @@ from foveal.sampler.frames import (
     Views,
     as_ragged,
     cell_means,
+    check_images,
     count,
     even_edges,
-    even_grid,
+    grid_form,
     height_and_width,
     identity_grid,
     out_of_views,
@@ -133,11 +134,11 @@ class MixedResolution(nn.Module):
         Raises:
             ValueError: Images or views do not go together, or have another shape.
         """
+        check_images(images)
         small = lowres_of(images, self.lowres_size, views) if lowres is None else lowres
         weights = map_of(self.saliency(as_weights(small, self.saliency)), self.saliency, small.shape[0])
-        like = even_grid(images, (1, 1), None)  # has the images' device and precision
-        coarse = self._view(1, like).expand(count(images), -1, -1, -1)
-        fine = _cut(self._view(self.refine, like), self.cells)[0][self._choose(weights)]
+        coarse = self._view(1, images).expand(count(images), -1, -1, -1)
+        fine = _cut(self._view(self.refine, images), self.cells)[0][self._choose(weights)]
         parts = [
             self._tokens(images, out_of_views(coarse, views)[:, None], self.cells),
             self._tokens(images, out_of_views(fine, views), (self.refine, self.refine)),
@@ -157,12 +158,11 @@ class MixedResolution(nn.Module):
         means = cell_means(weights.detach().float(), *map(even_edges, self.cells)).flatten(1)
         return means.argsort(dim=1, descending=True, stable=True)[:, : self.refined].sort(dim=1).values
 
-    def _view(self, finer: int, like: Float[Tensor, "batch 1 1 2"]) -> Float[Tensor, "1 height width 2"]:
+    def _view(self, finer: int, images: Images) -> Float[Tensor, "1 height width 2"]:
         """The grid of all tokens of one scale, as one picture."""
         rows, cols = self.cells
-        return identity_grid(
-            (rows * self.patch_size * finer, cols * self.patch_size * finer), like.dtype, like.device
-        )
+        side = self.patch_size * finer
+        return identity_grid((rows * side, cols * side), *grid_form(images))
 
     def _tokens(
         self, images: Images, pictures: Float[Tensor, "batch pictures height width 2"], cut: tuple[int, int]

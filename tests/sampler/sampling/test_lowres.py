@@ -12,6 +12,7 @@ from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from foveal.sampler import lowres
+from foveal.sampler.frames import even_grid
 from foveal.sampler.sampling import shrink_by_area
 from foveal.sampler.sampling._lowres import _lowres
 from tests import reference
@@ -110,6 +111,14 @@ def test_opcheck():
 def test_empty_batch():
     """An empty batch gives an empty result."""
     assert lowres([], (5, 7)).shape == (0, 3, 5, 7)
+
+
+def test_the_device_of_no_images():
+    """A tensor of no images has copies on its device, where the saliency network is."""
+    none = torch.empty(0, 3, 9, 9, dtype=torch.uint8, device="meta")
+
+    assert lowres(none, (4, 5)).device == none.device
+    assert even_grid(none, (4, 5), None).device == none.device
 
 
 def test_messages():

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from foveal.pipeline import Augment, ZoomLoader
 from foveal.sampler import FixedSaliency, ResNet18Saliency, SaliencySampler, ZoomNeeds, ZoomRecord
+from foveal.sampler.zooms._as_published import area_lowres
 from foveal.shards import ShardWriter
 from tests import reference
 from tests.checks import check_close, unhooked
@@ -212,3 +213,5 @@ def test_antialiasing_was_not_published():
 def test_no_image():
     """An empty batch gives an empty result."""
     assert SaliencySampler(8, compat="torch13plus", antialias=False)([]).images.shape == (0, 3, 8, 8)
+    none = torch.empty(0, 3, 9, 9, dtype=torch.uint8, device="meta")
+    assert area_lowres(none, (4, 5)).device == none.device

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from foveal.sampler import (
+    MixedResolution,
     PatchSampler,
     SaliencyNet,
     SaliencySampler,
@@ -102,6 +103,14 @@ def test_antialias_is_the_default_and_may_be_left_out(sampler, images):
 def test_empty_batch(sampler):
     """An empty batch gives an empty result."""
     assert sampler(8)([]).images.shape == (0, 3, 8, 8)
+
+
+@pytest.mark.parametrize("zoom", [UniformSampler(8), MixedResolution(3, patch_size=4, refined=0)])
+def test_the_precision_of_no_images(zoom):
+    """A tensor of no images has a grid of the precision that a tensor of images has."""
+    grids = [zoom(torch.zeros(batch, 3, 9, 9, dtype=torch.float64)).grid for batch in (0, 1)]
+
+    assert [grid.dtype for grid in grids] == [torch.float64] * 2
 
 
 def test_plugs_into_a_network_on_dense_floats():
