@@ -50,7 +50,7 @@ def corners_of(cells: Cells, step: tuple[float, float]) -> tuple[Parts, Parts, P
     return (*top, *left), (*top, *right), (*bottom, *left), (*bottom, *right)
 
 
-def invariants(parts: Parts) -> Parts:
+def invariants(parts: Parts) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return trace, determinant, skew and Q."""
     xx, yx, xy, yy = parts
     q = torch.sqrt(((xx - yy).square() + (xy + yx).square()).clamp(min=TINY))

@@ -131,7 +131,7 @@ def unchecked_grid(
         match settings.family:
             case "kernel":
                 drawing = clipped(lattice, settings) if locally else lattice
-                nodes = kernel_nodes(drawing, settings.fwhm_cells, settings.padding)
+                nodes = kernel_nodes(drawing, *settings.attraction)
                 # Clipping holds the bounds at the nodes. Between nodes a grid may exceed them slightly, so it is blended, too.
                 within = bounded(nodes, out_size, settings)
                 # There are far fewer nodes than points, and reading nodes is linear.
