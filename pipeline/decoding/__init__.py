@@ -2,7 +2,7 @@
 
 from foveal._choices import Color, DecodeMode
 from foveal.pipeline.decoding._copy_frame import frame_of, trimmed
-from foveal.pipeline.decoding._decode_error import DecodeError, DecodeFault, NeedsWindowError
+from foveal.pipeline.decoding._decode_error import Avoidable, DecodeError, DecodeFault, NeedsWindowError
 from foveal.pipeline.decoding._decode_mode import as_decode_mode
 from foveal.pipeline.decoding._encoded_image import EncodedImage
 from foveal.pipeline.decoding._label_image import LabelImage, label_image
@@ -30,6 +30,7 @@ from foveal.pipeline.decoding.formats import describe_formats
 __all__ = [
     "MAX_PIXELS",
     "PLAIN",
+    "Avoidable",
     "Bands",
     "Bits",
     "ByLibjpeg",

@@ -2,7 +2,10 @@
 
 from typing import Literal
 
-DecodeFault = Literal["corrupt", "too_large", "unsupported"]
+Avoidable = Literal["too_large", "unsupported"]
+"""Faults of files that other settings, or another package, would read."""
+
+DecodeFault = Literal["corrupt", Avoidable]
 
 
 class DecodeError(Exception):

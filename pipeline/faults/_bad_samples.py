@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Literal, get_args
 
+from foveal.pipeline.decoding import Avoidable
 from foveal.pipeline.faults._bad_sample import BadSample
 from foveal.pipeline.faults._known_samples import KnownSamples
 from foveal.pipeline.faults._quarantine import Quarantine
@@ -16,7 +17,7 @@ OnBad = Literal["substitute", "drop", "raise"]
 
 # Kinds of faults that other settings may avoid: such an image is tried again, for which its header
 # mostly suffices.
-_MAY_PASS = frozenset({"too_large", "unsupported"})
+_MAY_PASS = frozenset(get_args(Avoidable))
 
 
 class TooManyBadSamplesError(DataError, RuntimeError):

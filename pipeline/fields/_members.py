@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from foveal.pipeline.decoding import Avoidable
 from foveal.shards.naming import INTEGERS, JSON
 
 _short = reprlib.Repr()  # a label may be long
 _short.maxlevel = 3
 
 
-MemberFault = Literal["bad_label", "missing_member", "too_large", "unsupported"]
+MemberFault = Literal["bad_label", "missing_member", Avoidable]
 
 
 class MemberError(Exception):

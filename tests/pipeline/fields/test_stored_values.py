@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.pipeline import Mask, Saliency
-from foveal.pipeline.decoding import _stored_values
 from foveal.pipeline.fields import MemberError
 
 SHORT = 3
@@ -148,7 +147,7 @@ def test_files_whose_values_cannot_be_kept(extension, content, reason):
 
 def test_a_mask_that_needs_the_extra(monkeypatch):
     """A mask that another package would read is unsupported: a quarantine does not keep it for ever."""
-    monkeypatch.setattr(_stored_values, "missing", lambda kind: kind.needs)
+    monkeypatch.setattr("foveal.pipeline.decoding._stored_values.missing", lambda kind: kind.needs)
 
     with pytest.raises(MemberError, match=r"needs the extra foveal\[formats\]: TIFF of int8") as caught:
         stored("tif", tiff(np.zeros((4, 5), np.int8)))
