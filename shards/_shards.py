@@ -74,7 +74,7 @@ class Shards:
 
     Temporary failures (lost connections, short bodies, no answer for 30 s, HTTP 408, 429, 500, 502, 503, 504) are retried
     up to five times, after pauses that grow from half a second to eight. Every answer is checked to be of the same state
-    of the file as the index, by size and ETag, or by Last-Modified if there is no ETag.
+    of the file as the index, by size and ETag, or by Last-Modified if there is no ETag; by size alone if a server sends neither.
 
     Any number of threads may read. Instances pickle, and survive a fork. They hold at most 64 open files; those
     close with the instance, or by ``close()``, after which reading opens them again.

@@ -5,6 +5,7 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 from foveal.shards._error import ShardError
+from foveal.shards.naming._extensions import PACKED
 
 _REMOTE = re.compile(r"(s3|gs|https?)://")
 _OTHER = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
@@ -46,6 +47,11 @@ def index_url(url: str) -> str:
     """Return the URL of the index of a remote shard: ``s3://bucket/a.idx`` beside ``s3://bucket/a.tar``."""
     path, mark, query = url.partition("?") if url.startswith("http") else (url, "", "")
     return path.removesuffix(".tar") + ".idx" + mark + query
+
+
+def is_packed(url: str) -> bool:
+    """Return whether a remote shard is compressed, by its name: looking inside would cost a request."""
+    return identity_of(url).partition("?")[0].endswith(PACKED)
 
 
 def local_path(url: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from foveal.shards.index import LONGEST_TAG, Stamp
+from foveal.shards.naming import is_packed
 from foveal.shards.remote._retry import LastingError, PassingError
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)$")
@@ -36,6 +37,19 @@ def asked_for(start: int, size: int, tag: str | None) -> dict[str, str]:
 def is_strong(tag: str) -> bool:
     """Return whether the tag may be used in If-Match: it must be an ETag, and not a weak one, which never matches."""
     return tag.startswith('"')
+
+
+def check_encoding(url: str, encoding: str) -> None:
+    """Check that an answer's bytes are those of the file. Only a compressed shard may be called compressed: it is so itself.
+
+    Raises:
+        LastingError: The server has compressed them.
+    """
+    if encoding.lower() not in ("", "identity") and not is_packed(url):
+        raise LastingError(
+            f"cannot be read: its server sends it compressed, with Content-Encoding {encoding!r}, though it was asked not to: "
+            "have it send such files as they are"
+        )
 
 
 def tell_extent(status: int, content_range: str | None, length: int | None) -> Extent:

@@ -18,7 +18,7 @@ async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answ
     target = fs.url(url)
     proxy = proxy_of(target)
     request = fs.session.get(target, headers=headers, params=fs._get_params({}), proxy=proxy)  # noqa: SLF001
-    return await receive(request, start, size, proxy)
+    return await receive(request, url, start, size, proxy)
 
 
 async def find(fs: Any, pattern: str) -> list[str]:

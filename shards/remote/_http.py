@@ -1,11 +1,22 @@
 """Ranges of bytes over HTTP, through the session of fsspec's file system, as for Google Cloud Storage."""
 
+import time
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from email.utils import mktime_tz, parsedate_tz
 from typing import Any
 
 import aiohttp
 
-from foveal.shards.remote._answer import Answer, asked_for, check_length, is_wanted, tell_extent, tell_stamp
+from foveal.shards.remote._answer import (
+    Answer,
+    asked_for,
+    check_encoding,
+    check_length,
+    is_wanted,
+    tell_extent,
+    tell_stamp,
+)
 from foveal.shards.remote._proxy import proxy_of, shown
 from foveal.shards.remote._retry import LastingError, PassingError, failure
 
@@ -27,27 +38,32 @@ async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answ
     session._retry_connection = False  # noqa: SLF001 - each attempt is one request: whether to ask again is not its business
     options = {"timeout": _NO_LIMIT, **fs.kwargs, "proxy": proxy}
     headers = {**options.pop("headers", {}), **asked_for(start, size, tag)}
-    return await receive(session.get(fs.encode_url(url), headers=headers, **options), start, size, proxy)
+    return await receive(session.get(fs.encode_url(url), headers=headers, **options), url, start, size, proxy)
 
 
 async def receive(
-    request: AbstractAsyncContextManager[aiohttp.ClientResponse], start: int, size: int, proxy: str | None
+    request: AbstractAsyncContextManager[aiohttp.ClientResponse],
+    url: str,
+    start: int,
+    size: int,
+    proxy: str | None,
 ) -> Answer:
-    """Send a request for ``size`` bytes from byte ``start``, through a proxy if there is one, and return the answer."""
+    """Send a request for ``size`` bytes of a file from byte ``start``, through a proxy if there is one, and return the answer."""
     through = "" if proxy is None else f" through the proxy {shown(proxy)}"
     try:
         async with request as response:
-            return await _receive(response, start, size, through)
+            return await _receive(response, url, start, size, through)
     except (aiohttp.InvalidURL, aiohttp.ClientSSLError, aiohttp.TooManyRedirects) as error:
         raise LastingError(f"cannot be read: {_name(error)}{through}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise PassingError(f"{_name(error)}{through}") from error
 
 
-async def _receive(response: aiohttp.ClientResponse, start: int, size: int, through: str) -> Answer:
+async def _receive(response: aiohttp.ClientResponse, url: str, start: int, size: int, through: str) -> Answer:
     if response.status >= 400:
         said = f"HTTP {response.status} {response.reason}".rstrip() + through
-        raise failure(response.status, said, _seconds(response.headers.get("Retry-After", "")))
+        raise failure(response.status, said, _seconds(response.headers))
+    check_encoding(url, response.headers.get("Content-Encoding", ""))
     extent = tell_extent(response.status, response.headers.get("Content-Range"), response.content_length)
     stamp = tell_stamp(response.headers, extent)
     if not is_wanted(extent, start, size):
@@ -55,8 +71,22 @@ async def _receive(response: aiohttp.ClientResponse, start: int, size: int, thro
     return Answer(check_length(await response.read(), extent), stamp)
 
 
-def _seconds(retry_after: str) -> float:
-    return float(retry_after) if retry_after.isdecimal() else 0
+def _seconds(headers: Mapping[str, str]) -> float:
+    """Return how long to wait by ``Retry-After``: seconds, or until a time, as the server's own clock has it; 0 if it says nothing."""
+    retry_after = headers.get("Retry-After", "")
+    if retry_after.isdecimal():
+        return float(retry_after)
+    until, now = (_time(headers.get(name, "")) for name in ("Retry-After", "Date"))
+    return 0 if until is None else max(0.0, until - (time.time() if now is None else now))
+
+
+def _time(date: str) -> float | None:
+    """Return an HTTP date in seconds since 1970; None if it is none."""
+    parts = parsedate_tz(date)
+    try:
+        return None if parts is None else float(mktime_tz(parts))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _name(error: Exception) -> str:

@@ -19,7 +19,7 @@ from foveal.shards.index import (
     parse_stamp,
     scan,
 )
-from foveal.shards.naming import PACKED, identity_of, index_url, parse_size
+from foveal.shards.naming import identity_of, index_url, is_packed, parse_size
 from foveal.shards.remote._ranged import Ranged, RangedFile
 from foveal.shards.remote._remote import NoRangesError, Remote
 from foveal.shards.remote._shard_cache import ShardCache
@@ -64,7 +64,7 @@ class RemoteShards:
         found = find_fresh(self._cache.index_path(url), stamp)
         if found is not None:
             return found
-        if _is_packed(url):
+        if is_packed(url):
             return self._work_out(url, stamp, self._unpacked(url, stamp))
         try:
             return self._work_out(url, stamp, RangedFile(Ranged(self._remote, url, stamp), stamp.size))
@@ -76,7 +76,7 @@ class RemoteShards:
 
     def open(self, url: str, stamp: Stamp) -> Descriptor | Ranged:
         """Open a shard in the state that its index belongs to: a copy, or the shard itself by ranges."""
-        copy = self._unpacked(url, stamp) if _is_packed(url) else self._copy(url, stamp)
+        copy = self._unpacked(url, stamp) if is_packed(url) else self._copy(url, stamp)
         if copy is None:
             return Ranged(self._remote, url, stamp)
         with copy:
@@ -127,8 +127,3 @@ class RemoteShards:
             file.write(piece)
         file.seek(0)
         return cast("BinaryIO", file)
-
-
-def _is_packed(url: str) -> bool:
-    """Return whether a shard is compressed, by its name: looking inside would cost a request."""
-    return identity_of(url).partition("?")[0].endswith(PACKED)

@@ -1,3 +1,4 @@
+import gzip
 import multiprocessing
 import os
 import pickle
@@ -173,6 +174,29 @@ def test_what_does_not_pass_is_said_at_once(hasty, path, reason):
             None,
             reason,
         )
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["/t.tar", "/t.tar.gz"])
+def test_a_server_that_compresses(hasty, tmp_path, expected, name):
+    """If a server compresses what it sends, that is said at once; a shard that is compressed itself may be called so."""
+
+    def site(method, asked, headers):
+        status, fields, body = files(method, asked, headers)
+        return status, {**fields, "Content-Encoding": "gzip"}, body
+
+    files = Files({name: gzip.compress(TAR)})
+    reason = (
+        "cannot be read: its server sends it compressed, with Content-Encoding 'gzip', though it was asked not to: have it send "
+        "such files as they are"
+    )
+    with serving(site) as server:
+        url = f"{server.url}{name}"
+        if name.endswith(".gz"):
+            assert by_foveal(url, cache_dir=tmp_path / "c") == expected
+            return
+        with pytest.raises(ShardError, match=f"^{re.escape(f'{url}: {reason}')}$"):
+            Shards(url)
         assert len(server.requests) == 1
 
 
