@@ -13,11 +13,11 @@ from foveal.shards.index._index import (
     no_samples,
     read_index,
     tar_stamp,
-    write_index,
 )
 from foveal.shards.index._next_name import split_name
 from foveal.shards.index._scan import UnusableError, agreed, scan
 from foveal.shards.index._tar import UNREADABLE, Cut, Member
+from foveal.shards.index._write_index import index_text, write_index
 
 __all__ = [
     "LONGEST_TAG",
@@ -35,6 +35,7 @@ __all__ = [
     "find_fresh",
     "find_index",
     "index_path",
+    "index_text",
     "kept",
     "name_of",
     "no_samples",

@@ -13,23 +13,21 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import Int64
 
-from foveal.shards._error import ShardError, UnindexableError
-from foveal.shards.index._cache import Cache, open_local
+from foveal.shards._error import ShardError
+from foveal.shards.index._cache import Cache
 from foveal.shards.index._idx_format import (
     TAIL,
     Stamp,
     format_index,
-    is_quoted,
     parse_beyond,
     parse_count,
     parse_line,
     parse_stamp,
 )
-from foveal.shards.index._packed import packing_of
 from foveal.shards.index._scan import UnusableError, agreed, scan
-from foveal.shards.index._tar import UNREADABLE, Cut, Member, goes_on
+from foveal.shards.index._tar import Cut, Member, goes_on
 from foveal.shards.naming import local_path
-from foveal.shards.store import open_regular, replacing
+from foveal.shards.store import open_regular
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,65 +110,6 @@ def tar_stamp(url: str) -> Stamp:
         raise ShardError(url, None, f"cannot be opened: {error.strerror}") from error
 
 
-def write_index(url: str | os.PathLike[str], *, force: bool = False) -> Path:
-    """Write a shard's index file beside it, in version 1.2, which DALI's reader understands, too.
-
-    Args:
-        url: A plain local tar, as a path or ``file:`` URL.
-        force: Write it even if there is an up-to-date one.
-
-    Returns:
-        The index file: ``train-0.idx`` for ``train-0.tar``. It appears complete or not at all.
-
-    Raises:
-        UnindexableError: The tar has white space in a name, or a member that is not in one piece: the format can express
-            neither. Such a shard is read without this file.
-        ShardError: The tar cannot be read to its end, or is compressed; or the folder cannot be written.
-    """
-    url = os.fspath(url)
-    path, stamp = index_path(url), tar_stamp(url)
-    with open_local(url) as tar:
-        kind = packing_of(url, tar)
-        if kind is not None:
-            raise ShardError(
-                url, None, f"is {kind}-compressed, and an index is of plain tars: unpack it first"
-            )
-        if not force and _is_fresh(url, path, tar, stamp):
-            return path
-        lines, cut = scan(url, tar)
-    _check_representable(url, lines, cut)
-    beyond = 0 if cut is None else cut.beyond
-    try:
-        with replacing(path) as file:
-            file.write(format_index(lines, stamp, beyond))
-    except OSError as error:
-        raise ShardError(url, None, f"its index {str(path)!r} cannot be written: {error.strerror}") from error
-    return path
-
-
-def _check_representable(url: str, lines: list[bytes], cut: Cut | None) -> None:
-    if cut is not None and not cut.beyond:
-        raise ShardError(url, cut.key, f"{cut.reason}: no index was written")
-    for line in lines:
-        members = parse_line(line)
-        if is_quoted(line):
-            reason = "no index was written: its format cannot hold names with white space"
-            raise UnindexableError(url, members[0].key, reason)
-        for member in members:
-            if member.offset < 0:
-                reason = f"no index was written: {member.ext} member {UNREADABLE[member.offset]}"
-                raise UnindexableError(url, member.key, reason)
-
-
-def _is_fresh(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> bool:
-    if find_fresh(path, stamp) is not None:
-        return True
-    try:
-        return _adopt(url, path, tar, stamp) is not None
-    except UnusableError:
-        return False
-
-
 def find_fresh(path: Path, stamp: Stamp) -> Found | None:
     """Return what the beginning and end of Foveal's index file say; None if there is none for this state of the tar."""
     try:
@@ -191,7 +130,7 @@ def _work_out(url: str, cache: Cache, stamp: Stamp) -> Found:
     complaint, adopted = None, None
     with cache.open_tar(url) as tar:
         try:
-            adopted = _adopt(url, index_path(url), tar, stamp)
+            adopted = adopt(url, index_path(url), tar, stamp)
         except UnusableError as error:
             complaint = f"{str(index_path(url))!r} {error}"
         lines, cut = scan(url, tar) if adopted is None else adopted
@@ -224,7 +163,7 @@ def _tell_cut(lines: list[bytes], cut: Cut | None) -> str | None:
     return f"{cut.reason}; of its samples, {last}"
 
 
-def _adopt(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> tuple[list[bytes], Cut | None] | None:
+def adopt(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> tuple[list[bytes], Cut | None] | None:
     """Return the same as :func:`scan`, from an index file of another tool; None if there is none.
 
     The tar's headers are read nevertheless, and must agree with it: the tar may have been replaced by one of the same size.

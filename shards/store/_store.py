@@ -7,7 +7,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import fsspec
 
@@ -61,9 +61,16 @@ class Store(ABC):
     def read(self, name: str) -> bytes:
         """Return the content of a file, which must exist."""
 
-    @abstractmethod
     def digest(self, name: str) -> str:
         """Return the SHA-256 of a file's content in hexadecimal digits; the file may be of any size."""
+        with self.opened(name) as file:
+            return hashlib.file_digest(cast("Any", file), "sha256").hexdigest()
+
+    @contextlib.contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        """Open a file, which must exist, to read parts of it."""
+        with self._told(name, "read"), self._open(name) as file:
+            yield file
 
     @abstractmethod
     def remove(self, name: str) -> None:
@@ -72,6 +79,10 @@ class Store(ABC):
     @abstractmethod
     def sweep(self, names: Collection[str]) -> None:
         """Remove the unfinished files that killed processes left of files with these names."""
+
+    @abstractmethod
+    def _open(self, name: str) -> BinaryIO:
+        """Implement :meth:`opened`."""
 
     @abstractmethod
     def _publishing(self, name: str) -> contextlib.AbstractContextManager[Path]:
@@ -109,10 +120,6 @@ class Folder(Store):
         with self._told(name, "read"):
             return (self._path / name).read_bytes()
 
-    def digest(self, name: str) -> str:
-        with self._told(name, "read"), (self._path / name).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
     def remove(self, name: str) -> None:
         with self._told(name, "removed"):
             (self._path / name).unlink(missing_ok=True)
@@ -121,6 +128,9 @@ class Folder(Store):
         with self._told(".", "cleared"):
             for path in leftovers(self._path, names):
                 path.unlink(missing_ok=True)
+
+    def _open(self, name: str) -> BinaryIO:
+        return (self._path / name).open("rb")
 
     @contextlib.contextmanager
     def _publishing(self, name: str) -> Iterator[Path]:
@@ -148,19 +158,15 @@ class ObjectStore(Store):
         with self._told(name, "read"):
             return bytes(self._fs.cat_file(self.url_of(name)))
 
-    def digest(self, name: str) -> str:
-        digest = hashlib.sha256()
-        with self._told(name, "read"), self._fs.open(self.url_of(name), "rb") as file:
-            while piece := file.read(1 << 24):
-                digest.update(piece)
-        return digest.hexdigest()
-
     def remove(self, name: str) -> None:
         with self._told(name, "removed"), contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self.url_of(name))
 
     def sweep(self, names: Collection[str]) -> None:
         """Do nothing: unfinished files are in a folder for temporary files, where that machine removes them."""
+
+    def _open(self, name: str) -> BinaryIO:
+        return cast("BinaryIO", self._fs.open(self.url_of(name), "rb"))
 
     @contextlib.contextmanager
     def _publishing(self, name: str) -> Iterator[Path]:

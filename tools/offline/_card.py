@@ -43,7 +43,7 @@ def write_card(
         done: The stats of all shards, by name.
         store: The folder.
         unwarped: Labels that do not fit the zoomed images.
-        damaged: The names of shards that are not there, because nothing of their originals can be read.
+        damaged: The names of shards whose originals cannot be read now; some may be there from before.
         license_name: License of the images, for the card's header; None leaves it out.
 
     Returns:
@@ -120,8 +120,11 @@ def _losses(done: Mapping[str, ShardStats], damaged: Sequence[str]) -> Iterator[
     cut = [name for name, stats in done.items() if stats.cut]
     if cut:
         yield f"Cut originals, of which only what is whole is here: {_first_of(cut)}."
-    if damaged:
-        yield f"Damaged originals, of which nothing is here: {_first_of(damaged)}."
+    lost, kept = ([name for name in damaged if (name in done) == there] for there in (False, True))
+    if lost:
+        yield f"Damaged originals, of which nothing is here: {_first_of(lost)}."
+    if kept:
+        yield f"Originals that were damaged after they had been zoomed, of which all is here that was zoomed: {_first_of(kept)}."
 
 
 def _first_of(names: Sequence[str]) -> str:
@@ -141,7 +144,8 @@ def _members(job: Job, done: Mapping[str, ShardStats], store: Store, unwarped: S
     return (
         f"## Samples\n\nMembers: {members}. "
         f"{f'Labels in the frame of the zoomed image: {follow}; all others' if warped else 'Members beside the image'} "
-        "are as they were. `zoom.json` is the zoom, which brings predictions back to the original (`foveal.sampler.ZoomRecord`)."
+        f"are as they were{'; labels that were still in the frame of the original were left out' if job.recipe.drop_labels else ''}. "
+        "`zoom.json` is the zoom, which brings predictions back to the original (`foveal.sampler.ZoomRecord`)."
         f"{f' Still in the frame of the originals: {left}.' if left else ''}"
     )
 

@@ -1,11 +1,11 @@
-"""Which zoomed shards of a folder are done."""
+"""Which zoomed shards of a folder are done: those whose tar, table and stats are there, and agree."""
 
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from foveal.shards.store import Store
-from foveal.tools.offline.shard_files import ShardStats, read_stats, stats_name
+from foveal.tools.offline.shard_files import ShardStats, read_stats, stats_name, table_name
 
 _READS = 32  # stats that are read at the same time
 
@@ -36,7 +36,9 @@ def find_finished(
     return {
         name: stats
         for name, stats in found.items()
-        if stats.fingerprint == fingerprint and stats.bytes_out == files.get(name)
+        if stats.fingerprint == fingerprint
+        and stats.bytes_out == files.get(name)
+        and table_name(name) in files
     }
 
 

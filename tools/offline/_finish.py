@@ -1,24 +1,60 @@
-"""What is written and printed when all shards are zoomed: their sizes, a contact sheet, a summary, and labels that do not fit."""
+"""What is done when all shards are zoomed: indexes, sizes, a contact sheet, a summary; and what is said of all that is not as it should be."""
 
 import itertools
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
 from foveal.pipeline.fields import alternatives
-from foveal.shards import Shards
+from foveal.shards import ShardError, Shards
+from foveal.shards.index import Stamp, UnindexableError, find_fresh, index_path, index_text, tar_stamp
+from foveal.shards.naming import is_remote
 from foveal.shards.store import Store
 from foveal.tools.console.table import print_table
 from foveal.tools.offline._unwarped import Unwarped, unwarped
 from foveal.tools.offline._zoomed_sample import zoomed_names
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard import Job
-from foveal.tools.offline.shard_files import RECORD, ShardStats
+from foveal.tools.offline.shard_files import RECORD, ShardStats, index_name, name_of_zoomed, stats_name
 
 SIZES, SHEET = "sizes.json", "sheet.png"
 _SHARDS, _SAMPLES = 4, 8  # whose labels are examined
+
+
+def mend_indexes(finished: Mapping[str, ShardStats], store: Store) -> None:
+    """Write the indexes that were lost, or are of another tar, which earlier versions could leave."""
+    files = store.names()
+    for name, stats in finished.items():
+        if name in files and stats.indexed and not _has_index(name, files, store):
+            _write_index(stats, store)
+
+
+def _has_index(name: str, files: Collection[str], store: Store) -> bool:
+    """Return whether the index of a shard is there. On a disk it must name the state of the tar; an object store has others."""
+    if index_name(name) not in files:
+        return False
+    url = store.url_of(name)
+    return is_remote(url) or find_fresh(index_path(url), tar_stamp(url)) is not None
+
+
+def _write_index(stats: ShardStats, store: Store) -> None:
+    url = store.url_of(stats.shard)
+    stamp = Stamp(stats.bytes_out, None, "") if is_remote(url) else tar_stamp(url)
+    try:
+        with store.opened(stats.shard) as tar:
+            text = index_text(url, tar, stamp)
+    except UnindexableError:
+        store.remove(index_name(stats.shard))
+        noted = replace(stats, indexed=False)  # so that the next run need not look
+        store.write(stats_name(stats.shard), noted.to_json())
+    except ShardError as error:
+        reason = f"{error.reason} – remove it, and the same command zooms it again"
+        raise ShardError(url, error.key, reason) from error
+    else:
+        store.write(index_name(stats.shard), text)
 
 
 def write_sizes(finished: Mapping[str, ShardStats], store: Store) -> None:
@@ -79,6 +115,33 @@ def unwarped_in(job: Job, done: Mapping[str, ShardStats], store: Store) -> list[
                 for each in unwarped(others, (height, width), job.recipe):
                     found.setdefault(each.source, each)
     return list(found.values())
+
+
+def tell_of_losses(
+    shards: Shards, damaged: Mapping[str, ShardError], done: Collection[str], changed: Sequence[str]
+) -> None:
+    """Raise an error if the zoomed shards do not hold what the originals do.
+
+    Args:
+        shards: The originals of which anything can be read.
+        damaged: Why nothing can be read of the others, by URL.
+        done: The names of the finished shards, of which some may be of originals that are damaged now.
+        changed: The URLs of originals that are not what they were when the run began, or whose zoomed shards have gone since.
+    """
+    why = {True: "has changed since this run began", False: "was zoomed, but its zoomed shard has gone"}
+    again = {url: why[name_of_zoomed(url) in done] for url in changed}
+    lost = {url: error.reason for url, error in damaged.items() if name_of_zoomed(url) not in done}
+    kept = {url: error.reason for url, error in damaged.items() if url not in lost}
+    cut = {url: error.reason for url, error in shards.cut.items()}
+    kinds = (
+        (again, "shard(s) to be zoomed again: the same command continues from there"),
+        (lost, "damaged shard(s), of which nothing was zoomed"),
+        (cut, "cut shard(s), of which only what is whole was zoomed"),
+        (kept, "damaged shard(s), of which what was zoomed before is kept"),
+    )
+    for reasons, what in kinds:
+        for url, reason in reasons.items():
+            raise ShardError(url, None, f"{reason}; it is one of {len(reasons)} {what}")
 
 
 def print_unwarped(console: Console, labels: Sequence[Unwarped], recipe: Recipe) -> None:

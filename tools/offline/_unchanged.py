@@ -101,8 +101,7 @@ def _unchanged(
         name: stats for name, stats in finished.items() if stats.original in (None, originals[name].state)
     }
     moved = [name for name in finished if name not in known]
-    files = store.names() if moved else {}
-    compared = partial(_noted if note else _compared, job, store, files)
+    compared = partial(_noted if note else _compared, job, store)
     pairs = [finished[name] for name in moved], [originals[name].url for name in moved]
     with (
         warnings.catch_warnings(),
@@ -116,12 +115,9 @@ def _unchanged(
     return {name: found[name] for name in finished if name in found}
 
 
-def _compared(
-    job: Job, store: Store, files: Collection[str], stats: ShardStats, url: str
-) -> ShardStats | None:
+def _compared(job: Job, store: Store, stats: ShardStats, url: str) -> ShardStats | None:
     """Return the stats of a shard with the new state of its original; None if that holds something else now."""
-    name = table_name(stats.shard)
-    table = store.read(name) if name in files else b""
+    table = store.read(table_name(stats.shard))
     if hashlib.sha256(table).hexdigest() != stats.samples_sha256:
         return None
     with Shards(url, storage_options=job.storage_options) as original:
@@ -130,9 +126,9 @@ def _compared(
         return replace(stats, original=original.states[0])
 
 
-def _noted(job: Job, store: Store, files: Collection[str], stats: ShardStats, url: str) -> ShardStats | None:
+def _noted(job: Job, store: Store, stats: ShardStats, url: str) -> ShardStats | None:
     """Do the same, and write these stats down."""
-    found = _compared(job, store, files, stats, url)
+    found = _compared(job, store, stats, url)
     if found is not None:
         store.write(stats_name(found.shard), found.to_json())
     return found

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from foveal.pipeline.decoding import default_num_threads
 from foveal.shards import ShardError, Shards, ShardWarning
+from foveal.shards.index import UnusableError, agreed
 from foveal.shards.naming import is_remote, local_path
 from foveal.shards.store import Store, open_store
 from foveal.tools.console.counted import counted
@@ -26,6 +27,7 @@ from foveal.tools.offline.shard_files import (
     SampleRow,
     ShardStats,
     count_failures,
+    index_name,
     name_of_zoomed,
     parse_stats,
     parse_table,
@@ -137,6 +139,8 @@ def _check_shard(
     try:
         with Shards(store.url_of(name), storage_options=options) as zoomed:
             keys = [zoomed.key(k) for k in range(len(zoomed))]
+        if index_name(name) in files:
+            found += _fault_of_index(store, name)
     except ShardError as error:
         return [*found, Finding(name, "cannot be read", error.reason)], rows
     good = [row.key for row in rows if row.status == OK]
@@ -158,6 +162,15 @@ def _faults_of_files(
     counted = len(rows), sum(row.status == OK for row in rows), count_failures(rows)
     if counted != (stats.samples, stats.ok, stats.failed):
         yield Finding(name, "has other counts than its table")
+
+
+def _fault_of_index(store: Store, name: str) -> Iterator[Finding]:
+    """Compare an index with the headers of its tar: DALI's reader believes it."""
+    try:
+        with store.opened(name) as tar:
+            agreed(store.url_of(name), store.read(index_name(name)), tar)
+    except UnusableError as error:
+        yield Finding(name, "has an index of another tar", f"which {error}")
 
 
 def _strangers(files: Collection[str], urls: Sequence[str]) -> list[Finding]:

@@ -17,8 +17,8 @@ from torch import nn
 from foveal.pipeline import BadSample, ZoomLoader
 from foveal.pipeline.decoding import default_num_threads
 from foveal.pipeline.epoch import zoomed_together
-from foveal.shards import ShardError, Shards, ShardWarning, ShardWriter, write_index
-from foveal.shards.index import UnindexableError
+from foveal.shards import ShardError, Shards, ShardWarning, ShardWriter
+from foveal.shards.index import UnindexableError, index_text, tar_stamp
 from foveal.shards.store import Store
 from foveal.tools.offline._made_of import read_hashes
 from foveal.tools.offline._zoomed_sample import OWN_FIELDS, Delivered, apart, encode_sample
@@ -127,10 +127,12 @@ class ShardZoomer:
         with store.new_file(name) as path:
             with ShardWriter(path) as writer, _unwarned():
                 rows = self._write_samples(writer, advance)
-            store.remove(stats_name(name))  # from here on the shard counts as unfinished
-            sha256, size = _digest(path), path.stat().st_size
-            with suppress(UnindexableError):  # which is said at the end
-                store.write(index_name(name), write_index(path, force=True).read_bytes())
+                # Before the new tar takes its name: from here on the shard counts as unfinished, and has no index of another tar.
+                store.remove(stats_name(name))
+                store.remove(index_name(name))
+            sha256, size, index = _digest(path), path.stat().st_size, _index_of(path)
+        if index is not None:
+            store.write(index_name(name), index)
         table = format_table(rows)
         store.write(table_name(name), table)
         stats = ShardStats(
@@ -146,6 +148,7 @@ class ShardZoomer:
             samples_sha256=hashlib.sha256(table).hexdigest(),
             cut=bool(self._shards.cut),
             original=self._shards.states[0],
+            indexed=index is not None,
         )
         store.write(stats_name(name), stats.to_json())
         return stats
@@ -208,6 +211,13 @@ def _duplicate(row: SampleRow) -> SampleRow:
     """Return the row of a sample that now follows one of the same key, because the samples between them failed."""
     reason = "has the key of the sample before it, and readers would join the two"
     return replace(row, status="duplicate_key", reason=reason, zoom=None, bytes=0)
+
+
+def _index_of(path: Path) -> bytes | None:
+    """Return the text of a tar's index; None if there can be none, which is said at the end."""
+    with suppress(UnindexableError), path.open("rb") as tar:
+        return index_text(str(path), tar, tar_stamp(str(path)))
+    return None
 
 
 def _digest(path: Path) -> str:

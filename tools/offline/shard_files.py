@@ -3,7 +3,7 @@
 photos-000000.tar              the samples
 photos-000000.idx              where each lies, for DALI's reader and ours
 photos-000000_samples.jsonl    the result of every sample of the original shard, one JSON object per line
-photos-000000_stats.json       written last: the shard is done
+photos-000000_stats.json       written last: the shard is done if its tar and its table are there, too
 """
 
 import json
@@ -66,6 +66,7 @@ class ShardStats:
         samples_sha256: SHA-256 of the table of its samples.
         cut: Whether the original was not read to its end, so that it may have had more samples.
         original: The state in which the original was found, as ``Shards.states`` has it; None if an earlier version wrote this.
+        indexed: False if its tar can have no index.
     """
 
     shard: str
@@ -80,12 +81,13 @@ class ShardStats:
     failed: dict[str, int] = field(default_factory=dict)
     cut: bool = False
     original: str | None = None
+    indexed: bool = True
 
     def to_json(self) -> bytes:
         """Return the text of its file."""
         content = {"version": _STATS_VERSION, **asdict(self)}
-        for name in ("cut", "original"):  # earlier versions know no such entries
-            if not content[name]:
+        for name, usual in (("cut", False), ("original", None), ("indexed", True)):
+            if content[name] == usual:  # earlier versions know no such entries
                 del content[name]
         return (json.dumps(content, indent=1) + "\n").encode()
 

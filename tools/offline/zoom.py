@@ -24,8 +24,10 @@ from foveal.tools.offline._done import Original, find_finished
 from foveal.tools.offline._finish import (
     SHEET,
     SIZES,
+    mend_indexes,
     print_summary,
     print_unwarped,
+    tell_of_losses,
     unwarped_in,
     write_sheet,
     write_sizes,
@@ -95,8 +97,8 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
         options: The settings that the output does not depend on.
 
     Raises:
-        ShardError: A shard cannot be read; or one is damaged or cut, which is raised after all others, and what is whole of
-            it, are finished.
+        ShardError: A shard cannot be read; or one is damaged or cut, or has changed since the run began, which is raised after
+            all others, and what is whole of it, are finished.
         StoreError: The folder cannot be written.
         TooManyFailuresError: More samples failed than is allowed.
         ValueError: The folder holds the shards themselves, or shards with other settings that are not made anew, or of these
@@ -119,29 +121,25 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
     new, seconds = _zoom_left(console, job, mine, done, store, options=options)
     finished = find_finished(store, job.fingerprint)
     all_done = done_by_all(console, job, originals, store, finished=finished, mine=mine)
+    changed = [each.url for name, each in mine.items() if name not in all_done]
+    others = len(originals) - len(all_done) - len(changed)
+    complete = len(all_done) == len(originals)
+    if complete:
+        mend_indexes(finished, store)
     left = unwarped_in(job, finished, store)
-    if len(all_done) < len(originals):
-        console.print(f"{len(originals) - len(all_done):,} shards are left to the other ranks.")
-    else:
+    if others:
+        console.print(f"{others:,} shards are left to the other ranks.")
+    if complete:
         write_sizes(finished, store)
         if new or SHEET not in store.names():
             write_sheet(console, job, shards, all_done, store)
-        lost = [name_of_zoomed(url) for url in damaged]
-        if not write_card(job, finished, store, left, damaged=lost, license_name=options.license_name):
+        unread = [name_of_zoomed(url) for url in damaged]
+        if not write_card(job, finished, store, left, damaged=unread, license_name=options.license_name):
             console.print(f"{CARD} is left as it is: foveal zoom did not write it.")
     print_summary(console, new, seconds, store.url)
     print_without_index(console, list(all_done), store.names())
     print_unwarped(console, left, recipe)
-    _tell_of_losses(damaged, shards.cut)
-
-
-def _tell_of_losses(damaged: Mapping[str, ShardError], cut: Mapping[str, ShardError]) -> None:
-    """Raise an error if there are originals of which something cannot be read."""
-    kinds = (damaged, "damaged", "nothing was zoomed"), (cut, "cut", "only what is whole was zoomed")
-    for errors, kind, loss in kinds:
-        for url, error in errors.items():
-            reason = f"{error.reason}; it is one of {len(errors)} {kind} shard(s), of which {loss}"
-            raise ShardError(url, None, reason)
+    tell_of_losses(shards, damaged, finished, changed)
 
 
 def _by_name(shards: Shards) -> dict[str, Original]:
@@ -213,7 +211,7 @@ def _zoom_left(
     except BaseException as error:
         finished = f"{len(done) + len(new):,} of {len(mine):,} shards are done"
         # What was interrupted, or could not be read or written for now; other errors would come again.
-        may_pass = isinstance(error, OSError) or not isinstance(error, Exception)
+        may_pass = isinstance(error, OSError | ShardError) or not isinstance(error, Exception)
         goes_on = "; the same command continues from there" if may_pass else ""
         console.print(f"{finished}{goes_on}.")
         raise

@@ -42,6 +42,8 @@ def test_what_is_written_is_there(store):
     assert store.names() == {"x.json": 14, "y.tar": 3}
     assert store.read("x.json") == b"new and longer"
     assert store.digest("y.tar") == hashlib.sha256(b"tar").hexdigest()
+    with store.opened("y.tar") as file:
+        assert (file.seek(1), file.read(1)) == (1, b"a")
     store.remove("x.json")
     store.remove("x.json")
     assert store.names() == {"y.tar": 3}

@@ -49,6 +49,8 @@ BREAK = {
     "has another table than its stats say: s-2": lambda out, _: (out / "s-2_samples.jsonl").write_text((out / "s-2_samples.jsonl").read_text().replace("ok", "corrupt", 1)),
     "has other counts than its table: s-1": lambda out, _: edit(out / "s-1_stats.json", lambda stats: stats.update(ok=5, failed={})),
     "was made with another fingerprint: s-1": lambda out, _: edit(out / "s-1_stats.json", lambda stats: stats.update(fingerprint="other")),
+    "has an index of another tar: s-1.tar: which does not agree with its tar": lambda out, _: (out / "s-1.idx").write_bytes((out / "s-0.idx").read_bytes()),
+    "has an index of another tar: s-2.tar: which is unreadable: line 1 must be": lambda out, _: (out / "s-2.idx").write_bytes(b"?"),
     "cannot be read: s-1.tar: is not a tar": lambda out, _: (out / "s-1.tar").write_bytes(b"x" * 2048),
     "belongs to none of the originals: s-9": lambda out, _: (out / "s-9.tar").write_bytes(bytes(1024)),
     "was made of other images: s-1.tar: dir/007": lambda _, into: write_originals(into, bad=[6, 7]),

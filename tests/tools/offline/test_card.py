@@ -58,6 +58,18 @@ def test_originals_that_are_not_whole(tmp_path):
 
 
 @pytest.mark.usefixtures("no_sheet")
+def test_labels_that_are_left_out(tmp_path):
+    """With ``--drop-labels`` the card does not say that all members are as they were."""
+    urls = write_originals(tmp_path / "in", shards=1)
+    zoom(urls, tmp_path / "out", replace(RECIPE, drop_labels=True))
+    zoom(urls, tmp_path / "all")
+    dropped, all_kept = ((tmp_path / name / "README.md").read_text() for name in ("out", "all"))
+
+    assert "are as they were; labels that were still in the frame of the original were left out." in dropped
+    assert "are as they were. `zoom.json`" in all_kept
+
+
+@pytest.mark.usefixtures("no_sheet")
 def test_shards_that_can_have_no_index(tmp_path, capsys):
     """The command, the card and ``foveal verify --against`` say that a shard with white space in its keys has no index."""
     urls = write_originals(tmp_path / "in")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from foveal.shards import Shards, ShardWriter
+from foveal.shards import ShardError, Shards, ShardWriter
 from foveal.shards.store import StoreError, open_store
 from foveal.tools.offline import shard as _zoom_shard
 from foveal.tools.offline.against import verify_against
@@ -24,7 +24,7 @@ from tests.tools.offline.zooming import content, write_originals, zoom
 @pytest.mark.parametrize(
     "name", ["s-1.tar", "s-1.idx", "s-1_samples.jsonl", "s-1_stats.json", "manifest.json", "sizes.json"]
 )
-def test_a_disk_that_is_full(urls, tmp_path, monkeypatch, name):
+def test_a_disk_that_is_full(urls, tmp_path, monkeypatch, capsys, name):
     """A full disk at any file is a clear error, leaves no incomplete file, and the next run continues."""
     write = os.fsync
     full = []
@@ -39,9 +39,8 @@ def test_a_disk_that_is_full(urls, tmp_path, monkeypatch, name):
     with pytest.raises(StoreError, match=rf"out/{name} cannot be written: No space left on device"):
         zoom(urls, tmp_path / "out")
     there = {path.name for path in (tmp_path / "out").iterdir()}
-    assert not {file for file in there if file.startswith(".")} | (
-        {name} & there - {"s-1.idx"}
-    )  # that one is whole
+    assert not {file for file in there if file.startswith(".")} | ({name} & there)
+    assert ("the same command continues from there" in capsys.readouterr().out) == name.startswith("s-1")
     zoom(urls, tmp_path / "out")
     zoom(urls, tmp_path / "fresh")
 
@@ -124,8 +123,26 @@ def test_interrupted(tmp_path):
     assert (tmp_path / "out/sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_an_original_that_goes_away(urls, tmp_path, monkeypatch):
-    """A missing original is an error that names it; finished shards are kept."""
+@pytest.mark.usefixtures("no_sheet")
+@pytest.mark.parametrize("options", [{"overwrite": True}, {"retry_failed": True}])
+def test_killed_when_a_new_tar_has_taken_its_name(tmp_path, monkeypatch, options):
+    """From that moment nothing of the old tar is there that would pass for the new one's: neither stats nor an index."""
+    urls, rename = write_originals(tmp_path / "in", bad=[6]), Path.replace
+    zoom(urls, tmp_path / "out")
+
+    def killed(self, target):
+        rename(self, target)
+        if Path(target).name == "s-1.tar":
+            raise SystemExit
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(SystemExit):
+        zoom(urls, tmp_path / "out", **options)
+    assert sorted(path.name for path in (tmp_path / "out").glob("s-1*")) == ["s-1.tar", "s-1_samples.jsonl"]
+
+
+def test_an_original_that_goes_away(urls, tmp_path, monkeypatch, capsys):
+    """A missing original is an error that names it; finished shards are kept, and the next run continues."""
     begin = _zoom_shard.ShardZoomer.__init__
 
     def gone(self, job, url):
@@ -134,8 +151,9 @@ def test_an_original_that_goes_away(urls, tmp_path, monkeypatch):
         begin(self, job, url)
 
     monkeypatch.setattr(_zoom_shard.ShardZoomer, "__init__", gone)
-    with pytest.raises(Exception, match=r"s-1.tar: cannot be opened: No such file"):
+    with pytest.raises(ShardError, match=r"s-1.tar: cannot be opened: No such file"):
         zoom(urls, tmp_path / "out")
+    assert " of 3 shards are done; the same command continues from there." in capsys.readouterr().out
 
 
 def test_the_disk_full_check_sees_half_files(tmp_path):

@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from foveal.shards import Shards, ShardWriter
-from foveal.shards.store import StoreError
+from foveal.shards.store import StoreError, open_store
 from foveal.tools.offline.against import verify_against
 from tests.shards.server import Forward, serving
 from tests.time_limits import HANGS_AFTER_S
@@ -40,7 +40,11 @@ def test_to_an_object_store_and_back(server, tmp_path):
         zoom("s3://far/in/*.tar", "s3://far/out", storage_options=far)
     server.site.refuses = None
     zoom("s3://far/in/*.tar", "s3://far/out", storage_options=far)
+    out = open_store("s3://far/out", far)
+    out.remove("s-1.idx")
+    zoom("s3://far/in/*.tar", "s3://far/out", storage_options=far)
 
+    assert "s-1.idx" in out.names()
     assert not verify_against("s3://far/out", ["s3://far/in/*.tar"], storage_options=far)
     with (
         Shards("s3://far/out/*.tar", storage_options=far) as there,

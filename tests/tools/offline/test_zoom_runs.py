@@ -62,10 +62,11 @@ def test_a_rerun_touches_nothing(urls, tmp_path, zoomed_shards, capsys):
 
 @pytest.mark.usefixtures("no_sheet")
 @pytest.mark.parametrize(
-    "lost", ["s-1_stats.json", "s-1.tar", "s-1.tar cut", "s-1_stats.json torn", "in s-1.tar"]
+    "lost",
+    ["s-1_stats.json", "s-1.tar", "s-1.tar cut", "s-1_stats.json torn", "s-1_samples.jsonl", "in s-1.tar"],
 )
 def test_a_rerun_does_what_is_missing(urls, tmp_path, zoomed_shards, lost):
-    """Shards that lack statistics, differ from them, or have a changed original are zoomed again; others are kept."""
+    """Shards that lack statistics or a table, differ from them, or have a changed original are zoomed again; others are kept."""
     out = tmp_path / "out"
     zoom(urls, out)
     expected, before = content(out), states(out)
