@@ -59,7 +59,7 @@ def footprints(grid: Float[Tensor, "batch height width 2"], size: tuple[int, int
     a_x, a_y = _step(grid, 2, 0, width), _step(grid, 2, 1, height)
     b_x, b_y = _step(grid, 1, 0, width), _step(grid, 1, 1, height)
     a_y, b_y = _flatten(a_y, b_y)
-    across, down, lean = _box(a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y)
+    across, down, lean = _box(a_x, a_y, b_x, b_y)
     x, y = (_position(grid[..., n], size[1 - n]) + _bend(grid, n, size[1 - n]) for n in range(2))
     return Footprint(x, y, across, down, lean)
 
@@ -91,20 +91,27 @@ def _bend(
 
 
 def _box(
-    c_xx: Float[Tensor, "batch height width"],
-    c_yy: Float[Tensor, "batch height width"],
-    c_xy: Float[Tensor, "batch height width"],
+    a_x: Float[Tensor, "batch height width"],
+    a_y: Float[Tensor, "batch height width"],
+    b_x: Float[Tensor, "batch height width"],
+    b_y: Float[Tensor, "batch height width"],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return across, down and lean of the box of these second moments, none of which is below those of a pixel."""
-    half, middle = (c_xx - c_yy) * 0.5, (c_xx + c_yy) * 0.5
+    """Return across, down and lean of the box with the second moments of two steps, none of which is below those of a pixel.
+
+    In a long, thin footprint float32 cannot hold both eigenvalues of C in one sum or difference. So the small one is the
+    determinant over the large one, and where both are kept, the moments are used as they are.
+    """
+    c_xx, c_yy, c_xy = a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y
+    half, area = (c_xx - c_yy) * 0.5, (a_x * b_y - a_y * b_x).abs()
     radius = _root(half * half + c_xy * c_xy)
-    large, small = (middle + radius).clamp(min=1), (middle - radius).clamp(min=1)
+    large = ((c_xx + c_yy) * 0.5 + radius).clamp(min=1)
+    small = area * area / large
     # The off-diagonal element is kept if both eigenvalues are, and zero if both are raised.
-    partly = (large - small) * 0.5 / radius.clamp(min=TINY)
-    kept = torch.where(middle - radius > 1, 1, torch.where(middle + radius > 1, partly, 0))
-    c_yy, c_xy = (large + small) * 0.5 - kept * half, kept * c_xy
-    down = c_yy.sqrt()
-    return (large * small).sqrt() / down, down, c_xy / c_yy
+    kept = (large - 1) * 0.5 / radius.clamp(min=TINY)
+    both = small > 1
+    yy, xy = torch.where(both, c_yy, 1 + kept * (c_yy - small)), torch.where(both, c_xy, kept * c_xy)
+    down = yy.sqrt()
+    return torch.where(both, area, large.sqrt()) / down, down, xy / yy
 
 
 def _root(square: Float[Tensor, "batch height width"]) -> Float[Tensor, "batch height width"]:

@@ -33,14 +33,15 @@ def find(grid: Reals, i: int, size: Size, steps: Reals, foot: Reals) -> None:
         most = max(tiny * tiny, aa, bb)
         a_y, b_y = a_y * (aa / most + one) * half, b_y * (bb / most + one) * half
         c_xx, c_yy, c_xy = a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y
-        tilt, middle = (c_xx - c_yy) * half, (c_xx + c_yy) * half
+        tilt, area = (c_xx - c_yy) * half, abs(a_x * b_y - a_y * b_x)
         radius = math.sqrt(tilt * tilt + c_xy * c_xy)
-        large, small = max(one, middle + radius), max(one, middle - radius)
-        kept = (large - small) * half / max(tiny, radius)
-        kept = one if middle - radius > one else kept
-        c_yy, c_xy = (large + small) * half - kept * tilt, kept * c_xy
-        down = math.sqrt(c_yy)
-        foot[2, j], foot[3, j], foot[4, j] = math.sqrt(large * small) / down, down, c_xy / c_yy
+        large = max(one, (c_xx + c_yy) * half + radius)
+        small = area * area / large
+        kept = (large - one) * half / max(tiny, radius)
+        yy, xy, full = one + kept * (c_yy - small), kept * c_xy, math.sqrt(large)
+        yy, xy, full = (c_yy, c_xy, area) if small > one else (yy, xy, full)
+        down = math.sqrt(yy)
+        foot[2, j], foot[3, j], foot[4, j] = full / down, down, xy / yy
     here = _row(grid, i)
     find_bends(grid, i, size, foot[:2])
     for j in range(grid.shape[1]):
@@ -153,36 +154,42 @@ def back_to_steps(steps: Reals, by: Reals) -> None:
         share_a, share_b = a_steep * a_steep / most, b_steep * b_steep / most
         a_y, b_y = a_steep * (share_a + one) * half, b_steep * (share_b + one) * half
         c_xx, c_yy, c_xy = a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y
-        tilt, middle = (c_xx - c_yy) * half, (c_xx + c_yy) * half
+        tilt, cross = (c_xx - c_yy) * half, a_x * b_y - a_y * b_x
         radius = math.sqrt(tilt * tilt + c_xy * c_xy)
-        # For each eigenvalue, whether it is that of C; the direction of the large one, which is arbitrary if both are equal.
-        is_large = one if middle + radius > one else zero
-        is_small = one if middle - radius > one else zero
-        large, small = max(one, middle + radius), max(one, middle - radius)
+        large = max(one, (c_xx + c_yy) * half + radius)
+        small = cross * cross / large
+        kept = (large - one) * half / max(real(TINY), radius)
+        yy, xy, full = one + kept * (c_yy - small), kept * c_xy, math.sqrt(large)
+        yy, xy, full = (c_yy, c_xy, abs(cross)) if small > one else (yy, xy, full)
+        # Derivatives from the box back to its area and its moments.
+        down = math.sqrt(yy)
+        across, lean = full / down, xy / yy
+        by_full, by_xy = by[2, j] / down, by[4, j] / yy
+        by_yy = (by[3, j] * down - by[2, j] * across) * half / yy - by_xy * lean
+        # If only the large eigenvalue is kept, back to it and to its direction (c, s), which is arbitrary if both are equal.
         cosine = tilt / radius if radius > zero else one
         sine = c_xy / radius if radius > zero else zero
-        partly = (large - small) * half / max(real(TINY), radius)
-        kept = one if is_small > zero else partly
-        xx, yy = (large + small) * half + kept * tilt, (large + small) * half - kept * tilt
-        xy = kept * c_xy
-        # Derivatives from the box back to its moments.
-        down = math.sqrt(yy)
-        across, lean = math.sqrt(large * small) / down, xy / yy
-        by_area = by[2, j] * half / (across * yy)
-        by_xx = by_area * yy
-        by_yy = by_area * xx - by[2, j] * across * half / yy + by[3, j] * half / down - by[4, j] * lean / yy
-        by_xy = by[4, j] / yy - two * by_area * xy
-        # From the raised eigenvalues back to those of C, and to their rotation.
-        by_middle, by_tilt = by_xx + by_yy, by_xx - by_yy
-        by_radius, by_turn = by_tilt * cosine + by_xy * sine, kept * (by_xy * cosine - by_tilt * sine)
-        same, other = (is_large + is_small) * half, (is_large - is_small) * half
-        by_middle, by_radius = same * by_middle + other * by_radius, other * by_middle + same * by_radius
-        by_tilt, by_xy = by_radius * cosine - by_turn * sine, by_radius * sine + by_turn * cosine
-        # From C back to the steps.
-        by_xx, by_yy = by_middle + by_tilt, by_middle - by_tilt
-        by_a, by_b = a_y * by_yy + a_x * by_xy, b_y * by_yy + b_x * by_xy
-        by[2, j] = (a_x * by_xx + a_y * by_xy) * steps[ALONG, j]
-        by[4, j] = (b_x * by_xx + b_y * by_xy) * steps[ALONG + 2, j]
+        greater = (one + abs(cosine)) * half
+        lesser = sine * sine / (greater * real(4))
+        cc, ss = (greater, lesser) if tilt >= zero else (lesser, greater)
+        by_large = by_full * half / full + sine * half * by_xy + ss * by_yy
+        by_large = by_large if large > one else zero
+        by_turn = kept * (sine * by_yy + cosine * by_xy)
+        turned = sine * half * by_turn
+        of_xx, of_yy, of_xy = (
+            cc * by_large - turned,
+            ss * by_large + turned,
+            sine * by_large + cosine * by_turn,
+        )
+        by_xx, by_yy, by_xy = (zero, by_yy, by_xy) if small > one else (of_xx, of_yy, of_xy)
+        by_cross = by_full if cross > zero else -by_full
+        by_cross = by_cross if small > one else zero
+        # From C and the area back to the steps.
+        by_xx, by_yy = two * by_xx, two * by_yy
+        by_a = a_y * by_yy + a_x * by_xy - b_x * by_cross
+        by_b = b_y * by_yy + b_x * by_xy + a_x * by_cross
+        by[2, j] = (a_x * by_xx + a_y * by_xy + b_y * by_cross) * steps[ALONG, j]
+        by[4, j] = (b_x * by_xx + b_y * by_xy - a_y * by_cross) * steps[ALONG + 2, j]
         # From the reduced slopes back: the larger one is as it was, and also decides how much the smaller one is reduced.
         both = a_steep * b_steep / most
         three = real(1.5)

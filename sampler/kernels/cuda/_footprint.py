@@ -85,7 +85,7 @@ def footprint(grid, i, j, rows, cols, height, width):
     """Return x, y, across, down and lean of ``Footprint`` at point (i, j) of a grid (rows, cols, 2)."""
     a_x, a_y, b_x, b_y = steps(grid, i, j, rows, cols, height, width)
     a_y, b_y = _flattened(a_y, b_y)
-    _, _, _, across, down, lean = _box(a_x, a_y, b_x, b_y)
+    _, _, across, down, lean = _box(a_x, a_y, b_x, b_y)
     x, y = read_point(grid, i, j, cols)
     x = _position(x, width) + bend(grid, i, j, rows, cols, width, 0)
     y = _position(y, height) + bend(grid, i, j, rows, cols, height, 1)
@@ -127,10 +127,12 @@ def _sides(grid, i, j, rows, cols, length, axis):
 @triton.jit
 @no_type_check
 def _eigenvalues(a_x, a_y, b_x, b_y):
-    """Return half the difference of C's diagonal, its other element, and mean and half the difference of its eigenvalues."""
+    """Return half the difference of C's diagonal, c_yy, c_xy, half the difference of its eigenvalues, the large one raised, the small one, and a x b."""
     c_xx, c_yy, c_xy = a_x * a_x + b_x * b_x, a_y * a_y + b_y * b_y, a_x * a_y + b_x * b_y
-    tilt = (c_xx - c_yy) * 0.5
-    return tilt, c_xy, (c_xx + c_yy) * 0.5, tl.math.sqrt_rn(tilt * tilt + c_xy * c_xy)
+    tilt, cross = (c_xx - c_yy) * 0.5, a_x * b_y - a_y * b_x
+    radius = tl.math.sqrt_rn(tilt * tilt + c_xy * c_xy)
+    large = tl.maximum((c_xx + c_yy) * 0.5 + radius, 1.0)
+    return tilt, c_yy, c_xy, radius, large, tl.math.div_rn(cross * cross, large), cross
 
 
 @triton.jit
@@ -152,24 +154,21 @@ def _flattened(a_y, b_y):
 @triton.jit
 @no_type_check
 def _box(a_x, a_y, b_x, b_y):
-    """Return the box's moments xx, yy and xy, and its across, down and lean, of slopes that are flattened."""
-    tilt, c_xy, middle, radius = _eigenvalues(a_x, a_y, b_x, b_y)
-    large, small = tl.maximum(middle + radius, 1.0), tl.maximum(middle - radius, 1.0)
-    kept = _kept(middle, radius)
-    mean, xy = (large + small) * 0.5, kept * c_xy
-    yy = mean - kept * tilt
+    """Return the box's area, its moment yy, and its across, down and lean, of slopes that are flattened."""
+    _, c_yy, c_xy, radius, large, small, cross = _eigenvalues(a_x, a_y, b_x, b_y)
+    kept = _kept(large, radius)
+    yy = tl.where(small > 1, c_yy, 1 + kept * (c_yy - small))
+    xy = tl.where(small > 1, c_xy, kept * c_xy)
     down = tl.math.sqrt_rn(yy)
-    across = tl.math.div_rn(tl.math.sqrt_rn(large * small), down)
-    return mean + kept * tilt, yy, xy, across, down, tl.math.div_rn(xy, yy)
+    full = tl.where(small > 1, tl.abs(cross), tl.math.sqrt_rn(large))
+    return full, yy, tl.math.div_rn(full, down), down, tl.math.div_rn(xy, yy)
 
 
 @triton.jit
 @no_type_check
-def _kept(middle, radius):
-    """Return the kept share of the deviatoric part: 1 if both eigenvalues are kept, 0 if both are raised."""
-    large, small = tl.maximum(middle + radius, 1.0), tl.maximum(middle - radius, 1.0)
-    partly = tl.math.div_rn((large - small) * 0.5, tl.maximum(radius, _TINY))
-    return tl.where(middle - radius > 1, 1.0, partly)
+def _kept(large, radius):
+    """Return the share of the deviatoric part that is kept if the small eigenvalue is raised: 0 if both are."""
+    return tl.math.div_rn((large - 1) * 0.5, tl.maximum(radius, _TINY))
 
 
 @triton.jit
@@ -178,36 +177,34 @@ def back_to_steps(a_x, a_y, b_x, b_y, by_across, by_down, by_lean):
     """Return the derivatives with respect to the four steps from those with respect to the box."""
     a_steep, b_steep = a_y, b_y
     a_y, b_y = _flattened(a_steep, b_steep)
-    xx, yy, xy, across, down, lean = _box(a_x, a_y, b_x, b_y)
-    by_area = by_across * 0.5 / (across * yy)
-    by_xx = by_area * yy
-    by_yy = by_area * xx - by_across * across * 0.5 / yy + by_down * 0.5 / down - by_lean * lean / yy
-    by_xy = by_lean / yy - 2 * by_area * xy
+    full, yy, across, down, lean = _box(a_x, a_y, b_x, b_y)
+    by_full, by_xy = by_across / down, by_lean / yy
+    by_yy = (by_down * down - by_across * across) * 0.5 / yy - by_xy * lean
 
-    tilt, c_xy, middle, radius = _eigenvalues(a_x, a_y, b_x, b_y)
-    # For each eigenvalue, whether it is that of C; the direction of the large one, which is arbitrary if both are equal.
-    is_large = tl.where(middle + radius > 1, 0.5, 0.0)
-    is_small = tl.where(middle - radius > 1, 0.5, 0.0)
+    # If only the large eigenvalue is kept, back to it and to its direction (c, s), which is arbitrary if both are equal.
+    tilt, _, c_xy, radius, large, small, cross = _eigenvalues(a_x, a_y, b_x, b_y)
     cosine = tl.where(radius > 0, tilt / tl.maximum(radius, 1e-30), 1.0)
     sine = tl.where(radius > 0, c_xy / tl.maximum(radius, 1e-30), 0.0)
-    by_mean, by_tilt = by_xx + by_yy, by_xx - by_yy
-    by_radius = by_tilt * cosine + by_xy * sine
-    by_turn = _kept(middle, radius) * (by_xy * cosine - by_tilt * sine)
-    same, other = is_large + is_small, is_large - is_small
-    by_middle = same * by_mean + other * by_radius
-    by_radius = other * by_mean + same * by_radius
-    by_tilt, by_xy = by_radius * cosine - by_turn * sine, by_radius * sine + by_turn * cosine
-
-    by_xx, by_yy = by_middle + by_tilt, by_middle - by_tilt
-    by_a, by_b = a_y * by_yy + a_x * by_xy, b_y * by_yy + b_x * by_xy
+    greater = (1 + tl.abs(cosine)) * 0.5
+    lesser = sine * sine / (greater * 4)
+    cc, ss = tl.where(tilt >= 0, greater, lesser), tl.where(tilt >= 0, lesser, greater)
+    by_large = tl.where(large > 1, by_full * 0.5 / full + sine * 0.5 * by_xy + ss * by_yy, 0.0)
+    by_turn = _kept(large, radius) * (sine * by_yy + cosine * by_xy)
+    turned = sine * 0.5 * by_turn
+    by_xx = 2 * tl.where(small > 1, 0.0, cc * by_large - turned)
+    by_yy = 2 * tl.where(small > 1, by_yy, ss * by_large + turned)
+    by_xy = tl.where(small > 1, by_xy, sine * by_large + cosine * by_turn)
+    by_cross = tl.where(small > 1, tl.where(cross > 0, by_full, -by_full), 0.0)
+    by_a = a_y * by_yy + a_x * by_xy - b_x * by_cross
+    by_b = b_y * by_yy + b_x * by_xy + a_x * by_cross
     # From the reduced slopes back: the larger one is as it was, and also decides how much the smaller one is reduced.
     share_a, share_b, most = _shares(a_steep, b_steep)
     both = a_steep * b_steep / most
     of_a = by_a - tl.where(share_b < 1, by_b * share_b * both, 0.0)
     of_b = by_b - tl.where(share_a < 1, by_a * share_a * both, 0.0)
     return (
-        a_x * by_xx + a_y * by_xy,
+        a_x * by_xx + a_y * by_xy + b_y * by_cross,
         tl.where(share_a < 1, by_a * (0.5 + 1.5 * share_a), of_a),
-        b_x * by_xx + b_y * by_xy,
+        b_x * by_xx + b_y * by_xy - a_y * by_cross,
         tl.where(share_b < 1, by_b * (0.5 + 1.5 * share_b), of_b),
     )

@@ -1,5 +1,7 @@
 """Bent grids, and anti-aliased values with their slope."""
 
+import math
+
 import torch
 from hypothesis import strategies as st
 
@@ -18,6 +20,15 @@ def wavy(height, width, strength, seed=0, dtype=torch.float64):
     bend = 2 * torch.rand(1, 2, 3, 3, dtype=dtype, generator=generator) - 1
     smooth = torch.nn.functional.interpolate(bend, (height, width), mode="bicubic", align_corners=False)
     return identity(height, width, dtype) + strength * smooth.permute(0, 2, 3, 1)
+
+
+def thin(length, width, angle, size):
+    """Return a float32 grid of three by three points in a source of ``size``, one step being ``length`` pixels along an angle and the other ``width`` across it."""
+    along = length * torch.tensor([math.cos(angle), math.sin(angle)])
+    across = width * torch.tensor([-math.sin(angle), math.cos(angle)])
+    k = torch.arange(-1.0, 2)[:, None]
+    pixels = k[None] * along + k[:, None] * across
+    return (pixels / torch.tensor([size[1] / 2, size[0] / 2]))[None]
 
 
 def with_slope(image, grid):

@@ -9,6 +9,7 @@ from foveal.sampler.kernels.cuda import pull_back_on_cuda, sample_on_cuda
 from foveal.sampler.kernels.plain import footprints_to_grid
 from tests import reference
 from tests.checks import check_close
+from tests.sampler.kernels.bent import thin
 from tests.sampler.kernels.launches import MEAN, PLAIN, STD, by_numba, either, on_device, wavy
 from tests.sampler.noise import noise
 
@@ -92,6 +93,26 @@ def test_pull_back_of_footprints(triton_device):
 
     check_close(here.double(), expected, 1e-3 * expected.abs().max())
     check_close(there, here, 1e-3 * here.abs().max())
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.003])
+@pytest.mark.parametrize("width", [0.4, 1.5])
+def test_long_thin_footprints(triton_device, width, angle):
+    """Pixels and the gradient of the grid are the CPU's for footprints that are thousands of pixels long."""
+    image = noise(20, 900)
+    grid = thin(6000 * width, width, angle, (20, 6000))
+    grid[..., 0] *= 900 / 6000  # steps of 900 pixels in this image
+    pixels, slope = by_numba([image], grid, True)
+    given, sizes = (
+        (torch.ones_like(pixels), slope, thin(6000 * width, width, angle, (60, 20000))),
+        [60, 20000],
+    )
+    there, here = (torch.full(grid.shape, torch.nan, device=d) for d in (triton_device, "cpu"))
+    pull_back_on_cuda(*(t.to(triton_device) for t in given), sizes, there)
+    pull_back_on_cpu(*given, sizes, here)
+
+    check_close(on_device(triton_device, [image], grid, True)[0], pixels, 3e-6)
+    check_close(there, here, 1e-4 * here.abs().max())
 
 
 @either
