@@ -110,7 +110,9 @@ def zoom_grid(
     check_tensor(saliency, "saliency")
     wide = saliency.to(torch.promote_types(saliency.dtype, torch.float32))
     _check_saliency(wide)
-    return unchecked_grid(wide / wide.sum(dim=(2, 3), keepdim=True), size, settings)
+    # Scaled to a maximum of one first, so that sums of huge values stay finite.
+    scaled = wide / wide.detach().amax(dim=(2, 3), keepdim=True)
+    return unchecked_grid(scaled / scaled.sum(dim=(2, 3), keepdim=True), size, settings)
 
 
 def unchecked_grid(

@@ -70,6 +70,18 @@ def test_scale_does_not_matter(scale):
     check_close(zoom_grid(scale * saliency, (20, 30)), zoom_grid(saliency, (20, 30)), 1e-12)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("largest", [1e-43, 1e-38, 3e38])
+def test_any_scale_of_float32(family, largest):
+    """Weights at either end of float32 draw the grid of the same weights in float64, and huge ones have a finite gradient."""
+    saliency = (softmax_map(31, 31) / softmax_map(31, 31).max() * largest).float().requires_grad_()
+    grid = zoom_grid(saliency, (20, 30), family=family)
+    grid.square().sum().backward()
+
+    check_close(grid, zoom_grid(saliency.detach().double(), (20, 30), family=family), 3e-6)
+    assert largest < 1 or bool(saliency.grad.isfinite().all())
+
+
 def test_jacobian_is_the_covariance():
     """T5: d(u, v) / d(x, y) = Cov(x', y') / sigma^2 under the weights S k, so the grid never folds."""
     saliency = softmax_map(11, 11)[0, 0].numpy()
