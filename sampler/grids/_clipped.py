@@ -2,7 +2,8 @@
 
 Saliency below this height is unchanged, whereas a blend with the identity would reduce the zoom everywhere. The height is
 found by bisection and Newton's method; only the nodes of the grid are computed for it. It has a derivative by the implicit
-function theorem: the margin m(map, height) is zero, so ``d height = - (dm / d map) d map / (dm / d height)``.
+function theorem: the margin m(map, height) is zero, so ``d height = - (dm / d map) d map / (dm / d height)``. A map that no
+height brings within the bounds, such as one cell over zeros, is left as it is, for the blend.
 """
 
 import functools
@@ -27,7 +28,7 @@ _LEAST = 1e-30
 
 
 def clipped(weights: Map, settings: GridSettings) -> Map:
-    """Return each map, clipped so that its grid is within the bounds, and scaled to a sum of one."""
+    """Return each map, clipped so that its grid is within the bounds if that is possible, and scaled to a sum of one."""
     wide = weights.double()
     with torch.no_grad():
         # no_grad() alone would leave the tangents of forward-mode differentiation.
@@ -35,7 +36,9 @@ def clipped(weights: Map, settings: GridSettings) -> Map:
         highest = wide.detach().amax(dim=(2, 3), keepdim=True)
         # Clipped at its minimum, a map is uniform, except where it is zero.
         lowest = wide.detach().amin(dim=(2, 3), keepdim=True).clamp(min=_LEAST)
-        holds = margin(highest) >= 0
+        # Where no height holds, as with a few cells over zeros, the map is left to the blend: cut at the least height, it
+        # would have derivatives beyond float32.
+        clips = (margin(highest) < 0) & (margin(lowest) >= 0)
         found, above = _halved(margin, lowest, highest)
         for _ in range(_NEWTON):
             step = margin(found) / _slope(margin, found)
@@ -44,7 +47,7 @@ def clipped(weights: Map, settings: GridSettings) -> Map:
     now = _margin(wide, settings, found)
     # This adds zero to the value; it gives the height its derivative.
     height = found - (now - now.detach()) / slope
-    cut = torch.where(holds, wide, torch.minimum(wide, height))
+    cut = torch.where(clips, torch.minimum(wide, height), wide)
     return (cut / cut.sum(dim=(2, 3), keepdim=True)).to(weights.dtype)
 
 

@@ -329,3 +329,42 @@ def test_gradcheck_of_other_bounds(family, bound, max_zoom, min_zoom):
         )
 
     assert torch.autograd.gradcheck(zoom, saliency, atol=1e-3 if family == "kernel" else 1e-5)
+
+
+def few_cells(over, dtype):
+    """Return two maps: one cell, and a block and two cells, all over one small value."""
+    maps = torch.full((2, 1, 31, 31), over, dtype=dtype)
+    maps[:, 0, 5, 7] = 1
+    maps[1, 0, 20, 9], maps[1, 0, 10:13, 9:13] = 0.5, 0.25
+    return maps
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("over", [0.0, 1e-40, 1e-37, 1e-20])
+@pytest.mark.parametrize("bounds", [(3.0, None), (None, 0.5), (3.0, 0.5)])
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_gradients_of_few_cells(family, over, bounds, padding):
+    """With the local bound, the gradient is finite in float32 if almost all cells are zero, and the bounds hold."""
+    saliency = few_cells(over, torch.float32).requires_grad_()
+    how = {"family": family, "padding": padding, "max_zoom": bounds[0], "min_zoom": bounds[1]}
+    grid = zoom_grid(saliency, (16, 16), bound="local", **how)
+    grid.square().sum().backward()
+
+    assert bool(saliency.grad.isfinite().all())
+    check_bounds(grid.detach(), *bounds, 1e-4)
+
+
+def test_a_few_cells_are_left_to_the_blend():
+    """Cells over zeros, which no height keeps within the bounds, give the blended grid and its gradient, which is the difference quotient."""
+    saliency = few_cells(0.0, torch.float64).requires_grad_()
+    local, blend = (zoom_grid(saliency, (16, 16), max_zoom=3.0, bound=bound) for bound in ("local", "blend"))
+    gradients = [torch.autograd.grad(grid.square().sum(), saliency)[0] for grid in (local, blend)]
+    way = 1e-6 * (saliency.detach() > 0) * torch.randn(saliency.shape, dtype=torch.float64)
+    ends = [
+        zoom_grid(saliency.detach() + by, (16, 16), max_zoom=3.0, bound="local").square().sum()
+        for by in (way, -way)
+    ]
+
+    check_close(local, blend, 1e-12)
+    check_close(*gradients, 1e-9 * gradients[1].abs().max())
+    assert (gradients[0] * way).sum().item() == pytest.approx((ends[0] - ends[1]).item() / 2, rel=1e-4)
