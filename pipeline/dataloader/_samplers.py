@@ -8,7 +8,7 @@ from typing import Any
 from torch.utils.data import BatchSampler, DistributedSampler, SequentialSampler
 
 from foveal.pipeline.dataloader._source import Source
-from foveal.pipeline.epoch import EpochPlace
+from foveal.pipeline.epoch import BatchPlan, EpochPlace
 
 _PASSES = itertools.count()
 
@@ -124,34 +124,40 @@ class _PlannedBatches(Iterator[PlannedBatch]):
     def __init__(self, source: Source) -> None:
         self._source = source
         self._pass = next(_PASSES)
-        self._begins_at: EpochPlace | None = None
-        self._number = 0
+        self._next: EpochPlace | None = None
 
     def __next__(self) -> PlannedBatch:
-        if self._begins_at is None:
-            self._begins_at = self._source.first_place()
-        order = self._source.order(self._begins_at.order)
-        plan = replace(self._source.plan(), start=self._begins_at.position)
-        if self._number == len(plan):
+        if self._next is None:
+            self._next = self._begin()
+        plan = self._rest_from(self._next)
+        if not len(plan):
             raise StopIteration
-        ordinals = [order[position % len(order)] for position in plan[self._number]]
-        place, after = (
-            replace(self._begins_at, position=plan.place_after(number))
-            for number in (self._number, self._number + 1)
-        )
-        self._number += 1
-        return PlannedBatch(ordinals, self._pass, place, after)
+        order = self._source.order(self._next.order)
+        ordinals = [order[position % len(order)] for position in plan[0]]
+        place, self._next = self._next, replace(self._next, position=plan.place_after(1))
+        return PlannedBatch(ordinals, self._pass, place, self._next)
 
-    def state_dict(self) -> dict[str, int | None]:
-        """Return the place at which the first batch begins, and how many have been requested."""
-        begun = {"epoch": None} if self._begins_at is None else asdict(self._begins_at)
-        return {**begun, "number": self._number}
+    def _begin(self) -> EpochPlace:
+        """Return where the first batch begins. An epoch without a batch is over at once, since no last batch will end it."""
+        place = self._source.first_place()
+        if not len(self._rest_from(place)):
+            self._source.loader.set_epoch(place.epoch + 1)
+        return place
+
+    def _rest_from(self, place: EpochPlace) -> BatchPlan:
+        return replace(self._source.plan(), start=place.position)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the place at which the next batch begins."""
+        return asdict(self._source.first_place() if self._next is None else self._next)
 
     def load_state_dict(self, state: Mapping[str, int | None]) -> None:
-        """Continue from a state."""
-        epoch, self._number = state["epoch"], state["number"] or 0
-        if epoch is None:
-            self._begins_at = None
+        """Continue from a state. After the last batch of an epoch nothing is left of this pass, and the loader is in the next epoch."""
+        if (epoch := state["epoch"]) is None:  # an earlier version, before the first batch
             return
-        self._begins_at = EpochPlace(epoch, state.get("position") or 0, state.get("iterator") or 0)
-        self._source.loader.set_epoch(epoch)
+        begun = EpochPlace(epoch, state.get("position") or 0, state.get("iterator") or 0)
+        # Earlier versions counted the batches from where the pass had begun.
+        requested = state.get("number") or 0
+        place = replace(begun, position=self._rest_from(begun).place_after(requested))
+        self._source.go_to(place)
+        self._next = None if len(self._rest_from(place)) else place

@@ -57,7 +57,11 @@ class Source:
         """Return the order of an epoch, or of one of its iterators (:attr:`EpochPlace.order`)."""
         return EpochOrder(self.counts, shuffle=self.options.shuffle, seed=self.options.seed, epoch=epoch)
 
+    def go_to(self, place: EpochPlace) -> None:
+        """Make the loader continue from a place. Behind an epoch's last batch it is in the next epoch."""
+        self.loader.load_state_dict({**self.loader.state_dict(), **asdict(place)})
+
     def batches_from(self, place: EpochPlace) -> EpochIterator:
         """Go to a place and iterate over the batches from there."""
-        self.loader.load_state_dict({**self.loader.state_dict(), **asdict(place)})
+        self.go_to(place)
         return self.iterate()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from foveal.pipeline import ZoomLoader
+from foveal.pipeline.epoch import EpochIterator
 
 PAGE = (Path(__file__).parents[2] / "docs" / "frameworks.md").read_text()
 
@@ -70,21 +70,20 @@ def _inside(folder: Path) -> Iterator[None]:
 @contextmanager
 def _recorded(labels: list[list[int]], stop_before: int | None) -> Iterator[None]:
     """Record the labels of each batch that a shuffling loader delivers, and stop before one of them."""
-    iterate = ZoomLoader.__iter__
+    advance = EpochIterator.__next__
 
-    def recording(self: ZoomLoader) -> Iterator[Any]:
-        batches = iterate(self)
-        while not self.sampler.shuffle or len(labels) != stop_before:
-            batch = next(batches, None)
-            if batch is None:
-                return
-            if self.sampler.shuffle:
-                labels.append((batch["labels"] if isinstance(batch, dict) else batch[1]).tolist())
-            yield batch
-        raise StoppedError
+    def recording(self: EpochIterator) -> Any:
+        if not self._chain.options.shuffle:
+            return advance(self)
+        if len(labels) == stop_before:
+            raise StoppedError
+        batch = advance(self)
+        labels.append((batch["labels"] if isinstance(batch, dict) else batch[1]).tolist())
+        return batch
 
+    # Also the batches of a `DataLoader` around a loader's dataset come out of it.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ZoomLoader, "__iter__", recording)
+        patch.setattr(EpochIterator, "__next__", recording)
         yield
 
 

@@ -139,28 +139,6 @@ def test_a_dataloader_continues_a_loaded_state(small_shards_once, iterator, befo
     assert sorted(itertools.chain(*ordinals(rebuilt(loader)))) == list(range(13))
 
 
-@pytest.mark.parametrize("loaded", [False, True])
-@pytest.mark.parametrize("taken", [0, 2])
-def test_a_pass_of_the_batch_sampler_has_a_state(small_shards, loaded, taken):
-    """A pass continues from its own state, which torchdata saves, also if it began at a loaded position; states of earlier versions count."""
-    loader = make(small_shards, 2, shuffle=True)
-    if loaded:
-        next(iter(loader))
-        loader.load_state_dict(loader.state_dict())
-    batches = iter(loader.batch_sampler)
-    assert len(list(itertools.islice(batches, taken))) == taken
-    state = batches.state_dict()
-    other = iter(make(small_shards, 2, shuffle=True).batch_sampler)
-    if taken or not loaded:
-        other.load_state_dict(state)
-        assert list(other) == list(batches)
-
-    earlier = iter(make(small_shards, 2, shuffle=True).batch_sampler)
-    earlier.load_state_dict({"epoch": 1, "number": taken})
-    loader.set_epoch(1)
-    assert list(earlier) == list(loader.batch_sampler)[taken:]
-
-
 def test_a_dataloader_carries_the_graph(small_shards):
     """While the zoom trains, batches carry the graph with the weights of each step."""
     zoom = SaliencySampler(8, lowres_size=(32, 32))
