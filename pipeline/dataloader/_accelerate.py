@@ -14,23 +14,10 @@ from typing import Any
 from foveal.pipeline.epoch import Batch, EpochIterator
 
 
-def reported_to_accelerate(batches: EpochIterator, dataset: Any = None) -> Iterator[Batch]:
-    """Return an iterator over the same batches that is registered with Accelerate, if Accelerate is used in this process.
-
-    Args:
-        batches: The batches of an epoch, or the rest of them.
-        dataset: The dataset through which they are requested; None if the loader is iterated itself. If it is that of a ``DataLoader``
-            that went to ``prepare``, they are not registered: Accelerate has registered that one, and requests each batch ahead.
-    """
+def reported_to_accelerate(batches: EpochIterator) -> Iterator[Batch]:
+    """Return an iterator over the same batches that is registered with Accelerate, if Accelerate is used in this process."""
     state = _gradient_state()
-    if state is None or (dataset is not None and _requests_of(state, dataset)):
-        return batches
-    return _Reported(batches, state)
-
-
-def _requests_of(state: Any, dataset: Any) -> bool:
-    """Return whether the loader at the top of the stack is a prepared one that has a dataset."""
-    return getattr(state.dataloader_references[-1], "dataset", None) is dataset
+    return batches if state is None else _Reported(batches, state)
 
 
 def _gradient_state() -> Any | None:
@@ -41,6 +28,9 @@ def _gradient_state() -> Any | None:
 
 class _Reported(Iterator[Batch]):
     """An iterator that is registered with Accelerate from its first batch until its end.
+
+    It is not registered while a loader that went to ``prepare`` requests its batches, as one around a dataset does. That loader is
+    registered itself, and requests each batch ahead: here the last batch has been delivered before it is trained on.
 
     Attributes:
         end_of_dataloader: Whether the last batch has been delivered.
@@ -69,11 +59,29 @@ class _Reported(Iterator[Batch]):
         return batch
 
     def _enter(self) -> None:
-        """Move this iterator to the top of the stack."""
-        self._state.dataloader_references = [None, *_alive(self._state, other_than=self), self]
+        """Move this iterator to the top of the stack, unless a loader of the stack requests the batch."""
+        others = _alive(self._state, other_than=self)
+        if _is_requested_by(others):
+            return
+        self._state.dataloader_references = [None, *others, self]
 
     def _leave(self) -> None:
         self._state.dataloader_references = [None, *_alive(self._state, other_than=self)]
+
+
+def _is_requested_by(loaders: list[Any]) -> bool:
+    """Return whether the iteration of one of these loaders is among the callers.
+
+    A dataset may hide a loader anywhere, and a loop over a prepared loader may have another loader in its body, so neither
+    the loaders' attributes nor the stack tells this.
+    """
+    iterations = [
+        getattr(type(one).__iter__, "__code__", None) for one in loaders if not isinstance(one, _Reported)
+    ]
+    frame = sys._getframe() if iterations else None  # noqa: SLF001 - as for warnings
+    while frame is not None and frame.f_code not in iterations:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _alive(state: Any, other_than: object = None) -> list[Any]:

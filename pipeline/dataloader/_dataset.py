@@ -43,6 +43,6 @@ class LoaderDataset(Dataset[Any]):
         if not isinstance(batch, PlannedBatch):
             self[batch]
         if self._batches is None or self._next != (batch.of_pass, batch.place):
-            self._batches = reported_to_accelerate(self._source.batches_from(batch.place), self)
+            self._batches = reported_to_accelerate(self._source.batches_from(batch.place))
         self._next = (batch.of_pass, batch.after)
         return next(self._batches)

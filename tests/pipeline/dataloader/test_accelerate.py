@@ -5,7 +5,7 @@ import sys
 import types
 
 import pytest
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import UniformSampler
@@ -121,19 +121,35 @@ def around(loader):
     return DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)
 
 
-def test_a_prepared_dataloader(small_shards, state):
+class Hidden(IterableDataset):
+    """Iterates a loader."""
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __iter__(self):
+        yield from self.loader
+
+
+def hidden(loader):
+    return DataLoader(Hidden(loader), batch_size=None)
+
+
+@pytest.mark.parametrize("wrapped", [around, hidden])
+def test_a_prepared_dataloader(small_shards, state, wrapped):
     """A prepared ``DataLoader`` around a loader stays at the top of the stack: it alone knows which batch is delivered."""
-    prepared = Prepared(around(make(small_shards)), state)
+    prepared = Prepared(wrapped(make(small_shards)), state)
     on_top = [state.dataloader_references[-1] for _ in prepared]
 
     assert on_top == [prepared] * 3
 
 
-def test_a_dataloader_within_a_loop_over_a_prepared_one(small_shards, state):
+@pytest.mark.parametrize("wrapped", [around, hidden])
+def test_a_dataloader_within_a_loop_over_a_prepared_one(small_shards, state, wrapped):
     """A ``DataLoader`` that was not prepared is at the top while it is iterated, also inside of a loop over one that was."""
-    prepared = Prepared(around(make(small_shards)), state)
+    prepared = Prepared(wrapped(make(small_shards)), state)
     for _ in prepared:
-        said = [state.dataloader_references[-1].end_of_dataloader for _ in around(make(small_shards))]
+        said = [state.dataloader_references[-1].end_of_dataloader for _ in wrapped(make(small_shards))]
         assert said == [False, False, True]
         assert state.dataloader_references == [None, prepared]
 
