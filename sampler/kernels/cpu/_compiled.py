@@ -61,6 +61,13 @@ class _KernelCache(FunctionCache):
         self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, _STAMP)  # type: ignore[no-untyped-call]
         self.lock_file = Path(self._cache_path, f"{self._impl.filename_base}.lock")
 
+    def has(self, signature: Any, target: Any) -> bool:
+        """Return whether the kernel is on disk for a signature. numba writes the index first."""
+        with contextlib.suppress(OSError):
+            data = self._cache_file._load_index().get(self._index_key(signature, target.codegen()))  # type: ignore[no-untyped-call]
+            return data is not None and Path(self._cache_path, data).exists()
+        return False
+
 
 def compiled(kernel: Callable[..., None]) -> Callable[..., None]:
     """Compile on first use, for each type of arguments; without the interpreter's lock; kept on disk if possible."""
@@ -69,21 +76,29 @@ def compiled(kernel: Callable[..., None]) -> Callable[..., None]:
     with contextlib.suppress(RuntimeError):
         cache = _KernelCache(kernel)
         dispatcher._cache = cache  # noqa: SLF001 - where enable_caching() puts it
-        dispatcher.compile = _in_one_process(dispatcher, cache.lock_file)
+        dispatcher.compile = _in_one_process(dispatcher, cache)
     return dispatcher  # type: ignore[no-any-return]
 
 
-def _in_one_process(dispatcher: Any, lock_file: Path) -> Callable[..., Any]:
+def _in_one_process(dispatcher: Any, cache: _KernelCache) -> Callable[..., Any]:
     """Return the dispatcher's ``compile``, which finds on disk what another process compiles at the same time.
 
-    The ranks of a training and the workers of a loader start at the same time, and want the same kernels.
+    The ranks of a training and the workers of a loader start at the same time, and want the same kernels. They load them
+    together, but not while another process writes: it may give the name of a file of other sources to a new kernel.
     """
-    compile_here = dispatcher.compile
+    compile_or_load = dispatcher.compile
 
     def compile_alone(signature: Any) -> Any:
+        def announce() -> None:
+            _ANNOUNCE.on_wait(dispatcher)
+
         # In this order: a thread that waits for numba's lock must not keep other processes waiting, who may hold what it needs.
-        with global_compiler_lock, lock(lock_file, lambda: _ANNOUNCE.on_wait(dispatcher)):
-            return compile_here(signature)
+        with global_compiler_lock:
+            with lock(cache.lock_file, announce, shared=True):
+                if cache.has(signature, dispatcher.targetctx):
+                    return compile_or_load(signature)
+            with lock(cache.lock_file, announce):
+                return compile_or_load(signature)
 
     return compile_alone
 

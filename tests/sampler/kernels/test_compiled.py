@@ -71,24 +71,59 @@ def test_without_a_stamp_it_would_not_be(result):
     assert result(2, lambda _: "always") == (1, 0)
 
 
-def test_one_process_compiles_while_the_others_wait(result, monkeypatch, tmp_path, caplog):
-    """A kernel is compiled with the lock of its file on disk, and whoever waits for it says so once."""
+@pytest.fixture
+def locks(monkeypatch):
+    """The files that were locked, and whether other processes could share the lock; those that could not are held by another process."""
     locked = []
 
-    def another_has_it(file, waiting):
-        waiting()
-        locked.append(file)
+    def another_compiles(file, waiting, *, shared=False):
+        if not shared:
+            waiting()
+        locked.append((file, shared))
         return contextlib.nullcontext()
 
-    monkeypatch.setattr(_compiled, "lock", another_has_it)
+    monkeypatch.setattr(_compiled, "lock", another_compiles)
     monkeypatch.setitem(_compiled.PURPOSES, "kernel", "a test")
     monkeypatch.setattr(_compiled, "__package__", "")
+    return locked
+
+
+WAITING = "Waiting for another process that compiles kernels for a test ..."
+
+
+def test_one_process_compiles_while_the_others_wait(result, locks, tmp_path, caplog, monkeypatch):
+    """A kernel is compiled with the lock of its file on disk, and whoever waits for it says so once."""
+    monkeypatch.setattr(_compiled, "_ANNOUNCE", _compiled._Announce())
     assert result(1, _compiled.stamp_of) == (1, 1)
     assert result(2, _compiled.stamp_of) == (2, 1)
 
-    assert {file.parents[1] for file in locked} == {tmp_path / "cache"}
-    assert {file.suffix for file in locked} == {".lock"}
-    assert caplog.messages.count("Waiting for another process that compiles kernels for a test ...") == 1
+    assert {file.parents[1] for file, _ in locks} == {tmp_path / "cache"}
+    assert {file.suffix for file, _ in locks} == {".lock"}
+    assert [shared for _, shared in locks] == [True, False] * 2
+    assert caplog.messages.count(WAITING) == 1
+
+
+def test_processes_load_together(result, locks, caplog, monkeypatch):
+    """A kernel that is on disk is loaded at the same time as in other processes, and no process is said to compile."""
+    assert result(1, _compiled.stamp_of) == (1, 1)
+    locks.clear()
+    caplog.clear()
+    monkeypatch.setattr(_compiled, "_ANNOUNCE", _compiled._Announce())
+    assert result(1, _compiled.stamp_of) == (1, 0)
+
+    assert [shared for _, shared in locks] == [True]
+    assert WAITING not in caplog.messages
+
+
+def test_an_index_without_its_data(result, locks, tmp_path):
+    """A kernel whose data is missing on disk is compiled by one process, as one that is not in the index."""
+    assert result(1, _compiled.stamp_of) == (1, 1)
+    for data in tmp_path.rglob("kernel*.nbc"):
+        data.unlink()
+    locks.clear()
+    assert result(1, _compiled.stamp_of) == (1, 1)
+
+    assert [shared for _, shared in locks] == [True, False]
 
 
 def test_the_stamp_is_of_every_file_that_a_kernel_is_made_of(tmp_path):

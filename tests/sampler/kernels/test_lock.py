@@ -14,12 +14,12 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no su
 
 
 @contextlib.contextmanager
-def another_process_in(file):
+def another_process_in(file, *, shared=False):
     """Have a process be in the block; yield a function that ends it, with a signal."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        with lock(file, lambda: os._exit(1)):
+        with lock(file, lambda: os._exit(1), shared=shared):
             os.write(writing, b"in")
             signal.pause()
     assert os.read(reading, 2) == b"in"
@@ -42,6 +42,28 @@ def test_a_process_waits_for_another(tmp_path):
         entered = len(waited)
 
     assert entered == 1
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(True, False), (False, True)])
+def test_a_shared_block_and_one_that_is_not(tmp_path, theirs, ours):
+    """A process waits for another one unless the blocks of both are shared."""
+    file, waited = tmp_path / "a.lock", []
+    with (
+        another_process_in(file, shared=theirs) as end,
+        lock(file, lambda: (waited.append(1), end()), shared=ours),
+    ):
+        entered = len(waited)
+
+    assert entered == 1
+
+
+def test_processes_share_a_block(tmp_path):
+    """Processes are in a shared block at the same time."""
+    file = tmp_path / "a.lock"
+    with another_process_in(file, shared=True) as end:
+        with lock(file, pytest.fail, shared=True):
+            pass
+        end()
 
 
 def test_nobody_waits_afterwards(tmp_path):
