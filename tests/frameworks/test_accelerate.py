@@ -98,8 +98,9 @@ def test_metrics_of_a_prepared_dataloader(shards):
     assert torch.cat(gathered).tolist() == list(range(40))
 
 
-def test_the_state_of_a_prepared_dataloader(shards, tmp_path):
-    """As a stateful ``DataLoader`` it goes on with the batch that would have come next."""
+@pytest.mark.parametrize("trained", range(1, 10))
+def test_the_state_of_a_prepared_dataloader(shards, tmp_path, trained):
+    """As a stateful ``DataLoader`` it goes on with the batch that would have come next, if each pass is told its epoch."""
     config = accelerate.utils.DataLoaderConfiguration(use_stateful_dataloader=True)
 
     def begin():
@@ -109,14 +110,18 @@ def test_the_state_of_a_prepared_dataloader(shards, tmp_path):
     accelerator, batches = begin()
     whole = [ordinals.tolist() for _ in range(2) for *_, ordinals in batches]
     accelerator, batches = begin()
-    for number, _ in enumerate(batches, start=1):
-        if number == 2:
+    for number, _ in enumerate((batch for _ in range(2) for batch in batches), start=1):
+        if number == trained:
             accelerator.save_state(tmp_path)
             break
     accelerator, batches = begin()
     accelerator.load_state(tmp_path)
+    rest = []
+    for epoch in range(trained // len(batches), 2):
+        batches.set_epoch(epoch)
+        rest += [ordinals.tolist() for *_, ordinals in batches]
 
-    assert [ordinals.tolist() for _ in range(2) for *_, ordinals in batches] == whole[2:]
+    assert rest == whole[trained:]
 
 
 def test_a_prepared_dataloader_around_a_zoom_that_trains(shards):

@@ -62,9 +62,10 @@ class _KernelCache(FunctionCache):
         self.lock_file = Path(self._cache_path, f"{self._impl.filename_base}.lock")
 
     def has(self, signature: Any, target: Any) -> bool:
-        """Return whether the kernel is on disk for a signature. numba writes the index first."""
+        """Return whether the kernel is on disk for a signature."""
+        key = self._index_key(signature, target.codegen())  # type: ignore[no-untyped-call]
         with contextlib.suppress(OSError):
-            data = self._cache_file._load_index().get(self._index_key(signature, target.codegen()))  # type: ignore[no-untyped-call]
+            data = self._cache_file._load_index().get(key)  # type: ignore[no-untyped-call]  # noqa: SLF001 - numba's load() reads the data
             return data is not None and Path(self._cache_path, data).exists()
         return False
 
