@@ -21,13 +21,18 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
+def write(folder, count) -> str:
+    """Return a shard of labelled pictures."""
+    with ShardWriter(folder / "train.tar") as writer:
+        for k in range(count):
+            writer.write({"__key__": f"{k:04d}", "jpg": encode(picture(k, 40 + k, 60)), "cls": k % 3})
+    return str(folder / "train.tar")
+
+
 @pytest.fixture
 def shards(tmp_path) -> str:
     """Return a shard of 64 labelled pictures."""
-    with ShardWriter(tmp_path / "train.tar") as writer:
-        for k in range(64):
-            writer.write({"__key__": f"{k:04d}", "jpg": encode(picture(k, 40 + k, 60)), "cls": k % 3})
-    return str(tmp_path / "train.tar")
+    return write(tmp_path, 64)
 
 
 def test_the_training_loop(shards):
@@ -62,16 +67,16 @@ torch.distributed.destroy_process_group()
 """
 
 
-def test_the_training_loop_on_two_ranks(shards, tmp_path):
-    """With the second block, each of two ranks has half of the samples, and weights stay equal."""
+def test_the_training_loop_on_two_ranks(tmp_path):
+    """With the second block, each of two ranks has half of the samples, and weights stay equal, also if one sample is left."""
     zoom, loop = BLOCKS[0].partition("loader = ")[0], BLOCKS[0][BLOCKS[0].index("optimizer = ") :]
     code = RANK.format(zoom=zoom, ranks=BLOCKS[1], loop=loop)
     script = tmp_path / "train.py"
-    script.write_text(code.replace("train-{000000..000146}.tar", shards))
+    script.write_text(code.replace("train-{000000..000146}.tar", write(tmp_path, 129)))
     run = on_two_ranks(script, tmp_path)
 
     found = [(tmp_path / f"rank-{rank}.txt").read_text() for rank in range(2)]
-    assert found == ["32 samples, the same weights: True, they train the zoom: True"] * 2
+    assert found == ["64 samples, the same weights: True, they train the zoom: True"] * 2
     assert "RankWarning" not in run.stderr
 
 
