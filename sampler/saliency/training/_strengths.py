@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
@@ -39,7 +39,7 @@ class Strengths:
     Those that a saliency has already are ended: nobody may be left to do so, as when a cell of a notebook is run again.
     """
 
-    _latest: ClassVar[WeakKeyDictionary[PriorSaliency, Self]] = WeakKeyDictionary()
+    _latest: ClassVar[WeakKeyDictionary[PriorSaliency, "Strengths"]] = WeakKeyDictionary()
 
     def __init__(self, saliency: PriorSaliency) -> None:
         if (earlier := self._latest.get(saliency)) is not None:
