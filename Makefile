@@ -5,6 +5,10 @@ PY := .venv/bin/python
 ifneq ($(wildcard ../shared/data),)
 export FOVEAL_DATA ?= $(realpath ../shared/data)
 endif
+# Images for containers forbid Python to keep what it compiled. The tests start hundreds of processes, each of which would compile torch's
+# modules again: loading them takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
+
 # On as many processors as there are, four at most: each process loads all of torch.
 PYTEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal
 

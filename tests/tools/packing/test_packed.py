@@ -121,7 +121,7 @@ def test_a_cache_that_fails_later(scans, tmp_path, monkeypatch, number, what):
     def fail(path, **_):
         raise OSError(number, os.strerror(number), str(path))
 
-    place = "foveal.shards._writer" if what == "the shards" else "foveal.shards.index._index"
+    place = "foveal.shards._writer" if what == "the shards" else "foveal.shards.index._write_index"
     monkeypatch.setattr(f"{place}.replacing", fail)
     with pytest.raises(OSError, match="cache must be a folder") as caught:
         packed([str(scans)], console=Console(quiet=True))
