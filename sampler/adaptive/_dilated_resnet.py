@@ -81,16 +81,16 @@ class DilatedResNet(nn.Module):
 
     @classmethod
     def from_weights(  # noqa: PYI019
-        cls: type[Net], weights: Mapping[str, Tensor], *, output_stride: int = 8
+        cls: type[Net], weights: Mapping[str, Tensor], *, output_stride: int | None = None
     ) -> Net:
         """Return a network with these weights; its blocks and widths are found from the names and shapes.
 
         Args:
             weights: The state_dict of a ResNet of this module or of torchvision, dilated or not; ``fc`` is left out.
-            output_stride: As above.
+            output_stride: As above; None for the class's own default.
 
         Raises:
-            ValueError: They are not of a ResNet.
+            ValueError: They are not of a ResNet, or the output stride is out of range.
         """
         counts = (_count(weights, 1), _count(weights, 2), _count(weights, 3), _count(weights, 4))
         if 0 in counts or "conv1.weight" not in weights:
@@ -98,9 +98,10 @@ class DilatedResNet(nn.Module):
                 "weights must have conv1, layer1 to layer4, as torchvision names them, got "
                 f"{sorted({name.split('.')[0] for name in weights})!r}."
             )
+        stride = {} if output_stride is None else {"output_stride": output_stride}
         net = cls(
             counts,
-            output_stride=output_stride,
+            **stride,
             width=weights["conv1.weight"].shape[0],
             bottleneck="layer1.0.conv3.weight" in weights,
         )

@@ -1,5 +1,6 @@
 """A network whose resolution follows a mask: its names, depths and arguments, and what it computes."""
 
+import math
 import re
 
 import numpy as np
@@ -44,6 +45,16 @@ def test_from_weights_reads_the_architecture(depth):
     assert net.state_dict().keys() == weights.keys()
     assert all(torch.equal(value, weights[name]) for name, value in net.state_dict().items())
     assert net.channels == (64 if depth == 18 else 256)
+
+
+@pytest.mark.parametrize(("kind", "output_stride"), [(DilatedResNet, 8), (AdaptiveResNet, 16)])
+def test_from_weights_alone(kind, output_stride):
+    """Without an output stride, a network from weights has its class's own: the last stages take one stride, or none."""
+    net = kind.from_weights(DilatedResNet(18, width=8).state_dict())
+
+    assert type(net) is kind
+    strides = [block.conv1.stride[0] for block in (*net.layer3, *net.layer4)]
+    assert 8 * math.prod(strides) == output_stride
 
 
 def test_any_resnet_of_torchvisions_names():
