@@ -55,7 +55,7 @@ def on_nodes(module: nn.Module, nodes: Nodes) -> Nodes:
     Sequential of these. Its own weights are used, not copies.
 
     Raises:
-        TypeError: Another kind of module.
+        TypeError: Another kind of module, or a residual block with further parts, such as an attention or another activation.
         ValueError: A convolution of another kind.
     """
     if isinstance(module, nn.Sequential):
@@ -77,6 +77,7 @@ def on_nodes(module: nn.Module, nodes: Nodes) -> Nodes:
 def _residual(block: nn.Module, nodes: Nodes) -> Nodes:
     """Run two or three convolutions and a shortcut, by torchvision's names."""
     names = [name for name in ("1", "2", "3") if hasattr(block, f"conv{name}")]
+    _check_parts(block, {"downsample", *(kind + name for name in names for kind in ("conv", "bn"))})
     inner = nodes
     for name in names:
         inner = _pointwise(getattr(block, f"bn{name}"), _conv(getattr(block, f"conv{name}"), inner))
@@ -84,6 +85,16 @@ def _residual(block: nn.Module, nodes: Nodes) -> Nodes:
             inner = replace(inner, features=inner.features.relu())
     shortcut = nodes if block.downsample is None else on_nodes(block.downsample, nodes)  # type: ignore[arg-type]
     return replace(inner, features=(inner.features + shortcut.features).relu())
+
+
+def _check_parts(block: nn.Module, known: set[str]) -> None:
+    """Raise for a part of a block that would be passed over: only ReLU, which is run in any case, and what does nothing may be."""
+    for name, part in block.named_children():
+        if name not in known and not isinstance(part, (nn.ReLU, nn.Identity)):
+            raise TypeError(
+                f"module must be a residual block of convolutions, batch norms and ReLU alone, got {type(block).__name__} with "
+                f"{name}={type(part).__name__} – its results would be those without {name}."
+            )
 
 
 def _pointwise(module: nn.Module, nodes: Nodes) -> Nodes:

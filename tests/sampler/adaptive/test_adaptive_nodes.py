@@ -12,6 +12,7 @@ from torch import nn
 from foveal.sampler import Nodes, node_lists, on_nodes
 from foveal.sampler.adaptive import _node_layers
 from foveal.sampler.adaptive._levels import snapped
+from foveal.sampler.saliency import BasicBlock
 from tests.checks import check_close, unhooked
 from tests.sampler.masks import any_levels, as_mask, coarsest, conv_by_hand, node_at, nodes_of
 
@@ -220,3 +221,16 @@ def test_layers_that_do_not_know_of_nodes():
     message = "module must be a convolution, a batch norm, an activation or a residual block, got GroupNorm – other layers"
     with pytest.raises(TypeError, match=message):
         on_nodes(nn.GroupNorm(1, 2), random_nodes(LEVELS, 0, 2))
+
+
+@pytest.mark.parametrize("part", [nn.SiLU(), nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Sigmoid())])
+def test_blocks_with_other_parts(part):
+    """A residual block with another activation than ReLU, or with an attention, is refused instead of run without it."""
+    block = BasicBlock(2, 2, 1, (1, 1))
+    nodes = random_nodes(LEVELS, 0, 2, dtype=torch.float32)
+    block.act1 = nn.ReLU()
+    on_nodes(block, nodes)
+    block.other = part
+    message = f"block of convolutions, batch norms and ReLU alone, got BasicBlock with other={type(part).__name__} – its results"
+    with pytest.raises(TypeError, match=message):
+        on_nodes(block, nodes)
