@@ -11,10 +11,9 @@ from foveal.pipeline import Boxes, PixelRule
 from foveal.pipeline.decoding import PLAIN
 from foveal.pipeline.fields import warn_if_absent
 from foveal.sampler import SaliencySampler, UniformSampler
-from foveal.shards import ShardError, Shards
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.pictures.check_png import check_png
-from foveal.tools.pictures.originals import spread_evenly
+from foveal.tools.pictures.originals import open_shards, spread_evenly
 from foveal.tools.pictures.sheet import draw_sheet
 from foveal.tools.pictures.view_row import view_rows
 
@@ -53,11 +52,7 @@ def view_shards(
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     check_png(out)
-    shards = Shards(urls, storage_options=storage_options)
-    if not len(shards):
-        raise ShardError(
-            shards.urls[0], None, f"has no samples, nor has any of the {len(shards.urls)} shards"
-        )
+    shards = open_shards(urls, storage_options=storage_options)
     with progress_bar(console) as progress:
         task = progress.add_task("Zooming", total=min(rows, len(shards)))
         advance = partial(progress.advance, task)

@@ -12,10 +12,9 @@ from foveal.tools.pictures.sheet import SheetRow
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """A sample that goes on the sheet: its number, and what the loader delivered."""
+    """A sample that goes on the sheet: its number in the shards, and what the loader delivered."""
 
     ordinal: int
-    key: str
     image: Float[Tensor, "*patches 3 out_height out_width"]
     grid: Float[Tensor, "*patches out_height out_width 2"]
     saliency: Float[Tensor, "1 rows cols"]

@@ -20,7 +20,7 @@ from foveal.tools.demo._mixed import MIXED
 from foveal.tools.demo._patches import PATCHES
 from foveal.tools.demo._saliency import SALIENCY
 from foveal.tools.demo._shown import DemoZoom, Picked
-from foveal.tools.pictures.originals import spread_evenly
+from foveal.tools.pictures.originals import open_shards, spread_evenly
 from foveal.tools.pictures.sheet import draw_sheet
 from foveal.tools.scenes.scenes import write_shards
 
@@ -59,9 +59,12 @@ def run_demo(
 
     Returns:
         The path of the contact sheet.
+
+    Raises:
+        ShardError: There are no samples, or a shard cannot be read.
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    shards = Shards(urls or write_shards(out / "shards", scenes, console=console))
+    shards = open_shards(urls or write_shards(out / "shards", scenes, console=console))
     console.print(
         f"{counted(len(shards), 'sample')} in {counted(len(shards.urls), 'shard')}, on {describe_machine()}\n"
     )
@@ -88,7 +91,7 @@ def show_loop(
     batch_size: int,
 ) -> None:
     """Print the training loop as Python code, and the shapes of its first batch; this also compiles the kernels."""
-    fields = ("image", "cls") if "cls" in shards[0].members else ("image", "__key__")
+    fields = ("image", "cls") if "cls" in shards.extensions(0) else ("image", "__key__")
     names = ("labels", "") if "cls" in fields else ("keys", f", fields={fields}")
     start = time.perf_counter()
     with ZoomLoader(shards.urls, sampler, batch_size=batch_size, fields=fields) as loader:
@@ -115,8 +118,8 @@ def describe(value: Any) -> str:
 def time_epoch(
     console: Console, shards: Shards, sampler: nn.Module, picks: Collection[int], *, batch_size: int
 ) -> list[Picked]:
-    """Load all samples once, print how fast that was, and return the picked ones."""
-    fields = ("__key__", "image", "__grid__", "__saliency__")
+    """Load all samples once, print how fast that was, and return those at the picked positions; a bad one has a substitute."""
+    fields = ("__index__", "image", "__grid__", "__saliency__")
     picked: list[Picked] = []
     start = time.perf_counter()
     with (
@@ -126,8 +129,9 @@ def time_epoch(
         task = progress.add_task("Zooming", total=len(shards))
         for batch in loader:
             seen = int(progress.tasks[task].completed)
-            numbered = (Picked(seen + k, *sample) for k, sample in enumerate(zip(*batch, strict=True)))
-            picked += [sample for sample in numbered if sample.ordinal in picks]
+            for position, (ordinal, *shown) in enumerate(zip(*batch, strict=True), start=seen):
+                if position in picks:
+                    picked.append(Picked(int(ordinal), *shown))
             progress.advance(task, len(batch[0]))
     print_speed(console, loader.stats, time.perf_counter() - start)
     return picked

@@ -31,7 +31,7 @@ from foveal.tools.bench.timing import alternate
 from foveal.tools.bench.way import Way
 from foveal.tools.doctor._busy import Others
 from foveal.tools.doctor._facts import DECODE, DEFAULT, GRID, LOWRES, READ, SALIENCY, SAMPLE, Facts
-from foveal.tools.pictures.originals import encoded_image, spread_evenly
+from foveal.tools.pictures.originals import encoded_image, open_shards, spread_evenly
 
 WAYS = (DEFAULT, Way("auto", 4.0), Way("auto", 2.0), replace(DEFAULT, decode="dali"))
 _TOGETHER = 8  # images of a micro-batch
@@ -62,14 +62,12 @@ def measure(
         storage_options: For remote shards.
 
     Raises:
-        ShardError: A shard cannot be read.
+        ShardError: A shard cannot be read, or they hold no sample.
         ValueError: None of the images can be decoded.
     """
     start = time.perf_counter()
-    shards = Shards(urls, storage_options=storage_options)
+    shards = open_shards(urls, storage_options=storage_options)
     opening = time.perf_counter() - start
-    if not len(shards):
-        raise ValueError("shards must hold at least one sample, got none.")
     far = [is_remote(url) for url in shards.urls]
     picks = spread_evenly(images, len(shards))
     start = time.perf_counter()

@@ -37,7 +37,7 @@ def examine(
         storage_options: For remote shards.
 
     Raises:
-        ShardError: A shard cannot be read.
+        ShardError: A shard cannot be read, or they hold no sample.
         ValueError: None of the images can be decoded.
     """
     console = Console()

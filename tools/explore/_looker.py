@@ -12,13 +12,11 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from foveal.pipeline import DecodeError
 from foveal.pipeline.epoch import check_saliency
 from foveal.sampler import UniformSampler, warp_boxes
-from foveal.shards import ShardError, Shards
 from foveal.tools.console.sample_options import box_field, map_field
 from foveal.tools.explore._settings import Settings, Source
-from foveal.tools.pictures.originals import guiding_boxes, read_boxes, read_map, read_originals
+from foveal.tools.pictures.originals import guiding_boxes, open_shards, read_boxes, read_map, read_originals
 
 # Images that are kept decoded: the one that is shown, and its neighbours.
 _KEPT = 3
@@ -81,11 +79,15 @@ class Looker:
 
     Args:
         source: The shards, and where their boxes are.
+
+    Raises:
+        ShardError: A shard cannot be read, or they hold no sample.
+        ValueError: The boxes or the map of the source make no sense.
     """
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._shards = Shards(source.urls, storage_options=source.storage_options)
+        self._shards = open_shards(source.urls, storage_options=source.storage_options)
         self._boxes = None
         if source.boxes:
             self._boxes = box_field(source.boxes, source.box_format, source.box_frame)
@@ -147,10 +149,7 @@ class Looker:
         if not 0 <= number < len(self):
             raise ValueError(f"number must be in [0, {len(self)}), got {number!r}.")
         sample = self._shards[number]
-        try:
-            [image] = read_originals(self._shards, [number], image=self.source.image, rule=self.source.rule)
-        except DecodeError as error:
-            raise ShardError(sample.url, sample.key, str(error)) from error
+        [image] = read_originals(self._shards, [number], image=self.source.image, rule=self.source.rule)
         height, width, _ = image.shape
         boxes = torch.zeros(0, 4)
         if self._boxes is not None:

@@ -1,6 +1,7 @@
 """Reads the full-resolution images of a batch again, to show them or to check the batch against them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,22 @@ from foveal.pipeline import Boxes, DecodeError, PixelRule, Saliency, decode
 from foveal.pipeline.decoding import PLAIN
 from foveal.pipeline.fields import ImageBoxes, MemberError, guide_of, parse_fields
 from foveal.sampler import ZoomNeeds
-from foveal.shards import Sample, SampleError, Shards
+from foveal.shards import Sample, SampleError, ShardError, Shards
+from foveal.tools.console.counted import counted
+
+
+def open_shards(urls: Sequence[str], *, storage_options: Mapping[str, Any] | None = None) -> Shards:
+    """Open shards of which samples are to be shown or measured.
+
+    Raises:
+        ShardError: A shard cannot be read, or they hold no sample.
+    """
+    shards = Shards(urls, storage_options=storage_options)
+    if not len(shards):
+        others = len(shards.urls) - 1
+        beside = f", nor has {counted(others, 'other shard')}" if others else ""
+        raise ShardError(shards.urls[0], None, f"has no samples{beside} – name shards that hold some")
+    return shards
 
 
 def spread_evenly(rows: int, samples: int) -> list[int]:
@@ -56,10 +72,10 @@ def read_originals(
 
 
 def caption_facts(shards: Shards, ordinal: int) -> list[str]:
-    """Return what a caption says of every sample: its key, and its label if it has one."""
+    """Return what a caption says of every sample: its key, and its label if it has one, whatever its bytes are."""
     sample = shards[ordinal]
     label = sample.members.get("cls")
-    return [sample.key, *([f"label {label.decode()}"] if label else [])]
+    return [sample.key, *([f"label {label.decode(errors='replace')}"] if label else [])]
 
 
 def read_boxes(sample: Sample, boxes: Boxes, size: tuple[int, int]) -> ImageBoxes:

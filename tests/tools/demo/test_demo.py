@@ -9,8 +9,9 @@ from PIL import Image
 
 import foveal.sampler
 from foveal.sampler import PatchSampler, SaliencySampler, SpectralSaliency
-from foveal.shards import ShardWriter
+from foveal.shards import ShardWarning, ShardWriter
 from foveal.tools.console.choices import DemoZoomName
+from foveal.tools.demo import demo
 from foveal.tools.demo.demo import ZOOMS, run_demo
 from foveal.tools.pictures.patch_frames import patch_frames
 from foveal.tools.pictures.patch_row import frames_side_by_side, side_by_side
@@ -59,6 +60,25 @@ def test_demo_on_shards_without_labels(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert picture_size(path) == (1600, 52 + 342)
     assert "(1, 3, 32, 32) float32, 1 str" in printed
+
+
+def test_demo_with_a_bad_sample(tmp_path, monkeypatch):
+    """In the place of a bad sample the sheet shows its substitute, beside that one's own original."""
+    with ShardWriter(tmp_path / "own.tar") as writer:
+        for k in range(12):
+            image = b"no image" if k == 0 else encode(draw_scene(k, size=(60 + 2 * k, 60)).image)
+            writer.write({"__key__": f"{k}", "jpg": image})
+    drawn = []
+    monkeypatch.setattr(demo, "draw_sheet", lambda rows, path, titles: drawn.extend(rows))
+
+    with pytest.warns(ShardWarning, match=r"own\.tar: 0: image"):
+        run_demo([str(tmp_path / "own.tar")], out=tmp_path / "out", out_size=32, rows=2)
+
+    substitute, last = drawn
+    assert last.caption.startswith("11 ")
+    number = int(substitute.caption.split()[0])
+    assert 0 < number < 12
+    assert substitute.original.shape == (60, 60 + 2 * number, 3)
 
 
 def test_demo_of_patches(tmp_path, capsys):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from foveal.pipeline import PixelRule
 from foveal.sampler import SaliencySampler
-from foveal.shards import Shards, ShardWriter, write_index
+from foveal.shards import ShardError, Shards, ShardWriter, write_index
 from foveal.tools.bench.way import Way
 from foveal.tools.doctor._facts import DEFAULT, STAGES
 from foveal.tools.doctor._measure import measure, sort_out
@@ -103,7 +103,7 @@ def test_nothing_to_measure(tmp_path):
 
 def test_a_shard_without_samples(tmp_path):
     """If there is no sample, the message says so."""
-    with pytest.raises(ValueError, match=r"^shards must hold at least one sample, got none\.$"):
+    with pytest.raises(ShardError, match=r"a\.tar: has no samples – name shards that hold some$"):
         measure(
             [write(tmp_path / "a.tar", [])], images=4, out_size=32, repeats=1, console=Console(quiet=True)
         )
