@@ -1,6 +1,5 @@
 """Zooms one sample at a time. An image is decoded when it is first shown, and then kept for a while."""
 
-import functools
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from foveal.pipeline.epoch import check_saliency
 from foveal.sampler import UniformSampler, warp_boxes
 from foveal.tools.console.sample_options import box_field, map_field
 from foveal.tools.explore._settings import Settings, Source
-from foveal.tools.pictures.originals import guiding_boxes, open_shards, read_boxes, read_map, read_originals
+from foveal.tools.pictures.originals import open_shards, read_boxes, read_needs, read_originals
 
 # Images that are kept decoded: the one that is shown, and its neighbours.
 _KEPT = 3
@@ -114,10 +113,9 @@ class Looker:
         told: dict[str, Any] = {} if views is None else {"views": views}
         with torch.no_grad():
             uniform = UniformSampler(settings.size)([original.image], **told)
-            sample = functools.partial(self._shards.__getitem__, number)
-            told |= guiding_boxes(zoom, sample, self._boxes, original.boxes, (height, width))
-            if (maps_from := getattr(zoom, "maps_from", None)) is not None:
-                told["maps"] = [read_map(self._shards[number], map_field(maps_from), (height, width))]
+            told |= read_needs(
+                zoom, lambda: self._shards[number], self._boxes, original.boxes, (height, width)
+            )
             zoomed = zoom([original.image], **told)
         check_saliency(zoomed, zoom, [self._shards.key(number)])
         [seen], [kept] = warp_boxes([original.boxes], zoomed.grid, (height, width), views=views)

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from foveal.pipeline import Boxes, DecodeError, PixelRule, Saliency, decode
 from foveal.pipeline.decoding import PLAIN
-from foveal.pipeline.fields import ImageBoxes, MemberError, guide_of, parse_fields
+from foveal.pipeline.fields import (
+    ImageBoxes,
+    MemberError,
+    collate,
+    guide_of,
+    map_guide_of,
+    parse_fields,
+    parse_member,
+)
 from foveal.sampler import ZoomNeeds
 from foveal.shards import Sample, SampleError, ShardError, Shards
 from foveal.tools.console.counted import counted
@@ -94,38 +102,45 @@ def read_boxes(sample: Sample, boxes: Boxes, size: tuple[int, int]) -> ImageBoxe
     return found._replace(corners=boxes.in_pixels(found, size))
 
 
-def guiding_boxes(
+def read_needs(
     zoom: nn.Module, sample: Callable[[], Sample], named: Boxes | None, known: Tensor, size: tuple[int, int]
-) -> dict[str, list[Tensor]]:
-    """Return what a sampler is called with to have the boxes that it asks for: nothing if it asks for none.
+) -> dict[str, Any]:
+    """Return what a sampler is called with beside one image: boxes, map and condition, as far as it asks for them.
 
     Args:
         zoom: The sampler.
-        sample: Returns the sample; it is only called if the zoom asks for other boxes than those that are known.
-        named: The field that the user has named, with what its numbers are.
+        sample: Returns the sample; it is only called if the zoom asks for something that is not known.
+        named: The field of boxes that the user has named, with what its numbers are.
         known: The sample's boxes in that field (n, 4), in pixels.
         size: (height, width) of the sample's upright image in pixels.
-    """
-    guide = guide_of(ZoomNeeds.of(zoom))
-    if guide is None:
-        return {}
-    asked = (
-        known
-        if named is not None and named.source == guide.source
-        else read_boxes(sample(), guide, size).corners
-    )
-    height, width = size
-    return {"boxes": [asked / torch.tensor([width, height, width, height])]}
-
-
-def read_map(sample: Sample, saliency: Saliency, size: tuple[int, int]) -> Tensor:
-    """Return a sample's saliency map (rows, cols), given the (height, width) of its upright image in pixels.
 
     Raises:
-        SampleError: It has none, or it is malformed.
+        SampleError: The sample lacks one of them, or it is malformed.
     """
+    needs = ZoomNeeds.of(zoom)
+    told: dict[str, Any] = {}
+    if (guide := guide_of(needs)) is not None:
+        is_known = named is not None and named.source == guide.source
+        asked = known if is_known else read_boxes(sample(), guide, size).corners
+        height, width = size
+        told["boxes"] = [asked / torch.tensor([width, height, width, height])]
+    if (map_guide := map_guide_of(needs)) is not None:
+        told["maps"] = [_read_map(sample(), map_guide, size)]
+    if needs.condition:
+        told["condition"] = _read_condition(sample(), needs.condition)
+    return told
+
+
+def _read_map(sample: Sample, saliency: Saliency, size: tuple[int, int]) -> Tensor:
     try:
         return saliency.as_map(saliency.read(sample.members, max_pixels=None), size)
+    except MemberError as error:
+        raise _bad(sample, error) from error
+
+
+def _read_condition(sample: Sample, names: Sequence[str]) -> list[Any]:
+    try:
+        return [collate(name, [parse_member(name, sample.members)]) for name in names]
     except MemberError as error:
         raise _bad(sample, error) from error
 

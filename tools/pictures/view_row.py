@@ -2,20 +2,17 @@
 
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from foveal.pipeline import Boxes, PixelRule
 from foveal.pipeline.decoding import PLAIN
 from foveal.pipeline.epoch import check_saliency
-from foveal.pipeline.fields import collate, map_guide_of, parse_member
-from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, ZoomNeeds, warp_boxes
+from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, warp_boxes
 from foveal.shards import SampleError, Shards
 from foveal.tools.pictures.originals import (
-    guiding_boxes,
     read_boxes,
-    read_map,
+    read_needs,
     read_originals,
     spread_evenly,
 )
@@ -85,14 +82,7 @@ def view_row(
     if boxes is not None:
         found = read_boxes(shards[ordinal], boxes, (height, width)).corners
     with torch.no_grad():
-        needs = ZoomNeeds.of(zoom)
-        told: dict[str, Any] = {}
-        told |= guiding_boxes(zoom, lambda: shards[ordinal], boxes, found, (height, width))
-        if (map_guide := map_guide_of(needs)) is not None:
-            told["maps"] = [read_map(shards[ordinal], map_guide, (height, width))]
-        if needs.condition:
-            members = shards[ordinal].members
-            told["condition"] = [collate(name, [parse_member(name, members)]) for name in needs.condition]
+        told = read_needs(zoom, lambda: shards[ordinal], boxes, found, (height, width))
         zoomed: Zoomed = zoom([original], **told)
         check_saliency(zoomed, zoom, [shards.key(ordinal)])
         uniform = UniformSampler(zoom.out_size)([original]).images[0]
