@@ -5,8 +5,9 @@ from foveal.shards import Shards
 from foveal.tools.console.sampler_code import sampler_code
 from foveal.tools.console.zoom_choice import UNTRAINED
 from foveal.tools.demo._shown import DemoZoom, Picked
+from foveal.tools.pictures.magnification import magnification
 from foveal.tools.pictures.originals import caption_facts, read_originals
-from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture, magnification
+from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture
 
 
 def _row(shards: Shards, sample: Picked, out_size: int) -> SheetRow:

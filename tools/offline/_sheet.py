@@ -19,9 +19,10 @@ from foveal.shards.store import Store
 from foveal.tools.offline._zoomed_sample import zoomed_names
 from foveal.tools.offline.shard import Job
 from foveal.tools.offline.shard_files import OK, RECORD, parse_table, table_name
+from foveal.tools.pictures.magnification import magnification
 from foveal.tools.pictures.originals import read_boxes, read_originals, spread_evenly
 from foveal.tools.pictures.patch_row import PATCH_TITLES, patch_row
-from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture, magnification, sheet_png
+from foveal.tools.pictures.sheet import TITLES, SheetRow, as_picture, sheet_png
 
 _ROWS = 5
 

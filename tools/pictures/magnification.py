@@ -14,3 +14,8 @@ def local_zoom(grid: Float[np.ndarray, "height width 2"]) -> tuple[float, float]
     even = 4 / (height * width)
     largest, smallest = (float(np.sqrt(even / max(extent, 1e-12))) for extent in (area.min(), area.max()))
     return largest, smallest
+
+
+def magnification(grid: Float[np.ndarray, "height width 2"]) -> float:
+    """Return the largest local magnification of lengths by a grid."""
+    return local_zoom(grid)[0]

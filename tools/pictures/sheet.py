@@ -17,7 +17,6 @@ from torch import Tensor
 
 from foveal.sampler.frames import Frame
 from foveal.shards.store import write_whole
-from foveal.tools.pictures.magnification import local_zoom
 
 TITLES = ("Original, and where the zoom samples it", "Saliency", "Uniform resize", "Zoomed")
 _WIDTHS_PX = (462, 462, 308, 308)
@@ -80,11 +79,6 @@ def sheet_png(rows: Sequence[SheetRow], *, titles: tuple[str, str, str, str] = T
 def as_picture(image: Float[Tensor, "3 height width"]) -> Float[np.ndarray, "height width 3"]:
     """Return an image of a batch as a sheet takes it."""
     return image.permute(1, 2, 0).numpy(force=True)
-
-
-def magnification(grid: Float[np.ndarray, "height width 2"]) -> float:
-    """Return the largest local zoom of a grid, per side."""
-    return local_zoom(grid)[0]
 
 
 class _Sheet:

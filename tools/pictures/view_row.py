@@ -10,13 +10,14 @@ from foveal.pipeline.decoding import PLAIN
 from foveal.pipeline.epoch import check_saliency
 from foveal.sampler import SaliencySampler, UniformSampler, Zoomed, warp_boxes
 from foveal.shards import SampleError, Shards
+from foveal.tools.pictures.magnification import magnification
 from foveal.tools.pictures.originals import (
     read_boxes,
     read_needs,
     read_originals,
     spread_evenly,
 )
-from foveal.tools.pictures.sheet import SheetRow, as_picture, magnification
+from foveal.tools.pictures.sheet import SheetRow, as_picture
 
 _TRIES = 20  # samples that are tried for a row
 

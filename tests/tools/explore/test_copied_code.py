@@ -16,7 +16,7 @@ from foveal.sampler import BoxSaliency, SaliencySampler
 from foveal.shards import Shards, ShardWriter
 from foveal.tools.explore._looker import Looker
 from foveal.tools.explore._settings import Settings, Source
-from foveal.tools.pictures.sheet import magnification
+from foveal.tools.pictures.magnification import magnification
 from foveal.tools.pictures.view_row import view_row
 from tests.pipeline.making import encode, picture
 from tests.tools import command_line

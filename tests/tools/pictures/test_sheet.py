@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foveal.tools.pictures.sheet import SheetRow, draw_sheet, magnification
+from foveal.tools.pictures.sheet import SheetRow, draw_sheet
 from tests.full_disk import full_at
 
 
@@ -76,13 +76,6 @@ def test_a_sheet_that_does_not_fit(tmp_path):
         draw_sheet([a_row(), a_row()], path)
 
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("sheet.png", before)]
-
-
-def test_magnification_of_an_even_grid():
-    """A uniform grid has magnification one; a grid over half of each side has two."""
-    assert magnification(even_grid(33, 29)) == pytest.approx(1, rel=1e-3)
-    assert magnification(even_grid(33, 29) / 2) == pytest.approx(2, rel=1e-3)
-    assert magnification(even_grid(1, 29)) == 1
 
 
 def test_boxes_are_drawn_on_both(tmp_path):
