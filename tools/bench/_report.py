@@ -18,6 +18,7 @@ from rich.console import Console
 from foveal.shards.store import write_whole
 from foveal.tools.bench.ceilings import DECODE
 from foveal.tools.bench.timing import Timing
+from foveal.tools.console.counted import counted
 from foveal.tools.pictures.check_png import check_png
 
 _OURS, _OTHERS, _INK, _FAINT = "#0b7285", "#ced4da", "#212529", "#868e96"
@@ -144,5 +145,5 @@ def _describe(report: Mapping[str, Any]) -> str:
     rounds = len(next(iter(report["cases"].values()))["seconds"])
     return (
         f"foveal bench {report['benchmark']}: {report['images']:,} images, {report['pixels'] / 1e6:,.0f} MP, to "
-        f"{report['size']} × {report['size']} in batches of {report['batch_size']}; {where}; medians of {rounds} round{'s' * (rounds > 1)}"
+        f"{report['size']} × {report['size']} in batches of {report['batch_size']}; {where}; medians of {counted(rounds, 'round')}"
     )

@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 
 from foveal.shards import Shards
 from foveal.shards.store import Store
+from foveal.tools.console.counted import counted
 from foveal.tools.offline._finish import SHEET
 from foveal.tools.offline._unwarped import Unwarped
 from foveal.tools.offline.manifest import read_manifest
@@ -104,7 +105,7 @@ def _facts(done: Mapping[str, ShardStats], damaged: Sequence[str], without: Sequ
     images, pixels = (sum(getattr(stats, name) for stats in done.values()) for name in ("ok", "pixels"))
     there, here = (sum(getattr(stats, name) for stats in done.values()) for name in ("bytes_in", "bytes_out"))
     return (
-        f"{images:,} image{'s' * (images != 1)} in {len(done):,} shard{'s' * (len(done) != 1)}, zoomed by `foveal zoom`: what matters in an image has more of its pixels "
+        f"{counted(images, 'image')} in {counted(len(done), 'shard')}, zoomed by `foveal zoom`: what matters in an image has more of its pixels "
         f"here. The originals have {pixels / 1e6:,.1f} megapixels and {there / 1e6:,.1f} MB, these shards {here / 1e6:,.1f} MB; names, "
         f"keys and order are the same. {' '.join(_losses(done, damaged)) or 'Nothing was left out.'}"
         f"{f' Without an index (`.idx`), as none can hold names with white space: {_first_of(without)}.' if without else ''}"

@@ -15,6 +15,7 @@ from foveal.shards import ShardError, ShardWriter, write_index
 from foveal.shards.index import UnindexableError
 from foveal.shards.naming import parse_size
 from foveal.shards.store import open_regular
+from foveal.tools.console.counted import counted
 from foveal.tools.console.distribute import Distribute, in_turn
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.packing._classes import CLASSES, check_class_names, write_classes
@@ -215,22 +216,18 @@ def _content(path: Path) -> bytes:
 
 
 def _tell(console: Console, pictures: Pictures, shards: Sequence[str], names: Mapping[str, int]) -> None:
-    classes = f", {_counted(len(names), 'class', 'classes')}" if names else ""
-    console.print(f"{_counted(len(pictures.found), 'image')} in {_counted(len(shards), 'shard')}{classes}")
+    classes = f", {counted(len(names), 'class', 'classes')}" if names else ""
+    console.print(f"{counted(len(pictures.found), 'image')} in {counted(len(shards), 'shard')}{classes}")
     if companions := pictures.companions:
         console.print(
-            f"{_counted(len(companions), 'further image')} as members of these, the first: {_printable(companions[0])}"
+            f"{counted(len(companions), 'further image')} as members of these, the first: {_printable(companions[0])}"
         )
     if pictures.left_out:
         console.print(
-            f"{len(pictures.left_out):,} files belong to no image and were left out, the first: {_printable(pictures.left_out[0])}"
+            f"Left out, belonging to no image: {counted(len(pictures.left_out), 'file')}, the first: {_printable(pictures.left_out[0])}"
         )
 
 
 def _printable(path: PurePosixPath) -> str:
     """Return a path with a mark in the place of each byte that is not UTF-8: a terminal takes nothing else."""
     return os.fsencode(path).decode(errors="replace")
-
-
-def _counted(number: int, one: str, more: str = "") -> str:
-    return f"{number:,} {one if number == 1 else more or f'{one}s'}"

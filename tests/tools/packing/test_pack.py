@@ -200,7 +200,7 @@ def test_on_the_command_line(tmp_path):
     assert made.returncode == 0, made.stderr
     assert made.stdout.splitlines() == [
         "2 images in 1 shard, 2 classes",
-        "1 files belong to no image and were left out, the first: note.txt",
+        "Left out, belonging to no image: 1 file, the first: note.txt",
     ]
     assert foveal("pack", folder, "--out", tmp_path / "out").stderr.startswith("foveal: out must be a folder")
 
