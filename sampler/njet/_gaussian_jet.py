@@ -23,6 +23,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from foveal.sampler.frames import whole
+from foveal.sampler.njet._safe_subsample import check_positive
+
 MAX_ORDER = 10
 # A polynomial that vanishes on all pixels of a small kernel has a norm of zero, and so have all later ones.
 _NOTHING = 1e-300
@@ -46,6 +49,7 @@ class GaussianJet:
             are continuous when the kernel gets larger, where the published ones jump.
 
     Raises:
+        TypeError: ``order`` is no whole number.
         ValueError: An argument is out of range.
 
     Example:
@@ -62,13 +66,12 @@ class GaussianJet:
 
     def __post_init__(self) -> None:
         """Raise if there are no filters for the arguments."""
-        if not 0 <= self.order <= MAX_ORDER:
+        if whole(self.order, "order", least=0) > MAX_ORDER:
             raise ValueError(
                 f"order must be between 0 and {MAX_ORDER}, got {self.order!r} – higher orders are lost in rounding; "
                 "put a second layer behind the first instead."
             )
-        if not self.truncate > 0:
-            raise ValueError(f"truncate must be positive, got {self.truncate!r}.")
+        check_positive(truncate=self.truncate)
 
     @property
     def orders(self) -> tuple[tuple[int, int], ...]:

@@ -199,13 +199,15 @@ def test_tiny_scales_are_the_pixel_itself(sigma):
             {"order": 11},
             "order must be between 0 and 10, got 11 – higher orders are lost in rounding; put a second layer behind the first instead.",
         ),
-        ({"order": -1}, "order must be between 0 and 10, got -1"),
-        ({"truncate": 0.0}, "truncate must be positive, got 0.0."),
+        ({"order": -1}, "order must be at least 0, got -1."),
+        ({"order": 2.5}, "order must be a whole number, got 2.5."),
+        ({"truncate": 0.0}, "truncate must be positive and finite, got 0.0."),
+        ({"truncate": math.inf}, "truncate must be positive and finite, got inf."),
     ],
 )
 def test_messages(argument, message):
     """Each error names the argument and its value."""
-    with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
+    with unhooked(), pytest.raises((TypeError, ValueError), match=re.escape(message)):
         GaussianJet(**argument)
 
 
