@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from foveal.sampler.frames import whole
 
+# Wavelengths from twice the image's side to a sixteenth of it.
+_OCTAVES = 6
+
 
 class PatchTransformer(nn.Module):
     """Lets an image's patches attend to each other, and sums them (Cordonnier et al., CVPR 2021: the billiard balls).
@@ -22,6 +25,10 @@ class PatchTransformer(nn.Module):
         layers: Number of layers.
         heads: Attention heads.
         dropout: Share of values that is dropped in training.
+
+    Raises:
+        TypeError: ``heads`` is no whole number.
+        ValueError: It is below 1, or ``dim`` is no multiple of it.
 
     Example:
         >>> PatchTransformer(256)(torch.rand(4, 10, 256), torch.rand(4, 10, 2)).shape
@@ -57,10 +64,6 @@ class PatchTransformer(nn.Module):
             features = features + self.place(_waves(positions).to(self.place.weight.dtype))
         seen: Tensor = self.layers(features)
         return seen.sum(1)
-
-
-_OCTAVES = 6
-"""Wavelengths from twice the image's side to a sixteenth of it."""
 
 
 def _waves(positions: Float[Tensor, "batch k 2"]) -> Float[Tensor, "batch k waves"]:
