@@ -125,22 +125,39 @@ class Settings(ZoomChoice):
 
     def python(self, source: Source) -> str:
         """Return a script whose loader gives the images that the page shows."""
+        boxes = source.boxes_code if self.saliency == "boxes" else ""
+        parts = ["Augment"] * (self.augment is not None) + ["Boxes"] * bool(boxes)
+        names, zoom = self._zoom_code(source)
+        options = ", ".join(self._loader_options(source, boxes))
+        lines = [
+            f"from foveal.pipeline import {', '.join([*parts, 'ZoomLoader'])}",
+            f"from foveal.sampler import {names}",
+            "",
+            f"zoom = {zoom}",
+            f"loader = ZoomLoader({list(source.urls)!r}, zoom, {options})",
+        ]
+        if self.augment is not None:
+            lines.append(f"loader.set_epoch({self.epoch})")
+        return "\n".join(lines)
+
+    def _zoom_code(self, source: Source) -> tuple[str, str]:
+        """Return the names to import from the sampler, and the call that makes the zoom."""
         match self.saliency:
             case "uniform":
-                names, zoom = ["UniformSampler"], f"UniformSampler({self.size})"
+                return "UniformSampler", f"UniformSampler({self.size})"
             case "checkpoint":
-                names, zoom = ["SaliencySampler"], source.checkpoint_code(self.size, self._used.chosen)
+                return "SaliencySampler", source.checkpoint_code(self.size, self._used.chosen)
             case "boxes":
-                names = ["BoxSaliency", "SaliencySampler"]
-                zoom = sampler_code(self.size, f"BoxSaliency({source.boxes!r})", self._used.chosen)
+                names, saliency = "BoxSaliency, SaliencySampler", f"BoxSaliency({source.boxes!r})"
             case "map":
-                names = ["MapSaliency", "SaliencySampler"]
-                zoom = sampler_code(self.size, f"MapSaliency({source.saliency_member!r})", self._used.chosen)
+                names, saliency = "MapSaliency, SaliencySampler", f"MapSaliency({source.saliency_member!r})"
             case _:
-                names = ["SaliencySampler", "SpectralSaliency"]
-                zoom = sampler_code(self.size, "SpectralSaliency()", self._used.chosen)
+                names, saliency = "SaliencySampler, SpectralSaliency", "SpectralSaliency()"
+        return names, sampler_code(self.size, saliency, self._used.chosen)
+
+    def _loader_options(self, source: Source, boxes: str) -> list[str]:
+        """Return the arguments of the loader after the zoom; ``boxes`` is the code of a field beside the image, if there is one."""
         image = "image" if source.image == IMAGE else source.image
-        boxes = source.boxes_code if self.saliency == "boxes" else ""
         options = [f'batch_size=1, fields=("{image}",{boxes and " "}{boxes}), decode="dali"']
         plain = asdict(PLAIN)
         options += [
@@ -150,19 +167,7 @@ class Settings(ZoomChoice):
             options.append("storage_options=...")
         if self.augment is not None:
             options.append(f"augment={_short(self.augment)}")
-        parts = ["Augment"] * (self.augment is not None) + ["Boxes"] * bool(boxes)
-        doors = [", ".join([*parts, "ZoomLoader"]), ", ".join(names)]
-        last = [f"loader.set_epoch({self.epoch})"] if self.augment is not None else []
-        return "\n".join(
-            [
-                f"from foveal.pipeline import {doors[0]}",
-                f"from foveal.sampler import {doors[1]}",
-                "",
-                f"zoom = {zoom}",
-                f"loader = ZoomLoader({list(source.urls)!r}, zoom, {', '.join(options)})",
-                *last,
-            ]
-        )
+        return options
 
     def command(self, source: Source) -> str | None:
         """Return the ``foveal zoom`` that writes these images; None if they are augmented, which it cannot do."""
