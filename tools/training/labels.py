@@ -73,16 +73,12 @@ def _check(what_for: str, samples: Sequence[Labelled], classes: int) -> None:
 def _labelled(
     urls: Urls, storage_options: Mapping[str, Any] | None = None, cache_size: int | str | None = None
 ) -> list[Labelled]:
-    found: list[Labelled] = []
     with Shards(urls, storage_options=storage_options, cache_size=cache_size) as shards:
-        first = "there is no sample"
-        for sample in _read(shards):
-            if isinstance(sample, Labelled):
-                found.append(sample)
-            elif not found and first == "there is no sample":
-                first = sample
-        if not found:
-            raise ShardError(shards.urls[0], None, f"no sample of the shards has a label: {first}")
+        read = list(_read(shards))
+    found = [each for each in read if isinstance(each, Labelled)]
+    if not found:
+        first = read[0] if read else "there is no sample"
+        raise ShardError(shards.urls[0], None, f"no sample of the shards has a label: {first}")
     negative = [sample for sample in found if sample.label < 0]
     if negative:
         url, key, label = negative[0]
