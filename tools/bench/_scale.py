@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -143,22 +143,17 @@ def conclusions(timings: Mapping[Case, Timing]) -> list[str]:
         )
     for case, timing in timings.items():
         if case.batch_size == LARGE_BATCH and case.processors == most:
-            ratio = timing.times_faster_than(timings[_like(case, timings, batch_size=SMALL_BATCH)])
+            ratio = timing.times_faster_than(timings[replace(case, batch_size=SMALL_BATCH)])
             lines.append(
                 f"Batches of {LARGE_BATCH} run at {ratio:.2f} times the speed of those of {SMALL_BATCH}."
             )
     for case, timing in alike.items():
         if most > 1:
-            ratio = timing.times_faster_than(timings[_like(case, timings, processors=1)])
+            ratio = timing.times_faster_than(timings[replace(case, processors=1)])
             lines.append(
                 f"{case.megapixels:.1f} MP: {most} processors run at {ratio:.2f} times the speed of one."
             )
     return lines
-
-
-def _like(case: Case, timings: Mapping[Case, Timing], **changed: int) -> Case:
-    wanted = {"shard": case.shard, "batch_size": case.batch_size, "processors": case.processors, **changed}
-    return next(c for c in timings if all(getattr(c, name) == value for name, value in wanted.items()))
 
 
 @contextmanager
