@@ -42,17 +42,12 @@ class HandWrittenLoader:
 
     Args:
         urls: The shards.
-        zoom: The sampler whose saliency network and settings are used.
-        size: Output (height, width), in pixels.
+        zoom: The sampler whose saliency network, settings and output size are used.
         batch_size: Images in a batch.
     """
 
-    def __init__(
-        self, urls: list[str], zoom: SaliencySampler, size: tuple[int, int], *, batch_size: int
-    ) -> None:
+    def __init__(self, urls: list[str], zoom: SaliencySampler, *, batch_size: int) -> None:
         self.zoom = zoom
-        self.size = size
-        self.batch_size = batch_size
         self.batches = DataLoader(
             PillowImages(urls),
             batch_size=batch_size,
@@ -72,5 +67,5 @@ class HandWrittenLoader:
         dense = image.permute(2, 0, 1)[None].float() / 255
         small = F.interpolate(dense, self.zoom.lowres_size, mode="bilinear")
         logits = self.zoom.saliency(small)
-        grid = zoom_grid(softmax_map(logits, self.zoom.temperature), self.size)
+        grid = zoom_grid(softmax_map(logits, self.zoom.temperature), self.zoom.out_size)
         return F.grid_sample(dense, grid, padding_mode="border", align_corners=False)

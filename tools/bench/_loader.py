@@ -92,7 +92,7 @@ def _cases(
     shards: Shards, ways: dict[str, ZoomLoader], batch_size: int, size: int
 ) -> dict[str, Callable[[], None]]:
     zoom = LOADER.zoom(size)
-    by_hand = HandWrittenLoader(shards.urls, zoom, (size, size), batch_size=batch_size)
+    by_hand = HandWrittenLoader(shards.urls, zoom, batch_size=batch_size)
     small = zoom.lowres_size
     return {
         READ: lambda: exhaust(encoded_batches(shards, batch_size)),

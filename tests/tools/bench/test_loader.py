@@ -65,7 +65,7 @@ def test_by_hand_sees_the_same(urls):
         .eval()
         .requires_grad_(requires_grad=False)
     )
-    by_hand = HandWrittenLoader(urls, zoom, (24, 24), batch_size=2)
+    by_hand = HandWrittenLoader(urls, zoom, batch_size=2)
     with torch.no_grad():
         [ours] = zoom([PillowImages(urls)[0]]).images
         [theirs] = by_hand._zoomed(PillowImages(urls)[0])
