@@ -17,7 +17,7 @@ Draw = Callable[[int], Mapping[str, Any]]
 def write_drawn_shard(
     path: Path, indices: Iterable[int], draw: Draw, *, on_written: Callable[[], object] = lambda: None
 ) -> None:
-    """Write these samples as a shard, drawing as many at a time as there are cores.
+    """Write these samples as a shard, drawing as many at a time as there are processors for this process.
 
     Args:
         path: The tar to write.
@@ -25,7 +25,7 @@ def write_drawn_shard(
         draw: From an index to a sample, as :class:`foveal.shards.ShardWriter` takes it.
         on_written: Called after each.
     """
-    with ShardWriter(path) as writer, ThreadPoolExecutor(os.cpu_count()) as artists:
+    with ShardWriter(path) as writer, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as artists:
         for sample in artists.map(draw, indices):
             writer.write(sample)
             on_written()
