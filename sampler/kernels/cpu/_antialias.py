@@ -18,10 +18,10 @@ from foveal.sampler.kernels.cpu._aim import TOGETHER, aim
 from foveal.sampler.kernels.cpu._compiled import compiled
 from foveal.sampler.kernels.cpu._find import find
 from foveal.sampler.kernels.cpu._points import put_row
+from foveal.sampler.kernels.cpu._prefetch import prefetch_address
 from foveal.sampler.kernels.cpu._vectors import (
     EIGHT,
     OVER,
-    ask_for,
     eight_pixels,
     first_of_eight,
     get_apart,
@@ -220,7 +220,7 @@ def _add(
             base = begins
             if tail is not None:
                 base = begins if start <= tail[0] else tail[1]
-            ask_for(begins + start + ahead)
+            prefetch_address(begins + start + ahead)
             eight, right = eight_pixels(base + start), one_pixel(base + end, zero)
             left = first_of_eight(eight, zero)
             colour = plus_times(no_colour(zero), part[0, n], left)
@@ -230,7 +230,7 @@ def _add(
             else:
                 colour = plus(colour, sum_of_eight(eight, min(pixels, EIGHT), zero))
                 for v in range(1, vectors):
-                    ask_for(begins + start + ahead + _BYTES * v)
+                    prefetch_address(begins + start + ahead + _BYTES * v)
                     rest = min(max(pixels - EIGHT * v, 0), EIGHT)
                     eight = eight_pixels(base + start + _BYTES * v)
                     colour = plus(colour, sum_of_eight(eight, rest, zero))

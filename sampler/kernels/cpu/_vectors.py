@@ -169,22 +169,6 @@ def one_pixel(typing_context, address, zero):
 
 @intrinsic
 @no_type_check
-def ask_for(typing_context, address):
-    """Begin to load the cache line at an address, which need not be valid."""
-
-    @no_type_check
-    def generate(context, builder, signature, arguments):
-        kind = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), _INDEX, _INDEX, _INDEX])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        read, keep, is_data = _INDEX(0), _INDEX(3), _INDEX(1)
-        builder.call(function, [builder.inttoptr(arguments[0], _BYTE.as_pointer()), read, keep, is_data])
-        return context.get_dummy_value()
-
-    return types.void(address), generate
-
-
-@intrinsic
-@no_type_check
 def get(typing_context, colours, at):
     """Read a colour from index ``at`` of a flat array of reals; four must be readable."""
 
