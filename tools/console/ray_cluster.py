@@ -102,7 +102,7 @@ def _result(done: Any, item: object) -> Any:
     try:
         return ray.get(done)
     except RayTaskError as error:
-        raise error.cause from None
+        raise error.cause from error  # which holds the traceback of the node
     except RayError as error:
         words = str(error).splitlines()[0]
         raise ClusterError(f"{item} was begun {_RETRIES + 1} times and never ended: {words}") from error

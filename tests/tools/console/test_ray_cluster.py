@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -122,3 +123,31 @@ def test_a_cluster_that_is_not_there():
         ClusterError, match=r"ray cluster 'auto' cannot be reached: Could not find any running Ray instance"
     ):
         RayCluster("auto").__enter__()
+
+
+class FailingRay:
+    """Ray, on whose only node each task fails."""
+
+    put = staticmethod(lambda value: value)
+    wait = staticmethod(lambda tasks: ([tasks[0]], tasks[1:]))
+    cancel = staticmethod(lambda task: None)
+
+    @staticmethod
+    def remote(task):
+        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda common, item: item))
+
+    @staticmethod
+    def get(item):
+        raise ray.exceptions.RayTaskError("task", f"Traceback of the node for {item}", KeyError(item))
+
+
+def test_the_traceback_of_a_node_is_kept(monkeypatch):
+    """What a task raised is raised here, and its cause holds the traceback of the node on which that was."""
+    from foveal.tools.console import ray_cluster
+
+    monkeypatch.setattr(ray_cluster, "ray", FailingRay)
+
+    with pytest.raises(KeyError) as caught:
+        next(ray_cluster.RayCluster("local").each(print, None, ["a", "b"]))
+
+    assert caught.value.__cause__.traceback_str == "Traceback of the node for a"
