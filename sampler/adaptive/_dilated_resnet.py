@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
+from foveal.sampler.frames import whole
 from foveal.sampler.saliency import BasicBlock, Bottleneck
 
 Net = TypeVar("Net", bound="DilatedResNet")  # the tests' shape checker does not understand Self
@@ -29,6 +30,7 @@ class DilatedResNet(nn.Module):
         bottleneck: Whether the blocks are Bottleneck; by default from 50 layers on.
 
     Raises:
+        TypeError: A number is no whole number.
         ValueError: An argument is out of range.
 
     Example:
@@ -45,7 +47,7 @@ class DilatedResNet(nn.Module):
         bottleneck: bool | None = None,
     ) -> None:
         super().__init__()
-        blocks = _blocks(depth)
+        blocks, width = _blocks(depth), whole(width, "width")
         if output_stride not in (8, 16, 32):
             raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride!r}.")
         wide = depth not in (18, 34) if bottleneck is None else bottleneck
@@ -122,13 +124,13 @@ class DilatedResNet(nn.Module):
 
 
 def _blocks(depth: int | tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    if isinstance(depth, tuple):
-        return depth
-    if depth not in _DEPTHS:
+    counts = depth if isinstance(depth, (list, tuple)) else _DEPTHS.get(depth, ())
+    if len(counts) != 4:
         raise ValueError(
             f"depth must be one of {sorted(_DEPTHS)}, or the blocks of four stages, got {depth!r}."
         )
-    return _DEPTHS[depth]
+    one, two, three, four = (whole(count, "depth of a stage") for count in counts)
+    return one, two, three, four
 
 
 def _count(weights: Mapping[str, Tensor], stage: int) -> int:

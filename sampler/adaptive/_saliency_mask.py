@@ -29,7 +29,7 @@ def saliency_mask(
             come first.
 
     Raises:
-        ValueError: A share is negative, their sum is above 1, or the size is not positive.
+        ValueError: The saliency has another shape, a share is negative, their sum is above 1, or the size is not positive.
         TypeError: The saliency is no tensor.
 
     Example:
@@ -38,6 +38,10 @@ def saliency_mask(
                 [1, 1, 0, 0]])
     """
     check_tensor(saliency, "saliency")
+    if saliency.ndim != 4 or saliency.shape[1] != 1:
+        raise ValueError(
+            f"saliency must be (batch, 1, rows, cols), got shape {tuple(saliency.shape)!r} – saliency[None, None] makes a batch of one map."
+        )
     shares = tuple(keep) if isinstance(keep, Iterable) else (keep,)
     if not shares or not all(share >= 0 for share in shares) or not sum(shares) <= 1 + 1e-9:
         raise ValueError(f"keep must be shares from 0 to 1 with a sum of at most 1, got {keep!r}.")

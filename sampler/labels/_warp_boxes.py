@@ -52,8 +52,8 @@ def warp_boxes(
 
     Raises:
         ValueError: Grid, boxes or sizes have another shape or do not go together; the grid is not finite, or folds or turns
-            over; or
-            a box has its corners exchanged.
+            over; or a box has its corners exchanged.
+        TypeError: The grid, or the boxes of an image, are no tensor.
 
     Example:
         >>> grid = zoom_grid(torch.ones(1, 1, 31, 31), (200, 100))

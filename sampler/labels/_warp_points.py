@@ -43,6 +43,7 @@ def warp_points(
     Raises:
         ValueError: Grid, points or sizes have another shape or do not go together; or the grid is not finite, or folds
             or turns over.
+        TypeError: The grid, or the points of an image, are no tensor.
 
     Example:
         >>> grid = zoom_grid(torch.ones(1, 1, 31, 31), (200, 100))

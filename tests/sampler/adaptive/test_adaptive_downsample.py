@@ -138,6 +138,10 @@ def test_stages_without_a_stride():
             lambda: DilatedResNet(20),
             "depth must be one of [18, 34, 50, 101, 152], or the blocks of four stages, got 20.",
         ),
+        (lambda: DilatedResNet((1, 1, 1)), "or the blocks of four stages, got (1, 1, 1)."),
+        (lambda: DilatedResNet((1, 1, 0, 1)), "depth of a stage must be at least 1, got 0."),
+        (lambda: DilatedResNet("50"), "or the blocks of four stages, got '50'."),
+        (lambda: DilatedResNet(18, width=0), "width must be at least 1, got 0."),
         (lambda: DilatedResNet(18, output_stride=4), "output_stride must be 8, 16 or 32, got 4."),
         (
             lambda: AdaptiveResNet(18, output_stride=8),
@@ -151,7 +155,7 @@ def test_stages_without_a_stride():
 )
 def test_arguments(build, message):
     """Each invalid argument is named with its value."""
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with unhooked(), pytest.raises(ValueError, match=re.escape(message)):
         build()
 
 
@@ -160,6 +164,8 @@ def test_other_depths():
     net = DilatedResNet((1, 1, 2, 1), width=8, bottleneck=False)
 
     assert [len(stage) for stage in (net.layer1, net.layer2, net.layer3, net.layer4)] == [1, 1, 2, 1]
+    with unhooked():  # a list, as a file of settings has it
+        assert len(DilatedResNet([1, 1, 2, 1], width=8, bottleneck=False).layer3) == 2
     assert net(torch.zeros(1, 3, 40, 56)).shape == (1, 64, 5, 7)
     assert np.prod(DilatedResNet(34).layer3[5].conv2.weight.shape) == 9 * 256 * 256
 
