@@ -110,8 +110,9 @@ def zoom_grid(
     check_tensor(saliency, "saliency")
     wide = saliency.to(torch.promote_types(saliency.dtype, torch.float32))
     _check_saliency(wide)
-    # Scaled to a maximum of one first, so that sums of huge values stay finite.
-    scaled = wide / wide.detach().amax(dim=(2, 3), keepdim=True)
+    # Finite weights may have a sum that is not. By a power of two they are scaled without rounding.
+    total = wide.detach().sum(dim=(2, 3), keepdim=True)
+    scaled = wide * torch.where(total.isfinite(), torch.ones_like(total), 2.0**-32)
     return unchecked_grid(scaled / scaled.sum(dim=(2, 3), keepdim=True), size, settings)
 
 

@@ -175,15 +175,15 @@ def test_the_examples_of_benchmarks_run(name, world, data_dir, monkeypatch):
 
 @pytest.mark.slow
 def test_torchrun_starts_a_training_as_its_help_says(world):
-    """On two processes, which write one run."""
+    """On two processes, which write one run; also with the option that torchrun would take for one of its own."""
     [line] = re.findall(
-        r"torchrun (--nproc-per-node 4 -m foveal.tools train SHARDS --out OUT)\.", shown("train")
+        r"torchrun (--nproc-per-node 4 -m -- foveal.tools train SHARDS --out OUT)\.", shown("train")
     )
     command_line.run("pack", "photos/train", "--out", "shards/train")
     words = line.replace("4", "2").replace("SHARDS", "shards/train/*.tar").replace("OUT", "run").split()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", *words]
     run = subprocess.run(
-        [*command, *SMALL["train"].split()],
+        [*command, *SMALL["train"].split(), "--log", "tensorboard"],
         capture_output=True,
         text=True,
         check=False,

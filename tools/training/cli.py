@@ -332,7 +332,7 @@ def train(
     from 0, as foveal pack writes it. The classifier is a small convolutional
     network; foveal.tools.train does the same in Python with one of yours. A
     GPU is used if there is one. For several GPUs or machines, torchrun starts
-    it: torchrun --nproc-per-node 4 -m foveal.tools train SHARDS --out OUT.
+    it: torchrun --nproc-per-node 4 -m -- foveal.tools train SHARDS --out OUT.
     """
     from rich.console import Console
 

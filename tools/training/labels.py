@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from foveal.pipeline.fields import MemberError, parse_member
 from foveal.pipeline.flow import in_threads
 from foveal.shards import SampleError, ShardError, Shards
 from foveal.shards.naming import is_remote
@@ -101,8 +102,8 @@ def _read(shards: Shards) -> Iterator[Labelled | str]:
             return str(error)
         label = sample.members.get("cls")
         try:
-            return Labelled(sample.url, sample.key, int(label or b""))
-        except ValueError:
+            return Labelled(sample.url, sample.key, parse_member("cls", sample.members))
+        except MemberError:
             return f"{sample.key} has {'no cls' if label is None else f'cls {label[:20]!r}'}"
 
     at_once = _REMOTE_READS if any(map(is_remote, shards.urls)) else 1

@@ -18,6 +18,7 @@ from foveal.pipeline import ZoomLoader
 from foveal.sampler import EvidenceTeacher, ZoomTrial, saliency_entropy
 from foveal.tools.console.choices import Amp
 from foveal.tools.console.progress import progress_bar
+from foveal.tools.training._alone_in import alone_in
 from foveal.tools.training._loader import open_loader, while_learning
 from foveal.tools.training._ranks import Ranks, in_ranks
 from foveal.tools.training._sheet import draw_validation
@@ -70,7 +71,7 @@ def train(
         The last epoch's line of ``metrics.jsonl``.
 
     Raises:
-        ValueError: ``out`` holds a run and ``resume`` is False, or a run with other options; there are too few samples
+        ValueError: ``out`` holds a run and ``resume`` is False, or a run with other options, or another training writes to it; there are too few samples
             for a batch; ``model`` has fewer logits than there are classes; or an option does not fit the zoom.
         ShardError: A label is not a class, which is found before the training begins; or a shard cannot be read.
     """
@@ -94,11 +95,12 @@ def train(
             torch.manual_seed(options.seed)  # again: a zoom draws weights, a baseline does not
             model = SmallConvNet(classes)
         before = TrainOptions(prior="none", trial=0.0, evidence=0.0).for_run(zoom)  # there were none at first
-        run = TrainRun(Path(out), ranks, options.for_run(zoom), defaults=before, resume=resume)
-        model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
-        training = _Training(model, zoom.to(ranks.device), options, ranks, run, classes=classes)
-        with training.loader(urls, training.shared_zoom, **while_learning(options)) as loader:
-            return training.fit(loader, urls, val)
+        with alone_in(Path(out), ranks):
+            run = TrainRun(Path(out), ranks, options.for_run(zoom), defaults=before, resume=resume)
+            model = model.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known to torch's code only
+            training = _Training(model, zoom.to(ranks.device), options, ranks, run, classes=classes)
+            with training.loader(urls, training.shared_zoom, **while_learning(options)) as loader:
+                return training.fit(loader, urls, val)
 
 
 class _Training:

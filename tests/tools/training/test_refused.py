@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from foveal.pipeline import ZoomLoader
 from foveal.sampler import PriorSaliency, SaliencyNet, SaliencySampler
-from foveal.shards import ShardError, ShardWriter
+from foveal.shards import ShardError, ShardWarning, ShardWriter
 from foveal.tools import TrainOptions, train
+from foveal.tools.training.labels import count_classes, read_labels
 from foveal.tools.training.small_convnet import SmallConvNet
 from tests.pipeline.making import encode, picture
 from tests.tools.training.runs import SMALL
@@ -154,6 +156,20 @@ def write_labels(path: Path, labels: list[object]) -> str:
             cls = {} if label is None else {"cls": label}
             writer.write({"__key__": f"{k:03d}", "jpg": encode(picture(k, 50, 60)), **cls})
     return str(path)
+
+
+@pytest.mark.parametrize("label", [b"1_0", b"cat", b"", b"10.0"])
+def test_what_the_loader_calls_bad_is_no_class(tmp_path, label):
+    """Such a label does not count, neither as a class nor among the labels."""
+    url = write_labels(tmp_path / "a.tar", [0, 2, label])
+
+    assert count_classes(url, (), None) == 3
+    assert read_labels(url) == [0, 2]
+    with (
+        ZoomLoader(url, SaliencySampler(8), batch_size=3, max_bad_fraction=0.5) as loader,
+        pytest.warns(ShardWarning),
+    ):
+        assert {label for _, labels in loader for label in labels.tolist()} == {0, 2}
 
 
 @pytest.mark.parametrize(

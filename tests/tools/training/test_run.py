@@ -1,6 +1,10 @@
 """The folder of a training."""
 
 import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,9 +12,14 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from foveal.sampler import SaliencySampler, UniformSampler
-from foveal.tools.training._ranks import in_ranks
+from foveal.tools import train
+from foveal.tools.training._alone_in import alone_in
+from foveal.tools.training._ranks import Ranks, in_ranks
 from foveal.tools.training.run import TrainRun
 from tests.full_disk import full_at
+from tests.tools.training.runs import SMALL
+
+FIRST, SECOND = (Ranks(rank, 2, torch.device("cpu")) for rank in range(2))
 
 
 @pytest.mark.parametrize(
@@ -38,3 +47,58 @@ def test_metrics_that_do_not_fit(tmp_path):
             run.log("epoch", step=2, val_loss=0.25)
 
         assert run.last_epoch() == {"kind": "epoch", "step": 1, "val_loss": 0.5}
+
+
+HOLD = """
+    import sys
+    from pathlib import Path
+    import torch
+    from foveal.tools.training._alone_in import alone_in
+    from foveal.tools.training._ranks import Ranks
+
+    with alone_in(Path(sys.argv[1]), Ranks(0, 1, torch.device("cpu"))):
+        print("held", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_second_training_is_refused(shards, tmp_path, resume):
+    """While a process trains there another is refused and leaves the folder as it is; when the first was killed it goes on."""
+    out = tmp_path / "run"
+    message = f"out must be a folder that no other training writes to, got {str(out)!r} – wait until that one has ended, or name another."
+    command = [sys.executable, "-c", textwrap.dedent(HOLD), str(out)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            train(shards, out, options=SMALL, resume=resume)
+        assert list(out.iterdir()) == []
+        process.kill()
+    with alone_in(out, FIRST):
+        pass
+
+
+def open_files() -> int:
+    """Return how many files this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_other_ranks_and_later_trainings_are_not_kept_out(tmp_path):
+    """The first rank holds the folder for all, until it has ended, with an error or without."""
+    with pytest.raises(RuntimeError, match="stopped"), alone_in(tmp_path, FIRST), alone_in(tmp_path, SECOND):
+        raise RuntimeError("stopped")
+    before = open_files()
+    with alone_in(tmp_path, FIRST):
+        assert open_files() == before + 1
+    assert open_files() == before
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    """There nobody is kept out."""
+
+    def refuse(*_):
+        raise OSError("no locks")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with alone_in(tmp_path, FIRST), alone_in(tmp_path, FIRST):
+        pass
