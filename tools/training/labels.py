@@ -102,7 +102,7 @@ def _read(shards: Shards) -> Iterator[Labelled | str]:
             return str(error)
         label = sample.members.get("cls")
         try:
-            return Labelled(sample.url, sample.key, parse_member("cls", sample.members))
+            return Labelled(sample.url, sample.key, int(parse_member("cls", sample.members)))
         except MemberError:
             return f"{sample.key} has {'no cls' if label is None else f'cls {label[:20]!r}'}"
 

@@ -165,6 +165,7 @@ def test_what_the_loader_calls_bad_is_no_class(tmp_path, label):
 
     assert count_classes(url, (), None) == 3
     assert read_labels(url) == [0, 2]
+    assert {type(each) for each in read_labels(url)} == {int}
     with (
         ZoomLoader(url, SaliencySampler(8), batch_size=3, max_bad_fraction=0.5) as loader,
         pytest.warns(ShardWarning),
