@@ -7,12 +7,12 @@ from typing import BinaryIO
 
 from foveal.shards._error import ShardError, UnindexableError
 from foveal.shards.index._cache import open_local
-from foveal.shards.index._idx_format import TAIL, Stamp, format_index, is_quoted, parse_line, parse_stamp
-from foveal.shards.index._index import adopt, find_fresh, index_path, tar_stamp
+from foveal.shards.index._idx_format import Stamp, format_index, is_quoted, parse_line
+from foveal.shards.index._index import adopt, find_fresh, index_path, read_index, tar_stamp
 from foveal.shards.index._packed import packing_of
 from foveal.shards.index._scan import UnusableError, scan
 from foveal.shards.index._tar import UNREADABLE, Cut
-from foveal.shards.store import open_regular, replacing
+from foveal.shards.store import replacing
 
 
 def write_index(url: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -95,7 +95,5 @@ def _is_fresh(url: str, path: Path, tar: BinaryIO, stamp: Stamp) -> bool:
 def _remove_outdated(path: Path, stamp: Stamp) -> None:
     """Remove an index that Foveal wrote for another state of the tar: DALI's reader would believe it."""
     with suppress(OSError):
-        with open_regular(path) as file:
-            written = parse_stamp(file.read()[-TAIL:])
-        if written not in (None, stamp):
+        if read_index(path).stamp not in (None, stamp):
             path.unlink()

@@ -53,7 +53,7 @@ class Unfinished:
         while True:
             with suppress(FileExistsError):
                 file = self.path.open("xb")
-                if _hold(file.fileno(), self.path):
+                if hold(file.fileno(), self.path):
                     return file
                 file.close()
             self.path = self._new_path()
@@ -66,8 +66,8 @@ class Unfinished:
         return self._final.with_name(f".{short(self._final.name)}.{_here()}{secrets.token_hex(3)}.tmp")
 
 
-def _hold(descriptor: int, path: Path) -> bool:
-    """Lock a new file or folder; return False if another process took it for an abandoned one before that."""
+def hold(descriptor: int, path: Path) -> bool:
+    """Lock a file or folder until its descriptor is closed; return False if another process holds it, or has removed it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(descriptor), path.stat())
@@ -115,7 +115,7 @@ def _locked_folder() -> tuple[Path, int]:
         folder = Path(tempfile.mkdtemp(prefix=f"foveal-{_here()}"))
         with suppress(FileNotFoundError):  # another process took it for an abandoned one
             descriptor = os.open(folder, os.O_RDONLY)
-            if _hold(descriptor, folder):
+            if hold(descriptor, folder):
                 return folder, descriptor
             os.close(descriptor)
 

@@ -1,5 +1,6 @@
 """Reads the full-resolution images of a batch again, to show them or to check the batch against them."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -117,17 +118,17 @@ def read_needs(
     Raises:
         SampleError: The sample lacks one of them, or it is malformed.
     """
-    needs = ZoomNeeds.of(zoom)
+    needs, read = ZoomNeeds.of(zoom), functools.cache(sample)
     told: dict[str, Any] = {}
     if (guide := guide_of(needs)) is not None:
         is_known = named is not None and named.source == guide.source
-        asked = known if is_known else read_boxes(sample(), guide, size).corners
+        asked = known if is_known else read_boxes(read(), guide, size).corners
         height, width = size
         told["boxes"] = [asked / torch.tensor([width, height, width, height])]
     if (map_guide := map_guide_of(needs)) is not None:
-        told["maps"] = [_read_map(sample(), map_guide, size)]
+        told["maps"] = [_read_map(read(), map_guide, size)]
     if needs.condition:
-        told["condition"] = _read_condition(sample(), needs.condition)
+        told["condition"] = _read_condition(read(), needs.condition)
     return told
 
 

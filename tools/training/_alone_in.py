@@ -1,11 +1,11 @@
 """One training at a time writes to a folder."""
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from foveal.shards.store import hold
 from foveal.tools.training._ranks import Ranks
 
 
@@ -24,18 +24,11 @@ def alone_in(folder: Path, ranks: Ranks) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        _lock(descriptor, folder)
+        if not hold(descriptor, folder):
+            raise ValueError(
+                f"out must be a folder that no other training writes to, got {str(folder)!r} – wait until that one has ended, or name "
+                "another."
+            )
         yield
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise ValueError(
-            f"out must be a folder that no other training writes to, got {str(folder)!r} – wait until that one has ended, or name another."
-        ) from error
-    except OSError:  # a file system without locks
-        return
