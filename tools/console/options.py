@@ -43,15 +43,10 @@ URLS = (
     "Shards: paths, URLs (s3://, gs://, https://) or quoted patterns, e.g. 'train-{000000..000146}.tar' or "
     "'s3://bucket/*.tar'; several may be given."
 )
-UrlsOrImages = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="SHARDS",
-        help=URLS
-        + " Or a local folder of images: it is packed into shards in the cache once, as foveal pack does it.",
-        show_default=False,
-    ),
-]
+URLS_OR_IMAGES = (
+    URLS + " Or a local folder of images: it is packed into shards in the cache once, as foveal pack does it."
+)
+UrlsOrImages = Annotated[list[str], typer.Argument(metavar="SHARDS", help=URLS_OR_IMAGES, show_default=False)]
 MaybeUrls = Annotated[
     list[str] | None,
     typer.Argument(metavar="SHARDS", help=URLS, show_default="images that are drawn for this run"),

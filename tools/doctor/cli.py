@@ -8,7 +8,7 @@ import typer
 
 from foveal.tools.console.choices import IMAGE
 from foveal.tools.console.options import (
-    URLS,
+    URLS_OR_IMAGES,
     Bands,
     ColorOption,
     ImageOption,
@@ -24,7 +24,7 @@ def doctor(
         list[str] | None,
         typer.Argument(
             metavar="SHARDS",
-            help=URLS + " They may be left out with --warm only.",
+            help=URLS_OR_IMAGES + " They may be left out with --warm only.",
             show_default=False,
         ),
     ] = None,
@@ -60,16 +60,19 @@ def doctor(
         raise typer.BadParameter(
             "name the shards to examine, or compile ahead with --warm.", param_hint="SHARDS"
         )
+    from rich.console import Console
+
     from foveal.tools.console.sample_options import parse_pixels
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.doctor.doctor import examine
+    from foveal.tools.packing.packed import image_members, packed
 
     examine(
-        urls,
+        packed(urls, console=Console(stderr=True, soft_wrap=True, highlight=False, markup=False)),
         images=images,
         out_size=out_size,
         repeats=repeats,
-        image=image,
+        image=image_members(urls, image),
         rule=parse_pixels(window, bands, color),
         storage_options=parse_storage_options(storage_options),
     )

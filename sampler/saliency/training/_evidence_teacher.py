@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from typing import Any
+from typing import Any, ClassVar
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import torch
 from jaxtyping import Float
@@ -40,6 +41,7 @@ class EvidenceTeacher:
         zoom: The zoom that is trained: a :class:`SaliencySampler` whose saliency is a :class:`PriorSaliency`, also in
             ``DistributedDataParallel``. Other zooms and those without a network that is trained are left as they are. Do not compile it (the
             classifier may be): in compiled code nobody can be told. In ``torch.utils.checkpoint.checkpoint`` it needs ``use_reentrant=False``.
+            A teacher that it has already is closed.
         after: The zoom's trial: nothing is taught before it has ended well. None to teach from the beginning.
         strength: How strongly the evidence teaches, relative to the loss.
 
@@ -56,6 +58,10 @@ class EvidenceTeacher:
         ...     teacher.observe(losses)
         ...     losses.mean().backward()
     """
+
+    _latest: ClassVar[WeakKeyDictionary[PriorSaliency, ReferenceType["EvidenceTeacher"]]] = (
+        WeakKeyDictionary()
+    )
 
     def __init__(self, zoom: nn.Module, *, after: ZoomTrial | None = None, strength: float = 1.0) -> None:
         if not 0 < strength < math.inf:
@@ -136,8 +142,13 @@ class EvidenceTeacher:
             )
 
     def _listen(self, zoom: nn.Module, saliency: PriorSaliency) -> None:
-        """Hook onto the network, and onto the sampler, which returns what the classifier sees."""
-        self._saliency = saliency
+        """Hook onto the network, and onto the sampler, which returns what the classifier sees.
+
+        A teacher that is there already is closed: nobody may be left to do so, as when a cell of a notebook is run again.
+        """
+        if (found := self._latest.get(saliency)) is not None and (earlier := found()) is not None:
+            earlier.close()
+        self._saliency, self._latest[saliency] = saliency, ref(self)
         for each in zoom.modules():
             if getattr(each, "saliency", None) is saliency:
                 self._hooks += [

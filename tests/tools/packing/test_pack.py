@@ -212,6 +212,7 @@ def test_on_the_command_line(tmp_path):
         (["train", "--out", "made", "--val", "in"], "foveal.tools.training.train.train"),
         (["view"], "foveal.tools._view.view_shards"),
         (["verify"], "foveal.tools._verify.verify_shards"),
+        (["doctor"], "foveal.tools.doctor.doctor.examine"),
     ],
 )
 def test_verbs_take_a_folder_of_images(tmp_path, monkeypatch, verb, work):

@@ -134,7 +134,7 @@ def test_a_cache_that_fails_later(scans, tmp_path, monkeypatch, number, what):
 
 def test_a_folder_where_shards_are_asked_for(scans):
     """Verbs that read shards only say what to write instead of a folder."""
-    failed = run("doctor", scans)
+    failed = run("index", scans)
 
     assert isinstance(failed.exception, ShardError)
     assert str(failed.exception).endswith(

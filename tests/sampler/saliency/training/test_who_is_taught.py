@@ -73,6 +73,22 @@ def test_a_parameter_as_logits():
     check_close(lessons[2], lessons[0], 1e-6)
 
 
+def test_a_zoom_has_one_teacher():
+    """A cell of a notebook that is run again leaves one teacher on the zoom: the earlier one teaches no more, the later one once."""
+    zoom, earlier = taught(strength=10.0)
+    later = EvidenceTeacher(zoom)
+    zoomed = zoom(torch.rand(2, 3, 60, 80))
+    losses = losses_of(zoomed.images, hot((4, 6)), [0.0, 0.0])
+    logits = zoom.saliency.network.logits
+    without = torch.autograd.grad(losses.mean(), logits, retain_graph=True)[0]
+    earlier.observe(losses)
+    later.observe(losses)
+    found = torch.autograd.grad(losses.mean(), logits)[0] - without
+
+    points = [middle(zoomed.grid.detach()[0], 4, 6)]
+    check_close(found[0, 0], by_hand(logits[0, 0].detach().numpy(), points) / 2, 1e-5)
+
+
 @pytest.mark.parametrize(
     "how",
     [
