@@ -29,7 +29,7 @@ def saliency_mask(
             come first.
 
     Raises:
-        ValueError: The saliency has another shape, a share is negative, their sum is above 1, or the size is not positive.
+        ValueError: The saliency has another shape or is not finite, a share is negative, their sum is above 1, or the size is not positive.
         TypeError: The saliency is no tensor.
 
     Example:
@@ -42,6 +42,8 @@ def saliency_mask(
         raise ValueError(
             f"saliency must be (batch, 1, rows, cols), got shape {tuple(saliency.shape)!r} – saliency[None, None] makes a batch of one map."
         )
+    if not torch.compiler.is_compiling() and not bool(saliency.isfinite().all()):
+        raise ValueError(f"saliency must be finite, got {saliency[~saliency.isfinite()][0].item()!r}.")
     shares = tuple(keep) if isinstance(keep, Iterable) else (keep,)
     if not shares or not all(share >= 0 for share in shares) or not sum(shares) <= 1 + 1e-9:
         raise ValueError(f"keep must be shares from 0 to 1 with a sum of at most 1, got {keep!r}.")

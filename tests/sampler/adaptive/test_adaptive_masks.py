@@ -268,6 +268,10 @@ def test_budget_loss():
             "saliency must be (batch, 1, rows, cols), got shape (2, 2) – saliency[None, None] makes a batch of one map.",
         ),
         (
+            lambda: saliency_mask(torch.tensor([[[[1.0, float("nan")]]]]), (4, 4), keep=0.5),
+            "saliency must be finite, got nan.",
+        ),
+        (
             lambda: saliency_mask(torch.ones(1, 1, 2, 2), (4, 4), keep=float("nan")),
             "keep must be shares from 0 to 1 with a sum of at most 1, got nan.",
         ),
