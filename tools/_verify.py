@@ -24,6 +24,8 @@ from foveal.tools.console.progress import progress_bar
 from foveal.tools.console.quiet_codecs import quiet_codecs
 
 _BATCH_SIZE = 16
+# Images without a brighter grey level, of 255, are nearly black: their files have three bits or more that none of them uses.
+_DARK = 31
 
 
 class _Glance(nn.Module):
@@ -31,14 +33,19 @@ class _Glance(nn.Module):
 
     Args:
         beside: Members that each sample must have, too; asked for as a zoom does, none is taken for the image.
+
+    Attributes:
+        brightest: The largest grey level of all images. It is in training mode, so that one thread at a time calls it.
     """
 
     def __init__(self, beside: tuple[str, ...]) -> None:
         super().__init__()
         self.condition = beside
+        self.brightest = 0
 
     def forward(self, images: Sequence[Tensor], lowres: None = None, **_: object) -> Zoomed:  # noqa: ARG002 - as any zoom
         count = len(images)
+        self.brightest = max([self.brightest, *(int(image.max()) for image in images)])
         grid = torch.zeros(count, 1, 1, 2)  # the smallest grid by which labels can be warped
         return Zoomed(torch.empty(count, 3, 0, 0), grid, torch.empty(count, 1, 0, 0))
 
@@ -62,6 +69,7 @@ class _Found:
     bad: list[BadSample]
     warned: list[tuple[str, bool]]  # a message about a shard, and whether something of the shard is missing
     stats: LoaderStats
+    brightest: int  # grey level of 255
 
 
 def parse_members(members: str, image: str) -> tuple[str, tuple[str, ...]]:
@@ -147,6 +155,9 @@ def verify_shards(
     file.add(sample for sample in bad if sample not in known)  # after they are printed: it may be impossible
     summary = _summary([one.stats for one in found], len(bad), time.perf_counter() - started, file.path)
     console.print(summary, soft_wrap=True)
+    brightest = max((one.brightest for one in found), default=0)
+    if any(one.stats.images for one in found) and brightest <= _DARK:
+        console.print(_darkness(brightest), soft_wrap=True, markup=False, highlight=False)
     return bool(bad) or any(missing for _, missing in warned)
 
 
@@ -159,9 +170,10 @@ def _verify(job: _Job, urls: Sequence[str], track: Callable[[ZoomLoader], Iterab
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ShardWarning)
+        glance = _Glance(job.beside)
         loader = ZoomLoader(
             urls,
-            _Glance(job.beside),
+            glance,
             batch_size=_BATCH_SIZE,
             fields=job.fields,
             on_bad="drop",
@@ -182,7 +194,7 @@ def _verify(job: _Job, urls: Sequence[str], track: Callable[[ZoomLoader], Iterab
         with loader, quiet_codecs():
             for _ in track(loader):
                 pass
-    return _Found(loader.bad_samples, warned, loader.stats)
+    return _Found(loader.bad_samples, warned, loader.stats, glance.brightest)
 
 
 def _kind_and_place(bad: BadSample) -> tuple[str, str]:
@@ -198,4 +210,11 @@ def _summary(stats: Sequence[LoaderStats], bad: int, seconds: float, path: Path)
     by_pillow = f", {pillow:,} of them by Pillow, as DALI refuses them" if pillow else ""
     return (
         f"{images:,} images decoded{by_pillow}; {found}. {pixels / 1e6:,.0f} megapixels in {seconds:.1f} s."
+    )
+
+
+def _darkness(brightest: int) -> str:
+    return (
+        f"No pixel of these images is brighter than {brightest} of 255: they use a small part of what their files can hold. "
+        "Say with --window which stored values become black and white, e.g. --window 0:4095 for 12 bits in files of 16."
     )

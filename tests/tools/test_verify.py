@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foveal.pipeline import Boxes, Quarantine, ZoomLoader
+from foveal.pipeline import Boxes, PixelRule, Quarantine, ZoomLoader
 from foveal.pipeline.fields import encode_array
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardWriter, write_index
@@ -91,6 +91,26 @@ def test_nothing_bad(tmp_path, capsys):
         r"2 images decoded, 1 of them by Pillow, as DALI refuses them; none bad. 0 megapixels in \S+ s.",
         words(capsys.readouterr().out),
     )
+
+
+@pytest.mark.parametrize(("window", "brightest"), [(None, 16), ((0, 60_000), 17), ((0, 4095), None)])
+def test_nearly_black_images(tmp_path, capsys, window, brightest):
+    """Images of 12 bits in files of 16 are told of, with what to do, unless a window shows them; they are not bad."""
+    rows = np.arange(60 * 80, dtype=np.uint16).reshape(60, 80).clip(max=4095)
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        for k, levels in enumerate([rows // 2, rows, rows // 4]):
+            writer.write({"__key__": str(k), "png": encode(levels, "PNG")})
+    told = (
+        f"No pixel of these images is brighter than {brightest} of 255: they use a small part of what their files can hold. "
+        "Say with --window which stored values become black and white, e.g. --window 0:4095 for 12 bits in files of 16."
+    )
+
+    assert not verify_shards(
+        [str(tmp_path / "s.tar")], quarantine=tmp_path / "b", rule=PixelRule(window=window)
+    )
+    out = words(capsys.readouterr().out)
+    assert (told in out) == (brightest is not None)
+    assert ("No pixel" in out) == (brightest is not None)
 
 
 def test_fields_and_limit(shard, tmp_path):
