@@ -1,14 +1,24 @@
 """A server's answer to a request for a range of bytes, and the checks that it must pass."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from typing import NamedTuple
 
 from foveal.shards.index import LONGEST_TAG, Stamp
 from foveal.shards.naming import is_packed
 from foveal.shards.remote._retry import LastingError, PassingError
+from foveal.shards.remote._waits import Heard
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)$")
+
+
+class Asked(NamedTuple):
+    """A request for ``size`` bytes of a file from byte ``start``, fewer at its end; of the state that ``tag`` names, None for any."""
+
+    url: str
+    start: int
+    size: int
+    tag: str | None = None
 
 
 class Answer(NamedTuple):
@@ -26,11 +36,12 @@ class Extent(NamedTuple):
     total: int
 
 
-def asked_for(start: int, size: int, tag: str | None) -> dict[str, str]:
-    """Return the headers of a request for ``size`` bytes from byte ``start``, of the state that ``tag`` names."""
-    headers = {"Range": f"bytes={start}-{start + size - 1}", "Accept-Encoding": "identity"}
-    if tag is not None and is_strong(tag):
-        headers["If-Match"] = tag
+def headers_of(asked: Asked) -> dict[str, str]:
+    """Return the headers of a request."""
+    last = asked.start + asked.size - 1
+    headers = {"Range": f"bytes={asked.start}-{last}", "Accept-Encoding": "identity"}
+    if asked.tag is not None and is_strong(asked.tag):
+        headers["If-Match"] = asked.tag
     return headers
 
 
@@ -74,28 +85,33 @@ def tell_stamp(headers: Mapping[str, str], extent: Extent) -> Stamp:
     return Stamp(extent.total, None, tag)
 
 
-def is_wanted(extent: Extent, start: int, size: int) -> bool:
+def is_wanted(extent: Extent, asked: Asked) -> bool:
     """Return whether the answer's body is to be read: False if a part was requested and the whole is being sent.
 
     Raises:
         PassingError: Another part is being sent.
     """
-    wanted = Extent(start, min(size, extent.total - start), extent.total)
+    wanted = Extent(asked.start, min(asked.size, extent.total - asked.start), extent.total)
     if extent == wanted:
         return True
     if extent.size == extent.total:
         return False
     raise PassingError(
-        f"bytes {start} to {start + wanted.size} asked for, {extent.start} to {extent.start + extent.size} sent"
+        f"bytes {wanted.start} to {wanted.start + wanted.size} asked for, {extent.start} to {extent.start + extent.size} sent"
     )
 
 
-def check_length(body: bytes, extent: Extent) -> bytes:
-    """Return the body, which must be as long as its headers say.
+async def whole_body(parts: AsyncIterable[bytes], extent: Extent, heard: Heard) -> bytes:
+    """Return the body, which must be as long as its headers say; ``heard`` is called for each part of it.
 
     Raises:
         PassingError: It is not.
     """
+    arrived = []
+    async for part in parts:
+        heard()
+        arrived.append(part)
+    body = b"".join(arrived)
     if len(body) != extent.size:
         raise PassingError(f"a body of {len(body)} instead of {extent.size} bytes")
     return body

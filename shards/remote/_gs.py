@@ -2,23 +2,24 @@
 
 from typing import Any
 
-from foveal.shards.remote._answer import Answer, asked_for
-from foveal.shards.remote._http import receive
+from foveal.shards.remote._answer import Answer, Asked, headers_of
+from foveal.shards.remote._http import NO_LIMIT, receive
 from foveal.shards.remote._proxy import proxy_of
 from foveal.shards.remote._retry import RefusedError
+from foveal.shards.remote._waits import Heard
 
 OPTIONS: dict[str, Any] = {}
 
 
-async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answer:
+async def ask(fs: Any, asked: Asked, heard: Heard) -> Answer:
     """Ask as :func:`foveal.shards.remote._http.ask` does; only the answer's headers are compared with the expected state."""
-    del tag
     await fs._set_session()  # noqa: SLF001 - gcsfs has no public way to a response's headers
-    headers = fs._get_headers(asked_for(start, size, None))  # noqa: SLF001
-    target = fs.url(url)
+    headers = fs._get_headers(headers_of(asked._replace(tag=None)))  # noqa: SLF001
+    target = fs.url(asked.url)
     proxy = proxy_of(target)
-    request = fs.session.get(target, headers=headers, params=fs._get_params({}), proxy=proxy)  # noqa: SLF001
-    return await receive(request, url, start, size, proxy)
+    params = fs._get_params({})  # noqa: SLF001
+    request = fs.session.get(target, headers=headers, params=params, proxy=proxy, timeout=NO_LIMIT)
+    return await receive(request, asked, proxy, heard)
 
 
 async def find(fs: Any, pattern: str) -> list[str]:

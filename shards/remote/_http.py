@@ -10,65 +10,68 @@ import aiohttp
 
 from foveal.shards.remote._answer import (
     Answer,
-    asked_for,
+    Asked,
     check_encoding,
-    check_length,
+    headers_of,
     is_wanted,
     tell_extent,
     tell_stamp,
+    whole_body,
 )
 from foveal.shards.remote._proxy import proxy_of, shown
 from foveal.shards.remote._retry import LastingError, PassingError, failure
+from foveal.shards.remote._waits import Heard
 
-_NO_LIMIT = aiohttp.ClientTimeout(total=None)  # the caller sets a limit that depends on the request
+NO_LIMIT = aiohttp.ClientTimeout(total=None)  # the caller sets one, which begins anew with each byte
 
 # A .tar.gz must arrive as it is, not decompressed.
 OPTIONS: dict[str, Any] = {"client_kwargs": {"auto_decompress": False}}
 
 
-async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answer:
-    """Ask for ``size`` bytes from byte ``start``, fewer at the end of the object; of any state if ``tag`` is None.
+async def ask(fs: Any, asked: Asked, heard: Heard) -> Answer:
+    """Ask for bytes of an object, and call ``heard`` whenever something arrives.
 
     Raises:
         PassingError: The failure may be temporary.
         LastingError: It is not temporary.
     """
-    proxy = fs.kwargs.get("proxy") or proxy_of(url)
+    proxy = fs.kwargs.get("proxy") or proxy_of(asked.url)
     session = await fs.set_session()
     session._retry_connection = False  # noqa: SLF001 - each attempt is one request: whether to ask again is not its business
-    options = {"timeout": _NO_LIMIT, **fs.kwargs, "proxy": proxy}
-    headers = {**options.pop("headers", {}), **asked_for(start, size, tag)}
-    return await receive(session.get(fs.encode_url(url), headers=headers, **options), url, start, size, proxy)
+    options = {"timeout": NO_LIMIT, **fs.kwargs, "proxy": proxy}
+    headers = {**options.pop("headers", {}), **headers_of(asked)}
+    request = session.get(fs.encode_url(asked.url), headers=headers, **options)
+    return await receive(request, asked, proxy, heard)
 
 
 async def receive(
     request: AbstractAsyncContextManager[aiohttp.ClientResponse],
-    url: str,
-    start: int,
-    size: int,
+    asked: Asked,
     proxy: str | None,
+    heard: Heard,
 ) -> Answer:
-    """Send a request for ``size`` bytes of a file from byte ``start``, through a proxy if there is one, and return the answer."""
+    """Send a request, through a proxy if there is one, and return the answer."""
     through = "" if proxy is None else f" through the proxy {shown(proxy)}"
     try:
         async with request as response:
-            return await _receive(response, url, start, size, through)
+            heard()
+            return await _receive(response, asked, through, heard)
     except (aiohttp.InvalidURL, aiohttp.ClientSSLError, aiohttp.TooManyRedirects) as error:
         raise LastingError(f"cannot be read: {_name(error)}{through}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise PassingError(f"{_name(error)}{through}") from error
 
 
-async def _receive(response: aiohttp.ClientResponse, url: str, start: int, size: int, through: str) -> Answer:
+async def _receive(response: aiohttp.ClientResponse, asked: Asked, through: str, heard: Heard) -> Answer:
     if response.status >= 400:
         said = f"HTTP {response.status} {response.reason}".rstrip() + through
         raise failure(response.status, said, _seconds(response.headers))
-    check_encoding(url, response.headers.get("Content-Encoding", ""))
+    check_encoding(asked.url, response.headers.get("Content-Encoding", ""))
     extent = tell_extent(response.status, response.headers.get("Content-Range"), response.content_length)
     stamp = tell_stamp(response.headers, extent)
-    if not is_wanted(extent, start, size):
+    if not is_wanted(extent, asked):
         return Answer(None, stamp)
-    return Answer(check_length(await response.read(), extent), stamp)
+    return Answer(await whole_body(response.content.iter_any(), extent, heard), stamp)
 
 
 def _seconds(headers: Mapping[str, str]) -> float:

@@ -11,7 +11,7 @@ import fsspec
 from foveal.shards._error import DamagedError, RemoteError
 from foveal.shards.index import Stamp, UnusableError
 from foveal.shards.naming import known_options, scheme_of
-from foveal.shards.remote._answer import Answer
+from foveal.shards.remote._answer import Answer, Asked
 from foveal.shards.remote._retry import (
     ChangedError,
     GivenUpError,
@@ -19,13 +19,12 @@ from foveal.shards.remote._retry import (
     LastingError,
     persistently,
 )
-from foveal.shards.remote._waits import Waits
+from foveal.shards.remote._waits import Heard, Waits
 
 # Bytes: about as many as arrive in the time of one request, so a smaller gap is not worth a request.
 ROUND_TRIP = 1 << 20
 PIECE = 1 << 24  # bytes of one request of a download
-TIMEOUT = 30.0  # seconds until a request is given up, and one more second for each of
-SLOWEST = 1 << 20  # bytes
+TIMEOUT = 30.0  # seconds without any byte until a request is given up: a slow line is no reason to
 LISTING_TIMEOUT = 600.0  # seconds: a list comes in many requests, a thousand names in each
 _MOMENT = 0.1  # seconds
 _LARGEST_INDEX = 1 << 26  # bytes: enough for half a million samples
@@ -152,20 +151,19 @@ class Remote:
         fs, protocol = self._connect(url)
         fs.invalidate_cache()
         try:
-            found = self._persistently(url, fs, lambda: protocol.find(fs, url), LISTING_TIMEOUT)
+            found = self._persistently(url, fs, lambda _heard: protocol.find(fs, url), LISTING_TIMEOUT)
         except LastingError as error:
             raise RemoteError(url, None, str(error)) from error
         return [f"{scheme_of(url)}://{path}" for path in sorted(found)]
 
     def _ask(self, url: str, start: int, size: int, stamp: Stamp | None = None) -> Answer:
         fs, protocol = self._connect(url)
-        tag = None if stamp is None else stamp.tag
-        limit = TIMEOUT + size / SLOWEST
-        answer: Answer = self._persistently(url, fs, lambda: protocol.ask(fs, url, start, size, tag), limit)
+        asked = Asked(url, start, size, None if stamp is None else stamp.tag)
+        answer: Answer = self._persistently(url, fs, lambda heard: protocol.ask(fs, asked, heard), TIMEOUT)
         return answer
 
     def _persistently(
-        self, url: str, fs: Any, ask: Callable[[], Coroutine[Any, Any, Any]], limit: float
+        self, url: str, fs: Any, ask: Callable[[Heard], Coroutine[Any, Any, Any]], limit: float
     ) -> Any:
         waits = self._waits
         with known_options(scheme_of(url)):

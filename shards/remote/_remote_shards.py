@@ -111,11 +111,16 @@ class RemoteShards:
         if self._copies is None or stamp.size > self._copies.size:
             return None
         open_copy = partial(
-            self._copies.open, url, name_of(url), stamp, lambda: self._remote.pieces(url, stamp)
+            self._copies.open,
+            url,
+            name_of(url),
+            stamp,
+            lambda: self._remote.pieces(url, stamp),
+            lambda: self._remote.pause(url),
         )
         copy = open_copy()
         if copy is None and not self._remote.sends_parts(url):  # so there is no other way to read it
-            return open_copy(lambda: self._remote.pause(url))
+            return open_copy(needed=True)
         return copy
 
     def _unpacked(self, url: str, stamp: Stamp) -> BinaryIO:

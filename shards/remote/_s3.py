@@ -15,20 +15,30 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from s3fs.core import version_id_kw
 
-from foveal.shards.remote._answer import Answer, asked_for, check_length, is_wanted, tell_extent, tell_stamp
+from foveal.shards.remote._answer import (
+    Answer,
+    Asked,
+    headers_of,
+    is_wanted,
+    tell_extent,
+    tell_stamp,
+    whole_body,
+)
 from foveal.shards.remote._retry import LastingError, PassingError, RefusedError, failure
+from foveal.shards.remote._waits import Heard
 
 OPTIONS: dict[str, Any] = {
     "config_kwargs": {"retries": {"total_max_attempts": 1}, "max_pool_connections": 64}
 }
+_CHUNK = 1 << 18  # bytes that are taken at most at a time
 _LOST = (HTTPClientError, FlexibleChecksumError, IncompleteReadError, ResponseParserError)
 _PASSING = frozenset({"SlowDown", "InternalError", "RequestTimeout", "ServiceUnavailable", "Throttling"})
 
 
-async def ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answer:
+async def ask(fs: Any, asked: Asked, heard: Heard) -> Answer:
     """Ask as :func:`foveal.shards.remote._http.ask` does."""
     with _judging():
-        return await _ask(fs, url, start, size, tag)
+        return await _ask(fs, asked, heard)
 
 
 async def find(fs: Any, pattern: str) -> list[str]:
@@ -52,19 +62,20 @@ def _judging() -> Iterator[None]:
         raise LastingError(f"cannot be read: {error}: see storage_options") from error
 
 
-async def _ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Answer:
-    bucket, key, version = fs.split_path(url)
+async def _ask(fs: Any, asked: Asked, heard: Heard) -> Answer:
+    bucket, key, version = fs.split_path(asked.url)
     if not key:
         raise LastingError(
             "is a bucket, not an object in it: name one, or a pattern such as s3://bucket/train/*.tar"
         )
     await fs.set_session()
     client = await fs.get_s3(bucket)
-    headers = asked_for(start, size, tag)
+    headers = headers_of(asked)
     wanted = {"Bucket": bucket, "Key": key, "Range": headers["Range"], **version_id_kw(version)}
     if "If-Match" in headers:
         wanted["IfMatch"] = headers["If-Match"]
     response = await client.get_object(**fs._get_s3_method_kwargs(client.get_object, **wanted))  # noqa: SLF001
+    heard()
     async with response["Body"] as body:
         extent = tell_extent(
             response["ResponseMetadata"]["HTTPStatusCode"],
@@ -72,9 +83,9 @@ async def _ask(fs: Any, url: str, start: int, size: int, tag: str | None) -> Ans
             response.get("ContentLength"),
         )
         stamp = tell_stamp({"ETag": response.get("ETag", "")}, extent)
-        if not is_wanted(extent, start, size):
+        if not is_wanted(extent, asked):
             return Answer(None, stamp)
-        return Answer(check_length(await body.read(), extent), stamp)
+        return Answer(await whole_body(body.iter_chunks(_CHUNK), extent, heard), stamp)
 
 
 def _failure(error: ClientError) -> Exception:

@@ -32,7 +32,9 @@ class ShardCache:
         name: str,
         stamp: Stamp,
         download: Callable[[], Iterable[bytes]],
-        pause: Callable[[], None] | None = None,
+        pause: Callable[[], None],
+        *,
+        needed: bool = False,
     ) -> BinaryIO | None:
         """Open the copy of a shard, and download it first if there is none. One process downloads, others wait.
 
@@ -41,7 +43,8 @@ class ShardCache:
             name: Its name in the folder.
             stamp: The state that the copy must be of.
             download: Yields its bytes.
-            pause: Called again and again while other downloads take the room; None for not to wait for them.
+            pause: Called again and again while another process downloads this shard. It sleeps a moment, or raises an error.
+            needed: Whether to wait also for downloads of other shards, as long as they take the room.
 
         Returns:
             The open file, which stays readable if the copy is removed to make room; None if there is not enough room.
@@ -53,7 +56,7 @@ class ShardCache:
             return None
         path = self.folder / f"{name}-{stamp.digest}.tar"
         try:
-            return _use(path) or self._add(path, stamp.size, download, pause)
+            return _use(path) or self._add(path, stamp.size, download, pause, needed=needed)
         except OSError as error:
             reason = f"cannot be kept in {str(self.folder)!r}: {error.strerror}: set another cache_dir"
             raise ShardError(url, None, reason) from error
@@ -63,15 +66,17 @@ class ShardCache:
         path: Path,
         size: int,
         download: Callable[[], Iterable[bytes]],
-        pause: Callable[[], None] | None,
+        pause: Callable[[], None],
+        *,
+        needed: bool,
     ) -> BinaryIO | None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(path.with_suffix(".part")) as part:
+        with _locked(path.with_suffix(".part"), pause) as part:
             present = _use(path)  # another process was faster
             if present is not None:
                 return present
             while not self._claim(part, path, size):
-                if pause is None:
+                if not needed:
                     return None
                 pause()
             for piece in download():
@@ -132,9 +137,9 @@ def _claimed(part: Path) -> int:
 
 
 @contextmanager
-def _locked(path: Path, *, keep: bool = False) -> Iterator[BinaryIO]:
+def _locked(path: Path, pause: Callable[[], None] | None = None, *, keep: bool = False) -> Iterator[BinaryIO]:
     """Lock a file, against threads of this process, too. It is removed at the end unless it was renamed or is to be kept."""
-    with _acquired(path) as file:
+    with _acquired(path, pause) as file:
         try:
             yield file
         finally:
@@ -144,11 +149,11 @@ def _locked(path: Path, *, keep: bool = False) -> Iterator[BinaryIO]:
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _acquired(path: Path) -> BinaryIO:
+def _acquired(path: Path, pause: Callable[[], None] | None) -> BinaryIO:
     while True:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file, pause)
         except BaseException:
             file.close()
             raise
@@ -156,6 +161,16 @@ def _acquired(path: Path) -> BinaryIO:
             file.truncate(0)
             return file
         file.close()  # the process that held it has renamed or removed it
+
+
+def _lock(file: BinaryIO, pause: Callable[[], None] | None) -> None:
+    """Lock an open file. With ``pause``, which is called while another has it: a thread that the system lets wait can't be interrupted."""
+    while pause is not None:
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        pause()
+    fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:

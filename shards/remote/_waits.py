@@ -8,6 +8,9 @@ from typing import Any
 
 from foveal.shards.remote._retry import InterruptedReadError, PassingError
 
+# What a coroutine calls when something arrives: its time begins anew.
+Heard = Callable[[], None]
+
 
 class Waits:
     """The requests that the threads of a process wait for: :meth:`interrupt` ends them all, and later ones, too."""
@@ -35,12 +38,12 @@ class Waits:
         self._interrupted.wait(seconds)
 
     def answer(
-        self, loop: asyncio.AbstractEventLoop, ask: Callable[[], Coroutine[Any, Any, Any]], limit: float
+        self, loop: asyncio.AbstractEventLoop, ask: Callable[[Heard], Coroutine[Any, Any, Any]], limit: float
     ) -> Any:
-        """Run a coroutine in the event loop's thread, and return its result within ``limit`` seconds.
+        """Run a coroutine in the event loop's thread, and return its result. It has ``limit`` seconds, each time that it hears something.
 
         Raises:
-            PassingError: It took longer.
+            PassingError: It heard nothing for longer.
             InterruptedReadError: It was interrupted.
         """
         future = asyncio.run_coroutine_threadsafe(_outcome(ask, limit), loop)
@@ -62,15 +65,18 @@ class Waits:
             del error  # its traceback refers to this frame, which would keep both
 
 
-async def _outcome(ask: Callable[[], Coroutine[Any, Any, Any]], limit: float) -> tuple[Any, Exception | None]:
+async def _outcome(
+    ask: Callable[[Heard], Coroutine[Any, Any, Any]], limit: float
+) -> tuple[Any, Exception | None]:
     """Return what was sent, or what failed.
 
     An error that a task raises after its thread has stopped to wait for it is printed by asyncio.
     """
     try:
-        async with asyncio.timeout(limit):
-            return await ask(), None
+        async with asyncio.timeout(limit) as left:
+            now = asyncio.get_running_loop().time
+            return await ask(lambda: left.reschedule(now() + limit)), None
     except TimeoutError:
-        return None, PassingError(f"no whole answer within {limit:.3g} s")
+        return None, PassingError(f"nothing arrived for {limit:.3g} s")
     except Exception as error:  # noqa: BLE001 - of any kind: the thread that waits raises it
         return None, error

@@ -111,6 +111,7 @@ class Server(ThreadingHTTPServer):
 
     Attributes:
         requests: What was asked, in order.
+        pauses: Seconds of silence between the parts of each body.
     """
 
     daemon_threads = True
@@ -120,6 +121,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, site):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.site, self.faults, self.requests = site, [], []
+        self.pauses: list[float] = []
         self.lock = threading.Lock()
 
     @property
@@ -179,7 +181,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body[: len(body) // 2] if fault in ("reset", "short") else body)
+            self._send_parts(body[: len(body) // 2] if fault in ("reset", "short") else body)
+
+    def _send_parts(self, body):
+        pauses = self.server.pauses
+        ends = [len(body) * (k + 1) // (len(pauses) + 1) for k in range(len(pauses) + 1)]
+        for start, end, pause in zip([0, *ends], ends, [0.0, *pauses], strict=False):
+            time.sleep(pause)
+            self.wfile.write(body[start:end])
             self.wfile.flush()
 
     def log_message(self, *_):

@@ -23,9 +23,14 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir() if path.name != "room.lock")
 
 
+def pause():
+    """Wait a moment for another download."""
+    time.sleep(0.01)
+
+
 def put(cache, name, size, tag="1"):
     """Open a copy of ``size`` bytes that repeat its name; return its content, or None if it was not stored."""
-    file = cache.open("u", name, stamp(size, tag), lambda: [name.encode() * (size // len(name))])
+    file = cache.open("u", name, stamp(size, tag), lambda: [name.encode() * (size // len(name))], pause)
     if file is None:
         return None
     with file:
@@ -37,7 +42,7 @@ def test_a_copy_is_downloaded_once(tmp_path):
     cache = ShardCache(tmp_path / "c", 100)
 
     assert put(cache, "a", 60) == b"a" * 60
-    with cache.open("u", "a", stamp(60), lambda: pytest.fail("downloaded again")) as file:
+    with cache.open("u", "a", stamp(60), lambda: pytest.fail("downloaded again"), pause) as file:
         assert file.read() == b"a" * 60
 
 
@@ -53,7 +58,7 @@ def test_the_longest_unused_make_room(tmp_path):
         assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 100
         yield b"d" * 40
 
-    cache.open("u", "d", stamp(40), download).close()
+    cache.open("u", "d", stamp(40), download, pause).close()
     assert [name[0] for name in names(tmp_path)] == ["a", "c", "d"]
     assert put(cache, "e", 100) == b"e" * 100
     assert [name[0] for name in names(tmp_path)] == ["e"]
@@ -77,7 +82,7 @@ def test_downloads_under_way_keep_their_room(tmp_path):
         assert put(cache, "c", 40) == b"c" * 40
         yield b"a" * 60
 
-    cache.open("u", "a", stamp(60), download).close()
+    cache.open("u", "a", stamp(60), download, pause).close()
     assert [name[0] for name in names(tmp_path)] == ["a", "c"]
 
 
@@ -100,7 +105,7 @@ def room_taken(folder, size):
         yield b"x" * size
 
     cache = ShardCache(folder / "shards", size)
-    thread = threading.Thread(target=lambda: cache.open("u", "x", stamp(size), download).close())
+    thread = threading.Thread(target=lambda: cache.open("u", "x", stamp(size), download, pause).close())
     thread.start()
     assert begun.wait(30)
     try:
@@ -141,6 +146,35 @@ def test_waiting_for_room_is_interrupted(without_ranges, tmp_path):
             shards[0]
 
 
+def test_waiting_for_the_download_of_another_is_interrupted(hasty, tmp_path):
+    """A thread that waits until another process has downloaded the same shard raises an error when waiting is interrupted."""
+    files, asked, go_on = Files({"/t.tar": tar_bytes(samples("abc"))}), threading.Event(), threading.Event()
+
+    def site(method, path, headers):
+        if headers["Range"] != "bytes=0-0":
+            asked.set()
+            go_on.wait(30)
+        return files(method, path, headers)
+
+    with serving(files) as server:
+        url, options = f"{server.url}/t.tar", {"cache_dir": tmp_path, "cache_size": "1MB"}
+        downloading, waiting = Shards(url, **options), Shards(url, **options)
+        server.site = site
+        thread = threading.Thread(target=lambda: downloading[0])
+        thread.start()
+        assert asked.wait(30)
+        threading.Timer(0.3, waiting.interrupt).start()
+        try:
+            with pytest.raises(ShardError, match=r"/t\.tar: reading was interrupted$"):
+                waiting[0]
+            assert thread.is_alive()
+        finally:
+            go_on.set()
+            thread.join()
+        waiting.resume()
+        assert waiting[0].key == "a"
+
+
 def test_another_state_takes_the_old_ones_place(tmp_path):
     """A changed shard is fetched again, and its old copy is removed."""
     cache = ShardCache(tmp_path, 1000)
@@ -154,7 +188,7 @@ def test_another_state_takes_the_old_ones_place(tmp_path):
 def test_an_open_copy_outlives_its_name(tmp_path):
     """A copy that is removed can be read on by a process that has it open."""
     cache = ShardCache(tmp_path, 100)
-    with cache.open("u", "a", stamp(60), lambda: [b"a" * 60]) as file:
+    with cache.open("u", "a", stamp(60), lambda: [b"a" * 60], pause) as file:
         put(cache, "b", 60)
         assert [name[0] for name in names(tmp_path)] == ["b"]
         assert file.read() == b"a" * 60
@@ -169,7 +203,7 @@ def test_a_download_that_fails_leaves_nothing(tmp_path):
         raise ShardError("u", None, "gone")
 
     with pytest.raises(ShardError, match=r"^u: gone$"):
-        cache.open("u", "a", stamp(60), download)
+        cache.open("u", "a", stamp(60), download, pause)
     assert names(tmp_path) == []
     assert put(cache, "a", 60) == b"a" * 60
 
@@ -225,7 +259,7 @@ def _download_for_ever(folder, started):
         started.set()
         time.sleep(600)
 
-    ShardCache(folder, 100).open("u", "a", stamp(60), download)
+    ShardCache(folder, 100).open("u", "a", stamp(60), download, pause)
 
 
 @pytest.mark.parametrize("shard", ["a", "b"])
