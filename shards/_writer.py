@@ -81,14 +81,17 @@ class ShardWriter:
                 only in case; or there is no member.
             TypeError: A value is of another type.
         """
+        named = {ext: value for ext, value in sample.items() if not _PASSED_OVER.fullmatch(ext)}
+        self.write_members(sample.get("__key__"), named)
+
+    def write_members(self, key: Any, members: Mapping[str, Any]) -> None:
+        """Append a sample of members as they were read from files, also such as are named like ``"__url__"``. Else as :meth:`write`."""
         if self._tar is None:
             raise ValueError(
                 "a ShardWriter must be open to write, got a closed one; use it in a with statement"
             )
-        key = sample.get("__key__")
-        named = {ext: value for ext, value in sample.items() if not _PASSED_OVER.fullmatch(ext)}
-        self._check(key, named)
-        members = {ext.lower(): value for ext, value in named.items()}
+        self._check(key, members)
+        members = {ext.lower(): value for ext, value in members.items()}
         encoded = [(f"{key}.{ext}", _encode(ext, value)) for ext, value in sorted(members.items())]
         for name, content in encoded:
             info = tarfile.TarInfo(name)  # time, user and group are 0 by default

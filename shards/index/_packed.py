@@ -22,6 +22,8 @@ _MAGIC = {
     "xz": re.compile(rb"\xfd7zXZ\0"),
 }
 _PIECE = 1 << 20  # bytes
+# How gzip says that what follows a part does not begin another.
+_NO_PART = "Not a gzipped file"
 # The farthest that zstd looks back, with --long=31; the memory is taken only for files that ask for it.
 _ZSTD_WINDOW = 1 << 31
 
@@ -47,9 +49,10 @@ def unpack(url: str, packed: BinaryIO, tar: BinaryIO) -> None:
         ShardError: It cannot be read, or is zstd-compressed, and the package for that is not installed.
         OSError: The tar cannot be written.
     """
-    kind = packing_of(url, packed) or "gzip"
+    found = packing_of(url, packed)
+    kind = found or "gzip"
     with _open(url, kind, packed) as unpacked, suppress(EOFError):
-        while piece := _read(url, kind, unpacked):
+        while piece := _read(url, kind, unpacked, is_of_kind=found is not None):
             tar.write(piece)
     if tar.tell() == 0:
         raise DamagedError(
@@ -70,13 +73,15 @@ def _open(url: str, kind: str, packed: BinaryIO) -> Any:
             return gzip.open(packed)
 
 
-def _read(url: str, kind: str, unpacked: Any) -> bytes:
+def _read(url: str, kind: str, unpacked: Any, *, is_of_kind: bool) -> bytes:
     try:
         # read() would lose what it has read if the file ends early.
         return cast("bytes", unpacked.read1(_PIECE))
     except EOFError:
         raise
     except Exception as error:
+        if is_of_kind and isinstance(error, gzip.BadGzipFile) and str(error).startswith(_NO_PART):
+            return b""  # what stands behind the last part: gunzip ignores it, as bz2 and XzFile do
         damage = isinstance(error, zlib.error | lzma.LZMAError | gzip.BadGzipFile) or (
             isinstance(error, OSError) and error.errno is None  # as bz2 says it
         )

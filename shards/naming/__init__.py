@@ -11,6 +11,7 @@ from foveal.shards.naming._location import (
     is_web,
     local_path,
     must_be_local,
+    path_of,
     place_of,
     scheme_of,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "local_path",
     "must_be_local",
     "parse_size",
+    "path_of",
     "place_of",
     "scheme_of",
 ]

@@ -2,7 +2,7 @@
 
 import os
 import re
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from foveal.shards._error import ShardError
 from foveal.shards.naming._extensions import PACKED
@@ -51,7 +51,14 @@ def index_url(url: str) -> str:
 
 def is_packed(url: str) -> bool:
     """Return whether a remote shard is compressed, by its name: looking inside would cost a request."""
-    return identity_of(url).partition("?")[0].endswith(PACKED)
+    return path_of(url).endswith(PACKED)
+
+
+def path_of(url: str) -> str:
+    """Return the path that a remote URL names: a web server's decoded, and an object's key as it is, with its bucket."""
+    if is_web(url):
+        return unquote(urlsplit(url).path)
+    return url.partition("://")[2].partition("?versionId=")[0]
 
 
 def local_path(url: str) -> str:

@@ -1,5 +1,6 @@
 """Shards that are compressed: gzip, bzip2, xz and Zstandard, as usual and rarer programs write them."""
 
+import bz2
 import errno
 import gzip
 import io
@@ -91,6 +92,9 @@ def packed_in_parts(one, two):
         "zstd --long": packer.compress(one + two) + packer.flush(),
         "padded xz": lzma.compress(one) + bytes(8) + lzma.compress(two) + bytes(4),
         "gzip on a tape": gzip.compress(one + two) + bytes(512),
+        "gzip in parts, and bytes behind": gzip.compress(one) + gzip.compress(two) + b"garbage",
+        "bzip2 with bytes behind": bz2.compress(one + two) + b"garbage",
+        "xz with bytes behind": lzma.compress(one + two) + b"garbage",
     }
 
 
@@ -132,7 +136,8 @@ def test_packed_by_rarer_programs(kind, tmp_path):
     assert by_foveal(tmp_path / "t.tar") == by_webdataset(tmp_path / "plain.tar")
     (tmp_path / "nothing.tar").write_bytes(PARTS[kind])
     with pytest.raises(
-        ShardError, match=r"holds nothing: the (zstd|xz|gzip) file is empty, or was cut in its first block$"
+        ShardError,
+        match=r"holds nothing: the (zstd|xz|gzip|bzip2) file is empty, or was cut in its first block$",
     ):
         Shards(tmp_path / "nothing.tar")
 

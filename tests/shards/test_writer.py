@@ -61,6 +61,15 @@ def test_underscores_alone_are_an_extension(tmp_path, ext):
     assert by_webdataset(path) == by_foveal(path) == [("a", sorted([("txt", b"t"), (ext, b"u")]))]
 
 
+def test_members_of_files_are_written_whatever_their_names(tmp_path):
+    """What was read from a shard or a folder is written as it was, also a member named as webdataset names its own."""
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        writer.write_members("a", {"__meta__": b"m", "cls": 1, "TXT": b"t"})
+    expected = [("a", [("__meta__", b"m"), ("cls", b"1"), ("txt", b"t")])]
+
+    assert by_webdataset(tmp_path / "a.tar") == by_foveal(tmp_path / "a.tar") == expected
+
+
 def test_values_follow_webdatasets_conventions(tmp_path):
     """Bytes are written unchanged, text as UTF-8, numbers in decimal, JSON with sorted keys; other dunder names are left out."""
     sample = {

@@ -61,7 +61,7 @@ def apart(batch: Sequence[Any], labels: Sequence[SpatialField]) -> list[Delivere
 
 
 def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[dict[str, Any], SampleRow]:
-    """Return a sample to be written, and its row of the table.
+    """Return the members of a sample to be written, and its row of the table.
 
     Raises:
         ValueError: It already has a member with the name of one that is to be written.
@@ -95,7 +95,7 @@ def encode_sample(sample: Delivered, recipe: Recipe, zoom: nn.Module) -> tuple[d
     others |= rewrite_labels(sample.members, sample.labels, (height, width))
     if recipe.drop_labels:
         others = without(others, unwarped(others, sample.size, recipe))
-    return {"__key__": sample.key, **others, **new}, row
+    return {**others, **new}, row
 
 
 def zoomed_names(source: str, recipe: Recipe) -> list[str]:

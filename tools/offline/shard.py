@@ -159,10 +159,10 @@ class ShardZoomer:
         with ThreadPoolExecutor(self._job.num_threads or default_num_threads(), "foveal-encode") as pool:
             for batch in self._batches:
                 samples = apart(batch, self._job.recipe.labels)
-                for delivered, (sample, row) in zip(samples, pool.map(self._encoded, samples), strict=True):
+                for delivered, (members, row) in zip(samples, pool.map(self._encoded, samples), strict=True):
                     rows[delivered.ordinal] = row if row.key != last_key else _duplicate(row)
                     if row.key != last_key:
-                        writer.write(sample)
+                        writer.write_members(row.key, members)
                     last_key = row.key
                 advance(len(batch[0]))
         bad = {sample.number_in_shard: sample for sample in self._loader.bad_samples}

@@ -11,10 +11,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
-from urllib.parse import unquote, urlsplit
 
 from foveal.pipeline import FaultKind
-from foveal.shards.naming import PACKED, is_remote, local_path
+from foveal.shards.naming import PACKED, is_remote, local_path, path_of
 from foveal.shards.store import Store, StoreError
 
 OK: Final = "ok"
@@ -94,7 +93,7 @@ class ShardStats:
 
 def name_of_zoomed(url: str) -> str:
     """Return the name of a shard's zoomed tar: its own name, ending with ``.tar``."""
-    name = unquote(urlsplit(url).path) if is_remote(url) else local_path(url)
+    name = path_of(url) if is_remote(url) else local_path(url)
     name = name.rpartition("/")[2]
     for ending in (*PACKED, ".tar"):
         name = name.removesuffix(ending)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from foveal.shards.index import split_name
 from foveal.tools.packing._groups import IMAGE_EXTENSIONS, extension_of, grouped, images_of
 
 
@@ -67,7 +68,8 @@ def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
     Raises:
         FileNotFoundError: There is no such folder; or there is a link to nothing.
         OSError: A folder below it cannot be read.
-        ValueError: There is no image; an image that needs a class has none; or two images would have one key.
+        ValueError: There is no image; an image that needs a class has none; two images would have one key; or webdataset would
+            pass over an image.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"folder must be a folder of images, got {str(folder)!r}, which is none.")
@@ -186,9 +188,13 @@ def _picture(path: PurePosixPath, members: Mapping[str, PurePosixPath], *, label
             f"the class must come from the folder or from a cls file, got both for {str(path)!r} – pass --no-classes to "
             "keep the cls files."
         )
-    return Picture(
-        str(path.with_name(path.name.replace(".", "_"))), members, path.parts[0] if labelled else None
-    )
+    key = str(path.with_name(path.name.replace(".", "_")))
+    if split_name(f"{key}.jpg") is None:
+        raise ValueError(
+            f"images must not lie in a folder that is named like __this__, which webdataset passes over, got {str(path)!r} – rename the "
+            "folder."
+        )
+    return Picture(key, members, path.parts[0] if labelled else None)
 
 
 def _with_own_keys(pictures: Iterable[Picture]) -> list[Picture]:

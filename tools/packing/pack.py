@@ -199,15 +199,15 @@ def _write(shared: tuple[Path, Mapping[str, int]], part: tuple[Path, Sequence[Pi
     (folder, names), (path, pictures) = shared, part
     with ShardWriter(path) as writer:
         for picture in pictures:
-            writer.write(_sample(folder, picture, names))
+            writer.write_members(picture.key, _members(folder, picture, names))
     with suppress(UnindexableError):  # which is said at the end
         write_index(path)
 
 
-def _sample(folder: Path, picture: Picture, names: Mapping[str, int]) -> dict[str, str | int | bytes]:
+def _members(folder: Path, picture: Picture, names: Mapping[str, int]) -> dict[str, int | bytes]:
     files = {extension: _content(folder / path) for extension, path in picture.members.items()}
     label = {} if picture.label is None else {"cls": names[picture.label]}
-    return {"__key__": picture.key, **files, **label}
+    return {**files, **label}
 
 
 def _content(path: Path) -> bytes:

@@ -10,6 +10,10 @@ from foveal.shards.naming import is_remote
 
 Urls = str | Sequence[str]
 _REMOTE_READS = 32  # labels that are read at the same time if each waits for a server
+_NUMBERS = "`foveal pack` numbers the classes of a folder, and ShardWriter writes other numbers"
+_EMPTY = "has no samples – name shards that hold some"
+# More classes than samples are a mistake where there are more than this: a classifier for them would take long, and learn nothing.
+_MANY = 1000
 
 
 class Labelled(NamedTuple):
@@ -49,14 +53,28 @@ def count_classes(
         cache_size: Room for copies of them.
 
     Raises:
-        ShardError: A label is below zero or not below the number of classes, or no sample to train on has one.
+        ShardError: A label is below zero or not below the number of classes, or no sample to train on has one; or labels are far larger
+            than there are samples.
     """
     train = _labelled(urls, storage_options, cache_size)
-    known = 1 + max(sample.label for sample in train)
-    _check("to train on", train, classes or known)
+    known = _known(train) if classes is None else classes
+    _check("to train on", train, known)
     if val:
-        _check("to validate on", _labelled(val, storage_options, cache_size), classes or known)
-    return classes or known
+        _check("to validate on", _labelled(val, storage_options, cache_size), known)
+    return known
+
+
+def _known(samples: Sequence[Labelled]) -> int:
+    url, key, largest = max(samples, key=lambda sample: sample.label)
+    if largest >= max(_MANY, len(samples)):
+        different = len({sample.label for sample in samples})
+        raise ShardError(
+            url,
+            key,
+            f"cls must be below the number of samples, {len(samples)}, unless --classes says how many classes there are, got {largest} "
+            f"and {different - 1} other labels – number them from 0, as `foveal pack` does",
+        )
+    return largest + 1
 
 
 def _check(what_for: str, samples: Sequence[Labelled], classes: int) -> None:
@@ -78,8 +96,12 @@ def _labelled(
         read = list(_read(shards))
     found = [each for each in read if isinstance(each, Labelled)]
     if not found:
-        first = read[0] if read else "there is no sample"
-        raise ShardError(shards.urls[0], None, f"no sample of the shards has a label: {first}")
+        reason = (
+            f"cls must be a whole number from 0, got {read[0]}; no sample has one – {_NUMBERS}"
+            if read
+            else _EMPTY
+        )
+        raise ShardError(shards.urls[0], None, reason)
     negative = [sample for sample in found if sample.label < 0]
     if negative:
         url, key, label = negative[0]
@@ -99,12 +121,12 @@ def _read(shards: Shards) -> Iterator[Labelled | str]:
         try:
             sample = shards.read(ordinal, ("cls",))
         except SampleError as error:
-            return str(error)
+            return f"a sample that cannot be read ({error})"
         label = sample.members.get("cls")
         try:
             return Labelled(sample.url, sample.key, int(parse_member("cls", sample.members)))
         except MemberError:
-            return f"{sample.key} has {'no cls' if label is None else f'cls {label[:20]!r}'}"
+            return f"{'no cls' if label is None else repr(label[:20])} in {sample.key}"
 
     at_once = _REMOTE_READS if any(map(is_remote, shards.urls)) else 1
     return in_threads(label_of, range(len(shards)), at_once)

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from foveal.shards import ShardError, Shards, ShardWriter, write_index
-from foveal.shards.naming import identity_of, index_url
+from foveal.shards.naming import identity_of, index_url, is_packed, path_of
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,21 @@ def test_identity_has_nothing_secret_and_nothing_that_changes(url, identity):
 def test_an_index_lies_beside_its_shard(url, index):
     """The index of a remote shard is beside it."""
     assert index_url(url) == index
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "packed"),
+    [
+        ("https://h/x/a%20b.tar.gz?id=7#part", "/x/a b.tar.gz", True),
+        ("s3://b/a%20b#1?.tgz", "b/a%20b#1?.tgz", True),
+        ("s3://b/a.tgz?versionId=1.tar", "b/a.tgz", True),
+        ("gs://b/q?x.tgz/a.tar", "b/q?x.tgz/a.tar", False),
+    ],
+)
+def test_the_path_in_a_url(url, path, packed):
+    """A web server's path has percent-codes and ends at a query; an object's key has any characters."""
+    assert path_of(url) == path
+    assert is_packed(url) == packed
 
 
 def test_an_index_is_not_written_to_a_server():

@@ -51,6 +51,17 @@ def test_one_shard_in_one_shard_out(tmp_path):
         assert pixels(new["png"]).shape == (24, 24, 3)
 
 
+def test_members_named_as_webdataset_names_its_own(tmp_path):
+    """A member such as ``0.__meta__`` is kept like any other."""
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        writer.write_members("0", {"jpg": encode(picture(0, 60, 90)), "__meta__": b"m"})
+    zoom(str(tmp_path / "a.tar"), tmp_path / "out")
+
+    [(key, members)] = samples_of(tmp_path / "out")
+    assert (key, sorted(members)) == ("0", ["__meta__", "png", "zoom.json"])
+    assert members["__meta__"] == b"m"
+
+
 @pytest.mark.parametrize(
     ("image_format", "most", "mean"), [("png", 0.5, 0.3), ("npy", 0.5, 0.3), ("jpg", 24, 2), ("webp", 60, 6)]
 )

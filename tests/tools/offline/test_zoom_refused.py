@@ -24,6 +24,10 @@ def test_the_names_of_shards():
     assert name_of_zoomed("file:///a/b.tar.gz") == "b.tar"
     assert name_of_zoomed("s3://bucket/x/b.tgz") == "b.tar"
     assert name_of_zoomed("https://host/x/b%20c.tar?sig=1/2") == "b c.tar"
+    for name in ("part#1", "q?x", "a%20b"):  # in an object store nothing of a key has a meaning
+        assert name_of_zoomed(f"s3://bucket/x/{name}.tar") == f"{name}.tar"
+        assert name_of_zoomed(f"gs://bucket/x/{name}.tar.gz") == f"{name}.tar"
+    assert name_of_zoomed("s3://bucket/x/b.tar?versionId=1/2") == "b.tar"
     assert name_of_zoomed("a/shard") == "shard.tar"
 
 

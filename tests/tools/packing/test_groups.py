@@ -32,6 +32,7 @@ def test_images_of_their_own(names):
         (["a.jpg", "a.v2.jpg", "a.jpg.json"], ["a"]),
         (["0.jpg", "0.json", "0.5.jpg", "0.5.json", "0.5.mask.png"], ["0", "0.5"]),
         (["0.jpg", "0.5.jpg", "0.5.png", "0.txt"], ["0", "0.5"]),
+        (["0.jpg", "0.txt."], ["0"]),
     ],
 )
 def test_files_that_belong_to_an_image(names, stems):
@@ -42,6 +43,15 @@ def test_files_that_belong_to_an_image(names, stems):
     for stem, group in groups.items():
         others = [other for other in stems if len(other) > len(stem)]
         assert group == [n for n in names if n.startswith(f"{stem}.") and not n.startswith(tuple(others))]
+
+
+def test_a_file_that_ends_with_its_first_dot():
+    """A name without an extension belongs to no image."""
+    assert grouped(["photo.", "photo.jpg", "x."]) == {
+        "photo": ["photo.jpg"],
+        "photo.": ["photo."],
+        "x.": ["x."],
+    }
 
 
 PARTS = st.lists(st.sampled_from(["0", "1", "5", "mask", "v2", "left"]), min_size=1, max_size=4)

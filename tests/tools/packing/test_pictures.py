@@ -88,6 +88,17 @@ def test_a_link_without_end(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root reads all")
+def test_a_folder_that_webdataset_passes_over(tmp_path):
+    """An image in a folder that webdataset passes over is an error, which says why; deeper folders of such names are read."""
+    folder = write(tmp_path / "in", "x/__meta__/a.jpg")
+    assert keys(folder) == ["x/__meta__/a"]
+    write(folder, "__meta__/b.jpg")
+    message = "images must not lie in a folder that is named like __this__, which webdataset passes over, got '__meta__/b' – rename the folder."
+
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        find_pictures(folder)
+
+
 def test_a_folder_without_permission(tmp_path):
     """A class folder that may not be read is an error; its class would be missing."""
     folder = write(tmp_path / "in", "blue/0.jpg", "red/1.jpg")

@@ -149,6 +149,9 @@ def test_too_few_samples(shards, tmp_path, no_sheets):
         train(shards, tmp_path / "run", options=TrainOptions(out_size=16, batch_size=21))
 
 
+NUMBERS = "`foveal pack` numbers the classes of a folder, and ShardWriter writes other numbers"
+
+
 def write_labels(path: Path, labels: list[object]) -> str:
     """Write a shard of pictures with these labels, None for none."""
     with ShardWriter(path) as writer:
@@ -176,9 +179,15 @@ def test_what_the_loader_calls_bad_is_no_class(tmp_path, label):
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [
-        ([b"cat"], "no sample of the shards has a label: 000 has cls b'cat'"),
-        ([None, b"cat"], "no sample of the shards has a label: 000 has no cls"),
-        ([], "no sample of the shards has a label: there is no sample"),
+        (
+            [b"cat"],
+            f"cls must be a whole number from 0, got b'cat' in 000; no sample has one – {NUMBERS}",
+        ),
+        (
+            [None, b"cat"],
+            f"cls must be a whole number from 0, got no cls in 000; no sample has one – {NUMBERS}",
+        ),
+        ([], "has no samples – name shards that hold some"),
         (
             [0, -1, -1],
             "001: cls must be a whole number from 0, got -1: 2 of 3 labels are below – mend them, or leave these samples out",
@@ -194,6 +203,23 @@ def test_labels_that_are_no_classes(labels, reason, tmp_path):
     with pytest.raises(ShardError, match=message):
         train(good, tmp_path / "run", val=bad, options=SMALL)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_number_taken_for_a_class(tmp_path):
+    """Identifiers in the place of classes are an error, because a classifier of so many would never learn; --classes allows them."""
+    few, many = (
+        write_labels(tmp_path / "few.tar", [0, 999, 5]),
+        write_labels(tmp_path / "many.tar", [0, 10_000_000, 5, 5]),
+    )
+    reason = (
+        "001: cls must be below the number of samples, 4, unless --classes says how many classes there are, got 10000000 and 2 other "
+        "labels – number them from 0, as `foveal pack` does"
+    )
+
+    assert count_classes(few, (), None) == 1000
+    with pytest.raises(ShardError, match=f"^{re.escape(f'{many}: {reason}')}$"):
+        count_classes(many, (), None)
+    assert count_classes(many, (), 10_000_001) == 10_000_001
 
 
 def test_a_class_that_only_validation_has(tmp_path, no_sheets):
