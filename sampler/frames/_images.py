@@ -85,7 +85,10 @@ def _check_dense(images: Dense) -> None:
             f"{_ONE_FLOAT if images.is_floating_point() else _ONE_INTEGER}."
         )
     if not images.is_floating_point() and images.dtype != torch.uint8:
-        raise TypeError(f"images must be uint8 or floating point, got {images.dtype!r}: convert it first.")
+        to_do = (
+            "pass a list of (height, width, 3) tensors" if images.dtype == torch.uint16 else "convert it first"
+        )
+        raise TypeError(f"images must be uint8 or floating point, got {images.dtype!r}: {to_do}.")
     if images.dtype == torch.uint8 and images.shape[1] != 3:
         to_do = "call images.permute(0, 3, 1, 2)" if images.shape[3] == 3 else "convert to RGB or float"
         raise ValueError(f"images must have 3 channels as uint8, got {images.shape[1]!r}: {to_do}.")

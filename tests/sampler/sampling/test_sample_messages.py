@@ -80,7 +80,13 @@ GRID = torch.zeros(1, 2, 2, 2)
             torch.zeros(1, 3, 4, 4, dtype=torch.int64),
             GRID,
             TypeError,
-            "images must be uint8 or floating point, got torch.int64",
+            "images must be uint8 or floating point, got torch.int64: convert it first.",
+        ),
+        (
+            torch.zeros(1, 3, 4, 4, dtype=torch.uint16),
+            GRID,
+            TypeError,
+            "images must be uint8 or floating point, got torch.uint16: pass a list of (height, width, 3) tensors.",
         ),
         (
             torch.zeros(1, 4, 4, 4, dtype=torch.uint8),
