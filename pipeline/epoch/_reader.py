@@ -28,10 +28,16 @@ class EpochSlot:
     Attributes:
         position: Its position in the order of the epoch. Slots that only fill up the last batch have positions beyond the order.
         tries: How many samples that were tried for it turned out bad.
+        first: The first of these; None if there were none.
     """
 
     position: int
     tries: int = 0
+    first: BadSample | None = None
+
+    def after(self, bad: BadSample) -> "EpochSlot":
+        """Return the slot once one more sample has turned out bad."""
+        return EpochSlot(self.position, self.tries + 1, self.first or bad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +106,33 @@ class SampleReader:
         self._budget = budget
         self._seed = (options.seed, number)
 
-    def take(self, position: int, tries: int = 0) -> EncodedSample | None:
+    def take(self, position: int) -> EncodedSample | None:
         """Return the sample of a position, or a substitute; None if it is left out.
 
         Raises:
             ShardError: The sample is bad and ``on_bad`` is ``"raise"``; or its shard cannot be read.
             TooManyBadSamplesError: Too many samples are bad, or no substitute was found.
         """
-        first: BadSample | None = None
-        for attempt in range(tries, _TRIES + 1):
-            tried = self._try(EpochSlot(position, attempt))
+        return self._fill(EpochSlot(position))
+
+    def instead_of(self, encoded: EncodedSample, fault: DecodeError | MemberError) -> EncodedSample | None:
+        """Return a substitute for a sample that turned out bad after it was read."""
+        bad = self._record(encoded, fault)
+        return None if self._bad.on_bad == "drop" else self._fill(encoded.slot.after(bad))
+
+    def _fill(self, slot: EpochSlot) -> EncodedSample | None:
+        while slot.tries < _TRIES:
+            tried = self._try(slot)
             if isinstance(tried, EncodedSample):
                 return tried
             if self._bad.on_bad == "drop":
                 return None
-            first = first or tried
+            slot = slot.after(tried)
         raise TooManyBadSamplesError(
-            f"{_TRIES} samples in a row are bad, so no substitute was found: the first is {first}",
+            f"{_TRIES} samples in a row are bad, so no substitute was found: the first is {slot.first}",
             "run `foveal verify` on the shards",
             "look at loader.bad_samples, which has all",
         )
-
-    def instead_of(self, encoded: EncodedSample, fault: DecodeError | MemberError) -> EncodedSample | None:
-        """Return a substitute for a sample that turned out bad after it was read."""
-        self._record(encoded, fault)
-        if self._bad.on_bad == "drop":
-            return None
-        return self.take(encoded.slot.position, encoded.slot.tries + 1)
 
     def _try(self, slot: EpochSlot) -> EncodedSample | BadSample:
         ordinal = self._ordinal(slot)

@@ -86,7 +86,9 @@ def _check_dense(images: Dense) -> None:
         )
     if not images.is_floating_point() and images.dtype != torch.uint8:
         to_do = (
-            "pass a list of (height, width, 3) tensors" if images.dtype == torch.uint16 else "convert it first"
+            "pass a list of (height, width, 3) tensors"
+            if images.dtype == torch.uint16
+            else "convert it first"
         )
         raise TypeError(f"images must be uint8 or floating point, got {images.dtype!r}: {to_do}.")
     if images.dtype == torch.uint8 and images.shape[1] != 3:

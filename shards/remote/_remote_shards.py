@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, BinaryIO, cast
 
@@ -127,8 +128,10 @@ class RemoteShards:
         return self._cache.unpacked(url, stamp, lambda: self._fetch(url, stamp))
 
     def _fetch(self, url: str, stamp: Stamp) -> BinaryIO:
-        file = tempfile.TemporaryFile(dir=self._cache.folder)  # noqa: SIM115 - the caller closes it
-        for piece in self._remote.pieces(url, stamp):
-            file.write(piece)
-        file.seek(0)
-        return cast("BinaryIO", file)
+        with ExitStack() as closing:
+            file = closing.enter_context(tempfile.TemporaryFile(dir=self._cache.folder))
+            for piece in self._remote.pieces(url, stamp):
+                file.write(piece)
+            file.seek(0)
+            closing.pop_all()
+            return cast("BinaryIO", file)

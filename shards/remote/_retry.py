@@ -1,7 +1,6 @@
 """Retries: which failures may be temporary, how often to try, and how long to wait. No layer below this retries by itself."""
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
@@ -62,7 +61,7 @@ class GivenUpError(LastingError):
         self.attempts = attempts
 
 
-def persistently(ask: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
+def persistently(ask: Callable[[], T], sleep: Callable[[float], None]) -> T:
     """Call ``ask`` until it succeeds, and return its result.
 
     Raises:

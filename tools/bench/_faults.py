@@ -63,6 +63,8 @@ def bench_faults(
         cases = _cases(clean, faulty, folder / "bad.jsonl", batch_size=batch_size, size=size)
         check_epoch(cases[CLEAN], images, set())
         check_epoch(cases[FAULTY], images, bad)
+        for _ in range(2):  # the first writes the quarantine file, the second reads it
+            check_epoch(cases[KNOWN], images, bad)
         console.print(
             f"{images:,} images, {len(bad)} of them bad, to {size} × {size} in batches of {batch_size}, on "
             f"{describe_machine()}. Checked: every good sample once, the bad ones reported and substituted.",

@@ -86,7 +86,7 @@ def check_case(label: str, found: Mapping[str, Any], *, images: int, trains: boo
     """Return the peak of a case, after checking its result.
 
     Raises:
-        ValueError: It did not.
+        ValueError: It loaded another number of images, trained without a gradient, or was frozen and has one.
     """
     if found["images"] != images:
         raise ValueError(f"{label}: a case must load {images} images, got {found['images']}.")

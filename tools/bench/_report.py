@@ -141,7 +141,9 @@ def _draw(axes: Axes, bars: Sequence[Bar]) -> None:
 
 def _describe(report: Mapping[str, Any]) -> str:
     machine = report["environment"]
-    where = machine["gpu"] or f"{machine['cores']} cores of {machine['cpu']}, no GPU"
+    where = (
+        f"{machine['cores']} cores of {machine['cpu']}"  # the reports that are drawn are of processors alone
+    )
     rounds = len(next(iter(report["cases"].values()))["seconds"])
     return (
         f"foveal bench {report['benchmark']}: {report['images']:,} images, {report['pixels'] / 1e6:,.0f} MP, to "

@@ -49,7 +49,7 @@ def exhaust(batches: Iterable[object]) -> None:
 
 
 def exhaust_on(device: str, batches: Callable[[], Iterable[object]]) -> None:
-    """Do the same with the batches that a function returns, and wait until their device has made them."""
+    """Iterate over all batches that a function returns, keep none, and wait for their device."""
     exhaust(batches())
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)

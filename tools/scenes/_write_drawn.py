@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from foveal.shards import ShardWriter
+from foveal.shards import ShardError, Shards, ShardWriter
 from foveal.tools.console.progress import progress_bar
 
 Draw = Callable[[int], Mapping[str, Any]]
@@ -36,13 +36,15 @@ def write_drawn_shards(
 ) -> list[str]:
     """Write the first ``count`` samples as shards ``name-000000.tar`` ..., with a progress bar; what is already there is kept.
 
+    A shard of another number of samples, such as the last one of an earlier call for fewer, is written anew.
+
     Returns:
         The paths of the tars.
     """
     folder.mkdir(parents=True, exist_ok=True)
     parts = [range(first, min(first + per_shard, count)) for first in range(0, count, per_shard)]
     shards = {folder / f"{name}-{number:06d}.tar": part for number, part in enumerate(parts)}
-    missing = {path: part for path, part in shards.items() if not path.exists()}  # a shard appears complete
+    missing = {path: part for path, part in shards.items() if _count(path) != len(part)}
     if missing:
         console.print(f"Drawing {sum(map(len, missing.values()))} scenes into {folder}")
     with progress_bar(console) as progress:
@@ -50,3 +52,11 @@ def write_drawn_shards(
         for path, part in missing.items():
             write_drawn_shard(path, part, draw, on_written=lambda: progress.advance(task))
     return [str(path) for path in shards]
+
+
+def _count(shard: Path) -> int | None:
+    """Return how many samples a shard holds; None if there is none that can be read."""
+    try:
+        return len(Shards(shard))
+    except ShardError:
+        return None

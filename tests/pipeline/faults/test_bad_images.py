@@ -226,6 +226,21 @@ def test_nothing_to_put_in_the_place(write_shard):
     assert caught.value.without_settings == f"{message}."
 
 
+def test_nothing_to_put_in_the_place_of_what_cannot_be_decoded(write_shard, monkeypatch):
+    """Samples that only decoding finds to be bad count alike: the message names the first, and as many were tried as it says."""
+    cut = encode(picture(0, 400, 600), quality=95)[:9000]
+    url = write_shard([{"__key__": f"{k:04d}", "jpg": cut, "cls": 1} for k in range(40)])
+    monkeypatch.setattr("foveal.pipeline.epoch._reader._TRIES", 5)
+    with (
+        loader(url, max_bad_fraction=1.0, batch_size=1, num_threads=1, prefetch_factor=1) as one,
+        pytest.raises(
+            TooManyBadSamplesError,
+            match=rf"^5 samples in a row are bad, .*: the first is {re.escape(url)}: 0000: image",
+        ),
+    ):
+        epoch(one)
+
+
 @pytest.mark.parametrize("on_bad", ["substitute", "drop", "raise"])
 def test_a_quarantine_is_read_and_skipped(one_of_each, tmp_path, on_bad):
     """Samples that one run found are skipped by the next, which has the same batches and does not warn."""

@@ -1,11 +1,15 @@
 import json
 import re
+from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
+from foveal.tools.bench import _memory_case
 from foveal.tools.bench._memory import bench_memory, check_case
 from foveal.tools.bench._memory_case import MemoryCase
 from foveal.tools.bench.way import Way
+from foveal.tools.scenes.scenes import write_shards
 
 
 @pytest.mark.slow
@@ -24,6 +28,20 @@ def test_a_case_survives_the_way_to_its_process():
     case = MemoryCase("t.tar", "s.tar", 8, Way("auto", 4.0), trains=True, memory_budget="1GB")
 
     assert MemoryCase.from_json(case.to_json()) == case
+
+
+def test_the_gradient_of_the_tiny_batch_does_not_count(tmp_path, monkeypatch):
+    """If only the batch that warms up trains, there is no gradient, which is noticed."""
+    urls = write_shards(tmp_path, 1, console=Console(quiet=True))
+    case = MemoryCase(urls[0], urls[0], 1, Way("auto", 4.0), trains=True, memory_budget=None)
+    batches, calls = _memory_case._batches, []
+
+    def only_at_first(shard, zoom, case):
+        calls.append(shard)
+        return batches(shard, zoom, case if len(calls) == 1 else replace(case, trains=False))
+
+    monkeypatch.setattr(_memory_case, "_batches", only_at_first)
+    assert _memory_case.peak_of(case)["gradient"] == 0
 
 
 def test_missing_images_are_noticed():

@@ -4,7 +4,7 @@ import re
 import pytest
 from PIL import Image
 
-from foveal.tools.bench._report import bars_of, draw_report
+from foveal.tools.bench._report import _describe, bars_of, draw_report
 from tests.full_disk import full_at
 
 
@@ -19,7 +19,7 @@ def report(benchmark="loader", **seconds):
         "ours": ["Foveal"],
         "ceilings": ["DALI decode only", "reading only"],
         "cases": {names.get(name, name): {"seconds": taken} for name, taken in seconds.items()},
-        "environment": {"gpu": None, "cores": 2, "cpu": "a CPU"},
+        "environment": {"gpu": "a GPU", "cores": 2, "cpu": "a CPU"},
     }
 
 
@@ -31,6 +31,13 @@ def test_bars_are_medians_of_ratios():
         ("Foveal", 2, 100, True),
         ("theirs", 1, 50, False),
     ]
+
+
+def test_what_is_said_of_the_machine():
+    """The reports that are drawn are of processors, also on a machine with a GPU."""
+    assert _describe(report(decode=[1], ours=[0.5])) == (
+        "foveal bench loader: 10 images, 100 MP, to 224 × 224 in batches of 32; 2 cores of a CPU; medians of 1 round"
+    )
 
 
 def test_the_chart(tmp_path):

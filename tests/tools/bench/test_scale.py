@@ -4,7 +4,17 @@ import os
 import pytest
 
 from foveal.shards import Shards
-from foveal.tools.bench._scale import Case, bench_scale, conclusions, only_processors, write_cuts
+from foveal.tools.bench._check_loader import check_loader, check_near
+from foveal.tools.bench._scale import (
+    _SIZE,
+    _WAY,
+    SMALL_BATCH,
+    Case,
+    bench_scale,
+    conclusions,
+    only_processors,
+    write_cuts,
+)
 from foveal.tools.bench.ceilings import count_pixels
 from foveal.tools.bench.timing import Timing
 
@@ -49,6 +59,13 @@ def test_cuts_are_of_one_picture(tmp_path):
     assert list(shards.values()) == [64 * 48 / 1e6, 320 * 240 / 1e6]
     assert [count_pixels(Shards(path)) for path in shards] == [65 * 64 * 48, 2 * 320 * 240]
     assert [len({sample.members["jpg"] for sample in Shards(path)}) for path in shards] == [8, 1]
+
+
+def test_the_loader_is_right_on_large_images(tmp_path):
+    """The check passes on images of the usual sizes, of which less is decoded than of small ones."""
+    [shard] = write_cuts(tmp_path, [(4000, 3000)], 24_000_000)
+    with _WAY.loader(shard, _SIZE, SMALL_BATCH) as loader:
+        check_loader(loader, Shards(shard), first=1, check=check_near)
 
 
 def test_a_process_with_one_processor():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from foveal.shards import Shards
+from foveal.shards import Shards, ShardWriter
 from foveal.tools.scenes.scenes import SIZES, draw_scene, write_scenes, write_shards
 
 
@@ -102,13 +102,24 @@ def test_shards_that_are_there_stay(tmp_path):
     """A second call writes only missing shards, with the same scenes."""
     paths = write_shards(tmp_path, 3, console=Console(), per_shard=2)
     first, second = (path.read_bytes() for path in sorted(tmp_path.glob("*.tar")))
-    (tmp_path / "scenes-000000.tar").write_bytes(b"kept")
+    with ShardWriter(tmp_path / "scenes-000000.tar") as writer:
+        for key in "ab":
+            writer.write({"__key__": key, "cls": 0})
+    kept = (tmp_path / "scenes-000000.tar").read_bytes()
     (tmp_path / "scenes-000001.tar").unlink()
 
     assert write_shards(tmp_path, 3, console=Console(), per_shard=2) == paths
     assert len(paths) == 2
-    assert (tmp_path / "scenes-000000.tar").read_bytes() == b"kept" != first
+    assert (tmp_path / "scenes-000000.tar").read_bytes() == kept != first
     assert (tmp_path / "scenes-000001.tar").read_bytes() == second
+
+
+def test_a_shard_of_fewer_scenes_is_written_anew(tmp_path):
+    """A call for more scenes than an earlier one, or for fewer, gives as many as it asks for; a damaged shard is replaced."""
+    for count in (3, 5, 4):
+        assert len(Shards(write_shards(tmp_path, count, console=Console(), per_shard=2))) == count
+    (tmp_path / "scenes-000000.tar").write_bytes(b"no tar")
+    assert len(Shards(write_shards(tmp_path, 4, console=Console(), per_shard=2))) == 4
 
 
 def test_a_scene_is_large_enough_for_its_digit():

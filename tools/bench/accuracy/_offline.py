@@ -26,10 +26,11 @@ def accuracy_offline(run: Path, task: AccuracyTask, options: TrainOptions) -> fl
         task.val, recipe, out=str(run / "zoomed"), options=RunOptions(num_threads=options.num_threads)
     )
     model = SmallConvNet(task.classes).eval()
-    model.load_state_dict(torch.load(run / MODEL, weights_only=True))
+    model.load_state_dict(torch.load(run / MODEL, weights_only=True, map_location="cpu"))
     urls = [str(run / "zoomed" / Path(url).name) for url in task.val]
     right = images_read = 0
     with torch.no_grad(), ZoomLoader(urls, UniformSampler(options.out_size), batch_size=64) as loader:
+        model.to(loader.device)
         for images, labels in loader:
             right += int((classify(model, images, options.amp).argmax(1) == labels).sum())
             images_read += len(labels)

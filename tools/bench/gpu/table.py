@@ -16,6 +16,7 @@ from rich.console import Console
 from foveal.pipeline import ZoomLoader
 from foveal.pipeline.decoding import default_num_threads
 from foveal.pipeline.epoch import zoomed_together
+from foveal.pipeline.flow import existing_device
 from foveal.shards import Shards
 from foveal.tools.bench._deal_samples import deal_samples
 from foveal.tools.bench._loader import WAYS
@@ -60,7 +61,7 @@ def bench_device(
         json_path: Where the numbers go too.
     """
     console, threads = Console(), default_num_threads()
-    there, place = decode_only(device), torch.device(device)
+    there, place = decode_only(device), existing_device(device)
     with tempfile.TemporaryDirectory(prefix="foveal-") as name, ExitStack() as loaders:
         given = Shards(urls or write_shards(Path(name) / "scenes", scenes, console=console))
         shards = Shards(deal_samples(given, Path(name) / "epoch", images, console=console))

@@ -1,1 +1,1 @@
-"""``foveal bench grid | sample | kernel | quality | topk | adaptive``: parts of a zoom, timed or compared by themselves."""
+"""``foveal bench adaptive | grid | layer | quality | sample | topk``: parts of the zoom, and other published systems, on tensors."""

@@ -131,7 +131,9 @@ def _ours(
         with way.loader(shards.urls, size, batch_size) as loader, named(way.name):
             check_loader(loader, shards, first=_CHECKED, check=check_of(way))
     zooming = {way.name: way.loader(shards.urls, size, batch_size, ("image",)) for way in ZOOMING}
-    uniform = ZoomLoader(shards.urls, UniformSampler(size), batch_size=batch_size, fields=("image",))
+    uniform = ZoomLoader(
+        shards.urls, UniformSampler(size), batch_size=batch_size, fields=("image",), device="cpu"
+    )
     return {name: loaders.enter_context(loader) for name, loader in {UNIFORM: uniform, **zooming}.items()}
 
 

@@ -13,6 +13,7 @@ import torch
 from foveal.shards import Shards, ShardWriter
 from foveal.tools.bench.gpu import _kernels, _steps
 from foveal.tools.bench.gpu import check as gpu_check
+from foveal.tools.bench.gpu.table import bench_device
 from tests.pipeline.making import encode, picture
 
 CPU = torch.device("cpu")
@@ -118,6 +119,8 @@ def test_a_device_that_is_not_there(monkeypatch):
     message = "device must be 'cpu', as torch finds no CUDA here, got 'cuda:3'."
     with pytest.raises(ValueError, match=re.escape(message)):
         gpu_check.check_gpu([], device="cuda:3")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        bench_device([], device="cuda:3")
 
 
 def test_a_process_that_fails_or_hangs_is_told():
