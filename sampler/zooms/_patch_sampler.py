@@ -140,9 +140,9 @@ class PatchSampler(nn.Module):
         flat = scores.flatten(1)
         soft = self.training and (scores.requires_grad or is_transformed(scores))
         cells = (scores.shape[2], scores.shape[3])
-        if is_exporting():
-            if soft:
-                raise ValueError("training must be False to export a PatchSampler, got True – call eval().")
+        if is_exporting() and soft:
+            raise ValueError("training must be False to export a PatchSampler, got True – call eval().")
+        if not soft and (is_exporting() or is_transformed()):
             return self._in_graph(images, hard_topk(flat, self.topk.k), cells)
         chosen = self.topk(zero_to_one(flat), generator) if soft else hard_topk(flat, self.topk.k)
         each = [

@@ -60,7 +60,10 @@ def twice_differentiable(
     grid: Float[Tensor, "batch height width 2"],
 ) -> tuple[Float[Tensor, "batch channel _height _width"], Float[Tensor, "batch height width 2"]]:
     """Convert derivatives with respect to the averages to those with respect to images and grid, with operations that autograd can differentiate again."""
-    pixels, points = (t if t.requires_grad else t.detach().requires_grad_() for t in (images, grid))
+    # Aliases: a grid may have been made of the images, and that way is not to be gone here, as autograd goes it with `by_grid`.
+    pixels, points = (
+        t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in (images, grid)
+    )
     foot = footprints(points, (images.shape[2], images.shape[3]))
     (by_images,) = torch.autograd.grad(mean_over(pixels, foot), pixels, by_pixels, create_graph=True)
     by_numbers = (by_pixels[:, None] * slope_over(pixels, foot)).sum(dim=2)

@@ -67,12 +67,15 @@ CASES = {
     "default": (lambda images: _DEFAULT(images).images, _images),
     "network": (lambda images: _NETWORK(images).images, _images),
     "mixed": (lambda images: _MIXED(images).images, _images),
+    "patches": (lambda images: _PATCHES(images).images, _images),
 }
 _POINTS, _DENSE, _RAGGED = _grid(), _images(), [noise(20, 30), noise(9, 8)]
 _DEFAULT, _NETWORK = (
     _zoom(kind).requires_grad_(False) for kind in (PriorSaliency, lambda: SaliencyNet(contrast=0.3))
 )
 _MIXED = MixedResolution(2, patch_size=4, refined=2, saliency=SaliencyNet(), lowres_size=(16, 16)).double()
+
+_PATCHES = PatchSampler(2, 6, lowres_size=32).double().eval().requires_grad_(requires_grad=False)
 
 
 def _tangent(call, at, way):
@@ -103,6 +106,25 @@ def test_func_grad(case):
 
     found = torch.func.grad(lambda at: (call(at) * weights).sum())(leaf.detach())
     check_close(found, expected, 1e-9 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("how", [{}, {"family": "separable"}, {"family": "cdf"}, {"antialias": False}])
+def test_a_gradient_with_its_graph(how):
+    """A gradient by images is the same with create_graph, though their grid depends on them, too, and its own is that of differences."""
+    zoom, images = _zoom(PriorSaliency, **how).requires_grad_(requires_grad=False), _images()
+    weights, way = torch.randn(2, 3, 8, 8, dtype=_D), torch.randn_like(images)
+
+    def slope(at, **graph):
+        at = at.detach().requires_grad_()
+        return torch.autograd.grad((zoom(at).images * weights).sum(), at, **graph)[0], at
+
+    found, at = slope(images, create_graph=True)
+    expected, _ = slope(images)
+    check_close(found, expected, 1e-9 * float(expected.abs().max()))
+    if how != {"antialias": False}:  # of pixels at points there is no second derivative
+        (second,) = torch.autograd.grad((found * way).sum(), at)
+        differences = (slope(images + 1e-6 * way)[0] - slope(images - 1e-6 * way)[0]) / 2e-6
+        assert float((second * way).sum()) == pytest.approx(float((differences * way).sum()), rel=1e-4)
 
 
 @pytest.mark.parametrize("case", CASES)
