@@ -348,7 +348,7 @@ def train(
     augment = Augment(hflip=hflip, vflip=vflip, crop_scale=crop_scale, rotate_deg=rotate_deg)
     rule = parse_pixels(window, bands, color)
     options = TrainOptions(
-        image=image_members(urls, image),
+        image=image_members([*urls, *(val or ())], image),
         out_size=out_size,
         zoom=zoom,
         epochs=epochs,

@@ -231,6 +231,21 @@ def test_verbs_take_a_folder_of_images(tmp_path, monkeypatch, verb, work):
     assert val in (None, urls)
 
 
+def test_images_to_validate_on_may_have_other_formats(tmp_path, monkeypatch):
+    """``foveal train`` reads the images of a validation folder, too, if they are named otherwise than those to train on."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "in", "cat/a.png", "dog/b.png")
+    write(tmp_path / "val", "cat/c.tif", "dog/d.tif")
+    given = []
+    monkeypatch.setattr(
+        "foveal.tools.training.train.train", lambda *_, options, **__: given.append(options.image)
+    )
+
+    assert command_line.run("train", "in", "--val", "val", "--out", "made").exit_code == 0
+    assert [image.split(";")[-1] for image in given] == ["tif"]
+
+
 def test_originals_may_be_a_folder_of_images(tmp_path, monkeypatch):
     """``foveal verify --against`` compares with the shards that ``foveal zoom`` had made of the folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
