@@ -22,8 +22,8 @@ _MAGIC = {
     "xz": re.compile(rb"\xfd7zXZ\0"),
 }
 _PIECE = 1 << 20  # bytes
-# How gzip says that what follows a part does not begin another.
-_NO_PART = "Not a gzipped file"
+# How gzip and zstd say that what follows a part does not begin another.
+_NO_PART = re.compile("Not a gzipped file|.*Unknown frame descriptor")
 # The farthest that zstd looks back, with --long=31; the memory is taken only for files that ask for it.
 _ZSTD_WINDOW = 1 << 31
 
@@ -80,7 +80,7 @@ def _read(url: str, kind: str, unpacked: Any, *, is_of_kind: bool) -> bytes:
     except EOFError:
         raise
     except Exception as error:
-        if is_of_kind and isinstance(error, gzip.BadGzipFile) and str(error).startswith(_NO_PART):
+        if is_of_kind and _NO_PART.match(str(error)):
             return b""  # what stands behind the last part: gunzip ignores it, as bz2 and XzFile do
         damage = isinstance(error, zlib.error | lzma.LZMAError | gzip.BadGzipFile) or (
             isinstance(error, OSError) and error.errno is None  # as bz2 says it

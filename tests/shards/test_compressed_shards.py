@@ -76,6 +76,21 @@ def test_packed_by_any_of_the_usual_programs(ending, tmp_path):
         Shards(tmp_path / "bad.tar")
 
 
+@pytest.mark.parametrize("ending", PACKERS)
+def test_a_part_whose_beginning_is_damaged(ending, tmp_path):
+    """It cannot be told from bytes behind the last part, but the tar is reported as cut, because its end mark is missing."""
+    whole = tar_bytes([(name, os.urandom(600)) for name, _ in samples("abcdef")])
+    one, two = (
+        subprocess.run(PACKERS[ending], input=part, stdout=-1, check=True).stdout
+        for part in (whole[:7000], whole[7000:])
+    )
+    tar = tmp_path / f"t.{ending}"
+    tar.write_bytes(one + b"\xff" + two[1:])
+
+    with pytest.warns(ShardWarning, match="was cut at byte 7000"):
+        assert [key for key, _ in by_foveal(tar)] == ["a", "b"]
+
+
 def skippable(content):
     """A frame of zstd's that holds no data of the file: pzstd writes one before each other frame."""
     return b"\x50\x2a\x4d\x18" + len(content).to_bytes(4, "little") + content
@@ -95,6 +110,8 @@ def packed_in_parts(one, two):
         "gzip in parts, and bytes behind": gzip.compress(one) + gzip.compress(two) + b"garbage",
         "bzip2 with bytes behind": bz2.compress(one + two) + b"garbage",
         "xz with bytes behind": lzma.compress(one + two) + b"garbage",
+        "zstd in parts, and bytes behind": b"".join(by_zstd) + b"garbage",
+        "zstd on a tape": b"".join(by_zstd) + bytes(512),
     }
 
 
