@@ -34,14 +34,13 @@ def grouped(names: Sequence[str]) -> dict[str, list[str]]:
 
     A file belongs to the image with the longest such name: ``0001.json`` and ``0001.mask.png`` to ``0001.jpg``. An image of
     the same format without a letter in the rest of its name is a sample of its own: in ``0.jpg``, ``0.5.jpg``, ``1.jpg`` the
-    names are times, and ``photo.1.jpg`` is another download beside ``photo.jpg``. A name like ``photo.``, which ends with its first
-    dot, has no extension, and belongs to none.
+    names are times, and ``photo.1.jpg`` is another download beside ``photo.jpg``.
     """
     stems = _samples(names)
     groups: dict[str, list[str]] = defaultdict(list)
     for name in names:
         stem = next((start for start in _starts(name) if start in stems), name.partition(".")[0])
-        groups[name if name == f"{stem}." else stem].append(name)
+        groups[stem].append(name)
     return groups
 
 

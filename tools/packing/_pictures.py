@@ -57,8 +57,9 @@ def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
     """Return the images below a folder, with the files that belong to each.
 
     ``a/0001.json`` and ``a/0001.mask.png`` belong to ``a/0001.jpg``: their names begin with the image's name up to its
-    extension, and a dot; :func:`grouped` has the rule. Hidden files, and what macOS adds (``._0001.jpg``), are passed over.
-    A link to a folder is taken as that folder, unless it lies in it.
+    extension, and a dot; :func:`grouped` has the rule. ``0001.`` has no extension, and belongs to none.
+    Hidden files, and what macOS adds (``._0001.jpg``), are passed over. A link to a folder is taken as that folder, unless it
+    lies in it.
 
     Args:
         folder: Where to look, in all folders below it, too.
@@ -152,10 +153,11 @@ def _found(folder: Path) -> tuple[dict[PurePosixPath, dict[str, PurePosixPath]],
     left_out: list[PurePosixPath] = []
     for below, names in by_folder.items():
         for stem, group in grouped(names).items():
-            if _has_image(group):
-                images[below / stem] = _members(below, stem, group)
-            else:
-                left_out += [below / name for name in group]
+            without_extension, has_image = f"{stem}.", _has_image(group)
+            if has_image:
+                members = [name for name in group if name != without_extension]
+                images[below / stem] = _members(below, stem, members)
+            left_out += [below / name for name in group if not has_image or name == without_extension]
     return images, left_out
 
 
@@ -189,12 +191,17 @@ def _picture(path: PurePosixPath, members: Mapping[str, PurePosixPath], *, label
             "keep the cls files."
         )
     key = str(path.with_name(path.name.replace(".", "_")))
+    _check_names(key, members)
+    return Picture(key, members, path.parts[0] if labelled else None)
+
+
+def _check_names(key: str, members: Mapping[str, PurePosixPath]) -> None:
     if split_name(f"{key}.jpg") is None:
+        image = str(members[min(images_of(members), key=len)])
         raise ValueError(
-            f"images must not lie in a folder that is named like __this__, which webdataset passes over, got {str(path)!r} – rename the "
+            f"images must not lie in a folder that is named like __this__, which webdataset passes over, got {image!r} – rename the "
             "folder."
         )
-    return Picture(key, members, path.parts[0] if labelled else None)
 
 
 def _with_own_keys(pictures: Iterable[Picture]) -> list[Picture]:

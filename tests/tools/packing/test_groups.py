@@ -45,15 +45,6 @@ def test_files_that_belong_to_an_image(names, stems):
         assert group == [n for n in names if n.startswith(f"{stem}.") and not n.startswith(tuple(others))]
 
 
-def test_a_file_that_ends_with_its_first_dot():
-    """A name without an extension belongs to no image."""
-    assert grouped(["photo.", "photo.jpg", "x."]) == {
-        "photo": ["photo.jpg"],
-        "photo.": ["photo."],
-        "x.": ["x."],
-    }
-
-
 PARTS = st.lists(st.sampled_from(["0", "1", "5", "mask", "v2", "left"]), min_size=1, max_size=4)
 NAMES = st.builds(
     lambda parts, end: ".".join([*parts, end]), PARTS, st.sampled_from(["jpg", "jpeg", "png", "json"])

@@ -10,7 +10,9 @@ import sys
 import pytest
 from rich.console import Console
 
+from foveal.shards import Shards
 from foveal.tools.packing._pictures import find_pictures, holds_images
+from foveal.tools.packing.pack import pack
 from foveal.tools.packing.packed import packed
 
 
@@ -87,18 +89,40 @@ def test_a_link_without_end(tmp_path):
             look(folder)
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root reads all")
+@pytest.mark.parametrize(
+    ("image", "other", "extension"),
+    [
+        ("photo.jpg", "photo.", None),
+        ("photo.jpg", "photo..", "."),
+        ("photo..jpg", "photo.", None),
+        ("photo..jpg", "photo..", None),
+        ("photo..jpg", "photo...", "."),
+    ],
+)
+def test_a_file_without_an_extension(tmp_path, image, other, extension):
+    """A file whose name ends where its image's extension would begin has none itself, so it belongs to no image."""
+    found = find_pictures(write(tmp_path / "in", image, other))
+    made = pack(tmp_path / "in", tmp_path / "out")
+
+    assert [str(path) for path in found.left_out] == ([other] if extension is None else [])
+    [sample] = Shards(made.shards)
+    assert sorted(sample.members) == (["jpg"] if extension is None else [extension, "jpg"])
+
+
 def test_a_folder_that_webdataset_passes_over(tmp_path):
     """An image in a folder that webdataset passes over is an error, which says why; deeper folders of such names are read."""
     folder = write(tmp_path / "in", "x/__meta__/a.jpg")
     assert keys(folder) == ["x/__meta__/a"]
-    write(folder, "__meta__/b.jpg")
-    message = "images must not lie in a folder that is named like __this__, which webdataset passes over, got '__meta__/b' – rename the folder."
-
+    write(folder, "__meta__/b.c.jpg", "__meta__/b.c.json", "__meta__/b.c.mask.png")
+    message = (
+        "images must not lie in a folder that is named like __this__, which webdataset passes over, got '__meta__/b.c.jpg' – rename "
+        "the folder."
+    )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         find_pictures(folder)
 
 
+@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root reads all")
 def test_a_folder_without_permission(tmp_path):
     """A class folder that may not be read is an error; its class would be missing."""
     folder = write(tmp_path / "in", "blue/0.jpg", "red/1.jpg")
