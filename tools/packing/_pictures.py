@@ -9,6 +9,9 @@ from pathlib import Path, PurePosixPath
 from foveal.shards.index import split_name
 from foveal.tools.packing._groups import IMAGE_EXTENSIONS, extension_of, grouped, images_of
 
+# A member of such a name is an error to webdataset, or replaced by its own.
+_OF_WEBDATASET = ("__key__", "__local_path__", "__url__")
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -70,7 +73,7 @@ def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
         FileNotFoundError: There is no such folder; or there is a link to nothing.
         OSError: A folder below it cannot be read.
         ValueError: There is no image; an image that needs a class has none; two images would have one key; or webdataset would
-            pass over an image.
+            not return an image or another file.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"folder must be a folder of images, got {str(folder)!r}, which is none.")
@@ -202,6 +205,12 @@ def _check_names(key: str, members: Mapping[str, PurePosixPath]) -> None:
             f"images must not lie in a folder that is named like __this__, which webdataset passes over, got {image!r} – rename the "
             "folder."
         )
+    for extension in _OF_WEBDATASET:
+        if extension in members:
+            raise ValueError(
+                f"names of files must not end with {extension}, which webdataset keeps for itself, got {str(members[extension])!r} – "
+                "rename it."
+            )
 
 
 def _with_own_keys(pictures: Iterable[Picture]) -> list[Picture]:

@@ -1,6 +1,7 @@
 """Folders of images are walked as ImageFolder of torchvision walks them: through links, and with nothing left out."""
 
 import errno
+import io
 import os
 import re
 import shutil
@@ -11,9 +12,10 @@ import pytest
 from rich.console import Console
 
 from foveal.shards import Shards
-from foveal.tools.packing._pictures import find_pictures, holds_images
+from foveal.tools.packing._pictures import _OF_WEBDATASET, find_pictures, holds_images
 from foveal.tools.packing.pack import pack
 from foveal.tools.packing.packed import packed
+from tests.shards.reading import group_by_keys, tar_bytes, tar_file_expander
 
 
 def write(folder, *names):
@@ -120,6 +122,31 @@ def test_a_folder_that_webdataset_passes_over(tmp_path):
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         find_pictures(folder)
+
+
+@pytest.mark.parametrize("extension", ["__key__", "__url__", "__local_path__", "__URL__"])
+def test_a_file_that_webdataset_cannot_return(tmp_path, extension):
+    """A file whose extension is one of webdataset's own names is an error before anything is written."""
+    folder = write(tmp_path / "in", "a.jpg", f"a.{extension}")
+    message = f"names of files must not end with {extension.lower()}, which webdataset keeps for itself, got 'a.{extension}' – rename it."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        pack(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("extension", ["__key__", "__url__", "__local_path__", "__meta__"])
+def test_which_names_webdataset_keeps_for_itself(tmp_path, extension):
+    """webdataset itself fails at a member of such a name, or returns something else; any other one in underscores it returns."""
+    tar = tar_bytes([("a.jpg", b"i"), (f"a.{extension}", b"m")])
+    files = tar_file_expander([{"url": "a.tar", "local_path": "a.tar", "stream": io.BytesIO(tar)}])
+    try:
+        [sample] = group_by_keys(files)
+        is_returned = sample[extension] == b"m"
+    except ValueError as error:
+        assert "duplicate file name" in str(error)  # noqa: PT017 - some of the names raise
+        is_returned = False
+
+    assert is_returned == (extension not in _OF_WEBDATASET)
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root reads all")
