@@ -66,12 +66,13 @@ def count_classes(
 
 def _known(samples: Sequence[Labelled]) -> int:
     url, key, largest = max(samples, key=lambda sample: sample.label)
-    if largest >= max(_MANY, len(samples)):
+    limit = max(_MANY, len(samples))
+    if largest >= limit:
         different = len({sample.label for sample in samples})
         raise ShardError(
             url,
             key,
-            f"cls must be below the number of samples, {len(samples)}, unless --classes says how many classes there are, got {largest} "
+            f"cls must be below {limit} for {len(samples)} samples unless --classes says how many classes there are, got {largest} "
             f"and {different - 1} other labels – number them from 0, as `foveal pack` does",
         )
     return largest + 1

@@ -212,7 +212,7 @@ def test_a_number_taken_for_a_class(tmp_path):
         write_labels(tmp_path / "many.tar", [0, 10_000_000, 5, 5]),
     )
     reason = (
-        "001: cls must be below the number of samples, 4, unless --classes says how many classes there are, got 10000000 and 2 other "
+        "001: cls must be below 1000 for 4 samples unless --classes says how many classes there are, got 10000000 and 2 other "
         "labels – number them from 0, as `foveal pack` does"
     )
 
@@ -220,6 +220,11 @@ def test_a_number_taken_for_a_class(tmp_path):
     with pytest.raises(ShardError, match=f"^{re.escape(f'{many}: {reason}')}$"):
         count_classes(many, (), None)
     assert count_classes(many, (), 10_000_001) == 10_000_001
+    for samples, limit in ((3, 1000), (1002, 1002)):  # the limit that the message names is the one that holds
+        tars = [write_labels(tmp_path / f"{k}.tar", [limit - 1 + k] * samples) for k in range(2)]
+        assert count_classes(tars[0], (), None) == limit
+        with pytest.raises(ShardError, match=f"cls must be below {limit} for {samples} samples"):
+            count_classes(tars[1], (), None)
 
 
 def test_a_class_that_only_validation_has(tmp_path, no_sheets):
