@@ -64,8 +64,9 @@ class ZoomLoader(DataLoaderAttributes):
     Reads, decodes, computes the saliency at low resolution and samples in the background, and delivers tuples in the
     order of ``fields``. Iterate it as often as you like; each complete pass is an
     epoch, which is over when its last batch has been delivered. When gradients are enabled and the zoom has parameters that
-    require them as an epoch begins, zooming runs in the foreground with the current weights, and the batch carries the
-    graph: ``loss.backward()`` reaches the saliency network. Otherwise zooming runs ahead as well.
+    require them, zooming runs in the foreground with the current weights, and the batch carries the graph:
+    ``loss.backward()`` reaches the saliency network. Otherwise zooming runs ahead as well, with the weights that it finds: do not
+    change those of a zoom that does not train while a pass is running. A zoom may be frozen or unfrozen during a pass.
 
     Iterators are independent of each other, like those of a ``DataLoader``: ``next(iter(loader))`` inside a loop returns
     a batch and does not affect the loop. With ``shuffle``, each iterator of an epoch has a different order, so a loop
@@ -226,7 +227,7 @@ class ZoomLoader(DataLoaderAttributes):
             augment=augment,
             rule=PixelRule(window, bands, color, bits),
         )
-        self.zoom = zoom
+        self._zoom = zoom
         self.device = choose_device(device, zoom)
         self.fields = parse_fields(
             fields, guide=guide_of(needs), map_guide=map_guide_of(needs), condition=needs.condition
@@ -255,6 +256,11 @@ class ZoomLoader(DataLoaderAttributes):
             bad=self._bad,
             options=self._options,
         )
+
+    @property
+    def zoom(self) -> nn.Module:
+        """The zoom. Train, freeze or load it in place: for another one make another loader."""
+        return self._zoom
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch on this rank, for the present number of ranks. It is the same on all ranks."""

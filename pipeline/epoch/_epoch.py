@@ -107,7 +107,7 @@ class Chain:
         self.shards.resume()
         options, streams = self.options, streams_for(self.device)
         order = EpochOrder(self.shards.counts, shuffle=options.shuffle, seed=options.seed, epoch=number)
-        trains, in_threads = self._trains(), self._zooms_in_threads()
+        trains, in_threads = self.can_train(), self._zooms_in_threads()
         budget = self._budget()
         reader = self._reader(number, order, budget, bad)
         read = read_micro_batches(
@@ -193,7 +193,7 @@ class Chain:
         pixels, most = self._most_pixels(), _PIXELS_OF_A_THREAD if in_threads else math.inf
         if in_threads:
             pixels = min(pixels, IMAGE_BYTES // 3)
-        size = micro_batch_size(self.zoom, batch_size, self.device, trains=self._trains())
+        size = micro_batch_size(self.zoom, batch_size, self.device, trains=self.can_train())
         return Limits(size, pixels, most)
 
     def _most_pixels(self) -> float:
@@ -220,9 +220,10 @@ class Chain:
     def _zooms_in_threads(self) -> bool:
         """Return whether each image may be zoomed alone, in the thread that decoded it. DALI decodes batches."""
         in_threads = self.device.type == "cpu" and self.options.decode == "auto"
-        return in_threads and not self._trains() and may_zoom_in_threads(self.zoom)
+        return in_threads and not self.can_train() and may_zoom_in_threads(self.zoom)
 
-    def _trains(self) -> bool:
+    def can_train(self) -> bool:
+        """Return whether gradients reach the zoom now, so that batches have to carry the graph."""
         return torch.is_grad_enabled() and any(p.requires_grad for p in self.zoom.parameters())
 
 

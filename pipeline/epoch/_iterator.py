@@ -34,6 +34,8 @@ _MISSING: frozenset[FaultKind] = frozenset({"missing_member", "unreadable_member
 class EpochIterator(Iterator[Batch]):
     """The batches of an epoch, or the rest of them. Work on them begins at once, in the background.
 
+    If the zoom begins to train meanwhile, what was prepared ahead is dropped and made again, with the graph.
+
     The epoch is over when the last batch is delivered, not when a further one is requested. Several threads may share an
     iterator: each gets other batches. If another position is chosen for the loader before the first batch is requested, the
     iterator begins there: trainers make it, and choose the epoch afterwards.
@@ -69,6 +71,7 @@ class EpochIterator(Iterator[Batch]):
         # else can end it meanwhile.
         self._stage: deque[Stage[Batch]] = deque()
         self._taken_from: Stage[Batch] | None = None
+        self._carries_graph = False  # whether the stage's batches do
         self._number = at_work.add(self)
         self._stage.append(self._work())
 
@@ -144,7 +147,11 @@ class EpochIterator(Iterator[Batch]):
         """Return the stage of the next batches, now the calling thread's. If this iterator paused, a new one begins at its position."""
         self._at_work.work(self._number)
         if (stage := self._pick_up()) is not None:
-            return stage
+            if self._carries_graph or not self._chain.can_train():
+                return stage
+            stage.close()
+            self._at_work.work(self._number)  # which closing left
+        self._carries_graph = self._chain.can_train()
         rest = replace(self.plan, start=self._place.position)
         leave = functools.partial(self._at_work.leave, self._number)
         return self._chain.batches(self._begins_at.order, rest, self._bad, leave)

@@ -142,6 +142,14 @@ def test_a_loader_says_what_it_is(small_shards, zoom, options, said):
     assert repr(loader) == str(loader)
 
 
+def test_another_zoom_is_refused(small_shards):
+    """A loader keeps the zoom that it was made with, and does not pretend to take another."""
+    with ZoomLoader(small_shards, zoom := UniformSampler(8), batch_size=4) as loader:
+        assert loader.zoom is zoom
+        with pytest.raises(AttributeError, match="zoom"):
+            loader.zoom = UniformSampler(16)
+
+
 def test_len_and_last_batch(small_shards):
     """13 samples in batches of 5 are three batches, or two full ones."""
     with ZoomLoader(small_shards, UniformSampler(8), batch_size=5) as loader:

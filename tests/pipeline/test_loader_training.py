@@ -159,6 +159,34 @@ def test_frozen_and_training_zoom_alike(small_shards):
     )
 
 
+@pytest.mark.parametrize("decode", ["auto", "dali"])
+def test_a_zoom_that_is_unfrozen_in_an_epoch(small_shards, decode):
+    """From then on batches carry the graph; no sample is lost or delivered twice, and no pixel differs. Frozen again, it goes on so."""
+    zoom = SaliencySampler(16).requires_grad_(False)
+    with ZoomLoader(small_shards, zoom, batch_size=2, decode=decode) as loader:
+        before = list(loader)
+        iterator, found = iter(loader), []
+        for step in range(len(loader)):
+            zoom.requires_grad_(2 <= step < 5)
+            found.append(next(iterator))
+
+    assert [images.requires_grad for images, _ in found] == [False, False, True, True, True, False, False]
+    assert torch.cat([labels for _, labels in found]).tolist() == list(range(13))
+    for (images, _), (expected, _) in zip(found, before, strict=True):
+        assert torch.allclose(images, expected, atol=1e-4)
+
+
+def test_an_epoch_that_begins_without_gradients(small_shards):
+    """A zoom that could train does so from the first batch that is taken with gradients."""
+    zoom = SaliencySampler(16)
+    with ZoomLoader(small_shards, zoom, batch_size=5) as loader:
+        with torch.no_grad():
+            iterator = iter(loader)
+            next(iterator)
+        graphs = [images.requires_grad for images, _ in iterator]
+    assert graphs == [True, True]
+
+
 @pytest.mark.parametrize(("most", "parts"), [(10, [1] * 5), (1200, [2, 2, 1]), (1800, [3, 2]), (10_000, [5])])
 def test_large_images_travel_fewer_at_a_time(write_shard, monkeypatch, most, parts):
     """Large images go in smaller micro-batches, and the batch is the same."""

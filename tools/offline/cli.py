@@ -234,10 +234,14 @@ def zoom(
     from foveal.tools.console.storage_options import parse_storage_options
     from foveal.tools.offline.recipe import Recipe
     from foveal.tools.offline.zoom import RunOptions, zoom_shards
+    from foveal.tools.packing.common_classes import common_classes
     from foveal.tools.packing.packed import image_members, packed
 
     image = image_members(urls, image)
-    urls = packed(urls, console=Console(stderr=True, soft_wrap=True, highlight=False, markup=False))
+    classes = common_classes(urls)
+    urls = packed(
+        urls, console=Console(stderr=True, soft_wrap=True, highlight=False, markup=False), classes=classes
+    )
 
     recipe = Recipe(
         out_size=out_size,

@@ -37,6 +37,8 @@ from foveal.tools.offline.manifest import MANIFEST, claim
 from foveal.tools.offline.recipe import Recipe
 from foveal.tools.offline.shard import Job, zoom_here
 from foveal.tools.offline.shard_files import ShardStats, files_of, name_of_zoomed, stats_name
+from foveal.tools.packing.class_list import list_classes
+from foveal.tools.packing.common_classes import classes_of_shards
 from foveal.tools.packing.without_index import print_without_index
 
 Engine = Callable[[Job, Sequence[str], Store, Callable[[int], object]], Generator[ShardStats]]
@@ -102,7 +104,7 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
         StoreError: The folder cannot be written.
         TooManyFailuresError: More samples failed than is allowed.
         ValueError: The folder holds the shards themselves, or shards with other settings that are not made anew, or of these
-            names that foveal zoom did not write; or two shards have the same name.
+            names that foveal zoom did not write, or of other classes; two shards have the same name, or number their classes otherwise.
     """
     console = Console(stderr=options.lines is not None, soft_wrap=True, highlight=False, markup=False)
     shards = Shards(urls, storage_options=options.storage_options)
@@ -112,10 +114,15 @@ def zoom_shards(urls: Sequence[str], recipe: Recipe, *, out: str, options: RunOp
         shards = Shards(whole, storage_options=options.storage_options)
     originals = _by_name(shards)
     store = open_store(out, options.storage_options)
-    check_out(store, {name: each.url for name, each in originals.items()}, overwrite=options.overwrite)
+    classes = classes_of_shards([each.url for each in originals.values()])
+    check_out(
+        store, {name: each.url for name, each in originals.items()}, classes, overwrite=options.overwrite
+    )
     if options.world_size == 1:  # other ranks may be writing these just now
         store.sweep([MANIFEST, SIZES, SHEET, CARD])
     job = _job(recipe, options, store, originals)
+    if classes:
+        list_classes(store, classes)  # before the first shard, whose numbers need it
     mine = dict(list(originals.items())[options.rank :: options.world_size])
     done = {} if options.overwrite else done_already(console, job, mine, store, again=options.retry_failed)
     new, seconds = _zoom_left(console, job, mine, done, store, options=options)

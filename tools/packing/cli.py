@@ -96,7 +96,7 @@ def pack(
     from rich.console import Console
 
     from foveal.tools.console.distribute import distributed
-    from foveal.tools.packing._classes import read_classes
+    from foveal.tools.packing.class_list import read_classes
     from foveal.tools.packing.pack import pack as pack_folder
 
     classes = None if classes_from is None else read_classes(classes_from)

@@ -18,12 +18,14 @@ from foveal.shards.store import open_regular
 from foveal.tools.console.counted import counted
 from foveal.tools.console.distribute import Distribute, in_turn
 from foveal.tools.console.progress import progress_bar
-from foveal.tools.packing._classes import CLASSES, check_class_names, write_classes
 from foveal.tools.packing._pictures import Picture, Pictures, find_pictures, stat_of
+from foveal.tools.packing.class_list import CLASSES, check_class_names, write_classes
 from foveal.tools.packing.without_index import print_without_index
 
 # Where shards are until all are complete; hidden, so that no pattern finds them.
 _UNFINISHED = ".unfinished"
+# What `foveal zoom` writes into its folders.
+_OF_ZOOM = "manifest.json"
 # The names that shards and their indexes have here.
 _OURS = re.compile(r".+-\d{6}\.(tar|idx)", re.DOTALL)
 
@@ -122,6 +124,10 @@ def _refuse_shards(out: Path, *, overwrite: bool) -> None:
     if old and not overwrite:
         raise FileExistsError(
             f"out must be a folder without shards, got {str(out)!r} with {old[0].name!r} – pass --overwrite to replace them."
+        )
+    if old and (out / _OF_ZOOM).is_file():  # which keeps the list of classes
+        raise FileExistsError(
+            f"out must be another folder than that of zoomed shards, got {str(out)!r} with {_OF_ZOOM} – name another folder."
         )
     # A process that was killed while it replaced shards left no list of classes, but its hidden folder.
     listed, interrupted = (out / CLASSES).is_file(), (out / _UNFINISHED).is_dir()

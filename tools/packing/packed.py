@@ -16,13 +16,13 @@ from foveal.shards.index import Cache
 from foveal.shards.naming import is_remote, local_path
 from foveal.shards.store import is_full
 from foveal.tools.console.choices import IMAGE
-from foveal.tools.packing._classes import CLASSES, listed_classes
 from foveal.tools.packing._groups import IMAGE_EXTENSIONS
 from foveal.tools.packing._pictures import find_pictures, holds_images, stat_of
+from foveal.tools.packing.class_list import CLASSES
 from foveal.tools.packing.pack import pack
 
 
-def packed(urls: Sequence[str], *, console: Console, like: Sequence[str] = ()) -> list[str]:
+def packed(urls: Sequence[str], *, console: Console, classes: Sequence[str] | None = None) -> list[str]:
     """Return the URLs, with shards in place of each folder of images.
 
     The shards are written into the cache (``$XDG_CACHE_HOME`` or ``~/.cache``) once, and again if a file of the folder changes.
@@ -30,18 +30,31 @@ def packed(urls: Sequence[str], *, console: Console, like: Sequence[str] = ()) -
     Args:
         urls: Shards as ``expand_urls`` takes them, and local folders of images, also as ``file:`` URLs.
         console: Where messages and the progress are printed.
-        like: Folders that were packed before, for training: their classes are used for these folders, too.
+        classes: The names of the classes in the order of their numbers; None: those of all the folders together, sorted.
+
+    Raises:
+        OSError: The cache cannot be written.
+        ValueError: A folder makes no sense, or an image's class is not among ``classes``.
     """
-    lists = (listed_classes(folder) for folder in map(_parent, like) if (folder / CLASSES).is_file())
-    labels = next(lists, None)
+    labels = classes_of_folders(urls) if classes is None else list(classes)
     found: list[str] = []
     for url in urls:
-        folder = _path(url)
-        if _is_of_images(folder):
-            found += _shards_of(folder, labels, console)
-        else:
-            found.append(url)
+        folder = folder_of_images(url)
+        found += [url] if folder is None else _shards_of(folder, labels, console)
     return found
+
+
+def classes_of_folders(urls: Sequence[str]) -> list[str]:
+    """Return the names of the classes of all folders of images, sorted; no others of these URLs count."""
+    folders = filter(None, map(folder_of_images, urls))
+    return sorted({label for folder in folders for label in find_pictures(folder).labels})
+
+
+def folder_of_images(url: str) -> Path | None:
+    """Return the local folder of images that a URL is; None if it is of shards."""
+    folder = Path(url if is_remote(url) else local_path(url))
+    is_one = folder.is_dir() and not any(folder.glob("*.tar*")) and holds_images(folder)
+    return folder if is_one else None
 
 
 def image_members(urls: Sequence[str], image: str) -> str:
@@ -54,26 +67,14 @@ def image_members(urls: Sequence[str], image: str) -> str:
     if image != IMAGE:
         return image
     wanted = image.split(";")
-    for folder in filter(_is_of_images, map(_path, urls)):
+    for folder in filter(None, map(folder_of_images, urls)):
         for picture in find_pictures(folder).found:
             if not set(wanted) & set(picture.members):
                 wanted += sorted(IMAGE_EXTENSIONS & set(picture.members))
     return ";".join(wanted)
 
 
-def _path(url: str) -> Path:
-    return Path(url if is_remote(url) else local_path(url))
-
-
-def _parent(url: str) -> Path:
-    return _path(url).parent
-
-
-def _is_of_images(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.glob("*.tar*")) and holds_images(folder)
-
-
-def _shards_of(folder: Path, labels: list[str] | None, console: Console) -> list[str]:
+def _shards_of(folder: Path, labels: list[str], console: Console) -> list[str]:
     out = Cache.at(None).folder / "packed" / _fingerprint(folder, labels)
     with _usable(out.parent):
         is_there = (out / CLASSES).is_file()
@@ -139,7 +140,7 @@ def _move(made: Path, out: Path) -> None:
         made.rename(out)
 
 
-def _fingerprint(folder: Path, labels: list[str] | None) -> str:
+def _fingerprint(folder: Path, labels: list[str]) -> str:
     pictures = find_pictures(folder)
     files = [
         # The key, too: an earlier version may have grouped them otherwise.
@@ -147,7 +148,7 @@ def _fingerprint(folder: Path, labels: list[str] | None) -> str:
         for picture in pictures.found
         for path in picture.members.values()
     ]
-    content = json.dumps([os.fspath(folder.resolve()), files, labels or pictures.labels])
+    content = json.dumps([os.fspath(folder.resolve()), files, labels])
     return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 

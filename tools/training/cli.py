@@ -340,7 +340,8 @@ def train(
     from foveal.pipeline.decoding import MAX_PIXELS
     from foveal.tools.console.sample_options import parse_pixels
     from foveal.tools.console.storage_options import parse_storage_options
-    from foveal.tools.packing.packed import image_members, packed
+    from foveal.tools.packing.common_classes import packed_for_training
+    from foveal.tools.packing.packed import image_members
     from foveal.tools.training.options import TrainOptions
     from foveal.tools.training.run import LAST
     from foveal.tools.training.train import train as train_zoom
@@ -389,8 +390,7 @@ def train(
         cache_size=cache_size,
     )
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    shards = packed(urls, console=console)
-    seen_after = packed(val or (), console=console, like=shards)
+    shards, seen_after = packed_for_training(urls, val or (), console=console)
     try:
         train_zoom(shards, out, val=seen_after, options=options, resume=resume)
     except KeyboardInterrupt:

@@ -7,7 +7,8 @@ import shutil
 import pytest
 from rich.console import Console
 
-from foveal.tools.packing._classes import CLASSES, read_classes
+from foveal.tools.packing.class_list import CLASSES, read_classes
+from foveal.tools.packing.common_classes import common_classes, packed_for_training
 from foveal.tools.packing.pack import pack
 from foveal.tools.packing.packed import packed
 from tests.tools import command_line
@@ -57,7 +58,8 @@ def test_a_name_with_what_unicode_calls_the_end_of_a_line(tmp_path, monkeypatch)
     made = pack(folder, tmp_path / "out")
 
     assert made.labels == read_classes(tmp_path / "out") == names
-    assert packed([str(folder)], console=Console(quiet=True), like=made.shards)
+    assert common_classes(made.shards) == names
+    assert common_classes(made.shards, known=names) == names
 
 
 def test_a_list_of_classes_that_is_not_in_utf_8(tmp_path):
@@ -73,10 +75,10 @@ def test_a_class_that_training_does_not_have(tmp_path, monkeypatch):
     """A class that only validation has is an error that names it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     quiet = Console(quiet=True)
-    shards = packed([str(write(tmp_path / "train", "cat/a.jpg"))], console=quiet)
+    train, val = write(tmp_path / "train", "cat/a.jpg"), write(tmp_path / "val", "cow/a.jpg")
 
     with pytest.raises(ValueError, match=re.escape("got 'cow', which is none of ['cat'].")):
-        packed([str(write(tmp_path / "val", "cow/a.jpg"))], console=quiet, like=shards)
+        packed_for_training([str(train)], [str(val)], console=quiet)
 
 
 def test_classes_are_numbered_as_in_another_folder(tmp_path):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from foveal.shards import ShardError, Shards
-from foveal.tools.packing._classes import CLASSES
 from foveal.tools.packing._pictures import find_pictures
+from foveal.tools.packing.class_list import CLASSES
 from foveal.tools.packing.pack import pack
 from tests.tools import command_line
 from tests.tools.packing.folders import read, write

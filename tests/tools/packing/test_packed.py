@@ -12,7 +12,8 @@ from rich.console import Console
 
 from foveal.shards import ShardError, Shards
 from foveal.tools.console.choices import IMAGE
-from foveal.tools.packing._classes import CLASSES
+from foveal.tools.packing.class_list import CLASSES
+from foveal.tools.packing.common_classes import packed_for_training
 from foveal.tools.packing.pack import pack
 from foveal.tools.packing.packed import image_members, packed
 from tests.full_disk import full_at
@@ -60,7 +61,7 @@ def test_a_folder_as_a_url(tmp_path, monkeypatch):
     made, quiet = pack(tmp_path / "train", tmp_path / "out"), Console(quiet=True)
     url = (tmp_path / "val").as_uri()
 
-    [val] = packed([url], console=quiet, like=[Path(made.shards[0]).as_uri()])
+    _, [val] = packed_for_training([Path(made.shards[0]).as_uri()], [url], console=quiet)
     assert [sample.members["cls"] for sample in Shards(val)] == [b"1"]
     assert image_members([(tmp_path / "val").as_uri()], IMAGE) == IMAGE
 

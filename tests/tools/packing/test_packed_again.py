@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from foveal.shards import ShardError, write_index
-from foveal.tools.packing._classes import CLASSES
+from foveal.tools.packing.class_list import CLASSES
 from foveal.tools.packing.pack import pack
 from foveal.tools.packing.packed import packed
 from tests.full_disk import full_at
@@ -56,7 +56,7 @@ def test_a_folder_in_the_place_of_shards_is_packed_once(tmp_path, monkeypatch):
     assert packed([str(train), "other.tar"], console=quiet) == first
     assert [Path(url).stat().st_mtime_ns for url in first[:-1]] == stamps
     assert first[-1] == "other.tar"
-    assert read(packed([str(val)], console=quiet, like=first))[0][1]["cls"] == b"1"
+    assert read(packed([str(val)], console=quiet, classes=["cat", "dog", "emu"]))[0][1]["cls"] == b"1"
 
     write(train, "cat/new.jpg")
     assert packed([str(train)], console=quiet) != first[:-1]

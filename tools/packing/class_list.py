@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from foveal.shards.store import replacing
+from foveal.shards.store import Store, replacing
 
 CLASSES = "classes.txt"
 
@@ -29,20 +29,41 @@ def listed_classes(folder: Path) -> list[str]:
         ValueError: The list is not in UTF-8.
     """
     path = folder / CLASSES
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{CLASSES} must be in UTF-8, as foveal pack writes it, got {str(path)!r}, which is not – pack its folder again."
-        ) from error
-    # Not by splitlines(): a name may hold what only Unicode calls the end of a line.
-    return text.removesuffix("\n").split("\n") if text else []
+    return names_in(path.read_bytes(), str(path))
 
 
 def write_classes(folder: Path, names: Collection[str]) -> None:
     """Write the list."""
     with replacing(folder / CLASSES, sync=True) as file:
-        file.write("".join(f"{name}\n" for name in names).encode())
+        file.write(_content(names))
+
+
+def list_classes(store: Store, names: Collection[str]) -> None:
+    """Write the list into a folder that may be on an object store, unless it is there."""
+    content = _content(names)
+    if CLASSES not in store.names() or store.read(CLASSES) != content:
+        store.write(CLASSES, content)
+
+
+def names_in(content: bytes, path: str) -> list[str]:
+    """Return the names in a list's content.
+
+    Raises:
+        ValueError: It is not in UTF-8.
+    """
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{CLASSES} must be in UTF-8, as foveal pack writes it, got {path!r}, which is not – pack its folder again."
+        ) from error
+    # Editors of Windows end lines with a carriage return, too, which no name holds. Not by splitlines(): a name may hold what only
+    # Unicode calls the end of a line.
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
+
+
+def _content(names: Collection[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()
 
 
 def check_class_names(names: Collection[str]) -> None:
