@@ -54,7 +54,7 @@ def count_classes(
 
     Raises:
         ShardError: A label is below zero or not below the number of classes, or no sample to train on has one; or labels are far larger
-            than there are samples.
+            than there are samples, or all the same.
     """
     train = _labelled(urls, storage_options, cache_size)
     known = _known(train) if classes is None else classes
@@ -74,6 +74,14 @@ def _known(samples: Sequence[Labelled]) -> int:
             key,
             f"cls must be below {limit} for {len(samples)} samples unless --classes says how many classes there are, got {largest} "
             f"and {different - 1} other labels – number them from 0, as `foveal pack` does",
+        )
+    if all(sample.label == largest for sample in samples):
+        raise ShardError(
+            url,
+            key,
+            f"cls must have more than one value unless --classes says how many classes there are, got {largest} in all "
+            f"{len(samples)} samples: nothing can be learned from one class – name a folder with a folder for each class, or shards of more "
+            "classes",
         )
     return largest + 1
 

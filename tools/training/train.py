@@ -19,6 +19,7 @@ from foveal.sampler import EvidenceTeacher, ZoomTrial, saliency_entropy
 from foveal.tools.console.choices import Amp
 from foveal.tools.console.progress import progress_bar
 from foveal.tools.training._alone_in import alone_in
+from foveal.tools.training._is_emulated import is_emulated
 from foveal.tools.training._loader import open_loader, while_learning
 from foveal.tools.training._ranks import Ranks, in_ranks
 from foveal.tools.training._sheet import draw_validation
@@ -139,6 +140,10 @@ class _Training:
             samples = loader.state_dict()["samples"] // self.ranks.world_size
             raise ValueError(
                 f"batch_size must be at most {samples}, the samples of a rank, got {self.options.batch_size!r} – lower it."
+            )
+        if is_emulated(self.options.amp, self.ranks.device):
+            self.console.print(
+                f"This processor has no instructions for {self.options.amp}, which takes it several times as long as --amp off does."
             )
         self.parts["loader"], shown = loader, val or urls
         self.steps = self.options.epochs * len(loader)

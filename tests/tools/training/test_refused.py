@@ -221,10 +221,23 @@ def test_a_number_taken_for_a_class(tmp_path):
         count_classes(many, (), None)
     assert count_classes(many, (), 10_000_001) == 10_000_001
     for samples, limit in ((3, 1000), (1002, 1002)):  # the limit that the message names is the one that holds
-        tars = [write_labels(tmp_path / f"{k}.tar", [limit - 1 + k] * samples) for k in range(2)]
+        tars = [write_labels(tmp_path / f"{k}.tar", [0] + [limit - 1 + k] * (samples - 1)) for k in range(2)]
         assert count_classes(tars[0], (), None) == limit
         with pytest.raises(ShardError, match=f"cls must be below {limit} for {samples} samples"):
             count_classes(tars[1], (), None)
+
+
+@pytest.mark.parametrize("label", [0, 7])
+def test_one_class_alone(tmp_path, label):
+    """Nothing can be learned from it; --classes says that there are more."""
+    one = write_labels(tmp_path / "one.tar", [label] * 3)
+    message = (
+        f"{one}: 000: cls must have more than one value unless --classes says how many classes there are, got {label} in all 3 samples: "
+        "nothing can be learned from one class – name a folder with a folder for each class, or shards of more classes"
+    )
+    with pytest.raises(ShardError, match=f"^{re.escape(message)}$"):
+        train(one, tmp_path / "run", options=SMALL)
+    assert count_classes(one, (), 9) == 9
 
 
 def test_a_class_that_only_validation_has(tmp_path, no_sheets):
