@@ -12,8 +12,7 @@ def is_emulated(amp: Amp, device: torch.device) -> bool:
     """
     if amp == "off" or device.type != "cpu":
         return False
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return True
     # Public are only the names of some instructions, not what oneDNN needs.
-    supported = (
-        torch.backends.mkldnn.is_available() and getattr(torch.ops.mkldnn, f"_is_mkldnn_{amp}_supported")()
-    )
-    return not supported
+    return not getattr(torch.ops.mkldnn, f"_is_mkldnn_{amp}_supported")()

@@ -1,4 +1,4 @@
-"""A training says so if the processor has no instructions for the number format."""
+"""A training on a processor: torch leaves threads to the loader, and a number format without instructions for it is said."""
 
 from dataclasses import replace
 
@@ -7,9 +7,45 @@ import torch
 
 from foveal.tools.training import train as _train
 from foveal.tools.training._is_emulated import is_emulated
+from foveal.tools.training._threads import room_for_the_loader
 from tests.tools.training.runs import SMALL
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def four_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "inside"), [("cpu", None, 2), ("cpu", "4", 4), ("cuda", None, 4)]
+)
+def test_how_many(device, asked, inside, four_threads, monkeypatch):
+    """torch uses half of the threads on the CPU unless the environment sets them, and all again afterwards."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    with room_for_the_loader(torch.device(device)):
+        found = torch.get_num_threads()
+
+    assert found == inside
+    assert torch.get_num_threads() == 4
+
+
+def test_one_is_not_halved(monkeypatch):
+    """torch always has at least one thread."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with room_for_the_loader(torch.device("cpu")):
+        found = torch.get_num_threads()
+    torch.set_num_threads(before)
+
+    assert found == 1
 
 
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])
