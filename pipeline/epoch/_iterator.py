@@ -18,7 +18,8 @@ from foveal.pipeline.epoch._plan import BatchPlan
 from foveal.pipeline.epoch._position import EpochPlace, Position
 from foveal.pipeline.epoch._ranks import Ranks
 from foveal.pipeline.epoch.stages import Stage
-from foveal.pipeline.faults import BadSample, FaultKind
+from foveal.pipeline.faults import BadSample, verify_command
+from foveal.pipeline.fields import Fields
 from foveal.pipeline.flow import Background, refuse_fork_of
 from foveal.shards import ShardWarning
 
@@ -26,9 +27,6 @@ _CLOSED = (
     "loader must stay open until the loops over it are over, got close() from another thread – the epoch is not complete, "
     "and load_state_dict(state_dict()) continues it."
 )
-
-# Faults of a member that is not there in one piece, whatever it is read for.
-_MISSING: frozenset[FaultKind] = frozenset({"missing_member", "unreadable_member"})
 
 
 class EpochIterator(Iterator[Batch]):
@@ -190,14 +188,13 @@ class EpochIterator(Iterator[Batch]):
     def _end(self) -> None:
         self._stop()
         self._chain.fields.absences.end_epoch()
-        _warn_of(self._bad.all(), self._chain.fields.image_name)
+        _warn_of(self._bad.all(), self._chain.fields)
 
 
-def _warn_of(bad: list[BadSample], image: str) -> None:
+def _warn_of(bad: list[BadSample], fields: Fields) -> None:
     if bad:
-        # It reads images and members, but knows nothing of how labels are parsed here.
-        unknown = any(each.kind not in _MISSING and each.field != image for each in bad)
-        found = "" if unknown else ", and `foveal verify` finds them"
+        command = verify_command(bad, fields.asked)
+        found = "" if command is None else f", and `{command}` finds them"
         warnings.warn(
             f"{len(bad)} bad sample(s) in this epoch, the first: {bad[0]}; the loader's bad_samples has all{found}",
             ShardWarning,

@@ -130,7 +130,7 @@ class SampleReader:
             slot = slot.after(tried)
         raise TooManyBadSamplesError(
             f"{_TRIES} samples in a row are bad, so no substitute was found: the first is {slot.first}",
-            "run `foveal verify` on the shards",
+            self._bad.advice([] if slot.first is None else [slot.first]),
             "look at loader.bad_samples, which has all",
         )
 

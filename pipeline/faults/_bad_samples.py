@@ -3,13 +3,15 @@
 import os
 import threading
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from foveal.pipeline.decoding import Avoidable
 from foveal.pipeline.faults._bad_sample import BadSample
 from foveal.pipeline.faults._known_samples import KnownSamples
 from foveal.pipeline.faults._quarantine import Quarantine
+from foveal.pipeline.faults._verify_command import verify_command
 from foveal.shards import DataError, ShardError
 
 OnBad = Literal["substitute", "drop", "raise"]
@@ -53,7 +55,8 @@ class BadSamples:
         on_bad: What the loader does about them.
         max_fraction: The largest share of an epoch's samples on this rank that may turn out bad.
         quarantine: The file that they are kept in, if any.
-        asked: The names of the fields that the loader reads. Entries of a file about other fields are ignored.
+        asked: The members that may hold each field that the loader reads, by the field's name, the image first. Entries of a file
+            about other fields are ignored.
 
     Raises:
         ValueError: An argument is invalid; the message has its value.
@@ -65,7 +68,7 @@ class BadSamples:
         max_fraction: float,
         quarantine: str | os.PathLike[str] | None,
         *,
-        asked: Collection[str] = (),
+        asked: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         if on_bad not in get_args(OnBad):
             raise ValueError(f"on_bad must be one of {', '.join(get_args(OnBad))}, got {on_bad!r}.")
@@ -74,7 +77,7 @@ class BadSamples:
         self.on_bad = on_bad
         self._max_fraction = max_fraction
         self._quarantine = None if quarantine is None else Quarantine(quarantine)
-        self._asked = frozenset(asked) | {""}
+        self.asked = asked
         self._met: dict[tuple[str, str, int], BadSample] = {}
         self._known, self._may_pass = KnownSamples(), KnownSamples()
         self._lock = threading.Lock()
@@ -90,7 +93,7 @@ class BadSamples:
 
     def _learn(self, listed: list[BadSample]) -> None:
         for bad in listed:
-            if bad.field in self._asked:
+            if not bad.field or bad.field in self.asked:
                 (self._may_pass if bad.kind in _MAY_PASS else self._known).add(bad)
 
     def all(self) -> list[BadSample]:
@@ -157,8 +160,14 @@ class EpochBadSamples:
             if self.on_bad == "raise":
                 raise ShardError(bad.url, bad.key, bad.reason)
             if len(self._new) > self._max_fraction * self._samples:
-                advice = "run `foveal verify` on the shards"
-                raise TooManyBadSamplesError(self._too_many(), advice, "raise max_bad_fraction")
+                raise TooManyBadSamplesError(
+                    self._too_many(), self.advice(self._new), "raise max_bad_fraction"
+                )
+
+    def advice(self, bad: Iterable[BadSample]) -> str:
+        """Return how samples like these are found before a training, for :class:`TooManyBadSamplesError`."""
+        command = verify_command(bad, self._of_loader.asked)
+        return "" if command is None else f"run `{command}` on the shards"
 
     def _too_many(self) -> str:
         counts = Counter(bad.fault for bad in self._new)

@@ -157,9 +157,15 @@ class Fields:
         return digest_of(members[each] for each in (*([] if image is None else [image]), *beside))
 
     @property
-    def asked(self) -> frozenset[str]:
-        """The names of everything that is read of each sample: the fields and the image, as :func:`field_name` returns them."""
-        return frozenset(map(field_name, self._read))
+    def asked(self) -> dict[str, str]:
+        """The members that may hold each field that is read, by its name, as :func:`field_name` returns it; the image comes first.
+
+        Alternatives are joined by ``;``; "" stands for any members.
+        """
+        return {
+            self.image_name: self.image_name,
+            **{field_name(each): ";".join(_extensions(each) or ()) for each in self._read},
+        }
 
     @property
     def _read(self) -> tuple[Field, ...]:

@@ -85,7 +85,9 @@ def parse_content(extension: str, content: bytes) -> Any:
     parse, expected = _PARSERS.get(kind_of(extension), (bytes, "bytes"))
     try:
         return parse(content)
-    except (ValueError, OverflowError, EOFError, RecursionError) as error:
+    except OverflowError as error:
+        raise MemberError(f"{extension} is not {expected} of 64 bits: {shown(content)}") from error
+    except (ValueError, EOFError, RecursionError) as error:
         raise MemberError(f"{extension} is not {expected}: {shown(content)}") from error
 
 

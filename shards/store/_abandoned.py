@@ -59,8 +59,9 @@ class Unfinished:
             self.path = self._new_path()
 
     def remove(self) -> None:
-        """Remove the file, if there is one."""
-        self.path.unlink(missing_ok=True)
+        """Remove the file, if there is one and it can be: what went wrong before is to be told."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
     def _new_path(self) -> Path:
         return self._final.with_name(f".{short(self._final.name)}.{_here()}{secrets.token_hex(3)}.tmp")

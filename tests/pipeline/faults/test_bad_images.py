@@ -160,9 +160,12 @@ def test_what_a_warning_says(write_shard):
 
 
 def test_what_a_warning_says_of_labels(write_shard):
-    """Where a label is bad, `foveal verify` is not named: it does not know how labels are parsed here."""
+    """Where a label is bad, the command that finds it says so: by itself it looks at images only."""
     url = write_shard([{"__key__": f"{k}", **good(k), **({"cls": b"x"} if k == 3 else {})} for k in range(9)])
-    with loader(url) as one, pytest.warns(ShardWarning, match=r"; the loader's bad_samples has all$"):
+    with (
+        loader(url) as one,
+        pytest.warns(ShardWarning, match="all, and `foveal verify --members image,cls` finds them$"),
+    ):
         epoch(one)
 
 

@@ -121,7 +121,7 @@ def test_alternatives_are_tried_in_their_order():
         ("cls;txt", {"jpg": b""}, "member is missing: there is no cls or txt"),
         ("cls", {"cls": b"dog"}, "cls is not an integer: b'dog'"),
         ("cls", {"cls": b"1_0"}, "cls is not an integer: b'1_0'"),
-        ("cls", {"cls": b"1" * 50}, "cls is not an integer: b'" + "1" * 40 + "'..."),
+        ("cls", {"cls": b"1" * 50}, "cls is not an integer of 64 bits: b'" + "1" * 40 + "'..."),
         ("json", {"json": b"{"}, "json is not JSON: b'{'"),
         ("txt", {"txt": b"\xff"}, r"txt is not UTF-8 text: b'\xff'"),
         ("npy", {"npy": b"x"}, "npy is not a NumPy array of numbers: b'x'"),

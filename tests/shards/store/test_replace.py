@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import threading
+from pathlib import Path
 from pkgutil import resolve_name as resolve
 
 import pytest
@@ -34,6 +35,19 @@ def test_a_file_whose_disk_fails(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=re.escape("Input/output error: 'a.json'")):
         write_whole(tmp_path.joinpath("a.json").relative_to(tmp_path), b"new")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    """The error names the file, not the hidden one: where nothing can be written, nothing can be removed either."""
+
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    for name in ("open", "unlink"):
+        monkeypatch.setattr(Path, name, refuse)
+    message = f"[Errno {errno.EROFS}] Read-only file system: {str(tmp_path / 'a.json')!r}"
+    with pytest.raises(OSError, match=f"^{re.escape(message)}$"):
+        write_whole(tmp_path / "a.json", b"new")
 
 
 def test_a_link_stays(tmp_path):
