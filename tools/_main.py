@@ -3,6 +3,7 @@
 Exit codes: 0 good, 1 failed (one line on standard error says why), 2 bad usage, 130 interrupted.
 """
 
+import io
 import os
 import sys
 import warnings
@@ -19,6 +20,10 @@ def main() -> None:
     # torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.formatwarning = _one_line
+    for stream in (sys.stdout, sys.stderr):
+        # A character that the output's encoding lacks must not end a verb before it has said what it found.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="foveal")
     except ModuleNotFoundError as error:

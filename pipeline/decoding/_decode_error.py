@@ -38,7 +38,9 @@ class NeedsWindowError(DecodeError):
 
 def needs_window(why: str) -> NeedsWindowError:
     """Return the error for samples whose black and white values are unknown."""
-    return NeedsWindowError(f"needs a window: {why} – pass window=(low, high) or 'auto'", kind="unsupported")
+    return NeedsWindowError(
+        f"needs a window: {why} – pass window=(low, high) or 'auto', or --window low:high", kind="unsupported"
+    )
 
 
 def check_pixels(height: int, width: int, max_pixels: int | None) -> None:

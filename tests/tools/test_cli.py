@@ -268,6 +268,22 @@ def test_missing_extra(monkeypatch, capsys):
         main()
 
 
+@pytest.mark.parametrize("verb", ["verify", "view"])
+def test_output_that_is_not_in_utf_8(tmp_path, monkeypatch, verb):
+    """A name that the output's encoding lacks is written with escapes; it does not end a verb before the verb has said what it found."""
+    with ShardWriter(tmp_path / "a.tar") as writer:
+        for key, content in (("gut", encode(picture(0, 20, 30))), ("m\xfcll", b"x")):
+            writer.write({"__key__": key, "jpg": content})
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    monkeypatch.chdir(tmp_path)
+    options = ["--out", "sheet.png", "--out-size", "16"] if verb == "view" else []
+    done = foveal(verb, "a.tar", *options)
+
+    assert done.returncode == (1 if verb == "verify" else 0), done.stderr
+    assert "a.tar: m\\xfcll: " in done.stdout + done.stderr
+    assert "Error" not in done.stderr
+
+
 def test_data_at_fault_ends_with_one_line(monkeypatch, capsys):
     """Each error about data ends in one line, which names no setting without an option; a programming error keeps its traceback."""
     import foveal.tools._index

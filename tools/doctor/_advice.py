@@ -132,8 +132,8 @@ def verify(facts: Facts) -> Advice | None:
         return None
     tried = facts.images + facts.bad
     return Advice(
-        f"foveal verify SHARDS, with the same --image and --window if any, and quarantine= with the file that it writes: {facts.bad:,} of {tried:,} images are bad, the "
-        f"first: {facts.bad_reason}"
+        "foveal verify SHARDS, with the same --image and --window if any, then foveal train --quarantine or ZoomLoader(quarantine=...) with "
+        f"the file that it writes: {facts.bad:,} of {tried:,} images are bad, the first: {facts.bad_reason}"
     )
 
 

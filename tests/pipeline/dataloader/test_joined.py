@@ -92,13 +92,13 @@ UNLIKE = (
             [(IMAGE,), (IMAGE.float() + 7,)],
             TypeError,
             ("images[1] must be a readable image, got one that needs a window: its samples lie in [7, 7], outside [0, 1] – "
-            "pass window=(low, high) or 'auto'."),
+            "pass window=(low, high) or 'auto', or --window low:high."),
         ),
         (
             [(IMAGE.numpy().astype(np.int32),)],
             TypeError,
             ("images[0] must be a readable image, got one that needs a window: its samples are int32, of which the header "
-            "does not say what is white – pass window=(low, high) or 'auto'."),
+            "does not say what is white – pass window=(low, high) or 'auto', or --window low:high."),
         ),
         ([(IMAGE.to(torch.complex64),)], TypeError, "images[0] must hold numbers, got complex64."),
         (

@@ -87,7 +87,7 @@ def test_what_needs_a_window():
     with pytest.raises(DecodeError) as error:
         to_levels(Samples(heights, white=1.0, nodata=-9999.0))
     assert str(error.value) == (
-        "image needs a window: its samples lie in [1500, 2000], outside [0, 1] – pass window=(low, high) or 'auto'"
+        "image needs a window: its samples lie in [1500, 2000], outside [0, 1] – pass window=(low, high) or 'auto', or --window low:high"
     )
     assert to_levels(Samples(heights, white=1.0), (1500, 2000))[0, :, 0].tolist() == [0, 255, 0, 0]
     assert to_levels(Samples(heights * 0 + 0.5, white=1.0))[0, :2, 0].tolist() == [128, 128]
