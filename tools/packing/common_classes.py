@@ -74,8 +74,8 @@ def _check_equal(first: str, names: list[str], lists: Sequence[tuple[str, list[s
     for path, others in lists:
         if others != names:
             raise ValueError(
-                f"shards must number their classes alike, got {_short(names)} in {first} and {_short(others)} in {path} – pack the images "
-                f"again with --classes-from, or remove {CLASSES} if the numbers mean the same."
+                f"shards must number their classes alike, got {_short(names)} in {first} and {_short(others)} in {path} – pack the images again, "
+                f"together or with --classes-from, or remove {CLASSES} if the numbers mean the same."
             )
 
 

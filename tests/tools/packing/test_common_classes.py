@@ -60,7 +60,7 @@ def test_validation_has_the_numbers_of_training(sites, tmp_path):
     pack(tmp_path / "val", tmp_path / "packed")
     message = (
         "shards must number their classes alike, got ['cat', 'dog', 'eel'] in the training images and ['eel'] in "
-        f"{tmp_path / 'packed' / CLASSES} – pack the images again with --classes-from, or remove {CLASSES} if the numbers mean the same."
+        f"{tmp_path / 'packed' / CLASSES} – pack the images again, together or with --classes-from, or remove {CLASSES} if the numbers mean the same."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         packed_for_training(sites, [str(tmp_path / "packed" / "*.tar")], console=QUIET)
