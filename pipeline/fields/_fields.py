@@ -21,36 +21,8 @@ from foveal.pipeline.fields._members import (
 )
 from foveal.pipeline.fields._saliency import Saliency
 from foveal.pipeline.fields._spatial_field import SpatialField
-from foveal.shards.naming import INTEGERS
+from foveal.shards.naming import IMAGES, INTEGERS
 
-# A field with one of these extensions among its alternatives is the image.
-_IMAGE_EXTENSIONS = frozenset(
-    [
-        "jpg",
-        "jpeg",
-        "png",
-        "webp",
-        "bmp",
-        "gif",
-        "tif",
-        "tiff",
-        "pgm",
-        "pnm",
-        "ppm",
-        "pfm",
-        "jp2",
-        "j2k",
-        "jxl",
-        "jls",
-        "jxr",
-        "avif",
-        "heic",
-        "heif",
-        "dcm",
-        "dicom",
-        "lerc",
-    ]
-)
 IMAGE = "jpg;jpeg;png;webp"
 
 # Fields that the loader itself provides about a sample.
@@ -310,8 +282,8 @@ def _images(names: Sequence[Field]) -> list[str]:
     """Return the fields that are the image, by the first rule that finds any."""
     members = {name: _of_member(name) for name in names if isinstance(name, str) and name not in OWN_FIELDS}
     rules = (
-        lambda extension: extension in _IMAGE_EXTENSIONS,
-        lambda extension: kind_of(extension) in _IMAGE_EXTENSIONS,
+        lambda extension: extension in IMAGES,
+        lambda extension: kind_of(extension) in IMAGES,
         lambda extension: kind_of(extension) == "npy",
         lambda extension: not is_parsed(extension),
     )

@@ -1,6 +1,6 @@
 """The meaning of strings: locations, sizes, and the extensions of members."""
 
-from foveal.shards.naming._extensions import INTEGERS, JSON, PACKED
+from foveal.shards.naming._extensions import IMAGES, INTEGERS, JSON, PACKED
 from foveal.shards.naming._known_options import known_options
 from foveal.shards.naming._location import (
     has_other_scheme,
@@ -18,6 +18,7 @@ from foveal.shards.naming._location import (
 from foveal.shards.naming._size import parse_size
 
 __all__ = [
+    "IMAGES",
     "INTEGERS",
     "JSON",
     "PACKED",

@@ -4,3 +4,42 @@ INTEGERS = frozenset({"cls", "cls2", "class", "count", "index", "inx", "id"})
 # How names of compressed tars end.
 PACKED = (".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 JSON = frozenset({"json", "jsn"})
+# How names of images end in formats that can be decoded; the content decides which format it is.
+IMAGES = frozenset(
+    [
+        *(
+            "jpg",
+            "jpeg",
+            "jpe",
+            "jfif",
+            "png",
+            "webp",
+            "bmp",
+            "gif",
+            "tif",
+            "tiff",
+            "pbm",
+            "pgm",
+            "ppm",
+            "pnm",
+            "pfm",
+        ),
+        *(
+            "jp2",
+            "j2k",
+            "j2c",
+            "jpc",
+            "jpf",
+            "jpx",
+            "jxl",
+            "jls",
+            "jxr",
+            "avif",
+            "heic",
+            "heif",
+            "dcm",
+            "dicom",
+            "lerc",
+        ),
+    ]
+)

@@ -2,12 +2,12 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from foveal.shards.index import split_name
-from foveal.tools.packing._groups import IMAGE_EXTENSIONS, extension_of, grouped, images_of
+from foveal.tools.packing._groups import MAPS, PICTURES, extension_of, grouped, images_of
 
 # A member of such a name is an error to webdataset, or replaced by its own.
 _OF_WEBDATASET = ("__key__", "__local_path__", "__url__")
@@ -60,7 +60,8 @@ def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
     """Return the images below a folder, with the files that belong to each.
 
     ``a/0001.json`` and ``a/0001.mask.png`` belong to ``a/0001.jpg``: their names begin with the image's name up to its
-    extension, and a dot; :func:`grouped` has the rule. ``0001.`` has no extension, and belongs to none.
+    extension, and a dot; :func:`grouped` has the rule. ``0001.`` has no extension, and belongs to none. Where there is no other image, maps of
+    numbers (``0001.npy``) are images.
     Hidden files, and what macOS adds (``._0001.jpg``), are passed over. A link to a folder is taken as that folder, unless it
     lies in it.
 
@@ -82,7 +83,7 @@ def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
         stat_of(folder / file)  # a link to nothing may be meant for a folder of images
     if not images:
         raise ValueError(
-            f"folder must hold images ({', '.join(sorted(IMAGE_EXTENSIONS))}), got {str(folder)!r} with none."
+            f"folder must hold images ({', '.join(sorted(PICTURES | MAPS))}), got {str(folder)!r} with none."
         )
     if labelled is None:
         labelled = all(len(path.parts) > 1 for path in images)
@@ -91,12 +92,12 @@ def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
 
 
 def holds_images(folder: Path) -> bool:
-    """Say whether there is an image anywhere below a folder; stops at the first.
+    """Say whether there is an image, or a map of numbers, anywhere below a folder; stops at the first.
 
     Raises:
         OSError: A folder cannot be read.
     """
-    return _has_image(path.name for path in _files(folder))
+    return _has_image((path.name for path in _files(folder)), PICTURES | MAPS)
 
 
 def stat_of(path: Path) -> os.stat_result:
@@ -152,11 +153,12 @@ def _found(folder: Path) -> tuple[dict[PurePosixPath, dict[str, PurePosixPath]],
     by_folder: dict[PurePosixPath, list[str]] = defaultdict(list)
     for path in _files(folder):
         by_folder[path.parent].append(path.name)
+    kinds = PICTURES if any(_has_image(names, PICTURES) for names in by_folder.values()) else MAPS
     images: dict[PurePosixPath, dict[str, PurePosixPath]] = {}
     left_out: list[PurePosixPath] = []
     for below, names in by_folder.items():
-        for stem, group in grouped(names).items():
-            without_extension, has_image = f"{stem}.", _has_image(group)
+        for stem, group in grouped(names, kinds).items():
+            without_extension, has_image = f"{stem}.", _has_image(group, kinds)
             if has_image:
                 members = [name for name in group if name != without_extension]
                 images[below / stem] = _members(below, stem, members)
@@ -164,8 +166,8 @@ def _found(folder: Path) -> tuple[dict[PurePosixPath, dict[str, PurePosixPath]],
     return images, left_out
 
 
-def _has_image(names: Iterable[str]) -> bool:
-    return any(extension_of(name) in IMAGE_EXTENSIONS for name in names)
+def _has_image(names: Iterable[str], kinds: Collection[str]) -> bool:
+    return any(extension_of(name) in kinds for name in names)
 
 
 def _members(below: PurePosixPath, stem: str, names: Sequence[str]) -> dict[str, PurePosixPath]:

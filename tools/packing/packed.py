@@ -16,8 +16,8 @@ from foveal.shards.index import Cache
 from foveal.shards.naming import is_remote, local_path
 from foveal.shards.store import is_full
 from foveal.tools.console.choices import IMAGE
-from foveal.tools.packing._groups import IMAGE_EXTENSIONS
-from foveal.tools.packing._pictures import find_pictures, holds_images, stat_of
+from foveal.tools.packing._groups import images_of
+from foveal.tools.packing._pictures import Picture, find_pictures, holds_images, stat_of
 from foveal.tools.packing.class_list import CLASSES
 from foveal.tools.packing.pack import pack
 
@@ -63,15 +63,30 @@ def image_members(urls: Sequence[str], image: str) -> str:
     Args:
         urls: As :func:`packed` takes them.
         image: What was asked for. Only the default is added to.
+
+    Raises:
+        ValueError: An image has another one of the same name beside it, and it is not known which of them is the mask.
     """
     if image != IMAGE:
         return image
     wanted = image.split(";")
     for folder in filter(None, map(folder_of_images, urls)):
         for picture in find_pictures(folder).found:
-            if not set(wanted) & set(picture.members):
-                wanted += sorted(IMAGE_EXTENSIONS & set(picture.members))
+            found = _images(picture)
+            wanted += [] if set(wanted) & set(found) else found
     return ";".join(wanted)
+
+
+def _images(picture: Picture) -> list[str]:
+    """Return what may be the image: members with an extension of one part."""
+    found = sorted(extension for extension in images_of(picture.members) if "." not in extension)
+    if len(found) > 1 and not set(found) <= set(IMAGE.split(";")):  # of those the first is the image
+        one, other = (str(picture.members[extension]) for extension in found[:2])
+        raise ValueError(
+            f"image must be named where there are several of one name, got {one!r} beside {other!r} – pass --image {found[0]} or "
+            f"--image {found[1]}."
+        )
+    return found
 
 
 def _shards_of(folder: Path, labels: list[str], console: Console) -> list[str]:

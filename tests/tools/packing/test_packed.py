@@ -78,7 +78,9 @@ def test_a_folder_that_an_earlier_version_grouped_otherwise(scans, monkeypatch):
     (scans / "a.1.tif").write_bytes((scans / "a.tif").read_bytes())
     module, quiet = sys.modules[pack.__module__.rpartition(".")[0] + "._pictures"], Console(quiet=True)
     with monkeypatch.context() as earlier:
-        earlier.setattr(module, "grouped", lambda names: {"a": names[:2], "b": names[2:3], "c": names[3:]})
+        earlier.setattr(
+            module, "grouped", lambda names, kinds: {"a": names[:2], "b": names[2:3], "c": names[3:]}
+        )
         before = packed([str(scans)], console=quiet)
     after = packed([str(scans)], console=quiet)
 

@@ -12,9 +12,11 @@ import pytest
 from rich.console import Console
 
 from foveal.shards import Shards
+from foveal.shards.naming import IMAGES
+from foveal.tools.console.choices import IMAGE
 from foveal.tools.packing._pictures import _OF_WEBDATASET, find_pictures, holds_images
 from foveal.tools.packing.pack import pack
-from foveal.tools.packing.packed import packed
+from foveal.tools.packing.packed import image_members, packed
 from tests.shards.reading import group_by_keys, tar_bytes, tar_file_expander
 
 
@@ -28,6 +30,45 @@ def write(folder, *names):
 
 def keys(folder):
     return [picture.key for picture in find_pictures(folder).found]
+
+
+@pytest.mark.parametrize("extension", sorted(IMAGES | {"npy"}))
+def test_images_of_each_format(tmp_path, extension):
+    """Every extension that a loader takes for an image, in either case, is one in a folder, with what belongs to it."""
+    folder = write(tmp_path / "in", f"a.{extension}", f"b/C.{extension.upper()}", "a.txt")
+    found = find_pictures(folder)
+
+    assert [(each.key, sorted(each.members)) for each in found.found] == [
+        ("a", sorted([extension, "txt"])),
+        ("b/C", [extension]),
+    ]
+    assert holds_images(folder)
+    assert image_members([str(folder)], IMAGE).split(";")[-1] == (
+        extension if extension not in IMAGE.split(";") else "webp"
+    )
+
+
+@pytest.mark.parametrize("extension", ["npy", "pfm"])
+def test_maps_beside_images(tmp_path, extension):
+    """A map of numbers is a label of the image beside it, and no sample where others are images."""
+    folder = write(tmp_path / "in", "a.jpg", f"a.{extension}", f"maps/b.{extension}")
+    found = find_pictures(folder)
+
+    assert [sorted(each.members) for each in found.found] == [sorted(["jpg", extension])]
+    assert [str(path) for path in found.left_out] == [f"maps/b.{extension}"]
+    assert found.companions == []
+    assert image_members([str(folder)], IMAGE) == IMAGE
+
+
+def test_several_images_of_one_name(tmp_path):
+    """Of a TIFF and a PNG either may be the mask, so the image has to be named; a PNG beside a JPEG is a mask."""
+    folder = write(tmp_path / "in", "x/a.tif", "x/a.png", "x/a.mask.png")
+    message = "image must be named where there are several of one name, got 'x/a.png' beside 'x/a.tif' – pass --image png or --image tif."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        image_members([str(folder)], IMAGE)
+    assert image_members([str(folder)], "tif") == "tif"
+    assert image_members([str(write(tmp_path / "jpg", "a.jpg", "a.png"))], IMAGE) == IMAGE
+    assert image_members([str(write(tmp_path / "tif", "a.tif", "a.mask.png"))], IMAGE) == f"{IMAGE};tif"
 
 
 def test_links_to_folders_are_followed(tmp_path):
