@@ -34,7 +34,7 @@ def as_pixels(
     first: int,
     device: torch.device,
     num_threads: int | None,
-    by_whom: ByLibjpeg | None = None,
+    plan_decoding: ByLibjpeg | None = None,
     rule: PixelRule = PLAIN,
 ) -> tuple[list[UInt8[Tensor, "_height _width 3"]], list[EncodedImage | None]]:
     """Return each image as (height, width, 3) uint8 on the device, and the encoded image that it was decoded from, if any.
@@ -47,7 +47,7 @@ def as_pixels(
         first: The position of the first image in the batch, for messages.
         device: The device for the pixels.
         num_threads: Threads that decode; None for one for each processor that this process may use.
-        by_whom: Chooses the encoded files that libjpeg-turbo decodes, perhaps as smaller copies; None if DALI decodes all.
+        plan_decoding: Chooses the encoded files that libjpeg-turbo decodes, perhaps as smaller copies; None if DALI decodes all.
         rule: How samples become grey levels.
 
     Raises:
@@ -55,7 +55,7 @@ def as_pixels(
         TypeError: One is of another type, or of a number type whose white value is unknown.
     """
     files = {
-        k: _peek(file, first + k, by_whom, rule)
+        k: _peek(file, first + k, plan_decoding, rule)
         for k, image in enumerate(images)
         if (file := _encoded(image)) is not None
     }
@@ -73,12 +73,12 @@ def _encoded(image: Any) -> bytes | None:
     return encoded_of(image) if isinstance(image, Image.Image) else None
 
 
-def _peek(file: bytes, place: int, by_whom: ByLibjpeg | None, rule: PixelRule) -> EncodedImage:
+def _peek(file: bytes, place: int, plan_decoding: ByLibjpeg | None, rule: PixelRule) -> EncodedImage:
     try:
         image = peek(file, max_pixels=MAX_PIXELS, rule=rule)
     except DecodeError as error:
         raise _unreadable(place, error) from error
-    return image if by_whom is None else by_whom(image, 0)
+    return image if plan_decoding is None else plan_decoding(image, 0)
 
 
 def _decode(

@@ -162,7 +162,7 @@ class ZoomCollate:
             self._refuse_to_train()
         device = home_of(self.zoom) or _CPU
         size = micro_batch_size(self.zoom, len(images), device)
-        by_whom = by_libjpeg(self.decode, device, self.zoom)
+        plan_decoding = by_libjpeg(self.decode, device, self.zoom)
         parts: list[Zoomed] = []
         sizes: list[tuple[int, int]] = []
         with torch.no_grad() if in_worker else nullcontext():
@@ -172,7 +172,7 @@ class ZoomCollate:
                     first=first,
                     device=device,
                     num_threads=1 if in_worker else None,
-                    by_whom=by_whom,
+                    plan_decoding=plan_decoding,
                     rule=self._rule,
                 )
                 sizes += [_original_size(*pair) for pair in zip(encoded, pixels, strict=True)]

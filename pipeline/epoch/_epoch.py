@@ -155,9 +155,16 @@ class Chain:
         self.batch_memory.clear()
 
     def _reader(self, number: int, order: EpochOrder, budget: Budget, bad: EpochBadSamples) -> SampleReader:
-        by_whom = by_libjpeg(self.options.decode, self.device, self.zoom, self._view(number))
+        plan_decoding = by_libjpeg(self.options.decode, self.device, self.zoom, self._view(number))
         return SampleReader(
-            self.shards, order, self.fields, bad, self.options, by_whom=by_whom, budget=budget, number=number
+            self.shards,
+            order,
+            self.fields,
+            bad,
+            self.options,
+            plan_decoding=plan_decoding,
+            budget=budget,
+            number=number,
         )
 
     def _reads_at_once(self) -> int:
@@ -192,7 +199,7 @@ class Chain:
         """Return how much a micro-batch may be. A thread that zooms what it decodes gets little at a time, so that others need not wait for it."""
         pixels, most = self._most_pixels(), _PIXELS_OF_A_THREAD if in_threads else math.inf
         if in_threads:
-            pixels = min(pixels, IMAGE_BYTES // 3)
+            pixels = min(pixels, IMAGE_BYTES // 3)  # three bytes each
         size = micro_batch_size(self.zoom, batch_size, self.device, trains=self.can_train())
         return Limits(size, pixels, most)
 

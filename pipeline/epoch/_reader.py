@@ -80,7 +80,7 @@ class SampleReader:
         fields: The fields to read of each sample.
         bad: Records bad samples, and decides what to do about them.
         options: The loader's options.
-        by_whom: Chooses the decoder and the scale of an image, given its sample's number; None for DALI at full scale.
+        plan_decoding: Chooses the decoder and the scale of an image, given its sample's number; None for DALI at full scale.
         budget: Memory that the images may take, each and together.
         number: The number of the order, from which substitutes for bad samples are also drawn.
     """
@@ -93,7 +93,7 @@ class SampleReader:
         bad: EpochBadSamples,
         options: LoaderOptions,
         *,
-        by_whom: Callable[[EncodedImage, int], EncodedImage] | None,
+        plan_decoding: Callable[[EncodedImage, int], EncodedImage] | None,
         budget: Budget,
         number: int,
     ) -> None:
@@ -102,7 +102,7 @@ class SampleReader:
         self._fields = fields
         self._bad = bad
         self._options = options
-        self._by_whom = by_whom
+        self._plan_decoding = plan_decoding
         self._budget = budget
         self._seed = (options.seed, number)
 
@@ -196,8 +196,8 @@ class SampleReader:
     def _encoded(self, sample: Sample, slot: EpochSlot, ordinal: int) -> EncodedSample:
         file = self._fields.encoded_image(sample.members)
         image = peek(file, max_pixels=self._options.max_pixels, rule=self._options.rule)
-        if self._by_whom is not None:
-            image = self._by_whom(image, ordinal)
+        if self._plan_decoding is not None:
+            image = self._plan_decoding(image, ordinal)
         self._budget.check(image)
         return EncodedSample(
             sample.key,

@@ -34,7 +34,7 @@ def deal_samples(shards: Shards, folder: Path, images: int, *, console: Console,
 
 
 def good_files(shards: Shards, images: int, console: Console) -> list[bytes]:
-    """Return the same as :func:`pick_files` without those that cannot be decoded, and print how many these are.
+    """Return a number of image files that can be decoded, chosen as :func:`pick_files` does, and print how many others there are.
 
     Raises:
         ValueError: None can be decoded.

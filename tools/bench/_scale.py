@@ -94,7 +94,7 @@ def bench_scale(
         }
         epochs = alternate(runs, repeats, console=console)
         pixels = {shard: count_pixels(Shards(shard)) for shard in shards}
-    timings = {case: epochs[name].shared_by(pixels[case.shard] / 1e6) for name, case in cases.items()}
+    timings = {case: epochs[name].divided_by(pixels[case.shard] / 1e6) for name, case in cases.items()}
     rows = [[str(case), f"{1000 * t.median:.2f}", f"{1 / t.median:,.0f}"] for case, t in timings.items()]
     print_table(console, ["", "ms a megapixel", "MP/s"], rows)
     for line in conclusions(timings):

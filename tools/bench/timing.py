@@ -39,7 +39,7 @@ class Timing:
         """The median of the rounds, in seconds."""
         return statistics.median(self.seconds)
 
-    def shared_by(self, images: float) -> "Timing":
+    def divided_by(self, images: float) -> "Timing":
         """Return the seconds per image of images that were timed together."""
         return Timing([seconds / images for seconds in self.seconds], self.peak_mb)
 

@@ -43,7 +43,7 @@ def busy_seconds(stat: Path = Path("/proc/stat")) -> float:
 
 
 def _worked(ticks: list[str]) -> float:
-    """Seconds of one processor: user, nice and system; then idle and waiting; then interrupts and what the host took away."""
+    """Return the seconds that one processor has worked, interrupts and what the host took away among them, by its line of ``/proc/stat``."""
     user, nice, system, _idle, _waiting, *more = (int(number) for number in ticks[:8])
     return (user + nice + system + sum(more)) / _TICKS
 

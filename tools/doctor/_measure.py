@@ -198,7 +198,7 @@ def _decoded(
     images: Sequence[EncodedImage], zoom: SaliencySampler, decode: DecodeMode, threads: int | None = None
 ) -> Iterator[list[Tensor]]:
     """Decode a few images at a time; the next ones are decoded while the previous ones are used."""
-    chosen = _by_whom(images, zoom, decode)
+    chosen = _plan_decoding(images, zoom, decode)
     with Decoder(num_threads=threads) as decoder:
         ahead = None
         for first in range(0, len(images), _TOGETHER):
@@ -209,19 +209,19 @@ def _decoded(
             yield ahead.pixels()
 
 
-def _by_whom(
+def _plan_decoding(
     images: Sequence[EncodedImage], zoom: SaliencySampler, decode: DecodeMode
 ) -> Sequence[EncodedImage]:
     """Return the images with the decoder and the scale that a loader would choose for each."""
-    by_whom = by_libjpeg(decode, torch.device("cpu"), zoom)
-    return images if by_whom is None else [by_whom(image, 0) for image in images]
+    plan_decoding = by_libjpeg(decode, torch.device("cpu"), zoom)
+    return images if plan_decoding is None else [plan_decoding(image, 0) for image in images]
 
 
 @torch.no_grad()
 def _stages_alone(images: Sequence[EncodedImage], out_size: int) -> dict[str, float]:
     """Return the seconds per image of each stage after decoding; the stages run one after the other, and nothing else runs."""
     zoom = DEFAULT.zoom(out_size)
-    chosen = _by_whom(images, zoom, DEFAULT.decode)
+    chosen = _plan_decoding(images, zoom, DEFAULT.decode)
     seconds = dict.fromkeys((LOWRES, SALIENCY, GRID, SAMPLE), 0.0)
 
     def timed(stage: str, work: Callable[[], Tensor]) -> Tensor:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageOps
 from rich.console import Console
 
@@ -172,7 +171,7 @@ def _road_tiles(sample: Sample, _rng: np.random.Generator) -> Iterator[Mapping[s
                 yield {"jpg": _jpeg(photo.crop((x, y, x + width, y + height))), "cls": int(share > 0)}
 
 
-def _jpeg(image: Image.Image | UInt8[np.ndarray, "height width 3"]) -> bytes:
+def _jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, "JPEG", quality=90)
+    image.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()

@@ -76,7 +76,7 @@ def bench_sample(
     }
     timings = alternate(cases, repeats, console=console)
     by_hand, *_, points, antialiased = timings
-    batches = {name: timings[name].shared_by(BATCH) for name in (points, antialiased)}
+    batches = {name: timings[name].divided_by(BATCH) for name in (points, antialiased)}
     per_image = {**timings, **batches}
     rows = [
         [name, f"{1000 * t.median:.2f}", f"{t.times_faster_than(timings[by_hand]):.1f}"]
