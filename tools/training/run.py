@@ -130,8 +130,6 @@ class TrainRun:
 
     def finish(self, model: nn.Module, zoom: nn.Module) -> None:
         """Write the results of the run: the classifier's weights, and the zoom if it can be saved."""
-        if self._board is not None:
-            self._board.close()
         if self._first:
             _write(self.folder / MODEL, functools.partial(torch.save, model.state_dict()))
             save = getattr(unwrapped(zoom), "save_checkpoint", None)
