@@ -12,6 +12,7 @@ from foveal.tools._cli import app
 
 # Packages that only some verbs need, and the extra that installs each.
 _EXTRAS = {"matplotlib": "plots", "ray": "ray", "nicegui": "explore", "tensorboard": "tensorboard"}
+_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -36,9 +37,18 @@ def main() -> None:
     except (ValueError, OSError) as error:
         _fail(_in_words(error))
     except Exception as error:
+        if _is_interrupt(error):
+            sys.exit(_INTERRUPTED)
         if not _is_about_data(error):
             raise
         _fail(getattr(error, "without_settings", error))  # a verb has no option for every setting of a loader
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Say whether Ctrl-C caused an error: in a compiled module that is being imported, it becomes an ImportError (pybind11)."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _is_about_data(error: Exception) -> bool:

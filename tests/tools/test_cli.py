@@ -242,6 +242,27 @@ def test_interrupted(monkeypatch):
         main()
 
 
+def test_interrupted_while_a_compiled_module_is_imported(monkeypatch, capsys):
+    """Such a module turns Ctrl-C into an ImportError; the command ends as it does at any other moment. Other errors of an import are raised."""
+    import foveal.tools._index
+
+    def failing_for(reason):
+        def index_shards(*arguments, **options):
+            raise ImportError("initialization failed") from reason
+
+        return index_shards
+
+    monkeypatch.setattr(sys, "argv", ["foveal", "index", "a.tar"])
+    monkeypatch.setattr(foveal.tools._index, "index_shards", failing_for(KeyboardInterrupt()))
+    with pytest.raises(SystemExit, match="130"):
+        main()
+    assert capsys.readouterr() == ("", "")
+
+    monkeypatch.setattr(foveal.tools._index, "index_shards", failing_for(OSError("no such library")))
+    with pytest.raises(ImportError, match="initialization failed"):
+        main()
+
+
 def test_missing_extra(monkeypatch, capsys):
     """A missing package is named with its extra, or as our own message says; other import errors are raised."""
     import foveal.tools._index
