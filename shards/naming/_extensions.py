@@ -6,7 +6,8 @@ PACKED = (".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz2", ".tar.xz"
 JSON = frozenset({"json", "jsn"})
 # How names of images end in formats that can be decoded; the content decides which format it is.
 IMAGES = frozenset(
-    {"jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff", "avif", "heic", "heif"}
-    | {"jp2", "j2k", "j2c", "jpc", "jpf", "jpx", "jxl", "jls", "jxr", "lerc", "dcm", "dicom"}
+    {"jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "bmp", "gif", "tif", "tiff"}
+    | {"avif", "avifs", "heic", "heif", "hif", "dcm", "dicom", "lerc"}
+    | {"jp2", "j2k", "j2c", "jpc", "jpf", "jpx", "jxl", "jls", "jxr", "hdp", "wdp"}
     | {"pbm", "pgm", "ppm", "pnm", "pfm"}
 )

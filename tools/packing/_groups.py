@@ -12,8 +12,11 @@ PICTURES = IMAGES - MAPS
 _SPELLED = {
     **dict.fromkeys(("jpeg", "jpe", "jfif"), "jpg"),
     **dict.fromkeys(("j2k", "j2c", "jpc", "jpf", "jpx"), "jp2"),
+    **dict.fromkeys(("heif", "hif"), "heic"),
+    **dict.fromkeys(("hdp", "wdp"), "jxr"),
+    "apng": "png",
+    "avifs": "avif",
     "tiff": "tif",
-    "heif": "heic",
     "dicom": "dcm",
 }
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from foveal.shards.index import split_name
+from foveal.shards.naming import PACKED
+from foveal.tools.console.choices import IMAGE
 from foveal.tools.packing._groups import MAPS, PICTURES, extension_of, grouped, images_of
 
 # A member of such a name is an error to webdataset, or replaced by its own.
@@ -26,6 +28,16 @@ class Picture:
     key: str
     members: Mapping[str, PurePosixPath]
     label: str | None
+
+    @property
+    def images(self) -> list[str]:
+        """The extensions of one part that are an image's, sorted: each may be the image itself. ``mask.png`` belongs to it."""
+        return sorted(extension for extension in images_of(self.members) if "." not in extension)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether several files may be the image. Of those that a loader takes without being told, the first is."""
+        return len(self.images) > 1 and not set(self.images) <= set(IMAGE.split(";"))
 
     @property
     def companions(self) -> list[PurePosixPath]:
@@ -82,22 +94,25 @@ def find_pictures(folder: Path, *, labelled: bool | None = None) -> Pictures:
     for file in left_out:
         stat_of(folder / file)  # a link to nothing may be meant for a folder of images
     if not images:
-        raise ValueError(
-            f"folder must hold images ({', '.join(sorted(PICTURES | MAPS))}), got {str(folder)!r} with none."
-        )
+        raise _no_images(folder, left_out)
     if labelled is None:
         labelled = all(len(path.parts) > 1 for path in images)
     found = [_picture(path, members, labelled=labelled) for path, members in images.items()]
     return Pictures(_with_own_keys(found), sorted(left_out))
 
 
-def holds_images(folder: Path) -> bool:
-    """Say whether there is an image, or a map of numbers, anywhere below a folder; stops at the first.
+def is_for_images(folder: Path) -> bool:
+    """Say whether a folder is one of images: there is an image, or a map of numbers, anywhere below it, or no shard but other files.
 
     Raises:
         OSError: A folder cannot be read.
     """
-    return _has_image((path.name for path in _files(folder)), PICTURES | MAPS)
+    has_files = has_shards = False
+    for path in _files(folder):
+        if _has_image([path.name], PICTURES | MAPS):
+            return True
+        has_files, has_shards = True, has_shards or path.name.endswith((".tar", *PACKED))
+    return has_files and not has_shards
 
 
 def stat_of(path: Path) -> os.stat_result:
@@ -146,6 +161,14 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
             "it readable, or move it elsewhere."
         ) from error
     return sorted(name for name in kinds if kinds[name]), sorted(name for name in kinds if not kinds[name])
+
+
+def _no_images(folder: Path, files: Sequence[PurePosixPath]) -> ValueError:
+    found = f"files named otherwise, such as {str(min(files))!r}" if files else "no files"
+    return ValueError(
+        f"folder must hold images, got {str(folder)!r} with {found} – convert what is in another format, and rename what is in "
+        f"one of these: {', '.join(sorted(PICTURES | MAPS))}."
+    )
 
 
 def _found(folder: Path) -> tuple[dict[PurePosixPath, dict[str, PurePosixPath]], list[PurePosixPath]]:

@@ -228,6 +228,12 @@ def _tell(console: Console, pictures: Pictures, shards: Sequence[str], names: Ma
         console.print(
             f"{counted(len(companions), 'further image')} as members of these, the first: {_printable(companions[0])}"
         )
+    if unclear := [picture for picture in pictures.found if picture.is_open]:
+        one, other = unclear[0].images[:2]
+        console.print(
+            f"Several files may be the image in {counted(len(unclear), 'sample')}, in the first {one} or {other}: pass --image {one} or "
+            f"--image {other} where the shards are read."
+        )
     if pictures.left_out:
         console.print(
             f"Left out, belonging to no image: {counted(len(pictures.left_out), 'file')}, the first: {_printable(pictures.left_out[0])}"

@@ -16,8 +16,7 @@ from foveal.shards.index import Cache
 from foveal.shards.naming import is_remote, local_path
 from foveal.shards.store import is_full
 from foveal.tools.console.choices import IMAGE
-from foveal.tools.packing._groups import images_of
-from foveal.tools.packing._pictures import Picture, find_pictures, holds_images, stat_of
+from foveal.tools.packing._pictures import Picture, find_pictures, is_for_images, stat_of
 from foveal.tools.packing.class_list import CLASSES
 from foveal.tools.packing.pack import pack
 
@@ -53,7 +52,7 @@ def classes_of_folders(urls: Sequence[str]) -> list[str]:
 def folder_of_images(url: str) -> Path | None:
     """Return the local folder of images that a URL is; None if it is of shards."""
     folder = Path(url if is_remote(url) else local_path(url))
-    is_one = folder.is_dir() and not any(folder.glob("*.tar*")) and holds_images(folder)
+    is_one = folder.is_dir() and not any(folder.glob("*.tar*")) and is_for_images(folder)
     return folder if is_one else None
 
 
@@ -72,21 +71,18 @@ def image_members(urls: Sequence[str], image: str) -> str:
     wanted = image.split(";")
     for folder in filter(None, map(folder_of_images, urls)):
         for picture in find_pictures(folder).found:
-            found = _images(picture)
-            wanted += [] if set(wanted) & set(found) else found
+            if picture.is_open:
+                raise _not_named(picture)
+            wanted += [] if set(wanted) & set(picture.images) else picture.images
     return ";".join(wanted)
 
 
-def _images(picture: Picture) -> list[str]:
-    """Return what may be the image: members with an extension of one part."""
-    found = sorted(extension for extension in images_of(picture.members) if "." not in extension)
-    if len(found) > 1 and not set(found) <= set(IMAGE.split(";")):  # of those the first is the image
-        one, other = (str(picture.members[extension]) for extension in found[:2])
-        raise ValueError(
-            f"image must be named where there are several of one name, got {one!r} beside {other!r} – pass --image {found[0]} or "
-            f"--image {found[1]}."
-        )
-    return found
+def _not_named(picture: Picture) -> ValueError:
+    one, other = picture.images[:2]
+    return ValueError(
+        f"image must be named where there are several of one name, got {str(picture.members[one])!r} beside "
+        f"{str(picture.members[other])!r} – pass --image {one} or --image {other}."
+    )
 
 
 def _shards_of(folder: Path, labels: list[str], console: Console) -> list[str]:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from foveal.pipeline import DecodeError
-from foveal.pipeline.decoding._pillow import decode_with_pillow, peek_with_pillow, read_with_pillow
+from foveal.pipeline.decoding._pillow import _FORMATS, decode_with_pillow, peek_with_pillow, read_with_pillow
+from foveal.shards.naming import IMAGES
 from tests.pipeline.making import encode, picture
 from tests.time_limits import HANGS_AFTER_S
 
@@ -92,3 +93,12 @@ def test_an_error_without_words(monkeypatch):
     monkeypatch.setattr(Image, "open", broken)
     with pytest.raises(DecodeError, match="is broken: Pillow says 'KeyError'"):
         peek_with_pillow(b"x")
+
+
+def test_extensions():
+    """Files of every extension that Pillow knows for the formats that are read count as images."""
+    known = Image.registered_extensions()
+    extensions = {extension.removeprefix(".") for extension, kind in known.items() if kind in _FORMATS}
+
+    assert "apng" in extensions
+    assert extensions <= IMAGES

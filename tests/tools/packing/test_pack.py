@@ -80,6 +80,21 @@ def test_images_named_by_their_time(tmp_path):
     )
 
 
+def test_samples_in_which_several_files_may_be_the_image(tmp_path):
+    """They are counted, with what to say to readers, which would take the PNG; a PNG beside a JPEG is no such file."""
+    folder = write(
+        tmp_path / "in", "0.jpg", "0.png", "1.png", "1.tif", "2.tif", "2.bmp", "3.tif", "3.mask.png"
+    )
+    lines = io.StringIO()
+
+    pack(folder, tmp_path / "out", console=Console(file=lines, soft_wrap=True))
+
+    assert lines.getvalue().splitlines()[1:] == [
+        "4 further images as members of these, the first: 0.png",
+        "Several files may be the image in 2 samples, in the first png or tif: pass --image png or --image tif where the shards are read.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("names", "labelled", "error", "message"),
     [

@@ -145,6 +145,18 @@ def test_a_folder_where_shards_are_asked_for(scans):
     )
 
 
+def test_a_folder_of_other_files(tmp_path):
+    """Verbs that take a folder of images say of one with none what foveal pack says; they sent to foveal pack."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.svg").write_bytes(b"<svg/>")
+    errors = [
+        run(*command, tmp_path / "in").exception for command in (("verify",), ("pack", "--out", tmp_path))
+    ]
+
+    assert len({(type(error), str(error)) for error in errors}) == 1
+    assert "a.svg' – convert what is in another format" in str(errors[0])
+
+
 def test_two_processes_pack_one_folder(scans, monkeypatch):
     """If another process has packed the folder meanwhile, its shards stay as they are, and both read them."""
     module, real, quiet = sys.modules[packed.__module__], pack, Console(quiet=True)

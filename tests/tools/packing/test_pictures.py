@@ -14,7 +14,7 @@ from rich.console import Console
 from foveal.shards import Shards
 from foveal.shards.naming import IMAGES
 from foveal.tools.console.choices import IMAGE
-from foveal.tools.packing._pictures import _OF_WEBDATASET, find_pictures, holds_images
+from foveal.tools.packing._pictures import _OF_WEBDATASET, find_pictures, is_for_images
 from foveal.tools.packing.pack import pack
 from foveal.tools.packing.packed import image_members, packed
 from tests.shards.reading import group_by_keys, tar_bytes, tar_file_expander
@@ -42,7 +42,7 @@ def test_images_of_each_format(tmp_path, extension):
         ("a", sorted([extension, "txt"])),
         ("b/C", [extension]),
     ]
-    assert holds_images(folder)
+    assert is_for_images(folder)
     assert image_members([str(folder)], IMAGE).split(";")[-1] == (
         extension if extension not in IMAGE.split(";") else "webp"
     )
@@ -71,6 +71,24 @@ def test_several_images_of_one_name(tmp_path):
     assert image_members([str(write(tmp_path / "tif", "a.tif", "a.mask.png"))], IMAGE) == f"{IMAGE};tif"
 
 
+def test_files_of_other_formats(tmp_path):
+    """The error names a file and says what to do; of a folder without files it says that. A folder with shards below it is none of images."""
+    other, empty = write(tmp_path / "other", "b/1.svg", "a.svg", ".hidden.jpg"), tmp_path / "empty"
+    empty.mkdir()
+    for folder, found in (other, "files named otherwise, such as 'a.svg'"), (empty, "no files"):
+        message = (
+            f"folder must hold images, got {str(folder)!r} with {found} – convert what is in another format, and rename what is in one "
+            f"of these: {', '.join(sorted(IMAGES | {'npy'}))}."
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            find_pictures(folder)
+    assert is_for_images(other)
+    assert not is_for_images(empty)
+    assert not any(
+        is_for_images(write(tmp_path / name, f"a/{name}", "a/note.txt")) for name in ("x.tar", "x.tar.gz")
+    )
+
+
 def test_links_to_folders_are_followed(tmp_path):
     """A class may be a link to a folder, alone or beside others, and two may be links to one folder."""
     elsewhere, folder = write(tmp_path / "elsewhere", "red/1.jpg"), write(tmp_path / "in", "blue/0.jpg")
@@ -83,7 +101,7 @@ def test_links_to_folders_are_followed(tmp_path):
     assert keys(folder) == ["blue/0", "red/1", "scarlet/1"]
     assert find_pictures(folder).labels == ["blue", "red", "scarlet"]
     assert find_pictures(links).labels == ["red"]
-    assert holds_images(links)
+    assert is_for_images(links)
 
 
 def test_a_folder_of_links_in_the_place_of_shards(tmp_path, monkeypatch):
@@ -127,7 +145,7 @@ def test_a_link_without_end(tmp_path):
         f"folder must be a folder of images in which every folder can be read, got {str(folder / 'ant')!r}: "
         f"{os.strerror(errno.ELOOP)} – make it readable, or move it elsewhere."
     )
-    for look in (find_pictures, holds_images):
+    for look in (find_pictures, is_for_images):
         with pytest.raises(OSError, match=f"^{re.escape(message)}$"):
             look(folder)
 
