@@ -52,7 +52,7 @@ def names_in(content: bytes, path: str) -> list[str]:
         ValueError: It is not in UTF-8.
     """
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # some editors begin a text with a mark
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{CLASSES} must be in UTF-8, as foveal pack writes it, got {path!r}, which is not – pack its folder again."

@@ -150,6 +150,6 @@ def test_zooming_over_a_list_of_somebody(sites, tmp_path):
 
 
 def test_a_list_that_was_edited_under_windows(tmp_path):
-    """Its lines end with a carriage return, too, which belongs to no name."""
-    (tmp_path / CLASSES).write_bytes(b"cat\r\ndog\r\n")
+    """Its lines end with a carriage return, too, and it begins with a mark; neither belongs to a name."""
+    (tmp_path / CLASSES).write_bytes(b"\xef\xbb\xbfcat\r\ndog\r\n")
     assert read_classes(tmp_path) == ["cat", "dog"]
