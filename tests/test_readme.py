@@ -12,13 +12,14 @@ from torch import nn
 from foveal.sampler import SaliencySampler, SpectralSaliency
 from foveal.shards import ShardWriter
 from foveal.tools.pictures.magnification import local_zoom
+from tests.docs.blocks import python_blocks
 from tests.pipeline.making import encode, picture
 from tests.tools import command_line
 from tests.torchrun import on_two_ranks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+BLOCKS = python_blocks(README)
 
 
 def write(folder, count) -> str:

@@ -1,6 +1,5 @@
 """The code of docs/adaptive.md runs as shown, and so does its task."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +9,13 @@ import pytest
 import torch
 
 from foveal.shards import ShardWriter
+from tests.docs.blocks import python_blocks
 from tests.pipeline.making import encode, picture
 from tests.time_limits import HANGS_AFTER_S
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "adaptive.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+BLOCKS = python_blocks(PAGE)
 
 
 def run_block(code):

@@ -13,9 +13,10 @@ import torch
 
 from foveal.pipeline import Boxes, Mask
 from foveal.sampler import warp_boxes, warp_masks, zoom_grid
+from tests.docs.blocks import python_blocks
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dense.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+BLOCKS = python_blocks(PAGE)
 CODE = "\n\n".join(block for block in BLOCKS if "torchmetrics" not in block)
 [TORCHMETRICS] = [block for block in BLOCKS if "torchmetrics" in block]
 STATED = [  # mean, least and most

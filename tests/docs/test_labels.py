@@ -14,6 +14,7 @@ from PIL import Image
 from foveal.pipeline import Boxes, InstanceMasks, Mask, Points, ZoomLoader
 from foveal.sampler import UniformSampler
 from foveal.shards import ShardWriter
+from tests.docs.blocks import python_blocks
 from tests.pipeline.fields import label_files as files
 from tests.pipeline.fields.label_files import CORNERS, HEIGHT, IDS, NAMES, WIDTH, xywh
 from tests.pipeline.making import encode, npy, picture
@@ -168,17 +169,13 @@ def rows() -> dict[tuple[str, str], str]:
     }
 
 
-def python_blocks() -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-
-
 def delivered(code: str, members: dict, path: Path):
     """Return what a loader delivers of a sample with these members, without a zoom."""
     with ShardWriter(path) as writer:
         jpg = encode(picture(0, HEIGHT, WIDTH))
         writer.write({"__key__": "a", "jpg": jpg, **members})
     names = {"Boxes": Boxes, "Points": Points, "Mask": Mask, "InstanceMasks": InstanceMasks}
-    exec(compile(python_blocks()[1], "labels.md", "exec"), names)
+    exec(compile(python_blocks(PAGE)[1], "labels.md", "exec"), names)
     fields = ("image", eval(code, names))
     with ZoomLoader(
         str(path), UniformSampler((HEIGHT, WIDTH)), batch_size=1, fields=fields, on_bad="raise"
@@ -219,7 +216,7 @@ def test_the_first_example(tmp_path, capsys):
     with ShardWriter(url) as writer:
         for k in range(3):
             writer.write({"__key__": str(k), "jpg": encode(picture(k, HEIGHT, WIDTH)), **coco()})
-    block = python_blocks()[0].replace("coco-{000000..000117}.tar", str(url))
+    block = python_blocks(PAGE)[0].replace("coco-{000000..000117}.tar", str(url))
     exec(compile(block, "labels.md", "exec"), {})
 
     assert capsys.readouterr().out.startswith(

@@ -1,12 +1,12 @@
 """The code of the pages on the loader runs as shown."""
 
-import re
 from pathlib import Path
 
 import pytest
 import torch
 
 from foveal.shards import ShardWriter
+from tests.docs.blocks import python_blocks
 from tests.pipeline.making import encode, picture
 from tests.sampler.making import run_in
 
@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def blocks(page: str) -> list[str]:
     """Return the Python blocks of a page."""
-    return re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    return python_blocks((DOCS / page).read_text())
 
 
 @pytest.fixture

@@ -1,15 +1,16 @@
 """The code of docs/njet.md runs as shown."""
 
 import importlib.util
-import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.docs.blocks import python_blocks
+
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "njet.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+BLOCKS = python_blocks(PAGE)
 
 
 @pytest.fixture

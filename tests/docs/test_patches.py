@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from foveal.shards import ShardWriter
+from tests.docs.blocks import python_blocks
 from tests.pipeline.making import encode, picture
 from tests.tools import command_line
 
 PAGE = (Path(__file__).parents[2] / "docs" / "patches.md").read_text()
-[BLOCK] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+[BLOCK] = python_blocks(PAGE)
 
 
 @pytest.fixture

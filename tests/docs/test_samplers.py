@@ -20,6 +20,7 @@ from foveal.sampler import (
 from foveal.shards import ShardWriter
 from tests import reference
 from tests.checks import check_close
+from tests.docs.blocks import python_blocks
 from tests.pipeline.making import encode, picture
 from tests.strategies import bump, softmax_map
 
@@ -30,7 +31,7 @@ ROWS = [
     if line.startswith("| ") and not line.startswith("| system")
 ]
 ROWS = [row for row in ROWS if len(row) == 4]
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+BLOCKS = python_blocks(PAGE)
 STATED = {name: float(difference.removesuffix(" %")) for name, _, difference, _ in ROWS}
 SETTINGS = {name: settings for name, settings, _, _ in ROWS}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from foveal.tools.packing.pack import pack
+from tests.docs.blocks import python_blocks
 from tests.pipeline.making import encode, picture
 from tests.tools import command_line
 
@@ -71,7 +72,7 @@ def test_the_commands_of_a_page_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_code_of_a_page_compiles(page):
     """Each Python block compiles; the tests of the pages run them."""
-    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+    for block in python_blocks(page.read_text()):
         ast.parse(block)
 
 
@@ -94,9 +95,7 @@ def test_the_first_script_runs(tmp_path, monkeypatch):
         path.write_bytes(encode(picture(k, 130, 150)))
     monkeypatch.chdir(tmp_path)
     pack(Path("train"), Path("packed"), shuffle=True)
-    [code] = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / "docs/start.md").read_text(), re.MULTILINE | re.DOTALL
-    )
+    [code] = python_blocks((ROOT / "docs/start.md").read_text())
     names = {}
     exec(compile(code, "start.md", "exec"), names)
 

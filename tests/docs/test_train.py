@@ -9,11 +9,12 @@ from torch.utils.data import DataLoader
 
 from foveal.pipeline import ZoomCollate
 from foveal.shards import Shards, ShardWriter
+from tests.docs.blocks import python_blocks
 from tests.pipeline.making import encode, picture
 from tests.tools import command_line
 
 PAGE = (Path(__file__).parents[2] / "docs" / "train.md").read_text()
-SHARDS, FROZEN, TRAIN, LOOP = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+SHARDS, FROZEN, TRAIN, LOOP = python_blocks(PAGE)
 
 
 @pytest.fixture

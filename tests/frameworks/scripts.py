@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import pytest
 import torch
 
 from foveal.pipeline.epoch import EpochIterator
+from tests.docs.blocks import python_blocks
 
 PAGE = (Path(__file__).parents[2] / "docs" / "frameworks.md").read_text()
 
@@ -36,14 +36,10 @@ class Run:
 
 def script(heading: str) -> str:
     """Return the code below a heading of the page, with the lines that every script begins with."""
-    [common] = _blocks(PAGE.split("\n## ", maxsplit=1)[0])
+    [common] = python_blocks(PAGE.split("\n## ", maxsplit=1)[0])
     sections = {part.split("\n", maxsplit=1)[0]: part for part in PAGE.split("\n## ")[1:]}
-    [code] = _blocks(sections[heading])
+    [code] = python_blocks(sections[heading])
     return f"{common}\n{code}"
-
-
-def _blocks(text: str) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def run(code: str, folder: Path, *, stop_before: int | None = None) -> Run:

@@ -3,7 +3,6 @@
 import io
 import json
 import math
-import re
 import warnings
 from collections import Counter
 from dataclasses import replace
@@ -22,6 +21,7 @@ from foveal.sampler import (
 from foveal.shards import Shards, ShardWriter
 from foveal.tools.offline.recipe import Recipe
 from tests.checks import check_close
+from tests.docs.blocks import python_blocks
 from tests.pipeline.making import encode, picture
 from tests.tools.offline.zooming import (
     RECIPE,
@@ -176,7 +176,7 @@ def test_shards_of_others(tmp_path, data_dir):
 def test_the_page(tmp_path, monkeypatch):
     """The example of docs/zoom.md runs."""
     page = (Path(__file__).parents[3] / "docs/zoom.md").read_text()
-    [code] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    [code] = python_blocks(page)
     with ShardWriter(tmp_path / "a.tar") as writer:
         writer.write({"__key__": "0013", "jpg": encode(picture(0, 480, 640))})
     zoom(str(tmp_path / "a.tar"), tmp_path / "zoomed", Recipe(saliency="uniform"))
