@@ -23,6 +23,7 @@ from foveal.sampler import (
     lowres,
     saliency_mask,
 )
+from foveal.tools.bench.kernels._agreement import check_agreement
 from foveal.tools.bench.timing import alternate, write_json
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.table import print_table
@@ -65,7 +66,7 @@ def bench_adaptive(
     fine = net.fine((torch.stack(scenes).permute(0, 3, 1, 2).float() / 255 - 0.45) / 0.225)
     cells = (fine.shape[2], fine.shape[3])
     adaptive = AdaptiveDownsample(net.layer3, net.layer4).eval()
-    differ = max(check_agreement(adaptive, dense_stages(net, 8 << level), fine, level) for level in (0, 1))
+    differ = max(check_features(adaptive, dense_stages(net, 8 << level), fine, level) for level in (0, 1))
     console.print(
         f"layer3 and layer4 of a ResNet-{depth} on {batch_size} × {cells[0]} × {cells[1]} cells, {describe_machine()}, "
         f"{torch.get_num_threads()} threads; differ by {differ:.0e} from the dense networks",
@@ -114,7 +115,7 @@ def budget(scenes: list[Tensor], cells: tuple[int, int], share: float) -> Int[Te
     return saliency_mask(logits.exp(), cells, keep=share)
 
 
-def check_agreement(
+def check_features(
     adaptive: AdaptiveDownsample, dense: Stages, fine: Float[Tensor, "batch channel rows cols"], level: int
 ) -> float:
     """Return the largest difference from the dense stages, relative to the largest value, for a mask of one level.
@@ -125,14 +126,8 @@ def check_agreement(
     mask = torch.full((fine.shape[0], 1, *fine.shape[2:]), level)
     step = 2**level
     expected = dense(fine)
-    difference = float(
-        (adaptive(fine, mask)[:, :, ::step, ::step] - expected).abs().max() / expected.abs().max()
-    )
-    if not difference <= TOLERANCE:
-        raise ValueError(
-            f"features must agree to {TOLERANCE}, got a difference of {difference!r} for level {level}."
-        )
-    return difference
+    found = adaptive(fine, mask)[:, :, ::step, ::step]
+    return check_agreement(f"features of level {level}", found, expected, TOLERANCE, relative=True)
 
 
 def _name(share: float) -> str:

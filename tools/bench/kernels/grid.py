@@ -21,6 +21,7 @@ from torch import Tensor
 from foveal._choices import FWHM_CELLS
 from foveal.sampler import zoom_grid
 from foveal.sampler.saliency import softmax_map
+from foveal.tools.bench.kernels._agreement import check_agreement
 from foveal.tools.bench.timing import Timing, alternate, write_json
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.table import print_table
@@ -108,10 +109,7 @@ def check_grids(name: str, grid: Tensor, expected: Tensor) -> float:
     Raises:
         ValueError: By more than ``TOLERANCE``.
     """
-    difference = float((grid - expected).abs().max())
-    if not difference <= TOLERANCE:
-        raise ValueError(f"{name} grids must agree to {TOLERANCE}, got a difference of {difference!r}.")
-    return difference
+    return check_agreement(f"{name} grids", grid, expected, TOLERANCE)
 
 
 def gradients(ours: ToGrid, published: ToGrid, maps: Saliency) -> tuple[Tensor, Tensor]:

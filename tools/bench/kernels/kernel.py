@@ -16,6 +16,7 @@ from rich.console import Console
 from torch import Tensor
 
 from foveal.sampler import sample
+from foveal.tools.bench.kernels._agreement import check_agreement
 from foveal.tools.bench.kernels.sample import IMAGE_SIZE, example_grid
 from foveal.tools.bench.timing import Timing, write_json
 from foveal.tools.console.machine import describe_machine
@@ -124,12 +125,7 @@ def check_on_device(images: Images, grid: Float[Tensor, "batch rows cols 2"], an
     """
     there = sample(images, grid, antialias=antialias).cpu()
     here = sample([image.cpu() for image in images], grid.cpu(), antialias=antialias)
-    difference = float((there - here).abs().max())
-    if not difference <= TOLERANCE:
-        raise ValueError(
-            f"pixels must agree with the CPU's to {TOLERANCE}, got a difference of {difference!r}."
-        )
-    return difference
+    return check_agreement("the device's and the CPU's pixels", there, here, TOLERANCE)
 
 
 def moved_bytes(

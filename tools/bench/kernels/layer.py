@@ -19,6 +19,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from foveal.sampler import SaliencySampler
+from foveal.tools.bench.kernels._agreement import check_agreement
 from foveal.tools.bench.timing import Timing, alternate, write_json
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.table import print_table
@@ -92,7 +93,12 @@ def bench_layer(
     ways: dict[str, Callable[[], object]]
     for batch, height, width in cases:
         images = F.interpolate(torch.rand(batch, 3, 9, 9), (height, width), mode="bilinear")
-        check_pixels(exact["published settings"](images.double()), exact[PUBLISHED](images.double()))
+        check_agreement(
+            "pixels",
+            exact["published settings"](images.double()),
+            exact[PUBLISHED](images.double()),
+            TOLERANCE,
+        )
         for act, run in acts.items():
             ways = {name: partial(run, layer, images) for name, layer in layers.items()}
             runs[f"{batch} of {height} × {width}, {act}"] = ways
@@ -133,18 +139,6 @@ def make_layers(dtype: torch.dtype) -> dict[str, Layer]:
         "published settings": lambda images: published(images).images,
         "default, anti-aliased": lambda images: default(images).images,
     }
-
-
-def check_pixels(ours: Tensor, published: Tensor) -> float:
-    """Return by how much pixels differ at most.
-
-    Raises:
-        ValueError: By more than ``TOLERANCE``.
-    """
-    difference = float((ours - published).detach().abs().max())
-    if not difference <= TOLERANCE:
-        raise ValueError(f"pixels must agree to {TOLERANCE}, got a difference of {difference!r}.")
-    return difference
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from foveal.sampler import SaliencySampler, SpectralSaliency, UniformSampler, sample
 from foveal.shards import Shards
 from foveal.tools.bench._readable import readable
+from foveal.tools.bench.kernels._agreement import check_agreement
 from foveal.tools.bench.kernels._patterns import PATTERNS
 from foveal.tools.bench.kernels.sample import example_grid
 from foveal.tools.bench.timing import write_report
@@ -164,11 +165,7 @@ def check_truth(truth_of: Truth, grid: Float[Tensor, "1 rows cols 2"]) -> None:
     middle = torch.cat(
         [F.avg_pool2d(fine.permute(0, 3, 1, 2), POINTS) for fine in _fine_rows(inside, POINTS)], dim=2
     )
-    difference = float((truth_of(ramp, inside) - middle).abs().max())
-    if not difference <= TOLERANCE:
-        raise ValueError(
-            f"the truth must agree with a ramp to {TOLERANCE}, got a difference of {difference!r}."
-        )
+    check_agreement("the truth and a ramp", truth_of(ramp, inside), middle, TOLERANCE)
 
 
 def _fine_rows(

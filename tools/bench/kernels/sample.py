@@ -19,6 +19,7 @@ from torch import Tensor
 
 from foveal.sampler import sample, zoom_grid
 from foveal.sampler.kernels.plain import average_dense
+from foveal.tools.bench.kernels._agreement import check_agreement
 from foveal.tools.bench.timing import alternate, write_json
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.table import print_table
@@ -58,9 +59,9 @@ def bench_sample(
     images = [scene.roll(k * width // BATCH, dims=1) for k in range(BATCH)]
     grid = off_the_lattice(example_grid(size), image_size).repeat(BATCH, 1, 1, 1)
     weights = torch.randn(BATCH, 3, size, size)
-    outputs, gradients = check_agreement(sample_points, sample_by_hand, images, grid, weights)
+    outputs, gradients = check_samplings(sample_points, sample_by_hand, images, grid, weights)
     # In float32 a footprint may end on the other side of a cell's edge, where the gradient differs.
-    check_agreement(sample, sample_dense, images[:1], grid[:1].double(), weights[:1].double())
+    check_samplings(sample, sample_dense, images[:1], grid[:1].double(), weights[:1].double())
     console.print(
         f"{height * width / 1e6:.1f} MP to {size} × {size}, forward and backward to the grid, "
         f"{describe_machine()}; differ by {outputs:.0e} (outputs) and {gradients:.0e} (gradients)",
@@ -132,7 +133,7 @@ def forward_backward(
     return output.detach(), gradient
 
 
-def check_agreement(
+def check_samplings(
     ours: Sampling, reference: Sampling, images: Images, grid: Tensor, weights: Tensor
 ) -> tuple[float, float]:
     """Return by how much outputs and gradients differ, each relative to its largest value.
@@ -140,16 +141,10 @@ def check_agreement(
     Raises:
         ValueError: By more than ``TOLERANCE``.
     """
-    pairs = zip(
-        forward_backward(ours, images, grid, weights),
-        forward_backward(reference, images, grid, weights),
-        strict=True,
-    )
-    outputs, gradients = (float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
-    for name, difference in (("outputs", outputs), ("gradients", gradients)):
-        if not difference <= TOLERANCE:
-            raise ValueError(f"{name} must agree to {TOLERANCE}, got a difference of {difference!r}.")
-    return outputs, gradients
+    found = forward_backward(ours, images, grid, weights)
+    expected = forward_backward(reference, images, grid, weights)
+    outputs = check_agreement("outputs", found[0], expected[0], TOLERANCE, relative=True)
+    return outputs, check_agreement("gradients", found[1], expected[1], TOLERANCE, relative=True)
 
 
 def example_grid(size: int) -> Float[Tensor, "1 size size 2"]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from foveal.sampler import PerturbedTopK
+from foveal.tools.bench.kernels._agreement import check_agreement
 from foveal.tools.bench.timing import alternate, write_json
 from foveal.tools.console.machine import describe_machine
 from foveal.tools.console.table import print_table
@@ -63,7 +64,7 @@ def _bench(repeats: int, positions: int, k: int, samples: int, json_path: Path |
     upstream = torch.randn(BATCH, k, positions, generator=torch.Generator().manual_seed(1))
     ours: Choice = PerturbedTopK(k, sigma=SIGMA, samples=samples)
     written_out = one_hot_choice(k, samples)
-    weights, gradients = check_agreement(ours, written_out, scores, upstream)
+    weights, gradients = check_choices(ours, written_out, scores, upstream)
     console.print(
         f"{k} of {positions} positions, {samples} draws, batch of {BATCH}, forward and backward, on one of {describe_machine()}; "
         f"differ by {weights:.0e} (weights) and {gradients:.0e} (gradients)",
@@ -127,17 +128,13 @@ def forward_backward(
     return weights.detach(), gradient
 
 
-def check_agreement(ours: Choice, reference: Choice, scores: Tensor, upstream: Tensor) -> tuple[float, float]:
+def check_choices(ours: Choice, reference: Choice, scores: Tensor, upstream: Tensor) -> tuple[float, float]:
     """Return by how much weights and gradients differ, each relative to its largest value.
 
     Raises:
         ValueError: By more than ``TOLERANCE``.
     """
-    pairs = zip(
-        forward_backward(ours, scores, upstream), forward_backward(reference, scores, upstream), strict=True
-    )
-    weights, gradients = (float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
-    for name, difference in (("weights", weights), ("gradients", gradients)):
-        if not difference <= TOLERANCE:
-            raise ValueError(f"{name} must agree to {TOLERANCE}, got a difference of {difference!r}.")
-    return weights, gradients
+    found = forward_backward(ours, scores, upstream)
+    expected = forward_backward(reference, scores, upstream)
+    weights = check_agreement("weights", found[0], expected[0], TOLERANCE, relative=True)
+    return weights, check_agreement("gradients", found[1], expected[1], TOLERANCE, relative=True)

@@ -40,7 +40,7 @@ def test_wrong_pixels_are_noticed(monkeypatch):
 
     assert bench.check_on_device(images, grid, antialias=True) == 0
     monkeypatch.setattr(bench, "sample", lambda *a, **k: exact(*a, **k) * next(factors))
-    message = "pixels must agree with the CPU's to 0.0001, got a difference of 0.0"
+    message = "the device's and the CPU's pixels must agree to 0.0001, got a difference of 0.0"
     with pytest.raises(ValueError, match=re.escape(message)):
         bench.check_on_device(images, grid, antialias=True)
 

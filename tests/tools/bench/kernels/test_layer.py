@@ -4,7 +4,8 @@ import re
 import pytest
 import torch
 
-from foveal.tools.bench.kernels.layer import PUBLISHED, bench_layer, check_pixels, make_layers
+from foveal.tools.bench.kernels._agreement import check_agreement
+from foveal.tools.bench.kernels.layer import PUBLISHED, TOLERANCE, bench_layer, make_layers
 
 
 def test_small_run(tmp_path, capsys):
@@ -23,7 +24,9 @@ def test_other_pixels_are_noticed():
     images = torch.rand(1, 3, 60, 80)
 
     with pytest.raises(ValueError, match=re.escape("pixels must agree to 1e-09, got a difference of")):
-        check_pixels(layers["default, anti-aliased"](images), layers[PUBLISHED](images))
+        check_agreement(
+            "pixels", layers["default, anti-aliased"](images), layers[PUBLISHED](images), TOLERANCE
+        )
 
 
 def test_the_published_form_learns():

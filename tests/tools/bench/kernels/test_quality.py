@@ -66,6 +66,6 @@ def test_a_wrong_truth_is_noticed():
     """An exact result that is off by a hundredth of the image is not used."""
     check_truth(supersampled, example_grid(16))
     with pytest.raises(
-        ValueError, match=re.escape("the truth must agree with a ramp to 0.001, got a difference")
+        ValueError, match=re.escape("the truth and a ramp must agree to 0.001, got a difference")
     ):
         check_truth(lambda image, grid: supersampled(image, grid + 0.01), example_grid(16))

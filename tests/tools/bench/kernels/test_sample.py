@@ -6,7 +6,7 @@ import torch
 from foveal.sampler import sample
 from foveal.tools.bench.kernels.sample import (
     bench_sample,
-    check_agreement,
+    check_samplings,
     example_grid,
     off_the_lattice,
     sample_by_hand,
@@ -36,20 +36,20 @@ def test_small_run(tmp_path, capsys):
 
 def test_agreement(inputs):
     """The operator agrees with grid_sample in outputs and gradients."""
-    assert max(check_agreement(sample_points, sample_by_hand, *inputs)) < 1e-5
+    assert max(check_samplings(sample_points, sample_by_hand, *inputs)) < 1e-5
 
 
 def test_agreement_of_the_anti_aliased(inputs):
     """Anti-aliased, kernel and plain torch agree in float64."""
     images, grid, weights = inputs
 
-    assert max(check_agreement(sample, sample_dense, images, grid.double(), weights.double())) < 1e-9
+    assert max(check_samplings(sample, sample_dense, images, grid.double(), weights.double())) < 1e-9
 
 
 def test_wrong_outputs_are_noticed(inputs):
     """Sampling with slightly wrong outputs is not timed."""
     with pytest.raises(ValueError, match=r"outputs must agree to 0.0001, got a difference of 0\.0"):
-        check_agreement(lambda images, grid: 1.001 * sample_points(images, grid), sample_by_hand, *inputs)
+        check_samplings(lambda images, grid: 1.001 * sample_points(images, grid), sample_by_hand, *inputs)
 
 
 def test_wrong_gradients_are_noticed(inputs):
@@ -60,7 +60,7 @@ def test_wrong_gradients_are_noticed(inputs):
         return output.detach() + 1.01 * (output - output.detach())
 
     with pytest.raises(ValueError, match=r"gradients must agree to 0.0001, got a difference of 0\.0"):
-        check_agreement(skewed, sample_by_hand, *inputs)
+        check_samplings(skewed, sample_by_hand, *inputs)
 
 
 def test_off_the_lattice():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from foveal.sampler import PerturbedTopK
-from foveal.tools.bench.kernels.topk import SIGMA, bench_topk, check_agreement, one_hot_choice
+from foveal.tools.bench.kernels.topk import SIGMA, bench_topk, check_choices, one_hot_choice
 
 
 def test_bench_topk(tmp_path, capsys):
@@ -29,7 +29,7 @@ def test_both_agree(inputs):
     """The definition with one-hot arrays and the operator agree."""
     ours = PerturbedTopK(3, sigma=SIGMA, samples=30)
 
-    assert max(check_agreement(ours, one_hot_choice(3, 30), *inputs)) < 1e-5
+    assert max(check_choices(ours, one_hot_choice(3, 30), *inputs)) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_both_agree(inputs):
 def test_wrong_answers_are_noticed(name, wrong, inputs):
     """Other noise has other weights, another estimate other gradients: neither is timed."""
     with pytest.raises(ValueError, match=f"{name} must agree to 0.0001, got a difference of"):
-        check_agreement(wrong, one_hot_choice(3, 30), *inputs)
+        check_choices(wrong, one_hot_choice(3, 30), *inputs)
