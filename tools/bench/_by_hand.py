@@ -1,6 +1,7 @@
 """A loader as users write it by hand, for comparison: a DataLoader, Pillow, ``float()`` and ``grid_sample``."""
 
 import io
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,11 @@ from foveal.sampler import SaliencySampler, zoom_grid
 from foveal.sampler.saliency import softmax_map
 from foveal.shards import Shards
 from foveal.tools.pictures.originals import encoded_image
+
+
+def workers() -> int:
+    """Return how many processes decode."""
+    return len(os.sched_getaffinity(0))
 
 
 class PillowImages(Dataset[Tensor]):
@@ -38,7 +44,7 @@ class PillowImages(Dataset[Tensor]):
 
 
 class HandWrittenLoader:
-    """Two worker processes decode, and the main process zooms.
+    """A worker process for each available processor decodes, and the main process zooms.
 
     Args:
         urls: The shards.
@@ -51,7 +57,7 @@ class HandWrittenLoader:
         self.batches = DataLoader(
             PillowImages(urls),
             batch_size=batch_size,
-            num_workers=2,
+            num_workers=workers(),
             collate_fn=list,  # of different sizes
             persistent_workers=True,
             multiprocessing_context="spawn",  # a fork would inherit locks that DALI's threads hold

@@ -16,7 +16,7 @@ from rich.console import Console
 from foveal.pipeline import ZoomLoader
 from foveal.sampler import lowres
 from foveal.shards import Shards
-from foveal.tools.bench._by_hand import HandWrittenLoader
+from foveal.tools.bench._by_hand import HandWrittenLoader, workers
 from foveal.tools.bench._check_loader import GREY_LEVELS, Check, check_exact, check_loader, check_near
 from foveal.tools.bench._deal_samples import deal_samples
 from foveal.tools.bench._named import named
@@ -107,7 +107,7 @@ def _print_ratios(console: Console, timings: dict[str, Timing]) -> None:
     loader = timings[LOADER.name]
     console.print(
         f"The loader keeps {loader.times_faster_than(timings[DECODE]):.2f} of the speed of decoding alone and is "
-        f"{loader.times_faster_than(timings[BY_HAND]):.1f} times as fast as one written by hand (DataLoader with 2 workers, "
+        f"{loader.times_faster_than(timings[BY_HAND]):.1f} times as fast as one written by hand (DataLoader with {workers()} workers, "
         "Pillow, float(), grid_sample; its workers' memory not counted).",
         soft_wrap=True,
     )

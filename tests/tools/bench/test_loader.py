@@ -9,9 +9,6 @@ from foveal.tools.bench._check_loader import check_exact, check_near
 from foveal.tools.bench._loader import WAYS, bench_loader, check_of
 from foveal.tools.scenes.scenes import write_shards
 
-# The loader by hand has two workers wherever it runs; on a machine with one processor torch advises against that.
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes:UserWarning")
-
 
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory):
