@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from jaxtyping import UInt8
@@ -12,6 +13,7 @@ from foveal.shards import Shards
 from foveal.tools.pictures.originals import encoded_image
 
 READ, DECODE = "reading only", "DALI decode only"
+T = TypeVar("T")
 
 
 def encoded_batches(
@@ -27,14 +29,19 @@ def decoded_batches(
     shards: Shards, batch_size: int, device: str = "cpu", ordinals: Sequence[int] | None = None
 ) -> Iterator[list[UInt8[Tensor, "_height _width 3"]]]:
     """Decode every image, or only those of some samples; one batch is always decoded ahead. All must be good."""
+    encoded = encoded_batches(shards, batch_size, ordinals)
     with Decoder(device) as decoder:
-        ahead = None
-        for encoded in encoded_batches(shards, batch_size, ordinals):
-            now, ahead = ahead, decoder.start([peek(file) for file in encoded])
-            if now:
-                yield now.pixels()
-        if ahead:
-            yield ahead.pixels()
+        for begun in one_ahead(decoder.start([peek(file) for file in files]) for files in encoded):
+            yield begun.pixels()
+
+
+def one_ahead(begun: Iterable[T]) -> Iterator[T]:
+    """Yield each piece of work that was begun when the next one has been begun, too."""
+    before: list[T] = []
+    for work in begun:
+        yield from before
+        before = [work]
+    yield from before
 
 
 def count_pixels(shards: Shards) -> int:

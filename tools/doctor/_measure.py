@@ -26,7 +26,7 @@ from foveal.sampler.saliency import softmax_map
 from foveal.shards import SampleError, ShardError, Shards, ShardWriter
 from foveal.shards.index import find_fresh, index_path, tar_stamp
 from foveal.shards.naming import is_remote
-from foveal.tools.bench.ceilings import exhaust
+from foveal.tools.bench.ceilings import exhaust, one_ahead
 from foveal.tools.bench.timing import alternate
 from foveal.tools.bench.way import Way
 from foveal.tools.doctor._busy import Others
@@ -200,13 +200,9 @@ def _decoded(
     """Decode a few images at a time; the next ones are decoded while the previous ones are used."""
     chosen = _plan_decoding(images, zoom, decode)
     with Decoder(num_threads=threads) as decoder:
-        ahead = None
-        for first in range(0, len(images), _TOGETHER):
-            now, ahead = ahead, decoder.start(chosen[first : first + _TOGETHER])
-            if now:
-                yield now.pixels()
-        if ahead:
-            yield ahead.pixels()
+        parts = (chosen[first : first + _TOGETHER] for first in range(0, len(images), _TOGETHER))
+        for begun in one_ahead(map(decoder.start, parts)):
+            yield begun.pixels()
 
 
 def _plan_decoding(

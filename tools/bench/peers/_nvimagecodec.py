@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from foveal.shards import Shards
-from foveal.tools.bench.ceilings import encoded_batches
+from foveal.tools.bench.ceilings import encoded_batches, one_ahead
 from foveal.tools.bench.peers._peer import Peer
 
 
@@ -63,13 +63,8 @@ class _Epochs:
     def __iter__(self) -> Iterator[Float[Tensor, "batch 3 size size"]]:
         with ThreadPoolExecutor(self._workers) as resizing, ThreadPoolExecutor(1) as decoding:
             encoded = encoded_batches(self._shards, self._batch_size)
-            ahead = None
-            for files in encoded:
-                now, ahead = ahead, decoding.submit(self._loader.decode, files)
-                if now is not None:
-                    yield self._joined(resizing, now.result())
-            if ahead is not None:
-                yield self._joined(resizing, ahead.result())
+            for begun in one_ahead(decoding.submit(self._loader.decode, files) for files in encoded):
+                yield self._joined(resizing, begun.result())
 
     def _joined(self, resizing: ThreadPoolExecutor, images: list[Any]) -> Float[Tensor, "batch 3 size size"]:
         return torch.stack(list(resizing.map(self._loader.resized, images))).float() / 255
